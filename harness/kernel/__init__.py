@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: MIT
+"""The kernel toolkit: all that kernel source may use, named as include/linux names it. `TOOLKIT` is what `link` binds."""
+
+from harness.kernel import list as _list
+from harness.kernel import up as _up
+from harness.kernel.atomic import (
+    atomic_add,
+    atomic_dec,
+    atomic_dec_and_test,
+    atomic_inc,
+    atomic_inc_and_test,
+    atomic_read,
+    atomic_set,
+    atomic_sub,
+    atomic_t,
+    cmpxchg,
+    xchg,
+)
+from harness.kernel.barrier import (
+    data_race,
+    likely,
+    mb,
+    rmb,
+    smp_mb,
+    smp_mb__after_clear_bit,
+    smp_mb__before_clear_bit,
+    smp_rmb,
+    smp_wmb,
+    unlikely,
+    wmb,
+)
+from harness.kernel.bitops import (
+    __clear_bit,
+    __set_bit,
+    clear_bit,
+    flags_t,
+    read_word,
+    set_bit,
+    test_and_change_bit,
+    test_and_clear_bit,
+    test_and_set_bit,
+    test_bit,
+    write_word,
+)
+from harness.kernel.bug import BUG, BUG_ON, WARN_ON, printk
+from harness.kernel.irq import READ, RMW, WRITE, point, raise_irq
+from harness.kernel.list import (
+    INIT_LIST_HEAD,
+    LIST_HEAD,
+    list_add,
+    list_add_tail,
+    list_del,
+    list_del_init,
+    list_empty,
+    list_entry,
+    list_head,
+)
+from harness.kernel.rwlock import read_lock, read_unlock, rwlock_t, write_lock, write_unlock
+from harness.kernel.sched import (
+    TASK_INTERRUPTIBLE,
+    TASK_RUNNING,
+    TASK_UNINTERRUPTIBLE,
+    __set_current_state,
+    __set_task_state,
+    current,
+    in_interrupt,
+    need_resched,
+    schedule,
+    set_current_state,
+    set_task_state,
+    smp_processor_id,
+    yield_cpu,
+)
+from harness.kernel.semaphore import (
+    down,
+    down_read,
+    down_trylock,
+    down_write,
+    rw_semaphore,
+    semaphore,
+    up,
+    up_read,
+    up_write,
+)
+from harness.kernel.spinlock import (
+    atomic_dec_and_lock,
+    local_irq_disable,
+    local_irq_enable,
+    local_irq_restore,
+    local_irq_save,
+    spin_is_locked,
+    spin_lock,
+    spin_lock_irq,
+    spin_lock_irqsave,
+    spin_trylock,
+    spin_unlock,
+    spin_unlock_irq,
+    spin_unlock_irqrestore,
+    spinlock_t,
+)
+from harness.kernel.struct import embed, guarded, guarded_array, plain, racy, racy_array, struct
+from harness.kernel.wait import (
+    add_wait_queue,
+    add_wait_queue_exclusive,
+    remove_wait_queue,
+    wait_queue_head_t,
+    waitqueue_active,
+    wake_up,
+    wake_up_all,
+)
+
+__all__ = [
+    "BUG", "BUG_ON", "INIT_LIST_HEAD", "LIST_HEAD", "READ", "RMW", "TASK_INTERRUPTIBLE", "TASK_RUNNING",
+    "TASK_UNINTERRUPTIBLE", "WARN_ON", "WRITE", "__clear_bit", "__set_bit", "__set_current_state", "__set_task_state",
+    "add_wait_queue", "add_wait_queue_exclusive", "atomic_add", "atomic_dec", "atomic_dec_and_lock",
+    "atomic_dec_and_test", "atomic_inc", "atomic_inc_and_test", "atomic_read", "atomic_set", "atomic_sub", "atomic_t",
+    "clear_bit", "cmpxchg", "current", "data_race", "down", "down_read", "down_trylock", "down_write", "embed",
+    "flags_t", "guarded", "guarded_array", "in_interrupt", "likely", "list_add", "list_add_tail", "list_del",
+    "list_del_init", "list_empty", "list_entry", "list_head", "local_irq_disable", "local_irq_enable",
+    "local_irq_restore", "local_irq_save", "mb", "need_resched", "plain", "point", "printk", "racy", "racy_array",
+    "raise_irq", "read_lock", "read_unlock", "read_word", "remove_wait_queue", "rmb", "rw_semaphore", "rwlock_t",
+    "schedule", "semaphore", "set_bit", "set_current_state", "set_task_state", "smp_mb", "smp_mb__after_clear_bit",
+    "smp_mb__before_clear_bit", "smp_processor_id", "smp_rmb", "smp_wmb", "spin_is_locked", "spin_lock",
+    "spin_lock_irq", "spin_lock_irqsave", "spin_trylock", "spin_unlock", "spin_unlock_irq", "spin_unlock_irqrestore",
+    "spinlock_t", "struct", "test_and_change_bit", "test_and_clear_bit", "test_and_set_bit", "test_bit", "unlikely",
+    "up", "up_read", "up_write", "wait_queue_head_t", "waitqueue_active", "wake_up", "wake_up_all", "wmb", "write_lock",
+    "write_unlock", "write_word", "xchg", "yield_cpu",
+]
+
+TOOLKIT = {name: globals()[name] for name in __all__}
+
+# What differs where a lock excludes nothing, or where every use of a guarded list is checked.
+CORE_TOOLKIT = {
+    "fast": {},
+    "checked": _list.CHECKED,
+    "up": _list.UP | _up.OVERRIDES,
+    "floor": {},
+}

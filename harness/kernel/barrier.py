@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: MIT
+"""include/asm/system.h and linux/compiler.h. On this (sequentially consistent) machine a barrier is an event, no more."""
+
+from harness.machine import m
+from harness.points import BARRIER
+
+
+def mb():
+    m.step = s = m.step + 1
+    if s >= m.stop:
+        m.sched(BARRIER, m.current, "mb")
+
+
+def rmb():
+    m.step = s = m.step + 1
+    if s >= m.stop:
+        m.sched(BARRIER, m.current, "rmb")
+
+
+def wmb():
+    m.step = s = m.step + 1
+    if s >= m.stop:
+        m.sched(BARRIER, m.current, "wmb")
+
+
+smp_mb = smp_mb__before_clear_bit = smp_mb__after_clear_bit = mb
+smp_rmb = rmb
+smp_wmb = wmb
+
+
+def likely(condition):
+    return condition
+
+
+def unlikely(condition):
+    return condition
+
+
+def data_race(value):
+    """Marks a read that is meant to have no lock. The linker tells the sanitizers; here it is the value."""
+    return value

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: MIT
+"""What is being linked: the core its objects are made for, and all objects made, so that an image can reset them.
+
+A class of kernel objects says which of its slots hold `state` (reset before each run) and which are `volatile`: back at
+their first value whenever a run came to rest, so reset only after one that did not. A name that ends in `[:]` is a list.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+CORES = ("fast", "checked", "up", "floor")
+
+
+class Core:
+    """How watched fields are kept: "fast" and "checked" for machines with several cpus, "up" for one, "floor" for none.
+
+    `namespace` is that of the image being linked; `created` collects its objects.
+    """
+
+    def __init__(self, name: str, namespace: dict[str, Any] | None = None):
+        assert name in CORES, name
+        self.name = name
+        self.namespace: dict[str, Any] = {} if namespace is None else namespace
+        self.created: list[Any] = []
+        self.classes: dict[str, type] = {}
+
+
+class _Linking:
+    core: Core | None = None
+
+
+linking = _Linking()
+
+
+def register(made: Any) -> None:
+    """Called by every kernel object's constructor."""
+    if linking.core is not None:
+        linking.core.created.append(made)
+
+
+def core_now() -> Core:
+    return linking.core or Core("fast")

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: MIT
+"""include/linux/spinlock.h, rwlock_t: many readers or one writer, spinning, no fairness (as on i386 in 2.4)."""
+
+from harness.kernel.registry import register
+from harness.machine import m
+from harness.points import ACQUIRE, RELEASE
+from harness.sanitizers import lockdep
+
+
+class rwlock_t:
+    """`owner` is the writer. Readers and the writer each hold one side of it."""
+
+    __slots__ = ("cls", "name", "owner", "read_side", "readers", "struct")
+    spins = True
+    volatile = ("owner", "readers")
+
+    def __init__(self, name: str, struct: object = None, cls: str = ""):
+        self.name = name
+        self.cls = cls or name
+        self.owner = None
+        self.readers = 0
+        self.read_side = ReadSide(self)
+        self.struct = struct
+        register(self)
+
+    def available(self, task: object) -> bool:
+        return self.owner is None and not self.readers
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+class ReadSide:
+    """The lock as a reader takes it: free while there is no writer."""
+
+    __slots__ = ("cls", "name", "rwlock")
+    spins = True
+
+    def __init__(self, rwlock: rwlock_t):
+        self.rwlock = rwlock
+        self.name = rwlock.name
+        self.cls = rwlock.cls
+
+    @property
+    def owner(self) -> object:
+        return self.rwlock.owner
+
+    def available(self, task: object) -> bool:
+        return self.rwlock.owner is None
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+def write_lock(lock):
+    m.step = s = m.step + 1
+    if s >= m.stop:
+        m.sched(ACQUIRE, lock)
+    cur = m.current
+    if lock.owner is not None or lock.readers:
+        m.spin(lock)
+    lock.owner = cur
+    cur.held = cur.held[lock]
+
+
+def write_unlock(lock):
+    m.step = s = m.step + 1
+    if s >= m.stop:
+        m.sched(RELEASE, lock)
+    cur = m.current
+    if lock.owner is not cur:
+        lockdep.unlocked_by_other(m, lock)
+    lock.owner = None
+    held = cur.held
+    cur.held = held.parent if held.lock is lock else held.without(m, lock)
+    if m.waiters:
+        m.released()
+
+
+def read_lock(lock):
+    m.step = s = m.step + 1
+    if s >= m.stop:
+        m.sched(ACQUIRE, lock, "read")
+    cur = m.current
+    if lock.owner is not None:
+        m.spin(lock.read_side)
+    lock.readers += 1
+    cur.held = cur.held[lock.read_side]
+
+
+def read_unlock(lock):
+    m.step = s = m.step + 1
+    if s >= m.stop:
+        m.sched(RELEASE, lock, "read")
+    cur = m.current
+    side, held = lock.read_side, cur.held
+    cur.held = held.parent if held.lock is side else held.without(m, side)
+    lock.readers -= 1
+    if m.waiters:
+        m.released()

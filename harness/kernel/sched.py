@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: MIT
+"""include/linux/sched.h: who runs here, and how one stops running."""
+
+from harness.machine import INTERRUPTIBLE, RUNNING, UNINTERRUPTIBLE, m
+from harness.points import WAIT
+
+TASK_RUNNING = RUNNING
+TASK_INTERRUPTIBLE = INTERRUPTIBLE
+TASK_UNINTERRUPTIBLE = UNINTERRUPTIBLE
+
+
+def current_task():
+    """The machine's task; in an interrupt, the one interrupted."""
+    return m.current
+
+
+def current():
+    """The kernel's task_struct of whoever runs on this cpu."""
+    return m.current.task
+
+
+def in_interrupt():
+    return m.current.irq_depth > 0
+
+
+def smp_processor_id():
+    return m.current.cpu.number
+
+
+def need_resched():
+    """Is another task waiting for this cpu? Set by the wake-up in the kernel; there is no timer tick here."""
+    return bool(m.current.cpu.ready)
+
+
+def set_task_state(state):
+    """State of current, then a barrier: what is read next is read after anybody could see the state."""
+    m.step = s = m.step + 1
+    if s >= m.stop:
+        m.sched(WAIT, m.current)
+    m.current.state = state
+
+
+def __set_task_state(state):
+    m.current.state = state
+
+
+def schedule():
+    """Give up the cpu; sleep, unless woken since the state was set."""
+    m.step = s = m.step + 1
+    if s >= m.stop:
+        m.sched(WAIT, m.current)
+    if m.current.state == RUNNING:
+        m.give_way()
+    else:
+        m.sleep()
+
+
+def yield_cpu():
+    """yield(): let others run first, if there are any."""
+    m.step = s = m.step + 1
+    if s >= m.stop:
+        m.sched(WAIT, m.current)
+    m.yielded()
+
+
+set_current_state = set_task_state
+__set_current_state = __set_task_state

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: MIT
+"""include/asm/semaphore.h and rwsem.h: locks one sleeps for.
+
+A semaphore wakes its longest sleeper, which then competes again. A rw_semaphore hands over in order, so a reader waits
+behind a waiting writer: a task that reads twice can deadlock with a writer in between, as in the kernel.
+"""
+
+from harness.kernel.registry import register
+from harness.machine import m
+from harness.points import ACQUIRE, RELEASE, TRYLOCK
+from harness.sanitizers import atomic_sleep, lockdep
+
+
+class semaphore:
+    __slots__ = ("cls", "count", "name", "sleepers", "struct")
+    spins = False
+    volatile = ("count", "sleepers[:]")
+
+    def __init__(self, name: str, count: int = 1, struct: object = None, cls: str = ""):
+        self.name = name
+        self.cls = cls or name
+        self.count = count
+        self.sleepers: list = []
+        self.struct = struct
+        register(self)
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+def down(sem):
+    m.step = s = m.step + 1
+    if s >= m.stop:
+        m.sched(ACQUIRE, sem)
+    cur = m.current
+    if cur.held.spinning or cur.irq_depth:
+        atomic_sleep.might_sleep(m)
+    while sem.count <= 0:
+        sem.sleepers.append(cur)
+        m.sleep()
+    sem.count -= 1
+    cur.held = cur.held[sem]
+
+
+def down_trylock(sem):
+    """Returns 0 when it took the semaphore, as the kernel's does."""
+    m.step = s = m.step + 1
+    if s >= m.stop:
+        m.sched(TRYLOCK, sem)
+    if sem.count <= 0:
+        return 1
+    sem.count -= 1
+    m.current.held = m.current.held[sem]
+    return 0
+
+
+def up(sem):
+    m.step = s = m.step + 1
+    if s >= m.stop:
+        m.sched(RELEASE, sem)
+    cur = m.current
+    held = cur.held
+    cur.held = held.parent if held.lock is sem else held.without(m, sem)
+    sem.count += 1
+    if sem.sleepers:
+        m.make_ready(sem.sleepers.pop(0))
+
+
+class rw_semaphore:
+    """`owner` is the writer, `readers` how many read, `queue` who sleeps for it: (task, wants to write)."""
+
+    __slots__ = ("cls", "name", "owner", "queue", "readers", "struct")
+    spins = False
+    volatile = ("owner", "readers", "queue[:]")
+
+    def __init__(self, name: str, struct: object = None, cls: str = ""):
+        self.name = name
+        self.cls = cls or name
+        self.owner = None
+        self.readers = 0
+        self.queue: list = []
+        self.struct = struct
+        register(self)
+
+    def __repr__(self) -> str:
+        return self.name
+
+    def hand_over(self) -> None:
+        """The longest sleeper gets it; behind a reader every reader up to the next writer does."""
+        while self.queue:
+            task, writes = self.queue[0]
+            if self.owner is not None or (writes and self.readers):
+                return
+            self.queue.pop(0)
+            if writes:
+                self.owner = task
+            else:
+                self.readers += 1
+            m.make_ready(task)
+
+
+def down_read(sem):
+    m.step = s = m.step + 1
+    if s >= m.stop:
+        m.sched(ACQUIRE, sem, "read")
+    cur = m.current
+    if cur.held.spinning or cur.irq_depth:
+        atomic_sleep.might_sleep(m)
+    if sem.owner is not None or sem.queue:
+        sem.queue.append((cur, False))
+        m.sleep()
+    else:
+        sem.readers += 1
+    cur.held = cur.held[sem]
+
+
+def up_read(sem):
+    m.step = s = m.step + 1
+    if s >= m.stop:
+        m.sched(RELEASE, sem, "read")
+    cur = m.current
+    held = cur.held
+    cur.held = held.parent if held.lock is sem else held.without(m, sem)
+    sem.readers -= 1
+    if sem.queue:
+        sem.hand_over()
+
+
+def down_write(sem):
+    m.step = s = m.step + 1
+    if s >= m.stop:
+        m.sched(ACQUIRE, sem)
+    cur = m.current
+    if cur.held.spinning or cur.irq_depth:
+        atomic_sleep.might_sleep(m)
+    if sem.owner is not None or sem.readers or sem.queue:
+        sem.queue.append((cur, True))
+        m.sleep()
+    else:
+        sem.owner = cur
+    cur.held = cur.held[sem]
+
+
+def up_write(sem):
+    m.step = s = m.step + 1
+    if s >= m.stop:
+        m.sched(RELEASE, sem)
+    cur = m.current
+    if sem.owner is not cur:
+        lockdep.unlocked_by_other(m, sem)
+    held = cur.held
+    cur.held = held.parent if held.lock is sem else held.without(m, sem)
+    sem.owner = None
+    if sem.queue:
+        sem.hand_over()

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: MIT
+"""include/linux/spinlock.h. Taking a lock is enabled only while it is free; taking and giving back are both points.
+
+`held` of a task is a node of the tree of locksets (see sanitizers/lockdep): taking a lock walks down, giving it back up.
+"""
+
+from harness.kernel.registry import register
+from harness.machine import m
+from harness.points import ACQUIRE, READ, RELEASE, RMW, TRYLOCK
+from harness.sanitizers import lockdep
+
+
+class spinlock_t:
+    """A spinlock; `owner` is the task that holds it."""
+
+    __slots__ = ("cls", "name", "owner", "struct")
+    spins = True
+    volatile = ("owner",)
+
+    def __init__(self, name: str, struct: object = None, cls: str = ""):
+        self.name = name
+        self.cls = cls or name
+        self.owner = None
+        self.struct = struct
+        register(self)
+
+    def available(self, task: object) -> bool:
+        return self.owner is None
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+def spin_lock(lock):
+    m.step = s = m.step + 1
+    if s >= m.stop:
+        m.sched(ACQUIRE, lock)
+    cur = m.current
+    if lock.owner is not None:
+        m.spin(lock)
+    lock.owner = cur
+    cur.held = cur.held[lock]
+
+
+def spin_unlock(lock):
+    m.step = s = m.step + 1
+    if s >= m.stop:
+        m.sched(RELEASE, lock)
+    cur = m.current
+    if lock.owner is not cur:
+        lockdep.unlocked_by_other(m, lock)
+    lock.owner = None
+    held = cur.held
+    cur.held = held.parent if held.lock is lock else held.without(m, lock)
+    if m.waiters:
+        m.released()
+
+
+def spin_trylock(lock):
+    m.step = s = m.step + 1
+    if s >= m.stop:
+        m.sched(TRYLOCK, lock)
+    if lock.owner is not None:
+        return 0
+    lock.owner = cur = m.current
+    cur.held = cur.held[lock]
+    return 1
+
+
+def spin_is_locked(lock):
+    m.step = s = m.step + 1
+    if s >= m.stop:
+        m.sched(READ, lock)
+    return lock.owner is not None
+
+
+def local_irq_disable():
+    cur = m.current
+    cur.held = cur.held.with_irqs_off()
+
+
+def local_irq_enable():
+    cur = m.current
+    cur.held = cur.held.with_irqs_on()
+
+
+def local_irq_save():
+    """Interrupts off on this cpu; returns what `local_irq_restore` needs."""
+    cur = m.current
+    flags = cur.held.irqs_off
+    cur.held = cur.held.with_irqs_off()
+    return flags
+
+
+def local_irq_restore(flags):
+    cur = m.current
+    cur.held = cur.held.with_irqs_off() if flags else cur.held.with_irqs_on()
+
+
+def spin_lock_irq(lock):
+    local_irq_disable()
+    spin_lock(lock)
+
+
+def spin_unlock_irq(lock):
+    spin_unlock(lock)
+    local_irq_enable()
+
+
+def spin_lock_irqsave(lock):
+    flags = local_irq_save()
+    spin_lock(lock)
+    return flags
+
+
+def spin_unlock_irqrestore(lock, flags):
+    spin_unlock(lock)
+    local_irq_restore(flags)
+
+
+def atomic_dec_and_lock(v, lock):
+    """lib/dec_and_lock.c: drop a count; if that made it 0, return 1 with `lock` held. The drop to 0 happens under the lock."""
+    m.step = s = m.step + 1
+    if s >= m.stop:
+        m.sched(RMW, v)
+    if v.counter > 1:
+        v.counter -= 1
+        return 0
+    spin_lock(lock)
+    m.step = s = m.step + 1
+    if s >= m.stop:
+        m.sched(RMW, v)
+    v.counter -= 1
+    if not v.counter:
+        return 1
+    spin_unlock(lock)
+    return 0

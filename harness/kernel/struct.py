@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: MIT
+"""Declared structs: each field says which lock guards it, or that it is read without one.
+
+    guarded(default, LOCK, ...)   every access under one of these locks. No point: without the lock it is a finding.
+    racy(default, LOCK, ...)      every store under one of these, loads may be without: stores and unlocked loads are points.
+    racy(default)                 no lock: every access is a point.
+    plain(default)                private to one owner, or constant: neither.
+    embed(type, ...)              an atomic_t, flags_t, list_head, lock, wait queue or other struct inside this one.
+
+LOCK is "name" (a global of the image), ".field" (in the same object), ".path.to.field", or ".flags#PG_locked": that bit is set.
+
+How a field is kept depends on the core an image is linked for: plain slots where nothing is to be watched, properties
+where an access is a point or a check. The stored slot of a watched field is `_field`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harness.kernel.registry import Core, core_now, register
+from harness.machine import m
+from harness.points import READ, RMW, WRITE
+from harness.sanitizers.lockset import check_guard
+
+
+class Field:
+    """A scalar field: its default, how it is watched, and the locks that guard it."""
+
+    def __init__(self, kind: str, default: Any, guards: tuple[str, ...]):
+        assert kind in ("guarded", "racy", "plain"), kind
+        assert kind != "guarded" or guards, "a guarded field names its lock"
+        self.kind = kind
+        self.default = default
+        self.guards = guards
+
+
+class Embedded:
+    """A field that is an object of its own."""
+
+    def __init__(self, cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]):
+        self.cls = cls
+        self.args = args
+        self.kwargs = kwargs
+
+
+def guarded(default: Any, *guards: str) -> Any:
+    return Field("guarded", default, guards)
+
+
+def racy(default: Any, *guards: str) -> Any:
+    return Field("racy", default, guards)
+
+
+def plain(default: Any) -> Any:
+    return Field("plain", default, ())
+
+
+def embed(cls: type, *args: Any, **kwargs: Any) -> Any:
+    return Embedded(cls, args, kwargs)
+
+
+class StructMeta(type):
+    """Builds a struct's slots and properties for the core being linked."""
+
+    def __new__(mcs, name: str, bases: tuple[type, ...], body: dict[str, Any], **kwargs: Any) -> StructMeta:
+        if not bases:
+            return super().__new__(mcs, name, bases, body)
+        core = core_now()
+        fields: dict[str, Field] = {}
+        embedded: dict[str, Embedded] = {}
+        for base in bases:
+            fields |= getattr(base, "fields", {})
+            embedded |= getattr(base, "embedded", {})
+        own: dict[str, Any] = {}
+        slots = []
+        for key, value in body.items():
+            if isinstance(value, Field):
+                fields[key] = value
+                source = _property_source(key, value, core.name)
+                slots.append("_" + key if source else key)
+                if source:
+                    own[key] = _property(source, key, value, core)
+            elif isinstance(value, Embedded):
+                embedded[key] = value
+                slots.append(key)
+            else:
+                own[key] = value
+        own["__slots__"] = tuple(slots)
+        own["fields"] = fields
+        own["embedded"] = embedded
+        cls = super().__new__(mcs, name, bases, own)
+        cls.slot_of = {key: "_" + key if isinstance(getattr(cls, key, None), property) else key for key in fields}
+        cls.state = (*cls.slot_of.values(), "allocated")
+        return cls
+
+
+class struct(metaclass=StructMeta):
+    """Base of declared structs. Every instance has a name; `allocated` is kept by the lifetime sanitizer."""
+
+    __slots__ = ("allocated", "name", "struct")
+    fields: dict[str, Field] = {}
+    embedded: dict[str, Embedded] = {}
+    slot_of: dict[str, str] = {}
+    state: tuple[str, ...] = ()
+
+    def __init__(self, name: str, struct: object = None, **initial: Any):
+        self.name = name
+        self.struct = struct
+        self.allocated = True
+        for key, field in self.fields.items():
+            setattr(self, self.slot_of[key], initial.pop(key, field.default))
+        for key, inner in self.embedded.items():
+            setattr(self, key, self._embed(key, inner))
+        assert not initial, f"{type(self).__name__} has no field {', '.join(initial)}"
+        register(self)
+
+    def _embed(self, key: str, inner: Embedded) -> Any:
+        kwargs = dict(inner.kwargs)
+        if "cls" in getattr(inner.cls, "__slots__", ()):
+            kwargs["cls"] = f"{type(self).__name__}.{key}"
+        return inner.cls(f"{self.name}.{key}", *inner.args, struct=self, **kwargs)
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+class array:
+    """A fixed array. `guarded_array` and `racy_array` differ as the fields of these names do."""
+
+    __slots__ = ("items", "name", "struct")
+    state = ("items[:]",)
+
+    def __init__(self, name: str, length: int, default: Any, *guards: str, struct: object = None):
+        self.name = name
+        self.items = [default] * length
+        self.struct = struct
+        register(self)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+def _array_class(kind: str) -> type:
+    """An array is made while an image is linked, so it can look up there which class its core wants."""
+
+    class chosen(array):
+        __slots__ = ()
+
+        def __new__(cls, name: str, length: int, default: Any, *guards: str, struct: object = None) -> Any:
+            core = core_now()
+            made = array.__new__(_array_for(kind, guards, core, type(struct)))
+            made.__init__(name, length, default, *guards, struct=struct)
+            return made
+
+    chosen.__name__ = f"{kind}_array"
+    return chosen
+
+
+guarded_array = _array_class("guarded")
+racy_array = _array_class("racy")
+
+
+# ---- code for watched fields -------------------------------------------------------------------------------------------
+
+_POINT = """
+    m.step = s = m.step + 1
+    if s >= m.stop: m.sched({kind}, {obj}, {arg})"""
+
+
+def guard_test(guards: tuple[str, ...], up: bool, me: str = "me") -> str:
+    """Python source that is true if the current task holds one of `guards` of the object `self`."""
+    tests = []
+    for guard in guards:
+        path, _, bit = guard.partition("#")
+        where = f"self{path}" if path.startswith(".") else path
+        if bit:
+            tests.append(f"({where}.word >> {bit} & 1)")
+        elif up:
+            tests.append(f"{me}.held.holds({where})")
+        else:
+            tests.append(f"({where}.owner is {me} or {me}.held.holds({where}))")
+    return " or ".join(tests)
+
+
+def _property_source(key: str, field: Field, core: str) -> str:
+    """Source of `get` and `set` for a field, or "" where a plain slot will do."""
+    if core == "floor" or field.kind == "plain" or (core == "fast" and field.kind == "guarded"):
+        return ""
+    up = core == "up"
+    test = guard_test(field.guards, up)
+    check = f"\n    me = m.current\n    if not ({test}): check_guard(m, self, None, {key!r})" if test and core != "fast" else ""
+    read = _POINT.format(kind="READ", obj="self", arg=repr(key))
+    write = _POINT.format(kind="WRITE", obj="self", arg=repr(key))
+    if field.kind == "guarded":
+        read = write = read if up else ""
+        get = read + check
+        put = (_POINT.format(kind="WRITE", obj="self", arg=repr(key)) if up else "") + check
+    else:
+        exclusive = [guard for guard in field.guards if "#" not in guard]
+        if exclusive and not up:
+            owned = " or ".join(
+                (f"self{guard}" if guard.startswith(".") else guard) + ".owner is m.current" for guard in exclusive)
+            get = f"\n    if not ({owned}):" + read.replace("\n", "\n    ")
+        else:
+            get = read
+        put = write + check
+    return f"def get(self, m=m):{get}\n    return self._{key}\ndef put(self, value, m=m):{put}\n    self._{key} = value\n"
+
+
+def _property(source: str, key: str, field: Field, core: Core) -> property:
+    scope: dict[str, Any] = {}
+    globals_ = core.namespace
+    globals_.update(m=m, READ=READ, WRITE=WRITE, RMW=RMW, check_guard=check_guard)
+    exec(compile(source, f"<field {key}>", "exec"), globals_, scope)
+    return property(scope["get"], scope["put"])
+
+
+def _array_for(kind: str, guards: tuple[str, ...], core: Core, owner: type) -> type:
+    if core.name == "floor" or (core.name == "fast" and kind == "guarded"):
+        source = "def get(self, i, m=m):\n    return self.items[i]\ndef put(self, i, value, m=m):\n    self.items[i] = value\n"
+    else:
+        inner = tuple(guard.replace(".", ".struct.", 1) if guard.startswith(".") else guard for guard in guards)
+        source = _property_source("x", Field(kind, None, inner), core.name)
+        source = source.replace("(self, value, m=m)", "(self, i, value, m=m)").replace("(self, m=m)", "(self, i, m=m)")
+        source = source.replace("self, 'x')", "self, i)").replace("self._x", "self.items[i]").replace("self, None, 'x'", "self, None, i")
+    if source not in core.classes:
+        scope: dict[str, Any] = {}
+        core.namespace.update(m=m, READ=READ, WRITE=WRITE, RMW=RMW, check_guard=check_guard)
+        exec(compile(source, "<array>", "exec"), core.namespace, scope)
+        body = {"__slots__": (), "__getitem__": scope["get"], "__setitem__": scope["put"]}
+        core.classes[source] = type(f"{kind}_array", (array,), body)
+    return core.classes[source]

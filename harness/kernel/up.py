@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: MIT
+"""Spinlocks of a kernel built without CONFIG_SMP: they exclude nobody, they only keep a preemptible task on its cpu."""
+
+from harness.machine import m
+from harness.points import ACQUIRE, RELEASE, TRYLOCK
+
+
+def spin_lock(lock):
+    m.step = s = m.step + 1
+    if s >= m.stop:
+        m.sched(ACQUIRE, lock)
+    cur = m.current
+    cur.held = cur.held[lock]
+
+
+def spin_unlock(lock):
+    m.step = s = m.step + 1
+    if s >= m.stop:
+        m.sched(RELEASE, lock)
+    cur = m.current
+    held = cur.held
+    cur.held = held.parent if held.lock is lock else held.without(m, lock)
+
+
+def spin_trylock(lock):
+    m.step = s = m.step + 1
+    if s >= m.stop:
+        m.sched(TRYLOCK, lock)
+    cur = m.current
+    cur.held = cur.held[lock]
+    return 1
+
+
+def spin_is_locked(lock):
+    return False
+
+
+def spin_lock_irq(lock):
+    m.current.held = m.current.held.with_irqs_off()
+    spin_lock(lock)
+
+
+def spin_unlock_irq(lock):
+    spin_unlock(lock)
+    m.current.held = m.current.held.with_irqs_on()
+
+
+def spin_lock_irqsave(lock):
+    flags = m.current.held.irqs_off
+    spin_lock_irq(lock)
+    return flags
+
+
+def spin_unlock_irqrestore(lock, flags):
+    spin_unlock(lock)
+    if not flags:
+        m.current.held = m.current.held.with_irqs_on()
+
+
+def atomic_dec_and_lock(v, lock):
+    spin_lock(lock)
+    v.counter -= 1
+    if not v.counter:
+        return 1
+    spin_unlock(lock)
+    return 0
+
+
+def read_lock(lock):
+    spin_lock(lock.read_side)
+
+
+def read_unlock(lock):
+    spin_unlock(lock.read_side)
+
+
+OVERRIDES = {
+    function.__name__: function for function in (
+        spin_lock, spin_unlock, spin_trylock, spin_is_locked, spin_lock_irq, spin_unlock_irq, spin_lock_irqsave,
+        spin_unlock_irqrestore, atomic_dec_and_lock, read_lock, read_unlock)
+} | {"write_lock": spin_lock, "write_unlock": spin_unlock}

@@ -1,0 +1,275 @@
+# SPDX-License-Identifier: MIT
+"""Linking: kernel source modules into one image, by symbol name, the last definition wins.
+
+    image = link("variants.lru_free_2_4.types", "variants.lru_free_2_4.pre_patch", "variants.lru_free_2_4.daniel_lru_count")
+
+Each module's source is compiled and run in one fresh namespace, so an unchanged caller reaches the patched callee, as ld
+would bind it, and data is private to the image. A package stands for its modules in alphabetical order. Imports from
+`variants` are extern declarations and those from `harness.kernel` the toolkit: both are checked and bound by name.
+`__FILE__ = "mm/swap.c"` names the kernel file of the functions below it.
+
+Errors: LinkError with the file and line for an undefined reference, an extern nobody defines, or source outside the rules.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import hashlib
+import importlib.util
+import pathlib
+import types
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from harness.errors import LinkError
+from harness.kernel import CORE_TOOLKIT, TOOLKIT
+from harness.kernel.list import list_head
+from harness.kernel.registry import Core, linking
+from harness.kernel.struct import guard_test
+from harness.machine import CPUS_MAX, TASKS_MAX
+from harness.sanitizers.lockdep import Lockdep
+
+IDENTITY = ("likely", "unlikely", "data_race")      # the linker takes these calls out; data_race lines are remembered
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a linked function comes from: our file and line, and the file of the real tree."""
+
+    function: str
+    path: str
+    line: int
+    kernel_file: str
+
+
+class Image:
+    """A linked kernel: its namespace, its state, and where each function is from.
+
+    `save()` gives the present state as one value, `load(value)` brings it back; `boot` is the state after linking.
+    """
+
+    def __init__(self, name: str, core: Core, origin: dict[Any, Origin], digest: str, probes: bytearray,
+                 racy_lines: frozenset[tuple[str, int]]):
+        self.name = name
+        self.core = core.name
+        self.namespace = core.namespace
+        self.objects = core.created
+        self.origin = origin
+        self.digest = digest
+        self.probes = probes
+        self.racy_lines = racy_lines
+        self.lockdep = Lockdep()
+        self.tasks: list[Any] = []
+        self.save, self.load = _state_functions(self.objects, "state")
+        self.save_volatile, self.load_volatile = _state_functions(self.objects, "volatile")
+        self.boot: Any = self.save()
+        self.at_rest: Any = self.save_volatile()
+
+    def __getitem__(self, name: str) -> Any:
+        return self.namespace[name]
+
+    def defines(self, name: str) -> bool:
+        return name in self.namespace
+
+
+def link(*modules: str, core: str = "fast", probes: bool = False, toolkit: dict[str, Any] | None = None) -> Image:
+    """Link kernel source. `core`: how fields are watched (see kernel/registry). `probes`: mark each block that runs."""
+    namespace: dict[str, Any] = {"__builtins__": builtins, "__name__": "vmlinux"}
+    made_for = Core(core, namespace)
+    tools = {**TOOLKIT, **CORE_TOOLKIT[core], **(toolkit or {})}
+    namespace.update(tools)
+    marks = bytearray(1 << 14) if probes else bytearray()
+    namespace["__cov__"] = marks
+    unit = _Unit(made_for, tools, probes)
+    linking.core = made_for
+    try:
+        for path in _sources(modules):
+            unit.load(path)
+        unit.check()
+        image = Image(modules[-1].rpartition(".")[2], made_for, unit.origin, unit.hash.hexdigest(), marks,
+                      frozenset(unit.racy_lines))
+        if "task_struct" in namespace:
+            image.tasks = [namespace["task_struct"](f"task{n}") for n in range(TASKS_MAX)]
+            image.tasks += [namespace["task_struct"](f"swapper{n}") for n in reversed(range(CPUS_MAX))]
+        else:
+            image.tasks = [None] * (TASKS_MAX + CPUS_MAX)
+    finally:
+        linking.core = None
+    _bind_list_guards(made_for)
+    image.save, image.load = _state_functions(image.objects, "state")
+    image.save_volatile, image.load_volatile = _state_functions(image.objects, "volatile")
+    image.boot, image.at_rest = image.save(), image.save_volatile()
+    return image
+
+
+def _sources(modules: tuple[str, ...]) -> Iterator[pathlib.Path]:
+    for name in modules:
+        spec = importlib.util.find_spec(name)
+        if spec is None or spec.origin is None:
+            raise LinkError(f"no kernel source module {name!r}")
+        path = pathlib.Path(spec.origin)
+        if path.name == "__init__.py":
+            yield from sorted(inner for inner in path.parent.glob("*.py") if inner.name != "__init__.py")
+        else:
+            yield path
+
+
+class _Unit:
+    """One link in progress."""
+
+    def __init__(self, core: Core, tools: dict[str, Any], probes: bool):
+        self.core = core
+        self.tools = tools
+        self.probes = probes
+        self.blocks = 0
+        self.hash = hashlib.blake2b(digest_size=16)
+        self.origin: dict[Any, Origin] = {}
+        self.externs: list[tuple[str, str, int]] = []
+        self.racy_lines: set[tuple[str, int]] = set()
+        self.defined: dict[str, tuple[str, int]] = {}
+
+    def load(self, path: pathlib.Path) -> None:
+        text = path.read_text()
+        self.hash.update(text.encode())
+        tree = ast.parse(text, str(path))
+        files: list[tuple[int, str]] = []
+        body: list[ast.stmt] = []
+        for node in tree.body:
+            if isinstance(node, ast.ImportFrom):
+                self._import(node, path)
+            elif _is_file_directive(node):
+                files.append((node.lineno, node.value.value))  # type: ignore[attr-defined]
+            elif isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Assign | ast.AnnAssign | ast.Expr):
+                body.append(node)
+                if isinstance(node, ast.FunctionDef):
+                    self.defined[node.name] = (str(path), node.lineno)
+            else:
+                raise LinkError(f"{path}:{node.lineno}: {type(node).__name__.lower()} has no place in kernel source")
+        tree.body = [_Inline(self, str(path)).visit(node) for node in body]
+        if self.probes:
+            tree.body = [_Probes(self).visit(node) for node in tree.body]
+        ast.fix_missing_locations(tree)
+        code = compile(tree, str(path), "exec")
+        exec(code, self.core.namespace)
+        for inner in _functions(code):
+            file = next((name for line, name in reversed(files) if line < inner.co_firstlineno), path.stem)
+            self.origin[inner] = Origin(inner.co_name, str(path), inner.co_firstlineno, file)
+
+    def _import(self, node: ast.ImportFrom, path: pathlib.Path) -> None:
+        root = (node.module or "").partition(".")[0]
+        for alias in node.names:
+            if alias.asname or alias.name == "*" or root not in ("harness", "variants"):
+                raise LinkError(f"{path}:{node.lineno}: kernel source imports names from harness.kernel or variants, plainly")
+            if root == "harness" and alias.name not in self.tools:
+                raise LinkError(f"{path}:{node.lineno}: harness.kernel has no {alias.name}")
+            self.externs.append((alias.name, str(path), node.lineno))
+
+    def check(self) -> None:
+        """Every name that a function uses must be defined by now."""
+        namespace = self.core.namespace
+        for name, path, line in self.externs:
+            if name not in namespace:
+                raise LinkError(f"{path}:{line}: undefined reference to {name} (declared extern, defined nowhere)")
+        current = {id(value.__code__) for value in namespace.values() if isinstance(value, types.FunctionType)}
+        for code, origin in self.origin.items():
+            if id(code) not in current:
+                continue
+            for name, line in _globals_of(code):
+                if name not in namespace and not hasattr(builtins, name):
+                    raise LinkError(f"{origin.path}:{line}: undefined reference to {name} in {origin.function}")
+
+
+class _Inline(ast.NodeTransformer):
+    """What the C compiler does with macros: likely(x) is x, BUG_ON(c, line) is `if c: BUG(line)`."""
+
+    def __init__(self, unit: _Unit, path: str):
+        self.unit = unit
+        self.path = path
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        self.generic_visit(node)
+        if isinstance(node.func, ast.Name) and node.func.id in IDENTITY and len(node.args) == 1:
+            if node.func.id == "data_race":
+                self.unit.racy_lines.update((self.path, line) for line in range(node.lineno, (node.end_lineno or node.lineno) + 1))
+            return node.args[0]
+        return node
+
+    def visit_Expr(self, node: ast.Expr) -> ast.stmt:
+        self.generic_visit(node)
+        call = node.value
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "BUG_ON":
+            condition, line = call.args
+            bug = ast.Expr(ast.Call(ast.Name("BUG", ast.Load()), [line], []))
+            return ast.copy_location(ast.If(condition, [ast.copy_location(bug, node)], []), node)
+        return node
+
+
+class _Probes(ast.NodeTransformer):
+    """`__cov__[k] = 1` at the start of every block."""
+
+    def __init__(self, unit: _Unit):
+        self.unit = unit
+
+    def _mark(self, block: list[ast.stmt]) -> list[ast.stmt]:
+        self.unit.blocks += 1
+        target = ast.Subscript(ast.Name("__cov__", ast.Load()), ast.Constant(self.unit.blocks), ast.Store())
+        mark = ast.copy_location(ast.Assign([target], ast.Constant(1)), block[0])
+        return [mark, *block]
+
+    def generic_visit(self, node: ast.AST) -> ast.AST:
+        super().generic_visit(node)
+        if isinstance(node, ast.FunctionDef | ast.If | ast.While | ast.For):
+            node.body = self._mark(node.body)
+            if getattr(node, "orelse", None):
+                node.orelse = self._mark(node.orelse)  # type: ignore[union-attr]
+        return node
+
+
+def _is_file_directive(node: ast.stmt) -> bool:
+    return (isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == "__FILE__"
+            and isinstance(node.value, ast.Constant))
+
+
+def _functions(code: types.CodeType) -> Iterator[types.CodeType]:
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield constant
+            yield from _functions(constant)
+
+
+def _globals_of(code: types.CodeType) -> Iterator[tuple[str, int]]:
+    import dis
+    line = code.co_firstlineno
+    for instruction in dis.get_instructions(code):
+        if instruction.starts_line:
+            line = instruction.starts_line if not isinstance(instruction.starts_line, bool) else line
+        if instruction.opname in ("LOAD_GLOBAL", "STORE_GLOBAL"):
+            yield instruction.argval, line
+
+
+def _bind_list_guards(core: Core) -> None:
+    """Give every list head the test of its guard, for the cores that check it."""
+    for made in core.created:
+        if isinstance(made, list_head) and made.is_head:
+            test = guard_test((made.guard,), core.name == "up") if made.guard else "True"
+            scope: dict[str, Any] = {}
+            exec(f"def holds(me, self=None):\n    return {test}", core.namespace, scope)
+            made.holds = types.FunctionType(scope["holds"].__code__, core.namespace, "holds", (made.struct,))
+
+
+def _state_functions(objects: list[Any], which: str) -> tuple[Callable[[], Any], Callable[[Any], None]]:
+    """`save` and `load` for all slots that the objects' classes name in `which`, as straight-line code."""
+    scope: dict[str, Any] = {}
+    places = []
+    for number, made in enumerate(objects):
+        for slot in getattr(type(made), which, ()):
+            scope[f"o{number}"] = made
+            places.append(f"o{number}.{slot}")
+    values = ", ".join(f"tuple({place})" if place.endswith("[:]") else place for place in places)
+    targets = ", ".join(places)
+    source = f"def save():\n    return ({values},)\n" if places else "def save():\n    return ()\n"
+    source += f"def load(state):\n    ({targets},) = state\n" if places else "def load(state):\n    pass\n"
+    exec(compile(source, "<state>", "exec"), scope)
+    return scope["save"], scope["load"]

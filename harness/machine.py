@@ -1,0 +1,604 @@
+# SPDX-License-Identifier: MIT
+"""The machine: cpus, tasks and interrupts over one image, one decision at a time.
+
+A run is a pure function of (image, tasks, decisions). Kernel primitives count steps and come here only at the step at
+which the scheduler asked to be called (`stop`), or when the running task cannot go on. Everything here runs on the stack
+of the task concerned: there is no hub to switch through.
+
+Decisions are ints. From 0 below `len(tasks)`: that task runs next. From there on `tasks + number * cpus + cpu`: interrupt
+`number` (in the order raised) hits that cpu. Negative, `-2 - cpu`: an idle cpu goes on with the interrupt it is in. They are kept in two lists: `switches` (step, decision), taken at a point
+although the running task could have gone on, and `forced`, taken in order whenever it could not and there was a choice.
+
+There is one machine in a process, `m`, because its step counter is on the fast path of every primitive.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from harness import points
+from harness.errors import Abort, HarnessError
+from harness.finding import Finding, Site
+
+STEPS_MAX = 20_000          # points in a run before the schedule is made fair
+FAIR_STEPS_MAX = 20_000     # further points under a fair schedule before the run is called a livelock
+FAIR_SLICE = 50             # points a task runs before the fair schedule moves on
+CPUS_MAX = 8
+TASKS_MAX = 16
+IRQ_DEPTH_MAX = 2           # an interrupt may be interrupted by another one, once
+NEVER = 1 << 60
+
+RUNNING, INTERRUPTIBLE, UNINTERRUPTIBLE = 0, 1, 2
+
+
+class Scheduler(Protocol):
+    """What decides. One object may serve many runs; `begin` starts each."""
+
+    def begin(self, m: Machine) -> None:
+        """A run starts: forget the last one and say when to be asked first (`m.want(step)`)."""
+
+    def at(self, m: Machine) -> int:
+        """At the step asked for: the decision. `m.current.id` means go on. Says with `m.want` when to be asked again."""
+
+    def forced(self, m: Machine, choices: Sequence[int]) -> int:
+        """The running task cannot go on: one of `choices` (two or more)."""
+
+    def wake(self, m: Machine) -> None:
+        """Somebody may have become able to run: the scheduler may ask for an earlier step."""
+
+
+class Cpu:
+    """One processor: the task it runs, and those that could run instead."""
+
+    __slots__ = ("idle", "number", "ready", "running")
+
+    def __init__(self, number: int):
+        self.number = number
+        self.running: Task | None = None
+        self.ready: list[Task] = []
+        self.idle: Task | None = None
+
+
+class Irq:
+    """A raised interrupt: its handler and what it is called with."""
+
+    __slots__ = ("args", "handler", "number")
+
+    def __init__(self, number: int, handler: Callable[..., Any], args: tuple[Any, ...]):
+        self.number = number
+        self.handler = handler
+        self.args = args
+
+
+class Task:
+    """A stack of execution on one cpu: a process in the kernel, or the idle loop that takes interrupts.
+
+    `held` says which locks it holds and whether its interrupts are off; `waiting` is what it spins on, if anything;
+    `task` is the kernel's own task_struct.
+    """
+
+    __slots__ = (
+        "at", "cpu", "finished", "held", "id", "inject", "irq_depth", "name", "op", "operations",
+        "stack", "started", "state", "task", "waiting", "waiting_frame",
+    )
+
+    def __init__(self, id: int, name: str):
+        self.id = id
+        self.name = name
+        self.cpu: Cpu = None  # type: ignore[assignment]
+        self.operations: Sequence[tuple[Callable[..., Any], tuple[Any, ...]]] = ()
+        self.stack: Any = None
+        self.task: Any = None
+        self.held: Any = None
+        self.reset()
+
+    def reset(self) -> None:
+        self.started = False
+        self.finished = False
+        self.inject: Irq | None = None
+        self.irq_depth = 0
+        self.state = RUNNING
+        self.waiting: Any = None
+        self.waiting_frame: Any = None
+        self.op = -1
+        self.at: tuple[int, Any, Any] | None = None
+
+    def __repr__(self) -> str:
+        return f"<{self.name}>"
+
+
+class Sleeping:
+    """What a task that is off its cpu waits for: to be woken. Nothing else makes it able to run."""
+
+    def available(self, task: Task) -> bool:
+        return False
+
+
+SLEEPING = Sleeping()
+
+
+class Machine:
+    """See the module. Fields on the fast path: `step`, `stop`, `current`, `waiters`."""
+
+    __slots__ = (
+        "aborting", "backend", "cpus", "current", "deadline", "enabled", "error", "exact", "fair", "findings", "forced",
+        "image", "irqs_raised", "limit_hit", "main", "notes", "observer", "pending", "preempt", "recorder",
+        "remaining", "scheduler", "spare", "step", "steps_max", "stop", "switches", "tasks", "waiters", "wanted",
+    )
+
+    def __init__(self) -> None:
+        self.step = 0
+        self.stop = NEVER
+        self.waiters = 0                        # tasks that spin; they hear of every release
+        self.current: Task = Task(-1, "boot")
+        self.backend: Any = None
+        self.main: Any = None
+        self.image: Any = None
+        self.tasks: list[Task] = []
+        self.spare: dict[tuple[int, int], Task] = {}     # pooled tasks by (backend, id)
+        self.cpus = [Cpu(number) for number in range(CPUS_MAX)]
+        self.recorder: Callable[[int, Any, Any], None] | None = None
+        self.observer: Any = None
+        self.exact = False
+        self.preempt = False
+        self.steps_max = STEPS_MAX
+        self._clear()
+
+    def _clear(self) -> None:
+        self.aborting = False
+        self.error: BaseException | None = None
+        self.findings: list[Finding] = []
+        self.notes: list[Finding] = []
+        self.switches: list[int] = []
+        self.forced: list[int] = []
+        self.pending: list[Irq] = []
+        self.irqs_raised = 0
+        self.enabled: list[int] | None = None
+        self.waiters = 0
+        self.step = 0
+        self.limit_hit = False
+        self.fair: FairRun | None = None
+
+    # ---- one run -------------------------------------------------------------------------------------------------
+
+    def run(self, image: Any, tasks: Sequence[tuple[int, Sequence[tuple[Callable[..., Any], tuple[Any, ...]]]]],
+            scheduler: Scheduler, backend: Any, cpus: int, preempt: bool = False) -> None:
+        """Run `tasks`, each (cpu, operations), to rest on the state `image` is in. What happened is left in this object.
+
+        Raises HarnessError when an exception that no kernel can cause leaves a task.
+        """
+        assert 1 <= cpus <= CPUS_MAX, cpus
+        assert 0 < len(tasks) <= TASKS_MAX, len(tasks)
+        self._clear()
+        self.image = image
+        self.backend = backend
+        self.scheduler = scheduler
+        self.preempt = preempt
+        self.deadline = self.steps_max
+        self._assign(tasks, cpus)
+        self.wanted = NEVER
+        self.stop = 0 if self.recorder is not None else NEVER
+        scheduler.begin(self)
+        self.main = backend.main()
+        boot = self.current = Task(-1, "boot")
+        boot.stack = self.main
+        self.dispatch(boot)
+        if self.aborting:
+            self._unwind()
+            if self.error is not None:
+                raise HarnessError(f"{type(self.error).__name__} in {self.current.name}: {self.error}") from self.error
+
+    def _assign(self, tasks: Sequence[tuple[int, Any]], cpus: int) -> None:
+        kernel_tasks = self.image.tasks
+        in_use = [Cpu(number) for number in range(cpus)] if len(self.cpus) != cpus else self.cpus
+        self.cpus = in_use
+        for cpu in in_use:
+            cpu.running = None
+            cpu.ready.clear()
+        self.tasks = []
+        spare, kind, root = self.spare, id(self.backend), self.image.lockdep.root
+        for number, (where, operations) in enumerate(tasks):
+            task = spare.get((kind, number)) or self._new_task(kind, number)
+            task.reset()
+            task.operations = operations
+            task.task = kernel_tasks[number]
+            task.held = root
+            task.cpu = cpu = in_use[where]
+            cpu.ready.append(task)
+            self.tasks.append(task)
+        self.remaining = len(self.tasks)
+        for cpu in in_use:
+            cpu.idle = None
+
+    def _new_task(self, kind: int, number: int) -> Task:
+        task = Task(number, f"task{number}")
+        task.stack = self.backend.stack(self._body, task)
+        self.spare[kind, number] = task
+        return task
+
+    def _idle_task(self, cpu: Cpu) -> Task:
+        """The idle loop of `cpu`: only ever takes interrupts."""
+        number = -2 - cpu.number
+        kind = id(self.backend)
+        task = self.spare.get((kind, number))
+        if task is None:
+            task = Task(number, f"idle{cpu.number}")
+            task.stack = self.backend.stack(self._idle_body, task)
+            self.spare[kind, number] = task
+        task.reset()
+        task.cpu = cpu
+        task.task = self.image.tasks[-1 - cpu.number]
+        task.held = self.image.lockdep.root
+        return task
+
+    def _unwind(self) -> None:
+        """Throw Abort through every stack that is still in the middle of something."""
+        for task in [*self.tasks, *(cpu.idle for cpu in self.cpus if cpu.idle is not None)]:
+            if task.started and not task.finished:
+                self.current = task
+                task.stack.switch()
+        self.image.lockdep.restart()
+
+    def _body(self, task: Task) -> None:
+        """The life of a pooled task: one run after another."""
+        root = None
+        while True:
+            try:
+                root = task.held
+                for task.op, (function, args) in enumerate(task.operations):
+                    function(*args)
+                    if task.held is not root:
+                        self.image.lockdep.returned_holding(self, task)
+                task.finished = True
+                self.remaining -= 1
+                task.cpu.running = None
+                self.enabled = None
+                self.dispatch(task)
+            except Abort:
+                self._leave(task)
+            except BaseException as error:                      # noqa: BLE001 - reported as ours, or as an oops
+                self._fault(error)
+                self._leave(task)
+
+    def _idle_body(self, task: Task) -> None:
+        while True:
+            try:
+                irq, task.inject = task.inject, None
+                if irq is not None:                 # a new stack: later ones are taken where it waits, in dispatch
+                    self._interrupt(task, irq)
+                self.dispatch(task)
+            except Abort:
+                self._leave(task)
+            except BaseException as error:                      # noqa: BLE001
+                self._fault(error)
+                self._leave(task)
+
+    def _leave(self, task: Task) -> None:
+        task.finished = True
+        self.main.switch()
+
+    def _fault(self, error: BaseException) -> None:
+        """An exception left kernel source: an oops if it went through a null pointer, else it is our error."""
+        self.aborting = True
+        sites = self._sites_of_traceback(error)
+        if isinstance(error, AttributeError | TypeError) and sites and _is_null_dereference(error):
+            self._add(Finding(f"OOPS: NULL pointer dereference in {sites[-1].function}", "bug", detail=str(error)), sites)
+        elif self.error is None:
+            self.error = error
+
+    # ---- decisions -----------------------------------------------------------------------------------------------
+
+    def want(self, step: int) -> None:
+        """The scheduler wants to be asked at the first point whose step is at least `step`."""
+        if self.recorder is not None:
+            self.wanted = step
+        else:
+            self.stop = step if step < self.deadline else self.deadline
+
+    def sched(self, kind: int, obj: Any, arg: Any = None) -> None:
+        """The slow path of a point: called before the access it stands for."""
+        me = self.current
+        me.at = (kind, obj, arg)
+        if self.recorder is not None:
+            self.recorder(kind, obj, arg)
+            if self.step < self.wanted and self.step < self.deadline:
+                return
+        if self.step >= self.deadline:
+            self._out_of_steps()
+        decision = (self.fair or self.scheduler).at(self)
+        if decision != me.id:
+            self.switches.append(self.step)
+            self.switches.append(decision)
+            if self.observer is not None:
+                self.observer(self, me)
+            self._enact(me, decision)
+
+    def choices(self) -> list[int]:
+        """Every decision that can be taken now, tasks first, by number."""
+        enabled = self.enabled
+        if enabled is not None and not self.waiters and not self.pending:
+            return enabled
+        out: list[int] = []
+        for cpu in self.cpus:
+            running = cpu.running
+            if running is not None:
+                waiting = running.waiting
+                if waiting is None or waiting.available(running):
+                    out.append(running.id)
+                if self.preempt and cpu.ready and _preemptible(running):
+                    out.extend(task.id for task in cpu.ready)
+            elif cpu.ready:
+                out.extend(task.id for task in cpu.ready)
+        out.sort()
+        self.enabled = out
+        if self.pending:
+            out = out + self._deliverable()
+        return out
+
+    def _deliverable(self) -> list[int]:
+        base, count = len(self.tasks), len(self.cpus)
+        out = []
+        for irq in self.pending:
+            for cpu in self.cpus:
+                victim = cpu.running
+                if victim is None or (not victim.held.irqs_off and victim.irq_depth < IRQ_DEPTH_MAX):
+                    out.append(base + irq.number * count + cpu.number)
+        return out
+
+    def dispatch(self, me: Task) -> None:
+        """`me` cannot go on: somebody else runs until it is chosen again."""
+        choices = self.choices()
+        if len(choices) > 1:
+            decision = (self.fair or self.scheduler).forced(self, choices)
+            self.forced.append(decision)
+        elif choices:
+            decision = choices[0]
+        else:
+            self._nobody(me)
+            return
+        self._enact(me, decision)
+
+    def _enact(self, me: Task, decision: int) -> None:
+        base = len(self.tasks)
+        if decision < 0:
+            nxt = self.cpus[-2 - decision].idle
+            assert nxt is not None, decision
+        elif decision < base:
+            nxt = self.tasks[decision]
+            cpu = nxt.cpu
+            if cpu.running is not nxt:
+                if cpu.running is not None:
+                    cpu.ready.append(cpu.running)       # preempt=True only: it could have gone on
+                cpu.ready.remove(nxt)
+                cpu.running = nxt
+                self.enabled = None
+        else:
+            number, where = divmod(decision - base, len(self.cpus))
+            raised = next(irq for irq in self.pending if irq.number == number)
+            self.pending.remove(raised)
+            cpu = self.cpus[where]
+            if cpu.running is None:
+                cpu.running = cpu.idle = cpu.idle or self._idle_task(cpu)
+                self.enabled = None
+            nxt = cpu.running
+            nxt.inject = raised
+        if nxt is not me:
+            self.current = nxt
+            nxt.started = True
+            nxt.stack.switch()
+            if self.aborting:
+                if me.id == -1:
+                    return
+                raise Abort
+        irq = me.inject
+        if irq is not None:
+            me.inject = None
+            self._interrupt(me, irq)
+
+    def _interrupt(self, me: Task, irq: Irq) -> None:
+        """Run a handler nested on the stack of `me`, with interrupts on, as 2.4 does for an ordinary handler."""
+        held, waiting = me.held, me.waiting
+        root = self.image.lockdep.irq_root
+        me.held, me.waiting = root, None
+        if waiting is not None:
+            self.waiters -= 1
+        self.enabled = None
+        me.irq_depth += 1
+        if self.recorder is not None:
+            self.recorder(points.IRQ, irq, "enter")
+        irq.handler(*irq.args)
+        if me.held is not root:
+            self.image.lockdep.returned_holding(self, me)
+        if self.recorder is not None:
+            self.recorder(points.IRQ, irq, "leave")
+        me.irq_depth -= 1
+        me.held, me.waiting = held, waiting
+        if waiting is not None:
+            self.waiters += 1
+        self.enabled = None
+        if me.id < -1 and not me.irq_depth:
+            me.cpu.running = None               # back to the idle loop
+
+    def _nobody(self, me: Task) -> None:
+        """No decision is left: the run is at rest, or it is stuck."""
+        if self.remaining:
+            from harness.sanitizers import progress
+            progress.stuck(self)
+            self.aborting = True
+        if me.stack is not self.main:
+            if self.aborting and not me.finished:
+                raise Abort
+            self.main.switch()
+
+    def _out_of_steps(self) -> None:
+        if self.fair is None:
+            self.fair = FairRun(self.steps_max)
+            self.deadline = self.steps_max + FAIR_STEPS_MAX
+        else:
+            from harness.sanitizers import progress
+            self.limit_hit = True
+            progress.endless(self)
+            self.abort()
+
+    # ---- what primitives ask of the machine ----------------------------------------------------------------------
+
+    def spin(self, lock: Any) -> None:
+        """Wait, on the cpu, until `lock` can be taken."""
+        me = self.current
+        if lock.owner is me:
+            self.image.lockdep.recursion(self, lock)
+        while not lock.available(me):
+            me.waiting = lock
+            me.waiting_frame = sys._getframe(1)
+            self.waiters += 1
+            self.dispatch(me)
+            self.waiters -= 1
+            me.waiting = me.waiting_frame = None
+
+    def released(self) -> None:
+        """A lock that somebody may be spinning for was given back."""
+        (self.fair or self.scheduler).wake(self)
+
+    def sleep(self) -> None:
+        """Take the running task off its cpu until `make_ready`."""
+        me = self.current
+        if me.irq_depth or me.held.spinning or me.held.irqs_off:
+            from harness.sanitizers import atomic_sleep
+            atomic_sleep.slept(self)
+        me.waiting = SLEEPING
+        me.waiting_frame = sys._getframe(1)
+        me.cpu.running = None
+        self.enabled = None
+        self.dispatch(me)
+
+    def make_ready(self, task: Task) -> None:
+        """A sleeping task can run again when its cpu is free."""
+        assert task.waiting is SLEEPING, task
+        task.waiting = task.waiting_frame = None
+        task.cpu.ready.append(task)
+        self.enabled = None
+        (self.fair or self.scheduler).wake(self)
+
+    def give_way(self) -> None:
+        """Let any other task run: a free choice that is not a preemption."""
+        me = self.current
+        if me.cpu.ready and not me.irq_depth:
+            me.cpu.running = None
+            me.cpu.ready.append(me)
+            self.enabled = None
+        self.dispatch(me)
+
+    def yielded(self) -> None:
+        """yield(): anybody else who can run does, so that a loop that waits for another task gives it the time."""
+        me = self.current
+        if me.cpu.ready and not me.irq_depth:
+            me.cpu.running = None
+            me.cpu.ready.append(me)
+            self.enabled = None
+        others = [choice for choice in self.choices() if choice != me.id]
+        if not others:
+            self.dispatch(me)
+            return
+        decision = others[0]
+        if len(others) > 1:
+            decision = (self.fair or self.scheduler).forced(self, others)
+            self.forced.append(decision)
+        self._enact(me, decision)
+
+    def raise_irq(self, handler: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        self.pending.append(Irq(self.irqs_raised, handler, args))
+        self.irqs_raised += 1
+        (self.fair or self.scheduler).wake(self)
+
+    # ---- findings ------------------------------------------------------------------------------------------------
+
+    def report(self, title: str, sanitizer: str, detail: str = "") -> None:
+        """Something is wrong and the run ends here."""
+        self._add(Finding(title, sanitizer, detail=detail), self.sites())
+        self.abort()
+
+    def note(self, title: str, sanitizer: str, detail: str = "") -> None:
+        """An invariant is broken; the run goes on, to show what becomes of it."""
+        finding = Finding(title, sanitizer, detail=detail, breaks=True)
+        if all(known.title != title for known in self.notes):
+            self._add(finding, self.sites())
+
+    def _add(self, finding: Finding, sites: tuple[Site, ...]) -> None:
+        finding.step = self.step
+        finding.task = self.current.name
+        finding.cpu = self.current.cpu.number if self.current.cpu else 0
+        finding.stack = sites
+        (self.notes if finding.breaks else self.findings).append(finding)
+
+    def abort(self) -> None:
+        self.aborting = True
+        raise Abort
+
+    def sites(self, frame: Any = None) -> tuple[Site, ...]:
+        """The kernel functions on the current stack, outermost first."""
+        frame = frame or sys._getframe(1)
+        origin = self.image.origin
+        out = []
+        while frame is not None:
+            known = origin.get(frame.f_code)
+            if known is not None:
+                out.append(Site(known.function, known.path, frame.f_lineno, known.kernel_file))
+            frame = frame.f_back
+        return tuple(reversed(out))
+
+    def where(self, frame: Any = None) -> str:
+        """The innermost kernel function that is no accessor: the F of a title."""
+        sites = self.sites(frame)
+        for site in reversed(sites):
+            if not site.kernel_file.startswith("include/"):
+                return site.function
+        return sites[-1].function if sites else "user space"
+
+    def _sites_of_traceback(self, error: BaseException) -> tuple[Site, ...]:
+        out = []
+        trace = error.__traceback__
+        while trace is not None:
+            known = self.image.origin.get(trace.tb_frame.f_code)
+            if known is not None:
+                out.append(Site(known.function, known.path, trace.tb_lineno, known.kernel_file))
+            trace = trace.tb_next
+        return tuple(out)
+
+
+class FairRun:
+    """Everybody in turn, a slice each: what the machine falls back to before it calls a run endless."""
+
+    def __init__(self, since: int):
+        self.turn = 0
+        self.since = since
+
+    def begin(self, m: Machine) -> None:
+        pass
+
+    def at(self, m: Machine) -> int:
+        m.want(m.step + FAIR_SLICE)
+        return self.forced(m, m.choices())
+
+    def forced(self, m: Machine, choices: Sequence[int]) -> int:
+        later = [choice for choice in choices if choice > self.turn]
+        self.turn = later[0] if later else choices[0]
+        return self.turn
+
+    def wake(self, m: Machine) -> None:
+        pass
+
+
+def _preemptible(task: Task) -> bool:
+    """CONFIG_PREEMPT: a task may lose its cpu where it holds no spinlock and is in no interrupt."""
+    return not (task.irq_depth or task.held.spinning or task.held.irqs_off)
+
+
+def _is_null_dereference(error: BaseException) -> bool:
+    if isinstance(error, AttributeError):
+        return error.obj is None
+    return "'NoneType' object" in str(error)
+
+
+m = Machine()

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: MIT
+"""lockdep: lock order cycles and interrupt-unsafe use, from the orders seen, without needing the deadlock.
+
+What a task holds is a node: the locks in order, whether interrupts are off, whether it is in an interrupt. Taking a lock
+is one lookup in the node; only a transition never made before comes here, is recorded, and is checked. So the fast path
+costs one dictionary access, and learning goes on over all the runs of an image.
+
+Runs must be pure functions of their schedule, so a report may only rest on orders seen in the same run: `alarmed` says
+that the orders of all runs together hold a cycle, and that runs are worth doing `exact`, where nothing is remembered
+between runs and every transition comes here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+NAME = "lockdep"
+
+
+class Held(dict):
+    """A lockset as a node: maps a lock to the node after taking it."""
+
+    __slots__ = ("_off", "_on", "dep", "in_irq", "irqs_off", "lock", "locks", "parent", "spinning")
+
+    def __init__(self, dep: Lockdep, locks: tuple[Any, ...], irqs_off: bool, in_irq: bool):
+        self.dep = dep
+        self.locks = locks
+        self.irqs_off = irqs_off
+        self.in_irq = in_irq
+        self.lock = locks[-1] if locks else None
+        self.parent = dep.node(locks[:-1], irqs_off, in_irq) if locks else self
+        self.spinning = sum(lock.spins for lock in locks)
+        self._off: Held | None = None
+        self._on: Held | None = None
+
+    __hash__ = object.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __missing__(self, lock: Any) -> Held:
+        node = self.dep.taken(self, lock)
+        if not self.dep.exact:
+            self[lock] = node
+        return node
+
+    def holds(self, lock: Any) -> bool:
+        return lock in self.locks or getattr(lock, "read_side", lock) in self.locks
+
+    def without(self, m: Any, lock: Any) -> Held:
+        """Give back a lock that was not the last one taken."""
+        if lock not in self.locks:
+            unlocked_by_other(m, lock)
+        at = len(self.locks) - 1 - self.locks[::-1].index(lock)
+        return self.dep.node(self.locks[:at] + self.locks[at + 1:], self.irqs_off, self.in_irq)
+
+    def with_irqs_off(self) -> Held:
+        if self._off is None:
+            self._off = self.dep.node(self.locks, True, self.in_irq)
+        return self._off
+
+    def with_irqs_on(self) -> Held:
+        if self._on is None:
+            self._on = self.dep.node(self.locks, False, self.in_irq)
+        return self._on
+
+
+class Lockdep:
+    """The orders seen on one image. `exact`: only those of the present run."""
+
+    def __init__(self) -> None:
+        self.exact = False
+        self.alarmed = False
+        self.nodes: dict[Any, Held] = {}
+        self.forget()
+        self.root = self.node((), False, False)
+        self.irq_root = self.node((), False, True)
+
+    def node(self, locks: tuple[Any, ...], irqs_off: bool, in_irq: bool) -> Held:
+        key = (locks, irqs_off, in_irq)
+        known = self.nodes.get(key)
+        if known is None:
+            known = self.nodes[key] = Held(self, locks, irqs_off, in_irq)
+        return known
+
+    def forget(self) -> None:
+        """Start from nothing, as at boot."""
+        self.after: dict[str, set[str]] = {}        # class -> classes taken while it was held
+        self.used_in_irq: dict[str, str] = {}       # class -> function
+        self.used_irqs_on: dict[str, str] = {}
+        self.reported: set[str] = set()
+
+    def set_exact(self, exact: bool) -> None:
+        """In exact mode nothing is cached, so that every transition of every run is seen."""
+        if exact or self.exact != exact:
+            self.forget()
+            for node in self.nodes.values():
+                node.clear()
+        self.exact = exact
+
+    def restart(self) -> None:
+        pass
+
+    def taken(self, held: Held, lock: Any) -> Held:
+        from harness.machine import m
+        for other in held.locks:
+            same = other.cls == lock.cls
+            before, after = (other.name, lock.name) if same else (other.cls, lock.cls)
+            if after not in self.after.setdefault(before, set()):
+                self.after[before].add(after)
+                self._check_order(m, before, after)
+        if lock.spins:
+            if held.in_irq:
+                self.used_in_irq.setdefault(lock.cls, m.where())
+            elif not held.irqs_off:
+                self.used_irqs_on.setdefault(lock.cls, m.where())
+            if lock.cls in self.used_in_irq and lock.cls in self.used_irqs_on:
+                self._tell(m, f"LOCKDEP: {lock.cls} taken in an interrupt in {self.used_in_irq[lock.cls]}"
+                              f" and with interrupts on in {self.used_irqs_on[lock.cls]}")
+        return self.node((*held.locks, lock), held.irqs_off, held.in_irq)
+
+    def _check_order(self, m: Any, before: str, after: str) -> None:
+        path = self._path(after, before)
+        if path:
+            cycle = _rotated([before, *path[:-1]])
+            self._tell(m, f"LOCKDEP: lock order {' -> '.join([*cycle, cycle[0]])}")
+
+    def _path(self, start: str, goal: str) -> list[str]:
+        """A chain of orders from `start` to `goal`, both included; [] if there is none."""
+        todo, seen = [[start]], {start}
+        while todo:
+            path = todo.pop(0)
+            if path[-1] == goal:
+                return path
+            for following in sorted(self.after.get(path[-1], ())):
+                if following not in seen:
+                    seen.add(following)
+                    todo.append([*path, following])
+        return []
+
+    def _tell(self, m: Any, title: str) -> None:
+        self.alarmed = True
+        if self.exact and title not in self.reported:
+            self.reported.add(title)
+            m.note(title, NAME)
+
+    def recursion(self, m: Any, lock: Any) -> None:
+        """The task that spins is the one that holds the lock: directly, or from an interrupt on top of itself."""
+        how = "in an interrupt on its holder" if m.current.irq_depth else "again by its holder"
+        m.report(f"DEADLOCK: {lock.cls} taken {how} in {m.where()}", NAME)
+
+    def returned_holding(self, m: Any, task: Any) -> None:
+        names = ", ".join(lock.cls for lock in task.held.locks) or "interrupts off"
+        m.report(f"LOCKDEP: {names} still held on return to user space", NAME)
+
+
+def unlocked_by_other(m, lock):
+    m.report(f"LOCKDEP: {lock.cls} released by a task that does not hold it in {m.where()}", NAME, f"held by {getattr(lock, 'owner', None)}")
+
+
+def _rotated(cycle: list[str]) -> list[str]:
+    """The same cycle, starting from its least name: one title however it was closed."""
+    at = cycle.index(min(cycle))
+    return cycle[at:] + cycle[:at]

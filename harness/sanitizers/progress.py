@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: MIT
+"""progress: nobody can run (deadlock, with who waits for what), or everybody runs and nobody gets there (livelock)."""
+
+from harness.machine import SLEEPING
+
+NAME = "progress"
+
+
+def stuck(m):
+    """Tasks are left and none can run."""
+    waiting = [task for task in m.tasks if not task.finished]
+    waiting += [cpu.idle for cpu in m.cpus if cpu.idle is not None and cpu.running is cpu.idle]
+    parts = sorted({_what(m, task) for task in waiting})
+    details = "; ".join(_wait_for(m, task) for task in waiting)
+    asleep = all(task.waiting is SLEEPING for task in waiting)
+    word = "tasks asleep for ever" if asleep else "nobody can run"
+    m._add(_finding(f"DEADLOCK: {word}: {', '.join(parts)}", details), m.sites(waiting[0].waiting_frame))
+
+
+def endless(m):
+    parts = sorted({m.where(task.waiting_frame) for task in m.tasks if not task.finished and task.waiting_frame is not None})
+    running = m.where()
+    m._add(_finding(f"LIVELOCK: {', '.join(sorted({running, *parts}))}", f"no end after {m.step} points, the last under a fair schedule"), m.sites())
+
+
+def _finding(title, detail):
+    from harness.finding import Finding
+    return Finding(title, NAME, detail=detail)
+
+
+def _what(m, task):
+    where = m.where(task.waiting_frame) if task.waiting_frame is not None else "user space"
+    lock = task.waiting
+    return where if lock is SLEEPING or lock is None else f"{lock.cls} in {where}"
+
+
+def _wait_for(m, task):
+    lock = task.waiting
+    if lock is SLEEPING or lock is None:
+        return f"{task.name} sleeps in {_what(m, task)}"
+    owner = getattr(lock, "owner", None)
+    return f"{task.name} spins for {lock.name}, held by {owner.name if owner is not None else 'readers'}"

@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: MIT
+"""What decides, one strategy a file. A scheduler knows cpus and decisions, never kernel objects.
+
+Each answers four questions (see harness.machine.Scheduler): begin, at, forced, wake.
+"""
+
+from harness.schedulers.nopreempt import NoPreempt
+from harness.schedulers.pct import Pct
+from harness.schedulers.walk import Walk
+
+SCHEDULERS = {
+    "nopreempt": NoPreempt,
+    "walk": Walk,
+    "pct": Pct,
+}

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: MIT
+"""PCT: random priorities and `depth - 1` points at which the running task drops below all others.
+
+Burckhardt, Kothari, Musuvathi, Nagarakatte, ASPLOS 2010: a bug of depth d in a run of k points and n tasks is found with
+probability at least 1 / (n k^(d-1)). k is taken from the runs seen so far. An interrupt is a task of its own here: it gets
+a random place among the others, and a random cpu, when it is raised. Failed trylocks and yields lower nobody here; a task
+that yields is passed over once by the machine.
+"""
+
+import random
+from collections.abc import Sequence
+
+from harness.machine import NEVER, Machine
+
+
+class Pct:
+    def __init__(self, rng: random.Random, depth: int = 3, points: int = 100):
+        assert depth >= 1, depth
+        self.random = rng.random
+        self.depth = depth
+        self.points = points
+        self.order: list[int] = []
+        self.changes: list[int] = []
+        self.irqs = 0
+
+    def begin(self, m: Machine) -> None:
+        uniform = self.random
+        order = self.order = []
+        for task in range(len(m.tasks)):
+            order.insert(int(uniform() * (task + 1)), task)
+        points = self.points
+        changes = self.changes = [1 + int(uniform() * points) for _ in range(self.depth - 1)]
+        changes.sort(reverse=True)
+        changes.insert(0, NEVER)
+        self.irqs = 0
+        m.want(changes[-1])
+
+    def learn(self, points: int) -> None:
+        """A run of this program took so many points."""
+        self.points = max(points, 2)
+
+    def at(self, m: Machine) -> int:
+        changes = self.changes
+        step = m.step
+        while changes[-1] <= step:
+            changes.pop()
+            self._sink(m.current.id)
+        m.want(changes[-1])
+        return self._highest(m, m.choices())
+
+    def forced(self, m: Machine, choices: Sequence[int]) -> int:
+        return self._highest(m, choices)
+
+    def wake(self, m: Machine) -> None:
+        m.want(m.step + 1)
+
+    def _sink(self, who: int) -> None:
+        order = self.order
+        if who in order:
+            order.remove(who)
+        order.append(who)
+
+    def _highest(self, m: Machine, choices: Sequence[int]) -> int:
+        while self.irqs < m.irqs_raised:
+            code = len(m.tasks) + self.irqs * len(m.cpus) + int(self.random() * len(m.cpus))
+            self.order.insert(int(self.random() * (len(self.order) + 1)), code)
+            self.irqs += 1
+        if m.current.id < -1 and m.current.id in choices:
+            return m.current.id                     # an idle cpu finishes its interrupt first
+        for who in self.order:
+            if who in choices:
+                return who
+        return choices[0]

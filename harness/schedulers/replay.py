@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: MIT
+"""Replay: the decisions of an earlier run, exactly. Anything that cannot be taken is Diverged, unless `lenient`."""
+
+from collections.abc import Sequence
+
+from harness.errors import Diverged
+from harness.machine import NEVER, Machine
+
+
+class Replay:
+    """`switches` is [step, decision, step, decision ...], `forced` the decisions taken when the running task could not go on.
+
+    Lenient replay passes over what cannot be done and falls back to the first choice: what a shrinker wants.
+    """
+
+    def __init__(self, switches: Sequence[int], forced: Sequence[int], lenient: bool = False):
+        self.switches = tuple(switches)
+        self.forced_list = tuple(forced)
+        self.lenient = lenient
+
+    def begin(self, m: Machine) -> None:
+        self.next = 0
+        self.used = 0
+        m.want(self.switches[0] if self.switches else NEVER)
+
+    def at(self, m: Machine) -> int:
+        if self.next >= len(self.switches) or self.switches[self.next] > m.step:
+            m.want(self.switches[self.next] if self.next < len(self.switches) else NEVER)
+            return m.current.id
+        decision = self.switches[self.next + 1]
+        self.next += 2
+        m.want(self.switches[self.next] if self.next < len(self.switches) else NEVER)
+        if decision not in m.choices():
+            if not self.lenient:
+                raise Diverged(m.step, f"decision {decision} is not one of {m.choices()}")
+            return m.current.id
+        return decision
+
+    def forced(self, m: Machine, choices: Sequence[int]) -> int:
+        decision = self.forced_list[self.used] if self.used < len(self.forced_list) else None
+        self.used += 1
+        if decision in choices:
+            return decision  # type: ignore[return-value]
+        if not self.lenient:
+            raise Diverged(m.step, f"forced decision {decision} is not one of {list(choices)}")
+        return choices[0]
+
+    def wake(self, m: Machine) -> None:
+        pass
