@@ -62,8 +62,8 @@ class Image:
         self.racy_lines = racy_lines
         self.lockdep = Lockdep()
         self.tasks: list[Any] = []
-        self.save, self.load = _state_functions(self.objects, "state")
-        self.save_volatile, self.load_volatile = _state_functions(self.objects, "volatile")
+        self.save, self.load = _state_functions(self.objects, "state_slots")
+        self.save_volatile, self.load_volatile = _state_functions(self.objects, "volatile_slots")
         self.boot: Any = self.save()
         self.at_rest: Any = self.save_volatile()
 
@@ -98,8 +98,8 @@ def link(*modules: str, core: str = "fast", probes: bool = False, toolkit: dict[
     finally:
         linking.core = None
     _bind_list_guards(made_for)
-    image.save, image.load = _state_functions(image.objects, "state")
-    image.save_volatile, image.load_volatile = _state_functions(image.objects, "volatile")
+    image.save, image.load = _state_functions(image.objects, "state_slots")
+    image.save_volatile, image.load_volatile = _state_functions(image.objects, "volatile_slots")
     image.boot, image.at_rest = image.save(), image.save_volatile()
     return image
 

@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from harness import points
-from harness.errors import Abort, HarnessError
+from harness.errors import Abort, Diverged, HarnessError
 from harness.finding import Finding, Site
 
 STEPS_MAX = 20_000          # points in a run before the schedule is made fair
@@ -80,7 +80,7 @@ class Task:
     """
 
     __slots__ = (
-        "at", "cpu", "finished", "held", "id", "inject", "irq_depth", "name", "op", "operations",
+        "at", "cpu", "finished", "held", "id", "inject", "irq_depth", "irqs", "name", "op", "operations",
         "stack", "started", "state", "task", "waiting", "waiting_frame",
     )
 
@@ -99,6 +99,7 @@ class Task:
         self.finished = False
         self.inject: Irq | None = None
         self.irq_depth = 0
+        self.irqs: list[int] = []               # numbers of the interrupts it is in
         self.state = RUNNING
         self.waiting: Any = None
         self.waiting_frame: Any = None
@@ -124,7 +125,7 @@ class Machine:
 
     __slots__ = (
         "aborting", "backend", "cpus", "current", "deadline", "enabled", "error", "exact", "fair", "findings", "forced",
-        "image", "irqs_raised", "limit_hit", "main", "notes", "observer", "pending", "preempt", "recorder",
+        "history", "image", "irqs_raised", "limit_hit", "main", "notes", "observer", "pending", "preempt", "recorder",
         "remaining", "scheduler", "spare", "step", "steps_max", "stop", "switches", "tasks", "waiters", "wanted",
     )
 
@@ -155,6 +156,7 @@ class Machine:
         self.forced: list[int] = []
         self.pending: list[Irq] = []
         self.irqs_raised = 0
+        self.history: list[tuple[Any, ...]] = []
         self.enabled: list[int] | None = None
         self.waiters = 0
         self.step = 0
@@ -187,6 +189,8 @@ class Machine:
         self.dispatch(boot)
         if self.aborting:
             self._unwind()
+            if isinstance(self.error, Diverged):
+                raise self.error
             if self.error is not None:
                 raise HarnessError(f"{type(self.error).__name__} in {self.current.name}: {self.error}") from self.error
 
@@ -248,9 +252,13 @@ class Machine:
             try:
                 root = task.held
                 for task.op, (function, args) in enumerate(task.operations):
+                    if self.recorder is not None:
+                        self.recorder(points.LOCAL, task, f"op {task.op}")
                     function(*args)
                     if task.held is not root:
                         self.image.lockdep.returned_holding(self, task)
+                if self.recorder is not None:
+                    self.recorder(points.LOCAL, task, "end")
                 task.finished = True
                 self.remaining -= 1
                 task.cpu.running = None
@@ -406,6 +414,7 @@ class Machine:
             self.waiters -= 1
         self.enabled = None
         me.irq_depth += 1
+        me.irqs.append(irq.number)
         if self.recorder is not None:
             self.recorder(points.IRQ, irq, "enter")
         irq.handler(*irq.args)
@@ -414,12 +423,17 @@ class Machine:
         if self.recorder is not None:
             self.recorder(points.IRQ, irq, "leave")
         me.irq_depth -= 1
+        me.irqs.pop()
         me.held, me.waiting = held, waiting
         if waiting is not None:
             self.waiters += 1
         self.enabled = None
         if me.id < -1 and not me.irq_depth:
             me.cpu.running = None               # back to the idle loop
+            return
+        self.step += 1                          # a point: somebody else may run before what was interrupted goes on
+        if self.step >= self.stop:
+            self.sched(points.IRQ, irq, "left")
 
     def _nobody(self, me: Task) -> None:
         """No decision is left: the run is at rest, or it is stuck."""
@@ -554,7 +568,7 @@ class Machine:
         for site in reversed(sites):
             if not site.kernel_file.startswith("include/"):
                 return site.function
-        return sites[-1].function if sites else "user space"
+        return sites[-1].function if sites else "user_space"
 
     def _sites_of_traceback(self, error: BaseException) -> tuple[Site, ...]:
         out = []

@@ -99,6 +99,7 @@ from harness.kernel.spinlock import (
     spinlock_t,
 )
 from harness.kernel.struct import embed, guarded, guarded_array, plain, racy, racy_array, struct
+from harness.kernel.user import now, saw
 from harness.kernel.wait import (
     add_wait_queue,
     add_wait_queue_exclusive,
@@ -117,8 +118,8 @@ __all__ = [
     "clear_bit", "cmpxchg", "current", "data_race", "down", "down_read", "down_trylock", "down_write", "embed",
     "flags_t", "guarded", "guarded_array", "in_interrupt", "likely", "list_add", "list_add_tail", "list_del",
     "list_del_init", "list_empty", "list_entry", "list_head", "local_irq_disable", "local_irq_enable",
-    "local_irq_restore", "local_irq_save", "mb", "need_resched", "plain", "point", "printk", "racy", "racy_array",
-    "raise_irq", "read_lock", "read_unlock", "read_word", "remove_wait_queue", "rmb", "rw_semaphore", "rwlock_t",
+    "local_irq_restore", "local_irq_save", "mb", "need_resched", "now", "plain", "point", "printk", "racy", "racy_array",
+    "raise_irq", "read_lock", "read_unlock", "read_word", "remove_wait_queue", "rmb", "rw_semaphore", "rwlock_t", "saw",
     "schedule", "semaphore", "set_bit", "set_current_state", "set_task_state", "smp_mb", "smp_mb__after_clear_bit",
     "smp_mb__before_clear_bit", "smp_processor_id", "smp_rmb", "smp_wmb", "spin_is_locked", "spin_lock",
     "spin_lock_irq", "spin_lock_irqsave", "spin_trylock", "spin_unlock", "spin_unlock_irq", "spin_unlock_irqrestore",

@@ -14,7 +14,7 @@ class atomic_t:
     """A counter. `refcount=True` declares that it counts references: it must not go below zero nor come back from it."""
 
     __slots__ = ("counter", "name", "refcount", "struct")
-    state = ("counter",)
+    state_slots = ("counter",)
 
     def __init__(self, name: str, value: int = 0, refcount: bool = False, struct: object = None):
         self.name = name

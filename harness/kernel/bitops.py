@@ -10,7 +10,7 @@ class flags_t:
     """A flags word."""
 
     __slots__ = ("name", "struct", "word")
-    state = ("word",)
+    state_slots = ("word",)
 
     def __init__(self, name: str, word: int = 0, struct: object = None):
         self.name = name

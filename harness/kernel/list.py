@@ -17,7 +17,7 @@ class list_head:
     """A link or the head of a list. `struct` is what embeds it; a head has a `guard` (see struct.py)."""
 
     __slots__ = ("freelist", "guard", "holds", "is_head", "name", "next", "on", "prev", "struct")
-    state = ("next", "prev", "on")
+    state_slots = ("next", "prev", "on")
 
     def __init__(self, name: str, struct: object = None, guard: str | None = None, freelist: bool = False):
         self.name = name

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What is being linked: the core its objects are made for, and all objects made, so that an image can reset them.
 
-A class of kernel objects says which of its slots hold `state` (reset before each run) and which are `volatile`: back at
+A class of kernel objects says which of its slots are `state_slots` (reset before each run) and which `volatile_slots`: back at
 their first value whenever a run came to rest, so reset only after one that did not. A name that ends in `[:]` is a list.
 """
 

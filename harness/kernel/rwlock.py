@@ -12,7 +12,7 @@ class rwlock_t:
 
     __slots__ = ("cls", "name", "owner", "read_side", "readers", "struct")
     spins = True
-    volatile = ("owner", "readers")
+    volatile_slots = ("owner", "readers")
 
     def __init__(self, name: str, struct: object = None, cls: str = ""):
         self.name = name

@@ -14,7 +14,7 @@ from harness.sanitizers import atomic_sleep, lockdep
 class semaphore:
     __slots__ = ("cls", "count", "name", "sleepers", "struct")
     spins = False
-    volatile = ("count", "sleepers[:]")
+    volatile_slots = ("count", "sleepers[:]")
 
     def __init__(self, name: str, count: int = 1, struct: object = None, cls: str = ""):
         self.name = name
@@ -71,7 +71,7 @@ class rw_semaphore:
 
     __slots__ = ("cls", "name", "owner", "queue", "readers", "struct")
     spins = False
-    volatile = ("owner", "readers", "queue[:]")
+    volatile_slots = ("owner", "readers", "queue[:]")
 
     def __init__(self, name: str, struct: object = None, cls: str = ""):
         self.name = name

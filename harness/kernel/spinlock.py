@@ -15,7 +15,7 @@ class spinlock_t:
 
     __slots__ = ("cls", "name", "owner", "struct")
     spins = True
-    volatile = ("owner",)
+    volatile_slots = ("owner",)
 
     def __init__(self, name: str, struct: object = None, cls: str = ""):
         self.name = name

@@ -90,7 +90,7 @@ class StructMeta(type):
         own["embedded"] = embedded
         cls = super().__new__(mcs, name, bases, own)
         cls.slot_of = {key: "_" + key if isinstance(getattr(cls, key, None), property) else key for key in fields}
-        cls.state = (*cls.slot_of.values(), "allocated")
+        cls.state_slots = (*cls.slot_of.values(), "allocated")
         return cls
 
 
@@ -101,7 +101,7 @@ class struct(metaclass=StructMeta):
     fields: dict[str, Field] = {}
     embedded: dict[str, Embedded] = {}
     slot_of: dict[str, str] = {}
-    state: tuple[str, ...] = ()
+    state_slots: tuple[str, ...] = ()
 
     def __init__(self, name: str, struct: object = None, **initial: Any):
         self.name = name
@@ -128,7 +128,7 @@ class array:
     """A fixed array. `guarded_array` and `racy_array` differ as the fields of these names do."""
 
     __slots__ = ("items", "name", "struct")
-    state = ("items[:]",)
+    state_slots = ("items[:]",)
 
     def __init__(self, name: str, length: int, default: Any, *guards: str, struct: object = None):
         self.name = name

@@ -15,7 +15,7 @@ class wait_queue_head_t:
     """`entries`: (task, exclusive), in the order in which they would be woken."""
 
     __slots__ = ("entries", "name", "struct")
-    volatile = ("entries[:]",)
+    volatile_slots = ("entries[:]",)
 
     def __init__(self, name: str, struct: object = None):
         self.name = name

@@ -29,7 +29,7 @@ def _finding(title, detail):
 
 
 def _what(m, task):
-    where = m.where(task.waiting_frame) if task.waiting_frame is not None else "user space"
+    where = m.where(task.waiting_frame) if task.waiting_frame is not None else "user_space"
     lock = task.waiting
     return where if lock is SLEEPING or lock is None else f"{lock.cls} in {where}"
 

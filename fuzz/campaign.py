@@ -1,0 +1,246 @@
+# SPDX-License-Identifier: MIT
+"""A campaign: shards on worker processes, findings shrunk and kept as they come.
+
+The driver is the only writer. A worker that dies loses its shard and nothing else: the shard is run again.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import pathlib
+import signal
+import time
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, wait
+from dataclasses import dataclass, field
+from typing import Any
+
+from pebble import ProcessExpired, ProcessPool
+
+from fuzz import entry as entries
+from fuzz.confirm import Confirmed, confirm, verdict_text
+from fuzz.entry import EntryError
+from fuzz.shard import Hit, ShardResult, ShardTask, Tally, run_shard
+from variants.program import Program
+
+SHARD_SECONDS = 2.0
+RETRIES_MAX = 3
+HANDED_ON_MAX = 60          # kept programs that go along with a shard
+
+
+@dataclass
+class Options:
+    """What `vmrace fuzz` was asked for. Times in seconds; `runs` 0 means no limit."""
+
+    family: str
+    variant: str
+    seconds: float = 60.0
+    runs: int = 0
+    seed: int = 0
+    workers: int = 2
+    keep_going: bool = False
+    corpus: pathlib.Path = pathlib.Path("corpus")
+    shrink: bool = True
+
+
+@dataclass
+class Status:
+    """Where a campaign is."""
+
+    started: float = 0.0
+    runs: int = 0
+    distinct: int = 0
+    programs: int = 0
+    checked: int = 0
+    limit_runs: int = 0
+    features: int = 0
+    blocks: int = 0
+    kept: int = 0
+    last_new: float = 0.0
+    lost: int = 0
+    tallies: dict[str, Tally] = field(default_factory=dict)
+    titles: dict[str, int] = field(default_factory=dict)
+    first_run: dict[str, int] = field(default_factory=dict)
+    new: list[str] = field(default_factory=list)
+    known: set[str] = field(default_factory=set)
+    interrupted: bool = False
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.started
+
+
+def known_titles(options: Options) -> set[str]:
+    """Titles that an entry of the corpus already expects of this variant."""
+    out: set[str] = set()
+    if options.corpus.is_dir():
+        for path in entries.find(options.corpus):
+            kept = entries.load(path)
+            if kept.family == options.family and kept.expect.get(options.variant) == verdict_text(kept.title):
+                out.add(kept.title)
+    return out
+
+
+class Campaign:
+    """`tell(kind, value)` hears of everything: "finding" Confirmed, "lost" ShardTask, "known" title, "tick" Status, "error" text."""
+
+    def __init__(self, options: Options, tell: Callable[[str, Any], None]):
+        self.options = options
+        self.tell = tell
+        self.status = Status()
+        self.programs: list[Program] = []
+        self.next_shard = 0
+        self.shards: dict[Any, tuple[ShardTask, int]] = {}
+        self.shrinking: dict[Any, Hit] = {}
+        self.waiting: list[Hit] = []
+        self.seen: set[str] = set()
+
+    def run(self) -> Status:
+        options, status = self.options, self.status
+        _writable(options.corpus)
+        status.known = known_titles(options)
+        status.started = time.monotonic()
+        pool = ProcessPool(max_workers=options.workers, context=multiprocessing.get_context("fork"), initializer=_ignore_interrupt)
+        try:
+            self._drive(pool)
+        except KeyboardInterrupt:
+            status.interrupted = True
+        finally:
+            pool.stop()
+            pool.join(timeout=10)
+            self._keep_unshrunk()
+        return status
+
+    # ---- the loop --------------------------------------------------------------------------------------------------
+
+    def _drive(self, pool: Any) -> None:
+        while True:
+            if self._more():
+                while len(self.shards) + len(self.shrinking) < self.options.workers:
+                    self._submit(pool, self._next_task(), 0)
+            pending = [*self.shards, *self.shrinking]
+            if not pending:
+                return
+            done, _ = wait(pending, timeout=0.5, return_when=FIRST_COMPLETED)
+            for future in done:
+                if future in self.shards:
+                    self._shard_done(pool, future)
+                else:
+                    self._shrunk(pool, future)
+            self.tell("tick", self.status)
+
+    def _more(self) -> bool:
+        status, options = self.status, self.options
+        if status.new and not options.keep_going:
+            return False
+        if options.runs and status.runs >= options.runs:
+            return False
+        return status.seconds < options.seconds
+
+    def _next_task(self) -> ShardTask:
+        options, number = self.options, self.next_shard
+        self.next_shard += 1
+        left = max(0.2, options.seconds - self.status.seconds)
+        handed = self.programs[-HANDED_ON_MAX:]
+        runs = min(20_000, options.runs - self.status.runs) if options.runs else 20_000
+        return ShardTask(options.family, options.variant, options.seed, number, max(runs, 1), min(SHARD_SECONDS, left),
+                         frozenset(self.seen), handed)
+
+    def _submit(self, pool: Any, task: ShardTask, retries: int) -> None:
+        self.shards[pool.schedule(run_shard, args=[task], timeout=task.seconds * 10 + 60)] = (task, retries)
+
+    def _shard_done(self, pool: Any, future: Any) -> None:
+        task, retries = self.shards.pop(future)
+        try:
+            result = future.result()
+        except (ProcessExpired, TimeoutError) as error:
+            self.status.lost += 1
+            self.tell("lost", f"shard {task.number} lost ({type(error).__name__}: {error}); run again")
+            if retries < RETRIES_MAX:
+                self._submit(pool, task, retries + 1)
+            return
+        self._merge(pool, result)
+
+    def _merge(self, pool: Any, result: ShardResult) -> None:
+        status = self.status
+        for hit in result.hits:
+            if hit.title not in self.seen:
+                self.seen.add(hit.title)
+                hit.run += status.runs
+                status.first_run[hit.title] = hit.run
+                hit.seconds = status.seconds
+                if hit.title in status.known:
+                    self.tell("known", hit.title)
+                else:
+                    status.new.append(hit.title)
+                    self.shrinking[pool.schedule(confirm, args=[self.options.family, self.options.variant, hit, self.options.seed,
+                                                                self.options.shrink], timeout=600)] = hit
+        status.runs += result.runs
+        status.distinct += result.distinct
+        status.programs += result.programs_run
+        status.checked += result.checked_runs
+        status.limit_runs += result.limit_runs
+        status.features = max(status.features, result.features)
+        status.blocks = max(status.blocks, result.blocks)
+        if result.kept:
+            status.last_new = status.seconds
+            self.programs += result.kept
+            status.kept = len(self.programs)
+            del self.programs[:-2000]
+        for name, tally in result.tallies.items():
+            mine = status.tallies.setdefault(name, Tally())
+            mine.runs += tally.runs
+            mine.distinct += tally.distinct
+            mine.features += tally.features
+            mine.findings += tally.findings
+        for title, count in result.titles.items():
+            status.titles[title] = status.titles.get(title, 0) + count
+
+    def _shrunk(self, pool: Any, future: Any) -> None:
+        hit = self.shrinking.pop(future)
+        try:
+            confirmed: Confirmed = future.result()
+        except (ProcessExpired, TimeoutError) as error:
+            self.waiting.append(hit)
+            self.tell("lost", f"shrinking of {hit.title!r} lost ({type(error).__name__}); kept as it was found")
+            return
+        except Exception as error:      # our error: say so, keep the campaign and the hit
+            self.tell("error", f"{hit.title}: {error}")
+            return
+        self._keep(confirmed, hit)
+
+    # ---- keeping ----------------------------------------------------------------------------------------------------
+
+    def _keep(self, confirmed: Confirmed, hit: Hit) -> None:
+        try:
+            path: pathlib.Path | None = entries.save(confirmed.entry, self.options.corpus)
+        except EntryError as error:
+            self.tell("error", str(error))
+            path = None
+        self.tell("finding", (confirmed, hit, path))
+
+    def _keep_unshrunk(self) -> None:
+        """What was found but not shrunk yet, when the campaign ends early: kept as it was found."""
+        for hit in [*self.waiting, *self.shrinking.values()]:
+            try:
+                self._keep(confirm(self.options.family, self.options.variant, hit, self.options.seed, shrink=False), hit)
+            except Exception as error:
+                self.tell("error", f"{hit.title}: {error}")
+        self.waiting.clear()
+        self.shrinking.clear()
+
+
+def _writable(directory: pathlib.Path) -> None:
+    """EntryError unless entries can be written there: found out before the campaign, not after."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        probe = directory / ".writable"
+        probe.write_text("")
+        probe.unlink()
+    except OSError as error:
+        raise EntryError(f"{directory}: cannot be written: {error.strerror or error}") from None
+
+
+def _ignore_interrupt() -> None:
+    """Ctrl-C is the driver's business."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,0 +1,247 @@
+# SPDX-License-Identifier: MIT
+"""The command line. Each command imports what it needs when it runs: `--help` and `replay` stay quick.
+
+Exit codes: 0 as expected; 1 a new title or a changed verdict; 2 usage; 3 could not run; 4 nothing was run; 130 Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from fuzz.campaign import Status
+    from fuzz.entry import Entry
+    from variants.interface import Family
+
+INTRO = """\
+vmrace: find, keep and explain races in historical Linux VM patches
+
+  vmrace fuzz VARIANT          look for races in one variant           (start: vmrace fuzz lru_free_2_4/pre_patch)
+  vmrace replay [CORPUS]       run kept races against every variant
+  vmrace shrink ENTRY          minimise again
+  vmrace show ENTRY            the story of one race
+  vmrace variants              what there is
+
+Each command has --help.
+"""
+
+CHANGED, USAGE, COULD_NOT, NOTHING, INTERRUPTED = 1, 2, 3, 4, 130
+
+
+class Refused(click.ClickException):
+    """A one-line error with its exit code."""
+
+    def __init__(self, message: str, code: int):
+        super().__init__(message)
+        self.exit_code = code
+
+    def show(self, file: Any = None) -> None:
+        click.echo(f"vmrace: {self.message}", file=sys.stderr)
+
+
+@click.group(invoke_without_command=True, context_settings={"max_content_width": 100})
+@click.version_option(package_name="vmrace")
+@click.pass_context
+def main(context: click.Context) -> None:
+    """Find, keep and explain races in historical Linux VM patches."""
+    if context.invoked_subcommand is None:
+        click.echo(INTRO, nl=False)
+
+
+def parse_duration(text: str) -> float:
+    """`60s`, `10m`, `1h` or plain seconds. ValueError otherwise."""
+    units = {"s": 1, "m": 60, "h": 3600}
+    unit = units.get(text[-1:], 0)
+    value = float(text[:-1]) * unit if unit else float(text)
+    if not 0 < value < 1e7:
+        raise ValueError(text)
+    return value
+
+
+class Duration(click.ParamType):
+    name = "time"
+
+    def convert(self, value: Any, param: Any, context: Any) -> float:
+        if isinstance(value, float):
+            return value
+        try:
+            return parse_duration(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is no time (60s, 10m, 1h)", param, context)
+
+
+def variant_named(name: str) -> tuple[Family, str]:
+    """`family/variant`. Refused, with the nearest name, if there is none."""
+    from variants.interface import FAMILIES, family
+    from variants.program import did_you_mean
+    family_name, _, variant = name.partition("/")
+    names = [f"{one}/{other}" for one in FAMILIES for other in family(one).variants]
+    if name not in names:
+        guess = did_you_mean(name, names) or did_you_mean(variant or name, [full.partition("/")[2] for full in names])
+        for full in names:
+            if guess.endswith(f" {full.partition('/')[2]}?"):
+                guess = f". Did you mean {full}?"
+        raise Refused(f"no variant {name!r}{guess or '. See: vmrace variants'}", USAGE)
+    return family(family_name), variant
+
+
+# ---- fuzz ---------------------------------------------------------------------------------------------------------------
+
+@main.command()
+@click.argument("variant")
+@click.option("--for", "seconds", type=Duration(), default="60s", show_default=True, help="How long to look.")
+@click.option("--runs", type=click.IntRange(min=0), default=0, help="Stop after so many runs (0: no limit).")
+@click.option("--seed", type=int, default=None, help="Where the random choices start; shown, so that it can be given again.")
+@click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="Worker processes.")
+@click.option("--corpus", type=click.Path(path_type=pathlib.Path), default=pathlib.Path("corpus"), show_default=True,
+              help="Where entries are kept.")
+@click.option("--keep-going", is_flag=True, help="Do not stop at the first new title.")
+@click.option("--no-shrink", is_flag=True, help="Keep findings as they were found.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line: findings, then a summary.")
+def fuzz(variant: str, seconds: float, runs: int, seed: int | None, workers: int, corpus: pathlib.Path, keep_going: bool,
+         no_shrink: bool, as_json: bool) -> None:
+    """Look for races in VARIANT (family/variant)."""
+    from fuzz.campaign import Campaign, Options
+    from fuzz.entry import EntryError
+    from fuzz.live import JsonView, TextView
+    made, name = variant_named(variant)
+    if seed is None:
+        seed = time.time_ns() % 100_000
+    options = Options(made.name, name, seconds, runs, seed, workers, keep_going, corpus, not no_shrink)
+    view = JsonView(options) if as_json else TextView(options)
+    try:
+        status = Campaign(options, view.tell).run()
+    except EntryError as error:
+        raise Refused(str(error), COULD_NOT) from None
+    view.end(status)
+    sys.exit(_fuzz_exit(status))
+
+
+def _fuzz_exit(status: Status) -> int:
+    if status.interrupted:
+        return INTERRUPTED
+    if not status.runs:
+        return NOTHING
+    return CHANGED if status.new else 0
+
+
+# ---- replay -------------------------------------------------------------------------------------------------------------
+
+@main.command()
+@click.argument("corpus", type=click.Path(path_type=pathlib.Path), default=pathlib.Path("corpus"))
+@click.option("--backend", type=click.Choice(["greenlets", "threads"]), default="greenlets", show_default=True)
+@click.option("--variant", "only", default=None, help="Only this variant (its name, without the family).")
+@click.option("--times", type=click.IntRange(1, 10_000), default=1, show_default=True, help="Replay everything so often; all must agree.")
+@click.option("--digests", is_flag=True, help="Print each run's trace digest.")
+@click.option("--accept", is_flag=True, help="Write the verdicts found into the entries.")
+def replay(corpus: pathlib.Path, backend: str, only: str | None, times: int, digests: bool, accept: bool) -> None:
+    """Run kept races (a directory or one file) against every variant of their family."""
+    from fuzz.entry import EntryError, find, load
+    from fuzz.replaying import Table
+    started = time.monotonic()
+    try:
+        loaded = [load(path) for path in find(corpus)]
+    except EntryError as error:
+        raise Refused(str(error), COULD_NOT) from None
+    if not loaded:
+        raise Refused(f"{corpus}: no entries", NOTHING)
+    if only is not None:
+        known = {name for entry in loaded for name in _variants_of(entry)}
+        if only not in known:
+            from variants.program import did_you_mean
+            raise Refused(f"no variant {only!r}{did_you_mean(only, known)}", USAGE)
+    table = Table(loaded, backend, only)
+    for _ in range(times):
+        table.replay()
+    for line in table.lines(digests):
+        click.echo(line)
+    if accept:
+        for path in table.accept():
+            click.echo(f"wrote {path}")
+    click.echo(table.summary(time.monotonic() - started, times))
+    sys.exit(CHANGED if table.changed and not accept else 0)
+
+
+def _variants_of(entry: Entry) -> list[str]:
+    from variants.interface import family
+    return list(family(entry.family).variants)
+
+
+# ---- shrink, show, variants -----------------------------------------------------------------------------------------------
+
+def _entry(path: pathlib.Path) -> Entry:
+    from fuzz.entry import EntryError, load
+    try:
+        return load(path)
+    except EntryError as error:
+        raise Refused(str(error), COULD_NOT) from None
+
+
+@main.command()
+@click.argument("entry", type=click.Path(path_type=pathlib.Path))
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--out", type=click.Path(path_type=pathlib.Path), default=None, help="Corpus directory for the result (default: beside the entry).")
+def shrink(entry: pathlib.Path, seed: int, out: pathlib.Path | None) -> None:
+    """Minimise an entry again."""
+    from fuzz.entry import EntryError, save
+    from fuzz.replaying import shrink_entry
+    kept = _entry(entry)
+    confirmed = shrink_entry(kept, seed)
+    if confirmed is None:
+        raise Refused(f"{entry}: no longer fails with {kept.title!r} on {kept.found_on}", CHANGED)
+    click.echo(f"  shrunk    {confirmed.before}  ->  {confirmed.after}   ({confirmed.runs:,} runs, {confirmed.seconds:.1f} s)")
+    click.echo(f"  minimal   {confirmed.minimal}")
+    for name, (useful, tried) in confirmed.passes.items():
+        click.echo(f"  pass      {name:<11} {useful} of {tried} attempts useful")
+    fresh = confirmed.entry
+    fresh.asks, fresh.source, fresh.comment = kept.asks, kept.source, kept.comment
+    fresh.expect = {**kept.expect, **fresh.expect}
+    try:
+        path = save(fresh, out) if out is not None else save(fresh, entry.parent.parent)
+    except EntryError as error:
+        raise Refused(str(error), COULD_NOT) from None
+    click.echo(f"wrote {path}")
+
+
+@main.command()
+@click.argument("entry", type=click.Path(path_type=pathlib.Path))
+@click.option("--variant", "variant", default=None, help="Tell it on this variant instead of the one it was found on.")
+def show(entry: pathlib.Path, variant: str | None) -> None:
+    """The story of one race."""
+    from fuzz.replaying import story_of
+    kept = _entry(entry)
+    if variant is not None and variant not in _variants_of(kept):
+        from variants.program import did_you_mean
+        raise Refused(f"no variant {variant!r} in {kept.family}{did_you_mean(variant, _variants_of(kept))}", USAGE)
+    for line in story_of(kept, variant or kept.variant):
+        click.echo(line)
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def variants(as_json: bool) -> None:
+    """Families, their variants, and what each has."""
+    from fuzz.executor import Executor
+    from harness.sanitizers.table import SANITIZERS
+    from variants.interface import FAMILIES, family
+    for name in FAMILIES:
+        made = family(name)
+        if not as_json:
+            click.echo(f"{name:<16} {made.summary}   {made.era}   {made.seeds}")
+        for variant in made.variants.values():
+            operations = Executor(made, variant.name).operations()
+            if as_json:
+                click.echo(json.dumps({"family": name, "variant": variant.name, "summary": variant.summary,
+                                       "source": variant.source, "operations": operations, "sanitizers": list(SANITIZERS)}))
+            else:
+                click.echo(f"  {variant.name:<20} {variant.summary:<60} {len(operations)} operations  {len(SANITIZERS)} sanitizers")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: MIT
+"""From a hit to an entry: replay it, shrink it, name its schedule, tell its story, and replay it twenty times more."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from fuzz.entry import Entry
+from fuzz.executor import Executor, Outcome
+from fuzz.minimize import Shrunk, minimize
+from fuzz.shard import Hit
+from fuzz.story import narrate, tell
+from harness.errors import HarnessError
+from harness.schedule import Named
+from harness.schedulers.replay import Replay
+from variants.interface import family
+
+REPLAYS = 20
+
+
+@dataclass
+class Sizes:
+    """How large a failure is."""
+
+    operations: int
+    tasks: int
+    cpus: int
+    preemptions: int
+
+    def __str__(self) -> str:
+        return (f"{self.operations} operation{'s' * (self.operations != 1)}, {self.cpus} cpu{'s' * (self.cpus != 1)}, "
+                f"{self.preemptions} preemption{'s' * (self.preemptions != 1)}")
+
+
+@dataclass
+class Confirmed:
+    """A shrunk failure, ready to be written and told."""
+
+    title: str
+    entry: Entry
+    before: Sizes
+    after: Sizes
+    story: list[str]
+    digest: str
+    runs: int
+    seconds: float
+    minimal: str
+    least_proved: bool
+    operations_proved: bool
+    replays: int = REPLAYS
+    passes: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+
+def confirm(family_name: str, variant: str, hit: Hit, seed: int, shrink: bool = True) -> Confirmed:
+    """Shrink a hit and make its entry. HarnessError if it does not replay: that is our error, never the kernel's."""
+    started = time.monotonic()
+    executor = Executor(family(family_name), variant, checked=True)
+    program, title = hit.program, hit.title
+    executor.drain_after = title.startswith("LEAK")
+    outcome = _again(executor, hit)
+    before = _sizes(hit, len(hit.switches) // 2)
+    shrunk = minimize(executor, program, outcome, title, seed) if shrink else Shrunk(program, outcome, 0, outcome.preemptions)
+    prepared = executor.prepare(shrunk.program)
+    lines = narrate(executor, prepared, shrunk.outcome)
+    story, digest = _replays(executor, shrunk, lines, title)
+    after = Sizes(shrunk.program.size, len(shrunk.program.tasks), shrunk.program.cpus, shrunk.outcome.preemptions)
+    entry = Entry(title=title, asks=_question(title), source=executor.family.variants[variant].source,
+                  found_on=f"{family_name}/{variant}", program=shrunk.program, schedule=lines,
+                  expect={variant: verdict_text(title)})
+    return Confirmed(title, entry, before, after, story, digest, shrunk.runs, time.monotonic() - started,
+                     _minimal(shrunk), shrunk.least_proved, shrunk.operations_proved, passes=shrunk.passes)
+
+
+def verdict_text(title: str) -> str:
+    """A title as a verdict: BUG and the title, which may begin with that word itself."""
+    return title if title.startswith("BUG ") else f"BUG {title}"
+
+
+def _again(executor: Executor, hit: Hit) -> Outcome:
+    prepared = executor.prepare(hit.program)
+    outcome = executor.replay(prepared, hit.switches, hit.forced)
+    if hit.title not in outcome.titles:
+        raise HarnessError(f"{hit.title!r} does not replay: got {outcome.titles}")
+    return outcome
+
+
+def _replays(executor: Executor, shrunk: Shrunk, lines: tuple, title: str) -> tuple[list[str], str]:
+    """Replay by decisions and by name, all alike."""
+    prepared = executor.prepare(shrunk.program)
+    replay = Replay(shrunk.outcome.switches, shrunk.outcome.forced)
+    story, traced = tell(executor, prepared, replay, title)
+    keys = prepared.program.keys()
+    for number in range(REPLAYS):
+        again = executor.trace(prepared, Named(lines, keys) if number & 1 else replay)
+        if title not in again.outcome.titles or again.digest != traced.digest:
+            raise HarnessError(f"{title!r}: replay {number + 1} of {REPLAYS} differs: {again.outcome.titles}, trace {again.digest}"
+                               f" instead of {traced.digest}")
+    return story, traced.digest
+
+
+def _sizes(hit: Hit, preemptions: int) -> Sizes:
+    return Sizes(hit.program.size, len(hit.program.tasks), hit.program.cpus, preemptions)
+
+
+def _minimal(shrunk: Shrunk) -> str:
+    """One sentence: what is proved, and what is not."""
+    parts = ["no operation can go" if shrunk.operations_proved else "operations: not proved minimal, the budget ran out"]
+    if shrunk.least_proved and shrunk.preemptions:
+        fewer = shrunk.preemptions - 1
+        parts.append(f"no schedule with {fewer} preemption{'s' * (fewer != 1)}{' or fewer' * (fewer > 0)} fails"
+                     f" (all {shrunk.fewer_runs:,} run)")
+    elif shrunk.least_proved:
+        parts.append("it needs no preemption")
+    else:
+        parts.append("the number of preemptions is not proved least, the budget ran out")
+    return "; ".join(parts)
+
+
+def _question(title: str) -> str:
+    return f"Can the operations below end in `{title}`?"

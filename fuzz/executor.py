@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: MIT
+"""The one door through which programs run: program and scheduler in, outcome out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.backends import BACKENDS
+from harness.finding import Finding
+from harness.link import Image
+from harness.machine import Machine, Scheduler, Task, m
+from harness.schedulers import NoPreempt
+from harness.schedulers.replay import Replay
+from harness.trace import Event, Recorder
+from variants.interface import MMS, Family
+from variants.model import judge
+from variants.program import Op, Program, TaskProgram
+
+WITH_VALUE = ("store", "dma")       # operations that write: they get a number nobody else writes
+
+
+class SetupFailed(Exception):
+    """The setup, run alone, already fails: a bug with no race in it, or an error of ours. `finding` says which."""
+
+    def __init__(self, finding: Finding):
+        super().__init__(finding.title)
+        self.finding = finding
+
+
+@dataclass
+class Outcome:
+    """What one run did. `findings` is empty if nothing was wrong; `notes` are broken invariants nothing came of."""
+
+    findings: list[Finding]
+    switches: list[int]
+    forced: list[int]
+    steps: int
+    limit_hit: bool = False
+
+    @property
+    def titles(self) -> list[str]:
+        return [finding.title for finding in self.findings]
+
+    @property
+    def title(self) -> str | None:
+        return self.findings[0].title if self.findings else None
+
+    @property
+    def preemptions(self) -> int:
+        return len(self.switches) // 2
+
+
+@dataclass
+class Prepared:
+    """A program bound to an image: the state after its setup, and what each task calls."""
+
+    program: Program
+    image: Image
+    state: Any
+    tasks: list[tuple[int, list[tuple[Any, tuple[Any, ...]]]]]
+    cpus: int
+    history: list[tuple[Any, ...]]
+
+
+@dataclass
+class Traced:
+    """A run told in full."""
+
+    outcome: Outcome
+    events: list[Event]
+    digest: str
+    tasks: list[str] = field(default_factory=list)
+
+
+class Executor:
+    """Runs programs on one variant. Images are linked once: one for machines with several cpus, one for one cpu.
+
+    `checked` images also test every guarded field for its lock, and see lock orders of this run alone: slower, the same
+    points, so the same decisions mean the same run.
+    """
+
+    def __init__(self, family: Family, variant: str, backend: str = "greenlets", checked: bool = False, probes: bool = False):
+        self.family = family
+        self.variant = variant
+        self.checked = checked
+        self.probes = probes
+        self.backend = BACKENDS[backend]()
+        self.drain_after = False            # also look for leaks after each clean run: for titles that are leaks
+        self._images: dict[str, Image] = {}
+
+    def image(self, cpus: int) -> Image:
+        core = "up" if cpus == 1 else "checked" if self.checked else "fast"
+        if core not in self._images:
+            self._images[core] = self.family.link(self.variant, core, self.probes)
+        return self._images[core]
+
+    def operations(self) -> tuple[str, ...]:
+        return self.family.operations(self.image(2), self.variant)
+
+    def lacks(self, program: Program) -> list[str]:
+        """The operations of a program that this variant does not have."""
+        return sorted(program.operations() - set(self.operations()))
+
+    def prepare(self, program: Program) -> Prepared:
+        """Run the setup alone and keep the state after it. SetupFailed if that alone is a finding."""
+        image = self.image(program.cpus)
+        image.load(image.boot)
+        image.load_volatile(image.at_rest)
+        image.lockdep.set_exact(self.checked or program.cpus == 1)
+        threads = _threads(program)
+        setup = [(image["boot"], (threads,))]
+        setup += [_call(image, op, value) for value, op in enumerate(program.setup, 1)]
+        setup.append((image["start"], ()))
+        m.run(image, [(0, setup)], NoPreempt(), self.backend, program.cpus)
+        if m.findings or m.notes:
+            finding = (m.findings or m.notes)[0]
+            if m.aborting:
+                image.load_volatile(image.at_rest)
+            raise SetupFailed(finding)
+        history = list(m.history)
+        value = len(program.setup) + 1
+        tasks = []
+        for number, task in enumerate(program.tasks):
+            calls = []
+            for op in task.ops:
+                calls.append(_call(image, op, value))
+                value += 1
+            calls.append((image["leave"], (number, _address_spaces(task))))
+            tasks.append((task.cpu, calls))
+        return Prepared(program, image, image.save(), tasks, program.cpus, history)
+
+    def run(self, prepared: Prepared, scheduler: Scheduler) -> Outcome:
+        """One run, judged. Its decisions are in the outcome."""
+        image = prepared.image
+        image.load(prepared.state)
+        if self.checked:
+            image.lockdep.set_exact(True)
+        m.run(image, prepared.tasks, scheduler, self.backend, prepared.cpus, prepared.program.preempt)
+        outcome = self._judge(prepared)
+        if self.drain_after:
+            outcome.findings = outcome.findings + self.leaks(prepared, outcome)
+        return outcome
+
+    def _judge(self, prepared: Prepared) -> Outcome:
+        image = prepared.image
+        outcome = Outcome(m.findings, m.switches, m.forced, m.step, m.limit_hit)
+        if m.aborting:
+            image.load_volatile(image.at_rest)
+        else:
+            _at_boot(m, image)
+            for title, detail in self.family.check(image):
+                outcome.findings.append(Finding(title, "invariant", outcome.steps, detail=detail))
+            if m.history:
+                for title, detail in judge(prepared.history + m.history):
+                    outcome.findings.append(Finding(title, "data", outcome.steps, detail=detail))
+        if not outcome.findings:
+            outcome.findings = m.notes
+        return outcome
+
+    def leaks(self, prepared: Prepared, outcome: Outcome) -> list[Finding]:
+        """After a clean run: give everything up, reclaim until nothing moves, and see what is left over."""
+        if outcome.findings or m.aborting:
+            return []
+        image = prepared.image
+        drain = [(image["drain"], ())]
+        recorder, observer, m.recorder, m.observer = m.recorder, m.observer, None, None
+        m.run(image, [(0, drain)], NoPreempt(), self.backend, prepared.cpus)
+        m.recorder, m.observer = recorder, observer
+        found = [*m.findings, *m.notes]
+        if m.aborting:
+            image.load_volatile(image.at_rest)
+            return found
+        _at_boot(m, image)
+        return found + [Finding(title, "leak", outcome.steps, detail=detail) for title, detail in self.family.drained(image)]
+
+    def replay(self, prepared: Prepared, switches: Sequence[int], forced: Sequence[int], lenient: bool = False) -> Outcome:
+        return self.run(prepared, Replay(switches, forced, lenient))
+
+    def trace(self, prepared: Prepared, scheduler: Scheduler, watch: bool = False) -> Traced:
+        """One run with everything recorded."""
+        image = prepared.image
+        describe = self.family.describe
+        recorder = Recorder(m, (lambda: describe(image)) if watch and describe else None)
+        m.recorder, m.observer = recorder, recorder.switched
+        try:
+            outcome = self.run(prepared, scheduler)
+        finally:
+            m.recorder = m.observer = None
+        recorder.finish()
+        return Traced(outcome, recorder.events, recorder.digest(), prepared.program.keys())
+
+
+def _at_boot(m: Machine, image: Image) -> None:
+    """Whoever looks at an image at rest does so as the boot task: no points, no locks needed."""
+    m.current = Task(-1, "boot")
+    m.current.held = image.lockdep.root
+    m.stop = 1 << 60
+
+
+def _threads(program: Program) -> tuple[int, ...]:
+    """How many tasks name each address space: the threads its process has."""
+    names = [_address_spaces(task) for task in program.tasks]
+    return tuple(max(1, sum(number in mine for mine in names)) for number in range(MMS))
+
+
+def _address_spaces(task: TaskProgram) -> tuple[int, ...]:
+    """The address spaces a task names."""
+    return tuple(sorted({int(operand[1]) for op in task.ops for operand in op.operands if operand[0] == "m"}))
+
+
+def _call(image: Image, op: Op, value: int) -> tuple[Any, tuple[Any, ...]]:
+    """The kernel-side call an operation stands for: its operands as numbers, then the value it writes, if it does."""
+    args: list[int] = []
+    for operand in op.operands:
+        args.extend(int(part) for part in operand.lstrip("mfk").split("."))
+    if op.name in WITH_VALUE:
+        args.append(value)
+    return image[f"op_{op.name}"], tuple(args)

@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: MIT
+"""What a campaign prints: findings as they are confirmed, a line of progress, a summary. Plain text, or JSON lines."""
+
+from __future__ import annotations
+
+import json
+import math
+import pathlib
+import sys
+import time
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from fuzz.campaign import Options, Status
+from fuzz.confirm import Confirmed
+from fuzz.shard import Hit
+
+LINE_EVERY = 10.0       # seconds between lines of progress without a terminal
+
+
+def clock(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
+def rule_of_three(runs: int) -> int:
+    """No failure in `runs` independent runs: at 95 % confidence fewer than one in this many fails."""
+    return int(runs / -math.log(0.05)) if runs else 0
+
+
+def progress(status: Status) -> str:
+    rate = status.runs / max(status.seconds, 0.001)
+    return (f"  {clock(status.seconds)}   {status.runs:,} runs   {rate:,.0f}/s   {status.distinct:,} distinct   features {status.features:,}"
+            f"   corpus {status.kept:,}   last new {status.seconds - status.last_new:.0f} s ago")
+
+
+class TextView:
+    """For people. On a terminal the progress line is live; without one it is a line every ten seconds."""
+
+    def __init__(self, options: Options):
+        self.options = options
+        self.last = time.monotonic()
+        self.found = 0
+        self.live: Any = None
+        stop = "keeps going" if options.keep_going else "stops at the first new title"
+        click.echo(f"campaign {options.family}/{options.variant}   seed {options.seed}   {options.workers} workers   {stop}")
+        if sys.stdout.isatty():
+            from rich.live import Live
+            self.live = Live(refresh_per_second=2, transient=True)
+            self.live.start()
+
+    def tell(self, kind: str, value: Any) -> None:
+        if kind == "tick":
+            self._tick(value)
+        elif kind == "finding":
+            self._finding(*value)
+        elif kind == "known":
+            self._print(f"known title again: {value}")
+        else:
+            self._print(f"vmrace: {value}")
+
+    def _print(self, text: str) -> None:
+        if self.live is not None:
+            self.live.console.print(text, markup=False, highlight=False)
+        else:
+            click.echo(text)
+
+    def _tick(self, status: Status) -> None:
+        if self.live is not None:
+            self.live.update(progress(status))
+        elif time.monotonic() - self.last >= LINE_EVERY:
+            self.last = time.monotonic()
+            click.echo(progress(status))
+
+    def _finding(self, confirmed: Confirmed, hit: Hit, path: pathlib.Path | None) -> None:
+        self.found += 1
+        lines = [
+            "",
+            f"FINDING {self.found}   {confirmed.title}   run {hit.run:,} ({hit.scheduler}), after {hit.seconds:.1f} s",
+            f"  shrunk    {confirmed.before}  ->  {confirmed.after}   ({confirmed.runs:,} runs, {confirmed.seconds:.1f} s)",
+            f"  minimal   {confirmed.minimal}",
+            f"  confirmed {confirmed.replays} of {confirmed.replays} replays, trace {confirmed.digest}",
+            "",
+            *confirmed.story,
+            "",
+        ]
+        if path is not None:
+            lines += [f"wrote {path}", f"next: vmrace replay {path}"]
+        self._print("\n".join(lines))
+
+    def end(self, status: Status) -> None:
+        if self.live is not None:
+            self.live.stop()
+        for line in summary(status):
+            click.echo(line)
+
+
+def summary(status: Status) -> list[str]:
+    """The last lines: who did what, which titles, and what no finding would mean."""
+    out = ["", f"{'scheduler':<12}{'runs':>10}{'distinct':>10}{'new features':>14}{'findings':>10}"]
+    for name, tally in sorted(status.tallies.items()):
+        out.append(f"{name:<12}{tally.runs:>10,}{tally.distinct:>10,}{tally.features:>14,}{tally.findings:>10,}")
+    if status.titles:
+        out += ["", f"{'title':<86}{'runs':>8}{'first':>10}"]
+        for title, count in sorted(status.titles.items(), key=lambda item: status.first_run.get(item[0], 0)):
+            mark = " (known)" if title in status.known else ""
+            out.append(f"{(title + mark)[:85]:<86}{count:>8,}{status.first_run.get(title, 0):>10,}")
+    out.append("")
+    where = (f"{status.runs:,} runs ({status.distinct:,} distinct) of {status.programs:,} programs in {status.seconds:.0f} s, "
+             f"{status.checked:,} of them also checked for locks and leaks")
+    if status.limit_runs:
+        where += f"; {status.limit_runs:,} runs hit the step limit"
+    if status.lost:
+        where += f"; {status.lost} shards lost and run again"
+    if status.titles:
+        new = len(status.new)
+        out.append(f"vmrace: {len(status.titles)} titles, {new} new, in {where}")
+    else:
+        out.append(f"vmrace: no finding in {where}: at 95 % confidence fewer than 1 run in {rule_of_three(status.runs):,} fails")
+    if status.interrupted:
+        out.append("vmrace: interrupted; what was found is kept")
+    return out
+
+
+class JsonView:
+    """For programs: findings and the summary, one object a line."""
+
+    def __init__(self, options: Options):
+        self.options = options
+
+    def tell(self, kind: str, value: Any) -> None:
+        if kind == "finding":
+            confirmed, hit, path = value
+            self._put({
+                "type": "finding", "title": confirmed.title, "variant": f"{self.options.family}/{self.options.variant}",
+                "run": hit.run, "seconds": round(hit.seconds, 3), "scheduler": hit.scheduler,
+                "before": asdict(confirmed.before), "after": asdict(confirmed.after), "shrink_runs": confirmed.runs,
+                "least_preemptions_proved": confirmed.least_proved, "operations_proved": confirmed.operations_proved,
+                "replays": confirmed.replays, "digest": confirmed.digest, "path": str(path) if path else None,
+            })
+        elif kind in ("lost", "error"):
+            self._put({"type": kind, "text": str(value)})
+        elif kind == "known":
+            self._put({"type": "known", "title": value})
+
+    def _put(self, value: dict[str, Any]) -> None:
+        click.echo(json.dumps(value))
+
+    def end(self, status: Status) -> None:
+        self._put({
+            "type": "summary", "variant": f"{self.options.family}/{self.options.variant}", "seed": self.options.seed,
+            "runs": status.runs, "distinct": status.distinct, "programs": status.programs, "checked_runs": status.checked,
+            "limit_runs": status.limit_runs, "seconds": round(status.seconds, 1), "features": status.features,
+            "titles": status.titles, "new": status.new, "known": sorted(status.known & set(status.titles)),
+            "first_run": status.first_run, "lost_shards": status.lost, "interrupted": status.interrupted,
+            "upper_bound_95": None if status.titles else 1 / max(rule_of_three(status.runs), 1),
+        })

@@ -1,0 +1,261 @@
+# SPDX-License-Identifier: MIT
+"""Shrinking a failure over (program, schedule), and proving what is left minimal.
+
+One door for attempts, `Search.fails`: a program in, the outcome of a failing run out, or None. It keeps the title: another
+failure is not the one being shrunk. The order in which results are better is shortlex: fewer tasks, fewer operations, fewer
+outside the setup, then lower names.
+
+First the program: tasks, operations, then simpler operands, each candidate searched with random schedules. Then the
+schedule: every schedule with 0 preemptions, with 1, ... until one fails, which proves the number least. Then the program
+again, now by that enumeration, which proves that no operation can go. Either proof may exceed its budget: then it says so.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+
+from fuzz.executor import Executor, Outcome, SetupFailed
+from harness.machine import Scheduler
+from harness.schedulers import Pct, Walk
+from harness.schedulers.enumerate import every_schedule
+from harness.schedulers.replay import Replay
+from variants.interface import OPERANDS, OPERATIONS
+from variants.program import Op, Program, TaskProgram
+
+RANDOM_TRIES = 400          # schedules searched for a candidate program
+ENUMERATE_MAX = 60_000      # runs that the proof of the least number of preemptions may take
+REMOVE_MAX = 20_000         # runs that the proof for one removed operation may take
+
+
+@dataclass
+class Shrunk:
+    """The result: a program and the outcome of its failing run, and how far it is proved minimal."""
+
+    program: Program
+    outcome: Outcome
+    runs: int = 0
+    preemptions: int = 0
+    least_proved: bool = False
+    fewer_runs: int = 0
+    operations_proved: bool = False
+    passes: dict[str, tuple[int, int]] = field(default_factory=dict)        # pass -> useful, tried
+
+
+class Search:
+    """Looks for a failing run of candidate programs: the one door for attempts."""
+
+    def __init__(self, executor: Executor, title: str, rng: random.Random):
+        self.executor = executor
+        self.title = title
+        self.rng = rng
+        self.runs = 0
+
+    def _keeps(self, outcome: Outcome) -> bool:
+        self.runs += 1
+        return self.title in outcome.titles
+
+    def fails(self, program: Program, schedulers: Callable[[], Iterator[Scheduler]]) -> Outcome | None:
+        try:
+            prepared = self.executor.prepare(program)
+        except SetupFailed:
+            return None
+        for scheduler in schedulers():
+            outcome = self.executor.run(prepared, scheduler)
+            if isinstance(scheduler, Pct):
+                scheduler.learn(outcome.steps)
+            if self._keeps(outcome):
+                return outcome
+        return None
+
+    def near(self, outcome: Outcome) -> Callable[[], Iterator[Scheduler]]:
+        """The schedule that failed, then random ones."""
+        def schedulers() -> Iterator[Scheduler]:
+            yield Replay(outcome.switches, outcome.forced, lenient=True)
+            pct = [Pct(self.rng, depth, max(outcome.steps, 10)) for depth in (2, 3, 4)]
+            walks = [Walk(self.rng, chance) for chance in (0.05, 0.15, 0.4)]
+            for number in range(RANDOM_TRIES):
+                yield (pct if number & 1 else walks)[number // 2 % 3]
+        return schedulers
+
+    def enumerate(self, program: Program, preemptions: int, runs_max: int, exactly: bool = False) -> tuple[Outcome | None, int, bool]:
+        """All schedules with at most that many preemptions: (a failing outcome, runs, whether all were run)."""
+        try:
+            prepared = self.executor.prepare(program)
+        except SetupFailed:
+            return None, 0, True
+        runs = 0
+
+        def run(scheduler: Scheduler) -> Outcome:
+            nonlocal runs
+            runs += 1
+            return self.executor.run(prepared, scheduler)
+
+        for outcome in every_schedule(run, preemptions, exactly):
+            if self._keeps(outcome):
+                return outcome, runs, False
+            if runs >= runs_max:
+                return None, runs, False
+        return None, runs, True
+
+
+def minimize(executor: Executor, program: Program, outcome: Outcome, title: str, seed: int = 0) -> Shrunk:
+    """Shrink `program`, whose run `outcome` has a finding of that title."""
+    search = Search(executor, title, random.Random(seed))
+    state = Shrunk(program, outcome)
+    _shrink_program(search, state)
+    _least_preemptions(search, state)
+    _prove_operations(search, state)
+    state.runs = search.runs
+    return state
+
+
+def _shrink_program(search: Search, state: Shrunk) -> None:
+    improved = True
+    while improved:
+        improved = False
+        for name, candidates in _PASSES.items():
+            useful = tried = 0
+            progress = True
+            while progress:
+                progress = False
+                for candidate in candidates(state.program):
+                    tried += 1
+                    found = search.fails(candidate, search.near(state.outcome))
+                    if found is not None:
+                        state.program, state.outcome = candidate, found
+                        useful += 1
+                        progress = improved = True
+                        break
+            was = state.passes.get(name, (0, 0))
+            state.passes[name] = (was[0] + useful, was[1] + tried)
+
+
+def _least_preemptions(search: Search, state: Shrunk) -> None:
+    """Run every schedule with 0, 1, 2 ... preemptions until one fails."""
+    fewer = 0
+    budget = ENUMERATE_MAX
+    for preemptions in range(state.outcome.preemptions + 1):
+        found, runs, complete = search.enumerate(state.program, preemptions, budget, exactly=preemptions > 0)
+        budget -= runs
+        if found is not None:
+            state.outcome = found
+            state.least_proved = True
+            break
+        if not complete:
+            break
+        fewer += runs
+    state.preemptions = state.outcome.preemptions
+    state.fewer_runs = fewer
+
+
+def _prove_operations(search: Search, state: Shrunk) -> None:
+    """Can any operation still go? Each candidate is run under every schedule with as few preemptions."""
+    progress = True
+    while progress:
+        progress = False
+        proved = True
+        for candidate in _without_an_operation(state.program):
+            found, _, complete = search.enumerate(candidate, state.preemptions, REMOVE_MAX)
+            if found is not None:
+                state.program, state.outcome = candidate, found
+                _least_preemptions(search, state)
+                progress = True
+                break
+            proved = proved and complete
+        state.operations_proved = proved
+
+
+# ---- candidates, each smaller in the order of the module -----------------------------------------------------------------
+
+def _without_a_task(program: Program) -> Iterator[Program]:
+    for number in range(len(program.tasks)):
+        if len(program.tasks) > 1:
+            yield _renumbered(program.without_task(number))
+
+
+def _renumbered(program: Program) -> Program:
+    """Cpus that nobody is on go, unless one idle cpu was there to take interrupts: that is tried apart."""
+    used = sorted({task.cpu for task in program.tasks})
+    tasks = tuple(replace(task, cpu=used.index(task.cpu)) for task in program.tasks)
+    return replace(program, tasks=tasks, cpus=max(len(used), min(program.cpus, 2)))
+
+
+def _fewer_cpus(program: Program) -> Iterator[Program]:
+    used = sorted({task.cpu for task in program.tasks})
+    if program.cpus > len(used):
+        yield replace(_renumbered(program), cpus=max(len(used), 1))
+    if program.preempt:
+        yield replace(program, preempt=False)
+
+
+def _without_operations(program: Program) -> Iterator[Program]:
+    """Halves first, then single operations."""
+    for number, line in enumerate(_lines(program)):
+        size = len(line) // 2
+        while size > 1:
+            for at in range(0, len(line), size):
+                yield from _with_line(program, number, line[:at] + line[at + size:])
+            size //= 2
+    yield from _without_an_operation(program)
+
+
+def _without_an_operation(program: Program) -> Iterator[Program]:
+    for number, line in enumerate(_lines(program)):
+        for at in reversed(range(len(line))):
+            yield from _with_line(program, number, line[:at] + line[at + 1:])
+
+
+def _into_setup(program: Program) -> Iterator[Program]:
+    """What a task does first may as well have been done before."""
+    for number, task in enumerate(program.tasks):
+        if len(task.ops) > 1:
+            tasks = list(program.tasks)
+            tasks[number] = replace(task, ops=task.ops[1:])
+            yield replace(program, setup=(*program.setup, task.ops[0]), tasks=tuple(tasks))
+
+
+def _simpler_operands(program: Program) -> Iterator[Program]:
+    """Rename one operand everywhere to a lower one of its kind that is not used, or one number to a lower."""
+    used = {(kind, operand) for line in _lines(program) for op in line
+            for kind, operand in zip(OPERATIONS[op.name].operands, op.operands, strict=True)}
+    for kind, operand in sorted(used):
+        for lower in OPERANDS[kind]:
+            if lower == operand:
+                break
+            if kind == "number" or (kind, lower) not in used:
+                yield _renamed(program, kind, operand, lower)
+
+
+def _renamed(program: Program, kind: str, old: str, new: str) -> Program:
+    def rename(op: Op) -> Op:
+        kinds = OPERATIONS[op.name].operands
+        return Op(op.name, tuple(new if (k, operand) == (kind, old) else operand
+                                 for k, operand in zip(kinds, op.operands, strict=True)))
+    return replace(program, setup=tuple(map(rename, program.setup)),
+                   tasks=tuple(TaskProgram(task.cpu, tuple(map(rename, task.ops))) for task in program.tasks))
+
+
+def _lines(program: Program) -> list[tuple[Op, ...]]:
+    return [program.setup, *(task.ops for task in program.tasks)]
+
+
+def _with_line(program: Program, number: int, ops: tuple[Op, ...]) -> Iterator[Program]:
+    if number == 0:
+        yield replace(program, setup=ops)
+    elif ops:
+        tasks = list(program.tasks)
+        tasks[number - 1] = replace(tasks[number - 1], ops=ops)
+        yield replace(program, tasks=tuple(tasks))
+    elif len(program.tasks) > 1:
+        yield _renumbered(program.without_task(number - 1))
+
+
+_PASSES: dict[str, Callable[[Program], Iterator[Program]]] = {
+    "tasks": _without_a_task,
+    "cpus": _fewer_cpus,
+    "operations": _without_operations,
+    "setup": _into_setup,
+    "operands": _simpler_operands,
+}

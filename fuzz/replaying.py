@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: MIT
+"""Entries against variants: the table of `vmrace replay`, and what `show` and `shrink` do with one entry."""
+
+from __future__ import annotations
+
+import pathlib
+from collections import Counter
+
+from fuzz.confirm import Confirmed, confirm
+from fuzz.entry import Entry, save
+from fuzz.executor import Executor
+from fuzz.shard import Hit
+from fuzz.story import tell
+from fuzz.verdict import Verdict, judge_entry
+from harness.errors import Diverged
+from harness.schedule import Named
+from variants.interface import family
+
+
+class Table:
+    """Every entry on every variant of its family, with what was expected of it."""
+
+    def __init__(self, entries: list[Entry], backend: str = "greenlets", only: str | None = None):
+        self.entries = entries
+        self.backend = backend
+        self.only = only
+        self.verdicts: dict[tuple[int, str], Verdict] = {}
+        self.runs = 0
+        self.unstable: list[str] = []
+        self._executors: dict[tuple[str, str], Executor] = {}
+
+    def _variants(self, entry: Entry) -> list[str]:
+        return [name for name in family(entry.family).variants if self.only in (None, name)]
+
+    def executor(self, family_name: str, variant: str) -> Executor:
+        key = (family_name, variant)
+        if key not in self._executors:
+            self._executors[key] = Executor(family(family_name), variant, self.backend, checked=True)
+        return self._executors[key]
+
+    def replay(self) -> None:
+        """Once over everything; a verdict or digest that differs from last time is remembered as unstable."""
+        for number, entry in enumerate(self.entries):
+            for variant in self._variants(entry):
+                verdict = judge_entry(entry, self.executor(entry.family, variant))
+                self.runs += verdict.runs
+                before = self.verdicts.get((number, variant))
+                if before is not None and (before.text, before.digest) != (verdict.text, verdict.digest):
+                    self.unstable.append(f"{entry.name} on {variant}: {before.text} {before.digest}, then {verdict.text} {verdict.digest}")
+                self.verdicts[number, variant] = verdict
+
+    @property
+    def surprises(self) -> list[tuple[Entry, str, str, Verdict]]:
+        """Where a verdict is not the one expected; a variant the entry does not mention expects nothing."""
+        out = []
+        for (number, variant), verdict in self.verdicts.items():
+            entry = self.entries[number]
+            expected = entry.expect.get(variant)
+            if expected is not None and expected != verdict.text:
+                out.append((entry, variant, expected, verdict))
+        return out
+
+    @property
+    def changed(self) -> bool:
+        return bool(self.surprises or self.unstable)
+
+    def lines(self, digests: bool = False) -> list[str]:
+        columns = list(dict.fromkeys(variant for entry in self.entries for variant in self._variants(entry)))
+        wide = max(len("ENTRY"), *(len(entry.name) for entry in self.entries)) + 2
+        out = [f"{'ENTRY':<{wide}}" + "  ".join(f"{name:<18}" for name in columns)]
+        for number, entry in enumerate(self.entries):
+            cells = []
+            for name in columns:
+                verdict = self.verdicts.get((number, name))
+                text = verdict.short if verdict is not None else "-"
+                cells.append(f"{text + (' ' + verdict.digest if digests and verdict is not None and verdict.digest else ''):<18}")
+            out.append(f"{entry.name:<{wide}}" + "  ".join(cells).rstrip())
+        out = [line.rstrip() for line in out]
+        for entry, variant, expected, verdict in self.surprises:
+            out.append(f"{entry.name}  {variant}: expected {expected!r}, got {verdict.text!r} ({verdict.detail})")
+        out += [f"unstable: {line}" for line in self.unstable]
+        return out
+
+    def accept(self) -> list[pathlib.Path]:
+        """Write what was found as what is expected."""
+        out = []
+        for number, entry in enumerate(self.entries):
+            found = {variant: self.verdicts[number, variant].text for variant in self._variants(entry)}
+            if {**entry.expect, **found} != entry.expect and entry.path is not None:
+                entry.expect = {**entry.expect, **found}
+                save(entry, entry.path.parent.parent)
+                out.append(entry.path)
+        return out
+
+    def summary(self, seconds: float, times: int) -> str:
+        kinds = Counter(verdict.short for verdict in self.verdicts.values())
+        missing = kinds.pop("n/a", 0)
+        judged = sum(kinds.values())
+        state = "all as expected" if not self.changed else f"{len(self.surprises)} not as expected, {len(self.unstable)} unstable"
+        often = f", {times} times" if times > 1 else ""
+        return (f"{len(self.entries)} entries, {len({v for _, v in self.verdicts})} variants: {judged} verdicts from {self.runs:,} runs"
+                f"{often}, {missing} not applicable, {state}   ({seconds:.1f} s, exit {int(self.changed)})")
+
+
+def story_of(entry: Entry, variant: str) -> list[str]:
+    """What `vmrace show` prints."""
+    executor = Executor(family(entry.family), variant, checked=True)
+    out = [entry.title, f"asks: {entry.asks}", f"from: {entry.source}", ""]
+    missing = executor.lacks(entry.program)
+    if missing:
+        return [*out, f"n/a on {variant}: it lacks {', '.join(missing)}"]
+    executor.drain_after = entry.title.startswith("LEAK")
+    prepared = executor.prepare(entry.program)
+    try:
+        lines, _ = tell(executor, prepared, Named(entry.schedule, entry.program.keys()), None)
+    except Diverged as error:
+        lines = [f"{variant}: {error}"]
+    out += [*lines, "", "program"]
+    out += [f"  setup  {op}" for op in entry.program.setup]
+    for key, task in zip(entry.program.keys(), entry.program.tasks, strict=True):
+        out += [f"  {key}   {op}" for op in task.ops]
+    out += ["schedule", *(f"  {line}" for line in entry.schedule), "verdicts"]
+    out += [f"  {name:<20} {verdict}" for name, verdict in entry.expect.items()]
+    return out
+
+
+def shrink_entry(entry: Entry, seed: int) -> Confirmed | None:
+    """Shrink an entry's failure again; None if it no longer fails."""
+    executor = Executor(family(entry.family), entry.variant, checked=True)
+    executor.drain_after = entry.title.startswith("LEAK")
+    prepared = executor.prepare(entry.program)
+    try:
+        outcome = executor.run(prepared, Named(entry.schedule, entry.program.keys()))
+    except Diverged:
+        return None
+    if entry.title not in outcome.titles:
+        return None
+    hit = Hit(entry.title, entry.program, outcome.switches, outcome.forced, 0, "entry", 0.0)
+    return confirm(entry.family, entry.variant, hit, seed)

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: MIT
+"""What an entry means for a variant: follow its schedule, and where that finds nothing, search near it.
+
+    BUG title         the schedule ends in that finding, 20 of 20
+    ok in N           no finding: not by the schedule, nor in N sampled schedules of the same program (N is fixed, so is the seed)
+    n/a               the variant lacks an operation of the program
+    DIVERGED step k   the schedule names a point this variant never comes to, though a finding was expected
+    LOST              the schedule fits and the finding that was expected is gone
+    FLAKY a/b         the same decisions gave different runs: our error
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from fuzz.confirm import verdict_text
+from fuzz.entry import Entry
+from fuzz.executor import Executor, Outcome, SetupFailed
+from harness.errors import Diverged
+from harness.schedule import Named
+from harness.schedulers import NoPreempt, Pct, Walk
+
+SAMPLE = 300
+REPLAYS = 20
+
+
+@dataclass
+class Verdict:
+    """`text` is what stands in an entry; `detail` is for the reader; `runs` counts what it rests on."""
+
+    text: str
+    detail: str = ""
+    runs: int = 0
+    digest: str = ""
+
+    @property
+    def short(self) -> str:
+        """One word for a table."""
+        return "ok" if self.text.startswith("ok") else self.text.split()[0]
+
+
+def judge_entry(entry: Entry, executor: Executor, sample: int = SAMPLE, replays: int = REPLAYS) -> Verdict:
+    """The verdict of one entry on one variant."""
+    lacks = executor.lacks(entry.program)
+    if lacks:
+        return Verdict("n/a", f"lacks {', '.join(lacks)}")
+    executor.drain_after = entry.title.startswith("LEAK")
+    expected = entry.expect.get(executor.variant, "")
+    try:
+        prepared = executor.prepare(entry.program)
+    except SetupFailed as failed:
+        return Verdict(verdict_text(failed.finding.title), "in the setup already", 1)
+    scheduler = Named(entry.schedule, entry.program.keys())
+    diverged: Diverged | None = None
+    try:
+        traced = executor.trace(prepared, scheduler)
+    except Diverged as error:
+        diverged = error
+    else:
+        if traced.outcome.findings:
+            title = _title(traced.outcome, entry.title)
+            same = 1
+            for _ in range(replays - 1):
+                again = executor.trace(prepared, scheduler)
+                same += again.digest == traced.digest and title in again.outcome.titles
+            if same < replays:
+                return Verdict(f"FLAKY {same}/{replays}", "the same decisions gave different runs", replays)
+            return Verdict(verdict_text(title), f"{same} of {replays}", replays, traced.digest)
+    found, runs = _search(executor, prepared, sample)
+    if found is not None:
+        return Verdict(verdict_text(_title(found, entry.title)), f"by another schedule, the {runs}. of {sample} sampled", runs)
+    if expected.startswith("BUG"):
+        if diverged is not None:
+            return Verdict(f"DIVERGED step {diverged.step}", f"{diverged.why}; ok in {sample} schedules near it", runs)
+        return Verdict("LOST", f"the schedule runs to its end; ok in {sample} schedules near it", runs)
+    return Verdict(f"ok in {sample}", str(diverged or "the schedule runs to its end"), runs)
+
+
+def _title(outcome: Outcome, wanted: str) -> str:
+    return wanted if wanted in outcome.titles else outcome.titles[0]
+
+
+def _search(executor: Executor, prepared, sample: int) -> tuple[Outcome | None, int]:  # type: ignore[no-untyped-def]
+    """Sampled schedules of the program, the same ones each time."""
+    rng = random.Random(0)
+    outcome = executor.run(prepared, NoPreempt())
+    schedulers = [Walk(rng, 0.05), Pct(rng, 2, max(outcome.steps, 2)), Walk(rng, 0.2), Pct(rng, 3, max(outcome.steps, 2))]
+    runs = 1
+    while not outcome.findings and runs < sample:
+        outcome = executor.run(prepared, schedulers[runs % len(schedulers)])
+        runs += 1
+    return (outcome if outcome.findings else None), runs

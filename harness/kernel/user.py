@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: MIT
+"""What user space saw: the history that the user-visible model judges a run by. Not a point and no part of the kernel."""
+
+from harness.machine import m
+
+
+def now():
+    """The present step."""
+    return m.step
+
+
+def saw(what, who, where, value, since):
+    """User space did `what` to word `where` of `who` and saw `value`, some time between step `since` and now."""
+    m.history.append((what, who, where, value, since, m.step))

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: MIT
+"""How a failure reads: the oops, then the accesses in two columns (one per cpu), as kernel people draw races.
+
+Every value shown is from the trace. Of a task's accesses only those to objects that another task also touches are shown;
+the step that first broke an invariant is marked apart from the one where it was detected.
+"""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Sequence
+
+from harness import points
+from harness.finding import Finding
+from harness.trace import Event
+
+WIDTH = 100
+ROWS_MAX = 60
+
+
+def oops(finding: Finding, notes: Sequence[Finding], variant: str, digest: str, tasks: Sequence[str]) -> list[str]:
+    """The block that a kernel would print."""
+    out = ["------------[ cut here ]------------"]
+    word = "kernel BUG" if not finding.title.startswith(("BUG", "WARN", "OOPS")) else "kernel"
+    out.append(f"{word}: {finding.title}")
+    if finding.detail:
+        out.append(finding.detail)
+    who = tasks[int(finding.task[4:])] if finding.task.startswith("task") and finding.task[4:].isdigit() else finding.task
+    out.append(f"CPU: {finding.cpu}   task: {who or 'none, at rest'}   variant: {variant}")
+    if finding.stack:
+        out.append("Call trace:")
+        sites = [(site.function, f"{pathlib.Path(site.path).name}:{site.line}", site.kernel_file) for site in reversed(finding.stack)]
+        wide = max(len(function) for function, _, _ in sites)
+        out += [f"  {function:<{wide}}  {place:<22} {kernel_file}".rstrip() for function, place, kernel_file in sites]
+    for note in notes:
+        if note is not finding:
+            out.append(f'Invariant first broken at step {note.step}: {note.title}')
+    out.append(f"---[ end trace {digest} ]---")
+    return out
+
+
+def columns(events: Sequence[Event], finding: Finding, notes: Sequence[Finding], ops: dict[tuple[int, int], str],
+            cpus: int) -> list[str]:
+    """The accesses, one column per cpu. `ops` maps (task, number) to the operation's text."""
+    shown = _shared(events)
+    watched = _watched(events, finding)
+    wide = (WIDTH - 6 - (26 if watched else 0)) // max(cpus, 1) - 3
+    rule = "----  " + "-+-".join("-" * wide for _ in range(cpus)) + ("  " + "-" * 22 if watched else "")
+    head = "step  " + " | ".join(f"{f'cpu{cpu}':<{wide}}" for cpu in range(cpus)) + (f"  {watched}" if watched else "")
+    rows: list[str] = []
+    last_task: int | None = None
+    value = ""
+    for event in events:
+        if event.kind == points.LOCAL:
+            text = ops.get((event.task, int(event.arg[3:]))) if event.arg.startswith("op ") else None
+            if text is None:
+                continue
+            rows.append(_row("", event.cpu, text, wide, cpus, ""))
+            last_task = event.task
+            continue
+        if id(event) not in shown and event.step != finding.step:
+            continue
+        if last_task is not None and event.task != last_task:
+            rows.append(_row("", event.cpu, f"> {event.function}", wide, cpus, ""))
+        last_task = event.task
+        now = event.after.get(watched, "") if watched else ""
+        change = now if now != value else ""
+        value = now or value
+        mark = "!!" if any(note.step == event.step and note.task == f"task{event.task}" for note in notes) else ""
+        if event.step == finding.step:
+            mark = "BUG"
+        indent = "  " + "  " * bool(event.irq_depth)
+        rows.append(_row(str(event.step), event.cpu, indent + event.label, wide, cpus, f"{change} {mark}".strip()))
+    return [head.rstrip(), rule, *_elided(rows)]
+
+
+def _row(step: str, cpu: int, text: str, wide: int, cpus: int, after: str) -> str:
+    cells = [" " * wide] * cpus
+    cells[cpu] = f"{text[:wide]:<{wide}}"
+    return f"{step:>4}  " + " | ".join(cells) + (f"  {after}" if after else "")
+
+
+def _elided(rows: list[str]) -> list[str]:
+    rows = [row.rstrip() for row in rows]
+    if len(rows) <= ROWS_MAX:
+        return rows
+    head = ROWS_MAX // 3
+    return [*rows[:head], f"      ... {len(rows) - ROWS_MAX} more ...", *rows[-(ROWS_MAX - head):]]
+
+
+def _shared(events: Sequence[Event]) -> set[int]:
+    """The events on objects that more than one task touches, at least one of them changing it."""
+    by: dict[str, set[int]] = {}
+    written: set[str] = set()
+    for event in events:
+        by.setdefault(event.obj, set()).add(event.task)
+        if event.kind not in (points.READ, points.BARRIER):
+            written.add(event.obj)
+    return {id(event) for event in events
+            if event.kind == points.IRQ or (event.kind not in (points.BARRIER, points.LOCAL)
+                                            and len(by[event.obj]) > 1 and event.obj in written)}
+
+
+def _watched(events: Sequence[Event], finding: Finding) -> str:
+    """The object whose state is shown beside the accesses: the one the finding names, or the most touched."""
+    names = {name for event in events for name in event.after}
+    for word in finding.detail.replace(".", " ").split():
+        if word in names:
+            return word
+    touched: dict[str, int] = {}
+    for event in events:
+        owner = event.obj.partition(".")[0]
+        if owner in names:
+            touched[owner] = touched.get(owner, 0) + 1
+    return max(sorted(touched), key=lambda name: touched[name], default="")

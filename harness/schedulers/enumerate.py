@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: MIT
+"""Every schedule with at most so many preemptions, each exactly once, by plain enumeration.
+
+A schedule is its deviations from the default (nobody is preempted, the lowest choice follows): {event: decision}, where an
+event is a point or a forced choice, counted from the start of the run. Deviating at a point costs one preemption, at a
+forced choice nothing. The children of a run deviate once more, later than all its own deviations. No pruning: this is what
+cleverer explorers are tested against, and what proves a number of preemptions least.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from harness.machine import Machine
+
+Deviations = tuple[tuple[int, int], ...]
+
+
+class Deviate:
+    """Follows the default but for `deviations`, and notes at each later event what else could have been decided."""
+
+    def __init__(self) -> None:
+        self.deviations: Mapping[int, int] = {}
+        self.first_open = 0
+        self.preempt = True
+
+    def set(self, deviations: Deviations, note_points: bool) -> None:
+        self.deviations = dict(deviations)
+        self.first_open = deviations[-1][0] + 1 if deviations else 0
+        self.note_points = note_points
+
+    def begin(self, m: Machine) -> None:
+        self.event = 0
+        self.open: list[tuple[int, bool, list[int]]] = []
+        m.want(1)
+
+    def at(self, m: Machine) -> int:
+        event = self.event
+        self.event = event + 1
+        m.want(m.step + 1)
+        me = m.current.id
+        if event < self.first_open:
+            return self.deviations.get(event, me)
+        if self.note_points:
+            choices = m.choices()
+            if len(choices) > 1:
+                self.open.append((event, True, [choice for choice in choices if choice != me]))
+        return me
+
+    def forced(self, m: Machine, choices: Sequence[int]) -> int:
+        event = self.event
+        self.event = event + 1
+        if event < self.first_open:
+            return self.deviations.get(event, choices[0])
+        self.open.append((event, False, list(choices[1:])))
+        return choices[0]
+
+    def wake(self, m: Machine) -> None:
+        pass
+
+
+def every_schedule(run: Callable[[Deviate], Any], preemptions: int, exactly: bool = False) -> Iterator[Any]:
+    """Yield `run(scheduler)` for each schedule with at most (`exactly`: with just) that many preemptions."""
+    scheduler = Deviate()
+    todo: list[tuple[Deviations, int]] = [((), 0)]
+    while todo:
+        deviations, cost = todo.pop()
+        scheduler.set(deviations, cost < preemptions)
+        result = run(scheduler)
+        children = [
+            ((*deviations, (event, choice)), cost + preempts)
+            for event, preempts, others in scheduler.open for choice in others]
+        todo.extend(reversed(children))
+        if not exactly or cost == preemptions:
+            yield result

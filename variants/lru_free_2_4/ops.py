@@ -1,0 +1,333 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The operations of the shared interface in terms of this kernel: what user space, a device or kswapd does to get there.
+
+Processes. m0 runs from boot with all its pages mapped. The setup is run by single-threaded processes; when it ends, each
+process gets as many threads (CLONE_VM) as there are tasks that name its address space, and a task that names it acts as
+one of them. `exit` is exit_group: each thread leaves when it next comes by; one whose task has ended leaves at once.
+An address space is born once: a fork into one that ever lived is a no-op.
+"""
+# <externs>
+
+
+class process(struct):
+    """One per address space. Kept by user space for itself: neither points nor locks."""
+    mm = plain(None)
+    threads_to_be = plain(1)            # tasks that name it
+    born = plain(0)
+    dying = plain(0)
+    threads = plain(0)                  # that have not left
+    idle = plain(0)                     # of these, whose tasks have ended
+    left = plain(())                    # the tasks that have left
+
+
+class pin(struct):
+    """One per kiobuf."""
+    iobuf = plain(None)
+    state = plain(0)                    # 0 free, 1 being made or dropped, 2 held
+    where = plain((0, 0))               # address space and page it was made for
+
+
+class boot_state(struct):
+    threaded = plain(0)                 # the setup is over
+
+
+processes = [process("m0.process", mm=m0), process("m1.process", mm=m1), process("m2.process", mm=m2), process("m3.process", mm=m3)]
+pins = [pin("k0.pin", iobuf=k0), pin("k1.pin", iobuf=k1), pin("k2.pin", iobuf=k2), pin("k3.pin", iobuf=k3)]
+files = [f0_file, f1_file]
+user = boot_state("user")
+
+
+def boot(threads):
+    """Free memory, the first process, its pages mapped. `threads[mm]`: how many tasks name each address space."""
+    for number in range(len(processes)):
+        processes[number].threads_to_be = threads[number]
+    first = processes[0]
+    exec_mmap(first.mm)
+    for address in USER_ADDRESSES:
+        do_mmap2(address, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS, None, 0)
+    first.born = 1
+    first.threads = 1
+    current().mm = None
+    current().active_mm = None
+
+
+def start():
+    """The setup is over: every process gets its threads."""
+    user.threaded = 1
+    for p in processes:
+        if p.born and p.threads:
+            clone_threads(p)
+
+
+def clone_threads(p):
+    while p.threads < p.threads_to_be:
+        current().mm = p.mm
+        copy_mm(CLONE_VM, p.mm)
+        current().mm = None
+        p.threads += 1
+
+
+def enter(number):
+    """Act as a thread of that process: its mm, or None if there is none (any more)."""
+    p = processes[number]
+    if not p.born or not p.threads or current() in p.left:
+        return None
+    if p.dying:
+        leave_process(p)
+        return None
+    current().mm = p.mm
+    current().active_mm = p.mm
+    return p.mm
+
+
+def leave_process(p):
+    """The thread that current is exits."""
+    p.left += (current(),)
+    p.threads -= 1
+    current().mm = p.mm
+    current().active_mm = p.mm
+    do_exit(0)
+
+
+def leave(task, mms):
+    """A task has nothing more to do: its threads sleep, or leave processes that are dying."""
+    for number in mms:
+        p = processes[number]
+        if p.born and p.threads and current() not in p.left:
+            if p.dying:
+                leave_process(p)
+            else:
+                p.idle += 1
+
+
+def die(p):
+    """exit_group, by a thread of the process."""
+    p.dying = 1
+    if not user.threaded:
+        leave_process(p)
+        return
+    leave_process(p)
+    while p.idle:
+        p.idle -= 1
+        p.threads -= 1
+        current().mm = p.mm
+        current().active_mm = p.mm
+        do_exit(0)
+
+
+def killed(number, signal):
+    """A fault ended in a signal: SIGKILL, out of memory, ends the process; the others it catches, and gives up the access."""
+    if signal == "SIGKILL":
+        die(processes[number])
+
+
+def op_map(number, page):
+    mm = enter(number)
+    if mm is None:
+        return
+    since = now()
+    do_mmap2(USER_ADDRESSES[page], PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS, None, 0)
+    saw("store", number, (page, 0), 0, since)
+    saw("store", number, (page, 1), 0, since)
+
+
+def op_unmap(number, page):
+    mm = enter(number)
+    if mm is None:
+        return
+    since = now()
+    sys_munmap(USER_ADDRESSES[page], PAGE_SIZE)
+    saw("store", number, (page, 0), "gone", since)
+    saw("store", number, (page, 1), "gone", since)
+
+
+def op_store(number, page, value):
+    mm = enter(number)
+    if mm is None:
+        return
+    since = now()
+    for word in (0, 1):
+        signal = user_store(USER_ADDRESSES[page], word, value)
+        if signal:
+            killed(number, signal)
+            return
+        saw("store", number, (page, word), value, since)
+
+
+def op_load(number, page):
+    mm = enter(number)
+    if mm is None:
+        return
+    for word in (0, 1):
+        since = now()
+        value, signal = user_load(USER_ADDRESSES[page], word)
+        if signal:
+            killed(number, signal)
+            return
+        saw("load", number, (page, word), value, since)
+
+
+def op_fork(number, child_number):
+    child = processes[child_number]
+    if child.born or child_number == number:
+        return
+    mm = enter(number)
+    if mm is None:
+        return
+    child.born = 1
+    since = now()
+    if copy_mm(0, child.mm):
+        return
+    child.threads = 1
+    if user.threaded:
+        clone_threads(child)
+    saw("fork", number, None, child_number, since)
+
+
+def op_exit(number):
+    if enter(number) is not None:
+        die(processes[number])
+
+
+def op_pin(number, page, k):
+    if pins[k].state:
+        return
+    mm = enter(number)
+    if mm is None:
+        return
+    pins[k].state = 1
+    pins[k].where = (number, page)
+    error = map_user_kiobuf(READ, pins[k].iobuf, USER_ADDRESSES[page], PAGE_SIZE)
+    pins[k].state = 0 if error else 2
+    if error == -ENOMEM:
+        die(processes[number])
+
+
+def op_dma(k, value):
+    if pins[k].state != 2:
+        return
+    number, page = pins[k].where
+    saw("unjudged", number, (page, 0), value, now())
+    saw("unjudged", number, (page, 1), value, now())
+    for target in pins[k].iobuf.maplist:
+        dma_write(target, value)
+
+
+def op_unpin(k):
+    if pins[k].state == 2:
+        pins[k].state = 1
+        finish_unpin(k)
+
+
+def finish_unpin(k):
+    unmap_kiobuf(pins[k].iobuf)
+    pins[k].state = 0
+
+
+def op_put(k):
+    if pins[k].state == 2:
+        pins[k].state = 1
+        finish_put(k)
+
+
+def finish_put(k):
+    skb_release_data(pins[k].iobuf)
+    pins[k].state = 0
+
+
+def op_irq_unpin(k):
+    if pins[k].state == 2:
+        pins[k].state = 1
+        raise_irq(finish_unpin, k)
+
+
+def op_irq_put(k):
+    if pins[k].state == 2:
+        pins[k].state = 1
+        raise_irq(finish_put, k)
+
+
+def op_swap_out():
+    swap_out(1, GFP_KSWAPD, zone_normal)
+
+
+def op_shrink_cache(nr_pages):
+    shrink_cache(nr_pages, zone_normal, GFP_KSWAPD, 1)
+
+
+def op_refill_inactive(nr_pages):
+    refill_inactive(nr_pages)
+
+
+def op_reclaim():
+    try_to_free_pages(GFP_KSWAPD)
+
+
+def op_read(file, index):
+    do_generic_file_read(files[file], index)
+
+
+def file_map(number, page, file, index, flags):
+    mm = enter(number)
+    if mm is None:
+        return
+    do_mmap2(USER_ADDRESSES[page], PAGE_SIZE, PROT_READ | PROT_WRITE, flags | MAP_FIXED, files[file], index)
+    saw("unjudged", number, (page, 0), 0, now())
+    saw("unjudged", number, (page, 1), 0, now())
+
+
+def op_mmap_private(number, page, file, index):
+    file_map(number, page, file, index, MAP_PRIVATE)
+
+
+def op_mmap_shared(number, page, file, index):
+    file_map(number, page, file, index, MAP_SHARED)
+
+
+def op_touch(file, index):
+    page = find_get_page(files[file].f_dentry.d_inode.i_mapping, index)
+    if page:
+        mark_page_accessed(page)
+        page_cache_release(page)
+
+
+def op_lock(file, index):
+    page = find_lock_page(files[file].f_dentry.d_inode.i_mapping, index)
+    if page:
+        UnlockPage(page)
+        page_cache_release(page)
+
+
+def op_truncate(file, pages):
+    """To one page less than `pages`, which may be longer than the file is."""
+    do_truncate(files[file].f_dentry.d_inode, min(pages - 1, FILE_PAGES) * PAGE_SIZE)
+
+
+def op_invalidate(file):
+    invalidate_inode_pages(files[file].f_dentry.d_inode)
+
+
+def op_invalidate2(file):
+    invalidate_inode_pages2(files[file].f_dentry.d_inode.i_mapping)
+
+
+def op_swapon():
+    sys_swapon(blank_disk)
+
+
+def drain():
+    """Give everything up, then reclaim until nothing moves: what is left over has leaked."""
+    for p in processes:
+        while p.born and p.threads:
+            p.threads -= 1
+            current().mm = p.mm
+            current().active_mm = p.mm
+            do_exit(0)
+    for k in range(len(pins)):
+        if pins[k].state == 2:
+            finish_unpin(k)
+    for file in files:
+        do_truncate(file.f_dentry.d_inode, 0)
+    for turn in range(6):
+        refill_inactive(8)
+        shrink_cache(8, zone_normal, GFP_KSWAPD, 1)

@@ -1,0 +1,727 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""fs/buffer.c, with the accessors of fs.h and locks.h, submit_bh() and the methods of a block file system.
+
+Lock order: lru_list_lock, then hash_table_lock, then unused_list_lock.
+"""
+from harness.kernel import (
+    BUG, BUG_ON, READ, TASK_RUNNING, TASK_UNINTERRUPTIBLE, WRITE, __set_current_state, add_wait_queue, atomic_dec,
+    atomic_inc, atomic_read, atomic_set, clear_bit, data_race, printk, read_lock, read_unlock, read_word,
+    remove_wait_queue, schedule, set_bit, set_task_state, smp_mb__after_clear_bit, spin_lock, spin_lock_irqsave,
+    spin_unlock, spin_unlock_irqrestore, test_and_clear_bit, test_and_set_bit, test_bit, unlikely, waitqueue_active,
+    wake_up, write_lock, write_unlock, write_word,
+)
+from variants.lru_free_2_4.pre_patch.filemap import a_ops_releasepage
+from variants.lru_free_2_4.pre_patch.hardware import generic_make_request, kmem_cache_alloc_bh
+from variants.lru_free_2_4.pre_patch.mm_h import (
+    PageError, PageHighMem, PageLocked, SetPageError, SetPageUptodate, UnlockPage, clear_user_highpage, pf_gfp_mask,
+)
+from variants.lru_free_2_4.pre_patch.pagemap_h import page_cache_get, page_cache_release
+from variants.lru_free_2_4.types import (
+    BH_Async, BH_Dirty, BH_Launder, BH_Lock, BH_Mapped, BH_New, BH_Req, BH_Uptodate, BH_Wait_IO, BUFFER_BUSY_BITS,
+    BUF_CLEAN, BUF_DIRTY, BUF_LOCKED, B_FREE, EIO, FILE_PAGES, NODEV, PAGE_CACHE_SHIFT, PAGE_CACHE_SIZE, PAGE_SHIFT,
+    PAGE_SIZE, __GFP_HIGHIO, __GFP_IO, buffer_wait, hash_table_lock, lru_list, lru_list_lock, page_uptodate_lock,
+    unused_list_lock,
+)
+
+
+__FILE__ = "include/linux/fs.h"
+
+
+def buffer_uptodate(bh):
+    return test_bit(BH_Uptodate, bh.b_state)
+
+
+def buffer_dirty(bh):
+    return test_bit(BH_Dirty, bh.b_state)
+
+
+def buffer_locked(bh):
+    return test_bit(BH_Lock, bh.b_state)
+
+
+def buffer_mapped(bh):
+    return test_bit(BH_Mapped, bh.b_state)
+
+
+def buffer_new(bh):
+    return test_bit(BH_New, bh.b_state)
+
+
+def buffer_async(bh):
+    return test_bit(BH_Async, bh.b_state)
+
+
+def buffer_launder(bh):
+    return test_bit(BH_Launder, bh.b_state)
+
+
+def get_bh(bh):
+    atomic_inc(bh.b_count)
+
+
+def put_bh(bh):
+    atomic_dec(bh.b_count)                          # smp_mb__before_atomic_dec() is for the compiler on i386
+
+
+def mark_buffer_uptodate(bh, on):
+    if on:
+        set_bit(BH_Uptodate, bh.b_state)
+    else:
+        clear_bit(BH_Uptodate, bh.b_state)
+
+
+def atomic_set_buffer_clean(bh):
+    return test_and_clear_bit(BH_Dirty, bh.b_state)
+
+
+def __mark_buffer_clean(bh):
+    refile_buffer(bh)
+
+
+def mark_buffer_clean(bh):
+    if atomic_set_buffer_clean(bh):
+        __mark_buffer_clean(bh)
+
+
+def mark_buffer_async(bh, on):
+    if on:
+        set_bit(BH_Async, bh.b_state)
+    else:
+        clear_bit(BH_Async, bh.b_state)
+
+
+def block_flushpage(page, offset):
+    return discard_bh_page(page, offset, 1)
+
+
+def block_invalidate_page(page):
+    return discard_bh_page(page, 0, 0)
+
+
+__FILE__ = "include/linux/locks.h"
+
+
+def wait_on_buffer(bh):
+    if test_bit(BH_Lock, bh.b_state):
+        __wait_on_buffer(bh)
+
+
+def lock_buffer(bh):
+    while test_and_set_bit(BH_Lock, bh.b_state):
+        __wait_on_buffer(bh)
+
+
+__FILE__ = "fs/buffer.c"
+
+
+def unlock_buffer(bh):
+    clear_bit(BH_Wait_IO, bh.b_state)
+    clear_bit(BH_Launder, bh.b_state)
+    # so that nobody sees Launder on an unlocked buffer and waits for it
+    smp_mb__after_clear_bit()
+    clear_bit(BH_Lock, bh.b_state)
+    smp_mb__after_clear_bit()
+    if waitqueue_active(bh.b_wait):
+        wake_up(bh.b_wait)
+
+
+def __wait_on_buffer(bh):
+    get_bh(bh)
+    add_wait_queue(bh.b_wait)
+    while True:
+        set_task_state(TASK_UNINTERRUPTIBLE)
+        if not buffer_locked(bh):
+            break
+        schedule()
+        if not buffer_locked(bh):
+            break
+    __set_current_state(TASK_RUNNING)
+    remove_wait_queue(bh.b_wait)
+    put_bh(bh)
+
+
+def end_buffer_io_sync(bh, uptodate):
+    mark_buffer_uptodate(bh, uptodate)
+    unlock_buffer(bh)
+    put_bh(bh)
+
+
+def __hash_unlink(bh):
+    """The buffers of this family are never hashed."""
+    if bh.b_pprev:
+        bh.b_pprev = None
+
+
+def __insert_into_lru_list(bh, blist):
+    """lru_list_lock is held."""
+    head = lru_list[blist]
+
+    if bh.b_prev_free or bh.b_next_free:
+        BUG(509)
+
+    if not head.first:
+        head.first = bh
+        bh.b_prev_free = bh
+    bh.b_next_free = head.first
+    bh.b_prev_free = head.first.b_prev_free
+    head.first.b_prev_free.b_next_free = bh
+    head.first.b_prev_free = bh
+    head.nr += 1
+
+
+def __remove_from_lru_list(bh):
+    """lru_list_lock is held. A buffer that was never dirty is on no list."""
+    next = bh.b_next_free
+    if next:
+        prev = bh.b_prev_free
+        blist = bh.b_list
+
+        prev.b_next_free = next
+        next.b_prev_free = prev
+        head = lru_list[blist]
+        if head.first is bh:
+            if next is bh:
+                next = None
+            head.first = next
+        bh.b_next_free = None
+        bh.b_prev_free = None
+        head.nr -= 1
+
+
+def __remove_from_queues(bh):
+    """lru_list_lock and hash_table_lock are held."""
+    __hash_unlink(bh)
+    __remove_from_lru_list(bh)
+
+
+def remove_from_queues(bh):
+    spin_lock(lru_list_lock)
+    write_lock(hash_table_lock)
+    __remove_from_queues(bh)
+    write_unlock(hash_table_lock)
+    spin_unlock(lru_list_lock)
+
+
+def get_hash_table(dev, block, size):
+    """The buffer cache's buffer for a block. There is no buffer cache here, so the chain is empty."""
+    read_lock(hash_table_lock)
+    bh = None
+    read_unlock(hash_table_lock)
+    return bh
+
+
+def remove_inode_queue(bh):
+    """lru_list_lock is held. No buffer of this family is on an inode's list."""
+    if bh.b_inode:
+        bh.b_inode = None
+
+
+def end_buffer_io_async(bh, uptodate):
+    """The end of a page's I/O, in an interrupt: the last of its buffers unlocks the page."""
+    fullup = 1
+
+    mark_buffer_uptodate(bh, uptodate)
+
+    page = bh.b_page
+
+    if not uptodate:
+        SetPageError(page)
+
+    # Two buffers may end at the same time, and only one of them is the last.
+    flags = spin_lock_irqsave(page_uptodate_lock)
+    mark_buffer_async(bh, 0)
+    unlock_buffer(bh)
+    tmp = bh.b_this_page
+    while tmp is not bh:
+        if buffer_locked(tmp):
+            if buffer_async(tmp):
+                # still_busy:
+                spin_unlock_irqrestore(page_uptodate_lock, flags)
+                return
+        elif not buffer_uptodate(tmp):
+            fullup = 0
+        tmp = tmp.b_this_page
+
+    # the page's I/O is complete
+    spin_unlock_irqrestore(page_uptodate_lock, flags)
+
+    if fullup and not PageError(page):
+        SetPageUptodate(page)
+
+    UnlockPage(page)
+
+
+def set_buffer_async_io(bh):
+    bh.b_end_io = end_buffer_io_async
+    mark_buffer_async(bh, 1)
+
+
+def __refile_buffer(bh):
+    """lru_list_lock is held."""
+    dispose = BUF_CLEAN
+    if buffer_locked(bh):
+        dispose = BUF_LOCKED
+    if buffer_dirty(bh):
+        dispose = BUF_DIRTY
+    if dispose != bh.b_list:
+        __remove_from_lru_list(bh)
+        bh.b_list = dispose
+        if dispose == BUF_CLEAN:
+            remove_inode_queue(bh)
+        __insert_into_lru_list(bh, dispose)
+
+
+def refile_buffer(bh):
+    spin_lock(lru_list_lock)
+    __refile_buffer(bh)
+    spin_unlock(lru_list_lock)
+
+
+def __brelse(buf):
+    if atomic_read(buf.b_count):
+        put_bh(buf)
+        return
+    printk("VFS: brelse: Trying to free free buffer")
+
+
+def __put_unused_buffer_head(bh):
+    """unused_list_lock is held."""
+    if bh.b_inode:
+        BUG(1142)
+    # back to the slab; see types for the reserve that is left out
+    bh.b_dev = B_FREE
+    bh.b_blocknr = -1
+    bh.b_this_page = None
+
+
+def get_unused_buffer_head(page):
+    """From the slab: the buffer it has for this page."""
+    spin_lock(unused_list_lock)
+    # left out: the reserve
+    spin_unlock(unused_list_lock)
+
+    bh = kmem_cache_alloc_bh(page)
+    bh.b_blocknr = -1
+    bh.b_this_page = None
+    return bh
+
+
+def set_bh_page(bh, page, offset):
+    if offset >= PAGE_SIZE:
+        BUG(1215)
+    bh.b_page = page
+
+
+def create_buffers(page, size, async_):
+    """The page's buffers, not linked to it yet. The slab does not refuse, so the wait for buffers is left out."""
+    head = None
+    offset = PAGE_SIZE - size
+    while offset >= 0:
+        bh = get_unused_buffer_head(page)
+
+        bh.b_dev = NODEV
+        bh.b_this_page = head
+        head = bh
+
+        write_word(bh.b_state, 0)
+        # b_next_free = NULL: it has been off the lists since it was freed
+        bh.b_pprev = None
+        atomic_set(bh.b_count, 0)
+        bh.b_size = size
+
+        set_bh_page(bh, page, offset)
+
+        bh.b_list = BUF_CLEAN
+        bh.b_end_io = None
+        offset -= size
+    return head
+
+
+def discard_buffer(bh):
+    if buffer_mapped(bh):
+        mark_buffer_clean(bh)
+        lock_buffer(bh)
+        clear_bit(BH_Uptodate, bh.b_state)
+        clear_bit(BH_Mapped, bh.b_state)
+        clear_bit(BH_Req, bh.b_state)
+        clear_bit(BH_New, bh.b_state)
+        remove_from_queues(bh)
+        unlock_buffer(bh)
+
+
+def try_to_release_page(page, gfp_mask):
+    """The page is locked."""
+    if not PageLocked(page):
+        BUG(1326)
+
+    if page.mapping:
+        releasepage = a_ops_releasepage(page.mapping.a_ops)
+        if releasepage and not releasepage(page, gfp_mask):
+            return 0
+    # try_to_free:
+    return try_to_free_buffers(page, gfp_mask)
+
+
+def discard_bh_page(page, offset, drop_pagecache):
+    """Forget the disk blocks of a page that is being truncated, and drop its buffers if offset is 0. The page is locked.
+
+    Returns 0 if the buffers are busy: then they stay, as anonymous ones.
+    """
+    if not PageLocked(page):
+        BUG(1356)
+    if not page.buffers:
+        return 1
+
+    curr_off = 0
+    head = page.buffers
+    bh = head
+    while True:
+        next_off = curr_off + bh.b_size
+        next = bh.b_this_page
+
+        # wholly beyond the offset?
+        if offset <= curr_off:
+            discard_buffer(bh)
+        curr_off = next_off
+        bh = next
+        if bh is head:
+            break
+
+    if not offset:
+        if not try_to_release_page(page, 0):
+            return 0
+
+    return 1
+
+
+def create_empty_buffers(page, dev, blocksize):
+    """Give the page buffers, and them a reference to it. The page is locked."""
+    head = create_buffers(page, blocksize, 1)
+    if page.buffers:
+        BUG(1400)
+
+    bh = head
+    while True:
+        bh.b_dev = dev
+        bh.b_blocknr = 0
+        bh.b_end_io = None
+        tail = bh
+        bh = bh.b_this_page
+        if not bh:
+            break
+    tail.b_this_page = head
+    page.buffers = head
+    page_cache_get(page)
+
+
+def unmap_underlying_metadata(bh):
+    old_bh = get_hash_table(bh.b_dev, bh.b_blocknr, bh.b_size)
+    if old_bh:
+        mark_buffer_clean(old_bh)
+        wait_on_buffer(old_bh)
+        clear_bit(BH_Req, old_bh.b_state)
+        __brelse(old_bh)
+
+
+def __block_write_full_page(inode, page, get_block):
+    """Start writing a locked page of a file; the end of the I/O unlocks it. get_block() does not fail here."""
+    if not PageLocked(page):
+        BUG(1465)
+
+    if not page.buffers:
+        create_empty_buffers(page, inode.i_dev, PAGE_SIZE)
+    head = page.buffers
+
+    block = page.index
+
+    bh = head
+
+    # stage 1: all buffers have a block
+    while True:
+        if not buffer_mapped(bh):
+            get_block(inode, block, bh, 1)
+            if buffer_new(bh):
+                unmap_underlying_metadata(bh)
+        bh = bh.b_this_page
+        block += 1
+        if bh is head:
+            break
+
+    # stage 2: lock them, mark them clean
+    while True:
+        lock_buffer(bh)
+        set_buffer_async_io(bh)
+        set_bit(BH_Uptodate, bh.b_state)
+        clear_bit(BH_Dirty, bh.b_state)
+        bh = bh.b_this_page
+        if bh is head:
+            break
+
+    # stage 3: submit them
+    while True:
+        next = bh.b_this_page
+        submit_bh(WRITE, bh)
+        bh = next
+        if bh is head:
+            break
+
+    SetPageUptodate(page)
+    return 0
+
+
+def block_read_full_page(page, get_block):
+    """Start reading a locked page of a file; the end of the I/O unlocks it."""
+    inode = page.mapping.host
+
+    if not PageLocked(page):
+        BUG(1710)
+    blocksize = PAGE_SIZE
+    if not page.buffers:
+        create_empty_buffers(page, inode.i_dev, blocksize)
+    head = page.buffers
+
+    iblock = page.index
+    lblock = (data_race(inode.i_size) + blocksize - 1) // blocksize
+    bh = head
+    arr = []
+
+    while True:
+        if not buffer_uptodate(bh):
+            wanted = True
+            if not buffer_mapped(bh):
+                if iblock < lblock:
+                    get_block(inode, iblock, bh, 0)
+                if not buffer_mapped(bh):
+                    # a hole
+                    clear_user_highpage(page, 0)    # memset(kmap(page) + i*blocksize, 0, blocksize)
+                    set_bit(BH_Uptodate, bh.b_state)
+                    wanted = False
+                elif buffer_uptodate(bh):           # get_block() may have read it
+                    wanted = False
+            if wanted:
+                arr.append(bh)
+        iblock += 1
+        bh = bh.b_this_page
+        if bh is head:
+            break
+
+    if not arr:
+        # every buffer is uptodate, and so the page
+        SetPageUptodate(page)
+        UnlockPage(page)
+        return 0
+
+    # stage 2: lock the buffers
+    for bh in arr:
+        lock_buffer(bh)
+        set_buffer_async_io(bh)
+
+    # stage 3: start the I/O
+    for bh in arr:
+        if buffer_uptodate(bh):
+            end_buffer_io_async(bh, 1)
+        else:
+            submit_bh(READ, bh)
+
+    return 0
+
+
+def block_write_full_page(page, get_block):
+    """The size of a file is a whole number of pages, so a page is inside it or outside, never partly so."""
+    inode = page.mapping.host
+    end_index = data_race(inode.i_size) >> PAGE_CACHE_SHIFT
+
+    # easy case
+    if page.index < end_index:
+        return __block_write_full_page(inode, page, get_block)
+
+    # outside; left out: the last page of a file that ends in the middle of it
+    offset = data_race(inode.i_size) & PAGE_CACHE_SIZE - 1
+    if page.index >= end_index + 1 or not offset:
+        UnlockPage(page)
+    return -EIO
+
+
+def brw_page(rw, page, dev, b, size):
+    """Start I/O on a locked page; its end unlocks the page."""
+    BUG_ON(not PageLocked(page), 2365)              # panic("brw_page: page not locked for I/O")
+
+    if not page.buffers:
+        create_empty_buffers(page, dev, size)
+    head = bh = page.buffers
+
+    # stage 1: lock all the buffers
+    i = 0
+    while True:
+        lock_buffer(bh)
+        bh.b_blocknr = b[i]
+        i += 1
+        set_bit(BH_Mapped, bh.b_state)
+        set_buffer_async_io(bh)
+        bh = bh.b_this_page
+        if bh is head:
+            break
+
+    # stage 2: start the I/O
+    while True:
+        next = bh.b_this_page
+        submit_bh(rw, bh)
+        bh = next
+        if bh is head:
+            break
+    return 0
+
+
+def sync_page_buffers(head):
+    """A page that is to be freed has busy buffers. The first visit marks them, the second waits for their I/O if that is safe.
+
+    Returns 1 if it is worth another try at freeing them.
+    """
+    bh = head
+    tryagain = 1
+
+    while True:
+        if buffer_dirty(bh) or buffer_locked(bh):
+            # no I/O the first time round
+            if not test_and_set_bit(BH_Wait_IO, bh.b_state):
+                tryagain = 0
+
+            # the second time, write it
+            elif test_and_set_bit(BH_Lock, bh.b_state):
+                if unlikely(not buffer_launder(bh)):
+                    tryagain = 0
+                else:
+                    wait_on_buffer(bh)
+                    tryagain = 1
+
+            elif not atomic_set_buffer_clean(bh):
+                unlock_buffer(bh)
+
+            else:
+                __mark_buffer_clean(bh)
+                get_bh(bh)
+                bh.b_end_io = end_buffer_io_sync
+                submit_bh(WRITE, bh)
+                tryagain = 0
+        bh = bh.b_this_page
+        if bh is head:
+            break
+
+    return tryagain
+
+
+def buffer_busy(bh):
+    return atomic_read(bh.b_count) | read_word(bh.b_state) & BUFFER_BUSY_BITS
+
+
+def try_to_free_buffers(page, gfp_mask):
+    """Drop a locked page's buffers, and their reference to it, if none is in use. Returns success."""
+    bh = page.buffers
+
+    while True:
+        # cleaned_buffers_try_again:
+        spin_lock(lru_list_lock)
+        write_lock(hash_table_lock)
+        busy_buffer_page = False
+        tmp = bh
+        while True:
+            if buffer_busy(tmp):
+                busy_buffer_page = True
+                break
+            tmp = tmp.b_this_page
+            if tmp is bh:
+                break
+
+        if not busy_buffer_page:
+            spin_lock(unused_list_lock)
+            tmp = bh
+
+            # left out: buffermem_pages, which counts hashed buffers
+            while True:
+                p = tmp
+                tmp = tmp.b_this_page
+
+                if p.b_dev == B_FREE:
+                    BUG(2666)
+
+                remove_inode_queue(p)
+                __remove_from_queues(p)
+                __put_unused_buffer_head(p)
+                if tmp is bh:
+                    break
+            spin_unlock(unused_list_lock)
+
+            # somebody may be waiting for buffer heads
+            wake_up(buffer_wait)
+
+            # and the page loses its buffers
+            page.buffers = None
+            page_cache_release(page)
+            write_unlock(hash_table_lock)
+            spin_unlock(lru_list_lock)
+            return 1
+
+        # busy_buffer_page:
+        write_unlock(hash_table_lock)
+        spin_unlock(lru_list_lock)
+        gfp_mask = pf_gfp_mask(gfp_mask)
+        if gfp_mask & __GFP_IO:
+            if gfp_mask & __GFP_HIGHIO or not PageHighMem(page):
+                if sync_page_buffers(bh):
+                    # neither I/O nor waiting the next time
+                    gfp_mask = 0
+                    continue                        # goto cleaned_buffers_try_again
+        # left out: balance_dirty_state(), wakeup_bdflush()
+        return 0
+
+
+def block_sync_page(page):
+    """run_task_queue(&tq_disk): there is nothing plugged."""
+    return 0
+
+
+__FILE__ = "fs/ext2/inode.c"
+
+
+def ext2_get_block(inode, iblock, bh, create):
+    """Say where on disk a block of a file is. The file system's own locking is left out: an inode has one block to a page."""
+    if not inode.i_block[iblock]:
+        if not create:
+            return 0                                # a hole: the buffer stays unmapped
+        inode.i_block[iblock] = 1
+        set_bit(BH_New, bh.b_state)
+    bh.b_dev = inode.i_dev
+    bh.b_blocknr = iblock
+    set_bit(BH_Mapped, bh.b_state)
+    return 0
+
+
+def ext2_readpage(file, page):
+    return block_read_full_page(page, ext2_get_block)
+
+
+def ext2_writepage(page):
+    return block_write_full_page(page, ext2_get_block)
+
+
+def ext2_truncate(inode):
+    """Free the blocks beyond the end. The last block is whole, so block_truncate_page() has nothing to clear."""
+    iblock = data_race(inode.i_size) + PAGE_SIZE - 1 >> PAGE_SHIFT
+    while iblock < FILE_PAGES:
+        inode.i_block[iblock] = 0
+        iblock += 1
+
+
+__FILE__ = "drivers/block/ll_rw_blk.c"
+
+
+def submit_bh(rw, bh):
+    if not test_bit(BH_Lock, bh.b_state):
+        BUG(1189)
+
+    set_bit(BH_Req, bh.b_state)
+    set_bit(BH_Launder, bh.b_state)
+
+    bh.b_rdev = bh.b_dev
+
+    generic_make_request(rw, bh)

@@ -1,0 +1,380 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""mm/swapfile.c: the swap map, who else uses a swap page, and swapon as far as the header page."""
+from harness.kernel import BUG, READ, data_race, printk, spin_lock, spin_unlock
+from variants.lru_free_2_4.pre_patch.buffer import block_flushpage
+from variants.lru_free_2_4.pre_patch.filemap import find_trylock_page, lock_page
+from variants.lru_free_2_4.pre_patch.mm_h import (
+    PageLocked, PageReserved, PageSwapCache, SWP_ENTRY, SWP_OFFSET, SWP_TYPE, SetPageDirty, UnlockPage,
+    __get_free_page, free_page, page_count,
+)
+from variants.lru_free_2_4.pre_patch.page_io import rw_swap_page_nolock
+from variants.lru_free_2_4.pre_patch.pagemap_h import page_cache_get, page_cache_release
+from variants.lru_free_2_4.pre_patch.swap_h import (
+    swap_device_lock, swap_device_unlock, swap_list_lock, swap_list_unlock, vm_swap_full,
+)
+from variants.lru_free_2_4.pre_patch.swap_state import __delete_from_swap_cache, delete_from_swap_cache
+from variants.lru_free_2_4.types import (
+    EBUSY, EINVAL, ENOMEM, EPERM, GFP_USER, MAX_SWAPFILES, SWAPFILE_CLUSTER, SWAP_MAP_BAD, SWAP_MAP_MAX, SWP_USED,
+    SWP_WRITEOK, page_cluster, pagecache_lock, swap_info, swap_list, swapper_space, vm,
+)
+
+
+__FILE__ = "mm/swapfile.c"
+
+
+def scan_swap_map(si):
+    """swaplock and the device's lock are held. The offset of a slot that now has one user, or 0."""
+    got_page = 0
+    # slots in sequence, as long as the cluster lasts
+    if si.cluster_nr:
+        while si.cluster_next <= si.highest_bit:
+            offset = si.cluster_next
+            si.cluster_next += 1
+            if si.swap_map[offset]:
+                continue
+            si.cluster_nr -= 1
+            got_page = offset
+            break
+
+    if not got_page:
+        si.cluster_nr = SWAPFILE_CLUSTER
+
+        # left out: the search for an empty cluster of 256 slots, which a device of 6 does not have
+
+        # then the first free slot
+        offset = si.lowest_bit
+        while offset <= si.highest_bit:
+            if not si.swap_map[offset]:
+                si.lowest_bit = offset + 1
+                got_page = offset
+                break
+            offset += 1
+
+        if not got_page:
+            si.lowest_bit = si.max
+            si.highest_bit = 0
+            return 0
+
+    # got_page:
+    offset = got_page
+    if offset == si.lowest_bit:
+        si.lowest_bit += 1
+    if offset == si.highest_bit:
+        si.highest_bit -= 1
+    if si.lowest_bit > si.highest_bit:
+        si.lowest_bit = si.max
+        si.highest_bit = 0
+    si.swap_map[offset] = 1
+    vm.nr_swap_pages -= 1
+    si.cluster_next = offset + 1
+    return offset
+
+
+def get_swap_page():
+    """A free swap entry with one user, or 0."""
+    entry = 0                                       # out of memory
+    wrapped = 0
+    swap_list_lock()
+    type = swap_list.next
+    if type >= 0 and vm.nr_swap_pages > 0:          # else goto out
+        while True:
+            p = swap_info[type]
+            if p.flags & SWP_WRITEOK == SWP_WRITEOK:
+                swap_device_lock(p)
+                offset = scan_swap_map(p)
+                swap_device_unlock(p)
+                if offset:
+                    entry = SWP_ENTRY(type, offset)
+                    type = swap_info[type].next
+                    if type < 0 or p.prio != swap_info[type].prio:
+                        swap_list.next = swap_list.head
+                    else:
+                        swap_list.next = type
+                    break                           # goto out
+            type = p.next
+            if not wrapped:
+                if type < 0 or p.prio != swap_info[type].prio:
+                    type = swap_list.head
+                    wrapped = 1
+            else:
+                if type < 0:
+                    break                           # out of swap space
+    # out:
+    swap_list_unlock()
+    return entry
+
+
+def swap_info_get(entry):
+    """The entry's device with swaplock and its own lock held, or None if the entry is nobody's. Look first, lock then."""
+    if not entry:
+        return None
+    type = SWP_TYPE(entry)
+    if type >= vm.nr_swapfiles:
+        printk("swap_free: Bad swap file entry")
+        return None
+    p = swap_info[type]
+    if not p.flags & SWP_USED:
+        printk("swap_free: Unused swap file entry")
+        return None
+    offset = SWP_OFFSET(entry)
+    if offset >= p.max:
+        printk("swap_free: Bad swap offset entry")
+        return None
+    if not data_race(p.swap_map[offset]):
+        printk("swap_free: Unused swap offset entry")
+        return None
+    swap_list_lock()
+    if p.prio > swap_info[swap_list.next].prio:
+        swap_list.next = type
+    swap_device_lock(p)
+    return p
+
+
+def swap_info_put(p):
+    swap_device_unlock(p)
+    swap_list_unlock()
+
+
+def swap_entry_free(p, offset):
+    """Drop one user of a slot; both swap locks are held. Returns how many are left."""
+    count = p.swap_map[offset]
+
+    if count < SWAP_MAP_MAX:
+        count -= 1
+        p.swap_map[offset] = count
+        if not count:
+            if offset < p.lowest_bit:
+                p.lowest_bit = offset
+            if offset > p.highest_bit:
+                p.highest_bit = offset
+            vm.nr_swap_pages += 1
+    return count
+
+
+def swap_free(entry):
+    p = swap_info_get(entry)
+    if p:
+        swap_entry_free(p, SWP_OFFSET(entry))
+        swap_info_put(p)
+
+
+def exclusive_swap_page(page):
+    """Is the swap cache the slot's only user, and the page nobody's but ours and the cache's? The page is locked."""
+    retval = 0
+
+    entry = page.index
+    p = swap_info_get(entry)
+    if p:
+        # is the cache the only user of the slot?
+        if p.swap_map[SWP_OFFSET(entry)] == 1:
+            # look at the count again with pagecache_lock held
+            spin_lock(pagecache_lock)
+            if page_count(page) - bool(page.buffers) == 2:
+                retval = 1
+            spin_unlock(pagecache_lock)
+        swap_info_put(p)
+    return retval
+
+
+def can_share_swap_page(page):
+    """May the pte's owner write to the page in place? The page is locked. A quick look first, then with all the locks."""
+    retval = 0
+
+    if not PageLocked(page):
+        BUG(264)
+    count = page_count(page)
+    if count == 3 and not page.buffers:
+        pass                                        # break
+    elif count in (3, 2):                           # fallthrough
+        if PageSwapCache(page):
+            retval = exclusive_swap_page(page)
+    elif count == 1:
+        if not PageReserved(page):
+            retval = 1
+    return retval
+
+
+def remove_exclusive_swap_page(page):
+    """Take the page out of the swap cache if nobody else uses the slot or the page. The page is locked. Returns success."""
+    if not PageLocked(page):
+        BUG(294)
+    if not PageSwapCache(page):
+        return 0
+    if page_count(page) - bool(page.buffers) != 2:  # 2: us and the cache
+        return 0
+
+    entry = page.index
+    p = swap_info_get(entry)
+    if not p:
+        return 0
+
+    # is the cache the only user of the slot?
+    retval = 0
+    if p.swap_map[SWP_OFFSET(entry)] == 1:
+        # look at the count again with pagecache_lock held
+        spin_lock(pagecache_lock)
+        if page_count(page) - bool(page.buffers) == 2:
+            __delete_from_swap_cache(page)
+            SetPageDirty(page)
+            retval = 1
+        spin_unlock(pagecache_lock)
+    swap_info_put(p)
+
+    if retval:
+        block_flushpage(page, 0)
+        swap_free(entry)
+        page_cache_release(page)
+
+    return retval
+
+
+def free_swap_and_cache(entry):
+    """Drop a swap pte's use of the slot, and the cached page if that leaves only the cache."""
+    page = None
+
+    p = swap_info_get(entry)
+    if p:
+        if swap_entry_free(p, SWP_OFFSET(entry)) == 1:
+            page = find_trylock_page(swapper_space, entry)
+        swap_info_put(p)
+    if page:
+        page_cache_get(page)
+        # only the cache and us, or swap space is short
+        if page_count(page) - bool(page.buffers) == 2 or vm_swap_full():
+            delete_from_swap_cache(page)
+            SetPageDirty(page)
+        UnlockPage(page)
+        page_cache_release(page)
+
+
+def sys_swapon(device):
+    """swapon of a second device, up to the test of its signature. Returns an error, as it must: see the end."""
+    swap_list_lock()
+    type = 0
+    while type < vm.nr_swapfiles:
+        if not swap_info[type].flags & SWP_USED:
+            break
+        type += 1
+    if type >= MAX_SWAPFILES:
+        swap_list_unlock()
+        return -EPERM
+    if type >= vm.nr_swapfiles:
+        vm.nr_swapfiles = type + 1
+    p = swap_info[type]
+    p.flags = SWP_USED
+    p.swap_device = None
+    p.lowest_bit = 0
+    p.highest_bit = 0
+    p.cluster_nr = 0
+    p.next = -1
+    vm.least_priority -= 1
+    p.prio = vm.least_priority
+    swap_list_unlock()
+    p.swap_device = device
+
+    header = None
+    error = -EBUSY
+    for q in swap_info[:vm.nr_swapfiles]:
+        if q is not p and q.swap_device is device:
+            break                                   # goto bad_swap
+    else:
+        header = __get_free_page(GFP_USER)
+        if not header:
+            error = -ENOMEM                         # goto bad_swap
+        else:
+            lock_page(header)
+            rw_swap_page_nolock(READ, SWP_ENTRY(type, 0), header)
+            # left out: a device with a signature. The only one there is was swapped on at boot and is busy.
+            error = -EINVAL                         # goto bad_swap
+
+    # bad_swap:
+    swap_list_lock()
+    p.swap_device = None
+    p.flags = 0
+    vm.least_priority += 1
+    swap_list_unlock()
+    # out:
+    if header:
+        free_page(header)
+    return error
+
+
+def swap_duplicate(entry):
+    """One more user of a slot in use. Returns 0 if it is free."""
+    result = 0
+
+    type = SWP_TYPE(entry)
+    if type >= vm.nr_swapfiles:
+        printk("swap_dup: Bad swap file entry")
+        return result
+    p = swap_info[type]
+    offset = SWP_OFFSET(entry)
+
+    swap_device_lock(p)
+    if offset < p.max and p.swap_map[offset]:
+        if p.swap_map[offset] < SWAP_MAP_MAX - 1:
+            p.swap_map[offset] += 1
+            result = 1
+        elif p.swap_map[offset] <= SWAP_MAP_MAX:
+            printk("swap_dup: swap entry overflow")
+            p.swap_map[offset] = SWAP_MAP_MAX
+            result = 1
+    swap_device_unlock(p)
+    # out:
+    return result
+
+
+def get_swaphandle_info(entry):
+    """Where the entry is: (offset, device). No lock: whoever asks is a user of the slot. device None: bad entry."""
+    type = SWP_TYPE(entry)
+    if type >= vm.nr_swapfiles:
+        printk("rw_swap_page: Bad swap file entry")
+        return 0, None
+
+    p = swap_info[type]
+    offset = SWP_OFFSET(entry)
+    if offset >= p.max and offset != 0:
+        printk("rw_swap_page: Bad swap offset entry")
+        return offset, None
+    # p->swap_map is NULL until max is set
+    if p.max and not data_race(p.swap_map[offset]):
+        printk("rw_swap_page: Unused swap offset entry")
+        return offset, None
+    if not p.flags & SWP_USED:
+        printk("rw_swap_page: Unused swap file entry")
+        return offset, None
+
+    return offset, p.swap_device
+
+
+def valid_swaphandles(entry):
+    """Which slots to read together with this one: (how many, the first). It does not matter if one becomes unused."""
+    ret = 0
+    i = 1 << page_cluster
+    swapdev = swap_info[SWP_TYPE(entry)]
+
+    if not page_cluster:                            # no readahead
+        return 0, 0
+    toff = SWP_OFFSET(entry) >> page_cluster << page_cluster
+    if not toff:                                    # the first slot is the header
+        toff += 1
+        i -= 1
+    offset = toff
+
+    swap_device_lock(swapdev)
+    while True:
+        # not past the end of the device
+        if toff >= swapdev.max:
+            break
+        # not a free or bad slot
+        if not swapdev.swap_map[toff]:
+            break
+        if swapdev.swap_map[toff] == SWAP_MAP_BAD:
+            break
+        toff += 1
+        ret += 1
+        i -= 1
+        if not i:
+            break
+    swap_device_unlock(swapdev)
+    return ret, offset

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Programs: a setup and the operations of each task, as text and as values.
+
+    setup = ["store m0.0"]        runs alone, before anything else
+    cpu0 = ["unmap m0.0"]         the first task of cpu 0
+    cpu0_task1 = ["reclaim"]      a second task on the same cpu
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+from variants.interface import OPERANDS, OPERATIONS
+
+CPUS_MAX = 4
+TASKS_PER_CPU_MAX = 3
+OPS_MAX = 64
+TASK_KEY = re.compile(r"cpu([0-9])(?:_task([1-9]))?")
+
+
+class ProgramError(ValueError):
+    """A program that cannot be: `where` names the task or setup and the operation in it, `why` is one line."""
+
+    def __init__(self, where: str, why: str):
+        super().__init__(f"{where}: {why}")
+        self.where = where
+        self.why = why
+
+
+@dataclass(frozen=True)
+class Op:
+    """One operation with its operands: `store m0.1`."""
+
+    name: str
+    operands: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return " ".join((self.name, *self.operands))
+
+
+@dataclass(frozen=True)
+class TaskProgram:
+    """What one task does, and on which cpu."""
+
+    cpu: int
+    ops: tuple[Op, ...]
+
+
+@dataclass(frozen=True)
+class Program:
+    """`cpus` may exceed the cpus that have tasks: the others are idle and take interrupts."""
+
+    setup: tuple[Op, ...]
+    tasks: tuple[TaskProgram, ...]
+    cpus: int
+    preempt: bool = False
+
+    @property
+    def size(self) -> int:
+        """Operations in all."""
+        return len(self.setup) + sum(len(task.ops) for task in self.tasks)
+
+    def operations(self) -> frozenset[str]:
+        return frozenset(op.name for op in (*self.setup, *(op for task in self.tasks for op in task.ops)))
+
+    def without_task(self, number: int) -> Program:
+        """Without one task; cpus that no task is on any more are renumbered away."""
+        return replace(self, tasks=self.tasks[:number] + self.tasks[number + 1:])
+
+    def keys(self) -> list[str]:
+        """The name of each task in text: cpu0, cpu0_task1 ..."""
+        seen: dict[int, int] = {}
+        out = []
+        for task in self.tasks:
+            count = seen[task.cpu] = seen.get(task.cpu, -1) + 1
+            out.append(f"cpu{task.cpu}" + (f"_task{count}" if count else ""))
+        return out
+
+
+def parse_op(text: str, where: str) -> Op:
+    """Read one operation. ProgramError if the operation or an operand is unknown."""
+    name, *operands = text.split()  or [""]
+    operation = OPERATIONS.get(name)
+    if operation is None:
+        raise ProgramError(where, f"no operation {name!r}{did_you_mean(name, OPERATIONS)}")
+    if len(operands) != len(operation.operands):
+        raise ProgramError(where, f"{name} takes {' '.join(operation.operands) or 'no operand'}, not {' '.join(operands) or 'none'!r}")
+    for operand, kind in zip(operands, operation.operands, strict=True):
+        if operand not in OPERANDS[kind]:
+            raise ProgramError(where, f"{operand!r} is no {kind} (one of {OPERANDS[kind][0]} .. {OPERANDS[kind][-1]})")
+    return Op(name, tuple(operands))
+
+
+def did_you_mean(name: str, names: object) -> str:
+    """`. Did you mean X?` if something is near."""
+    import difflib
+    near = difflib.get_close_matches(name, list(names), 1)  # type: ignore[call-overload]
+    return f". Did you mean {near[0]}?" if near else ""
+
+
+def parse_ops(lines: object, where: str) -> tuple[Op, ...]:
+    if not isinstance(lines, list) or not all(isinstance(line, str) for line in lines):
+        raise ProgramError(where, "must be a list of operations in quotes")
+    if len(lines) > OPS_MAX:
+        raise ProgramError(where, f"{len(lines)} operations, more than {OPS_MAX}")
+    return tuple(parse_op(line, f"{where}[{number}]") for number, line in enumerate(lines))
