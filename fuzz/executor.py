@@ -119,7 +119,8 @@ class Executor:
             if m.aborting:
                 image.load_volatile(image.at_rest)
             raise SetupFailed(finding)
-        history = list(m.history)
+        before = m.step + 1         # the setup lies before step 0
+        history = [(*entry[:4], entry[4] - before, entry[5] - before) for entry in m.history]
         value = len(program.setup) + 1
         tasks = []
         for number, task in enumerate(program.tasks):

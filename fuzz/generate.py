@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 from variants.interface import OPERANDS, OPERATIONS
 from variants.program import Op, Program, TaskProgram
 
-SETUP_MAX = 10
-TASK_OPS_MAX = 6
+SETUP_MAX = 6
+TASK_OPS_MAX = 3
 TASKS_MAX = 4
 
 
@@ -57,7 +57,7 @@ def swarm(rng: random.Random, operations: Sequence[str]) -> Swarm:
 def program(rng: random.Random, operations: Sequence[str]) -> Program:
     """A new program."""
     drawn = swarm(rng, operations)
-    cpus = rng.choice((1, 2, 2, 2, 2, 3, 3, 4))
+    cpus = rng.choice((1, 2, 2, 2, 2, 2, 2, 3, 3, 4))
     count = max(cpus, 1) if cpus > 1 and rng.random() < 0.8 else rng.randint(1, TASKS_MAX)
     tasks = []
     for number in range(min(count, TASKS_MAX)):

@@ -15,14 +15,21 @@ from typing import Any
 from fuzz import generate
 from fuzz.executor import Executor, Outcome, Prepared, SetupFailed
 from fuzz.features import Features
+from fuzz.places import Places
 from harness.machine import m
-from harness.schedulers import NoPreempt, Pct, Walk
+from harness.schedulers import Bred, Mutate, NoPreempt, Pct, Walk
 from variants.interface import family
 from variants.program import Program
 
 BATCH = 24                  # schedules before a program has to have shown something new
 BATCHES_MAX = 12
-NEW_SHARE = 0.35            # programs made from nothing, once there is a corpus
+NEW_SHARE = 0.2             # programs made from nothing, once there is a corpus
+AGAIN_SHARE = 0.3           # kept programs that are run again as they are
+TOURNAMENT = 6              # kept programs of which the best is picked
+SCHEDULES_MAX = 24          # kept runs of a program
+PAIRS_MAX = 8               # of these, as long as there are fewer, also runs that only had a new pair
+RARE = 12                   # a block that so few programs reached is rare
+RARE_BATCHES = 6            # batches that a program with a rare block gets at least
 KEPT_MAX = 400              # programs a worker keeps
 CHECKED_EVERY = 40          # one run in so many is run again on a checked image
 RUNS_PER_SHARD = 20_000
@@ -83,6 +90,16 @@ class ShardResult:
     titles: dict[str, int] = field(default_factory=dict)
 
 
+@dataclass
+class Kept:
+    """A program worth more: the blocks it reaches, the runs to breed from, and how often it was picked since."""
+
+    program: Program
+    blocks: frozenset[int]
+    schedules: list[Bred]
+    picks: int = 0
+
+
 class Worker:
     """What a worker process keeps from shard to shard: its images, its features, its programs."""
 
@@ -92,8 +109,8 @@ class Worker:
         self.checked = Executor(made, variant, checked=True)
         self.operations = self.fast.operations()
         self.features = Features()
-        self.programs: list[Program] = []
-        self.known: set[Program] = set()        # every program ever kept or handed over
+        self.kept: list[Kept] = []
+        self.seen: set[Program] = set()         # every program kept here or handed over
 
 
 _workers: dict[tuple[str, str], Worker] = {}
@@ -114,47 +131,57 @@ class _Shard:
         self.rng = random.Random(f"{task.seed}/{task.number}")
         self.result = ShardResult(task.number)
         self.known = set(task.known)
+        self.checked_program: Program | None = None
+        self.checked_prepared: Any = None
         self.start = time.monotonic()
         rng = self.rng
         self.schedulers: list[tuple[str, Any]] = [
-            ("walk", Walk(rng, 0.03)), ("walk", Walk(rng, 0.1)), ("walk", Walk(rng, 0.3)),
+            ("walk", Walk(rng, 0.02)), ("walk", Walk(rng, 0.05)), ("walk", Walk(rng, 0.1)), ("walk", Walk(rng, 0.25)),
             ("pct", Pct(rng, 2)), ("pct", Pct(rng, 3)), ("pct", Pct(rng, 5)),
+            *[("mutate", Mutate(rng))] * 7,
         ]
         for name, _ in self.schedulers:
             self.result.tallies[name] = Tally()
-        for program in task.programs:
-            self._keep(program)
 
     def over(self) -> bool:
         return self.result.runs >= self.task.runs or time.monotonic() - self.start > self.task.seconds
 
     def run(self) -> ShardResult:
+        handed = [program for program in self.task.programs if program not in self.worker.seen]
         while not self.over():
-            self._program(self._choose())
+            if handed:
+                self._program(handed.pop(), [])
+            else:
+                self._program(*self._choose())
         self.result.features = self.worker.features.count
-        self.result.blocks = self.worker.features.block_count
+        self.result.blocks = len(self.worker.features.reached)
         return self.result
 
-    def _choose(self) -> Program:
-        rng, kept = self.rng, self.worker.programs
+    def _choose(self) -> tuple[Program, list[Bred]]:
+        """A new program, a kept one again, or a mutated one. Of a few kept ones the rarest and least picked."""
+        rng, kept = self.rng, self.worker.kept
         if not kept or rng.random() < NEW_SHARE:
-            return generate.program(rng, self.worker.operations)
-        # later programs were built on earlier ones: prefer them
-        at = max(rng.randrange(len(kept)), rng.randrange(len(kept)))
-        return generate.mutate(rng, kept[at], rng.choice(kept), self.worker.operations)
+            return generate.program(rng, self.worker.operations), []
+        some = [kept[rng.randrange(len(kept))] for _ in range(TOURNAMENT)]
+        best = min(some, key=lambda one: self.worker.features.rarity(one.blocks) * (1 + one.picks) * one.program.size)
+        best.picks += 1
+        if rng.random() < AGAIN_SHARE:
+            return best.program, best.schedules
+        return generate.mutate(rng, best.program, rng.choice(kept).program, self.worker.operations), []
 
-    def _keep(self, program: Program) -> None:
-        kept = self.worker.programs
-        if program in self.worker.known:
+    def _keep(self, program: Program, blocks: frozenset[int], schedules: list[Bred]) -> None:
+        worker = self.worker
+        if program in worker.seen:
             return
-        if len(self.worker.known) > 20 * KEPT_MAX:
-            self.worker.known.clear()
-        self.worker.known.add(program)
-        kept.append(program)
-        if len(kept) > KEPT_MAX:
-            del kept[self.rng.randrange(KEPT_MAX // 2)]
+        if len(worker.seen) > 20 * KEPT_MAX:
+            worker.seen.clear()
+        worker.seen.add(program)
+        worker.kept.append(Kept(program, blocks, schedules))
+        if len(worker.kept) > KEPT_MAX:
+            worker.kept.remove(max(worker.kept[: KEPT_MAX // 2], key=lambda one: worker.features.rarity(one.blocks)))
+        self.result.kept.append(program)
 
-    def _program(self, program: Program) -> None:
+    def _program(self, program: Program, schedules: list[Bred]) -> None:
         worker, result = self.worker, self.result
         result.programs_run += 1
         try:
@@ -163,45 +190,70 @@ class _Shard:
             result.runs += 1
             self._failed(program, Outcome([failed.finding], [], [], failed.finding.step), "setup")
             return
+        marks = prepared.image.probes
+        marks[:] = bytes(len(marks))
         m.observer = worker.features.switched
         try:
-            kept = self._explore(program, prepared)
+            self._explore(program, prepared, schedules)
         finally:
             m.observer = None
-        if kept:
-            self._keep(program)
-            result.kept.append(program)
 
-    def _explore(self, program: Program, prepared: Prepared) -> bool:
-        worker, result = self.worker, self.result
-        features = worker.features
-        outcome = self._one(program, prepared, "nopreempt", NoPreempt())
-        steps = outcome.steps
-        features.looked(prepared.image)
-        kept = features.take() > 0
+    def _explore(self, program: Program, prepared: Prepared, schedules: list[Bred]) -> None:
+        """Batches of schedules, as long as they show something new. Runs that do are bred from."""
+        result, rng = self.result, self.rng
+        features, marks = self.worker.features, prepared.image.probes
+        first = self._one(program, prepared, "nopreempt", NoPreempt())
+        steps = first.steps
+        if not schedules:
+            schedules.append(self._breed(prepared, first, 4))
+        features.take()
         seen: set[int] = set()
-        for _ in range(BATCHES_MAX):
+        blocks: frozenset[int] = frozenset()
+        covered = marks.count(1)
+        for batch in range(BATCHES_MAX):
             fresh = 0
-            for name, scheduler in self.rng.choices(self.schedulers, k=BATCH):
-                if isinstance(scheduler, Pct):
+            for name, scheduler in rng.choices(self.schedulers, k=BATCH):
+                if name == "pct":
                     scheduler.learn(steps)
+                elif name == "mutate":
+                    scheduler.base = rng.choices(schedules, [one.weight for one in schedules])[0]
                 outcome = self._one(program, prepared, name, scheduler)
-                features.looked(prepared.image)
                 new = features.take()
-                fresh += new
+                now = marks.count(1)
+                if now > covered or (new and len(schedules) < PAIRS_MAX):
+                    schedules.append(self._breed(prepared, outcome, 4 if now > covered else 1))
+                    if len(schedules) > SCHEDULES_MAX:
+                        del schedules[rng.randrange(1, len(schedules) - 1)]
+                    covered = now
                 tally = result.tallies[name]
                 tally.features += new
+                fresh += new
                 key = hash((tuple(outcome.switches), tuple(outcome.forced)))
                 if key not in seen:
                     seen.add(key)
                     tally.distinct += 1
                     result.distinct += 1
-                if new or result.runs % CHECKED_EVERY == 0:
+                if result.runs % CHECKED_EVERY == 0:
                     self._check(program, outcome)
-            kept = kept or fresh > 0
-            if not fresh or self.over():
+            reached = features.blocks_of(prepared.image)
+            fresh_blocks = features.count_program(reached - blocks)
+            fresh += fresh_blocks
+            blocks = reached
+            rare = features.rarity(blocks) <= RARE
+            if fresh_blocks or (rare and not batch):
+                self._keep(program, blocks, schedules)
+            if self.over() or not (fresh or (rare and batch < RARE_BATCHES)):
                 break
-        return kept
+
+    def _breed(self, prepared: Prepared, outcome: Outcome, weight: int) -> Bred:
+        """A run as something to breed from. Run again with a recorder, to see where it touches what other tasks touch."""
+        places = Places()
+        observer, m.observer, m.recorder = m.observer, None, places
+        try:
+            self.worker.fast.replay(prepared, outcome.switches, outcome.forced)
+        finally:
+            m.observer, m.recorder = observer, None
+        return Bred(outcome.switches, outcome.forced, outcome.steps, places.contended(), weight)
 
     def _one(self, program: Program, prepared: Prepared, name: str, scheduler: Any) -> Outcome:
         result = self.result
@@ -219,7 +271,9 @@ class _Shard:
         observer, m.observer = m.observer, None
         checked = self.worker.checked
         try:
-            prepared = checked.prepare(program)
+            if self.checked_program is not program:
+                self.checked_program, self.checked_prepared = program, checked.prepare(program)
+            prepared = self.checked_prepared
             again = checked.replay(prepared, outcome.switches, outcome.forced)
             again.findings += checked.leaks(prepared, again)
             self.result.checked_runs += 1

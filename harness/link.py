@@ -28,7 +28,7 @@ from harness.kernel import CORE_TOOLKIT, TOOLKIT
 from harness.kernel.list import list_head
 from harness.kernel.registry import Core, linking
 from harness.kernel.struct import guard_test
-from harness.machine import CPUS_MAX, TASKS_MAX
+from harness.machine import CPUS_MAX, NEVER, TASKS_MAX, Task, m
 from harness.sanitizers.lockdep import Lockdep
 
 IDENTITY = ("likely", "unlikely", "data_race")      # the linker takes these calls out; data_race lines are remembered
@@ -59,6 +59,7 @@ class Image:
         self.origin = origin
         self.digest = digest
         self.probes = probes
+        self.places: list[tuple[str, int]] = []     # of each probe: our file and line
         self.racy_lines = racy_lines
         self.lockdep = Lockdep()
         self.tasks: list[Any] = []
@@ -80,16 +81,21 @@ def link(*modules: str, core: str = "fast", probes: bool = False, toolkit: dict[
     made_for = Core(core, namespace)
     tools = {**TOOLKIT, **CORE_TOOLKIT[core], **(toolkit or {})}
     namespace.update(tools)
-    marks = bytearray(1 << 14) if probes else bytearray()
+    marks = bytearray()
     namespace["__cov__"] = marks
     unit = _Unit(made_for, tools, probes)
     linking.core = made_for
+    boot_task = m.current = Task(-1, "link")            # module bodies run as the boot task: nobody else is there
+    boot_task.held = Lockdep().root
+    m.stop = NEVER
     try:
         for path in _sources(modules):
             unit.load(path)
         unit.check()
+        marks.extend(bytes(unit.blocks + 1))        # nothing has run yet but module bodies, which have no blocks
         image = Image(modules[-1].rpartition(".")[2], made_for, unit.origin, unit.hash.hexdigest(), marks,
                       frozenset(unit.racy_lines))
+        image.places = unit.places
         if "task_struct" in namespace:
             image.tasks = [namespace["task_struct"](f"task{n}") for n in range(TASKS_MAX)]
             image.tasks += [namespace["task_struct"](f"swapper{n}") for n in reversed(range(CPUS_MAX))]
@@ -124,6 +130,7 @@ class _Unit:
         self.tools = tools
         self.probes = probes
         self.blocks = 0
+        self.places: list[tuple[str, int]] = [("", 0)]
         self.hash = hashlib.blake2b(digest_size=16)
         self.origin: dict[Any, Origin] = {}
         self.externs: list[tuple[str, str, int]] = []
@@ -149,7 +156,7 @@ class _Unit:
                 raise LinkError(f"{path}:{node.lineno}: {type(node).__name__.lower()} has no place in kernel source")
         tree.body = [_Inline(self, str(path)).visit(node) for node in body]
         if self.probes:
-            tree.body = [_Probes(self).visit(node) for node in tree.body]
+            tree.body = [_Probes(self, str(path)).visit(node) for node in tree.body]
         ast.fix_missing_locations(tree)
         code = compile(tree, str(path), "exec")
         exec(code, self.core.namespace)
@@ -209,11 +216,13 @@ class _Inline(ast.NodeTransformer):
 class _Probes(ast.NodeTransformer):
     """`__cov__[k] = 1` at the start of every block."""
 
-    def __init__(self, unit: _Unit):
+    def __init__(self, unit: _Unit, path: str):
         self.unit = unit
+        self.path = path
 
     def _mark(self, block: list[ast.stmt]) -> list[ast.stmt]:
         self.unit.blocks += 1
+        self.unit.places.append((self.path, block[0].lineno))
         target = ast.Subscript(ast.Name("__cov__", ast.Load()), ast.Constant(self.unit.blocks), ast.Store())
         mark = ast.copy_location(ast.Assign([target], ast.Constant(1)), block[0])
         return [mark, *block]

@@ -64,10 +64,11 @@ class Cpu:
 class Irq:
     """A raised interrupt: its handler and what it is called with."""
 
-    __slots__ = ("args", "handler", "number")
+    __slots__ = ("args", "handler", "name", "number")
 
     def __init__(self, number: int, handler: Callable[..., Any], args: tuple[Any, ...]):
         self.number = number
+        self.name = getattr(handler, "__name__", "handler")
         self.handler = handler
         self.args = args
 

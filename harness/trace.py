@@ -104,7 +104,7 @@ def owner_of(obj: Any) -> str:
 def label_of(m: Machine, kind: int, obj: Any, arg: Any, frame: Any) -> str:
     """How a person names this point: `page_cache_get(A)`, `unlock pagemap_lru_lock`, `read A.mapping`."""
     if kind == points.IRQ:
-        return f"irq {obj.number} {arg}: {obj.handler.__name__}"
+        return f"irq {obj.number} {arg}: {obj.name}"
     if kind == points.LOCAL:
         return f"{arg}"
     if kind in LOCKS:

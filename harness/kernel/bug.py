@@ -7,6 +7,9 @@ from harness.machine import m
 
 
 def _place(frame):
+    """The kernel file and function of a BUG; one in a macro (a function with a parameter __LINE__) is its caller's."""
+    while "__LINE__" in frame.f_code.co_varnames:
+        frame = frame.f_back
     known = m.image.origin.get(frame.f_code)
     return (known.kernel_file, known.function) if known else ("?", "?")
 

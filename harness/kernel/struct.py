@@ -89,6 +89,9 @@ class StructMeta(type):
         own["fields"] = fields
         own["embedded"] = embedded
         cls = super().__new__(mcs, name, bases, own)
+        for key in fields:
+            if not hasattr(cls, "_" + key):
+                setattr(cls, "_" + key, getattr(cls, key))      # `_field` is the stored slot in every core
         cls.slot_of = {key: "_" + key if isinstance(getattr(cls, key, None), property) else key for key in fields}
         cls.state_slots = (*cls.slot_of.values(), "allocated")
         return cls

@@ -110,10 +110,9 @@ class Lockdep:
                 self.after[before].add(after)
                 self._check_order(m, before, after)
         if lock.spins:
-            if held.in_irq:
-                self.used_in_irq.setdefault(lock.cls, m.where())
-            elif not held.irqs_off:
-                self.used_irqs_on.setdefault(lock.cls, m.where())
+            used = self.used_in_irq if held.in_irq else self.used_irqs_on if not held.irqs_off else None
+            if used is not None and lock.cls not in used:
+                used[lock.cls] = m.where()
             if lock.cls in self.used_in_irq and lock.cls in self.used_irqs_on:
                 self._tell(m, f"LOCKDEP: {lock.cls} taken in an interrupt in {self.used_in_irq[lock.cls]}"
                               f" and with interrupts on in {self.used_irqs_on[lock.cls]}")

@@ -4,6 +4,7 @@
 Each answers four questions (see harness.machine.Scheduler): begin, at, forced, wake.
 """
 
+from harness.schedulers.mutate import Bred, Mutate
 from harness.schedulers.nopreempt import NoPreempt
 from harness.schedulers.pct import Pct
 from harness.schedulers.walk import Walk
@@ -12,4 +13,5 @@ SCHEDULERS = {
     "nopreempt": NoPreempt,
     "walk": Walk,
     "pct": Pct,
+    "mutate": Mutate,
 }

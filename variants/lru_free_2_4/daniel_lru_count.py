@@ -42,11 +42,11 @@ from variants.lru_free_2_4.types import (
     pagecache_lock, pagemap_lru_lock, swapper_space, vm,
 )
 
-# ---- include/linux/mm.h, @@ -180,6 +180,15 @@ and @@ -451,15 +481,6 @@ ------------------------------------------------------
+# ---- include/linux/mm.h, @@ -180,6 +180,15 @@ and @@ -451,15 +481,6 @@ -----------------------------------------------
 # Left out: declarations of __free_pages() and free_pages() move up; nothing changes for the linker.
 
 
-# ---- include/linux/mm.h, @@ -191,12 +200,33 @@ ------------------------------------------------------------------------------
+# ---- include/linux/mm.h, @@ -191,12 +200,33 @@ -----------------------------------------------------------------------
 # get_page(), put_page() and put_page_testzero() were macros, without the check.
 __FILE__ = "include/linux/mm.h"
 
@@ -70,7 +70,7 @@ def put_page(page):
     __free_page(page)
 
 
-# ---- include/linux/mm.h, @@ -394,8 +424,8 @@ --------------------------------------------------------------------------------
+# ---- include/linux/mm.h, @@ -394,8 +424,8 @@ -------------------------------------------------------------------------
 # TestSetPageLRU() and TestClearPageLRU() go; nobody calls them any more.
 def SetPageLRU(page):
     set_bit(PG_lru, page.flags)
@@ -80,11 +80,11 @@ def ClearPageLRU(page):
     clear_bit(PG_lru, page.flags)
 
 
-# ---- include/linux/mm.h, @@ -519,11 +540,6 @@ -------------------------------------------------------------------------------
+# ---- include/linux/mm.h, @@ -519,11 +540,6 @@ ------------------------------------------------------------------------
 # is_page_cache_freeable() moves to pagemap.h.
 
 
-# ---- include/linux/pagemap.h, @@ -27,9 +27,32 @@ ----------------------------------------------------------------------------
+# ---- include/linux/pagemap.h, @@ -27,9 +27,32 @@ ---------------------------------------------------------------------
 __FILE__ = "include/linux/pagemap.h"
 
 LRU_PLUS_CACHE = 2
@@ -111,7 +111,7 @@ def is_page_cache_freeable(page):
 # Left out: the declaration of show_stack(), which nothing calls.
 
 
-# ---- include/linux/swap.h, @@ -169,17 +169,9 @@ and @@ -187,13 +179,13 @@ ---------------------------------------------------
+# ---- include/linux/swap.h, @@ -169,17 +169,9 @@ and @@ -187,13 +179,13 @@ --------------------------------------------
 # DEBUG_LRU_PAGE() goes. The callers of the next three hold pagemap_lru_lock.
 __FILE__ = "include/linux/swap.h"
 
@@ -137,11 +137,11 @@ def del_page_from_active_list(page, __LINE__):
     vm.nr_active_pages -= 1
 
 
-# ---- kernel/ksyms.c, @@ -96,6 +96,7 @@ -----------------------------------------------------------------------------------------
+# ---- kernel/ksyms.c, @@ -96,6 +96,7 @@ -------------------------------------------------------------------------------
 # Left out: __lru_cache_del is exported, since page_cache_release() is expanded in modules. There are no modules here.
 
 
-# ---- mm/filemap.c, @@ -201,13 +201,13 @@ ---------------------------------------------------------------------------------------
+# ---- mm/filemap.c, @@ -201,13 +201,13 @@ -----------------------------------------------------------------------------
 __FILE__ = "mm/filemap.c"
 
 
@@ -182,9 +182,12 @@ def invalidate_inode_pages(inode):
     spin_unlock(pagemap_lru_lock)
 
 
-# ---- mm/filemap.c, @@ -348,7 +348,7 @@ -----------------------------------------------------------------------------------------
+# ---- mm/filemap.c, @@ -348,7 +348,7 @@ -------------------------------------------------------------------------------
 def invalidate_this_page2(page, curr, head):
-    """pagecache_lock is held and the page locked, so that neither its count nor its buffers change. Returns whether it was dropped."""
+    """pagecache_lock is held and the page locked, so that neither its count nor its buffers change.
+
+    Returns whether pagecache_lock was dropped; then the caller has a reference to drop too.
+    """
     unlocked = 1
 
     if is_page_cache_freeable(page):
@@ -213,7 +216,7 @@ def invalidate_this_page2(page, curr, head):
     return unlocked
 
 
-# ---- mm/page_alloc.c, @@ -86,16 +86,7 @@ ---------------------------------------------------------------------------------------
+# ---- mm/page_alloc.c, @@ -86,16 +86,7 @@ -----------------------------------------------------------------------------
 __FILE__ = "mm/page_alloc.c"
 
 
@@ -250,7 +253,7 @@ def __free_pages_ok(page, order):
     spin_unlock_irqrestore(zone.lock, flags)
 
 
-# ---- mm/swap.c, @@ -57,12 +57,13 @@ --------------------------------------------------------------------------------------------
+# ---- mm/swap.c, @@ -57,12 +57,13 @@ ----------------------------------------------------------------------------------
 __FILE__ = "mm/swap.c"
 
 
@@ -264,7 +267,7 @@ def lru_cache_add(page):
     spin_unlock(pagemap_lru_lock)
 
 
-# ---- mm/swap.c, @@ -74,13 +75,13 @@ --------------------------------------------------------------------------------------------
+# ---- mm/swap.c, @@ -74,13 +75,13 @@ ----------------------------------------------------------------------------------
 def __lru_cache_del(page):
     """pagemap_lru_lock is held. The caller has a reference of its own, so the LRU's is not the last."""
     BUG_ON(not PageLRU(page), 78)
@@ -276,7 +279,7 @@ def __lru_cache_del(page):
     put_page_nofree(page)
 
 
-# ---- mm/swapfile.c, @@ -239,7 +239,7 @@ ----------------------------------------------------------------------------------------
+# ---- mm/swapfile.c, @@ -239,7 +239,7 @@ ------------------------------------------------------------------------------
 __FILE__ = "mm/swapfile.c"
 
 
@@ -298,7 +301,7 @@ def exclusive_swap_page(page):
     return retval
 
 
-# ---- mm/swapfile.c, @@ -263,16 +263,16 @@ --------------------------------------------------------------------------------------
+# ---- mm/swapfile.c, @@ -263,16 +263,16 @@ ----------------------------------------------------------------------------
 def can_share_swap_page(page):
     """May the pte's owner write to the page in place? The page is locked. A quick look first, then with all the locks."""
     retval = 0
@@ -317,12 +320,12 @@ def can_share_swap_page(page):
     return retval
 
 
-# ---- mm/swapfile.c, @@ -280,6 +280,11 @@ ---------------------------------------------------------------------------------------
+# ---- mm/swapfile.c, @@ -280,6 +280,11 @@ -----------------------------------------------------------------------------
 def only_cached(page):
     return page_count(page) - has_buffers(page) == LRU_PLUS_CACHE + 1
 
 
-# ---- mm/swapfile.c, @@ -294,7 +299,7 @@ and @@ -307,7 +312,7 @@ ---------------------------------------------------------------
+# ---- mm/swapfile.c, @@ -294,7 +299,7 @@ and @@ -307,7 +312,7 @@ ------------------------------------------------------
 def remove_exclusive_swap_page(page):
     """Take the page out of the swap cache if nobody else uses the slot or the page. The page is locked. Returns success."""
     if not PageLocked(page):
@@ -357,7 +360,7 @@ def remove_exclusive_swap_page(page):
     return retval
 
 
-# ---- mm/swapfile.c, @@ -343,7 +348,7 @@ ----------------------------------------------------------------------------------------
+# ---- mm/swapfile.c, @@ -343,7 +348,7 @@ ------------------------------------------------------------------------------
 def free_swap_and_cache(entry):
     """Drop a swap pte's use of the slot, and the cached page if that leaves only the cache."""
     page = None
@@ -377,7 +380,7 @@ def free_swap_and_cache(entry):
         page_cache_release(page)
 
 
-# ---- mm/vmscan.c, @@ -92,7 +92,7 @@ ---------------------------------------------------------------------------------------------
+# ---- mm/vmscan.c, @@ -92,7 +92,7 @@ ----------------------------------------------------------------------------------
 __FILE__ = "mm/vmscan.c"
 
 
@@ -445,7 +448,8 @@ def try_to_swap_out(mm, vma, address, page_table, page, classzone):
     return 0
 
 
-# ---- mm/vmscan.c, @@ -357,22 +357,26 @@, @@ -422,10 +426,10 @@, @@ -438,9 +442,7 @@, @@ -451,15 +453,13 @@, @@ -510,9 +510,7 @@ -------
+# ---- mm/vmscan.c, @@ -357,22 +357,26 @@, @@ -422,10 +426,10 @@, @@ -438,9 +442,7 @@, ---------------------------------
+# ----              @@ -451,15 +453,13 @@ and @@ -510,9 +510,7 @@
 def shrink_cache(nr_pages, classzone, gfp_mask, priority):
     """Free up to nr_pages from the tail of the inactive list. Returns how many are still wanted."""
     max_scan = data_race(vm.nr_inactive_pages) // priority

@@ -56,15 +56,17 @@ def start():
     user.threaded = 1
     for p in processes:
         if p.born and p.threads:
-            clone_threads(p)
+            p.threads = clone_threads(p)
 
 
 def clone_threads(p):
-    while p.threads < p.threads_to_be:
+    """Nobody else acts in the process meanwhile. Returns how many threads it has now."""
+    mm = current().mm
+    for extra in range(p.threads_to_be - 1):
         current().mm = p.mm
         copy_mm(CLONE_VM, p.mm)
-        current().mm = None
-        p.threads += 1
+    current().mm = mm
+    return p.threads_to_be
 
 
 def enter(number):
@@ -178,10 +180,8 @@ def op_fork(number, child_number):
     since = now()
     if copy_mm(0, child.mm):
         return
-    child.threads = 1
-    if user.threaded:
-        clone_threads(child)
     saw("fork", number, None, child_number, since)
+    child.threads = clone_threads(child) if user.threaded else 1
 
 
 def op_exit(number):

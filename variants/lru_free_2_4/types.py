@@ -59,7 +59,7 @@ from harness.kernel import (
     rw_semaphore, rwlock_t, semaphore, set_bit, spinlock_t, struct, wait_queue_head_t,
 )
 
-# ---- constants ---------------------------------------------------------------------------------------------------------
+# ---- constants -------------------------------------------------------------------------------------------------------
 
 PAGE_SHIFT = 12
 PAGE_SIZE = 1 << PAGE_SHIFT
@@ -195,8 +195,8 @@ CLUSTER_PAGES = 1 << page_cluster
 DEF_PRIORITY = 6
 MAPPED_RATIO = 2                                    # 10 in the kernel: see the module docstring
 
-# The page cache hash, include/linux/pagemap.h.
-PAGE_HASH_BITS = 3
+# The page cache hash, include/linux/pagemap.h. Of its buckets only those that a page of this machine can hash to exist.
+PAGE_HASH_BITS = 8
 PAGE_HASH_SIZE = 1 << PAGE_HASH_BITS
 
 # tlb_gather_mmu(), include/asm-generic/tlb.h.
@@ -207,7 +207,7 @@ NOPAGE_OOM = -1
 I_DIRTY_PAGES = 4
 
 
-# ---- locks -------------------------------------------------------------------------------------------------------------
+# ---- locks -----------------------------------------------------------------------------------------------------------
 
 pagemap_lru_lock = spinlock_t("pagemap_lru_lock")
 pagecache_lock = spinlock_t("pagecache_lock")
@@ -222,7 +222,7 @@ kswapd_wait = wait_queue_head_t("kswapd_wait")
 buffer_wait = wait_queue_head_t("buffer_wait")
 
 
-# ---- pages and buffers -------------------------------------------------------------------------------------------------
+# ---- pages and buffers -----------------------------------------------------------------------------------------------
 
 class buffer_head(struct):
     """fs.h. One per page; whoever holds the page's lock makes it, try_to_free_buffers() takes it away."""
@@ -323,7 +323,7 @@ class buffer_lru(struct):
     nr = guarded(0, "lru_list_lock")
 
 
-# ---- swap devices and the disk -------------------------------------------------------------------------------------------
+# ---- swap devices and the disk ---------------------------------------------------------------------------------------
 
 class disk(struct):
     """A block device, block size == page size. Two words per block, as in a page; a device answers to no lock."""
@@ -349,7 +349,7 @@ class swap_info_struct(struct):
     next = plain(-1)
 
 
-# ---- files -----------------------------------------------------------------------------------------------------------------
+# ---- files -----------------------------------------------------------------------------------------------------------
 
 class vma_share_head(struct):
     """The head of a mapping's list of vmas; its pointer has the name of the vma's, so that vm_pprev_share may be either."""
@@ -396,7 +396,7 @@ class file(struct):
     f_dentry = plain(None)
 
 
-# ---- address spaces ----------------------------------------------------------------------------------------------------
+# ---- address spaces --------------------------------------------------------------------------------------------------
 
 class pte_slot(struct):
     """One entry of a page table. `val` is None (pte_none), a swap entry (an int), or (page, write, dirty, young).
@@ -494,7 +494,7 @@ class task_struct(struct):
     allocation_order = plain(0)
 
 
-# ---- the machine's instances: what boot leaves behind ------------------------------------------------------------------
+# ---- the machine's instances: what boot leaves behind ----------------------------------------------------------------
 
 init_mm = mm_struct("init_mm", in_use=1)
 vm = vm_globals("vm", swap_mm=init_mm)
@@ -503,7 +503,7 @@ inactive_list = LIST_HEAD("inactive_list", guard="pagemap_lru_lock")
 
 mem_map = [page(name) for name in "ABCDEFGH"]
 zone_normal = zone_struct("zone_normal", free_pages=8)
-page_hash_table = [page_hash_bucket("page_hash_table" + digit) for digit in "01234567"]
+page_hash_table = [page_hash_bucket("page_hash_table" + digit) for digit in "0123456789abcdef"]
 lru_list = [buffer_lru(name) for name in ("BUF_CLEAN", "BUF_LOCKED", "BUF_DIRTY")]
 
 swap_disk = disk("swap_disk")

@@ -240,7 +240,10 @@ def truncate_inode_pages(mapping, lstart):
 
 
 def invalidate_this_page2(page, curr, head):
-    """pagecache_lock is held and the page locked, so that neither its count nor its buffers change. Returns whether it was dropped."""
+    """pagecache_lock is held and the page locked, so that neither its count nor its buffers change.
+
+    Returns whether pagecache_lock was dropped; then the caller has a reference to drop too.
+    """
     unlocked = 1
 
     if page_count(page) == 1 + bool(page.buffers):

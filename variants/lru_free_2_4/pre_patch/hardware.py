@@ -24,7 +24,7 @@ from variants.lru_free_2_4.pre_patch.mm_h import (
 
 MMU_FAULT = "MMU_FAULT"
 
-# ---- locked instructions on a pte, asm-i386/pgtable.h -----------------------------------------------------------------------
+# ---- locked instructions on a pte, asm-i386/pgtable.h ----------------------------------------------------------------
 
 __FILE__ = "include/asm-i386/pgtable.h"
 
@@ -51,7 +51,7 @@ def ptep_set_wrprotect(ptep):
     ptep._val = pte_wrprotect(ptep._val)
 
 
-# ---- the MMU ---------------------------------------------------------------------------------------------------------------
+# ---- the MMU ---------------------------------------------------------------------------------------------------------
 
 __FILE__ = "hardware"
 
@@ -105,7 +105,7 @@ def user_store(address, word, value):
             return signal
 
 
-# ---- devices ---------------------------------------------------------------------------------------------------------------
+# ---- devices ---------------------------------------------------------------------------------------------------------
 
 def dma_write(page, value):
     """A device writes both words of a page that somebody has pinned for it."""
@@ -153,7 +153,7 @@ def generic_make_request(rw, bh):
     __make_request(rw, bh)
 
 
-# ---- the slab, memcpy ----------------------------------------------------------------------------------------------------------
+# ---- the slab, memcpy ------------------------------------------------------------------------------------------------
 
 __FILE__ = "mm/slab.c"
 

@@ -213,7 +213,7 @@ def do_mmap_pgoff(file, addr, len, prot, flags, pgoff):
 
 
 def find_vma(mm, addr):
-    """The first vma that ends behind addr, or None. mmap_sem or page_table_lock is held, and both kinds of caller set the cache."""
+    """The first vma that ends behind addr, or None. mmap_sem or page_table_lock is held; callers of both kinds set the cache."""
     vma = None
 
     if mm:

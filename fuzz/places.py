@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: MIT
+"""Where in a run a preemption can matter: accesses to objects that several tasks touch, at least one of them changing it,
+and that no common lock protects (as Eraser, SOSP 1997, finds its candidates). Being preempted elsewhere is as good as being
+preempted before the lock was taken.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from harness.machine import m
+from harness.points import BARRIER, IRQ, LOCAL, READ, WAIT
+
+UNSEEN = (BARRIER, IRQ, LOCAL, WAIT)
+
+
+class _Object:
+    __slots__ = ("locks", "steps", "tasks", "written")
+
+    def __init__(self, locks: set[Any]):
+        self.steps: list[int] = []
+        self.tasks: set[int] = set()
+        self.written = False
+        self.locks = locks
+
+
+class Places:
+    """A recorder for one run."""
+
+    def __init__(self) -> None:
+        self.objects: dict[Any, _Object] = {}
+
+    def __call__(self, kind: int, obj: Any, arg: Any) -> None:
+        if kind in UNSEEN:
+            return
+        me = m.current
+        key = obj if arg is None else (obj, arg)
+        found = self.objects.get(key)
+        if found is None:
+            found = self.objects[key] = _Object(set(me.held.locks))
+        found.steps.append(m.step)
+        found.tasks.add(me.id - 100 * me.irq_depth)
+        found.locks.intersection_update(me.held.locks)
+        if kind != READ:
+            found.written = True
+
+    def contended(self) -> list[list[int]]:
+        """For each such object, the steps at which it is touched."""
+        return [found.steps for found in self.objects.values()
+                if found.written and len(found.tasks) > 1 and not found.locks]

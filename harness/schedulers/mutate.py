@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: MIT
+"""Schedules bred from schedules: the decisions of a kept run up to some point, then a few preemptions of its own.
+
+With nothing kept it is the sparse walk: a small number of preemptions at random points, and else nobody loses the cpu. A
+race that needs two preemptions at exact points is found a factor (length of a run) sooner if a run that made the first one
+is known to be worth keeping.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.machine import NEVER, Machine
+
+
+NEAR = 12       # points, on average, after which the second of two preemptions takes the cpu back, if it is near the first
+
+
+@dataclass
+class Bred:
+    """A run to breed from: its decisions, how many points it had, and for each object that several tasks touched the steps
+    at which they did. To be preempted elsewhere changes nothing that another task could see. `weight`: how much it is worth."""
+
+    switches: Sequence[int] = ()
+    forced: Sequence[int] = ()
+    points: int = 100
+    places: Sequence[Sequence[int]] = ()
+    weight: int = 1
+
+
+class Mutate:
+    """`base` is what the next runs are bred from. Own preemptions fall on an object chosen at random, then on one of its steps:
+    so an object that is touched once weighs as much as a lock that is taken all the time."""
+
+    def __init__(self, rng: random.Random):
+        self.rng = rng
+        self.base = Bred()
+
+    def begin(self, m: Machine) -> None:
+        uniform = self.rng.random
+        base = self.base
+        self.kept_forced = base.forced
+        count = len(base.switches) // 2
+        if count and uniform() < 0.3:
+            count = int(uniform() * count)
+        self.kept = list(base.switches[: 2 * count])
+        since = self.kept[-2] if self.kept else 0
+        self.own = [self._place(since)]
+        if uniform() < 0.5:
+            near = uniform() < 0.6
+            self.own.append(self.own[0] + 1 + int(self.rng.expovariate(1 / NEAR)) if near else self._place(since))
+            self.own.sort(reverse=True)
+        self.used = 0
+        self.bred = True                # still on the kept run's path
+        self.kept.reverse()             # decision, step, decision, step ...: taken from the end
+        m.want(self._next())
+
+    def _place(self, since: int) -> int:
+        """A step after `since` at which to preempt."""
+        uniform, base = self.rng.random, self.base
+        if base.places and uniform() < 0.8:
+            steps = base.places[int(uniform() * len(base.places))]
+            step = steps[int(uniform() * len(steps))]
+            if step > since:
+                return step
+        return since + 1 + int(uniform() * max(base.points - since, 1))
+
+    def _next(self) -> int:
+        first = self.kept[-1] if self.kept else NEVER
+        return min(first, self.own[-1]) if self.own else first
+
+    def at(self, m: Machine) -> int:
+        me = m.current.id
+        decision = me
+        if self.kept and self.kept[-1] <= m.step:
+            self.kept.pop()
+            decision = self.kept.pop()
+            if decision not in m.choices():
+                decision = me
+                self.bred = False
+        elif self.own and self.own[-1] <= m.step:
+            self.own.pop()
+            others = [choice for choice in m.choices() if choice != me]
+            if others:
+                decision = others[int(self.rng.random() * len(others))]
+            self.bred = False
+        m.want(self._next())
+        return decision
+
+    def forced(self, m: Machine, choices: Sequence[int]) -> int:
+        if self.bred and self.used < len(self.kept_forced):
+            decision = self.kept_forced[self.used]
+            self.used += 1
+            if decision in choices:
+                return decision
+            self.bred = False
+        return choices[int(self.rng.random() * len(choices))]
+
+    def wake(self, m: Machine) -> None:
+        pass
