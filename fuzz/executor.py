@@ -54,7 +54,8 @@ class Outcome:
 
 @dataclass
 class Prepared:
-    """A program bound to an image: the state after its setup, and what each task calls."""
+    """A program bound to an image: the state after its setup, what each task calls, and the interrupts still to come from the
+    I/O that the setup has started."""
 
     program: Program
     image: Image
@@ -62,6 +63,7 @@ class Prepared:
     tasks: list[tuple[int, list[tuple[Any, tuple[Any, ...]]]]]
     cpus: int
     history: list[tuple[Any, ...]]
+    raised: list[tuple[Any, tuple[Any, ...]]]
 
 
 @dataclass
@@ -104,7 +106,7 @@ class Executor:
         return sorted(program.operations() - set(self.operations()))
 
     def prepare(self, program: Program) -> Prepared:
-        """Run the setup alone and keep the state after it. SetupFailed if that alone is a finding."""
+        """Run the setup alone and keep the state after it; its I/O may still be in flight. SetupFailed if it is a finding."""
         image = self.image(program.cpus)
         image.load(image.boot)
         image.load_volatile(image.at_rest)
@@ -113,7 +115,8 @@ class Executor:
         setup = [(image["boot"], (threads,))]
         setup += [_call(image, op, value) for value, op in enumerate(program.setup, 1)]
         setup.append((image["start"], ()))
-        m.run(image, [(0, setup)], NoPreempt(), self.backend, program.cpus)
+        m.run(image, [(0, setup)], NoPreempt(), self.backend, program.cpus, settle=False)
+        raised = [(irq.handler, irq.args) for irq in m.pending]
         if m.findings or m.notes:
             finding = (m.findings or m.notes)[0]
             if m.aborting:
@@ -130,7 +133,7 @@ class Executor:
                 value += 1
             calls.append((image["leave"], (number, _address_spaces(task))))
             tasks.append((task.cpu, calls))
-        return Prepared(program, image, image.save(), tasks, program.cpus, history)
+        return Prepared(program, image, image.save(), tasks, program.cpus, history, raised)
 
     def run(self, prepared: Prepared, scheduler: Scheduler) -> Outcome:
         """One run, judged. Its decisions are in the outcome."""
@@ -138,7 +141,11 @@ class Executor:
         image.load(prepared.state)
         if self.checked:
             image.lockdep.set_exact(True)
-        m.run(image, prepared.tasks, scheduler, self.backend, prepared.cpus, prepared.program.preempt)
+        try:
+            m.run(image, prepared.tasks, scheduler, self.backend, prepared.cpus, prepared.program.preempt, prepared.raised)
+        except BaseException:
+            image.load_volatile(image.at_rest)          # it stopped in the middle: locks are held, tasks are on queues
+            raise
         outcome = self._judge(prepared)
         if self.drain_after:
             outcome.findings = outcome.findings + self.leaks(prepared, outcome)

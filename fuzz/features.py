@@ -27,6 +27,7 @@ class Features:
         self.pairs = bytearray(MAP_BITS)
         self.pair_count = 0
         self.reached: dict[int, int] = {}           # block -> programs that reached it
+        self.programs = 0
         self.fresh = 0
         self._place: dict[int, int] = {}
 
@@ -46,8 +47,9 @@ class Features:
         """The blocks marked since the marks were last cleared."""
         return frozenset(number for number, mark in enumerate(image.probes) if mark)
 
-    def count_program(self, blocks: Iterable[int]) -> int:
-        """A program reached these blocks. Returns how many nobody had reached."""
+    def count_program(self, blocks: Iterable[int], first: bool) -> int:
+        """A program reached these blocks, besides those told before (`first`: none). Returns how many nobody had reached."""
+        self.programs += first
         new = 0
         for block in blocks:
             count = self.reached.get(block, 0)

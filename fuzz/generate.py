@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 from variants.interface import OPERANDS, OPERATIONS
 from variants.program import Op, Program, TaskProgram
 
-SETUP_MAX = 6
-TASK_OPS_MAX = 3
+SETUP_MAX = 10          # the setup is run once for all schedules of a program: it costs nothing
+TASK_OPS_MAX = 2
 TASKS_MAX = 4
 
 
@@ -68,6 +68,23 @@ def program(rng: random.Random, operations: Sequence[str]) -> Program:
     return Program(setup, tuple(tasks), cpus)
 
 
+def extended(rng: random.Random, setup: tuple[Op, ...], operations: Sequence[str]) -> Program:
+    """A longer setup, with an idle task: to see where it leads."""
+    base = Program(setup, (TaskProgram(0, ()),), 2)
+    more = tuple(_near(rng, base, operations) for _ in range(rng.choice((1, 1, 2, 3))))
+    return replace(base, setup=(*setup, *more)[-SETUP_MAX - 6:])
+
+
+def from_setup(rng: random.Random, setup: tuple[Op, ...], operations: Sequence[str]) -> Program:
+    """A program that starts where that setup leads, with a few short tasks on the operands it uses."""
+    cpus = rng.choice((2, 2, 2, 3))
+    base = Program(setup, tuple(TaskProgram(cpu, ()) for cpu in range(cpus)), cpus)
+    names = [name for name in operations if rng.random() < 0.5] or list(operations)
+    tasks = tuple(
+        TaskProgram(cpu, tuple(_near(rng, base, names) for _ in range(rng.choice((1, 1, 2))))) for cpu in range(cpus))
+    return replace(base, tasks=tasks)
+
+
 def mutate(rng: random.Random, base: Program, other: Program, operations: Sequence[str]) -> Program:
     """A few small changes to `base`; `other` is where spliced parts come from."""
     for _ in range(rng.choice((1, 1, 2, 4))):
@@ -81,9 +98,9 @@ def _lines(program: Program) -> list[tuple[Op, ...]]:
 
 def _with_line(program: Program, number: int, ops: tuple[Op, ...]) -> Program:
     if number == 0:
-        return replace(program, setup=ops[:SETUP_MAX + 4])
+        return replace(program, setup=ops[-SETUP_MAX - 6:])
     tasks = list(program.tasks)
-    tasks[number - 1] = replace(tasks[number - 1], ops=ops[:TASK_OPS_MAX + 2])
+    tasks[number - 1] = replace(tasks[number - 1], ops=ops[:TASK_OPS_MAX + 1])
     return replace(program, tasks=tuple(tasks))
 
 
@@ -128,15 +145,15 @@ def _change(rng: random.Random, program: Program, other: Program, operations: Se
 
 
 def _move(rng: random.Random, program: Program, other: Program, operations: Sequence[str]) -> Program:
-    """An operation goes from one line to another: from a task into the setup, say."""
+    """An operation goes from one line to another, mostly to the end of the setup: what ran may have run before."""
     lines = _lines(program)
-    source, target = rng.randrange(len(lines)), rng.randrange(len(lines))
+    source, target = rng.randrange(len(lines)), rng.randrange(len(lines)) if rng.random() < 0.5 else 0
     if source == target or len(lines[source]) <= (source > 0):
         return program
     at = rng.randrange(len(lines[source]))
     op = lines[source][at]
     program = _with_line(program, source, lines[source][:at] + lines[source][at + 1:])
-    where = rng.choice((0, len(lines[target])))
+    where = len(lines[target]) if not target else rng.choice((0, len(lines[target])))
     return _with_line(program, target, (*lines[target][:where], op, *lines[target][where:]))
 
 
@@ -150,4 +167,4 @@ def _splice(rng: random.Random, program: Program, other: Program, operations: Se
     return _with_line(program, number, rng.choice((theirs, (*theirs, *ours), (*ours, *theirs))))
 
 
-_MUTATIONS = (_insert, _insert, _delete, _change, _move, _splice)
+_MUTATIONS = (_insert, _insert, _delete, _change, _move, _move, _splice)

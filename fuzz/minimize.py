@@ -167,6 +167,14 @@ def _prove_operations(search: Search, state: Shrunk) -> None:
         state.operations_proved = proved
 
 
+def smaller(program: Program) -> Iterator[Program]:
+    """Programs with a task less, with operations less, or with operations moved into the setup: for trimming."""
+    yield from _without_a_task(program)
+    yield from _fewer_cpus(program)
+    yield from _without_operations(program)
+    yield from _into_setup(program)
+
+
 # ---- candidates, each smaller in the order of the module -----------------------------------------------------------------
 
 def _without_a_task(program: Program) -> Iterator[Program]:

@@ -29,6 +29,7 @@ class Places:
 
     def __init__(self) -> None:
         self.objects: dict[Any, _Object] = {}
+        self.others: dict[int, int] = {}            # step -> how many others could go on there
 
     def __call__(self, kind: int, obj: Any, arg: Any) -> None:
         if kind in UNSEEN:
@@ -39,12 +40,13 @@ class Places:
         if found is None:
             found = self.objects[key] = _Object(set(me.held.locks))
         found.steps.append(m.step)
+        self.others[m.step] = len(m.choices()) - 1
         found.tasks.add(me.id - 100 * me.irq_depth)
         found.locks.intersection_update(me.held.locks)
         if kind != READ:
             found.written = True
 
-    def contended(self) -> list[list[int]]:
-        """For each such object, the steps at which it is touched."""
-        return [found.steps for found in self.objects.values()
-                if found.written and len(found.tasks) > 1 and not found.locks]
+    def contended(self) -> dict[Any, list[int]]:
+        """Each such object (with the bit, index or field), and the steps at which it is touched."""
+        return {key: found.steps for key, found in self.objects.items()
+                if found.written and len(found.tasks) > 1 and not found.locks}

@@ -15,20 +15,28 @@ from typing import Any
 from fuzz import generate
 from fuzz.executor import Executor, Outcome, Prepared, SetupFailed
 from fuzz.features import Features
+from fuzz.minimize import smaller
 from fuzz.places import Places
+from fuzz.states import States
 from harness.machine import m
-from harness.schedulers import Bred, Mutate, NoPreempt, Pct, Walk
+from harness.schedulers import Bred, Contended, Mutate, NoPreempt, Pct, Walk
 from variants.interface import family
 from variants.program import Program
 
 BATCH = 24                  # schedules before a program has to have shown something new
 BATCHES_MAX = 12
 NEW_SHARE = 0.2             # programs made from nothing, once there is a corpus
+STATE_SHARE = 0.5           # programs that start from a state some setup has reached, each state as often as any
+CHILDREN_MAX = 400
+REACH_OUT = 8               # setups tried, for each program run
 AGAIN_SHARE = 0.3           # kept programs that are run again as they are
 TOURNAMENT = 6              # kept programs of which the best is picked
 SCHEDULES_MAX = 24          # kept runs of a program
 PAIRS_MAX = 8               # of these, as long as there are fewer, also runs that only had a new pair
-RARE = 12                   # a block that so few programs reached is rare
+RARE = 0.02                 # a block is rare that no larger share of programs reaches (and a few are always allowed)
+RARE_MIN = 8
+TRIM_RUNS = 12              # schedules that a trimmed program has to reach its block again
+TRIM_SCHEDULERS = 5         # of the table, those that need to have learnt nothing
 RARE_BATCHES = 6            # batches that a program with a rare block gets at least
 KEPT_MAX = 400              # programs a worker keeps
 CHECKED_EVERY = 40          # one run in so many is run again on a checked image
@@ -90,6 +98,27 @@ class ShardResult:
     titles: dict[str, int] = field(default_factory=dict)
 
 
+class _Exploration:
+    """What is known of the program being explored."""
+
+    def __init__(self, program: Program, prepared: Prepared, schedules: list[Bred]):
+        self.program = program
+        self.prepared = prepared
+        self.schedules = schedules
+        self.led = len(schedules)           # runs bred before, if the program was explored before
+        self.steps = 0
+        self.covered = 0
+        self.seen: set[int] = set()
+        self.mutate = Mutate(random.Random(program.size))
+        self.objects: set[Any] = set()
+        self.accesses = 0
+
+    def learn(self) -> None:
+        """All objects that were contended in any of the runs, and how many accesses to such there are in a run."""
+        self.objects = {key for bred in self.schedules for key in bred.places}
+        self.accesses = max(sum(map(len, bred.places.values())) for bred in self.schedules)
+
+
 @dataclass
 class Kept:
     """A program worth more: the blocks it reaches, the runs to breed from, and how often it was picked since."""
@@ -109,6 +138,7 @@ class Worker:
         self.checked = Executor(made, variant, checked=True)
         self.operations = self.fast.operations()
         self.features = Features()
+        self.states = States()
         self.kept: list[Kept] = []
         self.seen: set[Program] = set()         # every program kept here or handed over
 
@@ -138,7 +168,8 @@ class _Shard:
         self.schedulers: list[tuple[str, Any]] = [
             ("walk", Walk(rng, 0.02)), ("walk", Walk(rng, 0.05)), ("walk", Walk(rng, 0.1)), ("walk", Walk(rng, 0.25)),
             ("pct", Pct(rng, 2)), ("pct", Pct(rng, 3)), ("pct", Pct(rng, 5)),
-            *[("mutate", Mutate(rng))] * 7,
+            *[("mutate", Mutate(rng))] * 5,
+            ("contended", Contended(rng, 1)), ("contended", Contended(rng, 2)), ("contended", Contended(rng, 3)),
         ]
         for name, _ in self.schedulers:
             self.result.tallies[name] = Tally()
@@ -149,6 +180,7 @@ class _Shard:
     def run(self) -> ShardResult:
         handed = [program for program in self.task.programs if program not in self.worker.seen]
         while not self.over():
+            self._reach_out()
             if handed:
                 self._program(handed.pop(), [])
             else:
@@ -157,11 +189,26 @@ class _Shard:
         self.result.blocks = len(self.worker.features.reached)
         return self.result
 
+    def _reach_out(self) -> None:
+        """Run a few setups that are longer than ones known: only to see which states they reach."""
+        worker = self.worker
+        for _ in range(REACH_OUT):
+            program = generate.extended(self.rng, worker.states.setup(self.rng), worker.operations)
+            try:
+                prepared = worker.fast.prepare(program)
+            except SetupFailed as failed:
+                self.result.runs += 1
+                self._failed(program, Outcome([failed.finding], [], [], failed.finding.step), "setup")
+                continue
+            worker.states.reach(program.setup, worker.fast.family.describe(prepared.image))
+
     def _choose(self) -> tuple[Program, list[Bred]]:
         """A new program, a kept one again, or a mutated one. Of a few kept ones the rarest and least picked."""
         rng, kept = self.rng, self.worker.kept
         if not kept or rng.random() < NEW_SHARE:
             return generate.program(rng, self.worker.operations), []
+        if rng.random() < STATE_SHARE:
+            return generate.from_setup(rng, self.worker.states.setup(rng), self.worker.operations), []
         some = [kept[rng.randrange(len(kept))] for _ in range(TOURNAMENT)]
         best = min(some, key=lambda one: self.worker.features.rarity(one.blocks) * (1 + one.picks) * one.program.size)
         best.picks += 1
@@ -172,6 +219,9 @@ class _Shard:
     def _keep(self, program: Program, blocks: frozenset[int], schedules: list[Bred]) -> None:
         worker = self.worker
         if program in worker.seen:
+            for one in worker.kept:
+                if one.program == program:
+                    one.blocks = blocks
             return
         if len(worker.seen) > 20 * KEPT_MAX:
             worker.seen.clear()
@@ -190,60 +240,120 @@ class _Shard:
             result.runs += 1
             self._failed(program, Outcome([failed.finding], [], [], failed.finding.step), "setup")
             return
+        novelty = worker.states.meet(program, worker.fast.family.describe(prepared.image))
         marks = prepared.image.probes
         marks[:] = bytes(len(marks))
         m.observer = worker.features.switched
         try:
-            self._explore(program, prepared, schedules)
+            self._explore(program, prepared, schedules, novelty)
         finally:
             m.observer = None
 
-    def _explore(self, program: Program, prepared: Prepared, schedules: list[Bred]) -> None:
-        """Batches of schedules, as long as they show something new. Runs that do are bred from."""
-        result, rng = self.result, self.rng
+    def _explore(self, program: Program, prepared: Prepared, schedules: list[Bred], novelty: bool) -> None:
+        """Each task first, with no preemption; where that is new, each of its children; then batches of random schedules, as
+        long as they show something new. Runs that do are bred from."""
         features, marks = self.worker.features, prepared.image.probes
-        first = self._one(program, prepared, "nopreempt", NoPreempt())
-        steps = first.steps
-        if not schedules:
-            schedules.append(self._breed(prepared, first, 4))
+        run = _Exploration(program, prepared, schedules)
+        for lead in range(len(program.tasks)):
+            outcome = self._one(program, prepared, "nopreempt", NoPreempt(lead))
+            run.steps = max(run.steps, outcome.steps)
+            if lead >= run.led:
+                schedules.append(self._breed(prepared, outcome, 4))
         features.take()
-        seen: set[int] = set()
+        run.covered = marks.count(1)
+        run.learn()
+        if novelty:
+            self._children(run)
+        kept = False
         blocks: frozenset[int] = frozenset()
-        covered = marks.count(1)
         for batch in range(BATCHES_MAX):
-            fresh = 0
-            for name, scheduler in rng.choices(self.schedulers, k=BATCH):
-                if name == "pct":
-                    scheduler.learn(steps)
-                elif name == "mutate":
-                    scheduler.base = rng.choices(schedules, [one.weight for one in schedules])[0]
-                outcome = self._one(program, prepared, name, scheduler)
-                new = features.take()
-                now = marks.count(1)
-                if now > covered or (new and len(schedules) < PAIRS_MAX):
-                    schedules.append(self._breed(prepared, outcome, 4 if now > covered else 1))
-                    if len(schedules) > SCHEDULES_MAX:
-                        del schedules[rng.randrange(1, len(schedules) - 1)]
-                    covered = now
-                tally = result.tallies[name]
-                tally.features += new
-                fresh += new
-                key = hash((tuple(outcome.switches), tuple(outcome.forced)))
-                if key not in seen:
-                    seen.add(key)
-                    tally.distinct += 1
-                    result.distinct += 1
-                if result.runs % CHECKED_EVERY == 0:
-                    self._check(program, outcome)
+            fresh = self._batch(run)
             reached = features.blocks_of(prepared.image)
-            fresh_blocks = features.count_program(reached - blocks)
-            fresh += fresh_blocks
+            fresh_blocks = features.count_program(reached - blocks, first=not batch)
             blocks = reached
-            rare = features.rarity(blocks) <= RARE
-            if fresh_blocks or (rare and not batch):
-                self._keep(program, blocks, schedules)
-            if self.over() or not (fresh or (rare and batch < RARE_BATCHES)):
+            rare = features.rarity(blocks) <= max(RARE_MIN, RARE * features.programs)
+            kept = kept or fresh_blocks > 0 or (rare and not batch)
+            if self.over() or not (fresh + fresh_blocks or (rare and batch < RARE_BATCHES)):
                 break
+        if kept:
+            self._trim(program, blocks, schedules)
+
+    def _children(self, run: _Exploration) -> None:
+        """Every child of the runs without preemption, once: one preemption, wherever it can matter."""
+        budget = CHILDREN_MAX
+        for bred in run.schedules[: len(run.program.tasks)]:
+            run.mutate.base = bred
+            while bred.children and budget and not self.over():
+                budget -= 1
+                self._scheduled(run, "mutate", run.mutate)
+
+    def _batch(self, run: _Exploration) -> int:
+        """A batch of random schedules. Returns how many pairs were new."""
+        rng = self.rng
+        fresh = 0
+        for name, scheduler in rng.choices(self.schedulers, k=BATCH):
+            if name == "pct":
+                scheduler.learn(run.steps)
+            elif name == "contended":
+                scheduler.learn(run.objects, run.accesses)
+            elif name == "mutate":
+                scheduler.base = rng.choices(run.schedules, [one.weight for one in run.schedules])[0]
+            fresh += self._scheduled(run, name, scheduler)
+        return fresh
+
+    def _scheduled(self, run: _Exploration, name: str, scheduler: Any) -> int:
+        """One schedule of the program being explored. Returns how many pairs were new."""
+        result, features = self.result, self.worker.features
+        outcome = self._one(run.program, run.prepared, name, scheduler)
+        new = features.take()
+        now = run.prepared.image.probes.count(1)
+        if now > run.covered or (new and len(run.schedules) < PAIRS_MAX):
+            run.schedules.append(self._breed(run.prepared, outcome, 4 if now > run.covered else 1))
+            if len(run.schedules) > SCHEDULES_MAX:
+                del run.schedules[self.rng.randrange(len(run.program.tasks), len(run.schedules) - 1)]
+            run.covered = now
+            run.learn()
+        tally = result.tallies[name]
+        tally.features += new
+        key = hash((tuple(outcome.switches), tuple(outcome.forced)))
+        if key not in run.seen:
+            run.seen.add(key)
+            tally.distinct += 1
+            result.distinct += 1
+        if result.runs % CHECKED_EVERY == 0:
+            self._check(run.program, outcome)
+        return new
+
+    def _trim(self, program: Program, blocks: frozenset[int], schedules: list[Bred]) -> None:
+        """Keep the program, or the least part of it that still reaches its rarest block: short programs run more often and
+        have fewer places at which to miss."""
+        features = self.worker.features
+        target = min(blocks, key=lambda block: (features.reached.get(block, 0), block), default=None)
+        trimmed = program
+        progress = program not in self.worker.seen and target is not None
+        while progress and not self.over():
+            progress = False
+            for candidate in smaller(trimmed):
+                reached = self._reaches(candidate, target)
+                if reached:
+                    trimmed, blocks, progress = candidate, reached, True
+                    break
+        self._keep(trimmed, blocks, schedules if trimmed is program else [])
+
+    def _reaches(self, program: Program, target: int | None) -> frozenset[int]:
+        """The blocks a few schedules of this program reach, if the target is among them."""
+        worker = self.worker
+        try:
+            prepared = worker.fast.prepare(program)
+        except SetupFailed:
+            return frozenset()
+        marks = prepared.image.probes
+        marks[:] = bytes(len(marks))
+        for name, scheduler in [("nopreempt", NoPreempt()), *self.rng.choices(self.schedulers[:TRIM_SCHEDULERS], k=TRIM_RUNS)]:
+            self._one(program, prepared, name, scheduler)
+            if marks[target or 0]:
+                return worker.features.blocks_of(prepared.image)
+        return frozenset()
 
     def _breed(self, prepared: Prepared, outcome: Outcome, weight: int) -> Bred:
         """A run as something to breed from. Run again with a recorder, to see where it touches what other tasks touch."""
@@ -253,7 +363,9 @@ class _Shard:
             self.worker.fast.replay(prepared, outcome.switches, outcome.forced)
         finally:
             m.observer, m.recorder = observer, None
-        return Bred(outcome.switches, outcome.forced, outcome.steps, places.contended(), weight)
+        bred = Bred(outcome.switches, outcome.forced, outcome.steps, places.contended(), weight)
+        bred.breed(self.rng, places.others)
+        return bred
 
     def _one(self, program: Program, prepared: Prepared, name: str, scheduler: Any) -> Outcome:
         result = self.result

@@ -127,7 +127,7 @@ class Machine:
     __slots__ = (
         "aborting", "backend", "cpus", "current", "deadline", "enabled", "error", "exact", "fair", "findings", "forced",
         "history", "image", "irqs_raised", "limit_hit", "main", "notes", "observer", "pending", "preempt", "recorder",
-        "remaining", "scheduler", "spare", "step", "steps_max", "stop", "switches", "tasks", "waiters", "wanted",
+        "remaining", "scheduler", "settle", "spare", "step", "steps_max", "stop", "switches", "tasks", "waiters", "wanted",
     )
 
     def __init__(self) -> None:
@@ -167,9 +167,12 @@ class Machine:
     # ---- one run -------------------------------------------------------------------------------------------------
 
     def run(self, image: Any, tasks: Sequence[tuple[int, Sequence[tuple[Callable[..., Any], tuple[Any, ...]]]]],
-            scheduler: Scheduler, backend: Any, cpus: int, preempt: bool = False) -> None:
+            scheduler: Scheduler, backend: Any, cpus: int, preempt: bool = False,
+            raised: Sequence[tuple[Callable[..., Any], tuple[Any, ...]]] = (), settle: bool = True) -> None:
         """Run `tasks`, each (cpu, operations), to rest on the state `image` is in. What happened is left in this object.
 
+        `raised` are interrupts pending from before (handler and arguments). With `settle` false the run is over when the tasks
+        are done, and what they have raised may be left in `pending`.
         Raises HarnessError when an exception that no kernel can cause leaves a task.
         """
         assert 1 <= cpus <= CPUS_MAX, cpus
@@ -180,6 +183,10 @@ class Machine:
         self.scheduler = scheduler
         self.preempt = preempt
         self.deadline = self.steps_max
+        self.settle = settle
+        for handler, args in raised:
+            self.pending.append(Irq(self.irqs_raised, handler, args))
+            self.irqs_raised += 1
         self._assign(tasks, cpus)
         self.wanted = NEVER
         self.stop = 0 if self.recorder is not None else NEVER
@@ -327,8 +334,8 @@ class Machine:
     def choices(self) -> list[int]:
         """Every decision that can be taken now, tasks first, by number."""
         enabled = self.enabled
-        if enabled is not None and not self.waiters and not self.pending:
-            return enabled
+        if enabled is not None and not self.waiters and not self.pending and not self.preempt:
+            return enabled              # with preempt, taking a lock or turning interrupts off changes the answer
         out: list[int] = []
         for cpu in self.cpus:
             running = cpu.running
@@ -337,9 +344,9 @@ class Machine:
                 if waiting is None or waiting.available(running):
                     out.append(running.id)
                 if self.preempt and cpu.ready and _preemptible(running):
-                    out.extend(task.id for task in cpu.ready)
+                    out.extend(task.id for task in cpu.ready if task.waiting is None or task.waiting.available(task))
             elif cpu.ready:
-                out.extend(task.id for task in cpu.ready)
+                out.extend(task.id for task in cpu.ready if task.waiting is None or task.waiting.available(task))
         out.sort()
         self.enabled = out
         if self.pending:
@@ -358,7 +365,7 @@ class Machine:
 
     def dispatch(self, me: Task) -> None:
         """`me` cannot go on: somebody else runs until it is chosen again."""
-        choices = self.choices()
+        choices = self.choices() if self.remaining or self.settle else []
         if len(choices) > 1:
             decision = (self.fair or self.scheduler).forced(self, choices)
             self.forced.append(decision)
@@ -408,9 +415,9 @@ class Machine:
 
     def _interrupt(self, me: Task, irq: Irq) -> None:
         """Run a handler nested on the stack of `me`, with interrupts on, as 2.4 does for an ordinary handler."""
-        held, waiting = me.held, me.waiting
+        held, waiting, waiting_frame = me.held, me.waiting, me.waiting_frame
         root = self.image.lockdep.irq_root
-        me.held, me.waiting = root, None
+        me.held, me.waiting, me.waiting_frame = root, None, None
         if waiting is not None:
             self.waiters -= 1
         self.enabled = None
@@ -425,7 +432,7 @@ class Machine:
             self.recorder(points.IRQ, irq, "leave")
         me.irq_depth -= 1
         me.irqs.pop()
-        me.held, me.waiting = held, waiting
+        me.held, me.waiting, me.waiting_frame = held, waiting, waiting_frame
         if waiting is not None:
             self.waiters += 1
         self.enabled = None
@@ -438,7 +445,7 @@ class Machine:
 
     def _nobody(self, me: Task) -> None:
         """No decision is left: the run is at rest, or it is stuck."""
-        if self.remaining:
+        if self.remaining or any(cpu.running is not None for cpu in self.cpus):     # an interrupt can hang after the last task
             from harness.sanitizers import progress
             progress.stuck(self)
             self.aborting = True
@@ -479,14 +486,17 @@ class Machine:
     def sleep(self) -> None:
         """Take the running task off its cpu until `make_ready`."""
         me = self.current
-        if me.irq_depth or me.held.spinning or me.held.irqs_off:
-            from harness.sanitizers import atomic_sleep
-            atomic_sleep.slept(self)
+        self._may_leave_cpu(me)
         me.waiting = SLEEPING
         me.waiting_frame = sys._getframe(1)
         me.cpu.running = None
         self.enabled = None
         self.dispatch(me)
+
+    def _may_leave_cpu(self, me: Task) -> None:
+        if me.irq_depth or me.held.spinning or me.held.irqs_off:
+            from harness.sanitizers import atomic_sleep
+            atomic_sleep.slept(self)
 
     def make_ready(self, task: Task) -> None:
         """A sleeping task can run again when its cpu is free."""
@@ -499,7 +509,8 @@ class Machine:
     def give_way(self) -> None:
         """Let any other task run: a free choice that is not a preemption."""
         me = self.current
-        if me.cpu.ready and not me.irq_depth:
+        self._may_leave_cpu(me)
+        if me.cpu.ready:
             me.cpu.running = None
             me.cpu.ready.append(me)
             self.enabled = None
@@ -508,7 +519,8 @@ class Machine:
     def yielded(self) -> None:
         """yield(): anybody else who can run does, so that a loop that waits for another task gives it the time."""
         me = self.current
-        if me.cpu.ready and not me.irq_depth:
+        self._may_leave_cpu(me)
+        if me.cpu.ready:
             me.cpu.running = None
             me.cpu.ready.append(me)
             self.enabled = None
@@ -588,6 +600,7 @@ class FairRun:
     def __init__(self, since: int):
         self.turn = 0
         self.since = since
+        self.seen: dict[int, str] = {}          # task -> the kernel function it was last in
 
     def begin(self, m: Machine) -> None:
         pass
@@ -597,6 +610,7 @@ class FairRun:
         return self.forced(m, m.choices())
 
     def forced(self, m: Machine, choices: Sequence[int]) -> int:
+        self.seen[m.current.id] = m.where()
         later = [choice for choice in choices if choice > self.turn]
         self.turn = later[0] if later else choices[0]
         return self.turn

@@ -57,6 +57,12 @@ def _initial(registers: Any, forks: Any, unjudged: Any, who: int, where: Any) ->
     return admissible(registers.get((parent, where), []), above, since, until)
 
 
+def before(end: int, since: int, until: int) -> bool:
+    """Was an access that ended at step `end` over before the one from `since` until `until` began? One that begins in the very
+    step in which another ends came after it: between its beginning and its own first point nobody else ran."""
+    return end < since or end == since < until
+
+
 def admissible(accesses: Sequence[Access], initial: Iterable[Any], since: int, until: int) -> frozenset[Any]:
     """What a read of the register between `since` and `until` could return."""
     stores = [access for access in accesses if access[0] == "store"]
@@ -81,8 +87,8 @@ def linearizable(accesses: Sequence[Access], initial: Iterable[Any]) -> bool:
             continue
         seen.add((done, value))
         first_end = min(access[3] for n, access in enumerate(ordered) if not done >> n & 1)
-        for n, (what, wrote, begin, _) in enumerate(ordered):
-            if done >> n & 1 or begin > first_end:
+        for n, (what, wrote, since, until) in enumerate(ordered):
+            if done >> n & 1 or before(first_end, since, until):
                 continue
             if what == "store":
                 todo.append((done | 1 << n, wrote))

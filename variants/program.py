@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Programs: a setup and the operations of each task, as text and as values.
 
-    setup = ["store m0.0"]        runs alone, before anything else
+    setup = ["store m0.0"]        runs alone, before anything else; I/O it started may still be in flight
     cpu0 = ["unmap m0.0"]         the first task of cpu 0
     cpu0_task1 = ["reclaim"]      a second task on the same cpu
 """

@@ -89,6 +89,8 @@ def atomic_sub(n, v):
     if s >= m.stop:
         m.sched(RMW, v)
     v.counter -= n
+    if v.counter < 0 and v.refcount:
+        refcounts.below_zero(m, v)
 
 
 def xchg(v, n):

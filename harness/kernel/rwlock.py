@@ -35,6 +35,7 @@ class ReadSide:
 
     __slots__ = ("cls", "name", "rwlock")
     spins = True
+    shared = True
 
     def __init__(self, rwlock: rwlock_t):
         self.rwlock = rwlock

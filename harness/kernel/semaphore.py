@@ -14,6 +14,7 @@ from harness.sanitizers import atomic_sleep, lockdep
 class semaphore:
     __slots__ = ("cls", "count", "name", "sleepers", "struct")
     spins = False
+    owner = None                        # it counts, and does not know who has it: the holders know
     volatile_slots = ("count", "sleepers[:]")
 
     def __init__(self, name: str, count: int = 1, struct: object = None, cls: str = ""):
@@ -50,7 +51,7 @@ def down_trylock(sem):
     if sem.count <= 0:
         return 1
     sem.count -= 1
-    m.current.held = m.current.held[sem]
+    m.current.held = m.current.held.tried(sem)
     return 0
 
 

@@ -8,6 +8,7 @@ from harness.kernel.registry import register
 from harness.machine import m
 from harness.points import ACQUIRE, READ, RELEASE, RMW, TRYLOCK
 from harness.sanitizers import lockdep
+from harness.sanitizers import refcount as refcounts
 
 
 class spinlock_t:
@@ -63,7 +64,7 @@ def spin_trylock(lock):
     if lock.owner is not None:
         return 0
     lock.owner = cur = m.current
-    cur.held = cur.held[lock]
+    cur.held = cur.held.tried(lock)
     return 1
 
 
@@ -131,6 +132,8 @@ def atomic_dec_and_lock(v, lock):
     if s >= m.stop:
         m.sched(RMW, v)
     v.counter -= 1
+    if v.counter < 0 and v.refcount:
+        refcounts.below_zero(m, v)
     if not v.counter:
         return 1
     spin_unlock(lock)

@@ -3,6 +3,7 @@
 
 from harness.machine import m
 from harness.points import ACQUIRE, RELEASE, TRYLOCK
+from harness.sanitizers import refcount as refcounts
 
 
 def spin_lock(lock):
@@ -27,7 +28,7 @@ def spin_trylock(lock):
     if s >= m.stop:
         m.sched(TRYLOCK, lock)
     cur = m.current
-    cur.held = cur.held[lock]
+    cur.held = cur.held.tried(lock)
     return 1
 
 
@@ -60,6 +61,8 @@ def spin_unlock_irqrestore(lock, flags):
 def atomic_dec_and_lock(v, lock):
     spin_lock(lock)
     v.counter -= 1
+    if v.counter < 0 and v.refcount:
+        refcounts.below_zero(m, v)
     if not v.counter:
         return 1
     spin_unlock(lock)

@@ -20,7 +20,7 @@ NAME = "lockdep"
 class Held(dict):
     """A lockset as a node: maps a lock to the node after taking it."""
 
-    __slots__ = ("_off", "_on", "dep", "in_irq", "irqs_off", "lock", "locks", "parent", "spinning")
+    __slots__ = ("_off", "_on", "_tried", "dep", "in_irq", "irqs_off", "lock", "locks", "parent", "spinning")
 
     def __init__(self, dep: Lockdep, locks: tuple[Any, ...], irqs_off: bool, in_irq: bool):
         self.dep = dep
@@ -32,6 +32,7 @@ class Held(dict):
         self.spinning = sum(lock.spins for lock in locks)
         self._off: Held | None = None
         self._on: Held | None = None
+        self._tried: dict[Any, Held] = {}
 
     __hash__ = object.__hash__
 
@@ -42,6 +43,15 @@ class Held(dict):
         node = self.dep.taken(self, lock)
         if not self.dep.exact:
             self[lock] = node
+        return node
+
+    def tried(self, lock: Any) -> Held:
+        """The node after a trylock: nobody waited for it, so it makes no order and cannot hang an interrupt."""
+        node = self._tried.get(lock)
+        if node is None:
+            node = self.dep.taken(self, lock, tried=True)
+            if not self.dep.exact:
+                self._tried[lock] = node
         return node
 
     def holds(self, lock: Any) -> bool:
@@ -86,8 +96,8 @@ class Lockdep:
     def forget(self) -> None:
         """Start from nothing, as at boot."""
         self.after: dict[str, set[str]] = {}        # class -> classes taken while it was held
-        self.used_in_irq: dict[str, str] = {}       # class -> function
-        self.used_irqs_on: dict[str, str] = {}
+        self.used_in_irq: dict[tuple[str, bool], str] = {}      # (class, shared with other readers) -> function
+        self.used_irqs_on: dict[tuple[str, bool], str] = {}
         self.reported: set[str] = set()
 
     def set_exact(self, exact: bool) -> None:
@@ -96,26 +106,28 @@ class Lockdep:
             self.forget()
             for node in self.nodes.values():
                 node.clear()
+                node._tried.clear()
         self.exact = exact
 
     def restart(self) -> None:
         pass
 
-    def taken(self, held: Held, lock: Any) -> Held:
+    def taken(self, held: Held, lock: Any, tried: bool = False) -> Held:
         from harness.machine import m
-        for other in held.locks:
+        shared = getattr(lock, "shared", False)
+        for other in () if tried else held.locks:
+            if shared and other is lock:
+                continue                                    # a reader may read again
             same = other.cls == lock.cls
             before, after = (other.name, lock.name) if same else (other.cls, lock.cls)
             if after not in self.after.setdefault(before, set()):
                 self.after[before].add(after)
                 self._check_order(m, before, after)
         if lock.spins:
-            used = self.used_in_irq if held.in_irq else self.used_irqs_on if not held.irqs_off else None
-            if used is not None and lock.cls not in used:
-                used[lock.cls] = m.where()
-            if lock.cls in self.used_in_irq and lock.cls in self.used_irqs_on:
-                self._tell(m, f"LOCKDEP: {lock.cls} taken in an interrupt in {self.used_in_irq[lock.cls]}"
-                              f" and with interrupts on in {self.used_irqs_on[lock.cls]}")
+            used = (None if tried else self.used_in_irq) if held.in_irq else self.used_irqs_on if not held.irqs_off else None
+            if used is not None:
+                used.setdefault((lock.cls, shared), m.where())
+                self._check_irqs(m, lock.cls)
         return self.node((*held.locks, lock), held.irqs_off, held.in_irq)
 
     def _check_order(self, m: Any, before: str, after: str) -> None:
@@ -123,6 +135,13 @@ class Lockdep:
         if path:
             cycle = _rotated([before, *path[:-1]])
             self._tell(m, f"LOCKDEP: lock order {' -> '.join([*cycle, cycle[0]])}")
+
+    def _check_irqs(self, m: Any, cls: str) -> None:
+        """An interrupt on the holder would wait for it for ever, unless both only read."""
+        for inside, outside in ((False, False), (False, True), (True, False)):
+            if (cls, inside) in self.used_in_irq and (cls, outside) in self.used_irqs_on:
+                self._tell(m, f"LOCKDEP: {cls} taken in an interrupt in {self.used_in_irq[cls, inside]}"
+                              f" and with interrupts on in {self.used_irqs_on[cls, outside]}")
 
     def _path(self, start: str, goal: str) -> list[str]:
         """A chain of orders from `start` to `goal`, both included; [] if there is none."""

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """refcount: a count of references below zero (reported), or raised from zero (noted: somebody already owns the freeing)."""
 
+from harness.sanitizers import lifetime
+
 NAME = "refcount"
 
 
@@ -13,7 +15,7 @@ def revived(m, v):
     if v.counter != 1:
         return
     if v.struct is not None and not v.struct.allocated:
-        m.report(f"use after free in {m.where()}", NAME, f"{v} taken on a free object")
+        m.report(f"use after free in {m.where()}", lifetime.NAME, f"{v} taken on a free object")
     m.note(f"REFCOUNT: {_kind(v)} raised from zero in {m.where()}", NAME, f"{v} 0 -> 1")
 
 

@@ -4,6 +4,7 @@
 Each answers four questions (see harness.machine.Scheduler): begin, at, forced, wake.
 """
 
+from harness.schedulers.contended import Contended
 from harness.schedulers.mutate import Bred, Mutate
 from harness.schedulers.nopreempt import NoPreempt
 from harness.schedulers.pct import Pct
@@ -14,4 +15,5 @@ SCHEDULERS = {
     "walk": Walk,
     "pct": Pct,
     "mutate": Mutate,
+    "contended": Contended,
 }

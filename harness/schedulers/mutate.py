@@ -1,33 +1,43 @@
 # SPDX-License-Identifier: MIT
-"""Schedules bred from schedules: the decisions of a kept run up to some point, then a few preemptions of its own.
+"""Schedules bred from schedules: the decisions of a kept run up to some point, then a preemption of its own.
 
-With nothing kept it is the sparse walk: a small number of preemptions at random points, and else nobody loses the cpu. A
-race that needs two preemptions at exact points is found a factor (length of a run) sooner if a run that made the first one
-is known to be worth keeping.
+First each child of a kept run once: preempted at one of its contended places for one of those who could go on instead. When
+all children were run, random ones with one or two preemptions. A race that needs two preemptions at exact points is found a
+factor (length of a run) sooner if a run that made the first one is known to be worth keeping.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from harness.machine import NEVER, Machine
 
 
+OTHERS_MAX = 6  # of those who could go on instead, how many a child is made for
 NEAR = 12       # points, on average, after which the second of two preemptions takes the cpu back, if it is near the first
 
 
 @dataclass
 class Bred:
-    """A run to breed from: its decisions, how many points it had, and for each object that several tasks touched the steps
-    at which they did. To be preempted elsewhere changes nothing that another task could see. `weight`: how much it is worth."""
+    """A run to breed from: its decisions, how many points it had, and for each object that several tasks contend for the steps
+    at which they touch it. To be preempted elsewhere changes nothing that another task could see. `weight`: how much it is worth."""
 
     switches: Sequence[int] = ()
     forced: Sequence[int] = ()
     points: int = 100
-    places: Sequence[Sequence[int]] = ()
+    places: dict[Any, list[int]] = field(default_factory=dict)
     weight: int = 1
+    children: list[tuple[int, int]] = field(default_factory=list)       # not yet run: (step, which of the others goes on)
+
+    def breed(self, rng: random.Random, others: Mapping[int, int]) -> None:
+        """List the children, in random order; `others` says how many could go on instead at each step."""
+        since = self.switches[-2] if self.switches else 0
+        steps = sorted({step for steps in self.places.values() for step in steps if step > since})
+        self.children = [(step, other) for step in steps for other in range(min(others[step], OTHERS_MAX))]
+        rng.shuffle(self.children)
 
 
 class Mutate:
@@ -42,16 +52,25 @@ class Mutate:
         uniform = self.rng.random
         base = self.base
         self.kept_forced = base.forced
+        self.other = -1
+        if base.children:
+            step, self.other = base.children.pop()
+            self._start(m, list(base.switches), [step])
+            return
         count = len(base.switches) // 2
         if count and uniform() < 0.3:
             count = int(uniform() * count)
-        self.kept = list(base.switches[: 2 * count])
-        since = self.kept[-2] if self.kept else 0
-        self.own = [self._place(since)]
+        kept = list(base.switches[: 2 * count])
+        since = kept[-2] if kept else 0
+        own = [self._place(since)]
         if uniform() < 0.5:
             near = uniform() < 0.6
-            self.own.append(self.own[0] + 1 + int(self.rng.expovariate(1 / NEAR)) if near else self._place(since))
-            self.own.sort(reverse=True)
+            own.append(own[0] + 1 + int(self.rng.expovariate(1 / NEAR)) if near else self._place(since))
+            own.sort(reverse=True)
+        self._start(m, kept, own)
+
+    def _start(self, m: Machine, kept: list[int], own: list[int]) -> None:
+        self.kept, self.own = kept, own
         self.used = 0
         self.bred = True                # still on the kept run's path
         self.kept.reverse()             # decision, step, decision, step ...: taken from the end
@@ -61,7 +80,7 @@ class Mutate:
         """A step after `since` at which to preempt."""
         uniform, base = self.rng.random, self.base
         if base.places and uniform() < 0.8:
-            steps = base.places[int(uniform() * len(base.places))]
+            steps = self.rng.choice(list(base.places.values()))
             step = steps[int(uniform() * len(steps))]
             if step > since:
                 return step
@@ -84,7 +103,8 @@ class Mutate:
             self.own.pop()
             others = [choice for choice in m.choices() if choice != me]
             if others:
-                decision = others[int(self.rng.random() * len(others))]
+                pick = self.other if 0 <= self.other < len(others) else int(self.rng.random() * len(others))
+                decision = others[pick]
             self.bred = False
         m.want(self._next())
         return decision

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Nobody loses the cpu while it can go on; who follows is the lowest number, an interrupt only when no task can run."""
+"""Nobody loses the cpu while it can go on; who follows is the first in turn, an interrupt only when no task can run.
+
+`lead` is the task whose turn is first: 0 gives the order of the program.
+"""
 
 from collections.abc import Sequence
 
@@ -7,6 +10,9 @@ from harness.machine import NEVER, Machine
 
 
 class NoPreempt:
+    def __init__(self, lead: int = 0):
+        self.lead = lead
+
     def begin(self, m: Machine) -> None:
         m.want(NEVER)
 
@@ -15,6 +21,11 @@ class NoPreempt:
         return m.current.id
 
     def forced(self, m: Machine, choices: Sequence[int]) -> int:
+        if self.lead:
+            tasks = len(m.tasks)
+            for choice in choices:
+                if self.lead <= choice < tasks:
+                    return choice
         return choices[0]
 
     def wake(self, m: Machine) -> None:

@@ -45,7 +45,7 @@ def check(image: Image) -> Iterator[tuple[str, str]]:
         if count != expected:
             yield _miscount(page, count, expected)
         elif not count:
-            kind = "deferred" if where is not None else "orphan"
+            kind = "deferred" if where is not None else "lost"
             yield f"LEAK: {kind} page: no reference, not free", page.name
     if zone._free_pages != free:
         yield "INVARIANT: free_pages differs from the length of the free list", f"{zone._free_pages}, not {free}"

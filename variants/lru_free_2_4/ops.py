@@ -199,18 +199,22 @@ def op_pin(number, page, k):
     pins[k].where = (number, page)
     error = map_user_kiobuf(READ, pins[k].iobuf, USER_ADDRESSES[page], PAGE_SIZE)
     pins[k].state = 0 if error else 2
-    if error == -ENOMEM:
+    if error == -ENOMEM or current().flags & PF_MEMDIE:
         die(processes[number])
 
 
 def op_dma(k, value):
+    """Raw I/O: the device writes, then whoever waited for it marks the pages dirty. Nobody drops a pin while it is in use."""
     if pins[k].state != 2:
         return
+    pins[k].state = 1
     number, page = pins[k].where
     saw("unjudged", number, (page, 0), value, now())
     saw("unjudged", number, (page, 1), value, now())
     for target in pins[k].iobuf.maplist:
         dma_write(target, value)
+    mark_dirty_kiobuf(pins[k].iobuf, PAGE_SIZE)
+    pins[k].state = 2
 
 
 def op_unpin(k):
@@ -259,12 +263,19 @@ def op_refill_inactive(nr_pages):
     refill_inactive(nr_pages)
 
 
+def not_a_victim():
+    """kswapd, or a reader outside the program, is current: if it was to be killed, its rights do not go to what runs here next."""
+    current().flags &= ~(PF_MEMALLOC | PF_MEMDIE)
+
+
 def op_reclaim():
     try_to_free_pages(GFP_KSWAPD)
+    not_a_victim()
 
 
 def op_read(file, index):
     do_generic_file_read(files[file], index)
+    not_a_victim()
 
 
 def file_map(number, page, file, index, flags):
@@ -308,11 +319,16 @@ def op_invalidate(file):
 
 
 def op_invalidate2(file):
-    invalidate_inode_pages2(files[file].f_dentry.d_inode.i_mapping)
+    """Its only caller is a write with O_DIRECT, at its end and under i_sem; the write itself is left out."""
+    inode = files[file].f_dentry.d_inode
+    down(inode.i_sem)
+    invalidate_inode_pages2(inode.i_mapping)
+    up(inode.i_sem)
 
 
 def op_swapon():
     sys_swapon(blank_disk)
+    not_a_victim()
 
 
 def drain():

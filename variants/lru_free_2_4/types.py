@@ -13,8 +13,9 @@ Constants scaled down with the machine (everything else is the kernel's own numb
  * MAPPED_RATIO 2, not 10: max_mapped is max_scan / 10, which is 0 for any list this short, and then shrink_cache() could
    never go on behind a mapped page.
  * MAX_SWAPFILES 3, not 32: one swap device in use, and two that a program may try to swapon.
- * page_cluster is what swap_setup() computes for a machine below 16 MB. So a swap-in reads the slots 1-3 or 4-5 at once,
-   and a fault on either page of a file reads both.
+ * page_cluster is what swap_setup() computes for a machine below 16 MB. So a swap-in reads the slots 1-3 or 4-5, from the
+   first of the group up to one that is free; and a fault on page 1 of a file reads page 0 too, but not the other way round,
+   since as far as mmap is concerned a file ends with the mapping.
 
 Left out, and why that is sound or where it is a limit:
  * Buddy orders above 0: every allocation of these paths is one page. The pair bits and expand() only choose which pages
@@ -45,8 +46,9 @@ Left out, and why that is sound or where it is a limit:
    and so vmas neither merge nor split. vma_merge() would look and find nothing, without taking a lock.
  * The shape of mm_rb: a chain sorted by address instead of a balanced tree. find_vma() answers the same from either, also
    from the copy of the parent's root that a child has until build_mmap_rb().
- * The big kernel lock (around swapon and the truncate method): it is dropped wherever its holder sleeps, and nothing
-   modelled here relies on it.
+ * The big kernel lock (around swapon and all of notify_change(), so of a truncate): it is dropped wherever its holder
+   sleeps. A limit in one respect: two truncates, or one and a swapon, meet here at every point, in the kernel only where
+   one of them sleeps. A race that needs no more than these two must be held against that.
  * kstat, min_flt, maj_flt: statistics nobody reads.
  * kswapd as a task that never ends: kswapd_balance() is what it does when it is woken.
  * Signals: do_page_fault() returns the name of the signal.
@@ -377,7 +379,7 @@ class address_space(struct):
 class inode(struct):
     """fs.h. i_mapping is the inode's own i_data."""
     i_mapping = embed(address_space)
-    # i_sem in the kernel, which truncates of this family take (see sys_truncate); read without it
+    # i_sem, which do_truncate() takes; read without it
     i_sem = embed(semaphore)
     i_size = racy(FILE_PAGES * PAGE_SIZE)
     # inode_lock, read without it
@@ -411,6 +413,8 @@ class vm_area_struct(struct):
 
     The links vm_next and mm->mmap are changed under mmap_sem (for writing) and page_table_lock and read under either one,
     except by the only owner: before the vma is linked, and in exit_mmap(), which has taken the whole list private.
+    One reader has neither: swap_out_mm() on a child whose mm_rb is still the parent's follows the parent's vm_next with the
+    child's page_table_lock. It is plain nonetheless: what it can read is a vma of the same address space, or the end.
     """
     # constant while it is linked
     vm_mm = plain(None)
@@ -543,7 +547,8 @@ k3 = kiobuf("k3")
 mmu_gathers = [mmu_gather_t("mmu_gather" + digit) for digit in "01234567"]
 
 # The zero page is part of the kernel's image: reserved, never freed. Its count is 0 in the kernel; it starts at 1 here, so
-# that the first get_page() is no revival. can_share_swap_page(), the only reader, answers the same for 0 and for a reserved 1.
+# that the first get_page() is no revival. can_share_swap_page() answers the same for 0 and for a reserved 1; where
+# page_cache_release() looks at the count too, it takes its lock for nothing one copy of the zero page earlier.
 empty_zero_page = page("ZERO")
 set_bit(PG_reserved, empty_zero_page.flags)
 atomic_set(empty_zero_page.count, 1)

@@ -33,7 +33,7 @@ from variants.lru_free_2_4.pre_patch.swapfile import (
 from variants.lru_free_2_4.pre_patch.tlb_h import tlb_finish_mmu, tlb_gather_mmu, tlb_remove_page
 from variants.lru_free_2_4.types import (
     EFAULT, EINVAL, ENOMEM, GFP_HIGHUSER, NOPAGE_OOM, PAGE_CACHE_SHIFT, PAGE_CACHE_SIZE, PAGE_MASK, PAGE_SHIFT,
-    PAGE_SIZE, VM_EXEC, VM_IO, VM_MAYREAD, VM_MAYWRITE, VM_READ, VM_SHARED, VM_WRITE,
+    PAGE_SIZE, PF_MEMDIE, VM_EXEC, VM_IO, VM_MAYREAD, VM_MAYWRITE, VM_READ, VM_SHARED, VM_WRITE,
 )
 
 
@@ -557,6 +557,8 @@ def do_page_fault(address, write):
         return "SIGBUS"                             # do_sigbus
     if fault < 0:
         return "SIGKILL"                            # out_of_memory: do_exit(SIGKILL)
+    if tsk.flags & PF_MEMDIE:
+        return "SIGKILL"                            # from oom_kill(): taken before the instruction is restarted
     return None
 
 

@@ -2,7 +2,8 @@
 """include/asm-generic/tlb.h, the SMP form: pages of a torn-down range are freed once no cpu can still reach them.
 
 Fast mode, for an mm with a single user, frees each page at once; otherwise ptes are gathered and freed after the flush.
-Callers hold the mm's page_table_lock throughout.
+Callers hold the mm's page_table_lock throughout. A machine with one cpu runs this form too; a kernel built for one frees
+each page at once even for an mm with several users.
 """
 from harness.kernel import atomic_read, smp_processor_id
 from variants.lru_free_2_4.pre_patch.hardware import ptep_get_and_clear

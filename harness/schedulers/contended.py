@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: MIT
+"""A few preemptions, all of them where one can matter: at accesses to objects that several tasks touch.
+
+`objects` are those found in earlier runs of the program (see fuzz/places): touched by several tasks, changed by one, and
+under no common lock. Being preempted anywhere else is as good as being preempted at the next such access, so random choices
+are not wasted on points that make no difference. The second preemption is mostly near the first: a window is short.
+
+Costs a look at every point, about a sixth of a run.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+from harness.machine import NEVER, Machine
+
+NEAR = 5        # contended accesses, on average, after which a second preemption follows one it is near
+
+
+class Contended:
+    def __init__(self, rng: random.Random, preemptions: int = 2):
+        self.rng = rng
+        self.preemptions = preemptions
+        self.objects: set[Any] = set()
+        self.total = 30             # contended accesses in a run: learnt
+
+    def begin(self, m: Machine) -> None:
+        uniform = self.rng.random
+        self.count = 0
+        places = [1 + int(uniform() * self.total)]
+        while len(places) < self.preemptions:
+            near = uniform() < 0.6
+            places.append(places[-1] + 1 + int(self.rng.expovariate(1 / NEAR)) if near else 1 + int(uniform() * self.total))
+        places.sort(reverse=True)
+        self.places = places
+        m.want(1)
+
+    def at(self, m: Machine) -> int:
+        me = m.current
+        _, obj, arg = me.at  # type: ignore[misc]
+        if (obj if arg is None else (obj, arg)) not in self.objects:
+            m.want(m.step + 1)
+            return me.id
+        self.count = count = self.count + 1
+        m.want(m.step + 1)
+        places = self.places
+        if not places or places[-1] > count:
+            if not places:
+                m.want(NEVER)
+            return me.id
+        while places and places[-1] <= count:
+            places.pop()
+        others = [choice for choice in m.choices() if choice != me.id]
+        return others[int(self.rng.random() * len(others))] if others else me.id
+
+    def learn(self, objects: set[Any], total: int) -> None:
+        """What to look for, and how often it came by in a run."""
+        self.objects = objects
+        self.total = max(total, 2)
+
+    def forced(self, m: Machine, choices: Sequence[int]) -> int:
+        return choices[int(self.rng.random() * len(choices))]
+
+    def wake(self, m: Machine) -> None:
+        pass

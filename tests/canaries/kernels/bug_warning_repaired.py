@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: MIT
+"""One user at a time."""
+
+from harness.kernel import WARN_ON, atomic_dec, atomic_inc, atomic_read, spin_lock, spin_unlock, spinlock_t
+
+__FILE__ = "mm/canary.c"
+
+users_lock = spinlock_t("users_lock")
+
+
+def use():
+    spin_lock(users_lock)
+    atomic_inc(users)
+    WARN_ON(atomic_read(users) > 1, 7)
+    atomic_dec(users)
+    spin_unlock(users_lock)

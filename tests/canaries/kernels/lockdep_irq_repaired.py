@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: MIT
+"""It is taken with interrupts off."""
+
+from harness.kernel import spin_lock_irqsave, spin_unlock_irqrestore
+
+__FILE__ = "mm/canary.c"
+
+
+def update():
+    flags = spin_lock_irqsave(lock)
+    spin_unlock_irqrestore(lock, flags)

@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: MIT
+"""One exit."""
+
+from harness.kernel import spin_lock, spin_unlock
+
+__FILE__ = "mm/canary.c"
+
+
+def take():
+    spin_lock(lock)
+    state.busy
+    spin_unlock(lock)

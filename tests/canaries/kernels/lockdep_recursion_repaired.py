@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: MIT
+"""Interrupts off, and nobody takes it again."""
+
+from harness.kernel import spin_lock_irqsave, spin_unlock_irqrestore
+
+__FILE__ = "mm/canary.c"
+
+
+def update():
+    flags = spin_lock_irqsave(lock)
+    spin_unlock_irqrestore(lock, flags)
+    if state.again:
+        update_again()
+
+
+def update_again():
+    flags = spin_lock_irqsave(lock)
+    spin_unlock_irqrestore(lock, flags)

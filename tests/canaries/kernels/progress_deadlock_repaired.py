@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: MIT
+"""One order."""
+
+from harness.kernel import spin_lock, spin_unlock
+
+__FILE__ = "mm/canary.c"
+
+
+def truncate():
+    spin_lock(lru_lock)
+    spin_lock(page_lock)
+    spin_unlock(page_lock)
+    spin_unlock(lru_lock)

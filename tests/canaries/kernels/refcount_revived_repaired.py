@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: MIT
+"""A reference is only taken where there is one."""
+
+from harness.kernel import atomic_read, cmpxchg
+
+__FILE__ = "mm/canary.c"
+
+
+def take():
+    old = atomic_read(count)
+    while old:
+        seen = cmpxchg(count, old, old + 1)
+        if seen == old:
+            break
+        old = seen

@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: MIT
+"""refcount: the same with a subtraction and with the lock taken at zero."""
+
+from harness.kernel import atomic_dec_and_lock, atomic_read, atomic_sub, atomic_t, spin_unlock, spinlock_t
+
+__FILE__ = "mm/canary.c"
+
+count = atomic_t("count", 1, refcount=True)
+lock = spinlock_t("lock")
+
+
+def subtract():
+    if atomic_read(count):
+        atomic_sub(1, count)
+
+
+def drop_and_lock():
+    if atomic_read(count) and atomic_dec_and_lock(count, lock):
+        spin_unlock(lock)

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: MIT
+"""The least VM that the shared interface can drive: pages in use are counted, words can be swapped out, pins hold a count.
+
+Nothing is locked: `map` loses a count, `unpin` loses a reference, `swap_out` loses a store.
+"""
+
+from harness.kernel import now, plain, racy, saw, struct
+
+__FILE__ = "mm/small.c"
+
+
+class page_t(struct):
+    used = plain(0)
+    refs = racy(0)
+    pinned = plain(0)
+
+
+class process_t(struct):
+    word = racy(0)
+    swap = racy(0)
+    present = racy(1)
+
+
+class vm_t(struct):
+    nr_used = racy(0)
+
+
+pages = [page_t("A"), page_t("B"), page_t("C")]
+processes = [process_t("m0"), process_t("m1"), process_t("m2"), process_t("m3")]
+vm = vm_t("vm")
+
+
+def op_map(mm, page):
+    if not pages[page].used:
+        pages[page].used = 1
+        vm.nr_used = vm.nr_used + 1
+
+
+def get_page(page):
+    page.refs = page.refs + 1
+
+
+def put_page(page):
+    page.refs = page.refs - 1
+
+
+def op_pin(mm, page, k):
+    get_page(pages[page])
+
+
+def op_unpin(k):
+    put_page(pages[0])
+
+
+def fault(process):
+    if not process.present:
+        process.word = process.swap
+        process.present = 1
+
+
+def op_store(mm, page, value):
+    since = now()
+    process = processes[mm]
+    fault(process)
+    process.word = value
+    saw("store", mm, (page, 0), value, since)
+
+
+def op_load(mm, page):
+    since = now()
+    process = processes[mm]
+    fault(process)
+    saw("load", mm, (page, 0), process.word, since)
+
+
+def op_swap_out():
+    for process in processes[:1]:
+        if process.present:
+            process.swap = process.word
+            process.present = 0
+
+
+def boot(threads):
+    return
+
+
+def start():
+    return
+
+
+def leave(task, mms):
+    return
+
+
+def drain():
+    for page in pages:
+        if not page.refs:
+            page.used = 0

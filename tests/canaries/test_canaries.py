@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: MIT
+"""Each sanitizer has a kernel that trips it and a repaired twin that trips nothing: every schedule up to two preemptions is run."""
+
+from __future__ import annotations
+
+import pathlib
+from typing import Any
+
+import pytest
+from fuzz.executor import Executor
+from harness import machine
+from harness.machine import m
+from harness.sanitizers.table import SANITIZERS
+from harness.schedulers.enumerate import every_schedule
+
+from tests.canaries.small_family import SMALL
+from tests.canaries.table import CANARIES, FAMILY_CANARIES, Canary, FamilyCanary
+from tests.toy import Run, Toy
+
+KERNELS = "tests.canaries.kernels."
+KERNELS_DIRECTORY = pathlib.Path(__file__).parent / "kernels"
+
+# Lockdep's notes need no race; whoever sleeps where he must not or waits for the other cannot be run alone.
+RACES = [canary for canary in CANARIES if canary.sanitizer not in ("atomic_sleep", "progress") and len(canary.tasks) > 1]
+
+each_canary = pytest.mark.parametrize("canary", CANARIES, ids=lambda canary: canary.name)
+each_race = pytest.mark.parametrize("canary", RACES, ids=lambda canary: canary.name)
+each_family_canary = pytest.mark.parametrize("canary", FAMILY_CANARIES, ids=lambda canary: canary.sanitizer)
+
+
+@pytest.fixture(autouse=True)
+def short_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A canary has a few dozen points: a livelock of one need not be waited for 40,000."""
+    monkeypatch.setattr(m, "steps_max", 400)
+    monkeypatch.setattr(machine, "FAIR_STEPS_MAX", 400)
+
+
+def runs_of(canary: Canary, *modules: str, preemptions: int) -> list[Run]:
+    """Every schedule of a canary's tasks on these kernel modules."""
+    toy = Toy(*(KERNELS + name for name in modules), core="up" if canary.cpus == 1 else canary.core, exact=canary.core == "checked")
+    if toy.image.defines("boot"):
+        toy.setup(("boot",))
+    return list(every_schedule(lambda scheduler: toy.run(canary.tasks, scheduler, canary.cpus, canary.preempt), preemptions))
+
+
+@each_canary
+def test_a_broken_kernel_trips_its_sanitizer_with_the_exact_title(canary: Canary) -> None:
+    runs = runs_of(canary, canary.kernel, preemptions=canary.preemptions)
+    found = {(finding.sanitizer, finding.title) for run in runs for finding in run.findings or run.notes}
+    assert (canary.sanitizer, canary.title) in found
+
+
+@each_race
+def test_a_broken_kernel_does_not_fail_without_somebody_else(canary: Canary) -> None:
+    """Else the canary would show a broken kernel, not a broken schedule."""
+    for task in canary.tasks:
+        alone = Canary(canary.sanitizer, canary.title, canary.kernel, ((0, task[1]),), canary.cpus, canary.core)
+        titles = [run.title for run in runs_of(alone, canary.kernel, preemptions=0)]
+        assert titles == [None] * len(titles)
+
+
+@each_canary
+def test_the_repaired_twin_trips_nothing_under_any_schedule(canary: Canary) -> None:
+    runs = runs_of(canary, canary.kernel, canary.kernel + "_repaired", preemptions=2)
+    assert [run.titles for run in runs if run.titles] == []
+
+
+@each_race
+def test_the_repaired_twin_was_run_under_many_schedules(canary: Canary) -> None:
+    """Two tasks of at least two points each: one default, and a preemption at each point of either."""
+    runs = runs_of(canary, canary.kernel, canary.kernel + "_repaired", preemptions=2)
+    assert len({run.decisions for run in runs}) >= 5
+
+
+def outcomes_of(canary: FamilyCanary, variant: str) -> list[Any]:
+    executor = Executor(SMALL, variant)
+    executor.drain_after = True
+    prepared = executor.prepare(canary.program)
+    return list(every_schedule(lambda scheduler: executor.run(prepared, scheduler), 2))
+
+
+@each_family_canary
+def test_a_broken_vm_trips_the_oracle_at_rest_with_the_exact_title(canary: FamilyCanary) -> None:
+    found = {(finding.sanitizer, finding.title) for outcome in outcomes_of(canary, "broken") for finding in outcome.findings}
+    assert found == {(canary.sanitizer, canary.title)}
+
+
+@each_family_canary
+def test_a_broken_vm_is_clean_when_nobody_is_preempted(canary: FamilyCanary) -> None:
+    assert outcomes_of(canary, "broken")[0].titles == []
+
+
+@each_family_canary
+def test_a_repaired_vm_trips_nothing_under_any_schedule(canary: FamilyCanary) -> None:
+    assert [outcome.titles for outcome in outcomes_of(canary, "repaired") if outcome.titles] == []
+
+
+def test_every_sanitizer_of_the_table_has_a_canary() -> None:
+    assert {canary.sanitizer for canary in (*CANARIES, *FAMILY_CANARIES)} == set(SANITIZERS)
+
+
+def test_every_canary_kernel_is_in_the_table() -> None:
+    written = {path.stem for path in KERNELS_DIRECTORY.glob("*.py")} - {"__init__"}
+    used = {canary.kernel for canary in CANARIES} | {"small_vm"}
+    assert written == used | {name + "_repaired" for name in used}

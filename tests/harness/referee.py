@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: MIT
+"""A scheduler that wraps another and holds every decision against rules worked out here, from the tasks and not from `choices`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness.kernel.rwlock import ReadSide
+from harness.machine import IRQ_DEPTH_MAX, SLEEPING, Machine, Scheduler, Task
+
+
+def atomic(task: Task) -> bool:
+    """May it not lose its cpu to another task?"""
+    return bool(task.irq_depth or task.held.irqs_off or any(lock.spins for lock in task.held.locks))
+
+
+def legal(m: Machine) -> set[int]:
+    """Every decision that the rules of the machine allow now."""
+    out = set()
+    for task in m.tasks:
+        if task.finished or task.waiting is SLEEPING or (task.waiting is not None and not task.waiting.available(task)):
+            continue
+        running = task.cpu.running
+        if running is task or running is None or (m.preempt and not atomic(running)):
+            out.add(task.id)
+    for cpu in m.cpus:
+        idle = cpu.running
+        if idle is not None and idle.id < -1 and (idle.waiting is None or idle.waiting.available(idle)):
+            out.add(idle.id)
+        if idle is None or (idle.irq_depth < IRQ_DEPTH_MAX and not idle.held.irqs_off):
+            out |= {len(m.tasks) + irq.number * len(m.cpus) + cpu.number for irq in m.pending}
+    return out
+
+
+def exclusive_locks(m: Machine) -> list[str]:
+    """The names of the spinlocks held, once for each holder."""
+    everybody = [*m.tasks, *(cpu.idle for cpu in m.cpus if cpu.idle is not None)]
+    return [lock.name for task in everybody for lock in task.held.locks if lock.spins and not isinstance(lock, ReadSide)]
+
+
+class Referee:
+    """Asserts at each decision, and counts them."""
+
+    def __init__(self, inner: Scheduler):
+        self.inner = inner
+        self.points = 0
+        self.choices = 0
+
+    def begin(self, m: Machine) -> None:
+        self.inner.begin(m)
+
+    def at(self, m: Machine) -> int:
+        self._look(m)
+        self.points += 1
+        decision = self.inner.at(m)
+        assert decision == m.current.id or decision in legal(m), (decision, legal(m))
+        return decision
+
+    def forced(self, m: Machine, choices: Sequence[int]) -> int:
+        self._look(m)
+        self.choices += 1
+        assert len(choices) > 1, choices
+        assert set(choices) <= legal(m), (choices, legal(m))
+        decision = self.inner.forced(m, choices)
+        assert decision in choices, (decision, choices)
+        return decision
+
+    def wake(self, m: Machine) -> None:
+        self.inner.wake(m)
+
+    def _look(self, m: Machine) -> None:
+        choices = m.choices()
+        assert set(choices) == legal(m), (choices, legal(m))
+        assert len(choices) == len(set(choices)), choices
+        held = exclusive_locks(m)
+        assert len(held) == len(set(held)), held

@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: MIT
+"""Deadlock, with who waits for whom; livelock, and what only looks like one; sleeping where one must not."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from harness import machine
+from harness.machine import m
+from harness.schedulers import NoPreempt, Pct, Walk
+from harness.schedulers.enumerate import every_schedule
+from harness.schedulers.replay import Replay
+
+from tests.toy import GREENLETS, THREADS, Run, Toy
+
+LOCKS = "tests.harness.kernels.locks"
+SLEEPERS = "tests.harness.kernels.sleepers"
+TOYS = {name: Toy(name) for name in (LOCKS, SLEEPERS)}
+
+
+def runs(program: list[Any], preemptions: int, kernel: str = LOCKS, cpus: int | None = None, preempt: bool = False) -> list[Run]:
+    return list(every_schedule(lambda scheduler: TOYS[kernel].run(program, scheduler, cpus, preempt), preemptions))
+
+
+def first_with(found: list[Run], start: str) -> Run:
+    return next(run for run in found if run.title is not None and run.title.startswith(start))
+
+
+@pytest.fixture
+def short_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(m, "steps_max", 500)
+    monkeypatch.setattr(machine, "FAIR_STEPS_MAX", 500)
+
+
+# ---- deadlock -------------------------------------------------------------------------------------------------------------
+
+ABBA = [(0, [("forward",)]), (1, [("backward",)])]
+ABBA_TITLE = "DEADLOCK: nobody can run: first in backward, second in forward"
+
+
+def test_abba_needs_a_preemption() -> None:
+    assert {run.title for run in runs(ABBA, 0)} == {None}
+
+
+def test_abba_is_found_with_one_preemption() -> None:
+    assert {run.title for run in runs(ABBA, 1)} == {None, ABBA_TITLE}
+
+
+def test_a_deadlock_tells_who_waits_for_whom() -> None:
+    run = first_with(runs(ABBA, 1), "DEADLOCK")
+    assert run.findings[0].detail == "task0 spins for second, held by task1; task1 spins for first, held by task0"
+
+
+def test_a_deadlock_of_three_names_all_three() -> None:
+    cycle = [(0, [("forward",)]), (1, [("second_third",)]), (2, [("third_first",)])]
+    run = first_with(runs(cycle, 2), "DEADLOCK")
+    assert run.title == "DEADLOCK: nobody can run: first in third_first, second in forward, third in second_third"
+
+
+def test_taking_a_lock_twice_is_a_deadlock_of_one() -> None:
+    run = TOYS[LOCKS].run([(0, [("twice",)])], NoPreempt())
+    assert run.titles == ["DEADLOCK: first taken again by its holder in twice"]
+
+
+def test_reading_under_ones_own_write_lock_is_a_deadlock_of_one() -> None:
+    run = TOYS[LOCKS].run([(0, [("write_then_read",)])], NoPreempt())
+    assert run.titles == ["DEADLOCK: tasks taken again by its holder in write_then_read"]
+
+
+def test_reading_twice_is_none() -> None:
+    assert {run.title for run in runs([(0, [("read_twice",)]), (1, [("write_with_irqs_on",)])], 2)} == {None}
+
+
+def test_reading_a_rwsem_twice_deadlocks_with_a_writer_in_between() -> None:
+    found = runs([(0, [("rwsem_read_twice",)]), (1, [("rwsem_write",)])], 2)
+    assert first_with(found, "DEADLOCK").title == "DEADLOCK: tasks asleep for ever: rwsem_read_twice, rwsem_write"
+
+
+def test_an_interrupt_that_hits_the_holder_of_its_lock_is_a_deadlock() -> None:
+    found = runs([(0, [("take_irqs_on",)]), (1, [("raise_taker",)])], 1)
+    assert "DEADLOCK: first taken in an interrupt on its holder in take_in_irq" in {run.title for run in found}
+
+
+def test_an_interrupt_never_hits_a_cpu_with_interrupts_off() -> None:
+    found = runs([(0, [("take_irqs_off",)]), (1, [("raise_taker",)])], 2)
+    assert {run.title for run in found} == {None}
+
+
+def test_interrupts_that_hang_after_the_last_task_are_a_deadlock() -> None:
+    """Two handlers in two orders on two idle cpus; the task that raised them is long done."""
+    found = runs([(0, [("raise_both",)])], 2, cpus=3)
+    assert first_with(found, "DEADLOCK").title == "DEADLOCK: nobody can run: first in irq_backward, second in irq_forward"
+
+
+def test_after_interrupts_that_hang_the_machine_runs_as_before() -> None:
+    kernel = TOYS[LOCKS]
+    program = [(0, [("raise_both",)])]
+    before = kernel.trace(program, NoPreempt(), cpus=3)
+    first_with(runs(program, 2, cpus=3), "DEADLOCK")
+    assert kernel.trace(program, NoPreempt(), cpus=3).facts == before.facts
+
+
+def test_a_deadlock_that_an_interrupt_is_part_of_names_the_task_beneath() -> None:
+    """An interrupt came while its cpu spun for a lock, waited for a lock itself and went: the task still waits where it did."""
+    found = runs([(0, [("hold_first_and_raise",)]), (1, [("hold_third_and_spin_for_first",)])], 3)
+    titles = {run.title for run in found} - {None}
+    assert "DEADLOCK: nobody can run: first in hold_third_and_spin_for_first, third in hold_first_and_raise" in titles
+    assert not any("user_space" in title for title in titles)
+
+
+def test_sleeping_for_ever_is_a_deadlock_and_tells_where() -> None:
+    run = TOYS[SLEEPERS].run([(0, [("wait_for_nobody",)]), (1, [("nothing",)])], NoPreempt())
+    assert run.titles == ["DEADLOCK: tasks asleep for ever: wait_for_nobody"]
+    assert run.findings[0].detail == "task0 sleeps in wait_for_nobody"
+
+
+@pytest.mark.parametrize("backend", [GREENLETS, THREADS])
+def test_a_deadlock_of_tasks_that_share_preemptible_cpus_ends_the_run(backend: Any) -> None:
+    """Those who spin could be swapped for each other for ever: nobody of them can go on, so it is a deadlock."""
+    kernel = Toy(LOCKS, backend=backend)
+    program = [(0, [("forward",)]), (0, [("take_irqs_on",)]), (1, [("backward",)]), (1, [("take_irqs_on",)])]
+    rng = random.Random(3)
+    titles = {kernel.run(program, Walk(rng, 0.4), 2, True).title for _ in range(150)}
+    assert any(title is not None and title.startswith("DEADLOCK: nobody can run") for title in titles)
+
+
+# ---- livelock -------------------------------------------------------------------------------------------------------------
+
+SCHEDULERS: list[Callable[[random.Random], Any]] = [lambda rng: NoPreempt(), lambda rng: Walk(rng, 0.2), lambda rng: Pct(rng, 3, 40)]
+each_scheduler = pytest.mark.parametrize("make", SCHEDULERS, ids=["nopreempt", "walk", "pct"])
+
+
+@each_scheduler
+def test_a_loop_that_yields_to_whom_it_waits_for_is_no_livelock(make: Any) -> None:
+    rng = random.Random(5)
+    for _ in range(20):
+        assert TOYS[LOCKS].run([(0, [("wait_for_go",)]), (1, [("set_go",)])], make(rng)).titles == []
+
+
+def test_a_loop_that_yields_gives_the_other_the_time_at_once() -> None:
+    run = TOYS[LOCKS].run([(0, [("wait_for_go",)]), (1, [("set_go",)])], NoPreempt())
+    assert run.steps == 4               # read, yield, the other's increment, read
+
+
+@each_scheduler
+def test_a_loop_that_yields_on_the_same_cpu_is_no_livelock(make: Any) -> None:
+    rng = random.Random(6)
+    for _ in range(20):
+        assert TOYS[LOCKS].run([(0, [("wait_for_go",)]), (0, [("set_go",)])], make(rng)).titles == []
+
+
+def test_a_loop_that_does_not_yield_is_no_livelock_while_a_fair_schedule_ends_it() -> None:
+    run = TOYS[LOCKS].run([(0, [("wait_for_go_without_yielding",)]), (1, [("set_go",)])], NoPreempt())
+    assert (run.titles, run.limit_hit) == ([], False)
+    assert run.steps > machine.STEPS_MAX
+
+
+def test_a_loop_that_does_not_yield_on_the_same_cpu_is_a_livelock() -> None:
+    run = TOYS[LOCKS].run([(0, [("wait_for_go_without_yielding",)]), (0, [("set_go",)])], Replay((), (0,)))
+    assert run.titles == ["LIVELOCK: wait_for_go_without_yielding"]
+    assert run.limit_hit
+
+
+def test_a_livelock_is_called_after_the_bound_and_not_before() -> None:
+    run = TOYS[LOCKS].run([(0, [("wait_for_go",)])], NoPreempt())
+    assert run.steps == machine.STEPS_MAX + machine.FAIR_STEPS_MAX
+
+
+@each_scheduler
+def test_two_tasks_that_wait_for_each_other_for_ever_are_one_livelock_under_any_schedule(make: Any, short_runs: None) -> None:
+    rng = random.Random(8)
+    titles = {TOYS[LOCKS].run([(0, [("wait_for_back_then_go",)]), (1, [("wait_for_go_then_back",)])], make(rng)).title
+              for _ in range(20)}
+    assert titles == {"LIVELOCK: wait_for_back_then_go, wait_for_go_then_back"}
+
+
+def test_a_livelock_replays(short_runs: None) -> None:
+    program = [(0, [("wait_for_back_then_go",)]), (1, [("wait_for_go_then_back",)]), (2, [("beat_until_go",)])]
+    run = TOYS[LOCKS].run(program, Walk(random.Random(9), 0.2))
+    again = TOYS[LOCKS].replay(run, program)
+    assert (again.titles, again.decisions, again.steps) == (run.titles, run.decisions, run.steps)
+
+
+# ---- sleeping where one must not ------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("operation", ["down_locked", "down_read_locked", "down_write_locked", "schedule_locked", "sleep_locked", "yield_locked"])
+def test_a_task_that_sleeps_under_a_spinlock_is_reported(operation: str) -> None:
+    run = TOYS[SLEEPERS].run([(0, [(operation,)]), (1, [("nothing",)])], NoPreempt())
+    assert run.titles == [f"SLEEP: sleeping with a spinlock held in {operation}"]
+
+
+def test_a_task_that_sleeps_under_a_rwlock_held_for_reading_is_reported() -> None:
+    run = TOYS[SLEEPERS].run([(0, [("down_reading",)])], NoPreempt())
+    assert run.titles == ["SLEEP: sleeping with a spinlock held in down_reading"]
+
+
+def test_a_semaphore_may_be_held_while_sleeping() -> None:
+    run = TOYS[SLEEPERS].run([(0, [("down_twice",)])], NoPreempt())
+    assert run.titles == []
+
+
+def test_an_interrupt_that_sleeps_is_reported() -> None:
+    run = TOYS[SLEEPERS].run([(0, [("raise_sleeper",)])], NoPreempt())
+    assert run.titles == ["SLEEP: sleeping in an interrupt in sleeping_handler"]
+
+
+def test_sleeping_with_interrupts_off_is_reported() -> None:
+    run = TOYS[SLEEPERS].run([(0, [("sleep_irqs_off",)])], NoPreempt())
+    assert run.titles == ["SLEEP: sleeping with interrupts off in sleep_irqs_off"]
+
+
+def test_a_trylock_on_a_semaphore_does_not_sleep() -> None:
+    run = TOYS[SLEEPERS].run([(0, [("down_trylock_locked",)])], NoPreempt())
+    assert run.titles == []

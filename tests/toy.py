@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: MIT
+"""Running small kernels on the machine without a family: link, run, look. What the tests of harness/ and the canaries share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.backends import BACKENDS
+from harness.finding import Finding
+from harness.link import link
+from harness.machine import Scheduler, m
+from harness.schedulers import NoPreempt
+from harness.schedulers.replay import Replay
+from harness.trace import Event, Recorder
+
+Call = tuple[Any, ...]                  # the name of a kernel function, then what it is called with
+Tasks = Sequence[tuple[int, Sequence[Call]]]        # (cpu, calls) of each task
+
+GREENLETS = BACKENDS["greenlets"]()
+THREADS = BACKENDS["threads"]()         # one for the process: its pooled threads live as long as it does
+
+
+@dataclass
+class Run:
+    """What one run left behind. `titles` are of findings, or of notes if there was nothing worse, as the executor tells them."""
+
+    findings: list[Finding]
+    notes: list[Finding]
+    switches: list[int]
+    forced: list[int]
+    steps: int
+    state: Any
+    limit_hit: bool
+    digest: str = ""
+    events: Sequence[Event] = ()
+
+    @property
+    def titles(self) -> list[str]:
+        return [finding.title for finding in self.findings or self.notes]
+
+    @property
+    def title(self) -> str | None:
+        return self.titles[0] if self.titles else None
+
+    @property
+    def decisions(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        return tuple(self.switches), tuple(self.forced)
+
+    @property
+    def preemptions(self) -> int:
+        return len(self.switches) // 2
+
+    @property
+    def facts(self) -> tuple[Any, ...]:
+        """All that must be the same when the same decisions are run again."""
+        found = [(f.title, f.step, f.task, f.cpu, f.detail, f.stack) for f in self.findings + self.notes]
+        return self.decisions, self.steps, found, self.digest
+
+
+class Toy:
+    """A linked image, and runs of tasks on it."""
+
+    def __init__(self, *modules: str, core: str = "fast", exact: bool = False, backend: Any = GREENLETS):
+        self.image = link(*modules, core=core)
+        self.exact = exact
+        self.backend = backend
+        if core == "up":
+            self.image.lockdep.set_exact(exact)
+
+    def __getitem__(self, name: str) -> Any:
+        return self.image[name]
+
+    def setup(self, *calls: Call) -> None:
+        """Runs these calls alone; every later run starts from the state after them."""
+        run = self.run([(0, calls)], NoPreempt())
+        assert not run.titles, run.titles
+        self.image.boot = run.state
+
+    def run(self, tasks: Tasks, scheduler: Scheduler, cpus: int | None = None, preempt: bool = False) -> Run:
+        """One run from the state at boot."""
+        image = self.image
+        image.load(image.boot)
+        if self.exact:
+            image.lockdep.set_exact(True)
+        calls = [(cpu, [(image[name], tuple(args)) for name, *args in ops]) for cpu, ops in tasks]
+        width = cpus or 1 + max(cpu for cpu, _ in tasks)
+        try:
+            m.run(image, calls, scheduler, self.backend, width, preempt)
+        except BaseException:
+            image.load_volatile(image.at_rest)
+            raise
+        state = image.save()
+        if m.aborting:
+            image.load_volatile(image.at_rest)
+        return Run(m.findings, m.notes, m.switches, m.forced, m.step, state, m.limit_hit)
+
+    def trace(self, tasks: Tasks, scheduler: Scheduler, cpus: int | None = None, preempt: bool = False) -> Run:
+        """One run with everything recorded."""
+        recorder = Recorder(m)
+        m.recorder, m.observer = recorder, recorder.switched
+        try:
+            run = self.run(tasks, scheduler, cpus, preempt)
+        finally:
+            m.recorder = m.observer = None
+        recorder.finish()
+        run.digest, run.events = recorder.digest(), recorder.events
+        return run
+
+    def replay(self, run: Run, tasks: Tasks, cpus: int | None = None, preempt: bool = False) -> Run:
+        """The same decisions again, traced."""
+        return self.trace(tasks, Replay(run.switches, run.forced), cpus, preempt)
