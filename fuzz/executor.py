@@ -25,8 +25,11 @@ class SetupFailed(Exception):
     """The setup, run alone, already fails: a bug with no race in it, or an error of ours. `finding` says which."""
 
     def __init__(self, finding: Finding):
-        super().__init__(finding.title)
+        super().__init__(finding)
         self.finding = finding
+
+    def __str__(self) -> str:
+        return f"the setup alone ends in: {self.finding.title}"
 
 
 @dataclass

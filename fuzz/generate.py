@@ -167,4 +167,13 @@ def _splice(rng: random.Random, program: Program, other: Program, operations: Se
     return _with_line(program, number, rng.choice((theirs, (*theirs, *ours), (*ours, *theirs))))
 
 
-_MUTATIONS = (_insert, _insert, _delete, _change, _move, _move, _splice)
+def _add_task(rng: random.Random, program: Program, other: Program, operations: Sequence[str]) -> Program:
+    """One more task, on a cpu of its own while there are cpus."""
+    if len(program.tasks) >= TASKS_MAX:
+        return program
+    cpu = max((task.cpu for task in program.tasks), default=-1) + 1
+    ops = tuple(_near(rng, program, operations) for _ in range(rng.choice((1, 1, 2))))
+    return replace(program, tasks=(*program.tasks, TaskProgram(cpu, ops)), cpus=max(program.cpus, cpu + 1))
+
+
+_MUTATIONS = (_insert, _insert, _delete, _change, _move, _move, _splice, _add_task, _add_task)

@@ -5,7 +5,8 @@ One door for attempts, `Search.fails`: a program in, the outcome of a failing ru
 failure is not the one being shrunk. The order in which results are better is shortlex: fewer tasks, fewer operations, fewer
 outside the setup, then lower names.
 
-First the program: tasks, operations, then simpler operands, each candidate searched with random schedules. Then the
+First the program: tasks, operations, then simpler operands. Each candidate is run under the schedule that failed, by its
+decisions and by the names of its points (which survive the loss of an operation), then near it, then at random. Then the
 schedule: every schedule with 0 preemptions, with 1, ... until one fails, which proves the number least. Then the program
 again, now by that enumeration, which proves that no operation can go. Either proof may exceed its budget: then it says so.
 """
@@ -17,16 +18,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from fuzz.executor import Executor, Outcome, SetupFailed
-from harness.machine import Scheduler
-from harness.schedulers import Pct, Walk
+from fuzz.story import narrate
+from harness.machine import Scheduler, m
+from harness.schedule import Line, Named
+from harness.schedulers import Bred, Mutate, Pct, Walk
 from harness.schedulers.enumerate import every_schedule
 from harness.schedulers.replay import Replay
 from variants.interface import OPERANDS, OPERATIONS
 from variants.program import Op, Program, TaskProgram
 
-RANDOM_TRIES = 400          # schedules searched for a candidate program
+RANDOM_TRIES = 120          # random schedules searched for a candidate program
+BRED_TRIES = 120            # schedules near the one that failed
 ENUMERATE_MAX = 60_000      # runs that the proof of the least number of preemptions may take
-REMOVE_MAX = 20_000         # runs that the proof for one removed operation may take
+REMOVE_MAX = 10_000         # runs that the proof for one removed operation may take
 
 
 @dataclass
@@ -41,6 +45,7 @@ class Shrunk:
     fewer_runs: int = 0
     operations_proved: bool = False
     passes: dict[str, tuple[int, int]] = field(default_factory=dict)        # pass -> useful, tried
+    lines: tuple[Line, ...] = ()
 
 
 class Search:
@@ -69,15 +74,27 @@ class Search:
                 return outcome
         return None
 
-    def near(self, outcome: Outcome) -> Callable[[], Iterator[Scheduler]]:
-        """The schedule that failed, then random ones."""
+    def near(self, state: Shrunk, candidate: Program) -> Callable[[], Iterator[Scheduler]]:
+        """The schedule that failed, then schedules bred from it, then random ones."""
+        outcome, lines = state.outcome, adapted(state.lines, state.program, candidate)
+
         def schedulers() -> Iterator[Scheduler]:
             yield Replay(outcome.switches, outcome.forced, lenient=True)
+            yield Named(lines, candidate.keys(), lenient=True)
+            bred = Mutate(self.rng)
+            bred.base = Bred(list(m.switches), list(m.forced), m.step)       # of the run just made
+            for _ in range(BRED_TRIES):
+                yield bred
             pct = [Pct(self.rng, depth, max(outcome.steps, 10)) for depth in (2, 3, 4)]
             walks = [Walk(self.rng, chance) for chance in (0.05, 0.15, 0.4)]
             for number in range(RANDOM_TRIES):
                 yield (pct if number & 1 else walks)[number // 2 % 3]
         return schedulers
+
+    def narrate(self, state: Shrunk) -> None:
+        """Name the points of the failing schedule."""
+        prepared = self.executor.prepare(state.program)
+        state.lines = narrate(self.executor, prepared, state.outcome)
 
     def enumerate(self, program: Program, preemptions: int, runs_max: int, exactly: bool = False) -> tuple[Outcome | None, int, bool]:
         """All schedules with at most that many preemptions: (a failing outcome, runs, whether all were run)."""
@@ -104,6 +121,7 @@ def minimize(executor: Executor, program: Program, outcome: Outcome, title: str,
     """Shrink `program`, whose run `outcome` has a finding of that title."""
     search = Search(executor, title, random.Random(seed))
     state = Shrunk(program, outcome)
+    search.narrate(state)
     _shrink_program(search, state)
     _least_preemptions(search, state)
     _prove_operations(search, state)
@@ -122,9 +140,10 @@ def _shrink_program(search: Search, state: Shrunk) -> None:
                 progress = False
                 for candidate in candidates(state.program):
                     tried += 1
-                    found = search.fails(candidate, search.near(state.outcome))
+                    found = search.fails(candidate, search.near(state, candidate))
                     if found is not None:
                         state.program, state.outcome = candidate, found
+                        search.narrate(state)
                         useful += 1
                         progress = improved = True
                         break
@@ -145,7 +164,7 @@ def _least_preemptions(search: Search, state: Shrunk) -> None:
             break
         if not complete:
             break
-        fewer += runs
+        fewer = runs                    # an enumeration with at most so many holds those with fewer again
     state.preemptions = state.outcome.preemptions
     state.fewer_runs = fewer
 
@@ -165,6 +184,26 @@ def _prove_operations(search: Search, state: Shrunk) -> None:
                 break
             proved = proved and complete
         state.operations_proved = proved
+
+
+def adapted(lines: tuple[Line, ...], old: Program, new: Program) -> tuple[Line, ...]:
+    """The lines of a schedule of `old` for `new`, which may lack one of its tasks: the others have moved to other names."""
+    tasks = list(range(len(old.tasks)))
+    if len(new.tasks) < len(old.tasks):
+        gone = next((n for n, task in enumerate(new.tasks) if task.ops != old.tasks[n].ops), len(new.tasks))
+        tasks.remove(gone)
+    names, keys = old.keys(), new.keys()
+    moved = {names[was]: keys[now] for now, was in enumerate(tasks) if now < len(keys)}
+    cpus = {f"cpu{old.tasks[was].cpu}": f"cpu{new.tasks[now].cpu}" for now, was in enumerate(tasks) if now < len(keys)}
+    out = []
+    for line in lines:
+        actor = line.actor
+        if actor.startswith("irq"):
+            head, _, cpu = actor.rpartition(" ")
+            out.append(replace(line, actor=f"{head} {cpus.get(cpu, 'cpu0')}"))
+        elif actor in moved:
+            out.append(replace(line, actor=moved[actor]))
+    return tuple(out)
 
 
 def smaller(program: Program) -> Iterator[Program]:

@@ -21,12 +21,13 @@ from fuzz.states import States
 from harness.machine import m
 from harness.schedulers import Bred, Contended, Mutate, NoPreempt, Pct, Walk
 from variants.interface import family
-from variants.program import Program
+from variants.program import Program, TaskProgram
 
 BATCH = 24                  # schedules before a program has to have shown something new
 BATCHES_MAX = 12
 NEW_SHARE = 0.2             # programs made from nothing, once there is a corpus
-STATE_SHARE = 0.5           # programs that start from a state some setup has reached, each state as often as any
+STATE_SHARE = 0.6           # programs that start from a state some setup has reached, each state as often as any
+CANDIDATES = 6              # programs drawn of which the newest is run
 CHILDREN_MAX = 400
 REACH_OUT = 8               # setups tried, for each program run
 AGAIN_SHARE = 0.3           # kept programs that are run again as they are
@@ -198,7 +199,7 @@ class _Shard:
                 prepared = worker.fast.prepare(program)
             except SetupFailed as failed:
                 self.result.runs += 1
-                self._failed(program, Outcome([failed.finding], [], [], failed.finding.step), "setup")
+                self._setup_failed(program, failed)
                 continue
             worker.states.reach(program.setup, worker.fast.family.describe(prepared.image))
 
@@ -207,14 +208,17 @@ class _Shard:
         rng, kept = self.rng, self.worker.kept
         if not kept or rng.random() < NEW_SHARE:
             return generate.program(rng, self.worker.operations), []
+        states, operations = self.worker.states, self.worker.operations
         if rng.random() < STATE_SHARE:
-            return generate.from_setup(rng, self.worker.states.setup(rng), self.worker.operations), []
+            setup = states.setup(rng)
+            return max((generate.from_setup(rng, setup, operations) for _ in range(CANDIDATES)), key=states.novelty), []
         some = [kept[rng.randrange(len(kept))] for _ in range(TOURNAMENT)]
         best = min(some, key=lambda one: self.worker.features.rarity(one.blocks) * (1 + one.picks) * one.program.size)
         best.picks += 1
         if rng.random() < AGAIN_SHARE:
             return best.program, best.schedules
-        return generate.mutate(rng, best.program, rng.choice(kept).program, self.worker.operations), []
+        other = rng.choice(kept).program
+        return max((generate.mutate(rng, best.program, other, operations) for _ in range(CANDIDATES)), key=states.novelty), []
 
     def _keep(self, program: Program, blocks: frozenset[int], schedules: list[Bred]) -> None:
         worker = self.worker
@@ -238,7 +242,7 @@ class _Shard:
             prepared = worker.fast.prepare(program)
         except SetupFailed as failed:
             result.runs += 1
-            self._failed(program, Outcome([failed.finding], [], [], failed.finding.step), "setup")
+            self._setup_failed(program, failed)
             return
         novelty = worker.states.meet(program, worker.fast.family.describe(prepared.image))
         marks = prepared.image.probes
@@ -392,9 +396,14 @@ class _Shard:
             if again.findings:
                 self._failed(program, again, "checked")
         except SetupFailed as failed:
-            self._failed(program, Outcome([failed.finding], [], [], 0), "setup")
+            self._setup_failed(program, failed)
         finally:
             m.observer = observer
+
+    def _setup_failed(self, program: Program, failed: SetupFailed) -> None:
+        """A finding with no race in it: the setup is the whole program."""
+        alone = Program((), (TaskProgram(0, program.setup),), program.cpus, program.preempt)
+        self._failed(alone, Outcome([failed.finding], [], [], failed.finding.step), "setup")
 
     def _failed(self, program: Program, outcome: Outcome, name: str) -> None:
         result = self.result

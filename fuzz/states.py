@@ -4,52 +4,81 @@
 A page's state is the family's description of it, without its name. Random setups reach a few states all the time and others
 once in thousands, or never: so setups grow from setups. A state is picked evenly, a setup that reaches it gets an operation
 or two more, and whatever new state that reaches is picked as often as any from then on (as Go-Explore does, Nature 2021).
-Only the setup is run for that, which costs as much as a schedule or two. A program whose (state, operation, operation)
-triples are all well known is not explored again in full.
+Only the setup is run for that, which costs as much as a schedule or two.
+
+What a program tries is its triples (state, operation of one task, operation of another). Of several candidates the one with
+most triples not yet tried is run, and a program whose triples are all well known is not explored in full.
 """
 
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from itertools import combinations
 
 from variants.program import Op, Program
 
 SETUPS_MAX = 6          # kept for each state, the shortest
 KNOWN = 3               # programs after which a triple is well known
+REMEMBERED = 20_000     # setups whose states are remembered
+
+Setup = tuple[Op, ...]
+Triple = tuple[str, str, str]
 
 
 class States:
     def __init__(self) -> None:
-        self.setups: dict[str, list[tuple[Op, ...]]] = {}
-        self.met: dict[tuple[str, str, str], int] = {}
+        self.setups: dict[str, list[Setup]] = {}
+        self.reached: dict[Setup, frozenset[str]] = {}
+        self.met: dict[Triple, int] = {}
+
+    def reach(self, setup: Setup, described: dict[str, str]) -> frozenset[str]:
+        """A setup was run and led here. Returns the states of the pages in use."""
+        states = frozenset(_few(text) for text in described.values() if "FREE" not in text) or frozenset([""])
+        if len(self.reached) > REMEMBERED:
+            self.reached.clear()
+        self.reached[setup] = states
+        for state in states:
+            kept = self.setups.setdefault(state, [])
+            if setup not in kept and (len(kept) < SETUPS_MAX or len(setup) < len(kept[-1])):
+                kept.append(setup)
+                kept.sort(key=len)
+                del kept[SETUPS_MAX:]
+        return states
 
     def meet(self, program: Program, described: dict[str, str]) -> bool:
         """A program is about to run from this state. Is any of its triples not well known?"""
-        self.reach(program.setup, described)
-        states = {text for text in described.values() if "FREE" not in text} or {""}
-        firsts = [op.name for task in program.tasks for op in task.ops]
         fresh = False
-        for state in states:
-            for one, other in combinations(sorted(firsts), 2):
-                key = (state, one, other)
-                count = self.met.get(key, 0)
-                self.met[key] = count + 1
-                fresh = fresh or count < KNOWN
+        for triple in _triples(self.reach(program.setup, described), program):
+            count = self.met.get(triple, 0)
+            self.met[triple] = count + 1
+            fresh = fresh or count < KNOWN
         return fresh
 
-    def reach(self, setup: tuple[Op, ...], described: dict[str, str]) -> None:
-        """A setup was run and led here."""
-        for state in {text for text in described.values() if "FREE" not in text}:
-            self._keep(state, setup)
+    def novelty(self, program: Program) -> float:
+        """How much of what the program tries is not well known, for each operation it runs; 0 where its setup never ran."""
+        states = self.reached.get(program.setup)
+        if states is None:
+            return 0.0
+        ops = sum(len(task.ops) for task in program.tasks)
+        return sum(self.met.get(triple, 0) < KNOWN for triple in _triples(states, program)) / (1 + ops)
 
-    def _keep(self, state: str, setup: tuple[Op, ...]) -> None:
-        kept = self.setups.setdefault(state, [])
-        if setup not in kept and (len(kept) < SETUPS_MAX or len(setup) < len(kept[-1])):
-            kept.append(setup)
-            kept.sort(key=len)
-            del kept[SETUPS_MAX:]
-
-    def setup(self, rng: random.Random) -> tuple[Op, ...]:
+    def setup(self, rng: random.Random) -> Setup:
         """A setup for a state picked evenly."""
         return rng.choice(self.setups[rng.choice(list(self.setups))]) if self.setups else ()
+
+
+def _few(text: str) -> str:
+    """A description with its leading count told as 0, 1, 2 or many: 3."""
+    count, _, rest = text.partition(" ")
+    return f"{min(int(count), 3)} {rest}" if count.isdigit() else text
+
+
+def _triples(states: frozenset[str], program: Program) -> Iterator[Triple]:
+    """What the program tries: each state with each pair of operations of different tasks."""
+    pairs = {
+        tuple(sorted((one.name, other.name)))
+        for task, rival in combinations(program.tasks, 2) for one in task.ops for other in rival.ops}
+    for state in states:
+        for one, other in pairs:
+            yield state, one, other

@@ -160,9 +160,9 @@ class _Unit:
         ast.fix_missing_locations(tree)
         code = compile(tree, str(path), "exec")
         exec(code, self.core.namespace)
-        for inner in _functions(code):
+        for inner, function in _functions(code):
             file = next((name for line, name in reversed(files) if line < inner.co_firstlineno), path.stem)
-            self.origin[inner] = Origin(inner.co_name, str(path), inner.co_firstlineno, file)
+            self.origin[inner] = Origin(function, str(path), inner.co_firstlineno, file)
 
     def _import(self, node: ast.ImportFrom, path: pathlib.Path) -> None:
         root = (node.module or "").partition(".")[0]
@@ -179,7 +179,8 @@ class _Unit:
         for name, path, line in self.externs:
             if name not in namespace:
                 raise LinkError(f"{path}:{line}: undefined reference to {name} (declared extern, defined nowhere)")
-        current = {id(value.__code__) for value in namespace.values() if isinstance(value, types.FunctionType)}
+        functions = [value.__code__ for value in namespace.values() if isinstance(value, types.FunctionType)]
+        current = {id(code) for outer in functions for code in (outer, *(inner for inner, _ in _functions(outer)))}
         for code, origin in self.origin.items():
             if id(code) not in current:
                 continue
@@ -241,11 +242,13 @@ def _is_file_directive(node: ast.stmt) -> bool:
             and isinstance(node.value, ast.Constant))
 
 
-def _functions(code: types.CodeType) -> Iterator[types.CodeType]:
+def _functions(code: types.CodeType, within: str = "") -> Iterator[tuple[types.CodeType, str]]:
+    """Every code object inside, with the function it is part of: a comprehension is no function of its own."""
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
-            yield constant
-            yield from _functions(constant)
+            function = within if constant.co_name.startswith("<") and within else constant.co_name
+            yield constant, function
+            yield from _functions(constant, function)
 
 
 def _globals_of(code: types.CodeType) -> Iterator[tuple[str, int]]:

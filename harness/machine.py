@@ -195,12 +195,17 @@ class Machine:
         boot = self.current = Task(-1, "boot")
         boot.stack = self.main
         self.dispatch(boot)
-        if self.aborting:
+        if not self.aborting:
+            finish = getattr(scheduler, "finish", None)     # a schedule that must have been followed to its end says if it was not
+            if finish is not None:
+                finish(self)
+        else:
+            at_fault = self.current.name
             self._unwind()
             if isinstance(self.error, Diverged):
                 raise self.error
             if self.error is not None:
-                raise HarnessError(f"{type(self.error).__name__} in {self.current.name}: {self.error}") from self.error
+                raise HarnessError(f"{type(self.error).__name__} in {at_fault}: {self.error}") from self.error
 
     def _assign(self, tasks: Sequence[tuple[int, Any]], cpus: int) -> None:
         kernel_tasks = self.image.tasks

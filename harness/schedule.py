@@ -77,6 +77,15 @@ def actor_of_decision(m: Machine, keys: Sequence[str], decision: int) -> str:
     return f"irq {number} on cpu{cpu}"
 
 
+def observed(m: Machine, keys: Sequence[str]) -> str:
+    """Who is seen to run when the scheduler is asked; "" if nobody in particular: at the start, in an idle loop.
+
+    Narrator and Named both move on to a new line when this is not who the line is about, so they agree on where lines begin.
+    """
+    task = m.current
+    return "" if task.id < 0 and not task.irqs else actor_of(m, keys, task)
+
+
 def point_of(m: Machine, frame: Any) -> tuple[str, str]:
     """Label and function of the point that the running task is at; `frame` is that of Machine.sched."""
     kind, obj, arg = m.current.at  # type: ignore[misc]
@@ -84,6 +93,9 @@ def point_of(m: Machine, frame: Any) -> tuple[str, str]:
     function = next((site.function for site in reversed(sites) if not site.kernel_file.startswith("include/")),
                     sites[-1].function if sites else "-")
     return label_of(m, kind, obj, arg, frame.f_back), function
+
+
+NOBODY = 1 << 30        # a decision that is never one of the choices
 
 
 class Narrator:
@@ -115,9 +127,9 @@ class Narrator:
             self.lines.append(Line(self.actor, "until done" if done else "to the end" if ended else "until blocked"))
 
     def _follow(self, m: Machine) -> None:
-        """The run may have gone on with somebody else without asking: there was only one choice."""
-        actor = actor_of(m, self.keys, m.current)
-        if actor != self.actor:
+        """The run may have gone on with somebody else without asking: there was only one choice, or an interrupt was over."""
+        actor = observed(m, self.keys)
+        if actor and actor != self.actor:
             self._close(m)
             self._open(actor)
 
@@ -132,33 +144,25 @@ class Narrator:
             self._every_step(m)
         else:
             m.want(m.step + 1)
+        self.last, before = point, self.last
         if decision != me.id:
-            self.lines.append(self._until(point, nth))
+            self.lines.append(self._until(before, point, nth))
             self._open(actor_of_decision(m, self.keys, decision))
-        self.last = point
         return decision
 
-    def _until(self, point: tuple[str, str], nth: int) -> Line:
+    def _until(self, last: tuple[str, str] | None, point: tuple[str, str], nth: int) -> Line:
         """Before the next point, or after the last one if that gave back a lock: it is what a person would say."""
-        if self.last is not None and self.last[0].startswith("unlock"):
-            label, function = self.last
-            return Line(self.actor, "", "after", label, function, self.seen[self.last])
+        if last is not None and last[0].startswith("unlock"):
+            return Line(self.actor, "", "after", *last, self.seen[last] - (last == point))
         return Line(self.actor, "", "before", *point, nth)
 
     def forced(self, m: Machine, choices: Sequence[int]) -> int:
-        if m.current.id != -1 and not m.current.finished:
-            self._follow_blocked(m)
+        self._follow(m)
         decision = self.inner.forced(m, choices)
         self._every_step(m)
         self._close(m)
         self._open(actor_of_decision(m, self.keys, decision))
         return decision
-
-    def _follow_blocked(self, m: Machine) -> None:
-        actor = actor_of(m, self.keys, m.current)
-        if actor != self.actor and m.current.id >= 0:
-            self._close(m)
-            self._open(actor)
 
     def wake(self, m: Machine) -> None:
         before = m.stop
@@ -174,13 +178,15 @@ class Narrator:
 
 
 class Named:
-    """Follows lines. `point_names` turn into decisions as the run goes; afterwards replay those, it is faster."""
+    """Follows lines. Anything that does not fit is Diverged; `lenient`, it is passed over: what a shrinker wants, which has
+    just taken part of the program away."""
 
-    def __init__(self, lines: Sequence[Line], keys: Sequence[str]):
+    def __init__(self, lines: Sequence[Line], keys: Sequence[str], lenient: bool = False):
         self.lines = list(lines)
         self.keys = keys
+        self.lenient = lenient
         unknown = [line.actor for line in lines if line.actor.startswith("cpu") and line.actor not in keys]
-        if unknown:
+        if unknown and not lenient:
             raise ValueError(f"the schedule names {unknown[0]}, the program has {', '.join(keys)}")
 
     def begin(self, m: Machine) -> None:
@@ -195,18 +201,30 @@ class Named:
 
     def _code(self, m: Machine, actor: str) -> int:
         if actor.startswith("irq"):
-            _, number, _, cpu = actor.split()
-            return len(m.tasks) + int(number) * len(m.cpus) + int(cpu[3:])
+            _, number, _, where = actor.split()
+            cpu = int(where[3:])
+            if cpu >= len(m.cpus):
+                return NOBODY
+            running = m.cpus[cpu].running
+            if running is not None and running.irqs[-1:] == [int(number)]:
+                return running.id                       # it has begun and goes on
+            return len(m.tasks) + int(number) * len(m.cpus) + cpu
         if actor.startswith("idle"):
             return -2 - int(actor[4:])
-        return self.keys.index(actor)
+        return self.keys.index(actor) if actor in self.keys else NOBODY
+
+    def _diverged(self, m: Machine, why: str) -> None:
+        if not self.lenient:
+            raise Diverged(m.step, why)
+
+    def _missed(self, m: Machine, line: Line) -> None:
+        self._diverged(m, f"{line.actor} never comes to `{line.label}` in {line.function}{f' #{line.nth}' if line.nth > 1 else ''}")
 
     def _advance(self, m: Machine) -> Line | None:
         """The present line is over: on to the next, which must not have missed its point."""
         line = self.line
         if line is not None and line.side and not self.due:
-            raise Diverged(m.step, f"{line.actor} never comes to `{line.label}` in {line.function}"
-                                   f"{f' #{line.nth}' if line.nth > 1 else ''}")
+            self._missed(m, line)
         self.at_line += 1
         self.count = 0
         self.due = False
@@ -215,43 +233,59 @@ class Named:
     def at(self, m: Machine) -> int:
         m.want(m.step + 1)
         me = m.current
-        actor = actor_of(m, self.keys, me)
-        while self.line is not None and self.line.actor != actor:
-            following = self._advance(m)
-            if following is not None and following.actor != actor:
-                raise Diverged(m.step, f"{actor} runs where the schedule has {following.actor}")
+        actor = self._follow(m)
         line = self.line
         if line is None:
             m.want(NEVER)
             return me.id
-        if line.side:
+        if line.side and line.actor == actor:
             if self.due:
-                return self._next(m)
+                return self._next(m, me.id)
             if (line.label, line.function) == point_of(m, sys._getframe(1)):
                 self.count += 1
                 if self.count == line.nth:
                     self.due = True
                     if line.side == "before":
-                        return self._next(m)
+                        return self._next(m, me.id)
         return me.id
 
-    def _next(self, m: Machine) -> int:
+    def _follow(self, m: Machine) -> str:
+        """Who runs. If the present line does not name them, the next one should."""
+        actor = observed(m, self.keys)
+        if actor and self.at_line < len(self.lines) and (self.line is None or self.line.actor != actor):
+            following = self._advance(m)
+            while following is not None and following.actor != actor:
+                self._diverged(m, f"{actor} runs where the schedule has {following.actor}")
+                following = self._advance(m)
+        return actor
+
+    def finish(self, m: Machine) -> None:
+        """The run is at rest: every point that the schedule names must have been reached."""
+        for number, line in enumerate(self.lines):
+            if line.side and (number > self.at_line or (number == self.at_line and not self.due)):
+                self._missed(m, line)
+
+    def _next(self, m: Machine, me: int) -> int:
         line = self._advance(m)
         if line is None:
-            raise Diverged(m.step, "the schedule ends in the middle of a line")
+            self._diverged(m, "the schedule ends in the middle of a line")
+            return me
         decision = self._code(m, line.actor)
         if decision not in m.choices():
-            raise Diverged(m.step, f"{line.actor} cannot run here")
+            self._diverged(m, f"{line.actor} cannot run here")
+            return me
         return decision
 
     def forced(self, m: Machine, choices: Sequence[int]) -> int:
+        self._follow(m)
         line = self._advance(m)
-        if line is None:
-            return choices[0]
-        decision = self._code(m, line.actor)
-        if decision not in choices:
-            raise Diverged(m.step, f"{line.actor} cannot run here")
-        return decision
+        while line is not None:
+            decision = self._code(m, line.actor)
+            if decision in choices:
+                return decision
+            self._diverged(m, f"{line.actor} cannot run here")
+            line = self._advance(m)
+        return choices[0]
 
     def wake(self, m: Machine) -> None:
         pass

@@ -123,6 +123,8 @@ def label_of(m: Machine, kind: int, obj: Any, arg: Any, frame: Any) -> str:
         else:
             break
         frame = frame.f_back
+    if isinstance(obj, Task):
+        return accessor or primitive            # a barrier, a sleep: the line says whose, and a task's number is not its name
     if accessor:
         return f"{accessor}({owner_of(obj)})"
     if isinstance(arg, str) and not primitive:

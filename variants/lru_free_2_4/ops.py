@@ -6,7 +6,25 @@ process gets as many threads (CLONE_VM) as there are tasks that name its address
 one of them. `exit` is exit_group: each thread leaves when it next comes by; one whose task has ended leaves at once.
 An address space is born once: a fork into one that ever lived is a no-op.
 """
-# <externs>
+from harness.kernel import READ, current, down, now, plain, raise_irq, saw, struct, up
+from variants.lru_free_2_4.pre_patch.filemap import (
+    do_generic_file_read, invalidate_inode_pages, invalidate_inode_pages2, mark_page_accessed,
+)
+from variants.lru_free_2_4.pre_patch.fork import copy_mm, do_exit, exec_mmap
+from variants.lru_free_2_4.pre_patch.hardware import dma_write, user_load, user_store
+from variants.lru_free_2_4.pre_patch.memory import (
+    do_truncate, map_user_kiobuf, mark_dirty_kiobuf, skb_release_data, unmap_kiobuf,
+)
+from variants.lru_free_2_4.pre_patch.mm_h import UnlockPage
+from variants.lru_free_2_4.pre_patch.mmap import do_mmap2, sys_munmap
+from variants.lru_free_2_4.pre_patch.pagemap_h import find_get_page, find_lock_page, page_cache_release
+from variants.lru_free_2_4.pre_patch.swapfile import sys_swapon
+from variants.lru_free_2_4.pre_patch.vmscan import refill_inactive, shrink_cache, swap_out, try_to_free_pages
+from variants.lru_free_2_4.types import (
+    CLONE_VM, ENOMEM, FILE_PAGES, GFP_KSWAPD, MAP_ANONYMOUS, MAP_FIXED, MAP_PRIVATE, MAP_SHARED, PAGE_SIZE,
+    PF_MEMALLOC, PF_MEMDIE, PROT_READ, PROT_WRITE, USER_ADDRESSES, blank_disk, f0_file, f1_file,
+    k0, k1, k2, k3, m0, m1, m2, m3, zone_normal,
+)
 
 
 class process(struct):

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""The least VM that the shared interface can drive: pages in use are counted, words can be swapped out, pins hold a count.
+"""The least VM that the shared interface can drive: pages in use are counted, pins hold a count, and each address space has one
+word, whichever page is named, which can be swapped out.
 
-Nothing is locked: `map` loses a count, `unpin` loses a reference, `swap_out` loses a store.
+Nothing is locked: `map` loses a count, `unpin` loses a reference, `swap_out` loses a store. `touch` fails
+if `truncate` comes between its two looks and is itself stopped half-way: that takes two preemptions.
 """
 
-from harness.kernel import now, plain, racy, saw, struct
+from harness.kernel import BUG, now, plain, racy, saw, struct
 
 __FILE__ = "mm/small.c"
 
@@ -23,6 +25,7 @@ class process_t(struct):
 
 class vm_t(struct):
     nr_used = racy(0)
+    gate = racy(1)
 
 
 pages = [page_t("A"), page_t("B"), page_t("C")]
@@ -63,14 +66,14 @@ def op_store(mm, page, value):
     process = processes[mm]
     fault(process)
     process.word = value
-    saw("store", mm, (page, 0), value, since)
+    saw("store", mm, (0, 0), value, since)
 
 
 def op_load(mm, page):
     since = now()
     process = processes[mm]
     fault(process)
-    saw("load", mm, (page, 0), process.word, since)
+    saw("load", mm, (0, 0), process.word, since)
 
 
 def op_swap_out():
@@ -78,6 +81,16 @@ def op_swap_out():
         if process.present:
             process.swap = process.word
             process.present = 0
+
+
+def op_truncate(file, pages):
+    vm.gate = 2
+    vm.gate = 0
+
+
+def op_touch(file, index):
+    if vm.gate == 1 and vm.gate == 2:
+        BUG(9)
 
 
 def boot(threads):

@@ -35,7 +35,7 @@ def op_store(mm, page, value):
     fault(process)
     process.word = value
     spin_unlock(vm_lock)
-    saw("store", mm, (page, 0), value, since)
+    saw("store", mm, (0, 0), value, since)
 
 
 def op_load(mm, page):
@@ -45,7 +45,7 @@ def op_load(mm, page):
     fault(process)
     value = process.word
     spin_unlock(vm_lock)
-    saw("load", mm, (page, 0), value, since)
+    saw("load", mm, (0, 0), value, since)
 
 
 def op_swap_out():

@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: MIT
+"""Shrinking: the title stays, nothing more can go, and the number of preemptions is the least there is."""
+
+from __future__ import annotations
+
+import functools
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+from fuzz.executor import Executor, Outcome, SetupFailed
+from fuzz.minimize import Shrunk, minimize
+from harness.schedulers import Walk
+from harness.schedulers.enumerate import every_schedule
+from harness.schedulers.replay import Replay
+from variants.program import Program
+
+from tests.canaries.small_family import SMALL
+from tests.fuzz.family_programs import executor, program
+
+
+@dataclass(frozen=True)
+class Case:
+    """A program that fails with `title`, what is left of it, and the preemptions that takes."""
+
+    title: str
+    program: Program
+    ops: list[list[str]]            # the setup, then each task
+    preemptions: int
+    small: bool = True
+
+
+FREED_IN_IRQ = "BUG at mm/page_alloc.c:95 in __free_pages_ok"
+CASES: dict[str, Case] = {
+    "a page freed in an interrupt": Case(
+        FREED_IN_IRQ, program(["store m0.0"], ["pin m0.0 k0", "exit m0", "irq_put k0"]),
+        [["pin m0.0 k0", "exit m0"], ["irq_put k0"]], 0, small=False),
+    "a page freed in an interrupt, among others": Case(
+        FREED_IN_IRQ, program(["store m0.1", "store m0.2"], ["pin m0.2 k3", "load m0.1", "exit m0", "irq_put k3"], ["read f0.1"]),
+        [["pin m0.0 k0", "exit m0"], ["irq_put k0"]], 0, small=False),
+    "a lost count": Case(
+        "INVARIANT: nr_used differs from the pages in use",
+        program(["load m0.0"], ["store m1.0", "map m2.1", "load m0.0"], ["swap_out", "map m1.2"], ["load m1.0"]),
+        [[], ["map m0.0"], ["map m0.1"]], 1),
+    "a lost store": Case(
+        "DATA: a load returns an old value",
+        program(["store m0.0", "load m0.0"], ["load m0.1", "store m0.0", "load m0.0"], ["map m0.1", "swap_out", "store m2.0"]),
+        [[], ["store m0.0", "load m0.0"], ["swap_out"]], 1),
+    "an intermediate state": Case(
+        "BUG at mm/small.c:9 in op_touch",
+        program(["load m0.0"], ["load m1.0", "touch f1.1", "map m0.0"], ["store m1.0", "truncate f1 3"]),
+        [[], ["touch f0.0"], ["truncate f0 1"]], 2),
+}
+each_case = pytest.mark.parametrize("name", CASES)
+
+
+def runner(case: Case) -> Executor:
+    return Executor(SMALL, "broken") if case.small else executor()
+
+
+def failing_run(case: Case, ex: Executor) -> Outcome:
+    """By a random walk: the schedule that is shrunk is no neat one."""
+    prepared = ex.prepare(case.program)
+    rng = random.Random(41)
+    for _ in range(5000):
+        outcome = ex.run(prepared, Walk(rng, 0.5))
+        if case.title in outcome.titles:
+            return outcome
+    raise AssertionError(f"no run of {case.program} fails")
+
+
+@functools.cache
+def shrunk(name: str, seed: int = 0) -> Shrunk:
+    case = CASES[name]
+    ex = runner(case)
+    return minimize(ex, case.program, failing_run(case, ex), case.title, seed)
+
+
+def text(what: Program) -> list[list[str]]:
+    return [[str(op) for op in line] for line in (what.setup, *(task.ops for task in what.tasks))]
+
+
+def runs(case: Case, what: Program, preemptions: int) -> list[Outcome]:
+    """Every schedule with at most so many preemptions."""
+    ex = runner(case)
+    try:
+        prepared = ex.prepare(what)
+    except SetupFailed:
+        return []
+    return list(every_schedule(lambda scheduler: ex.run(prepared, scheduler), preemptions))
+
+
+def smaller(what: Program) -> Iterator[Program]:
+    """Each program with one operation less."""
+    for at in range(len(what.setup)):
+        yield replace(what, setup=what.setup[:at] + what.setup[at + 1:])
+    for number, task in enumerate(what.tasks):
+        for at in range(len(task.ops)):
+            left = replace(task, ops=task.ops[:at] + task.ops[at + 1:])
+            tasks = (*what.tasks[:number], left, *what.tasks[number + 1:])
+            if any(each.ops for each in tasks):
+                yield replace(what, tasks=tasks)
+
+
+@each_case
+def test_the_title_is_kept(name: str) -> None:
+    assert CASES[name].title in shrunk(name).outcome.titles
+
+
+@each_case
+def test_the_failing_run_replays_on_the_shrunk_program(name: str) -> None:
+    case, result = CASES[name], shrunk(name)
+    ex = runner(case)
+    prepared = ex.prepare(result.program)
+    outcome = ex.run(prepared, Replay(result.outcome.switches, result.outcome.forced))
+    assert outcome.titles == result.outcome.titles
+
+
+@each_case
+def test_what_is_left_is_what_a_person_would_write(name: str) -> None:
+    assert sorted(text(shrunk(name).program)) == sorted(CASES[name].ops)
+
+
+@each_case
+def test_no_operation_can_go(name: str) -> None:
+    case, result = CASES[name], shrunk(name)
+    assert result.operations_proved
+    for candidate in smaller(result.program):
+        titles = {title for outcome in runs(case, candidate, result.preemptions) for title in outcome.titles}
+        assert case.title not in titles, text(candidate)
+
+
+@each_case
+def test_the_least_number_of_preemptions_is_right(name: str) -> None:
+    case, result = CASES[name], shrunk(name)
+    assert result.least_proved
+    assert result.preemptions == result.outcome.preemptions == case.preemptions
+    if result.preemptions:
+        fewer = runs(case, result.program, result.preemptions - 1)
+        assert [outcome.titles for outcome in fewer if case.title in outcome.titles] == []
+
+
+@each_case
+def test_the_schedules_said_to_have_fewer_are_counted_once_each(name: str) -> None:
+    case, result = CASES[name], shrunk(name)
+    expected = len(runs(case, result.program, result.preemptions - 1)) if result.preemptions else 0
+    assert result.fewer_runs == expected
+
+
+@each_case
+def test_shrinking_never_makes_a_program_larger(name: str) -> None:
+    case, result = CASES[name], shrunk(name)
+    assert result.program.size <= case.program.size
+    assert len(result.program.tasks) <= len(case.program.tasks)
+    assert result.program.cpus <= max(case.program.cpus, 2)
+
+
+@each_case
+def test_shrinking_with_the_same_seed_gives_the_same_result(name: str) -> None:
+    def facts(result: Shrunk) -> tuple[Any, ...]:
+        return result.program, result.outcome.switches, result.outcome.forced, result.runs, result.passes
+    first = facts(shrunk(name))
+    shrunk.cache_clear()
+    assert facts(shrunk(name)) == first
+
+
+def test_a_failure_with_another_title_is_not_what_is_shrunk() -> None:
+    """The program fails in two ways; what is asked for stays, though the other needs fewer preemptions."""
+    both = program([], ["map m0.0", "store m0.0", "load m0.0"], ["map m0.1", "swap_out"])
+    case = Case("DATA: a load returns an old value", both, [], 2)
+    ex = runner(case)
+    result = minimize(ex, both, failing_run(case, ex), case.title)
+    assert case.title in result.outcome.titles
+    assert "map" not in {op.name for task in result.program.tasks for op in task.ops}
+
+
+def test_a_proof_that_exceeds_its_budget_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    from fuzz import minimize as module
+    monkeypatch.setattr(module, "ENUMERATE_MAX", 3)
+    monkeypatch.setattr(module, "REMOVE_MAX", 3)
+    case = CASES["a lost count"]
+    ex = runner(case)
+    result = minimize(ex, case.program, failing_run(case, ex), case.title)
+    assert (result.least_proved, case.title in result.outcome.titles) == (False, True)

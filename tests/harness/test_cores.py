@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: MIT
+"""One kernel source on every core: which accesses are points, which are checked, and that fast and checked are the same run."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from harness.kernel.registry import CORES
+from harness.link import link
+from harness.schedulers import NoPreempt, Walk
+from harness.schedulers.replay import Replay
+
+from tests.harness.programs import TOY, random_program
+from tests.toy import Toy
+
+LOCKS = "tests.harness.kernels.locks"
+FAMILY_BASE = ("variants.lru_free_2_4.types", "variants.lru_free_2_4.pre_patch", "variants.lru_free_2_4.ops")
+
+
+@pytest.mark.parametrize("core", CORES)
+@pytest.mark.parametrize("modules", [(TOY,), (LOCKS,), FAMILY_BASE], ids=["toy", "locks", "family"])
+def test_every_core_links(modules: tuple[str, ...], core: str) -> None:
+    assert link(*modules, core=core).core == core
+
+
+@pytest.mark.parametrize("core", CORES)
+def test_every_core_runs_one_task_to_the_same_end(core: str) -> None:
+    toy = Toy(TOY, core=core)
+    toy.run([(0, [("section", 0), ("listed", 0), ("store", 1, 7), ("bump", 1)])], NoPreempt())
+    a, b = toy["nodes"][0], toy["nodes"][1]
+    assert (a._value, a._hint, a.count.counter, a.entry.on, b._free_for_all) == (1, 1, 2, a.head, 8)
+
+
+def test_fast_and_checked_give_the_same_digest_for_the_same_decisions() -> None:
+    fast, checked = Toy(TOY), Toy(TOY, core="checked")
+    rng = random.Random(21)
+    for _ in range(150):
+        program = random_program(rng)
+        run = fast.run(program, Walk(rng, 0.3), 3)
+        one, other = fast.replay(run, program, 3), checked.replay(run, program, 3)
+        assert one.facts == other.facts
+
+
+def test_fast_and_checked_differ_where_a_lock_is_missing() -> None:
+    program = [(0, [("touch_unlocked",)])]
+    titles = [Toy(LOCKS, core=core).run(program, NoPreempt()).titles for core in ("fast", "checked")]
+    assert titles == [[], ["LOCKSET: guarded_t.under_spinlock touched without its lock in touch_unlocked"]]
+
+
+# ---- lockset --------------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("core", ["checked", "up"])
+@pytest.mark.parametrize(("call", "field"), [
+    ("touch_unlocked", "under_spinlock"), ("read_unlocked", "under_spinlock"), ("read_slot_unlocked", "slots"),
+    ("touch_without_semaphore", "under_semaphore"), ("touch_under_the_wrong_one", "under_spinlock")])
+def test_a_guarded_field_touched_without_its_lock_is_a_finding(call: str, field: str, core: str) -> None:
+    run = Toy(LOCKS, core=core).run([(0, [(call,)])], NoPreempt(), 1)
+    assert run.titles == [f"LOCKSET: guarded_t.{field} touched without its lock in {call}"]
+
+
+@pytest.mark.parametrize("core", ["checked", "up"])
+@pytest.mark.parametrize("call", ["touch_locked", "touch_reading", "touch_with_semaphore", "touch_under_the_other"])
+def test_a_guarded_field_touched_under_its_lock_is_none(call: str, core: str) -> None:
+    assert Toy(LOCKS, core=core).run([(0, [(call,)])], NoPreempt(), 1).titles == []
+
+
+def test_holding_the_lock_means_holding_it_oneself() -> None:
+    program = [(0, [("touch_locked",)]), (1, [("touch_unlocked",)])]
+    run = Toy(LOCKS, core="checked").run(program, Replay((2, 1), (0,)))      # step 2: task 0 holds `first`
+    assert run.titles == ["LOCKSET: guarded_t.under_spinlock touched without its lock in touch_unlocked"]
+
+
+# ---- points ---------------------------------------------------------------------------------------------------------------
+
+def steps(call: str, core: str, *args: int) -> int:
+    return Toy(LOCKS if call.startswith("touch") else TOY, core=core).run([(0, [(call, *args)])], NoPreempt(), 1).steps
+
+
+@pytest.mark.parametrize(("core", "count"), [("fast", 2), ("checked", 2), ("up", 6)])
+def test_guarded_fields_are_points_only_where_a_lock_excludes_nothing(core: str, count: int) -> None:
+    """Lock and unlock; on one cpu also the two loads and the store of a field, and the store into an array."""
+    assert steps("touch_locked", core) == count
+
+
+def test_a_racy_load_is_a_point_only_without_its_lock() -> None:
+    """peek: one unlocked load. section: lock, guarded value, `hint` stored (a point), the count, unlock."""
+    assert steps("peek", "fast", 0) == 1
+    assert steps("section", "fast", 0) == 4
+
+
+@pytest.mark.parametrize("core", ["fast", "checked", "up"])
+def test_every_access_of_an_unguarded_racy_field_is_a_point(core: str) -> None:
+    assert steps("bump", core, 0) == 2

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: MIT
+"""The grammar of titles is closed."""
+
+from __future__ import annotations
+
+import ast
+import pathlib
+import re
+
+import pytest
+from harness.finding import TITLE, Finding
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+GOOD = [
+    "BUG at mm/page_alloc.c:95 in __free_pages_ok", "WARN at mm/filemap.c:12 in F", "PRINTK: text in F",
+    "OOPS: NULL pointer dereference in shrink_cache", "double free in F", "use after free in F", "allocation of a linked object in F",
+    "REFCOUNT: page.count below zero in F", "LIST: list_add of a linked page.lru in F", "LOCKDEP: lock order a -> b -> a",
+    "SLEEP: sleeping in an interrupt in F", "LOCKSET: page.mapping touched without its lock in F", "RACE: field in F and G",
+    "DEADLOCK: nobody can run: a in F", "LIVELOCK: F, G", "LEAK: orphan page", "INVARIANT: x", "DATA: a load returns an old value",
+]
+BAD = ["", "BUG", "bug at a.c:1 in F", "BUG at a.c in F", "BUG at a.c:1 in ", "LEAK:", "LEAK: ", "PANIC: x", "double free", "LEAK: a\nb",
+       "use after free in two words", "RACE x"]
+
+
+@pytest.mark.parametrize("title", GOOD)
+def test_a_title_of_the_grammar_makes_a_finding(title: str) -> None:
+    assert Finding(title, "test").title == title
+
+
+@pytest.mark.parametrize("title", BAD)
+def test_a_title_outside_the_grammar_makes_none(title: str) -> None:
+    with pytest.raises(AssertionError, match="outside the grammar"):
+        Finding(title, "test")
+
+
+SOURCES = sorted(path for path in [*(ROOT / "harness" / "sanitizers").glob("*.py"), ROOT / "harness" / "kernel" / "bug.py",
+                                   *ROOT.glob("variants/*/invariants.py"), ROOT / "variants" / "model.py"] if path.name != "table.py")
+
+
+def titles_in(path: pathlib.Path) -> list[str]:
+    """String literals (f-strings with X for what is put in) of a file that begin as a title does."""
+    out = []
+    tree = ast.parse(path.read_text())
+    pieces = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
+    for node in ast.walk(tree):
+        if id(node) in pieces:
+            continue
+        if isinstance(node, ast.JoinedStr):
+            text = "".join(part.value if isinstance(part, ast.Constant) else "X" for part in node.values)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            text = node.value
+        else:
+            continue
+        if re.match(r"(BUG at|WARN at|double free|use after free|allocation of|[A-Z]{4,}: )", text):
+            out.append(text)
+    return out
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
+def test_every_title_in_the_source_is_of_the_grammar(path: pathlib.Path) -> None:
+    titles = [title.replace(":X in", ":1 in") for title in titles_in(path) if "\n" not in title]
+    assert [title for title in titles if not TITLE.fullmatch(title) and not TITLE.fullmatch(title + "X")] == []

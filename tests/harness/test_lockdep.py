@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: MIT
+"""lockdep: orders and interrupt use, told without the deadlock; in exact mode from the present run alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from harness.schedulers import NoPreempt
+from harness.schedulers.enumerate import every_schedule
+
+from tests.toy import Run, Toy
+
+LOCKS = "tests.harness.kernels.locks"
+
+
+def run(*calls: str, tasks: list[Any] | None = None, exact: bool = True, core: str = "checked", cpus: int = 2) -> Run:
+    """The calls, one after another in one task: nothing can deadlock, everything can be learnt."""
+    return Toy(LOCKS, core=core, exact=exact).run(tasks or [(0, [(call,) for call in calls])], NoPreempt(), cpus)
+
+
+def test_a_cycle_of_two_is_found_without_the_deadlock() -> None:
+    assert run("forward", "backward").titles == ["LOCKDEP: lock order first -> second -> first"]
+
+
+def test_a_cycle_is_one_title_whichever_order_came_first() -> None:
+    assert run("backward", "forward").titles == run("forward", "backward").titles
+
+
+def test_a_cycle_is_found_across_tasks() -> None:
+    assert run(tasks=[(0, [("forward",)]), (1, [("backward",)])]).titles == ["LOCKDEP: lock order first -> second -> first"]
+
+
+def test_a_cycle_of_three_is_found() -> None:
+    assert run("forward", "second_third", "third_first").titles == ["LOCKDEP: lock order first -> second -> third -> first"]
+
+
+def test_a_cycle_is_told_once() -> None:
+    assert run("forward", "backward", "forward", "backward").titles == ["LOCKDEP: lock order first -> second -> first"]
+
+
+@pytest.mark.parametrize("calls", [("forward", "forward"), ("forward", "second_third"), ("second_third", "third_first")])
+def test_orders_without_a_cycle_are_none(calls: tuple[str, ...]) -> None:
+    assert run(*calls).titles == []
+
+
+def test_a_trylock_against_the_order_is_no_cycle() -> None:
+    assert run("forward", "backward_try").titles == []
+
+
+def test_waiting_for_a_lock_under_one_that_was_tried_for_is_an_order() -> None:
+    assert run("forward", "try_then_wait").titles == ["LOCKDEP: lock order first -> second -> first"]
+
+
+def test_a_note_is_no_finding_of_its_own_and_does_not_end_the_run() -> None:
+    result = run("forward", "backward")
+    assert result.findings == []
+    assert result.steps == 8
+
+
+def test_a_lock_taken_in_an_interrupt_and_with_interrupts_on_is_unsafe() -> None:
+    title = "LOCKDEP: first taken in an interrupt in take_in_irq and with interrupts on in take_irqs_on"
+    assert run("take_irqs_on", "raise_taker").titles == [title]
+
+
+def test_the_order_of_interrupt_and_task_does_not_matter() -> None:
+    tasks = [(0, [("raise_taker",)]), (1, [("wait_for_go",), ("take_irqs_on",)]), (2, [("set_go",)])]
+    assert run(tasks=tasks, cpus=3).titles == run("take_irqs_on", "raise_taker").titles
+
+
+@pytest.mark.parametrize("calls", [("take_irqs_off", "raise_taker"), ("take_irqs_on", "raise_trier"), ("take_irqs_on",), ("raise_taker",)])
+def test_interrupt_safe_uses_are_none(calls: tuple[str, ...]) -> None:
+    assert run(*calls).titles == []
+
+
+def test_readers_may_be_interrupted_by_readers() -> None:
+    assert run("read_with_irqs_on", "write_with_irqs_off", "raise_reader").titles == []
+
+
+def test_writers_may_not_be_interrupted_by_readers() -> None:
+    title = "LOCKDEP: tasks taken in an interrupt in read_in_irq and with interrupts on in write_with_irqs_on"
+    assert run("write_with_irqs_on", "raise_reader").titles == [title]
+
+
+def test_reading_a_rwlock_twice_is_no_cycle() -> None:
+    assert run("read_twice").titles == []
+
+
+def test_reading_a_rwsem_twice_is_one() -> None:
+    assert run("rwsem_read_twice").titles == ["LOCKDEP: lock order mmap_sem -> mmap_sem"]
+
+
+@pytest.mark.parametrize(("call", "held"), [("keep", "first"), ("keep_irqs_off", "interrupts off")])
+def test_returning_to_user_space_with_something_held_is_told(call: str, held: str) -> None:
+    assert run(call).titles == [f"LOCKDEP: {held} still held on return to user space"]
+
+
+def test_releasing_what_one_does_not_hold_is_told() -> None:
+    assert run("release_only").titles == ["LOCKDEP: first released by a task that does not hold it in release_only"]
+
+
+def test_one_cpu_kernels_learn_the_same_orders() -> None:
+    assert run("forward", "backward", core="up", cpus=1).titles == ["LOCKDEP: lock order first -> second -> first"]
+
+
+# ---- what is remembered -----------------------------------------------------------------------------------------------------
+
+def test_exact_mode_depends_on_the_run_alone() -> None:
+    toy = Toy(LOCKS, core="checked", exact=True)
+    toy.run([(0, [("forward",)])], NoPreempt())
+    assert toy.run([(0, [("backward",)])], NoPreempt()).titles == []
+
+
+def test_exact_mode_tells_the_same_of_every_run() -> None:
+    toy = Toy(LOCKS, core="checked", exact=True)
+    program = [(0, [("forward",), ("backward",)])]
+    told = [[(note.title, note.step, note.detail) for note in toy.run(program, NoPreempt()).notes] for _ in range(3)]
+    assert told[0] == told[1] == told[2] != []
+
+
+def test_learning_over_runs_alarms_and_reports_nothing() -> None:
+    toy = Toy(LOCKS)
+    first = toy.run([(0, [("forward",)])], NoPreempt())
+    assert not toy.image.lockdep.alarmed
+    second = toy.run([(0, [("backward",)])], NoPreempt())
+    assert toy.image.lockdep.alarmed
+    assert first.titles + second.titles == []
+
+
+def test_learning_is_not_forgotten_after_a_run_was_aborted() -> None:
+    toy = Toy(LOCKS)
+    toy.run([(0, [("forward",), ("twice",)])], NoPreempt())
+    toy.run([(0, [("backward",)])], NoPreempt())
+    assert toy.image.lockdep.alarmed
+
+
+def test_turning_exact_mode_on_forgets_what_was_learnt() -> None:
+    toy = Toy(LOCKS, core="checked")
+    toy.run([(0, [("forward",)])], NoPreempt())
+    toy.exact = True
+    assert toy.run([(0, [("backward",)])], NoPreempt()).titles == []
+
+
+def test_every_schedule_of_a_cycle_tells_it_or_deadlocks() -> None:
+    toy = Toy(LOCKS, core="checked", exact=True)
+    program = [(0, [("forward",)]), (1, [("backward",)])]
+    titles = {run.title for run in every_schedule(lambda scheduler: toy.run(program, scheduler), 2)}
+    assert titles == {"LOCKDEP: lock order first -> second -> first", "DEADLOCK: nobody can run: first in backward, second in forward"}

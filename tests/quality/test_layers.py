@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: MIT
+"""The source itself: imports flow one way, kernel source imports nothing but kernel, every file has its licence."""
+
+from __future__ import annotations
+
+import ast
+import pathlib
+from collections.abc import Iterator
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[2]
+ROOMS = ("harness", "variants", "fuzz", "tests")            # each may import those before it, and itself
+FUZZ_ONLY = {"hypothesis", "atheris", "click", "rich", "pebble", "dask", "msgspec", "coverage"}
+MIT = {"harness", "fuzz", "tests"}
+
+
+def sources(room: str) -> list[pathlib.Path]:
+    return sorted(path for path in (ROOT / room).rglob("*.py") if "__pycache__" not in path.parts)
+
+
+ALL = [path for room in ROOMS for path in sources(room)]
+# Kernel source: what a variant or a test links. The other modules of a family are Python of ours.
+OURS = {"__init__", "family", "invariants"}
+KERNEL = [path for family in sorted((ROOT / "variants").iterdir()) if family.is_dir() and family.name != "__pycache__"
+          for path in sources(f"variants/{family.name}") if path.stem not in OURS]
+TEST_KERNELS = [path for path in sources("tests") if path.parent.name == "kernels" and path.stem != "__init__"]
+
+
+def name(path: pathlib.Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def imports(path: pathlib.Path) -> Iterator[str]:
+    """Every module that a file imports, wherever it does."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name(path)}:{node.lineno}: relative import"
+            yield node.module or ""
+
+
+def roots(path: pathlib.Path) -> set[str]:
+    return {module.partition(".")[0] for module in imports(path)}
+
+
+each_file = pytest.mark.parametrize("path", ALL, ids=name)
+
+
+@each_file
+def test_imports_flow_one_way(path: pathlib.Path) -> None:
+    mine = ROOMS.index(path.relative_to(ROOT).parts[0])
+    assert roots(path) & set(ROOMS[mine + 1:]) == set()
+
+
+@pytest.mark.parametrize("path", [path for room in ("harness", "variants") for path in sources(room)], ids=name)
+def test_only_the_fuzzing_room_imports_fuzzing_libraries(path: pathlib.Path) -> None:
+    assert roots(path) & FUZZ_ONLY == set()
+
+
+@pytest.mark.parametrize("path", sources("harness"), ids=name)
+def test_the_harness_depends_on_greenlet_only(path: pathlib.Path) -> None:
+    import sys
+    assert roots(path) - set(sys.stdlib_module_names) <= {"harness", "greenlet"}
+
+
+@pytest.mark.parametrize("path", KERNEL, ids=name)
+def test_kernel_source_imports_the_toolkit_and_its_own_family_only(path: pathlib.Path) -> None:
+    family = ".".join(path.relative_to(ROOT).parts[:2])
+    assert [module for module in imports(path) if module != "harness.kernel" and not module.startswith(family)] == []
+
+
+@pytest.mark.parametrize("path", sources("variants"), ids=name)
+def test_variants_know_the_kernel_toolkit_and_the_linker_and_no_more_of_the_harness(path: pathlib.Path) -> None:
+    assert {module for module in imports(path) if module.startswith("harness")} <= {"harness.kernel", "harness.link"}
+
+
+@pytest.mark.parametrize("path", TEST_KERNELS, ids=name)
+def test_kernel_source_of_tests_imports_the_toolkit_only(path: pathlib.Path) -> None:
+    assert set(imports(path)) <= {"harness.kernel"}
+
+
+@pytest.mark.parametrize("path", sorted({path for path in sources("harness/kernel") if path.stem != "__init__"}), ids=name)
+def test_the_toolkit_knows_no_scheduler_and_no_backend(path: pathlib.Path) -> None:
+    assert [module for module in imports(path) if module.startswith(("harness.schedul", "harness.backends"))] == []
+
+
+@pytest.mark.parametrize("path", sources("harness/schedulers"), ids=name)
+def test_a_scheduler_knows_no_kernel_object(path: pathlib.Path) -> None:
+    assert [module for module in imports(path) if module.startswith(("harness.kernel", "harness.sanitizers"))] == []
+
+
+@pytest.mark.parametrize("path", [path for room in ("harness", "variants") for path in sources(room)
+                                  if room == "harness" or path in KERNEL], ids=name)
+def test_a_run_has_no_clock_and_no_chance_of_its_own(path: pathlib.Path) -> None:
+    """Schedulers are given a generator: they may name random.Random, and nothing else of the module."""
+    used = roots(path) & {"time", "datetime", "secrets", "uuid", "random"}
+    assert used <= ({"random"} if "schedulers" in path.parts else set())
+    calls = [node for node in ast.walk(ast.parse(path.read_text()))
+             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "random" and node.attr != "Random"]
+    assert calls == []
+
+
+@each_file
+def test_every_file_begins_with_its_licence(path: pathlib.Path) -> None:
+    room = path.relative_to(ROOT).parts[0]
+    licence = "MIT" if room in MIT else "GPL-2.0-only"
+    assert path.read_text().startswith(f"# SPDX-License-Identifier: {licence}\n")
+
+
+def test_the_test_of_layers_sees_the_rooms() -> None:
+    assert {room for room in ROOMS if len(sources(room)) > 3} == set(ROOMS)
+    assert len(KERNEL) > 10
+    assert len(TEST_KERNELS) > 10

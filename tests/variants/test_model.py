@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: MIT
+"""The user-visible model: histories by hand, and the linearizable register against every permutation."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from variants.model import Access, admissible, judge, linearizable
+
+OLD = "DATA: a load returns an old value"
+OTHER = "DATA: a load returns another address space's store"
+NOBODY = "DATA: a load returns what nobody stored"
+A = (0, 0)          # word 0 of page 0
+
+
+def store(value: Any, since: int, until: int, who: int = 0, where: Any = A) -> tuple[Any, ...]:
+    return ("store", who, where, value, since, until)
+
+
+def load(value: Any, since: int, until: int, who: int = 0, where: Any = A) -> tuple[Any, ...]:
+    return ("load", who, where, value, since, until)
+
+
+def fork(parent: int, child: int, since: int, until: int) -> tuple[Any, ...]:
+    return ("fork", parent, None, child, since, until)
+
+
+def titles(*history: tuple[Any, ...]) -> list[str]:
+    return [title for title, _ in judge(history)]
+
+
+GOOD: dict[str, list[tuple[Any, ...]]] = {
+    "nothing": [],
+    "never stored, reads zero": [load(0, 0, 1)],
+    "the last store": [store(1, 0, 1), store(2, 2, 3), load(2, 4, 5)],
+    "a store that overlaps, seen": [store(1, 0, 9), load(1, 2, 3)],
+    "a store that overlaps, not seen yet": [store(1, 0, 9), load(0, 2, 3)],
+    "two stores that overlap, either order": [store(1, 0, 5), store(2, 0, 5), load(1, 6, 7)],
+    "two that overlap, seen in turn": [store(1, 0, 9), store(2, 0, 9), load(2, 1, 2), load(1, 3, 4)],
+    "another word is another register": [store(1, 0, 1), load(0, 2, 3, where=(0, 1))],
+    "another address space is another register": [store(1, 0, 1), load(0, 2, 3, who=1)],
+    "a child reads what its parent had": [store(1, 0, 1), fork(0, 1, 2, 3), load(1, 4, 5, who=1)],
+    "a child does not see later stores of its parent": [store(1, 0, 1), fork(0, 1, 2, 3), store(2, 4, 5), load(1, 6, 7, who=1)],
+    "a store during the fork, copied": [store(1, 0, 1), fork(0, 1, 2, 6), store(2, 3, 4), load(2, 7, 8, who=1)],
+    "a store during the fork, not copied": [store(1, 0, 1), fork(0, 1, 2, 6), store(2, 3, 4), load(1, 7, 8, who=1)],
+    "a grandchild": [store(1, 0, 1), fork(0, 1, 2, 3), fork(1, 2, 4, 5), load(1, 6, 7, who=2)],
+    "what a device wrote into is not judged": [("unjudged", 0, A, 9, 1, 1), load(7, 2, 3)],
+    "nor what a child inherits of it": [("unjudged", 0, A, 9, 1, 1), fork(0, 1, 2, 3), load(7, 4, 5, who=1)],
+    "unmapped and mapped again": [store(1, 0, 1), store("gone", 2, 3), store(0, 4, 5), load(0, 6, 7)],
+}
+BAD: dict[str, tuple[list[tuple[Any, ...]], str]] = {
+    "an old value": ([store(1, 0, 1), store(2, 2, 3), load(1, 4, 5)], OLD),
+    "a lost store": ([store(1, 0, 1), load(0, 2, 3)], OLD),
+    "a lost store, at once": ([store(1, 0, 3), load(0, 3, 5)], OLD),
+    "back in time": ([store(1, 0, 9), load(1, 1, 2), load(0, 3, 4)], OLD),
+    "two that overlap cannot alternate": ([store(1, 0, 9), store(2, 0, 9), load(1, 1, 2), load(2, 3, 4), load(1, 5, 6)], OLD),
+    "a value from the future": ([load(1, 0, 1), store(1, 2, 3)], OLD),
+    "another's value": ([store(1, 0, 1, who=1), load(1, 2, 3)], OTHER),
+    "a child's store seen by its parent": ([fork(0, 1, 0, 1), store(1, 2, 3, who=1), load(1, 4, 5)], OTHER),
+    "nobody's value": ([store(1, 0, 1), load(7, 2, 3)], NOBODY),
+    "a child does not see what its parent had": ([store(1, 0, 1), fork(0, 1, 2, 3), load(0, 4, 5, who=1)], OLD),
+    "a parent's later store seen by the child": ([store(1, 0, 1), fork(0, 1, 2, 3), store(2, 4, 5), load(2, 6, 7, who=1)], OLD),
+    "a store long before the fork": ([store(1, 0, 1), store(2, 2, 3), fork(0, 1, 4, 5), load(1, 6, 7, who=1)], OLD),
+    "a value that was unmapped": ([store(1, 0, 1), store("gone", 2, 3), store(0, 4, 5), load(1, 6, 7)], OLD),
+    "torn: one word is old": ([store(1, 0, 1), store(1, 0, 1, where=(0, 1)), load(1, 2, 3), load(0, 2, 3, where=(0, 1))], OLD),
+}
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_a_history_that_a_register_explains_is_fine(name: str) -> None:
+    assert titles(*GOOD[name]) == []
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_history_that_no_order_explains_is_told(name: str) -> None:
+    history, title = BAD[name]
+    assert titles(*history) == [title]
+
+
+def test_each_register_is_told_apart() -> None:
+    assert titles(store(1, 0, 1), load(0, 2, 3), store(2, 0, 1, where=(1, 0)), load(0, 2, 3, where=(1, 0))) == [OLD, OLD]
+
+
+def test_the_detail_names_address_space_word_and_steps() -> None:
+    assert judge([store(1, 0, 1), load(7, 2, 3)])[0][1] == "m0.(0, 0): 7, steps 2-3"
+
+
+# ---- against brute force -----------------------------------------------------------------------------------------------------
+
+def came_before(a: Access, b: Access) -> bool:
+    """Steps are counted, an access happens after its `since` and not after its `until`."""
+    return a[3] < b[2] or (a[3] == b[2] and b[3] > b[2])
+
+
+def explained(accesses: Sequence[Access], initial: Sequence[Any]) -> bool:
+    """Is there a permutation that keeps the order of those that did not overlap, in which every load reads the last store?"""
+    for order in itertools.permutations(accesses):
+        if any(came_before(later, earlier) for earlier, later in itertools.combinations(order, 2)):
+            continue
+        for value in initial:
+            now, good = value, True
+            for what, operand, _, _ in order:
+                if what == "store":
+                    now = operand
+                elif operand != now:
+                    good = False
+                    break
+            if good:
+                return True
+    return False
+
+
+accesses = st.builds(
+    lambda what, value, since, length: (what, value, since, since + length),
+    st.sampled_from(["load", "store"]), st.integers(0, 2), st.integers(0, 6), st.integers(1, 4))
+
+
+@settings(deadline=None, max_examples=400, derandomize=True)
+@given(history=st.lists(accesses, max_size=5), initial=st.lists(st.integers(0, 2), min_size=1, max_size=2))
+def test_linearizable_is_what_some_permutation_explains(history: list[Access], initial: list[int]) -> None:
+    assert linearizable(history, initial) == explained(history, initial)
+
+
+@settings(deadline=None, max_examples=300, derandomize=True)
+@given(stores=st.lists(st.tuples(st.integers(1, 6), st.integers(1, 3)), max_size=4), since=st.integers(0, 8), length=st.integers(1, 4))
+def test_what_a_load_could_return_contains_every_value_that_some_permutation_lets_it(
+        stores: list[tuple[int, int]], since: int, length: int) -> None:
+    """admissible() may be generous at the edges; it must never leave out what is possible, or a healthy fork is blamed."""
+    history: list[Access] = [("store", number + 1, begin, begin + span) for number, (begin, span) in enumerate(stores)]
+    for value in range(len(stores) + 1):
+        if explained([*history, ("load", value, since, since + length)], [0]):
+            assert value in admissible(history, [0], since, since + length)
+
+
+def test_admissible_leaves_out_what_was_overwritten_before() -> None:
+    assert admissible([("store", 1, 0, 1), ("store", 2, 2, 3)], [0], 4, 5) == {2}
+
+
+def test_admissible_leaves_out_what_came_after() -> None:
+    assert admissible([("store", 1, 0, 1), ("store", 2, 8, 9)], [0], 4, 5) == {1}
