@@ -18,7 +18,7 @@ from typing import Any
 from pebble import ProcessExpired, ProcessPool
 
 from fuzz import entry as entries
-from fuzz.confirm import Confirmed, confirm, verdict_text
+from fuzz.confirm import Confirmed, confirm_safely, verdict_text
 from fuzz.entry import EntryError
 from fuzz.shard import Hit, ShardResult, ShardTask, Tally, run_shard
 from variants.program import Program
@@ -63,6 +63,7 @@ class Status:
     first_run: dict[str, int] = field(default_factory=dict)
     new: list[str] = field(default_factory=list)
     known: set[str] = field(default_factory=set)
+    errors: list[str] = field(default_factory=list)
     interrupted: bool = False
 
     @property
@@ -173,7 +174,7 @@ class Campaign:
                     self.tell("known", hit.title)
                 else:
                     status.new.append(hit.title)
-                    self.shrinking[pool.schedule(confirm, args=[self.options.family, self.options.variant, hit, self.options.seed,
+                    self.shrinking[pool.schedule(confirm_safely, args=[self.options.family, self.options.variant, hit, self.options.seed,
                                                                 self.options.shrink], timeout=600)] = hit
         status.runs += result.runs
         status.distinct += result.distinct
@@ -199,19 +200,20 @@ class Campaign:
     def _shrunk(self, pool: Any, future: Any) -> None:
         hit = self.shrinking.pop(future)
         try:
-            confirmed: Confirmed = future.result()
+            confirmed: Confirmed | str = future.result()
         except (ProcessExpired, TimeoutError) as error:
             self.waiting.append(hit)
             self.tell("lost", f"shrinking of {hit.title!r} lost ({type(error).__name__}); kept as it was found")
-            return
-        except Exception as error:      # our error: say so, keep the campaign and the hit
-            self.tell("error", f"{hit.title}: {error}")
             return
         self._keep(confirmed, hit)
 
     # ---- keeping ----------------------------------------------------------------------------------------------------
 
-    def _keep(self, confirmed: Confirmed, hit: Hit) -> None:
+    def _keep(self, confirmed: Confirmed | str, hit: Hit) -> None:
+        if isinstance(confirmed, str):          # our error: say so, keep the campaign
+            self.status.errors.append(f"{hit.title}: {confirmed}")
+            self.tell("error", f"{hit.title}: {confirmed} (this is our bug)")
+            return
         try:
             path: pathlib.Path | None = entries.save(confirmed.entry, self.options.corpus)
         except EntryError as error:
@@ -222,10 +224,7 @@ class Campaign:
     def _keep_unshrunk(self) -> None:
         """What was found but not shrunk yet, when the campaign ends early: kept as it was found."""
         for hit in [*self.waiting, *self.shrinking.values()]:
-            try:
-                self._keep(confirm(self.options.family, self.options.variant, hit, self.options.seed, shrink=False), hit)
-            except Exception as error:
-                self.tell("error", f"{hit.title}: {error}")
+            self._keep(confirm_safely(self.options.family, self.options.variant, hit, self.options.seed, shrink=False), hit)
         self.waiting.clear()
         self.shrinking.clear()
 

@@ -72,6 +72,14 @@ def confirm(family_name: str, variant: str, hit: Hit, seed: int, shrink: bool = 
                      _minimal(shrunk), shrunk.least_proved, shrunk.operations_proved, passes=shrunk.passes)
 
 
+def confirm_safely(family_name: str, variant: str, hit: Hit, seed: int, shrink: bool = True) -> Confirmed | str:
+    """As `confirm`, for a worker process: an error of ours comes back as text, and the hit is not lost with it."""
+    try:
+        return confirm(family_name, variant, hit, seed, shrink)
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+
+
 def verdict_text(title: str) -> str:
     """A title as a verdict: BUG and the title, which may begin with that word itself."""
     return title if title.startswith("BUG ") else f"BUG {title}"

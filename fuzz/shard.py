@@ -401,9 +401,15 @@ class _Shard:
             m.observer = observer
 
     def _setup_failed(self, program: Program, failed: SetupFailed) -> None:
-        """A finding with no race in it: the setup is the whole program."""
+        """A finding with no race in it: the setup is the whole program, as a task of its own."""
+        if failed.finding.title in self.known:
+            self.result.failing_runs += 1
+            self.result.titles[failed.finding.title] = self.result.titles.get(failed.finding.title, 0) + 1
+            return
         alone = Program((), (TaskProgram(0, program.setup),), program.cpus, program.preempt)
-        self._failed(alone, Outcome([failed.finding], [], [], failed.finding.step), "setup")
+        observer, m.observer = m.observer, None
+        self._failed(alone, self.worker.checked.run(self.worker.checked.prepare(alone), NoPreempt()), "setup")
+        m.observer = observer
 
     def _failed(self, program: Program, outcome: Outcome, name: str) -> None:
         result = self.result

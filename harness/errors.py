@@ -14,9 +14,12 @@ class Diverged(Exception):
     """A schedule names a decision that cannot be taken here. `step` is the point, `why` one line."""
 
     def __init__(self, step: int, why: str):
-        super().__init__(f"DIVERGED step {step}: {why}")
+        super().__init__(step, why)
         self.step = step
         self.why = why
+
+    def __str__(self) -> str:
+        return f"DIVERGED step {self.step}: {self.why}"
 
 
 class Abort(BaseException):

@@ -7,12 +7,12 @@ import pathlib
 from typing import Any
 
 import pytest
+
 from fuzz.executor import Executor
 from harness import machine
 from harness.machine import m
 from harness.sanitizers.table import SANITIZERS
 from harness.schedulers.enumerate import every_schedule
-
 from tests.canaries.small_family import SMALL
 from tests.canaries.table import CANARIES, FAMILY_CANARIES, Canary, FamilyCanary
 from tests.toy import Run, Toy

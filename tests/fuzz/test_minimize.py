@@ -10,15 +10,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
+
 from fuzz.executor import Executor, Outcome, SetupFailed
 from fuzz.minimize import Shrunk, minimize
 from harness.schedulers import Walk
 from harness.schedulers.enumerate import every_schedule
 from harness.schedulers.replay import Replay
-from variants.program import Program
-
 from tests.canaries.small_family import SMALL
 from tests.fuzz.family_programs import executor, program
+from variants.program import Program
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,9 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from harness.schedulers import SCHEDULERS
 from hypothesis import strategies as st
+
+from harness.schedulers import SCHEDULERS
 
 TOY = "tests.harness.kernels.toy"
 

@@ -6,11 +6,11 @@ from __future__ import annotations
 import random
 
 import pytest
+
 from harness.kernel.registry import CORES
 from harness.link import link
 from harness.schedulers import NoPreempt, Walk
 from harness.schedulers.replay import Replay
-
 from tests.harness.programs import TOY, random_program
 from tests.toy import Toy
 

@@ -8,6 +8,7 @@ import pathlib
 import re
 
 import pytest
+
 from harness.finding import TITLE, Finding
 
 ROOT = pathlib.Path(__file__).parents[2]

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from harness.errors import LinkError
 from harness.link import Image, link
 from harness.schedulers import NoPreempt
-
 from tests.toy import Toy
 
 Write = Callable[..., str]

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from harness import machine
 from harness.machine import m
 from harness.schedulers import NoPreempt, Pct, Walk
 from harness.schedulers.enumerate import every_schedule
 from harness.schedulers.replay import Replay
-
 from tests.toy import GREENLETS, THREADS, Run, Toy
 
 LOCKS = "tests.harness.kernels.locks"

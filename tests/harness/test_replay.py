@@ -7,12 +7,12 @@ import random
 from typing import Any
 
 import pytest
-from harness.errors import Diverged
-from harness.schedulers import NoPreempt, Pct, Walk
-from harness.schedulers.replay import Replay
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.errors import Diverged
+from harness.schedulers import NoPreempt, Pct, Walk
+from harness.schedulers.replay import Replay
 from tests.harness.programs import EVERYTHING, INTERRUPTS, LOCKING, OTHER, SLEEPING, TOY, programs, random_program
 from tests.toy import THREADS, Run, Toy
 

@@ -6,13 +6,13 @@ from __future__ import annotations
 import random
 
 import pytest
+
 from fuzz.story import narrate
 from harness.errors import Diverged
 from harness.machine import m
 from harness.schedule import Line, Named, Narrator, parse
 from harness.schedulers import NoPreempt, Pct, Walk
 from harness.schedulers.replay import Replay
-
 from tests.fuzz.family_programs import executor, prepared, random_program
 from tests.harness import programs
 from tests.toy import Run, Toy

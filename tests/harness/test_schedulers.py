@@ -7,10 +7,10 @@ import random
 from typing import Any
 
 import pytest
-from harness.schedulers import SCHEDULERS, Walk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.schedulers import SCHEDULERS, Walk
 from tests.harness.programs import EVERYTHING, INTERRUPTS, LOCKING, OTHER, TOY, programs, random_program, schedulers
 from tests.harness.referee import Referee
 from tests.toy import Toy

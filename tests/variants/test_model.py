@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from variants.model import Access, admissible, judge, linearizable
 
 OLD = "DATA: a load returns an old value"

@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import pytest
-from fuzz.entry import Entry, EntryError, emit, parse
-from harness.schedule import parse as parse_line
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from fuzz.entry import Entry, EntryError, emit, parse
+from harness.schedule import parse as parse_line
 from variants.interface import OPERANDS, OPERATIONS
 from variants.program import OPS_MAX, Op, Program, ProgramError, TaskProgram, parse_op, parse_ops
 

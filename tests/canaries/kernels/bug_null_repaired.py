@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The pointer is read once."""
 
-from harness.kernel import plain
 
 __FILE__ = "mm/canary.c"
 

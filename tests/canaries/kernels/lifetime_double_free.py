@@ -8,7 +8,6 @@ from harness.kernel import (
     atomic_t,
     embed,
     list_add,
-    list_del,
     list_head,
     spin_lock,
     spin_unlock,

@@ -9,7 +9,6 @@ from harness.kernel import (
     atomic_t,
     embed,
     list_add,
-    list_del,
     list_head,
     racy,
     spin_lock,

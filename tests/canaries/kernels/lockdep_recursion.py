@@ -5,9 +5,7 @@ from harness.kernel import (
     racy,
     raise_irq,
     spin_lock,
-    spin_lock_irqsave,
     spin_unlock,
-    spin_unlock_irqrestore,
     spinlock_t,
     struct,
 )

@@ -9,8 +9,6 @@ from harness.kernel import (
     list_add,
     list_head,
     racy,
-    spin_lock,
-    spin_unlock,
     spinlock_t,
     struct,
 )

@@ -2,7 +2,6 @@
 """progress: a lost wake-up. The condition is checked before the task is on the queue."""
 
 from harness.kernel import (
-    TASK_RUNNING,
     TASK_UNINTERRUPTIBLE,
     add_wait_queue,
     atomic_inc,
