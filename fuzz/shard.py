@@ -27,8 +27,8 @@ BATCH = 24                  # schedules before a program has to have shown somet
 BATCHES_MAX = 12
 NEW_SHARE = 0.2             # programs made from nothing, once there is a corpus
 STATE_SHARE = 0.6           # programs that start from a state some setup has reached, each state as often as any
-CANDIDATES = 6              # programs drawn of which the newest is run
-CHILDREN_MAX = 400
+CANDIDATES = 10             # programs drawn of which the newest is run
+CHILDREN_MAX = 600
 REACH_OUT = 8               # setups tried, for each program run
 AGAIN_SHARE = 0.3           # kept programs that are run again as they are
 TOURNAMENT = 6              # kept programs of which the best is picked
@@ -40,7 +40,7 @@ TRIM_RUNS = 12              # schedules that a trimmed program has to reach its 
 TRIM_SCHEDULERS = 5         # of the table, those that need to have learnt nothing
 RARE_BATCHES = 6            # batches that a program with a rare block gets at least
 KEPT_MAX = 400              # programs a worker keeps
-CHECKED_EVERY = 40          # one run in so many is run again on a checked image
+CHECKED_EVERY = 100         # one run in so many is run again on a checked image
 RUNS_PER_SHARD = 20_000
 
 

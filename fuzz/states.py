@@ -2,8 +2,9 @@
 """States: what the pages look like when the tasks start, and which pairs of operations have met there.
 
 A page's state is the family's description of it, without its name. Random setups reach a few states all the time and others
-once in thousands, or never: so setups grow from setups. A state is picked evenly, a setup that reaches it gets an operation
-or two more, and whatever new state that reaches is picked as often as any from then on (as Go-Explore does, Nature 2021).
+once in thousands, or never: so setups grow from setups. A state is picked, rare ones as often as common ones, a setup that
+reaches it gets an operation or two more, and whatever new state that reaches is picked from then on (as in Go-Explore,
+Nature 2021). To pick evenly means: first a word, then a state with it, or the many states of files would drown those of swap.
 Only the setup is run for that, which costs as much as a schedule or two.
 
 What a program tries is its triples (state, operation of one task, operation of another). Of several candidates the one with
@@ -29,6 +30,7 @@ Triple = tuple[str, str, str]
 class States:
     def __init__(self) -> None:
         self.setups: dict[str, list[Setup]] = {}
+        self.words: dict[str, list[str]] = {}           # word -> the states it occurs in
         self.reached: dict[Setup, frozenset[str]] = {}
         self.met: dict[Triple, int] = {}
 
@@ -39,6 +41,9 @@ class States:
             self.reached.clear()
         self.reached[setup] = states
         for state in states:
+            if state not in self.setups:
+                for word in state.split() or [""]:
+                    self.words.setdefault(word, []).append(state)
             kept = self.setups.setdefault(state, [])
             if setup not in kept and (len(kept) < SETUPS_MAX or len(setup) < len(kept[-1])):
                 kept.append(setup)
@@ -64,8 +69,11 @@ class States:
         return sum(self.met.get(triple, 0) < KNOWN for triple in _triples(states, program)) / (1 + ops)
 
     def setup(self, rng: random.Random) -> Setup:
-        """A setup for a state picked evenly."""
-        return rng.choice(self.setups[rng.choice(list(self.setups))]) if self.setups else ()
+        """A setup for a state: a word of the descriptions is picked evenly, then a state it occurs in."""
+        if not self.words:
+            return ()
+        word = rng.choice(list(self.words))
+        return rng.choice(self.setups[rng.choice(self.words[word])])
 
 
 def _few(text: str) -> str:

@@ -153,7 +153,7 @@ class Narrator:
     def _until(self, last: tuple[str, str] | None, point: tuple[str, str], nth: int) -> Line:
         """Before the next point, or after the last one if that gave back a lock: it is what a person would say."""
         if last is not None and last[0].startswith("unlock"):
-            return Line(self.actor, "", "after", *last, self.seen[last] - (last == point))
+            return Line(self.actor, "", "after", *last, self.seen[last])
         return Line(self.actor, "", "before", *point, nth)
 
     def forced(self, m: Machine, choices: Sequence[int]) -> int:

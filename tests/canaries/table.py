@@ -28,7 +28,8 @@ class Canary:
 
     @property
     def name(self) -> str:
-        return f"{self.kernel}-{self.title.partition(' ')[0].rstrip(':').lower()}-{'-'.join(call[0] for _, ops in self.tasks for call in ops)}"
+        calls = "-".join(call[0] for _, ops in self.tasks for call in ops)
+        return f"{self.kernel}-{self.title.partition(' ')[0].rstrip(':').lower()}-{calls}"
 
 
 def two(first: str, second: str) -> Tasks:

@@ -57,7 +57,8 @@ def test_a_replay_has_the_same_titles_steps_and_decisions(variant: str) -> None:
     ex = executor(variant)
     for made, _, outcome in random_runs(60, 53, variant):
         again = ex.replay(ex.prepare(made), outcome.switches, outcome.forced)
-        assert (again.titles, again.steps, again.switches, again.forced) == (outcome.titles, outcome.steps, outcome.switches, outcome.forced)
+        assert (again.titles, again.steps) == (outcome.titles, outcome.steps)
+        assert (again.switches, again.forced) == (outcome.switches, outcome.forced)
 
 
 def test_looking_for_leaks_leaves_the_next_run_alone() -> None:

@@ -14,6 +14,7 @@ from harness.machine import m
 from harness.schedulers import NoPreempt, Pct, Walk
 from harness.schedulers.enumerate import every_schedule
 from harness.schedulers.replay import Replay
+from tests.harness.referee import Referee
 from tests.toy import GREENLETS, THREADS, Run, Toy
 
 LOCKS = "tests.harness.kernels.locks"
@@ -117,6 +118,21 @@ def test_sleeping_for_ever_is_a_deadlock_and_tells_where() -> None:
     assert run.findings[0].detail == "task0 sleeps in wait_for_nobody"
 
 
+def test_a_task_whose_interrupt_had_to_wait_still_waits_where_it_did() -> None:
+    """The interrupt spun for `third`, got it and went; the task beneath never came to run again, and the deadlock names its place."""
+    program = [(0, [("hold_first_raise_and_wait_for_second",)]), (1, [("backward",)]), (2, [("third_only",)])]
+    titles = {run.title for run in runs(program, 3)} - {None}
+    assert "DEADLOCK: nobody can run: first in backward, second in hold_first_raise_and_wait_for_second" in titles
+    assert [title for title in titles if title is not None and "user_space" in title] == []
+
+
+def test_those_who_spin_on_a_preemptible_cpu_are_not_swapped_for_each_other_for_ever() -> None:
+    program = [(0, [("take_irqs_on",)]), (0, [("take_irqs_on",)]), (1, [("forward",)]), (2, [("backward",)])]
+    rng = random.Random(4)
+    titles = {TOYS[LOCKS].run(program, Referee(Walk(rng, 0.5)), 3, True).title for _ in range(200)}
+    assert "DEADLOCK: nobody can run: first in backward, first in take_irqs_on, second in forward" in titles
+
+
 @pytest.mark.parametrize("backend", [GREENLETS, THREADS])
 def test_a_deadlock_of_tasks_that_share_preemptible_cpus_ends_the_run(backend: Any) -> None:
     """Those who spin could be swapped for each other for ever: nobody of them can go on, so it is a deadlock."""
@@ -186,7 +202,8 @@ def test_a_livelock_replays(short_runs: None) -> None:
 
 # ---- sleeping where one must not ------------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("operation", ["down_locked", "down_read_locked", "down_write_locked", "schedule_locked", "sleep_locked", "yield_locked"])
+@pytest.mark.parametrize("operation", [
+    "down_locked", "down_read_locked", "down_write_locked", "schedule_locked", "sleep_locked", "yield_locked"])
 def test_a_task_that_sleeps_under_a_spinlock_is_reported(operation: str) -> None:
     run = TOYS[SLEEPERS].run([(0, [(operation,)]), (1, [("nothing",)])], NoPreempt())
     assert run.titles == [f"SLEEP: sleeping with a spinlock held in {operation}"]

@@ -26,7 +26,8 @@ SHAPES = {          # cpus, tasks, preempt
 }
 LINES = [
     "cpu0 until before page_cache_get(A) in shrink_cache", "cpu0 until after unlock pagemap_lru_lock in shrink_cache #2",
-    "cpu0 until blocked", "irq 0 on cpu1 until done", "cpu1 to the end", "cpu1_task2 until before read A.mapping in f", "idle1 until blocked",
+    "cpu0 until blocked", "irq 0 on cpu1 until done", "cpu1 to the end", "cpu1_task2 until before read A.mapping in f",
+    "idle1 until blocked",
     "cpu0 until before write swap_map[3] in swap_free", "irq 12 on cpu0 until before irq 1 left: x in handler",
 ]
 
@@ -91,10 +92,11 @@ def test_a_line_is_printed_as_it_was_read(text: str) -> None:
     assert str(parse(text)) == text
 
 
-@pytest.mark.parametrize("text", ["", "cpu0", "cpu0 until", "cpu0 until before x", "cpu0 until during x in f", "cpu to the end", "irq on cpu0 until done",
+@pytest.mark.parametrize("text", ["", "cpu0", "cpu0 until", "cpu0 until before x", "cpu0 until during x in f", "cpu to the end",
+                                  "irq on cpu0 until done",
                                   "cpu0 to the end ", "task0 to the end", "cpu0 until before x in f #"])
 def test_what_is_no_line_is_told_in_one_line(text: str) -> None:
-    with pytest.raises(ValueError, match="no schedule line: .* \\(like ") as caught:
+    with pytest.raises(ValueError, match=r"no schedule line: .* \(like ") as caught:
         parse(text)
     assert "\n" not in str(caught.value)
 

@@ -15,7 +15,8 @@ from tests.harness.programs import EVERYTHING, INTERRUPTS, LOCKING, OTHER, TOY, 
 from tests.harness.referee import Referee
 from tests.toy import Toy
 
-SHAPES = {"three cpus": ("fast", 3, False), "preemptible": ("fast", 2, True), "one cpu": ("up", 1, False), "one cpu, preemptible": ("up", 1, True)}
+SHAPES = {"three cpus": ("fast", 3, False), "preemptible": ("fast", 2, True),
+          "one cpu": ("up", 1, False), "one cpu, preemptible": ("up", 1, True)}
 TOYS = {core: Toy(TOY, core=core) for core in ("fast", "up")}
 
 each_shape = pytest.mark.parametrize("shape", SHAPES)

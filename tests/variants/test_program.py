@@ -120,7 +120,8 @@ def test_a_bad_entry_is_told_in_one_line_with_its_place(old: str, new: str, why:
 
 
 def test_an_entry_without_a_task_is_none() -> None:
-    text = "\n".join(line for line in GOOD.splitlines() if not line.startswith(("cpu", "  \"", "]"))).replace("schedule = [", "schedule = []")
+    lines = [line for line in GOOD.splitlines() if not line.startswith(("cpu", "  \"", "]"))]
+    text = "\n".join(lines).replace("schedule = [", "schedule = []")
     with pytest.raises(EntryError, match="no task: an entry has at least cpu0"):
         parse(text)
 

@@ -237,6 +237,19 @@ def hold_first_and_raise():
     spin_unlock(first)
 
 
+def hold_first_raise_and_wait_for_second():
+    spin_lock(first)
+    raise_irq(irq_waits_in_irq)
+    spin_lock(second)
+    spin_unlock(second)
+    spin_unlock(first)
+
+
+def third_only():
+    spin_lock(third)
+    spin_unlock(third)
+
+
 # Waiting for each other in loops
 
 def set_go():

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: MIT
+"""The engine against the floor, and against frontrun: one command, one run, ratios.
+
+    python -m tests.benchmarks.engine
+
+Floor: the same kernel functions linked over plain primitives (floor.py), one task after another, state reset the same way.
+Each figure is the least of many repeats of one fixed batch. To reach, on greenlets: 2.2x without preemption, 2.8x PCT d=3,
+7x uniform walk. frontrun (if it is installed) explores a lost update of two threads; its points are bytecodes, ours are shared
+accesses, so schedules a second are side by side, not the same work.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import random
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from fuzz.executor import Executor, Prepared, _address_spaces, _call, _threads
+from harness.machine import m
+from harness.schedulers import NoPreempt, Pct, Walk
+from tests.benchmarks import floor
+from variants.interface import family
+from variants.program import Program, TaskProgram, parse_ops
+
+FAMILY, VARIANT = "lru_free_2_4", "pre_patch"
+# A fault, a free and a reclaim: about 100 points, on the paths that campaigns spend their time on.
+PROGRAM = Program(
+    parse_ops(["store m0.0", "store m0.1"], "setup"),
+    (TaskProgram(0, parse_ops(["unmap m0.0"], "cpu0")), TaskProgram(1, parse_ops(["store m0.2"], "cpu1")),
+     TaskProgram(2, parse_ops(["shrink_cache 1"], "cpu2"))), 3)
+
+
+def least(run: Callable[[], Any], batch: int, repeats: int = 9) -> float:
+    """Microseconds of one call: the least over the repeats."""
+    best = float("inf")
+    for _ in range(repeats):
+        start = time.perf_counter()
+        for _ in range(batch):
+            run()
+        best = min(best, (time.perf_counter() - start) / batch)
+    return best * 1e6
+
+
+def floor_run(program: Program) -> Callable[[], None]:
+    """The program as plain Python calls."""
+    image = family(FAMILY).link(VARIANT, "floor", toolkit=floor.TOOLKIT)
+    floor.now_running.task = image.tasks[0]
+    image.load(image.boot)
+    image["boot"](_threads(program))
+    for number, op in enumerate(program.setup, 1):
+        function, args = _call(image, op, number)
+        function(*args)
+    image["start"]()
+    state = image.save()
+    calls = [(image.tasks[number], [_call(image, op, 9) for op in task.ops] + [(image["leave"], (number, _address_spaces(task)))])
+             for number, task in enumerate(program.tasks)]
+
+    def run() -> None:
+        image.load(state)
+        for task, operations in calls:
+            floor.now_running.task = task
+            for function, args in operations:
+                function(*args)
+            floor.deliver()
+    return run
+
+
+def bare(executor: Executor, prepared: Prepared, scheduler: Any) -> Callable[[], None]:
+    """The machine alone: reset and run, nothing judged at rest."""
+    image = prepared.image
+
+    def run() -> None:
+        image.load(prepared.state)
+        m.run(image, prepared.tasks, scheduler, executor.backend, prepared.cpus, False, prepared.raised)
+        if m.aborting:
+            image.load_volatile(image.at_rest)
+    return run
+
+
+def engine(backend: str, base: float, batch: int) -> None:
+    executor = Executor(family(FAMILY), VARIANT, backend)
+    prepared = executor.prepare(PROGRAM)
+    points = executor.run(prepared, NoPreempt()).steps
+    rng = random.Random(1)
+    schedulers = {"no preemption": NoPreempt(), "PCT d=3": Pct(rng, 3, points), "geometric walk 0.1": Walk(rng, 0.1), "uniform walk": Walk(rng, 1)}
+    for name, scheduler in schedulers.items():
+        judged = least(lambda s=scheduler: executor.run(prepared, s), batch)
+        alone = least(bare(executor, prepared, scheduler), batch)
+        print(f"{backend:<10} {name:<20} {points:>4} points  machine {alone:7.1f} us {alone / base:6.2f}x   "
+              f"with all judged {judged:7.1f} us {judged / base:6.2f}x   {1e6 / judged:8,.0f} runs/s")
+
+
+def lost_update_here() -> None:
+    """Two tasks, each a load and a store of one racy field: schedules a second, granularity one shared access."""
+    from harness.backends import BACKENDS
+    from harness.link import link
+    image = link("tests.benchmarks.lost_update")
+    backend = BACKENDS["greenlets"]()
+    tasks = [(0, [(image["add_one"], ())]), (1, [(image["add_one"], ())])]
+    scheduler = Walk(random.Random(1), 0.5)
+
+    def run() -> None:
+        image.load(image.boot)
+        m.run(image, tasks, scheduler, backend, 2)
+    each = least(run, 2000)
+    print(f"lost update  vmrace     {1e6 / each:10,.0f} schedules/s   point: a shared access")
+
+
+def lost_update_frontrun() -> None:
+    command = shutil.which("frontrun", path=str(pathlib.Path(sys.executable).parent))
+    if command is None:
+        print("lost update  frontrun   not installed (pip install frontrun==0.7.0)")
+        return
+    script = pathlib.Path(__file__).with_name("lost_update_frontrun.py")
+    done = subprocess.run([command, sys.executable, str(script)], capture_output=True, text=True, timeout=300, check=False)
+    if done.returncode:
+        print(f"lost update  frontrun   failed: {done.stderr.strip().splitlines()[-1:]}")
+        return
+    print(f"lost update  frontrun   {float(done.stdout.split()[-1]):10,.0f} schedules/s   point: a bytecode (explore_random)")
+
+
+def main() -> None:
+    base = least(floor_run(PROGRAM), 1000)
+    print(f"floor      {base:.1f} us")
+    engine("greenlets", base, 600)
+    engine("threads", base, 60)
+    lost_update_here()
+    lost_update_frontrun()
+
+
+if __name__ == "__main__":
+    main()
