@@ -186,7 +186,8 @@ def _entry(path: pathlib.Path) -> Entry:
 @main.command()
 @click.argument("entry", type=click.Path(path_type=pathlib.Path))
 @click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--out", type=click.Path(path_type=pathlib.Path), default=None, help="Corpus directory for the result (default: beside the entry).")
+@click.option("--out", type=click.Path(path_type=pathlib.Path), default=None,
+              help="Corpus directory for the result (default: beside the entry).")
 def shrink(entry: pathlib.Path, seed: int, out: pathlib.Path | None) -> None:
     """Minimise an entry again."""
     from fuzz.entry import EntryError, save

@@ -115,7 +115,7 @@ class Executor:
         image.load_volatile(image.at_rest)
         image.lockdep.set_exact(self.checked or program.cpus == 1)
         threads = _threads(program)
-        setup = [(image["boot"], (threads,))]
+        setup: list[tuple[Any, tuple[Any, ...]]] = [(image["boot"], (threads,))]
         setup += [_call(image, op, value) for value, op in enumerate(program.setup, 1)]
         setup.append((image["start"], ()))
         m.run(image, [(0, setup)], NoPreempt(), self.backend, program.cpus, settle=False)
@@ -193,7 +193,7 @@ class Executor:
         """One run with everything recorded."""
         image = prepared.image
         describe = self.family.describe
-        recorder = Recorder(m, (lambda: describe(image)) if watch and describe else None)
+        recorder = Recorder(m, (lambda: describe(image)) if watch else None)
         m.recorder, m.observer = recorder, recorder.switched
         try:
             outcome = self.run(prepared, scheduler)

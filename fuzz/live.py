@@ -31,8 +31,8 @@ def rule_of_three(runs: int) -> int:
 
 def progress(status: Status) -> str:
     rate = status.runs / max(status.seconds, 0.001)
-    return (f"  {clock(status.seconds)}   {status.runs:,} runs   {rate:,.0f}/s   {status.distinct:,} distinct   features {status.features:,}"
-            f"   corpus {status.kept:,}   last new {status.seconds - status.last_new:.0f} s ago")
+    return (f"  {clock(status.seconds)}   {status.runs:,} runs   {rate:,.0f}/s   {status.distinct:,} distinct"
+            f"   features {status.features:,}   corpus {status.kept:,}   last new {status.seconds - status.last_new:.0f} s ago")
 
 
 class TextView:

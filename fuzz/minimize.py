@@ -21,8 +21,9 @@ from fuzz.executor import Executor, Outcome, SetupFailed
 from fuzz.story import narrate
 from harness.machine import Scheduler, m
 from harness.schedule import Line, Named
-from harness.schedulers import Bred, Mutate, Pct, Walk
+from harness.schedulers import Mutate, Pct, Walk
 from harness.schedulers.enumerate import every_schedule
+from harness.schedulers.mutate import Bred
 from harness.schedulers.replay import Replay
 from variants.interface import OPERANDS, OPERATIONS
 from variants.program import Op, Program, TaskProgram

@@ -19,7 +19,8 @@ from fuzz.minimize import smaller
 from fuzz.places import Places
 from fuzz.states import States
 from harness.machine import m
-from harness.schedulers import Bred, Contended, Mutate, NoPreempt, Pct, Walk
+from harness.schedulers import Contended, Mutate, NoPreempt, Pct, Walk
+from harness.schedulers.mutate import Bred
 from variants.interface import family
 from variants.program import Program, TaskProgram
 

@@ -3,12 +3,11 @@
 
 from __future__ import annotations
 
+from fuzz.executor import Executor, Outcome, Prepared, Traced
 from harness.machine import Scheduler, m
 from harness.report import columns, oops
 from harness.schedule import Line, Narrator
 from harness.schedulers.replay import Replay
-
-from fuzz.executor import Executor, Outcome, Prepared, Traced
 from variants.program import Program
 
 

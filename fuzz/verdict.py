@@ -18,6 +18,7 @@ from fuzz.confirm import verdict_text
 from fuzz.entry import Entry
 from fuzz.executor import Executor, Outcome, SetupFailed
 from harness.errors import Diverged
+from harness.machine import Scheduler
 from harness.schedule import Named
 from harness.schedulers import NoPreempt, Pct, Walk
 
@@ -85,7 +86,7 @@ def _search(executor: Executor, prepared, sample: int) -> tuple[Outcome | None, 
     """Sampled schedules of the program, the same ones each time."""
     rng = random.Random(0)
     outcome = executor.run(prepared, NoPreempt())
-    schedulers = [Walk(rng, 0.05), Pct(rng, 2, max(outcome.steps, 2)), Walk(rng, 0.2), Pct(rng, 3, max(outcome.steps, 2))]
+    schedulers: list[Scheduler] = [Walk(rng, 0.05), Pct(rng, 2, max(outcome.steps, 2)), Walk(rng, 0.2), Pct(rng, 3, max(outcome.steps, 2))]
     runs = 1
     while not outcome.findings and runs < sample:
         outcome = executor.run(prepared, schedulers[runs % len(schedulers)])

@@ -268,7 +268,8 @@ def _bind_list_guards(core: Core) -> None:
             test = guard_test((made.guard,), core.name == "up") if made.guard else "True"
             scope: dict[str, Any] = {}
             exec(f"def holds(me, self=None):\n    return {test}", core.namespace, scope)
-            made.holds = types.FunctionType(scope["holds"].__code__, core.namespace, "holds", (made.struct,))
+            made.holds = types.FunctionType(  # type: ignore[assignment]
+                scope["holds"].__code__, core.namespace, "holds", (made.struct,))
 
 
 def _state_functions(objects: list[Any], which: str) -> tuple[Callable[[], Any], Callable[[Any], None]]:

@@ -6,8 +6,9 @@ which the scheduler asked to be called (`stop`), or when the running task cannot
 of the task concerned: there is no hub to switch through.
 
 Decisions are ints. From 0 below `len(tasks)`: that task runs next. From there on `tasks + number * cpus + cpu`: interrupt
-`number` (in the order raised) hits that cpu. Negative, `-2 - cpu`: an idle cpu goes on with the interrupt it is in. They are kept in two lists: `switches` (step, decision), taken at a point
-although the running task could have gone on, and `forced`, taken in order whenever it could not and there was a choice.
+`number` (in the order raised) hits that cpu. Negative, `-2 - cpu`: an idle cpu goes on with the interrupt it is in. They are
+kept in two lists: `switches` (step, decision), taken at a point although the running task could have gone on, and `forced`,
+taken in order whenever it could not and there was a choice.
 
 There is one machine in a process, `m`, because its step counter is on the fast path of every primitive.
 """
@@ -264,7 +265,8 @@ class Machine:
         while True:
             try:
                 root = task.held
-                for task.op, (function, args) in enumerate(task.operations):
+                for number, (function, args) in enumerate(task.operations):
+                    task.op = number
                     if self.recorder is not None:
                         self.recorder(points.LOCAL, task, f"op {task.op}")
                     function(*args)
@@ -279,7 +281,7 @@ class Machine:
                 self.dispatch(task)
             except Abort:
                 self._leave(task)
-            except BaseException as error:                      # noqa: BLE001 - reported as ours, or as an oops
+            except BaseException as error:
                 self._fault(error)
                 self._leave(task)
 
@@ -292,7 +294,7 @@ class Machine:
                 self.dispatch(task)
             except Abort:
                 self._leave(task)
-            except BaseException as error:                      # noqa: BLE001
+            except BaseException as error:
                 self._fault(error)
                 self._leave(task)
 

@@ -13,7 +13,7 @@ from typing import Any
 class ThreadStack:
     """A thread and the lock it waits on while it does not have the baton."""
 
-    __slots__ = ("_backend", "_body", "_baton", "_task", "_thread")
+    __slots__ = ("_backend", "_baton", "_body", "_task", "_thread")
 
     def __init__(self, backend: "Threads", body: Callable[[Any], None] | None, task: Any):
         self._backend = backend

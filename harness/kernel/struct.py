@@ -62,6 +62,9 @@ def embed(cls: type, *args: Any, **kwargs: Any) -> Any:
 class StructMeta(type):
     """Builds a struct's slots and properties for the core being linked."""
 
+    slot_of: dict[str, str]
+    state_slots: tuple[str, ...]
+
     def __new__(mcs, name: str, bases: tuple[type, ...], body: dict[str, Any], **kwargs: Any) -> StructMeta:
         if not bases:
             return super().__new__(mcs, name, bases, body)
@@ -154,7 +157,7 @@ def _array_class(kind: str) -> type:
 
         def __new__(cls, name: str, length: int, default: Any, *guards: str, struct: object = None) -> Any:
             core = core_now()
-            made = array.__new__(_array_for(kind, guards, core, type(struct)))
+            made: Any = array.__new__(_array_for(kind, guards, core, type(struct)))
             made.__init__(name, length, default, *guards, struct=struct)
             return made
 

@@ -34,7 +34,7 @@ class Held(dict):
         self._on: Held | None = None
         self._tried: dict[Any, Held] = {}
 
-    __hash__ = object.__hash__
+    __hash__ = object.__hash__  # type: ignore[assignment]
 
     def __eq__(self, other: object) -> bool:
         return self is other
@@ -173,7 +173,8 @@ class Lockdep:
 
 
 def unlocked_by_other(m, lock):
-    m.report(f"LOCKDEP: {lock.cls} released by a task that does not hold it in {m.where()}", NAME, f"held by {getattr(lock, 'owner', None)}")
+    owner = getattr(lock, "owner", None)
+    m.report(f"LOCKDEP: {lock.cls} released by a task that does not hold it in {m.where()}", NAME, f"held by {owner}")
 
 
 def _rotated(cycle: list[str]) -> list[str]:

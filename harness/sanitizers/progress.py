@@ -20,7 +20,8 @@ def stuck(m):
 def endless(m):
     parts = sorted({m.where(task.waiting_frame) for task in m.tasks if not task.finished and task.waiting_frame is not None})
     seen = {m.fair.seen[task.id] for task in m.tasks if not task.finished and task.id in m.fair.seen}
-    m._add(_finding(f"LIVELOCK: {', '.join(sorted({m.where(), *seen, *parts}))}", f"no end after {m.step} points, the last under a fair schedule"), m.sites())
+    detail = f"no end after {m.step} points, the last under a fair schedule"
+    m._add(_finding(f"LIVELOCK: {', '.join(sorted({m.where(), *seen, *parts}))}", detail), m.sites())
 
 
 def _finding(title, detail):

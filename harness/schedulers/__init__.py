@@ -5,7 +5,7 @@ Each answers four questions (see harness.machine.Scheduler): begin, at, forced, 
 """
 
 from harness.schedulers.contended import Contended
-from harness.schedulers.mutate import Bred, Mutate
+from harness.schedulers.mutate import Mutate
 from harness.schedulers.nopreempt import NoPreempt
 from harness.schedulers.pct import Pct
 from harness.schedulers.walk import Walk

@@ -15,7 +15,6 @@ from typing import Any
 
 from harness.machine import NEVER, Machine
 
-
 OTHERS_MAX = 6  # of those who could go on instead, how many a child is made for
 NEAR = 12       # points, on average, after which the second of two preemptions takes the cpu back, if it is near the first
 

@@ -87,7 +87,8 @@ def engine(backend: str, base: float, batch: int) -> None:
     prepared = executor.prepare(PROGRAM)
     points = executor.run(prepared, NoPreempt()).steps
     rng = random.Random(1)
-    schedulers = {"no preemption": NoPreempt(), "PCT d=3": Pct(rng, 3, points), "geometric walk 0.1": Walk(rng, 0.1), "uniform walk": Walk(rng, 1)}
+    schedulers = {"no preemption": NoPreempt(), "PCT d=3": Pct(rng, 3, points), "geometric walk 0.1": Walk(rng, 0.1),
+                  "uniform walk": Walk(rng, 1)}
     for name, scheduler in schedulers.items():
         judged = least(lambda s=scheduler: executor.run(prepared, s), batch)
         alone = least(bare(executor, prepared, scheduler), batch)
