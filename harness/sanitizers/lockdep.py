@@ -126,7 +126,8 @@ class Lockdep:
         if lock.spins:
             used = (None if tried else self.used_in_irq) if held.in_irq else self.used_irqs_on if not held.irqs_off else None
             if used is not None:
-                used.setdefault((lock.cls, shared), m.where())
+                if (lock.cls, shared) not in used:
+                    used[lock.cls, shared] = m.where()
                 self._check_irqs(m, lock.cls)
         return self.node((*held.locks, lock), held.irqs_off, held.in_irq)
 
@@ -140,8 +141,8 @@ class Lockdep:
         """An interrupt on the holder would wait for it for ever, unless both only read."""
         for inside, outside in ((False, False), (False, True), (True, False)):
             if (cls, inside) in self.used_in_irq and (cls, outside) in self.used_irqs_on:
-                self._tell(m, f"LOCKDEP: {cls} taken in an interrupt in {self.used_in_irq[cls, inside]}"
-                              f" and with interrupts on in {self.used_irqs_on[cls, outside]}")
+                self._tell(m, f"LOCKDEP: {cls} taken in an interrupt and with interrupts on",
+                           f"in an interrupt in {self.used_in_irq[cls, inside]}, with interrupts on in {self.used_irqs_on[cls, outside]}")
 
     def _path(self, start: str, goal: str) -> list[str]:
         """A chain of orders from `start` to `goal`, both included; [] if there is none."""
@@ -156,11 +157,11 @@ class Lockdep:
                     todo.append([*path, following])
         return []
 
-    def _tell(self, m: Any, title: str) -> None:
+    def _tell(self, m: Any, title: str, detail: str = "") -> None:
         self.alarmed = True
         if self.exact and title not in self.reported:
             self.reported.add(title)
-            m.note(title, NAME)
+            m.note(title, NAME, detail)
 
     def recursion(self, m: Any, lock: Any) -> None:
         """The task that spins is the one that holds the lock: directly, or from an interrupt on top of itself."""

@@ -55,7 +55,7 @@ CANARIES = (
     Canary("lists", "LIST: list_del of an unlinked page_t.lru in lru_del", "lists_deleted_unlinked", two("lru_del", "lru_del")),
     Canary("lockdep", "LOCKDEP: lock order lru_lock -> page_lock -> lru_lock", "lockdep_order",
            ((0, [("shrink",), ("truncate",)]),), core="checked"),
-    Canary("lockdep", "LOCKDEP: lock taken in an interrupt in complete and with interrupts on in update", "lockdep_irq",
+    Canary("lockdep", "LOCKDEP: lock taken in an interrupt and with interrupts on", "lockdep_irq",
            ((0, [("update",), ("submit",)]),), core="checked"),
     Canary("lockdep", "LOCKDEP: lock released by a task that does not hold it in break_in", "lockdep_released",
            two("take", "break_in")),

@@ -59,7 +59,7 @@ def test_a_note_is_no_finding_of_its_own_and_does_not_end_the_run() -> None:
 
 
 def test_a_lock_taken_in_an_interrupt_and_with_interrupts_on_is_unsafe() -> None:
-    title = "LOCKDEP: first taken in an interrupt in take_in_irq and with interrupts on in take_irqs_on"
+    title = "LOCKDEP: first taken in an interrupt and with interrupts on"
     assert run("take_irqs_on", "raise_taker").titles == [title]
 
 
@@ -78,7 +78,7 @@ def test_readers_may_be_interrupted_by_readers() -> None:
 
 
 def test_writers_may_not_be_interrupted_by_readers() -> None:
-    title = "LOCKDEP: tasks taken in an interrupt in read_in_irq and with interrupts on in write_with_irqs_on"
+    title = "LOCKDEP: tasks taken in an interrupt and with interrupts on"
     assert run("write_with_irqs_on", "raise_reader").titles == [title]
 
 
