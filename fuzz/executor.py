@@ -163,7 +163,7 @@ class Executor:
             _at_boot(m, image)
             for title, detail in self.family.check(image):
                 outcome.findings.append(Finding(title, "invariant", outcome.steps, detail=detail))
-            if m.history:
+            if any(entry[0] == "load" for entry in m.history):
                 for title, detail in judge(prepared.history + m.history):
                     outcome.findings.append(Finding(title, "data", outcome.steps, detail=detail))
         if not outcome.findings:
@@ -203,10 +203,13 @@ class Executor:
         return Traced(outcome, recorder.events, recorder.digest(), prepared.program.keys())
 
 
+_boot = Task(-1, "boot")
+
+
 def _at_boot(m: Machine, image: Image) -> None:
     """Whoever looks at an image at rest does so as the boot task: no points, no locks needed."""
-    m.current = Task(-1, "boot")
-    m.current.held = image.lockdep.root
+    _boot.held = image.lockdep.root
+    m.current = _boot
     m.stop = 1 << 60
 
 

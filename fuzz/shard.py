@@ -25,7 +25,7 @@ from variants.interface import family
 from variants.program import Program, TaskProgram
 
 BATCH = 24                  # schedules before a program has to have shown something new
-BATCHES_MAX = 12
+BATCHES_MAX = 8
 NEW_SHARE = 0.2             # programs made from nothing, once there is a corpus
 STATE_SHARE = 0.6           # programs that start from a state some setup has reached, each state as often as any
 CANDIDATES = 10             # programs drawn of which the newest is run
@@ -37,9 +37,9 @@ SCHEDULES_MAX = 24          # kept runs of a program
 PAIRS_MAX = 8               # of these, as long as there are fewer, also runs that only had a new pair
 RARE = 0.02                 # a block is rare that no larger share of programs reaches (and a few are always allowed)
 RARE_MIN = 8
-TRIM_RUNS = 12              # schedules that a trimmed program has to reach its block again
+TRIM_RUNS = 6               # schedules that a trimmed program has to reach its block again
 TRIM_SCHEDULERS = 5         # of the table, those that need to have learnt nothing
-RARE_BATCHES = 6            # batches that a program with a rare block gets at least
+RARE_BATCHES = 2            # batches that a program with a rare block gets at least
 KEPT_MAX = 400              # programs a worker keeps
 CHECKED_EVERY = 100         # one run in so many is run again on a checked image
 RUNS_PER_SHARD = 20_000
@@ -272,13 +272,13 @@ class _Shard:
         kept = False
         blocks: frozenset[int] = frozenset()
         for batch in range(BATCHES_MAX):
-            fresh = self._batch(run)
+            self._batch(run)
             reached = features.blocks_of(prepared.image)
             fresh_blocks = features.count_program(reached - blocks, first=not batch)
             blocks = reached
             rare = features.rarity(blocks) <= max(RARE_MIN, RARE * features.programs)
             kept = kept or fresh_blocks > 0 or (rare and not batch)
-            if self.over() or not (fresh + fresh_blocks or (rare and batch < RARE_BATCHES)):
+            if self.over() or not (fresh_blocks or (rare and batch < RARE_BATCHES)):
                 break
         if kept:
             self._trim(program, blocks, schedules)
@@ -292,10 +292,9 @@ class _Shard:
                 budget -= 1
                 self._scheduled(run, "mutate", run.mutate)
 
-    def _batch(self, run: _Exploration) -> int:
-        """A batch of random schedules. Returns how many pairs were new."""
+    def _batch(self, run: _Exploration) -> None:
+        """A batch of random schedules."""
         rng = self.rng
-        fresh = 0
         for name, scheduler in rng.choices(self.schedulers, k=BATCH):
             if name == "pct":
                 scheduler.learn(run.steps)
@@ -303,11 +302,10 @@ class _Shard:
                 scheduler.learn(run.objects, run.accesses)
             elif name == "mutate":
                 scheduler.base = rng.choices(run.schedules, [one.weight for one in run.schedules])[0]
-            fresh += self._scheduled(run, name, scheduler)
-        return fresh
+            self._scheduled(run, name, scheduler)
 
-    def _scheduled(self, run: _Exploration, name: str, scheduler: Any) -> int:
-        """One schedule of the program being explored. Returns how many pairs were new."""
+    def _scheduled(self, run: _Exploration, name: str, scheduler: Any) -> None:
+        """One schedule of the program being explored; kept to breed from if it shows something new."""
         result, features = self.result, self.worker.features
         outcome = self._one(run.program, run.prepared, name, scheduler)
         new = features.take()
@@ -327,7 +325,6 @@ class _Shard:
             result.distinct += 1
         if result.runs % CHECKED_EVERY == 0:
             self._check(run.program, outcome)
-        return new
 
     def _trim(self, program: Program, blocks: frozenset[int], schedules: list[Bred]) -> None:
         """Keep the program, or the least part of it that still reaches its rarest block: short programs run more often and

@@ -62,6 +62,7 @@ class Image:
         self.places: list[tuple[str, int]] = []     # of each probe: our file and line
         self.racy_lines = racy_lines
         self.lockdep = Lockdep()
+        self.cache: dict[str, Any] = {}                 # what a family's checks have looked up
         self.tasks: list[Any] = []
         self.save, self.load = _state_functions(self.objects, "state_slots")
         self.save_volatile, self.load_volatile = _state_functions(self.objects, "volatile_slots")

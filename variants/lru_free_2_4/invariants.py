@@ -18,60 +18,79 @@ def counted(image: Image) -> bool:
     return image.defines("LRU_PLUS_CACHE")
 
 
-def check(image: Image) -> Iterator[tuple[str, str]]:
+class _Tables:
+    """The objects that the checks look at, looked up once for each image: a check runs after every run."""
+
+    def __init__(self, image: Image):
+        ns = image.namespace
+        self.lru, self.active, self.locked = 1 << ns["PG_lru"], 1 << ns["PG_active"], 1 << ns["PG_locked"]
+        self.zone, self.vm = ns["zone_normal"], ns["vm"]
+        self.active_list, self.inactive_list = ns["active_list"], ns["inactive_list"]
+        self.pages = tuple(ns["mem_map"])
+        self.ptes = tuple(slot for mm in (ns["m0"], ns["m1"], ns["m2"], ns["m3"]) for slot in (mm.pte0, mm.pte1, mm.pte2))
+        self.iobufs = (ns["k0"], ns["k1"], ns["k2"], ns["k3"])
+        self.swapper_space = ns["swapper_space"]
+        self.swap_map = ns["swap_info"][0].swap_map.items
+        self.entries = tuple(ns["SWP_ENTRY"](0, offset) for offset in range(len(self.swap_map)))
+        self.lru_counts = counted(image)
+
+
+def check(image: Image) -> list[tuple[str, str]]:
     """At rest."""
-    ns = image.namespace
-    lru_bit, active_bit, locked_bit = 1 << ns["PG_lru"], 1 << ns["PG_active"], 1 << ns["PG_locked"]
-    zone, active, inactive = ns["zone_normal"], ns["active_list"], ns["inactive_list"]
-    lru_counts = counted(image)
-    references, swapped = _references(ns)
+    t = image.cache.get("tables") or image.cache.setdefault("tables", _Tables(image))
+    out: list[tuple[str, str]] = []
+    references, swapped = _references(t)
+    zone, active, inactive, space = t.zone, t.active_list, t.inactive_list, t.swapper_space
+    free_list = zone.free_list
+    cached = []
     free = active_seen = inactive_seen = 0
-    for page in ns["mem_map"]:
+    for page in t.pages:
         word, count = page.flags.word, page.count.counter
-        on_lru, where = word & lru_bit, page.lru.on
-        owners = references.get(page, 0) + (page._mapping is not None) + (page._buffers is not None)
-        if page.list.on is zone.free_list:
+        where, mapping = page.lru.on, page._mapping
+        if page.list.on is free_list:
             free += 1
-            if count or on_lru or word & (active_bit | locked_bit) or where is not None or owners:
-                yield _in_use(page, count, owners, word, where)
+            owners = references.get(page, 0) + (mapping is not None) + (page._buffers is not None)
+            if count or where is not None or word & (t.lru | t.active | t.locked) or owners:
+                out.append(_in_use(page, count, owners, word, where))
             continue
-        if word & locked_bit:
-            yield "INVARIANT: a page stays locked and nobody will unlock it", page.name
-        if (where is not None) != bool(on_lru) or (where is active) != bool(word & active_bit):
-            yield "INVARIANT: PG_lru and PG_active disagree with the lists", f"{page.name} is on {where}, flags {word:#x}"
+        owners = references.get(page, 0) + (mapping is not None) + (page._buffers is not None)
+        if mapping is space:
+            cached.append(page._index)
+        if word & t.locked:
+            out.append(("INVARIANT: a page stays locked and nobody will unlock it", page.name))
+        if (where is not None) != bool(word & t.lru) or (where is active) != bool(word & t.active):
+            out.append(("INVARIANT: PG_lru and PG_active disagree with the lists", f"{page.name} is on {where}, flags {word:#x}"))
         active_seen += where is active
         inactive_seen += where is inactive
-        expected = owners + (1 if lru_counts and on_lru else 0)
+        expected = owners + (1 if t.lru_counts and word & t.lru else 0)
         if count != expected:
-            yield _miscount(page, count, expected)
+            out.append(_miscount(page, count, expected))
         elif not count:
             kind = "deferred" if where is not None else "lost"
-            yield f"LEAK: {kind} page: no reference, not free", page.name
+            out.append((f"LEAK: {kind} page: no reference, not free", page.name))
     if zone._free_pages != free:
-        yield "INVARIANT: free_pages differs from the length of the free list", f"{zone._free_pages}, not {free}"
-    vm = ns["vm"]
-    if (vm._nr_active_pages, vm._nr_inactive_pages) != (active_seen, inactive_seen):
-        yield ("INVARIANT: nr_active_pages or nr_inactive_pages differs from the lists",
-               f"{vm._nr_active_pages} and {vm._nr_inactive_pages}, not {active_seen} and {inactive_seen}")
-    yield from _swap(ns, swapped)
+        out.append(("INVARIANT: free_pages differs from the length of the free list", f"{zone._free_pages}, not {free}"))
+    vm = t.vm
+    if vm._nr_active_pages != active_seen or vm._nr_inactive_pages != inactive_seen:
+        out.append(("INVARIANT: nr_active_pages or nr_inactive_pages differs from the lists",
+                    f"{vm._nr_active_pages} and {vm._nr_inactive_pages}, not {active_seen} and {inactive_seen}"))
+    _check_swap(t, swapped, cached, out)
+    return out
 
 
-def _references(ns: dict[str, Any]) -> tuple[dict[Any, int], dict[int, int]]:
+def _references(t: _Tables) -> tuple[dict[Any, int], dict[int, int]]:
     """References to pages from ptes and pins, and to swap entries from ptes."""
     pages: dict[Any, int] = {}
     entries: dict[int, int] = {}
-    for name in ("m0", "m1", "m2", "m3"):
-        mm = ns[name]
-        for slot in (mm.pte0, mm.pte1, mm.pte2):
-            value = slot._val
-            if value is None:
-                continue
-            if isinstance(value, int):
-                entries[value] = entries.get(value, 0) + 1
-            else:
-                pages[value[0]] = pages.get(value[0], 0) + 1
-    for name in ("k0", "k1", "k2", "k3"):
-        iobuf = ns[name]
+    for slot in t.ptes:
+        value = slot._val
+        if value is None:
+            continue
+        if value.__class__ is int:
+            entries[value] = entries.get(value, 0) + 1
+        else:
+            pages[value[0]] = pages.get(value[0], 0) + 1
+    for iobuf in t.iobufs:
         if iobuf.nr_pages:
             for page in iobuf.maplist:
                 pages[page] = pages.get(page, 0) + 1
@@ -91,24 +110,19 @@ def _miscount(page: Any, count: int, expected: int) -> tuple[str, str]:
     return f"REFCOUNT: page.count counts {word} references than there are owners, at rest", f"{page.name}: {count}, not {expected}"
 
 
-def _swap(ns: dict[str, Any], swapped: dict[int, int]) -> Iterator[tuple[str, str]]:
-    cached: dict[int, int] = {}
-    space = ns["swapper_space"]
-    for page in ns["mem_map"]:
-        if page._mapping is space:
-            cached[page._index] = 1
-    device = ns["swap_info"][0]
+def _check_swap(t: _Tables, swapped: dict[int, int], cached: list[int], out: list[tuple[str, str]]) -> None:
+    """swap_map counts the ptes and the cache of each entry; the free slots are counted too."""
     free = 0
-    for offset in range(1, len(device.swap_map)):
-        entry = ns["SWP_ENTRY"](0, offset)
-        users = swapped.get(entry, 0) + cached.get(entry, 0)
-        have = device.swap_map.items[offset]
+    for offset in range(1, len(t.swap_map)):
+        have = t.swap_map[offset]
+        entry = t.entries[offset]
+        users = swapped.get(entry, 0) + (entry in cached)
         free += not have
         if have != users:
             word = "more" if have > users else "fewer"
-            yield f"INVARIANT: swap_map counts {word} users of an entry than there are", f"slot {offset}: {have}, not {users}"
-    if ns["vm"]._nr_swap_pages != free:
-        yield "INVARIANT: nr_swap_pages differs from the free slots", f"{ns['vm']._nr_swap_pages}, not {free}"
+            out.append((f"INVARIANT: swap_map counts {word} users of an entry than there are", f"slot {offset}: {have}, not {users}"))
+    if t.vm._nr_swap_pages != free:
+        out.append(("INVARIANT: nr_swap_pages differs from the free slots", f"{t.vm._nr_swap_pages}, not {free}"))
 
 
 def drained(image: Image) -> Iterator[tuple[str, str]]:
