@@ -3,7 +3,7 @@
 
 One door for attempts, `Search.fails`: a program in, the outcome of a failing run out, or None. It keeps the title: another
 failure is not the one being shrunk. The order in which results are better is shortlex: fewer tasks, fewer operations, fewer
-outside the setup, then lower names.
+outside the setup, then operations that come earlier in the shared interface, then lower operands.
 
 First the program: tasks, operations, then simpler operands. Each candidate is run under the schedule that failed, by its
 decisions and by the names of its points (which survive the loss of an operation), then near it, then at random. Then the
@@ -276,6 +276,19 @@ def _simpler_operands(program: Program) -> Iterator[Program]:
                 yield _renamed(program, kind, operand, lower)
 
 
+def _simpler_operations(program: Program) -> Iterator[Program]:
+    """An operation that comes earlier in the shared interface, on the same operands or the first of them, may do as well."""
+    names = list(OPERATIONS)
+    for number, line in enumerate(_lines(program)):
+        for at, op in enumerate(line):
+            kinds = OPERATIONS[op.name].operands
+            for name in names[: names.index(op.name)]:
+                wanted = OPERATIONS[name].operands
+                if wanted == kinds[: len(wanted)] and (wanted or not kinds):
+                    simpler = Op(name, op.operands[: len(wanted)])
+                    yield from _with_line(program, number, (*line[:at], simpler, *line[at + 1:]))
+
+
 def _renamed(program: Program, kind: str, old: str, new: str) -> Program:
     def rename(op: Op) -> Op:
         kinds = OPERATIONS[op.name].operands
@@ -305,5 +318,6 @@ _PASSES: dict[str, Callable[[Program], Iterator[Program]]] = {
     "cpus": _fewer_cpus,
     "operations": _without_operations,
     "setup": _into_setup,
+    "names": _simpler_operations,
     "operands": _simpler_operands,
 }

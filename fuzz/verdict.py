@@ -22,7 +22,7 @@ from harness.machine import Scheduler
 from harness.schedule import Named
 from harness.schedulers import NoPreempt, Pct, Walk
 
-SAMPLE = 300
+SAMPLE = 1000
 REPLAYS = 20
 
 
