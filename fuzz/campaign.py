@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import pathlib
 import signal
+import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, wait
@@ -156,8 +157,9 @@ class Campaign:
             result = future.result()
         except (ProcessExpired, TimeoutError) as error:
             self.status.lost += 1
-            self.tell("lost", f"shard {task.number} lost ({type(error).__name__}: {error}); run again")
-            if retries < RETRIES_MAX:
+            again = retries < RETRIES_MAX
+            self.tell("lost", f"shard {task.number} lost ({type(error).__name__}: {error}); {'run again' if again else 'given up'}")
+            if again:
                 self._submit(pool, task, retries + 1)
             return
         self._merge(pool, result)
@@ -233,9 +235,8 @@ def _writable(directory: pathlib.Path) -> None:
     """EntryError unless entries can be written there: found out before the campaign, not after."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        probe = directory / ".writable"
-        probe.write_text("")
-        probe.unlink()
+        with tempfile.NamedTemporaryFile(dir=directory, prefix=".writable"):
+            pass
     except OSError as error:
         raise EntryError(f"{directory}: cannot be written: {error.strerror or error}") from None
 

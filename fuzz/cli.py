@@ -45,7 +45,17 @@ class Refused(click.ClickException):
         click.echo(f"vmrace: {self.message}", file=sys.stderr)
 
 
-@click.group(invoke_without_command=True, context_settings={"max_content_width": 100})
+class Commands(click.Group):
+    """Ctrl-C ends any command with one line and its own exit code."""
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except KeyboardInterrupt:
+            raise Refused("interrupted", INTERRUPTED) from None
+
+
+@click.group(cls=Commands, invoke_without_command=True, context_settings={"max_content_width": 100})
 @click.version_option(package_name="vmrace")
 @click.pass_context
 def main(context: click.Context) -> None:
@@ -162,10 +172,13 @@ def replay(corpus: pathlib.Path, backend: str, only: str | None, times: int, dig
     for line in table.lines(digests):
         click.echo(line)
     if accept:
-        for path in table.accept():
-            click.echo(f"wrote {path}")
+        try:
+            for path in table.accept():
+                click.echo(f"wrote {path}")
+        except EntryError as error:
+            raise Refused(str(error), COULD_NOT) from None
     click.echo(table.summary(time.monotonic() - started, times))
-    sys.exit(CHANGED if table.changed and not accept else 0)
+    sys.exit(CHANGED if table.changed else 0)
 
 
 def _variants_of(entry: Entry) -> list[str]:
@@ -190,12 +203,12 @@ def _entry(path: pathlib.Path) -> Entry:
               help="Corpus directory for the result (default: beside the entry).")
 def shrink(entry: pathlib.Path, seed: int, out: pathlib.Path | None) -> None:
     """Minimise an entry again."""
-    from fuzz.entry import EntryError, save
+    from fuzz.entry import EntryError, save, write
     from fuzz.replaying import shrink_entry
     kept = _entry(entry)
     confirmed = shrink_entry(kept, seed)
-    if confirmed is None:
-        raise Refused(f"{entry}: no longer fails with {kept.title!r} on {kept.found_on}", CHANGED)
+    if isinstance(confirmed, str):
+        raise Refused(f"{entry}: no longer fails with {kept.title!r} on {kept.found_on}: {confirmed}", CHANGED)
     click.echo(f"  shrunk    {confirmed.before}  ->  {confirmed.after}   ({confirmed.runs:,} runs, {confirmed.seconds:.1f} s)")
     click.echo(f"  minimal   {confirmed.minimal}")
     for name, (useful, tried) in confirmed.passes.items():
@@ -204,7 +217,7 @@ def shrink(entry: pathlib.Path, seed: int, out: pathlib.Path | None) -> None:
     fresh.asks, fresh.source, fresh.comment = kept.asks, kept.source, kept.comment
     fresh.expect = {**kept.expect, **fresh.expect}
     try:
-        path = save(fresh, out) if out is not None else save(fresh, entry.parent.parent)
+        path = save(fresh, out) if out is not None else write(fresh, entry.with_name(f"{fresh.name.rpartition('/')[2]}.toml"))
     except EntryError as error:
         raise Refused(str(error), COULD_NOT) from None
     click.echo(f"wrote {path}")

@@ -8,6 +8,7 @@ program and schedule.
 from __future__ import annotations
 
 import hashlib
+import os
 import pathlib
 import tomllib
 from typing import Any
@@ -84,9 +85,11 @@ def slug(title: str) -> str:
 def load(path: pathlib.Path) -> Entry:
     """Read one entry. EntryError, naming the file and the place, if it is none."""
     try:
-        text = path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise EntryError(f"{path}: cannot be read: {error}") from None
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise EntryError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
+        raise EntryError(f"{path}: not UTF-8: byte {error.start}") from None
     entry = parse(text, str(path))
     entry.path = path
     return entry
@@ -110,7 +113,10 @@ def parse(text: str, where: str = "entry") -> Entry:
     try:
         fields = msgspec.convert(raw, _Raw)
     except msgspec.ValidationError as error:
-        raise EntryError(f"{where}: {error}") from None
+        why, _, place = str(error).partition(" - at `$.")
+        raise EntryError(f"{where}: {place.rstrip('`') + ': ' if place else ''}{why}") from None
+    if not slug(fields.title):
+        raise EntryError(f"{where}: title: {fields.title!r} has no letter or digit, which an entry is named by")
     entry = Entry(title=fields.title, asks=fields.asks, source=fields.source, found_on=fields.found_on,
                   program=_program(fields, tasks, where), schedule=_schedule(fields.schedule, where),
                   expect=fields.expect, comment=_comment(text))
@@ -165,9 +171,9 @@ def _check(entry: Entry, where: str) -> None:
     if entry.family not in FAMILIES:
         raise EntryError(f"{where}: found_on: no family {entry.family!r}{did_you_mean(entry.family, FAMILIES)}")
     known = family(entry.family).variants
-    for name in (entry.variant, *entry.expect):
+    for field, name in (("found_on", entry.variant), *(("expect", name) for name in entry.expect)):
         if name not in known:
-            raise EntryError(f"{where}: no variant {name!r} in {entry.family}{did_you_mean(name, known)}")
+            raise EntryError(f"{where}: {field}: no variant {name!r} in {entry.family}{did_you_mean(name, known)}")
     keys = entry.program.keys()
     for number, line in enumerate(entry.schedule):
         cpu = int(line.actor.rpartition("cpu")[2].partition("_")[0]) if "cpu" in line.actor else int(line.actor[4:])
@@ -197,7 +203,7 @@ def _list(key: str, items: tuple[Op, ...] | tuple[Line, ...]) -> list[str]:
 
 def _quote(text: str) -> str:
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+    return '"' + "".join(f"\\u{ord(c):04X}" if c < " " or c == "\x7f" else c for c in escaped) + '"'
 
 
 def emit(entry: Entry) -> str:
@@ -218,18 +224,28 @@ def emit(entry: Entry) -> str:
     return entry.comment + "\n".join(lines) + "\n"
 
 
-def save(entry: Entry, directory: pathlib.Path) -> pathlib.Path:
-    """Write an entry under `directory`, whole or not at all. EntryError if the directory cannot be written."""
-    path = directory / f"{entry.name}.toml"
+def write(entry: Entry, path: pathlib.Path) -> pathlib.Path:
+    """Write an entry, whole or not at all: others may write the same one. EntryError if it cannot be written."""
+    partial = path.with_suffix(f".toml.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".toml.partial")
-        partial.write_text(emit(entry))
+        partial.write_text(emit(entry), encoding="utf-8", newline="\n")
         partial.replace(path)
     except OSError as error:
         raise EntryError(f"{path}: cannot be written: {error.strerror or error}") from None
     entry.path = path
     return path
+
+
+def save(entry: Entry, directory: pathlib.Path) -> pathlib.Path:
+    """Write an entry under `directory`, by its name. Where that race is kept already, what was written of it stays and only the
+    verdicts are added. EntryError if the directory cannot be written."""
+    path = directory / f"{entry.name}.toml"
+    if path.is_file():
+        kept = load(path)
+        kept.expect = {**kept.expect, **entry.expect}
+        return write(kept, path)
+    return write(entry, path)
 
 
 def find(place: pathlib.Path) -> list[pathlib.Path]:
@@ -238,4 +254,4 @@ def find(place: pathlib.Path) -> list[pathlib.Path]:
         return [place]
     if not place.is_dir():
         raise EntryError(f"{place}: no such file or directory")
-    return sorted(place.rglob("*.toml"))
+    return sorted(path for path in place.rglob("*.toml") if path.is_file())

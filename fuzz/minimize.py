@@ -63,6 +63,8 @@ class Search:
         return self.title in outcome.titles
 
     def fails(self, program: Program, schedulers: Callable[[], Iterator[Scheduler]]) -> Outcome | None:
+        if self.executor.lacks(program):
+            return None
         try:
             prepared = self.executor.prepare(program)
         except SetupFailed:

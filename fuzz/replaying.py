@@ -7,8 +7,8 @@ import pathlib
 from collections import Counter
 
 from fuzz.confirm import Confirmed, confirm
-from fuzz.entry import Entry, save
-from fuzz.executor import Executor
+from fuzz.entry import Entry, write
+from fuzz.executor import Executor, SetupFailed
 from fuzz.shard import Hit
 from fuzz.story import tell
 from fuzz.verdict import Verdict, judge_entry
@@ -56,7 +56,7 @@ class Table:
         for (number, variant), verdict in self.verdicts.items():
             entry = self.entries[number]
             expected = entry.expect.get(variant)
-            if expected is not None and expected != verdict.text:
+            if expected is not None and expected not in (verdict.text, verdict.accepted):
                 out.append((entry, variant, expected, verdict))
         return out
 
@@ -82,14 +82,16 @@ class Table:
         return out
 
     def accept(self) -> list[pathlib.Path]:
-        """Write what was found as what is expected."""
+        """Write what was found as what is expected, each entry where it was read. What is not stable cannot be accepted."""
         out = []
         for number, entry in enumerate(self.entries):
-            found = {variant: self.verdicts[number, variant].text for variant in self._variants(entry)}
-            if {**entry.expect, **found} != entry.expect and entry.path is not None:
-                entry.expect = {**entry.expect, **found}
-                save(entry, entry.path.parent.parent)
-                out.append(entry.path)
+            if any(line.startswith(f"{entry.name} on ") for line in self.unstable):
+                continue
+            judged = {variant: self.verdicts[number, variant] for variant in self._variants(entry)}
+            expect = {**entry.expect, **{variant: verdict.accepted for variant, verdict in judged.items() if verdict.accepted}}
+            if expect != entry.expect and entry.path is not None:
+                entry.expect = expect
+                out.append(write(entry, entry.path))
         return out
 
     def summary(self, seconds: float, times: int) -> str:
@@ -110,10 +112,10 @@ def story_of(entry: Entry, variant: str) -> list[str]:
     if missing:
         return [*out, f"n/a on {variant}: it lacks {', '.join(missing)}"]
     executor.drain_after = entry.title.startswith("LEAK")
-    prepared = executor.prepare(entry.program)
     try:
+        prepared = executor.prepare(entry.program)
         lines, _ = tell(executor, prepared, Named(entry.schedule, entry.program.keys()), None)
-    except Diverged as error:
+    except (Diverged, SetupFailed) as error:
         lines = [f"{variant}: {error}"]
     out += [*lines, "", "program"]
     out += [f"  setup  {op}" for op in entry.program.setup]
@@ -124,16 +126,18 @@ def story_of(entry: Entry, variant: str) -> list[str]:
     return out
 
 
-def shrink_entry(entry: Entry, seed: int) -> Confirmed | None:
-    """Shrink an entry's failure again; None if it no longer fails."""
+def shrink_entry(entry: Entry, seed: int) -> Confirmed | str:
+    """Shrink an entry's failure again, or why not: it no longer fails that way."""
     executor = Executor(family(entry.family), entry.variant, checked=True)
+    missing = executor.lacks(entry.program)
+    if missing:
+        return f"lacks {', '.join(missing)}"
     executor.drain_after = entry.title.startswith("LEAK")
-    prepared = executor.prepare(entry.program)
     try:
-        outcome = executor.run(prepared, Named(entry.schedule, entry.program.keys()))
-    except Diverged:
-        return None
+        outcome = executor.run(executor.prepare(entry.program), Named(entry.schedule, entry.program.keys()))
+    except (Diverged, SetupFailed) as error:
+        return str(error)
     if entry.title not in outcome.titles:
-        return None
+        return f"its schedule ends in {outcome.title!r}" if outcome.title else "its schedule finds nothing"
     hit = Hit(entry.title, entry.program, outcome.switches, outcome.forced, 0, "entry", 0.0)
     return confirm(entry.family, entry.variant, hit, seed)

@@ -40,6 +40,13 @@ class Verdict:
         """One word for a table."""
         return "ok" if self.text.startswith("ok") else self.text.split()[0]
 
+    @property
+    def accepted(self) -> str:
+        """What an entry says from now on, if this is right; "" if it cannot be. Without a point or the finding, it is ok."""
+        if self.text.startswith(("DIVERGED", "LOST")):
+            return f"ok in {self.runs}"
+        return "" if self.text.startswith("FLAKY") else self.text
+
 
 def judge_entry(entry: Entry, executor: Executor, sample: int = SAMPLE, replays: int = REPLAYS) -> Verdict:
     """The verdict of one entry on one variant."""

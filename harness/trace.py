@@ -58,6 +58,7 @@ class Recorder:
             self.events[-1].after = self.watch()
         waiting = self.suspended.get(me.id)
         if waiting is not None and me.irq_depth <= waiting.irq_depth and not (kind == points.IRQ and arg == "enter"):
+            waiting.step = m.step - (kind not in (points.LOCAL, points.IRQ))    # made just now, whenever it was reached
             self.events.append(self.suspended.pop(me.id))
             if self.watch is not None:
                 self.events[-1].after = self.watch()
@@ -70,6 +71,11 @@ class Recorder:
 
     def finish(self) -> None:
         """The run is over: accesses still waiting never happened, except the one that ended it."""
+        last = self.m.findings[-1].task if self.m.findings else ""
+        for task, event in self.suspended.items():
+            if last == f"task{task}":
+                event.step = self.m.findings[-1].step
+                self.events.append(event)
         if self.watch is not None and self.events:
             self.events[-1].after = self.watch()
 
