@@ -84,7 +84,7 @@ def known_titles(options: Options) -> set[str]:
 
 
 class Campaign:
-    """`tell(kind, value)` hears of everything: "finding" Confirmed, "lost" ShardTask, "known" title, "tick" Status, "error" text."""
+    """`tell(kind, value)` hears of everything: "start" Options, "finding" Confirmed, "lost" ShardTask, "known" title, "tick" Status, "error" text."""
 
     def __init__(self, options: Options, tell: Callable[[str, Any], None]):
         self.options = options
@@ -102,6 +102,7 @@ class Campaign:
         _writable(options.corpus)
         status.known = known_titles(options)
         status.started = time.monotonic()
+        self.tell("start", options)
         pool = ProcessPool(max_workers=options.workers, context=multiprocessing.get_context("fork"), initializer=_ignore_interrupt)
         try:
             self._drive(pool)

@@ -46,13 +46,19 @@ class Refused(click.ClickException):
 
 
 class Commands(click.Group):
-    """Ctrl-C ends any command with one line and its own exit code."""
+    """Ctrl-C, or an error of ours, ends any command with its own exit code: neither is a finding."""
 
     def invoke(self, context: click.Context) -> Any:
         try:
             return super().invoke(context)
         except KeyboardInterrupt:
             raise Refused("interrupted", INTERRUPTED) from None
+        except (click.ClickException, click.exceptions.Exit, click.Abort, OSError):
+            raise
+        except Exception as error:
+            import traceback
+            traceback.print_exc()
+            raise Refused(f"this is our bug, please report it: {type(error).__name__}: {error}", COULD_NOT) from None
 
 
 @click.group(cls=Commands, invoke_without_command=True, context_settings={"max_content_width": 100})

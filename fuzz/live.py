@@ -43,15 +43,11 @@ class TextView:
         self.last = time.monotonic()
         self.found = 0
         self.live: Any = None
-        stop = "keeps going" if options.keep_going else "stops at the first new title"
-        click.echo(f"campaign {options.family}/{options.variant}   seed {options.seed}   {options.workers} workers   {stop}")
-        if sys.stdout.isatty():
-            from rich.live import Live
-            self.live = Live(refresh_per_second=2, transient=True)
-            self.live.start()
 
     def tell(self, kind: str, value: Any) -> None:
-        if kind == "tick":
+        if kind == "start":
+            self._start(value)
+        elif kind == "tick":
             self._tick(value)
         elif kind == "finding":
             self._finding(*value)
@@ -59,6 +55,14 @@ class TextView:
             self._print(f"known title again: {value}")
         else:
             self._print(f"vmrace: {value}")
+
+    def _start(self, options: Options) -> None:
+        stop = "keeps going" if options.keep_going else "stops at the first new title"
+        click.echo(f"campaign {options.family}/{options.variant}   seed {options.seed}   {options.workers} workers   {stop}")
+        if sys.stdout.isatty():
+            from rich.live import Live
+            self.live = Live(refresh_per_second=2, transient=True)
+            self.live.start()
 
     def _print(self, text: str) -> None:
         if self.live is not None:

@@ -56,7 +56,7 @@ class Table:
         for (number, variant), verdict in self.verdicts.items():
             entry = self.entries[number]
             expected = entry.expect.get(variant)
-            if expected is not None and expected not in (verdict.text, verdict.accepted):
+            if expected is not None and expected not in (verdict.text, verdict.accepted or None):
                 out.append((entry, variant, expected, verdict))
         return out
 

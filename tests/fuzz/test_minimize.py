@@ -35,11 +35,11 @@ class Case:
 FREED_IN_IRQ = "BUG at mm/page_alloc.c:95 in __free_pages_ok"
 CASES: dict[str, Case] = {
     "a page freed in an interrupt": Case(
-        FREED_IN_IRQ, program(["store m0.0"], ["pin m0.0 k0", "exit m0", "irq_put k0"]),
-        [["pin m0.0 k0", "exit m0"], ["irq_put k0"]], 0, small=False),
+        FREED_IN_IRQ, program(["store m0.0"], ["pin m0.0 k0", "exit m0", "irq_unpin k0"]),
+        [["pin m0.0 k0", "exit m0"], ["irq_unpin k0"]], 0, small=False),
     "a page freed in an interrupt, among others": Case(
-        FREED_IN_IRQ, program(["store m0.1", "store m0.2"], ["pin m0.2 k3", "load m0.1", "exit m0", "irq_put k3"], ["read f0.1"]),
-        [["pin m0.0 k0", "exit m0"], ["irq_put k0"]], 0, small=False),
+        FREED_IN_IRQ, program(["store m0.1", "store m0.2"], ["pin m0.2 k3", "load m0.1", "exit m0", "irq_unpin k3"], ["read f0.1"]),
+        [["pin m0.0 k0", "exit m0"], ["irq_unpin k0"]], 0, small=False),
     "a lost count": Case(
         "INVARIANT: nr_used differs from the pages in use",
         program(["load m0.0"], ["store m1.0", "map m2.1", "load m0.0"], ["swap_out", "map m1.2"], ["load m1.0"]),

@@ -33,14 +33,18 @@ def test_a_double_free_is_found_from_its_program_within_ten_thousand_schedules(p
     if scheduler == "pct":
         chooser = Pct(rng, 3, executor.run(prepared, NoPreempt()).steps)
     else:
-        places = Places()
-        m.recorder = places
-        try:
-            executor.run(prepared, Walk(rng, 0.1))
-        finally:
-            m.recorder = None
+        objects: set = set()
+        accesses = 0
+        for _ in range(10):
+            m.recorder = places = Places()
+            try:
+                executor.run(prepared, Walk(rng, 0.1))
+            finally:
+                m.recorder = None
+            objects |= set(places.contended())
+            accesses = max(accesses, sum(map(len, places.contended().values())))
         chooser = Contended(rng, 2)
-        chooser.learn(set(places.contended()), sum(map(len, places.contended().values())))
+        chooser.learn(objects, accesses)
     assert any(entry.title in executor.run(prepared, chooser).titles for _ in range(10_000))
 
 

@@ -1,0 +1,550 @@
+# SPDX-License-Identifier: MIT
+"""The command line as a user meets it: what it says, where, the exit code, and what is on disk afterwards."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+from click.testing import CliRunner, Result
+
+from fuzz.cli import main
+from fuzz.entry import emit, load
+from variants.interface import family
+
+ROOT = pathlib.Path(__file__).parents[2]
+GOLDEN = ROOT / "tests" / "golden"
+VARIANT = "lru_free_2_4/pre_patch"
+TITLE = "BUG at mm/page_alloc.c:95 in __free_pages_ok"
+RACE, IRQ = (GOLDEN / f"{name}.toml" for name in ("double-free", "last-reference"))
+COMMAND = [sys.executable, "-m", "fuzz.cli"]
+
+
+def vmrace(*args: object) -> Result:
+    return CliRunner().invoke(main, [str(arg) for arg in args])
+
+
+def refused(result: Result, code: int, *words: object) -> None:
+    """Exactly one line on stderr, with all the words; nothing on stdout."""
+    assert result.exit_code == code, result.output
+    assert result.stdout == ""
+    line, = result.stderr.splitlines()
+    assert line.startswith("vmrace: ")
+    for word in words:
+        assert str(word) in line
+
+
+def usage(result: Result, *words: str) -> None:
+    """click's own: the usage, and a last line that says what is wrong."""
+    assert result.exit_code == 2
+    for word in words:
+        assert word in result.stderr.splitlines()[-1]
+
+
+@pytest.fixture
+def corpus(tmp_path: pathlib.Path) -> pathlib.Path:
+    """A corpus with one entry, kept under another name than vmrace would give it."""
+    place = tmp_path / "corpus" / "lru_free_2_4" / "mine.toml"
+    place.parent.mkdir(parents=True)
+    place.write_text(IRQ.read_text())
+    return tmp_path / "corpus"
+
+
+def changed(corpus: pathlib.Path, old: str, new: str) -> pathlib.Path:
+    """The entry of the corpus with some text in place of other."""
+    path = corpus / "lru_free_2_4" / "mine.toml"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    return path
+
+
+def files(place: pathlib.Path) -> dict[pathlib.Path, bytes]:
+    return {path: path.read_bytes() for path in sorted(place.rglob("*")) if path.is_file()}
+
+
+# ---- what a user gets wrong ------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("name", ["prepatch", "lru_free_2_4/pre_pach", "lru_free/pre_patch", "pre_patch"])
+def test_an_unknown_variant_is_told_with_the_nearest_one(name: str, tmp_path: pathlib.Path) -> None:
+    refused(vmrace("fuzz", name, "--corpus", tmp_path / "c"), 2, f"no variant {name!r}", f"Did you mean {VARIANT}?")
+    assert not (tmp_path / "c").exists()
+
+
+def test_a_variant_that_is_like_nothing_is_told_where_to_look() -> None:
+    refused(vmrace("fuzz", "zzzzz"), 2, "no variant 'zzzzz'", "vmrace variants")
+
+
+@pytest.mark.parametrize("text", ["", "soon", "10x", "-5s", "0", "nan", "inf", "1e9s", "s"])
+def test_a_time_that_is_none_is_a_usage_error(text: str, tmp_path: pathlib.Path) -> None:
+    usage(vmrace("fuzz", VARIANT, "--for", text, "--corpus", tmp_path / "c"), "--for", "is no time (60s, 10m, 1h)")
+    assert not (tmp_path / "c").exists()
+
+
+@pytest.mark.parametrize("options", [["--workers", "0"], ["--workers", "65"], ["--runs", "-1"], ["--seed", "x"], ["--nosuch"]])
+def test_an_option_out_of_range_is_a_usage_error(options: list[str]) -> None:
+    usage(vmrace("fuzz", VARIANT, *options), options[0])
+
+
+BROKEN = [
+    ("format = 1", "format 1", "not TOML", "line 1"),
+    ("format = 1\n", "", "format", "missing"),
+    ("format = 1", "format = 2", "format: 2", "Update vmrace"),
+    ("format = 1", "format = 0", "format: 0", "this vmrace reads 1"),
+    ("format = 1", 'format = "1"', "format"),
+    ("asks =", "askes =", "unknown field 'askes'", "Did you mean asks?"),
+    ("cpu0 =", "cpu =", "unknown field 'cpu'", "Did you mean"),
+    ("cpu0 =", "cpu9 =", "cpus", "at most 4"),
+    ("cpu0 =", "cpu0_task1 =", "cpu0_task1", "are named"),
+    ("cpu0 = [", "cpu0 = []\nunused = [", "unknown field 'unused'"),
+    (f'title = "{TITLE}"', "title = 3", "title", "str"),
+    (f'title = "{TITLE}"', 'title = ""', "title", "''"),
+    (f'title = "{TITLE}"', "", "title", "missing"),
+    ('"irq_put k0"', '"irq_putt k0"', "cpu0[0]", "no operation 'irq_putt'", "Did you mean irq_put?"),
+    ('"irq_put k0"', '"irq_put"', "cpu0[0]", "irq_put takes pin"),
+    ('"irq_put k0"', '"irq_put m0"', "cpu0[0]", "'m0' is no pin", "k0 .. k3"),
+    ('"pin m0.0 k0"', '"pin m0.9 k0"', "setup[0]", "'m0.9' is no page", "m0.0 .. m3.2"),
+    ('"exit m0"', '""', "setup[1]", "no operation ''"),
+    ('"exit m0"', "7", "setup[1]", "str"),
+    ("irq 0 on cpu0 until done", "cpu3 to the end", "schedule[0]", "cpu3 does not exist", "cpu0 on 1 cpus"),
+    ("irq 0 on cpu0 until done", "irq 0 on cpu2 until done", "schedule[0]", "cpu2 does not exist"),
+    ("irq 0 on cpu0 until done", "cpu0_task1 to the end", "schedule[0]", "cpu0_task1 does not exist"),
+    ("irq 0 on cpu0 until done", "cpu0 until lunch", "schedule[0]", "no schedule line: 'cpu0 until lunch'"),
+    ('"lru_free_2_4/pre_patch"', '"lru_free_2_5/pre_patch"', "found_on", "no family 'lru_free_2_5'", "Did you mean lru_free_2_4?"),
+    ('"lru_free_2_4/pre_patch"', '"lru_free_2_4"', "found_on", "no variant ''"),
+    ("pre_patch = ", "pre_pach = ", "expect", "no variant 'pre_pach'", "Did you mean pre_patch?"),
+    ("setup = [", "preempt = 1\nsetup = [", "preempt", "bool"),
+    ("setup = [", "cpus = 5\nsetup = [", "cpus: 5"),
+    ("setup = [", "cpus = -1\nsetup = [", "cpus: -1"),
+]
+
+
+@pytest.mark.parametrize("case", BROKEN, ids=[f"{case[0]} -> {case[1]}".strip()[:60] for case in BROKEN])
+def test_a_broken_entry_is_refused_in_one_line_with_its_file_and_place(case: tuple[str, ...], corpus: pathlib.Path) -> None:
+    old, new, *words = case
+    path = changed(corpus, old, new)
+    before = files(corpus)
+    for command in (["replay", corpus], ["replay", corpus, "--accept"], ["show", path], ["shrink", path],
+                    ["fuzz", VARIANT, "--corpus", corpus]):
+        refused(vmrace(*command), 3, path, *words)
+    assert files(corpus) == before
+
+
+def test_too_many_operations_are_refused(corpus: pathlib.Path) -> None:
+    path = changed(corpus, '  "exit m0",\n', '  "exit m0",\n' * 64)
+    refused(vmrace("replay", corpus), 3, path, "setup", "more than 64")
+
+
+def test_a_file_that_is_not_text_is_refused(corpus: pathlib.Path) -> None:
+    path = corpus / "lru_free_2_4" / "mine.toml"
+    path.write_bytes(b"\xff\xfe\x00")
+    refused(vmrace("replay", corpus), 3, path, "not UTF-8")
+
+
+@pytest.mark.parametrize("command", ["replay", "show", "shrink"])
+def test_a_path_that_is_not_there_could_not_run(command: str, tmp_path: pathlib.Path) -> None:
+    refused(vmrace(command, tmp_path / "gone.toml"), 3, tmp_path / "gone.toml", "o such file or directory")
+
+
+def test_an_empty_corpus_is_nothing_run(tmp_path: pathlib.Path) -> None:
+    refused(vmrace("replay", tmp_path), 4, tmp_path, "no entries")
+
+
+def test_a_corpus_directory_that_cannot_be_made_is_told_before_the_campaign(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    for place in (tmp_path / "file", tmp_path / "file" / "below"):
+        refused(vmrace("fuzz", VARIANT, "--corpus", place), 3, place, "cannot be written")
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_place_that_cannot_be_written_loses_nothing(corpus: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    path = corpus / "lru_free_2_4" / "mine.toml"
+    result = vmrace("shrink", path, "--out", tmp_path / "file")
+    assert result.exit_code == 3
+    assert "cannot be written" in result.stderr
+    assert (tmp_path / "file").read_text() == "mine"
+    assert path.read_text() == IRQ.read_text()
+
+
+def test_a_directory_named_like_an_entry_is_no_entry(corpus: pathlib.Path) -> None:
+    (corpus / "x.toml").mkdir()
+    assert vmrace("replay", corpus).exit_code == 0
+
+
+@pytest.mark.parametrize("command", ["replay", "show"])
+def test_an_unknown_variant_of_an_entry_is_told_with_the_nearest_one(command: str) -> None:
+    refused(vmrace(command, IRQ, "--variant", "pre_pach"), 2, "no variant 'pre_pach'", "Did you mean pre_patch?")
+
+
+def test_an_operation_that_a_variant_lacks_is_not_applicable_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(family("lru_free_2_4").without, "daniel_lru_count", ("irq_put",))
+    result = vmrace("replay", IRQ)
+    assert result.exit_code == 0
+    assert re.search(r"BUG +n/a", result.stdout)
+    assert "1 not applicable" in result.stdout
+    assert "n/a on daniel_lru_count: it lacks irq_put" in vmrace("show", IRQ, "--variant", "daniel_lru_count").stdout
+    monkeypatch.setitem(family("lru_free_2_4").without, "pre_patch", ("irq_put",))
+    refused(vmrace("shrink", IRQ), 1, IRQ, "lacks irq_put")
+    assert vmrace("replay", IRQ).exit_code == 1
+
+
+def test_a_setup_that_fails_alone_is_told_and_not_a_traceback(corpus: pathlib.Path) -> None:
+    path = changed(corpus, '  "exit m0",\n', '  "exit m0",\n  "irq_put k0",\n  "swap_out",\n  "read f0.0",\n')
+    shown = vmrace("show", path)
+    assert shown.exit_code == 0
+    assert f"the setup alone ends in: {TITLE}" in shown.stdout
+    refused(vmrace("shrink", path), 1, path, "the setup alone ends in")
+    assert "BUG" in vmrace("replay", path).stdout
+
+
+# ---- help ----------------------------------------------------------------------------------------------------------
+
+def test_alone_it_says_what_there_is() -> None:
+    result = vmrace()
+    assert result.exit_code == 0
+    for name in main.commands:
+        assert f"vmrace {name}" in result.stdout
+    assert all(len(line) <= 110 for line in result.stdout.splitlines())
+
+
+@pytest.mark.parametrize("command", [[], *([name] for name in main.commands)])
+def test_every_command_has_help(command: list[str]) -> None:
+    result = vmrace(*command, "--help")
+    assert result.exit_code == 0
+    assert "Usage:" in result.stdout
+
+
+HEAVY = ("hypothesis", "rich", "pebble", "coverage", "multiprocessing")
+
+
+@pytest.mark.parametrize("args", [[], ["--help"], ["replay", "--help"], ["fuzz", "--help"], ["variants"], ["replay", str(IRQ)]],
+                         ids=lambda args: " ".join(args)[:20] or "bare")
+def test_what_should_be_quick_imports_nothing_heavy(args: list[str]) -> None:
+    script = ("import sys\nfrom fuzz.cli import main\n"
+              f"try: main({args!r})\nexcept SystemExit as end: assert not end.code, end.code\n"
+              f"found = [name for name in {HEAVY!r} if name in sys.modules]\nassert not found, found")
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+def test_variants_as_json_is_one_object_a_line() -> None:
+    result = vmrace("variants", "--json")
+    told = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [(one["family"], one["variant"]) for one in told] == [("lru_free_2_4", name) for name in family("lru_free_2_4").variants]
+    for one in told:
+        assert "irq_put" in one["operations"]
+        assert one["sanitizers"]
+
+
+# ---- replay, show, shrink ---------------------------------------------------------------------------------------------
+
+def test_a_replay_as_expected_is_0_and_writes_nothing(corpus: pathlib.Path) -> None:
+    before = files(corpus)
+    result = vmrace("replay", corpus)
+    assert result.exit_code == 0
+    assert "all as expected" in result.stdout
+    assert "exit 0" in result.stdout
+    assert files(corpus) == before
+
+
+def test_a_changed_verdict_is_1_and_told_with_what_was_expected(corpus: pathlib.Path) -> None:
+    path = changed(corpus, f'pre_patch = "{TITLE}"', 'pre_patch = "ok in 300"')
+    result = vmrace("replay", corpus)
+    assert result.exit_code == 1
+    line = next(line for line in result.stdout.splitlines() if "expected" in line)
+    assert load(path).name in line
+    assert "'ok in 300'" in line
+    assert f"'{TITLE}'" in line
+    assert "1 not as expected" in result.stdout
+    assert "exit 1" in result.stdout
+
+
+def test_a_point_that_was_renamed_is_diverged_and_accepting_it_holds(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "race.toml"
+    path.write_text(RACE.read_text().replace("page_cache_get(A)", "page_cache_got(A)"))
+    result = vmrace("replay", path, "--variant", "pre_patch")
+    assert result.exit_code == 1
+    assert "DIVERGED" in result.stdout
+    assert "`page_cache_got(A)` in shrink_cache" in result.stdout
+    accepted = vmrace("replay", path, "--variant", "pre_patch", "--accept")
+    assert accepted.exit_code == 0
+    assert "exit 0" in accepted.stdout
+    assert load(path).expect["pre_patch"] == "ok in 300"
+    assert vmrace("replay", path).exit_code == 0
+    assert "DIVERGED" in vmrace("show", path).stdout
+
+
+def test_accept_writes_the_same_file_in_canonical_form(corpus: pathlib.Path) -> None:
+    path = changed(corpus, "[expect]", "  # a remark\n[expect]")
+    before = set(files(corpus))
+    result = vmrace("replay", corpus, "--accept")
+    assert result.exit_code == 0
+    assert f"wrote {path}" in result.stdout
+    assert set(files(corpus)) == before
+    assert path.read_text() == emit(load(path))
+    assert load(path).expect == {"pre_patch": TITLE, "daniel_lru_count": "ok in 300"}
+    assert vmrace("replay", corpus, "--accept").stdout.count("wrote") == 0
+
+
+def test_accept_writes_an_entry_outside_any_corpus_where_it_is(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "a").mkdir()
+    path = tmp_path / "a" / "x.toml"
+    path.write_text(IRQ.read_text())
+    assert vmrace("replay", path, "--accept").exit_code == 0
+    assert list(files(tmp_path)) == [path]
+    assert "daniel_lru_count" in load(path).expect
+
+
+def test_replaying_often_agrees_and_counts_it() -> None:
+    result = vmrace("replay", IRQ, "--times", "3")
+    assert result.exit_code == 0
+    assert "3 times" in result.stdout
+    assert "unstable" not in result.stdout
+
+
+def test_a_replay_that_does_not_agree_with_itself_is_told_and_never_accepted(
+        corpus: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import fuzz.replaying
+    judge, calls = fuzz.replaying.judge_entry, iter(range(1000))
+
+    def other(*args: object) -> object:
+        verdict = judge(*args)  # type: ignore[arg-type]
+        verdict.digest = str(next(calls))
+        return verdict
+    monkeypatch.setattr(fuzz.replaying, "judge_entry", other)
+    before = files(corpus)
+    result = vmrace("replay", corpus, "--times", "2", "--accept")
+    assert result.exit_code == 1
+    assert "unstable: " in result.stdout
+    assert files(corpus) == before
+
+
+@pytest.mark.parametrize("entry", [RACE, IRQ], ids=["race", "irq"])
+def test_threads_and_greenlets_give_the_same_digests(entry: pathlib.Path) -> None:
+    def table(backend: str) -> list[str]:
+        result = vmrace("replay", entry, "--backend", backend, "--digests")
+        assert result.exit_code == 0
+        return result.stdout.splitlines()[:-1]
+    assert re.search(r"BUG [0-9a-f]{16}", table("greenlets")[1])
+    assert table("threads") == table("greenlets")
+
+
+@pytest.mark.parametrize("form", ["\r\n", "comment", "unicode", "control"])
+def test_text_that_people_and_editors_put_there_survives(form: str, corpus: pathlib.Path) -> None:
+    path = corpus / "lru_free_2_4" / "mine.toml"
+    text = IRQ.read_text()
+    if form == "comment":
+        text = "# größer als ∞\n# zwei\n" + text
+    elif form == "unicode":
+        text = text.replace('asks = "', 'asks = "größer als ∞? ')
+    elif form == "control":
+        text = text.replace('asks = "', 'asks = "two\\nlines, a\\ttab, \\"quotes\\" \\\\ \\u007F ')
+    path.write_bytes(text.replace("\n", "\r\n" if form == "\r\n" else "\n").encode())
+    kept = load(path)
+    assert vmrace("replay", corpus, "--accept").exit_code == 0
+    again = load(path)
+    assert (again.asks, again.comment, again.identity) == (kept.asks, kept.comment, kept.identity)
+    assert path.read_bytes() == emit(again).encode()
+
+
+def test_show_tells_the_story_of_an_entry_on_any_variant() -> None:
+    result = vmrace("show", RACE)
+    assert result.exit_code == 0
+    for word in ("kernel BUG: double free", "Call trace:", "| cpu1", "schedule", "verdicts"):
+        assert word in result.stdout
+    other = vmrace("show", RACE, "--variant", "daniel_lru_count")
+    assert other.exit_code == 0
+    assert "daniel_lru_count: " in other.stdout
+
+
+def test_shrink_makes_an_entry_that_replays_beside_the_one_it_was_given(corpus: pathlib.Path) -> None:
+    path = changed(corpus, "asks = ", '# triage\nasks = "Mine?" # ')
+    path = changed(corpus, "setup = [", 'setup = [\n  "load m0.1",')
+    result = vmrace("shrink", path)
+    assert result.exit_code == 0, result.output
+    for word in ("shrunk ", "minimal ", "pass "):
+        assert word in result.stdout
+    made, = set(files(corpus)) - {path}
+    assert made.parent == path.parent
+    fresh = load(made)
+    assert made.name == fresh.name.rpartition("/")[2] + ".toml"
+    assert fresh.program.size < load(path).program.size
+    assert fresh.asks == "Mine?"
+    assert vmrace("replay", corpus).exit_code == 0
+
+
+def test_shrinking_what_no_longer_fails_says_so(corpus: pathlib.Path) -> None:
+    path = changed(corpus, f'title = "{TITLE}"', 'title = "double free in nowhere"')
+    before = files(corpus)
+    refused(vmrace("shrink", path), 1, path, "double free in nowhere", TITLE)
+    assert files(corpus) == before
+
+
+def test_an_error_of_ours_is_3_and_never_looks_like_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    import fuzz.replaying
+    from harness.errors import HarnessError
+
+    def broken(*args: object) -> object:
+        raise HarnessError("the machine is upside down")
+    monkeypatch.setattr(fuzz.replaying, "judge_entry", broken)
+    result = vmrace("replay", IRQ)
+    assert result.exit_code == 3
+    assert result.stderr.splitlines()[-1] == "vmrace: this is our bug, please report it: HarnessError: the machine is upside down"
+
+
+# ---- campaigns ---------------------------------------------------------------------------------------------------------
+
+def fuzz(corpus: pathlib.Path, *options: str, seed: int = 3, seconds: str = "6s") -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*COMMAND, "fuzz", VARIANT, "--seed", str(seed), "--for", seconds, "--corpus", str(corpus), *options],
+                          capture_output=True, text=True, cwd=ROOT, timeout=120)
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, subprocess.CompletedProcess[str]]:
+    """A campaign that found something. Seeds 3, 4, 5: the most common title takes a few thousand runs, a second or two."""
+    corpus = tmp_path_factory.mktemp("found")
+    for seed in (3, 4, 5):
+        done = fuzz(corpus, "--json", seed=seed)
+        if done.returncode:
+            break
+    return corpus, done
+
+
+def test_a_new_title_is_1_and_told_in_json_lines(found: tuple[pathlib.Path, subprocess.CompletedProcess[str]]) -> None:
+    corpus, done = found
+    assert done.returncode == 1, done.stderr
+    *told, last = [json.loads(line) for line in done.stdout.splitlines()]
+    assert last["type"] == "summary"
+    assert last["new"]
+    assert last["runs"] > 0
+    assert not last["interrupted"]
+    assert {one["title"] for one in told if one["type"] == "finding"} == set(last["new"])
+    for one in told:
+        assert one["variant"] == VARIANT
+        assert one["run"] > 0
+        assert set(one["before"]) == set(one["after"]) == {"operations", "tasks", "cpus", "preemptions"}
+        assert one["after"]["operations"] <= one["before"]["operations"]
+        assert load(pathlib.Path(one["path"])).title == one["title"]
+    assert {pathlib.Path(one["path"]) for one in told} == set(files(corpus))
+
+
+def test_what_a_campaign_kept_replays(found: tuple[pathlib.Path, subprocess.CompletedProcess[str]]) -> None:
+    assert vmrace("replay", found[0]).exit_code == 0
+
+
+def test_titles_that_are_all_known_are_0(found: tuple[pathlib.Path, subprocess.CompletedProcess[str]], tmp_path: pathlib.Path) -> None:
+    """The first campaign stops at its first title, and so does one without a corpus: the same seed comes to the same title."""
+    corpus, first = found
+    summary = json.loads(first.stdout.splitlines()[-1])
+    before = files(corpus)
+    done = fuzz(corpus, "--json", seed=summary["seed"], seconds="3s")
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    if told[-1]["new"]:                # it went on, and came to another one
+        assert done.returncode == 1
+        return
+    assert done.returncode == 0
+    assert all(one["type"] != "finding" for one in told)
+    assert set(told[-1]["known"]) == set(told[-1]["titles"])
+    assert files(corpus) == before
+
+
+def test_text_says_what_no_finding_means(tmp_path: pathlib.Path) -> None:
+    done = fuzz(tmp_path, "--workers", "1", seed=1, seconds="0.3s")
+    assert "campaign lru_free_2_4/pre_patch   seed 1   1 workers   stops at the first new title" in done.stdout
+    last = done.stdout.splitlines()[-1]
+    assert re.match(r"vmrace: (no finding in .*at 95 % confidence fewer than 1 run in|\d+ titles)", last)
+
+
+def test_a_finding_that_is_kept_already_loses_no_triage(tmp_path: pathlib.Path) -> None:
+    from fuzz.entry import save
+    kept = load(IRQ)
+    kept.comment, kept.asks = "# seen by a person\n", "Mine?"
+    kept.expect = {"daniel_lru_count": "ok in 300"}
+    path = save(kept, tmp_path)
+    assert save(load(IRQ), tmp_path) == path
+    merged = load(path)
+    assert (merged.comment, merged.asks) == ("# seen by a person\n", "Mine?")
+    assert merged.expect == {"daniel_lru_count": "ok in 300", "pre_patch": TITLE}
+
+
+def test_two_campaigns_may_keep_into_one_corpus(tmp_path: pathlib.Path) -> None:
+    running = [start(tmp_path, "--for", "4s", "--seed", str(seed), "--workers", "1") for seed in (3, 3)]
+    for one in running:
+        _, errors = one.communicate(timeout=120)
+        assert one.returncode in (0, 1), errors
+    assert all(path.suffix == ".toml" for path in files(tmp_path))
+    if files(tmp_path):
+        assert vmrace("replay", tmp_path).exit_code == 0
+
+
+def start(corpus: pathlib.Path, *options: str) -> subprocess.Popen[str]:
+    return subprocess.Popen([*COMMAND, "fuzz", VARIANT, "--corpus", str(corpus), *options], cwd=ROOT, text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "PYTHONUNBUFFERED": "1"})
+
+
+def children(process: subprocess.Popen[str]) -> list[int]:
+    """Its child processes, by /proc."""
+    return [int(pid) for task in pathlib.Path(f"/proc/{process.pid}/task").iterdir()
+            for pid in (task / "children").read_text().split()]
+
+
+@pytest.fixture
+def running(tmp_path: pathlib.Path) -> Iterator[subprocess.Popen[str]]:
+    process = start(tmp_path, "--for", "60s", "--keep-going", "--seed", "3", "--json")
+    yield process
+    if process.poll() is None:
+        for pid in children(process):
+            os.kill(pid, signal.SIGKILL)
+        process.kill()
+        process.wait()
+
+
+def test_ctrl_c_is_130_and_keeps_what_was_found(running: subprocess.Popen[str], tmp_path: pathlib.Path) -> None:
+    assert running.stdout is not None
+    first = json.loads(running.stdout.readline())           # a finding: after a few seconds
+    assert first["type"] == "finding"
+    time.sleep(0.5)
+    os.kill(running.pid, signal.SIGINT)
+    rest, errors = running.communicate(timeout=60)
+    assert running.returncode == 130, errors
+    assert "Traceback" not in errors
+    last = json.loads(rest.splitlines()[-1])
+    assert last["interrupted"]
+    assert len(files(tmp_path)) == len(last["new"]) >= 1
+    assert vmrace("replay", tmp_path).exit_code == 0
+
+
+@pytest.mark.skipif(not pathlib.Path("/proc/self/task").is_dir(), reason="finds the workers in /proc")
+def test_a_worker_that_is_killed_costs_its_shard_which_is_run_again(tmp_path: pathlib.Path) -> None:
+    process = start(tmp_path, "--for", "6s", "--keep-going", "--seed", "3", "--json")
+    deadline = time.monotonic() + 20
+    while len(children(process)) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(1)
+    os.kill(children(process)[0], signal.SIGKILL)
+    told, errors = process.communicate(timeout=120)
+    assert process.returncode in (0, 1), errors
+    lines = [json.loads(line) for line in told.splitlines()]
+    lost = [one["text"] for one in lines if one["type"] == "lost"]
+    assert lost
+    assert all(re.search(r"shard \d+ lost .*run again|shrinking of .* lost", text) for text in lost)
+    assert lines[-1]["type"] == "summary"
+    assert lines[-1]["runs"] > 0
+
+
+def test_ctrl_c_in_any_command_is_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    import fuzz.replaying
+
+    def interrupted(*args: object) -> object:
+        raise KeyboardInterrupt
+    monkeypatch.setattr(fuzz.replaying, "judge_entry", interrupted)
+    refused(vmrace("replay", IRQ), 130, "interrupted")
