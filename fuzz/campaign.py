@@ -84,7 +84,8 @@ def known_titles(options: Options) -> set[str]:
 
 
 class Campaign:
-    """`tell(kind, value)` hears of everything: "start" Options, "finding" Confirmed, "lost" ShardTask, "known" title, "tick" Status, "error" text."""
+    """`tell(kind, value)` hears of everything: "start" Options, "finding" (Confirmed, Hit, path or None), "lost" text,
+    "known" title, "tick" Status, "error" text."""
 
     def __init__(self, options: Options, tell: Callable[[str, Any], None]):
         self.options = options

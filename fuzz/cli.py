@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 INTRO = """\
 vmrace: find, keep and explain races in historical Linux VM patches
 
-  vmrace fuzz VARIANT          look for races in one variant           (start: vmrace fuzz lru_free_2_4/pre_patch)
+  vmrace fuzz VARIANT          look for races in one variant   (start: vmrace fuzz lru_free_2_4/pre_patch)
   vmrace replay [CORPUS]       run kept races against every variant
   vmrace shrink ENTRY          minimise again
   vmrace show ENTRY            the story of one race

@@ -34,10 +34,12 @@ REACH_OUT = 8               # setups tried, for each program run
 AGAIN_SHARE = 0.3           # kept programs that are run again as they are
 TOURNAMENT = 6              # kept programs of which the best is picked
 SCHEDULES_MAX = 24          # kept runs of a program
+SCHEDULES_KEPT = 6          # of them, those that stay when the program is put aside
 PAIRS_MAX = 8               # of these, as long as there are fewer, also runs that only had a new pair
 RARE = 0.02                 # a block is rare that no larger share of programs reaches (and a few are always allowed)
 RARE_MIN = 8
 TRIM_RUNS = 6               # schedules that a trimmed program has to reach its block again
+ADOPT_RUNS = 8              # schedules that tell what a program of another worker reaches
 TRIM_SCHEDULERS = 5         # of the table, those that need to have learnt nothing
 RARE_BATCHES = 2            # batches that a program with a rare block gets at least
 KEPT_MAX = 400              # programs a worker keeps
@@ -144,6 +146,12 @@ class Worker:
         self.kept: list[Kept] = []
         self.seen: set[Program] = set()         # every program kept here or handed over
 
+    def add(self, one: Kept) -> None:
+        """Keep a program; over the limit, one of the older ones that reaches only what most do goes."""
+        self.kept.append(one)
+        if len(self.kept) > KEPT_MAX:
+            self.kept.remove(max(self.kept[: KEPT_MAX // 2], key=lambda other: self.features.rarity(other.blocks)))
+
 
 _workers: dict[tuple[str, str], Worker] = {}
 
@@ -184,7 +192,7 @@ class _Shard:
         while not self.over():
             self._reach_out()
             if handed:
-                self._program(handed.pop(), [])
+                self._adopt(handed.pop())
             else:
                 self._program(*self._choose())
         self.result.features = self.worker.features.count
@@ -217,7 +225,7 @@ class _Shard:
         best = min(some, key=lambda one: self.worker.features.rarity(one.blocks) * (1 + one.picks) * one.program.size)
         best.picks += 1
         if rng.random() < AGAIN_SHARE:
-            return best.program, best.schedules
+            return best.program, list(best.schedules)
         other = rng.choice(kept).program
         return max((generate.mutate(rng, best.program, other, operations) for _ in range(CANDIDATES)), key=states.novelty), []
 
@@ -231,10 +239,26 @@ class _Shard:
         if len(worker.seen) > 20 * KEPT_MAX:
             worker.seen.clear()
         worker.seen.add(program)
-        worker.kept.append(Kept(program, blocks, schedules))
-        if len(worker.kept) > KEPT_MAX:
-            worker.kept.remove(max(worker.kept[: KEPT_MAX // 2], key=lambda one: worker.features.rarity(one.blocks)))
+        worker.add(Kept(program, blocks, schedules[:SCHEDULES_KEPT]))
         self.result.kept.append(program)
+
+    def _adopt(self, program: Program) -> None:
+        """A program that another worker has explored and kept: find out what it reaches, to mutate it, and no more."""
+        worker = self.worker
+        worker.seen.add(program)
+        try:
+            prepared = worker.fast.prepare(program)
+        except SetupFailed:
+            return
+        worker.states.meet(program, worker.fast.family.describe(prepared.image))
+        marks = prepared.image.probes
+        marks[:] = bytes(len(marks))
+        first = self._one(program, prepared, "nopreempt", NoPreempt())
+        for name, scheduler in self.rng.choices(self.schedulers[:TRIM_SCHEDULERS], k=ADOPT_RUNS):
+            self._one(program, prepared, name, scheduler)
+        blocks = worker.features.blocks_of(prepared.image)
+        worker.features.count_program(blocks, first=True)
+        worker.add(Kept(program, blocks, [self._breed(prepared, first, 4)]))
 
     def _program(self, program: Program, schedules: list[Bred]) -> None:
         worker, result = self.worker, self.result
