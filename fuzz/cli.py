@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 INTRO = """\
 vmrace: find, keep and explain races in historical Linux VM patches
 
-  vmrace fuzz VARIANT          look for races in one variant   (start: vmrace fuzz lru_free_2_4/pre_patch)
+  vmrace fuzz VARIANT          look for races in one variant, like lru_free_2_4/pre_patch
   vmrace replay [CORPUS]       run kept races against every variant
   vmrace shrink ENTRY          minimise again
   vmrace show ENTRY            the story of one race
@@ -61,7 +61,7 @@ class Commands(click.Group):
             raise Refused(f"this is our bug, please report it: {type(error).__name__}: {error}", COULD_NOT) from None
 
 
-@click.group(cls=Commands, invoke_without_command=True, context_settings={"max_content_width": 100})
+@click.group("vmrace", cls=Commands, invoke_without_command=True, context_settings={"max_content_width": 100})
 @click.version_option(package_name="vmrace")
 @click.pass_context
 def main(context: click.Context) -> None:

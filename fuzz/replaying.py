@@ -77,7 +77,9 @@ class Table:
             out.append(f"{entry.name:<{wide}}" + "  ".join(cells).rstrip())
         out = [line.rstrip() for line in out]
         for entry, variant, expected, verdict in self.surprises:
-            out.append(f"{entry.name}  {variant}: expected {expected!r}, got {verdict.text!r} ({verdict.detail})")
+            why, *more = verdict.detail.split("; ")
+            out += [f"{entry.name}  {variant}", f"  expected  {expected}", f"  found     {verdict.text}: {why}",
+                    *(f"            {line}" for line in more), f"  if that is right: vmrace replay {entry.path} --accept"]
         out += [f"unstable: {line}" for line in self.unstable]
         return out
 

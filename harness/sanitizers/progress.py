@@ -7,10 +7,12 @@ NAME = "progress"
 
 
 def stuck(m):
-    """Tasks are left and none can run."""
+    """Tasks are left and none can run. Those that wait for each other in a circle give the title; who only waits behind them
+    is told in the detail."""
     waiting = [task for task in m.tasks if not task.finished]
     waiting += [cpu.idle for cpu in m.cpus if cpu.idle is not None and cpu.running is cpu.idle]
-    parts = sorted({_what(m, task) for task in waiting})
+    circle = _circle(waiting)
+    parts = sorted({_what(m, task) for task in circle or waiting})
     details = "; ".join(_wait_for(m, task) for task in waiting)
     asleep = all(task.waiting is SLEEPING for task in waiting)
     word = "tasks asleep for ever" if asleep else "nobody can run"
@@ -22,6 +24,18 @@ def endless(m):
     seen = {m.fair.seen[task.id] for task in m.tasks if not task.finished and task.id in m.fair.seen}
     detail = f"no end after {m.step} points, the last under a fair schedule"
     m._add(_finding(f"LIVELOCK: {', '.join(sorted({m.where(), *seen, *parts}))}", detail), m.sites())
+
+
+def _circle(waiting):
+    """The tasks that spin for locks of each other; [] if that is not why they wait."""
+    for task in waiting:
+        path = []
+        while task is not None and task not in path:
+            path.append(task)
+            task = getattr(task.waiting, "owner", None)
+        if task is not None:
+            return path[path.index(task):]
+    return []
 
 
 def _finding(title, detail):

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: MIT
+"""Hypothesis strategies: programs as values for property tests, within the bounds of `fuzz.generate`.
+
+Operands are symbolic, so every program drawn is legal, and so is whatever Hypothesis shrinks it to: fewer tasks, fewer
+operations, operations that come earlier in the interface, operands of the first page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hypothesis import strategies as st
+
+from fuzz.executor import Executor
+from fuzz.generate import SETUP_MAX, TASK_OPS_MAX, TASKS_MAX
+from variants.interface import OPERANDS, OPERATIONS, Family
+from variants.program import CPUS_MAX, TASKS_PER_CPU_MAX, Op, Program, TaskProgram
+
+
+def operations(made: Family) -> tuple[str, ...]:
+    """The operations that every variant of a family has, in the order of the interface."""
+    has = [set(Executor(made, variant).operations()) for variant in made.variants]
+    return tuple(name for name in OPERATIONS if all(name in names for names in has))
+
+
+def ops(names: Sequence[str]) -> st.SearchStrategy[Op]:
+    """One operation of those names with operands of the right kinds; a fork is never into the address space it is of."""
+    return st.one_of([_op(name) for name in names])
+
+
+def _op(name: str) -> st.SearchStrategy[Op]:
+    kinds = OPERATIONS[name].operands
+    operands: st.SearchStrategy[tuple[str, ...]] = st.tuples(*(st.sampled_from(OPERANDS[kind]) for kind in kinds))
+    if kinds == ("mm", "mm"):
+        operands = st.sampled_from([(one, other) for one in OPERANDS["mm"] for other in OPERANDS["mm"] if one != other])
+    return operands.map(lambda drawn: Op(name, drawn))
+
+
+@st.composite
+def programs(draw: st.DrawFn, made: Family, names: Sequence[str] = (), cpus_max: int = CPUS_MAX) -> Program:
+    """A program of a family: a setup, and one to four short tasks on one to `cpus_max` cpus, at most three on each.
+
+    `names` are the operations it is made of; without, those that every variant of the family has. Its setup may be a finding
+    in itself (fuzz.executor.SetupFailed): whoever runs it decides what that means.
+    """
+    op = ops(names or operations(made))
+    cpus = draw(st.integers(1, cpus_max))
+    task = st.builds(TaskProgram, st.integers(0, cpus - 1), st.lists(op, min_size=1, max_size=TASK_OPS_MAX).map(tuple))
+    tasks = draw(st.lists(task, min_size=1, max_size=TASKS_MAX).filter(_not_crowded))
+    setup = draw(st.lists(op, max_size=SETUP_MAX))
+    return Program(tuple(setup), tuple(sorted(tasks, key=lambda one: one.cpu)), cpus)
+
+
+def _not_crowded(tasks: list[TaskProgram]) -> bool:
+    cpus = [task.cpu for task in tasks]
+    return all(cpus.count(cpu) <= TASKS_PER_CPU_MAX for cpu in cpus)

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: MIT
+"""Programs from Hypothesis: legal, bounded, and without races the same to their users on every variant."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import hypothesis
+from hypothesis import assume, find, given, settings
+from hypothesis import strategies as st
+
+from fuzz.executor import Executor, SetupFailed
+from fuzz.generate import SETUP_MAX, TASK_OPS_MAX, TASKS_MAX
+from fuzz.strategies import operations, ops, programs
+from harness.machine import m
+from harness.schedulers import NoPreempt
+from tests.fuzz.family_programs import executor
+from variants.program import CPUS_MAX, TASKS_PER_CPU_MAX, Program, parse_op
+
+FAMILY = executor().family
+NAMES = operations(FAMILY)
+SMALL = settings(max_examples=60, deadline=None, derandomize=True, database=None,
+                 suppress_health_check=[hypothesis.HealthCheck.filter_too_much])
+
+
+def loads(runner: Executor, made: Program) -> list[tuple[Any, ...]]:
+    """What each load of a serial run returned, in order: (who, where, value). A setup that fails alone is no case of this."""
+    try:
+        prepared = runner.prepare(made)
+    except SetupFailed:
+        assume(False)
+    outcome = runner.run(prepared, NoPreempt())
+    assume(not outcome.findings)
+    return [entry[1:4] for entry in [*prepared.history, *m.history] if entry[0] == "load"]
+
+
+@SMALL
+@given(programs(FAMILY, NAMES))
+def test_a_serial_run_shows_its_users_the_same_on_every_variant(made: Program) -> None:
+    first, *others = (loads(executor(variant), made) for variant in FAMILY.variants)
+    for other in others:
+        assert other == first
+
+
+@SMALL
+@given(programs(FAMILY, NAMES))
+def test_programs_stay_in_their_bounds(made: Program) -> None:
+    assert len(made.setup) <= SETUP_MAX
+    assert 1 <= len(made.tasks) <= TASKS_MAX
+    assert 1 <= made.cpus <= CPUS_MAX
+    for task in made.tasks:
+        assert 0 <= task.cpu < made.cpus
+        assert 1 <= len(task.ops) <= TASK_OPS_MAX
+        assert sum(other.cpu == task.cpu for other in made.tasks) <= TASKS_PER_CPU_MAX
+    assert [task.cpu for task in made.tasks] == sorted(task.cpu for task in made.tasks)
+
+
+@SMALL
+@given(ops(NAMES))
+def test_an_operation_is_what_its_text_says(op: Any) -> None:
+    assert parse_op(str(op), "test") == op
+    assert op.name != "fork" or op.operands[0] != op.operands[1]
+
+
+@SMALL
+@given(st.data())
+def test_programs_can_be_asked_for_with_few_operations_and_cpus(data: st.DataObject) -> None:
+    made = data.draw(programs(FAMILY, ("store", "load"), cpus_max=2))
+    assert made.operations() <= {"store", "load"}
+    assert made.cpus <= 2
+
+
+def test_a_program_shrinks_to_the_operation_that_matters() -> None:
+    """What is asked for is 1 of 25 operations in up to 18 places: a few dozen draws find it."""
+    made = find(programs(FAMILY, NAMES), lambda drawn: any("swap_out" in str(op) for task in drawn.tasks for op in task.ops),
+                settings=settings(max_examples=2000, derandomize=True, database=None))
+    assert (made.setup, made.cpus, [str(op) for task in made.tasks for op in task.ops]) == ((), 1, ["swap_out"])

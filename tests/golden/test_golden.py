@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: MIT
+"""How commands and errors read. A change of these files is reviewed as prose: VMRACE_BLESS=1 python -m pytest tests/golden
+
+Trace digests and the line numbers of Python source are left out, as kernel source may still move.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import pathlib
+import re
+
+import pytest
+from click.testing import CliRunner
+
+from fuzz.cli import main
+
+HERE = pathlib.Path(__file__).parent
+ENTRIES = {name: HERE / f"{name}.toml" for name in ("double-free", "last-reference")}
+
+
+def normal(text: str) -> str:
+    text = re.sub(r"\.py:\d+ *", lambda found: ".py:N".ljust(len(found[0])), text)
+    text = re.sub(r"\b[0-9a-f]{16}\b", "D" * 16, text)
+    text = re.sub(r"\d+\.\d s\b", "N s", text)
+    return text.replace(f"{HERE}/", "").replace(str(HERE), "tests/golden")
+
+
+def golden(name: str, text: str) -> None:
+    """The text is the one on file. With VMRACE_BLESS=1 it becomes that."""
+    path = HERE / f"{name}.txt"
+    told = normal(text)
+    if os.environ.get("VMRACE_BLESS") == "1":
+        path.write_text(told, encoding="utf-8")
+    kept = path.read_text(encoding="utf-8") if path.exists() else ""
+    changed = "\n".join(difflib.unified_diff(kept.splitlines(), told.splitlines(), str(path), "now", lineterm=""))
+    assert kept == told, f"{changed}\nVMRACE_BLESS=1 keeps it"
+
+
+def said(*args: str) -> str:
+    """The command, what it prints, and its exit code."""
+    result = CliRunner().invoke(main, list(args))
+    return normal(f"$ {' '.join(['vmrace', *args])}\n{result.output}(exit {result.exit_code})\n")
+
+
+def test_the_introduction_reads_as_kept() -> None:
+    golden("intro", said())
+
+
+def test_the_table_of_variants_reads_as_kept() -> None:
+    golden("variants", said("variants"))
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_the_story_of_an_entry_reads_as_kept(name: str) -> None:
+    golden(f"show-{name}", said("show", str(ENTRIES[name])))
+
+
+def test_the_story_on_a_variant_without_the_race_reads_as_kept() -> None:
+    golden("show-without-the-race", said("show", str(ENTRIES["double-free"]), "--variant", "daniel_lru_count"))
+
+
+def test_the_table_of_a_replay_reads_as_kept() -> None:
+    golden("replay", said("replay", str(HERE), "--digests"))
+
+
+def test_a_verdict_that_changed_reads_as_kept(tmp_path: pathlib.Path) -> None:
+    text = ENTRIES["double-free"].read_text()
+    (tmp_path / "renamed.toml").write_text(text.replace("page_cache_get(A)", "page_cache_got(A)"))
+    (tmp_path / "known.toml").write_text(ENTRIES["last-reference"].read_text().replace('pre_patch = "BUG', 'pre_patch = "WAS'))
+    golden("replay-changed", said("replay", str(tmp_path)).replace(f"{tmp_path}/", "").replace(str(tmp_path), "DIRECTORY"))
+
+
+ERRORS = {
+    "format": ("format = 1", "format = 2"),
+    "toml": ("format = 1", "format 1"),
+    "field": ("asks =", "askes ="),
+    "missing field": ("asks =", "# "),
+    "type": ('asks = "', "asks = 3 # "),
+    "operation": ("irq_put k0", "irq_putt k0"),
+    "count of operands": ("irq_put k0", "irq_put"),
+    "operand": ("pin m0.0 k0", "pin m0.9 k0"),
+    "schedule line": ("irq 0 on cpu0 until done", "cpu0 until lunch"),
+    "cpu of the schedule": ("irq 0 on cpu0 until done", "cpu3 to the end"),
+    "cpus": ("setup =", "cpus = 9\nsetup ="),
+    "task names": ("cpu0 =", "cpu0_task1 ="),
+    "family": ("lru_free_2_4/pre_patch", "lru_free_2_5/pre_patch"),
+    "variant": ("lru_free_2_4/pre_patch", "lru_free_2_4/prepatch"),
+    "expected variant": ("pre_patch = ", "prepatch = "),
+}
+
+
+def test_what_is_said_of_a_broken_entry_reads_as_kept(tmp_path: pathlib.Path) -> None:
+    text = ENTRIES["last-reference"].read_text()
+    path = tmp_path / "entry.toml"
+    out = []
+    for name, (old, new) in ERRORS.items():
+        assert old in text
+        path.write_text(text.replace(old, new))
+        out.append(f"{name}\n{said('replay', str(path))}".replace(f"{tmp_path}/", ""))
+    golden("errors-entry", "\n".join(out))
+
+
+def test_what_is_said_of_wrong_arguments_reads_as_kept(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "empty").mkdir()
+    entry = str(ENTRIES["last-reference"])
+    commands = [["fuzz", "prepatch"], ["fuzz", "zzzzz"], ["fuzz", "lru_free_2_4/pre_patch", "--for", "soon"],
+                ["fuzz", "lru_free_2_4/pre_patch", "--corpus", f"{tmp_path}/file"], ["replay", f"{tmp_path}/gone"],
+                ["replay", f"{tmp_path}/empty"], ["replay", entry, "--variant", "prepatch"], ["show", entry, "--variant", "prepatch"],
+                ["show", f"{tmp_path}/gone.toml"], ["nosuch"]]
+    golden("errors-arguments", "\n".join(said(*command) for command in commands).replace(f"{tmp_path}/", ""))
