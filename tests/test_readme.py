@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: MIT
+"""What the README says of the command line is so."""
+
+from __future__ import annotations
+
+import pathlib
+import re
+import shlex
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from fuzz.cli import main
+from fuzz.verdict import REPLAYS, SAMPLE
+
+ROOT = pathlib.Path(__file__).parents[1]
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+LINES = re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)
+MENTIONS = [re.sub(r"\\\|", "|", found) for found in re.findall(r"`(vmrace [^`]*)`", TEXT)]
+
+
+def options_of(name: str) -> dict[str, click.Parameter]:
+    return {option: parameter for parameter in main.commands[name].params for option in parameter.opts}
+
+
+def test_there_are_two_commands_each_one_line_and_complete() -> None:
+    """Each makes its environment, installs from this directory and runs; neither rests on the other or on what is there."""
+    assert len(LINES) == 2
+    for line in LINES:
+        assert line.count("\n") == 1
+        venv, install, run = line.strip().split(" && ")
+        assert shlex.split(venv)[:3] == ["python3", "-m", "venv"]
+        place = shlex.split(venv)[3]
+        assert shlex.split(install)[:2] == [f"{place}/bin/pip", "install"]
+        assert shlex.split(install)[-2] == "-e"
+        assert shlex.split(install)[-1] in (".", ".[test]")
+        assert run.startswith(f"{place}/bin/")
+
+
+def test_the_first_command_is_a_campaign_with_options_that_exist() -> None:
+    _, name, variant, *options = shlex.split(LINES[0].strip().split(" && ")[2])
+    assert name == "fuzz"
+    with main.commands["fuzz"].make_context("fuzz", [variant, *options]) as context:
+        assert context.params["keep_going"]
+        assert context.params["seconds"] <= 120
+
+
+def test_the_second_command_runs_all_the_tests_on_all_cores() -> None:
+    line = LINES[1].strip()
+    assert "'.[test]'" in line
+    assert line.endswith("/bin/python -m pytest -n auto")
+    packages = (ROOT / "pyproject.toml").read_text()
+    assert "pytest-xdist" in packages
+    assert 'testpaths = ["tests", "corpus"]' in packages
+
+
+@pytest.mark.parametrize("mention", MENTIONS)
+def test_every_command_that_is_named_exists(mention: str) -> None:
+    assert mention.split()[1] in main.commands
+
+
+@pytest.mark.parametrize("row", re.findall(r"^\| `vmrace (.*?) \|$", TEXT, re.MULTILINE))
+def test_every_option_in_the_table_exists_and_takes_what_it_is_shown_with(row: str) -> None:
+    name = row.split()[0].strip("`")
+    known = options_of(name)
+    for shown in re.findall(r"`(--[^`]*)`", row):
+        option, *value = shown.split()
+        assert option in known
+        assert bool(value) != getattr(known[option], "is_flag", False)
+
+
+def test_every_command_is_in_the_table() -> None:
+    rows = set(re.findall(r"^\| `vmrace (\w+)", TEXT, re.MULTILINE))
+    assert rows == set(main.commands)
+
+
+def test_the_table_of_variants_is_the_real_one() -> None:
+    shown = re.search(r"\$ vmrace variants\n(.*?)```", TEXT, re.DOTALL)
+    assert shown is not None
+    assert shown[1] == CliRunner().invoke(main, ["variants"]).stdout
+
+
+def test_the_numbers_of_a_verdict_are_the_real_ones() -> None:
+    assert f"`ok in {SAMPLE}`" in TEXT
+    assert f"{SAMPLE} sampled schedules" in TEXT.replace("\n", " ")
+    assert REPLAYS == 20
+    assert "replayed twenty times" in TEXT
+
+
+@pytest.mark.parametrize("path", sorted(set(re.findall(r"`((?:harness|variants|fuzz|corpus|tests|LICENSES)/?[\w./]*)`", TEXT))))
+def test_every_path_that_is_named_exists(path: str) -> None:
+    assert (ROOT / path).exists()
+
+
+def test_the_exit_codes_are_the_real_ones() -> None:
+    from fuzz import cli
+    told = re.search(r"Exit codes: (.*?)\n", TEXT)
+    assert told is not None
+    numbers = [int(part.split()[0]) for part in told[1].split("; ")]
+    assert numbers == [0, cli.CHANGED, cli.USAGE, cli.COULD_NOT, cli.NOTHING, cli.INTERRUPTED]
