@@ -58,7 +58,7 @@ class TextView:
 
     def _start(self, options: Options) -> None:
         stop = "keeps going" if options.keep_going else "stops at the first new title"
-        click.echo(f"campaign {options.family}/{options.variant}   seed {options.seed}   {options.workers} workers   {stop}")
+        click.echo(f"campaign {options.family}/{options.variant}   seed {options.seed}   {options.workers} worker{'s' * (options.workers != 1)}   {stop}")
         if sys.stdout.isatty():
             from rich.live import Live
             self.live = Live(refresh_per_second=2, transient=True)
@@ -120,8 +120,10 @@ def summary(status: Status) -> list[str]:
     if status.titles:
         new = len(status.new)
         out.append(f"vmrace: {len(status.titles)} titles, {new} new, in {where}")
-    else:
+    elif rule_of_three(status.runs):
         out.append(f"vmrace: no finding in {where}: at 95 % confidence fewer than 1 run in {rule_of_three(status.runs):,} fails")
+    else:
+        out.append(f"vmrace: no finding in {where}, which says nothing")
     if status.interrupted:
         out.append("vmrace: interrupted; what was found is kept")
     return out
@@ -158,5 +160,5 @@ class JsonView:
             "limit_runs": status.limit_runs, "seconds": round(status.seconds, 1), "features": status.features,
             "titles": status.titles, "new": status.new, "known": sorted(status.known & set(status.titles)),
             "first_run": status.first_run, "lost_shards": status.lost, "interrupted": status.interrupted,
-            "upper_bound_95": None if status.titles else 1 / max(rule_of_three(status.runs), 1),
+            "upper_bound_95": None if status.titles or not rule_of_three(status.runs) else 1 / rule_of_three(status.runs),
         })

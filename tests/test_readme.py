@@ -88,7 +88,7 @@ def test_the_numbers_of_a_verdict_are_the_real_ones() -> None:
     assert "replayed twenty times" in TEXT
 
 
-@pytest.mark.parametrize("path", sorted(set(re.findall(r"`((?:harness|variants|fuzz|corpus|tests|LICENSES)/?[\w./]*)`", TEXT))))
+@pytest.mark.parametrize("path", sorted(set(re.findall(r"`((?:harness|variants|fuzz|corpus|tests|LICENSES)/[\w./]*)`", TEXT))))
 def test_every_path_that_is_named_exists(path: str) -> None:
     assert (ROOT / path).exists()
 

@@ -461,9 +461,16 @@ def test_titles_that_are_all_known_are_0(found: tuple[pathlib.Path, subprocess.C
 
 def test_text_says_what_no_finding_means(tmp_path: pathlib.Path) -> None:
     done = fuzz(tmp_path, "--workers", "1", seed=1, seconds="0.3s")
-    assert "campaign lru_free_2_4/pre_patch   seed 1   1 workers   stops at the first new title" in done.stdout
+    assert "campaign lru_free_2_4/pre_patch   seed 1   1 worker   stops at the first new title" in done.stdout
     last = done.stdout.splitlines()[-1]
     assert re.match(r"vmrace: (no finding in .*at 95 % confidence fewer than 1 run in|\d+ titles)", last)
+
+
+def test_a_campaign_of_no_runs_claims_nothing() -> None:
+    from fuzz.campaign import Status
+    from fuzz.live import summary
+    assert summary(Status(started=time.monotonic()))[-1].endswith("which says nothing")
+    assert "fewer than 1 run in 1,001 fails" in summary(Status(started=time.monotonic(), runs=3000))[-1]
 
 
 def test_a_finding_that_is_kept_already_loses_no_triage(tmp_path: pathlib.Path) -> None:
