@@ -244,5 +244,6 @@ def _writable(directory: pathlib.Path) -> None:
 
 
 def _ignore_interrupt() -> None:
-    """Ctrl-C is the driver's business."""
+    """Ctrl-C is the driver's business. Being terminated is ours: the driver does that."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import pathlib
+import signal
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -131,6 +132,7 @@ def fuzz(variant: str, seconds: float, runs: int, seed: int | None, workers: int
         seed = time.time_ns() % 100_000
     options = Options(made.name, name, seconds, runs, seed, workers, keep_going, corpus, not no_shrink)
     view = JsonView(options) if as_json else TextView(options)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)      # `timeout` and a batch system end it as Ctrl-C does
     try:
         status = Campaign(options, view.tell).run()
     except EntryError as error:

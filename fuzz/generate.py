@@ -77,11 +77,11 @@ def extended(rng: random.Random, setup: tuple[Op, ...], operations: Sequence[str
 
 def from_setup(rng: random.Random, setup: tuple[Op, ...], operations: Sequence[str]) -> Program:
     """A program that starts where that setup leads, with a few short tasks on the operands it uses."""
-    cpus = rng.choice((2, 2, 2, 3))
+    cpus = rng.choice((2, 2, 2, 2, 3))
     base = Program(setup, tuple(TaskProgram(cpu, ()) for cpu in range(cpus)), cpus)
     names = [name for name in operations if rng.random() < 0.5] or list(operations)
     tasks = tuple(
-        TaskProgram(cpu, tuple(_near(rng, base, names) for _ in range(rng.choice((1, 1, 2))))) for cpu in range(cpus))
+        TaskProgram(cpu, tuple(_near(rng, base, names) for _ in range(rng.choice((1, 1, 1, 2))))) for cpu in range(cpus))
     return replace(base, tasks=tasks)
 
 

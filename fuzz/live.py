@@ -58,7 +58,8 @@ class TextView:
 
     def _start(self, options: Options) -> None:
         stop = "keeps going" if options.keep_going else "stops at the first new title"
-        click.echo(f"campaign {options.family}/{options.variant}   seed {options.seed}   {options.workers} worker{'s' * (options.workers != 1)}   {stop}")
+        workers = f"{options.workers} worker{'s' * (options.workers != 1)}"
+        click.echo(f"campaign {options.family}/{options.variant}   seed {options.seed}   {workers}   {stop}")
         if sys.stdout.isatty():
             from rich.live import Live
             self.live = Live(refresh_per_second=2, transient=True)

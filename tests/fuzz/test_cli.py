@@ -517,17 +517,20 @@ def running(tmp_path: pathlib.Path) -> Iterator[subprocess.Popen[str]]:
         process.wait()
 
 
-def test_ctrl_c_is_130_and_keeps_what_was_found(running: subprocess.Popen[str], tmp_path: pathlib.Path) -> None:
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_is_130_and_keeps_what_was_found(how: signal.Signals, running: subprocess.Popen[str], tmp_path: pathlib.Path) -> None:
     assert running.stdout is not None
     first = json.loads(running.stdout.readline())           # a finding: after a few seconds
     assert first["type"] == "finding"
     time.sleep(0.5)
-    os.kill(running.pid, signal.SIGINT)
+    workers = children(running)
+    os.kill(running.pid, how)
     rest, errors = running.communicate(timeout=60)
     assert running.returncode == 130, errors
     assert "Traceback" not in errors
     last = json.loads(rest.splitlines()[-1])
     assert last["interrupted"]
+    assert not any(pathlib.Path(f"/proc/{pid}").exists() for pid in workers)
     assert len(files(tmp_path)) == len(last["new"]) >= 1
     assert vmrace("replay", tmp_path).exit_code == 0
 
