@@ -35,16 +35,21 @@ class Places:
         if kind in UNSEEN:
             return
         me = m.current
+        held = {lock for lock in me.held.locks if not getattr(lock, "readers", 0) and not hasattr(lock, "rwlock")}     # readers share
         key = obj if arg is None else (obj, arg)
         found = self.objects.get(key)
         if found is None:
-            found = self.objects[key] = _Object(set(me.held.locks))
+            found = self.objects[key] = _Object(set(held))
         found.steps.append(m.step)
         self.others[m.step] = len(m.choices()) - 1
         found.tasks.add(me.id - 100 * me.irq_depth)
-        found.locks.intersection_update(me.held.locks)
+        found.locks &= held
         if kind != READ:
             found.written = True
+
+    def touched(self) -> dict[Any, list[int]]:
+        """Every object, and the steps at which it is touched."""
+        return {key: found.steps for key, found in self.objects.items()}
 
     def contended(self) -> dict[Any, list[int]]:
         """Each such object (with the bit, index or field), and the steps at which it is touched."""

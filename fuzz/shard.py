@@ -21,6 +21,7 @@ from fuzz.states import States
 from harness.machine import m
 from harness.schedulers import Contended, Mutate, NoPreempt, Pct, Walk
 from harness.schedulers.mutate import Bred
+from harness.schedulers.nopreempt import INTERRUPTS
 from variants.interface import family
 from variants.program import Program, TaskProgram
 
@@ -109,7 +110,7 @@ class _Exploration:
         self.program = program
         self.prepared = prepared
         self.schedules = schedules
-        self.led = len(schedules)           # runs bred before, if the program was explored before
+        self.bases: list[tuple[Bred, Places]] = []      # the runs without preemption, if this is the first time
         self.steps = 0
         self.covered = 0
         self.seen: set[int] = set()
@@ -283,11 +284,14 @@ class _Shard:
         long as they show something new. Runs that do are bred from."""
         features, marks = self.worker.features, prepared.image.probes
         run = _Exploration(program, prepared, schedules)
-        for lead in range(len(program.tasks)):
+        fresh = not schedules
+        for lead in (*range(len(program.tasks)), INTERRUPTS):
             outcome = self._one(program, prepared, "nopreempt", NoPreempt(lead))
             run.steps = max(run.steps, outcome.steps)
-            if lead >= run.led:
-                schedules.append(self._breed(prepared, outcome, 4))
+            if fresh:
+                places = self._places(prepared, outcome)
+                schedules.append(Bred(outcome.switches, outcome.forced, outcome.steps, places.contended(), 4))
+                run.bases.append((schedules[-1], places))
         features.take()
         run.covered = marks.count(1)
         run.learn()
@@ -310,7 +314,9 @@ class _Shard:
     def _children(self, run: _Exploration) -> None:
         """Every child of the runs without preemption, once: one preemption, wherever it can matter."""
         budget = CHILDREN_MAX
-        for bred in run.schedules[: len(run.program.tasks)]:
+        for bred, places in run.bases:
+            touched = places.touched()
+            bred.breed(self.rng, [touched[key] for key in run.objects if key in touched], places.others)
             run.mutate.base = bred
             while bred.children and budget and not self.over():
                 budget -= 1
@@ -382,16 +388,21 @@ class _Shard:
         return frozenset()
 
     def _breed(self, prepared: Prepared, outcome: Outcome, weight: int) -> Bred:
-        """A run as something to breed from. Run again with a recorder, to see where it touches what other tasks touch."""
+        """A run as something to breed from."""
+        places = self._places(prepared, outcome)
+        bred = Bred(outcome.switches, outcome.forced, outcome.steps, places.contended(), weight)
+        bred.breed(self.rng, bred.places.values(), places.others)
+        return bred
+
+    def _places(self, prepared: Prepared, outcome: Outcome) -> Places:
+        """The run again, with a recorder, to see where it touches what."""
         places = Places()
         observer, m.observer, m.recorder = m.observer, None, places
         try:
             self.worker.fast.replay(prepared, outcome.switches, outcome.forced)
         finally:
             m.observer, m.recorder = observer, None
-        bred = Bred(outcome.switches, outcome.forced, outcome.steps, places.contended(), weight)
-        bred.breed(self.rng, places.others)
-        return bred
+        return places
 
     def _one(self, program: Program, prepared: Prepared, name: str, scheduler: Any) -> Outcome:
         result = self.result

@@ -9,7 +9,7 @@ factor (length of a run) sooner if a run that made the first one is known to be 
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,10 +31,10 @@ class Bred:
     weight: int = 1
     children: list[tuple[int, int]] = field(default_factory=list)       # not yet run: (step, which of the others goes on)
 
-    def breed(self, rng: random.Random, others: Mapping[int, int]) -> None:
-        """List the children, in random order; `others` says how many could go on instead at each step."""
+    def breed(self, rng: random.Random, places: Iterable[Sequence[int]], others: Mapping[int, int]) -> None:
+        """List the children at those places, in random order; `others` says how many could go on instead at each step."""
         since = self.switches[-2] if self.switches else 0
-        steps = sorted({step for steps in self.places.values() for step in steps if step > since})
+        steps = sorted({step for steps in places for step in steps if step > since})
         self.children = [(step, other) for step in steps for other in range(min(others[step], OTHERS_MAX))]
         rng.shuffle(self.children)
 

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: MIT
 """Nobody loses the cpu while it can go on; who follows is the first in turn, an interrupt only when no task can run.
 
-`lead` is the task whose turn is first: 0 gives the order of the program.
+`lead` is the task whose turn is first: 0 gives the order of the program. INTERRUPTS: those come before any task.
 """
 
 from collections.abc import Sequence
 
 from harness.machine import NEVER, Machine
+
+INTERRUPTS = -1
 
 
 class NoPreempt:
@@ -23,6 +25,8 @@ class NoPreempt:
     def forced(self, m: Machine, choices: Sequence[int]) -> int:
         if self.lead:
             tasks = len(m.tasks)
+            if self.lead == INTERRUPTS:
+                return choices[-1] if choices[-1] >= tasks else choices[0]
             for choice in choices:
                 if self.lead <= choice < tasks:
                     return choice

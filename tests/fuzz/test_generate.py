@@ -235,7 +235,6 @@ def test_what_a_common_lock_protects_is_no_place() -> None:
     assert "(m0, 'mmap_cache')" not in found
 
 
-@pytest.mark.xfail(strict=True, reason="a semaphore that both hold for reading counts as a common lock, and keeps nobody out")
 def test_two_page_faults_of_one_process_contend_for_its_page_table_lock() -> None:
     places, found = contended(program([], ["store m0.0"], ["store m0.1"]))     # a fault takes mmap_sem for reading
     assert "m0.page_table_lock" in found, shared_under_locks(places)
