@@ -257,7 +257,6 @@ class Machine:
             if task.started and not task.finished:
                 self.current = task
                 task.stack.switch()
-        self.image.lockdep.restart()
 
     def _body(self, task: Task) -> None:
         """The life of a pooled task: one run after another."""

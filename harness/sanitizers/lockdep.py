@@ -109,9 +109,6 @@ class Lockdep:
                 node._tried.clear()
         self.exact = exact
 
-    def restart(self) -> None:
-        pass
-
     def taken(self, held: Held, lock: Any, tried: bool = False) -> Held:
         from harness.machine import m
         shared = getattr(lock, "shared", False)
