@@ -70,7 +70,7 @@ def up(sem):
 class rw_semaphore:
     """`owner` is the writer, `readers` how many read, `queue` who sleeps for it: (task, wants to write)."""
 
-    __slots__ = ("cls", "name", "owner", "queue", "readers", "struct")
+    __slots__ = ("cls", "name", "owner", "queue", "read_side", "readers", "struct")
     spins = False
     volatile_slots = ("owner", "readers", "queue[:]")
 
@@ -79,6 +79,7 @@ class rw_semaphore:
         self.cls = cls or name
         self.owner = None
         self.readers = 0
+        self.read_side = ReadSide(self)
         self.queue: list = []
         self.struct = struct
         register(self)
@@ -100,6 +101,21 @@ class rw_semaphore:
             m.make_ready(task)
 
 
+class ReadSide:
+    """The semaphore as a reader holds it: no guard of stores. Not `shared`: the next reader may have to wait for a writer."""
+
+    __slots__ = ("cls", "name", "rwlock")
+    spins = False
+
+    def __init__(self, sem: rw_semaphore):
+        self.rwlock = sem
+        self.name = sem.name
+        self.cls = sem.cls
+
+    def __repr__(self) -> str:
+        return self.name
+
+
 def down_read(sem):
     m.step = s = m.step + 1
     if s >= m.stop:
@@ -112,7 +128,7 @@ def down_read(sem):
         m.sleep()
     else:
         sem.readers += 1
-    cur.held = cur.held[sem]
+    cur.held = cur.held[sem.read_side]
 
 
 def up_read(sem):
@@ -120,8 +136,8 @@ def up_read(sem):
     if s >= m.stop:
         m.sched(RELEASE, sem, "read")
     cur = m.current
-    held = cur.held
-    cur.held = held.parent if held.lock is sem else held.without(m, sem)
+    side, held = sem.read_side, cur.held
+    cur.held = held.parent if held.lock is side else held.without(m, side)
     sem.readers -= 1
     if sem.queue:
         sem.hand_over()

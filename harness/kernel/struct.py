@@ -176,18 +176,20 @@ _POINT = """
     if s >= m.stop: m.sched({kind}, {obj}, {arg})"""
 
 
-def guard_test(guards: tuple[str, ...], up: bool, me: str = "me") -> str:
-    """Python source that is true if the current task holds one of `guards` of the object `self`."""
+def guard_test(guards: tuple[str, ...], up: bool, me: str = "me", loads: bool = False) -> str:
+    """Python source that is true if the current task holds one of `guards` of the object `self`: for itself, or, where it only
+    `loads`, shared with other readers."""
     tests = []
+    holds = "shares" if loads else "holds"
     for guard in guards:
         path, _, bit = guard.partition("#")
         where = f"self{path}" if path.startswith(".") else path
         if bit:
             tests.append(f"({where}.word >> {bit} & 1)")
         elif up:
-            tests.append(f"{me}.held.holds({where})")
+            tests.append(f"{me}.held.{holds}({where})")
         else:
-            tests.append(f"({where}.owner is {me} or {me}.held.holds({where}))")
+            tests.append(f"({where}.owner is {me} or {me}.held.{holds}({where}))")
     return " or ".join(tests)
 
 
@@ -196,13 +198,14 @@ def _property_source(key: str, field: Field, core: str) -> str:
     if core == "floor" or field.kind == "plain" or (core == "fast" and field.kind == "guarded"):
         return ""
     up = core == "up"
-    test = guard_test(field.guards, up)
-    check = f"\n    me = m.current\n    if not ({test}): check_guard(m, self, None, {key!r})" if test and core != "fast" else ""
+    load_check, check = (
+        f"\n    me = m.current\n    if not ({test}): check_guard(m, self, None, {key!r})" if test and core != "fast" else ""
+        for test in (guard_test(field.guards, up, loads=True), guard_test(field.guards, up)))
     read = _POINT.format(kind="READ", obj="self", arg=repr(key))
     write = _POINT.format(kind="WRITE", obj="self", arg=repr(key))
     if field.kind == "guarded":
         read = write = read if up else ""
-        get = read + check
+        get = read + load_check
         put = (_POINT.format(kind="WRITE", obj="self", arg=repr(key)) if up else "") + check
     else:
         exclusive = [guard for guard in field.guards if "#" not in guard]

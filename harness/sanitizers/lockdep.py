@@ -5,6 +5,10 @@ What a task holds is a node: the locks in order, whether interrupts are off, whe
 is one lookup in the node; only a transition never made before comes here, is recorded, and is checked. So the fast path
 costs one dictionary access, and learning goes on over all the runs of an image.
 
+Which cycles can deadlock is decided as in kernel/locking/lockdep.c: an order is kept with how the first lock was held and how
+the second was wanted. A rwlock's reader waits for a writer only (i386 in 2.4 is not fair), so a cycle in which a reader would
+have to wait for a reader is none. A rw_semaphore is fair: its reader waits behind a waiting writer, and counts as one who waits.
+
 Runs must be pure functions of their schedule, so a report may only rest on orders seen in the same run: `alarmed` says
 that the orders of all runs together hold a cycle, and that runs are worth doing `exact`, where nothing is remembered
 between runs and every transition comes here.
@@ -55,6 +59,11 @@ class Held(dict):
         return node
 
     def holds(self, lock: Any) -> bool:
+        """Nobody else has it: what storing to a guarded field takes. The read side of a lock is shared."""
+        return lock in self.locks
+
+    def shares(self, lock: Any) -> bool:
+        """Nobody writes under it: what loading a guarded field takes. Either side will do."""
         return lock in self.locks or getattr(lock, "read_side", lock) in self.locks
 
     def without(self, m: Any, lock: Any) -> Held:
@@ -95,7 +104,8 @@ class Lockdep:
 
     def forget(self) -> None:
         """Start from nothing, as at boot."""
-        self.after: dict[str, set[str]] = {}        # class -> classes taken while it was held
+        # class -> class taken while it was held -> how: (the first is held by a reader, the second is wanted by a reader)
+        self.after: dict[str, dict[str, set[tuple[bool, bool]]]] = {}
         self.used_in_irq: dict[tuple[str, bool], str] = {}      # (class, shared with other readers) -> function
         self.used_irqs_on: dict[tuple[str, bool], str] = {}
         self.reported: set[str] = set()
@@ -113,13 +123,13 @@ class Lockdep:
         from harness.machine import m
         shared = getattr(lock, "shared", False)
         for other in () if tried else held.locks:
-            if shared and other is lock:
-                continue                                    # a reader may read again
             same = other.cls == lock.cls
             before, after = (other.name, lock.name) if same else (other.cls, lock.cls)
-            if after not in self.after.setdefault(before, set()):
-                self.after[before].add(after)
-                self._check_order(m, before, after)
+            how = getattr(other, "shared", False), shared
+            seen = self.after.setdefault(before, {}).setdefault(after, set())
+            if how not in seen:
+                seen.add(how)
+                self._check_order(m, before, after, *how)
         if lock.spins:
             used = (None if tried else self.used_in_irq) if held.in_irq else self.used_irqs_on if not held.irqs_off else None
             if used is not None:
@@ -128,8 +138,8 @@ class Lockdep:
                 self._check_irqs(m, lock.cls)
         return self.node((*held.locks, lock), held.irqs_off, held.in_irq)
 
-    def _check_order(self, m: Any, before: str, after: str) -> None:
-        path = self._path(after, before)
+    def _check_order(self, m: Any, before: str, after: str, reader_holds: bool, reader_waits: bool) -> None:
+        path = self._path(after, reader_waits, before, reader_holds)
         if path:
             cycle = _rotated([before, *path[:-1]])
             self._tell(m, f"LOCKDEP: lock order {' -> '.join([*cycle, cycle[0]])}")
@@ -141,17 +151,21 @@ class Lockdep:
                 self._tell(m, f"LOCKDEP: {cls} taken in an interrupt and with interrupts on",
                            f"in an interrupt in {self.used_in_irq[cls, inside]}, with interrupts on in {self.used_irqs_on[cls, outside]}")
 
-    def _path(self, start: str, goal: str) -> list[str]:
-        """A chain of orders from `start` to `goal`, both included; [] if there is none."""
-        todo, seen = [[start]], {start}
+    def _path(self, start: str, reader_waits: bool, goal: str, reader_holds: bool) -> list[str]:
+        """A chain of orders from `start`, which is waited for, to `goal`, which is held, both included; [] if there is none.
+
+        Each holder on the chain must be somebody that the one before waits for: a reader does not wait for a reader.
+        """
+        todo, seen = [([start], reader_waits)], {(start, reader_waits)}
         while todo:
-            path = todo.pop(0)
-            if path[-1] == goal:
+            path, reads = todo.pop(0)
+            if path[-1] == goal and not (reads and reader_holds):
                 return path
-            for following in sorted(self.after.get(path[-1], ())):
-                if following not in seen:
-                    seen.add(following)
-                    todo.append([*path, following])
+            for following, ways in sorted(self.after.get(path[-1], {}).items()):
+                for held, wanted in sorted(ways):
+                    if not (reads and held) and (following, wanted) not in seen:
+                        seen.add((following, wanted))
+                        todo.append(([*path, following], wanted))
         return []
 
     def _tell(self, m: Any, title: str, detail: str = "") -> None:

@@ -53,16 +53,25 @@ def test_fast_and_checked_differ_where_a_lock_is_missing() -> None:
 @pytest.mark.parametrize("core", ["checked", "up"])
 @pytest.mark.parametrize(("call", "field"), [
     ("touch_unlocked", "under_spinlock"), ("read_unlocked", "under_spinlock"), ("read_slot_unlocked", "slots"),
-    ("touch_without_semaphore", "under_semaphore"), ("touch_under_the_wrong_one", "under_spinlock")])
+    ("touch_without_semaphore", "under_semaphore"), ("touch_under_the_wrong_one", "under_spinlock"),
+    ("touch_reading", "under_reader"), ("touch_sem_reading", "under_rwsem")])
 def test_a_guarded_field_touched_without_its_lock_is_a_finding(call: str, field: str, core: str) -> None:
     run = Toy(LOCKS, core=core).run([(0, [(call,)])], NoPreempt(), 1)
     assert run.titles == [f"LOCKSET: guarded_t.{field} touched without its lock in {call}"]
 
 
 @pytest.mark.parametrize("core", ["checked", "up"])
-@pytest.mark.parametrize("call", ["touch_locked", "touch_reading", "touch_with_semaphore", "touch_under_the_other"])
+@pytest.mark.parametrize("call", [
+    "touch_locked", "touch_with_semaphore", "touch_under_the_other", "look_reading", "touch_writing", "look_sem_reading",
+    "touch_sem_writing", "empty_reading", "add_writing"])
 def test_a_guarded_field_touched_under_its_lock_is_none(call: str, core: str) -> None:
     assert Toy(LOCKS, core=core).run([(0, [(call,)])], NoPreempt(), 1).titles == []
+
+
+@pytest.mark.parametrize("core", ["checked", "up"])
+def test_a_list_changed_by_a_reader_is_a_finding(core: str) -> None:
+    run = Toy(LOCKS, core=core).run([(0, [("add_reading",)])], NoPreempt(), 1)
+    assert run.titles == ["LOCKSET: reader_list touched without its lock in add_reading"]
 
 
 def test_holding_the_lock_means_holding_it_oneself() -> None:

@@ -86,6 +86,50 @@ def test_reading_a_rwlock_twice_is_no_cycle() -> None:
     assert run("read_twice").titles == []
 
 
+@pytest.mark.parametrize("calls", [
+    ("read_then_other", "other_then_read"),             # only readers: none waits for another
+    ("first_then_read", "read_then_first"),             # the reader of `tasks` waits for no reader
+])
+def test_a_cycle_in_which_a_reader_would_wait_for_a_reader_is_none(calls: tuple[str, ...]) -> None:
+    assert run(*calls).titles == []
+
+
+CYCLE = "LOCKDEP: lock order files -> tasks -> files"
+
+
+@pytest.mark.parametrize(("calls", "titles"), [
+    (("read_then_other", "other_then_write"), []),              # a writer waits for the reader, who waits for no reader
+    (("read_then_other", "write_other_then_read"), []),         # the reader of `tasks` waits for the writer, who waits for no reader
+    (("first_then_write", "read_then_first"), ["LOCKDEP: lock order first -> tasks -> first"]),
+])
+def test_a_cycle_counts_where_everybody_in_it_waits(calls: tuple[str, ...], titles: list[str]) -> None:
+    assert run(*calls).titles == titles
+
+
+def test_a_reader_who_wants_to_write_waits_for_himself() -> None:
+    result = run("read_then_write")
+    assert result.titles == ["DEADLOCK: nobody can run: tasks in read_then_write"]
+
+
+def test_a_weak_order_does_not_hide_a_strong_one_of_the_same_locks() -> None:
+    calls = ("first_then_read", "read_then_first", "first_then_write")
+    assert run(*calls).titles == ["LOCKDEP: lock order first -> tasks -> first"]
+
+
+def test_cycles_of_readers_agree_with_the_deadlocks_there_are() -> None:
+    """Every schedule of each pair: lockdep tells of a cycle if and only if some schedule deadlocks."""
+    pairs = [("read_then_other", "other_then_read"), ("first_then_read", "read_then_first"), ("read_then_other", "other_then_write"),
+             ("read_then_other", "write_other_then_read"), ("first_then_write", "read_then_first"), ("read_then_write", "read_then_write"),
+             ("other_then_write", "write_other_then_read"), ("other_then_write", "other_then_write")]
+    for one, other in pairs:
+        toy = Toy(LOCKS, core="checked", exact=True)
+        tasks = [(0, [(one,)]), (1, [(other,)])]
+        runs = list(every_schedule(lambda scheduler, toy=toy, tasks=tasks: toy.run(tasks, scheduler), 2))  # type: ignore[misc]
+        deadlocks = any(title.startswith("DEADLOCK") for made in runs for title in made.titles)
+        told = run(one, other).titles
+        assert bool(told) == deadlocks, (one, other, told)
+
+
 def test_reading_a_rwsem_twice_is_one() -> None:
     assert run("rwsem_read_twice").titles == ["LOCKDEP: lock order mmap_sem -> mmap_sem"]
 

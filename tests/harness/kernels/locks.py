@@ -2,6 +2,7 @@
 """Lock orders, right and wrong, spelled out one function each."""
 
 from harness.kernel import (
+    LIST_HEAD,
     atomic_inc,
     atomic_read,
     atomic_t,
@@ -11,6 +12,9 @@ from harness.kernel import (
     embed,
     guarded,
     guarded_array,
+    list_add,
+    list_empty,
+    list_head,
     local_irq_disable,
     local_irq_enable,
     plain,
@@ -41,6 +45,7 @@ first = spinlock_t("first")
 second = spinlock_t("second")
 third = spinlock_t("third")
 tasks = rwlock_t("tasks")
+files = rwlock_t("files")
 mmap_sem = rw_semaphore("mmap_sem")
 sem = semaphore("sem")
 go = atomic_t("go")
@@ -52,12 +57,15 @@ class guarded_t(struct):
     under_spinlock = guarded(0, "first")
     under_reader = guarded(0, "tasks")
     under_semaphore = guarded(0, "sem")
+    under_rwsem = guarded(0, "mmap_sem")
     under_either = guarded(0, "first", "second")
     slots = embed(guarded_array, 3, 0, "first")
     free = plain(0)
+    link = embed(list_head)
 
 
 data = guarded_t("data")
+reader_list = LIST_HEAD("reader_list", "tasks")
 
 
 def forward():
@@ -307,6 +315,113 @@ def read_slot_unlocked():
 def touch_reading():
     read_lock(tasks)
     data.under_reader += 1
+    read_unlock(tasks)
+
+
+def look_reading():
+    read_lock(tasks)
+    saw = data.under_reader
+    read_unlock(tasks)
+    return saw
+
+
+def touch_writing():
+    write_lock(tasks)
+    data.under_reader += 1
+    write_unlock(tasks)
+
+
+def touch_sem_reading():
+    down_read(mmap_sem)
+    data.under_rwsem += 1
+    up_read(mmap_sem)
+
+
+def look_sem_reading():
+    down_read(mmap_sem)
+    saw = data.under_rwsem
+    up_read(mmap_sem)
+    return saw
+
+
+def touch_sem_writing():
+    down_write(mmap_sem)
+    data.under_rwsem += 1
+    up_write(mmap_sem)
+
+
+def add_reading():
+    read_lock(tasks)
+    list_add(data.link, reader_list)
+    read_unlock(tasks)
+
+
+def empty_reading():
+    read_lock(tasks)
+    empty = list_empty(reader_list)
+    read_unlock(tasks)
+    return empty
+
+
+def add_writing():
+    write_lock(tasks)
+    list_add(data.link, reader_list)
+    write_unlock(tasks)
+
+
+def read_then_other():
+    read_lock(tasks)
+    read_lock(files)
+    read_unlock(files)
+    read_unlock(tasks)
+
+
+def other_then_read():
+    read_lock(files)
+    read_lock(tasks)
+    read_unlock(tasks)
+    read_unlock(files)
+
+
+def other_then_write():
+    read_lock(files)
+    write_lock(tasks)
+    write_unlock(tasks)
+    read_unlock(files)
+
+
+def write_other_then_read():
+    write_lock(files)
+    read_lock(tasks)
+    read_unlock(tasks)
+    write_unlock(files)
+
+
+def first_then_read():
+    spin_lock(first)
+    read_lock(tasks)
+    read_unlock(tasks)
+    spin_unlock(first)
+
+
+def read_then_first():
+    read_lock(tasks)
+    spin_lock(first)
+    spin_unlock(first)
+    read_unlock(tasks)
+
+
+def first_then_write():
+    spin_lock(first)
+    write_lock(tasks)
+    write_unlock(tasks)
+    spin_unlock(first)
+
+
+def read_then_write():
+    read_lock(tasks)
+    write_lock(tasks)
+    write_unlock(tasks)
     read_unlock(tasks)
 
 
