@@ -8,7 +8,8 @@ A title is the finding's identity: no addresses, no numbers that vary. Its forms
     OOPS: NULL pointer dereference in shrink_cache      the kernel's own fault
     double free in F   use after free in F   allocation of a linked page in F      lifetime
     REFCOUNT: ... in F     LIST: ... in F     LOCKDEP: ...     SLEEP: ... in F     LOCKSET: ... in F
-    RACE: field in F and G     DEADLOCK: ...     LIVELOCK: ...     LEAK: ...     INVARIANT: ...     DATA: ...
+    RACE: store page.index in F and load in G     DEADLOCK: ...     LIVELOCK: ...     LEAK: ...     INVARIANT: ...     DATA: ...
+    CHECK: ...                                          what a program of plain functions says itself
 """
 
 import re
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 TITLE = re.compile(
     r"((BUG|WARN) at [\w./-]+:\d+ in \w+"
     r"|(double free|use after free|allocation of a linked object) in \w+"
-    r"|(OOPS|PRINTK|REFCOUNT|LIST|LOCKDEP|SLEEP|LOCKSET|RACE|DEADLOCK|LIVELOCK|LEAK|INVARIANT|DATA): \S.*)"
+    r"|(OOPS|PRINTK|REFCOUNT|LIST|LOCKDEP|SLEEP|LOCKSET|RACE|DEADLOCK|LIVELOCK|LEAK|INVARIANT|DATA|CHECK): \S.*)"
 )
 
 

@@ -28,10 +28,12 @@ from harness.kernel import CORE_TOOLKIT, TOOLKIT
 from harness.kernel.list import list_head
 from harness.kernel.registry import Core, linking
 from harness.kernel.struct import guard_test
-from harness.machine import CPUS_MAX, NEVER, TASKS_MAX, Task, m
+from harness.machine import NEVER, Task, m
 from harness.sanitizers.lockdep import Lockdep
 
-IDENTITY = ("likely", "unlikely", "data_race")      # the linker takes these calls out; data_race lines are remembered
+KERNEL_TASKS, KERNEL_CPUS = 16, 8       # how many task_structs an image has, for tasks and for the idle loops
+IDENTITY = ("likely", "unlikely", "data_race")      # the linker takes these calls out, and remembers where data_race stood
+Span = tuple[str, int, int, int, int]               # file, line, column, last line, column after it
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Image:
     """
 
     def __init__(self, name: str, core: Core, origin: dict[Any, Origin], digest: str, probes: bytearray,
-                 racy_lines: frozenset[tuple[str, int]]):
+                 racy_spans: frozenset[Span]):
         self.name = name
         self.core = core.name
         self.namespace = core.namespace
@@ -60,7 +62,7 @@ class Image:
         self.digest = digest
         self.probes = probes
         self.places: list[tuple[str, int]] = []     # of each probe: our file and line
-        self.racy_lines = racy_lines
+        self.racy_spans = racy_spans
         self.lockdep = Lockdep()
         self.cache: dict[str, Any] = {}                 # what a family's checks have looked up
         self.tasks: list[Any] = []
@@ -95,13 +97,13 @@ def link(*modules: str, core: str = "fast", probes: bool = False, toolkit: dict[
         unit.check()
         marks.extend(bytes(unit.blocks + 1))        # nothing has run yet but module bodies, which have no blocks
         image = Image(modules[-1].rpartition(".")[2], made_for, unit.origin, unit.hash.hexdigest(), marks,
-                      frozenset(unit.racy_lines))
+                      frozenset(unit.racy_spans))
         image.places = unit.places
         if "task_struct" in namespace:
-            image.tasks = [namespace["task_struct"](f"task{n}") for n in range(TASKS_MAX)]
-            image.tasks += [namespace["task_struct"](f"swapper{n}") for n in reversed(range(CPUS_MAX))]
+            image.tasks = [namespace["task_struct"](f"task{n}") for n in range(KERNEL_TASKS)]
+            image.tasks += [namespace["task_struct"](f"swapper{n}") for n in reversed(range(KERNEL_CPUS))]
         else:
-            image.tasks = [None] * (TASKS_MAX + CPUS_MAX)
+            image.tasks = [None] * (KERNEL_TASKS + KERNEL_CPUS)
     finally:
         linking.core = None
     _bind_list_guards(made_for)
@@ -135,7 +137,7 @@ class _Unit:
         self.hash = hashlib.blake2b(digest_size=16)
         self.origin: dict[Any, Origin] = {}
         self.externs: list[tuple[str, str, int]] = []
-        self.racy_lines: set[tuple[str, int]] = set()
+        self.racy_spans: set[Span] = set()
         self.defined: dict[str, tuple[str, int]] = {}
 
     def load(self, path: pathlib.Path) -> None:
@@ -161,7 +163,7 @@ class _Unit:
         ast.fix_missing_locations(tree)
         code = compile(tree, str(path), "exec")
         exec(code, self.core.namespace)
-        for inner, function in _functions(code):
+        for inner, function in functions_of(code):
             file = next((name for line, name in reversed(files) if line < inner.co_firstlineno), path.stem)
             self.origin[inner] = Origin(function, str(path), inner.co_firstlineno, file)
 
@@ -181,7 +183,7 @@ class _Unit:
             if name not in namespace:
                 raise LinkError(f"{path}:{line}: undefined reference to {name} (declared extern, defined nowhere)")
         functions = [value.__code__ for value in namespace.values() if isinstance(value, types.FunctionType)]
-        current = {id(code) for outer in functions for code in (outer, *(inner for inner, _ in _functions(outer)))}
+        current = {id(code) for outer in functions for code in (outer, *(inner for inner, _ in functions_of(outer)))}
         for code, origin in self.origin.items():
             if id(code) not in current:
                 continue
@@ -201,9 +203,26 @@ class _Inline(ast.NodeTransformer):
         self.generic_visit(node)
         if isinstance(node.func, ast.Name) and node.func.id in IDENTITY and len(node.args) == 1:
             if node.func.id == "data_race":
-                self.unit.racy_lines.update((self.path, line) for line in range(node.lineno, (node.end_lineno or node.lineno) + 1))
+                self._racy(node)
             return node.args[0]
         return node
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
+        return self._access(node)
+
+    def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
+        return self._access(node)
+
+    def _access(self, node: ast.Attribute | ast.Subscript) -> ast.expr:
+        """`data_race(page).index = 0` marks the access to the field, which no call can stand around where it is a store."""
+        inner = node.value
+        if isinstance(inner, ast.Call) and isinstance(inner.func, ast.Name) and inner.func.id == "data_race":
+            self._racy(node)
+        self.generic_visit(node)
+        return node
+
+    def _racy(self, node: ast.expr) -> None:
+        self.unit.racy_spans.add((self.path, node.lineno, node.col_offset, node.end_lineno or 0, node.end_col_offset or 0))
 
     def visit_Expr(self, node: ast.Expr) -> ast.stmt:
         self.generic_visit(node)
@@ -243,13 +262,13 @@ def _is_file_directive(node: ast.stmt) -> bool:
             and isinstance(node.value, ast.Constant))
 
 
-def _functions(code: types.CodeType, within: str = "") -> Iterator[tuple[types.CodeType, str]]:
+def functions_of(code: types.CodeType, within: str = "") -> Iterator[tuple[types.CodeType, str]]:
     """Every code object inside, with the function it is part of: a comprehension is no function of its own."""
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
             function = within if constant.co_name.startswith("<") and within else constant.co_name
             yield constant, function
-            yield from _functions(constant, function)
+            yield from functions_of(constant, function)
 
 
 def _globals_of(code: types.CodeType) -> Iterator[tuple[str, int]]:

@@ -20,14 +20,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from harness import points
-from harness.errors import Abort, Diverged, HarnessError
+from harness.errors import Abort, Diverged, Halt, HarnessError
 from harness.finding import Finding, Site
 
 STEPS_MAX = 20_000          # points in a run before the schedule is made fair
 FAIR_STEPS_MAX = 20_000     # further points under a fair schedule before the run is called a livelock
 FAIR_SLICE = 50             # points a task runs before the fair schedule moves on
-CPUS_MAX = 8
-TASKS_MAX = 16
+CPUS_MAX = 32
+TASKS_MAX = 32
 IRQ_DEPTH_MAX = 2           # an interrupt may be interrupted by another one, once
 NEVER = 1 << 60
 
@@ -48,6 +48,19 @@ class Scheduler(Protocol):
 
     def wake(self, m: Machine) -> None:
         """Somebody may have become able to run: the scheduler may ask for an earlier step."""
+
+
+class Explorer(Scheduler, Protocol):
+    """A scheduler that means to see every run.
+
+    It is asked at every choice, even if there is one decision only, and may let a task that yields go on. A finding then
+    does not end the run but halts the cpu it is on: what the others would still have done must be seen too.
+    """
+
+    yields_max: int         # a task that yields more often is left where it is
+
+    def touched(self, m: Machine, what: Any, kind: int) -> None:
+        """The running event accesses `what` besides what its point announced."""
 
 
 class Cpu:
@@ -83,7 +96,7 @@ class Task:
 
     __slots__ = (
         "at", "cpu", "finished", "held", "id", "inject", "irq_depth", "irqs", "name", "op", "operations",
-        "stack", "started", "state", "task", "waiting", "waiting_frame",
+        "resumes", "stack", "started", "state", "task", "waiting", "waiting_frame", "yields",
     )
 
     def __init__(self, id: int, name: str):
@@ -107,6 +120,8 @@ class Task:
         self.waiting_frame: Any = None
         self.op = -1
         self.at: tuple[int, Any, Any] | None = None
+        self.resumes: tuple[int, Any, Any] | None = None        # what it was at when the last interrupt hit it
+        self.yields = 0
 
     def __repr__(self) -> str:
         return f"<{self.name}>"
@@ -120,14 +135,15 @@ class Sleeping:
 
 
 SLEEPING = Sleeping()
+HALTED = Sleeping()         # what a dead cpu waits for
 
 
 class Machine:
     """See the module. Fields on the fast path: `step`, `stop`, `current`, `waiters`."""
 
     __slots__ = (
-        "aborting", "backend", "cpus", "current", "deadline", "enabled", "error", "exact", "fair", "findings", "forced",
-        "history", "image", "irqs_raised", "limit_hit", "main", "notes", "observer", "pending", "preempt", "recorder",
+        "aborting", "backend", "cpus", "current", "cut", "deadline", "enabled", "error", "exact", "explorer", "fair", "findings",
+        "forced", "halted", "history", "image", "irqs_raised", "limit_hit", "main", "notes", "observer", "pending", "preempt", "recorder",
         "remaining", "scheduler", "settle", "spare", "step", "steps_max", "stop", "switches", "tasks", "waiters", "wanted",
     )
 
@@ -164,6 +180,9 @@ class Machine:
         self.step = 0
         self.limit_hit = False
         self.fair: FairRun | None = None
+        self.explorer: Explorer | None = None
+        self.halted = False                     # a cpu is dead
+        self.cut = False                        # a task has yielded more often than an explorer looks at
 
     # ---- one run -------------------------------------------------------------------------------------------------
 
@@ -182,6 +201,7 @@ class Machine:
         self.image = image
         self.backend = backend
         self.scheduler = scheduler
+        self.explorer = scheduler if getattr(scheduler, "explores", False) else None  # type: ignore[assignment]
         self.preempt = preempt
         self.deadline = self.steps_max
         self.settle = settle
@@ -280,6 +300,8 @@ class Machine:
                 self.dispatch(task)
             except Abort:
                 self._leave(task)
+            except Halt:
+                self._halt(task)
             except BaseException as error:
                 self._fault(error)
                 self._leave(task)
@@ -293,22 +315,40 @@ class Machine:
                 self.dispatch(task)
             except Abort:
                 self._leave(task)
+            except Halt:
+                self._halt(task)
             except BaseException as error:
                 self._fault(error)
                 self._leave(task)
 
     def _leave(self, task: Task) -> None:
+        if self.explorer is not None and not self.aborting:
+            self._halt(task)                        # an oops kills the cpu it is on
+            return
         task.finished = True
         self.main.switch()
 
+    def _halt(self, task: Task) -> None:
+        """Whatever `task` had, it keeps; its cpu does nothing any more, and the others go on."""
+        self.halted = task.finished = True
+        task.waiting = HALTED
+        task.cpu.running = task
+        task.irq_depth = IRQ_DEPTH_MAX              # takes no interrupt either
+        self.enabled = None
+        try:
+            self.dispatch(task)
+        except Abort:
+            self.main.switch()
+
     def _fault(self, error: BaseException) -> None:
         """An exception left kernel source: an oops if it went through a null pointer, else it is our error."""
-        self.aborting = True
         sites = self._sites_of_traceback(error)
         if isinstance(error, AttributeError | TypeError) and sites and _is_null_dereference(error):
             self._add(Finding(f"OOPS: NULL pointer dereference in {sites[-1].function}", "bug", detail=str(error)), sites)
-        elif self.error is None:
-            self.error = error
+            self.aborting = self.explorer is None
+        else:
+            self.error = self.error or error
+            self.aborting = True
 
     # ---- decisions -----------------------------------------------------------------------------------------------
 
@@ -349,7 +389,7 @@ class Machine:
                 waiting = running.waiting
                 if waiting is None or waiting.available(running):
                     out.append(running.id)
-                if self.preempt and cpu.ready and _preemptible(running):
+                if self.preempt and cpu.ready and preemptible(running):
                     out.extend(task.id for task in cpu.ready if task.waiting is None or task.waiting.available(task))
             elif cpu.ready:
                 out.extend(task.id for task in cpu.ready if task.waiting is None or task.waiting.available(task))
@@ -372,7 +412,7 @@ class Machine:
     def dispatch(self, me: Task) -> None:
         """`me` cannot go on: somebody else runs until it is chosen again."""
         choices = self.choices() if self.remaining or self.settle else []
-        if len(choices) > 1:
+        if len(choices) > 1 or (choices and self.explorer is not None):
             decision = (self.fair or self.scheduler).forced(self, choices)
             self.forced.append(decision)
         elif choices:
@@ -431,9 +471,11 @@ class Machine:
         me.irqs.append(irq.number)
         if self.recorder is not None:
             self.recorder(points.IRQ, irq, "enter")
+        resumes = me.at
         irq.handler(*irq.args)
         if me.held is not root:
             self.image.lockdep.returned_holding(self, me)
+        me.resumes = resumes
         if self.recorder is not None:
             self.recorder(points.IRQ, irq, "leave")
         me.irq_depth -= 1
@@ -452,8 +494,9 @@ class Machine:
     def _nobody(self, me: Task) -> None:
         """No decision is left: the run is at rest, or it is stuck."""
         if self.remaining or any(cpu.running is not None for cpu in self.cpus):     # an interrupt can hang after the last task
-            from harness.sanitizers import progress
-            progress.stuck(self)
+            if not self.halted and not self.cut:
+                from harness.sanitizers import progress
+                progress.stuck(self)
             self.aborting = True
         if me.stack is not self.main:
             if self.aborting and not me.finished:
@@ -526,10 +569,19 @@ class Machine:
         """yield(): anybody else who can run does, so that a loop that waits for another task gives it the time."""
         me = self.current
         self._may_leave_cpu(me)
-        if me.cpu.ready:
+        if self.explorer is not None and me.yields == self.explorer.yields_max:
+            self.cut = True
+            me.cpu.running = None
+            me.waiting = HALTED
+            self.enabled = None
+        elif me.cpu.ready:
             me.cpu.running = None
             me.cpu.ready.append(me)
             self.enabled = None
+        me.yields += 1
+        if self.explorer is not None:               # it is explored as if it did nothing, so often
+            self.dispatch(me)
+            return
         others = [choice for choice in self.choices() if choice != me.id]
         if not others:
             self.dispatch(me)
@@ -566,6 +618,8 @@ class Machine:
         (self.notes if finding.breaks else self.findings).append(finding)
 
     def abort(self) -> None:
+        if self.explorer is not None:
+            raise Halt
         self.aborting = True
         raise Abort
 
@@ -625,7 +679,7 @@ class FairRun:
         pass
 
 
-def _preemptible(task: Task) -> bool:
+def preemptible(task: Task) -> bool:
     """CONFIG_PREEMPT: a task may lose its cpu where it holds no spinlock and is in no interrupt."""
     return not (task.irq_depth or task.held.spinning or task.held.irqs_off)
 

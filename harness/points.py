@@ -13,6 +13,9 @@ BARRIER = 9     # orders this cpu's accesses; nothing else can see it
 IRQ = 10        # an interrupt enters or leaves
 LOCAL = 11      # an event only its own cpu can see (the start of an operation)
 
+BEGIN = 12      # user space begins something it will report
+END = 13        # and reports it
+
 NAMES = {
     READ: "read", WRITE: "write", RMW: "rmw", ACQUIRE: "lock", TRYLOCK: "trylock", RELEASE: "unlock",
     WAIT: "wait", WAKE: "wake", BARRIER: "barrier", IRQ: "irq", LOCAL: "op",

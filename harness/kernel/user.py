@@ -2,13 +2,18 @@
 """What user space saw: the history that the user-visible model judges a run by. Not a point and no part of the kernel."""
 
 from harness.machine import m
+from harness.points import BEGIN, END
 
 
 def now():
     """The present step."""
+    if m.explorer is not None:
+        m.explorer.touched(m, "user", BEGIN)
     return m.step
 
 
 def saw(what, who, where, value, since):
     """User space did `what` to word `where` of `who` and saw `value`, some time between step `since` and now."""
+    if m.explorer is not None:
+        m.explorer.touched(m, "user", END)
     m.history.append((what, who, where, value, since, m.step))

@@ -5,6 +5,7 @@ Reports: freed while free (double free), freed while linked elsewhere, allocated
 """
 
 from harness.links import links_of
+from harness.points import WRITE
 
 NAME = "lifetime"
 
@@ -17,14 +18,20 @@ def freed_linked(m, entry):
 
 def freed(m, obj, entry):
     """`obj` has entered a free list through `entry`: nothing else of it may be linked."""
-    obj.allocated = False
+    _changed(m, obj, False)
     for link in links_of(obj):
         if link is not entry and link.on is not None:
             m.report(f"LIST: free of a {type(obj).__name__} still on {link.on} in {m.where()}", NAME, f"{link} is on {link.on}")
 
 
 def allocated(m, obj):
-    obj.allocated = True
+    _changed(m, obj, True)
     for link in links_of(obj):
         if link.on is not None:
             m.report(f"allocation of a linked object in {m.where()}", NAME, f"{link} is on {link.on}")
+
+
+def _changed(m, obj, allocated):
+    if m.explorer is not None:
+        m.explorer.touched(m, (obj, "allocated"), WRITE)
+    obj.allocated = allocated

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: MIT
+"""What an event touches, and which pairs of touches depend on each other.
+
+An event is one access of one process (a task, or an interrupt being handled) with all the local work behind it, up to its
+next point. Two events are dependent if one location is touched by both in modes that conflict; all other events commute. So
+everything by which one process can influence another has to be a location here: besides data and locks these are the
+interrupt gate of a cpu (shut while a handler runs or interrupts are off) and the cpu itself where several tasks share it.
+
+Locks, gates and cpus are taken and given back. Taking cannot come before the giving back that made it possible, so what is
+reversed is the order of two takings (see optimal.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from harness import points
+from harness.kernel.bitops import flags_t
+from harness.kernel.struct import array, struct
+from harness.machine import Task
+
+READ, WRITE = 0, 1                          # of data; an atomic update is a WRITE
+PART_READ, PART_WRITE = 2, 3                # the whole word or struct, when only a part of it is touched
+TAKE, GIVE = 4, 5                           # exclusively
+TAKE_SHARED, GIVE_SHARED = 6, 7
+TRY = 8                                     # looks at a lock, and may take it: possible at any time
+PASS = 9                                    # taken shared and given back within the event
+PASS_ALONE = 10                             # taken exclusively and given back within the event
+LEAVE_SHARED = 11                           # the last reader lets somebody in, whoever is the last
+BEGIN, END = 12, 13                         # of what user space does: seen in time, by the user-visible model
+
+_PAIRS = (
+    (READ, (WRITE, PART_WRITE)), (WRITE, (WRITE, PART_READ, PART_WRITE, LEAVE_SHARED)),
+    (LEAVE_SHARED, (LEAVE_SHARED,)),
+    (TAKE, (TAKE, GIVE, TAKE_SHARED, GIVE_SHARED, TRY, PASS, PASS_ALONE)),
+    (GIVE, (TAKE_SHARED, TRY, PASS, PASS_ALONE)), (TAKE_SHARED, (TRY, PASS_ALONE)), (GIVE_SHARED, (TRY, PASS_ALONE)),
+    (TRY, (TRY,)), (PASS, (PASS_ALONE,)), (PASS_ALONE, (PASS_ALONE,)),
+    (BEGIN, (END,)),
+)
+CONFLICTS = [0] * 14                        # mode -> set of modes it conflicts with, as bits
+for _one, _others in _PAIRS:
+    for _other in _others:
+        CONFLICTS[_one] |= 1 << _other
+        CONFLICTS[_other] |= 1 << _one
+
+TAKES = 1 << TAKE | 1 << TAKE_SHARED | 1 << PASS | 1 << PASS_ALONE      # not possible while somebody else has it
+GIVES = 1 << GIVE | 1 << GIVE_SHARED
+SCREENS = 1 << WRITE | 1 << TAKE | 1 << GIVE | 1 << PASS_ALONE          # what is before one of these on a location is before it
+
+Access = tuple[int, int]                    # location, mode
+
+
+class Locations:
+    """Numbers for locations, in the order in which they are first touched.
+
+    A word of flags or a struct may also be touched as a whole. Parts then touch the whole too, in modes that only conflict
+    with whole accesses. Which objects are ever touched whole is learned: `restart` says that something was learned late.
+    """
+
+    def __init__(self, up: bool = False) -> None:
+        self.up = up                        # one cpu: spinlocks exclude nobody
+        self.numbers: dict[Any, int] = {}
+        self.keys: list[Any] = []
+        self.wholes: set[Any] = set()
+        self.known: dict[tuple[int, Any, Any], tuple[Access, ...]] = {}
+        self.restart = False
+
+    def number(self, key: Any) -> int:
+        number = self.numbers.get(key)
+        if number is None:
+            number = self.numbers[key] = len(self.keys)
+            self.keys.append(key)
+        return number
+
+    def touched(self, what: Any, kind: int) -> Access:
+        """What is touched without a point of its own."""
+        return self.number(what), {points.BEGIN: BEGIN, points.END: END, points.READ: READ}.get(kind, WRITE)
+
+    def of(self, kind: int, obj: Any, arg: Any, task: Task) -> tuple[Access, ...]:
+        """What the access announced at a point touches."""
+        if kind == points.WAKE:
+            return tuple((self.number(key), WRITE) for key in dict.fromkeys([obj, *(entry[0] for entry in obj.entries)]))
+        if kind == points.ACQUIRE and getattr(obj, "owner", None) is task:
+            return ((self.number(obj), TRY),)           # it hangs, and that is a finding
+        key = (kind, obj, arg)
+        found = self.known.get(key)
+        if found is None:
+            found = self.known[key] = tuple(self._of(kind, obj, arg))
+        return found
+
+    def _of(self, kind: int, obj: Any, arg: Any) -> Iterable[Access]:
+        if kind in (points.BARRIER, points.IRQ, points.LOCAL):
+            return
+        if getattr(obj, "spins", None) is not None:
+            if self.up and obj.spins:
+                return
+            yield self.number(obj), _lock_mode(kind, obj.spins, arg == "read")
+        elif kind == points.WAIT:
+            yield self.number(obj), WRITE
+        elif isinstance(obj, flags_t | struct | array):
+            yield from self._part(kind, obj, arg)
+        else:
+            yield self.number(obj), READ if kind == points.READ else WRITE
+            if getattr(obj, "refcount", False) and obj.struct is not None:
+                yield self.number((obj.struct, "allocated")), READ
+
+    def _part(self, kind: int, obj: Any, arg: Any) -> Iterable[Access]:
+        reads = kind == points.READ
+        if arg is None:
+            if obj not in self.wholes:
+                self.wholes.add(obj)
+                self.known.clear()
+                self.restart = True
+            yield self.number(obj), READ if reads else WRITE
+        else:
+            yield self.number((obj, arg)), READ if reads else WRITE
+            if obj in self.wholes:
+                yield self.number(obj), PART_READ if reads else PART_WRITE
+
+
+def _lock_mode(kind: int, spins: bool, shared: bool) -> int:
+    if not spins:                           # one sleeps for it: asking is always possible, and has an effect
+        if kind == points.RELEASE and shared:
+            return LEAVE_SHARED
+        return READ if kind == points.ACQUIRE and shared else WRITE
+    if kind == points.ACQUIRE:
+        return TAKE_SHARED if shared else TAKE
+    if kind == points.RELEASE:
+        return GIVE_SHARED if shared else GIVE
+    return TRY
+
+
+def conflict(one: Iterable[Access], other: Iterable[Access]) -> bool:
+    """Do two events depend on each other?"""
+    for location, mode in one:
+        for there, how in other:
+            if location == there and CONFLICTS[mode] >> how & 1:
+                return True
+    return False
+

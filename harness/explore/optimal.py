@@ -1,0 +1,580 @@
+# SPDX-License-Identifier: MIT
+"""Optimal dynamic partial-order reduction: one run of each class of equivalent schedules, and no run twice.
+
+Abdulla, Aronis, Jonsson, Sagonas, "Optimal Dynamic Partial Order Reduction" (POPL 2014): wakeup trees and sleep sets. Two
+schedules are equivalent if they order every two dependent events alike (Mazurkiewicz); equivalent runs have the same
+findings and end in the same state. A finished run is searched for races (two dependent events of different processes with
+nothing between that orders them); for each, the reverse order is put into the wakeup tree of the place where the first
+of the two happened, unless what is there or has been there leads to it already.
+
+Processes are the tasks and the interrupts. A cpu that an interrupt is raised for may not be chosen twice, so `routes` fixes
+it beforehand (see verify.py: all routes are explored). Happens-before is a bit set of event numbers for each event.
+
+What is special here:
+  * Taking a lock is possible only while it is free, so an unlock and the lock after it cannot be reversed; the two locks
+    can, if nothing but that hand-over orders them. The same holds for cpus and interrupt gates (access.py).
+  * A finding halts its cpu, no more: the races of what the others would still do must be seen.
+  * Runs repeat a prefix of the last run at full speed and are only watched from where they differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from harness import points
+from harness.errors import Abort, HarnessError
+from harness.explore.access import (
+    CONFLICTS,
+    GIVE,
+    GIVES,
+    PASS,
+    PASS_ALONE,
+    READ,
+    SCREENS,
+    TAKE,
+    TAKE_SHARED,
+    TAKES,
+    TRY,
+    WRITE,
+    Access,
+    Locations,
+    conflict,
+)
+from harness.finding import Finding
+from harness.machine import HALTED, IRQ_DEPTH_MAX, NEVER, SLEEPING, Cpu, Machine, Task, preemptible, m
+
+EVENTS_MAX = 4_000          # of one run; a longer one ends the exploration as inconclusive
+YIELDS_MAX = 2              # a task that yields more often is left there: see machine.yielded
+
+
+GOES_ON, SWITCH, ASKED = 0, 1, 2
+
+Name = tuple[Any, ...]
+
+
+class Event:
+    """One access of one process and the local work behind it.
+
+    `past` has the bits of all events that happen before it, and its own; `direct` the same without those that only a
+    hand-over puts there. `handovers`: (taking, giving) numbers of the events that had to be over. `undo` takes back what it
+    added to the explorer's tables.
+    """
+
+    __slots__ = ("accesses", "asleep", "cpu", "decision", "direct", "findings", "free", "handovers", "how", "leaf", "number",
+                 "past", "process", "races", "step", "takings", "undo")
+
+    def __init__(self, number: int, process: int, cpu: int, step: int, how: int, decision: int, accesses: tuple[Access, ...]):
+        self.number = number
+        self.process = process
+        self.cpu = cpu
+        self.step = step
+        self.how = how                  # GOES_ON, SWITCH or ASKED: how the machine was told
+        self.decision = decision
+        self.accesses = accesses
+        self.leaf = accesses            # what it will touch at least, if it runs in another place
+        self.past = self.direct = 0
+        self.races: list[int] = []
+        self.handovers: list[tuple[int, int]] = []
+        self.takings: dict[int, int] = {}       # location -> the event that took what this one gives back
+        self.undo: list[tuple[dict[Any, int], Any, int | None]] = []
+        self.findings: list[Finding] = []
+        self.free = False               # after it the process may lose its cpu without being preempted
+        self.asleep = False             # after it the process can only go on when somebody lets it
+
+
+class Branch:
+    """A node of a wakeup tree: `process` runs next, then one of `children`. `accesses` is what it will touch."""
+
+    __slots__ = ("accesses", "children", "process")
+
+    def __init__(self, process: int, accesses: tuple[Access, ...]):
+        self.process = process
+        self.accesses = accesses
+        self.children: list[Branch] = []
+
+
+class Place:
+    """A place in the present run: what must not run first here any more, and what is still to be run first."""
+
+    __slots__ = ("sleep", "tree")
+
+    def __init__(self, sleep: dict[int, tuple[Access, ...]], tree: list[Branch]):
+        self.sleep = sleep
+        self.tree = tree
+
+
+class Restart(Exception):
+    """Something was learned that makes earlier runs worthless: explore again from the beginning, knowing it."""
+
+
+class Optimal:
+    """An exploration of one program. `for run in explorer.runs(execute): ...` where `execute(explorer)` runs the program once.
+
+    After each run `events` holds it, `blocked` says that it turned out to be one that was run before (never, in theory).
+    """
+
+    explores = True
+    yields_max = YIELDS_MAX
+
+    def __init__(self, routes: Mapping[Name, int] | None = None, up: bool = False):
+        self.routes = routes or {}      # interrupt -> cpu; those not in it go to cpu 0
+        self.locations = Locations(up)
+        self.names: dict[Name, int] = {}        # of interrupts: (who raises it, how many before) -> process
+        self.irq_name: dict[int, Name] = {}
+        self.gated = False              # interrupts exist
+        self._forget()
+
+    def _forget(self) -> None:
+        self.events: list[Event] = []
+        self.places: list[Place] = []
+        self.touches: dict[int, list[tuple[int, int]]] = {}     # location -> (event, mode), in order
+        self.last: dict[int, int] = {}                          # process -> its last event
+        self.taken: dict[tuple[int, int], int] = {}             # (location, process) -> the event that took it
+        self.woken: dict[int, int] = {}                         # process -> the event that let it go on
+        self.irqs: list[tuple[int, int]] = []                   # irq number -> process, the event that raised it or -1
+        self.raised: dict[int, int] = {}                        # process -> how many it has raised
+        self.branch = 0
+        self.branch_step = 0
+        self.run_count = 0
+        self.blocked_count = 0
+
+    # ---- the search ----------------------------------------------------------------------------------------------
+
+    def runs(self, execute: Callable[[Optimal], Any]) -> Iterator[Any]:
+        """Execute every run once. What `execute` gives is yielded, but for runs that were blocked (None)."""
+        while True:
+            self._start()
+            result = execute(self)
+            if self.locations.restart or self.learned:
+                self.locations.restart = False
+                self._forget()
+                continue
+            self._finish(m)
+            self.run_count += 1
+            self.blocked_count += self.blocked
+            yield None if self.blocked else result
+            self._reverse_races()
+            if not self._backtrack():
+                return
+
+    def _backtrack(self) -> bool:
+        """Go to the last place with something left to run first."""
+        for event in reversed(self.events[len(self.places):]):
+            self._take_back(event)
+        while self.places:
+            place = self.places[-1]
+            event = self.events[-1]
+            self.branch_step = -1 if event.how == ASKED else event.step
+            place.tree.pop(0)
+            place.sleep[event.process] = event.accesses
+            self._take_back(event)
+            if place.tree:
+                self.branch = len(self.places) - 1
+                return True
+            self.places.pop()
+        return False
+
+    def _take_back(self, event: Event) -> None:
+        assert self.events.pop() is event
+        for table, key, old in reversed(event.undo):
+            if old is None:
+                del table[key]
+            else:
+                table[key] = old
+        for location, _ in event.accesses:
+            self.touches[location].pop()
+        while self.irqs and self.irqs[-1][1] == event.number:
+            self.irqs.pop()
+
+    def _set(self, event: Event, table: dict[Any, int], key: Any, value: int) -> None:
+        event.undo.append((table, key, table.get(key)))
+        table[key] = value
+
+    # ---- one run -------------------------------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        self.blocked = False
+        self.misrouted = False          # an interrupt can only go where its route does not lead: another route has this run
+        self.drains = False             # nobody can run any more, but for going to wait for ever
+        self.learned = False
+        self.limit = False
+        self.current: Event | None = None
+        self.live = not self.places
+
+    def begin(self, m: Machine) -> None:
+        self.multi = _shared_cpus(m)
+        if not self.places:
+            for irq in m.pending:
+                self._name_irq((-1,), -1)
+        self.asleep: set[int] = set()
+        self.found = self.noted = 0
+        self.pre_switches = [(event.step, event.decision) for event in reversed(self.events) if event.how == SWITCH]
+        self.pre_forced = [event.decision for event in reversed(self.events) if event.how == ASKED]
+        if self.live:
+            m.want(1)
+        else:
+            self._want_next(m)
+
+    def _want_next(self, m: Machine) -> None:
+        """In the prefix: be asked at the next switch, then where the new part begins."""
+        m.want(self.pre_switches[-1][0] if self.pre_switches else self.branch_step if self.branch_step >= 0 else NEVER)
+
+    def at(self, m: Machine) -> int:
+        if not self.live:
+            if self.pre_switches:
+                decision = self.pre_switches.pop()[1]
+                self._want_next(m)
+                return decision
+            self._go_live(m)
+        m.want(m.step + 1)
+        return m.current.id if self.drains else self._decide(m, False)
+
+    def forced(self, m: Machine, choices: Sequence[int]) -> int:
+        if not self.live:
+            if self.pre_forced:
+                return self.pre_forced.pop()
+            self._go_live(m)
+        m.want(m.step + 1)
+        decision = -1 if self.drains else self._decide(m, True)
+        return self._drain(m, choices) if self.drains else decision
+
+    def _drain(self, m: Machine, choices: Sequence[int]) -> int:
+        """Somebody who waits for ever goes and does so."""
+        tasks = [choice for choice in choices if choice < len(m.tasks)]
+        if not tasks:
+            self.misrouted = m.aborting = True
+            raise Abort
+        return tasks[0]
+
+    def wake(self, m: Machine) -> None:
+        """Somebody was woken, or an interrupt raised, by the running event."""
+        event = self.current
+        if event is None:
+            return
+        for id in [id for id in self.asleep if m.tasks[id].waiting is not SLEEPING]:
+            self.asleep.discard(id)
+            self._set(event, self.woken, id, event.number)
+            where = m.tasks[id].cpu.number
+            if where in self.multi:
+                event.accesses += ((self.locations.number(("ready", where)), WRITE),)
+        while len(self.irqs) < m.irqs_raised:
+            raiser = self.irq_name.get(event.process, (event.process,))
+            before = self.raised.get(event.process, 0)
+            self._set(event, self.raised, event.process, before + 1)
+            self._name_irq((*raiser, before), event.number)
+
+    def _name_irq(self, name: Name, event: int) -> None:
+        if event < 0:
+            name = (*name, len(self.irqs))
+        process = self.names.get(name)
+        if process is None:
+            process = self.names[name] = 100 + len(self.names)
+            self.irq_name[process] = name
+        self.irqs.append((process, event))
+        if not self.gated:
+            self.gated = self.learned = True
+
+    def touched(self, m: Machine, what: Any, kind: int) -> None:
+        if self.current is not None:
+            self.current.accesses += (self.locations.touched(what, kind),)
+
+    def _go_live(self, m: Machine) -> None:
+        self.live = True
+        self.found, self.noted = len(m.findings), len(m.notes)
+        self.asleep = {task.id for task in m.tasks if task.waiting is SLEEPING and not task.finished}
+
+    def _decide(self, m: Machine, asked: bool) -> int:
+        """The running event is over: which process is next?"""
+        if self.current is not None:
+            self.current.free = asked
+            self._close(m)
+        enabled = self._enabled(m)
+        at = len(self.events)
+        if at == len(self.places) and not self._open(m, enabled):
+            return m.current.id
+        process = self.places[at].tree[0].process
+        if process not in enabled:
+            raise HarnessError(f"a planned run cannot be run: process {process} is not among {sorted(enabled)} at event {at}")
+        decision, task = enabled[process]
+        how = ASKED if asked else GOES_ON if decision == m.current.id else SWITCH
+        enters = decision >= len(m.tasks)
+        self.pending = _NOTHING if enters else _pending(task)
+        accesses = self.locations.of(*self.pending, task)
+        self.current = Event(at, process, task.cpu.number, m.step, how, decision, accesses)
+        self.task = task
+        self.before = (enters, task.irq_depth + enters, task.held.irqs_off and not enters,
+                       task.cpu.running is task, task.cpu.running is task and not preemptible(task))
+        return decision
+
+    def _open(self, m: Machine, enabled: dict[int, tuple[int, Task]]) -> bool:
+        """A new place. False if the run ends here."""
+        at = len(self.events)
+        sleep: dict[int, tuple[Access, ...]] = {}
+        tree: list[Branch] = []
+        if at:
+            before, last = self.places[-1], self.events[-1]
+            sleep = {process: accesses for process, accesses in before.sleep.items() if not conflict(accesses, last.accesses)}
+            tree, before.tree[0].children = before.tree[0].children, []
+        if not tree:
+            awake = [process for process in enabled if process not in sleep]
+            if not awake:
+                self.current = None
+                self.drains = not enabled
+                if enabled:
+                    self.blocked = m.aborting = True
+                    raise Abort
+                return False
+            mine = self._process_of(m.current)
+            tree = [Branch(mine if mine in awake else min(awake), ())]
+        if at >= EVENTS_MAX:
+            self.limit = m.aborting = True
+            raise Abort
+        self.places.append(Place(sleep, tree))
+        return True
+
+    def _process_of(self, task: Task) -> int:
+        return self.irqs[task.irqs[-1]][0] if task.irqs else task.id
+
+    def _enabled(self, m: Machine) -> dict[int, tuple[int, Task]]:
+        """Process -> (the decision that lets it run, the task it runs on)."""
+        out: dict[int, tuple[int, Task]] = {}
+        for task in m.tasks:
+            running = task.cpu.running
+            if task.finished or task.waiting is SLEEPING or task.waiting is HALTED:
+                continue
+            if running is task or running is None or (m.preempt and preemptible(running)):
+                if _can_go_on(task):
+                    out[self._process_of(task)] = task.id, task
+        for cpu in m.cpus:
+            idle = cpu.running
+            if idle is not None and idle.id < -1 and not idle.finished and _can_go_on(idle):
+                out[self._process_of(idle)] = idle.id, idle
+        for irq in m.pending:
+            process = self.irqs[irq.number][0]
+            cpu = m.cpus[self.routes.get(self.irq_name[process], 0)]
+            victim = cpu.running
+            if victim is None or (not victim.held.irqs_off and victim.irq_depth < IRQ_DEPTH_MAX):
+                decision = len(m.tasks) + irq.number * len(m.cpus) + cpu.number
+                out[process] = decision, victim or _Idle(cpu)
+        return out
+
+    # ---- what an event did ---------------------------------------------------------------------------------------
+
+    def _close(self, m: Machine) -> None:
+        """The running event is over: what it touched, what happened before it, and with what it races."""
+        event, self.current = self.current, None
+        assert event is not None
+        task = self.task if not isinstance(self.task, _Idle) else self.task.cpu.idle
+        event.accesses += self._gates(m, event, task)
+        event.findings = m.findings[self.found:] + m.notes[self.noted:]
+        self.found, self.noted = len(m.findings), len(m.notes)
+        event.asleep = task.waiting is SLEEPING
+        if event.asleep and not task.finished:
+            self.asleep.add(task.id)
+        self.places[event.number].tree[0].accesses = event.accesses
+        kind, obj, _ = self.pending
+        self._order(event, kind == points.ACQUIRE or (kind == points.TRYLOCK and getattr(obj, "owner", None) is task))
+        self.events.append(event)
+
+    def _gates(self, m: Machine, event: Event, task: Task) -> tuple[Access, ...]:
+        """The interrupt gates of its cpu, and the cpu itself if tasks share it: what was taken, passed or given back."""
+        enters, level, off_before, was_running, was_alone = self.before
+        number, where = self.locations.number, event.cpu
+        out: list[Access] = []
+        if self.gated:
+            leaves = event.process >= 100 and self._gone(event.process, task)
+            if enters or leaves:
+                out.append((number(("level", where)), WRITE))
+                out.append((number(("gate", where, level)), PASS_ALONE if enters and leaves else TAKE if enters else GIVE))
+            if level < IRQ_DEPTH_MAX:
+                off_after = task.waiting is HALTED or (not leaves and task.held.irqs_off)
+                mode = _PASSAGE[off_before, off_after]
+                if mode is not None:
+                    out.append((number(("gate", where, level + 1)), mode))
+        if where in self.multi:
+            out.append((number(("ready", where)), READ))
+            if not level:
+                running = task.cpu.running is task
+                mode = _PASSAGE[was_alone, running and not preemptible(task)] if m.preempt else _HOLDING[was_running, running]
+                if mode is not None:
+                    out.append((number(("cpu", where)), mode))
+        return tuple(out)
+
+    def _gone(self, process: int, task: Task) -> bool:
+        return all(self.irqs[number][0] != process for number in task.irqs)
+
+    def _order(self, event: Event, takes: bool) -> None:
+        """Its place in happens-before, and the races it ends. `takes`: what it tried to take, it has."""
+        events, touches, number = self.events, self.touches, event.number
+        past = 1 << number
+        before = self.last.get(event.process)
+        if before is not None:
+            past |= events[before].past
+        woken = self.woken.get(event.process)
+        if woken is not None and (before is None or woken > before):
+            past |= events[woken].past
+        if event.process >= 100 and before is None:
+            raiser = next(raiser for process, raiser in self.irqs if process == event.process)
+            if raiser >= 0:
+                past |= events[raiser].past
+        met: set[int] = set()
+        gave: list[tuple[int, int]] = []
+        for location, mode in event.accesses:
+            line = touches.get(location)
+            if line is None:
+                touches[location] = [(number, mode)]
+                continue
+            conflicts = CONFLICTS[mode]
+            for there, how in reversed(line):
+                if conflicts >> how & 1:
+                    if GIVES >> how & 1 and TAKES >> mode & 1:
+                        gave.append((there, location))
+                    elif not past >> there & 1:
+                        met.add(there)
+                if SCREENS >> how & 1:
+                    break
+            line.append((number, mode))
+        direct = past
+        for there, _ in gave:
+            past |= events[there].past
+        for there in sorted(met, reverse=True):
+            if not past >> there & 1:
+                event.races.append(there)
+                past |= events[there].past
+            direct |= events[there].past
+        for there, location in gave:
+            taking = events[there].takings[location]
+            event.handovers.append((taking, there))
+            if not direct >> taking & 1:
+                event.races.append(taking)
+        event.past, event.direct = past, direct
+        self._set(event, self.last, event.process, number)
+        for location, mode in event.accesses:
+            if mode == TAKE or mode == TAKE_SHARED or (mode == TRY and takes):
+                self._set(event, self.taken, (location, event.process), number)
+            elif GIVES >> mode & 1:
+                event.takings[location] = self.taken.get((location, event.process), number)
+
+    # ---- races ---------------------------------------------------------------------------------------------------
+
+    def _finish(self, m: Machine) -> None:
+        """The run is over."""
+        if self.current is not None:
+            self._close(m)
+
+    def _reverse_races(self) -> None:
+        for event in self.events[self.branch:]:
+            for there in event.races:
+                self._reverse(self.events[there], event)
+
+    def _reverse(self, first: Event, later: Event) -> None:
+        """Plan a run in which `later` comes before `first`: put it into the wakeup tree of the place of `first`."""
+        place = self.places[first.number]
+        bit = first.number
+        rest = [event for event in self.events[bit + 1:] if not event.past >> bit & 1]
+        kept = (1 << bit) - 1
+        for event in rest:
+            kept |= 1 << event.number
+        for taking, giving in later.handovers:
+            if kept >> taking & 1 and not kept >> giving & 1:
+                return                          # it would still be held
+        leaf = self._leaf(later)
+        before_leaf = later.direct
+        for event in rest:
+            if not before_leaf >> event.number & 1 and conflict(event.accesses, leaf):
+                before_leaf |= 1 << event.number
+        mask = kept >> bit << bit
+        plan = [(event.process, event.accesses, event.past & mask & ~(1 << event.number), event.number) for event in rest]
+        plan.append((later.process, leaf, before_leaf & mask, later.number))
+        for process, accesses in place.sleep.items():
+            if _starts(process, accesses, plan) is not None:
+                return                          # run before
+        _insert(place.tree, plan)
+
+    def _leaf(self, event: Event) -> tuple[Access, ...]:
+        """What an event surely touches wherever it runs, and what it may touch of its own cpu: that depends on what it reads."""
+        out = event.leaf
+        number, where = self.locations.number, event.cpu
+        if self.gated:
+            out += tuple((number(("gate", where, level)), PASS_ALONE) for level in range(1, IRQ_DEPTH_MAX + 1))
+            out += ((number(("level", where)), WRITE),)
+        if where in self.multi:
+            out += ((number(("cpu", where)), PASS_ALONE), (number(("ready", where)), WRITE))
+        return out
+
+
+Plan = list[tuple[int, tuple[Access, ...], int, int]]      # process, accesses, bits of what must come before, its own bit
+
+
+def _starts(process: int, accesses: tuple[Access, ...], plan: Plan) -> int | None:
+    """Can the plan begin with `process`? The position of its first event, or -1 if it has none and is independent of all."""
+    for position, (other, _, before, _) in enumerate(plan):
+        if other == process:
+            return None if before else position
+    for _, touched, _, _ in plan:
+        if conflict(accesses, touched):
+            return None
+    return -1
+
+
+def _insert(tree: list[Branch], plan: Plan) -> None:
+    """Add the plan to a wakeup tree, unless a branch leads to an equivalent of it already."""
+    while plan:
+        for branch in tree:
+            position = _starts(branch.process, branch.accesses, plan)
+            if position is None:
+                continue
+            if not branch.children:
+                return
+            if position >= 0:
+                gone = ~(1 << plan[position][3])
+                plan = [(process, accesses, before & gone, bit) for process, accesses, before, bit in
+                        plan[:position] + plan[position + 1:]]
+            tree = branch.children
+            break
+        else:
+            for process, accesses, _, _ in plan:
+                branch = Branch(process, accesses)
+                tree.append(branch)
+                tree = branch.children
+            return
+
+
+class _Idle:
+    """Stands for the idle task of a cpu that takes an interrupt."""
+
+    def __init__(self, cpu: Cpu):
+        self.cpu = cpu
+        self.irq_depth = 0
+        self.held = _Idle
+    irqs_off = False
+
+
+_NOTHING = (points.LOCAL, None, None)
+
+# (irqs off, or not to be preempted: before, after) -> what that is to the gate
+_PASSAGE = {(False, False): PASS, (False, True): TAKE, (True, False): GIVE, (True, True): None}
+# (runs on its cpu before, after) -> what that is to the cpu
+_HOLDING = {(False, True): TAKE, (True, False): GIVE, (False, False): PASS_ALONE, (True, True): None}
+
+
+def _shared_cpus(m: Machine) -> frozenset[int]:
+    """The cpus that have several tasks."""
+    numbers = [task.cpu.number for task in m.tasks]
+    return frozenset(number for number in numbers if numbers.count(number) > 1)
+
+
+def _pending(task: Task) -> tuple[int, Any, Any]:
+    """The access that a task makes when it goes on."""
+    at = task.at
+    if at is not None and at[0] == points.IRQ:
+        at = task.resumes
+    return at or _NOTHING
+
+
+def _can_go_on(task: Task) -> bool:
+    kind, obj, arg = _pending(task)
+    if kind != points.ACQUIRE or not obj.spins or obj.owner is task:
+        return True
+    return (obj.read_side if arg == "read" and hasattr(obj, "read_side") else obj).available(task)

@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: MIT
+"""lastzero(n): n tasks each make an element one more than the one before; another looks for the last zero.
+
+Abdulla et al., POPL 2014: 64, 320, 3328 inequivalent schedules for n = 5, 7, 10.
+"""
+
+from harness.kernel.cell import cell
+from harness.program import Program
+
+
+def make(n=5):
+    array = [cell(f"array[{i}]", value=0) for i in range(n + 1)]
+
+    def find():
+        i = n
+        while array[i].value != 0:
+            i -= 1
+        return i
+
+    def add(i):
+        def task():
+            array[i].value = array[i - 1].value + 1
+        return task
+
+    return Program([find, *(add(i) for i in range(1, n + 1))], cpus=n + 1)
