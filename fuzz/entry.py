@@ -18,7 +18,7 @@ import msgspec
 from harness import schedule as schedules
 from harness.schedule import Line
 from variants.interface import FAMILIES, family
-from variants.program import CPUS_MAX, TASK_KEY, Op, Program, ProgramError, TaskProgram, did_you_mean, parse_ops
+from variants.program import TASK_KEY, Op, Program, ProgramError, TaskProgram, did_you_mean, over_limits, parse_ops
 
 FORMAT = 1
 FIELDS = ("format", "title", "asks", "source", "found_on", "cpus", "preempt", "setup", "schedule", "expect")
@@ -96,6 +96,9 @@ def load(path: pathlib.Path) -> Entry:
 
 
 def parse(text: str, where: str = "entry") -> Entry:
+    """An entry from its text. A byte order mark, which editors put in front, is dropped as line ends of Windows are: it is not
+    canonical, and gone when the entry is next written."""
+    text = text.removeprefix("\ufeff")
     try:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -146,10 +149,10 @@ def _program(fields: _Raw, tasks: dict[str, Any], where: str) -> Program:
             made.append(TaskProgram(int(found[1]), parse_ops(tasks[key], key)))
     except ProgramError as error:
         raise EntryError(f"{where}: {error}") from None
-    needed = max(task.cpu for task in made) + 1
-    cpus = fields.cpus or needed
-    if not needed <= cpus <= CPUS_MAX:
-        raise EntryError(f"{where}: cpus: {cpus}, the tasks need {needed} and there are at most {CPUS_MAX}")
+    cpus = fields.cpus or max(task.cpu for task in made) + 1
+    wrong = over_limits(cpus, (task.cpu for task in made))
+    if wrong:
+        raise EntryError(f"{where}: {wrong}")
     program = Program(setup, tuple(made), cpus, fields.preempt)
     if sorted(tasks) != sorted(program.keys()):
         raise EntryError(f"{where}: tasks of a cpu are named cpu0, cpu0_task1, cpu0_task2: {', '.join(sorted(tasks))}")

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from variants.interface import OPERANDS, OPERATIONS
-from variants.program import Op, Program, TaskProgram
+from variants.program import CPUS_MAX, TASKS_PER_CPU_MAX, Op, Program, TaskProgram
 
 SETUP_MAX = 10          # the setup is run once for all schedules of a program: it costs nothing
 TASK_OPS_MAX = 2
@@ -60,7 +60,7 @@ def program(rng: random.Random, operations: Sequence[str]) -> Program:
     cpus = rng.choice((1, 2, 2, 2, 2, 2, 2, 3, 3, 4))
     count = max(cpus, 1) if cpus > 1 and rng.random() < 0.8 else rng.randint(1, TASKS_MAX)
     tasks = []
-    for number in range(min(count, TASKS_MAX)):
+    for number in range(min(count, TASKS_MAX, cpus * TASKS_PER_CPU_MAX)):
         ops = tuple(drawn.op(rng) for _ in range(rng.randint(1, TASK_OPS_MAX)))
         tasks.append(TaskProgram(number % cpus, ops))
     tasks.sort(key=lambda task: task.cpu)
@@ -172,6 +172,8 @@ def _add_task(rng: random.Random, program: Program, other: Program, operations: 
     if len(program.tasks) >= TASKS_MAX:
         return program
     cpu = max((task.cpu for task in program.tasks), default=-1) + 1
+    if cpu >= CPUS_MAX:
+        return program
     ops = tuple(_near(rng, program, operations) for _ in range(rng.choice((1, 1, 2))))
     return replace(program, tasks=(*program.tasks, TaskProgram(cpu, ops)), cpus=max(program.cpus, cpu + 1))
 

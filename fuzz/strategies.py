@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from fuzz.executor import Executor
 from fuzz.generate import SETUP_MAX, TASK_OPS_MAX, TASKS_MAX
 from variants.interface import OPERANDS, OPERATIONS, Family
-from variants.program import CPUS_MAX, TASKS_PER_CPU_MAX, Op, Program, TaskProgram
+from variants.program import CPUS_MAX, Op, Program, TaskProgram, over_limits
 
 
 def operations(made: Family) -> tuple[str, ...]:
@@ -46,11 +46,6 @@ def programs(draw: st.DrawFn, made: Family, names: Sequence[str] = (), cpus_max:
     op = ops(names or operations(made))
     cpus = draw(st.integers(1, cpus_max))
     task = st.builds(TaskProgram, st.integers(0, cpus - 1), st.lists(op, min_size=1, max_size=TASK_OPS_MAX).map(tuple))
-    tasks = draw(st.lists(task, min_size=1, max_size=TASKS_MAX).filter(_not_crowded))
+    tasks = draw(st.lists(task, min_size=1, max_size=TASKS_MAX).filter(lambda made: not over_limits(cpus, (one.cpu for one in made))))
     setup = draw(st.lists(op, max_size=SETUP_MAX))
     return Program(tuple(setup), tuple(sorted(tasks, key=lambda one: one.cpu)), cpus)
-
-
-def _not_crowded(tasks: list[TaskProgram]) -> bool:
-    cpus = [task.cpu for task in tasks]
-    return all(cpus.count(cpu) <= TASKS_PER_CPU_MAX for cpu in cpus)

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from variants.interface import OPERANDS, OPERATIONS
@@ -85,11 +86,40 @@ def parse_op(text: str, where: str) -> Op:
     if operation is None:
         raise ProgramError(where, f"no operation {name!r}{did_you_mean(name, OPERATIONS)}")
     if len(operands) != len(operation.operands):
-        raise ProgramError(where, f"{name} takes {' '.join(operation.operands) or 'no operand'}, not {' '.join(operands) or 'none'!r}")
+        raise ProgramError(where, f"{name} takes {_wanted(operation.operands)}; {_counted(len(operands))} given")
     for operand, kind in zip(operands, operation.operands, strict=True):
         if operand not in OPERANDS[kind]:
-            raise ProgramError(where, f"{operand!r} is no {kind} (one of {OPERANDS[kind][0]} .. {OPERANDS[kind][-1]})")
+            raise ProgramError(where, f"{operand!r} is no {KINDS[kind]} (one of {OPERANDS[kind][0]} .. {OPERANDS[kind][-1]})")
     return Op(name, tuple(operands))
+
+
+KINDS = {"mm": "mm", "page": "page", "file": "file", "fpage": "file page", "pin": "pin", "number": "number"}
+
+
+def _counted(count: int) -> str:
+    return ("none", "one", "two", "three")[count] if count < 4 else str(count)
+
+
+def _wanted(kinds: tuple[str, ...]) -> str:
+    """`two operands (a page m0.0 .. m3.2, a pin k0 .. k3)`"""
+    if not kinds:
+        return "no operand"
+    each = [f"{'an' if kind == 'mm' else 'a'} {KINDS[kind]} {OPERANDS[kind][0]} .. {OPERANDS[kind][-1]}" for kind in kinds]
+    return f"{_counted(len(kinds))} operand{'s' * (len(kinds) > 1)} ({', '.join(each)})"
+
+
+def over_limits(cpus: int, on: Iterable[int]) -> str:
+    """Why a machine of so many cpus cannot have tasks on these cpus, one line; "" if it can."""
+    on = list(on)
+    needed = max(on, default=0) + 1
+    if needed > CPUS_MAX:
+        return f"cpu{needed - 1}: there are at most {CPUS_MAX} cpus, cpu0 .. cpu{CPUS_MAX - 1}"
+    if not needed <= cpus <= CPUS_MAX:
+        return f"cpus: {cpus}, the tasks need {needed} and there are at most {CPUS_MAX}"
+    for cpu in range(needed):
+        if on.count(cpu) > TASKS_PER_CPU_MAX:
+            return f"cpu{cpu}: {on.count(cpu)} tasks, there are at most {TASKS_PER_CPU_MAX} on a cpu"
+    return ""
 
 
 def did_you_mean(name: str, names: object) -> str:

@@ -103,14 +103,19 @@ BROKEN = [
     ("format = 1", 'format = "1"', "format"),
     ("asks =", "askes =", "unknown field 'askes'", "Did you mean asks?"),
     ("cpu0 =", "cpu =", "unknown field 'cpu'", "Did you mean"),
-    ("cpu0 =", "cpu9 =", "cpus", "at most 4"),
+    ("cpu0 =", "cpu9 =", "cpu9: there are at most 4 cpus, cpu0 .. cpu3"),
+    ("cpu0 =", "cpu0_task3 = []\ncpu0_task2 = []\ncpu0_task1 = []\ncpu0 =", "cpu0: 4 tasks, there are at most 3 on a cpu"),
     ("cpu0 =", "cpu0_task1 =", "cpu0_task1", "are named"),
     ("cpu0 = [", "cpu0 = []\nunused = [", "unknown field 'unused'"),
     (f'title = "{TITLE}"', "title = 3", "title", "str"),
     (f'title = "{TITLE}"', 'title = ""', "title", "''"),
     (f'title = "{TITLE}"', "", "title", "missing"),
     ('"irq_put k0"', '"irq_putt k0"', "cpu0[0]", "no operation 'irq_putt'", "Did you mean irq_put?"),
-    ('"irq_put k0"', '"irq_put"', "cpu0[0]", "irq_put takes pin"),
+    ('"irq_put k0"', '"irq_put"', "cpu0[0]", "irq_put takes one operand (a pin k0 .. k3); none given"),
+    ('"irq_put k0"', '"irq_put k0 k1"', "cpu0[0]", "irq_put takes one operand (a pin k0 .. k3); two given"),
+    ('"irq_put k0"', '"reclaim k0"', "cpu0[0]", "reclaim takes no operand; one given"),
+    ('"irq_put k0"', '"fork m0"', "cpu0[0]", "fork takes two operands (an mm m0 .. m3, an mm m0 .. m3); one given"),
+    ('"irq_put k0"', '"read m0.0"', "cpu0[0]", "'m0.0' is no file page (one of f0.0 .. f1.1)"),
     ('"irq_put k0"', '"irq_put m0"', "cpu0[0]", "'m0' is no pin", "k0 .. k3"),
     ('"pin m0.0 k0"', '"pin m0.9 k0"', "setup[0]", "'m0.9' is no page", "m0.0 .. m3.2"),
     ('"exit m0"', '""', "setup[1]", "no operation ''"),
@@ -340,7 +345,7 @@ def test_threads_and_greenlets_give_the_same_digests(entry: pathlib.Path) -> Non
     assert table("threads") == table("greenlets")
 
 
-@pytest.mark.parametrize("form", ["\r\n", "comment", "unicode", "control"])
+@pytest.mark.parametrize("form", ["\r\n", "comment", "unicode", "control", "byte order mark"])
 def test_text_that_people_and_editors_put_there_survives(form: str, corpus: pathlib.Path) -> None:
     path = corpus / "lru_free_2_4" / "mine.toml"
     text = IRQ.read_text()
@@ -350,7 +355,8 @@ def test_text_that_people_and_editors_put_there_survives(form: str, corpus: path
         text = text.replace('asks = "', 'asks = "größer als ∞? ')
     elif form == "control":
         text = text.replace('asks = "', 'asks = "two\\nlines, a\\ttab, \\"quotes\\" \\\\ \\u007F ')
-    path.write_bytes(text.replace("\n", "\r\n" if form == "\r\n" else "\n").encode())
+    mark = "\ufeff" * (form == "byte order mark")
+    path.write_bytes((mark + text.replace("\n", "\r\n" if form == "\r\n" else "\n")).encode())
     kept = load(path)
     assert vmrace("replay", corpus, "--accept").exit_code == 0
     again = load(path)

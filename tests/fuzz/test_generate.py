@@ -19,7 +19,7 @@ from harness.machine import m
 from harness.schedulers import NoPreempt, Walk
 from tests.fuzz.family_programs import executor, program
 from variants.interface import OPERANDS
-from variants.program import CPUS_MAX, Op, Program, parse_op
+from variants.program import CPUS_MAX, Op, Program, over_limits, parse_op
 
 OPERATIONS_HERE = executor().operations()
 ROUNDS = 60
@@ -62,6 +62,7 @@ def test_whatever_is_made_is_legal_text_and_bounded(seed: int) -> None:
     for one in made(seed, 200):
         assert 1 <= one.cpus <= CPUS_MAX
         assert len(one.tasks) <= TASKS_MAX
+        assert over_limits(one.cpus, (task.cpu for task in one.tasks)) == ""
         assert len(one.setup) <= SETUP_MAX + 6
         for task in one.tasks:
             assert 0 <= task.cpu < one.cpus

@@ -84,6 +84,8 @@ ERRORS = {
     "schedule line": ("irq 0 on cpu0 until done", "cpu0 until lunch"),
     "cpu of the schedule": ("irq 0 on cpu0 until done", "cpu3 to the end"),
     "cpus": ("setup =", "cpus = 9\nsetup ="),
+    "count of cpus": ("cpu0 =", "cpu9 ="),
+    "count of tasks": ("cpu0 =", "cpu0_task3 = []\ncpu0_task2 = []\ncpu0_task1 = []\ncpu0 ="),
     "task names": ("cpu0 =", "cpu0_task1 ="),
     "family": ("lru_free_2_4/pre_patch", "lru_free_2_5/pre_patch"),
     "variant": ("lru_free_2_4/pre_patch", "lru_free_2_4/prepatch"),
