@@ -112,7 +112,8 @@ def variant_named(name: str) -> tuple[Family, str]:
 
 @main.command()
 @click.argument("variant")
-@click.option("--for", "seconds", type=Duration(), default="60s", show_default=True, help="How long to look.")
+@click.option("--for", "seconds", type=Duration(), default="60s", show_default=True,
+              help="How long to look; shrinking what was found may take a tenth longer.")
 @click.option("--runs", type=click.IntRange(min=0), default=0, help="Stop after so many runs (0: no limit).")
 @click.option("--seed", type=int, default=None, help="Where the random choices start; shown, so that it can be given again.")
 @click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="Worker processes.")

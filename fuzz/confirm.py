@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, field
 
+from fuzz import stopping
 from fuzz.entry import Entry
 from fuzz.executor import Executor, Outcome
 from fuzz.minimize import Shrunk, minimize
@@ -48,19 +50,22 @@ class Confirmed:
     minimal: str
     least_proved: bool
     operations_proved: bool
+    cut: str = ""               # why it is not shrunk, or not to the end
     replays: int = REPLAYS
     passes: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 
-def confirm(family_name: str, variant: str, hit: Hit, seed: int, shrink: bool = True) -> Confirmed:
-    """Shrink a hit and make its entry. HarnessError if it does not replay: that is our error, never the kernel's."""
+def confirm(family_name: str, variant: str, hit: Hit, seed: int, unshrunk: str = "", deadline: float = math.inf) -> Confirmed:
+    """Shrink a hit, until `deadline` at most, and make its entry; with `unshrunk`, for that reason, as it is. HarnessError if it
+    does not replay: that is our error, never the kernel's."""
     started = time.monotonic()
     executor = Executor(family(family_name), variant, checked=True)
     program, title = hit.program, hit.title
     executor.drain_after = title.startswith("LEAK")
     outcome = _again(executor, hit)
     before = _sizes(hit, len(hit.switches) // 2)
-    shrunk = minimize(executor, program, outcome, title, seed) if shrink else Shrunk(program, outcome, 0, outcome.preemptions)
+    shrunk = (Shrunk(program, outcome, cut=unshrunk) if unshrunk
+              else minimize(executor, program, outcome, title, seed, deadline))
     prepared = executor.prepare(shrunk.program)
     lines = narrate(executor, prepared, shrunk.outcome)
     story, digest = _replays(executor, shrunk, lines, title)
@@ -69,15 +74,17 @@ def confirm(family_name: str, variant: str, hit: Hit, seed: int, shrink: bool = 
                   found_on=f"{family_name}/{variant}", program=shrunk.program, schedule=lines,
                   expect={variant: verdict_text(title)})
     return Confirmed(title, entry, before, after, story, digest, shrunk.runs, time.monotonic() - started,
-                     _minimal(shrunk), shrunk.least_proved, shrunk.operations_proved, passes=shrunk.passes)
+                     minimal_text(shrunk), shrunk.least_proved, shrunk.operations_proved, shrunk.cut, passes=shrunk.passes)
 
 
-def confirm_safely(family_name: str, variant: str, hit: Hit, seed: int, shrink: bool = True) -> Confirmed | str:
+def confirm_safely(family_name: str, variant: str, hit: Hit, seed: int, unshrunk: str = "",
+                   deadline: float = math.inf) -> Confirmed | str:
     """As `confirm`, for a worker process: an error of ours comes back as text, and the hit is not lost with it."""
-    try:
-        return confirm(family_name, variant, hit, seed, shrink)
-    except Exception as error:
-        return f"{type(error).__name__}: {error}"
+    with stopping.working():
+        try:
+            return confirm(family_name, variant, hit, seed, unshrunk, deadline)
+        except Exception as error:
+            return f"{type(error).__name__}: {error}"
 
 
 def verdict_text(title: str) -> str:
@@ -111,17 +118,22 @@ def _sizes(hit: Hit, preemptions: int) -> Sizes:
     return Sizes(hit.program.size, len(hit.program.tasks), hit.program.cpus, preemptions)
 
 
-def _minimal(shrunk: Shrunk) -> str:
+def minimal_text(shrunk: Shrunk) -> str:
     """One sentence: what is proved, and what is not."""
-    parts = ["no operation can go" if shrunk.operations_proved else "operations: not proved minimal, the budget ran out"]
+    if shrunk.cut and not shrunk.runs:
+        return f"no: not shrunk, {shrunk.cut}"
+    if shrunk.cut:
+        parts = [f"no: shrinking was cut, {shrunk.cut}; an operation may still go"]
+    else:
+        parts = ["no operation can go" if shrunk.operations_proved else "operations: not proved minimal, the budget of runs was spent"]
     if shrunk.least_proved and shrunk.preemptions:
         fewer = shrunk.preemptions - 1
         parts.append(f"no schedule with {fewer} preemption{'s' * (fewer != 1)}{' or fewer' * (fewer > 0)} fails"
                      f" (all {shrunk.fewer_runs:,} run)")
     elif shrunk.least_proved:
         parts.append("it needs no preemption")
-    else:
-        parts.append("the number of preemptions is not proved least, the budget ran out")
+    elif not shrunk.cut:
+        parts.append("the number of preemptions is not proved least, the budget of runs was spent")
     return "; ".join(parts)
 
 

@@ -7,6 +7,7 @@ program and schedule.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import pathlib
@@ -236,6 +237,9 @@ def write(entry: Entry, path: pathlib.Path) -> pathlib.Path:
         partial.replace(path)
     except OSError as error:
         raise EntryError(f"{path}: cannot be written: {error.strerror or error}") from None
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink()
     entry.path = path
     return path
 

@@ -46,20 +46,25 @@ class TextView:
 
     def tell(self, kind: str, value: Any) -> None:
         if kind == "start":
-            self._start(value)
+            self._start(*value)
         elif kind == "tick":
             self._tick(value)
         elif kind == "finding":
             self._finding(*value)
         elif kind == "known":
-            self._print(f"known title again: {value}")
+            self._known(*value)
+        elif kind == "stopping":
+            self._print("vmrace: interrupted; what was found is being kept (once more: at once)")
         else:
             self._print(f"vmrace: {value}")
 
-    def _start(self, options: Options) -> None:
+    def _start(self, options: Options, status: Status) -> None:
         stop = "keeps going" if options.keep_going else "stops at the first new title"
         workers = f"{options.workers} worker{'s' * (options.workers != 1)}"
         click.echo(f"campaign {options.family}/{options.variant}   seed {options.seed}   {workers}   {stop}")
+        if status.known:
+            click.echo(f"{options.corpus}/ knows {titles(len(status.known))} of this variant: seeing {them(len(status.known))} again"
+                       " is counted, and no reason to stop")
         if sys.stdout.isatty():
             from rich.live import Live
             self.live = Live(refresh_per_second=2, transient=True)
@@ -78,12 +83,16 @@ class TextView:
             self.last = time.monotonic()
             click.echo(progress(status))
 
+    def _known(self, hit: Hit, path: pathlib.Path) -> None:
+        self._print(f"known     {hit.title}\n          run {hit.run:,} ({hit.scheduler}), after {hit.seconds:.1f} s; kept as {path}")
+
     def _finding(self, confirmed: Confirmed, hit: Hit, path: pathlib.Path | None) -> None:
         self.found += 1
+        whole = f"{confirmed.before}  ->  {confirmed.after}" if confirmed.runs else f"{confirmed.after}, as it was found"
         lines = [
             "",
             f"FINDING {self.found}   {confirmed.title}   run {hit.run:,} ({hit.scheduler}), after {hit.seconds:.1f} s",
-            f"  shrunk    {confirmed.before}  ->  {confirmed.after}   ({confirmed.runs:,} runs, {confirmed.seconds:.1f} s)",
+            f"  shrunk    {whole}   ({confirmed.runs:,} runs, {confirmed.seconds:.1f} s)",
             f"  minimal   {confirmed.minimal}",
             f"  confirmed {confirmed.replays} of {confirmed.replays} replays, trace {confirmed.digest}",
             "",
@@ -92,6 +101,8 @@ class TextView:
         ]
         if path is not None:
             lines += [f"wrote {path}", f"next: vmrace replay {path}"]
+            if confirmed.cut:
+                lines.append(f"      vmrace shrink {path}")
         self._print("\n".join(lines))
 
     def end(self, status: Status) -> None:
@@ -118,16 +129,30 @@ def summary(status: Status) -> list[str]:
         where += f"; {status.limit_runs:,} runs hit the step limit"
     if status.lost:
         where += f"; {status.lost} shards lost and run again"
-    if status.titles:
-        new = len(status.new)
-        out.append(f"vmrace: {len(status.titles)} titles, {new} new, in {where}")
+    new, again = len(status.new), len(status.titles.keys() & status.known.keys())
+    if new:
+        out.append(f"vmrace: {titles(new, 'new ')}{f' and {again} known' if again else ''} in {where}")
+    elif again:
+        out.append(f"vmrace: no new title, and {titles(again, 'known ')} again, in {where}")
     elif rule_of_three(status.runs):
         out.append(f"vmrace: no finding in {where}: at 95 % confidence fewer than 1 run in {rule_of_three(status.runs):,} fails")
     else:
         out.append(f"vmrace: no finding in {where}, which says nothing")
+    if status.unshrunk:
+        out.append(f"vmrace: {titles(len(status.unshrunk))} not shrunk to the end; vmrace shrink goes on from the entry")
     if status.interrupted:
         out.append("vmrace: interrupted; what was found is kept")
+    elif again and not new:
+        out.append("vmrace: to watch them being found as if for the first time, name an empty corpus: --corpus found")
     return out
+
+
+def titles(count: int, kind: str = "") -> str:
+    return f"{count} {kind}title{'s' * (count != 1)}"
+
+
+def them(count: int) -> str:
+    return "it" if count == 1 else "them"
 
 
 class JsonView:
@@ -143,13 +168,15 @@ class JsonView:
                 "type": "finding", "title": confirmed.title, "variant": f"{self.options.family}/{self.options.variant}",
                 "run": hit.run, "seconds": round(hit.seconds, 3), "scheduler": hit.scheduler,
                 "before": asdict(confirmed.before), "after": asdict(confirmed.after), "shrink_runs": confirmed.runs,
+                "cut": confirmed.cut or None,
                 "least_preemptions_proved": confirmed.least_proved, "operations_proved": confirmed.operations_proved,
                 "replays": confirmed.replays, "digest": confirmed.digest, "path": str(path) if path else None,
             })
         elif kind in ("lost", "error"):
             self._put({"type": kind, "text": str(value)})
         elif kind == "known":
-            self._put({"type": "known", "title": value})
+            hit, path = value
+            self._put({"type": "known", "title": hit.title, "run": hit.run, "seconds": round(hit.seconds, 3), "path": str(path)})
 
     def _put(self, value: dict[str, Any]) -> None:
         click.echo(json.dumps(value))
@@ -159,7 +186,8 @@ class JsonView:
             "type": "summary", "variant": f"{self.options.family}/{self.options.variant}", "seed": self.options.seed,
             "runs": status.runs, "distinct": status.distinct, "programs": status.programs, "checked_runs": status.checked,
             "limit_runs": status.limit_runs, "seconds": round(status.seconds, 1), "features": status.features,
-            "titles": status.titles, "new": status.new, "known": sorted(status.known & set(status.titles)),
+            "titles": status.titles, "new": status.new, "unshrunk": status.unshrunk,
+            "known": sorted(status.known.keys() & status.titles.keys()),
             "first_run": status.first_run, "lost_shards": status.lost, "interrupted": status.interrupted,
             "upper_bound_95": None if status.titles or not rule_of_three(status.runs) else 1 / rule_of_three(status.runs),
         })

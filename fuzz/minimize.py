@@ -9,15 +9,19 @@ First the program: tasks, operations, then simpler operands. Each candidate is r
 decisions and by the names of its points (which survive the loss of an operation), then near it, then at random. Then the
 schedule: every schedule with 0 preemptions, with 1, ... until one fails, which proves the number least. Then the program
 again, now by that enumeration, which proves that no operation can go. Either proof may exceed its budget: then it says so.
+At its deadline, or where it is asked to end, shrinking is cut: what it has got to stands, and says that it was cut.
 """
 
 from __future__ import annotations
 
+import math
 import random
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
-from fuzz.executor import Executor, Outcome, SetupFailed
+from fuzz import stopping
+from fuzz.executor import Executor, Outcome, Prepared, SetupFailed
 from fuzz.story import narrate
 from harness.machine import Scheduler, m
 from harness.schedule import Line, Named
@@ -34,6 +38,14 @@ ENUMERATE_MAX = 60_000      # runs that the proof of the least number of preempt
 REMOVE_MAX = 10_000         # runs that the proof for one removed operation may take
 
 
+CUT_TIME = "the time was up"
+CUT_ASKED = "interrupted"
+
+
+class Cut(Exception):
+    """Shrinking has to end here."""
+
+
 @dataclass
 class Shrunk:
     """The result: a program and the outcome of its failing run, and how far it is proved minimal."""
@@ -45,6 +57,7 @@ class Shrunk:
     least_proved: bool = False
     fewer_runs: int = 0
     operations_proved: bool = False
+    cut: str = ""               # why shrinking did not come to its end: CUT_TIME, CUT_ASKED, or what the caller says
     passes: dict[str, tuple[int, int]] = field(default_factory=dict)        # pass -> useful, tried
     lines: tuple[Line, ...] = ()
 
@@ -52,14 +65,23 @@ class Shrunk:
 class Search:
     """Looks for a failing run of candidate programs: the one door for attempts."""
 
-    def __init__(self, executor: Executor, title: str, rng: random.Random):
+    def __init__(self, executor: Executor, title: str, rng: random.Random, deadline: float = math.inf):
         self.executor = executor
+        self.deadline = deadline
         self.title = title
         self.rng = rng
         self.runs = 0
 
-    def _keeps(self, outcome: Outcome) -> bool:
+    def _run(self, prepared: Prepared, scheduler: Scheduler) -> Outcome:
+        """One run. Cut if there is no time for it."""
+        if stopping.asked():
+            raise Cut(CUT_ASKED)
+        if time.monotonic() >= self.deadline:
+            raise Cut(CUT_TIME)
         self.runs += 1
+        return self.executor.run(prepared, scheduler)
+
+    def _keeps(self, outcome: Outcome) -> bool:
         return self.title in outcome.titles
 
     def fails(self, program: Program, schedulers: Callable[[], Iterator[Scheduler]]) -> Outcome | None:
@@ -70,7 +92,7 @@ class Search:
         except SetupFailed:
             return None
         for scheduler in schedulers():
-            outcome = self.executor.run(prepared, scheduler)
+            outcome = self._run(prepared, scheduler)
             if isinstance(scheduler, Pct):
                 scheduler.learn(outcome.steps)
             if self._keeps(outcome):
@@ -110,7 +132,7 @@ class Search:
         def run(scheduler: Scheduler) -> Outcome:
             nonlocal runs
             runs += 1
-            return self.executor.run(prepared, scheduler)
+            return self._run(prepared, scheduler)
 
         for outcome in every_schedule(run, preemptions, exactly):
             if self._keeps(outcome):
@@ -120,14 +142,18 @@ class Search:
         return None, runs, True
 
 
-def minimize(executor: Executor, program: Program, outcome: Outcome, title: str, seed: int = 0) -> Shrunk:
-    """Shrink `program`, whose run `outcome` has a finding of that title."""
-    search = Search(executor, title, random.Random(seed))
+def minimize(executor: Executor, program: Program, outcome: Outcome, title: str, seed: int = 0, deadline: float = math.inf) -> Shrunk:
+    """Shrink `program`, whose run `outcome` has a finding of that title, until `deadline` (of time.monotonic) at most."""
+    search = Search(executor, title, random.Random(seed), deadline)
     state = Shrunk(program, outcome)
     search.narrate(state)
-    _shrink_program(search, state)
-    _least_preemptions(search, state)
-    _prove_operations(search, state)
+    try:
+        _shrink_program(search, state)
+        _least_preemptions(search, state)
+        _prove_operations(search, state)
+    except Cut as cut:
+        state.cut = str(cut)
+    state.preemptions = state.outcome.preemptions
     state.runs = search.runs
     return state
 
@@ -158,6 +184,7 @@ def _least_preemptions(search: Search, state: Shrunk) -> None:
     """Run every schedule with 0, 1, 2 ... preemptions until one fails."""
     fewer = 0
     budget = ENUMERATE_MAX
+    state.least_proved = False          # of another program, if it was
     for preemptions in range(state.outcome.preemptions + 1):
         found, runs, complete = search.enumerate(state.program, preemptions, budget, exactly=preemptions > 0)
         budget -= runs
@@ -186,7 +213,7 @@ def _prove_operations(search: Search, state: Shrunk) -> None:
                 progress = True
                 break
             proved = proved and complete
-        state.operations_proved = proved
+        state.operations_proved = proved and not progress
 
 
 def adapted(lines: tuple[Line, ...], old: Program, new: Program) -> tuple[Line, ...]:

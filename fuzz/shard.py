@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: MIT
 """One shard of a campaign: what a worker process does between two words with the driver.
 
-A shard is a pure function of its task, but for where the deadline cuts it. It generates programs or mutates kept ones, runs
+A shard is a pure function of its task, but for where the deadline cuts it; it makes at most as many runs as it was given, and
+ends where it is asked to with what it has. It generates programs or mutates kept ones, runs
 many schedules of each, keeps what reached something new, and hands back every title that it saw first.
 """
 
 from __future__ import annotations
 
+import contextlib
 import random
 import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from fuzz import generate
+from fuzz import generate, stopping
 from fuzz.executor import Executor, Outcome, Prepared, SetupFailed
 from fuzz.features import Features
 from fuzz.minimize import smaller
@@ -61,11 +63,13 @@ class ShardTask:
     known: frozenset[str] = frozenset()
     programs: list[Program] = field(default_factory=list)
     preempt: bool = False
+    kept: frozenset[str] | None = None      # if given, the shard ends at the first title that is not among these
 
 
 @dataclass
 class Hit:
-    """A title seen for the first time: the program and the decisions of the run."""
+    """A title seen for the first time: the program and the decisions of the run. `seconds` is when, of time.monotonic in the
+    worker, from the start of the campaign in the driver."""
 
     title: str
     program: Program
@@ -101,6 +105,10 @@ class ShardResult:
     kept: list[Program] = field(default_factory=list)
     tallies: dict[str, Tally] = field(default_factory=dict)
     titles: dict[str, int] = field(default_factory=dict)
+
+
+class Spent(Exception):
+    """No run is left for this shard, or it was asked to end."""
 
 
 class _Exploration:
@@ -160,9 +168,10 @@ _workers: dict[tuple[str, str], Worker] = {}
 def run_shard(task: ShardTask) -> ShardResult:
     """Entry point of a worker process."""
     key = (task.family, task.variant)
-    if key not in _workers:
-        _workers[key] = Worker(*key)
-    return _Shard(_workers[key], task).run()
+    with stopping.working():
+        if key not in _workers:
+            _workers[key] = Worker(*key)
+        return _Shard(_workers[key], task).run()
 
 
 class _Shard:
@@ -174,6 +183,7 @@ class _Shard:
         self.known = set(task.known)
         self.checked_program: Program | None = None
         self.checked_prepared: Any = None
+        self.ended = False
         self.start = time.monotonic()
         rng = self.rng
         self.schedulers: list[tuple[str, Any]] = [
@@ -186,9 +196,17 @@ class _Shard:
             self.result.tallies[name] = Tally()
 
     def over(self) -> bool:
-        return self.result.runs >= self.task.runs or time.monotonic() - self.start > self.task.seconds
+        return self.ended or self.result.runs >= self.task.runs or time.monotonic() - self.start > self.task.seconds
 
     def run(self) -> ShardResult:
+        with contextlib.suppress(Spent):
+            self._search()
+        self.worker.features.take()
+        self.result.features = self.worker.features.count
+        self.result.blocks = len(self.worker.features.reached)
+        return self.result
+
+    def _search(self) -> None:
         handed = [program for program in self.task.programs if program not in self.worker.seen]
         while not self.over():
             self._reach_out()
@@ -196,9 +214,12 @@ class _Shard:
                 self._adopt(handed.pop())
             else:
                 self._program(*self._choose())
-        self.result.features = self.worker.features.count
-        self.result.blocks = len(self.worker.features.reached)
-        return self.result
+
+    def _spend(self) -> None:
+        """Before a run is made: it counts. Spent if none is left, wherever in an exploration that is."""
+        if self.ended or self.result.runs >= self.task.runs or stopping.asked():
+            raise Spent
+        self.result.runs += 1
 
     def _reach_out(self) -> None:
         """Run a few setups that are longer than ones known: only to see which states they reach."""
@@ -208,7 +229,7 @@ class _Shard:
             try:
                 prepared = worker.fast.prepare(program)
             except SetupFailed as failed:
-                self.result.runs += 1
+                self._spend()
                 self._setup_failed(program, failed)
                 continue
             worker.states.reach(program.setup, worker.fast.family.describe(prepared.image))
@@ -267,7 +288,7 @@ class _Shard:
         try:
             prepared = worker.fast.prepare(program)
         except SetupFailed as failed:
-            result.runs += 1
+            self._spend()
             self._setup_failed(program, failed)
             return
         novelty = worker.states.meet(program, worker.fast.family.describe(prepared.image))
@@ -406,8 +427,8 @@ class _Shard:
 
     def _one(self, program: Program, prepared: Prepared, name: str, scheduler: Any) -> Outcome:
         result = self.result
+        self._spend()
         outcome = self.worker.fast.run(prepared, scheduler)
-        result.runs += 1
         result.limit_runs += outcome.limit_hit
         tally = result.tallies.setdefault(name, Tally())
         tally.runs += 1
@@ -454,4 +475,5 @@ class _Shard:
                 self.known.add(title)
                 result.tallies.setdefault(name, Tally()).findings += 1
                 result.hits.append(Hit(title, program, list(outcome.switches), list(outcome.forced), result.runs, name,
-                                       time.monotonic() - self.start))
+                                       time.monotonic()))
+                self.ended = self.ended or (self.task.kept is not None and title not in self.task.kept)

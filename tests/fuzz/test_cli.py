@@ -465,6 +465,96 @@ def test_titles_that_are_all_known_are_0(found: tuple[pathlib.Path, subprocess.C
     assert files(corpus) == before
 
 
+@pytest.mark.parametrize(("runs", "workers"), [(1, 1), (7, 2), (1234, 2), (1500, 1)])
+def test_so_many_runs_are_so_many(runs: int, workers: int, tmp_path: pathlib.Path) -> None:
+    """Not a program or a shard more, however many workers share them."""
+    done = fuzz(tmp_path, "--runs", str(runs), "--workers", str(workers), "--keep-going", "--no-shrink", "--json", seconds="60s")
+    assert done.returncode in (0, 1), done.stderr
+    last = json.loads(done.stdout.splitlines()[-1])
+    assert last["runs"] == runs
+    assert not last["lost_shards"]
+
+
+def test_what_is_not_shrunk_because_asked_says_so(tmp_path: pathlib.Path) -> None:
+    done = fuzz(tmp_path, "--no-shrink", "--runs", "20000", seconds="30s")
+    assert done.returncode == 1, done.stderr
+    assert "  minimal   no: not shrunk, as --no-shrink asks\n" in done.stdout
+    assert "budget" not in done.stdout
+    path, = files(tmp_path)
+    assert f"      vmrace shrink {path}\n" in done.stdout
+    assert "1 title not shrunk to the end" in done.stdout.splitlines()[-1]
+
+
+def test_a_campaign_ends_near_its_time_and_says_which_shrinking_that_cut(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shrinking made to take for ever: each proof finds that an operation can go, namely none."""
+    import fuzz.campaign
+    import fuzz.minimize
+    monkeypatch.setattr(fuzz.minimize, "_prove_operations", lambda search, state: [search.enumerate(state.program, 1, 10**9)
+                                                                                   for _ in range(10**9)])
+    monkeypatch.setattr(fuzz.campaign, "shrink_allowance", lambda seconds: 1.0)
+    started = time.monotonic()
+    result = vmrace("fuzz", VARIANT, "--for", "6s", "--seed", "3", "--corpus", tmp_path, "--json")
+    took = time.monotonic() - started
+    assert result.exit_code == 1, result.output
+    finding, *_, last = [json.loads(line) for line in result.stdout.splitlines()]
+    assert finding["cut"] == "the time was up"
+    assert not finding["operations_proved"]
+    assert load(pathlib.Path(finding["path"])).title == finding["title"]
+    assert took < 6 + 1 + 6         # and replaying twenty times, and a slow machine
+    assert last["unshrunk"] == [finding["title"]]
+
+
+def test_a_finding_of_an_unfinished_shard_is_kept_on_ctrl_c(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shard of a minute, and an interrupt some seconds after its start: what it has seen by then is confirmed and kept."""
+    import threading
+
+    import fuzz.campaign
+    monkeypatch.setattr(fuzz.campaign, "SHARD_SECONDS", 60.0)
+    threading.Timer(5.0, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    started = time.monotonic()
+    result = vmrace("fuzz", VARIANT, "--for", "60s", "--seed", "3", "--corpus", tmp_path, "--keep-going", "--json")
+    assert result.exit_code == 130, result.output
+    assert time.monotonic() - started < 40
+    *told, last = [json.loads(line) for line in result.stdout.splitlines()]
+    assert last["interrupted"]
+    assert last["runs"] > 0
+    assert len(last["new"]) >= 1
+    found = [one for one in told if one["type"] == "finding"]
+    assert {one["title"] for one in found} == set(last["new"])
+    assert {load(path).title for path in files(tmp_path)} == set(last["new"])
+    assert all(one["cut"] == "interrupted" for one in found)
+    assert vmrace("replay", tmp_path).exit_code == 0
+
+
+@pytest.mark.skipif(not pathlib.Path("/proc/self/task").is_dir(), reason="finds the workers in /proc")
+def test_a_signal_to_the_whole_group_loses_nothing(tmp_path: pathlib.Path) -> None:
+    """As `timeout` and batch systems send it: the workers get it too."""
+    process = start(tmp_path, "--for", "60s", "--seed", "3", "--keep-going", "--json", group=True)
+    assert process.stdout is not None
+    process.stdout.readline()               # a finding
+    os.killpg(process.pid, signal.SIGTERM)
+    rest, errors = process.communicate(timeout=60)
+    assert process.returncode == 130, errors
+    last = json.loads(rest.splitlines()[-1])
+    assert not last["lost_shards"]
+    assert {load(path).title for path in files(tmp_path)} == set(last["new"])
+
+
+def test_known_titles_read_as_such(found: tuple[pathlib.Path, subprocess.CompletedProcess[str]]) -> None:
+    corpus, first = found
+    title, = json.loads(first.stdout.splitlines()[-1])["new"]
+    path, = files(corpus)
+    done = fuzz(corpus, "--runs", "30000", "--no-shrink", seed=json.loads(first.stdout.splitlines()[-1])["seed"], seconds="20s")
+    if done.returncode == 0:
+        assert "vmrace: no new title, and 1 known title again, in " in done.stdout
+        assert done.stdout.splitlines()[-1].endswith("name an empty corpus: --corpus found")
+    assert f"{corpus}/ knows 1 title of this variant: seeing it again is counted, and no reason to stop" in done.stdout
+    assert re.search(rf"known     {re.escape(title)}\n          run [\d,]+ \(\w+\), after [\d.]+ s; kept as {path}\n", done.stdout)
+    assert re.search(rf"{re.escape(title)} \(known\) +[\d,]+ +[\d,]+\n", done.stdout)
+    for one in set(files(corpus)) - {path}:
+        one.unlink()
+
+
 def test_text_says_what_no_finding_means(tmp_path: pathlib.Path) -> None:
     done = fuzz(tmp_path, "--workers", "1", seed=1, seconds="0.3s")
     assert "campaign lru_free_2_4/pre_patch   seed 1   1 worker   stops at the first new title" in done.stdout
@@ -501,8 +591,8 @@ def test_two_campaigns_may_keep_into_one_corpus(tmp_path: pathlib.Path) -> None:
         assert vmrace("replay", tmp_path).exit_code == 0
 
 
-def start(corpus: pathlib.Path, *options: str) -> subprocess.Popen[str]:
-    return subprocess.Popen([*COMMAND, "fuzz", VARIANT, "--corpus", str(corpus), *options], cwd=ROOT, text=True,
+def start(corpus: pathlib.Path, *options: str, group: bool = False) -> subprocess.Popen[str]:
+    return subprocess.Popen([*COMMAND, "fuzz", VARIANT, "--corpus", str(corpus), *options], cwd=ROOT, text=True, start_new_session=group,
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "PYTHONUNBUFFERED": "1"})
 
 

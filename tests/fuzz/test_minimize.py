@@ -5,14 +5,16 @@ from __future__ import annotations
 
 import functools
 import random
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 
+from fuzz.confirm import minimal_text
 from fuzz.executor import Executor, Outcome, SetupFailed
-from fuzz.minimize import Shrunk, minimize
+from fuzz.minimize import CUT_ASKED, CUT_TIME, Shrunk, minimize
 from harness.schedulers import Walk
 from harness.schedulers.enumerate import every_schedule
 from harness.schedulers.replay import Replay
@@ -184,3 +186,40 @@ def test_a_proof_that_exceeds_its_budget_says_so(monkeypatch: pytest.MonkeyPatch
     ex = runner(case)
     result = minimize(ex, case.program, failing_run(case, ex), case.title)
     assert (result.least_proved, case.title in result.outcome.titles) == (False, True)
+
+
+@each_case
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.3, 0.7, 0.9, 0.98])
+def test_what_is_cut_stands_and_claims_no_more_than_was_run(name: str, share: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    from fuzz import stopping
+    left = iter(range(int(shrunk(name).runs * share)))
+    monkeypatch.setattr(stopping, "asked", lambda: next(left, None) is None)
+    case = CASES[name]
+    ex = runner(case)
+    result = minimize(ex, case.program, failing_run(case, ex), case.title)
+    assert result.cut == CUT_ASKED
+    assert not result.operations_proved
+    assert minimal_text(result).startswith("no: not shrunk, interrupted" if share == 0.0 else "no: shrinking was cut, interrupted")
+    outcome = ex.run(ex.prepare(result.program), Replay(result.outcome.switches, result.outcome.forced))
+    assert case.title in outcome.titles
+    assert result.preemptions == outcome.preemptions
+    if result.least_proved and result.preemptions:
+        fewer = runs(case, result.program, result.preemptions - 1)
+        assert [one.titles for one in fewer if case.title in one.titles] == []
+
+
+def test_a_deadline_that_is_past_cuts_before_the_first_run() -> None:
+    case = CASES["a lost count"]
+    ex = runner(case)
+    failing = failing_run(case, ex)
+    result = minimize(ex, case.program, failing, case.title, deadline=time.monotonic())
+    assert (result.cut, result.runs, result.program) == (CUT_TIME, 0, case.program)
+
+
+def test_the_reasons_why_nothing_is_claimed_are_told_apart() -> None:
+    def text_of(**what: Any) -> str:
+        return minimal_text(Shrunk(program([], ["swap_out"]), Outcome([], [], [], 1), **what))
+    assert text_of(cut="as --no-shrink asks") == "no: not shrunk, as --no-shrink asks"
+    assert text_of(cut=CUT_TIME, runs=7) == "no: shrinking was cut, the time was up; an operation may still go"
+    assert text_of(runs=7).count("the budget of runs was spent") == 2
+    assert text_of(runs=7, operations_proved=True, least_proved=True) == "no operation can go; it needs no preemption"
