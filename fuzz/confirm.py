@@ -61,7 +61,7 @@ def confirm(family_name: str, variant: str, hit: Hit, seed: int, unshrunk: str =
     started = time.monotonic()
     executor = Executor(family(family_name), variant, checked=True)
     program, title = hit.program, hit.title
-    executor.drain_after = title.startswith("LEAK")
+    executor.only(title)
     outcome = _again(executor, hit)
     before = _sizes(hit, len(hit.switches) // 2)
     shrunk = (Shrunk(program, outcome, cut=unshrunk) if unshrunk

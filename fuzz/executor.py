@@ -11,6 +11,7 @@ from harness.backends import BACKENDS
 from harness.finding import Finding
 from harness.link import Image
 from harness.machine import Machine, Scheduler, Task, m
+from harness.sanitizers import race
 from harness.schedulers import NoPreempt
 from harness.schedulers.replay import Replay
 from harness.trace import Event, Recorder
@@ -83,7 +84,7 @@ class Executor:
     """Runs programs on one variant. Images are linked once: one for machines with several cpus, one for one cpu.
 
     `checked` images also test every guarded field for its lock, and see lock orders of this run alone: slower, the same
-    points, so the same decisions mean the same run.
+    points, so the same decisions mean the same run. Races are looked for in them, unless it is another title that is asked for.
     """
 
     def __init__(self, family: Family, variant: str, backend: str = "greenlets", checked: bool = False, probes: bool = False):
@@ -93,7 +94,13 @@ class Executor:
         self.probes = probes
         self.backend = BACKENDS[backend]()
         self.drain_after = False            # also look for leaks after each clean run: for titles that are leaks
+        self.races = checked                # also look for unsynchronised accesses: it takes a look at every point
         self._images: dict[str, Image] = {}
+
+    def only(self, title: str) -> None:
+        """From now on, look for what costs extra only if this title needs it."""
+        self.drain_after = title.startswith("LEAK")
+        self.races = title.startswith("RACE")
 
     def image(self, cpus: int) -> Image:
         core = "up" if cpus == 1 else "checked" if self.checked else "fast"
@@ -144,15 +151,32 @@ class Executor:
         image.load(prepared.state)
         if self.checked:
             image.lockdep.set_exact(True)
+        recorder = m.recorder
+        watch = self._watch_races(prepared)
         try:
             m.run(image, prepared.tasks, scheduler, self.backend, prepared.cpus, prepared.program.preempt, prepared.raised)
         except BaseException:
             image.load_volatile(image.at_rest)          # it stopped in the middle: locks are held, tasks are on queues
             raise
+        finally:
+            m.recorder = recorder
         outcome = self._judge(prepared)
+        if watch is not None and watch.findings:
+            outcome.findings = outcome.findings + watch.findings        # last: nothing has come of them
         if self.drain_after:
             outcome.findings = outcome.findings + self.leaks(prepared, outcome)
         return outcome
+
+    def _watch_races(self, prepared: Prepared) -> race.Watch | None:
+        """Have every point of the coming run looked at, besides any recorder there is."""
+        if not self.races or prepared.cpus == 1:
+            return None
+        watch = race.Watch(m, prepared.image, prepared.cpus)
+        if isinstance(m.recorder, Recorder):
+            m.recorder.also = watch
+        else:
+            m.recorder = watch
+        return watch
 
     def _judge(self, prepared: Prepared) -> Outcome:
         image = prepared.image
@@ -171,8 +195,9 @@ class Executor:
         return outcome
 
     def leaks(self, prepared: Prepared, outcome: Outcome) -> list[Finding]:
-        """After a clean run: give everything up, reclaim until nothing moves, and see what is left over."""
-        if outcome.findings or m.aborting:
+        """After a clean run, or one with races that nothing came of: give everything up, reclaim until nothing moves, and see what
+        is left over."""
+        if m.aborting or any(finding.sanitizer != race.NAME for finding in outcome.findings):
             return []
         image = prepared.image
         drain = [(image["drain"], ())]

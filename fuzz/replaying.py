@@ -113,7 +113,7 @@ def story_of(entry: Entry, variant: str) -> list[str]:
     missing = executor.lacks(entry.program)
     if missing:
         return [*out, f"n/a on {variant}: it lacks {', '.join(missing)}"]
-    executor.drain_after = entry.title.startswith("LEAK")
+    executor.only(entry.title)
     try:
         prepared = executor.prepare(entry.program)
         lines, _ = tell(executor, prepared, Named(entry.schedule, entry.program.keys()), None)
@@ -134,7 +134,7 @@ def shrink_entry(entry: Entry, seed: int) -> Confirmed | str:
     missing = executor.lacks(entry.program)
     if missing:
         return f"lacks {', '.join(missing)}"
-    executor.drain_after = entry.title.startswith("LEAK")
+    executor.only(entry.title)
     try:
         outcome = executor.run(executor.prepare(entry.program), Named(entry.schedule, entry.program.keys()))
     except (Diverged, SetupFailed) as error:

@@ -53,7 +53,7 @@ def judge_entry(entry: Entry, executor: Executor, sample: int = SAMPLE, replays:
     lacks = executor.lacks(entry.program)
     if lacks:
         return Verdict("n/a", f"lacks {', '.join(lacks)}")
-    executor.drain_after = entry.title.startswith("LEAK")
+    executor.only(entry.title)
     expected = entry.expect.get(executor.variant, "")
     try:
         prepared = executor.prepare(entry.program)

@@ -16,6 +16,7 @@ from typing import Any
 from harness import points
 from harness.finding import Site
 from harness.machine import Machine, Task
+from harness.sanitizers.race import Watch
 
 LOCKS = {points.ACQUIRE: "lock", points.RELEASE: "unlock", points.TRYLOCK: "trylock"}
 
@@ -43,13 +44,15 @@ class Event:
 
 
 class Recorder:
-    """Put in `m.recorder` (with `m.observer`) for one run. `watch(obj)` may add a text for what an object looks like now."""
+    """Put in `m.recorder` (with `m.observer`) for one run. `watch(obj)` may add a text for what an object looks like now.
+    `also` hears of every point too."""
 
     def __init__(self, m: Machine, watch: Callable[[], dict[str, str]] | None = None):
         self.m = m
         self.watch = watch
         self.events: list[Event] = []
         self.suspended: dict[int, Event] = {}
+        self.also: Watch | None = None
 
     def __call__(self, kind: int, obj: Any, arg: Any) -> None:
         m = self.m
@@ -63,6 +66,13 @@ class Recorder:
             if self.watch is not None:
                 self.events[-1].after = self.watch()
         self.events.append(self._event(kind, obj, arg, me))
+        if self.also is not None:
+            self.also(kind, obj, arg)
+
+    def orders(self, what: tuple[Any, ...], after: bool) -> None:
+        """Hand it on (see kernel/order): it is no event."""
+        if self.also is not None:
+            self.also.orders(what, after)
 
     def switched(self, m: Machine, me: Task) -> None:
         """`me` was at a point and lost its turn before the access."""

@@ -11,6 +11,7 @@ from harness.backends import BACKENDS
 from harness.finding import Finding
 from harness.link import link
 from harness.machine import Scheduler, m
+from harness.sanitizers.race import Watch
 from harness.schedulers import NoPreempt
 from harness.schedulers.replay import Replay
 from harness.trace import Event, Recorder
@@ -60,11 +61,12 @@ class Run:
 
 
 class Toy:
-    """A linked image, and runs of tasks on it."""
+    """A linked image, and runs of tasks on it. With `races` each run is watched for them, and has them among its findings."""
 
-    def __init__(self, *modules: str, core: str = "fast", exact: bool = False, backend: Any = GREENLETS):
+    def __init__(self, *modules: str, core: str = "fast", exact: bool = False, backend: Any = GREENLETS, races: bool = False):
         self.image = link(*modules, core=core)
         self.exact = exact
+        self.races = races
         self.backend = backend
         if core == "up":
             self.image.lockdep.set_exact(exact)
@@ -86,11 +88,20 @@ class Toy:
             image.lockdep.set_exact(True)
         calls = [(cpu, [(image[name], tuple(args)) for name, *args in ops]) for cpu, ops in tasks]
         width = cpus or 1 + max(cpu for cpu, _ in tasks)
+        recorder, watch = m.recorder, Watch(m, image, width) if self.races else None
+        if isinstance(recorder, Recorder):
+            recorder.also = watch
+        elif watch is not None:
+            m.recorder = watch
         try:
             m.run(image, calls, scheduler, self.backend, width, preempt)
         except BaseException:
             image.load_volatile(image.at_rest)
             raise
+        finally:
+            m.recorder = recorder
+        if watch is not None:
+            m.findings.extend(watch.findings)
         state = image.save()
         if m.aborting:
             image.load_volatile(image.at_rest)

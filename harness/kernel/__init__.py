@@ -55,6 +55,7 @@ from harness.kernel.list import (
     list_entry,
     list_head,
 )
+from harness.kernel.order import happens_after, happens_before
 from harness.kernel.rwlock import read_lock, read_unlock, rwlock_t, write_lock, write_unlock
 from harness.kernel.sched import (
     TASK_INTERRUPTIBLE,
@@ -116,8 +117,8 @@ __all__ = [
     "add_wait_queue", "add_wait_queue_exclusive", "atomic_add", "atomic_dec", "atomic_dec_and_lock",
     "atomic_dec_and_test", "atomic_inc", "atomic_inc_and_test", "atomic_read", "atomic_set", "atomic_sub", "atomic_t",
     "clear_bit", "cmpxchg", "current", "data_race", "down", "down_read", "down_trylock", "down_write", "embed",
-    "flags_t", "guarded", "guarded_array", "in_interrupt", "likely", "list_add", "list_add_tail", "list_del",
-    "list_del_init", "list_empty", "list_entry", "list_head", "local_irq_disable", "local_irq_enable",
+    "flags_t", "guarded", "guarded_array", "happens_after", "happens_before", "in_interrupt", "likely", "list_add",
+    "list_add_tail", "list_del", "list_del_init", "list_empty", "list_entry", "list_head", "local_irq_disable", "local_irq_enable",
     "local_irq_restore", "local_irq_save", "mb", "need_resched", "now", "plain", "point", "printk", "racy", "racy_array",
     "raise_irq", "read_lock", "read_unlock", "read_word", "remove_wait_queue", "rmb", "rw_semaphore", "rwlock_t", "saw",
     "schedule", "semaphore", "set_bit", "set_current_state", "set_task_state", "smp_mb", "smp_mb__after_clear_bit",

@@ -8,6 +8,7 @@ SANITIZERS = {
     "lists": "an entry added while linked, deleted while not",
     "lockdep": "lock order cycles, interrupt-unsafe locks, recursion, release by another   (checked)",
     "lockset": "a field touched without the lock it is declared under   (checked)",
+    "race": "accesses to one location that nothing orders, a store and a plain one among them   (checked, several cpus)",
     "atomic_sleep": "sleeping under a spinlock, with interrupts off or in an interrupt",
     "progress": "deadlock, livelock",
     "invariant": "at rest: counts, lists, flags and owners agree",

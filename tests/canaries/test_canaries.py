@@ -37,7 +37,8 @@ def short_runs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def runs_of(canary: Canary, *modules: str, preemptions: int) -> list[Run]:
     """Every schedule of a canary's tasks on these kernel modules."""
-    toy = Toy(*(KERNELS + name for name in modules), core="up" if canary.cpus == 1 else canary.core, exact=canary.core == "checked")
+    toy = Toy(*(KERNELS + name for name in modules), core="up" if canary.cpus == 1 else canary.core, exact=canary.core == "checked",
+              races=canary.sanitizer == "race")
     if toy.image.defines("boot"):
         toy.setup(("boot",))
     return list(every_schedule(lambda scheduler: toy.run(canary.tasks, scheduler, canary.cpus, canary.preempt), preemptions))

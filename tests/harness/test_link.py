@@ -271,9 +271,14 @@ def test_likely_unlikely_and_data_race_are_taken_out(source: Write) -> None:
     assert image["f"].__code__.co_names == ()
 
 
-def test_lines_of_data_race_are_remembered(source: Write) -> None:
+def test_where_data_race_stood_is_remembered(source: Write) -> None:
     image = link(source("from harness.kernel import data_race\n\n\ndef f(x):\n    return data_race(x.y)\n"))
-    assert [line for _, line in image.racy_lines] == [5]
+    assert [span for _, *span in image.racy_spans] == [[5, 11, 5, 25]]
+
+
+def test_an_access_through_data_race_is_remembered_as_a_whole(source: Write) -> None:
+    image = link(source("from harness.kernel import data_race\n\n\ndef f(x):\n    data_race(x).y = 1\n"))
+    assert sorted(span for _, *span in image.racy_spans) == [[5, 4, 5, 16], [5, 4, 5, 18]]
 
 
 # ---- probes ----------------------------------------------------------------------------------------------------------------

@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: MIT
+"""race: each edge of happens-before by two tiny kernels, one that has it and one that lacks it, under every schedule."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from fuzz.executor import Executor
+from harness import points
+from harness.machine import m
+from harness.sanitizers.race import Watch
+from harness.schedulers import NoPreempt
+from harness.schedulers.enumerate import every_schedule
+from harness.schedulers.replay import Replay
+from tests.toy import THREADS, Run, Toy
+from variants.interface import family
+from variants.program import Op, Program, TaskProgram
+
+KERNEL = "tests.harness.kernels.races"
+
+
+def two(first: str, second: str) -> list[Any]:
+    return [(0, [(first,)]), (1, [(second,)])]
+
+
+def runs(tasks: list[Any], cpus: int = 2, trace: bool = False) -> list[Run]:
+    """Every schedule with up to two preemptions."""
+    toy = Toy(KERNEL, core="checked", races=True)
+    run = toy.trace if trace else toy.run
+    return list(every_schedule(lambda scheduler: run(tasks, scheduler, cpus), 2))
+
+
+def races(tasks: list[Any], cpus: int = 2) -> set[str]:
+    """The races among what any schedule finds."""
+    return {title for run in runs(tasks, cpus) for title in run.titles if title.startswith("RACE")}
+
+
+# (name, functions with the edge, functions without it)
+EDGES = [
+    ("a lock", ("store_locked", "load_locked"), ("store", "load_locked")),
+    ("the same lock", ("store_locked", "load_locked"), ("store_locked", "load_other_lock")),
+    ("a lock on both sides of the store", ("store_locked", "store_locked"), ("store_locked", "load_after_lock")),
+    ("a trylock that succeeds", ("store_locked", "load_tried"), ("store_locked", "load_tried_in_vain")),
+    ("a writer's lock, then a reader's", ("store_write_locked", "load_read_locked"), ("store_write_locked", "load")),
+    ("a writer's lock, then a writer's", ("store_write_locked", "store_write_locked"), ("store_read_locked", "store_read_locked")),
+    ("a semaphore", ("store_down", "load_down"), ("store_down", "load")),
+    ("a semaphore that is free", ("store_down", "load_down_tried"), ("store_down", "load_down_tried_in_vain")),
+    ("a rw semaphore", ("store_down_write", "load_down_read"), ("store_down_read", "load_down_read")),
+    ("a wake-up", ("store_then_wake", "sleep_then_load"), ("wake_then_store", "sleep_then_load")),
+    ("the lock of a wait queue", ("queue_store_flag", "if_flag_queue_load"), ("queue_store_flag", "if_flag_load")),
+    ("the raising of an interrupt", ("store_then_raise", "irqs_off"), ("raise_then_store", "irqs_off")),
+    ("a counter that says who is last", ("load_then_drop", "load_then_drop"), ("load_then_drop_unordered", "load_then_drop_unordered")),
+    ("xchg", ("store_then_xchg", "if_xchg_load"), ("store_then_set", "if_xchg_load")),
+    ("cmpxchg", ("store_then_xchg", "if_cmpxchg_load"), ("store_then_xchg", "if_flag_load")),
+    ("a bit as a lock", ("store_bit_locked", "load_bit_locked"), ("store_bit_locked", "load")),
+    ("a barrier before a bit is cleared", ("store_bit_locked_barrier", "load_bit_locked"),
+     ("store_bit_locked_no_barrier", "load_bit_locked")),
+    ("a write barrier", ("store_wmb_set", "if_flag_rmb_load"), ("store_then_set", "if_flag_rmb_load")),
+    ("a read barrier", ("store_wmb_set", "if_flag_rmb_load"), ("store_wmb_set", "if_flag_load")),
+    ("barriers around a bit", ("store_mb_set_bit", "if_bit_mb_load"), ("store_set_bit", "if_bit_mb_load")),
+    ("user space", ("store_happens_before", "if_flag_happens_after_load"), ("store_happens_before", "if_flag_load")),
+    ("user space, of one name", ("store_happens_before", "if_flag_happens_after_load"),
+     ("store_happens_before_another", "if_flag_happens_after_load")),
+    ("a mark on a load", ("store", "load_marked"), ("store", "load")),
+    ("a mark on a call", ("store", "load_marked_in_a_call"), ("store", "load_beside_a_mark")),
+    ("a mark on a store", ("store_marked", "load"), ("store_a_marked_value", "load")),
+    ("a mark on a store to an array", ("store_slot_marked", "load_slot"), ("store_slot", "load_slot")),
+    ("another element", ("store_slot", "load_other_slot"), ("store_slot", "load_slot")),
+    ("a plain store to a word whose bits are looked at", ("plainly_set", "test_one"), ("plainly_set", "set_one")),
+    ("a plain load of a word whose bits are looked at", ("whole_word", "test_one"), ("whole_word", "set_one")),
+]
+each_edge = pytest.mark.parametrize(("having", "lacking"), [edge[1:] for edge in EDGES], ids=[edge[0] for edge in EDGES])
+
+
+@each_edge
+def test_with_the_edge_no_schedule_has_a_race(having: tuple[str, str], lacking: tuple[str, str]) -> None:
+    assert races(two(*having)) == set()
+
+
+@each_edge
+def test_without_the_edge_some_schedule_has_one(having: tuple[str, str], lacking: tuple[str, str]) -> None:
+    assert races(two(*lacking)) != set()
+
+
+@pytest.mark.parametrize(("second", "count"), [("same_bit_then_load", 0), ("other_bit_then_load", 1)])
+def test_each_bit_of_a_word_orders_for_itself(second: str, count: int) -> None:
+    run = Toy(KERNEL, core="checked", races=True).run(two("store_then_test_and_set", second), NoPreempt())
+    assert len(run.titles) == count
+
+
+def test_two_loads_are_no_race() -> None:
+    assert races(two("load", "load")) == set()
+
+
+# ---- cpus and interrupts ---------------------------------------------------------------------------------------------------
+
+def test_what_one_cpu_runs_is_in_order() -> None:
+    assert races([(0, [("store",)]), (0, [("load",)]), (1, [("irqs_off",)])]) == set()
+
+
+def test_an_interrupt_is_in_order_with_what_it_interrupts() -> None:
+    """Whether a store after the raise races with the handler depends on which cpu took the interrupt, and on nothing else."""
+    seen = set()
+    for run in runs([(0, [("raise_then_store",)])], trace=True):
+        cpu = next(event.cpu for event in run.events if event.kind == points.IRQ and event.arg == "enter")
+        seen.add((cpu, bool(run.titles)))
+    assert seen == {(0, False), (1, True)}
+
+
+def test_with_one_cpu_nothing_races() -> None:
+    toy = Toy(KERNEL, core="up", races=True)
+    assert [run.titles for run in every_schedule(lambda scheduler: toy.run([(0, [("store",)]), (0, [("load",)])], scheduler, 1), 2)
+            if run.titles] == []
+
+
+# ---- what is said ----------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("tasks", [two("store", "load"), two("load", "store")])
+def test_the_title_is_the_same_whoever_came_first(tasks: list[Any]) -> None:
+    assert {title for run in runs(tasks) for title in run.titles} == {"RACE: store box_t.data in store and load in load"}
+
+
+def test_functions_that_both_store_are_in_alphabetical_order() -> None:
+    assert races(two("store_locked", "store")) == {"RACE: store box_t.data in store and store in store_locked"}
+
+
+def test_against_atomic_stores_the_plain_load_alone_is_named() -> None:
+    assert races(two("plainly_clear", "set_one")) == {"RACE: load box_t.flags in plainly_clear and atomic store"}
+
+
+def test_the_finding_is_at_the_later_access_and_tells_of_the_earlier() -> None:
+    run = Toy(KERNEL, core="checked", races=True).run(two("store", "load"), NoPreempt())
+    finding, = run.findings
+    assert (finding.step, finding.task, finding.cpu, finding.stack[-1].function) == (2, "task1", 1, "load")
+    assert finding.detail.startswith("box.data: nothing orders it after the store by task0 at step 1, in store (races.py:")
+
+
+def test_a_race_is_told_once_in_a_run() -> None:
+    run = Toy(KERNEL, core="checked", races=True).run([(0, [("store",), ("store",)]), (1, [("load",), ("load",)])], NoPreempt())
+    assert len(run.findings) == 1
+
+
+def test_an_access_before_which_its_task_lost_its_turn_is_told_at_the_step_at_which_it_was_made() -> None:
+    """task1 is preempted at its load (step 1), and makes it after task0's store (step 2 for the recorder too)."""
+    toy = Toy(KERNEL, core="checked", races=True)
+    found = {(run.findings[0].step, run.findings[0].task) for run in every_schedule(
+        lambda scheduler: toy.trace(two("store", "load"), scheduler), 1) if run.findings}
+    assert found == {(2, "task1"), (2, "task0")}
+
+
+# ---- what it costs a run: nothing ------------------------------------------------------------------------------------------
+
+PROGRAMS = [two("store_locked", "load_tried"), two("load_then_drop", "load_then_drop"), two("store_then_wake", "sleep_then_load"),
+            two("store_then_raise", "load"), two("store_happens_before", "if_flag_happens_after_load")]
+
+
+@pytest.mark.parametrize("tasks", PROGRAMS)
+def test_a_run_that_is_watched_is_the_same_run(tasks: list[Any]) -> None:
+    watched, alone = Toy(KERNEL, core="checked", races=True), Toy(KERNEL, core="checked")
+    for run in every_schedule(lambda scheduler: alone.run(tasks, scheduler, 2), 2):
+        same = watched.run(tasks, Replay(run.switches, run.forced), 2)
+        assert (same.decisions, same.steps) == (run.decisions, run.steps)
+        assert alone.replay(run, tasks, 2).digest == watched.replay(run, tasks, 2).digest
+
+
+@pytest.mark.parametrize("tasks", PROGRAMS)
+def test_replay_finds_the_same_races_in_the_same_words_on_either_backend(tasks: list[Any]) -> None:
+    watched, threads = Toy(KERNEL, core="checked", races=True), Toy(KERNEL, core="checked", races=True, backend=THREADS)
+    for run in every_schedule(lambda scheduler: watched.trace(tasks, scheduler, 2), 1):
+        for toy in (watched, threads):
+            assert toy.replay(run, tasks, 2).facts == run.facts
+
+
+# ---- where it is wired in --------------------------------------------------------------------------------------------------
+
+FORK = Program((), (TaskProgram(0, (Op("fork", ("m0", "m1")),)), TaskProgram(1, (Op("swap_out", ()),))), 2)
+MM_RB = "RACE: store mm_struct.mm_rb in rb_link and load in find_vma"
+
+
+def outcomes(checked: bool, title: str = "") -> tuple[Executor, list[list[str]]]:
+    executor = Executor(family("lru_free_2_4"), "pre_patch", checked=checked)
+    if title:
+        executor.only(title)
+    prepared = executor.prepare(FORK)
+    out = [outcome.titles for outcome in every_schedule(lambda scheduler: executor.run(prepared, scheduler), 1)]
+    assert m.recorder is None
+    return executor, out
+
+
+def test_a_checked_run_looks_for_races_and_an_ordinary_one_does_not() -> None:
+    assert any(MM_RB in titles for titles in outcomes(checked=True)[1])
+    assert not any(outcomes(checked=False)[1])
+
+
+def test_who_asks_for_another_title_gets_no_races() -> None:
+    assert not any(outcomes(checked=True, title="double free in F")[1])
+    assert any(MM_RB in titles for titles in outcomes(checked=True, title=MM_RB)[1])
+
+
+def test_a_watch_is_no_part_of_a_run_on_one_cpu() -> None:
+    executor = Executor(family("lru_free_2_4"), "pre_patch", checked=True)
+    prepared = executor.prepare(Program((), (TaskProgram(0, (Op("swap_out", ()),)),), 1))
+    assert executor._watch_races(prepared) is None
+
+
+def test_a_watch_lasts_one_run() -> None:
+    toy = Toy(KERNEL, core="checked")
+    watch = Watch(m, toy.image, 2)
+    m.recorder = watch
+    try:
+        toy.run(two("store", "load"), NoPreempt())
+    finally:
+        m.recorder = None
+    toy.run(two("store", "load"), NoPreempt())
+    assert len(watch.findings) == 1
