@@ -5,8 +5,12 @@ Processes. m0 runs from boot with all its pages mapped. The setup is run by sing
 process gets as many threads (CLONE_VM) as there are tasks that name its address space, and a task that names it acts as
 one of them. `exit` is exit_group: each thread leaves when it next comes by; one whose task has ended leaves at once.
 An address space is born once: a fork into one that ever lived is a no-op.
+
+What a user knows of is over: the fork of the process it runs in, the call that made the pin it uses, and, when it leaves on behalf
+of threads whose tasks have ended, all that these did. In the kernel wake_up_process(), the return from the system call and each
+thread's own do_exit() see to that; here the happens_before()s do.
 """
-from harness.kernel import READ, current, down, now, plain, raise_irq, saw, struct, up
+from harness.kernel import READ, current, down, happens_after, happens_before, now, plain, raise_irq, saw, struct, up
 from variants.lru_free_2_4.pre_patch.filemap import (
     do_generic_file_read, invalidate_inode_pages, invalidate_inode_pages2, mark_page_accessed,
 )
@@ -95,6 +99,7 @@ def enter(number):
     if p.dying:
         leave_process(p)
         return None
+    happens_after(p, "born")
     current().mm = p.mm
     current().active_mm = p.mm
     return p.mm
@@ -117,6 +122,7 @@ def leave(task, mms):
             if p.dying:
                 leave_process(p)
             else:
+                happens_before(p, "idle")
                 p.idle += 1
 
 
@@ -127,6 +133,7 @@ def die(p):
         leave_process(p)
         return
     leave_process(p)
+    happens_after(p, "idle")
     while p.idle:
         p.idle -= 1
         p.threads -= 1
@@ -200,6 +207,7 @@ def op_fork(number, child_number):
         return
     saw("fork", number, None, child_number, since)
     child.threads = clone_threads(child) if user.threaded else 1
+    happens_before(child, "born")
 
 
 def op_exit(number):
@@ -216,6 +224,7 @@ def op_pin(number, page, k):
     pins[k].state = 1
     pins[k].where = (number, page)
     error = map_user_kiobuf(READ, pins[k].iobuf, USER_ADDRESSES[page], PAGE_SIZE)
+    happens_before(pins[k])
     pins[k].state = 0 if error else 2
     if error == -ENOMEM or current().flags & PF_MEMDIE:
         die(processes[number])
@@ -226,18 +235,21 @@ def op_dma(k, value):
     if pins[k].state != 2:
         return
     pins[k].state = 1
+    happens_after(pins[k])
     number, page = pins[k].where
     saw("unjudged", number, (page, 0), value, now())
     saw("unjudged", number, (page, 1), value, now())
     for target in pins[k].iobuf.maplist:
         dma_write(target, value)
     mark_dirty_kiobuf(pins[k].iobuf, PAGE_SIZE)
+    happens_before(pins[k])
     pins[k].state = 2
 
 
 def op_unpin(k):
     if pins[k].state == 2:
         pins[k].state = 1
+        happens_after(pins[k])
         finish_unpin(k)
 
 
@@ -249,6 +261,7 @@ def finish_unpin(k):
 def op_put(k):
     if pins[k].state == 2:
         pins[k].state = 1
+        happens_after(pins[k])
         finish_put(k)
 
 
@@ -260,12 +273,14 @@ def finish_put(k):
 def op_irq_unpin(k):
     if pins[k].state == 2:
         pins[k].state = 1
+        happens_after(pins[k])
         raise_irq(finish_unpin, k)
 
 
 def op_irq_put(k):
     if pins[k].state == 2:
         pins[k].state = 1
+        happens_after(pins[k])
         raise_irq(finish_put, k)
 
 

@@ -684,11 +684,15 @@ __FILE__ = "fs/ext2/inode.c"
 
 
 def ext2_get_block(inode, iblock, bh, create):
-    """Say where on disk a block of a file is. The file system's own locking is left out: an inode has one block to a page."""
-    if not inode.i_block[iblock]:
+    """Say where on disk a block of a file is. The file system's own locking is left out: an inode has one block to a page.
+
+    Hence the data_race()s: ext2_get_branch() reads the pointers without a lock and looks again (verify_chain()); whoever changes
+    them looks again too, or has the big kernel lock.
+    """
+    if not data_race(inode.i_block[iblock]):
         if not create:
             return 0                                # a hole: the buffer stays unmapped
-        inode.i_block[iblock] = 1
+        data_race(inode.i_block)[iblock] = 1
         set_bit(BH_New, bh.b_state)
     bh.b_dev = inode.i_dev
     bh.b_blocknr = iblock
@@ -708,7 +712,7 @@ def ext2_truncate(inode):
     """Free the blocks beyond the end. The last block is whole, so block_truncate_page() has nothing to clear."""
     iblock = data_race(inode.i_size) + PAGE_SIZE - 1 >> PAGE_SHIFT
     while iblock < FILE_PAGES:
-        inode.i_block[iblock] = 0
+        data_race(inode.i_block)[iblock] = 0
         iblock += 1
 
 

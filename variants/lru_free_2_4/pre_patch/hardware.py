@@ -9,7 +9,8 @@ there is no TLB, and so no stale entry between a change and its flush (a limit, 
 
 The disk. A transfer moves word 0 when the request is submitted and word 1 when it completes. A device may read or write
 memory at any time between the two, so this is a legal DMA, and the worst one for whatever is stored to the page meanwhile.
-The completion is an interrupt that runs the buffer's b_end_io.
+The completion is an interrupt that runs the buffer's b_end_io. A device knows no lock of the kernel: what it does to memory is
+marked data_race().
 
 The slab hands out the one object that is meant for the purpose: a page's buffer, an mm's vma for an address, the mm that a
 program names. So which object it is does not depend on the schedule. Its own locks are leaves nobody waits under.
@@ -109,8 +110,8 @@ def user_store(address, word, value):
 
 def dma_write(page, value):
     """A device writes both words of a page that somebody has pinned for it."""
-    page.word0 = value
-    page.word1 = value
+    data_race(page).word0 = value
+    data_race(page).word1 = value
 
 
 def dma_read(page):
@@ -121,9 +122,9 @@ def dma_read(page):
 def disk_interrupt(rw, dev, block, page, bh):
     """The second half of the transfer, and the end of the request."""
     if rw == READ:
-        page.word1 = dev.word1[block]
+        data_race(page).word1 = data_race(dev.word1[block])
     else:
-        dev.word1[block] = data_race(page.word1)
+        data_race(dev.word1)[block] = data_race(page.word1)
     bh.b_end_io(bh, 1)
 
 
@@ -139,9 +140,9 @@ def __make_request(rw, bh):
     block = bh.b_blocknr
     page = bh.b_page
     if rw == READ:
-        page.word0 = dev.word0[block]
+        data_race(page).word0 = data_race(dev.word0[block])
     else:
-        dev.word0[block] = data_race(page.word0)
+        data_race(dev.word0)[block] = data_race(page.word0)
     raise_irq(disk_interrupt, rw, dev, block, page, bh)
 
 

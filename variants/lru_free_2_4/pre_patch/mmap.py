@@ -213,12 +213,16 @@ def do_mmap_pgoff(file, addr, len, prot, flags, pgoff):
 
 
 def find_vma(mm, addr):
-    """The first vma that ends behind addr, or None. mmap_sem or page_table_lock is held; callers of both kinds set the cache."""
+    """The first vma that ends behind addr, or None. mmap_sem or page_table_lock is held; callers of both kinds set the cache.
+
+    So the cache is anybody's, and any vma of the mm in it is as good as another: what takes one out of the mm holds both locks
+    and clears it. In 2013 the load was marked, lest the compiler repeat it ("mm: prevent mmap_cache race in find_vma()").
+    """
     vma = None
 
     if mm:
         # the cache first
-        vma = mm.mmap_cache
+        vma = data_race(mm.mmap_cache)
         if not (vma and vma.vm_end > addr and vma.vm_start <= addr):
             rb_node = mm.mm_rb
             vma = None
@@ -229,7 +233,7 @@ def find_vma(mm, addr):
                     break
                 rb_node = rb_node.vm_rb
             if vma:
-                mm.mmap_cache = vma
+                data_race(mm).mmap_cache = vma
     return vma
 
 

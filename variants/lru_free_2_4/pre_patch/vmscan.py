@@ -90,7 +90,7 @@ def try_to_swap_out(mm, vma, address, page_table, page, classzone):
     if goto == "drop_pte":
         mm.rss -= 1
         UnlockPage(page)
-        freeable = page_count(page) - bool(page.buffers) <= 2
+        freeable = page_count(page) - bool(data_race(page.buffers)) <= 2       # a guess: the page lock is gone
         page_cache_release(page)
         return freeable
     # preserve:
@@ -131,8 +131,8 @@ def swap_out_vma(mm, vma, address, count, classzone):
 def swap_out_mm(mm, count, mmcounter, classzone):
     """Returns how many pages are still wanted, and `*mmcounter`."""
     spin_lock(mm.page_table_lock)
-    address = mm.swap_address
-    if address == TASK_SIZE or vm.swap_mm is not mm:
+    address = data_race(mm.swap_address)            # swap_out() sets it back with the other lock, and "We raced" is told next
+    if address == TASK_SIZE or data_race(vm.swap_mm) is not mm:
         # somebody else has finished this mm: it does not count, try again
         mmcounter += 1
         # goto out_unlock
@@ -173,8 +173,9 @@ def swap_out(priority, gfp_mask, classzone):
 
         spin_lock(mmlist_lock)
         mm = vm.swap_mm
-        while mm.swap_address == TASK_SIZE or mm is init_mm:
-            mm.swap_address = 0
+        # where to go on is page_table_lock's: a stale value costs a round, and swap_out_mm() looks again
+        while data_race(mm.swap_address) == TASK_SIZE or mm is init_mm:
+            data_race(mm).swap_address = 0
             mm = list_entry(mm.mmlist.next)
             if mm is vm.swap_mm:
                 # empty:
