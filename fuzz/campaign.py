@@ -27,6 +27,7 @@ from fuzz.confirm import Confirmed, confirm_safely, verdict_text
 from fuzz.entry import EntryError
 from fuzz.minimize import CUT_ASKED
 from fuzz.shard import RUNS_PER_SHARD, Hit, ShardResult, ShardTask, Tally, run_shard
+from harness.finding import only_told
 from variants.program import Program
 
 SHARD_SECONDS = 2.0
@@ -181,7 +182,7 @@ class Campaign:
 
     def _more(self) -> bool:
         status, options = self.status, self.options
-        if status.interrupted or (status.new and not options.keep_going):
+        if status.interrupted or (not options.keep_going and not all(map(only_told, status.new))):
             return False
         if options.runs and not self._runs_left():
             return False

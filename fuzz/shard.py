@@ -20,6 +20,7 @@ from fuzz.features import Features
 from fuzz.minimize import smaller
 from fuzz.places import Places
 from fuzz.states import States
+from harness.finding import only_told
 from harness.machine import m
 from harness.schedulers import Contended, Mutate, NoPreempt, Pct, Walk
 from harness.schedulers.mutate import Bred
@@ -63,7 +64,7 @@ class ShardTask:
     known: frozenset[str] = frozenset()
     programs: list[Program] = field(default_factory=list)
     preempt: bool = False
-    kept: frozenset[str] | None = None      # if given, the shard ends at the first title that is not among these
+    kept: frozenset[str] | None = None      # if given, the shard ends at the first title that is not among these nor only told
 
 
 @dataclass
@@ -476,4 +477,4 @@ class _Shard:
                 result.tallies.setdefault(name, Tally()).findings += 1
                 result.hits.append(Hit(title, program, list(outcome.switches), list(outcome.forced), result.runs, name,
                                        time.monotonic()))
-                self.ended = self.ended or (self.task.kept is not None and title not in self.task.kept)
+                self.ended = self.ended or (self.task.kept is not None and title not in self.task.kept and not only_told(title))

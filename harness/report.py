@@ -67,11 +67,16 @@ def columns(events: Sequence[Event], finding: Finding, notes: Sequence[Finding],
         change = now if now != value else ""
         value = now or value
         mark = "!!" if any(note.step == event.step and note.task == f"task{event.task}" for note in notes) else ""
-        if event.step == finding.step:
+        if event.step == finding.step and finding.task in ("", _task(event)):
             mark = "BUG"
         indent = "  " + "  " * bool(event.irq_depth)
         rows.append(_row(str(event.step), event.cpu, indent + event.label, wide, cpus, f"{change} {mark}".strip()))
     return [head.rstrip(), rule, *_elided(rows)]
+
+
+def _task(event: Event) -> str:
+    """The name of the task, as a finding has it."""
+    return f"task{event.task}" if event.task >= 0 else f"idle{-2 - event.task}"
 
 
 def _row(step: str, cpu: int, text: str, wide: int, cpus: int, after: str) -> str:

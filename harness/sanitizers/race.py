@@ -46,13 +46,14 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from harness.finding import Finding, Site
+from harness.finding import Finding
 from harness.kernel.atomic import atomic_t
 from harness.kernel.bitops import flags_t
 from harness.kernel.struct import array
 from harness.kernel.wait import wait_queue_head_t
 from harness.machine import RUNNING, Machine, Task
 from harness.points import ACQUIRE, BARRIER, IRQ, LOCAL, READ, RELEASE, RMW, TRYLOCK, WAIT, WAKE, WRITE
+from harness.source import Stack, source_of
 
 NAME = "race"
 
@@ -81,7 +82,7 @@ class Access:
         self.reached = reached
         self.word = ""                          # how a race would call it; "" if it takes no part in any
         self.full = False                       # a value-returning RMW
-        self.stack: tuple[tuple[Any, int], ...] = ()
+        self.stack: Stack = ()
         self.tick = 0
 
 
@@ -90,7 +91,7 @@ class Watch:
 
     def __init__(self, m: Machine, image: Any, cpus: int):
         self.m = m
-        self.source = _source_of(image)
+        self.source = source_of(image)
         self.clocks: list[Clock] = [[0] * cpus for _ in range(cpus)]
         self.before_barrier: list[Clock] = [[0] * cpus for _ in range(cpus)]    # what a later marked store makes known
         self.seen: list[Clock] = [[0] * cpus for _ in range(cpus)]              # what marked loads saw, for a later barrier
@@ -288,62 +289,3 @@ def _instance(access: Access) -> str:
     if isinstance(access.obj, flags_t):
         return access.obj.name
     return f"{access.obj.name}[{access.arg}]" if isinstance(access.obj, array) else f"{access.obj.name}.{access.arg}"
-
-
-# ---- kernel source ---------------------------------------------------------------------------------------------------------
-
-class Source:
-    """Of one image: which code is kernel source, and what in it stands inside data_race()."""
-
-    def __init__(self, image: Any):
-        self.origin = {id(code): known for code, known in image.origin.items()}
-        self.spans: dict[str, list[tuple[tuple[int, int], tuple[int, int]]]] = {}
-        for path, line, column, end_line, end_column in image.racy_spans:
-            self.spans.setdefault(path, []).append(((line, column), (end_line, end_column)))
-        self.positions: dict[int, list[Any]] = {}
-        self.excused: dict[tuple[int, int], bool] = {}
-
-    def stack(self, frame: Any) -> tuple[tuple[Any, int], ...]:
-        """The kernel functions from here outwards, each with the instruction it is at; () if data_race() excuses them."""
-        out = []
-        while frame is not None:
-            code = frame.f_code
-            if id(code) in self.origin:
-                here = (id(code), frame.f_lasti)
-                excused = self.excused.get(here)
-                if excused is None:
-                    excused = self.excused[here] = self._excused(code, frame.f_lasti)
-                if excused:
-                    return ()
-                out.append((code, frame.f_lasti))
-            frame = frame.f_back
-        return tuple(out)
-
-    def _position(self, code: Any, at: int) -> Any:
-        positions = self.positions.get(id(code))
-        if positions is None:
-            positions = self.positions[id(code)] = list(code.co_positions())
-        return positions[at // 2]
-
-    def _excused(self, code: Any, at: int) -> bool:
-        line, end_line, column, end_column = self._position(code, at)
-        if None in (line, end_line, column, end_column):
-            return False
-        return any(start <= (line, column) and (end_line, end_column) <= end
-                   for start, end in self.spans.get(self.origin[id(code)].path, ()))
-
-    def function(self, stack: tuple[tuple[Any, int], ...]) -> str:
-        """The innermost function that is no accessor, as in Machine.where."""
-        names = [self.origin[id(code)] for code, _ in stack]
-        return next((known.function for known in names if not known.kernel_file.startswith("include/")), names[0].function)
-
-    def sites(self, stack: tuple[tuple[Any, int], ...]) -> tuple[Site, ...]:
-        """Outermost first."""
-        known = [(self.origin[id(code)], self._position(code, at)[0] or 0) for code, at in reversed(stack)]
-        return tuple(Site(origin.function, origin.path, line, origin.kernel_file) for origin, line in known)
-
-
-def _source_of(image: Any) -> Source:
-    if NAME not in image.cache:
-        image.cache[NAME] = Source(image)
-    return image.cache[NAME]  # type: ignore[no-any-return]

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
 
+from fuzz.campaign import Campaign, Options
 from fuzz.executor import Executor
 from harness import points
 from harness.machine import m
@@ -197,6 +199,29 @@ def test_a_checked_run_looks_for_races_and_an_ordinary_one_does_not() -> None:
 def test_who_asks_for_another_title_gets_no_races() -> None:
     assert not any(outcomes(checked=True, title="double free in F")[1])
     assert any(MM_RB in titles for titles in outcomes(checked=True, title=MM_RB)[1])
+
+
+def test_a_campaign_goes_on_after_a_race_and_stops_at_what_is_broken() -> None:
+    campaign = Campaign(Options("lru_free_2_4", "pre_patch", 1e9), lambda kind, value: None)
+    campaign.status.started = time.monotonic()
+    campaign.status.new.append(MM_RB)
+    assert campaign._more()
+    campaign.status.new.append("double free in F")
+    assert not campaign._more()
+
+
+def test_leaks_are_looked_for_after_a_race() -> None:
+    executor = Executor(family("lru_free_2_4"), "pre_patch", checked=True)
+    prepared = executor.prepare(FORK)
+    outcome = executor.run(prepared, NoPreempt())
+    told: list[Any] = []
+    executor.family.drained, drained = lambda image: told.append(image) or [], executor.family.drained
+    try:
+        assert outcome.titles == [MM_RB]
+        executor.leaks(prepared, outcome)
+    finally:
+        executor.family.drained = drained
+    assert len(told) == 1
 
 
 def test_a_watch_is_no_part_of_a_run_on_one_cpu() -> None:
