@@ -8,7 +8,7 @@ legal. Operands are symbolic:
     m0 .. m3      address spaces: m0 is alive at boot, fork makes the others
     m0.2          a page of one
     f0, f1        files     f0.1  a page of one
-    k0 .. k3      pins (a get_user_pages reference)
+    k0 .. k3      pins (a get_user_pages reference, or another that is kept for a while)
     3             a small number
 """
 
@@ -36,22 +36,24 @@ OPERANDS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Operation:
-    """One thing a user of the VM can do: its name, the kinds of its operands, what it means."""
+    """One thing a user of the VM can do: its name, the kinds of its operands, what it means. `writes`: it is given a value that
+    no other operation of the program writes."""
 
     name: str
     operands: tuple[str, ...]
     meaning: str
+    writes: bool = False
 
 
 OPERATIONS: dict[str, Operation] = {operation.name: operation for operation in (
     Operation("map", ("page",), "mmap one anonymous private page"),
     Operation("unmap", ("page",), "munmap it"),
-    Operation("store", ("page",), "write a value nobody else writes to both words of a page"),
+    Operation("store", ("page",), "write a value nobody else writes to both words of a page", True),
     Operation("load", ("page",), "read both words of a page"),
     Operation("fork", ("mm", "mm"), "fork the first address space into the second"),
     Operation("exit", ("mm",), "every thread of the process exits, each when it next comes by"),
     Operation("pin", ("page", "pin"), "get_user_pages for writing: take a reference for I/O"),
-    Operation("dma", ("pin",), "a device writes through a pin"),
+    Operation("dma", ("pin",), "a device writes through a pin", True),
     Operation("unpin", ("pin",), "drop a pin with page_cache_release, as unmap_kiobuf does"),
     Operation("put", ("pin",), "drop a pin with put_page, as ptrace and the network do"),
     Operation("irq_unpin", ("pin",), "the device's completion interrupt drops the pin with page_cache_release"),
@@ -69,6 +71,14 @@ OPERATIONS: dict[str, Operation] = {operation.name: operation for operation in (
     Operation("invalidate", ("file",), "invalidate_inode_pages"),
     Operation("invalidate2", ("file",), "invalidate_inode_pages2"),
     Operation("swapon", (), "read a swap header page through rw_swap_page_nolock"),
+    Operation("write", ("fpage",), "write(2) of a file page, with a value nobody else writes in both words", True),
+    Operation("direct_write", ("fpage",), "the same with O_DIRECT, past the page cache", True),
+    Operation("populate", ("page", "fpage"), "remap_file_pages: let a page of a shared mapping show that page of its file, and map it"),
+    Operation("take", ("fpage", "pin"), "find a cached file page and keep the reference for a while, as a scanner does"),
+    Operation("invalidate_page", ("fpage",), "invalidate_mapping_pages, of one page"),
+    Operation("invalidate2_page", ("fpage",), "invalidate_inode_pages2_range, of one page"),
+    Operation("writeback", ("file",), "start to write the dirty pages of a file, as pdflush does"),
+    Operation("sync", ("file",), "fsync: write the dirty pages of a file and wait for them"),
 )}
 
 
@@ -121,6 +131,7 @@ class Family:
 # name -> module with FAMILY; one line per family
 FAMILIES: dict[str, str] = {
     "lru_free_2_4": "variants.lru_free_2_4.family",
+    "invalidate_2_6": "variants.invalidate_2_6.family",
 }
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The user-visible model: what a load may return, whatever the kernel did.
 
-Each word of each page of each address space is a register. A history is judged as linearizable: there must be an order of
-all accesses to a register, agreeing with the order of those that did not overlap, in which each load returns what the
-last store before it wrote. Fork gives the child's register a value the parent's could have had while the fork ran.
+Each word of each page of each address space is a register, and each word of each page of a file. A history is judged as
+linearizable: there must be an order of all accesses to a register, agreeing with the order of those that did not overlap, in
+which each load returns what the last store before it wrote. Fork gives the child's register a value the parent's could have had while the fork ran.
 """
 
 from __future__ import annotations
@@ -108,7 +108,12 @@ def _explain(who: int, where: Any, accesses: Sequence[Access], stored: dict[Any,
         if what == "load" and value and stored.get(value) not in family:
             if value in stored:
                 return ("DATA: a load returns another address space's store",
-                        f"m{who}.{where}: {value} of m{stored[value]}, steps {since}-{until}")
-            return "DATA: a load returns what nobody stored", f"m{who}.{where}: {value}, steps {since}-{until}"
+                        f"{_name(who)}.{where}: {value} of {_name(stored[value])}, steps {since}-{until}")
+            return "DATA: a load returns what nobody stored", f"{_name(who)}.{where}: {value}, steps {since}-{until}"
     loads = "; ".join(f"{what} {value} @{since}-{until}" for what, value, since, until in accesses)
-    return "DATA: a load returns an old value", f"m{who}.{where}: {loads}"
+    return "DATA: a load returns an old value", f"{_name(who)}.{where}: {loads}"
+
+
+def _name(who: Any) -> str:
+    """An address space is known by its number, a file by its name."""
+    return f"m{who}" if isinstance(who, int) else str(who)

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""What must hold at rest: all tasks done, no interrupt pending. Invariants C1 to C5, I1, I2, I5 and I6 of the family's history.
+
+Each check yields (title, detail). A page's owners: one reference for each pte, one for the page cache, one for its buffers, one for
+each pagevec of a cpu it waits in, one for each reference a program has taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from harness.link import Image
+
+
+class _Tables:
+    """The objects that the checks look at, looked up once for each image: a check runs after every run."""
+
+    def __init__(self, image: Image):
+        ns = image.namespace
+        self.lru, self.active, self.locked = 1 << ns["PG_lru"], 1 << ns["PG_active"], 1 << ns["PG_locked"]
+        self.uptodate, self.dirty, self.private = 1 << ns["PG_uptodate"], 1 << ns["PG_dirty"], 1 << ns["PG_private"]
+        self.writeback = 1 << ns["PG_writeback"]
+        self.zone, self.zero, self.anon = ns["zone_normal"], ns["empty_zero_page"], ns["PAGE_MAPPING_ANON"]
+        self.pages = tuple(ns["mem_map"])
+        self.mms = (ns["m0"], ns["m1"], ns["m2"], ns["m3"])
+        self.mappings = (ns["f0"].i_mapping, ns["f1"].i_mapping)
+        self.pvecs = (*ns["lru_add_pvecs"], *ns["lru_add_active_pvecs"])
+        self.references = tuple(ns["references"])
+        self.nr_mapped = ns["nr_mapped"]
+
+
+def _tables(image: Image) -> _Tables:
+    return image.cache.get("tables") or image.cache.setdefault("tables", _Tables(image))
+
+
+def check(image: Image) -> list[tuple[str, str]]:
+    """At rest."""
+    t = _tables(image)
+    out: list[tuple[str, str]] = []
+    ptes = _ptes(t, out)
+    tracked: dict[Any, int] = {}
+    for pvec in t.pvecs:
+        for page in pvec.pages:
+            tracked[page] = tracked.get(page, 0) + 1
+    for reference in t.references:
+        if reference.page is not None:
+            tracked[reference.page] = tracked.get(reference.page, 0) + 1
+    cached = _cached(t, out)
+    zone, active, inactive = t.zone, t.zone.active_list, t.zone.inactive_list
+    free = active_seen = inactive_seen = 0
+    for page in t.pages:
+        word, count, mapped = page.flags.word, page._count.counter, ptes.get(page, 0)
+        owners = mapped + (page in cached) + (page._private is not None) + tracked.get(page, 0)
+        on, mapping = page.lru.on, page._mapping
+        if on is zone.free_list:
+            free += 1
+            if owners:
+                out.append(("use after free in user_space", f"{page.name} is on the free list and has {owners} owners"))
+            elif count or word & (t.lru | t.active | t.locked) or page._mapcount.counter != -1 or mapping is not None:
+                out.append(("INVARIANT: a free page has a count, a lock, a mapping or a place on the LRU",
+                            f"{page.name}: count {count}, flags {word:#x}"))
+            continue
+        active_seen += on is active
+        inactive_seen += on is inactive
+        if word & t.locked:
+            out.append(("INVARIANT: a page stays locked and nobody will unlock it", page.name))
+        if word & t.writeback:
+            out.append(("INVARIANT: a page stays under writeback and nobody will end it", page.name))
+        if (on is not None) != bool(word & t.lru) or (on is active) != bool(word & t.lru and word & t.active):
+            out.append(("INVARIANT: PG_lru and PG_active disagree with the lists", f"{page.name} is on {on}, flags {word:#x}"))
+        if page._mapcount.counter + 1 != mapped:
+            out.append(_more_or_fewer("INVARIANT: page._mapcount counts {} mappings than there are ptes",
+                                      page._mapcount.counter + 1, mapped, page))
+        if count != owners:
+            if owners:
+                out.append(_more_or_fewer("REFCOUNT: page._count counts {} references than there are owners, at rest", count, owners, page))
+            else:
+                out.append(("LEAK: a page that nobody owns is not free", f"{page.name}: count {count}"))
+        elif not count:
+            out.append(("LEAK: lost page: no reference, not free", page.name))
+        if (page._private is not None) != bool(word & t.private):
+            out.append(("INVARIANT: PG_private disagrees with page->private", page.name))
+        if mapping is not t.anon:
+            _file_page(t, page, word, mapping, mapped, page in cached, out)
+    _counters(t, out, free, active_seen, inactive_seen, ptes)
+    return out
+
+
+def _file_page(t: _Tables, page: Any, word: int, mapping: Any, mapped: int, cached: bool, out: list[tuple[str, str]]) -> None:
+    if mapped and not cached:
+        out.append(("INVARIANT: a mapped page is not in the page cache", f"{page.name}: mapped {mapped} times, mapping {mapping}"))
+    elif mapped and not word & t.uptodate:
+        out.append(("INVARIANT: a mapped page is not uptodate", f"{page.name}: mapped {mapped} times"))
+    if word & t.dirty and mapping is None:
+        out.append(("INVARIANT: a page without a mapping is dirty", page.name))
+
+
+def _ptes(t: _Tables, out: list[tuple[str, str]]) -> dict[Any, int]:
+    """How many ptes map each page; and the counters that each mm has of its own."""
+    ptes: dict[Any, int] = {}
+    for mm in t.mms:
+        anon = file = 0
+        for slot in (mm.pte0, mm.pte1, mm.pte2):
+            value = slot._val
+            if value.__class__ is tuple:
+                page = value[0]
+                ptes[page] = ptes.get(page, 0) + 1
+                if page._mapping is t.anon:
+                    anon += 1
+                else:
+                    file += 1
+        if mm.anon_rss + mm.file_rss != anon + file:
+            out.append(("INVARIANT: an mm's rss differs from its ptes", f"{mm.name}: {mm.anon_rss} and {mm.file_rss}, not {anon} and {file}"))
+    return ptes
+
+
+def _cached(t: _Tables, out: list[tuple[str, str]]) -> dict[Any, Any]:
+    """The pages in the page cache: page -> mapping. Tree, page and tags agree."""
+    cached: dict[Any, Any] = {}
+    for mapping in t.mappings:
+        seen = 0
+        for index, page in enumerate(mapping.page_tree.items):
+            if page is None:
+                if mapping.tag_dirty.items[index] or mapping.tag_writeback.items[index]:
+                    out.append(("INVARIANT: an empty slot of the page cache has a tag", f"{mapping.name} {index}"))
+                continue
+            seen += 1
+            if page in cached or page._mapping is not mapping or page._index != index:
+                out.append(("INVARIANT: a page in the page cache says it is elsewhere", f"{page.name}: in {mapping.name} at {index}"))
+            cached[page] = mapping
+            if page.flags.word & t.dirty and not mapping.tag_dirty.items[index]:
+                out.append(("INVARIANT: a dirty page is not tagged dirty", page.name))
+        if mapping._nrpages != seen:
+            out.append(("INVARIANT: nrpages differs from the pages in the page cache", f"{mapping.name}: {mapping._nrpages}, not {seen}"))
+    for page in t.pages:
+        if page._mapping is not None and page._mapping is not t.anon and page not in cached:
+            out.append(("INVARIANT: a page with a mapping is not in the page cache", page.name))
+    return cached
+
+
+def _counters(t: _Tables, out: list[tuple[str, str]], free: int, active: int, inactive: int, ptes: dict[Any, int]) -> None:
+    zone = t.zone
+    if zone._free_pages != free:
+        out.append(("INVARIANT: free_pages differs from the length of the free list", f"{zone._free_pages}, not {free}"))
+    if zone._nr_active != active or zone._nr_inactive != inactive:
+        out.append(("INVARIANT: nr_active or nr_inactive differs from the lists",
+                    f"{zone._nr_active} and {zone._nr_inactive}, not {active} and {inactive}"))
+    if t.nr_mapped.counter != len(ptes):
+        out.append(_more_or_fewer("INVARIANT: nr_mapped counts {} pages than are mapped", t.nr_mapped.counter, len(ptes), t.nr_mapped))
+
+
+def _more_or_fewer(title: str, have: int, should: int, what: Any) -> tuple[str, str]:
+    return title.format("more" if have > should else "fewer"), f"{what.name}: {have}, not {should}"
+
+
+def drained(image: Image) -> Iterator[tuple[str, str]]:
+    """After everybody has exited, all references are dropped, all files truncated and everything reclaimed."""
+    t = _tables(image)
+    for page in t.pages:
+        if page.lru.on is not t.zone.free_list:
+            kind = "on the LRU" if page.lru.on is not None else "linked nowhere"
+            yield f"LEAK: page left over after full reclaim, {kind}", f"{page.name}: count {page._count.counter}, flags {page.flags.word:#x}"
+            return
+
+
+def describe(image: Image) -> dict[str, str]:
+    """Each page that is in use, in a few words: its count and its mappings, and what it is part of."""
+    t = _tables(image)
+    ns = image.namespace
+    out = {}
+    for page in t.pages:
+        word = page.flags.word
+        parts = [str(page._count.counter)]
+        if page._mapcount.counter >= 0:
+            parts.append(f"mapped {page._mapcount.counter + 1}")
+        for name in ("lru", "active", "locked", "uptodate", "dirty", "writeback"):
+            if word >> ns[f"PG_{name}"] & 1:
+                parts.append("LRU" if name == "lru" else name)
+        if page._mapping is t.anon:
+            parts.append("anon")
+        elif page._mapping is not None:
+            parts.append(page._mapping.name.partition(".")[0])
+        if page._private is not None:
+            parts.append("bh")
+        if page.lru.on is t.zone.free_list:
+            parts.append("FREE")
+        out[page.name] = " ".join(parts)
+    return out

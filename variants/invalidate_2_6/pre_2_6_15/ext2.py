@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""fs/ext2/inode.c, as much of it as says which blocks a file has, with do_truncate() of fs/open.c and fsync of fs/buffer.c.
+
+A file's block number is its offset. A block that is freed and allocated again holds what it held; nobody may see that before it
+was written, which is what BH_New is for.
+"""
+from harness.kernel import current, data_race, down, up
+from variants.invalidate_2_6.pre_2_6_15.filemap import filemap_fdatawait, filemap_fdatawrite
+from variants.invalidate_2_6.pre_2_6_15.memory import vmtruncate
+from variants.invalidate_2_6.pre_2_6_15.mm_h import i_size_read, set_buffer_mapped, set_buffer_new
+from variants.invalidate_2_6.types import FILE_PAGES, PAGE_CACHE_SHIFT, PAGE_CACHE_SIZE
+
+
+__FILE__ = "fs/ext2/inode.c"
+
+
+def has_block(inode, iblock, create):
+    """(allocated, new): ext2's own locks order this against itself."""
+    if data_race(inode.i_block[iblock]):
+        return 1, 0
+    if create:
+        inode.i_block[iblock] = 1
+        return 1, 1
+    return 0, 0
+
+
+def ext2_get_block(inode, iblock, bh_result, create):
+    allocated, new = has_block(inode, iblock, create)
+    if allocated:
+        bh_result.b_bdev = inode.i_bdev             # map_bh()
+        bh_result.b_blocknr = iblock
+        set_buffer_mapped(bh_result)
+        if new:
+            set_buffer_new(bh_result)
+    return 0
+
+
+def ext2_truncate(inode):
+    """i_sem is held. Free what is beyond the end; a partial last block there is none."""
+    iblock = i_size_read(inode) + PAGE_CACHE_SIZE - 1 >> PAGE_CACHE_SHIFT
+    while iblock < FILE_PAGES:
+        inode.i_block[iblock] = 0
+        iblock += 1
+
+
+__FILE__ = "fs/open.c"
+
+
+def do_truncate(inode, length):
+    """notify_change() and inode_setattr() come to vmtruncate() if the size changes."""
+    down(inode.i_sem)
+    if length != i_size_read(inode):
+        vmtruncate(inode, length)
+    up(inode.i_sem)
+
+
+__FILE__ = "fs/buffer.c"
+
+
+def sys_fsync(mapping):
+    """The inode's own blocks are left out."""
+    inode = mapping.host
+    ret = filemap_fdatawrite(mapping)
+    down(inode.i_sem)
+    up(inode.i_sem)
+    err = filemap_fdatawait(mapping)
+    return ret or err

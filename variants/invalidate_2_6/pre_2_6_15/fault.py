@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""arch/i386/mm/fault.c, and as much of mm/oom_kill.c as a machine needs on which whoever asks for memory is the one killed."""
+from harness.kernel import current, down_read, up_read
+from variants.invalidate_2_6.pre_2_6_15.memory import __handle_mm_fault
+from variants.invalidate_2_6.pre_2_6_15.mmap import find_vma
+from variants.invalidate_2_6.types import (
+    PF_MEMDIE, VM_FAULT_MAJOR, VM_FAULT_MINOR, VM_FAULT_SIGBUS, VM_FAULT_WRITE, VM_READ, VM_WRITE,
+)
+
+
+__FILE__ = "arch/i386/mm/fault.c"
+
+
+def do_page_fault(address, write):
+    """Returns None to restart the instruction, or the signal."""
+    mm = current().mm
+    down_read(mm.mmap_sem)
+    vma = find_vma(mm, address)
+    if not vma or vma.vm_start > address or not vma.vm_flags & (VM_WRITE if write else VM_READ):
+        # bad_area:
+        up_read(mm.mmap_sem)
+        return "SIGSEGV"
+
+    fault = __handle_mm_fault(mm, vma, address, write) 
+    if fault != VM_FAULT_SIGBUS and fault > 0:
+        fault &= ~VM_FAULT_WRITE
+    up_read(mm.mmap_sem)
+    if fault in (VM_FAULT_MINOR, VM_FAULT_MAJOR):
+        return "SIGKILL" if current().flags & PF_MEMDIE else None
+    if fault == VM_FAULT_SIGBUS:
+        return "SIGBUS"
+    # out_of_memory:
+    return "SIGKILL"
+
+
+__FILE__ = "mm/oom_kill.c"
+
+
+def out_of_memory(gfp_mask):
+    """Kill somebody. select_bad_process() and its clocks are left out: see types."""
+    current().flags |= PF_MEMDIE

@@ -1,0 +1,663 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""mm/filemap.c: the page cache: into it, out of it, looking up, waiting for a page, reading, writing and mapping a file.
+
+The order its head states: i_sem, or mmap_sem, then i_mmap_lock, then page_table_lock, then tree_lock.
+"""
+from harness.kernel import BUG, current, data_race, down, smp_mb, smp_mb__after_clear_bit, smp_mb__before_clear_bit, test_bit, up
+from variants.invalidate_2_6.pre_2_6_15.buffer import block_prepare_write, ext2_readpage, generic_commit_write
+from variants.invalidate_2_6.pre_2_6_15.direct_io import ext2_direct_IO
+from variants.invalidate_2_6.pre_2_6_15.fremap import install_file_pte, install_page
+from variants.invalidate_2_6.pre_2_6_15.hardware import read_word_of, write_word_of
+from variants.invalidate_2_6.pre_2_6_15.memory import unmap_mapping_range
+from variants.invalidate_2_6.pre_2_6_15.mm_h import (
+    ClearPageError, PageLocked, PageUptodate, SetPageLocked, TestClearPageLocked, TestClearPageReclaim, TestSetPageLocked,
+    i_size_read, i_size_write, lock_page, mapping_mapped, page_cache_alloc, page_cache_alloc_cold, page_cache_get,
+    page_cache_release, page_mapping, pagevec_add, pagevec_lru_add, pagevec_release, read_lock_irq, read_unlock_irq,
+    wait_on_page_locked, wait_on_page_writeback, write_lock_irq, write_unlock_irq,
+)
+from variants.invalidate_2_6.pre_2_6_15.page_alloc import cond_resched
+from variants.invalidate_2_6.pre_2_6_15.page_writeback import do_writepages, test_clear_page_writeback
+from variants.invalidate_2_6.pre_2_6_15.readahead import force_page_cache_readahead
+from variants.invalidate_2_6.pre_2_6_15.swap import (
+    __pagevec_lru_add, lru_cache_add, mark_page_accessed, pagevec_lookup_tag, rotate_reclaimable_page,
+)
+from variants.invalidate_2_6.pre_2_6_15.truncate import invalidate_inode_pages2_range
+from variants.invalidate_2_6.pre_2_6_15.wait import __wait_on_bit, __wait_on_bit_lock, __wake_up_bit, io_schedule
+from variants.invalidate_2_6.types import (
+    EEXIST, EINVAL, ENOMEM, FILE_PAGES, NOPAGE_OOM, PAGECACHE_TAG_DIRTY, PAGECACHE_TAG_WRITEBACK, PAGEVEC_SIZE,
+    PAGE_CACHE_SHIFT, PAGE_CACHE_SIZE, PAGE_SHIFT, PAGE_SIZE, PG_locked, WB_SYNC_ALL, WRITE_BIO,
+)
+
+
+# ---- lib/radix-tree.c: one array of slots and one of each tag ---------------------------------------------------------------
+
+__FILE__ = "lib/radix-tree.c"
+
+
+def radix_tree_lookup(mapping, index):
+    """tree_lock is held."""
+    return mapping.page_tree[index] if index < FILE_PAGES else None
+
+
+def radix_tree_insert(mapping, index, page):
+    """tree_lock is held for writing."""
+    if mapping.page_tree[index] is not None:
+        return -EEXIST
+    mapping.page_tree[index] = page
+    return 0
+
+
+def radix_tree_delete(mapping, index):
+    """tree_lock is held for writing. The tags go with the slot."""
+    mapping.page_tree[index] = None
+    mapping.tag_dirty[index] = 0
+    mapping.tag_writeback[index] = 0
+
+
+def radix_tree_tag_set(mapping, index, tag):
+    """tree_lock is held for writing."""
+    if tag == PAGECACHE_TAG_DIRTY:
+        mapping.tag_dirty[index] = 1
+    else:
+        mapping.tag_writeback[index] = 1
+
+
+def radix_tree_tag_clear(mapping, index, tag):
+    """tree_lock is held for writing."""
+    if tag == PAGECACHE_TAG_DIRTY:
+        mapping.tag_dirty[index] = 0
+    else:
+        mapping.tag_writeback[index] = 0
+
+
+def radix_tree_tagged(mapping, index, tag):
+    """tree_lock is held."""
+    return mapping.tag_dirty[index] if tag == PAGECACHE_TAG_DIRTY else mapping.tag_writeback[index]
+
+
+__FILE__ = "mm/filemap.c"
+
+
+def __remove_from_page_cache(page):
+    """tree_lock is held for writing, the page is locked; the caller knows that nobody else uses it, or that it does no harm."""
+    mapping = page.mapping
+
+    radix_tree_delete(mapping, page.index)
+    page.mapping = None
+    mapping.nrpages -= 1
+
+
+def remove_from_page_cache(page):
+    mapping = page.mapping
+
+    if not PageLocked(page):
+        BUG(127)
+
+    write_lock_irq(mapping.tree_lock)
+    __remove_from_page_cache(page)
+    write_unlock_irq(mapping.tree_lock)
+
+
+def sync_page(page):
+    """What a sleeper does: the device is never plugged here, so it only sleeps."""
+    smp_mb()
+    page_mapping(page)
+    io_schedule()
+
+
+def __filemap_fdatawrite_range(mapping, start, end, sync_mode):
+    wbc = current().wbc
+    wbc.sync_mode = sync_mode
+    wbc.nr_to_write = data_race(mapping.nrpages) * 2
+    wbc.nonblocking = 0
+    wbc.for_reclaim = 0
+    wbc.start = start
+    wbc.end = end
+    return do_writepages(mapping, wbc)
+
+
+def filemap_fdatawrite(mapping):
+    return __filemap_fdatawrite_range(mapping, 0, 0, WB_SYNC_ALL)
+
+
+def wait_on_page_writeback_range(mapping, start, end):
+    if end < start:
+        return 0
+
+    pvec = []
+    index = start
+    while index <= end:
+        index = pagevec_lookup_tag(pvec, mapping, index, PAGECACHE_TAG_WRITEBACK, min(end - index, PAGEVEC_SIZE - 1) + 1)
+        if not pvec:
+            break
+        for page in pvec:
+            # until the lookup takes an end
+            if data_race(page.index) > end:
+                continue
+
+            wait_on_page_writeback(page)
+        pagevec_release(pvec)
+        cond_resched()
+    return 0
+
+
+def filemap_fdatawait(mapping):
+    i_size = i_size_read(mapping.host)
+
+    if i_size == 0:
+        return 0
+    return wait_on_page_writeback_range(mapping, 0, i_size - 1 >> PAGE_CACHE_SHIFT)
+
+
+def filemap_write_and_wait(mapping):
+    retval = 0
+
+    if data_race(mapping.nrpages):
+        retval = filemap_fdatawrite(mapping)
+        if retval == 0:
+            retval = filemap_fdatawait(mapping)
+    return retval
+
+
+def add_to_page_cache(page, mapping, offset):
+    """A new page, which becomes locked. Not onto the LRU: that is for the caller."""
+    write_lock_irq(mapping.tree_lock)
+    error = radix_tree_insert(mapping, offset, page)
+    if not error:
+        page_cache_get(page)
+        SetPageLocked(page)
+        page.mapping = mapping
+        page.index = offset
+        mapping.nrpages += 1
+    write_unlock_irq(mapping.tree_lock)
+    return error
+
+
+def add_to_page_cache_lru(page, mapping, offset):
+    ret = add_to_page_cache(page, mapping, offset)
+    if ret == 0:
+        lru_cache_add(page)
+    return ret
+
+
+def page_waitqueue(page, bit):
+    return page.wait_locked if bit == PG_locked else page.wait_writeback
+
+
+def wake_up_page(page, bit):
+    __wake_up_bit(page_waitqueue(page, bit))
+
+
+def wait_on_page_bit(page, bit_nr):
+    if test_bit(bit_nr, page.flags):
+        __wait_on_bit(page_waitqueue(page, bit_nr), bit_nr, page)
+
+
+def unlock_page(page):
+    smp_mb__before_clear_bit()
+    if not TestClearPageLocked(page):
+        BUG(445)
+    smp_mb__after_clear_bit()
+    wake_up_page(page, PG_locked)
+
+
+def end_page_writeback(page):
+    if not TestClearPageReclaim(page) or rotate_reclaimable_page(page):
+        if not test_clear_page_writeback(page):
+            BUG(458)
+    smp_mb__after_clear_bit()
+    wake_up_page(page, PG_writeback)
+
+
+def __lock_page(page):
+    __wait_on_bit_lock(page_waitqueue(page, PG_locked), PG_locked, page)
+
+
+def find_get_page(mapping, offset):
+    read_lock_irq(mapping.tree_lock)
+    page = radix_tree_lookup(mapping, offset)
+    if page:
+        page_cache_get(page)
+    read_unlock_irq(mapping.tree_lock)
+    return page
+
+
+def find_lock_page(mapping, offset):
+    """Locked and with a reference, or None. May sleep."""
+    read_lock_irq(mapping.tree_lock)
+    while True:
+        # repeat:
+        page = radix_tree_lookup(mapping, offset)
+        if page:
+            page_cache_get(page)
+            if TestSetPageLocked(page):
+                read_unlock_irq(mapping.tree_lock)
+                lock_page(page)
+                read_lock_irq(mapping.tree_lock)
+
+                # was it truncated while we slept?
+                if data_race(page.mapping) is not mapping or data_race(page.index) != offset:
+                    unlock_page(page)
+                    page_cache_release(page)
+                    continue
+        break
+    read_unlock_irq(mapping.tree_lock)
+    return page
+
+
+def find_get_pages(mapping, start, nr_pages, pages):
+    read_lock_irq(mapping.tree_lock)
+    for index in range(start, FILE_PAGES):
+        page = mapping.page_tree[index]
+        if page is not None and len(pages) < nr_pages:
+            pages.append(page)
+    for page in pages:
+        page_cache_get(page)
+    read_unlock_irq(mapping.tree_lock)
+    return len(pages)
+
+
+def find_get_pages_tag(mapping, index, tag, nr_pages, pages):
+    """Returns the index to go on with."""
+    read_lock_irq(mapping.tree_lock)
+    for slot in range(index, FILE_PAGES):
+        page = mapping.page_tree[slot]
+        if page is not None and len(pages) < nr_pages and radix_tree_tagged(mapping, slot, tag):
+            pages.append(page)
+    for page in pages:
+        page_cache_get(page)
+    if pages:
+        index = data_race(pages[-1].index) + 1
+    read_unlock_irq(mapping.tree_lock)
+    return index
+
+
+def file_read_actor(page):
+    """Copy the page to a user buffer, which is here the pair that is returned."""
+    return (read_word_of(page.data, 0), read_word_of(page.data, 1))
+
+
+def do_generic_mapping_read(mapping, index, filp):
+    """One page: its two words, or None beyond the end of the file or without memory. Readahead is switched off."""
+    inode = mapping.host
+    cached_page = None
+    copied = None
+
+    isize = i_size_read(inode)
+    if not isize:
+        return None
+
+    end_index = isize - 1 >> PAGE_CACHE_SHIFT
+    if index > end_index:
+        return None                                 # goto out
+
+    cond_resched()
+    while True:
+        # find_page:
+        page = find_get_page(mapping, index)
+        check_size = 0
+        if page is None:
+            # no_cached_page:
+            if cached_page is None:
+                cached_page = page_cache_alloc_cold(mapping)
+                if cached_page is None:
+                    break                           # -ENOMEM
+            error = add_to_page_cache_lru(cached_page, mapping, index)
+            if error:
+                continue                            # -EEXIST: goto find_page
+            page = cached_page
+            cached_page = None
+            check_size = 1                          # goto readpage
+        elif not PageUptodate(page):
+            # page_not_up_to_date:
+            lock_page(page)
+
+            # did it get unhashed before we got the lock?
+            if data_race(page.mapping) is None:
+                unlock_page(page)
+                page_cache_release(page)
+                if index > end_index:
+                    break
+                cond_resched()
+                continue                            # of the outer loop: isize is as it was
+
+            # did somebody else fill it already?
+            if PageUptodate(page):
+                unlock_page(page)
+            else:
+                check_size = 1                      # goto readpage
+
+        if check_size:
+            # readpage:
+            ext2_readpage(filp, page)               # mapping->a_ops->readpage: unlocks the page
+
+            if not PageUptodate(page):
+                lock_page(page)
+                if not PageUptodate(page):
+                    if data_race(page.mapping) is None:
+                        # invalidate_inode_pages got it
+                        unlock_page(page)
+                        page_cache_release(page)
+                        continue                    # goto find_page
+                    unlock_page(page)
+                    page_cache_release(page)        # readpage_error: -EIO
+                    break
+                unlock_page(page)
+
+            # the size after the read: what is beyond it must not get to user space
+            isize = i_size_read(inode)
+            end_index = isize - 1 >> PAGE_CACHE_SHIFT
+            if not isize or index > end_index:
+                page_cache_release(page)
+                break
+
+        # page_ok:
+        mark_page_accessed(page)
+        copied = file_read_actor(page)
+        page_cache_release(page)
+        break
+
+    # out:
+    if cached_page:
+        page_cache_release(cached_page)
+    return copied
+
+
+def page_cache_read(file, offset):
+    """Start reading a page into the cache, unless somebody has put one there."""
+    mapping = file.f_mapping
+
+    page = page_cache_alloc_cold(mapping)
+    if not page:
+        return -ENOMEM
+
+    error = add_to_page_cache_lru(page, mapping, offset)
+    if not error:
+        error = ext2_readpage(file, page)           # mapping->a_ops->readpage
+        page_cache_release(page)
+        return error
+
+    page_cache_release(page)
+    return 0 if error == -EEXIST else error
+
+
+def filemap_nopage(area, address):
+    """The page for a fault, with a reference, not locked: its mapping is not looked at again. With readahead off, the size is
+    looked at first and then the cache, and a page that is not there is read by page_cache_read()."""
+    file = area.vm_file
+    mapping = file.f_mapping
+    inode = mapping.host
+
+    pgoff = (address - area.vm_start >> PAGE_CACHE_SHIFT) + area.vm_pgoff
+
+    while True:
+        # retry_all:
+        size = i_size_read(inode) + PAGE_CACHE_SIZE - 1 >> PAGE_CACHE_SHIFT
+        if pgoff >= size:
+            return None                             # outside_data_content: the faulting task is no ptracer
+        retry_all = 0
+
+        while True:
+            # retry_find:
+            page = find_get_page(mapping, pgoff)
+            if page:
+                break
+            # left out: do_page_cache_readahead(), of no pages, and a second look for what it has read
+            # no_cached_page:
+            error = page_cache_read(file, pgoff)
+            if error >= 0:
+                continue                            # it may have been removed in the meantime
+            if error == -ENOMEM:
+                return NOPAGE_OOM
+            return None
+
+        if not PageUptodate(page):
+            # page_not_uptodate:
+            lock_page(page)
+
+            # did it get unhashed while we waited for it?
+            if data_race(page.mapping) is None:
+                unlock_page(page)
+                page_cache_release(page)
+                continue                            # goto retry_all
+
+            # did somebody else get it up-to-date?
+            if PageUptodate(page):
+                unlock_page(page)
+            else:
+                again = 1
+                if not ext2_readpage(file, page):
+                    wait_on_page_locked(page)
+                    if PageUptodate(page):
+                        again = 0
+
+                if again:
+                    # once more, to see whether it was an error
+                    lock_page(page)
+
+                    # somebody truncated the page on us?
+                    if data_race(page.mapping) is None:
+                        unlock_page(page)
+                        page_cache_release(page)
+                        continue                    # goto retry_all
+
+                    # somebody else has read it in?
+                    if PageUptodate(page):
+                        unlock_page(page)
+                    else:
+                        ClearPageError(page)
+                        failed = 1
+                        if not ext2_readpage(file, page):
+                            wait_on_page_locked(page)
+                            if PageUptodate(page):
+                                failed = 0
+                        if failed:
+                            page_cache_release(page)
+                            return None
+
+        # success:
+        mark_page_accessed(page)
+        return page
+
+
+def filemap_getpage(file, pgoff, nonblock):
+    """As filemap_nopage(), for filemap_populate(): the size is its to look at, and a page that was taken away is an error."""
+    mapping = file.f_mapping
+
+    while True:
+        # retry_find:
+        page = find_get_page(mapping, pgoff)
+        if page:
+            break
+        if nonblock:
+            return None
+        # no_cached_page:
+        error = page_cache_read(file, pgoff)
+        if error >= 0:
+            continue
+        return None
+
+    if not PageUptodate(page):
+        # page_not_uptodate:
+        lock_page(page)
+
+        if data_race(page.mapping) is None:
+            unlock_page(page)
+            page_cache_release(page)                # err:
+            return None
+
+        if PageUptodate(page):
+            unlock_page(page)
+        else:
+            again = 1
+            if not ext2_readpage(file, page):
+                wait_on_page_locked(page)
+                if PageUptodate(page):
+                    again = 0
+
+            if again:
+                lock_page(page)
+
+                if data_race(page.mapping) is None:
+                    unlock_page(page)
+                    page_cache_release(page)        # err:
+                    return None
+                if PageUptodate(page):
+                    unlock_page(page)
+                else:
+                    ClearPageError(page)
+                    failed = 1
+                    if not ext2_readpage(file, page):
+                        wait_on_page_locked(page)
+                        if PageUptodate(page):
+                            failed = 0
+                    if failed:
+                        page_cache_release(page)    # err:
+                        return None
+
+    # success:
+    mark_page_accessed(page)
+    return page
+
+
+def filemap_populate(vma, addr, len, prot, pgoff, nonblock):
+    """mmap_sem is held. Here len is one page."""
+    file = vma.vm_file
+    mapping = file.f_mapping
+    inode = mapping.host
+    mm = vma.vm_mm
+
+    if not nonblock:
+        force_page_cache_readahead(mapping, file, pgoff, len >> PAGE_CACHE_SHIFT)
+
+    while True:
+        # repeat:
+        size = i_size_read(inode) + PAGE_CACHE_SIZE - 1 >> PAGE_CACHE_SHIFT
+        if pgoff + (len >> PAGE_CACHE_SHIFT) > size:
+            return -EINVAL
+
+        page = filemap_getpage(file, pgoff, nonblock)
+        if not page and not nonblock:
+            return -ENOMEM
+        if page:
+            err = install_page(mm, vma, addr, page, prot)
+            if err:
+                page_cache_release(page)
+                return err
+        else:
+            err = install_file_pte(mm, vma, addr, pgoff, prot)
+            if err:
+                return err
+
+        len -= PAGE_SIZE
+        addr += PAGE_SIZE
+        pgoff += 1
+        if not len:
+            return 0
+
+
+def __grab_cache_page(mapping, index, cached_page, lru_pvec):
+    """The page, locked, and the spare page that was not used. A new page goes onto the caller's pagevec."""
+    while True:
+        # repeat:
+        page = find_lock_page(mapping, index)
+        if page:
+            return page, cached_page
+        if not cached_page:
+            cached_page = page_cache_alloc(mapping)
+            if not cached_page:
+                return None, None
+        err = add_to_page_cache(cached_page, mapping, index)
+        if err == -EEXIST:
+            continue
+        page = cached_page
+        page_cache_get(page)
+        if not pagevec_add(lru_pvec, page):
+            __pagevec_lru_add(lru_pvec)
+        return page, None
+
+
+def filemap_copy_from_user(page, value):
+    """The user's buffer holds the same value in both words, and nobody else touches it."""
+    write_word_of(page.data, 0, value)
+    write_word_of(page.data, 1, value)
+
+
+def generic_file_direct_write(file, index, value):
+    """i_sem is held. Returns the bytes written; 0 for a hole, which is left to the buffered path."""
+    inode = file.f_mapping.host
+
+    written = generic_file_direct_IO(WRITE_BIO, file, index, value)
+    if written > 0:
+        end = index + 1 << PAGE_CACHE_SHIFT
+        if end > i_size_read(inode):
+            i_size_write(inode, end)
+            # left out: mark_inode_dirty(), of the inode itself
+    return written
+
+
+def generic_file_buffered_write(file, index, value, direct):
+    """i_sem is held. One whole page; `direct` if O_DIRECT has left it to us. Returns the bytes written, or an error."""
+    mapping = file.f_mapping
+    lru_pvec = []
+    written = 0
+    status = 0
+
+    page, cached_page = __grab_cache_page(mapping, index, None, lru_pvec)
+    if not page:
+        status = -ENOMEM
+    else:
+        block_prepare_write(file, page, 0, PAGE_CACHE_SIZE)     # a_ops->prepare_write: cannot fail here
+        filemap_copy_from_user(page, value)
+        generic_commit_write(file, page, 0, PAGE_CACHE_SIZE)    # a_ops->commit_write
+        written = PAGE_CACHE_SIZE
+        unlock_page(page)
+        mark_page_accessed(page)
+        page_cache_release(page)
+        cond_resched()                              # balance_dirty_pages_ratelimited(): below its limit
+
+    if cached_page:
+        page_cache_release(cached_page)
+
+    # who asked for O_DIRECT expects the data on disk
+    if direct and written:
+        status = filemap_write_and_wait(mapping)
+
+    pagevec_lru_add(lru_pvec)
+    return written if written else status
+
+
+def __generic_file_write_nolock(file, index, value, direct):
+    """i_sem is held. The limits of a file's size are left out."""
+    if direct:
+        written = generic_file_direct_write(file, index, value)
+        if written < 0 or written == PAGE_CACHE_SIZE:
+            return written
+    return generic_file_buffered_write(file, index, value, direct)
+
+
+def generic_file_write(file, index, value, direct):
+    inode = file.f_mapping.host
+
+    down(inode.i_sem)
+    ret = __generic_file_write_nolock(file, index, value, direct)
+    up(inode.i_sem)
+    return ret
+
+
+def generic_file_direct_IO(rw, file, index, value):
+    """i_sem is held. Returns the bytes written, or -EIO if the page cache could not be shot down afterwards."""
+    mapping = file.f_mapping
+
+    # unmap the range first, so that dirty bits of ptes get to the pages before these are written
+    if mapping_mapped(mapping):
+        unmap_mapping_range(mapping, index << PAGE_CACHE_SHIFT, PAGE_CACHE_SIZE, 0)
+
+    retval = filemap_write_and_wait(mapping)
+    if retval == 0:
+        retval = ext2_direct_IO(rw, file, index, value)     # mapping->a_ops->direct_IO
+        if rw == WRITE_BIO and data_race(mapping.nrpages):
+            err = invalidate_inode_pages2_range(mapping, index, index)
+            if err:
+                retval = err
+    return retval

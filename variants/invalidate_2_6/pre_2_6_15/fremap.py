@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""mm/fremap.c: page tables filled on demand, and vmas that show the pages of a file in another order."""
+from harness.kernel import (
+    current, data_race, down_read, down_write, list_add, list_del, spin_lock, spin_unlock, up_read, up_write,
+)
+from variants.invalidate_2_6.pre_2_6_15.filemap import filemap_populate
+from variants.invalidate_2_6.pre_2_6_15.mm_h import (
+    i_size_read, linear_page_index, mk_pte, page_cache_release, pgoff_to_pte, pte_dirty, pte_none, pte_offset, pte_page,
+    pte_present, ptep_get_and_clear, set_pte_at,
+)
+from variants.invalidate_2_6.pre_2_6_15.mmap import find_vma
+from variants.invalidate_2_6.pre_2_6_15.page_writeback import set_page_dirty
+from variants.invalidate_2_6.pre_2_6_15.rmap import page_add_file_rmap, page_remove_rmap
+from variants.invalidate_2_6.types import (
+    EINVAL, PAGE_CACHE_SHIFT, PAGE_CACHE_SIZE, VM_NONLINEAR, VM_SHARED,
+)
+
+
+__FILE__ = "mm/fremap.c"
+
+
+def zap_pte(mm, vma, addr, ptep):
+    """page_table_lock is held."""
+    pte = ptep.val
+
+    if pte_none(pte):
+        return
+    if pte_present(pte):
+        page = pte_page(pte)
+        pte = ptep_get_and_clear(ptep)              # ptep_clear_flush()
+        if pte_dirty(pte):
+            set_page_dirty(page)
+        page_remove_rmap(page)
+        page_cache_release(page)
+        mm.file_rss -= 1
+    else:
+        set_pte_at(mm, addr, ptep, None)            # pte_clear()
+
+
+def install_page(mm, vma, addr, page, prot):
+    """Map a page of the file in place of what is there. The page is not locked, its reference becomes the pte's."""
+    pte = pte_offset(mm, addr)
+    spin_lock(mm.page_table_lock)
+
+    # it may have been truncated
+    inode = vma.vm_file.f_mapping.host
+    size = i_size_read(inode) + PAGE_CACHE_SIZE - 1 >> PAGE_CACHE_SHIFT
+    if data_race(page.mapping) is None or data_race(page.index) >= size:
+        spin_unlock(mm.page_table_lock)             # goto err_unlock
+        return -EINVAL
+
+    zap_pte(mm, vma, addr, pte)
+
+    mm.file_rss += 1
+    set_pte_at(mm, addr, pte, mk_pte(page, prot))
+    page_add_file_rmap(page)
+    # err_unlock:
+    spin_unlock(mm.page_table_lock)
+    return 0
+
+
+def install_file_pte(mm, vma, addr, pgoff, prot):
+    """Say which page of the file belongs there, for a fault to find."""
+    pte = pte_offset(mm, addr)
+    spin_lock(mm.page_table_lock)
+    zap_pte(mm, vma, addr, pte)
+    set_pte_at(mm, addr, pte, pgoff_to_pte(pgoff))
+    spin_unlock(mm.page_table_lock)
+    return 0
+
+
+def sys_remap_file_pages(start, size, pgoff, nonblock):
+    """Let a page of a shared mapping show another page of its file."""
+    mm = current().mm
+    end = start + size
+    err = -EINVAL
+    has_write_lock = 0
+
+    # VM_NONLINEAR is set under the write lock
+    down_read(mm.mmap_sem)
+    while True:
+        # retry:
+        vma = find_vma(mm, start)
+
+        # vm_private_data is the cursor of a nonlinear vma: a linear one must not use it for anything else, and does not
+        if vma and vma.vm_flags & VM_SHARED and vma.vm_ops and vma.vm_start <= start < end <= vma.vm_end:
+            # before any page is populated
+            if pgoff != linear_page_index(vma, start) and not vma.vm_flags & VM_NONLINEAR:
+                if not has_write_lock:
+                    up_read(mm.mmap_sem)
+                    down_write(mm.mmap_sem)
+                    has_write_lock = 1
+                    continue                        # goto retry
+                mapping = vma.vm_file.f_mapping
+                spin_lock(mapping.i_mmap_lock)
+                vma.vm_flags |= VM_NONLINEAR
+                list_del(vma.shared)                # vma_prio_tree_remove()
+                list_add(vma.shared, mapping.i_mmap_nonlinear)
+                spin_unlock(mapping.i_mmap_lock)
+
+            err = filemap_populate(vma, start, size, vma.vm_page_prot, pgoff, nonblock)     # vma->vm_ops->populate
+        break
+    if not has_write_lock:
+        up_read(mm.mmap_sem)
+    else:
+        up_write(mm.mmap_sem)
+    return err

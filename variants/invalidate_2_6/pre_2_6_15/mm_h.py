@@ -1,0 +1,627 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""include/linux: mm.h, page-flags.h, pagemap.h, buffer_head.h, pagevec.h, spinlock.h; asm-i386: atomic.h, pgtable.h."""
+from harness.kernel import (
+    RMW, atomic_dec, atomic_inc, atomic_read, atomic_set, clear_bit, data_race, list_add, list_del, local_irq_disable,
+    local_irq_enable, local_irq_restore, local_irq_save, point, read_lock, read_unlock, set_bit, test_and_clear_bit,
+    test_and_set_bit, test_bit, write_lock, write_unlock,
+)
+from variants.invalidate_2_6.pre_2_6_15.swap import __page_cache_release, __pagevec_lru_add, __pagevec_release
+from variants.invalidate_2_6.pre_2_6_15.filemap import __lock_page, wait_on_page_bit
+from variants.invalidate_2_6.pre_2_6_15.page_alloc import alloc_pages
+from variants.invalidate_2_6.pre_2_6_15.page_writeback import test_clear_page_dirty, test_set_page_writeback
+from variants.invalidate_2_6.types import (
+    BH_Async_Read, BH_Async_Write, BH_Delay, BH_Dirty, BH_Lock, BH_Mapped, BH_New, BH_Req, BH_Uptodate, GFP_HIGHUSER,
+    PAGEVEC_SIZE, PAGE_MAPPING_ANON, PAGE_MASK, PAGE_SHIFT, PG_active, PG_dirty, PG_error, PG_locked, PG_lru,
+    PG_mappedtodisk, PG_private, PG_reclaim, PG_referenced, PG_uptodate, PG_writeback,
+)
+
+# ---- atomics and locks -------------------------------------------------------------------------------------------------
+
+__FILE__ = "include/asm-i386/atomic.h"
+
+
+def atomic_add_negative(i, v):
+    point(v, RMW)
+    v.counter += i
+    return v.counter < 0
+
+
+__FILE__ = "include/linux/spinlock.h"
+
+
+def read_lock_irq(lock):
+    local_irq_disable()
+    read_lock(lock)
+
+
+def read_unlock_irq(lock):
+    read_unlock(lock)
+    local_irq_enable()
+
+
+def write_lock_irq(lock):
+    local_irq_disable()
+    write_lock(lock)
+
+
+def write_unlock_irq(lock):
+    write_unlock(lock)
+    local_irq_enable()
+
+
+def write_lock_irqsave(lock):
+    flags = local_irq_save()
+    write_lock(lock)
+    return flags
+
+
+def write_unlock_irqrestore(lock, flags):
+    write_unlock(lock)
+    local_irq_restore(flags)
+
+
+# ---- page flags --------------------------------------------------------------------------------------------------------
+
+__FILE__ = "include/linux/page-flags.h"
+
+
+def PageLocked(page):
+    return test_bit(PG_locked, page.flags)
+
+
+def SetPageLocked(page):
+    set_bit(PG_locked, page.flags)
+
+
+def TestSetPageLocked(page):
+    return test_and_set_bit(PG_locked, page.flags)
+
+
+def TestClearPageLocked(page):
+    return test_and_clear_bit(PG_locked, page.flags)
+
+
+def PageReferenced(page):
+    return test_bit(PG_referenced, page.flags)
+
+
+def SetPageReferenced(page):
+    set_bit(PG_referenced, page.flags)
+
+
+def ClearPageReferenced(page):
+    clear_bit(PG_referenced, page.flags)
+
+
+def TestClearPageReferenced(page):
+    return test_and_clear_bit(PG_referenced, page.flags)
+
+
+def PageUptodate(page):
+    return test_bit(PG_uptodate, page.flags)
+
+
+def SetPageUptodate(page):
+    set_bit(PG_uptodate, page.flags)
+
+
+def ClearPageUptodate(page):
+    clear_bit(PG_uptodate, page.flags)
+
+
+def ClearPageError(page):
+    clear_bit(PG_error, page.flags)
+
+
+def PageDirty(page):
+    return test_bit(PG_dirty, page.flags)
+
+
+def SetPageDirty(page):
+    set_bit(PG_dirty, page.flags)
+
+
+def ClearPageDirty(page):
+    clear_bit(PG_dirty, page.flags)
+
+
+def TestSetPageDirty(page):
+    return test_and_set_bit(PG_dirty, page.flags)
+
+
+def TestClearPageDirty(page):
+    return test_and_clear_bit(PG_dirty, page.flags)
+
+
+def PageLRU(page):
+    return test_bit(PG_lru, page.flags)
+
+
+def SetPageLRU(page):
+    set_bit(PG_lru, page.flags)
+
+
+def TestSetPageLRU(page):
+    return test_and_set_bit(PG_lru, page.flags)
+
+
+def TestClearPageLRU(page):
+    return test_and_clear_bit(PG_lru, page.flags)
+
+
+def PageActive(page):
+    return test_bit(PG_active, page.flags)
+
+
+def SetPageActive(page):
+    set_bit(PG_active, page.flags)
+
+
+def ClearPageActive(page):
+    clear_bit(PG_active, page.flags)
+
+
+def TestSetPageActive(page):
+    return test_and_set_bit(PG_active, page.flags)
+
+
+def TestClearPageActive(page):
+    return test_and_clear_bit(PG_active, page.flags)
+
+
+def PagePrivate(page):
+    return test_bit(PG_private, page.flags)
+
+
+def SetPagePrivate(page):
+    set_bit(PG_private, page.flags)
+
+
+def ClearPagePrivate(page):
+    clear_bit(PG_private, page.flags)
+
+
+def PageWriteback(page):
+    return test_bit(PG_writeback, page.flags)
+
+
+def TestSetPageWriteback(page):
+    return test_and_set_bit(PG_writeback, page.flags)
+
+
+def TestClearPageWriteback(page):
+    return test_and_clear_bit(PG_writeback, page.flags)
+
+
+def SetPageMappedToDisk(page):
+    set_bit(PG_mappedtodisk, page.flags)
+
+
+def ClearPageMappedToDisk(page):
+    clear_bit(PG_mappedtodisk, page.flags)
+
+
+def SetPageReclaim(page):
+    set_bit(PG_reclaim, page.flags)
+
+
+def ClearPageReclaim(page):
+    clear_bit(PG_reclaim, page.flags)
+
+
+def TestClearPageReclaim(page):
+    return test_and_clear_bit(PG_reclaim, page.flags)
+
+
+def clear_page_dirty(page):
+    test_clear_page_dirty(page)
+
+
+def set_page_writeback(page):
+    test_set_page_writeback(page)
+
+
+# ---- mm.h --------------------------------------------------------------------------------------------------------------
+
+__FILE__ = "include/linux/mm.h"
+
+
+def page_count(page):
+    return atomic_read(page._count)
+
+
+def set_page_count(page, v):
+    atomic_set(page._count, v)
+
+
+def get_page(page):
+    atomic_inc(page._count)
+
+
+def get_page_testone(page):
+    """Take a reference; true if there was none. Whoever is freeing the page looks at the count once more under lru_lock."""
+    point(page._count, RMW)
+    page._count.counter += 1
+    return page._count.counter == 1
+
+
+def __put_page(page):
+    atomic_dec(page._count)
+
+
+def put_page_testzero(page):
+    """The BUG_ON of a count that is zero already is the refcount sanitizer's to find."""
+    return atomic_add_negative(-1, page._count) or not page._count.counter
+
+
+def put_page(page):
+    if put_page_testzero(page):
+        __page_cache_release(page)
+
+
+def page_mapping(page):
+    """Read without any lock: the caller knows why that will do, or looks again under tree_lock."""
+    mapping = data_race(page.mapping)
+    if mapping is PAGE_MAPPING_ANON:
+        return None
+    return mapping
+
+
+def PageAnon(page):
+    return data_race(page.mapping) is PAGE_MAPPING_ANON
+
+
+def page_mapcount(page):
+    return atomic_read(page._mapcount) + 1
+
+
+def page_mapped(page):
+    return atomic_read(page._mapcount) >= 0
+
+
+def alloc_page_vma(gfp_mask, vma, addr):
+    return alloc_pages(gfp_mask)
+
+
+# ---- pagemap.h ---------------------------------------------------------------------------------------------------------
+
+__FILE__ = "include/linux/pagemap.h"
+
+
+def page_cache_get(page):
+    get_page(page)
+
+
+def page_cache_release(page):
+    put_page(page)
+
+
+def page_cache_alloc(mapping):
+    return alloc_pages(GFP_HIGHUSER)
+
+
+def page_cache_alloc_cold(mapping):
+    return alloc_pages(GFP_HIGHUSER)
+
+
+def linear_page_index(vma, address):
+    return (address - vma.vm_start >> PAGE_SHIFT) + vma.vm_pgoff
+
+
+def lock_page(page):
+    if TestSetPageLocked(page):
+        __lock_page(page)
+
+
+def wait_on_page_locked(page):
+    if PageLocked(page):
+        wait_on_page_bit(page, PG_locked)
+
+
+def wait_on_page_writeback(page):
+    if PageWriteback(page):
+        wait_on_page_bit(page, PG_writeback)
+
+
+def mapping_mapped(mapping):
+    """Has anybody mapped the file? Asked without i_mmap_lock."""
+    return data_race(mapping.nr_mmap) != 0
+
+
+def i_size_read(inode):
+    return data_race(inode.i_size)
+
+
+def i_size_write(inode, i_size):
+    """i_sem is held."""
+    inode.i_size = i_size
+
+
+# ---- pagevec.h: of the stack a pagevec is a plain list --------------------------------------------------------------------
+
+__FILE__ = "include/linux/pagevec.h"
+
+
+def pagevec_add(pvec, page):
+    """Returns how much room is left."""
+    pvec.append(page)
+    return PAGEVEC_SIZE - len(pvec)
+
+
+def pagevec_release(pvec):
+    if pvec:
+        __pagevec_release(pvec)
+
+
+def pagevec_lru_add(pvec):
+    if pvec:
+        __pagevec_lru_add(pvec)
+
+
+# ---- mm_inline.h: zone->lru_lock is held -----------------------------------------------------------------------------------
+
+__FILE__ = "include/linux/mm_inline.h"
+
+
+def add_page_to_active_list(zone, page):
+    list_add(page.lru, zone.active_list)
+    zone.nr_active += 1
+
+
+def add_page_to_inactive_list(zone, page):
+    list_add(page.lru, zone.inactive_list)
+    zone.nr_inactive += 1
+
+
+def del_page_from_inactive_list(zone, page):
+    list_del(page.lru)
+    zone.nr_inactive -= 1
+
+
+def del_page_from_lru(zone, page):
+    list_del(page.lru)
+    if PageActive(page):
+        ClearPageActive(page)
+        zone.nr_active -= 1
+    else:
+        zone.nr_inactive -= 1
+
+
+# ---- buffer_head.h -----------------------------------------------------------------------------------------------------
+
+__FILE__ = "include/linux/buffer_head.h"
+
+
+def buffer_uptodate(bh):
+    return test_bit(BH_Uptodate, bh.b_state)
+
+
+def set_buffer_uptodate(bh):
+    set_bit(BH_Uptodate, bh.b_state)
+
+
+def buffer_dirty(bh):
+    return test_bit(BH_Dirty, bh.b_state)
+
+
+def set_buffer_dirty(bh):
+    set_bit(BH_Dirty, bh.b_state)
+
+
+def clear_buffer_dirty(bh):
+    clear_bit(BH_Dirty, bh.b_state)
+
+
+def test_set_buffer_dirty(bh):
+    return test_and_set_bit(BH_Dirty, bh.b_state)
+
+
+def test_clear_buffer_dirty(bh):
+    return test_and_clear_bit(BH_Dirty, bh.b_state)
+
+
+def buffer_locked(bh):
+    return test_bit(BH_Lock, bh.b_state)
+
+
+def test_set_buffer_locked(bh):
+    return test_and_set_bit(BH_Lock, bh.b_state)
+
+
+def buffer_mapped(bh):
+    return test_bit(BH_Mapped, bh.b_state)
+
+
+def set_buffer_mapped(bh):
+    set_bit(BH_Mapped, bh.b_state)
+
+
+def clear_buffer_mapped(bh):
+    clear_bit(BH_Mapped, bh.b_state)
+
+
+def buffer_new(bh):
+    return test_bit(BH_New, bh.b_state)
+
+
+def set_buffer_new(bh):
+    set_bit(BH_New, bh.b_state)
+
+
+def clear_buffer_new(bh):
+    clear_bit(BH_New, bh.b_state)
+
+
+def clear_buffer_delay(bh):
+    clear_bit(BH_Delay, bh.b_state)
+
+
+def clear_buffer_req(bh):
+    clear_bit(BH_Req, bh.b_state)
+
+
+def set_buffer_req(bh):
+    set_bit(BH_Req, bh.b_state)
+
+
+def buffer_async_read(bh):
+    return test_bit(BH_Async_Read, bh.b_state)
+
+
+def set_buffer_async_read(bh):
+    set_bit(BH_Async_Read, bh.b_state)
+
+
+def clear_buffer_async_read(bh):
+    clear_bit(BH_Async_Read, bh.b_state)
+
+
+def buffer_async_write(bh):
+    return test_bit(BH_Async_Write, bh.b_state)
+
+
+def set_buffer_async_write(bh):
+    set_bit(BH_Async_Write, bh.b_state)
+
+
+def clear_buffer_async_write(bh):
+    clear_bit(BH_Async_Write, bh.b_state)
+
+
+def get_bh(bh):
+    atomic_inc(bh.b_count)
+
+
+def put_bh(bh):
+    atomic_dec(bh.b_count)
+
+
+def page_has_buffers(page):
+    return PagePrivate(page)
+
+
+def page_buffers(page):
+    """The page is locked, or its mapping's private_lock is held."""
+    return data_race(page.private)
+
+
+def attach_page_buffers(page, head):
+    page_cache_get(page)
+    SetPagePrivate(page)
+    page.private = head
+
+
+def __clear_page_buffers(page):
+    ClearPagePrivate(page)
+    page.private = None
+    page_cache_release(page)
+
+
+# ---- ptes --------------------------------------------------------------------------------------------------------------
+
+__FILE__ = "include/asm-i386/pgtable.h"
+
+
+def pte_offset(mm, address):
+    """pte_offset_map(); page directories are left out."""
+    return mm.pte0 if address < 0x2000 else mm.pte1 if address < 0x4000 else mm.pte2
+
+
+def mk_pte(page, prot):
+    """The protection bits of a mapping include the accessed bit."""
+    return (page, prot, 0, 1)
+
+
+def pte_none(pte):
+    return pte is None
+
+
+def pte_present(pte):
+    return pte.__class__ is tuple
+
+
+def pte_file(pte):
+    return pte.__class__ is int
+
+
+def pte_page(pte):
+    return pte[0]
+
+
+def pte_write(pte):
+    return pte[1]
+
+
+def pte_dirty(pte):
+    return pte[2]
+
+
+def pte_young(pte):
+    return pte[3]
+
+
+def pte_mkwrite(pte):
+    return (pte[0], 1, pte[2], pte[3])
+
+
+def pte_wrprotect(pte):
+    return (pte[0], 0, pte[2], pte[3])
+
+
+def pte_mkdirty(pte):
+    return (pte[0], pte[1], 1, pte[3])
+
+
+def pte_mkclean(pte):
+    return (pte[0], pte[1], 0, pte[3])
+
+
+def pte_mkyoung(pte):
+    return (pte[0], pte[1], pte[2], 1)
+
+
+def pte_mkold(pte):
+    return (pte[0], pte[1], pte[2], 0)
+
+
+def pgoff_to_pte(off):
+    return off
+
+
+def pte_to_pgoff(pte):
+    return pte
+
+
+def set_pte_at(mm, addr, ptep, pte):
+    """mm->page_table_lock is held."""
+    ptep.val = pte
+
+
+def ptep_get_and_clear(ptep):
+    """xchg; also ptep_clear_flush(), whose flush is no step (see hardware)"""
+    point(ptep, RMW)
+    pte = ptep._val
+    ptep._val = None
+    return pte
+
+
+def ptep_test_and_clear_young(ptep):
+    """lock btr; also ptep_clear_flush_young()"""
+    point(ptep, RMW)
+    pte = ptep._val
+    ptep._val = pte_mkold(pte)
+    return pte_young(pte)
+
+
+def ptep_test_and_clear_dirty(ptep):
+    """lock btr; also ptep_clear_flush_dirty()"""
+    point(ptep, RMW)
+    pte = ptep._val
+    ptep._val = pte_mkclean(pte)
+    return pte_dirty(pte)
+
+
+def ptep_set_wrprotect(ptep):
+    """lock btr"""
+    point(ptep, RMW)
+    ptep._val = pte_wrprotect(ptep._val)

@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""mm/mmap.c: vmas. Each is one page, and there is a hole of a page between any two addresses: they neither merge nor split."""
+from harness.kernel import current, down_write, list_add, list_del, spin_lock, spin_unlock, up_write
+from variants.invalidate_2_6.pre_2_6_15.hardware import kmem_cache_alloc_vma, kmem_cache_free_vma
+from variants.invalidate_2_6.pre_2_6_15.memory import tlb_finish_mmu, tlb_gather_mmu, unmap_vmas
+from variants.invalidate_2_6.pre_2_6_15.swap import lru_add_drain
+from variants.invalidate_2_6.types import (
+    ENOMEM, MAP_SHARED, PAGE_READONLY, PAGE_SHARED, TASK_SIZE, VM_MAYREAD, VM_MAYSHARE, VM_MAYWRITE, VM_NONLINEAR, VM_READ,
+    VM_SHARED, VM_WRITE, generic_file_vm_ops,
+)
+
+
+__FILE__ = "mm/mmap.c"
+
+
+def __remove_shared_vm_struct(vma, file, mapping):
+    """i_mmap_lock is held."""
+    list_del(vma.shared)                            # from i_mmap_nonlinear, or vma_prio_tree_remove()
+    mapping.nr_mmap -= 1
+
+
+def unlink_file_vma(vma):
+    """So that rmap and truncation no longer find it."""
+    file = vma.vm_file
+
+    if file:
+        mapping = file.f_mapping
+        spin_lock(mapping.i_mmap_lock)
+        __remove_shared_vm_struct(vma, file, mapping)
+        spin_unlock(mapping.i_mmap_lock)
+
+
+def remove_vma(vma):
+    """Returns the next one. fput() never is the last."""
+    next = vma.vm_next
+    kmem_cache_free_vma(vma)
+    return next
+
+
+def find_vma(mm, addr):
+    """mmap_sem is held: the first vma that ends behind addr."""
+    vma = mm.mmap
+    while vma and vma.vm_end <= addr:
+        vma = vma.vm_next
+    return vma
+
+
+def find_vma_prev(mm, addr):
+    """And the one before it."""
+    prev = None
+    vma = mm.mmap
+    while vma and vma.vm_end <= addr:
+        prev = vma
+        vma = vma.vm_next
+    return vma, prev
+
+
+def __vma_link_file(vma):
+    """i_mmap_lock is held."""
+    file = vma.vm_file
+    if file:
+        mapping = file.f_mapping
+        list_add(vma.shared, mapping.i_mmap_nonlinear if vma.vm_flags & VM_NONLINEAR else mapping.i_mmap)
+        mapping.nr_mmap += 1
+
+
+def __vma_link(mm, vma, prev):
+    """mmap_sem is held for writing."""
+    if prev:
+        vma.vm_next = prev.vm_next
+        prev.vm_next = vma
+    else:
+        vma.vm_next = mm.mmap
+        mm.mmap = vma
+
+
+def vma_link(mm, vma, prev):
+    mapping = None
+
+    if vma.vm_file:
+        mapping = vma.vm_file.f_mapping
+
+    if mapping:
+        spin_lock(mapping.i_mmap_lock)
+        vma.vm_truncate_count = mapping.truncate_count
+
+    __vma_link(mm, vma, prev)
+    __vma_link_file(vma)
+
+    if mapping:
+        spin_unlock(mapping.i_mmap_lock)
+
+    mm.map_count += 1
+
+
+def do_mmap_pgoff(file, addr, len, flags, pgoff):
+    """Readable and writable, in place of what is there. mmap_sem is held for writing."""
+    mm = current().mm
+
+    vm_flags = VM_READ | VM_WRITE | VM_MAYREAD | VM_MAYWRITE
+    if flags & MAP_SHARED:
+        vm_flags |= VM_SHARED | VM_MAYSHARE
+
+    # munmap_back:
+    vma, prev = find_vma_prev(mm, addr)
+    if vma and vma.vm_start < addr + len:
+        if do_munmap(mm, addr, len):
+            return -ENOMEM
+        vma, prev = find_vma_prev(mm, addr)
+
+    vma = kmem_cache_alloc_vma(mm, addr)
+    vma.vm_mm = mm
+    vma.vm_start = addr
+    vma.vm_end = addr + len
+    vma.vm_flags = vm_flags
+    vma.vm_page_prot = PAGE_SHARED if vm_flags & VM_SHARED else PAGE_READONLY      # protection_map[]: private is copy on write
+    vma.vm_pgoff = pgoff
+    vma.vm_file = file
+    vma.vm_ops = generic_file_vm_ops if file else None      # generic_file_mmap()
+    vma._anon_vma = 0                               # nobody else knows of it yet
+
+    vma_link(mm, vma, prev)
+    return addr
+
+
+def do_mmap2(addr, len, flags, file, pgoff):
+    mm = current().mm
+    down_write(mm.mmap_sem)
+    error = do_mmap_pgoff(file, addr, len, flags, pgoff)
+    up_write(mm.mmap_sem)
+    return error
+
+
+def free_pgtables(tlb, vma):
+    """Page tables stay; what is left is to hide the vmas first. anon_vma_unlink() has no chain to unlink from."""
+    while vma:
+        next = vma.vm_next
+        unlink_file_vma(vma)
+        vma = next
+
+
+def unmap_region(mm, vma, start, end):
+    """mmap_sem is held for writing; the vmas are off mm's list."""
+    lru_add_drain()
+    tlb = tlb_gather_mmu(mm, 0)
+    unmap_vmas(tlb, vma, start, end, None)
+    free_pgtables(tlb, vma)
+    tlb_finish_mmu(tlb, start, end)
+
+
+def detach_vmas_to_be_unmapped(mm, vma, prev, end):
+    last = vma
+    mm.map_count -= 1
+    while last.vm_next and last.vm_next.vm_start < end:
+        last = last.vm_next
+        mm.map_count -= 1
+    if prev:
+        prev.vm_next = last.vm_next
+    else:
+        mm.mmap = last.vm_next
+    last.vm_next = None
+
+
+def do_munmap(mm, start, len):
+    """mmap_sem is held for writing. The range is whole vmas."""
+    mpnt, prev = find_vma_prev(mm, start)
+    if not mpnt:
+        return 0
+
+    end = start + len
+    if mpnt.vm_start >= end:
+        return 0
+
+    detach_vmas_to_be_unmapped(mm, mpnt, prev, end)
+    unmap_region(mm, mpnt, start, end)
+
+    # remove_vma_list:
+    while mpnt:
+        mpnt = remove_vma(mpnt)
+    return 0
+
+
+def sys_munmap(addr, len):
+    mm = current().mm
+    down_write(mm.mmap_sem)
+    ret = do_munmap(mm, addr, len)
+    up_write(mm.mmap_sem)
+    return ret
+
+
+def exit_mmap(mm):
+    """The last user is gone; only rmap and truncation can still find the vmas."""
+    vma = mm.mmap
+    lru_add_drain()
+    tlb = tlb_gather_mmu(mm, 1)
+    unmap_vmas(tlb, vma, 0, TASK_SIZE, None)
+    free_pgtables(tlb, vma)
+    tlb_finish_mmu(tlb, 0, TASK_SIZE)
+
+    while vma:
+        vma = remove_vma(vma)
+    mm.mmap = None
+    mm.map_count = 0

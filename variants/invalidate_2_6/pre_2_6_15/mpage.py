@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""fs/mpage.c: pages read and written without buffers, several in one request.
+
+A bio is a tuple (block, page) for each page; it goes out when the next page's block does not follow, or at the end.
+"""
+from harness.kernel import BUG, current, data_race
+from variants.invalidate_2_6.pre_2_6_15.buffer import block_read_full_page, block_write_full_page
+from variants.invalidate_2_6.pre_2_6_15.ext2 import has_block
+from variants.invalidate_2_6.pre_2_6_15.filemap import add_to_page_cache, end_page_writeback, unlock_page
+from variants.invalidate_2_6.pre_2_6_15.hardware import memset_page, submit_bio
+from variants.invalidate_2_6.pre_2_6_15.mm_h import (
+    PageUptodate, PageWriteback, SetPageMappedToDisk, SetPageUptodate, buffer_dirty, buffer_locked, buffer_mapped,
+    buffer_uptodate, clear_buffer_dirty, i_size_read, lock_page, page_buffers, page_cache_release, page_has_buffers,
+    pagevec_add, pagevec_lru_add, pagevec_release, set_page_writeback, wait_on_page_writeback,
+)
+from variants.invalidate_2_6.pre_2_6_15.page_alloc import cond_resched
+from variants.invalidate_2_6.pre_2_6_15.page_writeback import clear_page_dirty_for_io
+from variants.invalidate_2_6.pre_2_6_15.swap import __pagevec_lru_add, pagevec_lookup_tag
+from variants.invalidate_2_6.types import (
+    PAGECACHE_TAG_DIRTY, PAGEVEC_SIZE, PAGE_CACHE_SHIFT, PAGE_CACHE_SIZE, READ_BIO, ULONG_MAX, WB_SYNC_NONE, WRITE_BIO,
+)
+
+
+__FILE__ = "fs/mpage.c"
+
+
+def mpage_end_io_read(bio):
+    """In the interrupt; from the last page to the first."""
+    for block, page in reversed(bio):
+        SetPageUptodate(page)
+        unlock_page(page)
+
+
+def mpage_end_io_write(bio):
+    for block, page in reversed(bio):
+        end_page_writeback(page)
+
+
+def mpage_bio_submit(rw, bio, inode):
+    end_io = mpage_end_io_write if rw == WRITE_BIO else mpage_end_io_read
+    segments = tuple([(block, page.data) for block, page in bio])
+    submit_bio(rw, inode.i_bdev, segments, end_io, bio)
+    return ()
+
+
+def do_mpage_readpage(bio, page):
+    """The page is locked; it is unlocked when it is read. Returns the bio, with the page in it or sent off."""
+    inode = page.mapping.host
+
+    if page_has_buffers(page):
+        # confused:
+        if bio:
+            bio = mpage_bio_submit(READ_BIO, bio, inode)
+        if not PageUptodate(page):
+            block_read_full_page(page)
+        else:
+            unlock_page(page)
+        return bio
+
+    block_in_file = page.index
+    last_block = i_size_read(inode) + PAGE_CACHE_SIZE - 1 >> PAGE_CACHE_SHIFT
+    allocated = 0
+    if block_in_file < last_block:
+        allocated, new = has_block(inode, block_in_file, 0)     # get_block()
+
+    if not allocated:
+        # a hole
+        memset_page(page)
+        SetPageUptodate(page)
+        unlock_page(page)
+        return bio                                  # goto out
+    SetPageMappedToDisk(page)
+
+    # does it follow on what is in the bio?
+    if bio and bio[-1][0] != block_in_file - 1:
+        bio = mpage_bio_submit(READ_BIO, bio, inode)
+    return (*bio, (block_in_file, page))
+
+
+def mpage_readpages(mapping, pages):
+    """New pages, each with the reference of whoever has allocated it, which becomes the pagevec's."""
+    bio = ()
+    lru_pvec = []
+    for page in pages:
+        if not add_to_page_cache(page, mapping, data_race(page.index)):
+            bio = do_mpage_readpage(bio, page)
+            if not pagevec_add(lru_pvec, page):
+                __pagevec_lru_add(lru_pvec)
+        else:
+            page_cache_release(page)
+    pagevec_lru_add(lru_pvec)
+    if bio:
+        mpage_bio_submit(READ_BIO, bio, mapping.host)
+    return 0
+
+
+def mpage_readpage(page):
+    inode = page.mapping.host
+    bio = do_mpage_readpage((), page)
+    if bio:
+        mpage_bio_submit(READ_BIO, bio, inode)
+    return 0
+
+
+def __mpage_writepage(bio, page, wbc):
+    """The page is locked, and clean since just now; it is unlocked under writeback. Returns the bio."""
+    inode = page.mapping.host
+    i_size = i_size_read(inode)
+    confused = 0
+    index = page.index
+    block = index
+
+    if page_has_buffers(page):
+        bh = page_buffers(page)
+        # if it is mapped and dirty, do it
+        if buffer_locked(bh):
+            BUG(439)
+        if not buffer_mapped(bh):
+            confused = 1                            # dirty, or never read: either way
+            buffer_dirty(bh)
+        elif not buffer_dirty(bh) or not buffer_uptodate(bh):
+            confused = 1
+    else:
+        # no buffers: map it to disk
+        if not PageUptodate(page):
+            BUG(492)
+        has_block(inode, block, 1)                  # get_block(); unmap_underlying_metadata() finds no alias
+
+    # page_is_mapped:
+    end_index = i_size >> PAGE_CACHE_SHIFT
+    if not confused and index >= end_index:
+        confused = 1                                # outside of the file: sizes are whole pages
+
+    if confused:
+        if bio:
+            bio = mpage_bio_submit(WRITE_BIO, bio, inode)
+        block_write_full_page(page, wbc)            # writepage_fn
+        return bio
+
+    # does it follow on what is in the bio?
+    if bio and bio[-1][0] != block - 1:
+        bio = mpage_bio_submit(WRITE_BIO, bio, inode)
+    bio = (*bio, (block, page))
+
+    if page_has_buffers(page):
+        clear_buffer_dirty(page_buffers(page))
+        # left out: buffer_heads_over_limit
+
+    if PageWriteback(page):
+        BUG(586)
+    set_page_writeback(page)
+    unlock_page(page)
+    return bio
+
+
+def mpage_writepages(mapping, wbc):
+    """Write the dirty pages of a file, or of a range, if wbc->start or wbc->end says so."""
+    inode = mapping.host
+    bio = ()
+    done = 0
+    pvec = []
+    end = ULONG_MAX                                 # inclusive
+    scanned = 0
+    is_range = 0
+
+    if wbc.sync_mode == WB_SYNC_NONE:
+        index = data_race(mapping.writeback_index)  # from where the last one stopped
+    else:
+        index = 0                                   # the whole file
+        scanned = 1
+    if wbc.start or wbc.end:
+        index = wbc.start >> PAGE_CACHE_SHIFT
+        end = wbc.end >> PAGE_CACHE_SHIFT
+        is_range = 1
+        scanned = 1
+    while True:
+        # retry:
+        while not done and index <= end:
+            index = pagevec_lookup_tag(pvec, mapping, index, PAGECACHE_TAG_DIRTY, min(end - index, PAGEVEC_SIZE - 1) + 1)
+            if not pvec:
+                break
+            scanned = 1
+            for page in pvec:
+                # neither lock is held: the page may be truncated or invalidated
+                lock_page(page)
+
+                if page.mapping is not mapping:
+                    unlock_page(page)
+                    continue
+
+                if is_range and page.index > end:
+                    done = 1
+                    unlock_page(page)
+                    continue
+
+                if wbc.sync_mode != WB_SYNC_NONE:
+                    wait_on_page_writeback(page)
+
+                if PageWriteback(page) or not clear_page_dirty_for_io(page):
+                    unlock_page(page)
+                    continue
+
+                bio = __mpage_writepage(bio, page, wbc)
+                wbc.nr_to_write -= 1
+                if wbc.nr_to_write <= 0:
+                    done = 1
+            pagevec_release(pvec)
+            cond_resched()
+        if not scanned and not done:
+            # the end of the file, and more to do: go on at its start
+            scanned = 1
+            index = 0
+            continue
+        break
+    if not is_range:
+        data_race(mapping).writeback_index = index
+    if bio:
+        mpage_bio_submit(WRITE_BIO, bio, inode)
+    return 0

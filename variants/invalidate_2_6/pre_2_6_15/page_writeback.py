@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""mm/page-writeback.c: the dirty and the writeback bit, and their tags in the radix tree; fs/fs-writeback.c: the inode's bit."""
+from harness.kernel import BUG, current, data_race, smp_mb, spin_lock, spin_unlock
+from variants.invalidate_2_6.pre_2_6_15.buffer import __set_page_dirty_buffers
+from variants.invalidate_2_6.pre_2_6_15.filemap import radix_tree_tag_clear, radix_tree_tag_set
+from variants.invalidate_2_6.pre_2_6_15.mm_h import (
+    PageDirty, SetPageDirty, TestClearPageDirty, TestClearPageWriteback, TestSetPageDirty, TestSetPageWriteback, page_mapping,
+    write_lock_irq, write_lock_irqsave, write_unlock_irq, write_unlock_irqrestore,
+)
+from variants.invalidate_2_6.pre_2_6_15.mpage import mpage_writepages
+from variants.invalidate_2_6.types import (
+    I_DIRTY_PAGES, PAGECACHE_TAG_DIRTY, PAGECACHE_TAG_WRITEBACK, PAGE_MAPPING_ANON, WB_SYNC_NONE, inode_lock,
+)
+
+
+__FILE__ = "mm/page-writeback.c"
+
+
+def do_writepages(mapping, wbc):
+    if wbc.nr_to_write <= 0:
+        return 0
+    return mpage_writepages(mapping, wbc)           # ext2's writepages
+
+
+def __set_page_dirty_nobuffers(page):
+    """The page, but not all of its buffers. If it is truncated meanwhile there is no tag to set."""
+    if not TestSetPageDirty(page):
+        mapping = page_mapping(page)
+
+        if mapping:
+            write_lock_irq(mapping.tree_lock)
+            mapping2 = page_mapping(page)
+            if mapping2:
+                if mapping2 is not mapping:
+                    BUG(594)
+                radix_tree_tag_set(mapping, page.index, PAGECACHE_TAG_DIRTY)
+            write_unlock_irq(mapping.tree_lock)
+            __mark_inode_dirty(mapping.host, I_DIRTY_PAGES)
+    return 0
+
+
+def redirty_page_for_writepage(wbc, page):
+    """writepage does not want to write this page now."""
+    return __set_page_dirty_nobuffers(page)
+
+
+def set_page_dirty(page):
+    mapping = page_mapping(page)
+
+    if mapping:
+        return __set_page_dirty_buffers(page)       # ext2 has no set_page_dirty of its own
+    if not PageDirty(page):
+        SetPageDirty(page)
+    return 0
+
+
+def test_clear_page_dirty(page):
+    """Returns whether it was dirty."""
+    mapping = page_mapping(page)
+
+    if mapping:
+        flags = write_lock_irqsave(mapping.tree_lock)
+        if TestClearPageDirty(page):
+            radix_tree_tag_clear(mapping, page.index, PAGECACHE_TAG_DIRTY)
+            write_unlock_irqrestore(mapping.tree_lock, flags)
+            return 1
+        write_unlock_irqrestore(mapping.tree_lock, flags)
+        return 0
+    return TestClearPageDirty(page)
+
+
+def clear_page_dirty_for_io(page):
+    """The page is locked and about to be written: the tag stays until set_page_writeback()."""
+    page_mapping(page)
+    return TestClearPageDirty(page)
+
+
+def test_clear_page_writeback(page):
+    mapping = page_mapping(page)
+
+    if mapping:
+        flags = write_lock_irqsave(mapping.tree_lock)
+        ret = TestClearPageWriteback(page)
+        if ret:
+            radix_tree_tag_clear(mapping, page.index, PAGECACHE_TAG_WRITEBACK)
+        write_unlock_irqrestore(mapping.tree_lock, flags)
+    else:
+        ret = TestClearPageWriteback(page)
+    return ret
+
+
+def test_set_page_writeback(page):
+    mapping = page_mapping(page)
+
+    if mapping:
+        flags = write_lock_irqsave(mapping.tree_lock)
+        ret = TestSetPageWriteback(page)
+        if not ret:
+            radix_tree_tag_set(mapping, page.index, PAGECACHE_TAG_WRITEBACK)
+        if not PageDirty(page):
+            radix_tree_tag_clear(mapping, page.index, PAGECACHE_TAG_DIRTY)
+        write_unlock_irqrestore(mapping.tree_lock, flags)
+    else:
+        ret = TestSetPageWriteback(page)
+    return ret
+
+
+__FILE__ = "fs/fs-writeback.c"
+
+
+def __mark_inode_dirty(inode, flags):
+    """The lists of dirty inodes are left out: an operation names the file."""
+    # I_DIRTY is tested after what the caller has dirtied
+    smp_mb()
+
+    # without the lock: it may be set already
+    if data_race(inode.i_state) & flags == flags:
+        return
+
+    spin_lock(inode_lock)
+    if inode.i_state & flags != flags:
+        inode.i_state |= flags
+    spin_unlock(inode_lock)
+
+
+def writeback_single_inode(inode):
+    """What pdflush does for each dirty inode, as far as the pages go."""
+    spin_lock(inode_lock)
+    inode.i_state &= ~I_DIRTY_PAGES
+    spin_unlock(inode_lock)
+    wbc = current().wbc
+    wbc.sync_mode = WB_SYNC_NONE
+    wbc.nr_to_write = 1024                          # MAX_WRITEBACK_PAGES
+    wbc.nonblocking = 1
+    wbc.for_reclaim = 0
+    wbc.start = wbc.end = 0
+    do_writepages(inode.i_mapping, wbc)

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""mm/readahead.c: what is read although the device has its readahead switched off."""
+from harness.kernel import data_race
+from variants.invalidate_2_6.pre_2_6_15.filemap import radix_tree_lookup
+from variants.invalidate_2_6.pre_2_6_15.mm_h import (
+    i_size_read, page_cache_alloc_cold, read_lock_irq, read_unlock_irq,
+)
+from variants.invalidate_2_6.pre_2_6_15.mpage import mpage_readpages
+from variants.invalidate_2_6.types import PAGE_CACHE_SHIFT
+
+
+__FILE__ = "mm/readahead.c"
+
+
+def __do_page_cache_readahead(mapping, filp, offset, nr_to_read):
+    """Start to read the pages of a range that are not cached, as far as the file goes."""
+    inode = mapping.host
+    page_pool = []
+    isize = i_size_read(inode)
+
+    if isize == 0:
+        return 0
+
+    end_index = isize - 1 >> PAGE_CACHE_SHIFT
+
+    # as many pages as will be needed
+    read_lock_irq(mapping.tree_lock)
+    for page_idx in range(nr_to_read):
+        page_offset = offset + page_idx
+
+        if page_offset > end_index:
+            break
+
+        page = radix_tree_lookup(mapping, page_offset)
+        if page:
+            continue
+
+        read_unlock_irq(mapping.tree_lock)
+        page = page_cache_alloc_cold(mapping)
+        read_lock_irq(mapping.tree_lock)
+        if not page:
+            break
+        data_race(page).index = page_offset
+        page_pool.append(page)
+    read_unlock_irq(mapping.tree_lock)
+
+    # now start the I/O: read_pages()
+    ret = len(page_pool)
+    if ret:
+        mpage_readpages(mapping, page_pool)
+    return ret
+
+
+def force_page_cache_readahead(mapping, filp, offset, nr_to_read):
+    """In chunks of two megabytes, of which one is enough."""
+    return __do_page_cache_readahead(mapping, filp, offset, nr_to_read)

@@ -1,0 +1,317 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""mm/rmap.c: from a page to the ptes that map it. Of anonymous pages only the count: see types."""
+from harness.kernel import (
+    BUG, atomic_dec, atomic_inc, atomic_inc_and_test, data_race, list_empty, list_entry, need_resched, schedule, spin_lock,
+    spin_unlock,
+)
+from variants.invalidate_2_6.pre_2_6_15.filemap import unlock_page
+from variants.invalidate_2_6.pre_2_6_15.mm_h import (
+    PageAnon, PageLocked, TestClearPageReferenced, TestSetPageLocked, atomic_add_negative, linear_page_index,
+    page_cache_release, page_mapcount, page_mapped, pgoff_to_pte, pte_dirty, pte_offset, pte_page, pte_present,
+    ptep_get_and_clear, ptep_test_and_clear_young, set_pte_at,
+)
+from variants.invalidate_2_6.pre_2_6_15.page_writeback import set_page_dirty
+from variants.invalidate_2_6.types import (
+    CLUSTER_SIZE, EFAULT, PAGE_MAPPING_ANON, PAGE_SHIFT, SWAP_AGAIN, SWAP_FAIL, SWAP_SUCCESS, VM_LOCKED, VM_MAYSHARE,
+    nr_mapped,
+)
+
+
+__FILE__ = "mm/rmap.c"
+
+
+def anon_vma_prepare(vma):
+    """mmap_sem is held. The chain is left out: that there is one remains."""
+    if not data_race(vma.anon_vma):
+        spin_lock(vma.vm_mm.page_table_lock)        # against threads
+        if not vma.anon_vma:
+            vma.anon_vma = 1
+        spin_unlock(vma.vm_mm.page_table_lock)
+
+
+def vma_address(page, vma):
+    address = vma.vm_start + (data_race(page.index) - vma.vm_pgoff << PAGE_SHIFT)
+    if address < vma.vm_start or address >= vma.vm_end:
+        # any vma that the prio tree shows has the page
+        if not PageAnon(page):
+            BUG(219)
+        return -EFAULT
+    return address
+
+
+def page_check_address(page, mm, address):
+    """The pte that maps the page there, with the page table lock held, or None without."""
+    pte = pte_offset(mm, address)
+    # a quick look before the lock
+    if not pte_present(data_race(pte.val)):
+        return None
+
+    spin_lock(mm.page_table_lock)
+    val = pte.val
+    if pte_present(val) and pte_page(val) is page:
+        return pte
+    spin_unlock(mm.page_table_lock)
+    return None
+
+
+def page_referenced_one(page, vma, mapcount):
+    """Returns what it has found, and how many mappings are left to find. The swap token is nobody's."""
+    mm = vma.vm_mm
+    referenced = 0
+
+    address = vma_address(page, vma)
+    if address == -EFAULT:
+        return 0, mapcount
+
+    pte = page_check_address(page, mm, address)
+    if not pte:
+        return 0, mapcount
+
+    if ptep_test_and_clear_young(pte):              # ptep_clear_flush_young()
+        referenced += 1
+
+    mapcount -= 1
+    spin_unlock(mm.page_table_lock)
+    return referenced, mapcount
+
+
+def page_referenced_file(page):
+    """The page is locked, so its mapping stays."""
+    mapping = page.mapping
+    pgoff = page.index
+    referenced = 0
+
+    if PageAnon(page):
+        BUG(344)
+    if not PageLocked(page):
+        BUG(352)
+
+    spin_lock(mapping.i_mmap_lock)
+
+    # not stable, but better after the wait for the lock
+    mapcount = page_mapcount(page)
+
+    entry = mapping.i_mmap.next
+    while entry is not mapping.i_mmap:              # vma_prio_tree_foreach(), of one page
+        vma = list_entry(entry)
+        entry = entry.next
+        if vma.vm_pgoff != pgoff:
+            continue
+        if vma.vm_flags & (VM_LOCKED | VM_MAYSHARE) == VM_LOCKED | VM_MAYSHARE:
+            referenced += 1
+            break
+        found, mapcount = page_referenced_one(page, vma, mapcount)
+        referenced += found
+        if not mapcount:
+            break
+
+    spin_unlock(mapping.i_mmap_lock)
+    return referenced
+
+
+def page_referenced(page, is_locked):
+    """How many mappings have used the page since this was last asked."""
+    referenced = 0
+
+    if TestClearPageReferenced(page):
+        referenced += 1
+
+    if page_mapped(page) and data_race(page.mapping) is not None:
+        if PageAnon(page):
+            pass                                    # page_referenced_anon(): see types
+        elif is_locked:
+            referenced += page_referenced_file(page)
+        elif TestSetPageLocked(page):
+            referenced += 1
+        else:
+            if page.mapping is not None:
+                referenced += page_referenced_file(page)
+            unlock_page(page)
+    return referenced
+
+
+def page_add_anon_rmap(page, vma, address):
+    """The page table lock is held."""
+    if atomic_inc_and_test(page._mapcount):
+        if not vma.anon_vma:
+            BUG(439)
+        data_race(page).mapping = PAGE_MAPPING_ANON
+        data_race(page).index = linear_page_index(vma, address)
+        atomic_inc(nr_mapped)
+
+
+def page_add_file_rmap(page):
+    """The page table lock is held."""
+    if PageAnon(page):
+        BUG(459)
+
+    if atomic_inc_and_test(page._mapcount):
+        atomic_inc(nr_mapped)
+
+
+def page_dup_rmap(page):
+    atomic_inc(page._mapcount)
+
+
+def page_remove_rmap(page):
+    """The page table lock is held. PAGE_MAPPING_ANON stays until the page is freed."""
+    if atomic_add_negative(-1, page._mapcount):
+        if page_mapcount(page) < 0:
+            BUG(475)
+        atomic_dec(nr_mapped)
+
+
+def try_to_unmap_one(page, vma):
+    mm = vma.vm_mm
+    ret = SWAP_AGAIN
+
+    address = vma_address(page, vma)
+    if address == -EFAULT:
+        return ret
+
+    pte = page_check_address(page, mm, address)
+    if not pte:
+        return ret
+
+    # mlocked, or used since page_referenced() looked
+    if vma.vm_flags & VM_LOCKED or ptep_test_and_clear_young(pte):
+        ret = SWAP_FAIL
+    else:
+        # nuke the pte
+        pteval = ptep_get_and_clear(pte)            # ptep_clear_flush()
+
+        # the dirty bit goes to the page
+        if pte_dirty(pteval):
+            set_page_dirty(page)
+
+        # left out: swap entries, of anonymous pages
+        mm.file_rss -= 1
+
+        page_remove_rmap(page)
+        page_cache_release(page)
+
+    # out_unmap:
+    spin_unlock(mm.page_table_lock)
+    return ret
+
+
+def try_to_unmap_cluster(cursor, mapcount, vma):
+    """i_mmap_lock is held. A cluster is one page. Returns how many mappings are left to find."""
+    mm = vma.vm_mm
+    address = vma.vm_start + cursor
+
+    pte = pte_offset(mm, address)
+    spin_lock(mm.page_table_lock)
+    val = pte.val
+    if pte_present(val):
+        page = pte_page(val)
+        if PageAnon(page):
+            BUG(621)
+
+        if not ptep_test_and_clear_young(pte):
+            pteval = ptep_get_and_clear(pte)        # ptep_clear_flush()
+
+            # nonlinear: leave behind which page belongs there
+            index = data_race(page.index)
+            if index != linear_page_index(vma, address):
+                set_pte_at(mm, address, pte, pgoff_to_pte(index))
+
+            if pte_dirty(pteval):
+                set_page_dirty(page)
+
+            page_remove_rmap(page)
+            page_cache_release(page)
+            mm.file_rss -= 1
+            mapcount -= 1
+    spin_unlock(mm.page_table_lock)
+    return mapcount
+
+
+def cond_resched_lock(lock):
+    if need_resched():
+        spin_unlock(lock)
+        schedule()
+        spin_lock(lock)
+
+
+def try_to_unmap_file(page):
+    """The page is locked."""
+    mapping = page.mapping
+    pgoff = page.index
+    ret = SWAP_AGAIN
+
+    spin_lock(mapping.i_mmap_lock)
+    entry = mapping.i_mmap.next
+    while entry is not mapping.i_mmap:              # vma_prio_tree_foreach(), of one page
+        vma = list_entry(entry)
+        entry = entry.next
+        if vma.vm_pgoff != pgoff:
+            continue
+        ret = try_to_unmap_one(page, vma)
+        if ret == SWAP_FAIL or not page_mapped(page):
+            spin_unlock(mapping.i_mmap_lock)        # goto out
+            return ret
+
+    nonlinear = mapping.i_mmap_nonlinear
+    if not list_empty(nonlinear):
+        max_nl_cursor = max_nl_size = 0
+        entry = nonlinear.next
+        while entry is not nonlinear:
+            vma = list_entry(entry)
+            entry = entry.next
+            max_nl_cursor = max(max_nl_cursor, vma.vm_private_data)
+            max_nl_size = max(max_nl_size, vma.vm_end - vma.vm_start)
+
+        # The page cannot be found there, so some of what is there is unmapped; its count says how hard to try.
+        mapcount = page_mapcount(page)
+        if mapcount:
+            unmap_nonlinear(mapping, max_nl_cursor, max_nl_size, mapcount)
+    # out:
+    spin_unlock(mapping.i_mmap_lock)
+    return ret
+
+
+def unmap_nonlinear(mapping, max_nl_cursor, max_nl_size, mapcount):
+    """The second half of try_to_unmap_file(). i_mmap_lock is held."""
+    nonlinear = mapping.i_mmap_nonlinear
+    cond_resched_lock(mapping.i_mmap_lock)
+
+    if max_nl_cursor == 0:
+        max_nl_cursor = CLUSTER_SIZE
+
+    while True:
+        entry = nonlinear.next
+        while entry is not nonlinear:
+            vma = list_entry(entry)
+            entry = entry.next
+            cursor = vma.vm_private_data
+            while cursor < max_nl_cursor and cursor < vma.vm_end - vma.vm_start:
+                mapcount = try_to_unmap_cluster(cursor, mapcount, vma)
+                cursor += CLUSTER_SIZE
+                vma.vm_private_data = cursor
+                if mapcount <= 0:
+                    return                          # goto out
+            vma.vm_private_data = max_nl_cursor
+        cond_resched_lock(mapping.i_mmap_lock)
+        max_nl_cursor += CLUSTER_SIZE
+        if max_nl_cursor > max_nl_size:
+            break
+
+    # not for ever: start from the beginning next time
+    entry = nonlinear.next
+    while entry is not nonlinear:
+        list_entry(entry).vm_private_data = 0
+        entry = entry.next
+
+
+def try_to_unmap(page):
+    """The page is locked. SWAP_SUCCESS if nothing maps it any more."""
+    if not PageLocked(page):
+        BUG(771)
+
+    # left out: anonymous pages, which have no swap to go to
+    ret = try_to_unmap_file(page)
+
+    if not page_mapped(page):
+        ret = SWAP_SUCCESS
+    return ret
