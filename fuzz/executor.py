@@ -15,11 +15,9 @@ from harness.sanitizers import race
 from harness.schedulers import NoPreempt
 from harness.schedulers.replay import Replay
 from harness.trace import Event, Recorder
-from variants.interface import MMS, Family
+from variants.interface import MMS, OPERATIONS, Family
 from variants.model import judge
 from variants.program import Op, Program, TaskProgram
-
-WITH_VALUE = ("store", "dma")       # operations that write: they get a number nobody else writes
 
 
 class SetupFailed(Exception):
@@ -254,6 +252,6 @@ def _call(image: Image, op: Op, value: int) -> tuple[Any, tuple[Any, ...]]:
     args: list[int] = []
     for operand in op.operands:
         args.extend(int(part) for part in operand.lstrip("mfk").split("."))
-    if op.name in WITH_VALUE:
+    if OPERATIONS[op.name].writes:
         args.append(value)
     return image[f"op_{op.name}"], tuple(args)
