@@ -3,7 +3,8 @@
 
 Each word of each page of each address space is a register, and each word of each page of a file. A history is judged as
 linearizable: there must be an order of all accesses to a register, agreeing with the order of those that did not overlap, in
-which each load returns what the last store before it wrote. Fork gives the child's register a value the parent's could have had while the fork ran.
+which each load returns what the last store before it wrote. Fork gives the child's register a value the parent's could have
+had while the fork ran.
 """
 
 from __future__ import annotations

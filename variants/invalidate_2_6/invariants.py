@@ -74,7 +74,8 @@ def check(image: Image) -> list[tuple[str, str]]:
                                       page._mapcount.counter + 1, mapped, page))
         if count != owners:
             if owners:
-                out.append(_more_or_fewer("REFCOUNT: page._count counts {} references than there are owners, at rest", count, owners, page))
+                out.append(_more_or_fewer("REFCOUNT: page._count counts {} references than there are owners, at rest",
+                                          count, owners, page))
             else:
                 out.append(("LEAK: a page that nobody owns is not free", f"{page.name}: count {count}"))
         elif not count:
@@ -111,7 +112,8 @@ def _ptes(t: _Tables, out: list[tuple[str, str]]) -> dict[Any, int]:
                 else:
                     file += 1
         if mm.anon_rss + mm.file_rss != anon + file:
-            out.append(("INVARIANT: an mm's rss differs from its ptes", f"{mm.name}: {mm.anon_rss} and {mm.file_rss}, not {anon} and {file}"))
+            out.append(("INVARIANT: an mm's rss differs from its ptes",
+                        f"{mm.name}: {mm.anon_rss} and {mm.file_rss}, not {anon} and {file}"))
     return ptes
 
 
@@ -160,7 +162,8 @@ def drained(image: Image) -> Iterator[tuple[str, str]]:
     for page in t.pages:
         if page.lru.on is not t.zone.free_list:
             kind = "on the LRU" if page.lru.on is not None else "linked nowhere"
-            yield f"LEAK: page left over after full reclaim, {kind}", f"{page.name}: count {page._count.counter}, flags {page.flags.word:#x}"
+            detail = f"{page.name}: count {page._count.counter}, flags {page.flags.word:#x}"
+            yield f"LEAK: page left over after full reclaim, {kind}", detail
             return
 
 

@@ -4,7 +4,7 @@ from harness.kernel import current, down_read, up_read
 from variants.invalidate_2_6.pre_2_6_15.memory import __handle_mm_fault
 from variants.invalidate_2_6.pre_2_6_15.mmap import find_vma
 from variants.invalidate_2_6.types import (
-    PF_MEMDIE, VM_FAULT_MAJOR, VM_FAULT_MINOR, VM_FAULT_SIGBUS, VM_FAULT_WRITE, VM_READ, VM_WRITE,
+    PF_MEMDIE, VM_FAULT_OOM, VM_FAULT_SIGBUS, VM_READ, VM_WRITE,
 )
 
 
@@ -21,16 +21,14 @@ def do_page_fault(address, write):
         up_read(mm.mmap_sem)
         return "SIGSEGV"
 
-    fault = __handle_mm_fault(mm, vma, address, write) 
-    if fault != VM_FAULT_SIGBUS and fault > 0:
-        fault &= ~VM_FAULT_WRITE
+    fault = __handle_mm_fault(mm, vma, address, write)
     up_read(mm.mmap_sem)
-    if fault in (VM_FAULT_MINOR, VM_FAULT_MAJOR):
-        return "SIGKILL" if current().flags & PF_MEMDIE else None
     if fault == VM_FAULT_SIGBUS:
         return "SIGBUS"
-    # out_of_memory:
-    return "SIGKILL"
+    if fault == VM_FAULT_OOM:
+        return "SIGKILL"                            # out_of_memory:
+    # minor or major, perhaps with VM_FAULT_WRITE, which is for get_user_pages()
+    return "SIGKILL" if current().flags & PF_MEMDIE else None
 
 
 __FILE__ = "mm/oom_kill.c"

@@ -25,7 +25,7 @@ from variants.invalidate_2_6.pre_2_6_15.truncate import invalidate_inode_pages2_
 from variants.invalidate_2_6.pre_2_6_15.wait import __wait_on_bit, __wait_on_bit_lock, __wake_up_bit, io_schedule
 from variants.invalidate_2_6.types import (
     EEXIST, EINVAL, ENOMEM, FILE_PAGES, NOPAGE_OOM, PAGECACHE_TAG_DIRTY, PAGECACHE_TAG_WRITEBACK, PAGEVEC_SIZE,
-    PAGE_CACHE_SHIFT, PAGE_CACHE_SIZE, PAGE_SHIFT, PAGE_SIZE, PG_locked, WB_SYNC_ALL, WRITE_BIO,
+    PAGE_CACHE_SHIFT, PAGE_CACHE_SIZE, PAGE_SHIFT, PAGE_SIZE, PG_locked, PG_writeback, WB_SYNC_ALL, WRITE_BIO,
 )
 
 
@@ -395,7 +395,6 @@ def filemap_nopage(area, address):
         size = i_size_read(inode) + PAGE_CACHE_SIZE - 1 >> PAGE_CACHE_SHIFT
         if pgoff >= size:
             return None                             # outside_data_content: the faulting task is no ptracer
-        retry_all = 0
 
         while True:
             # retry_find:

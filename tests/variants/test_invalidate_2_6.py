@@ -1,0 +1,330 @@
+# SPDX-License-Identifier: MIT
+"""The kernel of invalidate_2_6, function by function, by one task alone; and that random programs do no harm without a race."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from fuzz.executor import Executor, SetupFailed, _at_boot
+from fuzz.generate import program
+from harness.machine import m
+from harness.schedulers import NoPreempt
+from harness.schedulers.walk import Walk
+from variants.interface import OPERATIONS, family
+from variants.model import judge
+from variants.program import parse_op
+
+FAMILY = family("invalidate_2_6")
+EXECUTOR = Executor(FAMILY, "pre_2_6_15", checked=True)
+IMAGE = EXECUTOR.image(2)
+KERNEL = IMAGE.namespace
+F0 = KERNEL["f0"].i_mapping
+M0 = KERNEL["m0"]
+BOOT_CONTENT = 1000         # of page 0 of f0
+
+
+def op(line: str, value: int = 0) -> tuple[Any, tuple[Any, ...]]:
+    """One operation as a call; `value` is what it writes, if it does."""
+    parsed = parse_op(line, "test")
+    args = [int(part) for operand in parsed.operands for part in operand.lstrip("mfk").split(".")]
+    return IMAGE[f"op_{parsed.name}"], (*args, value) if OPERATIONS[parsed.name].writes else tuple(args)
+
+
+def run(*steps: str | tuple[str, int] | Callable[[], Any]) -> list[Any]:
+    """Boot, then one task does these steps: operations, or functions whose results are returned. Nothing may be wrong at rest."""
+    IMAGE.load(IMAGE.boot)
+    IMAGE.load_volatile(IMAGE.at_rest)
+    IMAGE.lockdep.set_exact(True)
+    results: list[Any] = []
+    calls: list[Any] = [(IMAGE["boot"], ((1, 1, 1, 1),))]
+    for step in steps:
+        if isinstance(step, str):
+            calls.append(op(step))
+        elif isinstance(step, tuple):
+            calls.append(op(*step))
+        else:
+            calls.append((lambda function: results.append(function()), (step,)))
+    m.run(IMAGE, [(0, calls)], NoPreempt(), EXECUTOR.backend, 2)
+    assert not m.findings and not m.notes, [finding.title for finding in (*m.findings, *m.notes)]
+    _at_boot(m, IMAGE)
+    assert FAMILY.check(IMAGE) == []
+    assert judge(m.history) == []
+    return results
+
+
+def loads() -> list[Any]:
+    """What user space has read, in order."""
+    return [value for what, _, _, value, _, _ in m.history if what == "load"]
+
+
+def cached(index: int = 0) -> Any:
+    return F0.page_tree.items[index]
+
+
+def flags(page: Any) -> set[str]:
+    names = ("locked", "referenced", "uptodate", "dirty", "lru", "active", "private", "writeback", "reclaim")
+    return {name for name in names if page.flags.word >> KERNEL[f"PG_{name}"] & 1}
+
+
+def pte(page: int = 0, mm: Any = M0) -> Any:
+    return (mm.pte0, mm.pte1, mm.pte2)[page]._val
+
+
+# ---- the page cache ----------------------------------------------------------------------------------------------------
+
+
+def test_a_read_brings_the_page_from_disk() -> None:
+    run("read f0.0")
+    assert loads() == [BOOT_CONTENT, BOOT_CONTENT]
+    assert flags(cached()) == {"referenced", "uptodate"}
+    assert cached()._count.counter == 2         # the cache and the pagevec in front of the LRU
+
+
+def test_find_get_page_takes_a_reference_and_find_lock_page_the_lock_too() -> None:
+    found, locked = run("read f0.0",
+                        lambda: KERNEL["find_get_page"](F0, 0),
+                        lambda: KERNEL["put_page"](cached()) or KERNEL["find_lock_page"](F0, 0),
+                        lambda: KERNEL["unlock_page"](cached()) or KERNEL["put_page"](cached()))[:2]
+    assert found is locked is cached()
+    assert run(lambda: KERNEL["find_get_page"](F0, 0), lambda: KERNEL["find_lock_page"](F0, 1)) == [None, None]
+
+
+def test_a_slot_of_the_page_cache_is_taken_once() -> None:
+    def add_twice() -> Any:
+        page = KERNEL["alloc_pages"](KERNEL["GFP_HIGHUSER"])
+        error = KERNEL["add_to_page_cache"](page, F0, 0)
+        KERNEL["put_page"](page)
+        return error
+    assert run("read f0.0", add_twice) == [-KERNEL["EEXIST"]]
+
+
+def test_beyond_the_end_there_is_nothing_to_read() -> None:
+    run("truncate f0 2", "read f0.1", "load m0.0")
+    assert loads() == [0, 0]
+
+
+# ---- faults ------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_load_maps_the_page_that_the_cache_has() -> None:
+    run("mmap_shared m0.0 f0.0", "load m0.0")
+    page, write, dirty, young = pte()
+    assert page is cached() and (write, dirty, young) == (1, 0, 1)
+    assert page._mapcount.counter == 0 and M0.file_rss == 1
+    assert loads() == [BOOT_CONTENT, BOOT_CONTENT]
+
+
+def test_a_store_to_a_shared_mapping_dirties_the_pte_and_not_yet_the_page() -> None:
+    run("mmap_shared m0.0 f0.0", ("store m0.0", 7), "read f0.0")
+    assert pte()[2] == 1 and "dirty" not in flags(cached())
+    assert loads() == [7, 7]
+
+
+def test_a_store_to_a_private_mapping_makes_a_copy() -> None:
+    run("mmap_private m0.0 f0.0", "load m0.0", ("store m0.0", 7), "read f0.0")
+    assert pte()[0] is not cached() and pte()[0]._mapping is KERNEL["PAGE_MAPPING_ANON"]
+    assert loads() == [BOOT_CONTENT, BOOT_CONTENT] and pte()[0].data.word0 == 7
+    assert (M0.file_rss, M0.anon_rss) == (0, 1)
+
+
+def test_a_write_fault_on_a_private_mapping_copies_at_once() -> None:
+    run("mmap_private m0.0 f0.0", ("store m0.0", 7))
+    assert pte()[0] is not cached() and cached()._mapcount.counter == -1
+
+
+def test_beyond_the_end_of_the_file_there_is_sigbus() -> None:
+    run("mmap_shared m0.0 f0.1", "truncate f0 2", "load m0.0", ("store m0.0", 7))
+    assert loads() == [] and pte() is None
+
+
+def test_an_anonymous_page_reads_zero_until_it_is_written() -> None:
+    run("load m0.0", ("store m0.0", 7), "load m0.0")
+    assert loads() == [0, 0, 7, 7]
+    assert KERNEL["empty_zero_page"]._count.counter == 1
+
+
+def test_fork_copies_what_was_copied_on_write_and_leaves_the_rest_to_faults() -> None:
+    run(("store m0.0", 7), "mmap_shared m0.1 f0.0", "load m0.1", "fork m0 m1", ("store m0.0", 8), "load m1.0", "load m1.1")
+    assert loads() == [BOOT_CONTENT, BOOT_CONTENT, 7, 7, BOOT_CONTENT, BOOT_CONTENT]
+    assert cached()._mapcount.counter == 1
+
+
+# ---- unmapping -----------------------------------------------------------------------------------------------------------------
+
+
+def test_unmap_moves_the_dirty_bit_to_the_page() -> None:
+    run("mmap_shared m0.0 f0.0", ("store m0.0", 7), "unmap m0.0")
+    assert "dirty" in flags(cached()) and F0.tag_dirty.items[0] == 1
+    assert cached()._mapcount.counter == -1 and F0._nr_mmap == 0
+
+
+@pytest.mark.parametrize("even_cows", [0, 1])
+def test_unmap_mapping_range_takes_private_copies_only_with_even_cows(even_cows: int) -> None:
+    run("mmap_shared m0.0 f0.0", "load m0.0", "mmap_private m0.1 f0.0", ("store m0.1", 7),
+        lambda: KERNEL["unmap_mapping_range"](F0, 0, 0, even_cows))
+    assert pte(0) is None
+    assert (pte(1) is None) == bool(even_cows)
+
+
+def test_unmap_mapping_range_moves_the_count_and_not_onto_a_page_boundary() -> None:
+    run(lambda: KERNEL["unmap_mapping_range"](F0, 0, 0, 0))
+    assert F0._truncate_count == 1
+    page_size = KERNEL["PAGE_SIZE"]
+
+    def near_the_boundary() -> None:
+        F0._truncate_count = page_size - 1
+        KERNEL["unmap_mapping_range"](F0, 0, 0, 0)
+    run(near_the_boundary)
+    assert F0._truncate_count == page_size + 1
+
+
+def test_unmap_mapping_range_reaches_each_address_space_and_no_other_page() -> None:
+    run("mmap_shared m0.0 f0.0", "mmap_shared m0.1 f0.1", "fork m0 m1", "load m0.0", "load m0.1", "load m1.0",
+        lambda: KERNEL["unmap_mapping_range"](F0, 0, KERNEL["PAGE_SIZE"], 0))
+    assert pte(0) is None and pte(0, KERNEL["m1"]) is None and pte(1) is not None
+
+
+def test_unmap_mapping_range_finds_pages_in_nonlinear_vmas() -> None:
+    run("mmap_shared m0.0 f0.0", "populate m0.0 f0.1", lambda: KERNEL["unmap_mapping_range"](F0, KERNEL["PAGE_SIZE"], 0, 0), "load m0.0")
+    assert loads() == [BOOT_CONTENT + 1] * 2        # the pte said which page it was
+    run("mmap_shared m0.0 f0.0", "populate m0.0 f0.1", lambda: KERNEL["unmap_mapping_range"](F0, KERNEL["PAGE_SIZE"], 0, 0))
+    assert pte() == 1
+
+
+# ---- invalidate, truncate ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["invalidate f0", "invalidate_page f0.0", "invalidate2 f0", "invalidate2_page f0.0"])
+def test_both_invalidates_drop_a_clean_page(how: str) -> None:
+    run("read f0.0", how)
+    assert cached() is None and F0._nrpages == 0
+
+
+def test_invalidate_leaves_a_mapped_page_and_a_dirty_one() -> None:
+    run("mmap_shared m0.0 f0.0", "load m0.0", ("write f0.1", 7), "invalidate f0")
+    assert cached(0) is pte()[0] and "dirty" in flags(cached(1))
+
+
+def test_invalidate2_unmaps_a_page_first_and_the_next_load_reads_the_disk() -> None:
+    (error,) = run("mmap_shared m0.0 f0.0", "load m0.0", lambda: KERNEL["invalidate_inode_pages2"](F0))
+    assert error == 0 and pte() is None and cached() is None
+    run("mmap_shared m0.0 f0.0", "load m0.0", "invalidate2 f0", "load m0.0")
+    assert [pte()[0].data.word0, pte()[0].data.word1] == [BOOT_CONTENT] * 2
+
+
+def test_invalidate2_throws_away_what_is_dirty_but_not_dirty_buffers() -> None:
+    run("mmap_shared m0.0 f0.0", ("store m0.0", 7), "invalidate2 f0")
+    assert cached() is None and KERNEL["f0_disk"].block0.word0 == BOOT_CONTENT
+    (error,) = run(("write f0.0", 7), lambda: KERNEL["invalidate_inode_pages2"](F0))
+    assert error == -KERNEL["EIO"] and flags(cached()) >= {"dirty", "private"}
+
+
+def test_a_passing_reference_stops_reclaim_and_no_invalidate() -> None:
+    run("read f0.0", "take f0.0 k0", "invalidate f0")
+    assert cached() is None
+    run("read f0.0", "take f0.0 k0", "shrink_cache 4", "shrink_cache 4")
+    assert cached() is not None
+
+
+def test_truncate_unmaps_drops_and_frees_blocks() -> None:
+    run("mmap_shared m0.0 f0.1", ("store m0.0", 7), "truncate f0 2", "truncate f0 3", "read f0.1", "read f0.0")
+    assert pte() is None
+    assert loads() == [0, 0, BOOT_CONTENT, BOOT_CONTENT]
+
+
+def test_truncate_takes_private_copies_beyond_the_end() -> None:
+    run("mmap_private m0.0 f0.1", ("store m0.0", 7), "truncate f0 2", "load m0.0")
+    assert pte() is None and loads() == []
+
+
+# ---- reclaim -------------------------------------------------------------------------------------------------------------------
+
+
+def test_reclaim_unmaps_and_frees_a_page_when_it_is_no_longer_used() -> None:
+    run("mmap_shared m0.0 f0.0", "load m0.0", "shrink_cache 4", *["refill_inactive 4", "shrink_cache 4"] * 2)
+    assert cached() is None and pte() is None
+
+
+def test_reclaim_writes_a_dirty_page_before_it_frees_it() -> None:
+    run(("write f0.0", 7), *["refill_inactive 4", "shrink_cache 4"] * 3)
+    assert KERNEL["f0_disk"].block0.word0 == KERNEL["f0_disk"].block0.word1 == 7
+    run(("write f0.0", 7), *["refill_inactive 4", "shrink_cache 4"] * 3, "sync f0", "shrink_cache 4", "read f0.0")
+    assert loads() == [7, 7]
+
+
+def test_anonymous_pages_have_nowhere_to_go() -> None:
+    run(("store m0.0", 7), *["refill_inactive 4", "shrink_cache 4"] * 3, "load m0.0")
+    assert loads() == [7, 7]
+
+
+def test_who_asks_for_more_memory_than_there_is_gets_killed() -> None:
+    run("fork m0 m1", "fork m0 m2", *[(f"store m{mm}.{page}", 1 + 3 * mm + page) for mm in range(3) for page in range(3)])
+    assert any(KERNEL["processes"][mm].dying for mm in range(3))
+
+
+# ---- writing -------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["writeback f0", "sync f0"])
+def test_what_was_written_gets_to_the_disk(how: str) -> None:
+    run(("write f0.0", 7), ("write f0.1", 8), how)
+    assert [KERNEL["f0_disk"].block0.word1, KERNEL["f0_disk"].block1.word1] == [7, 8]
+    assert not flags(cached(0)) & {"dirty", "writeback"} and F0.tag_dirty.items == [0, 0]
+
+
+def test_sync_does_not_look_at_ptes_and_a_direct_write_does() -> None:
+    run("mmap_shared m0.0 f0.0", ("store m0.0", 7), "sync f0")
+    assert KERNEL["f0_disk"].block0.word0 == BOOT_CONTENT
+    run("mmap_shared m0.0 f0.0", ("store m0.0", 7), ("direct_write f0.1", 8))
+    assert KERNEL["f0_disk"].block0.word0 == BOOT_CONTENT        # another page's pte
+    run("mmap_shared m0.0 f0.0", ("store m0.0", 7), ("direct_write f0.0", 8), "load m0.0", "read f0.0")
+    assert KERNEL["f0_disk"].block0.word0 == 8 and loads() == [8] * 4
+
+
+def test_a_write_beyond_the_end_makes_the_file_longer() -> None:
+    run("truncate f0 1", ("write f0.1", 7), "read f0.0", "read f0.1")
+    assert loads() == [0, 0, 7, 7]
+
+
+def test_a_direct_write_to_a_hole_goes_through_the_cache() -> None:
+    run("truncate f0 1", "truncate f0 3", ("direct_write f0.0", 7), "read f0.0")
+    assert loads() == [7, 7] and KERNEL["f0_disk"].block0.word1 == 7
+
+
+def test_populate_shows_another_page_of_the_file() -> None:
+    run("mmap_shared m0.0 f0.0", "populate m0.0 f0.1", "load m0.0")
+    assert pte()[0] is cached(1) and M0.vma0.vm_flags & KERNEL["VM_NONLINEAR"]
+    assert loads() == [BOOT_CONTENT + 1] * 2
+
+
+# ---- everything ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_programs_run_without_preemption_find_nothing_and_leave_nothing(seed: int) -> None:
+    executor = Executor(FAMILY, "pre_2_6_15")
+    rng = random.Random(seed)
+    for _ in range(50):
+        drawn = program(rng, executor.operations())
+        prepared = executor.prepare(drawn)
+        outcome = executor.run(prepared, NoPreempt())
+        assert outcome.titles == [], drawn
+        assert executor.leaks(prepared, outcome) == [], drawn
+
+
+def test_the_same_decisions_are_the_same_run_in_every_image() -> None:
+    rng = random.Random(5)
+    fast, checked = Executor(FAMILY, "pre_2_6_15"), Executor(FAMILY, "pre_2_6_15", checked=True)
+    for number in range(15):
+        drawn = program(rng, fast.operations())
+        try:
+            ours, theirs = fast.prepare(drawn), checked.prepare(drawn)
+        except SetupFailed:
+            continue
+        walked = fast.run(ours, Walk(random.Random(number)))
+        again = checked.replay(theirs, walked.switches, walked.forced)
+        assert again.steps == walked.steps, drawn
