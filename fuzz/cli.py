@@ -20,17 +20,25 @@ if TYPE_CHECKING:
     from fuzz.entry import Entry
     from variants.interface import Family
 
-INTRO = """\
-vmrace: find, keep and explain races in historical Linux VM patches
+# command -> how it is called and what it does: the overview has the lines of the commands that there are
+OVERVIEW = {
+    "fuzz": ("fuzz VARIANT", "look for races in one variant  (start: vmrace fuzz lru_free_2_4/pre_patch)"),
+    "replay": ("replay [CORPUS]", "run kept races against every variant"),
+    "diff": ("diff A B", "what one variant can do that the other cannot"),
+    "verify": ("verify FILE", "every schedule of a small program, up to a bound, or all of them"),
+    "shrink": ("shrink ENTRY", "minimise again; --refind where a point was renamed"),
+    "show": ("show ENTRY", "the story of one race"),
+    "variants": ("variants", "the families, their variants, and what each has"),
+    "corpus": ("corpus", "the entries that are kept; corpus accept ENTRY takes a verdict over"),
+    "doctor": ("doctor", "whether this installation works"),
+}
 
-  vmrace fuzz VARIANT          look for races in one variant, like lru_free_2_4/pre_patch
-  vmrace replay [CORPUS]       run kept races against every variant
-  vmrace shrink ENTRY          minimise again
-  vmrace show ENTRY            the story of one race
-  vmrace variants              what there is
 
-Each command has --help.
-"""
+def overview() -> str:
+    lines = ["vmrace: find, keep and explain races in historical Linux VM patches", ""]
+    lines += [f"  vmrace {call:<16} {text}" for name, (call, text) in OVERVIEW.items() if name in main.commands]
+    return "\n".join([*lines, "", "ENTRY is a file, or a part of its name in corpus/. Each command has --help."])
+
 
 CHANGED, USAGE, COULD_NOT, NOTHING, INTERRUPTED = 1, 2, 3, 4, 130
 
@@ -68,7 +76,7 @@ class Commands(click.Group):
 def main(context: click.Context) -> None:
     """Find, keep and explain races in historical Linux VM patches."""
     if context.invoked_subcommand is None:
-        click.echo(INTRO, nl=False)
+        click.echo(overview())
 
 
 def parse_duration(text: str) -> float:
@@ -197,6 +205,15 @@ def _variants_of(entry: Entry) -> list[str]:
 
 # ---- shrink, show, variants -----------------------------------------------------------------------------------------------
 
+def _path(name: str) -> pathlib.Path:
+    """The file that is meant by a path or by a name in corpus/."""
+    from fuzz.corpus import NoSuchEntry, named
+    try:
+        return named(name)
+    except NoSuchEntry as error:
+        raise Refused(str(error), USAGE) from None
+
+
 def _entry(path: pathlib.Path) -> Entry:
     from fuzz.entry import EntryError, load
     try:
@@ -205,19 +222,28 @@ def _entry(path: pathlib.Path) -> Entry:
         raise Refused(str(error), COULD_NOT) from None
 
 
+def _known_variant(entry: Entry, variant: str) -> None:
+    if variant not in _variants_of(entry):
+        from variants.program import did_you_mean
+        raise Refused(f"no variant {variant!r} in {entry.family}{did_you_mean(variant, _variants_of(entry))}", USAGE)
+
+
 @main.command()
-@click.argument("entry", type=click.Path(path_type=pathlib.Path))
+@click.argument("entry")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--out", type=click.Path(path_type=pathlib.Path), default=None,
               help="Corpus directory for the result (default: beside the entry).")
-def shrink(entry: pathlib.Path, seed: int, out: pathlib.Path | None) -> None:
-    """Minimise an entry again."""
+@click.option("--refind", is_flag=True, help="Where the schedule no longer fits: look for the same failure, and put it in its place.")
+def shrink(entry: str, seed: int, out: pathlib.Path | None, refind: bool) -> None:
+    """Minimise an ENTRY again: a file, or its name in corpus/."""
     from fuzz.entry import EntryError, save, write
     from fuzz.replaying import shrink_entry
-    kept = _entry(entry)
-    confirmed = shrink_entry(kept, seed)
+    place = _path(entry)
+    kept = _entry(place)
+    confirmed = shrink_entry(kept, seed, refind)
     if isinstance(confirmed, str):
-        raise Refused(f"{entry}: no longer fails with {kept.title!r} on {kept.found_on}: {confirmed}", CHANGED)
+        hint = "" if refind else "; --refind looks for it by other schedules"
+        raise Refused(f"{place}: no longer fails with {kept.title!r} on {kept.found_on}: {confirmed}{hint}", CHANGED)
     click.echo(f"  shrunk    {confirmed.before}  ->  {confirmed.after}   ({confirmed.runs:,} runs, {confirmed.seconds:.1f} s)")
     click.echo(f"  minimal   {confirmed.minimal}")
     for name, (useful, tried) in confirmed.passes.items():
@@ -226,44 +252,121 @@ def shrink(entry: pathlib.Path, seed: int, out: pathlib.Path | None) -> None:
     fresh.asks, fresh.source, fresh.comment = kept.asks, kept.source, kept.comment
     fresh.expect = {**kept.expect, **fresh.expect}
     try:
-        path = save(fresh, out) if out is not None else write(fresh, entry.with_name(f"{fresh.name.rpartition('/')[2]}.toml"))
+        path = save(fresh, out) if out is not None else write(fresh, place.with_name(f"{fresh.name.rpartition('/')[2]}.toml"))
     except EntryError as error:
         raise Refused(str(error), COULD_NOT) from None
     click.echo(f"wrote {path}")
+    if refind and out is None and path != place:
+        place.unlink()
+        click.echo(f"removed {place}, in whose place it is")
 
 
 @main.command()
-@click.argument("entry", type=click.Path(path_type=pathlib.Path))
+@click.argument("entry")
 @click.option("--variant", "variant", default=None, help="Tell it on this variant instead of the one it was found on.")
-def show(entry: pathlib.Path, variant: str | None) -> None:
-    """The story of one race."""
+def show(entry: str, variant: str | None) -> None:
+    """The story of one race: of an ENTRY, which is a file, or its name in corpus/."""
     from fuzz.replaying import story_of
-    kept = _entry(entry)
-    if variant is not None and variant not in _variants_of(kept):
-        from variants.program import did_you_mean
-        raise Refused(f"no variant {variant!r} in {kept.family}{did_you_mean(variant, _variants_of(kept))}", USAGE)
+    kept = _entry(_path(entry))
+    if variant is not None:
+        _known_variant(kept, variant)
     for line in story_of(kept, variant or kept.variant):
         click.echo(line)
 
+
+# ---- verify (fuzz/verify.py), diff (fuzz/diff.py): their commands go here; their lines of the overview are written above ------
+
+# ---- variants, corpus, doctor ----------------------------------------------------------------------------------------------
 
 @main.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def variants(as_json: bool) -> None:
     """Families, their variants, and what each has."""
     from fuzz.executor import Executor
+    from fuzz.live import variants_table
     from harness.sanitizers.table import SANITIZERS
     from variants.interface import FAMILIES, family
-    for name in FAMILIES:
-        made = family(name)
-        if not as_json:
-            click.echo(f"{name:<16} {made.summary}   {made.era}   {made.seeds}")
-        for variant in made.variants.values():
-            operations = Executor(made, variant.name).operations()
-            if as_json:
-                click.echo(json.dumps({"family": name, "variant": variant.name, "summary": variant.summary,
-                                       "source": variant.source, "operations": operations, "sanitizers": list(SANITIZERS)}))
-            else:
-                click.echo(f"  {variant.name:<20} {variant.summary:<60} {len(operations)} operations  {len(SANITIZERS)} sanitizers")
+    made = [family(name) for name in FAMILIES]
+    operations = {(one.name, name): Executor(one, name).operations() for one in made for name in one.variants}
+    if not as_json:
+        for line in variants_table(made, {key: len(names) for key, names in operations.items()}, len(SANITIZERS)):
+            click.echo(line)
+        return
+    for one in made:
+        for variant in one.variants.values():
+            click.echo(json.dumps({"family": one.name, "variant": variant.name, "summary": variant.summary, "source": variant.source,
+                                   "operations": operations[one.name, variant.name], "sanitizers": list(SANITIZERS)}))
+
+
+CORPUS = click.option("--corpus", "directory", type=click.Path(path_type=pathlib.Path), default=pathlib.Path("corpus"),
+                      show_default=True, help="Where the entries are.")
+
+
+@main.group(invoke_without_command=True)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@CORPUS
+@click.pass_context
+def corpus(context: click.Context, directory: pathlib.Path, as_json: bool) -> None:
+    """The entries that are kept, what each asks, and who fails."""
+    if context.invoked_subcommand is not None:
+        return
+    from fuzz.corpus import listing
+    from fuzz.entry import EntryError, find, load
+    try:
+        entries = [load(path) for path in find(directory)]
+    except EntryError as error:
+        raise Refused(str(error), COULD_NOT) from None
+    if not entries:
+        raise Refused(f"{directory}: no entries", NOTHING)
+    if as_json:
+        for entry in entries:
+            click.echo(json.dumps({"path": str(entry.path), "name": entry.name, "title": entry.title, "asks": entry.asks,
+                                   "source": entry.source, "found_on": entry.found_on, "expect": entry.expect}))
+        return
+    for line in listing(entries):
+        click.echo(line)
+
+
+@corpus.command()
+@click.argument("entry")
+@click.option("--variant", "wanted", multiple=True, metavar="V=WORD",
+              help="On this variant, if what is found begins with that word (ok, BUG, n/a); V alone takes what is found. Repeatable.")
+@CORPUS
+def accept(entry: str, wanted: tuple[str, ...], directory: pathlib.Path) -> None:
+    """Run an ENTRY and write what is found as what is expected: on the variants named, or on all."""
+    from fuzz import corpus as kept
+    from fuzz.entry import EntryError
+    try:
+        path = kept.named(entry, directory)
+    except kept.NoSuchEntry as error:
+        raise Refused(str(error), USAGE) from None
+    loaded = _entry(path)
+    pairs = [(variant, word) for variant, _, word in (one.partition("=") for one in wanted)]
+    for variant, _ in pairs:
+        _known_variant(loaded, variant)
+    try:
+        accepted = kept.accept(path, pairs)
+    except kept.NotAccepted as error:
+        raise Refused(str(error), CHANGED) from None
+    except EntryError as error:
+        raise Refused(str(error), COULD_NOT) from None
+    for one in accepted:
+        change = f"{one.before}  ->  {one.now}" if one.before != one.now else f"{one.now}, as before"
+        click.echo(f"  {one.variant:<20} {change}")
+    click.echo(f"wrote {path}")
+
+
+@main.command()
+@CORPUS
+def doctor(directory: pathlib.Path) -> None:
+    """Whether this installation works: one line a check. Exit code 0 if it does, 3 if not."""
+    from fuzz.doctor import checks
+    failed = 0
+    for check in checks(directory):
+        click.echo(f"{check.state:<5} {check.text}")
+        failed += check.state == "FAIL"
+    click.echo(f"vmrace: {f'{failed} of these must be mended' if failed else 'all is well'}   (exit {COULD_NOT if failed else 0})")
+    sys.exit(COULD_NOT if failed else 0)
 
 
 if __name__ == "__main__":

@@ -7,15 +7,18 @@ import json
 import math
 import pathlib
 import sys
+import textwrap
 import time
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from fuzz.campaign import Options, Status
-from fuzz.confirm import Confirmed
-from fuzz.shard import Hit
+if TYPE_CHECKING:
+    from fuzz.campaign import Options, Status
+    from fuzz.confirm import Confirmed
+    from fuzz.shard import Hit
+    from variants.interface import Family
 
 LINE_EVERY = 10.0       # seconds between lines of progress without a terminal
 
@@ -153,6 +156,24 @@ def titles(count: int, kind: str = "") -> str:
 
 def them(count: int) -> str:
     return "it" if count == 1 else "them"
+
+
+COLUMNS = 100
+
+
+def variants_table(families: list[Family], operations: dict[tuple[str, str], int], sanitizers: int) -> list[str]:
+    """Families and their variants, with the counts of what each has: at most 100 columns, what is longer goes on below."""
+    out = []
+    wide = max(len(name) for one in families for name in one.variants) + 1
+    for one in families:
+        facts = "   ".join(fact for fact in (one.summary, one.era, one.seeds) if fact)
+        out += textwrap.wrap(facts, COLUMNS, initial_indent=f"{one.name:<16} ", subsequent_indent=" " * 17, break_on_hyphens=False)
+        for variant in one.variants.values():
+            has = f"{operations[one.name, variant.name]:>2} operations  {sanitizers} sanitizers"
+            first, *more = textwrap.wrap(variant.summary, COLUMNS - 4 - wide - len(has), break_on_hyphens=False)
+            out.append(f"  {variant.name:<{wide}} {first:<{COLUMNS - 4 - wide - len(has)}} {has}")
+            out += [f"  {'':<{wide}} {line}" for line in more]
+    return out
 
 
 class JsonView:

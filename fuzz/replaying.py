@@ -4,17 +4,23 @@
 from __future__ import annotations
 
 import pathlib
+import random
 from collections import Counter
 
 from fuzz.confirm import Confirmed, confirm
+from fuzz.corpus import handle
 from fuzz.entry import Entry, write
-from fuzz.executor import Executor, SetupFailed
+from fuzz.executor import Executor, Outcome, Prepared, SetupFailed
 from fuzz.shard import Hit
 from fuzz.story import tell
 from fuzz.verdict import Verdict, judge_entry
 from harness.errors import Diverged
+from harness.machine import Scheduler
 from harness.schedule import Named
+from harness.schedulers import Pct, Walk
 from variants.interface import family
+
+REFIND_RUNS = 20_000
 
 
 class Table:
@@ -79,7 +85,7 @@ class Table:
         for entry, variant, expected, verdict in self.surprises:
             why, *more = verdict.detail.split("; ")
             out += [f"{entry.name}  {variant}", f"  expected  {expected}", f"  found     {verdict.text}: {why}",
-                    *(f"            {line}" for line in more), f"  if that is right: vmrace replay {entry.path} --accept"]
+                    *(f"            {line}" for line in more), *_what_to_do(entry, variant, verdict)]
         out += [f"unstable: {line}" for line in self.unstable]
         return out
 
@@ -106,6 +112,18 @@ class Table:
                 f"{often}, {missing} not applicable, {state}   ({seconds:.1f} s, exit {int(self.changed)})")
 
 
+def _what_to_do(entry: Entry, variant: str, verdict: Verdict) -> list[str]:
+    """The commands for a verdict that is not the one expected."""
+    name = handle(entry)
+    accept = f"vmrace corpus accept {name} --variant {variant}={verdict.accepted.split()[0] if verdict.accepted else ''}"
+    if not verdict.accepted:
+        return ["  this is our bug: please report it"]
+    if verdict.text.startswith(("DIVERGED", "LOST")):
+        why = "if you renamed a point: " if verdict.text.startswith("DIVERGED") else "if it should still fail:"
+        return [f"  if you fixed the race:   {accept}", f"  {why} vmrace shrink {name} --refind"]
+    return [f"  if that is right: {accept}"]
+
+
 def story_of(entry: Entry, variant: str) -> list[str]:
     """What `vmrace show` prints."""
     executor = Executor(family(entry.family), variant, checked=True)
@@ -128,18 +146,35 @@ def story_of(entry: Entry, variant: str) -> list[str]:
     return out
 
 
-def shrink_entry(entry: Entry, seed: int) -> Confirmed | str:
-    """Shrink an entry's failure again, or why not: it no longer fails that way."""
+def shrink_entry(entry: Entry, seed: int, refind: bool = False) -> Confirmed | str:
+    """Shrink an entry's failure again, or why not: it no longer fails that way. With `refind`, by any schedule that is found."""
     executor = Executor(family(entry.family), entry.variant, checked=True)
     missing = executor.lacks(entry.program)
     if missing:
         return f"lacks {', '.join(missing)}"
     executor.only(entry.title)
     try:
-        outcome = executor.run(executor.prepare(entry.program), Named(entry.schedule, entry.program.keys()))
+        prepared = executor.prepare(entry.program)
+        outcome = executor.run(prepared, Named(entry.schedule, entry.program.keys(), lenient=refind))
     except (Diverged, SetupFailed) as error:
         return str(error)
+    if refind and entry.title not in outcome.titles:
+        outcome, runs = _refound(executor, prepared, outcome, entry.title, seed)
+        if entry.title not in outcome.titles:
+            return f"not found again in {runs:,} schedules"
     if entry.title not in outcome.titles:
         return f"its schedule ends in {outcome.title!r}" if outcome.title else "its schedule finds nothing"
     hit = Hit(entry.title, entry.program, outcome.switches, outcome.forced, 0, "entry", 0.0)
     return confirm(entry.family, entry.variant, hit, seed)
+
+
+def _refound(executor: Executor, prepared: Prepared, outcome: Outcome, title: str, seed: int) -> tuple[Outcome, int]:
+    """Schedules of the program until one ends in that title, or none of so many does."""
+    rng = random.Random(seed)
+    depths = [Pct(rng, depth, max(outcome.steps, 2)) for depth in (2, 3, 4)]
+    schedulers: list[Scheduler] = [*depths, *(Walk(rng, chance) for chance in (0.02, 0.1, 0.3))]
+    runs = 0
+    while title not in outcome.titles and runs < REFIND_RUNS:
+        outcome = executor.run(prepared, schedulers[runs % len(schedulers)])
+        runs += 1
+    return outcome, runs

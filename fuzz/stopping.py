@@ -21,7 +21,7 @@ _terminated = False
 
 def new_flag() -> Any:
     """A flag for `begin` in each worker; the driver sets its `value` to 1."""
-    import multiprocessing      # here: a replay needs none
+    import multiprocessing  # here: a replay needs none
     return multiprocessing.get_context("fork").RawValue("b", 0)
 
 

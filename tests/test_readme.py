@@ -21,7 +21,10 @@ MENTIONS = [re.sub(r"\\\|", "|", found) for found in re.findall(r"`(vmrace [^`]*
 
 
 def options_of(name: str) -> dict[str, click.Parameter]:
-    return {option: parameter for parameter in main.commands[name].params for option in parameter.opts}
+    """Its own, and those of its subcommands."""
+    command = main.commands[name]
+    commands = [command, *(command.commands.values() if isinstance(command, click.Group) else ())]
+    return {option: parameter for one in commands for parameter in one.params for option in parameter.opts}
 
 
 def test_there_are_two_commands_each_one_line_and_complete() -> None:
@@ -57,7 +60,9 @@ def test_the_second_command_runs_all_the_tests_on_all_cores() -> None:
 
 @pytest.mark.parametrize("mention", MENTIONS)
 def test_every_command_that_is_named_exists(mention: str) -> None:
-    assert mention.split()[1] in main.commands
+    name, *rest = mention.split()[1:]
+    command = main.commands[name]
+    assert not isinstance(command, click.Group) or not rest or rest[0] in command.commands
 
 
 @pytest.mark.parametrize("row", re.findall(r"^\| `vmrace (.*?) \|$", TEXT, re.MULTILINE))

@@ -19,7 +19,7 @@ from click.testing import CliRunner, Result
 from fuzz.cli import main
 from fuzz.entry import emit, load
 from fuzz.verdict import SAMPLE
-from variants.interface import family
+from variants.interface import FAMILIES, family
 
 ROOT = pathlib.Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden"
@@ -214,6 +214,11 @@ def test_a_setup_that_fails_alone_is_told_and_not_a_traceback(corpus: pathlib.Pa
 
 # ---- help ----------------------------------------------------------------------------------------------------------
 
+def test_the_overview_has_a_line_for_every_command_to_come() -> None:
+    from fuzz.cli import OVERVIEW
+    assert set(main.commands) <= set(OVERVIEW)
+
+
 def test_alone_it_says_what_there_is() -> None:
     result = vmrace()
     assert result.exit_code == 0
@@ -229,10 +234,20 @@ def test_every_command_has_help(command: list[str]) -> None:
     assert "Usage:" in result.stdout
 
 
+SUBCOMMANDS = [(name, other) for name, command in main.commands.items() if hasattr(command, "commands") for other in command.commands]
+
+
+@pytest.mark.parametrize("command", SUBCOMMANDS, ids=" ".join)
+def test_every_subcommand_has_help(command: tuple[str, str]) -> None:
+    result = vmrace(*command, "--help")
+    assert result.exit_code == 0
+    assert "Usage:" in result.stdout
+
+
 HEAVY = ("hypothesis", "rich", "pebble", "coverage", "multiprocessing")
 
 
-@pytest.mark.parametrize("args", [[], ["--help"], ["replay", "--help"], ["fuzz", "--help"], ["variants"], ["replay", str(IRQ)]],
+@pytest.mark.parametrize("args", [[], ["--help"], ["replay", "--help"], ["fuzz", "--help"], ["variants"], ["corpus"], ["replay", str(IRQ)]],
                          ids=lambda args: " ".join(args)[:20] or "bare")
 def test_what_should_be_quick_imports_nothing_heavy(args: list[str]) -> None:
     script = ("import sys\nfrom fuzz.cli import main\n"
@@ -245,9 +260,9 @@ def test_what_should_be_quick_imports_nothing_heavy(args: list[str]) -> None:
 def test_variants_as_json_is_one_object_a_line() -> None:
     result = vmrace("variants", "--json")
     told = [json.loads(line) for line in result.stdout.splitlines()]
-    assert [(one["family"], one["variant"]) for one in told] == [("lru_free_2_4", name) for name in family("lru_free_2_4").variants]
+    assert [(one["family"], one["variant"]) for one in told] == [(made, name) for made in FAMILIES for name in family(made).variants]
     for one in told:
-        assert "irq_put" in one["operations"]
+        assert one["operations"]
         assert one["sanitizers"]
 
 
@@ -270,7 +285,7 @@ def test_a_changed_verdict_is_1_and_told_with_what_was_expected(corpus: pathlib.
     at = lines.index(f"{load(path).name}  pre_patch")
     assert lines[at + 1] == "  expected  ok in 300"
     assert lines[at + 2].startswith(f"  found     {TITLE}: ")
-    assert lines[at + 3] == f"  if that is right: vmrace replay {path} --accept"
+    assert lines[at + 3] == f"  if that is right: vmrace corpus accept {path} --variant pre_patch=BUG"
     assert "1 not as expected" in result.stdout
     assert "exit 1" in result.stdout
 
@@ -409,6 +424,178 @@ def test_an_error_of_ours_is_3_and_never_looks_like_a_finding(monkeypatch: pytes
     assert result.stderr.splitlines()[-1] == "vmrace: this is our bug, please report it: HarnessError: the machine is upside down"
 
 
+# ---- entries by name, corpus, shrink --refind, doctor ------------------------------------------------------------------------
+
+@pytest.fixture
+def here(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
+    """A directory with a corpus/ of two entries, where commands are called."""
+    from fuzz.entry import save
+    monkeypatch.chdir(tmp_path)
+    for path in (RACE, IRQ):
+        save(load(path), pathlib.Path("corpus"))
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", ["double-free", "double-free-{0}", "{0}", "double-free-in-__free_pages_ok-{0}",
+                                  "lru_free_2_4/double-free-in-__free_pages_ok-{0}",
+                                  "corpus/lru_free_2_4/double-free-in-__free_pages_ok-{0}.toml"])
+def test_an_entry_is_named_by_its_file_or_a_part_of_its_name(name: str, here: pathlib.Path) -> None:
+    result = vmrace("show", name.format(load(RACE).identity))
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("double free in __free_pages_ok\n")
+
+
+def test_what_a_command_calls_an_entry_names_it(here: pathlib.Path) -> None:
+    from fuzz.corpus import handle, named
+    from fuzz.entry import find
+    for path in find(pathlib.Path("corpus")):
+        name = handle(load(path))
+        assert len(name) < len(path.stem)
+        assert named(name) == path
+    elsewhere = here / "mine.toml"
+    elsewhere.write_text(IRQ.read_text())
+    assert named(handle(load(elsewhere))) == elsewhere
+
+
+@pytest.mark.parametrize("command", [["show"], ["shrink"], ["corpus", "accept"]])
+def test_a_name_that_no_entry_or_more_than_one_has_is_a_usage_error(command: list[str], here: pathlib.Path) -> None:
+    refused(vmrace(*command, "nothing"), 2, "no entry 'nothing' in corpus/", "vmrace corpus")
+    refused(vmrace(*command, "__free_pages_ok"), 2, "'__free_pages_ok' fits 2 entries: bug-at-", "double-free-")
+
+
+def test_the_corpus_is_listed_as_text_and_as_json(here: pathlib.Path) -> None:
+    result = vmrace("corpus")
+    assert result.exit_code == 0
+    assert "lru_free_2_4   2 entries" in result.stdout
+    told = [json.loads(line) for line in vmrace("corpus", "--json").stdout.splitlines()]
+    assert [one["title"] for one in told] == [TITLE, "double free in __free_pages_ok"]
+    assert set(told[0]) == {"path", "name", "title", "asks", "source", "found_on", "expect"}
+    refused(vmrace("corpus", "--corpus", here / "gone"), 3, "no such file")
+    (here / "empty").mkdir()
+    refused(vmrace("corpus", "--corpus", here / "empty"), 4, "no entries")
+
+
+def test_accepting_a_verdict_writes_what_is_so_and_nothing_else(here: pathlib.Path) -> None:
+    before = files(here)
+    refused(vmrace("corpus", "accept", "double-free", "--variant", "pre_patch=ok"), 1,
+            "pre_patch is 'BUG double free in __free_pages_ok', not 'ok'; nothing was written")
+    assert files(here) == before
+    result = vmrace("corpus", "accept", "double-free", "--variant", "daniel_lru_count=ok", "--variant", "pre_patch=BUG")
+    assert result.exit_code == 0, result.output
+    path, = (path for path in files(here) if "double-free" in path.name)
+    assert load(path).expect == {"pre_patch": "BUG double free in __free_pages_ok", "daniel_lru_count": f"ok in {SAMPLE}"}
+    assert path.read_text() == emit(load(path))
+    assert set(files(here)) == set(before)
+
+
+def test_accepting_without_a_variant_takes_what_is_found_on_all(here: pathlib.Path) -> None:
+    assert vmrace("corpus", "accept", "bug-at").exit_code == 0
+    path, = (path for path in files(here) if "bug-at" in path.name)
+    assert set(load(path).expect) == set(family("lru_free_2_4").variants)
+    refused(vmrace("corpus", "accept", "bug-at", "--variant", "pre_pach=ok"), 2, "no variant 'pre_pach'", "Did you mean pre_patch?")
+
+
+def test_a_verdict_that_is_flaky_is_not_accepted(here: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import fuzz.corpus
+    from fuzz.verdict import Verdict
+    monkeypatch.setattr(fuzz.corpus, "judge_entry", lambda *args: Verdict("FLAKY 17/20", "the same decisions gave different runs", 20))
+    before = files(here)
+    refused(vmrace("corpus", "accept", "bug-at", "--variant", "pre_patch"), 1, "FLAKY 17/20", "cannot be accepted")
+    assert files(here) == before
+
+
+def test_the_way_out_that_a_replay_names_for_a_renamed_point_works(here: pathlib.Path) -> None:
+    path, = (here / "corpus" / "lru_free_2_4").glob("double-free*")
+    renamed = load(path)
+    path.unlink()
+    path = path.with_name("renamed.toml")
+    path.write_text(emit(renamed).replace("page_cache_get(A)", "page_cache_got(A)").replace("asks = ", "# triage\nasks = ", 1))
+    result = vmrace("replay", "--variant", "pre_patch")
+    assert result.exit_code == 1
+    fixed, found = (line.split(":", 1)[1].split() for line in result.stdout.splitlines() if line.startswith("  if you "))
+    assert fixed == ["vmrace", "corpus", "accept", "renamed", "--variant", "pre_patch=ok"]
+    assert found == ["vmrace", "shrink", "renamed", "--refind"]
+    refused(vmrace("shrink", "renamed"), 1, "DIVERGED", "--refind looks for it by other schedules")
+    assert path.exists()
+    again = vmrace(*found[1:])
+    assert again.exit_code == 0, again.output
+    assert not path.exists()
+    fresh = load(next((here / "corpus" / "lru_free_2_4").glob("double-free*")))
+    assert (fresh.title, fresh.asks) == (renamed.title, renamed.asks)
+    assert vmrace("replay").exit_code == 0
+
+
+def test_what_is_not_found_again_is_left_as_it_is(here: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import fuzz.replaying
+    monkeypatch.setattr(fuzz.replaying, "REFIND_RUNS", 50)
+    path, = (here / "corpus" / "lru_free_2_4").glob("bug-at*")
+    path.write_text(path.read_text().replace(TITLE, "BUG at mm/page_alloc.c:96 in __free_pages_ok"))
+    before = files(here)
+    refused(vmrace("shrink", path, "--refind"), 1, path, "not found again in 50 schedules")
+    assert files(here) == before
+
+
+def doctor(*args: object) -> tuple[int, dict[str, list[str]]]:
+    """Its exit code, and the texts by their state."""
+    result = vmrace("doctor", *args)
+    told: dict[str, list[str]] = {"ok": [], "note": [], "FAIL": []}
+    for line in result.stdout.splitlines()[:-1]:
+        state, text = line.split(maxsplit=1)
+        told[state].append(text)
+    assert result.stdout.splitlines()[-1].startswith("vmrace: ")
+    return result.exit_code, told
+
+
+def test_the_doctor_finds_nothing_wrong_here(here: pathlib.Path) -> None:
+    code, told = doctor()
+    assert code == 0
+    assert not told["FAIL"]
+    for word in ("Python 3.", "greenlet ", "click ", "cores", "variants link", "greenlets and threads give the same digest",
+                 "corpus/: 2 entries readable and in canonical form", "corpus/ can be written"):
+        assert any(word in text for text in (*told["ok"], *told["note"])), word
+    assert len(list(here.rglob("*"))) == 4          # nothing is left behind
+
+
+def test_the_doctor_needs_no_corpus(tmp_path: pathlib.Path) -> None:
+    code, told = doctor("--corpus", tmp_path / "none")
+    assert code == 0
+    assert any("is not here" in text for text in told["note"])
+    assert not (tmp_path / "none").exists()
+
+
+def test_the_doctor_names_what_is_wrong_with_each_entry_and_where(corpus: pathlib.Path) -> None:
+    path = corpus / "lru_free_2_4" / "mine.toml"
+    (path.parent / "broken.toml").write_text("format = 2")
+    (path.parent / "spaced.toml").write_text(IRQ.read_text().replace("[expect]", "\n[expect]"))
+    (path.parent / "binary.toml").write_bytes(b"\xff")
+    code, told = doctor("--corpus", corpus)
+    assert code == 3
+    assert len(told["FAIL"]) == 4
+    wanted = {"mine.toml": "should be named", "broken.toml": "format: 2", "spaced.toml": "canonical form from line", "binary.toml": "utf-8"}
+    for name, why in wanted.items():
+        assert any(name in text and why in text for text in told["FAIL"]), name
+
+
+def test_the_doctor_tells_of_backends_that_differ_and_of_old_packages(here: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import importlib.metadata
+
+    import fuzz.doctor
+    digests = iter("ab" * 20)
+    monkeypatch.setattr(fuzz.doctor, "_digest", lambda executor: next(digests))
+    monkeypatch.setattr(importlib.metadata, "requires", lambda name: ["click>=99.1", "nosuchthing>=1", 'pytest>=99; extra == "test"'])
+    code, told = doctor()
+    assert code == 3
+    for word in ("the backends differ: greenlets a, threads b", "too old (99.1 or newer); pip install -U click", "nosuchthing is missing"):
+        assert any(word in text for text in told["FAIL"]), word
+    assert not any("pytest" in text for text in told["FAIL"])
+
+
+@pytest.mark.parametrize(("version", "numbers"), [("3.1", (3, 1)), ("15.0.0", (15, 0, 0)), ("8.2.0rc1", (8, 2)), ("6.100.8", (6, 100, 8))])
+def test_versions_are_compared_as_numbers(version: str, numbers: tuple[int, ...]) -> None:
+    import fuzz.doctor
+    assert fuzz.doctor.numbers(version) == numbers
+
+
 # ---- campaigns ---------------------------------------------------------------------------------------------------------
 
 def fuzz(corpus: pathlib.Path, *options: str, seed: int = 3, seconds: str = "6s") -> subprocess.CompletedProcess[str]:
@@ -475,61 +662,97 @@ def test_so_many_runs_are_so_many(runs: int, workers: int, tmp_path: pathlib.Pat
     assert not last["lost_shards"]
 
 
+@pytest.fixture
+def easy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every program of a campaign is one that fails: what is asked is what happens then, and not how soon."""
+    import fuzz.shard
+    program = load(IRQ).program
+    monkeypatch.setattr(fuzz.shard._Shard, "_choose", lambda shard: (program, []))
+
+
+@pytest.mark.usefixtures("easy")
 def test_what_is_not_shrunk_because_asked_says_so(tmp_path: pathlib.Path) -> None:
-    done = fuzz(tmp_path, "--no-shrink", "--runs", "20000", seconds="30s")
-    assert done.returncode == 1, done.stderr
-    assert "  minimal   no: not shrunk, as --no-shrink asks\n" in done.stdout
-    assert "budget" not in done.stdout
+    result = vmrace("fuzz", VARIANT, "--no-shrink", "--corpus", tmp_path)
+    assert result.exit_code == 1, result.output
+    assert "  minimal   no: not shrunk, as --no-shrink asks\n" in result.stdout
+    assert "budget" not in result.stdout
     path, = files(tmp_path)
-    assert f"      vmrace shrink {path}\n" in done.stdout
-    assert "1 title not shrunk to the end" in done.stdout.splitlines()[-1]
+    assert f"      vmrace shrink {path}\n" in result.stdout
+    assert "1 title not shrunk to the end" in result.stdout.splitlines()[-1]
 
 
+@pytest.mark.usefixtures("easy")
 def test_a_campaign_ends_near_its_time_and_says_which_shrinking_that_cut(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shrinking made to take for ever: each proof finds that an operation can go, namely none."""
-    import fuzz.campaign
+    """Shrinking made to take for ever; it has two seconds after the three of the campaign."""
     import fuzz.minimize
     monkeypatch.setattr(fuzz.minimize, "_prove_operations", lambda search, state: [search.enumerate(state.program, 1, 10**9)
                                                                                    for _ in range(10**9)])
-    monkeypatch.setattr(fuzz.campaign, "shrink_allowance", lambda seconds: 1.0)
-    started = time.monotonic()
-    result = vmrace("fuzz", VARIANT, "--for", "6s", "--seed", "3", "--corpus", tmp_path, "--json")
-    took = time.monotonic() - started
+    result = vmrace("fuzz", VARIANT, "--for", "3s", "--corpus", tmp_path, "--json")
     assert result.exit_code == 1, result.output
     finding, *_, last = [json.loads(line) for line in result.stdout.splitlines()]
     assert finding["cut"] == "the time was up"
     assert not finding["operations_proved"]
     assert load(pathlib.Path(finding["path"])).title == finding["title"]
-    assert took < 6 + 1 + 6         # and replaying twenty times, and a slow machine
+    assert 5 <= last["seconds"] < 15        # it is also replayed twenty times, and machines are slow
     assert last["unshrunk"] == [finding["title"]]
 
 
-def test_a_finding_of_an_unfinished_shard_is_kept_on_ctrl_c(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A shard of a minute, and an interrupt some seconds after its start: what it has seen by then is confirmed and kept."""
-    import threading
+@pytest.mark.parametrize(("seconds", "more"), [(1, 2), (60, 6), (3600, 30)])
+def test_shrinking_may_take_a_tenth_longer_within_reason(seconds: float, more: float) -> None:
+    from fuzz.campaign import shrink_allowance
+    assert shrink_allowance(seconds) == more
 
+
+@pytest.mark.usefixtures("easy")
+def test_a_finding_of_an_unfinished_shard_is_kept_on_ctrl_c(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shard of a minute, and an interrupt as soon as it has seen something: that is confirmed and kept."""
     import fuzz.campaign
+    import fuzz.shard
     monkeypatch.setattr(fuzz.campaign, "SHARD_SECONDS", 60.0)
-    threading.Timer(5.0, os.kill, (os.getpid(), signal.SIGTERM)).start()
-    started = time.monotonic()
-    result = vmrace("fuzz", VARIANT, "--for", "60s", "--seed", "3", "--corpus", tmp_path, "--keep-going", "--json")
+    failed, driver = fuzz.shard._Shard._failed, os.getpid()
+
+    def interrupting(shard: object, *args: object) -> None:
+        failed(shard, *args)  # type: ignore[arg-type]
+        os.kill(driver, signal.SIGTERM)
+        time.sleep(0.1)
+    monkeypatch.setattr(fuzz.shard._Shard, "_failed", interrupting)
+    result = vmrace("fuzz", VARIANT, "--for", "60s", "--corpus", tmp_path / "c", "--keep-going", "--json", "--workers", "1")
     assert result.exit_code == 130, result.output
-    assert time.monotonic() - started < 40
-    *told, last = [json.loads(line) for line in result.stdout.splitlines()]
+    finding, last = [json.loads(line) for line in result.stdout.splitlines()]
     assert last["interrupted"]
     assert last["runs"] > 0
-    assert len(last["new"]) >= 1
-    found = [one for one in told if one["type"] == "finding"]
-    assert {one["title"] for one in found} == set(last["new"])
-    assert {load(path).title for path in files(tmp_path)} == set(last["new"])
-    assert all(one["cut"] == "interrupted" for one in found)
-    assert vmrace("replay", tmp_path).exit_code == 0
+    assert last["seconds"] < 40
+    assert last["new"] == [finding["title"]] == [load(path).title for path in files(tmp_path / "c")]
+    assert finding["cut"] == "interrupted"
+    assert vmrace("replay", tmp_path / "c").exit_code == 0
+
+
+@pytest.mark.usefixtures("easy")
+def test_a_worker_that_does_not_answer_is_not_waited_for_and_what_it_shrank_is_kept(
+        tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first interrupt comes while a finding is being shrunk by a worker that is stuck."""
+    import fuzz.campaign
+    import fuzz.minimize
+    monkeypatch.setattr(fuzz.campaign, "GRACE_SECONDS", 0.5)
+    driver = os.getpid()
+
+    def stuck(search: object, state: object) -> None:
+        os.kill(driver, signal.SIGINT)
+        time.sleep(60)
+    monkeypatch.setattr(fuzz.minimize, "_shrink_program", stuck)
+    started = time.monotonic()
+    result = vmrace("fuzz", VARIANT, "--corpus", tmp_path / "c", "--json", "--workers", "1")
+    assert result.exit_code == 130, result.output
+    assert time.monotonic() - started < 40
+    finding, last = [json.loads(line) for line in result.stdout.splitlines()]
+    assert finding["cut"] == "interrupted"
+    assert [load(path).title for path in files(tmp_path / "c")] == last["new"]
 
 
 @pytest.mark.skipif(not pathlib.Path("/proc/self/task").is_dir(), reason="finds the workers in /proc")
 def test_a_signal_to_the_whole_group_loses_nothing(tmp_path: pathlib.Path) -> None:
     """As `timeout` and batch systems send it: the workers get it too."""
-    process = start(tmp_path, "--for", "60s", "--seed", "3", "--keep-going", "--json", group=True)
+    process = start(tmp_path, "--for", "60s", "--seed", "3", "--keep-going", "--no-shrink", "--json", group=True)
     assert process.stdout is not None
     process.stdout.readline()               # a finding
     os.killpg(process.pid, signal.SIGTERM)

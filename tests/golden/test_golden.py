@@ -10,6 +10,8 @@ import difflib
 import os
 import pathlib
 import re
+import shutil
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
@@ -50,6 +52,42 @@ def test_the_introduction_reads_as_kept() -> None:
 
 def test_the_table_of_variants_reads_as_kept() -> None:
     golden("variants", said("variants"))
+
+
+def test_the_list_of_the_corpus_reads_as_kept() -> None:
+    golden("corpus", said("corpus", "--corpus", str(HERE)))
+
+
+@pytest.mark.parametrize("name", ["intro", "variants", "corpus"])
+def test_what_there_is_takes_no_more_than_100_columns(name: str) -> None:
+    assert max(map(len, (HERE / f"{name}.txt").read_text().splitlines())) <= 100
+
+
+def test_a_table_of_long_names_and_summaries_takes_no_more_than_100_columns() -> None:
+    from fuzz.live import variants_table
+    from tests.canaries.small_family import SMALL
+    from variants.interface import Variant
+    long = {name: Variant(name, (), "a summary that goes on and on, " * 5, "s") for name in ("short", "a_rather_long_name_of_a_variant")}
+    made = replace(SMALL, summary="a story of some length " * 8, variants=long)
+    lines = variants_table([made], {("small", name): 25 for name in long}, 12)
+    assert max(map(len, lines)) <= 100
+    assert sum("25 operations  12 sanitizers" in line for line in lines) == 2
+    assert " ".join(" ".join(lines).split()).count("goes on and on,") == 10
+
+
+def test_what_is_said_of_entries_by_name_reads_as_kept(tmp_path: pathlib.Path) -> None:
+    for name in ("ad127213", "f1738244"):
+        text = ENTRIES["last-reference"].read_text()
+        (tmp_path / f"bug-at-mm-page_alloc-c-95-in-__free_pages_ok-{name}.toml").write_text(text)
+    shutil.copy(ENTRIES["double-free"], tmp_path / "double-free-in-__free_pages_ok-13024daf.toml")
+    place = ["--corpus", str(tmp_path)]
+    commands = [["corpus", "accept", "double-fre", "--variant", "pre_patch=ok", *place],
+                ["corpus", "accept", "double-free-13024daf", "--variant", "pre_patch=BUG", "--variant", "daniel_lru_count", *place],
+                ["corpus", "accept", "13024daf", "--variant", "prepatch=ok", *place], ["corpus", "accept", "bug-at", *place],
+                ["corpus", "accept", "doubel-free-in-__free_pages_ok-13024daf", *place], ["corpus", "accept", "nothing", *place],
+                ["corpus", "accept", "gone.toml", *place], ["corpus", "--corpus", "gone"]]
+    golden("errors-corpus", "\n".join(said(*command) for command in commands).replace(f" --corpus {tmp_path}", "")
+           .replace(f"{tmp_path}", "corpus"))
 
 
 @pytest.mark.parametrize("name", ENTRIES)
