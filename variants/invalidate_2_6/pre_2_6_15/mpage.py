@@ -114,7 +114,7 @@ def __mpage_writepage(bio, page, wbc):
         bh = page_buffers(page)
         # if it is mapped and dirty, do it
         if buffer_locked(bh):
-            BUG(439)
+            BUG(419)
         if not buffer_mapped(bh):
             confused = 1                            # dirty, or never read: either way
             buffer_dirty(bh)
@@ -123,7 +123,7 @@ def __mpage_writepage(bio, page, wbc):
     else:
         # no buffers: map it to disk
         if not PageUptodate(page):
-            BUG(492)
+            BUG(465)
         has_block(inode, block, 1)                  # get_block(); unmap_underlying_metadata() finds no alias
 
     # page_is_mapped:
@@ -147,7 +147,7 @@ def __mpage_writepage(bio, page, wbc):
         # left out: buffer_heads_over_limit
 
     if PageWriteback(page):
-        BUG(586)
+        BUG(568)
     set_page_writeback(page)
     unlock_page(page)
     return bio

@@ -34,7 +34,7 @@ def vma_address(page, vma):
     if address < vma.vm_start or address >= vma.vm_end:
         # any vma that the prio tree shows has the page
         if not PageAnon(page):
-            BUG(219)
+            BUG(220)
         return -EFAULT
     return address
 
@@ -82,9 +82,9 @@ def page_referenced_file(page):
     referenced = 0
 
     if PageAnon(page):
-        BUG(344)
+        BUG(370)
     if not PageLocked(page):
-        BUG(352)
+        BUG(378)
 
     spin_lock(mapping.i_mmap_lock)
 
@@ -134,7 +134,7 @@ def page_add_anon_rmap(page, vma, address):
     """The page table lock is held."""
     if atomic_inc_and_test(page._mapcount):
         if not vma.anon_vma:
-            BUG(439)
+            BUG(456)
         data_race(page).mapping = PAGE_MAPPING_ANON
         data_race(page).index = linear_page_index(vma, address)
         atomic_inc(nr_mapped)
@@ -143,7 +143,7 @@ def page_add_anon_rmap(page, vma, address):
 def page_add_file_rmap(page):
     """The page table lock is held."""
     if PageAnon(page):
-        BUG(459)
+        BUG(475)
 
     if atomic_inc_and_test(page._mapcount):
         atomic_inc(nr_mapped)
@@ -157,7 +157,7 @@ def page_remove_rmap(page):
     """The page table lock is held. PAGE_MAPPING_ANON stays until the page is freed."""
     if atomic_add_negative(-1, page._mapcount):
         if page_mapcount(page) < 0:
-            BUG(475)
+            BUG(491)
         atomic_dec(nr_mapped)
 
 
@@ -206,7 +206,7 @@ def try_to_unmap_cluster(cursor, mapcount, vma):
     if pte_present(val):
         page = pte_page(val)
         if PageAnon(page):
-            BUG(621)
+            BUG(652)
 
         if not ptep_test_and_clear_young(pte):
             pteval = ptep_get_and_clear(pte)        # ptep_clear_flush()
@@ -307,7 +307,7 @@ def unmap_nonlinear(mapping, max_nl_cursor, max_nl_size, mapcount):
 def try_to_unmap(page):
     """The page is locked. SWAP_SUCCESS if nothing maps it any more."""
     if not PageLocked(page):
-        BUG(771)
+        BUG(811)
 
     # left out: anonymous pages, which have no swap to go to
     ret = try_to_unmap_file(page)

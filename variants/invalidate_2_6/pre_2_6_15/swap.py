@@ -39,7 +39,7 @@ def rotate_reclaimable_page(page):
         list_del(page.lru)
         list_add_tail(page.lru, zone.inactive_list)
     if not test_clear_page_writeback(page):
-        BUG(102)
+        BUG(93)
     spin_unlock_irqrestore(zone.lru_lock, flags)
     return 0
 
@@ -152,7 +152,7 @@ def __pagevec_release_nonlru(pvec):
     pages_to_free = []
     for page in pvec:
         if PageLRU(page):
-            BUG(319)
+            BUG(276)
         if put_page_testzero(page):
             pages_to_free.append(page)
     pagevec_free(pages_to_free)
@@ -165,7 +165,7 @@ def __pagevec_lru_add(pvec):
     spin_lock_irq(zone.lru_lock)
     for page in pvec:
         if TestSetPageLRU(page):
-            BUG(346)
+            BUG(304)
         add_page_to_inactive_list(zone, page)
     spin_unlock_irq(zone.lru_lock)
     release_pages(pvec)
@@ -177,9 +177,9 @@ def __pagevec_lru_add_active(pvec):
     spin_lock_irq(zone.lru_lock)
     for page in pvec:
         if TestSetPageLRU(page):
-            BUG(373)
+            BUG(331)
         if TestSetPageActive(page):
-            BUG(375)
+            BUG(333)
         add_page_to_active_list(zone, page)
     spin_unlock_irq(zone.lru_lock)
     release_pages(pvec)

@@ -81,7 +81,7 @@ def shrink_page(page, sc, freed_pvec):
         return "keep"
 
     if PageActive(page):
-        BUG(378)
+        BUG(390)
 
     sc.nr_scanned += 1
     # twice the slab pressure for mapped pages
@@ -186,7 +186,7 @@ def shrink_list(page_list, sc):
         # keep:
         list_add(page.lru, ret_pages)
         if PageLRU(page):
-            BUG(562)
+            BUG(538)
     list_splice(ret_pages, page_list)
     if freed_pvec:
         __pagevec_release_nonlru(freed_pvec)
@@ -203,7 +203,7 @@ def list_splice(list, head):
 
 
 def isolate_lru_pages(nr_to_scan, src, dst):
-    """zone->lru_lock is held. Returns how many pages were moved to `dst`, each with a reference."""
+    """zone->lru_lock is held. Returns how many pages were moved to `dst`, each with a reference, and one more than were looked at."""
     nr_taken = 0
     scan = 0
 
@@ -212,7 +212,7 @@ def isolate_lru_pages(nr_to_scan, src, dst):
         page = lru_to_page(src)
 
         if not TestClearPageLRU(page):
-            BUG(590)
+            BUG(577)
         list_del(page.lru)
         if get_page_testone(page):
             # it is being freed elsewhere
@@ -222,7 +222,7 @@ def isolate_lru_pages(nr_to_scan, src, dst):
             continue
         list_add(page.lru, dst)
         nr_taken += 1
-    return nr_taken, scan + (scan == nr_to_scan)
+    return nr_taken, scan + 1
 
 
 def shrink_cache(zone, sc):
@@ -251,7 +251,7 @@ def shrink_cache(zone, sc):
         while not list_empty(page_list):
             page = lru_to_page(page_list)
             if TestSetPageLRU(page):
-                BUG(649)
+                BUG(644)
             list_del(page.lru)
             if PageActive(page):
                 add_page_to_active_list(zone, page)
@@ -308,9 +308,9 @@ def refill_inactive_zone(zone, sc):
     while not list_empty(l_inactive):
         page = lru_to_page(l_inactive)
         if TestSetPageLRU(page):
-            BUG(753)
+            BUG(757)
         if not TestClearPageActive(page):
-            BUG(755)
+            BUG(759)
         list_del(page.lru)
         list_add(page.lru, zone.inactive_list)
         pgmoved += 1
@@ -327,9 +327,9 @@ def refill_inactive_zone(zone, sc):
     while not list_empty(l_active):
         page = lru_to_page(l_active)
         if TestSetPageLRU(page):
-            BUG(781)
+            BUG(786)
         if not PageActive(page):
-            BUG(782)
+            BUG(787)
         list_del(page.lru)
         list_add(page.lru, zone.active_list)
         pgmoved += 1
