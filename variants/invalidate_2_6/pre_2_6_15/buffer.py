@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """fs/buffer.c: a page's buffer, of its own size. Loops over the buffers of a page are one turn."""
 from harness.kernel import (
-    BUG, TASK_RUNNING, TASK_UNINTERRUPTIBLE, __set_current_state, add_wait_queue, atomic_read, clear_bit, data_race, read_word,
-    remove_wait_queue, set_current_state, smp_mb__after_clear_bit, smp_mb__before_clear_bit, spin_lock, spin_lock_irqsave,
+    BUG, TASK_RUNNING, TASK_UNINTERRUPTIBLE, __set_current_state, add_wait_queue_exclusive, atomic_read, clear_bit, data_race, read_word,
+    remove_wait_queue, set_current_state, smp_mb, smp_mb__after_clear_bit, spin_lock, spin_lock_irqsave,
     spin_unlock, spin_unlock_irqrestore, wake_up, waitqueue_active, write_word,
 )
 from variants.invalidate_2_6.pre_2_6_15.ext2 import ext2_get_block
@@ -34,10 +34,11 @@ __FILE__ = "fs/buffer.c"
 def lock_buffer(bh):
     """Asleep if need be: __wait_on_bit_lock(), on the buffer's bit."""
     if test_set_buffer_locked(bh):
-        add_wait_queue(bh.b_wait)
+        add_wait_queue_exclusive(bh.b_wait)
         while True:
             set_current_state(TASK_UNINTERRUPTIBLE)
             if buffer_locked(bh):
+                smp_mb()                            # sync_buffer()
                 io_schedule()
             if not test_set_buffer_locked(bh):
                 break
@@ -46,8 +47,7 @@ def lock_buffer(bh):
 
 
 def unlock_buffer(bh):
-    smp_mb__before_clear_bit()                      # clear_buffer_locked()
-    clear_bit(BH_Lock, bh.b_state)
+    clear_bit(BH_Lock, bh.b_state)                  # clear_buffer_locked()
     smp_mb__after_clear_bit()
     if waitqueue_active(bh.b_wait):                 # wake_up_bit()
         wake_up(bh.b_wait)
@@ -56,7 +56,7 @@ def unlock_buffer(bh):
 def end_buffer_async_read(bh):
     """In the interrupt, or where the buffer was uptodate already. No I/O fails."""
     if not buffer_async_read(bh):
-        BUG(519)
+        BUG(547)
 
     page = bh.b_page
     set_buffer_uptodate(bh)
@@ -66,6 +66,7 @@ def end_buffer_async_read(bh):
     clear_buffer_async_read(bh)
     unlock_buffer(bh)
     page_uptodate = buffer_uptodate(bh)
+    buffer_async_read(bh)                           # of this one: no longer
     spin_unlock_irqrestore(page_uptodate_lock, flags)
 
     if page_uptodate:
@@ -76,7 +77,7 @@ def end_buffer_async_read(bh):
 def end_buffer_async_write(bh):
     """In the interrupt."""
     if not buffer_async_write(bh):
-        BUG(579)
+        BUG(605)
 
     page = bh.b_page
     set_buffer_uptodate(bh)
@@ -151,7 +152,7 @@ def try_to_release_page(page, gfp_mask):
     data_race(page.mapping)                         # is there an operation for it?
 
     if not PageLocked(page):
-        BUG(1562)
+        BUG(1591)
     if PageWriteback(page):
         return 0
     return try_to_free_buffers(page)
@@ -162,7 +163,7 @@ def block_invalidatepage(page, offset):
     ret = 1
 
     if not PageLocked(page):
-        BUG(1592)
+        BUG(1622)
     if page_has_buffers(page):
         discard_buffer(page_buffers(page))
         ret = try_to_release_page(page, 0)
@@ -192,7 +193,7 @@ def __block_write_full_page(inode, page, wbc):
     nr_underway = 0
 
     if not PageLocked(page):
-        BUG(1709)
+        BUG(1754)
 
     last_block = i_size_read(inode) - 1 >> PAGE_CACHE_SHIFT
 
@@ -229,7 +230,7 @@ def __block_write_full_page(inode, page, wbc):
 
     # PG_writeback keeps the buffer from now on
     if PageWriteback(page):
-        BUG(1782)
+        BUG(1836)
     set_page_writeback(page)
     unlock_page(page)
 
@@ -252,7 +253,7 @@ def block_prepare_write(file, page, start, to):
     inode = page.mapping.host
 
     if not PageLocked(page):
-        BUG(1867)
+        BUG(1925)
 
     if not page_has_buffers(page):
         create_empty_buffers(page, 0)
@@ -297,7 +298,7 @@ def block_read_full_page(page):
     nr = 0
 
     if not PageLocked(page):
-        BUG(2036)
+        BUG(2080)
     if not page_has_buffers(page):
         create_empty_buffers(page, 0)
     bh = page_buffers(page)
@@ -358,11 +359,11 @@ def end_bio_bh_io_sync(bh):
 
 def submit_bh(rw, bh):
     if not buffer_locked(bh):
-        BUG(2671)
+        BUG(2759)
     if not buffer_mapped(bh):
-        BUG(2672)
+        BUG(2760)
     if not bh.b_end_io:
-        BUG(2673)
+        BUG(2761)
 
     set_buffer_req(bh)
     submit_bio(rw, bh.b_bdev, ((bh.b_blocknr, bh.b_page.data),), end_bio_bh_io_sync, bh)
@@ -386,7 +387,7 @@ def try_to_free_buffers(page):
     mapping = page.mapping
 
     if not PageLocked(page):
-        BUG(2857)
+        BUG(2945)
     if PageWriteback(page):
         return 0
 

@@ -32,7 +32,7 @@ def __set_page_dirty_nobuffers(page):
             mapping2 = page_mapping(page)
             if mapping2:
                 if mapping2 is not mapping:
-                    BUG(594)
+                    BUG(629)
                 radix_tree_tag_set(mapping, page.index, PAGECACHE_TAG_DIRTY)
             write_unlock_irq(mapping.tree_lock)
             __mark_inode_dirty(mapping.host, I_DIRTY_PAGES)
