@@ -200,10 +200,11 @@ def op_fork(number, child_number):
     copy_mm(0, child.mm)
     for page in range(len(USER_ADDRESSES)):
         same = shown[page] is not None and shows(number, page) is shown[page]
-        addresses[child_number][page].shows = shown[page] if same else None
+        addresses[child_number][page].shows = shown[page] if same else None     # nobody acts in the child yet
     saw("fork", number, None, child_number, since)
+    threads = clone_threads(child) if user.threaded else 1
     point(child, RMW)
-    child.threads = clone_threads(child) if user.threaded else 1
+    child.threads = threads
 
 
 def op_exit(number):
