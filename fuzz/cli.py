@@ -127,7 +127,7 @@ def variant_named(name: str) -> tuple[Family, str]:
 @click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="Worker processes.")
 @click.option("--corpus", type=click.Path(path_type=pathlib.Path), default=pathlib.Path("corpus"), show_default=True,
               help="Where entries are kept.")
-@click.option("--keep-going", is_flag=True, help="Do not stop at the first new title.")
+@click.option("--keep-going", is_flag=True, help="Do not stop at the first new title (at a RACE it does not in any case).")
 @click.option("--no-shrink", is_flag=True, help="Keep findings as they were found.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line: findings, then a summary.")
 def fuzz(variant: str, seconds: float, runs: int, seed: int | None, workers: int, corpus: pathlib.Path, keep_going: bool,

@@ -8,6 +8,7 @@ meet on the same page.
 
 from __future__ import annotations
 
+import functools
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +19,12 @@ from variants.program import CPUS_MAX, TASKS_PER_CPU_MAX, Op, Program, TaskProgr
 SETUP_MAX = 10          # the setup is run once for all schedules of a program: it costs nothing
 TASK_OPS_MAX = 2
 TASKS_MAX = 4
+
+
+@functools.cache
+def _op(name: str, operands: tuple[str, ...]) -> Op:
+    """There are a few hundred operations, and workers remember many thousand setups of them: each is one object."""
+    return Op(name, operands)
 
 
 @dataclass(frozen=True)
@@ -33,7 +40,7 @@ class Swarm:
         operands = [rng.choice(self.pool[kind]) for kind in kinds]
         if kinds == ("mm", "mm") and operands[0] == operands[1]:
             operands[1] = rng.choice([mm for mm in OPERANDS["mm"] if mm != operands[0]])
-        return Op(name, tuple(operands))
+        return _op(name, tuple(operands))
 
 
 def swarm(rng: random.Random, operations: Sequence[str]) -> Swarm:
@@ -116,7 +123,7 @@ def _near(rng: random.Random, program: Program, operations: Sequence[str]) -> Op
     for kind in OPERATIONS[name].operands:
         known = used[kind]
         operands.append(rng.choice(known) if known and rng.random() < 0.8 else rng.choice(OPERANDS[kind]))
-    return Op(name, tuple(operands))
+    return _op(name, tuple(operands))
 
 
 def _insert(rng: random.Random, program: Program, other: Program, operations: Sequence[str]) -> Program:

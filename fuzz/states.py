@@ -37,8 +37,8 @@ class States:
     def reach(self, setup: Setup, described: dict[str, str]) -> frozenset[str]:
         """A setup was run and led here. Returns the states of the pages in use."""
         states = frozenset(_few(text) for text in described.values() if "FREE" not in text) or frozenset([""])
-        if len(self.reached) > REMEMBERED:
-            self.reached.clear()
+        if len(self.reached) >= REMEMBERED:
+            del self.reached[next(iter(self.reached))]          # the one that was met first
         self.reached[setup] = states
         for state in states:
             if state not in self.setups:

@@ -245,3 +245,17 @@ def test_for_each_step_it_knows_how_many_others_could_go_on() -> None:
     places, _ = contended(program(["store m0.0"], ["load m0.0"], ["swap_out"]))
     assert set(places.others.values()) <= {0, 1, 2}
     assert max(places.others.values()) >= 1
+
+
+def test_what_a_worker_remembers_is_bounded_and_shares_its_operations(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It remembers many thousand setups over a campaign: the latest, of a few hundred operations."""
+    from fuzz import states as module
+    monkeypatch.setattr(module, "REMEMBERED", 50)
+    states, setups = module.States(), []
+    for one in made(3, 200):
+        states.reach(one.setup, {"A": "1 LRU"})
+        setups.append(one.setup)
+    assert len(states.reached) <= 50
+    assert setups[-1] in states.reached
+    ops = [op for setup in setups for op in setup]
+    assert len({id(op) for op in ops}) == len(set(ops)) < len(ops) / 2

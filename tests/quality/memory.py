@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: MIT
+"""The memory of a worker over a million runs: flat, and under 150 MB. Outside the test line.
+
+    python -m tests.quality.memory            writes tests/quality/memory.md
+
+One worker does shard after shard, as in a campaign: what it has kept is handed on to its next shard. Memory is VmRSS of the
+process in megabytes (1,000,000 bytes), so it includes Python, the package and the linked images. Flat means: between a quarter
+of the runs and their end it grows by less than a tenth.
+"""
+
+from __future__ import annotations
+
+import gc
+import pathlib
+import time
+
+from fuzz.shard import RUNS_PER_SHARD, ShardTask, run_shard
+from variants.program import Program
+
+VARIANT = ("lru_free_2_4", "pre_patch")
+RUNS = 1_000_000
+SAMPLE_EVERY = 50_000
+LIMIT = 150.0
+OUT = pathlib.Path(__file__).with_suffix(".md")
+
+
+def megabytes() -> float:
+    """What of this process is in memory now."""
+    line = next(line for line in pathlib.Path("/proc/self/status").read_text().splitlines() if line.startswith("VmRSS"))
+    return int(line.split()[1]) * 1024 / 1e6
+
+
+def measure(runs: int, seed: int = 1) -> list[tuple[int, float, float]]:
+    """(runs so far, seconds, megabytes), every so many runs."""
+    done, number, due, started = 0, 0, 0, time.monotonic()
+    known: set[str] = set()
+    programs: list[Program] = []
+    out = []
+    while done < runs:
+        result = run_shard(ShardTask(*VARIANT, seed, number, min(RUNS_PER_SHARD, runs - done), 2.0, frozenset(known), programs[-60:]))
+        done, number = done + result.runs, number + 1
+        known |= {hit.title for hit in result.hits}
+        programs = (programs + result.kept)[-2000:]
+        if done >= due or done >= runs:
+            out.append((done, time.monotonic() - started, megabytes()))
+            due += SAMPLE_EVERY
+    return out
+
+
+def verdict(samples: list[tuple[int, float, float]]) -> tuple[float, float, bool]:
+    """The peak, the growth from a quarter of the runs to the end as a ratio, and whether both are within the limits."""
+    peak = max(size for _, _, size in samples)
+    quarter = next(size for runs, _, size in samples if runs >= samples[-1][0] / 4)
+    growth = samples[-1][2] / quarter
+    return peak, growth, peak < LIMIT and growth < 1.1
+
+
+def table(samples: list[tuple[int, float, float]]) -> str:
+    peak, growth, good = verdict(samples)
+    lines = ["<!-- SPDX-License-Identifier: MIT -->", f"# {'/'.join(VARIANT)}: the memory of a worker over {samples[-1][0]:,} runs", "",
+             "Written by `python -m tests.quality.memory`.", "", "| runs | seconds | MB |", "|---|---|---|"]
+    lines += [f"| {runs:,} | {seconds:.0f} | {size:.1f} |" for runs, seconds, size in samples]
+    lines += ["", f"Peak {peak:.1f} MB (limit {LIMIT:.0f}), {growth:.2f} times what it was after a quarter (limit 1.10): "
+              f"{'within' if good else 'OVER'} the limits.", ""]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    gc.collect()
+    text = table(measure(RUNS))
+    OUT.write_text(text)
+    print(text)
