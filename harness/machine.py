@@ -59,6 +59,9 @@ class Explorer(Scheduler, Protocol):
 
     yields_max: int         # a task that yields more often is left where it is
 
+    def ended(self, m: Machine) -> None:
+        """Nobody can go on, but not all are done."""
+
     def touched(self, m: Machine, what: Any, kind: int) -> None:
         """The running event accesses `what` besides what its point announced."""
 
@@ -494,6 +497,8 @@ class Machine:
     def _nobody(self, me: Task) -> None:
         """No decision is left: the run is at rest, or it is stuck."""
         if self.remaining or any(cpu.running is not None for cpu in self.cpus):     # an interrupt can hang after the last task
+            if self.explorer is not None:
+                self.explorer.ended(self)
             if not self.halted and not self.cut:
                 from harness.sanitizers import progress
                 progress.stuck(self)

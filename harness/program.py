@@ -139,6 +139,10 @@ class Runner:
             result.findings = list(m.notes)
         return result
 
+    def state(self) -> Any:
+        """All that is shared, at this moment, as one hashable value."""
+        return self.image.save(), self.image.save_volatile(), self.kept.present(), tuple(self.results)
+
     def _check(self, m: Machine, result: Result) -> None:
         check = self.program.check
         if check is None:
@@ -178,6 +182,9 @@ class _Kept:
     def save(self) -> None:
         self.values = [(inner, inner.cell_contents, _copied(inner.cell_contents)) for inner in self.cells.values()]
 
+    def present(self) -> Any:
+        return tuple(_frozen(inner.cell_contents) for inner in self.cells.values())
+
     def restore(self) -> None:
         for inner, value, copy in self.values:
             inner.cell_contents = value
@@ -192,6 +199,16 @@ def _copied(value: Any) -> Any:
     if isinstance(value, set | bytearray):
         return value.copy()
     return None
+
+
+def _frozen(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return tuple(_frozen(item) for item in value)
+    if isinstance(value, dict):
+        return tuple((key, _frozen(item)) for key, item in value.items())
+    if isinstance(value, set):
+        return frozenset(value)
+    return bytes(value) if isinstance(value, bytearray) else value if value.__hash__ else id(value)
 
 
 def _put_back(value: Any, copy: Any) -> None:

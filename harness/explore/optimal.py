@@ -42,13 +42,14 @@ from harness.explore.access import (
     conflict,
 )
 from harness.finding import Finding
-from harness.machine import HALTED, IRQ_DEPTH_MAX, NEVER, SLEEPING, Cpu, Machine, Task, preemptible, m
+from harness.machine import HALTED, IRQ_DEPTH_MAX, NEVER, SLEEPING, TASKS_MAX, Cpu, Machine, Task, preemptible, m
 
 EVENTS_MAX = 4_000          # of one run; a longer one ends the exploration as inconclusive
 YIELDS_MAX = 2              # a task that yields more often is left there: see machine.yielded
 
 
 GOES_ON, SWITCH, ASKED = 0, 1, 2
+NEVER_GIVEN = EVENTS_MAX + TASKS_MAX        # no event has this number
 
 Name = tuple[Any, ...]
 
@@ -131,6 +132,7 @@ class Optimal:
         self.touches: dict[int, list[tuple[int, int]]] = {}     # location -> (event, mode), in order
         self.last: dict[int, int] = {}                          # process -> its last event
         self.taken: dict[tuple[int, int], int] = {}             # (location, process) -> the event that took it
+        self.deep: dict[tuple[int, int], int] = {}              # (location, process) -> how many times it has it now
         self.woken: dict[int, int] = {}                         # process -> the event that let it go on
         self.irqs: list[tuple[int, int]] = []                   # irq number -> process, the event that raised it or -1
         self.raised: dict[int, int] = {}                        # process -> how many it has raised
@@ -199,6 +201,7 @@ class Optimal:
         self.drains = False             # nobody can run any more, but for going to wait for ever
         self.learned = False
         self.limit = False
+        self.waiting: list[Event] = []          # what never came about: see ended
         self.current: Event | None = None
         self.live = not self.places
 
@@ -303,6 +306,7 @@ class Optimal:
         accesses = self.locations.of(*self.pending, task)
         self.current = Event(at, process, task.cpu.number, m.step, how, decision, accesses)
         self.task = task
+        self.takes = self.pending[0] != points.TRYLOCK or self.pending[1].owner is None
         self.before = (enters, task.irq_depth + enters, task.held.irqs_off and not enters,
                        task.cpu.running is task, task.cpu.running is task and not preemptible(task))
         return decision
@@ -319,11 +323,11 @@ class Optimal:
         if not tree:
             awake = [process for process in enabled if process not in sleep]
             if not awake:
-                self.current = None
-                self.drains = not enabled
                 if enabled:
                     self.blocked = m.aborting = True
                     raise Abort
+                self.ended(m)
+                self.drains = True
                 return False
             mine = self._process_of(m.current)
             tree = [Branch(mine if mine in awake else min(awake), ())]
@@ -373,8 +377,7 @@ class Optimal:
         if event.asleep and not task.finished:
             self.asleep.add(task.id)
         self.places[event.number].tree[0].accesses = event.accesses
-        kind, obj, _ = self.pending
-        self._order(event, kind == points.ACQUIRE or (kind == points.TRYLOCK and getattr(obj, "owner", None) is task))
+        self._order(event, self.takes)
         self.events.append(event)
 
     def _gates(self, m: Machine, event: Event, task: Task) -> tuple[Access, ...]:
@@ -442,19 +445,26 @@ class Optimal:
             if not past >> there & 1:
                 event.races.append(there)
                 past |= events[there].past
-            direct |= events[there].past
+                direct |= events[there].past        # what only a hand-over orders is not in it
         for there, location in gave:
             taking = events[there].takings[location]
             event.handovers.append((taking, there))
-            if not direct >> taking & 1:
+            if not direct >> taking & 1 and taking not in event.races:
                 event.races.append(taking)
         event.past, event.direct = past, direct
         self._set(event, self.last, event.process, number)
         for location, mode in event.accesses:
             if mode == TAKE or mode == TAKE_SHARED or (mode == TRY and takes):
-                self._set(event, self.taken, (location, event.process), number)
+                holder = (location, event.process)
+                deep = self.deep.get(holder, 0)
+                self._set(event, self.deep, holder, deep + 1)
+                if not deep:
+                    self._set(event, self.taken, holder, number)
             elif GIVES >> mode & 1:
-                event.takings[location] = self.taken.get((location, event.process), number)
+                holder = (location, event.process)
+                deep = self.deep.get(holder, 0)
+                event.takings[location] = self.taken[holder] if deep else number
+                self._set(event, self.deep, holder, max(deep - 1, 0))
 
     # ---- races ---------------------------------------------------------------------------------------------------
 
@@ -463,8 +473,49 @@ class Optimal:
         if self.current is not None:
             self._close(m)
 
+    def ended(self, m: Machine) -> None:
+        """Nobody can go on, but not all are done. Who waits still races for what it waits for."""
+        if self.current is not None:
+            self._close(m)
+        if not self.drains:
+            self.waiting = list(self._waiting(m))
+
+    def _waiting(self, m: Machine) -> Iterator[Event]:
+        number = self.locations.number
+        for task in m.tasks:
+            if task.waiting is SLEEPING or task.waiting is HALTED or task.finished:
+                continue
+            where = task.cpu.number
+            wants = tuple(access for access in self.locations.of(*_pending(task), task) if 1 << access[1] & TAKES)
+            if self.gated:
+                wants += ((number(("gate", where, 1 + task.irq_depth)), PASS),)
+            if where in self.multi and task.cpu.running is not task:
+                wants += ((number(("cpu", where)), TAKE),)
+            yield self._wish(self._process_of(task), where, wants)
+        for irq in m.pending:
+            process = self.irqs[irq.number][0]
+            where = self.routes.get(self.irq_name[process], 0)
+            yield self._wish(process, where, ((number(("level", where)), WRITE), (number(("gate", where, 1)), TAKE)))
+
+    def _wish(self, process: int, cpu: int, wants: tuple[Access, ...]) -> Event:
+        """An event that never came about: it races with the taking of what it waits for, which nobody gives back."""
+        event = Event(len(self.events), process, cpu, 0, GOES_ON, 0, wants)
+        past = 1 << event.number
+        for before in (self.last.get(process), self.woken.get(process)):
+            if before is not None:
+                past |= self.events[before].past
+        event.past = event.direct = past
+        for location, mode in wants:
+            for (where, holder), taking in self.taken.items():
+                if where == location and self.deep[where, holder] and any(
+                        there == location and CONFLICTS[mode] >> how & 1 for there, how in self.events[taking].accesses):
+                    event.handovers.append((taking, NEVER_GIVEN))
+                    if not past >> taking & 1:
+                        event.races.append(taking)
+        return event
+
     def _reverse_races(self) -> None:
-        for event in self.events[self.branch:]:
+        for event in self.events[self.branch:] + self.waiting:
             for there in event.races:
                 self._reverse(self.events[there], event)
 
@@ -476,9 +527,18 @@ class Optimal:
         kept = (1 << bit) - 1
         for event in rest:
             kept |= 1 << event.number
-        for taking, giving in later.handovers:
-            if kept >> taking & 1 and not kept >> giving & 1:
-                return                          # it would still be held
+        held = True
+        while held:                             # what somebody would still have, nobody may take before
+            held = False
+            for taking, giving in later.handovers:
+                if kept >> taking & 1 and not kept >> giving & 1:
+                    if taking < bit:
+                        return                  # it can only be reversed together with that
+                    held = True
+                    rest = [event for event in rest if not event.past >> taking & 1]
+                    kept = (1 << bit) - 1
+                    for event in rest:
+                        kept |= 1 << event.number
         leaf = self._leaf(later)
         before_leaf = later.direct
         for event in rest:

@@ -20,7 +20,10 @@ Deviations = tuple[tuple[int, int], ...]
 class Deviate:
     """Follows the default but for `deviations`, and notes at each later event what else could have been decided."""
 
-    def __init__(self) -> None:
+    yields_max = 2
+
+    def __init__(self, explores: bool = False) -> None:
+        self.explores = explores        # see machine.Explorer
         self.deviations: Mapping[int, int] = {}
         self.first_open = 0
         self.preempt = True
@@ -59,10 +62,17 @@ class Deviate:
     def wake(self, m: Machine) -> None:
         pass
 
+    def ended(self, m: Machine) -> None:
+        pass
 
-def every_schedule(run: Callable[[Deviate], Any], preemptions: int, exactly: bool = False) -> Iterator[Any]:
+    def touched(self, m: Machine, what: Any, kind: int) -> None:
+        pass
+
+
+def every_schedule(run: Callable[[Deviate], Any], preemptions: int, exactly: bool = False,
+                   explores: bool = False) -> Iterator[Any]:
     """Yield `run(scheduler)` for each schedule with at most (`exactly`: with just) that many preemptions."""
-    scheduler = Deviate()
+    scheduler = Deviate(explores)
     todo: list[tuple[Deviations, int]] = [((), 0)]
     while todo:
         deviations, cost = todo.pop()
