@@ -286,6 +286,9 @@ class Machine:
         root = None
         while True:
             try:
+                if task.waiting is HALTED:
+                    self.dispatch(task)             # until the next run
+                    continue
                 root = task.held
                 for number, (function, args) in enumerate(task.operations):
                     task.op = number
@@ -312,6 +315,9 @@ class Machine:
     def _idle_body(self, task: Task) -> None:
         while True:
             try:
+                if task.waiting is HALTED:
+                    self.dispatch(task)
+                    continue
                 irq, task.inject = task.inject, None
                 if irq is not None:                 # a new stack: later ones are taken where it waits, in dispatch
                     self._interrupt(task, irq)
@@ -338,10 +344,6 @@ class Machine:
         task.cpu.running = task
         task.irq_depth = IRQ_DEPTH_MAX              # takes no interrupt either
         self.enabled = None
-        try:
-            self.dispatch(task)
-        except Abort:
-            self.main.switch()
 
     def _fault(self, error: BaseException) -> None:
         """An exception left kernel source: an oops if it went through a null pointer, else it is our error."""
