@@ -8,6 +8,9 @@ would bind it, and data is private to the image. A package stands for its module
 `variants` are extern declarations and those from `harness.kernel` the toolkit: both are checked and bound by name.
 `__FILE__ = "mm/swap.c"` names the kernel file of the functions below it.
 
+A patch that adds fields to a struct says `class page(page):` with these fields. They are put into the definition of that name,
+which an earlier module has, before anything is made of it; a struct that they embed and a later module defines goes before it.
+
 Errors: LinkError with the file and line for an undefined reference, an extern nobody defines, or source outside the rules.
 """
 
@@ -92,8 +95,10 @@ def link(*modules: str, core: str = "fast", probes: bool = False, toolkit: dict[
     boot_task.held = Lockdep().root
     m.stop = NEVER
     try:
-        for path in _sources(modules):
-            unit.load(path)
+        sources = [(path, unit.read(path)) for path in _sources(modules)]
+        _extend(sources)
+        for path, tree in sources:
+            unit.load(path, tree)
         unit.check()
         marks.extend(bytes(unit.blocks + 1))        # nothing has run yet but module bodies, which have no blocks
         image = Image(modules[-1].rpartition(".")[2], made_for, unit.origin, unit.hash.hexdigest(), marks,
@@ -125,6 +130,30 @@ def _sources(modules: tuple[str, ...]) -> Iterator[pathlib.Path]:
             yield path
 
 
+def _extend(sources: list[tuple[pathlib.Path, ast.Module]]) -> None:
+    """Move the fields of each `class name(name)` into the definition of that name, and what they embed in front of it."""
+    order = {id(tree): number for number, (_, tree) in enumerate(sources)}
+    classes = [(path, tree, node) for path, tree in sources for node in tree.body if isinstance(node, ast.ClassDef)]
+    added = [found for found in classes if [base.id for base in found[2].bases if isinstance(base, ast.Name)] == [found[2].name]]
+    defined = {node.name: (tree, node) for path, tree, node in classes if (path, tree, node) not in added}
+    for path, tree, node in added:
+        there, definition = defined.get(node.name, (tree, node))
+        if order[id(there)] >= order[id(tree)]:
+            raise LinkError(f"{path}:{node.lineno}: adds to struct {node.name}, which no module before it defines")
+        tree.body.remove(node)
+        definition.body += [field for field in node.body if not _is_docstring(field)]
+        for name in {inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name)} & defined.keys():
+            holds, embedded = defined[name]
+            if order[id(holds)] > order[id(there)]:
+                holds.body.remove(embedded)
+                there.body.insert(there.body.index(definition), embedded)
+                defined[name] = there, embedded
+
+
+def _is_docstring(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
 class _Unit:
     """One link in progress."""
 
@@ -140,10 +169,12 @@ class _Unit:
         self.racy_spans: set[Span] = set()
         self.defined: dict[str, tuple[str, int]] = {}
 
-    def load(self, path: pathlib.Path) -> None:
+    def read(self, path: pathlib.Path) -> ast.Module:
         text = path.read_text()
         self.hash.update(text.encode())
-        tree = ast.parse(text, str(path))
+        return ast.parse(text, str(path))
+
+    def load(self, path: pathlib.Path, tree: ast.Module) -> None:
         files: list[tuple[int, str]] = []
         body: list[ast.stmt] = []
         for node in tree.body:

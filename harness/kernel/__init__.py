@@ -112,7 +112,7 @@ from harness.kernel.wait import (
 )
 
 __all__ = [
-    "BUG", "BUG_ON", "INIT_LIST_HEAD", "LIST_HEAD", "READ", "RMW", "TASK_INTERRUPTIBLE", "TASK_RUNNING",
+    "BUG", "BUG_ON", "CONFIG_SMP", "INIT_LIST_HEAD", "LIST_HEAD", "READ", "RMW", "TASK_INTERRUPTIBLE", "TASK_RUNNING",
     "TASK_UNINTERRUPTIBLE", "WARN_ON", "WRITE", "__clear_bit", "__set_bit", "__set_current_state", "__set_task_state",
     "add_wait_queue", "add_wait_queue_exclusive", "atomic_add", "atomic_dec", "atomic_dec_and_lock",
     "atomic_dec_and_test", "atomic_inc", "atomic_inc_and_test", "atomic_read", "atomic_set", "atomic_sub", "atomic_t",
@@ -129,12 +129,14 @@ __all__ = [
     "write_unlock", "write_word", "xchg", "yield_cpu",
 ]
 
+CONFIG_SMP = 1
+
 TOOLKIT = {name: globals()[name] for name in __all__}
 
-# What differs where a lock excludes nothing, or where every use of a guarded list is checked.
+# What differs where a lock excludes nothing, as in a kernel built for one cpu, or where every use of a guarded list is checked.
 CORE_TOOLKIT = {
     "fast": {},
     "checked": _list.CHECKED,
-    "up": _list.UP | _up.OVERRIDES,
+    "up": _list.UP | _up.OVERRIDES | {"CONFIG_SMP": 0},
     "floor": {},
 }

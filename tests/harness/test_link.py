@@ -350,3 +350,71 @@ def test_a_list_guard_may_be_a_global_or_a_field_beside_it(source: Write) -> Non
     titles = [toy.run([(0, [(function,)])], NoPreempt()).title for function in ("good", "bad_global", "bad_field")]
     assert titles == [None, "LOCKSET: everything touched without its lock in bad_global",
                       "LOCKSET: zone.free touched without its lock in bad_field"]
+
+
+# ---- structs that a patch adds fields to -----------------------------------------------------------------------------------
+
+STRUCTS = """\
+    from harness.kernel import plain, struct
+
+
+    class page(struct):
+        \"""mm.h\"""
+        index = plain(3)
+
+
+    frame = page("frame")
+
+
+    def fields():
+        return sorted(page.fields), sorted(page.embedded)
+    """
+ADDS = """\
+    from harness.kernel import atomic_t, embed, plain, struct
+
+
+    class counters(struct):
+        readers = embed(atomic_t, 5)
+
+
+    class page(page):
+        \"""What the patch adds.\"""
+        age = plain(7)
+        used = embed(counters)
+
+
+    def added():
+        return frame.index, frame.age, frame.used.readers.counter
+    """
+
+
+def test_fields_that_a_patch_adds_are_in_what_the_base_has_made(source: Write) -> None:
+    base, patch = source(STRUCTS), source(ADDS)
+    image = link(base, patch)
+    assert call(image, "fields") == (["age", "index"], ["used"])
+    assert call(image, "added") == (3, 7, 5)
+    assert call(link(base), "fields") == (["index"], [])
+
+
+def test_added_fields_are_part_of_the_state(source: Write) -> None:
+    image = link(source(STRUCTS), source(ADDS))
+    image["frame"].age, image["frame"].used.readers.counter = 8, 9
+    image.load(image.boot)
+    assert call(image, "added") == (3, 7, 5)
+
+
+def test_two_patches_may_add_to_one_struct(source: Write) -> None:
+    more = source("""\
+        from harness.kernel import plain
+
+
+        class page(page):
+            zone = plain(1)
+        """)
+    assert call(link(source(STRUCTS), source(ADDS), more), "fields") == (["age", "index", "zone"], ["used"])
+
+
+def test_a_patch_to_a_struct_that_there_is_not_is_told(source: Write) -> None:
+    told = refused(source(ADDS))
+    assert ".py:8: adds to struct page, which no module before it defines" in told
+    assert "which no module before it defines" in refused(source(ADDS), source(STRUCTS))
