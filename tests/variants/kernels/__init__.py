@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Small kernels around one primitive of a variant."""
