@@ -328,3 +328,19 @@ def test_the_same_decisions_are_the_same_run_in_every_image() -> None:
         walked = fast.run(ours, Walk(random.Random(number)))
         again = checked.replay(theirs, walked.switches, walked.forced)
         assert again.steps == walked.steps, drawn
+
+
+# ---- what addresses show -------------------------------------------------------------------------------------------------------
+
+
+def test_calls_that_overlap_leave_unknown_what_an_address_shows() -> None:
+    """Whoever returns last need not have been last."""
+    address = KERNEL["addresses"][0][0]
+    begin, end = lambda: KERNEL["begin_change"](0, 0), lambda: KERNEL["end_change"](0, 0, ("anon",))
+    shown = run(begin, begin, end, end, lambda: address.shows, begin, end, lambda: address.shows)
+    assert (shown[4], shown[-1]) == (None, ("anon",))
+
+
+def test_what_an_address_shows_is_a_new_object_after_each_call() -> None:
+    shown = run("map m0.0", lambda: KERNEL["addresses"][0][0].shows, "map m0.0", lambda: KERNEL["addresses"][0][0].shows)
+    assert shown[0] == shown[1] and shown[0] is not shown[1]

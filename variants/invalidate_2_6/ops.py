@@ -54,6 +54,7 @@ class mapped(struct):
     or if it is not known, ("anon",), ("private", file), ("shared", file, index), or ("nothing",)."""
     shows = plain(("nothing",))
     changing = plain(0)                 # calls under way
+    overlapped = plain(0)               # two of them at once, since it was last zero
 
 
 class reference(struct):
@@ -224,20 +225,23 @@ def shows(number, page):
 def begin_change(number, page):
     address = addresses[number][page]
     point(address, RMW)
+    if address.changing:
+        address.overlapped = 1
     address.changing += 1
     address.shows = None
 
 
 def end_change(number, page, shows):
-    """Two that changed it at once do not know who was last."""
+    """Calls that changed it at once do not know which was last, not even the one that returns last."""
     address = addresses[number][page]
     point(address, RMW)
     address.changing -= 1
-    if address.changing or address.shows is not None:
-        address.shows = None
+    if address.overlapped:
         unjudged(number, page)
-    else:
-        address.shows = shows
+        if not address.changing:
+            address.overlapped = 0
+    elif shows is not None:
+        address.shows = (*shows,)                   # a new object, also for a constant
 
 
 def unjudged(number, page):
