@@ -259,8 +259,13 @@ class Machine:
         self.spare[kind, number] = task
         return task
 
-    def _idle_task(self, cpu: Cpu) -> Task:
+    def idle_of(self, cpu: Cpu) -> Task:
         """The idle loop of `cpu`: only ever takes interrupts."""
+        if cpu.idle is None:
+            cpu.idle = self._idle_task(cpu)
+        return cpu.idle
+
+    def _idle_task(self, cpu: Cpu) -> Task:
         number = -2 - cpu.number
         kind = id(self.backend)
         task = self.spare.get((kind, number))
@@ -447,7 +452,7 @@ class Machine:
             self.pending.remove(raised)
             cpu = self.cpus[where]
             if cpu.running is None:
-                cpu.running = cpu.idle = cpu.idle or self._idle_task(cpu)
+                cpu.running = self.idle_of(cpu)
                 self.enabled = None
             nxt = cpu.running
             nxt.inject = raised
@@ -476,7 +481,7 @@ class Machine:
         me.irqs.append(irq.number)
         if self.recorder is not None:
             self.recorder(points.IRQ, irq, "enter")
-        resumes = me.at
+        resumes = me.resumes if me.at is not None and me.at[0] == points.IRQ else me.at
         irq.handler(*irq.args)
         if me.held is not root:
             self.image.lockdep.returned_holding(self, me)

@@ -24,7 +24,7 @@ from typing import Any
 from harness.backends import BACKENDS
 from harness.finding import Finding
 from harness.kernel.registry import Core, linking
-from harness.link import Image, Origin, functions_of
+from harness.link import Image, Origin
 from harness.machine import CPUS_MAX, NEVER, TASKS_MAX, Machine, Scheduler, Task, m
 from harness.sanitizers.lockdep import Lockdep
 
@@ -39,7 +39,7 @@ class ProgramError(Exception):
 class Program:
     """What `make` returns. `irqs`: handlers of interrupts that are pending when the tasks start."""
 
-    tasks: Sequence[Function | Sequence[Function]]
+    tasks: Sequence[Function | list[Function]]
     check: Callable[..., Any] | None = None
     irqs: Sequence[Function] = ()
     cpus: int = 0                       # 0: one for each of `tasks`
@@ -87,7 +87,7 @@ class Runner:
         if not isinstance(program, Program):
             raise ProgramError(f"{self.name}: returned {type(program).__name__}, not a harness.program.Program")
         self.program = program
-        self.image = self._image(make, core)
+        self.image = self._image(core)
         self.tasks, self.results = self._tasks(program)
         self.cpus = program.cpus or len(program.tasks)
         if not 1 <= self.cpus <= CPUS_MAX or not 1 <= len(self.tasks) <= TASKS_MAX:
@@ -100,25 +100,18 @@ class Runner:
             self.kept.save()
 
     def _functions(self) -> list[Function]:
-        return [function for tasks in self.program.tasks for function in (tasks if isinstance(tasks, list | tuple) else [tasks])]
+        return [function for tasks in self.program.tasks for function in (tasks if isinstance(tasks, list) else [tasks])]
 
-    def _image(self, make: Callable[..., Program], core: Core) -> Image:
-        origin = {}
-        path = inspect.getsourcefile(make) or make.__module__
-        for code, function in functions_of(make.__code__):
-            origin[code] = Origin(function, path, code.co_firstlineno, pathlib.Path(path).name)
-        for value in make.__globals__.values():
-            if inspect.isfunction(value) and value.__module__ == make.__module__:
-                origin[value.__code__] = Origin(value.__name__, path, value.__code__.co_firstlineno, pathlib.Path(path).name)
-        image = Image(self.name, core, origin, "", bytearray(), frozenset())
-        image.tasks = [None] * (TASKS_MAX + CPUS_MAX)
+    def _image(self, core: Core) -> Image:
+        image = Image(self.name, core, _Everywhere(), "", bytearray(), frozenset())
+        image.tasks = [None] * TASKS_MAX
         return image
 
     def _tasks(self, program: Program) -> tuple[list[Any], list[Any]]:
         results: list[Any] = []
         tasks = []
         for cpu, functions in enumerate(program.tasks):
-            for function in functions if isinstance(functions, list | tuple) else [functions]:
+            for function in functions if isinstance(functions, list) else [functions]:
                 tasks.append((cpu, [(_keep(function, results, len(results)), ())]))
                 results.append(None)
         return tasks, results
@@ -157,6 +150,20 @@ class Runner:
             fails, detail = True, str(error)
         if fails:
             result.findings.append(Finding("CHECK: the program's own check fails", "check", result.steps, detail=detail))
+
+
+class _Everywhere(dict[Any, Origin]):
+    """The origin of any function that is not the harness's own."""
+
+    def get(self, code: Any, default: Any = None) -> Any:
+        known = super().get(code)
+        if known is None and not code.co_filename.startswith((_HARNESS, "<")):
+            path = code.co_filename
+            known = self[code] = Origin(code.co_name, path, code.co_firstlineno, pathlib.Path(path).name)
+        return known or default
+
+
+_HARNESS = str(pathlib.Path(__file__).parent)
 
 
 def _keep(function: Function, results: list[Any], number: int) -> Function:

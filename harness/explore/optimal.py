@@ -49,21 +49,22 @@ YIELDS_MAX = 2              # a task that yields more often is left there: see m
 
 
 GOES_ON, SWITCH, ASKED = 0, 1, 2
+IRQS_FROM = TASKS_MAX       # the number of the first process that is an interrupt; below are tasks
 NEVER_GIVEN = EVENTS_MAX + TASKS_MAX        # no event has this number
 
 Name = tuple[Any, ...]
+_NOTHING: tuple[int, Any, Any] = (points.LOCAL, None, None)
 
 
 class Event:
     """One access of one process and the local work behind it.
 
     `past` has the bits of all events that happen before it, and its own; `direct` the same without those that only a
-    hand-over puts there. `handovers`: (taking, giving) numbers of the events that had to be over. `undo` takes back what it
-    added to the explorer's tables.
+    hand-over puts there. `undo` takes back what it added to the explorer's tables.
     """
 
-    __slots__ = ("accesses", "asleep", "cpu", "decision", "direct", "findings", "free", "handovers", "how", "leaf", "number",
-                 "past", "process", "races", "step", "takings", "undo")
+    __slots__ = ("accesses", "asleep", "cpu", "decision", "direct", "findings", "free", "got", "how", "leaf", "leaves", "number",
+                 "over", "past", "pending", "process", "races", "step", "takings", "undo")
 
     def __init__(self, number: int, process: int, cpu: int, step: int, how: int, decision: int, accesses: tuple[Access, ...]):
         self.number = number
@@ -76,10 +77,13 @@ class Event:
         self.leaf = accesses            # what it will touch at least, if it runs in another place
         self.past = self.direct = 0
         self.races: list[int] = []
-        self.handovers: list[tuple[int, int]] = []
         self.takings: dict[int, int] = {}       # location -> the event that took what this one gives back
+        self.pending = _NOTHING
         self.undo: list[tuple[dict[Any, int], Any, int | None]] = []
         self.findings: list[Finding] = []
+        self.got = False                # it looked at a lock, and took it
+        self.over: int | None = None    # the process that an interrupt entered over with this event, if there was one
+        self.leaves = False             # an interrupt is over with it
         self.free = False               # after it the process may lose its cpu without being preempted
         self.asleep = False             # after it the process can only go on when somebody lets it
 
@@ -133,6 +137,7 @@ class Optimal:
         self.last: dict[int, int] = {}                          # process -> its last event
         self.taken: dict[tuple[int, int], int] = {}             # (location, process) -> the event that took it
         self.deep: dict[tuple[int, int], int] = {}              # (location, process) -> how many times it has it now
+        self.given: dict[tuple[int, int], int] = {}             # (location, event that took it) -> that gave it back
         self.woken: dict[int, int] = {}                         # process -> the event that let it go on
         self.irqs: list[tuple[int, int]] = []                   # irq number -> process, the event that raised it or -1
         self.raised: dict[int, int] = {}                        # process -> how many it has raised
@@ -272,7 +277,7 @@ class Optimal:
             name = (*name, len(self.irqs))
         process = self.names.get(name)
         if process is None:
-            process = self.names[name] = 100 + len(self.names)
+            process = self.names[name] = IRQS_FROM + len(self.names)
             self.irq_name[process] = name
         self.irqs.append((process, event))
         if not self.gated:
@@ -302,11 +307,13 @@ class Optimal:
         decision, task = enabled[process]
         how = ASKED if asked else GOES_ON if decision == m.current.id else SWITCH
         enters = decision >= len(m.tasks)
-        self.pending = _NOTHING if enters else _pending(task)
-        accesses = self.locations.of(*self.pending, task)
-        self.current = Event(at, process, task.cpu.number, m.step, how, decision, accesses)
+        pending: tuple[int, Any, Any] = _NOTHING if enters else self._pending(process, task)
+        self.current = event = Event(at, process, task.cpu.number, m.step, how, decision, self.locations.of(*pending, task))
+        event.pending = pending
+        event.got = pending[0] == points.TRYLOCK and getattr(pending[1], "owner", None) is None
+        if enters and task.cpu.running is task:
+            event.over = self._process_of(task)
         self.task = task
-        self.takes = self.pending[0] != points.TRYLOCK or self.pending[1].owner is None
         self.before = (enters, task.irq_depth + enters, task.held.irqs_off and not enters,
                        task.cpu.running is task, task.cpu.running is task and not preemptible(task))
         return decision
@@ -337,6 +344,20 @@ class Optimal:
         self.places.append(Place(sleep, tree))
         return True
 
+    def _pending(self, process: int, task: Task) -> tuple[int, Any, Any]:
+        """The access that a process makes when it goes on."""
+        last = self.last.get(process)
+        if last is not None and self.events[last].free:
+            return self.events[last].pending        # it went away in the middle of that
+        at = task.resumes if task.at is not None and task.at[0] == points.IRQ else task.at
+        return at or _NOTHING
+
+    def _can_go_on(self, process: int, task: Task) -> bool:
+        kind, obj, arg = self._pending(process, task)
+        if kind != points.ACQUIRE or not obj.spins or obj.owner is task:
+            return True
+        return (obj.read_side if arg == "read" and hasattr(obj, "read_side") else obj).available(task)
+
     def _process_of(self, task: Task) -> int:
         return self.irqs[task.irqs[-1]][0] if task.irqs else task.id
 
@@ -348,11 +369,11 @@ class Optimal:
             if task.finished or task.waiting is SLEEPING or task.waiting is HALTED:
                 continue
             if running is task or running is None or (m.preempt and preemptible(running)):
-                if _can_go_on(task):
+                if self._can_go_on(self._process_of(task), task):
                     out[self._process_of(task)] = task.id, task
         for cpu in m.cpus:
             idle = cpu.running
-            if idle is not None and idle.id < -1 and not idle.finished and _can_go_on(idle):
+            if idle is not None and idle.id < -1 and not idle.finished and self._can_go_on(self._process_of(idle), idle):
                 out[self._process_of(idle)] = idle.id, idle
         for irq in m.pending:
             process = self.irqs[irq.number][0]
@@ -360,7 +381,7 @@ class Optimal:
             victim = cpu.running
             if victim is None or (not victim.held.irqs_off and victim.irq_depth < IRQ_DEPTH_MAX):
                 decision = len(m.tasks) + irq.number * len(m.cpus) + cpu.number
-                out[process] = decision, victim or _Idle(cpu)
+                out[process] = decision, victim or m.idle_of(cpu)
         return out
 
     # ---- what an event did ---------------------------------------------------------------------------------------
@@ -369,7 +390,8 @@ class Optimal:
         """The running event is over: what it touched, what happened before it, and with what it races."""
         event, self.current = self.current, None
         assert event is not None
-        task = self.task if not isinstance(self.task, _Idle) else self.task.cpu.idle
+        task = self.task
+        event.leaves = event.process >= IRQS_FROM and all(self.irqs[number][0] != event.process for number in task.irqs)
         event.accesses += self._gates(m, event, task)
         event.findings = m.findings[self.found:] + m.notes[self.noted:]
         self.found, self.noted = len(m.findings), len(m.notes)
@@ -377,7 +399,7 @@ class Optimal:
         if event.asleep and not task.finished:
             self.asleep.add(task.id)
         self.places[event.number].tree[0].accesses = event.accesses
-        self._order(event, self.takes)
+        self._order(event)
         self.events.append(event)
 
     def _gates(self, m: Machine, event: Event, task: Task) -> tuple[Access, ...]:
@@ -386,7 +408,7 @@ class Optimal:
         number, where = self.locations.number, event.cpu
         out: list[Access] = []
         if self.gated:
-            leaves = event.process >= 100 and self._gone(event.process, task)
+            leaves = event.leaves
             if enters or leaves:
                 out.append((number(("level", where)), WRITE))
                 out.append((number(("gate", where, level)), PASS_ALONE if enters and leaves else TAKE if enters else GIVE))
@@ -404,11 +426,8 @@ class Optimal:
                     out.append((number(("cpu", where)), mode))
         return tuple(out)
 
-    def _gone(self, process: int, task: Task) -> bool:
-        return all(self.irqs[number][0] != process for number in task.irqs)
-
-    def _order(self, event: Event, takes: bool) -> None:
-        """Its place in happens-before, and the races it ends. `takes`: what it tried to take, it has."""
+    def _order(self, event: Event) -> None:
+        """Its place in happens-before, and the races it ends."""
         events, touches, number = self.events, self.touches, event.number
         past = 1 << number
         before = self.last.get(event.process)
@@ -417,7 +436,7 @@ class Optimal:
         woken = self.woken.get(event.process)
         if woken is not None and (before is None or woken > before):
             past |= events[woken].past
-        if event.process >= 100 and before is None:
+        if event.process >= IRQS_FROM and before is None:
             raiser = next(raiser for process, raiser in self.irqs if process == event.process)
             if raiser >= 0:
                 past |= events[raiser].past
@@ -448,23 +467,25 @@ class Optimal:
                 direct |= events[there].past        # what only a hand-over orders is not in it
         for there, location in gave:
             taking = events[there].takings[location]
-            event.handovers.append((taking, there))
             if not direct >> taking & 1 and taking not in event.races:
                 event.races.append(taking)
         event.past, event.direct = past, direct
         self._set(event, self.last, event.process, number)
         for location, mode in event.accesses:
-            if mode == TAKE or mode == TAKE_SHARED or (mode == TRY and takes):
+            if mode == TAKE or mode == TAKE_SHARED or (mode == TRY and event.got):
                 holder = (location, event.process)
                 deep = self.deep.get(holder, 0)
                 self._set(event, self.deep, holder, deep + 1)
                 if not deep:
                     self._set(event, self.taken, holder, number)
+                    self._set(event, self.given, (location, number), NEVER_GIVEN)
             elif GIVES >> mode & 1:
                 holder = (location, event.process)
                 deep = self.deep.get(holder, 0)
                 event.takings[location] = self.taken[holder] if deep else number
                 self._set(event, self.deep, holder, max(deep - 1, 0))
+                if deep == 1:
+                    self._set(event, self.given, (location, self.taken[holder]), number)
 
     # ---- races ---------------------------------------------------------------------------------------------------
 
@@ -482,14 +503,14 @@ class Optimal:
 
     def _waiting(self, m: Machine) -> Iterator[Event]:
         number = self.locations.number
-        for task in m.tasks:
+        for task in [*m.tasks, *(m.idle_of(cpu) for cpu in m.cpus if cpu.running is not None and cpu.running is cpu.idle)]:
             if task.waiting is SLEEPING or task.waiting is HALTED or task.finished:
                 continue
             where = task.cpu.number
-            wants = tuple(access for access in self.locations.of(*_pending(task), task) if 1 << access[1] & TAKES)
+            wants = tuple(access for access in self.locations.of(*self._pending(self._process_of(task), task), task) if 1 << access[1] & TAKES)
             if self.gated:
                 wants += ((number(("gate", where, 1 + task.irq_depth)), PASS),)
-            if where in self.multi and task.cpu.running is not task:
+            if where in self.multi and task.cpu.running is not task and not task.irqs:
                 wants += ((number(("cpu", where)), TAKE),)
             yield self._wish(self._process_of(task), where, wants)
         for irq in m.pending:
@@ -509,17 +530,30 @@ class Optimal:
             for (where, holder), taking in self.taken.items():
                 if where == location and self.deep[where, holder] and any(
                         there == location and CONFLICTS[mode] >> how & 1 for there, how in self.events[taking].accesses):
-                    event.handovers.append((taking, NEVER_GIVEN))
                     if not past >> taking & 1:
                         event.races.append(taking)
         return event
 
     def _reverse_races(self) -> None:
         for event in self.events[self.branch:] + self.waiting:
+            sections = self._sections(event) if event.races else []
             for there in event.races:
-                self._reverse(self.events[there], event)
+                self._reverse(self.events[there], event, sections)
 
-    def _reverse(self, first: Event, later: Event) -> None:
+    def _sections(self, event: Event) -> list[tuple[int, int]]:
+        """What others had, before, of what the event takes: (event that took it, event that gave it back)."""
+        out = []
+        for location, mode in event.accesses:
+            if TAKES >> mode & 1:
+                for there, how in self.touches.get(location, ()):
+                    if there >= event.number:
+                        break
+                    giving = self.given.get((location, there))
+                    if giving is not None and CONFLICTS[mode] >> how & 1 and self.events[there].process != event.process:
+                        out.append((there, giving))
+        return out
+
+    def _reverse(self, first: Event, later: Event, sections: list[tuple[int, int]]) -> None:
         """Plan a run in which `later` comes before `first`: put it into the wakeup tree of the place of `first`."""
         place = self.places[first.number]
         bit = first.number
@@ -530,7 +564,7 @@ class Optimal:
         held = True
         while held:                             # what somebody would still have, nobody may take before
             held = False
-            for taking, giving in later.handovers:
+            for taking, giving in sections:
                 if kept >> taking & 1 and not kept >> giving & 1:
                     if taking < bit:
                         return                  # it can only be reversed together with that
@@ -601,18 +635,6 @@ def _insert(tree: list[Branch], plan: Plan) -> None:
             return
 
 
-class _Idle:
-    """Stands for the idle task of a cpu that takes an interrupt."""
-
-    def __init__(self, cpu: Cpu):
-        self.cpu = cpu
-        self.irq_depth = 0
-        self.held = _Idle
-    irqs_off = False
-
-
-_NOTHING = (points.LOCAL, None, None)
-
 # (irqs off, or not to be preempted: before, after) -> what that is to the gate
 _PASSAGE = {(False, False): PASS, (False, True): TAKE, (True, False): GIVE, (True, True): None}
 # (runs on its cpu before, after) -> what that is to the cpu
@@ -625,16 +647,8 @@ def _shared_cpus(m: Machine) -> frozenset[int]:
     return frozenset(number for number in numbers if numbers.count(number) > 1)
 
 
-def _pending(task: Task) -> tuple[int, Any, Any]:
-    """The access that a task makes when it goes on."""
-    at = task.at
-    if at is not None and at[0] == points.IRQ:
-        at = task.resumes
-    return at or _NOTHING
 
-
-def _can_go_on(task: Task) -> bool:
-    kind, obj, arg = _pending(task)
-    if kind != points.ACQUIRE or not obj.spins or obj.owner is task:
-        return True
-    return (obj.read_side if arg == "read" and hasattr(obj, "read_side") else obj).available(task)
+# (irqs off, or not to be preempted: before, after) -> what that is to the gate
+_PASSAGE = {(False, False): PASS, (False, True): TAKE, (True, False): GIVE, (True, True): None}
+# (runs on its cpu before, after) -> what that is to the cpu
+_HOLDING = {(False, True): TAKE, (True, False): GIVE, (False, False): PASS_ALONE, (True, True): None}

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: MIT
+"""The least number of preemptions with which a run, or one equivalent to it, can be had.
+
+What is equivalent is every order of a run's events that agrees with happens-before. A switch is a preemption where the process
+that ran could have gone on: it had not ended, did not sleep, and was not at a lock that somebody else had just then. So an
+outcome is possible with at most b preemptions if, and only if, some class of runs that has it has a member with at most b;
+which makes a bound sound for an exploration that knows no bounds.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from harness.explore.access import CONFLICTS, GIVES, TAKES
+from harness.explore.optimal import Event, Optimal
+
+_NOBODY = -9
+
+
+def least_preemptions(explorer: Optimal) -> int:
+    """Of the run that `explorer` has just made."""
+    return _Search(explorer).least()
+
+
+class _Search:
+    def __init__(self, explorer: Optimal):
+        self.events = explorer.events
+        self.lines: dict[int, list[Event]] = {}
+        for event in self.events:
+            self.lines.setdefault(event.process, []).append(event)
+        self.wishes = {event.process: event for event in explorer.waiting}
+        self.sections: dict[int, list[tuple[int, int]]] = {}
+        self.explorer = explorer
+
+    def least(self) -> int:
+        full = (1 << len(self.events)) - 1
+        start = (0, _NOBODY)
+        best = {start: 0}
+        todo = deque([(0, start)])
+        while todo:
+            cost, state = todo.popleft()
+            if best[state] < cost:
+                continue
+            done, running = state
+            if done == full:
+                return cost
+            for process, line in self.lines.items():
+                event = next((event for event in line if not done >> event.number & 1), None)
+                if event is None or event.past & ~done & ~(1 << event.number):
+                    continue
+                price = int(process != running and running != _NOBODY and self._could_go_on(running, done))
+                after = (done | 1 << event.number, self._runs_after(event))
+                if cost + price < best.get(after, 1 << 60):
+                    best[after] = cost + price
+                    if price:
+                        todo.append((cost + price, after))
+                    else:
+                        todo.appendleft((cost, after))
+        raise AssertionError("a run has no order")
+
+    def _runs_after(self, event: Event) -> int:
+        """Who can go on after `event` without a switch."""
+        if event.free:
+            return _NOBODY
+        if event.leaves:
+            return next(entry.over for entry in self.lines[event.process] if entry.over is not None)  # type: ignore[return-value]
+        return event.process
+
+    def _could_go_on(self, process: int, done: int) -> bool:
+        line = self.lines.get(process, ())
+        event = next((event for event in line if not done >> event.number & 1), None) or self.wishes.get(process)
+        if event is None:
+            return False
+        if event.number not in self.sections:
+            self.sections[event.number] = self._others(event)
+        return not any(done >> taking & 1 and not done >> giving & 1 for taking, giving in self.sections[event.number])
+
+    def _others(self, event: Event) -> list[tuple[int, int]]:
+        """All that others take and give back of what `event` takes, before it or after."""
+        out = []
+        for location, mode in event.accesses:
+            if TAKES >> mode & 1:
+                for there, how in self.explorer.touches.get(location, ()):
+                    giving = self.explorer.given.get((location, there))
+                    if giving is not None and CONFLICTS[mode] >> how & 1 and not GIVES >> how & 1 and self.events[there].process != event.process:
+                        out.append((there, giving))
+        return out
