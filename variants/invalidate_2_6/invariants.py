@@ -2,7 +2,8 @@
 """What must hold at rest: all tasks done, no interrupt pending. Invariants C1 to C6, I1, I2, I5 and I6 of the family's history.
 
 Each check yields (title, detail). A page's owners: one reference for each pte, one for the page cache, one for its buffers, one for
-each pagevec of a cpu it waits in, one for each reference a program has taken.
+each pagevec of a cpu it waits in, one for each reference a program has taken. A page lock is given back by the task that has
+taken it, or, of a page that is read, by the interrupt that ends the read.
 """
 
 from __future__ import annotations
@@ -60,6 +61,8 @@ def check(image: Image) -> list[tuple[str, str]]:
         word, count, mapped = page.flags.word, page._count.counter, ptes.get(page, 0)
         owners = mapped + (page in cached) + (page._private is not None) + tracked.get(page, 0)
         on, mapping = page.lru.on, page._mapping
+        if page.unlocked_by_other:
+            out.append(("INVARIANT: a page lock was given back by somebody who did not hold it", page.name))
         if on is zone.free_list:
             free += 1
             if owners:

@@ -6,8 +6,8 @@ on a disk of its own. Linking this module is the boot: what start_kernel() leave
 
 The trees. Faults, zap and unmap_mapping_range() are mm/memory.c as of "split page table lock" (30 Oct 2005), mm/rmap.c as of
 "rmap with inner ptlock" (same day): both are in 2.6.15. The rest is 2.6.12-rc2, which 2.6.15 does not differ from in
-what is modelled, but for two things taken from 2.6.15: PageReserved no longer exempts the zero page from counting, and a
-vma leaves the file's list before its page table is freed. The number in BUG() is the line in the tree the function was read in.
+what is modelled, but for three things taken from 2.6.15: PageReserved no longer exempts the zero page from counting, a vma
+leaves the file's list before its page table is freed, and can_share_swap_page() asks for the mappings of a page. The number in BUG() is the line in the tree the function was read in.
 
 Constants scaled down with the machine (everything else is the kernel's own number):
  * PAGEVEC_SIZE 2, not 14: of eight pages a pagevec of 14 would never be full, and each cpu could keep them all.
@@ -160,9 +160,11 @@ CLUSTER_SIZE = PAGE_SIZE                            # a vma is a page
 WB_SYNC_NONE = 0
 WB_SYNC_ALL = 1
 I_DIRTY_PAGES = 4
+I_LOCK = 8
 READ_BIO = 0
 WRITE_BIO = 1
 
+THE_DEVICE = "the device"                           # holds PG_locked of a page that is being read
 ext2_aops = "ext2_aops"
 generic_file_vm_ops = "generic_file_vm_ops"
 
@@ -212,6 +214,9 @@ class page(struct):
     private = racy(None, ".flags#PG_locked")
     # hardware
     data = embed(frame)
+    # of the model, for an invariant: who holds PG_locked, and whether anybody else has ever given it back
+    locker = plain(None)
+    unlocked_by_other = plain(0)
     wait_locked = embed(wait_queue_head_t)                  # page_waitqueue(page), for this bit
     wait_writeback = embed(wait_queue_head_t)
     bh = embed(buffer_head)                                 # what the slab has for this page
@@ -389,7 +394,7 @@ class writeback_control(struct):
 
 
 class dio(struct):
-    """fs/direct-io.c: a request and who waits for it."""
+    """fs/direct-io.c: a request and who waits for it. Its bio_lock, which nobody but the two takes, is the atomic count here."""
     bio_count = embed(atomic_t, 0)
     waiter = embed(wait_queue_head_t)
 

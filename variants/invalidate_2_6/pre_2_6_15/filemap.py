@@ -26,6 +26,7 @@ from variants.invalidate_2_6.pre_2_6_15.wait import __wait_on_bit, __wait_on_bit
 from variants.invalidate_2_6.types import (
     EEXIST, EINVAL, ENOMEM, FILE_PAGES, NOPAGE_OOM, PAGECACHE_TAG_DIRTY, PAGECACHE_TAG_WRITEBACK, PAGEVEC_SIZE,
     PAGE_CACHE_SHIFT, PAGE_CACHE_SIZE, PAGE_SHIFT, PAGE_SIZE, PG_locked, PG_writeback, WB_SYNC_ALL, WRITE_BIO,
+    generic_file_vm_ops,
 )
 
 
@@ -401,7 +402,10 @@ def filemap_nopage(area, address):
             page = find_get_page(mapping, pgoff)
             if page:
                 break
-            # left out: do_page_cache_readahead(), of no pages, and a second look for what it has read
+            # left out: do_page_cache_readahead(), of no pages
+            page = find_get_page(mapping, pgoff)
+            if page:
+                break
             # no_cached_page:
             error = page_cache_read(file, pgoff)
             if error >= 0:
@@ -553,6 +557,11 @@ def filemap_populate(vma, addr, len, prot, pgoff, nonblock):
         pgoff += 1
         if not len:
             return 0
+
+
+def generic_file_mmap(file, vma):
+    vma.vm_ops = generic_file_vm_ops
+    return 0
 
 
 def __grab_cache_page(mapping, index, cached_page, lru_pvec):

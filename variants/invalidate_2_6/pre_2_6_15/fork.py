@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """kernel/fork.c: how an address space begins and ends. A program names the mm that a fork gets."""
 from harness.kernel import (
-    atomic_dec_and_test, atomic_inc, atomic_set, current, down_write, list_add, spin_lock, spin_unlock, up_write,
+    atomic_dec_and_test, atomic_inc, atomic_set, current, down_read, down_write, list_add, spin_lock, spin_unlock, up_read,
+    up_write,
 )
 from variants.invalidate_2_6.pre_2_6_15.hardware import kmem_cache_alloc_vma
 from variants.invalidate_2_6.pre_2_6_15.memory import copy_page_range
@@ -80,5 +81,8 @@ __FILE__ = "kernel/exit.c"
 
 def exit_mm():
     mm = current().mm
+    # mmap_sem, for a core dump in progress, of which there is none
+    down_read(mm.mmap_sem)
     current().mm = None
+    up_read(mm.mmap_sem)
     mmput(mm)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """mm/fremap.c: page tables filled on demand, and vmas that show the pages of a file in another order."""
 from harness.kernel import (
-    current, data_race, down_read, down_write, list_add, list_del, spin_lock, spin_unlock, up_read, up_write,
+    current, data_race, down_read, down_write, list_add_tail, list_del, spin_lock, spin_unlock, up_read, up_write,
 )
 from variants.invalidate_2_6.pre_2_6_15.filemap import filemap_populate
 from variants.invalidate_2_6.pre_2_6_15.mm_h import (
@@ -95,7 +95,7 @@ def sys_remap_file_pages(start, size, pgoff, nonblock):
                 spin_lock(mapping.i_mmap_lock)
                 vma.vm_flags |= VM_NONLINEAR
                 list_del(vma.shared)                # vma_prio_tree_remove()
-                list_add(vma.shared, mapping.i_mmap_nonlinear)
+                list_add_tail(vma.shared, mapping.i_mmap_nonlinear)     # vma_nonlinear_insert()
                 spin_unlock(mapping.i_mmap_lock)
 
             err = filemap_populate(vma, start, size, vma.vm_page_prot, pgoff, nonblock)     # vma->vm_ops->populate

@@ -22,7 +22,7 @@ from variants.invalidate_2_6.pre_2_6_15.fault import do_page_fault
 from variants.invalidate_2_6.pre_2_6_15.mm_h import (
     pte_mkdirty, pte_mkyoung, pte_offset, pte_page, pte_present, pte_write,
 )
-from variants.invalidate_2_6.types import READ_BIO
+from variants.invalidate_2_6.types import READ_BIO, THE_DEVICE
 
 
 __FILE__ = "hardware"
@@ -154,6 +154,8 @@ def submit_bio(rw, bdev, segments, end_io, private):
     """`segments` are blocks and the frames they go to or come from; end_io(private) runs in the interrupt."""
     for block, data in segments:
         transfer(rw, bdev, block, data, 0)
+        if rw == READ_BIO:
+            data.struct.locker = THE_DEVICE         # its completion unlocks the page
     raise_irq(disk_interrupt, rw, bdev, segments, end_io, private)
 
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """include/linux: mm.h, page-flags.h, pagemap.h, buffer_head.h, pagevec.h, spinlock.h; asm-i386: atomic.h, pgtable.h."""
 from harness.kernel import (
-    RMW, atomic_dec, atomic_inc, atomic_read, atomic_set, clear_bit, data_race, list_add, list_del, local_irq_disable,
-    local_irq_enable, local_irq_restore, local_irq_save, point, read_lock, read_unlock, set_bit, test_and_clear_bit,
-    test_and_set_bit, test_bit, write_lock, write_unlock,
+    BUG_ON, RMW, atomic_dec, atomic_inc, atomic_read, atomic_set, clear_bit, current, data_race, in_interrupt, list_add, list_del,
+    local_irq_disable, local_irq_enable, local_irq_restore, local_irq_save, point, read_lock, read_unlock, set_bit,
+    test_and_clear_bit, test_and_set_bit, test_bit, write_lock, write_unlock,
 )
 from variants.invalidate_2_6.pre_2_6_15.swap import __page_cache_release, __pagevec_lru_add, __pagevec_release
 from variants.invalidate_2_6.pre_2_6_15.filemap import __lock_page, wait_on_page_bit
@@ -12,7 +12,7 @@ from variants.invalidate_2_6.pre_2_6_15.page_writeback import test_clear_page_di
 from variants.invalidate_2_6.types import (
     BH_Async_Read, BH_Async_Write, BH_Delay, BH_Dirty, BH_Lock, BH_Mapped, BH_New, BH_Req, BH_Uptodate, GFP_HIGHUSER,
     PAGEVEC_SIZE, PAGE_MAPPING_ANON, PAGE_MASK, PAGE_SHIFT, PG_active, PG_dirty, PG_error, PG_locked, PG_lru,
-    PG_mappedtodisk, PG_private, PG_reclaim, PG_referenced, PG_uptodate, PG_writeback,
+    PG_mappedtodisk, PG_private, PG_reclaim, PG_referenced, PG_uptodate, PG_writeback, THE_DEVICE,
 )
 
 # ---- atomics and locks -------------------------------------------------------------------------------------------------
@@ -37,6 +37,17 @@ def read_lock_irq(lock):
 def read_unlock_irq(lock):
     read_unlock(lock)
     local_irq_enable()
+
+
+def read_lock_irqsave(lock):
+    flags = local_irq_save()
+    read_lock(lock)
+    return flags
+
+
+def read_unlock_irqrestore(lock, flags):
+    read_unlock(lock)
+    local_irq_restore(flags)
 
 
 def write_lock_irq(lock):
@@ -71,14 +82,21 @@ def PageLocked(page):
 
 def SetPageLocked(page):
     set_bit(PG_locked, page.flags)
+    page.locker = current()
 
 
 def TestSetPageLocked(page):
-    return test_and_set_bit(PG_locked, page.flags)
+    was_locked = test_and_set_bit(PG_locked, page.flags)
+    if not was_locked:
+        page.locker = current()
+    return was_locked
 
 
 def TestClearPageLocked(page):
-    return test_and_clear_bit(PG_locked, page.flags)
+    was_locked = test_and_clear_bit(PG_locked, page.flags)
+    if was_locked and page.locker is not (THE_DEVICE if in_interrupt() else current()):
+        page.unlocked_by_other = 1
+    return was_locked
 
 
 def PageReferenced(page):
@@ -249,13 +267,13 @@ def __put_page(page):
     atomic_dec(page._count)
 
 
-def put_page_testzero(page):
-    """The BUG_ON of a count that is zero already is the refcount sanitizer's to find."""
+def put_page_testzero(page, __LINE__):
+    BUG_ON(page_count(page) == 0, __LINE__)
     return atomic_add_negative(-1, page._count) or not page._count.counter
 
 
 def put_page(page):
-    if put_page_testzero(page):
+    if put_page_testzero(page, 344):
         __page_cache_release(page)
 
 

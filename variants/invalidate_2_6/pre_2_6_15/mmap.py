@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """mm/mmap.c: vmas. Each is one page, and there is a hole of a page between any two addresses: they neither merge nor split."""
-from harness.kernel import current, down_write, list_add, list_del, spin_lock, spin_unlock, up_write
+from harness.kernel import current, down_write, list_add_tail, list_del, spin_lock, spin_unlock, up_write
+from variants.invalidate_2_6.pre_2_6_15.filemap import generic_file_mmap
 from variants.invalidate_2_6.pre_2_6_15.hardware import kmem_cache_alloc_vma, kmem_cache_free_vma
 from variants.invalidate_2_6.pre_2_6_15.memory import tlb_finish_mmu, tlb_gather_mmu, unmap_vmas
 from variants.invalidate_2_6.pre_2_6_15.swap import lru_add_drain
 from variants.invalidate_2_6.types import (
     ENOMEM, MAP_SHARED, PAGE_READONLY, PAGE_SHARED, TASK_SIZE, VM_MAYREAD, VM_MAYSHARE, VM_MAYWRITE, VM_NONLINEAR, VM_READ,
-    VM_SHARED, VM_WRITE, generic_file_vm_ops,
+    VM_SHARED, VM_WRITE,
 )
 
 
@@ -60,7 +61,8 @@ def __vma_link_file(vma):
     file = vma.vm_file
     if file:
         mapping = file.f_mapping
-        list_add(vma.shared, mapping.i_mmap_nonlinear if vma.vm_flags & VM_NONLINEAR else mapping.i_mmap)
+        # vma_nonlinear_insert(), or vma_prio_tree_insert(): behind those of the same range
+        list_add_tail(vma.shared, mapping.i_mmap_nonlinear if vma.vm_flags & VM_NONLINEAR else mapping.i_mmap)
         mapping.nr_mmap += 1
 
 
@@ -116,8 +118,11 @@ def do_mmap_pgoff(file, addr, len, flags, pgoff):
     vma.vm_page_prot = PAGE_SHARED if vm_flags & VM_SHARED else PAGE_READONLY      # protection_map[]: private is copy on write
     vma.vm_pgoff = pgoff
     vma.vm_file = file
-    vma.vm_ops = generic_file_vm_ops if file else None      # generic_file_mmap()
+    vma.vm_ops = None
     vma._anon_vma = 0                               # nobody else knows of it yet
+    vma._vm_private_data = 0
+    if file:
+        generic_file_mmap(file, vma)                # file->f_op->mmap
 
     vma_link(mm, vma, prev)
     return addr

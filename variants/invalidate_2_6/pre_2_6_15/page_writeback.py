@@ -2,14 +2,14 @@
 """mm/page-writeback.c: the dirty and the writeback bit, and their tags in the radix tree; fs/fs-writeback.c: the inode's bit."""
 from harness.kernel import BUG, current, data_race, smp_mb, spin_lock, spin_unlock
 from variants.invalidate_2_6.pre_2_6_15.buffer import __set_page_dirty_buffers
-from variants.invalidate_2_6.pre_2_6_15.filemap import radix_tree_tag_clear, radix_tree_tag_set
+from variants.invalidate_2_6.pre_2_6_15.filemap import radix_tree_tag_clear, radix_tree_tag_set, radix_tree_tagged
 from variants.invalidate_2_6.pre_2_6_15.mm_h import (
     PageDirty, SetPageDirty, TestClearPageDirty, TestClearPageWriteback, TestSetPageDirty, TestSetPageWriteback, page_mapping,
-    write_lock_irq, write_lock_irqsave, write_unlock_irq, write_unlock_irqrestore,
+    read_lock_irqsave, read_unlock_irqrestore, write_lock_irq, write_lock_irqsave, write_unlock_irq, write_unlock_irqrestore,
 )
 from variants.invalidate_2_6.pre_2_6_15.mpage import mpage_writepages
 from variants.invalidate_2_6.types import (
-    I_DIRTY_PAGES, PAGECACHE_TAG_DIRTY, PAGECACHE_TAG_WRITEBACK, PAGE_MAPPING_ANON, WB_SYNC_NONE, inode_lock,
+    FILE_PAGES, I_DIRTY_PAGES, I_LOCK, PAGECACHE_TAG_DIRTY, PAGECACHE_TAG_WRITEBACK, PAGE_MAPPING_ANON, WB_SYNC_NONE, inode_lock,
 )
 
 
@@ -105,6 +105,14 @@ def test_set_page_writeback(page):
     return ret
 
 
+def mapping_tagged(mapping, tag):
+    """Has any page of the file that tag?"""
+    flags = read_lock_irqsave(mapping.tree_lock)
+    ret = any([radix_tree_tagged(mapping, index, tag) for index in range(FILE_PAGES)])
+    read_unlock_irqrestore(mapping.tree_lock, flags)
+    return ret
+
+
 __FILE__ = "fs/fs-writeback.c"
 
 
@@ -124,8 +132,13 @@ def __mark_inode_dirty(inode, flags):
 
 
 def writeback_single_inode(inode):
-    """What pdflush does for each dirty inode, as far as the pages go."""
+    """What pdflush does with an inode on the list of dirty ones, as far as the pages go. One at a time: I_LOCK."""
     spin_lock(inode_lock)
+    if not inode.i_state & I_DIRTY_PAGES or inode.i_state & I_LOCK:
+        spin_unlock(inode_lock)
+        return
+    # __sync_single_inode:
+    inode.i_state |= I_LOCK
     inode.i_state &= ~I_DIRTY_PAGES
     spin_unlock(inode_lock)
     wbc = current().wbc
@@ -135,3 +148,11 @@ def writeback_single_inode(inode):
     wbc.for_reclaim = 0
     wbc.start = wbc.end = 0
     do_writepages(inode.i_mapping, wbc)
+
+    spin_lock(inode_lock)
+    inode.i_state &= ~I_LOCK
+    if not inode.i_state & I_DIRTY_PAGES and mapping_tagged(inode.i_mapping, PAGECACHE_TAG_DIRTY):
+        # not all pages were written
+        inode.i_state |= I_DIRTY_PAGES
+    spin_unlock(inode_lock)
+    # left out: wake_up_inode(), for which nobody here waits

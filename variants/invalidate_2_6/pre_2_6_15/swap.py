@@ -119,7 +119,7 @@ def release_pages(pages):
     pages_to_free = []
     zone = None
     for page in pages:
-        if not put_page_testzero(page):
+        if not put_page_testzero(page, 217):
             continue
 
         if zone is None:
@@ -153,7 +153,7 @@ def __pagevec_release_nonlru(pvec):
     for page in pvec:
         if PageLRU(page):
             BUG(276)
-        if put_page_testzero(page):
+        if put_page_testzero(page, 277):
             pages_to_free.append(page)
     pagevec_free(pages_to_free)
     pvec.clear()

@@ -6,7 +6,7 @@ woken sleeper stands where it stood until it has looked at the bit, where the ke
 """
 from harness.kernel import (
     TASK_RUNNING, TASK_UNINTERRUPTIBLE, __set_current_state, add_wait_queue, add_wait_queue_exclusive, remove_wait_queue,
-    schedule, set_current_state, test_and_set_bit, test_bit, wake_up, waitqueue_active,
+    current, schedule, set_current_state, test_and_set_bit, test_bit, wake_up, waitqueue_active,
 )
 from variants.invalidate_2_6.pre_2_6_15.filemap import sync_page
 
@@ -35,6 +35,7 @@ def __wait_on_bit_lock(wq, nr, page):
         if test_bit(nr, page.flags):
             sync_page(page)
         if not test_and_set_bit(nr, page.flags):
+            page.locker = current()                 # the bit is PG_locked
             break
     __set_current_state(TASK_RUNNING)               # finish_wait()
     remove_wait_queue(wq)
