@@ -63,7 +63,8 @@ class _Search:
         if event.free:
             return _NOBODY
         if event.leaves:
-            return next(entry.over for entry in self.lines[event.process] if entry.over is not None)  # type: ignore[return-value]
+            over = self.lines[event.process][0].over
+            return _NOBODY if over is None else over
         return event.process
 
     def _could_go_on(self, process: int, done: int) -> bool:
