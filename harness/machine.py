@@ -539,6 +539,7 @@ class Machine:
             self.dispatch(me)
             self.waiters -= 1
             me.waiting = me.waiting_frame = None
+            self.enabled = None
 
     def released(self) -> None:
         """A lock that somebody may be spinning for was given back."""

@@ -63,7 +63,7 @@ class Event:
     hand-over puts there. `undo` takes back what it added to the explorer's tables.
     """
 
-    __slots__ = ("accesses", "asleep", "cpu", "decision", "direct", "findings", "free", "got", "how", "leaf", "leaves", "number",
+    __slots__ = ("accesses", "asleep", "cpu", "decision", "direct", "enters", "findings", "free", "got", "how", "leaf", "leaves", "number",
                  "over", "past", "pending", "process", "races", "step", "takings", "undo")
 
     def __init__(self, number: int, process: int, cpu: int, step: int, how: int, decision: int, accesses: tuple[Access, ...]):
@@ -83,6 +83,7 @@ class Event:
         self.findings: list[Finding] = []
         self.got = False                # it looked at a lock, and took it
         self.over: int | None = None    # the process that an interrupt entered over with this event, if there was one
+        self.enters = False             # an interrupt begins with it
         self.leaves = False             # an interrupt is over with it
         self.free = False               # after it the process may lose its cpu without being preempted
         self.asleep = False             # after it the process can only go on when somebody lets it
@@ -311,6 +312,7 @@ class Optimal:
         self.current = event = Event(at, process, task.cpu.number, m.step, how, decision, self.locations.of(*pending, task))
         event.pending = pending
         event.got = pending[0] == points.TRYLOCK and getattr(pending[1], "owner", None) is None
+        event.enters = enters
         if enters and task.cpu.running is task:
             event.over = self._process_of(task)
         self.task = task
@@ -450,7 +452,7 @@ class Optimal:
             conflicts = CONFLICTS[mode]
             for there, how in reversed(line):
                 if conflicts >> how & 1:
-                    if GIVES >> how & 1 and TAKES >> mode & 1:
+                    if GIVES >> how & 1 and TAKES >> mode & 1 and not (event.enters and events[there].leaves):
                         gave.append((there, location))
                     elif not past >> there & 1:
                         met.add(there)
@@ -492,11 +494,13 @@ class Optimal:
     def _finish(self, m: Machine) -> None:
         """The run is over."""
         if self.current is not None:
+            self.current.free = True
             self._close(m)
 
     def ended(self, m: Machine) -> None:
         """Nobody can go on, but not all are done. Who waits still races for what it waits for."""
         if self.current is not None:
+            self.current.free = True
             self._close(m)
         if not self.drains:
             self.waiting = list(self._waiting(m))
@@ -516,11 +520,13 @@ class Optimal:
         for irq in m.pending:
             process = self.irqs[irq.number][0]
             where = self.routes.get(self.irq_name[process], 0)
-            yield self._wish(process, where, ((number(("level", where)), WRITE), (number(("gate", where, 1)), TAKE)))
+            wants = tuple((number(("gate", where, level)), TAKE) for level in range(1, IRQ_DEPTH_MAX + 1))
+            yield self._wish(process, where, wants, enters=True)
 
-    def _wish(self, process: int, cpu: int, wants: tuple[Access, ...]) -> Event:
+    def _wish(self, process: int, cpu: int, wants: tuple[Access, ...], enters: bool = False) -> Event:
         """An event that never came about: it races with the taking of what it waits for, which nobody gives back."""
         event = Event(len(self.events), process, cpu, 0, GOES_ON, 0, wants)
+        event.enters = enters
         past = 1 << event.number
         for before in (self.last.get(process), self.woken.get(process)):
             if before is not None:
@@ -541,14 +547,20 @@ class Optimal:
                 self._reverse(self.events[there], event, sections)
 
     def _sections(self, event: Event) -> list[tuple[int, int]]:
-        """What others had, before, of what the event takes: (event that took it, event that gave it back)."""
+        """What others had, before, of what the event takes: (event that took it, event that gave it back). An interrupt may come
+        over another one, but not over two, nor where the other has interrupts off."""
         out = []
-        for location, mode in event.accesses:
+        accesses = event.accesses
+        if event.enters:
+            accesses = tuple((self.locations.number(("gate", event.cpu, level)), TAKE) for level in range(1, IRQ_DEPTH_MAX + 1))
+        for location, mode in accesses:
             if TAKES >> mode & 1:
                 for there, how in self.touches.get(location, ()):
                     if there >= event.number:
                         break
                     giving = self.given.get((location, there))
+                    if event.enters and self.events[there].enters and self.locations.keys[location][2] < IRQ_DEPTH_MAX:
+                        continue
                     if giving is not None and CONFLICTS[mode] >> how & 1 and self.events[there].process != event.process:
                         out.append((there, giving))
         return out

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from harness.explore.access import CONFLICTS, GIVES, TAKES
+from harness.explore.access import CONFLICTS, TAKES
 from harness.explore.optimal import Event, Optimal
 
 _NOBODY = -9
@@ -29,7 +29,7 @@ class _Search:
         for event in self.events:
             self.lines.setdefault(event.process, []).append(event)
         self.wishes = {event.process: event for event in explorer.waiting}
-        self.sections: dict[int, list[tuple[int, int]]] = {}
+        self.sections: dict[Event, list[tuple[int, int]]] = {}
         self.explorer = explorer
 
     def least(self) -> int:
@@ -71,18 +71,18 @@ class _Search:
         line = self.lines.get(process, ())
         event = next((event for event in line if not done >> event.number & 1), None) or self.wishes.get(process)
         if event is None:
-            return False
-        if event.number not in self.sections:
-            self.sections[event.number] = self._others(event)
-        return not any(done >> taking & 1 and not done >> giving & 1 for taking, giving in self.sections[event.number])
+            return True             # an interrupt died on top of it
+        if event not in self.sections:
+            self.sections[event] = self._sections_of(event)
+        return not any(done >> taking & 1 and not done >> giving & 1 for taking, giving in self.sections[event])
 
-    def _others(self, event: Event) -> list[tuple[int, int]]:
-        """All that others take and give back of what `event` takes, before it or after."""
+    def _sections_of(self, event: Event) -> list[tuple[int, int]]:
+        """All that is taken and given back of what `event` takes, before it or after."""
         out = []
         for location, mode in event.accesses:
             if TAKES >> mode & 1:
                 for there, how in self.explorer.touches.get(location, ()):
                     giving = self.explorer.given.get((location, there))
-                    if giving is not None and CONFLICTS[mode] >> how & 1 and not GIVES >> how & 1 and self.events[there].process != event.process:
+                    if giving is not None and there != event.number and CONFLICTS[mode] >> how & 1:
                         out.append((there, giving))
         return out

@@ -170,3 +170,19 @@ def up_write(sem):
     sem.owner = None
     if sem.queue:
         sem.hand_over()
+
+
+def downgrade_write(sem):
+    """The writer goes on as a reader; readers that sleep behind it go on too, up to the next writer."""
+    m.step = s = m.step + 1
+    if s >= m.stop:
+        m.sched(RELEASE, sem)
+    cur = m.current
+    if sem.owner is not cur:
+        lockdep.unlocked_by_other(m, sem)
+    held = cur.held
+    cur.held = (held.parent if held.lock is sem else held.without(m, sem))[sem.read_side]
+    sem.owner = None
+    sem.readers += 1
+    if sem.queue:
+        sem.hand_over()
