@@ -512,7 +512,7 @@ class Optimal:
                 continue
             where = task.cpu.number
             wants = tuple(access for access in self.locations.of(*self._pending(self._process_of(task), task), task) if 1 << access[1] & TAKES)
-            if self.gated:
+            if self.gated and not task.held.irqs_off:
                 wants += ((number(("gate", where, 1 + task.irq_depth)), PASS),)
             if where in self.multi and task.cpu.running is not task and not task.irqs:
                 wants += ((number(("cpu", where)), TAKE),)

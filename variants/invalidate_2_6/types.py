@@ -6,8 +6,9 @@ on a disk of its own. Linking this module is the boot: what start_kernel() leave
 
 The trees. Faults, zap and unmap_mapping_range() are mm/memory.c as of "split page table lock" (30 Oct 2005), mm/rmap.c as of
 "rmap with inner ptlock" (same day): both are in 2.6.15. The rest is 2.6.12-rc2, which 2.6.15 does not differ from in
-what is modelled, but for three things taken from 2.6.15: PageReserved no longer exempts the zero page from counting, a vma
-leaves the file's list before its page table is freed, and can_share_swap_page() asks for the mappings of a page. The number in BUG() is the line in the tree the function was read in.
+what is modelled, but for four things taken from 2.6.15: PageReserved no longer exempts the zero page from counting, a vma
+leaves the file's list before its page table is freed, can_share_swap_page() asks for the mappings of a page, and the codes
+VM_FAULT_*. The number in BUG() is the line in the tree the function was read in.
 
 Constants scaled down with the machine (everything else is the kernel's own number):
  * PAGEVEC_SIZE 2, not 14: of eight pages a pagevec of 14 would never be full, and each cpu could keep them all.
@@ -132,10 +133,10 @@ PROT_WRITE = 0x2
 PAGE_READONLY = 0                                   # vm_page_prot, as far as it matters: may the pte be writable at once?
 PAGE_SHARED = 1
 
-VM_FAULT_OOM = -1
-VM_FAULT_SIGBUS = 0
-VM_FAULT_MINOR = 1
-VM_FAULT_MAJOR = 2
+VM_FAULT_OOM = 0x00
+VM_FAULT_SIGBUS = 0x01
+VM_FAULT_MINOR = 0x02
+VM_FAULT_MAJOR = 0x03
 VM_FAULT_WRITE = 0x10
 NOPAGE_SIGBUS = None
 NOPAGE_OOM = -1
