@@ -185,9 +185,11 @@ class Executor:
             _at_boot(m, image)
             for title, detail in self.family.check(image):
                 outcome.findings.append(Finding(title, "invariant", outcome.steps, detail=detail))
-            if any(entry[0] == "load" for entry in m.history):
-                for title, detail in judge(prepared.history + m.history):
-                    outcome.findings.append(Finding(title, "data", outcome.steps, detail=detail))
+            for entry in m.history:
+                if entry[0] == "load":
+                    for title, detail in judge(prepared.history + m.history):
+                        outcome.findings.append(Finding(title, "data", outcome.steps, detail=detail))
+                    break
         if not outcome.findings:
             outcome.findings = m.notes
         return outcome

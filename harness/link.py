@@ -331,9 +331,10 @@ def _state_functions(objects: list[Any], which: str) -> tuple[Callable[[], Any],
         for slot in getattr(type(made), which, ()):
             scope[f"o{number}"] = made
             places.append(f"o{number}.{slot}")
+    mine = "".join(f", {name}={name}" for name in scope)        # as parameters: local variables are faster than global ones
     values = ", ".join(f"tuple({place})" if place.endswith("[:]") else place for place in places)
     targets = ", ".join(places)
     source = f"def save():\n    return ({values},)\n" if places else "def save():\n    return ()\n"
-    source += f"def load(state):\n    ({targets},) = state\n" if places else "def load(state):\n    pass\n"
+    source += f"def load(state{mine}):\n    ({targets},) = state\n" if places else "def load(state):\n    pass\n"
     exec(compile(source, "<state>", "exec"), scope)
     return scope["save"], scope["load"]

@@ -145,8 +145,8 @@ class Machine:
     """See the module. Fields on the fast path: `step`, `stop`, `current`, `waiters`."""
 
     __slots__ = (
-        "aborting", "backend", "cpus", "current", "cut", "deadline", "enabled", "error", "exact", "explorer", "fair", "findings",
-        "forced", "halted", "history", "image", "irqs_raised", "limit_hit", "main", "notes", "observer", "pending", "preempt", "recorder",
+        "aborting", "backend", "boot", "cpus", "current", "cut", "deadline", "enabled", "error", "exact", "explorer", "fair",
+        "findings", "forced", "halted", "history", "image", "irqs_raised", "limit_hit", "main", "notes", "observer", "pending", "preempt", "recorder",
         "remaining", "scheduler", "settle", "spare", "step", "steps_max", "stop", "switches", "tasks", "waiters", "wanted",
     )
 
@@ -154,7 +154,7 @@ class Machine:
         self.step = 0
         self.stop = NEVER
         self.waiters = 0                        # tasks that spin; they hear of every release
-        self.current: Task = Task(-1, "boot")
+        self.current = self.boot = Task(-1, "boot")
         self.backend: Any = None
         self.main: Any = None
         self.image: Any = None
@@ -216,7 +216,7 @@ class Machine:
         self.stop = 0 if self.recorder is not None else NEVER
         scheduler.begin(self)
         self.main = backend.main()
-        boot = self.current = Task(-1, "boot")
+        boot = self.current = self.boot
         boot.stack = self.main
         self.dispatch(boot)
         if not self.aborting:
@@ -399,11 +399,14 @@ class Machine:
                 waiting = running.waiting
                 if waiting is None or waiting.available(running):
                     out.append(running.id)
-                if self.preempt and cpu.ready and preemptible(running):
-                    out.extend(task.id for task in cpu.ready if task.waiting is None or task.waiting.available(task))
-            elif cpu.ready:
-                out.extend(task.id for task in cpu.ready if task.waiting is None or task.waiting.available(task))
-        out.sort()
+                if not self.preempt or not preemptible(running):
+                    continue
+            for task in cpu.ready:
+                waiting = task.waiting
+                if waiting is None or waiting.available(task):
+                    out.append(task.id)
+        if len(out) > 1:
+            out.sort()
         self.enabled = out
         if self.pending:
             out = out + self._deliverable()

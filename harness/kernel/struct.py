@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from harness.kernel.list import list_head
 from harness.kernel.registry import Core, core_now, register
 from harness.machine import m
 from harness.points import READ, RMW, WRITE
@@ -96,7 +97,8 @@ class StructMeta(type):
             if not hasattr(cls, "_" + key):
                 setattr(cls, "_" + key, getattr(cls, key))      # `_field` is the stored slot in every core
         cls.slot_of = {key: "_" + key if isinstance(getattr(cls, key, None), property) else key for key in fields}
-        cls.state_slots = (*cls.slot_of.values(), "allocated")
+        linked = any(inner.cls is list_head for inner in embedded.values())
+        cls.state_slots = (*cls.slot_of.values(), "allocated") if linked else tuple(cls.slot_of.values())    # see lifetime
         return cls
 
 

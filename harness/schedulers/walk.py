@@ -25,7 +25,7 @@ class Walk:
         m.want(self._gap())
 
     def at(self, m: Machine) -> int:
-        m.want(m.step + self._gap())
+        m.want(m.step + (self._gap() if self.scale else 1))
         choices = m.choices()
         return choices[int(self.random() * len(choices))]
 

@@ -43,14 +43,15 @@ def check(image: Image) -> list[tuple[str, str]]:
     zone, active, inactive, space = t.zone, t.active_list, t.inactive_list, t.swapper_space
     free_list = zone.free_list
     cached = []
+    in_use = t.lru | t.active | t.locked
     free = active_seen = inactive_seen = 0
     for page in t.pages:
         word, count = page.flags.word, page.count.counter
         where, mapping = page.lru.on, page._mapping
         if page.list.on is free_list:
             free += 1
-            owners = references.get(page, 0) + (mapping is not None) + (page._buffers is not None)
-            if count or where is not None or word & (t.lru | t.active | t.locked) or owners:
+            if count or where is not None or word & in_use or mapping is not None or page._buffers is not None or page in references:
+                owners = references.get(page, 0) + (mapping is not None) + (page._buffers is not None)
                 out.append(_in_use(page, count, owners, word, where))
             continue
         owners = references.get(page, 0) + (mapping is not None) + (page._buffers is not None)
