@@ -1,0 +1,372 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""Nick Piggin, 19 Jul 2007, for 2.6.23: the page is unlocked while its file is told that it is about to be written to.
+
+Commit d0217ac04ca6, "mm: fault feedback #1", over fault_2_6_23; read beside its tree. fault returns a code and a page, and says itself
+whether it has locked the page, so VM_CAN_INVALIDATE goes. page_mkwrite(), which may want to lock the page itself, is called with the page
+unlocked; then it is locked again, and its mapping is looked at. A comment there says that this is still racy against an invalidate.
+
+ext2 has no page_mkwrite, and without one nothing of that shows. So files here have the one that XFS has from 2.6.24 on at the latest,
+block_page_mkwrite() of fs/buffer.c; and with it what else calls it since 2.6.18: a shared page is mapped for reading first, and
+do_wp_page() asks before it makes it writable. These three are of 2.6.24 and marked; with the page locked, as the two patches before this
+one would call it, this page_mkwrite would wait for itself.
+
+A struct vm_fault is here two arguments and a pair, (ret, page). VM_BUG_ON() is nothing without CONFIG_DEBUG_VM.
+"""
+from harness.kernel import data_race, likely, need_resched, plain, spin_lock, spin_unlock, struct, unlikely
+from variants.invalidate_2_6.fault_2_6_23 import FAULT_FLAG_NONLINEAR, FAULT_FLAG_WRITE, do_linear_fault
+from variants.invalidate_2_6.pre_2_6_15.buffer import __block_commit_write, block_prepare_write, ext2_readpage
+from variants.invalidate_2_6.pre_2_6_15.filemap import find_lock_page, page_cache_read, unlock_page
+from variants.invalidate_2_6.pre_2_6_15.hardware import clear_new_page, copy_to_new_page
+from variants.invalidate_2_6.pre_2_6_15.memory import (
+    can_share_swap_page, do_anonymous_page, is_restart_addr, maybe_mkwrite, need_lockbreak, zap_page_range,
+)
+from variants.invalidate_2_6.pre_2_6_15.mm_h import (
+    ClearPageError, PageAnon, PageUptodate, TestSetPageLocked, alloc_page_vma, i_size_read, lock_page, mk_pte, page_cache_get,
+    page_cache_release, pte_mkdirty, pte_mkyoung, pte_none, pte_page, pte_present, pte_to_pgoff, pte_write, set_pte_at,
+)
+from variants.invalidate_2_6.pre_2_6_15.page_alloc import cond_resched
+from variants.invalidate_2_6.pre_2_6_15.rmap import (
+    anon_vma_prepare, page_add_anon_rmap, page_add_file_rmap, page_remove_rmap,
+)
+from variants.invalidate_2_6.pre_2_6_15.swap import lru_cache_add_active, mark_page_accessed
+from variants.invalidate_2_6.types import (
+    EINTR, EINVAL, ENOMEM, GFP_HIGHUSER, PAGE_CACHE_SHIFT, PAGE_CACHE_SIZE, PAGE_READONLY, VM_FAULT_MAJOR, VM_FAULT_MINOR,
+    VM_FAULT_OOM, VM_FAULT_SIGBUS, VM_FAULT_WRITE, VM_SHARED, VM_WRITE, empty_zero_page,
+)
+
+# ---- Documentation, drivers, fs/gfs2, fs/ncpfs, fs/ocfs2, fs/xfs, ipc/shm.c ----------------------------------------------------
+# Left out: other users of the operation.
+
+
+# ---- include/linux/mm.h: VM_CAN_INVALIDATE goes, and VM_CAN_NONLINEAR takes its bit --------------------------------------------
+VM_CAN_NONLINEAR = 0x08000000
+
+FAULT_RET_NOPAGE = 0x0100
+FAULT_RET_LOCKED = 0x0200
+VM_FAULT_MASK = 0xFF
+
+
+class vm_operations_struct(struct):
+    """mm.h, of a file here. Constant."""
+    fault = plain(None)
+    page_mkwrite = plain(None)
+
+
+# ---- fs/buffer.c of 2.6.24, block_page_mkwrite(): not of the patch -------------------------------------------------------------
+__FILE__ = "fs/buffer.c"
+
+
+def block_page_mkwrite(vma, page):
+    """The page is about to be made writable: give it a block on disk, and dirty its buffer. It is not locked; we have a reference."""
+    inode = vma.vm_file.f_mapping.host
+    ret = -EINVAL
+
+    lock_page(page)
+    size = i_size_read(inode)
+    if page.mapping is inode.i_mapping and page.index << PAGE_CACHE_SHIFT <= size:
+        # a page that begins where the file ends passes, and none of it is prepared
+        ret = 0
+        if page.index + 1 << PAGE_CACHE_SHIFT <= size:
+            ret = block_prepare_write(vma.vm_file, page, 0, PAGE_CACHE_SIZE)
+            if not ret:
+                __block_commit_write(page)
+    # out_unlock:
+    unlock_page(page)
+    return ret
+
+
+# ---- mm/filemap.c, filemap_fault(), generic_file_vm_ops, generic_file_mmap() ---------------------------------------------------
+# filemap_nopage(), filemap_getpage() and filemap_populate() go.
+__FILE__ = "mm/filemap.c"
+
+
+def filemap_fault(vma, pgoff, flags):
+    """(ret, page): the page locked, which ret says, and with a reference; or an error and None.
+
+    A page that is beyond the end of the file by the time it is locked keeps the reference: so the patch has it, and 2.6.24 drops it.
+    """
+    file = vma.vm_file
+    mapping = file.f_mapping
+    inode = mapping.host
+    ret = VM_FAULT_MINOR
+
+    size = i_size_read(inode) + PAGE_CACHE_SIZE - 1 >> PAGE_CACHE_SHIFT
+    if pgoff >= size:
+        return VM_FAULT_SIGBUS, None                # outside_data_content: the faulting task is no ptracer
+
+    while True:
+        # retry_find:
+        page = find_lock_page(mapping, pgoff)
+        if not page:
+            ret = VM_FAULT_MAJOR
+            # left out: do_page_cache_readahead(), of no pages
+            page = find_lock_page(mapping, pgoff)
+        if not page:
+            # no_cached_page:
+            error = page_cache_read(file, pgoff)
+            if error >= 0:
+                continue                            # it may have been removed in the meantime
+            if error == -ENOMEM:
+                return VM_FAULT_OOM, None
+            return VM_FAULT_SIGBUS, None
+
+        # Whoever locks a page that is being read waits for it, so this is an error, or nobody has read it yet.
+        if unlikely(not PageUptodate(page)):
+            # page_not_uptodate:
+            ret = VM_FAULT_MAJOR
+            ClearPageError(page)
+            error = ext2_readpage(file, page)       # unlocks it
+            page_cache_release(page)
+            if not error:
+                continue                            # goto retry_find
+            return VM_FAULT_SIGBUS, None
+
+        # the size again, under the page lock
+        size = i_size_read(inode) + PAGE_CACHE_SIZE - 1 >> PAGE_CACHE_SHIFT
+        if unlikely(pgoff >= size):
+            unlock_page(page)
+            return VM_FAULT_SIGBUS, None            # goto outside_data_content
+
+        mark_page_accessed(page)
+        return ret | FAULT_RET_LOCKED, page
+
+
+generic_file_vm_ops = vm_operations_struct("generic_file_vm_ops", fault=filemap_fault, page_mkwrite=block_page_mkwrite)
+
+
+def generic_file_mmap(file, vma):
+    vma.vm_ops = generic_file_vm_ops
+    vma.vm_flags |= VM_CAN_NONLINEAR
+    # mm/mmap.c of 2.6.24, vma_wants_writenotify(): not of the patch
+    if vma.vm_flags & (VM_WRITE | VM_SHARED) == VM_WRITE | VM_SHARED and vma.vm_ops.page_mkwrite:
+        vma.vm_page_prot = PAGE_READONLY
+    return 0
+
+
+# ---- mm/filemap_xip.c ----------------------------------------------------------------------------------------------------------
+# Left out: no file here is executed in place.
+
+
+# ---- mm/fremap.c ---------------------------------------------------------------------------------------------------------------
+# install_page() goes, and sys_remap_file_pages() does without a way for vmas that have populate, of which there is none here.
+
+
+# ---- mm/memory.c, unmap_mapping_range_vma() loses its BUG_ON() -----------------------------------------------------------------
+__FILE__ = "mm/memory.c"
+
+
+def unmap_mapping_range_vma(vma, start_addr, end_addr, details):
+    """i_mmap_lock is held; it is dropped, and -EINTR returned, if somebody else wants the cpu."""
+    while True:
+        # again:
+        restart_addr = vma.vm_truncate_count
+        if is_restart_addr(restart_addr) and start_addr < restart_addr:
+            start_addr = restart_addr
+            if start_addr >= end_addr:
+                # the top of the vma has been split off since
+                vma.vm_truncate_count = details.truncate_count
+                return 0
+
+        restart_addr = zap_page_range(vma, start_addr, end_addr - start_addr, details)
+        need_break = need_resched() or need_lockbreak(details.i_mmap_lock)
+
+        if restart_addr >= end_addr:
+            # this vma is done
+            vma.vm_truncate_count = details.truncate_count
+            if not need_break:
+                return 0
+        else:
+            vma.vm_truncate_count = restart_addr
+            if not need_break:
+                continue
+        break
+
+    spin_unlock(details.i_mmap_lock)
+    cond_resched()
+    spin_lock(details.i_mmap_lock)
+    return -EINTR
+
+
+# ---- mm/memory.c of 2.6.24, do_wp_page(): not of the patch ---------------------------------------------------------------------
+# Left out, as in fault_2_6_23: the accounting of shared dirty pages; the pte says that the page is dirty.
+def do_wp_page(mm, vma, address, page_table, ptl, orig_pte):
+    """A write to a present, write-protected page. ptl is held on entry and not on exit."""
+    old_page = pte_page(orig_pte)
+    reuse = 0
+    ret = VM_FAULT_MINOR
+
+    if PageAnon(old_page):
+        if not TestSetPageLocked(old_page):
+            reuse = can_share_swap_page(old_page)
+            unlock_page(old_page)
+    elif vma.vm_flags & (VM_WRITE | VM_SHARED) == VM_WRITE | VM_SHARED:
+        if vma.vm_ops.page_mkwrite:
+            # without the lock, for it may sleep
+            page_cache_get(old_page)
+            spin_unlock(ptl)
+
+            if vma.vm_ops.page_mkwrite(vma, old_page) < 0:
+                # unwritable_page:
+                page_cache_release(old_page)
+                return VM_FAULT_SIGBUS
+
+            # the lock was dropped: is it still the same pte? If not, the MMU will fault again.
+            spin_lock(ptl)
+            page_cache_release(old_page)
+            if page_table.val != orig_pte:
+                spin_unlock(ptl)                    # goto unlock
+                return ret
+        reuse = 1
+
+    if reuse:
+        entry = pte_mkyoung(orig_pte)
+        entry = maybe_mkwrite(pte_mkdirty(entry), vma)
+        set_pte_at(mm, address, page_table, entry)  # ptep_set_access_flags()
+        ret |= VM_FAULT_WRITE
+        spin_unlock(ptl)                            # goto unlock
+        return ret
+
+    # so it must be copied
+    page_cache_get(old_page)
+    spin_unlock(ptl)
+
+    anon_vma_prepare(vma)
+    new_page = alloc_page_vma(GFP_HIGHUSER, vma, address)
+    if not new_page:
+        # oom:
+        page_cache_release(old_page)
+        return VM_FAULT_OOM
+    if old_page is empty_zero_page:
+        clear_new_page(new_page)
+    else:
+        copy_to_new_page(new_page, old_page)
+
+    # the lock was dropped: is it still the same pte?
+    spin_lock(ptl)
+    if page_table.val == orig_pte:
+        page_remove_rmap(old_page)
+        if not PageAnon(old_page):
+            mm.file_rss -= 1
+            mm.anon_rss += 1
+        entry = mk_pte(new_page, vma.vm_page_prot)
+        entry = maybe_mkwrite(pte_mkdirty(entry), vma)
+        set_pte_at(mm, address, page_table, None)   # ptep_clear_flush()
+        set_pte_at(mm, address, page_table, entry)
+        lru_cache_add_active(new_page)
+        page_add_anon_rmap(new_page, vma, address)
+
+        # free the old page
+        new_page = old_page
+        ret |= VM_FAULT_WRITE
+    page_cache_release(new_page)
+    page_cache_release(old_page)
+    # unlock:
+    spin_unlock(ptl)
+    return ret
+
+
+# ---- mm/memory.c, __do_fault() -------------------------------------------------------------------------------------------------
+def __do_fault(mm, vma, address, page_table, pgoff, flags, orig_pte):
+    """A fault on a page that is not mapped, in a vma with a fault operation. mmap_sem is held for reading."""
+    anon = 0
+
+    # left out: the way for a vma that has nopage still, and FAULT_RET_NOPAGE, which no fault here returns
+    ret, faulted_page = vma.vm_ops.fault(vma, pgoff, flags)
+    if unlikely(not faulted_page):
+        return ret
+
+    if unlikely(not ret & FAULT_RET_LOCKED):
+        lock_page(faulted_page)
+
+    # a private copy at once?
+    page = faulted_page
+    locked = 1
+    mapped = 1
+    if flags & FAULT_FLAG_WRITE:
+        if not vma.vm_flags & VM_SHARED:
+            anon = 1
+            anon_vma_prepare(vma)
+            page = alloc_page_vma(GFP_HIGHUSER, vma, address)
+            if not page:
+                ret = VM_FAULT_OOM
+                mapped = 0                          # goto out
+            else:
+                copy_to_new_page(page, faulted_page)
+        elif vma.vm_ops.page_mkwrite:
+            # does the file want to know that it will be written to?
+            unlock_page(page)
+            if vma.vm_ops.page_mkwrite(vma, page) < 0:
+                ret = VM_FAULT_SIGBUS
+                anon = 1                            # not anonymous, but faulted_page is to be released
+                locked = mapped = 0                 # goto out_unlocked
+            else:
+                lock_page(page)
+                # not quite right, says the patch: it may have been invalidated in between
+                if not page.mapping:
+                    ret = VM_FAULT_MINOR
+                    anon = 1
+                    mapped = 0                      # goto out
+
+    if mapped:
+        ptl = mm.page_table_lock
+        spin_lock(ptl)
+
+        # only if we did not race with anybody else
+        if likely(page_table.val == orig_pte):      # pte_same()
+            entry = mk_pte(page, vma.vm_page_prot)
+            if flags & FAULT_FLAG_WRITE:
+                entry = maybe_mkwrite(pte_mkdirty(entry), vma)
+            set_pte_at(mm, address, page_table, entry)
+            if anon:
+                mm.anon_rss += 1
+                lru_cache_add_active(page)
+                page_add_anon_rmap(page, vma, address)
+            else:
+                mm.file_rss += 1
+                page_add_file_rmap(page)
+        elif anon:
+            page_cache_release(page)
+        else:
+            anon = 1                                # not anonymous, but faulted_page is to be released
+
+        spin_unlock(ptl)
+
+    # out:
+    if locked:
+        unlock_page(faulted_page)
+    # out_unlocked:
+    if anon:
+        page_cache_release(faulted_page)
+    return ret & VM_FAULT_MASK
+
+
+# ---- mm/memory.c, do_file_page() goes; do_nonlinear_fault() and handle_pte_fault() ---------------------------------------------
+def do_nonlinear_fault(mm, vma, address, page_table, write_access, orig_pte):
+    """A pte of a nonlinear vma that says which page of the file belongs there."""
+    flags = FAULT_FLAG_NONLINEAR | (FAULT_FLAG_WRITE if write_access else 0)
+    # left out: the complaint about such a pte in a linear vma; pte_unmap_same() has nothing to do for a pte of one word
+    pgoff = pte_to_pgoff(orig_pte)
+    return __do_fault(mm, vma, address, page_table, pgoff, flags, orig_pte)
+
+
+def handle_pte_fault(mm, vma, address, pte, write_access):
+    entry = data_race(pte.val)                      # read without the lock
+    if not pte_present(entry):
+        if pte_none(entry):
+            if vma.vm_ops:
+                return do_linear_fault(mm, vma, address, pte, write_access, entry)
+            return do_anonymous_page(mm, vma, address, pte, write_access)
+        return do_nonlinear_fault(mm, vma, address, pte, write_access, entry)
+
+    ptl = mm.page_table_lock
+    spin_lock(ptl)
+    if pte.val == entry:
+        if write_access:
+            if not pte_write(entry):
+                return do_wp_page(mm, vma, address, pte, ptl, entry)
+            entry = pte_mkdirty(entry)
+        entry = pte_mkyoung(entry)
+        set_pte_at(mm, address, pte, entry)         # ptep_set_access_flags()
+    # unlock:
+    spin_unlock(ptl)
+    return VM_FAULT_MINOR
