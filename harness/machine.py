@@ -427,7 +427,8 @@ class Machine:
         choices = self.choices() if self.remaining or self.settle else []
         if len(choices) > 1 or (choices and self.explorer is not None):
             decision = (self.fair or self.scheduler).forced(self, choices)
-            self.forced.append(decision)
+            if len(choices) > 1:
+                self.forced.append(decision)
         elif choices:
             decision = choices[0]
         else:

@@ -64,6 +64,7 @@ class Locations:
         self.keys: list[Any] = []
         self.wholes: set[Any] = set()
         self.known: dict[tuple[int, Any, Any], tuple[Access, ...]] = {}
+        self.unannounced: set[int] = set()      # locations that an event may touch without having said so at its point
         self.restart = False
 
     def number(self, key: Any) -> int:
@@ -75,7 +76,9 @@ class Locations:
 
     def touched(self, what: Any, kind: int) -> Access:
         """What is touched without a point of its own."""
-        return self.number(what), {points.BEGIN: BEGIN, points.END: END, points.READ: READ}.get(kind, WRITE)
+        number = self.number(what)
+        self.unannounced.add(number)
+        return number, {points.BEGIN: BEGIN, points.END: END, points.READ: READ}.get(kind, WRITE)
 
     def of(self, kind: int, obj: Any, arg: Any, task: Task) -> tuple[Access, ...]:
         """What the access announced at a point touches."""

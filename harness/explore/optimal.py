@@ -25,7 +25,9 @@ from typing import Any
 from harness import points
 from harness.errors import Abort, HarnessError
 from harness.explore.access import (
+    BEGIN,
     CONFLICTS,
+    END,
     GIVE,
     GIVES,
     PASS,
@@ -129,6 +131,7 @@ class Optimal:
         self.names: dict[Name, int] = {}        # of interrupts: (who raises it, how many before) -> process
         self.irq_name: dict[int, Name] = {}
         self.gated = False              # interrupts exist
+        self.restarts = 0               # how often what was yielded before is worth nothing, for something was learned
         self._forget()
 
     def _forget(self) -> None:
@@ -157,6 +160,7 @@ class Optimal:
             if self.locations.restart or self.learned:
                 self.locations.restart = False
                 self._forget()
+                self.restarts += 1
                 continue
             self._finish(m)
             self.run_count += 1
@@ -607,6 +611,8 @@ class Optimal:
             out += ((number(("level", where)), WRITE),)
         if where in self.multi:
             out += ((number(("cpu", where)), PASS_ALONE), (number(("ready", where)), WRITE))
+        for location in self.locations.unannounced:
+            out += ((location, WRITE), (location, BEGIN), (location, END))
         return out
 
 

@@ -100,8 +100,8 @@ from harness.kernel.spinlock import (
     spin_unlock_irqrestore,
     spinlock_t,
 )
-from harness.kernel.struct import embed, guarded, guarded_array, plain, racy, racy_array, struct
-from harness.kernel.user import now, saw
+from harness.kernel.struct import device, embed, guarded, guarded_array, plain, racy, racy_array, struct
+from harness.kernel.user import now, saw, touches
 from harness.kernel.wait import (
     add_wait_queue,
     add_wait_queue_exclusive,
@@ -117,7 +117,7 @@ __all__ = [
     "TASK_UNINTERRUPTIBLE", "WARN_ON", "WRITE", "__clear_bit", "__set_bit", "__set_current_state", "__set_task_state",
     "add_wait_queue", "add_wait_queue_exclusive", "atomic_add", "atomic_dec", "atomic_dec_and_lock",
     "atomic_dec_and_test", "atomic_inc", "atomic_inc_and_test", "atomic_read", "atomic_set", "atomic_sub", "atomic_t",
-    "clear_bit", "cmpxchg", "current", "data_race", "down", "down_read", "down_trylock", "down_write", "downgrade_write", "embed",
+    "clear_bit", "cmpxchg", "current", "data_race", "device", "down", "down_read", "down_trylock", "down_write", "downgrade_write", "embed",
     "flags_t", "guarded", "guarded_array", "happens_after", "happens_before", "in_interrupt", "likely", "list_add",
     "list_add_tail", "list_del", "list_del_init", "list_empty", "list_entry", "list_head", "local_irq_disable", "local_irq_enable",
     "local_irq_restore", "local_irq_save", "mb", "need_resched", "now", "plain", "point", "printk", "racy", "racy_array",
@@ -125,7 +125,7 @@ __all__ = [
     "schedule", "semaphore", "set_bit", "set_current_state", "set_task_state", "smp_mb", "smp_mb__after_clear_bit",
     "smp_mb__before_clear_bit", "smp_processor_id", "smp_rmb", "smp_wmb", "spin_is_locked", "spin_lock",
     "spin_lock_irq", "spin_lock_irqsave", "spin_trylock", "spin_unlock", "spin_unlock_irq", "spin_unlock_irqrestore",
-    "spinlock_t", "struct", "test_and_change_bit", "test_and_clear_bit", "test_and_set_bit", "test_bit", "unlikely",
+    "spinlock_t", "struct", "test_and_change_bit", "test_and_clear_bit", "test_and_set_bit", "test_bit", "touches", "unlikely",
     "up", "up_read", "up_write", "wait_queue_head_t", "waitqueue_active", "wake_up", "wake_up_all", "wmb", "write_lock",
     "write_unlock", "write_word", "xchg", "yield_cpu",
 ]

@@ -4,6 +4,7 @@
     guarded(default, LOCK, ...)   every access under one of these locks. No point: without the lock it is a finding.
     racy(default, LOCK, ...)      every store under one of these, loads may be without: stores and unlocked loads are points.
     racy(default)                 no lock: every access is a point.
+    device(default, LOCK, ...)    as racy, but hardware stores it without the lock: every load is a point too.
     plain(default)                private to one owner, or constant: neither.
     embed(type, ...)              an atomic_t, flags_t, list_head, lock, wait queue or other struct inside this one.
 
@@ -28,7 +29,7 @@ class Field:
     """A scalar field: its default, how it is watched, and the locks that guard it."""
 
     def __init__(self, kind: str, default: Any, guards: tuple[str, ...]):
-        assert kind in ("guarded", "racy", "plain"), kind
+        assert kind in ("guarded", "racy", "device", "plain"), kind
         assert kind != "guarded" or guards, "a guarded field names its lock"
         self.kind = kind
         self.default = default
@@ -50,6 +51,10 @@ def guarded(default: Any, *guards: str) -> Any:
 
 def racy(default: Any, *guards: str) -> Any:
     return Field("racy", default, guards)
+
+
+def device(default: Any, *guards: str) -> Any:
+    return Field("device", default, guards)
 
 
 def plain(default: Any) -> Any:
@@ -211,7 +216,7 @@ def _property_source(key: str, field: Field, core: str) -> str:
         put = (_POINT.format(kind="WRITE", obj="self", arg=repr(key)) if up else "") + check
     else:
         exclusive = [guard for guard in field.guards if "#" not in guard]
-        if exclusive and not up:
+        if exclusive and not up and field.kind == "racy":
             owned = " or ".join(
                 (f"self{guard}" if guard.startswith(".") else guard) + ".owner is m.current" for guard in exclusive)
             get = f"\n    if not ({owned}):" + read.replace("\n", "\n    ")

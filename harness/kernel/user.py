@@ -17,3 +17,9 @@ def saw(what, who, where, value, since):
     if m.explorer is not None:
         m.explorer.touched(m, "user", END)
     m.history.append((what, who, where, value, since, m.step))
+
+
+def touches(kind, *what):
+    """What user space or a device keeps for itself is accessed, in the step that runs now: an explorer must know of it."""
+    if m.explorer is not None:
+        m.explorer.touched(m, what if len(what) > 1 else what[0], kind)

@@ -10,7 +10,9 @@ What a user knows of is over: the fork of the process it runs in, the call that 
 of threads whose tasks have ended, all that these did. In the kernel wake_up_process(), the return from the system call and each
 thread's own do_exit() see to that; here the happens_before()s do.
 """
-from harness.kernel import READ, current, down, happens_after, happens_before, now, plain, raise_irq, saw, struct, up
+from harness.kernel import (
+    READ, WRITE, current, down, happens_after, happens_before, now, plain, raise_irq, saw, struct, touches, up,
+)
 from variants.lru_free_2_4.pre_patch.filemap import (
     do_generic_file_read, invalidate_inode_pages, invalidate_inode_pages2, mark_page_accessed,
 )
@@ -94,6 +96,7 @@ def clone_threads(p):
 def enter(number):
     """Act as a thread of that process: its mm, or None if there is none (any more)."""
     p = processes[number]
+    touches(READ, p)
     if not p.born or not p.threads or current() in p.left:
         return None
     if p.dying:
@@ -107,6 +110,7 @@ def enter(number):
 
 def leave_process(p):
     """The thread that current is exits."""
+    touches(WRITE, p)
     p.left += (current(),)
     p.threads -= 1
     current().mm = p.mm
@@ -118,6 +122,7 @@ def leave(task, mms):
     """A task has nothing more to do: its threads sleep, or leave processes that are dying."""
     for number in mms:
         p = processes[number]
+        touches(WRITE, p)
         if p.born and p.threads and current() not in p.left:
             if p.dying:
                 leave_process(p)
@@ -128,11 +133,13 @@ def leave(task, mms):
 
 def die(p):
     """exit_group, by a thread of the process."""
+    touches(WRITE, p)
     p.dying = 1
     if not user.threaded:
         leave_process(p)
         return
     leave_process(p)
+    touches(WRITE, p)
     happens_after(p, "idle")
     while p.idle:
         p.idle -= 1
@@ -140,6 +147,7 @@ def die(p):
         current().mm = p.mm
         current().active_mm = p.mm
         do_exit(0)
+        touches(WRITE, p)
 
 
 def killed(number, signal):
@@ -196,6 +204,7 @@ def op_load(number, page):
 
 def op_fork(number, child_number):
     child = processes[child_number]
+    touches(WRITE, child)
     if child.born or child_number == number:
         return
     mm = enter(number)
@@ -206,6 +215,7 @@ def op_fork(number, child_number):
     if copy_mm(0, child.mm):
         return
     saw("fork", number, None, child_number, since)
+    touches(WRITE, child)
     child.threads = clone_threads(child) if user.threaded else 1
     happens_before(child, "born")
 
@@ -216,6 +226,7 @@ def op_exit(number):
 
 
 def op_pin(number, page, k):
+    touches(WRITE, pins[k])
     if pins[k].state:
         return
     mm = enter(number)
@@ -225,6 +236,7 @@ def op_pin(number, page, k):
     pins[k].where = (number, page)
     error = map_user_kiobuf(READ, pins[k].iobuf, USER_ADDRESSES[page], PAGE_SIZE)
     happens_before(pins[k])
+    touches(WRITE, pins[k])
     pins[k].state = 0 if error else 2
     if error == -ENOMEM or current().flags & PF_MEMDIE:
         die(processes[number])
@@ -232,6 +244,7 @@ def op_pin(number, page, k):
 
 def op_dma(k, value):
     """Raw I/O: the device writes, then whoever waited for it marks the pages dirty. Nobody drops a pin while it is in use."""
+    touches(WRITE, pins[k])
     if pins[k].state != 2:
         return
     pins[k].state = 1
@@ -243,10 +256,12 @@ def op_dma(k, value):
         dma_write(target, value)
     mark_dirty_kiobuf(pins[k].iobuf, PAGE_SIZE)
     happens_before(pins[k])
+    touches(WRITE, pins[k])
     pins[k].state = 2
 
 
 def op_unpin(k):
+    touches(WRITE, pins[k])
     if pins[k].state == 2:
         pins[k].state = 1
         happens_after(pins[k])
@@ -255,10 +270,12 @@ def op_unpin(k):
 
 def finish_unpin(k):
     unmap_kiobuf(pins[k].iobuf)
+    touches(WRITE, pins[k])
     pins[k].state = 0
 
 
 def op_put(k):
+    touches(WRITE, pins[k])
     if pins[k].state == 2:
         pins[k].state = 1
         happens_after(pins[k])
@@ -267,10 +284,12 @@ def op_put(k):
 
 def finish_put(k):
     skb_release_data(pins[k].iobuf)
+    touches(WRITE, pins[k])
     pins[k].state = 0
 
 
 def op_irq_unpin(k):
+    touches(WRITE, pins[k])
     if pins[k].state == 2:
         pins[k].state = 1
         happens_after(pins[k])
@@ -278,6 +297,7 @@ def op_irq_unpin(k):
 
 
 def op_irq_put(k):
+    touches(WRITE, pins[k])
     if pins[k].state == 2:
         pins[k].state = 1
         happens_after(pins[k])

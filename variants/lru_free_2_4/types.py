@@ -57,8 +57,8 @@ Left out, and why that is sound or where it is a limit:
 """
 
 from harness.kernel import (
-    LIST_HEAD, atomic_set, atomic_t, embed, flags_t, guarded, list_add_tail, list_head, plain, racy, racy_array,
-    rw_semaphore, rwlock_t, semaphore, set_bit, spinlock_t, struct, wait_queue_head_t,
+    LIST_HEAD, atomic_set, atomic_t, device, embed, flags_t, guarded, list_add_tail, list_head, plain, racy,
+    racy_array, rw_semaphore, rwlock_t, semaphore, set_bit, spinlock_t, struct, wait_queue_head_t,
 )
 
 # ---- constants -------------------------------------------------------------------------------------------------------
@@ -405,7 +405,7 @@ class pte_slot(struct):
 
     The cpu's MMU sets young and dirty without a lock, in one step with the access (see hardware).
     """
-    val = racy(None, ".struct.page_table_lock")
+    val = device(None, ".struct.page_table_lock")
 
 
 class vm_area_struct(struct):

@@ -15,7 +15,7 @@ marked data_race().
 The slab hands out the one object that is meant for the purpose: a page's buffer, an mm's vma for an address, the mm that a
 program names. So which object it is does not depend on the schedule. Its own locks are leaves nobody waits under.
 """
-from harness.kernel import BUG, READ, RMW, current, data_race, point, raise_irq
+from harness.kernel import BUG, READ, RMW, WRITE, current, data_race, point, raise_irq, touches
 from variants.lru_free_2_4.pre_patch.buffer import buffer_mapped
 from variants.lru_free_2_4.pre_patch.memory import do_page_fault
 from variants.lru_free_2_4.pre_patch.mm_h import (
@@ -66,6 +66,7 @@ def mmu_load(mm, address, word):
         return MMU_FAULT
     slot._val = pte_mkyoung(pte)
     page = pte_page(pte)
+    touches(READ, page, "word1" if word else "word0")
     return page._word1 if word else page._word0
 
 
@@ -78,6 +79,7 @@ def mmu_store(mm, address, word, value):
         return MMU_FAULT
     slot._val = pte_mkyoung(pte_mkdirty(pte))
     page = pte_page(pte)
+    touches(WRITE, page, "word1" if word else "word0")
     if word:
         page._word1 = value
     else:
