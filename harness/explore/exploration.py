@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: MIT
+"""All runs of one program, and what they come to: the outcomes, how many classes of runs have each, and whether that is all.
+
+`complete` is only said when every class of equivalent runs was run to its end; whatever stopped it early is in `why`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.explore.optimal import YIELDS_MAX, Event, Optimal
+from harness.explore.preemptions import least_preemptions
+from harness.explore.routes import Routes
+from harness.machine import m
+
+EQUIVALENCE = "Mazurkiewicz traces (same order of dependent accesses)"
+
+
+@dataclass
+class Seen:
+    """One outcome: how many classes of runs have it, and a run that shows it with the fewest preemptions."""
+
+    classes: int = 0
+    preemptions: int = 1 << 30
+    switches: list[int] = field(default_factory=list)
+    forced: list[int] = field(default_factory=list)
+
+
+@dataclass
+class Exploration:
+    """`outcomes`: what a run came to -> Seen. `classes` runs were run to the end, `blocked` turned out to be known halfway.
+
+    `cut`: classes in which a task yielded more often than is looked at. `digest` identifies the set of classes.
+    """
+
+    outcomes: dict[Hashable, Seen] = field(default_factory=dict)
+    classes: int = 0
+    blocked: int = 0
+    cut: int = 0
+    events_max: int = 0
+    seconds: float = 0.0
+    why: str = ""
+    digest: str = ""
+    bound: int | None = None
+
+    @property
+    def complete(self) -> bool:
+        return not self.why
+
+
+@dataclass
+class Progress:
+    """How far an exploration is: classes so far, and an estimate of how many there are, with the range of the last estimates."""
+
+    classes: int
+    estimate: float
+    low: float
+    high: float
+
+
+def explore(run: Callable[[Any], Any], cpus: int, outcome: Callable[[Any, list[Event]], Hashable], *, up: bool = False,
+            bound: int | None = None, runs_max: int = 1 << 60, seconds_max: float = 1e9,
+            progress: Callable[[Progress], None] | None = None) -> Exploration:
+    """Run every class of equivalent runs of a program once.
+
+    `run(scheduler)` runs the program once; `outcome(result, events)` says what a run came to. With `bound`, only what is
+    possible with at most so many preemptions is in the result: a class counts if one of its runs has so few.
+    """
+    out = Exploration(bound=bound)
+    start = time.monotonic()
+    routes = Routes(cpus)
+    traces: set[int] = set()
+    meter = _Meter()
+    for route in routes:
+        explorer = Optimal(route, up)
+        found: dict[Hashable, Seen] = {}
+        mine: set[int] = set()
+        restarts = cut = 0
+        for result in explorer.runs(run):
+            if explorer.restarts != restarts:
+                restarts, cut = explorer.restarts, 0
+                found.clear()
+                mine.clear()
+            out.events_max = max(out.events_max, len(explorer.events))
+            if result is not None and not explorer.misrouted:
+                trace = trace_hash(explorer)
+                if trace not in traces:
+                    mine.add(trace)
+                    cut += bool(m.cut)
+                    _add(found, outcome(result, explorer.events), explorer, bound)
+            if explorer.limit:
+                out.why = f"a run of more than {len(explorer.events)} events"
+            elif out.classes + explorer.run_count >= runs_max:
+                out.why = f"{runs_max:,} runs were not enough"
+            elif time.monotonic() - start > seconds_max:
+                out.why = f"{seconds_max:g} s were not enough"
+            if out.why:
+                break
+            if progress is not None and not explorer.run_count % 64:
+                progress(meter.read(out.classes, explorer))
+        traces |= mine
+        out.classes += len(mine)
+        out.blocked += explorer.blocked_count
+        out.cut += cut
+        for key, seen in found.items():
+            _merge(out.outcomes, key, seen)
+        routes.seen(explorer)
+        if out.why:
+            break
+    if out.cut and not out.why:
+        out.why = f"{out.cut} classes of runs in which a task yields more than {YIELDS_MAX} times were not followed further"
+    out.digest = hashlib.blake2b("".join(sorted(f"{trace:016x}" for trace in traces)).encode(), digest_size=12).hexdigest()
+    out.seconds = time.monotonic() - start
+    return out
+
+
+def _add(found: dict[Hashable, Seen], key: Hashable, explorer: Optimal, bound: int | None) -> None:
+    seen = found.get(key)
+    if seen is None or bound is not None or seen.preemptions:
+        least = least_preemptions(explorer) if bound is not None or seen is None or seen.classes < LEAST_OF else 1 << 29
+        if bound is not None and least > bound:
+            return
+        if seen is None:
+            seen = found[key] = Seen()
+        if least < seen.preemptions:
+            seen.preemptions, seen.switches, seen.forced = least, list(m.switches), list(m.forced)
+    seen.classes += 1
+
+
+LEAST_OF = 200          # of how many classes of an outcome, without a bound, the least number of preemptions is looked for
+
+
+def _merge(outcomes: dict[Hashable, Seen], key: Hashable, seen: Seen) -> None:
+    known = outcomes.get(key)
+    if known is None:
+        outcomes[key] = seen
+        return
+    known.classes += seen.classes
+    if seen.preemptions < known.preemptions:
+        known.preemptions, known.switches, known.forced = seen.preemptions, seen.switches, seen.forced
+
+
+def trace_hash(explorer: Optimal) -> int:
+    """Of the class that the last run belongs to: the same for every run of it, in every process and on every day."""
+    counts: dict[int, int] = {}
+    place: list[tuple[str, int]] = []
+    for event in explorer.events:
+        nth = counts[event.process] = counts.get(event.process, 0) + 1
+        place.append((str(explorer.irq_name.get(event.process, event.process)), nth))
+    lines = []
+    for event in explorer.events:
+        kind, obj, arg = event.pending
+        before = sorted(place[other] for other in _bits(event.past))
+        lines.append(f"{place[event.number]} {event.cpu} {kind} {getattr(obj, 'name', '')} {arg} {before}")
+    return int.from_bytes(hashlib.blake2b("\n".join(sorted(lines)).encode(), digest_size=8).digest(), "big")
+
+
+def _bits(number: int) -> Iterator[int]:
+    while number:
+        low = number & -number
+        yield low.bit_length() - 1
+        number ^= low
+
+
+class _Meter:
+    """Estimates how many classes there are: each place of a run weighs its known branches alike."""
+
+    def __init__(self) -> None:
+        self.estimates: list[float] = []
+
+    def read(self, before: int, explorer: Optimal) -> Progress:
+        done, weight = 0.0, 1.0
+        for place in explorer.places:
+            over, left = len(place.sleep), len(place.tree)
+            branches = over + left
+            done += weight * over / branches
+            weight /= branches
+        classes = before + explorer.run_count - explorer.blocked_count
+        self.estimates = [*self.estimates[-9:], classes / done if done else float("inf")]
+        return Progress(classes, self.estimates[-1], min(self.estimates), max(self.estimates))
+
+
+def minimal_titles(events: list[Event]) -> list[str]:
+    """What the cpus that died in a run found, but for what can only come after another of these findings."""
+    found = [event for event in events if any(not finding.breaks for finding in event.findings)]
+    return sorted({finding.title for event in found if not any(other is not event and event.past >> other.number & 1 for other in found)
+                   for finding in event.findings if not finding.breaks})
