@@ -13,8 +13,8 @@ from harness.schedulers import SCHEDULERS
 TOY = "tests.harness.kernels.toy"
 
 LOCKING = ("section", "listed", "peek", "trylock", "try_until", "drop_last", "work")
-SLEEPING = ("mutex", "try_mutex", "rwsem_reader", "rwsem_writer", "give_way", "give_way_twice", "produce", "produce_for_one",
-            "consume", "consume_alone")
+SLEEPING = ("mutex", "try_mutex", "rwsem_reader", "rwsem_writer", "rwsem_downgrader", "give_way", "give_way_twice", "produce",
+            "produce_for_one", "consume", "consume_alone")
 OTHER = ("reader", "writer", "flag", "bump", "irq_section", "irqsave_section", "irqs_off")
 INTERRUPTS = ("interrupt", "interrupt_twice")
 EVERYTHING = LOCKING + SLEEPING + OTHER + INTERRUPTS

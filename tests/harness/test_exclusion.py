@@ -19,7 +19,8 @@ CROWDS = [
     ("section", "section"), ("section", "trylock"), ("try_until", "section"), ("section", "nested"), ("listed", "listed", "listed"),
     ("reader", "writer"), ("writer", "writer"), ("reader", "writer", "reader"), ("mutex", "mutex"), ("mutex", "mutex", "mutex"),
     ("mutex", "try_mutex", "mutex"), ("rwsem_reader", "rwsem_writer"), ("rwsem_writer", "rwsem_writer", "rwsem_reader"),
-    ("rwsem_reader", "rwsem_writer", "rwsem_reader"), ("irq_section", "irqsave_section"), ("irqsave_section", "interrupt"),
+    ("rwsem_reader", "rwsem_writer", "rwsem_reader"), ("rwsem_downgrader", "rwsem_writer"),
+    ("rwsem_downgrader", "rwsem_reader", "rwsem_writer"), ("irq_section", "irqsave_section"), ("irqsave_section", "interrupt"),
     ("irq_section", "interrupt_twice"), ("drop_last", "section"),
 ]
 SHAPES = {"a cpu each": (3, False), "two on a cpu": (2, False), "two on a preemptible cpu": (2, True)}

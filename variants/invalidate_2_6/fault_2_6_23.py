@@ -86,7 +86,7 @@ def filemap_fault(vma, pgoff, flags):
                 return None, VM_FAULT_OOM
             return None, VM_FAULT_SIGBUS
 
-        # Whoever locks a page that is being read waits for it, so this is an error, or nobody has read it yet.
+        # Whoever locks a page that is being read waits for it, so this would be an error.
         if unlikely(not PageUptodate(page)):
             # page_not_uptodate:
             type = VM_FAULT_MAJOR

@@ -22,7 +22,8 @@ from variants.invalidate_2_6.pre_2_6_15.memory import (
 )
 from variants.invalidate_2_6.pre_2_6_15.mm_h import (
     ClearPageError, PageAnon, PageUptodate, TestSetPageLocked, alloc_page_vma, i_size_read, lock_page, mk_pte, page_cache_get,
-    page_cache_release, pte_mkdirty, pte_mkyoung, pte_none, pte_page, pte_present, pte_to_pgoff, pte_write, set_pte_at,
+    page_cache_release, pte_mkdirty, pte_mkyoung, pte_none, pte_page, pte_present, pte_to_pgoff, pte_write,
+    ptep_get_and_clear, set_pte_at,
 )
 from variants.invalidate_2_6.pre_2_6_15.page_alloc import cond_resched
 from variants.invalidate_2_6.pre_2_6_15.rmap import (
@@ -110,7 +111,7 @@ def filemap_fault(vma, pgoff, flags):
                 return VM_FAULT_OOM, None
             return VM_FAULT_SIGBUS, None
 
-        # Whoever locks a page that is being read waits for it, so this is an error, or nobody has read it yet.
+        # Whoever locks a page that is being read waits for it, so this would be an error.
         if unlikely(not PageUptodate(page)):
             # page_not_uptodate:
             ret = VM_FAULT_MAJOR
@@ -250,7 +251,7 @@ def do_wp_page(mm, vma, address, page_table, ptl, orig_pte):
             mm.anon_rss += 1
         entry = mk_pte(new_page, vma.vm_page_prot)
         entry = maybe_mkwrite(pte_mkdirty(entry), vma)
-        set_pte_at(mm, address, page_table, None)   # ptep_clear_flush()
+        ptep_get_and_clear(page_table)              # ptep_clear_flush()
         set_pte_at(mm, address, page_table, entry)
         lru_cache_add_active(new_page)
         page_add_anon_rmap(new_page, vma, address)

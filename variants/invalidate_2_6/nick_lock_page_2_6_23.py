@@ -81,7 +81,7 @@ def filemap_nopage(area, address):
                 return NOPAGE_OOM
             return NOPAGE_SIGBUS
 
-        # Whoever locks a page that is being read waits for it, so this is an error, or nobody has read it yet.
+        # Whoever locks a page that is being read waits for it, so this would be an error.
         if unlikely(not PageUptodate(page)):
             # page_not_uptodate:
             ClearPageError(page)

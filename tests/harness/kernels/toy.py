@@ -20,6 +20,7 @@ from harness.kernel import (
     down_read,
     down_trylock,
     down_write,
+    downgrade_write,
     embed,
     flags_t,
     guarded,
@@ -256,6 +257,18 @@ def rwsem_writer(i):
     if n.sleepy_readers:
         BUG(12)
     up_write(n.rwsem)
+
+
+def rwsem_downgrader(i):
+    n = nodes[i]
+    down_write(n.rwsem)
+    if n.sleepy_readers:
+        BUG(13)
+    downgrade_write(n.rwsem)
+    n.sleepy_readers += 1
+    atomic_read(n.count)
+    n.sleepy_readers -= 1
+    up_read(n.rwsem)
 
 
 def drop_last(i):

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: MIT
+"""The page lock in faults, of 2.6.23, and the invalidates of 2.4, by one task alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from fuzz.executor import Executor, _at_boot
+from harness.machine import m
+from harness.schedulers import NoPreempt
+from variants.interface import OPERATIONS, family
+from variants.model import judge
+from variants.program import parse_op
+
+FAMILY = family("invalidate_2_6")
+PAGE_LOCK = ("nick_lock_page_2_6_23", "fault_2_6_23", "mkwrite_2_6_23")
+EXECUTORS = {name: Executor(FAMILY, name, checked=True) for name in (*PAGE_LOCK, "invalidate_2_4")}
+BOOT_CONTENT = 1000         # of page 0 of f0
+
+
+def run(variant: str, *steps: str | tuple[str, int] | Callable[[Any], Any]) -> list[Any]:
+    """Boot, then one task does these steps: operations, or functions of the kernel's names, whose results are returned."""
+    executor = EXECUTORS[variant]
+    image = executor.image(2)
+    image.load(image.boot)
+    image.load_volatile(image.at_rest)
+    image.lockdep.set_exact(True)
+    results: list[Any] = []
+    calls: list[Any] = [(image["boot"], ((1, 1, 1, 1),))]
+    for step in steps:
+        if callable(step):
+            calls.append((lambda function: results.append(function(image.namespace)), (step,)))
+            continue
+        line, value = (step, 0) if isinstance(step, str) else step
+        parsed = parse_op(line, "test")
+        args = [int(part) for operand in parsed.operands for part in operand.lstrip("mfk").split(".")]
+        calls.append((image[f"op_{parsed.name}"], (*args, value) if OPERATIONS[parsed.name].writes else tuple(args)))
+    m.run(image, [(0, calls)], NoPreempt(), executor.backend, 2)
+    assert not m.findings and not m.notes, [finding.title for finding in (*m.findings, *m.notes)]
+    _at_boot(m, image)
+    assert FAMILY.check(image) == []
+    assert judge(m.history) == []
+    return results
+
+
+def loads() -> list[Any]:
+    """What user space has read, in order."""
+    return [entry[3] for entry in m.history if entry[0] == "load"]
+
+
+def pte(kernel: Any) -> Any:
+    return kernel["m0"].pte0._val
+
+
+def cached(index: int) -> Callable[[Any], Any]:
+    return lambda kernel: kernel["f0"].i_mapping.page_tree.items[index]
+
+
+@pytest.mark.parametrize("variant", PAGE_LOCK)
+def test_a_fault_maps_the_page_and_leaves_it_unlocked(variant: str) -> None:
+    mapped, page = run(variant, "mmap_shared m0.0 f0.0", "load m0.0", pte, cached(0))
+    assert mapped[0] is page
+    assert loads() == [BOOT_CONTENT, BOOT_CONTENT]
+
+
+@pytest.mark.parametrize("variant", PAGE_LOCK)
+def test_a_write_fault_on_a_private_mapping_copies_at_once(variant: str) -> None:
+    mapped, page = run(variant, "mmap_private m0.0 f0.0", ("store m0.0", 7), pte, cached(0))
+    assert mapped[0] is not page and mapped[1]
+    run(variant, "mmap_private m0.0 f0.1", "truncate f0 2", ("store m0.0", 7))      # SIGBUS, and nothing is left over
+
+
+@pytest.mark.parametrize("variant", PAGE_LOCK)
+def test_invalidate2_unmaps_a_page_and_the_next_load_reads_the_disk(variant: str) -> None:
+    before, after, mapped = run(variant, "mmap_shared m0.0 f0.0", "load m0.0", cached(0), "invalidate2 f0", cached(0), pte, "load m0.0")
+    assert before is not None and after is None and mapped is None
+
+
+@pytest.mark.parametrize("variant", PAGE_LOCK)
+def test_truncate_unmaps_shared_pages_and_private_copies(variant: str) -> None:
+    assert run(variant, "mmap_shared m0.0 f0.0", ("store m0.0", 3), "mmap_private m0.1 f0.1", ("store m0.1", 4), "truncate f0 1", pte,
+               lambda kernel: kernel["m0"].pte1._val) == [None, None]
+
+
+@pytest.mark.parametrize("variant", PAGE_LOCK)
+def test_populate_shows_another_page_of_the_file(variant: str) -> None:
+    mapped, page = run(variant, "mmap_shared m0.0 f0.0", "populate m0.0 f0.1", pte, cached(1), "load m0.0")
+    assert mapped[0] is page
+    assert loads() == [BOOT_CONTENT + 1, BOOT_CONTENT + 1]
+
+
+@pytest.mark.parametrize("variant", ("fault_2_6_23", "mkwrite_2_6_23"))
+def test_a_nonlinear_page_is_faulted_in_again_from_its_pte(variant: str) -> None:
+    shows, mapped, page = run(variant, "mmap_shared m0.0 f0.0", "populate m0.0 f0.1", "sync f0", "invalidate f0", "direct_write f0.0",
+                              lambda kernel: kernel["unmap_mapping_range"](kernel["f0"].i_mapping, 0, 0, 0) or pte(kernel),
+                              "load m0.0", pte, cached(1))
+    assert shows == 1                               # the offset, in place of the page
+    assert mapped[0] is page
+
+
+def test_a_shared_page_is_mapped_for_reading_first_and_its_buffer_is_dirty_before_it_is_written_to() -> None:
+    first, then, dirty = run("mkwrite_2_6_23", "mmap_shared m0.0 f0.0", "load m0.0", pte, ("store m0.0", 5), pte,
+                             lambda kernel: kernel["buffer_dirty"](pte(kernel)[0].bh))
+    assert not first[1] and then[0] is first[0] and then[1] and dirty
+    assert run("fault_2_6_23", "mmap_shared m0.0 f0.0", "load m0.0", pte)[0][1]
+
+
+def test_the_invalidates_of_2_4_leave_a_page_in_use_in_the_page_cache() -> None:
+    before, after, uptodate = run(
+        "invalidate_2_4", "mmap_shared m0.0 f0.0", "load m0.0", cached(0), "invalidate f0", "invalidate2 f0", cached(0),
+        lambda kernel: kernel["PageUptodate"](pte(kernel)[0]))
+    assert before is after and not uptodate
+    assert run("invalidate_2_4", "read f0.0", "read f0.1", "reclaim", "invalidate_page f0.0", cached(0), cached(1))[0] is None
+    assert run("invalidate_2_4", ("write f0.0", 9), "reclaim", "invalidate2_page f0.0", cached(0)) == [None]
