@@ -14,7 +14,8 @@ Which of them the announcement meant we do not know. Both are repaired here, eac
 
 What is not repaired, as it is no slip. The read section ends before the pte is set and the page counted as mapped. An invalidate that
 begins after that finds the page not mapped, takes no ptl, and detaches it; the fault then maps it. Nothing we know of says that
-seqschedlock-2 closed that window, and no small change would.
+seqschedlock-2 closed that window. To close it the fault would have to ask once the page is mapped, and then take the pte back; Andrew
+Morton's question of 13 Dec 2005, whether one could check after the pte is set, was about truncate_count.
 
 Line numbers of BUG() are those of the patch as posted.
 """
