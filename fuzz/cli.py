@@ -276,6 +276,110 @@ def show(entry: str, variant: str | None) -> None:
 
 # ---- verify (fuzz/verify.py), diff (fuzz/diff.py): their commands go here; their lines of the overview are written above ------
 
+# ---- verify -------------------------------------------------------------------------------------------------------------
+
+@main.command()
+@click.argument("target", required=False)
+@click.option("--variant", "only", default=None, help="Only this variant of the entry's family (default: all).")
+@click.option("--preemptions", "bound", type=click.IntRange(0, 100), default=None, help="Only what so many preemptions can do.")
+@click.option("--seconds", type=float, default=60.0, show_default=True, help="That each exploration may take.")
+@click.option("--runs", type=click.IntRange(1), default=None, help="Runs that each exploration may take.")
+@click.option("--arg", "args", multiple=True, help="An argument for a function that makes a program. Repeatable.")
+@click.option("--certify", is_flag=True, help="Write a certificate next to the entry, or as MODULE-FUNCTION.proof.json.")
+@click.option("--check", "certificate", type=click.Path(path_type=pathlib.Path), default=None, help="Do again what a certificate says.")
+@click.option("--ops", type=click.IntRange(1, 6), default=None, help="All programs of a VARIANT up to so many operations ...")
+@click.option("--cpus", type=click.IntRange(1, 3), default=2, show_default=True, help="... on so many cpus.")
+@click.option("--kinds", default=None, help="... of these operations only: reclaim,unpin,exit.")
+@click.option("--setup", type=click.IntRange(0, 3), default=0, show_default=True, help="... after setups of up to so many operations.")
+@click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="Worker processes for --ops.")
+@click.option("--state", type=click.Path(path_type=pathlib.Path), default=None, help="Where --ops keeps what is done, to go on after a kill.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def verify(target: str | None, only: str | None, bound: int | None, seconds: float, runs: int | None, args: tuple[str, ...], certify: bool,
+           certificate: pathlib.Path | None, ops: int | None, cpus: int, kinds: str | None, setup: int, workers: int,
+           state: pathlib.Path | None, as_json: bool) -> None:
+    """Run every schedule of a small program that differs from the others.
+
+    TARGET is an entry (a file, or a part of its name), a function MODULE:FUNCTION that makes a program, or, with --ops, a variant.
+    Exit codes: 0 proved, or as the entry expects; 1 otherwise; 3 inconclusive.
+    """
+    from fuzz import verify as verifying
+    limits: dict[str, Any] = {"seconds_max": seconds, "runs_max": runs or 1 << 60}
+    try:
+        if certificate is not None:
+            sys.exit(_check_certificate(certificate, limits, as_json))
+        if target is None:
+            raise Refused("verify what? An entry, MODULE:FUNCTION, or a variant with --ops", USAGE)
+        if ops is not None:
+            from fuzz import scope
+            one, variant = variant_named(target)
+            sys.exit(scope.prove(one, variant, ops, cpus, workers=workers, seconds_each=seconds, runs_each=runs or 1 << 60, state=state,
+                                 echo=click.echo, as_json=as_json, kinds=kinds.split(",") if kinds else None, setup=setup))
+        if ":" in target:
+            subjects = [verifying.of_functions(target, args)]
+            places = [pathlib.Path(f"{target.replace(':', '-')}.proof.json")]
+        else:
+            entry = _entry(_path(target))
+            if only is not None:
+                _known_variant(entry, only)
+            names = [only] if only is not None else [name for name in _variants_of(entry) if entry.expect.get(name) != "n/a"]
+            subjects = [verifying.of_entry(entry, name) for name in names]
+            places = [verifying.certificate_path(entry, name) for name in names]
+        codes = []
+        for subject, place in zip(subjects, places, strict=True):
+            found = subject.explore(bound=bound, progress=None if as_json else _meter(), **limits)
+            word = verifying.verdict(found)
+            codes.append(_verify_exit(word, subject.expect))
+            if as_json:
+                click.echo(json.dumps(verifying.as_json(subject, found)))
+            else:
+                if len(subjects) > 1:
+                    click.echo(subject.name)
+                for line in verifying.told(subject, found):
+                    click.echo(line)
+            if certify:
+                verifying.write_certificate(place, subject, found)
+                click.echo(f"wrote {place}", err=as_json)
+    except verifying.VerifyError as error:
+        raise Refused(str(error), COULD_NOT) from None
+    sys.exit(CHANGED if CHANGED in codes else COULD_NOT if COULD_NOT in codes else 0)
+
+
+def _verify_exit(word: str, expect: str) -> int:
+    """Against what an entry expects, if it does; where nothing is expected, nothing may be found."""
+    if word.startswith("inconclusive"):
+        return COULD_NOT
+    return 0 if word.startswith("BUG") == expect.startswith("BUG") else CHANGED
+
+
+def _check_certificate(path: pathlib.Path, limits: dict[str, Any], as_json: bool) -> int:
+    from fuzz import verify as verifying
+    checked = verifying.check(path, **limits)
+    if as_json:
+        click.echo(json.dumps({"certificate": str(path), "holds": not checked.wrong and checked.plain is not False,
+                               "wrong": checked.wrong, "plain": checked.plain}))
+    else:
+        for line in checked.wrong:
+            click.echo(f"{path}: {line}")
+        if not checked.wrong:
+            click.echo(f"{path}: holds: {verifying.verdict(checked.found)}, {checked.found.classes:,} inequivalent schedules")
+        word = {None: "too many schedules to enumerate plainly", True: "plain enumeration agrees", False: "plain enumeration DISAGREES"}
+        click.echo(f"  {word[checked.plain]}")
+    return CHANGED if checked.wrong or checked.plain is False else 0
+
+
+def _meter() -> Any:
+    """Tells on stderr, now and then, how far an exploration is."""
+    last = time.monotonic()
+
+    def progress(now: Any) -> None:
+        nonlocal last
+        if time.monotonic() - last >= 2:
+            last = time.monotonic()
+            range_ = f"{now.low:,.0f} .. {now.high:,.0f}" if now.high < 1e12 else "not yet known"
+            click.echo(f"  {now.classes:,} schedules; in all perhaps {range_}", err=True)
+    return progress
+
+
 # ---- variants, corpus, doctor ----------------------------------------------------------------------------------------------
 
 @main.command()

@@ -53,7 +53,7 @@ class Entry(msgspec.Struct, kw_only=True):
     @property
     def identity(self) -> str:
         """Eight hex digits of program and schedule."""
-        text = "\n".join(_program_lines(self.program) + [str(line) for line in self.schedule])
+        text = "\n".join(program_lines(self.program) + [str(line) for line in self.schedule])
         return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
 
     @property
@@ -186,7 +186,7 @@ def _check(entry: Entry, where: str) -> None:
                              f" on {entry.program.cpus} cpus)")
 
 
-def _program_lines(program: Program) -> list[str]:
+def program_lines(program: Program) -> list[str]:
     out = []
     needed = max(task.cpu for task in program.tasks) + 1
     if program.cpus != needed:
@@ -219,7 +219,7 @@ def emit(entry: Entry) -> str:
         f"source = {_quote(entry.source)}",
         f"found_on = {_quote(entry.found_on)}",
         "",
-        *_program_lines(entry.program),
+        *program_lines(entry.program),
         *_list("schedule", entry.schedule),
         "",
         "[expect]",

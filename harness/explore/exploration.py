@@ -51,6 +51,28 @@ class Exploration:
     def complete(self) -> bool:
         return not self.why
 
+    @property
+    def titles(self) -> list[str]:
+        """Everything that was found, by title."""
+        return sorted({title for outcome in self.outcomes for title in _titles(outcome)})
+
+    @property
+    def proved(self) -> bool:
+        """Every class of runs, up to the bound, was run to its end, and nothing was found."""
+        return self.complete and not self.titles
+
+    def classes_with(self, title: str) -> int:
+        return sum(seen.classes for outcome, seen in self.outcomes.items() if title in _titles(outcome))
+
+    def fewest(self, title: str) -> Seen:
+        """The run with that finding that has the fewest preemptions."""
+        return min((seen for outcome, seen in self.outcomes.items() if title in _titles(outcome)), key=lambda seen: seen.preemptions)
+
+
+def _titles(outcome: Hashable) -> tuple[str, ...]:
+    """An outcome is a tuple whose first item is its titles, or has them by name."""
+    return outcome[0] if isinstance(outcome, tuple) else outcome.titles  # type: ignore[attr-defined]
+
 
 @dataclass
 class Progress:

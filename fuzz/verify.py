@@ -1,0 +1,246 @@
+# SPDX-License-Identifier: MIT
+"""`vmrace verify`: every schedule of a small program, its verdict, and a certificate that anybody can check.
+
+A certificate names what was explored (hashes of the program, of the linked image and of vmrace itself), how (bound and
+equivalence), and what it came to (classes of runs, blocked runs, a digest of the set of classes, the outcomes). To check it is
+to do it again; what is small enough is also enumerated plainly, by code that knows nothing of classes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import pathlib
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from fuzz import entry as entries
+from fuzz.entry import Entry
+from fuzz.explored import Explorer
+from harness.explore.exploration import EQUIVALENCE, Exploration, Progress
+from harness.explore.programs import verify_runner
+from harness.program import Program, ProgramError, Runner
+from harness.sanitizers.table import SANITIZERS
+from harness.schedulers.enumerate import every_schedule
+from variants.interface import family
+
+CERTIFICATE = 1             # format
+PLAIN_MAX = 20_000          # schedules that plain enumeration may take to confirm a certificate
+SECONDS_MAX = 60.0          # that one exploration may take, unless told otherwise
+
+
+class VerifyError(Exception):
+    """One line that says what cannot be verified, and why."""
+
+
+@dataclass
+class Subject:
+    """What is verified: a program on a variant, or a program of plain functions. `explore(**limits)` explores it."""
+
+    name: str
+    kind: str
+    identity: dict[str, str]
+    facts: str
+    explore: Callable[..., Exploration]
+    plain: Callable[[], set[tuple[str, ...]] | None]
+    expect: str = ""
+
+
+def of_entry(entry: Entry, variant: str) -> Subject:
+    explorer = Explorer(family(entry.family), variant)
+    executor = explorer.executor
+    image = executor.image(entry.program.cpus)
+    program = "\n".join(entries.program_lines(entry.program))
+    operations, cpus = entry.program.size, entry.program.cpus
+
+    def plain() -> set[tuple[str, ...]] | None:
+        prepared = executor.prepare(entry.program)
+        return _plainly(lambda scheduler: executor.run(prepared, scheduler))
+
+    return Subject(
+        name=f"{entry.name} on {entry.family}/{variant}", kind="entry",
+        identity={"entry": entry.name, "variant": f"{entry.family}/{variant}", "program": _hash(program), "image": image.digest},
+        facts=f"{_count(cpus, 'cpu')}, {_count(operations, 'operation')}", plain=plain,
+        explore=lambda **limits: explorer.explore(entry.program, **limits), expect=entry.expect.get(variant, ""))
+
+
+def of_functions(target: str, args: tuple[str, ...]) -> Subject:
+    """`module:make`, with arguments as Python literals or plain text. VerifyError if there is no such thing."""
+    runner = runner_of(target, args)
+    source = pathlib.Path(sys.modules[target.partition(":")[0]].__file__ or "").read_text()
+    return Subject(
+        name=target + (f"({', '.join(args)})" if args else ""), kind="functions",
+        identity={"functions": target, "args": json.dumps(args), "program": _hash(source), "image": ""},
+        facts=f"{_count(runner.cpus, 'cpu')}, {_count(len(runner.tasks), 'task')}",
+        explore=lambda **limits: verify_runner(runner, **limits), plain=lambda: _plainly(runner.run))
+
+
+def runner_of(target: str, args: tuple[str, ...]) -> Runner:
+    module, _, name = target.partition(":")
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    try:
+        make = getattr(importlib.import_module(module), name or "make")
+    except ImportError as error:
+        raise VerifyError(f"no module {module!r} here: {error}") from None
+    except AttributeError:
+        raise VerifyError(f"{module} has no function {name!r}") from None
+    try:
+        return Runner(make, *(_literal(arg) for arg in args))
+    except ProgramError as error:
+        raise VerifyError(str(error)) from None
+    except TypeError as error:
+        raise VerifyError(f"{target}: {error}") from None
+
+
+def _literal(text: str) -> Any:
+    import ast
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def _plainly(run: Callable[[Any], Any]) -> set[tuple[str, ...]] | None:
+    """The titles of every schedule by plain enumeration, or None if there are too many."""
+    seen: set[tuple[str, ...]] = set()
+    for count, outcome in enumerate(every_schedule(run, 1 << 30, explores=True), 1):
+        seen.add((*outcome.titles[:1],))
+        if count > PLAIN_MAX:
+            return None
+    return seen
+
+
+def _hash(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def vmrace_hash() -> str:
+    """Of all source that an exploration depends on besides the kernel's own."""
+    import harness
+    room = pathlib.Path(harness.__file__).parent
+    paths = [*sorted(room.rglob("*.py")), pathlib.Path(__file__).with_name("executor.py"), pathlib.Path(__file__).with_name("explored.py")]
+    return _hash("\n".join(path.read_text() for path in paths))
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number:,} {word}{'' if number == 1 else 's'}"
+
+
+# ---- verdicts ----------------------------------------------------------------------------------------------------------
+
+def verdict(found: Exploration) -> str:
+    """As design section 7 has it: `BUG title`, `proved`, or `inconclusive why`."""
+    if found.titles:
+        worst = min(found.titles, key=lambda title: (found.fewest(title).preemptions, title))
+        return f"BUG {worst}"
+    return "proved" if found.complete else f"inconclusive {found.why}"
+
+
+def told(subject: Subject, found: Exploration) -> list[str]:
+    bound = "no preemption bound" if found.bound is None else f"at most {_count(found.bound, 'preemption')}"
+    lines = []
+    runs = f"{found.classes:,} inequivalent schedules run (optimal DPOR), {found.blocked:,} blocked, {found.seconds:.2f} s"
+    if found.proved:
+        lines.append(f"proved: {runs}" if found.bound is not None else f"proved: {found.classes:,} of {runs}")
+    elif not found.titles:
+        lines.append(f"inconclusive: {found.why}; {runs}")
+    for title in sorted(found.titles, key=lambda title: (found.fewest(title).preemptions, title)):
+        share = f"{found.classes_with(title):,} of {found.classes:,} classes of schedules"
+        lines.append(f"BUG {title}")
+        lines.append(f"  in {share}; least preemptions: {found.fewest(title).preemptions}"
+                     f"{'' if found.complete else ' so far'}")
+    if found.titles:
+        lines.append(f"  {runs}" + ("" if found.complete else f"; not all: {found.why}"))
+    lines.append(f"  {subject.facts}, {bound}; {len(SANITIZERS)} sanitizers, at rest and at every step but leak and race")
+    lines.append("This says nothing about other programs, weaker memory orderings or more cpus.")
+    return lines
+
+
+def as_json(subject: Subject, found: Exploration) -> dict[str, Any]:
+    return {"subject": subject.name, "verdict": verdict(found), "executions": found.classes + found.blocked, "classes": found.classes,
+            "blocked": found.blocked, "complete": found.complete, "why": found.why, "bound": found.bound,
+            "digest": found.digest, "seconds": round(found.seconds, 3),
+            "titles": {title: {"classes": found.classes_with(title), "preemptions": found.fewest(title).preemptions}
+                       for title in found.titles}}
+
+
+# ---- certificates ------------------------------------------------------------------------------------------------------
+
+def certificate(subject: Subject, found: Exploration) -> dict[str, Any]:
+    return {"certificate": CERTIFICATE, **subject.identity, "vmrace": vmrace_hash(), "bound": found.bound,
+            "equivalence": EQUIVALENCE, "verdict": verdict(found), "complete": found.complete, "executions": found.classes,
+            "blocked": found.blocked, "digest": found.digest,
+            "titles": {title: found.classes_with(title) for title in found.titles}}
+
+
+def write_certificate(path: pathlib.Path, subject: Subject, found: Exploration) -> None:
+    """VerifyError if nothing was proved either way, or it cannot be written."""
+    if not found.complete:
+        raise VerifyError(f"{path}: no certificate: {found.why}")
+    try:
+        path.write_text(json.dumps(certificate(subject, found), indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise VerifyError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+@dataclass
+class Checked:
+    """What checking a certificate came to. `wrong`: what is not as it says. `plain`: whether plain enumeration agrees."""
+
+    subject: Subject
+    found: Exploration
+    wrong: list[str]
+    plain: bool | None
+
+
+def check(path: pathlib.Path, **limits: Any) -> Checked:
+    """Do again what a certificate says was done."""
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise VerifyError(f"{path}: cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise VerifyError(f"{path}: not JSON: {error}") from None
+    if not isinstance(said, dict) or said.get("certificate") != CERTIFICATE:
+        raise VerifyError(f"{path}: certificate: not a certificate of format {CERTIFICATE}")
+    subject = _subject_of(path, said)
+    found = subject.explore(bound=said.get("bound"), **limits)
+    now = json.loads(json.dumps(certificate(subject, found)))
+    wrong = [f"{key}: {json.dumps(said.get(key))} in the certificate, {json.dumps(now[key])} now"
+             for key in now if said.get(key) != now[key]]
+    wrong += [f"{key}: unknown field" for key in said if key not in now]
+    plain = None
+    if found.bound is None and found.complete:
+        titles = subject.plain()
+        plain = None if titles is None else {title for outcome in titles for title in outcome} <= set(found.titles) and (
+            bool(found.titles) == any(titles))
+    return Checked(subject, found, wrong, plain)
+
+
+def _subject_of(path: pathlib.Path, said: dict[str, Any]) -> Subject:
+    if "functions" in said:
+        return of_functions(str(said["functions"]), tuple(json.loads(said.get("args", "[]"))))
+    name = str(said.get("entry", ""))
+    file = path.parent / f"{name.rpartition('/')[2]}.toml"
+    try:
+        entry = entries.load(file)
+    except entries.EntryError as error:
+        raise VerifyError(f"{path}: entry: {error}") from None
+    family_name, _, variant = str(said.get("variant", "")).partition("/")
+    if family_name != entry.family or variant not in family(entry.family).variants:
+        raise VerifyError(f"{path}: variant: no variant {said.get('variant')!r} of {entry.family}")
+    return of_entry(entry, variant)
+
+
+def certificate_path(entry: Entry, variant: str) -> pathlib.Path:
+    """Next to the entry."""
+    place = entry.path or pathlib.Path(f"{entry.name}.toml")
+    return place.with_name(f"{place.stem}.{variant}.proof.json")
+
+
+__all__ = ["Checked", "Program", "Progress", "Subject", "VerifyError", "as_json", "certificate_path", "check", "of_entry",
+           "of_functions", "runner_of", "told", "verdict", "write_certificate"]
