@@ -183,7 +183,7 @@ def replay(corpus: pathlib.Path, backend: str, only: str | None, times: int, dig
         if only not in known:
             from variants.program import did_you_mean
             raise Refused(f"no variant {only!r}{did_you_mean(only, known)}", USAGE)
-    table = Table(loaded, backend, only)
+    table = Table(loaded, backend, only, prove=accept)
     for _ in range(times):
         table.replay()
     for line in table.lines(digests):
@@ -292,7 +292,7 @@ def show(entry: str, variant: str | None) -> None:
 @click.option("--kinds", default=None, help="... of these operations only: reclaim,unpin,exit.")
 @click.option("--setup", type=click.IntRange(0, 3), default=0, show_default=True, help="... after setups of up to so many operations.")
 @click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="Worker processes for --ops.")
-@click.option("--state", type=click.Path(path_type=pathlib.Path), default=None, help="Where --ops keeps what is done, to go on after a kill.")
+@click.option("--state", type=click.Path(path_type=pathlib.Path), default=None, help="Where --ops keeps what is done.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def verify(target: str | None, only: str | None, bound: int | None, seconds: float, runs: int | None, args: tuple[str, ...], certify: bool,
            certificate: pathlib.Path | None, ops: int | None, cpus: int, kinds: str | None, setup: int, workers: int,
@@ -356,12 +356,14 @@ def _check_certificate(path: pathlib.Path, limits: dict[str, Any], as_json: bool
     checked = verifying.check(path, **limits)
     if as_json:
         click.echo(json.dumps({"certificate": str(path), "holds": not checked.wrong and checked.plain is not False,
-                               "wrong": checked.wrong, "plain": checked.plain}))
+                               "wrong": checked.wrong, "made_with_other": checked.other, "plain": checked.plain}))
     else:
         for line in checked.wrong:
             click.echo(f"{path}: {line}")
         if not checked.wrong:
             click.echo(f"{path}: holds: {verifying.verdict(checked.found)}, {checked.found.classes:,} inequivalent schedules")
+            if checked.other:
+                click.echo(f"  made with another {' and another '.join(checked.other)}; what it says still holds")
         word = {None: "too many schedules to enumerate plainly", True: "plain enumeration agrees", False: "plain enumeration DISAGREES"}
         click.echo(f"  {word[checked.plain]}")
     return CHANGED if checked.wrong or checked.plain is False else 0

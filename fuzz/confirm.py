@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from fuzz import stopping
 from fuzz.entry import Entry
 from fuzz.executor import Executor, Outcome
+from fuzz.explored import explore_on
 from fuzz.minimize import Shrunk, minimize
 from fuzz.shard import Hit
 from fuzz.story import narrate, tell
@@ -19,6 +20,7 @@ from harness.schedulers.replay import Replay
 from variants.interface import family
 
 REPLAYS = 20
+SHARE_MAX = 2000            # runs that counting the share of schedules that fail may take
 
 
 @dataclass
@@ -73,8 +75,9 @@ def confirm(family_name: str, variant: str, hit: Hit, seed: int, unshrunk: str =
     entry = Entry(title=title, asks=_question(title), source=executor.family.variants[variant].source,
                   found_on=f"{family_name}/{variant}", program=shrunk.program, schedule=lines,
                   expect={variant: verdict_text(title)})
-    return Confirmed(title, entry, before, after, story, digest, shrunk.runs, time.monotonic() - started,
-                     minimal_text(shrunk), shrunk.least_proved, shrunk.operations_proved, shrunk.cut, passes=shrunk.passes)
+    minimal = "; ".join([minimal_text(shrunk), *_share(executor, shrunk, title)])
+    return Confirmed(title, entry, before, after, story, digest, shrunk.runs, time.monotonic() - started, minimal,
+                     shrunk.least_proved, shrunk.operations_proved, shrunk.cut, passes=shrunk.passes)
 
 
 def confirm_safely(family_name: str, variant: str, hit: Hit, seed: int, unshrunk: str = "",
@@ -90,6 +93,16 @@ def confirm_safely(family_name: str, variant: str, hit: Hit, seed: int, unshrunk
 def verdict_text(title: str) -> str:
     """A title as a verdict: BUG and the title, which may begin with that word itself."""
     return title if title.startswith("BUG ") else f"BUG {title}"
+
+
+def _share(executor: Executor, shrunk: Shrunk, title: str) -> list[str]:
+    """Which share of all schedules fails, if they can all be run."""
+    if shrunk.cut or title.startswith(("LEAK", "RACE")):
+        return []
+    every = explore_on(executor, shrunk.program, runs_max=SHARE_MAX)
+    if not every.complete or title not in every.titles:
+        return []
+    return [f"{every.classes_with(title):,} of all {every.classes:,} classes of schedules fail"]
 
 
 def _again(executor: Executor, hit: Hit) -> Outcome:

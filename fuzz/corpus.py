@@ -116,7 +116,7 @@ def accept(path: pathlib.Path, wanted: list[tuple[str, str]]) -> list[Accepted]:
     entry = load(path)
     out = []
     for variant, word in wanted or [(name, "") for name in family(entry.family).variants]:
-        verdict = judge_entry(entry, Executor(family(entry.family), variant, checked=True))
+        verdict = judge_entry(entry, Executor(family(entry.family), variant, checked=True), prove=True)
         now = verdict.accepted
         if not now:
             raise NotAccepted(f"{path}: {variant} is {verdict.text}: {verdict.detail}; that cannot be accepted")

@@ -35,33 +35,48 @@ class Explorer:
 
     def __init__(self, family: Family, variant: str):
         self.executor = Executor(family, variant, checked=True)
-        self.executor.races = False
 
     def explore(self, program: Program, *, states: bool = False, bound: int | None = None, runs_max: int = 1 << 60,
                 seconds_max: float = 1e9, progress: Callable[[Progress], None] | None = None) -> Exploration:
         """All classes of runs. Outcomes are `Reached`; with `states`, clean runs are told apart by what user space saw and how
         the pages ended. A setup that fails alone is one outcome, of no run."""
-        executor = self.executor
-        try:
-            prepared = executor.prepare(program)
-        except SetupFailed as failed:
-            out = Exploration(bound=bound)
-            out.outcomes[Reached((failed.finding.title,))] = _of_the_setup()
-            return out
+        return explore_on(self.executor, program, states=states, bound=bound, runs_max=runs_max, seconds_max=seconds_max, progress=progress)
 
-        def run(scheduler: Any) -> Outcome:
-            return executor.run(prepared, scheduler)
 
-        def reached(outcome: Outcome, events: list[Event]) -> Hashable:
-            titles = minimal_titles(events) or sorted(set(outcome.titles))
-            if titles or not states:
-                return Reached(tuple(titles))
-            pages = Counter(executor.family.describe(prepared.image).values())
-            loads = Counter(f"{what} {_place(who, where)} = {value}" for what, who, where, value, *_ in m.history if what == "load")
-            return Reached((), _counted(loads), _counted(pages))
+def explore_on(executor: Executor, program: Program, *, states: bool = False, bound: int | None = None, runs_max: int = 1 << 60,
+               seconds_max: float = 1e9, progress: Callable[[Progress], None] | None = None) -> Exploration:
+    """As Explorer.explore, on an executor of checked images."""
+    assert executor.checked
+    drain_after, races = executor.drain_after, executor.races
+    executor.drain_after = executor.races = False
+    try:
+        return _explore(executor, program, states, bound, runs_max, seconds_max, progress)
+    finally:
+        executor.drain_after, executor.races = drain_after, races
 
-        return explore(run, prepared.cpus, reached, up=prepared.cpus == 1, bound=bound, runs_max=runs_max,
-                       seconds_max=seconds_max, progress=progress)
+
+def _explore(executor: Executor, program: Program, states: bool, bound: int | None, runs_max: int, seconds_max: float,
+             progress: Callable[[Progress], None] | None) -> Exploration:
+    try:
+        prepared = executor.prepare(program)
+    except SetupFailed as failed:
+        out = Exploration(bound=bound)
+        out.outcomes[Reached((failed.finding.title,))] = _of_the_setup()
+        return out
+
+    def run(scheduler: Any) -> Outcome:
+        return executor.run(prepared, scheduler)
+
+    def reached(outcome: Outcome, events: list[Event]) -> Hashable:
+        titles = minimal_titles(events) or sorted(set(outcome.titles))
+        if titles or not states:
+            return Reached(tuple(titles))
+        pages = Counter(executor.family.describe(prepared.image).values())
+        loads = Counter(f"{what} {_place(who, where)} = {value}" for what, who, where, value, *_ in m.history if what == "load")
+        return Reached((), _counted(loads), _counted(pages))
+
+    return explore(run, prepared.cpus, reached, up=prepared.cpus == 1, bound=bound, runs_max=runs_max,
+                   seconds_max=seconds_max, progress=progress)
 
 
 def _of_the_setup() -> Any:

@@ -26,7 +26,8 @@ REFIND_RUNS = 20_000
 class Table:
     """Every entry on every variant of its family, with what was expected of it."""
 
-    def __init__(self, entries: list[Entry], backend: str = "greenlets", only: str | None = None):
+    def __init__(self, entries: list[Entry], backend: str = "greenlets", only: str | None = None, prove: bool = False):
+        self.prove = prove              # try to prove what is not found
         self.entries = entries
         self.backend = backend
         self.only = only
@@ -48,7 +49,7 @@ class Table:
         """Once over everything; a verdict or digest that differs from last time is remembered as unstable."""
         for number, entry in enumerate(self.entries):
             for variant in self._variants(entry):
-                verdict = judge_entry(entry, self.executor(entry.family, variant))
+                verdict = judge_entry(entry, self.executor(entry.family, variant), prove=self.prove)
                 self.runs += verdict.runs
                 before = self.verdicts.get((number, variant))
                 if before is not None and (before.text, before.digest) != (verdict.text, verdict.digest):

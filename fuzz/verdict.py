@@ -2,6 +2,7 @@
 """What an entry means for a variant: follow its schedule, and where that finds nothing, search near it.
 
     BUG title         the schedule ends in that finding, 20 of 20
+    proved in N       no finding in any of the N classes of schedules there are (see fuzz/explored)
     ok in N           no finding: not by the schedule, nor in N sampled schedules of the same program (N is fixed, so is the seed)
     n/a               the variant lacks an operation of the program
     DIVERGED step k   the schedule names a point this variant never comes to, though a finding was expected
@@ -17,12 +18,14 @@ from dataclasses import dataclass
 from fuzz.confirm import verdict_text
 from fuzz.entry import Entry
 from fuzz.executor import Executor, Outcome, SetupFailed
+from fuzz.explored import explore_on
 from harness.errors import Diverged
 from harness.machine import Scheduler
 from harness.schedule import Named
 from harness.schedulers import NoPreempt, Pct, Walk
 
 SAMPLE = 1000
+PROVE_MAX = 5000        # runs that a proof may take
 REPLAYS = 20
 
 
@@ -48,8 +51,8 @@ class Verdict:
         return "" if self.text.startswith("FLAKY") else self.text
 
 
-def judge_entry(entry: Entry, executor: Executor, sample: int = SAMPLE, replays: int = REPLAYS) -> Verdict:
-    """The verdict of one entry on one variant."""
+def judge_entry(entry: Entry, executor: Executor, sample: int = SAMPLE, replays: int = REPLAYS, prove: bool = False) -> Verdict:
+    """The verdict of one entry on one variant. What is expected to be proved is proved again; with `prove`, it is tried anyway."""
     lacks = executor.lacks(entry.program)
     if lacks:
         return Verdict("n/a", f"lacks {', '.join(lacks)}")
@@ -75,6 +78,13 @@ def judge_entry(entry: Entry, executor: Executor, sample: int = SAMPLE, replays:
             if same < replays:
                 return Verdict(f"FLAKY {same}/{replays}", "the same decisions gave different runs", replays)
             return Verdict(verdict_text(title), f"{same} of {replays}", replays, traced.digest)
+    if (prove or expected.startswith("proved")) and not entry.title.startswith(("LEAK", "RACE")):
+        proof = explore_on(executor, entry.program, runs_max=PROVE_MAX)
+        if proof.proved:
+            return Verdict(f"proved in {proof.classes}", str(diverged or "every schedule ran"), proof.classes)
+        if proof.titles:
+            title = entry.title if entry.title in proof.titles else proof.titles[0]
+            return Verdict(verdict_text(title), f"in {proof.classes_with(title)} of {proof.classes} classes of schedules", proof.classes)
     found, runs = _search(executor, prepared, sample)
     if found is not None:
         return Verdict(verdict_text(_title(found, entry.title)), f"by another schedule, the {runs}. of {sample} sampled", runs)

@@ -28,6 +28,7 @@ from harness.schedulers.enumerate import every_schedule
 from variants.interface import family
 
 CERTIFICATE = 1             # format
+MADE_WITH = ("image", "vmrace")     # a certificate outlives a change of these, if what it says still holds
 PLAIN_MAX = 20_000          # schedules that plain enumeration may take to confirm a certificate
 SECONDS_MAX = 60.0          # that one exploration may take, unless told otherwise
 
@@ -189,11 +190,13 @@ def write_certificate(path: pathlib.Path, subject: Subject, found: Exploration) 
 
 @dataclass
 class Checked:
-    """What checking a certificate came to. `wrong`: what is not as it says. `plain`: whether plain enumeration agrees."""
+    """What checking a certificate came to. `wrong`: what is not as it says. `other`: what it was made with, where that has changed
+    since. `plain`: whether plain enumeration agrees; None if that takes too many schedules."""
 
     subject: Subject
     found: Exploration
     wrong: list[str]
+    other: list[str]
     plain: bool | None
 
 
@@ -211,14 +214,15 @@ def check(path: pathlib.Path, **limits: Any) -> Checked:
     found = subject.explore(bound=said.get("bound"), **limits)
     now = json.loads(json.dumps(certificate(subject, found)))
     wrong = [f"{key}: {json.dumps(said.get(key))} in the certificate, {json.dumps(now[key])} now"
-             for key in now if said.get(key) != now[key]]
+             for key in now if said.get(key) != now[key] and key not in MADE_WITH]
+    other = [key for key in MADE_WITH if key in now and said.get(key) != now[key]]
     wrong += [f"{key}: unknown field" for key in said if key not in now]
     plain = None
     if found.bound is None and found.complete:
         titles = subject.plain()
         plain = None if titles is None else {title for outcome in titles for title in outcome} <= set(found.titles) and (
             bool(found.titles) == any(titles))
-    return Checked(subject, found, wrong, plain)
+    return Checked(subject, found, wrong, other, plain)
 
 
 def _subject_of(path: pathlib.Path, said: dict[str, Any]) -> Subject:

@@ -145,9 +145,10 @@ class Machine:
     """See the module. Fields on the fast path: `step`, `stop`, `current`, `waiters`."""
 
     __slots__ = (
-        "aborting", "backend", "boot", "cpus", "current", "cut", "deadline", "enabled", "error", "exact", "explorer", "fair",
-        "findings", "forced", "halted", "history", "image", "irqs_raised", "limit_hit", "main", "notes", "observer", "pending", "preempt", "recorder",
-        "remaining", "scheduler", "settle", "spare", "step", "steps_max", "stop", "switches", "tasks", "waiters", "wanted",
+        "aborting", "backend", "boot", "cpus", "current", "cut", "deadline", "enabled", "error", "exact",
+        "explorer", "fair", "findings", "forced", "halted", "history", "image", "irqs_raised", "limit_hit", "main",
+        "notes", "observer", "pending", "preempt", "recorder", "remaining", "scheduler", "settle", "spare", "step",
+        "steps_max", "stop", "switches", "tasks", "waiters", "wanted",
     )
 
     def __init__(self) -> None:

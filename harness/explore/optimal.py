@@ -44,7 +44,7 @@ from harness.explore.access import (
     conflict,
 )
 from harness.finding import Finding
-from harness.machine import HALTED, IRQ_DEPTH_MAX, NEVER, SLEEPING, TASKS_MAX, Cpu, Machine, Task, preemptible, m
+from harness.machine import HALTED, IRQ_DEPTH_MAX, NEVER, SLEEPING, TASKS_MAX, Machine, Task, m, preemptible
 
 EVENTS_MAX = 4_000          # of one run; a longer one ends the exploration as inconclusive
 YIELDS_MAX = 2              # a task that yields more often is left there: see machine.yielded
@@ -218,7 +218,7 @@ class Optimal:
     def begin(self, m: Machine) -> None:
         self.multi = _shared_cpus(m)
         if not self.places:
-            for irq in m.pending:
+            for _ in m.pending:
                 self._name_irq((-1,), -1)
         self.asleep: set[int] = set()
         self.found = self.noted = 0
@@ -374,9 +374,9 @@ class Optimal:
             running = task.cpu.running
             if task.finished or task.waiting is SLEEPING or task.waiting is HALTED:
                 continue
-            if running is task or running is None or (m.preempt and preemptible(running)):
-                if self._can_go_on(self._process_of(task), task):
-                    out[self._process_of(task)] = task.id, task
+            may_run = running is task or running is None or (m.preempt and preemptible(running))
+            if may_run and self._can_go_on(self._process_of(task), task):
+                out[self._process_of(task)] = task.id, task
         for cpu in m.cpus:
             idle = cpu.running
             if idle is not None and idle.id < -1 and not idle.finished and self._can_go_on(self._process_of(idle), idle):
@@ -478,7 +478,7 @@ class Optimal:
         event.past, event.direct = past, direct
         self._set(event, self.last, event.process, number)
         for location, mode in event.accesses:
-            if mode == TAKE or mode == TAKE_SHARED or (mode == TRY and event.got):
+            if mode in (TAKE, TAKE_SHARED) or (mode == TRY and event.got):
                 holder = (location, event.process)
                 deep = self.deep.get(holder, 0)
                 self._set(event, self.deep, holder, deep + 1)
@@ -515,7 +515,8 @@ class Optimal:
             if task.waiting is SLEEPING or task.waiting is HALTED or task.finished:
                 continue
             where = task.cpu.number
-            wants = tuple(access for access in self.locations.of(*self._pending(self._process_of(task), task), task) if 1 << access[1] & TAKES)
+            pending = self._pending(self._process_of(task), task)
+            wants = tuple(access for access in self.locations.of(*pending, task) if 1 << access[1] & TAKES)
             if self.gated and not task.held.irqs_off:
                 wants += ((number(("gate", where, 1 + task.irq_depth)), PASS),)
             if where in self.multi and task.cpu.running is not task and not task.irqs:
@@ -538,10 +539,9 @@ class Optimal:
         event.past = event.direct = past
         for location, mode in wants:
             for (where, holder), taking in self.taken.items():
-                if where == location and self.deep[where, holder] and any(
-                        there == location and CONFLICTS[mode] >> how & 1 for there, how in self.events[taking].accesses):
-                    if not past >> taking & 1:
-                        event.races.append(taking)
+                held = where == location and self.deep[where, holder] and not past >> taking & 1
+                if held and any(there == location and CONFLICTS[mode] >> how & 1 for there, how in self.events[taking].accesses):
+                    event.races.append(taking)
         return event
 
     def _reverse_races(self) -> None:

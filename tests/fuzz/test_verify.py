@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: MIT
+"""vmrace verify: verdicts that cannot lie, and certificates that are checked by doing it again."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from fuzz import verify
+from fuzz.cli import main
+from fuzz.entry import load
+from harness.explore import optimal
+from harness.explore.programs import verify as verify_program
+from harness.kernel.cell import cell
+from harness.program import Program
+from tests.programs import lastzero, readers
+
+ROOT = pathlib.Path(__file__).parent.parent.parent
+CERTIFICATES = sorted((ROOT / "corpus").rglob("*.proof.json"))
+SMALL = "f1738244"
+
+
+def command(*args: str) -> Any:
+    return CliRunner().invoke(main, ["verify", *args])
+
+
+@pytest.mark.parametrize("path", CERTIFICATES, ids=lambda path: path.name.removesuffix(".proof.json")[-40:])
+def test_what_a_kept_certificate_says_still_holds(path: pathlib.Path) -> None:
+    checked = verify.check(path)
+    assert not checked.wrong
+    assert checked.plain is not False
+
+
+def test_some_certificates_are_kept_and_some_are_confirmed_plainly() -> None:
+    assert len(CERTIFICATES) >= 4
+    assert any(verify.check(path).plain for path in CERTIFICATES if SMALL in path.name)
+
+
+@pytest.mark.parametrize("limits", [{"runs_max": 10}, {"seconds_max": 0.0}])
+def test_an_exhausted_budget_is_never_a_proof(limits: dict[str, Any]) -> None:
+    found = verify_program(lastzero.make, 5, **limits)
+    assert not found.proved
+    assert verify.verdict(found).startswith("inconclusive ")
+    assert verify_program(lastzero.make, 5).proved
+
+
+def test_a_run_that_is_too_long_is_never_a_proof(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(optimal, "EVENTS_MAX", 5)
+    found = verify_program(lastzero.make, 5)
+    assert not found.proved
+    assert "events" in found.why
+
+
+def test_a_task_that_yields_too_often_is_never_a_proof() -> None:
+    from harness.kernel import yield_cpu
+
+    def make() -> Program:
+        flag = cell("flag", value=0)
+
+        def waits() -> None:
+            while not flag.value:
+                yield_cpu()
+
+        def sets() -> None:
+            flag.value = 1
+
+        return Program([waits, sets])
+
+    found = verify_program(make)
+    assert found.cut and not found.proved
+    assert "yields more than" in found.why
+
+
+def test_nothing_is_certified_that_was_not_run_to_the_end(tmp_path: pathlib.Path) -> None:
+    subject = verify.of_functions("tests.programs.readers:make", ("3",))
+    with pytest.raises(verify.VerifyError, match="no certificate"):
+        verify.write_certificate(tmp_path / "x.json", subject, subject.explore(runs_max=2))
+
+
+def test_a_certificate_that_says_something_else_does_not_hold(tmp_path: pathlib.Path) -> None:
+    subject = verify.of_functions("tests.programs.readers:make", ("3",))
+    path = tmp_path / "readers.proof.json"
+    verify.write_certificate(path, subject, subject.explore())
+    assert not verify.check(path).wrong
+    said = json.loads(path.read_text())
+    path.write_text(json.dumps({**said, "executions": said["executions"] + 1}))
+    assert [line.partition(":")[0] for line in verify.check(path).wrong] == ["executions"]
+    path.write_text(json.dumps({**said, "vmrace": "0"}))
+    assert verify.check(path).other == ["vmrace"]
+    assert command("--check", str(path)).exit_code == 0
+
+
+@pytest.mark.parametrize(("text", "error"), [("{", "not JSON"), ("[]", "not a certificate"), ('{"certificate": 99}', "not a certificate")])
+def test_what_is_no_certificate_is_named(tmp_path: pathlib.Path, text: str, error: str) -> None:
+    path = tmp_path / "x.proof.json"
+    path.write_text(text)
+    result = command("--check", str(path))
+    assert result.exit_code == 3
+    assert str(path) in result.stderr and error in result.stderr
+
+
+def test_the_digest_is_that_of_the_set_of_classes() -> None:
+    one, other = verify_program(readers.make, 3), verify_program(readers.make, 3)
+    assert one.digest == other.digest != verify_program(readers.make, 2).digest
+
+
+def test_a_bound_keeps_what_it_allows() -> None:
+    free = verify_program(readers.make, 3)
+    bounded = verify_program(readers.make, 3, bound=0)
+    assert set(bounded.outcomes) <= set(free.outcomes)
+    assert all(seen.preemptions == 0 for seen in bounded.outcomes.values())
+
+
+def test_an_entry_is_verified_on_each_variant_against_what_it_expects() -> None:
+    result = command(SMALL)
+    assert result.exit_code == 0
+    assert "BUG BUG at mm/page_alloc.c:95" in result.output and "proved: " in result.output
+    path = next((ROOT / "corpus").rglob(f"*{SMALL}.toml"))
+    subject = verify.of_entry(load(path), "pre_patch")
+    assert verify.verdict(subject.explore()).startswith("BUG ")
+
+
+def test_json_has_verdict_executions_and_blocked() -> None:
+    result = command("tests.programs.lastzero:make", "--arg", "5", "--json")
+    told = json.loads(result.output)
+    assert (told["verdict"], told["executions"], told["blocked"]) == ("proved", 64, 0)
+
+
+@pytest.mark.parametrize(("args", "code", "error"), [
+    ((), 2, "verify what?"),
+    (("nosuch:make",), 3, "no module 'nosuch'"),
+    (("tests.programs.lastzero:nosuch",), 3, "no function 'nosuch'"),
+    (("tests.programs.lastzero:SIZE",), 3, "no function 'SIZE'"),
+    (("tests.programs.lastzero:make", "--arg", "1", "--arg", "2", "--arg", "3"), 3, "tests.programs.lastzero:make"),
+    (("nosuchentry",), 2, "nosuchentry"),
+])
+def test_bad_input_gets_one_line(args: tuple[str, ...], code: int, error: str) -> None:
+    result = command(*args)
+    assert result.exit_code == code
+    assert error in result.stderr and result.stderr.count("\n") == 1
+
+
