@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,7 +22,8 @@ EQUIVALENCE = "Mazurkiewicz traces (same order of dependent accesses)"
 
 @dataclass
 class Seen:
-    """One outcome: how many classes of runs have it, and a run that shows it with the fewest preemptions."""
+    """One outcome: how many classes of runs have it, the least number of preemptions it takes, and a run that shows it (which
+    may have more: another order of the same class has so few)."""
 
     classes: int = 0
     preemptions: int = 1 << 30
@@ -141,19 +142,19 @@ def explore(run: Callable[[Any], Any], cpus: int, outcome: Callable[[Any, list[E
 
 
 def _add(found: dict[Hashable, Seen], key: Hashable, explorer: Optimal, bound: int | None) -> None:
+    made = len(m.switches) // 2
     seen = found.get(key)
-    if seen is None or bound is not None or seen.preemptions:
-        least = least_preemptions(explorer) if bound is not None or seen is None or seen.classes < LEAST_OF else 1 << 29
-        if bound is not None and least > bound:
+    fewest = seen.preemptions if seen is not None else 1 << 30
+    if bound is not None and bound < min(made, fewest):
+        least = least_preemptions(explorer, bound + 1)
+        if least > bound:
             return
-        if seen is None:
-            seen = found[key] = Seen()
-        if least < seen.preemptions:
-            seen.preemptions, seen.switches, seen.forced = least, list(m.switches), list(m.forced)
+    least = least_preemptions(explorer, min(made, fewest))
+    if seen is None:
+        seen = found[key] = Seen()
+    if least < seen.preemptions:
+        seen.preemptions, seen.switches, seen.forced = least, list(m.switches), list(m.forced)
     seen.classes += 1
-
-
-LEAST_OF = 200          # of how many classes of an outcome, without a bound, the least number of preemptions is looked for
 
 
 def _merge(outcomes: dict[Hashable, Seen], key: Hashable, seen: Seen) -> None:
@@ -168,24 +169,17 @@ def _merge(outcomes: dict[Hashable, Seen], key: Hashable, seen: Seen) -> None:
 
 def trace_hash(explorer: Optimal) -> int:
     """Of the class that the last run belongs to: the same for every run of it, in every process and on every day."""
-    counts: dict[int, int] = {}
-    place: list[tuple[str, int]] = []
+    masks: dict[int, int] = {}
     for event in explorer.events:
-        nth = counts[event.process] = counts.get(event.process, 0) + 1
-        place.append((str(explorer.irq_name.get(event.process, event.process)), nth))
+        masks[event.process] = masks.get(event.process, 0) | 1 << event.number
+    names = {process: str(explorer.irq_name.get(process, process)) for process in masks}
+    order = sorted(masks, key=lambda process: names[process])
     lines = []
     for event in explorer.events:
         kind, obj, arg = event.pending
-        before = sorted(place[other] for other in _bits(event.past))
-        lines.append(f"{place[event.number]} {event.cpu} {kind} {getattr(obj, 'name', '')} {arg} {before}")
+        clock = [(event.past & masks[process]).bit_count() for process in order]
+        lines.append(f"{names[event.process]} {event.cpu} {kind} {getattr(obj, 'name', '')} {arg} {clock}")
     return int.from_bytes(hashlib.blake2b("\n".join(sorted(lines)).encode(), digest_size=8).digest(), "big")
-
-
-def _bits(number: int) -> Iterator[int]:
-    while number:
-        low = number & -number
-        yield low.bit_length() - 1
-        number ^= low
 
 
 class _Meter:

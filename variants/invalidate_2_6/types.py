@@ -43,7 +43,7 @@ Left out, and why that is sound or where it is a limit:
 """
 
 from harness.kernel import (
-    atomic_set, atomic_t, embed, flags_t, guarded, guarded_array, list_add_tail, list_head, plain, racy, racy_array,
+    atomic_set, atomic_t, device, embed, flags_t, guarded, guarded_array, list_add_tail, list_head, plain, racy, racy_array,
     rw_semaphore, rwlock_t, semaphore, set_bit, spinlock_t, struct, wait_queue_head_t,
 )
 
@@ -307,7 +307,7 @@ class pte_slot(struct):
 
     The cpu's MMU sets young and dirty without a lock (see hardware).
     """
-    val = racy(None, ".struct.page_table_lock")
+    val = device(None, ".struct.page_table_lock")
 
 
 class vm_area_struct(struct):
