@@ -104,3 +104,13 @@ def test_the_exit_codes_are_the_real_ones() -> None:
     assert told is not None
     numbers = [int(part.split()[0]) for part in told[1].split("; ")]
     assert numbers == [0, cli.CHANGED, cli.USAGE, cli.COULD_NOT, cli.NOTHING, cli.INTERRUPTED]
+
+
+def test_the_program_of_plain_functions_is_the_real_one_and_comes_to_what_is_shown() -> None:
+    shown = re.search(r"```python\n(.*?)```", TEXT, re.DOTALL)
+    assert shown is not None
+    assert shown[1] in (ROOT / "tests/programs/lost_update.py").read_text(encoding="utf-8")
+    command = re.search(r"\$ (vmrace verify tests[^\n]*)\n(.*?)```", TEXT, re.DOTALL)
+    assert command is not None
+    result = CliRunner().invoke(main, shlex.split(command[1])[1:])
+    assert re.sub(r"\d+\.\d\d s", "0.00 s", result.stdout) == command[2]

@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: MIT
+"""lost_update(n): n tasks each add one to a plain variable. The README shows it."""
+
+from harness.kernel.cell import cell
+from harness.program import Program
+
+
+def make(n=2):
+    x = cell("x", value=0)
+
+    def add():
+        x.value += 1
+
+    return Program([add] * n, check=lambda: x.value == n)
