@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: MIT
+"""Counts against counts by hand, and `vmrace cost` as a user meets it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from click.testing import CliRunner, Result
+
+from fuzz.cli import main
+from fuzz.cost import COLUMNS, SITUATIONS, Costs, Mean, Situation
+from tests.golden.test_golden import golden, said
+from variants.interface import FAMILIES, OPERATIONS, Family, Variant, family
+
+COUNTED = Family(
+    name="counted", summary="", era="none", base=("tests.fuzz.kernels.counted",), tail=("tests.fuzz.kernels.counted_ops",),
+    variants={"base": Variant("base", (), "", "tests")},
+    check=lambda image: (), drained=lambda image: (), describe=lambda image: {},
+)
+
+
+def vmrace(*args: object) -> Result:
+    return CliRunner().invoke(main, [str(arg) for arg in args])
+
+
+def measured(operation: str, twin: str = "", partner: str = "", runs: int = 60, seed: int = 0) -> tuple[Mean, Mean, Mean]:
+    out = Costs(COUNTED, "base", runs, seed).measure(Situation("", (), operation, twin or operation, partner or operation))
+    assert out.alone is not None and out.twin is not None and out.partner is not None
+    return out.alone, out.twin, out.partner
+
+
+def columns(mean: Mean) -> dict[str, float]:
+    return {name: mean.of(name) for name in COLUMNS if mean.of(name)}
+
+
+def test_what_is_counted_of_an_operation_alone_is_what_a_person_counts() -> None:
+    alone, _, _ = measured("touch f0.0")
+    # atomic_inc 1, test_bit 1, spin_lock 1, nr 1 + 1, list_add 1 + 4, list_del 2 + 2, spin_unlock 1, index 1, wmb 1; not the
+    # point of user space, nor leave(). Lines: the page, the zone, the list head, which stands alone.
+    assert columns(alone) == {"points": 17, "locks": 1, "rmw": 1, "loads": 5, "stores": 8, "barriers": 1, "lines": 3}
+    assert alone.taken == {"zone.lock": 1}
+    assert alone.under == {"zone.lock": 12}         # nr, the list, and the giving back
+
+
+def test_a_lock_that_is_a_bit_counts_as_a_lock_and_as_the_instructions_it_is() -> None:
+    alone, twin, _ = measured("lock f0.0")
+    assert columns(alone) == {"points": 3, "locks": 1, "rmw": 2, "loads": 1, "lines": 1}
+    assert alone.taken == {"PG_locked": 1} and alone.under == {"PG_locked": 2}
+    assert twin.of("locks") == 1 and twin.of("waited") > 0
+
+
+def test_an_interrupt_counts_to_whoever_raised_it() -> None:
+    alone, twin, partner = measured("irq_put k0", partner="lock f0.1")
+    assert columns(alone) == {"points": 1, "rmw": 1, "lines": 1}
+    assert twin.of("rmw") == partner.of("rmw") == 1
+
+
+def test_another_cpu_makes_it_wait_and_takes_its_cache_lines() -> None:
+    alone, twin, _ = measured("touch f0.0", "touch f0.1")
+    assert alone.of("foreign") == alone.of("waited") == 0
+    assert 0 < twin.of("waited") < 1
+    assert 1 < twin.of("foreign") < twin.of("stores")
+    assert twin.of("points") == alone.of("points")          # nobody does more for it
+    same, = {measured("touch f0.0", partner="lock f0.1")[2].of("foreign")}
+    assert same == 0                                        # they share no line
+
+
+def test_the_same_seed_gives_the_same_counts_and_another_others() -> None:
+    one, again, other = (measured("touch f0.0", seed=seed)[1].told() for seed in (3, 3, 4))
+    assert one == again != other
+
+
+def test_a_chain_is_one_fault_when_alone_and_longer_with_each_that_has_to_wait() -> None:
+    costs = Costs(family("invalidate_2_6"), "nick_lock_page_2_6_23", 10)
+    one, two, three = costs.serialise(3)
+    assert one.chain == one.line_chain == one.points
+    assert one.chain < two.chain < three.chain
+    assert all(chain.chain <= chain.line_chain <= chain.points * chain.faults for chain in (two, three))
+
+
+def test_there_is_a_situation_for_every_operation_and_it_does_some_work() -> None:
+    assert {situation.name for situation in SITUATIONS} == set(OPERATIONS)
+    for name in FAMILIES:
+        made = family(name)
+        costs = Costs(made, next(iter(made.variants)), 1)
+        for situation in filter(costs.has, SITUATIONS):
+            alone = costs.measure(situation).alone
+            assert alone is not None and alone.operations == 1, situation
+            assert (alone.of("points") > 0) == (situation.what != "of a page that is mapped"), situation
+
+
+def test_the_seqschedlock_adds_loads_and_barriers_to_a_fault_and_stores_nothing() -> None:
+    situation = next(one for one in SITUATIONS if one.name == "load")
+    before, after = (Costs(family("invalidate_2_6"), name, 1).measure(situation).alone for name in ("pre_2_6_15", "andrea_seqschedlock"))
+    assert before is not None and after is not None
+    assert after.of("loads") - before.of("loads") == 5
+    assert all(after.of(name) == before.of(name) for name in ("locks", "rmw", "stores", "lines"))
+
+
+def test_json_has_a_line_for_each_situation_and_variant_and_for_each_number_of_faults() -> None:
+    result = vmrace("cost", "lru_free_2_4/pre_patch", "lru_free_2_4/daniel_lru_count", "--ops", "load", "--runs", 2, "--json")
+    assert result.exit_code == 0, result.output
+    told = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [one["variant"] for one in told if "alone" in one] == ["pre_patch", "daniel_lru_count"] * 3
+    assert [one["faults"] for one in told if "chain" in one] == [*range(1, 9)] * 2
+    assert told[0]["alone"]["runs"] == 1 and told[0]["beside_twin"]["runs"] == 2
+
+
+@pytest.mark.parametrize(("args", "said"), [
+    (["lru_free_2_4/pre_pach"], "no variant 'lru_free_2_4/pre_pach'. Did you mean lru_free_2_4/pre_patch?"),
+    (["lru_free_2_4/pre_patch", "--ops", "unpinn"], "no operation 'unpinn'. Did you mean unpin?"),
+    (["lru_free_2_4/pre_patch", "--ops", "write"], "none of these variants has the operation write"),
+])
+def test_bad_input_is_one_line(args: list[str], said: str) -> None:
+    result = vmrace("cost", *args)
+    assert (result.exit_code, result.stdout, result.stderr) == (2, "", f"vmrace: {said}\n")
+
+
+def test_costs_read_as_kept() -> None:
+    text = said("cost", "lru_free_2_4/pre_patch", "lru_free_2_4/daniel_lru_count", "--ops", "unpin,pin", "--runs", "20")
+    assert max(map(len, text.splitlines())) <= 100
+    golden("cost", text)
+
+
+def test_variants_of_two_families_stand_side_by_side() -> None:
+    result = vmrace("cost", "lru_free_2_4/pre_patch", "invalidate_2_6/page_count_clear_uptodate", "--ops", "load,pin", "--runs", 3)
+    assert result.exit_code == 0, result.output
+    assert max(map(len, result.stdout.splitlines())) <= 100
+    assert "page_count_clear_uptodate  n/a" in result.stdout

@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: MIT
+"""vmrace diff: sets of outcomes, what may be said of them, and what is printed."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from fuzz.cli import main
+from fuzz.diff import (
+    DIFFERENT,
+    INCONCLUSIVE,
+    NOT_COMPARED,
+    SAME,
+    Budget,
+    Comparison,
+    Reach,
+    Side,
+    compare,
+    contenders,
+    relation,
+    text_of,
+    witness,
+)
+from fuzz.diff_told import Labels, conclusion, exit_code, inclusions, one_program, sentence
+from fuzz.entry import load
+from fuzz.explored import Reached
+from tests.golden.test_golden import golden, normal
+from variants.interface import family
+from variants.program import Op, Program, TaskProgram
+
+ROOT = pathlib.Path(__file__).parents[2]
+LAST = ROOT / "corpus" / "lru_free_2_4" / "bug-at-mm-page_alloc-c-95-in-__free_pages_ok-f1738244.toml"
+DOUBLE = ROOT / "corpus" / "lru_free_2_4" / "double-free-in-__free_pages_ok-13024daf.toml"
+BUG = Reached(("BUG at mm/page_alloc.c:95 in __free_pages_ok",))
+PRE, DANIEL = "lru_free_2_4/pre_patch", "lru_free_2_4/daniel_lru_count"
+OLD = "invalidate_2_6/pre_2_6_15"
+
+
+def diff(*args: object) -> Result:
+    return CliRunner().invoke(main, ["diff", *map(str, args)])
+
+
+def made(*names: str, counts: bool = False) -> list[Any]:
+    return contenders([(family(name.partition("/")[0]), name.partition("/")[2]) for name in names], counts)
+
+
+def program(*lines: str, setup: tuple[str, ...] = ()) -> Program:
+    def op(text: str) -> Op:
+        name, *operands = text.split()
+        return Op(name, tuple(operands))
+    tasks = tuple(TaskProgram(cpu, (op(line),)) for cpu, line in enumerate(lines))
+    return Program(tuple(op(line) for line in setup), tasks, len(lines))
+
+
+def objects(result: Result) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+# ---- what can be reached ------------------------------------------------------------------------------------------------
+
+def test_what_only_one_variant_can_do_is_told_with_runs_that_anyone_can_repeat(tmp_path: pathlib.Path) -> None:
+    result = diff(PRE, DANIEL, "--program", LAST, "--keep", tmp_path, "--witnesses", 1)
+    assert result.exit_code == 1, result.output
+    assert "pre_patch can do 1 thing daniel_lru_count cannot" in result.output
+    paths = [line.split()[-1] for line in result.output.splitlines() if line.strip().startswith("vmrace show")]
+    assert len(paths) == 1
+    titles = set()
+    for path in paths:
+        entry = load(pathlib.Path(path))
+        titles.add(entry.title)
+        assert set(entry.expect) == {"pre_patch", "daniel_lru_count"}
+        assert CliRunner().invoke(main, ["show", path]).exit_code == 0
+    assert CliRunner().invoke(main, ["replay", str(tmp_path)]).exit_code == 0
+    assert BUG.titles[0] in titles
+
+
+def test_how_one_program_reads() -> None:
+    result = diff(PRE, DANIEL, "--program", LAST)
+    text = result.output.replace(str(LAST), "ENTRY").replace(str(ROOT), "")
+    golden("diff", normal(f"$ vmrace diff {PRE} {DANIEL} --program bug-at-f1738244\n{text}"))
+    assert max(map(len, result.output.splitlines())) <= 100
+
+
+def test_a_variant_does_not_differ_from_itself() -> None:
+    result = diff(PRE, PRE, "--program", LAST)
+    assert result.exit_code == 0
+    assert result.output.splitlines()[-1] == "no difference: both can do the same 2 things.  (exit 0)"
+    assert "pre_patch#2" in result.output
+
+
+def test_the_witness_has_the_fewest_preemptions_and_leads_elsewhere_on_the_other_variant() -> None:
+    comparison = compare("x", load(LAST).program, made(PRE, DANIEL), Budget())
+    for difference in comparison.differences:
+        found = witness(comparison, difference)
+        assert found.least
+        assert found.schedule
+        assert found.preemptions == found.of.reached[found.thing].preemptions
+        assert set(found.elsewhere) == {side.name for side in comparison.sides} - {found.of.name}
+        assert text_of(found.thing) not in found.elsewhere.values()
+
+
+def test_pages_are_told_apart_by_their_reference_counts_only_if_asked() -> None:
+    one = program("touch f0.0", setup=("shrink_cache 1", "store m0.0"))
+    plain, counted = (compare("x", one, made(PRE, DANIEL, counts=counts), Budget()) for counts in (False, True))
+    assert (plain.verdict, counted.verdict) == (SAME, DIFFERENT)
+    assert "with count" not in "".join(map(text_of, plain.things))
+    assert "with count" in "".join(map(text_of, counted.things))
+
+
+# ---- what is not known -----------------------------------------------------------------------------------------------------
+
+def test_a_program_that_does_not_fit_is_sampled_and_nothing_is_claimed() -> None:
+    result = diff(PRE, DANIEL, "--program", DOUBLE, "--runs", 60, "--witnesses", 0)
+    assert result.exit_code == 3, result.output
+    words = " ".join(result.output.split())
+    assert "60 random: 60 runs were not enough" in words
+    assert "inconclusive: " in words
+    assert "cannot" not in words
+    assert "nothing daniel_lru_count can" not in words
+    assert "every schedule" not in words
+    assert "proved" not in words
+
+
+def side(name: str, reached: list[Reached], why: str = "", missing: tuple[str, ...] = ()) -> Side:
+    class Named:
+        full_name = f"family/{name}"
+    Named.name = name           # type: ignore[attr-defined]
+    return Side(Named(), {thing: Reach(3, 1) for thing in reached}, list(missing), why, 10, 5 if why else 0)     # type: ignore[arg-type]
+
+
+A, B, C = Reached((), ("load m0.0.0 = 1",)), Reached((), ("load m0.0.0 = 2",)), Reached(("OOPS: x in f",))
+
+
+@pytest.mark.parametrize(("left", "right", "claims"), [
+    ((A, ""), (A, ""), (SAME, "can do nothing", "can do nothing")),
+    ((A, ""), (A, "time"), (INCONCLUSIVE, "can do nothing", "did nothing that")),
+    ((A, "time"), (A, "time"), (INCONCLUSIVE, "did nothing that", "did nothing that")),
+    ((B, ""), (A, ""), (DIFFERENT, "can do 1 thing", "can do 1 thing")),
+    ((B, ""), (A, "time"), (INCONCLUSIVE, "did 1 thing not seen in 15 schedules", "can do 1 thing")),
+    ((B, "time"), (A, "time"), (INCONCLUSIVE, "did 1 thing not seen", "did 1 thing not seen")),
+])
+def test_only_of_a_side_that_ran_whole_is_anything_denied(left: Any, right: Any, claims: tuple[str, str, str]) -> None:
+    x, y = side("x", [left[0], C], left[1]), side("y", [right[0], C], right[1])
+    comparison = Comparison("p", load(LAST).program, [x, y])
+    verdict, forward, back = claims
+    assert sentence(relation(x, y)).find(forward) >= 0
+    assert sentence(relation(y, x)).find(back) >= 0
+    # What the left has and a whole right lacks is a difference, however little of the left was seen.
+    if left[0] is not right[0] and (not left[1] or not right[1]):
+        verdict = DIFFERENT
+    assert comparison.verdict == verdict
+    assert exit_code([comparison]) == {SAME: 0, DIFFERENT: 1, INCONCLUSIVE: 3}[verdict]
+    assert ("inconclusive" in conclusion(comparison)) == (verdict == INCONCLUSIVE)
+
+
+def test_the_setup_alone_can_be_the_difference() -> None:
+    result = diff(PRE, DANIEL, "--program", ROOT / "corpus/lru_free_2_4/lockdep-pagemap_lru_lock-taken-in-an-interrupt-"
+                  "and-with-inte-58db2eed.toml")
+    assert result.exit_code in (0, 1)
+
+
+# ---- what cannot be compared --------------------------------------------------------------------------------------------------
+
+def test_a_variant_that_lacks_an_operation_is_not_applicable_and_says_which() -> None:
+    comparison = compare("x", program("swapon", "populate m0.0 f0.0"), made(PRE, DANIEL), Budget())
+    assert comparison.verdict == NOT_COMPARED
+    text = "\n".join(one_program(comparison, [], 0))
+    assert "n/a:             pre_patch lacks populate" in text
+    assert exit_code([comparison]) == 4
+
+
+def test_one_side_alone_is_no_comparison() -> None:
+    comparison = compare("x", program("sync f0"), made(PRE, OLD), Budget())
+    assert [one.applies for one in comparison.sides] == [False, True]
+    assert conclusion(comparison) == "not compared: only invalidate_2_6/pre_2_6_15 of the variants has all the operations"
+
+
+def test_families_are_compared_by_what_user_space_loads_from_memory() -> None:
+    result = diff(PRE, OLD, "--programs", "load,read,sync", "--ops", 1, "--cpus", 1, "--setup", 1, "--json")
+    *programs, summary = objects(result)
+    assert summary["exit"] == result.exit_code == 0
+    assert summary["same"] >= 4
+    assert summary["n/a"] >= 1
+    assert {outcome["outcome"] for one in programs for variant in one["variants"] for outcome in variant["outcomes"]} == {
+        "load m0.0 = 0", "no finding"}
+
+
+# ---- many programs, many variants ------------------------------------------------------------------------------------------------
+
+def test_all_programs_of_some_operations_show_each_new_difference_once() -> None:
+    result = diff(PRE, DANIEL, "--programs", "exit,pin,irq_unpin", "--ops", 2, "--cpus", 1, "--setup", 1)
+    assert result.exit_code == 1, result.output
+    lines = result.output.splitlines()
+    assert max(map(len, lines)) <= 100
+    assert sum(line.startswith("!") for line in lines) <= 3
+    assert result.output.count(BUG.titles[0]) == 1
+
+
+def test_a_corpus_has_a_line_for_each_entry(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "one.toml").write_text(LAST.read_text())
+    result = diff(PRE, DANIEL, "--corpus", tmp_path)
+    assert result.exit_code == 1
+    assert "1 program: 1 different, 0 the same, 0 inconclusive, 0 not compared" in result.output
+    assert diff(OLD, OLD, "--corpus", tmp_path).exit_code == 4
+
+
+def test_several_variants_have_a_table_of_what_includes_what() -> None:
+    result = diff(PRE, DANIEL, PRE, "--program", LAST)
+    assert result.exit_code == 1
+    rows = [line.split() for line in result.output.splitlines()]
+    assert ["pre_patch", ".", "no", "1", "yes"] in rows
+    assert ["daniel_lru_count", "no", "1", ".", "no", "1"] in rows
+    x, y = side("x", [A]), side("y", [A, B], "time")
+    text = "\n".join(inclusions([Comparison("p", load(LAST).program, [x, y])], ["x", "y"]))
+    assert [line.split() for line in text.splitlines()][2:] == [["x", ".", "yes"], ["y", "no", "1", "."]]
+
+
+def test_long_names_become_letters() -> None:
+    names = [f"variant_with_a_long_name_{number}" for number in range(5)]
+    labels = Labels(names)
+    assert labels.legend()[0] == "A  variant_with_a_long_name_0"
+    assert max(map(len, labels.row("-", "word " * 60, dict.fromkeys(names, "1,000,000")))) <= 100
+
+
+# ---- the command --------------------------------------------------------------------------------------------------------------------
+
+def test_json_tells_programs_and_a_summary() -> None:
+    one, summary = objects(diff(PRE, DANIEL, "--program", LAST, "--json"))
+    assert one["verdict"] == DIFFERENT
+    assert [variant["state"] for variant in one["variants"]] == ["every schedule"] * 2
+    found = next(item for item in one["differences"] if item["finding"])
+    assert (found["can"], found["cannot"], found["not_seen"]) == (["pre_patch"], ["daniel_lru_count"], [])
+    assert found["witness"]["schedule"]
+    assert summary == {"summary": True, "programs": 1, "different": 1, "exit": 1}
+
+
+@pytest.mark.parametrize(("args", "words"), [
+    ((PRE,), "two variants or more"),
+    ((PRE, "lru_free_2_4/daniel"), "Did you mean lru_free_2_4/daniel_lru_count?"),
+    ((PRE, DANIEL, "--programs", "reclam"), "Did you mean reclaim?"),
+    ((PRE, DANIEL, "--programs", ","), "names no operation"),
+    ((PRE, DANIEL, "--programs", "exit", "--program", "x"), "either --program or --programs"),
+])
+def test_what_a_user_gets_wrong_is_told_in_a_line(args: tuple[str, ...], words: str) -> None:
+    result = diff(*args)
+    assert result.exit_code == 2
+    assert words in result.stderr
+    assert result.stdout == ""
