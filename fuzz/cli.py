@@ -29,6 +29,7 @@ OVERVIEW = {
     "shrink": ("shrink ENTRY", "minimise again; --refind where a point was renamed"),
     "show": ("show ENTRY", "the story of one race"),
     "cost": ("cost A B ...", "what each operation costs, by counting: locks, shared writes, chains"),
+    "coverage": ("coverage [NAME]", "lines of each variant that nothing reaches, and why"),
     "variants": ("variants", "the families, their variants, and what each has"),
     "corpus": ("corpus", "the entries that are kept; corpus accept ENTRY takes a verdict over"),
     "doctor": ("doctor", "whether this installation works"),
@@ -476,6 +477,43 @@ def cost(names: tuple[str, ...], ops: str, runs: int, seed: int, as_json: bool) 
         return
     for line in [*(costs.chains(chains, seed) if chains else []), *costs.conclusions(measured)]:
         click.echo(line)
+
+
+@main.command()
+@click.argument("name", default="", metavar="[FAMILY|VARIANT]")
+@click.option("--for", "seconds", type=Duration(), default=None, help="How long a campaign of each variant lasts.  [default: 2m]")
+@click.option("--runs", type=click.IntRange(min=0), default=0, help="How many runs it has, with no limit of time unless --for gives one.")
+@click.option("--seed", type=int, default=1, show_default=True, help="Where its random choices start.")
+@click.option("--corpus", "directory", type=click.Path(path_type=pathlib.Path), default=pathlib.Path("corpus"), show_default=True,
+              help="What is replayed before.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line, one for each variant.")
+def coverage(name: str, seconds: float | None, runs: int, seed: int, directory: pathlib.Path, as_json: bool) -> None:
+    """Which lines and branches of a VARIANT's source are reached by the corpus and a campaign; of all of a FAMILY, or of all.
+
+    Each function with lines that are never reached needs a reason in its family's README, under "## Never reached". Exit code 1 if
+    one has none.
+    """
+    from fuzz import coverage_of
+    from fuzz.entry import EntryError
+    from variants.interface import FAMILIES, family
+    if name and name not in FAMILIES:
+        chosen = [variant_named(name)]
+    else:
+        chosen = [(made, variant) for made in map(family, [name] if name else FAMILIES) for variant in made.variants]
+    limit = seconds if seconds is not None else 1e9 if runs else 120.0
+    unexplained = 0
+    for made, variant in chosen:
+        try:
+            reached = coverage_of.reach(made, variant, directory, limit, runs, seed)
+        except EntryError as error:
+            raise Refused(str(error), COULD_NOT) from None
+        unexplained += len(reached.unexplained)
+        for line in [json.dumps(coverage_of.as_json(reached))] if as_json else coverage_of.lines(reached, seed):
+            click.echo(line)
+    if not as_json:
+        click.echo(f"vmrace: {unexplained} functions have lines that nothing reached and no reason is given for"
+                   f"   (exit {CHANGED if unexplained else 0})")
+    sys.exit(CHANGED if unexplained else 0)
 
 
 # ---- variants, corpus, doctor ----------------------------------------------------------------------------------------------

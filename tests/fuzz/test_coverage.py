@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: MIT
+"""`vmrace coverage`: what it sees, what it asks reasons for, and how it is called."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+
+import pytest
+from click.testing import CliRunner, Result
+
+from fuzz import coverage_of
+from fuzz.cli import main
+from fuzz.coverage_of import Missing, Reached, functions_in, own_functions, ranges, reach, readme, reasons
+from fuzz.executor import Executor
+from fuzz.shard import _workers
+from harness.schedulers import NoPreempt
+from variants.interface import FAMILIES, family
+from variants.program import Program, TaskProgram, parse_op
+
+FAMILY = family("lru_free_2_4")
+NOWHERE = pathlib.Path("no such corpus")
+
+
+def vmrace(*args: object) -> Result:
+    return CliRunner().invoke(main, [str(arg) for arg in args])
+
+
+def test_what_the_probes_mark_is_among_what_the_tracer_sees() -> None:
+    import coverage
+    functions = own_functions(FAMILY, "pre_patch")
+    tracer = coverage.Coverage(data_file=None, branch=True, concurrency=["greenlet"], config_file=False,
+                               include=[str(path) for path in functions])
+    setup = tuple(parse_op(text, "setup") for text in ("store m0.0", "fork m0 m1", "mmap_shared m0.1 f0.0"))
+    tasks = tuple(TaskProgram(cpu, (parse_op(text, "task"),)) for cpu, text in enumerate(("load m0.1", "swap_out", "store m1.0")))
+    tracer.start()
+    executor = Executor(FAMILY, "pre_patch", probes=True)
+    prepared = executor.prepare(Program(setup, tasks, 3))
+    executor.run(prepared, NoPreempt())
+    tracer.stop()
+    seen = {(name, line) for name in tracer.get_data().measured_files() for line in tracer.get_data().lines(name) or ()}
+    places = [place for place in prepared.image.places if pathlib.Path(place[0]) in functions]
+    marked = {place for mark, place in zip(prepared.image.probes, prepared.image.places, strict=True) if mark} & set(places)
+    assert len(marked) > 100
+    assert marked <= seen
+    beyond = (set(places) - marked) & seen
+    assert all("BUG_ON(" in pathlib.Path(name).read_text().splitlines()[line - 1] for name, line in beyond)     # one line, two blocks
+
+
+def test_a_patched_variant_answers_for_its_own_functions_only() -> None:
+    own = own_functions(FAMILY, "daniel_lru_count")
+    assert [path.name for path in own] == ["daniel_lru_count.py"]
+    assert "shrink_cache" in next(iter(own.values()))
+    base = own_functions(FAMILY, "pre_patch")
+    assert len(base) > 10 and all(path.name != "ops.py" for path in base)
+    layered = own_functions(family("invalidate_2_6"), "mkwrite_2_6_23")
+    named = [name for functions in layered.values() for name in functions]
+    assert len(named) == len(set(named))            # a function that a later patch defines again counts once
+
+
+def test_reasons_are_a_list_in_one_section() -> None:
+    text = """# x
+
+- `no`: not here
+
+## Never reached
+
+Words.
+
+- `a`: one
+  and more
+- `b`, `c`: two
+- d: no
+- `c`: three
+
+## Next
+
+- `e`: no
+"""
+    assert reasons(text) == {"a": "one and more", "b": "two", "c": "two three"}
+
+
+def test_every_reason_names_a_function_that_there_is() -> None:
+    for name in FAMILIES:
+        made = family(name)
+        modules = [module for variant in made.variants.values() for module in variant.modules]
+        known = {function for path in coverage_of.files_of((*made.base, *modules)) for function in functions_in(path)}
+        assert set(reasons(readme(made).read_text())) <= known
+
+
+def test_lines_are_told_as_ranges() -> None:
+    assert ranges([3, 4, 5, 9, 11, 12]) == "3-5,9,11-12"
+
+
+def test_what_is_not_reached_is_listed_with_its_reason_or_without() -> None:
+    _workers.clear()
+    reached = reach(FAMILY, "daniel_lru_count", NOWHERE, 1e9, 60, 1)
+    assert (reached.entries, reached.runs) == (0, 60)
+    part, = reached.parts
+    assert 0 < part.lines_reached < part.lines and 0 < part.branches_reached < part.branches
+    source = next(iter(own_functions(FAMILY, "daniel_lru_count"))).read_text().splitlines()
+    assert all("BUG(" not in source[line - 1][:12].strip() for one in reached.missing for line in one.lines)
+    explained = reasons(readme(FAMILY).read_text())
+    assert all(one.reason == explained.get(one.function, "") for one in reached.missing)
+    assert "__free_pages_ok" in {one.function for one in reached.missing if one.reason}
+
+
+def test_so_many_runs_with_a_seed_reach_the_same() -> None:
+    one, again = [], []
+    for out in (one, again):
+        _workers.clear()
+        out.append(reach(FAMILY, "daniel_lru_count", NOWHERE, 1e9, 40, 7))
+    assert one == again
+
+
+@pytest.mark.parametrize("reason", ["", "nobody calls it"])
+def test_the_exit_code_says_whether_a_reason_is_missing(reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = Reached("lru_free_2_4/pre_patch", 2, 10, [coverage_of.Part("swap.py", 4, 3, 2, 1)], [Missing("f", "swap.py", [7], reason)])
+    monkeypatch.setattr(coverage_of, "reach", lambda *_: told)
+    result = vmrace("coverage", "lru_free_2_4/pre_patch", "--runs", 10)
+    assert result.exit_code == (0 if reason else 1)
+    assert "    f  swap.py:7" + (f": {reason}" if reason else "") in result.stdout.splitlines()
+    assert json.loads(vmrace("coverage", "lru_free_2_4/pre_patch", "--json").stdout)["unexplained"] == ([] if reason else ["f"])
+
+
+@pytest.mark.parametrize(("args", "words"), [
+    (["lru_free_2_4/pre_pach"], "no variant 'lru_free_2_4/pre_pach'. Did you mean lru_free_2_4/pre_patch?"),
+    (["nothing"], "no variant 'nothing'. See: vmrace variants"),
+])
+def test_bad_input_is_one_line(args: list[str], words: str) -> None:
+    result = vmrace("coverage", *args)
+    assert (result.exit_code, result.stdout, result.stderr) == (2, "", f"vmrace: {words}\n")
