@@ -1,0 +1,545 @@
+# SPDX-License-Identifier: MIT
+"""`vmrace verify VARIANT --ops 3 --cpus 2`: every program of a small scope, each explored to the end. A table of verdicts.
+
+A scope is proved if every program of it is; a program whose worker died, which took too long or met an error of ours is
+inconclusive, and so is the scope. What is done is in a state file, a line a program, so that a killed proof goes on where it
+was. Programs run in a random order (always the same), so that at any time what is done is a fair sample of what is left.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import math
+import multiprocessing
+import os
+import pathlib
+import random
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, wait
+from dataclasses import asdict, dataclass, field
+from typing import IO, Any
+
+from pebble import ProcessExpired, ProcessPool
+
+from fuzz import stopping
+from fuzz.executor import Executor
+from fuzz.explored import Explorer, Reached
+from fuzz.live import LINE_EVERY
+from fuzz.programs import Form, Scope, ScopeError, program_of, text_of
+from harness.explore.exploration import EQUIVALENCE, Exploration
+from harness.sanitizers.table import SANITIZERS
+from variants.interface import OPERATIONS, Family
+from variants.program import did_you_mean
+
+FORMAT = 1
+PROVED, BUG, INCONCLUSIVE, NOT_RUN = "proved", "BUG", "inconclusive", "not run"
+FOUND, USAGE, UNDECIDED, INTERRUPTED = 1, 2, 3, 130
+BATCH = 64                  # programs that a worker is handed at once ...
+BATCH_SECONDS = 1.0         # ... of which it hands back those that it has not begun by then
+DIED = "its worker process died twice"
+ERRED = "an error of ours, "
+GRACE_SECONDS = 30.0        # that a program may take over its time before its worker is killed
+
+Said = Callable[[str], None]
+Make = Callable[[Family, str], Any]
+
+
+@dataclass
+class Result:
+    """What came of one program. `budget`: the seconds and runs it was allowed."""
+
+    number: int
+    program: str
+    verdict: str
+    titles: list[str] = field(default_factory=list)
+    why: str = ""
+    classes: int = 0
+    blocked: int = 0
+    seconds: float = 0.0
+    digest: str = ""
+    budget: tuple[float, int] = (0.0, 0)
+
+
+class StateError(Exception):
+    """A state file that is not of this proof, or cannot be used: one line."""
+
+
+# ---- one program, in a worker process -----------------------------------------------------------------------------------
+
+_family: Any = None
+_variant = ""
+_make: Make = Explorer
+_explorer: Any = None
+_parent = 0
+_at: Any = None             # shared with the driver: place of a batch -> the program that is being explored
+
+
+def begin(flag: Any, at: Any, family: Family, variant: str, make: Make) -> None:
+    """In a new worker process."""
+    global _family, _variant, _make, _explorer, _parent, _at
+    stopping.begin(flag)
+    _family, _variant, _make, _explorer, _parent, _at = family, variant, make, None, os.getppid(), at
+
+
+def run_batch(batch: list[tuple[int, Form]], place: int, seconds_each: float, runs_each: int) -> list[Result]:
+    """As many of the programs as there is time for; at least one."""
+    out: list[Result] = []
+    start = time.monotonic()
+    for number, form in batch:
+        if out and (time.monotonic() - start > BATCH_SECONDS or stopping.asked()):
+            break
+        _at[place] = number
+        out.append(judge(number, form, seconds_each, runs_each))
+        if os.getppid() != _parent:         # the driver was killed: nobody waits for this
+            os._exit(1)
+    return out
+
+
+def judge(number: int, form: Form, seconds_each: float, runs_each: int) -> Result:
+    """Explore one program. Whatever goes wrong on the way, it is not proved."""
+    global _explorer
+    start = time.monotonic()
+    result = Result(number, text_of(form), INCONCLUSIVE, budget=(seconds_each, runs_each))
+    try:
+        if _explorer is None:
+            _explorer = _make(_family, _variant)
+        found = _explorer.explore(program_of(form), seconds_max=seconds_each, runs_max=runs_each)
+    except Exception as error:              # an error of ours
+        _explorer = None
+        result.why = f"{ERRED}{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+    else:
+        decide(result, found)
+    result.seconds = round(time.monotonic() - start, 4)
+    return result
+
+
+def decide(result: Result, found: Exploration) -> None:
+    """A finding is one however many runs are missing; proved is only what is complete and without a finding."""
+    result.classes, result.blocked, result.digest, result.why = found.classes, found.blocked, found.digest, found.why
+    result.titles = sorted({title for reached in found.outcomes if isinstance(reached, Reached) for title in reached.titles})
+    if result.titles:
+        result.verdict = BUG
+    elif found.complete and found.outcomes and all(isinstance(reached, Reached) for reached in found.outcomes):
+        result.verdict = PROVED
+    else:
+        result.verdict, result.why = INCONCLUSIVE, found.why or "no run came to its end"
+
+
+# ---- the state file ---------------------------------------------------------------------------------------------------------
+
+def header(family: Family, variant: str, scope: Scope) -> dict[str, Any]:
+    """What results hold for: the kernel that was linked, the code that explores and judges, and the scope."""
+    from fuzz.verify import vmrace_hash
+    image = Executor(family, variant, checked=True).image(scope.cpus).digest
+    here = pathlib.Path(__file__).resolve().parent.parent
+    paths = [here / "fuzz/programs.py", here / "variants/interface.py", here / "variants/model.py", here / "variants/program.py"]
+    oracle = getattr(sys.modules.get(family.check.__module__), "__file__", None)
+    if oracle:
+        paths.append(pathlib.Path(oracle))
+    vmrace = hashlib.blake2b("\n".join([vmrace_hash(), *(path.read_text() for path in paths)]).encode(), digest_size=8).hexdigest()
+    told = asdict(scope) | {"kinds": sorted(scope.kinds)}
+    head = {"scope_proof": FORMAT, "variant": f"{family.name}/{variant}", "image": image, "vmrace": vmrace, "scope": told}
+    return head | {"key": hashlib.blake2b(json.dumps(head, sort_keys=True).encode(), digest_size=8).hexdigest()}
+
+
+class State:
+    """The results so far, in memory and in a file that only grows."""
+
+    def __init__(self, path: pathlib.Path, head: dict[str, Any]):
+        self.path = path
+        self.results: dict[int, Result] = {}
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self.file: IO[str] = path.open("a+", encoding="utf-8")
+        except OSError as error:
+            raise StateError(f"{path}: cannot be written: {error.strerror or error}") from None
+        try:
+            self._open(head)
+        except StateError:
+            self.file.close()
+            raise
+
+    def _open(self, head: dict[str, Any]) -> None:
+        try:
+            fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise StateError(f"{self.path}: another proof is at work on it") from None
+        self.file.seek(0)
+        text = self.file.read()
+        whole = text[:text.rfind("\n") + 1]
+        lines = whole.splitlines()
+        try:
+            said = json.loads(lines[0]) if lines else head if head_cut(text, head) else None
+        except ValueError:
+            said = None
+        if not isinstance(said, dict) or "scope_proof" not in said:
+            raise StateError(f"{self.path}: not the state of a proof")
+        for name in ("scope_proof", "variant", "scope", "image", "vmrace", "key"):
+            if said.get(name) != head[name]:
+                raise StateError(f"{self.path}: is of another {WORDS.get(name, name)} ({_short(said.get(name))}, now "
+                                 f"{_short(head[name])}); remove it, or name another")
+        if whole != text:                   # a line that was being written when the proof was killed
+            self.file.truncate(len(whole.encode()))
+        if not lines:
+            self._write(head)
+        for number, line in enumerate(lines[1:], 2):
+            try:
+                result = Result(**json.loads(line))
+            except (ValueError, TypeError):
+                raise StateError(f"{self.path}:{number}: not a result") from None
+            result.budget = (float(result.budget[0]), int(result.budget[1]))
+            self.results[result.number] = result
+
+    def add(self, result: Result) -> None:
+        self.results[result.number] = result
+        self._write(asdict(result))
+
+    def _write(self, what: dict[str, Any]) -> None:
+        self.file.write(json.dumps(what) + "\n")
+        self.file.flush()
+
+    def close(self) -> None:
+        self.file.close()
+
+
+WORDS = {"scope_proof": "format", "vmrace": "version of vmrace"}
+
+
+def head_cut(text: str, head: dict[str, Any]) -> bool:
+    """Nothing there yet, or a first line that was cut short."""
+    return "\n" not in text and json.dumps(head).startswith(text)
+
+
+def _short(value: Any) -> str:
+    return value[:12] if isinstance(value, str) and "/" not in value else json.dumps(value) if isinstance(value, dict) else str(value)
+
+
+def default_state(head: dict[str, Any]) -> pathlib.Path:
+    """Where results are kept if nobody says: by key, so that it is always the state of this very proof."""
+    room = pathlib.Path(".vmrace")
+    room.mkdir(exist_ok=True)
+    (room / ".gitignore").write_text("*\n")
+    return room / f"{head['variant'].replace('/', '-')}-{head['key']}.jsonl"
+
+
+# ---- the driver ---------------------------------------------------------------------------------------------------------------
+
+@dataclass
+class Left:
+    """An estimate: the seconds that what is left takes, from `low` to `high` (95 % if times were normal; they have a long tail)."""
+
+    low: float
+    middle: float
+    high: float
+
+
+def left(seconds: Sequence[float], count: int, workers: int) -> Left | None:
+    """From the times of the programs so far, which are a random sample. None while there are too few to say."""
+    if len(seconds) < 10:
+        return None
+    mean = sum(seconds) / len(seconds)
+    variance = sum((one - mean) ** 2 for one in seconds) / (len(seconds) - 1)
+    # the mean of the sample errs, and so does the sum of those to come
+    error = 1.96 * math.sqrt(variance * (count * count / len(seconds) + count))
+    lowest = max(0.0, count * mean - error)
+    return Left(lowest / workers, count * mean / workers, (count * mean + error) / workers)
+
+
+class Proof:
+    """All programs of a scope on worker processes. `tell` hears of progress, `Proof.run` ends when all is done or time is up."""
+
+    def __init__(self, family: Family, variant: str, forms: list[Form], state: State, *, workers: int, seconds_each: float,
+                 runs_each: int, seconds_max: float, tell: Callable[[Proof], None], make: Make):
+        self.family, self.variant, self.forms, self.state = family, variant, forms, state
+        self.workers, self.seconds_each, self.runs_each, self.seconds_max = workers, seconds_each, runs_each, seconds_max
+        self.tell, self.make = tell, make
+        self.before = sum(not self._again(result) for result in state.results.values())
+        order = list(range(len(forms)))
+        random.Random(0).shuffle(order)
+        self.queue = [number for number in reversed(order) if number not in state.results or self._again(state.results[number])]
+        self.jobs: dict[Any, tuple[int, list[int]]] = {}        # -> its place, its programs
+        self.died: set[int] = set()             # programs at which a worker has died
+        self.context = multiprocessing.get_context("fork")
+        self.at = self.context.RawArray("q", workers)
+        self.lost = 0
+        self.ours: list[float] = []
+        self.started = time.monotonic()
+
+    def _again(self, result: Result) -> bool:
+        """What was inconclusive is tried again with more time or more runs, and where a worker died or we erred."""
+        if result.verdict != INCONCLUSIVE:
+            return False
+        if result.why == DIED or result.why.startswith(ERRED):
+            return True
+        now, then = (self.seconds_each, self.runs_each), result.budget
+        return result.why.endswith("were not enough") and now != then and now[0] >= then[0] and now[1] >= then[1]
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.started
+
+    @property
+    def to_do(self) -> int:
+        return len(self.queue) + sum(len(numbers) for _, numbers in self.jobs.values())
+
+    def estimate(self) -> Left | None:
+        return left(self.ours, self.to_do, self.workers)
+
+    def run(self) -> None:
+        if not self.queue:
+            return
+        flag = stopping.new_flag()
+        pool = ProcessPool(max_workers=self.workers, context=self.context, initializer=begin,
+                           initargs=(flag, self.at, self.family, self.variant, self.make))
+        try:
+            self._drive(pool)
+        finally:
+            flag.value = 1
+            pool.stop()
+            pool.join(timeout=10)
+
+    def _drive(self, pool: Any) -> None:
+        while self.to_do and self.seconds < self.seconds_max:
+            while len(self.jobs) < self.workers and self.queue:
+                self._submit(pool)
+            done, _ = wait(list(self.jobs), timeout=min(0.5, max(0.0, self.seconds_max - self.seconds)), return_when=FIRST_COMPLETED)
+            for future in done:
+                self._done(future, *self.jobs.pop(future))
+            self.tell(self)
+
+    def _submit(self, pool: Any) -> None:
+        size = min(BATCH, max(1, len(self.queue) // (2 * self.workers)))
+        numbers = [self.queue.pop() for _ in range(min(size, len(self.queue)))]
+        place = next(place for place in range(self.workers) if all(place != taken for taken, _ in self.jobs.values()))
+        self.at[place] = numbers[0]
+        batch = [(number, self.forms[number]) for number in numbers]
+        job = pool.schedule(run_batch, args=[batch, place, self.seconds_each, self.runs_each],
+                            timeout=min(BATCH_SECONDS + self.seconds_each + GRACE_SECONDS, 1e6))
+        self.jobs[job] = place, numbers
+
+    def _done(self, future: Any, place: int, numbers: list[int]) -> None:
+        try:
+            results: list[Result] = future.result()
+        except (ProcessExpired, TimeoutError):
+            self._died(self.at[place], numbers)
+            return
+        for result in results:
+            self.state.add(result)
+            self.ours.append(result.seconds)
+        self.queue += reversed(numbers[len(results):])
+
+    def _died(self, at: int, numbers: list[int]) -> None:
+        """The program it died at is run again once; what else it had, as if nothing had been."""
+        self.lost += 1
+        if at in self.died:
+            numbers = [number for number in numbers if number != at]
+            budget = (self.seconds_each, self.runs_each)
+            self.state.add(Result(at, text_of(self.forms[at]), INCONCLUSIVE, why=DIED, budget=budget))
+        self.died.add(at)
+        self.queue += reversed(numbers)
+
+
+# ---- what is told -------------------------------------------------------------------------------------------------------------
+
+def clock(seconds: float) -> str:
+    whole = int(seconds)
+    return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}" if whole >= 3600 else f"{whole // 60}:{whole % 60:02d}"
+
+
+def stated(scope: Scope) -> str:
+    """The scope in a sentence: whatever narrows it is said."""
+    def count(number: int, word: str) -> str:
+        return f"{number} {word}{'' if number == 1 else 's'}"
+    parts = [f"at most {count(scope.ops, 'operation')} in tasks on {count(scope.cpus, 'cpu')}",
+             f"setups of at most {count(scope.setup, 'operation')}" if scope.setup else "no setup"]
+    if scope.kinds:
+        parts.append(f"only {', '.join(scope.kinds)}")
+    words = {"page": "page of each address space", "file": "file", "fpage": "page of each file", "number": "as the largest number"}
+    parts += [f"{number} {words[kind]}" for kind, number in scope.operands.items()]
+    return "; ".join(parts)
+
+
+class Table:
+    """The results of a scope, counted."""
+
+    def __init__(self, name: str, scope: Scope, forms: list[Form], all_count: int, results: dict[int, Result]):
+        self.name, self.scope, self.forms, self.all_count, self.results = name, scope, forms, all_count, results
+        self.counts = Counter(result.verdict for result in results.values())
+        self.counts[NOT_RUN] = len(forms) - len(results)
+        self.whys = Counter(result.why for result in results.values() if result.verdict == INCONCLUSIVE)
+        self.titles: dict[str, list[Result]] = {}
+        for result in sorted(results.values(), key=lambda one: one.number):
+            for title in result.titles:
+                self.titles.setdefault(title, []).append(result)
+        self.classes = sum(result.classes for result in results.values())
+        self.blocked = sum(result.blocked for result in results.values())
+        self.seconds = sum(result.seconds for result in results.values())
+
+    @property
+    def verdict(self) -> str:
+        if self.counts[BUG]:
+            return BUG
+        return PROVED if self.forms and self.counts[PROVED] == len(self.forms) else INCONCLUSIVE
+
+    @property
+    def code(self) -> int:
+        return {PROVED: 0, BUG: FOUND, INCONCLUSIVE: UNDECIDED}[self.verdict]
+
+    @property
+    def digest(self) -> str:
+        """Of all classes of runs of all programs; of a scope of which all was run it is the same on every machine."""
+        each = sorted(f"{result.program} {result.verdict} {result.digest}" for result in self.results.values())
+        return hashlib.blake2b("\n".join(each).encode(), digest_size=12).hexdigest()
+
+    def smallest(self, title: str) -> Result:
+        """Forms are listed by size."""
+        return self.titles[title][0]
+
+    def lines(self) -> Iterator[str]:
+        yield f"  {'verdict':<14} {'programs':>10}   of {len(self.forms):,}"
+        for verdict in (PROVED, BUG, INCONCLUSIVE, NOT_RUN):
+            if self.counts[verdict] or verdict == PROVED:
+                yield f"  {verdict:<14} {self.counts[verdict]:>10,}   {self.counts[verdict] / max(1, len(self.forms)):.1%}"
+        if self.titles:
+            yield ""
+            yield f"  {'programs':>8}  BUG title, and the first of the smallest programs that have it"
+        for title, results in sorted(self.titles.items(), key=lambda one: (-len(one[1]), one[0])):
+            yield f"  {len(results):>8,}  {title}"
+            yield f"            {self.smallest(title).program}"
+        if self.whys:
+            yield ""
+            yield f"  {'programs':>8}  inconclusive, because"
+        for why, count in self.whys.most_common():
+            yield f"  {count:>8,}  {why}"
+        yield ""
+        yield (f"  {self.classes + self.blocked:,} executions ({EQUIVALENCE.partition(' (')[0]}), {self.blocked:,} blocked, "
+               f"{clock(self.seconds)} of work; {len(SANITIZERS)} sanitizers but leak and race")
+
+    def last_line(self) -> str:
+        total = len(self.forms)
+        if self.verdict == PROVED:
+            return f"vmrace: proved: all {total:,} programs, every schedule   (exit 0)"
+        open_ = self.counts[INCONCLUSIVE] + self.counts[NOT_RUN]
+        rest = f"{open_:,} of {total:,} programs {'is' if open_ == 1 else 'are'} undecided"
+        if self.verdict == BUG:
+            return (f"vmrace: BUG: {len(self.titles)} title{'s' * (len(self.titles) != 1)} in {self.counts[BUG]:,} of {total:,} programs"
+                    + (f"; {rest}" if open_ else "; all others proved") + "   (exit 1)")
+        return f"vmrace: inconclusive: no BUG, but {rest}   (exit 3)"
+
+    def json_lines(self, head: dict[str, Any], interrupted: bool) -> Iterator[dict[str, Any]]:
+        for title, results in sorted(self.titles.items()):
+            yield {"kind": "bug", "title": title, "programs": len(results), "smallest": self.smallest(title).program}
+        yield {"kind": "scope", "verdict": self.verdict, **{key: head[key] for key in ("variant", "image", "vmrace", "scope", "key")},
+               "programs": len(self.forms), "stand_for": self.all_count, "equivalence": EQUIVALENCE,
+               "counts": {verdict: self.counts[verdict] for verdict in (PROVED, BUG, INCONCLUSIVE, NOT_RUN)},
+               "inconclusive": dict(self.whys), "classes": self.classes, "blocked": self.blocked,
+               "executions": self.classes + self.blocked, "seconds": round(self.seconds, 3), "digest": self.digest,
+               "interrupted": interrupted}
+
+
+class Meter:
+    """A line of progress every ten seconds."""
+
+    def __init__(self, echo: Said, forms: int, as_json: bool):
+        self.echo, self.forms, self.as_json = echo, forms, as_json
+        self.last = time.monotonic()
+
+    def tell(self, proof: Proof) -> None:
+        if self.as_json or time.monotonic() - self.last < LINE_EVERY:
+            return
+        self.last = time.monotonic()
+        counts = Counter(result.verdict for result in proof.state.results.values())
+        estimate = proof.estimate()
+        rest = "too few to say how long" if estimate is None else (
+            f"left {clock(estimate.middle)} ({clock(estimate.low)} .. {clock(estimate.high)})")
+        self.echo(f"  {clock(proof.seconds)}   {self.forms - proof.to_do:,} of {self.forms:,} programs   proved {counts[PROVED]:,}   "
+                  f"BUG {counts[BUG]:,}   inconclusive {counts[INCONCLUSIVE]:,}   {rest}")
+
+
+def _check_kinds(kinds: Sequence[str], operations: Sequence[str]) -> str:
+    """What is wrong with them, or "". """
+    for kind in kinds:
+        if kind not in OPERATIONS:
+            return f"no operation {kind!r}{did_you_mean(kind, OPERATIONS)}"
+        if kind not in operations:
+            return f"this variant has no operation {kind!r}"
+    return ""
+
+
+def prove(family: Family, variant: str, ops: int, cpus: int, *, workers: int, seconds_each: float, runs_each: int,
+          state: pathlib.Path | None, echo: Said, as_json: bool, kinds: Sequence[str] | None = None, setup: int = 0,
+          operands: dict[str, int] | None = None, seconds_max: float = 1e9, make: Make = Explorer) -> int:
+    """Every program of the scope. Returns the exit code: 0 all proved, 1 a BUG, 2 usage, 3 inconclusive, 130 interrupted.
+
+    `seconds_each`, `runs_each`: what one program may take; `seconds_max`: the whole, what is left then is not run. `state`: None
+    for a place in .vmrace/. `make(family, variant)`: what explores.
+    """
+    def refused(why: str) -> int:
+        echo(json.dumps({"kind": "error", "why": why}) if as_json else f"vmrace: {why}")
+        return USAGE
+
+    operations = Executor(family, variant).operations()
+    kinds = [kind.strip() for kind in kinds or () if kind.strip()]
+    wrong = _check_kinds(kinds, operations)
+    if wrong:
+        return refused(wrong)
+    scope = Scope(ops, cpus, setup, tuple(kind for kind in operations if kind in kinds), dict(operands or {}))
+    head = header(family, variant, scope)
+    try:
+        forms = scope.programs(operations)
+        kept = State(state if state is not None else default_state(head), head)
+    except (ScopeError, StateError, OSError) as error:
+        return refused(str(error))
+    name = f"{family.name}/{variant}"
+    all_count = scope.all_count(operations)
+    meter = Meter(echo, len(forms), as_json)
+    with contextlib.closing(kept):
+        wrong = _not_ours(kept, forms)
+        if wrong:
+            return refused(wrong)
+        proof = Proof(family, variant, forms, kept, workers=workers, seconds_each=seconds_each, runs_each=runs_each,
+                      seconds_max=seconds_max, tell=meter.tell, make=make)
+        if not as_json:
+            echo(f"{name}: {stated(scope)}")
+            echo(f"  {len(forms):,} programs up to symmetry, of {all_count:,}"
+                 + (f"; {proof.before:,} done before" if proof.before else "") + f"; state in {kept.path}")
+            used = _used(forms)
+            idle = [kind for kind in scope.kinds or operations if kind not in used]
+            if idle:
+                echo(f"  with nothing to work on in any of them: {', '.join(idle)}")
+        interrupted = False
+        try:
+            proof.run()
+        except KeyboardInterrupt:
+            interrupted = True
+        table = Table(name, scope, forms, all_count, kept.results)
+        if as_json:
+            for one in table.json_lines(head, interrupted):
+                echo(json.dumps(one))
+        else:
+            for line in table.lines():
+                echo(line)
+            if proof.lost:
+                echo(f"  {proof.lost} worker process{'es' * (proof.lost != 1)} died")
+            if interrupted:
+                echo(f"vmrace: interrupted; the same command goes on, from {kept.path}   (exit {INTERRUPTED})")
+            else:
+                echo(table.last_line())
+    return INTERRUPTED if interrupted else table.code
+
+
+def _used(forms: list[Form]) -> set[str]:
+    return {name for setup, cpus in forms for line in (setup, *(line for tasks in cpus for line in tasks)) for name, _ in line}
+
+
+def _not_ours(kept: State, forms: list[Form]) -> str:
+    for number, result in kept.results.items():
+        if number >= len(forms) or text_of(forms[number]) != result.program:
+            return f"{kept.path}: program {number} is another one here; remove it, or name another"
+    return ""
