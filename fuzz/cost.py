@@ -36,6 +36,7 @@ from variants.program import Op, Program, TaskProgram, parse_op
 CHANCE = 0.25
 RUNS = 100
 FAULTERS_MAX = 8
+ERRORS = 3.0
 WIDE = 100
 
 
@@ -115,6 +116,7 @@ class Mean:
     failed: int = 0
     operations: int = 0
     sums: Counter[str] = field(default_factory=Counter)
+    squares: Counter[str] = field(default_factory=Counter)          # of each run's mean
     taken: Counter[str] = field(default_factory=Counter)
     waited_for: Counter[str] = field(default_factory=Counter)
     under: Counter[str] = field(default_factory=Counter)
@@ -125,6 +127,17 @@ class Mean:
         self.taken.update(counts.taken)
         self.waited_for.update(counts.waited_for)
         self.under.update(counts.under)
+
+    def ran(self, some: Sequence[Counts]) -> None:
+        """The counted operations of one run."""
+        for counts in some:
+            self.add(counts)
+        self.squares.update({name: (sum(getattr(counts, name) for counts in some) / len(some)) ** 2 for name in COLUMNS})
+
+    def error(self, name: str) -> float:
+        """The standard error of a mean."""
+        count = self.runs - self.failed
+        return float(max(0.0, self.squares[name] / count - self.of(name) ** 2) / (count - 1)) ** 0.5 if count > 1 else 0.0
 
     def of(self, name: str) -> float:
         return self.sums[name] / self.operations if self.operations else 0.0
@@ -202,8 +215,7 @@ class Costs:
             if meter is None:
                 out.failed += 1
                 continue
-            for task in tasks:
-                out.add(meter.counts[task])
+            out.ran([meter.counts[task] for task in tasks])
         return out
 
     def _metered(self, program: Program, runs: int) -> Iterator[Meter | None]:
@@ -317,7 +329,8 @@ def preamble(runs: int, seed: int) -> Iterator[str]:
 
 
 def conclusions(all_measured: Sequence[Sequence[Measured]]) -> Iterator[str]:
-    """Every other variant against the first, in counts: no more is said."""
+    """Every other variant against the first, in counts: no more is said. Two means are told apart if they differ by more than
+    ERRORS standard errors of their difference, and not compared where runs were left out: the others are not the same runs."""
     same: dict[str, list[str]] = {}
     for measured in all_measured:
         base, situation = measured[0], measured[0].situation
@@ -334,13 +347,20 @@ def conclusions(all_measured: Sequence[Sequence[Measured]]) -> Iterator[str]:
                 yield from _wrapped(f"{label}, alone: {other.variant} against {base.variant}: {', '.join(changes + locks)}")
             else:
                 same.setdefault(other.variant, []).append(label)
+            told = bool(changes or locks)
             for which, mine, theirs in (("twin", base.twin, other.twin), ("partner", base.partner, other.partner)):
-                if mine is not None and theirs is not None and mine.operations and theirs.operations:
-                    beside = getattr(situation, which)
+                if mine is None or theirs is None or not (mine.operations and theirs.operations):
+                    continue
+                if mine.failed or theirs.failed:
+                    pairs = [f"not compared, {mine.failed} and {theirs.failed} of {mine.runs} runs ended in a finding"]
+                else:
                     pairs = [f"{name} {mine.of(name):.2f} -> {theirs.of(name):.2f}" for name in ("waited", "foreign")
-                             if round(mine.of(name), 2) != round(theirs.of(name), 2)]
-                    if pairs:
-                        yield from _wrapped(f"  beside {beside}: {', '.join(pairs)}")
+                             if abs(mine.of(name) - theirs.of(name)) > ERRORS * (mine.error(name) ** 2 + theirs.error(name) ** 2) ** 0.5]
+                if pairs:
+                    if not told:
+                        yield from _wrapped(f"{label}: {other.variant} against {base.variant}")
+                        told = True
+                    yield from _wrapped(f"  beside {getattr(situation, which)}: {', '.join(pairs)}")
     for variant, labels in same.items():
         yield from _wrapped(f"{variant} counts the same as {all_measured[0][0].variant}, alone, in: {'; '.join(labels)}")
 
