@@ -32,6 +32,7 @@ OVERVIEW = {
     "coverage": ("coverage [NAME]", "lines of each variant that nothing reaches, and why"),
     "variants": ("variants", "the families, their variants, and what each has"),
     "corpus": ("corpus", "the entries that are kept; corpus accept ENTRY takes a verdict over"),
+    "claims": ("claims [ID]", "what the posts claim, what we can say of it, and the checks again"),
     "doctor": ("doctor", "whether this installation works"),
 }
 
@@ -594,6 +595,41 @@ def accept(entry: str, wanted: tuple[str, ...], directory: pathlib.Path) -> None
         change = f"{one.before}  ->  {one.now}" if one.before != one.now else f"{one.now}, as before"
         click.echo(f"  {one.variant:<20} {change}")
     click.echo(f"wrote {path}")
+
+
+@main.command()
+@click.argument("claim", default="", metavar="[ID]")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line: claims, then a summary.")
+@CORPUS
+def claims(claim: str, as_json: bool, directory: pathlib.Path) -> None:
+    """What the posts claim, and what we can say of it: every check of the ledger (CORPUS/claims.toml) done again.
+
+    With an ID, all about that claim. Exit codes: 0 as the ledger says; 1 a check found something else.
+    """
+    from fuzz import claims as ledger
+    from fuzz.entry import EntryError
+    started = time.monotonic()
+    try:
+        kept = ledger.read(directory)
+        wanted = [one for one in kept if claim in ("", one.id)]
+        if not wanted:
+            from variants.program import did_you_mean
+            raise Refused(f"no claim {claim!r}{did_you_mean(claim, [one.id for one in kept]) or '. See: vmrace claims'}", USAGE)
+        runner = ledger.Runner(directory)
+        judged = [runner.judge(one) for one in wanted]
+    except EntryError as error:
+        raise Refused(str(error), COULD_NOT) from None
+    changed = not all(one.holds for one in judged)
+    if as_json:
+        for one in judged:
+            click.echo(json.dumps(ledger.as_json(one)))
+        click.echo(json.dumps({"summary": True, **ledger.counts(judged), "exit": int(changed)}))
+    else:
+        for line in ledger.story(judged[0]) if claim else ledger.table(judged):
+            click.echo(line)
+        click.echo("")
+        click.echo(ledger.summary(judged, time.monotonic() - started))
+    sys.exit(CHANGED if changed else 0)
 
 
 @main.command()

@@ -22,6 +22,7 @@ from variants.interface import FAMILIES, family
 from variants.program import TASK_KEY, Op, Program, ProgramError, TaskProgram, did_you_mean, over_limits, parse_ops
 
 FORMAT = 1
+LEDGER = "claims.toml"        # beside the entries, and none of them: see fuzz/claims
 FIELDS = ("format", "title", "asks", "source", "found_on", "cpus", "preempt", "setup", "schedule", "expect")
 
 
@@ -261,4 +262,4 @@ def find(place: pathlib.Path) -> list[pathlib.Path]:
         return [place]
     if not place.is_dir():
         raise EntryError(f"{place}: no such file or directory")
-    return sorted(path for path in place.rglob("*.toml") if path.is_file())
+    return sorted(path for path in place.rglob("*.toml") if path.is_file() and path.name != LEDGER)

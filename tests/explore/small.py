@@ -7,54 +7,132 @@ import random
 from collections.abc import Callable
 
 from harness.kernel import (
-    BUG_ON, add_wait_queue, atomic_dec_and_test, atomic_inc, atomic_read, atomic_set, atomic_t, clear_bit, cmpxchg, down, down_read,
-    down_trylock, down_write, flags_t, local_irq_restore, local_irq_save, raise_irq, read_lock, read_unlock, read_word,
-    remove_wait_queue, rw_semaphore, rwlock_t, schedule, semaphore, set_bit, set_current_state, spin_is_locked, spin_lock,
-    spin_lock_irqsave, spin_trylock, spin_unlock, spin_unlock_irqrestore, spinlock_t, test_and_set_bit, test_bit, up, up_read,
-    up_write, wait_queue_head_t, wake_up, wake_up_all, write_lock, write_unlock, write_word, yield_cpu, TASK_RUNNING,
+    BUG_ON,
+    TASK_RUNNING,
     TASK_UNINTERRUPTIBLE,
+    add_wait_queue,
+    add_wait_queue_exclusive,
+    atomic_dec_and_lock,
+    atomic_dec_and_test,
+    atomic_inc,
+    atomic_read,
+    atomic_set,
+    atomic_t,
+    clear_bit,
+    cmpxchg,
+    down,
+    down_read,
+    down_trylock,
+    down_write,
+    flags_t,
+    local_irq_restore,
+    local_irq_save,
+    raise_irq,
+    read_lock,
+    read_unlock,
+    read_word,
+    remove_wait_queue,
+    rw_semaphore,
+    rwlock_t,
+    schedule,
+    semaphore,
+    set_bit,
+    set_current_state,
+    spin_is_locked,
+    spin_lock,
+    spin_lock_irqsave,
+    spin_trylock,
+    spin_unlock,
+    spin_unlock_irqrestore,
+    spinlock_t,
+    test_and_set_bit,
+    test_bit,
+    up,
+    up_read,
+    up_write,
+    wait_queue_head_t,
+    waitqueue_active,
+    wake_up,
+    wake_up_all,
+    write_lock,
+    write_unlock,
+    write_word,
+    yield_cpu,
 )
+from harness.kernel.cell import cell
 from harness.program import Program
 
-DATA = ("read", "set", "inc", "cas", "dec", "bug", "test_bit", "set_bit", "clear_bit", "test_and_set", "read_word", "write_word")
-LOCKS = ("lock", "trylock", "is_locked", "read_lock", "write_lock", "lock_irq", "two")
-SLEEPS = ("down", "down_trylock", "down_read", "down_write", "wait", "wake", "wake_all", "give_way", "yield")
+Operation = tuple[str, int, int, list]      # kind, two operands, what is done inside
+
+DATA = ("read", "set", "inc", "cas", "dec", "bug", "test_bit", "set_bit", "clear_bit", "test_and_set", "read_word", "write_word",
+        "load", "store")
+LOCKS = ("lock", "trylock", "is_locked", "read_lock", "write_lock", "lock_irq", "two", "dec_and_lock")
+BLOCKS = ("down", "down_read", "down_write", "wait", "wait_alone")              # may sleep
+YIELDS = ("give_way", "yield", "yield_until")
+WAKES = ("down_trylock", "wake", "wake_all", "active")
+SLEEPS = BLOCKS + YIELDS + WAKES
 IRQS = ("raise", "irqs_off")
+NESTS = ("lock", "trylock", "read_lock", "write_lock", "lock_irq", "two", "irqs_off", "down", "down_trylock", "down_read", "down_write",
+         "dec_and_lock")
+SORTS = (
+    DATA,
+    DATA + LOCKS,
+    DATA + SLEEPS,
+    DATA + LOCKS + IRQS,
+    LOCKS + SLEEPS,
+    ("load", "store", "bug", "inc", *LOCKS, *IRQS, "raise", "raise"),
+    DATA + LOCKS + SLEEPS + IRQS,
+    ("wait", "wait_alone", "wake", "wake_all", "active", "raise", "clear_bit", "inc"),
+    ("lock", "two", "lock_irq", "read_lock", "write_lock", "trylock", "inc", "raise"),
+    ("yield", "yield_until", "give_way", "set_bit", "store", "load", "lock", "down", "raise"),
+)
 
 
 class Small:
-    """One program: `code` is a nested list of (operation, operands, inner operations) for each task and handler."""
+    """One program: `code` is a list of operations for each task, `handlers` one for each interrupt handler."""
 
     def __init__(self, rng: random.Random, size: int, kinds: tuple[str, ...]):
         self.kinds = kinds
         self.rng = rng
         tasks = rng.choice((2, 2, 2, 3))
-        self.handlers = [self.block(rng.randint(1, 2), True) for _ in range(2)]
-        self.code = [self.block(max(1, size // tasks), False) for _ in range(tasks)]
-        self.together = rng.random() < 0.25 and tasks > 2
-        self.preempt = self.together and rng.random() < 0.5
-        self.pending = "raise" in kinds and rng.random() < 0.3
+        self.interrupts = "raise" in kinds
+        self.handlers = [self.block(rng.randint(1, 2), number) for number in range(2)] if self.interrupts else []
+        self.code = [self.block(max(1, (size + extra) // tasks), None) for extra in range(tasks)]
+        shared = rng.random()
+        self.together = 0 if shared < 0.6 else 2 if shared < 0.8 or tasks == 2 else 3    # so many tasks share the last cpu
+        self.preempt = bool(self.together) and rng.random() < 0.5
+        self.spare_cpu = self.interrupts and rng.random() < 0.3                          # one that only takes interrupts
+        self.pending = self.interrupts and rng.random() < 0.3
 
-    def block(self, size: int, in_irq: bool) -> list:
-        return [self.operation(in_irq) for _ in range(size)]
+    def __repr__(self) -> str:
+        handlers = [self.handlers[number] for number in range(len(self.handlers))]
+        return (f"code={self.code} handlers={handlers} together={self.together} preempt={self.preempt} spare_cpu={self.spare_cpu} "
+                f"pending={self.pending}")
 
-    def operation(self, in_irq: bool, depth: int = 0) -> tuple:
+    def block(self, size: int, handler: int | None) -> list[Operation]:
+        return [self.operation(handler, 0) for _ in range(size)]
+
+    def operation(self, handler: int | None, depth: int) -> Operation:
+        """An operation that is allowed there: nobody sleeps in an interrupt, or with anything held; handler 0 may raise 1."""
         rng = self.rng
-        kinds = [kind for kind in self.kinds if not (in_irq and (kind in SLEEPS[:5] or kind in ("give_way", "yield", "raise")))
-                 and not (depth and kind in SLEEPS[:5] + ("give_way", "yield"))]
-        kind = rng.choice(kinds)
-        nested = kind in ("lock", "trylock", "read_lock", "write_lock", "lock_irq", "two", "irqs_off", "down", "down_trylock",
-                          "down_read", "down_write")
-        inner = [self.operation(in_irq, depth + 1) for _ in range(rng.randint(0, 1 if depth else 2))] if nested and depth < 2 else []
-        return kind, rng.randrange(2), rng.randrange(2), inner
+        banned: set[str] = set()
+        if handler is not None or depth:
+            banned.update(BLOCKS + YIELDS)
+        if handler or (handler == 0 and rng.random() < 0.7):
+            banned.add("raise")
+        kind = rng.choice([kind for kind in self.kinds if kind not in banned] or ["inc"])
+        one = 1 if handler is not None and kind == "raise" else int(rng.random() < 0.3)     # mostly the same thing: they shall meet
+        nests = kind in NESTS and depth < 2
+        inner = [self.operation(handler, depth + 1) for _ in range(rng.randint(0, 1 if depth else 2))] if nests else []
+        return kind, one, rng.randrange(2), inner
 
     def make(self) -> Program:
         things = _Things(self)
         tasks: list = [things.function(ops) for ops in self.code]
         if self.together:
-            tasks = [tasks[0], [*tasks[1:]]]
+            tasks[-self.together:] = [tasks[-self.together:]]
         irqs = [things.handlers[0]] if self.pending else []
-        return Program(tasks, cpus=len(tasks), preempt=self.preempt, irqs=irqs)
+        return Program(tasks, cpus=len(tasks) + self.spare_cpu, preempt=self.preempt, irqs=irqs)
 
 
 class _Things:
@@ -66,6 +144,7 @@ class _Things:
         self.sem = semaphore("sem")
         self.rwsem = rw_semaphore("rwsem")
         self.queue = wait_queue_head_t("queue")
+        self.cells = [cell(f"cell{i}", value=0) for i in range(2)]
         self.handlers = [self.function(ops) for ops in small.handlers]
 
     def function(self, ops: list) -> Callable[[], object]:
@@ -96,7 +175,7 @@ class _Things:
 
     def do_bug(self, one, other, inner, seen):
         value = atomic_read(self.counts[one])
-        BUG_ON(value == 1 + other, 7 + other)
+        BUG_ON(value == 1, 7 + other)
 
     def do_test_bit(self, one, other, inner, seen):
         seen.append(test_bit(one, self.word))
@@ -116,6 +195,12 @@ class _Things:
     def do_write_word(self, one, other, inner, seen):
         write_word(self.word, one * 2 + other)
 
+    def do_load(self, one, other, inner, seen):
+        seen.append(self.cells[one].value)
+
+    def do_store(self, one, other, inner, seen):
+        self.cells[one].value = other + 1
+
     def do_lock(self, one, other, inner, seen):
         spin_lock(self.locks[one])
         self.block(inner, seen)
@@ -134,6 +219,13 @@ class _Things:
         if got:
             self.block(inner, seen)
             spin_unlock(self.locks[one])
+
+    def do_dec_and_lock(self, one, other, inner, seen):
+        got = atomic_dec_and_lock(self.counts[one], self.locks[other])
+        seen.append(got)
+        if got:
+            self.block(inner, seen)
+            spin_unlock(self.locks[other])
 
     def do_is_locked(self, one, other, inner, seen):
         seen.append(spin_is_locked(self.locks[one]))
@@ -185,11 +277,21 @@ class _Things:
 
     def do_wait(self, one, other, inner, seen):
         add_wait_queue(self.queue)
+        self.sleep(one)
+
+    def do_wait_alone(self, one, other, inner, seen):
+        add_wait_queue_exclusive(self.queue)
+        self.sleep(one)
+
+    def sleep(self, bit):
         set_current_state(TASK_UNINTERRUPTIBLE)
-        if not test_bit(one, self.word):
+        if not test_bit(bit, self.word):
             schedule()
         set_current_state(TASK_RUNNING)
         remove_wait_queue(self.queue)
+
+    def do_active(self, one, other, inner, seen):
+        seen.append(waitqueue_active(self.queue))
 
     def do_wake(self, one, other, inner, seen):
         set_bit(one, self.word)
@@ -205,15 +307,20 @@ class _Things:
         yield_cpu()
         seen.append(atomic_read(self.counts[one]))
 
-
-SORTS = (DATA, DATA + LOCKS, DATA + SLEEPS, DATA + LOCKS + IRQS, LOCKS + SLEEPS, DATA + LOCKS + SLEEPS + IRQS)
+    def do_yield_until(self, one, other, inner, seen):
+        while not test_bit(one, self.word):
+            yield_cpu()
 
 
 def small(seed: int, size: int = 6) -> Small:
     """The program of that number."""
     rng = random.Random(seed)
     sort = SORTS[seed % len(SORTS)]
-    kinds = tuple(rng.sample(sort, min(len(sort), rng.randint(2, 7))))
-    kinds += ("inc", "read") if not set(kinds) - set(SLEEPS) else ()
-    kinds += ("read",) if set(kinds) <= {"raise", *SLEEPS[:5], "give_way", "yield"} else ()
-    return Small(rng, size, kinds)
+    kinds = rng.sample(sort, min(len(sort), rng.randint(2, 5)))
+    if "raise" in sort and rng.random() < 0.6:
+        kinds.append("raise")
+    if "bug" in sort and rng.random() < 0.4:
+        kinds += ["bug", "inc"]             # what a BUG looks at has to change
+    if set(kinds) <= set(SLEEPS):
+        kinds += ["inc", "read"]
+    return Small(rng, size, tuple(kinds))

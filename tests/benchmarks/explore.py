@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: MIT
+"""What it costs to know which run is next: DPOR against the same runs replayed, with nothing analysed. One command, ratios.
+
+    python -m tests.benchmarks.explore
+
+Each program is explored once and the decisions of all its runs are kept; then it is explored again and replayed, in turn, and
+the least time of each counts. The ratio is replay's time to DPOR's: 0.3 is asked for.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import time
+from collections.abc import Callable
+from typing import Any
+
+from fuzz.entry import load
+from fuzz.executor import Executor
+from harness.explore.optimal import Optimal
+from harness.machine import m
+from harness.program import Runner
+from harness.schedulers.replay import Replay
+from tests.programs import filesystem, indexer, lastzero
+from variants.interface import family
+
+ASKED = 0.3
+RUNS_MAX = 3_000
+REPEATS = 5
+CORPUS = pathlib.Path(__file__).parents[2] / "corpus" / "lru_free_2_4"
+ENTRY, VARIANT = "double-free-in-__free_pages_ok-13024daf.toml", "pre_patch"
+
+Run = Callable[[Any], Any]
+
+
+def explore(run: Run) -> list[tuple[list[int], list[int]]]:
+    """Every run's decisions."""
+    decisions = []
+    for _ in Optimal().runs(run):
+        decisions.append((m.switches, m.forced))
+        if len(decisions) == RUNS_MAX:
+            break
+    return decisions
+
+
+class Follow(Replay):
+    """A replay in which a finding halts its cpu, as it does when exploring. Of one choice, an explorer is asked too."""
+
+    explores = True
+    yields_max = Optimal.yields_max
+
+    def forced(self, m: Any, choices: Any) -> int:
+        return super().forced(m, choices) if len(choices) > 1 else choices[0]
+
+    def ended(self, m: Any) -> None:
+        pass
+
+    def touched(self, m: Any, what: Any, kind: int) -> None:
+        pass
+
+
+def measure(name: str, run: Run) -> None:
+    decisions = explore(run)
+    replays = [Follow(switches, forced) for switches, forced in decisions]
+    explored = replayed = float("inf")
+    for _ in range(REPEATS):
+        start = time.process_time()
+        explore(run)
+        middle = time.process_time()
+        for replay in replays:
+            run(replay)
+        replayed = min(replayed, time.process_time() - middle)
+        explored = min(explored, middle - start)
+    count = len(decisions)
+    ratio = replayed / explored
+    print(f"{name:<28} {count:>5} runs of {m.step:>4} points   DPOR {count / explored:8,.0f} runs/s   "
+          f"replay {count / replayed:8,.0f} runs/s   ratio {ratio:.2f} {'' if ratio >= ASKED else f'(asked: {ASKED})'}")
+
+
+def kernel(entry: str, variant: str) -> tuple[str, Run]:
+    """The program of a corpus entry."""
+    known = load(CORPUS / entry)
+    executor = Executor(family(known.family), variant)
+    prepared = executor.prepare(known.program)
+    return f"{variant}: {entry[:14]}", lambda scheduler: executor.run(prepared, scheduler)
+
+
+def main() -> None:
+    for module, n in ((lastzero, 7), (filesystem, 18), (indexer, 14)):
+        measure(f"{module.__name__.rpartition('.')[2]}({n})", Runner(module.make, n).run)
+    measure(*kernel(ENTRY, VARIANT))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,246 @@
+# SPDX-License-Identifier: MIT
+"""Programs that everybody knows, with all that can come of them; beside each the repaired twin, of which only good can come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from harness.explore.optimal import Optimal
+from harness.kernel import (
+    BUG_ON,
+    TASK_RUNNING,
+    TASK_UNINTERRUPTIBLE,
+    add_wait_queue,
+    atomic_inc,
+    atomic_read,
+    atomic_t,
+    flags_t,
+    remove_wait_queue,
+    schedule,
+    set_bit,
+    set_current_state,
+    spin_lock,
+    spin_lock_irqsave,
+    spin_trylock,
+    spin_unlock,
+    spin_unlock_irqrestore,
+    spinlock_t,
+    test_bit,
+    wait_queue_head_t,
+    wake_up,
+    yield_cpu,
+)
+from harness.kernel.cell import cell
+from harness.program import Program, Runner
+from tests.explore.compare import by_brute_force, by_dpor, by_states, outcome_of, within
+from tests.programs import reorder
+
+CAP = 20_000
+test_bit.__test__ = False               # it is the kernel's, not a test
+
+
+def lost_update(repaired: bool) -> Program:
+    x, count = cell("x", value=0), atomic_t("count")
+
+    def add() -> None:
+        if repaired:
+            atomic_inc(count)
+        else:
+            x.value = x.value + 1
+    return Program([add, add], check=lambda: (atomic_read(count) if repaired else x.value) == 2)
+
+
+def abba(repaired: bool) -> Program:
+    a, b = spinlock_t("a"), spinlock_t("b")
+
+    def nests(first: Any, second: Any) -> Callable[[], None]:
+        def task() -> None:
+            spin_lock(first)
+            spin_lock(second)
+            spin_unlock(second)
+            spin_unlock(first)
+        return task
+    return Program([nests(a, b), nests(a, b) if repaired else nests(b, a)])
+
+
+def interrupted_holder(repaired: bool) -> Program:
+    lock, count = spinlock_t("lock"), cell("count", value=0)
+
+    def host() -> None:
+        flags = spin_lock_irqsave(lock) if repaired else spin_lock(lock)
+        count.value = count.value + 1
+        if repaired:
+            spin_unlock_irqrestore(lock, flags)
+        else:
+            spin_unlock(lock)
+
+    def handler() -> None:
+        spin_lock(lock)
+        count.value = count.value + 1
+        spin_unlock(lock)
+    return Program([host], irqs=[handler], cpus=2, check=lambda: count.value == 2)
+
+
+def lost_wakeup(repaired: bool) -> Program:
+    """The sleeper looks, and only then says that it will sleep: a wake-up in between finds nobody."""
+    queue, word = wait_queue_head_t("queue"), flags_t("word")
+
+    def sleeper() -> None:
+        if repaired:
+            add_wait_queue(queue)
+            set_current_state(TASK_UNINTERRUPTIBLE)
+            if not test_bit(0, word):
+                schedule()
+            set_current_state(TASK_RUNNING)
+            remove_wait_queue(queue)
+        elif not test_bit(0, word):
+            add_wait_queue(queue)
+            set_current_state(TASK_UNINTERRUPTIBLE)
+            schedule()
+            remove_wait_queue(queue)
+
+    def waker() -> None:
+        set_bit(0, word)
+        wake_up(queue)
+    return Program([sleeper, waker])
+
+
+def trylock(repaired: bool) -> Program:
+    """Who does not get the lock goes on without it; repaired, it yields and tries again."""
+    lock, count = spinlock_t("lock"), cell("count", value=0)
+
+    def add() -> None:
+        got = spin_trylock(lock)
+        while repaired and not got:
+            yield_cpu()
+            got = spin_trylock(lock)
+        count.value = count.value + 1
+        if got:
+            spin_unlock(lock)
+    return Program([add, add], check=lambda: count.value == 2)
+
+
+def philosophers(repaired: bool) -> Program:
+    forks = [spinlock_t(f"fork{i}") for i in range(3)]
+    eaten = atomic_t("eaten")
+
+    def philosopher(i: int) -> Callable[[], None]:
+        first, second = forks[i], forks[(i + 1) % 3]
+        if repaired and i == 2:
+            first, second = second, first
+
+        def dine() -> None:
+            spin_lock(first)
+            spin_lock(second)
+            atomic_inc(eaten)
+            spin_unlock(second)
+            spin_unlock(first)
+        return dine
+    return Program([philosopher(i) for i in range(3)], check=lambda: atomic_read(eaten) == 3)
+
+
+CHECK = "CHECK: the program's own check fails"
+GOOD: frozenset[tuple[str, ...]] = frozenset({()})
+# program, the findings of each of its outcomes, the fewest preemptions with which something goes wrong
+PROGRAMS = (
+    (lost_update, {(), (CHECK,)}, 1),
+    (abba, {("LOCKDEP: lock order a -> b -> a",), ("DEADLOCK: nobody can run: a in task, b in task",)}, 1),
+    (interrupted_holder, {("LOCKDEP: lock taken in an interrupt and with interrupts on",),
+                          ("DEADLOCK: lock taken in an interrupt on its holder in handler",)}, 1),
+    (lost_wakeup, {(), ("DEADLOCK: tasks asleep for ever: sleeper",)}, 1),
+    (trylock, {(), (CHECK,)}, 1),
+    (philosophers, {("LOCKDEP: lock order fork0 -> fork1 -> fork2 -> fork0",),
+                    ("DEADLOCK: nobody can run: fork0 in dine, fork1 in dine, fork2 in dine",)}, 1),
+)
+IDS = [program.__name__ for program, _, _ in PROGRAMS]
+
+
+@pytest.mark.parametrize(("program", "titles", "preemptions"), PROGRAMS, ids=IDS)
+def test_all_that_can_come_of_it_is_seen(program: Callable[[bool], Program], titles: set[tuple[str, ...]], preemptions: int) -> None:
+    runner = Runner(program, False)
+    explored = by_dpor(runner, CAP)
+    assert explored is not None
+    assert {outcome[0] for outcome in explored.costs} == titles
+    assert explored.blocked_count == 0
+    bad = [cost for outcome, cost in explored.costs.items() if not all(title.startswith("LOCKDEP") for title in outcome[0])]
+    assert min(bad) == preemptions, bad
+    states = by_states(runner, CAP)
+    assert states is None or set(explored.costs) == states
+    for bound in range(3):
+        schedules = by_brute_force(runner, CAP, bound)
+        assert schedules is not None
+        assert set(schedules) == within(explored.costs, bound)
+
+
+@pytest.mark.parametrize("program", [program for program, _, _ in PROGRAMS], ids=IDS)
+def test_of_the_repaired_one_only_good_can_come(program: Callable[[bool], Program]) -> None:
+    runner = Runner(program, True)
+    explored = by_dpor(runner, CAP)
+    assert explored is not None
+    assert {outcome[0] for outcome in explored.costs} == GOOD
+    assert explored.run_count > 1
+    for bound in range(3):
+        schedules = by_brute_force(runner, CAP, bound)
+        assert schedules is not None
+        assert set(schedules) == within(explored.costs, bound)
+
+
+@pytest.mark.parametrize("setters", [1, 2, 3])
+def test_reorder_needs_one_preemption(setters: int) -> None:
+    runner = Runner(reorder.make, setters)
+    explored = by_dpor(runner, CAP)
+    assert explored is not None
+    for bound, titles in ((0, {()}), (1, {(), (CHECK,)})):
+        schedules = by_brute_force(runner, CAP, bound)
+        assert schedules is not None
+        assert set(schedules) == within(explored.costs, bound)
+        assert {outcome[0] for outcome in schedules} == titles
+
+
+def two_bugs() -> Program:
+    """Each task may fail by the other's first store; whoever does leaves its second undone. A third sees what was done."""
+    x, y, done = (cell(name, value=0) for name in ("x", "y", "done"))
+
+    def left() -> None:
+        x.value = 1
+        BUG_ON(y.value == 1, 1)
+        done.value = 1
+
+    def right() -> None:
+        y.value = 1
+        BUG_ON(x.value == 1, 2)
+        done.value = 2
+    return Program([left, right, lambda: done.value])
+
+
+def test_a_bug_in_one_task_does_not_hide_those_of_another() -> None:
+    runner = Runner(two_bugs)
+    explored, schedules, states = by_dpor(runner, CAP), by_brute_force(runner, CAP), by_states(runner, CAP)
+    assert explored is not None
+    assert schedules is not None
+    assert explored.costs == schedules
+    assert set(explored.costs) == states
+    left, right = (f"BUG at test_known_programs.py:{line} in {name}" for line, name in ((1, "left"), (2, "right")))
+    assert {(outcome[0], outcome[1][2]) for outcome in explored.costs} == {
+        ((left,), 0), ((left,), 2), ((right,), 0), ((right,), 1), ((left, right), 0)}
+
+
+def test_what_is_left_to_do_when_a_task_dies_is_still_explored() -> None:
+    """A BUG that ended its run would hide the order of the other two tasks, which comes after it."""
+    def make() -> Program:
+        x, y = cell("x", value=1), cell("y", value=0)
+
+        def dies() -> None:
+            BUG_ON(x.value == 1, 1)
+
+        def store() -> None:
+            y.value = 1
+        return Program([dies, store, lambda: y.value])
+    runner, explorer = Runner(make), Optimal()
+    outcomes = {outcome_of(result) for result in explorer.runs(runner.run)}
+    assert {outcome[1][2] for outcome in outcomes} == {0, 1}
+    assert all(len(outcome[0]) == 1 for outcome in outcomes)
+    assert (explorer.run_count, explorer.blocked_count) == (2, 0)

