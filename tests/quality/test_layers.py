@@ -78,7 +78,7 @@ def test_variants_know_the_kernel_toolkit_and_the_linker_and_no_more_of_the_harn
 
 @pytest.mark.parametrize("path", TEST_KERNELS, ids=name)
 def test_kernel_source_of_tests_imports_the_toolkit_only(path: pathlib.Path) -> None:
-    assert set(imports(path)) <= {"harness.kernel"}
+    assert {module for module in imports(path) if not module.startswith("variants.")} <= {"harness.kernel"}
 
 
 @pytest.mark.parametrize("path", sorted({path for path in sources("harness/kernel") if path.stem != "__init__"}), ids=name)
@@ -96,7 +96,8 @@ def test_a_scheduler_knows_no_kernel_object(path: pathlib.Path) -> None:
 def test_a_run_has_no_clock_and_no_chance_of_its_own(path: pathlib.Path) -> None:
     """Schedulers are given a generator: they may name random.Random, and nothing else of the module."""
     used = roots(path) & {"time", "datetime", "secrets", "uuid", "random"}
-    assert used <= ({"random"} if "schedulers" in path.parts else set())
+    budget = {"time"} if path.name == "exploration.py" else set()       # how long many runs may take is no part of a run
+    assert used <= ({"random"} if "schedulers" in path.parts else budget)
     attributes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)]
     named = {node.attr for node in attributes if isinstance(node.value, ast.Name) and node.value.id == "random"}
     assert named <= {"Random"}
