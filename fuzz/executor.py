@@ -147,8 +147,8 @@ class Executor:
         """One run, judged. Its decisions are in the outcome."""
         image = prepared.image
         image.load(prepared.state)
-        if self.checked:
-            image.lockdep.set_exact(True)
+        if image.lockdep.exact:
+            image.lockdep.set_exact(True)               # what other runs have taught it is forgotten
         recorder = m.recorder
         watch = self._watch_races(prepared)
         try:

@@ -88,3 +88,15 @@ def test_an_operation_a_variant_lacks_is_told() -> None:
     has = set(lacking.operations())
     made = program([], ["reclaim", "invalidate2 f0"])
     assert lacking.lacks(made) == sorted({"reclaim", "invalidate2"} - has)
+
+
+@pytest.mark.parametrize("checked", [False, True])
+def test_on_one_cpu_a_lock_order_is_told_of_each_run_that_has_it(checked: bool) -> None:
+    """The image of one cpu learns from the present run alone: the second run says what the first one did, with the same detail."""
+    made = program(["pin m0.0 k0", "mmap_private m0.0 f0.0", "store m0.0"], ["truncate f0 1", "irq_unpin k0"])
+    ex = executor("daniel_lru_count", checked=checked)
+    ready = ex.prepare(made)
+    runs = [ex.run(ready, NoPreempt()) for _ in range(3)]
+    title = "LOCKDEP: pagemap_lru_lock taken in an interrupt and with interrupts on"
+    assert [run.titles for run in runs] == [[title]] * 3
+    assert len({run.findings[0].detail for run in runs}) == 1
