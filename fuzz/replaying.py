@@ -117,6 +117,8 @@ def _what_to_do(entry: Entry, variant: str, verdict: Verdict) -> list[str]:
     """The commands for a verdict that is not the one expected."""
     name = handle(entry)
     accept = f"vmrace corpus accept {name} --variant {variant}={verdict.accepted.split()[0] if verdict.accepted else ''}"
+    if verdict.still and not verdict.accepted:
+        return [f"  if you renamed a point: vmrace shrink {name} --refind"]
     if not verdict.accepted:
         return ["  this is our bug: please report it"]
     if verdict.text.startswith(("DIVERGED", "LOST")):

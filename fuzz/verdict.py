@@ -37,6 +37,7 @@ class Verdict:
     detail: str = ""
     runs: int = 0
     digest: str = ""
+    still: bool = False         # by other schedules than the one of the entry
 
     @property
     def short(self) -> str:
@@ -47,12 +48,15 @@ class Verdict:
     def accepted(self) -> str:
         """What an entry says from now on, if this is right; "" if it cannot be. Without a point or the finding, it is ok."""
         if self.text.startswith(("DIVERGED", "LOST")):
-            return f"ok in {self.runs}"
+            return "" if self.still else f"ok in {self.runs}"
         return "" if self.text.startswith("FLAKY") else self.text
 
 
 def judge_entry(entry: Entry, executor: Executor, sample: int = SAMPLE, replays: int = REPLAYS, prove: bool = False) -> Verdict:
-    """The verdict of one entry on one variant. What is expected to be proved is proved again; with `prove`, it is tried anyway."""
+    """The verdict of one entry on one variant. What is expected to be proved is proved again; with `prove`, it is tried anyway.
+
+    On the variant that an entry was found on its schedule has to show the finding; on others any schedule may.
+    """
     lacks = executor.lacks(entry.program)
     if lacks:
         return Verdict("n/a", f"lacks {', '.join(lacks)}")
@@ -78,21 +82,38 @@ def judge_entry(entry: Entry, executor: Executor, sample: int = SAMPLE, replays:
             if same < replays:
                 return Verdict(f"FLAKY {same}/{replays}", "the same decisions gave different runs", replays)
             return Verdict(verdict_text(title), f"{same} of {replays}", replays, traced.digest)
-    if (prove or expected.startswith("proved")) and not entry.title.startswith(("LEAK", "RACE")):
-        proof = explore_on(executor, entry.program, runs_max=PROVE_MAX)
-        if proof.proved:
-            return Verdict(f"proved in {proof.classes}", str(diverged or "every schedule ran"), proof.classes)
-        if proof.titles:
-            title = entry.title if entry.title in proof.titles else proof.titles[0]
-            return Verdict(verdict_text(title), f"in {proof.classes_with(title)} of {proof.classes} classes of schedules", proof.classes)
+    own = executor.variant == entry.variant
+    by_every = Verdict("")
+    if prove or expected.startswith("proved"):
+        by_every = _explore(entry, executor)
+        if by_every.text and not (own and by_every.still):
+            return by_every
     found, runs = _search(executor, prepared, sample)
     if found is not None:
         return Verdict(verdict_text(_title(found, entry.title)), f"by another schedule, the {runs}. of {sample} sampled", runs)
-    if expected.startswith("BUG"):
-        if diverged is not None:
-            return Verdict(f"DIVERGED step {diverged.step}", f"{diverged.why}; ok in {sample} schedules near it", runs)
-        return Verdict("LOST", f"the schedule runs to its end; ok in {sample} schedules near it", runs)
+    sampled = f"{diverged.why if diverged else 'the schedule runs to its end'}; ok in {sample} schedules near it"
+    if expected.startswith("BUG") or by_every.still:
+        if not own and not by_every.text:
+            by_every = _explore(entry, executor)
+        if by_every.still and not own:
+            return by_every
+        text = f"DIVERGED step {diverged.step}" if diverged is not None else "LOST"
+        return Verdict(text, f"{sampled}, but {by_every.detail}" if by_every.still else sampled, runs, still=by_every.still)
     return Verdict(f"ok in {sample}", str(diverged or "the schedule runs to its end"), runs)
+
+
+def _explore(entry: Entry, executor: Executor) -> Verdict:
+    """What all schedules come to; without a text if that cannot be said."""
+    if entry.title.startswith(("LEAK", "RACE")):        # an exploration does not look for them
+        return Verdict("")
+    proof = explore_on(executor, entry.program, runs_max=PROVE_MAX)
+    if proof.proved:
+        return Verdict(f"proved in {proof.classes}", "every schedule ran", proof.classes)
+    if not proof.titles:
+        return Verdict("")
+    title = entry.title if entry.title in proof.titles else proof.titles[0]
+    return Verdict(verdict_text(title), f"{title} in {proof.classes_with(title)} of {proof.classes} classes of schedules", proof.classes,
+                   still=True)
 
 
 def _title(outcome: Outcome, wanted: str) -> str:
