@@ -39,6 +39,14 @@ def test_a_cycle_is_told_once() -> None:
     assert run("forward", "backward", "forward", "backward").titles == ["LOCKDEP: lock order first -> second -> first"]
 
 
+@pytest.mark.parametrize(("calls", "title"), [
+    (("all_forward", "all_backward"), "LOCKDEP: lock order second -> third -> second"),
+    (("all_backward", "all_forward"), "LOCKDEP: lock order first -> second -> first"),
+])
+def test_of_the_cycles_that_one_mistake_closes_the_first_is_told(calls: tuple[str, ...], title: str) -> None:
+    assert run(*calls).titles == [title]
+
+
 @pytest.mark.parametrize("calls", [("forward", "forward"), ("forward", "second_third"), ("second_third", "third_first")])
 def test_orders_without_a_cycle_are_none(calls: tuple[str, ...]) -> None:
     assert run(*calls).titles == []

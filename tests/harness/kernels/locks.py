@@ -103,6 +103,18 @@ def second_third():
     spin_unlock(second)
 
 
+def all_forward():
+    spin_lock(first)
+    second_third()
+    spin_unlock(first)
+
+
+def all_backward():
+    spin_lock(third)
+    backward()
+    spin_unlock(third)
+
+
 def third_first():
     spin_lock(third)
     spin_lock(first)
