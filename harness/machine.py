@@ -147,7 +147,7 @@ class Machine:
     __slots__ = (
         "aborting", "backend", "boot", "cpus", "current", "cut", "deadline", "enabled", "error", "exact",
         "explorer", "fair", "findings", "forced", "halted", "history", "image", "irqs_raised", "limit_hit", "main",
-        "notes", "observer", "pending", "preempt", "recorder", "remaining", "scheduler", "settle", "spare", "step",
+        "notes", "observer", "passed", "pending", "preempt", "recorder", "remaining", "scheduler", "settle", "spare", "step",
         "steps_max", "stop", "switches", "tasks", "waiters", "wanted",
     )
 
@@ -180,6 +180,7 @@ class Machine:
         self.irqs_raised = 0
         self.history: list[tuple[Any, ...]] = []
         self.enabled: list[int] | None = None
+        self.passed: set[int] = set()           # tasks that have yielded while others still wait for their turn
         self.waiters = 0
         self.step = 0
         self.limit_hit = False
@@ -584,7 +585,10 @@ class Machine:
         self.dispatch(me)
 
     def yielded(self) -> None:
-        """yield(): anybody else who can run does, so that a loop that waits for another task gives it the time."""
+        """yield(): anybody else who can run does, so that a loop that waits for another task gives it the time.
+
+        It goes round: those who only yield do not pass the time to each other while somebody else could have it.
+        """
         me = self.current
         self._may_leave_cpu(me)
         if self.explorer is not None and me.yields == self.explorer.yields_max:
@@ -604,6 +608,12 @@ class Machine:
         if not others:
             self.dispatch(me)
             return
+        self.passed.add(me.id)
+        fresh = [choice for choice in others if choice not in self.passed]
+        if fresh:
+            others = fresh
+        else:                                       # all have yielded: a new round
+            self.passed = {me.id}
         decision = others[0]
         if len(others) > 1:
             decision = (self.fair or self.scheduler).forced(self, others)
