@@ -11,9 +11,12 @@ import pytest
 
 from fuzz.executor import Executor, SetupFailed, _at_boot
 from fuzz.generate import program
+from harness import schedule
 from harness.machine import m
+from harness.schedule import Named
 from harness.schedulers import NoPreempt
 from harness.schedulers.walk import Walk
+from tests.fuzz.family_programs import program as tasks
 from variants.interface import OPERATIONS, family
 from variants.model import judge
 from variants.program import parse_op
@@ -344,3 +347,14 @@ def test_calls_that_overlap_leave_unknown_what_an_address_shows() -> None:
 def test_what_an_address_shows_is_a_new_object_after_each_call() -> None:
     shown = run("map m0.0", lambda: KERNEL["addresses"][0][0].shows, "map m0.0", lambda: KERNEL["addresses"][0][0].shows)
     assert shown[0] == shown[1] and shown[0] is not shown[1]
+
+
+def test_a_populate_does_not_know_what_it_shows_if_another_file_was_mapped_since_it_looked() -> None:
+    """Without an error: what it was given is a place in whatever file is there now."""
+    executor = Executor(FAMILY, "mkwrite_2_6_23")
+    made = tasks(["mmap_shared m0.0 f0.1"], ["populate m0.0 f0.0"], ["mmap_shared m0.0 f1.0"], ["load m0.0"])
+    lines = ("cpu0 until before point(m0.0.mapped) in begin_change", "cpu1 to the end", "cpu0 to the end",
+             "cpu2 until blocked", "irq 0 on cpu0 until done", "cpu2 to the end")
+    outcome = executor.run(executor.prepare(made), Named([schedule.parse(line) for line in lines], made.keys()))
+    assert outcome.titles == [] and executor.image(3)["addresses"][0][0].shows is None
+    assert not [one for one in m.history if one[0] == "load"]

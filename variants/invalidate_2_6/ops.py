@@ -223,12 +223,14 @@ def shows(number, page):
 
 
 def begin_change(number, page):
+    """Returns what it shows until then."""
     address = addresses[number][page]
     point(address, RMW)
     if address.changing:
         address.overlapped = 1
     address.changing += 1
-    address.shows = None
+    shows, address.shows = address.shows, None
+    return shows
 
 
 def end_change(number, page, shows):
@@ -321,9 +323,9 @@ def op_populate(number, page, file, index):
     shown = shows(number, page)
     if shown is None or shown[0] != "shared" or shown[1] != file:
         return
-    begin_change(number, page)
+    same = begin_change(number, page) is shown      # if not, it may be a page of another file that is shown from now on
     error = sys_remap_file_pages(USER_ADDRESSES[page], PAGE_SIZE, index, 0)
-    end_change(number, page, None if error else ("shared", file, index))
+    end_change(number, page, ("shared", file, index) if same and not error else None)
     not_a_victim()
 
 
