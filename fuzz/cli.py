@@ -304,6 +304,7 @@ def verify(target: str | None, only: str | None, bound: int | None, seconds: flo
     Exit codes: 0 proved, or as the entry expects; 1 otherwise; 3 inconclusive.
     """
     from fuzz import verify as verifying
+    from harness.errors import ProgramError
     limits: dict[str, Any] = {"seconds_max": seconds, "runs_max": runs or 1 << 60}
     try:
         if certificate is not None:
@@ -340,8 +341,8 @@ def verify(target: str | None, only: str | None, bound: int | None, seconds: flo
             if certify:
                 verifying.write_certificate(place, subject, found)
                 click.echo(f"wrote {place}", err=as_json)
-    except verifying.VerifyError as error:
-        raise Refused(str(error), COULD_NOT) from None
+    except (verifying.VerifyError, ProgramError) as error:
+        raise Refused(str(error), USAGE if isinstance(error, verifying.NoSuch) else COULD_NOT) from None
     sys.exit(CHANGED if CHANGED in codes else COULD_NOT if COULD_NOT in codes else 0)
 
 

@@ -13,6 +13,7 @@ import importlib
 import json
 import pathlib
 import sys
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -20,9 +21,11 @@ from typing import Any
 from fuzz import entry as entries
 from fuzz.entry import Entry
 from fuzz.explored import Explorer
+from harness import endless
 from harness.explore.exploration import EQUIVALENCE, Exploration, Progress
 from harness.explore.programs import verify_runner
 from harness.program import Program, ProgramError, Runner
+from harness.program import told as told_error
 from harness.sanitizers.table import SANITIZERS
 from harness.schedulers.enumerate import every_schedule
 from variants.interface import family
@@ -35,6 +38,10 @@ SECONDS_MAX = 60.0          # that one exploration may take, unless told otherwi
 
 class VerifyError(Exception):
     """One line that says what cannot be verified, and why."""
+
+
+class NoSuch(VerifyError):
+    """It names a module or a function that there is not."""
 
 
 @dataclass
@@ -80,21 +87,37 @@ def of_functions(target: str, args: tuple[str, ...]) -> Subject:
 
 
 def runner_of(target: str, args: tuple[str, ...]) -> Runner:
+    """What `module:make` makes. VerifyError, in one line, if it makes no program: whatever the reason."""
     module, _, name = target.partition(":")
     if "" not in sys.path:
         sys.path.insert(0, "")
     try:
-        make = getattr(importlib.import_module(module), name or "make")
-    except ImportError as error:
-        raise VerifyError(f"no module {module!r} here: {error}") from None
-    except AttributeError:
-        raise VerifyError(f"{module} has no function {name!r}") from None
-    try:
-        return Runner(make, *(_literal(arg) for arg in args))
+        with endless.watched():
+            make: Any = importlib.import_module(module)
+            for part in (name or "make").split("."):
+                make = getattr(make, part)
+            return Runner(make, *(_literal(arg) for arg in args))
     except ProgramError as error:
         raise VerifyError(str(error)) from None
-    except TypeError as error:
-        raise VerifyError(f"{target}: {error}") from None
+    except (Exception, SystemExit) as error:
+        raise _refusal(target, error) from None
+
+
+def _refusal(target: str, error: BaseException) -> VerifyError:
+    """Why there is no program, and where that is in the user's source."""
+    module, _, name = target.partition(":")
+    sites = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(("<", *_HERE))]
+    if not module or (isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}.")):
+        return NoSuch(f"no module {module!r} here: {error}")
+    if not sites and isinstance(error, AttributeError):
+        return NoSuch(f"{module} has no function {name or 'make'!r}")
+    if isinstance(error, SyntaxError):
+        return VerifyError(f"{target}: SyntaxError: {error.msg} ({error.filename}:{error.lineno})")
+    users = [frame for frame in sites if "importlib" not in frame.filename]
+    return VerifyError(f"{target}: {told_error(error)}" + (f" ({users[-1].filename}:{users[-1].lineno})" if users else ""))
+
+
+_HERE = str(pathlib.Path(__file__).resolve().parent.parent / "harness"), str(pathlib.Path(__file__).resolve().parent)
 
 
 def _literal(text: str) -> Any:

@@ -10,6 +10,10 @@ class LinkError(Exception):
     """Kernel source that cannot be linked: an undefined reference, or source outside the rules for variants."""
 
 
+class ProgramError(Exception):
+    """A program of plain functions that cannot be run: one line that says why."""
+
+
 class Diverged(Exception):
     """A schedule names a decision that cannot be taken here. `step` is the point, `why` one line."""
 

@@ -8,9 +8,10 @@
         return Program([add] * n, check=lambda: atomic_read(x) == n)
 
 Each task is a function (on a cpu of its own) or a list of functions for one cpu's tasks; what it returns is its result. What
-tasks share must be objects of harness.kernel, made by `make`: only they are watched and reset. Plain variables, lists and
-dicts that functions close over are put back before each run, but nobody is preempted where they are used.
-`check` judges a run at rest: with the results if it takes an argument; false, or an AssertionError, is a finding.
+tasks share must be objects of harness.kernel, made by `make`: only they are watched. Plain variables, lists, dicts and objects
+are put back before each run (see harness/kept.py), but nobody is preempted where they are used.
+`check` judges a run at rest: with the results if it takes an argument; false, or an AssertionError, is a finding. So is
+whatever a task, a handler or the check raises.
 """
 
 from __future__ import annotations
@@ -21,18 +22,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from harness import endless
 from harness.backends import BACKENDS
-from harness.finding import Finding
+from harness.errors import Abort, Diverged, Halt, HarnessError, LinkError, ProgramError
+from harness.finding import Finding, Site
+from harness.kept import Kept, TooMuch
 from harness.kernel.registry import Core, linking
 from harness.link import Image, Origin
-from harness.machine import CPUS_MAX, NEVER, TASKS_MAX, Machine, Scheduler, Task, m
+from harness.machine import CPUS_MAX, NEVER, TASKS_MAX, Machine, Scheduler, Task, _is_null_dereference, m
 from harness.sanitizers.lockdep import Lockdep
 
 Function = Callable[[], Any]
-
-
-class ProgramError(Exception):
-    """A `make` that does not make a program: one line that says why."""
 
 
 @dataclass
@@ -74,33 +74,57 @@ class Runner:
 
     def __init__(self, make: Callable[..., Program], *args: Any, backend: str = "greenlets"):
         self.backend = BACKENDS[backend]()
-        self.name = f"{make.__module__}:{make.__qualname__}"
+        self.name = f"{getattr(make, '__module__', '')}:{getattr(make, '__qualname__', make)}"
         core = Core("fast")
         linking.core = core
         boot = m.current = Task(-1, "make")
         boot.held = Lockdep().root
         m.stop = NEVER
         try:
-            program = make(*args)
+            with endless.busy:
+                program = make(*args)
         finally:
             linking.core = None
         if not isinstance(program, Program):
             raise ProgramError(f"{self.name}: returned {type(program).__name__}, not a harness.program.Program")
         self.program = program
+        self.functions = self._functions()
         self.image = self._image(core)
         self.tasks, self.results = self._tasks(program)
         self.cpus = program.cpus or len(program.tasks)
         if not 1 <= self.cpus <= CPUS_MAX or not 1 <= len(self.tasks) <= TASKS_MAX:
             raise ProgramError(f"{self.name}: {len(self.tasks)} tasks on {self.cpus} cpus; at most {TASKS_MAX} on {CPUS_MAX}")
-        self.kept = _Kept([*self._functions(), *((program.check,) if program.check else ())])
-        self.raised = [(handler, ()) for handler in program.irqs]
+        if len(program.tasks) > self.cpus:
+            raise ProgramError(f"{self.name}: tasks for {len(program.tasks)} cpus on {self.cpus}")
+        self.raised = [(_guarded(handler), ()) for handler in program.irqs]
         if program.setup is not None:
-            program.setup()
+            with endless.busy:
+                program.setup()
             self.image.boot = self.image.save()
-            self.kept.save()
+        self.kept = self._keep()
 
     def _functions(self) -> list[Function]:
-        return [function for tasks in self.program.tasks for function in (tasks if isinstance(tasks, list) else [tasks])]
+        """Of the tasks. ProgramError if one cannot be run."""
+        tasks = [function for tasks in self.program.tasks for function in (tasks if isinstance(tasks, list) else [tasks])]
+        others = [one for one in (*self.program.irqs, self.program.check, self.program.setup) if one is not None]
+        for function in (*tasks, *others):
+            if not callable(function):
+                raise ProgramError(f"{self.name}: {function!r} is {type(function).__name__}, not a function")
+            if inspect.isgeneratorfunction(function) or inspect.iscoroutinefunction(function):
+                raise ProgramError(f"{self.name}: {getattr(function, '__name__', function)} is a generator or a coroutine: "
+                                   "a call would not run it")
+        return tasks
+
+    def _keep(self) -> Kept:
+        program = self.program
+        try:
+            kept = Kept([*self.functions, *program.irqs, *((program.check,) if program.check else ())], self.image.objects)
+        except TooMuch as error:
+            raise ProgramError(f"{self.name}: {error}") from None
+        for outside in kept.outside:
+            raise ProgramError(f"{self.name}: {type(outside).__name__} {outside.name} is made outside of it: kernel objects must be "
+                               "made by the function that makes the program, so that each run starts from the same")
+        return kept
 
     def _image(self, core: Core) -> Image:
         image = Image(self.name, core, _Everywhere(), "", bytearray(), frozenset())
@@ -112,7 +136,7 @@ class Runner:
         tasks = []
         for cpu, functions in enumerate(program.tasks):
             for function in functions if isinstance(functions, list) else [functions]:
-                tasks.append((cpu, [(_keep(function, results, len(results)), ())]))
+                tasks.append((cpu, [(_guarded(function, results, len(results)), ())]))
                 results.append(None)
         return tasks, results
 
@@ -124,10 +148,17 @@ class Runner:
         image.lockdep.set_exact(True)
         self.kept.restore()
         self.results[:] = [None] * len(self.results)
-        m.run(image, self.tasks, scheduler, self.backend, self.cpus, self.program.preempt, self.raised)
+        try:
+            with endless.busy:
+                m.run(image, self.tasks, scheduler, self.backend, self.cpus, self.program.preempt, self.raised)
+        except HarnessError as error:
+            if isinstance(error.__cause__, KeyboardInterrupt | ProgramError):
+                raise error.__cause__ from None
+            raise
         result = Result(list(m.findings), tuple(self.results), image.save(), m.switches, m.forced, m.step, m.limit_hit, m.cut)
         if not m.aborting:
-            self._check(m, result)
+            with endless.busy:
+                self._check(m, result)
         if not result.findings:
             result.findings = list(m.notes)
         return result
@@ -143,13 +174,21 @@ class Runner:
         boot = m.current = Task(-1, "check")
         boot.held = self.image.lockdep.root
         m.stop, m.explorer = NEVER, None
+        title, detail = "CHECK: the program's own check fails", ""
         try:
             takes = len(inspect.signature(check).parameters)
-            fails, detail = (check(result.results) if takes else check()) is False, ""
+            if (check(result.results) if takes else check()) is not False:
+                return
         except AssertionError as error:
-            fails, detail = True, str(error)
-        if fails:
-            result.findings.append(Finding("CHECK: the program's own check fails", "check", result.steps, detail=detail))
+            detail = str(error)
+        except _OURS:
+            raise
+        except (Exception, SystemExit) as error:
+            title, detail = f"CHECK: the program's own check raises {type(error).__name__}", told(error)
+        result.findings.append(Finding(title, "check", result.steps, detail=detail))
+
+
+_OURS = (HarnessError, LinkError, Diverged, ProgramError)       # none of these is something that a program did
 
 
 class _Everywhere(dict[Any, Origin]):
@@ -159,77 +198,64 @@ class _Everywhere(dict[Any, Origin]):
         known = super().get(code)
         if known is None and not code.co_filename.startswith((_HARNESS, "<")):
             path = code.co_filename
-            known = self[code] = Origin(code.co_name, path, code.co_firstlineno, pathlib.Path(path).name)
+            known = self[code] = Origin(code.co_name.strip("<>"), path, code.co_firstlineno, pathlib.Path(path).name)
         return known or default
 
 
 _HARNESS = str(pathlib.Path(__file__).parent)
+_KERNEL = str(pathlib.Path(__file__).parent / "kernel")
 
 
-def _keep(function: Function, results: list[Any], number: int) -> Function:
+def _guarded(function: Function, results: list[Any] | None = None, number: int = 0) -> Function:
+    """The function, which leaves what it returns in `results`; what it raises is a finding."""
     def task() -> None:
-        results[number] = function()
+        try:
+            returned = function()
+        except _OURS:
+            raise
+        except (Exception, SystemExit) as error:
+            if isinstance(error.__context__, Abort | Halt):
+                raise error.__context__ from None       # the run is being ended: what comes of that is none of its doing
+            if not isinstance(error, SystemExit) and (_is_ours(error) or _is_null_dereference_of_program(error)):
+                raise                       # the machine tells it, as for kernel source
+            _report(error)
+        else:
+            if results is not None:
+                results[number] = returned
     return task
 
 
-class _Kept:
-    """The plain variables and containers that functions close over."""
-
-    def __init__(self, functions: Sequence[Function]):
-        self.cells: dict[int, Any] = {}
-        todo = list(functions)
-        while todo:
-            for inner in getattr(todo.pop(), "__closure__", None) or ():
-                if id(inner) not in self.cells:
-                    self.cells[id(inner)] = inner
-                    if inspect.isfunction(inner.cell_contents):
-                        todo.append(inner.cell_contents)
-        self.save()
-
-    def save(self) -> None:
-        self.values = [(inner, inner.cell_contents, _copied(inner.cell_contents)) for inner in self.cells.values()]
-
-    def present(self) -> Any:
-        return tuple(_frozen(inner.cell_contents) for inner in self.cells.values())
-
-    def restore(self) -> None:
-        for inner, value, copy in self.values:
-            inner.cell_contents = value
-            _put_back(value, copy)
+def _is_ours(error: BaseException) -> bool:
+    """Raised by the harness itself, and not by what kernel source is given to call."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    path = trace.tb_frame.f_code.co_filename if trace is not None else ""
+    return path.startswith(_HARNESS) and not path.startswith(_KERNEL) and path != __file__
 
 
-def _copied(value: Any) -> Any:
-    if isinstance(value, list):
-        return [(item, _copied(item)) for item in value]
-    if isinstance(value, dict):
-        return {key: (item, _copied(item)) for key, item in value.items()}
-    if isinstance(value, set | bytearray):
-        return value.copy()
-    return None
+def _is_null_dereference_of_program(error: BaseException) -> bool:
+    return isinstance(error, AttributeError | TypeError) and _is_null_dereference(error)
 
 
-def _frozen(value: Any) -> Any:
-    if isinstance(value, list | tuple):
-        return tuple(_frozen(item) for item in value)
-    if isinstance(value, dict):
-        return tuple((key, _frozen(item)) for key, item in value.items())
-    if isinstance(value, set):
-        return frozenset(value)
-    return bytes(value) if isinstance(value, bytearray) else value if value.__hash__ else id(value)
+def _report(error: BaseException) -> None:
+    """End the run, or this cpu, with what a task raised."""
+    sites = []
+    trace = error.__traceback__
+    while trace is not None:
+        known = m.image.origin.get(trace.tb_frame.f_code)
+        if known is not None:
+            sites.append(Site(known.function, known.path, trace.tb_lineno, known.kernel_file))
+        trace = trace.tb_next
+    where = sites[-1].function if sites else "task"
+    title = (f"CHECK: an assertion fails in {where}" if isinstance(error, AssertionError)
+             else f"OOPS: {type(error).__name__} in {where}")
+    me = m.current
+    m.findings.append(Finding(title, "bug", m.step, me.name, me.cpu.number, told(error), tuple(sites)))
+    m.abort()
 
 
-def _put_back(value: Any, copy: Any) -> None:
-    if isinstance(value, list):
-        value[:] = [item for item, _ in copy]
-        for item, inner in copy:
-            _put_back(item, inner)
-    elif isinstance(value, dict):
-        value.clear()
-        for key, (item, inner) in copy.items():
-            value[key] = item
-            _put_back(item, inner)
-    elif isinstance(value, set):
-        value.clear()
-        value.update(copy)
-    elif isinstance(value, bytearray):
-        value[:] = copy
+def told(error: BaseException) -> str:
+    """An exception in one line."""
+    said = str(error).partition("\n")[0]
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__

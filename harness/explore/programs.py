@@ -6,31 +6,131 @@
     def test_no_update_is_lost():
         proof = verify(make, 3)
         assert proof.proved, proof.titles
+
+Each run is run once more: a program that does something else by the same schedule (it looks at the clock, at a file, at what an
+earlier run has left) is told, and never proved; nor is one that draws random numbers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import random
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from harness import endless
+from harness.errors import Diverged, HarnessError
 from harness.explore.exploration import Exploration, Progress, explore, minimal_titles
-from harness.explore.optimal import Event
+from harness.explore.optimal import YIELDS_MAX, Event
+from harness.kept import comparable
+from harness.machine import Machine
 from harness.program import Program, Result, Runner
+from harness.schedulers.replay import Replay
+
+DIFFERS = "the program is not a function of its schedule"
+REPEATS = 20                # runs that are repeated at least, of however few classes
 
 
 def verify(make: Callable[..., Program], *args: Any, bound: int | None = None, runs_max: int = 1 << 60, seconds_max: float = 1e9,
            progress: Callable[[Progress], None] | None = None) -> Exploration:
     """Run every class of equivalent runs of the program that `make(*args)` returns.
 
-    The outcomes are (titles, results): what was found, or else what the tasks returned. `bound`: at most so many preemptions.
-    ProgramError if `make` makes none.
+    The outcomes are (titles, results): what was found, or else what the tasks returned. `bound`: at most so many preemptions;
+    `runs_max`, `seconds_max`: what it may take. ProgramError if `make` makes no program, or one that cannot be run.
     """
-    return verify_runner(Runner(make, *args), bound=bound, runs_max=runs_max, seconds_max=seconds_max, progress=progress)
+    with endless.watched():
+        return verify_runner(Runner(make, *args), bound=bound, runs_max=runs_max, seconds_max=seconds_max, progress=progress)
 
 
 def verify_runner(runner: Runner, **limits: Any) -> Exploration:
-    def reached(result: Result, events: list[Event]) -> Any:
-        titles = minimal_titles(events) or sorted(set(result.titles))
-        return tuple(titles), () if titles else tuple(map(repr, result.results))
+    """As `verify`, of a program that is made."""
+    repeats = Repeats(runner)
 
-    return explore(runner.run, runner.cpus, reached, up=False, **limits)
+    def reached(result: Result, events: list[Event]) -> Any:
+        repeats.expect(result)
+        titles = minimal_titles(events) or sorted(set(result.titles))
+        return tuple(titles), () if titles else tuple(repr(comparable(one)) for one in result.results)
+
+    started = time.monotonic()
+    with endless.watched():
+        try:
+            found = explore(repeats.run, runner.cpus, reached, up=False, **limits)
+            repeats.finish()
+        except Differs as error:
+            found = Exploration(bound=limits.get("bound"), why=f"{DIFFERS}: {error}", seconds=time.monotonic() - started)
+    return found
+
+
+class Differs(Exception):
+    """Two runs by the same decisions are not the same: one line that says in what."""
+
+
+class Repeats:
+    """Runs a program; what was told to `expect` is run again, by its decisions, before the next run."""
+
+    def __init__(self, runner: Runner):
+        self.runner = runner
+        self.scheduler: Any = None
+        self.expected: tuple[Sequence[int], Sequence[int], dict[str, Any]] | None = None
+        self.some: list[tuple[Sequence[int], Sequence[int], dict[str, Any]]] = []
+        self.random = random.getstate()
+
+    def expect(self, result: Result) -> None:
+        if not getattr(self.scheduler, "limit", False):         # such a run was cut by who explores: a replay goes on
+            self.expected = list(result.switches), list(result.forced), _facts(result)
+            if len(self.some) < REPEATS:
+                self.some.append(self.expected)
+
+    def run(self, scheduler: Any) -> Result:
+        self.check()
+        self.scheduler = scheduler
+        try:
+            return self.runner.run(scheduler)
+        except HarnessError as error:               # the beginning of an earlier run could not be run again: who is at fault?
+            self.check()
+            raise error
+
+    def finish(self) -> None:
+        """All is run. Once more what is left, and again what there is, if that is little."""
+        self.check()
+        for number in range(REPEATS if self.some else 0):
+            self.expected = self.some[number % len(self.some)]
+            self.check()
+
+    def check(self) -> None:
+        """Differs if the run that is expected comes to something else now."""
+        if self.expected is None:
+            return
+        if self.random != random.getstate():
+            raise Differs("it draws random numbers")
+        switches, forced, before = self.expected
+        self.expected = None
+        try:
+            now = _facts(self.runner.run(Again(switches, forced)))
+        except Diverged as error:
+            raise Differs(error.why) from None
+        for name, was in before.items():
+            if now[name] != was:
+                raise Differs(f"{name}: {was} before, {now[name]} now" if len(f"{was}{now[name]}") < 80 else name)
+
+
+def _facts(result: Result) -> dict[str, Any]:
+    """What a run came to, as values that can be compared."""
+    return {"what is found": sorted(set(result.titles)), "what its tasks return": comparable(result.results), "its points": result.steps,
+            "its decisions": len(result.switches) + len(result.forced), "what is shared at its end": comparable(result.state)}
+
+
+class Again(Replay):
+    """A replay of a run of an explorer: a finding halts its cpu only, and it is asked where there is one choice, too."""
+
+    explores = True
+    yields_max = YIELDS_MAX
+
+    def forced(self, m: Machine, choices: Sequence[int]) -> int:
+        return super().forced(m, choices) if len(choices) > 1 else choices[0]
+
+    def ended(self, m: Machine) -> None:
+        pass
+
+    def touched(self, m: Machine, what: Any, kind: int) -> None:
+        pass

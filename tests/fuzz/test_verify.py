@@ -17,7 +17,7 @@ from harness.explore import optimal
 from harness.explore.programs import verify as verify_program
 from harness.kernel.cell import cell
 from harness.program import Program
-from tests.programs import lastzero, readers
+from tests.programs import lastzero, leaving, readers
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 CERTIFICATES = sorted((ROOT / "corpus").rglob("*.proof.json"))
@@ -132,9 +132,19 @@ def test_json_has_verdict_executions_and_blocked() -> None:
 
 @pytest.mark.parametrize(("args", "code", "error"), [
     ((), 2, "verify what?"),
-    (("nosuch:make",), 3, "no module 'nosuch'"),
-    (("tests.programs.lastzero:nosuch",), 3, "no function 'nosuch'"),
-    (("tests.programs.lastzero:SIZE",), 3, "no function 'SIZE'"),
+    (("nosuch:make",), 2, "no module 'nosuch'"),
+    (("tests.programs.nosuch:make",), 2, "no module 'tests.programs.nosuch'"),
+    ((":make",), 2, "no module ''"),
+    (("tests.programs.lastzero:nosuch",), 2, "no function 'nosuch'"),
+    (("tests.programs.lastzero:SIZE",), 2, "no function 'SIZE'"),
+    (("tests.programs.wrong:raises",), 3, "tests.programs.wrong:raises: ZeroDivisionError: division by zero ("),
+    (("tests.programs.wrong:imports",), 3, "tests.programs.wrong:imports: ModuleNotFoundError: No module named 'nosuch' ("),
+    (("tests.programs.wrong:setup_raises",), 3, "tests.programs.wrong:setup_raises: KeyError: 'k' ("),
+    (("tests.programs.wrong:no_function",), 3, "wrong:no_function: 1 is int, not a function"),
+    (("tests.programs.wrong:generator",), 3, "task is a generator or a coroutine: a call would not run it"),
+    (("tests.programs.wrong:nothing",), 3, "returned NoneType, not a harness.program.Program"),
+    (("tests.programs.wrong:shares_a_global",), 3, "cell OUTSIDE is made outside of it"),
+    (("tests.programs.wrong:ends_in_exit",), 3, "SystemExit: 5"),
     (("tests.programs.lastzero:make", "--arg", "1", "--arg", "2", "--arg", "3"), 3, "tests.programs.lastzero:make"),
     (("nosuchentry",), 2, "nosuchentry"),
 ])
@@ -144,3 +154,47 @@ def test_bad_input_gets_one_line(args: tuple[str, ...], code: int, error: str) -
     assert error in result.stderr and result.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("name", ["loops", "make_loops"])
+def test_what_loops_without_a_point_is_ended_and_told(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.endless.SECONDS", 0.2)
+    result = command(f"tests.programs.wrong:{name}")
+    assert result.exit_code == 3
+    assert result.stderr.startswith("vmrace: no point is reached for 0.2 s in ") and "wrong.py:" in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_what_loops_at_points_is_inconclusive(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(optimal, "EVENTS_MAX", 100)
+    result = command("tests.programs.wrong:waits_for_ever")
+    assert result.exit_code == 3
+    assert result.output.startswith("inconclusive: a run of more than 100 events")
+
+
+@pytest.mark.parametrize(("name", "title"), [
+    ("task_raises", "OOPS: ValueError in task"), ("task_asserts", "CHECK: an assertion fails in task"),
+    ("handler_raises", "OOPS: ValueError in handler"), ("lambda_raises", "OOPS: ZeroDivisionError in lambda"),
+    ("check_raises", "CHECK: the program's own check raises KeyError"), ("task_exits", "OOPS: SystemExit in task"),
+    ("calls_wrongly", "OOPS: AttributeError in task")])
+def test_what_a_function_raises_is_a_finding(name: str, title: str) -> None:
+    result = command(f"tests.programs.wrong:{name}")
+    assert result.exit_code == 1
+    assert result.output.startswith(f"BUG {title}\n")
+
+
+@pytest.mark.parametrize(("name", "why"), [
+    ("counts", "what its tasks return: (0, 1) before, (2, 3) now"), ("draws", "it draws random numbers"),
+    ("counts_points", "its points: "), ("keeps_a_file", "what is found")])
+def test_what_differs_by_the_same_schedule_is_never_proved(name: str, why: str, tmp_path: pathlib.Path,
+                                                          monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = command(f"tests.programs.wrong:{name}")
+    assert result.exit_code == 3
+    assert result.output.startswith(f"inconclusive: the program is not a function of its schedule: {why}")
+
+
+@pytest.mark.parametrize("name", ["a_global", "a_global_list", "an_object", "a_class", "a_default", "in_a_cell", "a_slot", "made_first"])
+def test_what_one_run_leaves_is_put_back_for_the_next(name: str) -> None:
+    found = verify_program(getattr(leaving, name))
+    assert found.proved, (found.why, found.outcomes)
+    assert all(results == ("1", "2") or results == ("2", "1") for _, results in found.outcomes)
+    assert found.classes == 2

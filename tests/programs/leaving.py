@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: MIT
+"""Programs of two tasks that count in a plain variable, wherever such a variable can be: the tasks return 1 and 2 in every run."""
+
+from harness.kernel.cell import cell
+from harness.program import Program
+
+count = 0
+counts = []
+
+
+class Counter:
+    every = 0
+
+    def __init__(self):
+        self.own = 0
+
+
+class Slotted:
+    __slots__ = ("own",)
+
+    def __init__(self):
+        self.own = 0
+
+
+def two(task, setup=None):
+    """In an order that one lock of a kind decides: a store that both make."""
+    x = cell("x", value=0)
+
+    def first():
+        x.value = 1
+        return task()
+
+    return Program([first, first], setup=setup)
+
+
+def a_global():
+    def task():
+        global count
+        count += 1
+        return count
+
+    return two(task)
+
+
+def made_first():
+    def task():
+        global late
+        late = globals().get("late", 0) + 1
+        return late
+
+    return two(task)
+
+
+def a_global_list():
+    def task():
+        counts.append(1)
+        return len(counts)
+
+    return two(task)
+
+
+def an_object():
+    counter = Counter()
+
+    def task():
+        counter.own += 1
+        return counter.own
+
+    return two(task)
+
+
+def a_slot():
+    counter = Slotted()
+
+    def task():
+        counter.own += 1
+        return counter.own
+
+    return two(task)
+
+
+def a_class():
+    def task():
+        Counter.every += 1
+        return Counter.every
+
+    return two(task)
+
+
+def a_default():
+    def task(seen=[]):  # noqa: B006
+        seen.append(1)
+        return len(seen)
+
+    return two(task)
+
+
+def in_a_cell():
+    line = cell("line", value=[])
+
+    def task():
+        line._value.append(1)
+        return len(line._value)
+
+    return two(task)

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: MIT
+"""Programs as a new user may write them, each with one mistake: what vmrace says of them is tested."""
+
+import itertools
+import pathlib
+import random
+
+from harness.kernel import atomic_inc
+from harness.kernel.cell import cell
+from harness.program import Program
+
+OUTSIDE = cell("OUTSIDE", value=0)
+numbers = itertools.count()
+
+
+def raises():
+    return 1 / 0
+
+
+def imports():
+    import nosuch
+    return nosuch
+
+
+def ends_in_exit():
+    raise SystemExit(5)
+
+
+def nothing():
+    pass
+
+
+def no_function():
+    return Program([1])
+
+
+def generator():
+    def task():
+        yield
+
+    return Program([task])
+
+
+def setup_raises():
+    def setup():
+        raise KeyError("k")
+
+    return Program([lambda: None], setup=setup)
+
+
+def shares_a_global():
+    def task():
+        OUTSIDE.value += 1
+
+    return Program([task, task])
+
+
+def loops():
+    def task():
+        while True:
+            pass
+
+    return Program([task])
+
+
+def make_loops():
+    while True:
+        pass
+
+
+def waits_for_ever():
+    x = cell("x", value=0)
+
+    def task():
+        while not x.value:
+            pass
+
+    return Program([task])
+
+
+def task_raises():
+    x = cell("x", value=0)
+
+    def store():
+        x.value = 1
+
+    def task():
+        if x.value:
+            raise ValueError("it was 1")
+
+    return Program([store, task])
+
+
+def task_asserts():
+    x = cell("x", value=0)
+
+    def store():
+        x.value = 1
+
+    def task():
+        assert not x.value, "it was 1"
+
+    return Program([store, task])
+
+
+def handler_raises():
+    def handler():
+        raise ValueError("in an interrupt")
+
+    return Program([lambda: None], irqs=[handler], cpus=1)
+
+
+def lambda_raises():
+    return Program([lambda: 1 / 0])
+
+
+def check_raises():
+    return Program([lambda: None], check=lambda: {}["k"])
+
+
+def task_exits():
+    def task():
+        raise SystemExit("enough")
+
+    return Program([task])
+
+
+def calls_wrongly():
+    def task():
+        atomic_inc(5)
+
+    return Program([task])
+
+
+def counts():
+    def task():
+        return next(numbers)
+
+    return Program([task, task])
+
+
+def draws():
+    x = cell("x", value=0)
+
+    def task():
+        if random.random() < 0.001:
+            x.value = 1
+
+    return Program([task, task])
+
+
+def counts_points():
+    x = cell("x", value=0)
+
+    def task():
+        return [x.value for _ in range(next(numbers))]
+
+    return Program([task])
+
+
+def keeps_a_file():
+    """In the present directory."""
+    def task():
+        there = pathlib.Path("there")
+        if there.exists():
+            raise ValueError("it is there")
+        there.touch()
+
+    return Program([task])
