@@ -19,27 +19,23 @@ from fuzz.executor import Executor, Outcome, Prepared, SetupFailed
 from fuzz.features import Features
 from fuzz.minimize import smaller
 from fuzz.places import Places
+from fuzz.portfolio import PAIRS_MAX, Sampling, bred, portfolio
 from fuzz.states import States
 from harness.finding import only_told
 from harness.machine import m
-from harness.schedulers import Contended, Mutate, NoPreempt, Pct, Walk
+from harness.schedulers import NoPreempt
 from harness.schedulers.mutate import Bred
-from harness.schedulers.nopreempt import INTERRUPTS
 from variants.interface import family
 from variants.program import Program, TaskProgram
 
-BATCH = 24                  # schedules before a program has to have shown something new
 BATCHES_MAX = 8
 NEW_SHARE = 0.2             # programs made from nothing, once there is a corpus
 STATE_SHARE = 0.6           # programs that start from a state some setup has reached, each state as often as any
 CANDIDATES = 10             # programs drawn of which the newest is run
-CHILDREN_MAX = 600
 REACH_OUT = 8               # setups tried, for each program run
 AGAIN_SHARE = 0.3           # kept programs that are run again as they are
 TOURNAMENT = 6              # kept programs of which the best is picked
-SCHEDULES_MAX = 24          # kept runs of a program
 SCHEDULES_KEPT = 6          # of them, those that stay when the program is put aside
-PAIRS_MAX = 8               # of these, as long as there are fewer, also runs that only had a new pair
 RARE = 0.02                 # a block is rare that no larger share of programs reaches (and a few are always allowed)
 RARE_MIN = 8
 TRIM_RUNS = 6               # schedules that a trimmed program has to reach its block again
@@ -112,25 +108,38 @@ class Spent(Exception):
     """No run is left for this shard, or it was asked to end."""
 
 
-class _Exploration:
-    """What is known of the program being explored."""
+class _Explored:
+    """The program being explored, as what is sampled sees it."""
 
-    def __init__(self, program: Program, prepared: Prepared, schedules: list[Bred]):
-        self.program = program
-        self.prepared = prepared
-        self.schedules = schedules
-        self.bases: list[tuple[Bred, Places]] = []      # the runs without preemption, if this is the first time
-        self.steps = 0
+    def __init__(self, shard: _Shard, program: Program, prepared: Prepared):
+        self.shard, self.program, self.prepared = shard, program, prepared
+        self.sampling: Sampling = None  # type: ignore[assignment]
         self.covered = 0
-        self.seen: set[int] = set()
-        self.mutate = Mutate(random.Random(program.size))
-        self.objects: set[Any] = set()
-        self.accesses = 0
 
-    def learn(self) -> None:
-        """All objects that were contended in any of the runs, and how many accesses to such there are in a run."""
-        self.objects = {key for bred in self.schedules for key in bred.places}
-        self.accesses = max(sum(map(len, bred.places.values())) for bred in self.schedules)
+    def run(self, name: str, scheduler: Any) -> Outcome:
+        return self.shard._one(self.program, self.prepared, name, scheduler)
+
+    def places(self, outcome: Outcome) -> Places:
+        return self.shard._places(self.prepared, outcome)
+
+    def over(self) -> bool:
+        return self.shard.over()
+
+    def shows(self, name: str, outcome: Outcome) -> int:
+        """New blocks are worth most, new pairs a little as long as there is little else."""
+        result, features = self.shard.result, self.shard.worker.features
+        new = features.take()
+        now = self.prepared.image.probes.count(1)
+        weight = 4 if now > self.covered else 1 if new and len(self.sampling.schedules) < PAIRS_MAX else 0
+        self.covered = now
+        tally = result.tallies[name]
+        tally.features += new
+        if self.sampling.new(outcome):
+            tally.distinct += 1
+            result.distinct += 1
+        if result.runs % CHECKED_EVERY == 0:
+            self.shard._check(self.program, outcome)
+        return weight
 
 
 @dataclass
@@ -187,12 +196,7 @@ class _Shard:
         self.ended = False
         self.start = time.monotonic()
         rng = self.rng
-        self.schedulers: list[tuple[str, Any]] = [
-            ("walk", Walk(rng, 0.02)), ("walk", Walk(rng, 0.05)), ("walk", Walk(rng, 0.1)), ("walk", Walk(rng, 0.25)),
-            ("pct", Pct(rng, 2)), ("pct", Pct(rng, 3)), ("pct", Pct(rng, 5)),
-            *[("mutate", Mutate(rng))] * 5,
-            ("contended", Contended(rng, 1)), ("contended", Contended(rng, 2)), ("contended", Contended(rng, 3)),
-        ]
+        self.schedulers = portfolio(rng)
         for name, _ in self.schedulers:
             self.result.tallies[name] = Tally()
 
@@ -281,7 +285,7 @@ class _Shard:
             self._one(program, prepared, name, scheduler)
         blocks = worker.features.blocks_of(prepared.image)
         worker.features.count_program(blocks, first=True)
-        worker.add(Kept(program, blocks, [self._breed(prepared, first, 4)]))
+        worker.add(Kept(program, blocks, [bred(self.rng, first, self._places(prepared, first), 4)]))
 
     def _program(self, program: Program, schedules: list[Bred]) -> None:
         worker, result = self.worker, self.result
@@ -305,24 +309,18 @@ class _Shard:
         """Each task first, with no preemption; where that is new, each of its children; then batches of random schedules, as
         long as they show something new. Runs that do are bred from."""
         features, marks = self.worker.features, prepared.image.probes
-        run = _Exploration(program, prepared, schedules)
-        fresh = not schedules
-        for lead in (*range(len(program.tasks)), INTERRUPTS):
-            outcome = self._one(program, prepared, "nopreempt", NoPreempt(lead))
-            run.steps = max(run.steps, outcome.steps)
-            if fresh:
-                places = self._places(prepared, outcome)
-                schedules.append(Bred(outcome.switches, outcome.forced, outcome.steps, places.contended(), 4))
-                run.bases.append((schedules[-1], places))
+        explored = _Explored(self, program, prepared)
+        sampling = Sampling(self.rng, self.schedulers, len(program.tasks), program.size, explored, schedules)
+        explored.sampling = sampling
+        sampling.leads()
         features.take()
-        run.covered = marks.count(1)
-        run.learn()
+        explored.covered = marks.count(1)
         if novelty:
-            self._children(run)
+            sampling.children()
         kept = False
         blocks: frozenset[int] = frozenset()
         for batch in range(BATCHES_MAX):
-            self._batch(run)
+            sampling.batch()
             reached = features.blocks_of(prepared.image)
             fresh_blocks = features.count_program(reached - blocks, first=not batch)
             blocks = reached
@@ -332,51 +330,6 @@ class _Shard:
                 break
         if kept:
             self._trim(program, blocks, schedules)
-
-    def _children(self, run: _Exploration) -> None:
-        """Every child of the runs without preemption, once: one preemption, wherever it can matter."""
-        budget = CHILDREN_MAX
-        for bred, places in run.bases:
-            touched = places.touched()
-            bred.breed(self.rng, [touched[key] for key in run.objects if key in touched], places.others)
-            run.mutate.base = bred
-            while bred.children and budget and not self.over():
-                budget -= 1
-                self._scheduled(run, "mutate", run.mutate)
-
-    def _batch(self, run: _Exploration) -> None:
-        """A batch of random schedules."""
-        rng = self.rng
-        for name, scheduler in rng.choices(self.schedulers, k=BATCH):
-            if name == "pct":
-                scheduler.learn(run.steps)
-            elif name == "contended":
-                scheduler.learn(run.objects, run.accesses)
-            elif name == "mutate":
-                scheduler.base = rng.choices(run.schedules, [one.weight for one in run.schedules])[0]
-            self._scheduled(run, name, scheduler)
-
-    def _scheduled(self, run: _Exploration, name: str, scheduler: Any) -> None:
-        """One schedule of the program being explored; kept to breed from if it shows something new."""
-        result, features = self.result, self.worker.features
-        outcome = self._one(run.program, run.prepared, name, scheduler)
-        new = features.take()
-        now = run.prepared.image.probes.count(1)
-        if now > run.covered or (new and len(run.schedules) < PAIRS_MAX):
-            run.schedules.append(self._breed(run.prepared, outcome, 4 if now > run.covered else 1))
-            if len(run.schedules) > SCHEDULES_MAX:
-                del run.schedules[self.rng.randrange(len(run.program.tasks), len(run.schedules) - 1)]
-            run.covered = now
-            run.learn()
-        tally = result.tallies[name]
-        tally.features += new
-        key = hash((tuple(outcome.switches), tuple(outcome.forced)))
-        if key not in run.seen:
-            run.seen.add(key)
-            tally.distinct += 1
-            result.distinct += 1
-        if result.runs % CHECKED_EVERY == 0:
-            self._check(run.program, outcome)
 
     def _trim(self, program: Program, blocks: frozenset[int], schedules: list[Bred]) -> None:
         """Keep the program, or the least part of it that still reaches its rarest block: short programs run more often and
@@ -408,13 +361,6 @@ class _Shard:
             if marks[target or 0]:
                 return worker.features.blocks_of(prepared.image)
         return frozenset()
-
-    def _breed(self, prepared: Prepared, outcome: Outcome, weight: int) -> Bred:
-        """A run as something to breed from."""
-        places = self._places(prepared, outcome)
-        bred = Bred(outcome.switches, outcome.forced, outcome.steps, places.contended(), weight)
-        bred.breed(self.rng, bred.places.values(), places.others)
-        return bred
 
     def _places(self, prepared: Prepared, outcome: Outcome) -> Places:
         """The run again, with a recorder, to see where it touches what."""
