@@ -62,7 +62,7 @@ class TextView:
             self._print(f"vmrace: {value}")
 
     def _start(self, options: Options, status: Status) -> None:
-        stop = "keeps going" if options.keep_going else "stops at the first new title"
+        stop = "keeps going" if options.keep_going else "stops at the first new title but a RACE"
         workers = f"{options.workers} worker{'s' * (options.workers != 1)}"
         click.echo(f"campaign {options.family}/{options.variant}   seed {options.seed}   {workers}   {stop}")
         if status.known:
