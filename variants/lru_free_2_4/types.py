@@ -46,9 +46,11 @@ Left out, and why that is sound or where it is a limit:
    and so vmas neither merge nor split. vma_merge() would look and find nothing, without taking a lock.
  * The shape of mm_rb: a chain sorted by address instead of a balanced tree. find_vma() answers the same from either, also
    from the copy of the parent's root that a child has until build_mmap_rb().
- * The big kernel lock (around swapon and all of notify_change(), so of a truncate): it is dropped wherever its holder
-   sleeps. A limit in one respect: two truncates, or one and a swapon, meet here at every point, in the kernel only where
-   one of them sleeps. A race that needs no more than these two must be held against that.
+ * The big kernel lock (around swapon, all of notify_change(), so of a truncate, and ext2_get_block()): it is dropped wherever
+   its holder sleeps. A limit in one respect: two of these meet here at every point, in the kernel only where one of them
+   sleeps. A race that needs no more than these two must be held against that.
+ * The time of day: it stands still, so UPDATE_ATIME() of mmap and read finds i_atime up to date. Once a second it does not;
+   then it takes inode_lock, a leaf, as mark_inode_dirty() does here.
  * kstat, min_flt, maj_flt: statistics nobody reads.
  * kswapd as a task that never ends: kswapd_balance() is what it does when it is woken.
  * Signals: do_page_fault() returns the name of the signal.
@@ -207,6 +209,7 @@ TLB_FAST_MODE = -1                                  # ~0UL
 
 NOPAGE_OOM = -1
 I_DIRTY_PAGES = 4
+I_DIRTY = 1 | 2 | I_DIRTY_PAGES                        # I_DIRTY_SYNC, I_DIRTY_DATASYNC
 
 
 # ---- locks -----------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from harness.kernel import (
     spin_unlock, spin_unlock_irqrestore, test_and_clear_bit, test_and_set_bit, test_bit, unlikely, waitqueue_active,
     wake_up, write_lock, write_unlock, write_word,
 )
-from variants.lru_free_2_4.pre_patch.filemap import a_ops_releasepage
+from variants.lru_free_2_4.pre_patch.filemap import a_ops_releasepage, mark_inode_dirty
 from variants.lru_free_2_4.pre_patch.hardware import generic_make_request, kmem_cache_alloc_bh
 from variants.lru_free_2_4.pre_patch.mm_h import (
     PageError, PageHighMem, PageLocked, SetPageError, SetPageUptodate, UnlockPage, clear_user_highpage, pf_gfp_mask,
@@ -684,19 +684,21 @@ __FILE__ = "fs/ext2/inode.c"
 
 
 def ext2_get_block(inode, iblock, bh, create):
-    """Say where on disk a block of a file is. The file system's own locking is left out: an inode has one block to a page.
+    """Say where on disk a block of a file is. An inode has a pointer for each of its pages, so the branch is one step long.
 
-    Hence the data_race()s: ext2_get_branch() reads the pointers without a lock and looks again (verify_chain()); whoever changes
-    them looks again too, or has the big kernel lock.
+    Left out with the big kernel lock: lock_kernel(), under which ext2_truncate() runs too. Neither sleeps between its reads
+    and its stores of direct blocks but to free or allocate one, and then looks again (verify_chain()); hence the data_race()s.
     """
     if not data_race(inode.i_block[iblock]):
         if not create:
             return 0                                # a hole: the buffer stays unmapped
         data_race(inode.i_block)[iblock] = 1
-        set_bit(BH_New, bh.b_state)
+        mark_inode_dirty(inode)
+        write_word(bh.b_state, read_word(bh.b_state) | 1 << BH_New)
     bh.b_dev = inode.i_dev
     bh.b_blocknr = iblock
-    set_bit(BH_Mapped, bh.b_state)
+    # not atomic: a load and a store of the whole word
+    write_word(bh.b_state, read_word(bh.b_state) | 1 << BH_Mapped)
     return 0
 
 
@@ -711,9 +713,22 @@ def ext2_writepage(page):
 def ext2_truncate(inode):
     """Free the blocks beyond the end. The last block is whole, so block_truncate_page() has nothing to clear."""
     iblock = data_race(inode.i_size) + PAGE_SIZE - 1 >> PAGE_SHIFT
+    ext2_free_data(inode, iblock)
+    # left out: the trees of indirect blocks, of which a file this short has none
+    mark_inode_dirty(inode)
+
+
+def ext2_free_data(inode, iblock):
+    """The blocks of a file lie one behind the other on disk: they are freed in one go, after the last pointer is gone."""
+    count = 0
     while iblock < FILE_PAGES:
-        data_race(inode.i_block)[iblock] = 0
+        if data_race(inode.i_block[iblock]):
+            data_race(inode.i_block)[iblock] = 0
+            count += 1
         iblock += 1
+    if count > 0:
+        mark_inode_dirty(inode)
+        # left out: ext2_free_blocks(), under the superblock's lock
 
 
 __FILE__ = "drivers/block/ll_rw_blk.c"

@@ -24,7 +24,7 @@ from variants.lru_free_2_4.pre_patch.pagemap_h import (
 from variants.lru_free_2_4.pre_patch.swap import __lru_cache_del, activate_page, lru_cache_add, lru_cache_del
 from variants.lru_free_2_4.pre_patch.swap_state import swap_writepage
 from variants.lru_free_2_4.types import (
-    CLUSTER_PAGES, EIO, ENOMEM, I_DIRTY_PAGES, NOPAGE_OOM, PAGE_CACHE_SHIFT, PAGE_CACHE_SIZE, PG_arch_1, PG_checked,
+    CLUSTER_PAGES, EIO, ENOMEM, I_DIRTY, I_DIRTY_PAGES, NOPAGE_OOM, PAGE_CACHE_SHIFT, PAGE_CACHE_SIZE, PG_arch_1, PG_checked,
     PG_dirty, PG_error, PG_locked, PG_referenced, PG_uptodate, generic_file_vm_ops, inode_lock, page_cluster,
     pagecache_lock, pagemap_lru_lock, swap_aops, vm,
 )
@@ -746,6 +746,7 @@ def filemap_nopage(area, address, unused):
 
 
 def generic_file_mmap(file, vma):
+    """Every file here can be read and written by page; UPDATE_ATIME() finds that no second has passed (see types)."""
     vma.vm_ops = generic_file_vm_ops
     return 0
 
@@ -766,6 +767,10 @@ def __mark_inode_dirty(inode, flags):
 
 
 __FILE__ = "include/linux/fs.h"
+
+
+def mark_inode_dirty(inode):
+    __mark_inode_dirty(inode, I_DIRTY)
 
 
 def mark_inode_dirty_pages(inode):

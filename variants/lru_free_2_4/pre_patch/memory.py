@@ -9,7 +9,7 @@ from harness.kernel import (
 )
 from variants.lru_free_2_4.pre_patch.buffer import ext2_truncate
 from variants.lru_free_2_4.pre_patch.filemap import (
-    filemap_nopage, lock_page, mark_page_accessed, set_page_dirty, truncate_inode_pages, unlock_page,
+    filemap_nopage, lock_page, mark_inode_dirty, mark_page_accessed, set_page_dirty, truncate_inode_pages, unlock_page,
 )
 from variants.lru_free_2_4.pre_patch.fork import mmput
 from variants.lru_free_2_4.pre_patch.hardware import ptep_set_wrprotect
@@ -533,7 +533,10 @@ __FILE__ = "arch/i386/mm/fault.c"
 
 
 def do_page_fault(address, write):
-    """A user access of current's has faulted. Returns None, or the name of the signal that it gets."""
+    """A user access of current's has faulted. Returns None, or the name of the signal that it gets.
+
+    It was in user mode. Left out: init, which yields and tries again when memory runs out, and vm86 mode.
+    """
     tsk = current()
     mm = tsk.mm
     if in_interrupt() or not mm:
@@ -608,5 +611,7 @@ def do_truncate(inode, length):
     """As far as notify_change() and inode_setattr() lead to vmtruncate(). `length` is a whole number of pages."""
     down(inode.i_sem)
     error = vmtruncate(inode, length)
+    if not error:
+        mark_inode_dirty(inode)
     up(inode.i_sem)
     return error

@@ -159,7 +159,7 @@ def __alloc_pages(gfp_mask, order, classzone):
         if page:
             return page
 
-    classzone.need_balance = 1
+    data_race(classzone).need_balance = 1           # under no lock; everybody who sets it sets it to the same
     mb()
     if waitqueue_active(kswapd_wait):
         wake_up(kswapd_wait)

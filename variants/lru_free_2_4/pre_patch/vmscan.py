@@ -428,13 +428,13 @@ def kswapd_balance_pgdat():
     if not data_race(zone.need_balance):
         return need_more_balance
     if not try_to_free_pages_zone(zone, GFP_KSWAPD):
-        zone.need_balance = 0
+        data_race(zone).need_balance = 0
         # left out: a sleep of one second
         return need_more_balance
     if check_classzone_need_balance(zone):
         need_more_balance = 1
     else:
-        zone.need_balance = 0
+        data_race(zone).need_balance = 0
     return need_more_balance
 
 
