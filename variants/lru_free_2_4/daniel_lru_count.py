@@ -439,7 +439,7 @@ def try_to_swap_out(mm, vma, address, page_table, page, classzone):
     if goto == "drop_pte":
         mm.rss -= 1
         UnlockPage(page)
-        freeable = page_count(page) - has_buffers(page) <= LRU_PLUS_CACHE + 1
+        freeable = page_count(page) - data_race(has_buffers(page)) <= LRU_PLUS_CACHE + 1     # a guess: the page lock is gone
         page_cache_release(page)
         return freeable
     # preserve:

@@ -27,7 +27,8 @@ class _Tables:
         self.zone, self.vm = ns["zone_normal"], ns["vm"]
         self.active_list, self.inactive_list = ns["active_list"], ns["inactive_list"]
         self.pages = tuple(ns["mem_map"])
-        self.ptes = tuple(slot for mm in (ns["m0"], ns["m1"], ns["m2"], ns["m3"]) for slot in (mm.pte0, mm.pte1, mm.pte2))
+        self.mms = (ns["m0"], ns["m1"], ns["m2"], ns["m3"])
+        self.ptes = tuple(slot for mm in self.mms for slot in (mm.pte0, mm.pte1, mm.pte2))
         self.iobufs = (ns["k0"], ns["k1"], ns["k2"], ns["k3"])
         self.swapper_space = ns["swapper_space"]
         self.swap_map = ns["swap_info"][0].swap_map.items
@@ -75,6 +76,11 @@ def check(image: Image) -> list[tuple[str, str]]:
     if vm._nr_active_pages != active_seen or vm._nr_inactive_pages != inactive_seen:
         out.append(("INVARIANT: nr_active_pages or nr_inactive_pages differs from the lists",
                     f"{vm._nr_active_pages} and {vm._nr_inactive_pages}, not {active_seen} and {inactive_seen}"))
+    for mm in t.mms:
+        vma = mm._mmap_cache
+        if vma is not None and mm.in_use and not (vma.in_use and vma.vm_mm is mm):
+            whose = f"{'a' if vma.in_use else 'a freed'} vma of {vma.vm_mm.name}"
+            out.append(("INVARIANT: mmap_cache is no vma of its address space", f"{mm.name}: {whose}"))
     _check_swap(t, swapped, cached, out)
     return out
 

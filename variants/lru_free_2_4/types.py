@@ -417,7 +417,7 @@ class vm_area_struct(struct):
     The links vm_next and mm->mmap are changed under mmap_sem (for writing) and page_table_lock and read under either one,
     except by the only owner: before the vma is linked, and in exit_mmap(), which has taken the whole list private.
     One reader has neither: swap_out_mm() on a child whose mm_rb is still the parent's follows the parent's vm_next with the
-    child's page_table_lock. It is plain nonetheless: what it can read is a vma of the same address space, or the end.
+    child's page_table_lock. It is plain nonetheless: what it can read is another vma of the parent, or the end.
     """
     # constant while it is linked
     vm_mm = plain(None)

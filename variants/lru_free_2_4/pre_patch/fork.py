@@ -21,7 +21,8 @@ __FILE__ = "kernel/fork.c"
 def dup_mmap(mm):
     """Copy current's address space into `mm`, so far a copy of its mm_struct. current->mm->mmap_sem is held for writing.
 
-    mm_rb is the parent's until build_mmap_rb(), and swap_out() may search it meanwhile: that is how the source has it.
+    mm_rb is the parent's until build_mmap_rb(), and swap_out() may search it meanwhile: that is how the source has it. The vma
+    that find_vma() then remembers in mm->mmap_cache is the parent's, and stays there.
     """
     oldmm = current().mm
     # still private: mm->rss and mm->locked_vm are 0, as exit_mmap() has left them, whatever memcpy() copied
