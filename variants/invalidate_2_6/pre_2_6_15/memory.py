@@ -9,7 +9,7 @@ from variants.invalidate_2_6.pre_2_6_15.filemap import filemap_nopage, filemap_p
 from variants.invalidate_2_6.pre_2_6_15.hardware import clear_new_page, copy_to_new_page
 from variants.invalidate_2_6.pre_2_6_15.mm_h import (
     PageAnon, SetPageReferenced, TestSetPageLocked, alloc_page_vma, get_page, i_size_write, linear_page_index, mk_pte,
-    page_cache_get, page_cache_release, page_mapcount, pgoff_to_pte, pte_dirty, pte_file, pte_mkclean, pte_mkdirty, pte_mkold,
+    page_cache_get, page_cache_release, page_mapcount, pgoff_to_pte, pte_dirty, pte_mkclean, pte_mkdirty, pte_mkold,
     pte_mkwrite, pte_mkyoung, pte_none, pte_offset, pte_page, pte_present, pte_to_pgoff, pte_write, pte_young,
     ptep_get_and_clear, ptep_set_wrprotect, set_pte_at,
 )

@@ -558,10 +558,6 @@ def pte_present(pte):
     return pte.__class__ is tuple
 
 
-def pte_file(pte):
-    return pte.__class__ is int
-
-
 def pte_page(pte):
     return pte[0]
 
@@ -629,14 +625,6 @@ def ptep_test_and_clear_young(ptep):
     pte = ptep._val
     ptep._val = pte_mkold(pte)
     return pte_young(pte)
-
-
-def ptep_test_and_clear_dirty(ptep):
-    """lock btr; also ptep_clear_flush_dirty()"""
-    point(ptep, RMW)
-    pte = ptep._val
-    ptep._val = pte_mkclean(pte)
-    return pte_dirty(pte)
 
 
 def ptep_set_wrprotect(ptep):
