@@ -6,11 +6,13 @@ Exit codes: 0 as expected; 1 a new title or a changed verdict; 2 usage; 3 could 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import pathlib
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -122,35 +124,65 @@ def variant_named(name: str) -> tuple[Family, str]:
 # ---- fuzz ---------------------------------------------------------------------------------------------------------------
 
 @main.command()
-@click.argument("variant")
+@click.argument("target", metavar="VARIANT")
 @click.option("--for", "seconds", type=Duration(), default="60s", show_default=True,
               help="How long to look; shrinking what was found may take a tenth longer.")
 @click.option("--runs", type=click.IntRange(min=0), default=0, help="Stop after so many runs (0: no limit).")
 @click.option("--seed", type=int, default=None, help="Where the random choices start; shown, so that it can be given again.")
-@click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="Worker processes.")
+@click.option("--arg", "args", multiple=True, help="An argument for a FUNCTION that makes a program. Repeatable.")
+@click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="Worker processes; a FUNCTION has one.")
 @click.option("--corpus", type=click.Path(path_type=pathlib.Path), default=pathlib.Path("corpus"), show_default=True,
-              help="Where entries are kept.")
+              help="Where entries are kept; for a FUNCTION, whose failures are files of their own: .vmrace.")
 @click.option("--keep-going", is_flag=True, help="Do not stop at the first new title (at a RACE it does not in any case).")
 @click.option("--no-shrink", is_flag=True, help="Keep findings as they were found.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line: findings, then a summary.")
-def fuzz(variant: str, seconds: float, runs: int, seed: int | None, workers: int, corpus: pathlib.Path, keep_going: bool,
-         no_shrink: bool, as_json: bool) -> None:
-    """Look for races in VARIANT (family/variant)."""
+@click.pass_context
+def fuzz(context: click.Context, target: str, seconds: float, runs: int, seed: int | None, args: tuple[str, ...], workers: int,
+         corpus: pathlib.Path, keep_going: bool, no_shrink: bool, as_json: bool) -> None:
+    """Look for races in VARIANT (family/variant), or, given MODULE:FUNCTION, in the program of plain functions that this makes."""
+    if seed is None:
+        seed = time.time_ns() % 100_000
+    signal.signal(signal.SIGTERM, signal.default_int_handler)      # `timeout` and a batch system end it as Ctrl-C does
+    if ":" in target:
+        if _given(context, "workers"):
+            raise Refused("--workers is for a VARIANT: a program of functions is sampled in one process", USAGE)
+        from fuzz import functions_command
+        with _functions_refused():
+            sys.exit(functions_command.run(target, args, seconds=seconds, runs=runs, seed=seed, keep_going=keep_going, as_json=as_json,
+                                           shrink=not no_shrink, place=corpus if _given(context, "corpus") else None, echo=click.echo))
+    if args:
+        raise Refused("--arg is for MODULE:FUNCTION", USAGE)
     from fuzz.campaign import Campaign, Options
     from fuzz.entry import EntryError
     from fuzz.live import JsonView, TextView
-    made, name = variant_named(variant)
-    if seed is None:
-        seed = time.time_ns() % 100_000
+    made, name = variant_named(target)
     options = Options(made.name, name, seconds, runs, seed, workers, keep_going, corpus, not no_shrink)
     view = JsonView(options) if as_json else TextView(options)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)      # `timeout` and a batch system end it as Ctrl-C does
     try:
         status = Campaign(options, view.tell).run()
     except EntryError as error:
         raise Refused(str(error), COULD_NOT) from None
     view.end(status)
     sys.exit(_fuzz_exit(status))
+
+
+def _given(context: click.Context, name: str) -> bool:
+    """Whether an option was said, and not left as it is."""
+    return context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
+
+
+@contextlib.contextmanager
+def _functions_refused() -> Iterator[None]:
+    """Programs of plain functions that there are not, or that cannot be run: one line."""
+    from fuzz.record import RecordError
+    from fuzz.verify import NoSuch, VerifyError
+    from harness.errors import ProgramError
+    try:
+        yield
+    except NoSuch as error:
+        raise Refused(str(error), USAGE) from None
+    except (VerifyError, ProgramError, RecordError) as error:
+        raise Refused(str(error), COULD_NOT) from None
 
 
 def _fuzz_exit(status: Status) -> int:
@@ -174,6 +206,10 @@ def replay(corpus: pathlib.Path, backend: str, only: str | None, times: int, dig
     """Run kept races (a directory or one file) against every variant of their family."""
     from fuzz.entry import EntryError, find, load
     from fuzz.replaying import Table
+    if corpus.suffix == ".run" and corpus.is_file():
+        from fuzz import functions_command
+        with _functions_refused():
+            sys.exit(functions_command.replay(corpus, times, click.echo))
     started = time.monotonic()
     try:
         loaded = [load(path) for path in find(corpus)]
@@ -270,6 +306,10 @@ def shrink(entry: str, seed: int, out: pathlib.Path | None, refind: bool) -> Non
 def show(entry: str, variant: str | None) -> None:
     """The story of one race: of an ENTRY, which is a file, or its name in corpus/."""
     from fuzz.replaying import story_of
+    if entry.endswith(".run") and pathlib.Path(entry).is_file():
+        from fuzz import functions_command
+        with _functions_refused():
+            sys.exit(functions_command.show(pathlib.Path(entry), click.echo))
     kept = _entry(_path(entry))
     if variant is not None:
         _known_variant(kept, variant)
@@ -304,9 +344,8 @@ def verify(target: str | None, only: str | None, bound: int | None, seconds: flo
     Exit codes: 0 proved, or as the entry expects; 1 otherwise; 3 inconclusive.
     """
     from fuzz import verify as verifying
-    from harness.errors import ProgramError
     limits: dict[str, Any] = {"seconds_max": seconds, "runs_max": runs or 1 << 60}
-    try:
+    with _functions_refused():
         if certificate is not None:
             sys.exit(_check_certificate(certificate, limits, as_json))
         if target is None:
@@ -341,8 +380,6 @@ def verify(target: str | None, only: str | None, bound: int | None, seconds: flo
             if certify:
                 verifying.write_certificate(place, subject, found)
                 click.echo(f"wrote {place}", err=as_json)
-    except (verifying.VerifyError, ProgramError) as error:
-        raise Refused(str(error), USAGE if isinstance(error, verifying.NoSuch) else COULD_NOT) from None
     sys.exit(CHANGED if CHANGED in codes else COULD_NOT if COULD_NOT in codes else 0)
 
 

@@ -12,6 +12,7 @@ import hashlib
 import importlib
 import json
 import pathlib
+import shlex
 import sys
 import traceback
 from collections.abc import Callable
@@ -171,7 +172,7 @@ def told(subject: Subject, found: Exploration) -> list[str]:
     if found.proved:
         lines.append(f"proved: {runs}" if found.bound is not None else f"proved: {found.classes:,} of {runs}")
     elif not found.titles:
-        lines.append(f"inconclusive: {found.why}; {runs}")
+        lines.append(f"inconclusive: {found.why}" + (f"; {runs}" if found.classes else ""))
     for title in sorted(found.titles, key=lambda title: (found.fewest(title).preemptions, title)):
         share = f"{found.classes_with(title):,} of {found.classes:,} classes of schedules"
         lines.append(f"BUG {title}")
@@ -180,6 +181,9 @@ def told(subject: Subject, found: Exploration) -> list[str]:
     if found.titles:
         lines.append(f"  {runs}" + ("" if found.complete else f"; not all: {found.why}"))
     lines.append(f"  {subject.facts}, {bound}; {len(SANITIZERS)} sanitizers, at rest and at every step but leak and race")
+    if found.titles and subject.kind == "functions":
+        args = "".join(f" --arg {shlex.quote(arg)}" for arg in json.loads(subject.identity["args"]))
+        lines.append(f"next: vmrace fuzz {subject.identity['functions']}{args}")
     lines.append("This says nothing about other programs, weaker memory orderings or more cpus.")
     return lines
 

@@ -222,6 +222,7 @@ def _guarded(function: Function, results: list[Any] | None = None, number: int =
         else:
             if results is not None:
                 results[number] = returned
+    task.__name__ = getattr(function, "__name__", "task").strip("<>")       # an interrupt is called by it
     return task
 
 

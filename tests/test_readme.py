@@ -6,6 +6,7 @@ from __future__ import annotations
 import pathlib
 import re
 import shlex
+from typing import Any
 
 import click
 import pytest
@@ -106,11 +107,25 @@ def test_the_exit_codes_are_the_real_ones() -> None:
     assert numbers == [0, cli.CHANGED, cli.USAGE, cli.COULD_NOT, cli.NOTHING, cli.INTERRUPTED]
 
 
-def test_the_program_of_plain_functions_is_the_real_one_and_comes_to_what_is_shown() -> None:
-    shown = re.search(r"```python\n(.*?)```", TEXT, re.DOTALL)
-    assert shown is not None
-    assert shown[1] in (ROOT / "tests/programs/lost_update.py").read_text(encoding="utf-8")
-    command = re.search(r"\$ (vmrace verify tests[^\n]*)\n(.*?)```", TEXT, re.DOTALL)
-    assert command is not None
-    result = CliRunner().invoke(main, shlex.split(command[1])[1:])
-    assert re.sub(r"\d+\.\d\d s", "0.00 s", result.stdout) == command[2]
+PYTHON = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+
+
+def test_the_program_of_plain_functions_is_the_real_one() -> None:
+    assert PYTHON[0] in (ROOT / "tests/programs/lost_update.py").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("line", "shown"), re.findall(r"\$ (vmrace \w+ tests[^\n]*)\n(.*?)```", TEXT, re.DOTALL))
+def test_what_comes_of_it_is_what_is_shown(line: str, shown: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, shlex.split(line)[1:])
+    assert re.sub(r"\b\d+(\.\d+) s", lambda found: f"{0:.{len(found[1]) - 1}f} s", result.stdout) == shown
+    for following in re.findall(r"^next: (.*)$", shown, re.MULTILINE):
+        assert CliRunner().invoke(main, [*shlex.split(following)[1:]]).exit_code == ("fuzz" in following)
+
+
+def test_the_tests_of_plain_functions_do_what_is_said_of_them() -> None:
+    scope: dict[str, Any] = {}
+    exec(PYTHON[1], scope)
+    scope["test_readers_are_proved"]()
+    with pytest.raises(AssertionError, match="write x.value"):
+        scope["test_no_update_is_lost"]()

@@ -14,7 +14,6 @@ earlier run has left) is told, and never proved; nor is one that draws random nu
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -51,13 +50,12 @@ def verify_runner(runner: Runner, **limits: Any) -> Exploration:
         titles = minimal_titles(events) or sorted(set(result.titles))
         return tuple(titles), () if titles else tuple(repr(comparable(one)) for one in result.results)
 
-    started = time.monotonic()
     with endless.watched():
         try:
             found = explore(repeats.run, runner.cpus, reached, up=False, **limits)
             repeats.finish()
         except Differs as error:
-            found = Exploration(bound=limits.get("bound"), why=f"{DIFFERS}: {error}", seconds=time.monotonic() - started)
+            found = Exploration(bound=limits.get("bound"), why=f"{DIFFERS}: {error}")
     return found
 
 
@@ -77,7 +75,7 @@ class Repeats:
 
     def expect(self, result: Result) -> None:
         if not getattr(self.scheduler, "limit", False):         # such a run was cut by who explores: a replay goes on
-            self.expected = list(result.switches), list(result.forced), _facts(result)
+            self.expected = list(result.switches), list(result.forced), facts(result)
             if len(self.some) < REPEATS:
                 self.some.append(self.expected)
 
@@ -106,7 +104,7 @@ class Repeats:
         switches, forced, before = self.expected
         self.expected = None
         try:
-            now = _facts(self.runner.run(Again(switches, forced)))
+            now = facts(self.runner.run(Again(switches, forced)))
         except Diverged as error:
             raise Differs(error.why) from None
         for name, was in before.items():
@@ -114,7 +112,7 @@ class Repeats:
                 raise Differs(f"{name}: {was} before, {now[name]} now" if len(f"{was}{now[name]}") < 80 else name)
 
 
-def _facts(result: Result) -> dict[str, Any]:
+def facts(result: Result) -> dict[str, Any]:
     """What a run came to, as values that can be compared."""
     return {"what is found": sorted(set(result.titles)), "what its tasks return": comparable(result.results), "its points": result.steps,
             "its decisions": len(result.switches) + len(result.forced), "what is shared at its end": comparable(result.state)}

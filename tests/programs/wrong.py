@@ -168,3 +168,17 @@ def keeps_a_file():
         there.touch()
 
     return Program([task])
+
+
+def two_mistakes():
+    x = cell("x", value=0)
+
+    def first():
+        x.value = 1
+        x.value = 2
+
+    def second():
+        if x.value == 1:
+            raise ValueError("it was 1")
+
+    return Program([first, second], check=lambda: False)

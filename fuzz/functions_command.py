@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: MIT
+"""`vmrace fuzz MODULE:FUNCTION`, and `vmrace replay` and `vmrace show` of what it has kept: what people read, and exit codes."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import shlex
+import time
+from collections.abc import Callable
+
+from fuzz import record as records
+from fuzz.functions import REPLAYS, Failure, Sampled, fuzz_runner, keys_of, tell
+from fuzz.live import LINE_EVERY, clock, rule_of_three, titles
+from fuzz.record import Record
+from fuzz.verify import runner_of
+from harness import endless
+from harness.errors import Diverged
+from harness.schedule import Named
+
+PLACE = pathlib.Path(".vmrace")         # where failures are kept, unless another place is named
+NEW, COULD_NOT, NOTHING, INTERRUPTED = 1, 3, 4, 130
+
+Said = Callable[[str], None]
+
+
+def run(target: str, args: tuple[str, ...], *, seconds: float, runs: int, seed: int, keep_going: bool, shrink: bool,
+        place: pathlib.Path | None, as_json: bool, echo: Said) -> int:
+    """Sample schedules of a program. The exit code: 0 no finding, 1 a finding, 3 it is not a function of its schedule, 4 nothing
+    was run, 130 interrupted. VerifyError if there is no such program; ProgramError if it cannot be run."""
+    runner = runner_of(target, args)
+    name = target + (f"({', '.join(args)})" if args else "")
+    if not as_json:
+        echo(f"sampling {name}   seed {seed}   {'keeps going' if keep_going else 'stops at the first finding'}")
+    last = time.monotonic()
+
+    def tick(out: Sampled) -> None:
+        nonlocal last
+        if not as_json and time.monotonic() - last >= LINE_EVERY:
+            last = time.monotonic()
+            echo(f"  {clock(out.seconds)}   {out.runs:,} runs   {out.runs / out.seconds:,.0f}/s   {out.distinct:,} distinct   "
+                 f"{titles(len(out.titles))}")
+
+    def told(failure: Failure) -> None:
+        kept = records.save(Record(failure.title, target, args, failure.schedule), _place(place))
+        for line in [json.dumps(_json(failure, name, kept))] if as_json else _lines(failure, kept):
+            echo(line)
+
+    found = fuzz_runner(runner, seconds=seconds, runs=runs, seed=seed, keep_going=keep_going, shrink=shrink, told=told, tick=tick)
+    code = (INTERRUPTED if found.interrupted else COULD_NOT if found.why else NEW if found.titles else 0 if found.runs else NOTHING)
+    for line in [json.dumps(_summary(found, name, code))] if as_json else [*_table(found), _last(found, code)]:
+        echo(line)
+    return code
+
+
+def _place(place: pathlib.Path | None) -> pathlib.Path:
+    if place is None:
+        PLACE.mkdir(exist_ok=True)
+        (PLACE / ".gitignore").write_text("*\n")
+    return place or PLACE
+
+
+def _lines(failure: Failure, kept: pathlib.Path) -> list[str]:
+    shrunk = (f"{_preemptions(failure.before)}  ->  {_preemptions(failure.preemptions)}   ({failure.shrink_runs:,} runs)"
+              if failure.shrink_runs else f"no: {_preemptions(failure.preemptions)}, as it was found")
+    return ["", f"FINDING   {failure.title}   run {failure.run:,} ({failure.scheduler}), after {failure.seconds:.1f} s",
+            f"  shrunk    {shrunk}", f"  minimal   {_minimal(failure)}",
+            f"  confirmed {REPLAYS} of {REPLAYS} replays, trace {failure.digest}", "", *failure.story, "", "schedule",
+            *(f"  {line}" for line in failure.schedule), "", f"wrote {kept}", f"next: vmrace replay {kept}", ""]
+
+
+def _minimal(failure: Failure) -> str:
+    if failure.fewer_runs is None:
+        return "not proved: too many schedules have fewer preemptions"
+    if not failure.preemptions:
+        return "it needs no preemption"
+    fewer = _preemptions(failure.preemptions - 1) + " or fewer" * (failure.preemptions > 1)
+    return f"no schedule with {fewer} fails (all {failure.fewer_runs:,} run)"
+
+
+def _preemptions(count: int) -> str:
+    return f"{count} preemption{'s' * (count != 1)}"
+
+
+def _table(found: Sampled) -> list[str]:
+    out = [f"{'scheduler':<12}{'runs':>10}{'distinct':>10}{'new features':>14}{'findings':>10}"]
+    for name, tally in sorted(found.tallies.items()):
+        if tally.runs:
+            out.append(f"{name:<12}{tally.runs:>10,}{tally.distinct:>10,}{tally.features:>14,}{tally.findings:>10,}")
+    return [*out, ""]
+
+
+def _last(found: Sampled, code: int) -> str:
+    where = f"{found.runs:,} runs ({found.distinct:,} distinct) in {found.seconds:.0f} s"
+    if found.limit_runs:
+        where += f"; {found.limit_runs:,} runs hit the step limit"
+    if found.why:
+        said = f"{found.why}: nothing is said of it"
+    elif found.titles:
+        said = f"{titles(len(found.titles))} in {where}"
+    elif rule_of_three(found.runs):
+        said = f"no finding in {where}: at 95 % confidence fewer than 1 run in {rule_of_three(found.runs):,} fails"
+    else:
+        said = f"no finding in {where}, which says nothing"
+    return f"vmrace: {'interrupted: ' * found.interrupted}{said}   (exit {code})"
+
+
+def _json(failure: Failure, name: str, kept: pathlib.Path) -> dict[str, object]:
+    return {"type": "finding", "title": failure.title, "program": name, "run": failure.run, "seconds": round(failure.seconds, 3),
+            "scheduler": failure.scheduler, "before": failure.before, "preemptions": failure.preemptions,
+            "least_preemptions_proved": failure.fewer_runs is not None, "shrink_runs": failure.shrink_runs, "replays": REPLAYS,
+            "digest": failure.digest, "schedule": [str(line) for line in failure.schedule], "path": str(kept)}
+
+
+def _summary(found: Sampled, name: str, code: int) -> dict[str, object]:
+    return {"type": "summary", "program": name, "seed": found.seed, "runs": found.runs, "distinct": found.distinct,
+            "limit_runs": found.limit_runs, "seconds": round(found.seconds, 1), "titles": found.titles, "why": found.why,
+            "interrupted": found.interrupted, "exit": code,
+            "upper_bound_95": None if found.titles or found.why or not rule_of_three(found.runs) else 1 / rule_of_three(found.runs)}
+
+
+# ---- what is kept -----------------------------------------------------------------------------------------------------------
+
+def replay(path: pathlib.Path, times: int, echo: Said) -> int:
+    """The run that is kept, again. 0 if it fails as it did, 1 if not."""
+    kept, digests = records.load(path), set()
+    with endless.watched():
+        runner = runner_of(kept.functions, kept.args)
+        for _ in range(times):
+            try:
+                _, digest, result = tell(runner, Named(kept.schedule, keys_of(runner)), kept.title)
+            except Diverged as error:
+                echo(f"{path}: {error}")
+                echo(f"           if a point has another name now: vmrace fuzz {_again(kept)}   (exit {NEW})")
+                return NEW
+            except ValueError as error:
+                raise records.RecordError(f"{path}: schedule: {error}") from None
+            digests.add(digest)
+            if kept.title not in result.titles:
+                echo(f"{path}: LOST: expected {kept.title}, found {result.title or 'nothing'}   (exit {NEW})")
+                return NEW
+    if len(digests) > 1:
+        echo(f"{path}: FLAKY: {len(digests)} different traces in {times} replays   (exit {NEW})")
+        return NEW
+    echo(f"{path}: BUG {kept.title}")
+    echo(f"  {times} of {times} replays, trace {digests.pop()}, as expected   (exit 0)")
+    return 0
+
+
+def show(path: pathlib.Path, echo: Said) -> int:
+    """The story of a kept run, and its schedule."""
+    kept = records.load(path)
+    runner = runner_of(kept.functions, kept.args)
+    try:
+        with endless.watched():
+            story, _, _ = tell(runner, Named(kept.schedule, keys_of(runner)), kept.title)
+    except (Diverged, ValueError) as error:
+        raise records.RecordError(f"{path}: {error}") from None
+    for line in [*story, "", "schedule", *(f"  {line}" for line in kept.schedule)]:
+        echo(line)
+    return 0
+
+
+def _again(kept: Record) -> str:
+    return " ".join([kept.functions, *(f"--arg {shlex.quote(arg)}" for arg in kept.args)])

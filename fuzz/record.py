@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: MIT
+"""A failure of a program of plain functions, kept: which program, and the schedule by the names of its points. TOML, in a file
+that ends in .run.
+
+    format = 1
+    title = "CHECK: the program's own check fails"
+    functions = "tests.programs.lost_update:make"
+    args = ["2"]
+    schedule = ["cpu0 until before write x.value in add", "cpu1 to the end", "cpu0 to the end"]
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pathlib
+import tomllib
+from dataclasses import dataclass
+
+import msgspec
+
+from fuzz.entry import _quote, slug
+from harness import schedule as schedules
+from harness.schedule import Line
+
+FORMAT = 1
+SUFFIX = ".run"
+
+
+class RecordError(Exception):
+    """A file that is no record, or cannot be read or written: one line that names it."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """`args` are as on the command line."""
+
+    title: str
+    functions: str
+    args: tuple[str, ...]
+    schedule: tuple[Line, ...]
+
+    @property
+    def name(self) -> str:
+        """Like lost_update-check-the-program-s-own-check-fails-bad27183.run."""
+        said = "\n".join([self.functions, *self.args, *map(str, self.schedule)])
+        module = self.functions.partition(":")[0].rpartition(".")[2]
+        return f"{module}-{slug(self.title)}-{hashlib.blake2b(said.encode(), digest_size=4).hexdigest()}{SUFFIX}"
+
+
+class _Raw(msgspec.Struct, forbid_unknown_fields=True):
+    format: int
+    title: str
+    functions: str
+    schedule: list[str]
+    args: list[str] = []
+
+
+def emit(record: Record) -> str:
+    return "\n".join([f"format = {FORMAT}", f"title = {_quote(record.title)}", f"functions = {_quote(record.functions)}",
+                      f"args = [{', '.join(map(_quote, record.args))}]", "schedule = [",
+                      *(f"  {_quote(str(line))}," for line in record.schedule), "]", ""])
+
+
+def load(path: pathlib.Path) -> Record:
+    """RecordError if it is none."""
+    try:
+        raw = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), _Raw)
+    except OSError as error:
+        raise RecordError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise RecordError(f"{path}: not TOML: {error}") from None
+    except msgspec.ValidationError as error:
+        raise RecordError(f"{path}: {error}") from None
+    if raw.format != FORMAT:
+        raise RecordError(f"{path}: format: {raw.format}, this vmrace reads {FORMAT}")
+    try:
+        return Record(raw.title, raw.functions, tuple(raw.args), tuple(map(schedules.parse, raw.schedule)))
+    except ValueError as error:
+        raise RecordError(f"{path}: schedule: {error}") from None
+
+
+def save(record: Record, directory: pathlib.Path) -> pathlib.Path:
+    """Under its name. RecordError if it cannot be written."""
+    path = directory / record.name
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        path.write_text(emit(record), encoding="utf-8")
+    except OSError as error:
+        raise RecordError(f"{path}: cannot be written: {error.strerror or error}") from None
+    return path

@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: MIT
+"""vmrace fuzz MODULE:FUNCTION: schedules of plain functions, sampled, shrunk, kept and replayed."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import random
+import signal
+import subprocess
+import sys
+import time
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from fuzz import functions, record
+from fuzz.cli import main
+from fuzz.functions import Failure, fuzz
+from harness.program import Runner
+from harness.schedule import Named
+from harness.schedulers import Walk
+from tests.programs import lost_update, readers, reorder, wrong
+
+ROOT = pathlib.Path(__file__).parent.parent.parent
+CHECK = "CHECK: the program's own check fails"
+LOST = "tests.programs.lost_update:make"
+
+
+def command(*args: str) -> Any:
+    return CliRunner().invoke(main, list(args))
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def kept(place: pathlib.Path) -> pathlib.Path:
+    path, = place.rglob("*.run")
+    return path
+
+
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize(("make", "args"), [(lost_update.make, (2,)), (lost_update.make, (4,)), (reorder.make, ())])
+def test_a_race_is_found_and_shrunk_to_the_one_preemption_that_it_needs(make: Any, args: tuple[Any, ...], seed: int) -> None:
+    found = fuzz(make, *args, seed=seed, runs=2000)
+    failure, = found.failures
+    assert (failure.title, failure.preemptions) == (CHECK, 1)
+    assert failure.fewer_runs
+    assert str(failure.schedule[0]).count(" until before write ") == 1
+    assert CHECK in found.story and "preempt" not in found.why
+
+
+def test_a_failure_with_many_preemptions_loses_those_that_it_does_not_need() -> None:
+    runner, walk = Runner(lost_update.make, 3), Walk(random.Random(0), 0.9)
+    found = next(result for result in iter(lambda: runner.run(walk), None) if result.titles and len(result.switches) > 6)
+    failure = Failure(CHECK, 1, 0.0, "walk", len(found.switches) // 2, found.switches, found.forced)
+    functions._confirm(runner, failure, shrink=True)
+    assert failure.before > 3
+    assert (failure.preemptions, failure.fewer_runs) == (1, 6)
+
+
+def test_one_seed_is_one_search() -> None:
+    one, other = (fuzz(lost_update.make, 4, seed=7, runs=500, keep_going=True, shrink=False) for _ in range(2))
+    assert (one.distinct, one.titles, one.tallies) == (other.distinct, other.titles, other.tallies)
+    assert one.runs == 500
+
+
+def test_what_has_no_race_has_no_finding() -> None:
+    found = fuzz(readers.make, 3, runs=1000)
+    assert (found.runs, found.titles, found.failures, found.why) == (1000, {}, [], "")
+    assert sum(tally.runs for tally in found.tallies.values()) == 1000
+
+
+def test_the_schedule_alone_repeats_the_run() -> None:
+    failure, = fuzz(reorder.make, seed=1).failures
+    runner = Runner(reorder.make)
+    _, digest, result = functions.tell(runner, Named(failure.schedule, functions.keys_of(runner)))
+    assert (digest, result.title) == (failure.digest, CHECK)
+
+
+def test_what_is_found_is_told_kept_shown_and_replayed(elsewhere: pathlib.Path) -> None:
+    result = command("fuzz", LOST, "--arg", "2", "--seed", "1")
+    assert result.exit_code == 1
+    path = kept(elsewhere / ".vmrace")
+    assert f"wrote {path.relative_to(elsewhere)}\nnext: vmrace replay {path.relative_to(elsewhere)}\n" in result.output
+    assert "no schedule with 0 preemptions fails (all 2 run)" in result.output
+    assert "confirmed 20 of 20 replays" in result.output
+    assert result.output.endswith("(exit 1)\n")
+    assert all(len(line) <= 100 for line in result.output.splitlines())
+    replayed = command("replay", str(path), "--times", "3")
+    assert replayed.exit_code == 0 and f"BUG {CHECK}" in replayed.output
+    assert command("show", str(path)).output in result.output
+
+
+def test_what_is_kept_reads_back(elsewhere: pathlib.Path) -> None:
+    command("fuzz", LOST, "--arg", "2", "--seed", "1", "--corpus", "here")
+    path = kept(elsewhere / "here")
+    loaded = record.load(path)
+    assert (loaded.functions, loaded.args, loaded.title) == (LOST, ("2",), CHECK)
+    assert record.emit(loaded) == path.read_text()
+    assert loaded.name == path.name
+
+
+def test_a_kept_run_that_no_longer_fails_or_no_longer_fits_is_told(elsewhere: pathlib.Path) -> None:
+    command("fuzz", LOST, "--arg", "2", "--seed", "1")
+    path = kept(elsewhere)
+    text = path.read_text()
+    path.write_text(text.replace("until before write x.value in add", "to the end"))
+    lost = command("replay", str(path))
+    assert (lost.exit_code, f"LOST: expected {CHECK}, found nothing" in lost.output) == (1, True)
+    path.write_text(text.replace("x.value", "y.value"))
+    diverged = command("replay", str(path))
+    assert (diverged.exit_code, "DIVERGED step" in diverged.output) == (1, True)
+    assert f"vmrace fuzz {LOST} --arg 2" in diverged.output
+
+
+@pytest.mark.parametrize(("text", "error"), [
+    ("format = 1", "missing required field"), ("[", "not TOML"), ('format = 9\ntitle = ""\nfunctions = ""\nschedule = []', "format: 9"),
+    ('format = 1\ntitle = ""\nfunctions = "nosuch:make"\nschedule = ["hop"]', "no schedule line"),
+    ('format = 1\ntitle = ""\nfunctions = "tests.programs.lost_update:make"\nschedule = ["cpu7 to the end"]', "names cpu7")])
+def test_what_is_no_record_is_told_in_one_line(text: str, error: str, elsewhere: pathlib.Path) -> None:
+    path = elsewhere / "x.run"
+    path.write_text(text)
+    for name in ("replay", "show"):
+        result = command(name, str(path))
+        assert result.exit_code == 3
+        assert str(path) in result.stderr and error in result.stderr and result.stderr.count("\n") == 1
+
+
+def test_json_has_the_finding_and_a_summary() -> None:
+    result = command("fuzz", LOST, "--arg", "2", "--seed", "1", "--json")
+    finding, summary = map(json.loads, result.output.splitlines())
+    assert (finding["title"], finding["preemptions"], finding["least_preemptions_proved"]) == (CHECK, 1, True)
+    assert finding["schedule"] == ["cpu1 until before write x.value in add", "cpu0 to the end"]
+    assert (summary["titles"], summary["exit"], summary["seed"]) == ({CHECK: 1}, 1, 1)
+
+
+def test_no_finding_says_what_that_leaves_open() -> None:
+    result = command("fuzz", "tests.programs.readers:make", "--runs", "1000", "--seed", "0")
+    assert result.exit_code == 0
+    assert "no finding in 1,000 runs" in result.output and "fewer than 1 run in 333 fails" in result.output
+
+
+def test_keep_going_tells_every_title() -> None:
+    found = fuzz(wrong.two_mistakes, runs=300, keep_going=True)
+    assert found.runs == 300
+    assert {failure.title for failure in found.failures} == set(found.titles) == {CHECK, "OOPS: ValueError in second"}
+
+
+@pytest.mark.parametrize("name", ["counts", "draws", "counts_points", "keeps_a_file"])
+def test_a_program_that_is_no_function_of_its_schedule_is_told_so(name: str) -> None:
+    result = command("fuzz", f"tests.programs.wrong:{name}", "--runs", "200")
+    assert result.exit_code == 3
+    assert "FINDING" not in result.output
+    assert "vmrace: the program is not a function of its schedule: " in result.output
+
+
+@pytest.mark.parametrize(("args", "code", "error"), [
+    (("nosuch:make",), 2, "no module 'nosuch'"), (("tests.programs.lost_update:nosuch",), 2, "no function 'nosuch'"),
+    (("tests.programs.wrong:raises",), 3, "ZeroDivisionError"),
+    (("lru_free_2_4/pre_patch", "--arg", "2"), 2, "--arg is for MODULE:FUNCTION"),
+    ((LOST, "--workers", "2"), 2, "--workers is for a VARIANT")])
+def test_bad_input_gets_one_line(args: tuple[str, ...], code: int, error: str) -> None:
+    result = command("fuzz", *args)
+    assert result.exit_code == code
+    assert error in result.stderr and result.stderr.count("\n") == 1
+
+
+def test_what_loops_without_a_point_is_ended_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness.endless.SECONDS", 0.2)
+    result = command("fuzz", "tests.programs.wrong:loops")
+    assert result.exit_code == 3
+    assert "vmrace: no point is reached for 0.2 s in task" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["fuzz", "verify"])
+def test_an_interrupt_ends_it(command: str, elsewhere: pathlib.Path) -> None:
+    arguments = [sys.executable, "-m", "fuzz.cli", command, "tests.programs.lastzero:make", "--arg", "14"]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT) as process:
+        time.sleep(3)
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=20)
+    assert process.returncode == 130, output
+    assert "interrupted" in output and "Traceback" not in output
+
+
+def test_in_a_test_it_takes_a_few_lines(elsewhere: pathlib.Path) -> None:
+    (elsewhere / "test_mine.py").write_text(MINE)
+    ran = subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_mine.py"], capture_output=True, text=True,
+                         cwd=elsewhere, timeout=120)
+    assert ran.returncode == 1
+    assert "2 failed, 2 passed" in ran.stdout
+    assert "cpu1 until before write x.value in add" not in ran.stderr
+    assert "E       AssertionError: CHECK: the program's own check fails" in ran.stdout
+    assert "write x.value" in ran.stdout
+
+
+MINE = '''
+from fuzz.functions import Failure, fuzz
+from harness.explore.programs import verify
+from harness.kernel import atomic_inc, atomic_read, atomic_t
+from harness.kernel.cell import cell
+from harness.program import Program
+
+
+def plain(n):
+    x = cell("x", value=0)
+
+    def add():
+        x.value += 1
+
+    return Program([add] * n, check=lambda: x.value == n)
+
+
+def atomic(n):
+    x = atomic_t("x")
+    return Program([lambda: atomic_inc(x)] * n, check=lambda: atomic_read(x) == n)
+
+
+def test_plain_is_proved():
+    assert verify(plain, 2).proved
+
+
+def test_plain_is_sampled():
+    found = fuzz(plain, 2, runs=1000)
+    assert not found.titles, found.story
+
+
+def test_atomic_is_proved():
+    assert verify(atomic, 3).proved
+
+
+def test_atomic_is_sampled():
+    assert not fuzz(atomic, 3, runs=1000).titles
+'''
