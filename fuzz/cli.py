@@ -323,7 +323,8 @@ def show(entry: str, variant: str | None) -> None:
 @click.argument("target", required=False)
 @click.option("--variant", "only", default=None, help="Only this variant of the entry's family (default: all).")
 @click.option("--preemptions", "bound", type=click.IntRange(0, 100), default=None, help="Only what so many preemptions can do.")
-@click.option("--seconds", type=float, default=60.0, show_default=True, help="That each exploration may take.")
+@click.option("--seconds", type=Duration(), default="60s", show_default=True, help="That each exploration may take.")
+@click.option("--for", "seconds_max", type=Duration(), default=None, help="That all of them together may take.")
 @click.option("--runs", type=click.IntRange(1), default=None, help="Runs that each exploration may take.")
 @click.option("--arg", "args", multiple=True, help="An argument for a function that makes a program. Repeatable.")
 @click.option("--certify", is_flag=True, help="Write a certificate next to the entry, or as MODULE-FUNCTION.proof.json.")
@@ -332,12 +333,16 @@ def show(entry: str, variant: str | None) -> None:
 @click.option("--cpus", type=click.IntRange(1, 3), default=2, show_default=True, help="... on so many cpus.")
 @click.option("--kinds", default=None, help="... of these operations only: reclaim,unpin,exit.")
 @click.option("--setup", type=click.IntRange(0, 3), default=0, show_default=True, help="... after setups of up to so many operations.")
+@click.option("--operands", default=None, help="... on so many: page=1,file=1,fpage=1,number=1.")
 @click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="Worker processes for --ops.")
+@click.option("--into", type=click.Path(path_type=pathlib.Path), default=None, help="Put the result of --ops into the table of this file.")
 @click.option("--state", type=click.Path(path_type=pathlib.Path), default=None, help="Where --ops keeps what is done.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-def verify(target: str | None, only: str | None, bound: int | None, seconds: float, runs: int | None, args: tuple[str, ...], certify: bool,
-           certificate: pathlib.Path | None, ops: int | None, cpus: int, kinds: str | None, setup: int, workers: int,
-           state: pathlib.Path | None, as_json: bool) -> None:
+@click.pass_context
+def verify(context: click.Context, target: str | None, only: str | None, bound: int | None, seconds: float, seconds_max: float | None,
+           runs: int | None, args: tuple[str, ...], certify: bool, certificate: pathlib.Path | None, ops: int | None, cpus: int,
+           kinds: str | None, setup: int, operands: str | None, workers: int, into: pathlib.Path | None, state: pathlib.Path | None,
+           as_json: bool) -> None:
     """Run every schedule of a small program that differs from the others.
 
     TARGET is an entry (a file, or a part of its name), a function MODULE:FUNCTION that makes a program, or, with --ops, a variant.
@@ -345,16 +350,24 @@ def verify(target: str | None, only: str | None, bound: int | None, seconds: flo
     """
     from fuzz import verify as verifying
     limits: dict[str, Any] = {"seconds_max": seconds, "runs_max": runs or 1 << 60}
+    deadline = time.monotonic() + (seconds_max or 1e9)
     with _functions_refused():
         if certificate is not None:
             sys.exit(_check_certificate(certificate, limits, as_json))
         if target is None:
             raise Refused("verify what? An entry, MODULE:FUNCTION, or a variant with --ops", USAGE)
+        _only_for(context, "an entry", ("only",), ops is None and ":" not in target)
+        _only_for(context, "MODULE:FUNCTION", ("args",), ops is None and ":" in target)
+        _only_for(context, "one program, and not for --ops", ("bound", "certify"), ops is None)
+        _only_for(context, "--ops", ("cpus", "kinds", "setup", "operands", "workers", "into", "state"), ops is not None)
         if ops is not None:
             from fuzz import scope
             one, variant = variant_named(target)
+            signal.signal(signal.SIGTERM, signal.default_int_handler)       # as Ctrl-C: it can be gone on with
             sys.exit(scope.prove(one, variant, ops, cpus, workers=workers, seconds_each=seconds, runs_each=runs or 1 << 60, state=state,
-                                 echo=click.echo, as_json=as_json, kinds=kinds.split(",") if kinds else None, setup=setup))
+                                 echo=click.echo, as_json=as_json, kinds=kinds.split(",") if kinds else None, setup=setup,
+                                 operands=_operands(operands), seconds_max=seconds_max or 1e9, into=into,
+                                 complain=lambda line: click.echo(line, err=True)))
         if ":" in target:
             subjects = [verifying.of_functions(target, args)]
             places = [pathlib.Path(f"{target.replace(':', '-')}.proof.json")]
@@ -367,6 +380,7 @@ def verify(target: str | None, only: str | None, bound: int | None, seconds: flo
             places = [verifying.certificate_path(entry, name) for name in names]
         codes = []
         for subject, place in zip(subjects, places, strict=True):
+            limits["seconds_max"] = max(0.0, min(seconds, deadline - time.monotonic()))
             found = subject.explore(bound=bound, progress=None if as_json else _meter(), **limits)
             word = verifying.verdict(found)
             codes.append(_verify_exit(word, subject.expect))
@@ -381,6 +395,29 @@ def verify(target: str | None, only: str | None, bound: int | None, seconds: flo
                 verifying.write_certificate(place, subject, found)
                 click.echo(f"wrote {place}", err=as_json)
     sys.exit(CHANGED if CHANGED in codes else COULD_NOT if COULD_NOT in codes else 0)
+
+
+def _only_for(context: click.Context, what: str, names: tuple[str, ...], fits: bool) -> None:
+    """Refuse options that were said and would be passed over."""
+    for parameter in context.command.params:
+        if not fits and parameter.name in names and _given(context, parameter.name):
+            raise Refused(f"{parameter.opts[0]} is for {what}", USAGE)
+
+
+def _operands(text: str | None) -> dict[str, int]:
+    """`page=1,file=2` as numbers by kind. Refused if it is not like that."""
+    from fuzz.programs import OPERAND_KINDS
+    from variants.program import did_you_mean
+    out = {}
+    for part in text.split(",") if text else ():
+        kind, _, number = part.strip().partition("=")
+        if kind not in OPERAND_KINDS:
+            hint = did_you_mean(kind, OPERAND_KINDS) or f"; there are {', '.join(OPERAND_KINDS)}"
+            raise Refused(f"--operands: no kind {kind!r}{hint}", USAGE)
+        if not number.isdecimal() or not int(number):
+            raise Refused(f"--operands: {part!r} is not like {kind}=1", USAGE)
+        out[kind] = int(number)
+    return out
 
 
 def _verify_exit(word: str, expect: str) -> int:

@@ -43,6 +43,9 @@ class ScopeError(ValueError):
     """A scope that cannot be listed: one line."""
 
 
+OPERAND_KINDS = ("page", "file", "fpage", "number")
+
+
 @dataclass(frozen=True)
 class Scope:
     """`ops` operations at most in all tasks together, on `cpus` cpus, after setups of at most `setup` operations.

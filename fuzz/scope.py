@@ -27,7 +27,7 @@ from typing import IO, Any
 
 from pebble import ProcessExpired, ProcessPool
 
-from fuzz import stopping
+from fuzz import scope_table, stopping
 from fuzz.executor import Executor
 from fuzz.explored import Explorer, Reached
 from fuzz.live import LINE_EVERY
@@ -42,6 +42,7 @@ PROVED, BUG, INCONCLUSIVE, NOT_RUN = "proved", "BUG", "inconclusive", "not run"
 FOUND, USAGE, UNDECIDED, INTERRUPTED = 1, 2, 3, 130
 BATCH = 64                  # programs that a worker is handed at once ...
 BATCH_SECONDS = 1.0         # ... of which it hands back those that it has not begun by then
+UNDECIDED_TOLD = 3          # inconclusive programs that are listed for each reason
 DIED = "its worker process died twice"
 ERRED = "an error of ours, "
 GRACE_SECONDS = 30.0        # that a program may take over its time before its worker is killed
@@ -269,7 +270,7 @@ class Proof:
         self.at = self.context.RawArray("q", workers)
         self.lost = 0
         self.ours: list[float] = []
-        self.started = time.monotonic()
+        self.started = self.last = time.monotonic()
 
     def _again(self, result: Result) -> bool:
         """What was inconclusive is tried again with more time or more runs, and where a worker died or we erred."""
@@ -289,6 +290,9 @@ class Proof:
         return len(self.queue) + sum(len(numbers) for _, numbers in self.jobs.values())
 
     def estimate(self) -> Left | None:
+        """None also while those at work take longer than any before: they are no sample of these."""
+        if self.ours and time.monotonic() - self.last > max(self.ours) + BATCH_SECONDS:
+            return None
         return left(self.ours, self.to_do, self.workers)
 
     def run(self) -> None:
@@ -329,6 +333,7 @@ class Proof:
         except (ProcessExpired, TimeoutError):
             self._died(self.at[place], numbers)
             return
+        self.last = time.monotonic()
         for result in results:
             self.state.add(result)
             self.ours.append(result.seconds)
@@ -372,7 +377,8 @@ class Table:
         self.name, self.scope, self.forms, self.all_count, self.results = name, scope, forms, all_count, results
         self.counts = Counter(result.verdict for result in results.values())
         self.counts[NOT_RUN] = len(forms) - len(results)
-        self.whys = Counter(result.why for result in results.values() if result.verdict == INCONCLUSIVE)
+        self.undecided = sorted((one for one in results.values() if one.verdict == INCONCLUSIVE), key=lambda one: one.number)
+        self.whys = Counter(result.why for result in self.undecided)
         self.titles: dict[str, list[Result]] = {}
         for result in sorted(results.values(), key=lambda one: one.number):
             for title in result.titles:
@@ -414,9 +420,13 @@ class Table:
             yield f"            {self.smallest(title).program}"
         if self.whys:
             yield ""
-            yield f"  {'programs':>8}  inconclusive, because"
+            yield f"  {'programs':>8}  inconclusive, because, and the smallest of them"
         for why, count in self.whys.most_common():
             yield f"  {count:>8,}  {why}"
+            those = [one.program for one in self.undecided if one.why == why]
+            yield from (f"            {program}" for program in those[:UNDECIDED_TOLD])
+            if count > UNDECIDED_TOLD:
+                yield f"            ... and {count - UNDECIDED_TOLD:,} more (--json has them all)"
         yield ""
         yield (f"  {self.classes + self.blocked:,} executions ({EQUIVALENCE.partition(' (')[0]}), {self.blocked:,} blocked, "
                f"{clock(self.seconds)} of work; {len(SANITIZERS)} sanitizers but leak and race")
@@ -435,6 +445,8 @@ class Table:
     def json_lines(self, head: dict[str, Any], interrupted: bool) -> Iterator[dict[str, Any]]:
         for title, results in sorted(self.titles.items()):
             yield {"kind": "bug", "title": title, "programs": len(results), "smallest": self.smallest(title).program}
+        for one in self.undecided:
+            yield {"kind": "inconclusive", "program": one.program, "why": one.why}
         yield {"kind": "scope", "verdict": self.verdict, **{key: head[key] for key in ("variant", "image", "vmrace", "scope", "key")},
                "programs": len(self.forms), "stand_for": self.all_count, "equivalence": EQUIVALENCE,
                "counts": {verdict: self.counts[verdict] for verdict in (PROVED, BUG, INCONCLUSIVE, NOT_RUN)},
@@ -456,7 +468,7 @@ class Meter:
         self.last = time.monotonic()
         counts = Counter(result.verdict for result in proof.state.results.values())
         estimate = proof.estimate()
-        rest = "too few to say how long" if estimate is None else (
+        rest = "nobody can say how long" if estimate is None else (
             f"left {clock(estimate.middle)} ({clock(estimate.low)} .. {clock(estimate.high)})")
         self.echo(f"  {clock(proof.seconds)}   {self.forms - proof.to_do:,} of {self.forms:,} programs   proved {counts[PROVED]:,}   "
                   f"BUG {counts[BUG]:,}   inconclusive {counts[INCONCLUSIVE]:,}   {rest}")
@@ -474,16 +486,23 @@ def _check_kinds(kinds: Sequence[str], operations: Sequence[str]) -> str:
 
 def prove(family: Family, variant: str, ops: int, cpus: int, *, workers: int, seconds_each: float, runs_each: int,
           state: pathlib.Path | None, echo: Said, as_json: bool, kinds: Sequence[str] | None = None, setup: int = 0,
-          operands: dict[str, int] | None = None, seconds_max: float = 1e9, make: Make = Explorer) -> int:
+          operands: dict[str, int] | None = None, seconds_max: float = 1e9, make: Make = Explorer, into: pathlib.Path | None = None,
+          complain: Said | None = None) -> int:
     """Every program of the scope. Returns the exit code: 0 all proved, 1 a BUG, 2 usage, 3 inconclusive, 130 interrupted.
 
     `seconds_each`, `runs_each`: what one program may take; `seconds_max`: the whole, what is left then is not run. `state`: None
-    for a place in .vmrace/. `make(family, variant)`: what explores.
+    for a place in .vmrace/. `make(family, variant)`: what explores. `into`: a file whose table of scopes gets a row (see
+    fuzz/scope_table). `complain` hears why nothing is run, unless that is told as JSON.
     """
     def refused(why: str) -> int:
-        echo(json.dumps({"kind": "error", "why": why}) if as_json else f"vmrace: {why}")
+        if as_json:
+            echo(json.dumps({"kind": "error", "why": why}))
+        else:
+            (complain or echo)(f"vmrace: {why}")
         return USAGE
 
+    if into is not None and (wrong := scope_table.unfit(into)):
+        return refused(wrong)
     operations = Executor(family, variant).operations()
     kinds = [kind.strip() for kind in kinds or () if kind.strip()]
     wrong = _check_kinds(kinds, operations)
@@ -519,6 +538,8 @@ def prove(family: Family, variant: str, ops: int, cpus: int, *, workers: int, se
         except KeyboardInterrupt:
             interrupted = True
         table = Table(name, scope, forms, all_count, kept.results)
+        if into is not None:
+            scope_table.put(into, table)
         if as_json:
             for one in table.json_lines(head, interrupted):
                 echo(json.dumps(one))

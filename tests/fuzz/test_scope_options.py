@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: MIT
+"""vmrace verify --ops: its options, what it says of bad ones, killing it and going on, and the table that it puts into a document."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import time
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from fuzz import scope_table
+from fuzz.cli import main
+from fuzz.executor import Executor
+from fuzz.programs import OPERAND_KINDS, Scope
+from fuzz.scope import INCONCLUSIVE, PROVED, Result, Table
+from variants.interface import FAMILIES, family
+
+ROOT = pathlib.Path(__file__).parent.parent.parent
+VARIANT = "lru_free_2_4/pre_patch"
+SMALL = ("--ops", "2", "--operands", "page=1,file=1,fpage=1,number=1", "--kinds", "unpin,touch")
+
+
+def command(*args: str) -> Any:
+    return CliRunner().invoke(main, ["verify", *args])
+
+
+@pytest.mark.parametrize(("args", "error"), [
+    ((VARIANT, "--ops", "2", "--operands", "pages=1"), "--operands: no kind 'pages'. Did you mean page?"),
+    ((VARIANT, "--ops", "2", "--operands", "page"), "--operands: 'page' is not like page=1"),
+    ((VARIANT, "--ops", "2", "--operands", "page=0"), "--operands: 'page=0' is not like page=1"),
+    ((VARIANT, "--ops", "2", "--kinds", "tuoch"), "no operation 'tuoch'. Did you mean touch?"),
+    ((VARIANT, "--ops", "2", "--preemptions", "1"), "--preemptions is for one program, and not for --ops"),
+    ((VARIANT, "--ops", "2", "--arg", "1"), "--arg is for MODULE:FUNCTION"),
+    (("f1738244", "--kinds", "touch"), "--kinds is for --ops"),
+    (("f1738244", "--arg", "1"), "--arg is for MODULE:FUNCTION"),
+    (("tests.programs.readers:make", "--variant", "pre_patch"), "--variant is for an entry"),
+    (("tests.programs.readers:make", "--state", "x"), "--state is for --ops"),
+    ((VARIANT, "--ops", "2", "--into", "nosuch.md"), "nosuch.md: cannot be read: No such file or directory"),
+    (("lru_free_2_4/prepatch", "--ops", "2"), "Did you mean lru_free_2_4/pre_patch?"),
+])
+def test_bad_options_get_one_line(args: tuple[str, ...], error: str) -> None:
+    result = command(*args)
+    assert result.exit_code == 2
+    assert error in result.stderr and result.stderr.count("\n") == 1
+    assert not result.stdout
+
+
+@pytest.mark.parametrize("text", ["soon", "-1", "0"])
+@pytest.mark.parametrize("option", ["--seconds", "--for"])
+def test_times_are_given_as_in_other_commands(option: str, text: str) -> None:
+    result = command("tests.programs.readers:make", option, text)
+    assert result.exit_code == 2
+    assert "is no time (60s, 10m, 1h)" in result.stderr
+    assert command("tests.programs.readers:make", option, "1m").exit_code == 0
+
+
+def test_time_for_all_is_time_for_each() -> None:
+    result = command("tests.programs.lastzero:make", "--arg", "12", "--for", "0.2s")
+    assert result.exit_code == 3
+    assert result.output.startswith("inconclusive: 0.")
+
+
+def test_operands_narrow_the_scope(tmp_path: pathlib.Path) -> None:
+    result = command(VARIANT, *SMALL, "--state", str(tmp_path / "state"))
+    assert "1 page of each address space; 1 file; 1 page of each file; 1 as the largest number" in result.output
+    assert result.exit_code == 0, result.output
+
+
+def test_a_proof_that_was_killed_goes_on_with_the_same_command(tmp_path: pathlib.Path) -> None:
+    state = tmp_path / "state"
+    arguments = [sys.executable, "-m", "fuzz.cli", "verify", VARIANT, *SMALL[:-1], "exit,touch,unpin,reclaim", "--state", str(state)]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT) as process:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and (not state.exists() or state.read_text().count("\n") < 3):
+            time.sleep(0.1)
+        process.send_signal(signal.SIGTERM)
+        output, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, output
+    assert "interrupted; the same command goes on" in output
+    before = len(state.read_text().splitlines()) - 1
+    again = CliRunner().invoke(main, ["verify", *arguments[4:], "--for", "0.5s"])
+    assert f"{before} done before" in again.output
+    assert json.loads(state.read_text().splitlines()[1])["verdict"] == PROVED
+
+
+def table(results: dict[int, Result], count: int = 9) -> Table:
+    return Table(VARIANT, Scope(2, 2, 0, ("touch", "unpin"), {"page": 1}), [((), ())] * count, 99, results)
+
+
+def test_inconclusive_programs_are_listed_with_their_reasons() -> None:
+    results = {number: Result(number, f"program {number}", INCONCLUSIVE, why="10 s were not enough") for number in range(5)}
+    results[5] = Result(5, "program 5", INCONCLUSIVE, why="its worker process died twice")
+    lines = list(table(results).lines())
+    at = lines.index("         5  10 s were not enough")
+    assert [line.strip() for line in lines[at + 1:at + 7]] == [
+        "program 0", "program 1", "program 2", "... and 2 more (--json has them all)", "1  its worker process died twice", "program 5"]
+    told = [one for one in table(results).json_lines(dict.fromkeys(("variant", "image", "vmrace", "scope", "key")), False)
+            if one["kind"] == "inconclusive"]
+    assert [(one["program"], one["why"]) for one in told] == [(one.program, one.why) for one in results.values()]
+
+
+def test_a_result_is_a_row_of_the_table_and_replaces_the_one_before(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "README.md"
+    path.write_text(f"before\n{scope_table.BEGIN}\n{scope_table.END}\nafter\n")
+    proved = {0: Result(0, "a", PROVED), 1: Result(1, "b", "BUG", titles=["OOPS: a|b in f"])}
+    for results in ({}, proved):
+        scope_table.put(path, table(results, 2))
+    text = path.read_text()
+    assert text.startswith("before\n") and text.endswith("\nafter\n")
+    options = "`--ops 2 --cpus 2 --kinds touch,unpin --operands page=1`"
+    assert scope_table.rows_of(text) == [f"| `{VARIANT}` | {options} | 2 | 1 | 1 | OOPS: a\\|b in f | 0 |"]
+    path.write_text("no marks")
+    assert scope_table.unfit(path).endswith("for a table")
+
+
+@pytest.mark.parametrize("row", scope_table.rows_of((ROOT / "README.md").read_text(encoding="utf-8")))
+def test_the_rows_of_the_readme_are_of_scopes_that_there_are(row: str) -> None:
+    """Every program of the scope is in one of the columns, and there are as many as are listed now."""
+    variant, options, *counts, titles, undecided = (cell.strip(" `") for cell in row.strip("|").split(" | "))
+    name, _, variant = variant.partition("/")
+    assert name in FAMILIES and variant in family(name).variants
+    said = dict(re.findall(r"--(\w+) (\S+)", options))
+    operands = {kind: int(number) for kind, number in (part.split("=") for part in said.get("operands", "").split(",") if part)}
+    assert set(operands) <= set(OPERAND_KINDS)
+    scope = Scope(int(said["ops"]), int(said["cpus"]), int(said.get("setup", 0)), tuple(said.get("kinds", "").split(",")) if "kinds" in said
+                  else (), operands)
+    assert options == scope_table.options(scope)
+    programs, proved, bugs = (int(count.replace(",", "")) for count in counts)
+    assert programs == proved + bugs + int(undecided.replace(",", ""))
+    assert bool(titles) == bool(bugs)
+    assert programs == len(scope.programs(Executor(family(name), variant).operations()))
