@@ -142,7 +142,7 @@ def minimal_text(shrunk: Shrunk) -> str:
     if shrunk.least_proved and shrunk.preemptions:
         fewer = shrunk.preemptions - 1
         parts.append(f"no schedule with {fewer} preemption{'s' * (fewer != 1)}{' or fewer' * (fewer > 0)} fails"
-                     f" (all {shrunk.fewer_runs:,} run)")
+                     f" (all {f'{shrunk.classes:,} classes of schedules' if shrunk.classes else f'{shrunk.fewer_runs:,}'} run)")
     elif shrunk.least_proved:
         parts.append("it needs no preemption")
     elif not shrunk.cut:

@@ -8,7 +8,9 @@ outside the setup, then operations that come earlier in the shared interface, th
 First the program: tasks, operations, then simpler operands. Each candidate is run under the schedule that failed, by its
 decisions and by the names of its points (which survive the loss of an operation), then near it, then at random. Then the
 schedule: every schedule with 0 preemptions, with 1, ... until one fails, which proves the number least. Then the program
-again, now by that enumeration, which proves that no operation can go. Either proof may exceed its budget: then it says so.
+again, now by that enumeration, which proves that no operation can go. Where there are too many schedules, as with interrupts,
+which may come at any point, the classes of schedules are run instead (see explored), unless they are too many too, or the title
+is one that is not looked for there, or the image is not checked. Either proof may exceed its budget: then it says so.
 At its deadline, or where it is asked to end, shrinking is cut: what it has got to stands, and says that it was cut.
 """
 
@@ -22,7 +24,9 @@ from dataclasses import dataclass, field, replace
 
 from fuzz import stopping
 from fuzz.executor import Executor, Outcome, Prepared, SetupFailed
+from fuzz.explored import explore_on
 from fuzz.story import narrate
+from harness.explore.exploration import Progress, Seen
 from harness.machine import Scheduler, m
 from harness.schedule import Line, Named
 from harness.schedulers import Mutate, Pct, Walk
@@ -36,7 +40,9 @@ RANDOM_TRIES = 120          # random schedules searched for a candidate program
 BRED_TRIES = 120            # schedules near the one that failed
 ENUMERATE_MAX = 60_000      # runs that the proof of the least number of preemptions may take
 REMOVE_MAX = 10_000         # runs that the proof for one removed operation may take
-
+CLASSES_MAX = 5_000         # runs that exploring the classes of schedules of one program may take
+HOPELESS = 4                # times as many as that, by estimate: exploring is given up
+UNEXPLORED = ("LEAK", "RACE")
 
 CUT_TIME = "the time was up"
 CUT_ASKED = "interrupted"
@@ -44,6 +50,10 @@ CUT_ASKED = "interrupted"
 
 class Cut(Exception):
     """Shrinking has to end here."""
+
+
+class TooMany(Exception):
+    """There are too many classes of schedules."""
 
 
 @dataclass
@@ -56,6 +66,7 @@ class Shrunk:
     preemptions: int = 0
     least_proved: bool = False
     fewer_runs: int = 0
+    classes: int = 0            # all classes of its schedules, if it took them to prove the number of preemptions least
     operations_proved: bool = False
     cut: str = ""               # why shrinking did not come to its end: CUT_TIME, CUT_ASKED, or what the caller says
     passes: dict[str, tuple[int, int]] = field(default_factory=dict)        # pass -> useful, tried
@@ -72,12 +83,15 @@ class Search:
         self.rng = rng
         self.runs = 0
 
-    def _run(self, prepared: Prepared, scheduler: Scheduler) -> Outcome:
-        """One run. Cut if there is no time for it."""
+    def _check(self) -> None:
+        """Cut if there is no time for more."""
         if stopping.asked():
             raise Cut(CUT_ASKED)
         if time.monotonic() >= self.deadline:
             raise Cut(CUT_TIME)
+
+    def _run(self, prepared: Prepared, scheduler: Scheduler) -> Outcome:
+        self._check()
         self.runs += 1
         return self.executor.run(prepared, scheduler)
 
@@ -141,6 +155,28 @@ class Search:
                 return None, runs, False
         return None, runs, True
 
+    def classes(self, program: Program) -> tuple[bool, int, Seen | None]:
+        """All classes of schedules: (whether all were run, how many, the failing run that takes the fewest preemptions)."""
+        if self.title.startswith(UNEXPLORED) or not self.executor.checked:
+            return False, 0, None
+        self._check()
+
+        def progress(far: Progress) -> None:
+            self._check()
+            if far.low > HOPELESS * CLASSES_MAX:
+                raise TooMany
+
+        try:
+            every = explore_on(self.executor, program, runs_max=CLASSES_MAX, progress=progress)
+        except TooMany:
+            return False, 0, None
+        self.runs += every.classes + every.blocked
+        return every.complete, every.classes, every.fewest(self.title) if self.title in every.titles else None
+
+    def again(self, program: Program, seen: Seen) -> Outcome | None:
+        """A run of `classes`, if it is still the failure."""
+        return self.fails(program, lambda: iter([Replay(seen.switches, seen.forced)]))
+
 
 def minimize(executor: Executor, program: Program, outcome: Outcome, title: str, seed: int = 0, deadline: float = math.inf) -> Shrunk:
     """Shrink `program`, whose run `outcome` has a finding of that title, until `deadline` (of time.monotonic) at most."""
@@ -182,7 +218,7 @@ def _shrink_program(search: Search, state: Shrunk) -> None:
 
 def _least_preemptions(search: Search, state: Shrunk) -> None:
     """Run every schedule with 0, 1, 2 ... preemptions until one fails."""
-    fewer = 0
+    fewer = state.classes = 0
     budget = ENUMERATE_MAX
     state.least_proved = False          # of another program, if it was
     for preemptions in range(state.outcome.preemptions + 1):
@@ -193,10 +229,23 @@ def _least_preemptions(search: Search, state: Shrunk) -> None:
             state.least_proved = True
             break
         if not complete:
+            _least_by_classes(search, state)
             break
         fewer = runs                    # an enumeration with at most so many holds those with fewer again
     state.preemptions = state.outcome.preemptions
     state.fewer_runs = fewer
+
+
+def _least_by_classes(search: Search, state: Shrunk) -> None:
+    """The number of preemptions that some order of a failing class takes is the least, if every class was run."""
+    complete, classes, seen = search.classes(state.program)
+    if seen is None:
+        return
+    found = search.again(state.program, seen)
+    if found is not None and found.preemptions < state.outcome.preemptions:
+        state.outcome = found
+    if complete and seen.preemptions == state.outcome.preemptions:
+        state.least_proved, state.classes = True, classes
 
 
 def _prove_operations(search: Search, state: Shrunk) -> None:
@@ -207,6 +256,10 @@ def _prove_operations(search: Search, state: Shrunk) -> None:
         proved = True
         for candidate in _without_an_operation(state.program):
             found, _, complete = search.enumerate(candidate, state.preemptions, REMOVE_MAX)
+            if found is None and not complete:
+                complete, _, seen = search.classes(candidate)
+                if seen is not None and seen.preemptions <= state.preemptions:
+                    found, complete = search.again(candidate, seen), False
             if found is not None:
                 state.program, state.outcome = candidate, found
                 _least_preemptions(search, state)

@@ -178,14 +178,25 @@ def test_a_failure_with_another_title_is_not_what_is_shrunk() -> None:
     assert "map" not in {op.name for task in result.program.tasks for op in task.ops}
 
 
-def test_a_proof_that_exceeds_its_budget_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.preemptions])
+@pytest.mark.parametrize("classes", [5000, 3])
+def test_a_proof_that_exceeds_its_budget_goes_by_classes_or_says_so(name: str, classes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With three schedules to enumerate the number is not proved least; the classes of schedules prove what the enumeration would have."""
     from fuzz import minimize as module
     monkeypatch.setattr(module, "ENUMERATE_MAX", 3)
     monkeypatch.setattr(module, "REMOVE_MAX", 3)
-    case = CASES["a lost count"]
-    ex = runner(case)
+    monkeypatch.setattr(module, "CLASSES_MAX", classes)
+    case = CASES[name]
+    ex = Executor(SMALL, "broken", checked=True)
     result = minimize(ex, case.program, failing_run(case, ex), case.title)
-    assert (result.least_proved, case.title in result.outcome.titles) == (False, True)
+    assert case.title in result.outcome.titles
+    proved = classes > 3
+    assert result.least_proved == proved
+    assert result.classes > 0 if proved else result.classes == 0
+    if proved:
+        assert (result.operations_proved, result.preemptions) == (True, case.preemptions)
+        assert [len(ops) for ops in case.ops] == [len(result.program.setup), *(len(task.ops) for task in result.program.tasks)]
+        assert "classes of schedules run)" in minimal_text(result)
 
 
 @each_case
