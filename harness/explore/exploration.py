@@ -17,7 +17,6 @@ from harness.explore.optimal import YIELDS_MAX, Event, Optimal
 from harness.explore.preemptions import least_preemptions
 from harness.explore.routes import Routes
 from harness.machine import m
-from harness.schedulers.enumerate import every_schedule
 
 EQUIVALENCE = "Mazurkiewicz traces (same order of dependent accesses)"
 
@@ -98,37 +97,18 @@ def explore(run: Callable[[Any], Any], cpus: int, outcome: Callable[[Any, list[E
     out = Exploration(bound=bound)
     start = time.monotonic()
     try:
-        doubtful, titles = _every_class(run, cpus, outcome, up, bound, runs_max, seconds_max, progress, out, start)
+        _every_class(run, cpus, outcome, up, bound, runs_max, seconds_max, progress, out, start)
     except HarnessError as error:
         out.why = f"an error of ours: {error}"
-        return out
-    if doubtful and not out.why:
-        out.why = _confirm_plainly(run, titles)
     return out
-
-
-PLAIN_MAX = 20_000          # schedules that plain enumeration may take to confirm what is in doubt
-
-
-def _confirm_plainly(run: Callable[[Any], Any], titles: set[tuple[str, ...]]) -> str:
-    """optimal.py is known to miss runs of a few programs with interrupts or with tasks that share a cpu (tests/explore has a list).
-    So what it says of these is a proof only if plain enumeration comes to the same. Why it is none, or nothing."""
-    seen = set()
-    for count, result in enumerate(every_schedule(run, 1 << 30, explores=True), 1):
-        seen.add(tuple(sorted(set(result.titles))))
-        if count > PLAIN_MAX:
-            return f"interrupts or shared cpus, and more than {PLAIN_MAX:,} schedules to confirm it plainly"
-    return "" if seen == titles else "plain enumeration found other outcomes: an error of ours"
 
 
 def _every_class(run: Callable[[Any], Any], cpus: int, outcome: Callable[[Any, list[Event]], Hashable], up: bool, bound: int | None,
                  runs_max: int, seconds_max: float, progress: Callable[[Progress], None] | None, out: Exploration,
-                 start: float) -> tuple[bool, set[tuple[str, ...]]]:
-    """Fills `out`. Whether the result is in doubt, and the sets of titles that single runs had."""
+                 start: float) -> None:
+    """Fills `out`."""
     routes = Routes(cpus)
     traces: set[int] = set()
-    titles: set[tuple[str, ...]] = set()
-    doubtful = False
     meter = _Meter()
     for route in routes:
         explorer = Optimal(route, up)
@@ -145,7 +125,6 @@ def _every_class(run: Callable[[Any], Any], cpus: int, outcome: Callable[[Any, l
                 trace = trace_hash(explorer)
                 if trace not in traces and trace not in mine:
                     mine.add(trace)
-                    titles.add(tuple(sorted(set(result.titles))))
                     cut += bool(m.cut)
                     _add(found, outcome(result, explorer.events), explorer, bound)
             if explorer.limit:
@@ -158,7 +137,6 @@ def _every_class(run: Callable[[Any], Any], cpus: int, outcome: Callable[[Any, l
                 break
             if progress is not None and not explorer.run_count % 64:
                 progress(meter.read(out.classes, explorer))
-        doubtful |= explorer.gated or bool(explorer.multi)
         traces |= mine
         out.classes += len(mine)
         out.blocked += explorer.blocked_count
@@ -172,7 +150,6 @@ def _every_class(run: Callable[[Any], Any], cpus: int, outcome: Callable[[Any, l
         out.why = f"{out.cut} classes of runs in which a task yields more than {YIELDS_MAX} times were not followed further"
     out.digest = hashlib.blake2b("".join(sorted(f"{trace:016x}" for trace in traces)).encode(), digest_size=12).hexdigest()
     out.seconds = time.monotonic() - start
-    return doubtful, titles
 
 
 def _add(found: dict[Hashable, Seen], key: Hashable, explorer: Optimal, bound: int | None) -> None:

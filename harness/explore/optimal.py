@@ -14,6 +14,9 @@ What is special here:
   * Taking a lock is possible only while it is free, so an unlock and the lock after it cannot be reversed; the two locks
     can, if nothing but that hand-over orders them. The same holds for cpus and interrupt gates (access.py).
   * A finding halts its cpu, no more: the races of what the others would still do must be seen.
+  * Where an interrupt can enter depends on what runs on its cpu, so a planned run may turn out to be impossible. Then all that
+    could run first at the place it was planned for is run first there (Flanagan, Godefroid, POPL 2005): that is never wrong,
+    and may come to runs that are known already, which are blocked.
   * Runs repeat a prefix of the last run at full speed and are only watched from where they differ.
 """
 
@@ -23,7 +26,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from harness import points
-from harness.errors import Abort, HarnessError
+from harness.errors import Abort
 from harness.explore.access import (
     BEGIN,
     CONFLICTS,
@@ -62,11 +65,12 @@ class Event:
     """One access of one process and the local work behind it.
 
     `past` has the bits of all events that happen before it, and its own; `direct` the same without those that only a
-    hand-over puts there. `undo` takes back what it added to the explorer's tables.
+    hand-over puts there; `base` only those without which its process would not be there. `undo` takes back what it added
+    to the explorer's tables.
     """
 
-    __slots__ = ("accesses", "asleep", "cpu", "decision", "direct", "enters", "findings", "free", "got", "how", "leaf", "leaves", "number",
-                 "over", "past", "pending", "process", "races", "step", "takings", "undo")
+    __slots__ = ("accesses", "asleep", "base", "cpu", "decision", "direct", "enters", "findings", "free", "got", "how", "interrupted",
+                 "leaf", "leaves", "number", "over", "past", "pending", "process", "races", "step", "takings", "undo")
 
     def __init__(self, number: int, process: int, cpu: int, step: int, how: int, decision: int, accesses: tuple[Access, ...]):
         self.number = number
@@ -77,7 +81,7 @@ class Event:
         self.decision = decision
         self.accesses = accesses
         self.leaf = accesses            # what it will touch at least, if it runs in another place
-        self.past = self.direct = 0
+        self.past = self.direct = self.base = 0
         self.races: list[int] = []
         self.takings: dict[int, int] = {}       # location -> the event that took what this one gives back
         self.pending = _NOTHING
@@ -85,6 +89,7 @@ class Event:
         self.findings: list[Finding] = []
         self.got = False                # it looked at a lock, and took it
         self.over: int | None = None    # the process that an interrupt entered over with this event, if there was one
+        self.interrupted: tuple[Task, tuple[int, Any, Any], int] | None = None      # that one: its task, what it was to do, its level
         self.enters = False             # an interrupt begins with it
         self.leaves = False             # an interrupt is over with it
         self.free = False               # after it the process may lose its cpu without being preempted
@@ -92,24 +97,32 @@ class Event:
 
 
 class Branch:
-    """A node of a wakeup tree: `process` runs next, then one of `children`. `accesses` is what it will touch."""
+    """A node of a wakeup tree: `process` runs next, then one of `children`. `accesses` is what it will touch, None if that is not
+    known; `root` the number of the place that it was planned for."""
 
-    __slots__ = ("accesses", "children", "process")
+    __slots__ = ("accesses", "children", "process", "root")
 
-    def __init__(self, process: int, accesses: tuple[Access, ...]):
+    def __init__(self, process: int, accesses: tuple[Access, ...] | None, root: int):
         self.process = process
         self.accesses = accesses
+        self.root = root
         self.children: list[Branch] = []
 
 
 class Place:
-    """A place in the present run: what must not run first here any more, and what is still to be run first."""
+    """A place in the present run: what must not run first here any more, what is still to be run first, and all that could."""
 
-    __slots__ = ("sleep", "tree")
+    __slots__ = ("enabled", "sleep", "tree")
 
-    def __init__(self, sleep: dict[int, tuple[Access, ...]], tree: list[Branch]):
+    def __init__(self, sleep: dict[int, tuple[Access, ...]], tree: list[Branch], enabled: tuple[int, ...]):
         self.sleep = sleep
         self.tree = tree
+        self.enabled = enabled
+
+    def widen(self, number: int) -> None:
+        """Run everything first here that was not: it cannot be said which of it would do."""
+        planned = {branch.process for branch in self.tree}
+        self.tree += [Branch(process, None, number) for process in self.enabled if process not in planned and process not in self.sleep]
 
 
 class Restart(Exception):
@@ -307,8 +320,6 @@ class Optimal:
         if at == len(self.places) and not self._open(m, enabled):
             return m.current.id
         process = self.places[at].tree[0].process
-        if process not in enabled:
-            raise HarnessError(f"a planned run cannot be run: process {process} is not among {sorted(enabled)} at event {at}")
         decision, task = enabled[process]
         how = ASKED if asked else GOES_ON if decision == m.current.id else SWITCH
         enters = decision >= len(m.tasks)
@@ -319,6 +330,7 @@ class Optimal:
         event.enters = enters
         if enters and task.cpu.running is task:
             event.over = self._process_of(task)
+            event.interrupted = task, self._pending(event.over, task), task.irq_depth
         self.task = task
         self.before = (enters, task.irq_depth + enters, task.held.irqs_off and not enters,
                        task.cpu.running is task, task.cpu.running is task and not preemptible(task))
@@ -333,6 +345,9 @@ class Optimal:
             before, last = self.places[-1], self.events[-1]
             sleep = {process: accesses for process, accesses in before.sleep.items() if not conflict(accesses, last.accesses)}
             tree, before.tree[0].children = before.tree[0].children, []
+        for branch in [branch for branch in tree if branch.process not in enabled]:
+            self.places[branch.root].widen(branch.root)     # it was planned, but cannot be: what is there instead is to be run
+            tree.remove(branch)
         if not tree:
             awake = [process for process in enabled if process not in sleep]
             if not awake:
@@ -343,11 +358,11 @@ class Optimal:
                 self.drains = True
                 return False
             mine = self._process_of(m.current)
-            tree = [Branch(mine if mine in awake else min(awake), ())]
+            tree = [Branch(mine if mine in awake else min(awake), None, at)]
         if at >= EVENTS_MAX:
             self.limit = m.aborting = True
             raise Abort
-        self.places.append(Place(sleep, tree))
+        self.places.append(Place(sleep, tree, tuple(enabled)))
         return True
 
     def _pending(self, process: int, task: Task) -> tuple[int, Any, Any]:
@@ -419,7 +434,8 @@ class Optimal:
                 out.append((number(("level", where)), WRITE))
                 out.append((number(("gate", where, level)), PASS_ALONE if enters and leaves else TAKE if enters else GIVE))
             if level < IRQ_DEPTH_MAX:
-                off_after = task.waiting is HALTED or (not leaves and task.held.irqs_off)
+                dead = task.waiting is HALTED and task.cpu.running is task
+                off_after = dead or (not leaves and task.held.irqs_off)
                 mode = _PASSAGE[off_before, off_after]
                 if mode is not None:
                     out.append((number(("gate", where, level + 1)), mode))
@@ -446,6 +462,7 @@ class Optimal:
             raiser = next(raiser for process, raiser in self.irqs if process == event.process)
             if raiser >= 0:
                 past |= events[raiser].past
+        event.base = past
         met: set[int] = set()
         gave: list[tuple[int, int]] = []
         for location, mode in event.accesses:
@@ -514,19 +531,29 @@ class Optimal:
         for task in [*m.tasks, *(m.idle_of(cpu) for cpu in m.cpus if cpu.running is not None and cpu.running is cpu.idle)]:
             if task.waiting is SLEEPING or task.waiting is HALTED or task.finished:
                 continue
+            wants = self._wants(self._pending(self._process_of(task), task), task, IRQ_DEPTH_MAX if task.held.irqs_off else task.irq_depth)
             where = task.cpu.number
-            pending = self._pending(self._process_of(task), task)
-            wants = tuple(access for access in self.locations.of(*pending, task) if 1 << access[1] & TAKES)
-            if self.gated and not task.held.irqs_off:
-                wants += ((number(("gate", where, 1 + task.irq_depth)), PASS),)
             if where in self.multi and task.cpu.running is not task and not task.irqs:
                 wants += ((number(("cpu", where)), TAKE),)
             yield self._wish(self._process_of(task), where, wants)
+        handled = {self.irqs[irq][0] for cpu in m.cpus for task in (cpu.running,) if task is not None for irq in task.irqs}
+        for event in self.events:
+            if event.interrupted is not None and event.process in handled:
+                assert event.over is not None
+                task, pending, level = event.interrupted
+                yield self._wish(event.over, event.cpu, self._wants(pending, task, level))
         for irq in m.pending:
             process = self.irqs[irq.number][0]
             where = self.routes.get(self.irq_name[process], 0)
             wants = tuple((number(("gate", where, level)), TAKE) for level in range(1, IRQ_DEPTH_MAX + 1))
             yield self._wish(process, where, wants, enters=True)
+
+    def _wants(self, pending: tuple[int, Any, Any], task: Task, level: int) -> tuple[Access, ...]:
+        """What must be free for that access, by a process that may be interrupted if it is of less than the last level."""
+        wants = tuple(access for access in self.locations.of(*pending, task) if 1 << access[1] & TAKES)
+        if self.gated and level < IRQ_DEPTH_MAX:
+            wants += ((self.locations.number(("gate", task.cpu.number, 1 + level)), PASS),)
+        return wants
 
     def _wish(self, process: int, cpu: int, wants: tuple[Access, ...], enters: bool = False) -> Event:
         """An event that never came about: it races with the taking of what it waits for, which nobody gives back."""
@@ -536,7 +563,7 @@ class Optimal:
         for before in (self.last.get(process), self.woken.get(process)):
             if before is not None:
                 past |= self.events[before].past
-        event.past = event.direct = past
+        event.past = event.direct = event.base = past
         for location, mode in wants:
             for (where, holder), taking in self.taken.items():
                 held = where == location and self.deep[where, holder] and not past >> taking & 1
@@ -582,8 +609,10 @@ class Optimal:
             held = False
             for taking, giving in sections:
                 if kept >> taking & 1 and not kept >> giving & 1:
-                    if taking < bit:
-                        return                  # it can only be reversed together with that
+                    if taking < bit:            # it can only be reversed together with that
+                        if later.enters and not later.base >> taking & 1:
+                            self._reverse(self.events[taking], later, sections)
+                        return
                     held = True
                     rest = [event for event in rest if not event.past >> taking & 1]
                     kept = (1 << bit) - 1
@@ -600,7 +629,10 @@ class Optimal:
         for process, accesses in place.sleep.items():
             if _starts(process, accesses, plan) is not None:
                 return                          # run before
-        _insert(place.tree, plan)
+        if plan[0][0] in place.enabled:
+            _insert(place.tree, plan, first.number)
+        else:
+            place.widen(first.number)
 
     def _leaf(self, event: Event) -> tuple[Access, ...]:
         """What an event surely touches wherever it runs, and what it may touch of its own cpu: that depends on what it reads."""
@@ -619,18 +651,20 @@ class Optimal:
 Plan = list[tuple[int, tuple[Access, ...], int, int]]      # process, accesses, bits of what must come before, its own bit
 
 
-def _starts(process: int, accesses: tuple[Access, ...], plan: Plan) -> int | None:
+def _starts(process: int, accesses: tuple[Access, ...] | None, plan: Plan) -> int | None:
     """Can the plan begin with `process`? The position of its first event, or -1 if it has none and is independent of all."""
     for position, (other, _, before, _) in enumerate(plan):
         if other == process:
             return None if before else position
+    if accesses is None:
+        return None
     for _, touched, _, _ in plan:
         if conflict(accesses, touched):
             return None
     return -1
 
 
-def _insert(tree: list[Branch], plan: Plan) -> None:
+def _insert(tree: list[Branch], plan: Plan, root: int) -> None:
     """Add the plan to a wakeup tree, unless a branch leads to an equivalent of it already."""
     while plan:
         for branch in tree:
@@ -647,17 +681,10 @@ def _insert(tree: list[Branch], plan: Plan) -> None:
             break
         else:
             for process, accesses, _, _ in plan:
-                branch = Branch(process, accesses)
+                branch = Branch(process, accesses, root)
                 tree.append(branch)
                 tree = branch.children
             return
-
-
-# (irqs off, or not to be preempted: before, after) -> what that is to the gate
-_PASSAGE = {(False, False): PASS, (False, True): TAKE, (True, False): GIVE, (True, True): None}
-# (runs on its cpu before, after) -> what that is to the cpu
-_HOLDING = {(False, True): TAKE, (True, False): GIVE, (False, False): PASS_ALONE, (True, True): None}
-
 
 def _shared_cpus(m: Machine) -> frozenset[int]:
     """The cpus that have several tasks."""

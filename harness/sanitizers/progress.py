@@ -7,12 +7,12 @@ NAME = "progress"
 
 
 def stuck(m):
-    """Tasks are left and none can run. Those that wait for each other in a circle give the title; who only waits behind them
-    is told in the detail."""
+    """Tasks are left and none can run. Those that wait for each other in a circle give the title, or all that wait for something;
+    who only waits behind them, or for a cpu, is told in the detail."""
     waiting = [task for task in m.tasks if not task.finished]
     waiting += [cpu.idle for cpu in m.cpus if cpu.idle is not None and cpu.running is cpu.idle]
     circle = _circle(waiting)
-    parts = sorted({_what(m, task) for task in circle or waiting})
+    parts = sorted({_what(m, task) for task in circle or [task for task in waiting if task.waiting is not None] or waiting})
     details = "; ".join(_wait_for(m, task) for task in waiting)
     asleep = all(task.waiting is SLEEPING for task in waiting)
     word = "tasks asleep for ever" if asleep else "nobody can run"
