@@ -32,6 +32,7 @@ from harness.machine import Scheduler, m
 from harness.program import Program, Result, Runner
 from harness.report import columns, oops
 from harness.schedule import Line, Named, Narrator
+from harness.schedulers import Contended
 from harness.schedulers.enumerate import every_schedule
 from harness.schedulers.replay import Replay
 from harness.trace import Recorder
@@ -39,7 +40,7 @@ from harness.trace import Recorder
 REPLAYS = 20
 ENUMERATE_MAX = 60_000      # runs that the proof of the least number of preemptions may take
 REPEATED_EVERY = 20         # one run in so many is run again: it must come to the same
-SHRINK_SECONDS = 30.0
+NEAR_TRIES = 400            # schedules of few preemptions at contended places that are tried before all are run, of each number
 TRACED_MAX = 5_000          # points of a run that is recorded in each of its replays
 
 
@@ -105,7 +106,7 @@ def fuzz_runner(runner: Runner, *, runs: int = 0, seconds: float = 60.0, seed: i
         with endless.watched():
             search.sample()
             for failure in out.failures:
-                _confirm(runner, failure, shrink)
+                _confirm(runner, failure, min(max(seconds / 10, 2.0), 30.0) if shrink else 0.0)
                 if told is not None:
                     told(failure)
     except Differs as error:
@@ -186,15 +187,20 @@ class _Search:
         return 1 if new and len(self.sampling.schedules) < PAIRS_MAX else 0
 
     def places(self, result: Result) -> Places:
-        places = Places()
-        m.recorder = places
-        try:
-            self.runner.run(Replay(result.switches, result.forced))
-        except Diverged as error:
-            raise Differs(error.why) from None
-        finally:
-            m.recorder = None
-        return places
+        return _places(self.runner, result)
+
+
+def _places(runner: Runner, result: Result) -> Places:
+    """The run again, to see where it touches what."""
+    places = Places()
+    m.recorder = places
+    try:
+        runner.run(Replay(result.switches, result.forced))
+    except Diverged as error:
+        raise Differs(error.why) from None
+    finally:
+        m.recorder = None
+    return places
 
 
 def again(runner: Runner, switches: Sequence[int], forced: Sequence[int], before: dict[str, Any]) -> None:
@@ -214,13 +220,13 @@ class _Late(Exception):
     """Shrinking has to end here."""
 
 
-def _confirm(runner: Runner, failure: Failure, shrink: bool) -> None:
-    """Shrink a failure, name its schedule and replay it. Differs if it does not replay."""
+def _confirm(runner: Runner, failure: Failure, seconds: float) -> None:
+    """Shrink a failure for so many seconds at most, name its schedule and replay it. Differs if it does not replay."""
     found = _replay(runner, Replay(failure.switches, failure.forced))
     if failure.title not in found.titles:
         raise Differs(f"what is found: {failure.title!r} before, {found.title or 'nothing'} now")
-    if shrink:
-        found = _shrunk(runner, failure, found)
+    if seconds:
+        found = _shrunk(runner, failure, found, time.monotonic() + seconds)
     failure.switches, failure.forced = list(found.switches), list(found.forced)
     replay = Replay(failure.switches, failure.forced)
     keys = keys_of(runner)
@@ -255,10 +261,10 @@ def _replay(runner: Runner, scheduler: Scheduler) -> Result:
         raise Differs(error.why) from None
 
 
-def _shrunk(runner: Runner, failure: Failure, found: Result) -> Result:
-    """A run with the same title that has fewer preemptions: first by leaving them out, then by running every schedule with none,
-    with one ... until one fails, which proves that number least."""
-    best, title, deadline = found, failure.title, time.monotonic() + SHRINK_SECONDS
+def _shrunk(runner: Runner, failure: Failure, found: Result, deadline: float) -> Result:
+    """A run with the same title that has fewer preemptions: first by leaving them out, then by a few at contended places, then by
+    running every schedule with none, with one ... until one fails, which proves that number least."""
+    best, title = found, failure.title
 
     def run(scheduler: Any) -> Result:
         if time.monotonic() > deadline or failure.shrink_runs >= ENUMERATE_MAX:
@@ -275,10 +281,22 @@ def _shrunk(runner: Runner, failure: Failure, found: Result) -> Result:
                 return now
         return None
 
+    def with_few() -> Result | None:
+        places = _places(runner, best).contended()
+        for preemptions in range(1, min(len(best.switches) // 2, 5)):
+            scheduler = Contended(random.Random(preemptions), preemptions)
+            scheduler.learn(set(places), sum(map(len, places.values())))
+            for _ in range(NEAR_TRIES):
+                now = run(scheduler)
+                if title in now.titles and len(now.switches) < len(best.switches):
+                    return now
+        return None
+
     try:
-        smaller = without_one()
-        while smaller is not None:
-            best, smaller = smaller, without_one()
+        for smaller_than in (without_one, with_few, without_one):
+            smaller = smaller_than()
+            while smaller is not None:
+                best, smaller = smaller, smaller_than()
         fewer = 0
         for preemptions in range(len(best.switches) // 2 + 1):
             before = failure.shrink_runs
@@ -345,10 +363,11 @@ def _names(runner: Runner) -> dict[tuple[int, int], str]:
 
 
 def values_of(runner: Runner) -> dict[str, str]:
-    """What cells and atomics are, for the column beside a story."""
-    out = {}
+    """What cells and atomics are, for the column beside a story: by name, of a.amount and a.limit by that of a."""
+    out: dict[str, list[str]] = {}
     for made in runner.image.objects:
         for slot in ("_value", "counter"):
             if hasattr(made, slot):
-                out[made.name] = repr(getattr(made, slot))[:20]
-    return out
+                owner, _, rest = made.name.partition(".")
+                out.setdefault(owner, []).append(f"{rest}={getattr(made, slot)!r}" if rest else repr(getattr(made, slot)))
+    return {owner: " ".join(values)[:22] for owner, values in out.items()}

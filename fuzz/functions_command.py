@@ -61,7 +61,7 @@ def _place(place: pathlib.Path | None) -> pathlib.Path:
 
 
 def _lines(failure: Failure, kept: pathlib.Path) -> list[str]:
-    shrunk = (f"{_preemptions(failure.before)}  ->  {_preemptions(failure.preemptions)}   ({failure.shrink_runs:,} runs)"
+    shrunk = (f"{_preemptions(failure.before)}  ->  {_preemptions(failure.preemptions)}   ({_runs(failure.shrink_runs)})"
               if failure.shrink_runs else f"no: {_preemptions(failure.preemptions)}, as it was found")
     return ["", f"FINDING   {failure.title}   run {failure.run:,} ({failure.scheduler}), after {failure.seconds:.1f} s",
             f"  shrunk    {shrunk}", f"  minimal   {_minimal(failure)}",
@@ -82,6 +82,10 @@ def _preemptions(count: int) -> str:
     return f"{count} preemption{'s' * (count != 1)}"
 
 
+def _runs(count: int) -> str:
+    return f"{count:,} run{'s' * (count != 1)}"
+
+
 def _table(found: Sampled) -> list[str]:
     out = [f"{'scheduler':<12}{'runs':>10}{'distinct':>10}{'new features':>14}{'findings':>10}"]
     for name, tally in sorted(found.tallies.items()):
@@ -91,7 +95,7 @@ def _table(found: Sampled) -> list[str]:
 
 
 def _last(found: Sampled, code: int) -> str:
-    where = f"{found.runs:,} runs ({found.distinct:,} distinct) in {found.seconds:.0f} s"
+    where = f"{_runs(found.runs)} ({found.distinct:,} distinct) in {found.seconds:.0f} s"
     if found.limit_runs:
         where += f"; {found.limit_runs:,} runs hit the step limit"
     if found.why:
@@ -143,7 +147,7 @@ def replay(path: pathlib.Path, times: int, echo: Said) -> int:
         echo(f"{path}: FLAKY: {len(digests)} different traces in {times} replays   (exit {NEW})")
         return NEW
     echo(f"{path}: BUG {kept.title}")
-    echo(f"  {times} of {times} replays, trace {digests.pop()}, as expected   (exit 0)")
+    echo(f"  {times} of {times} replay{'s' * (times != 1)}, trace {digests.pop()}, as expected   (exit 0)")
     return 0
 
 

@@ -21,7 +21,7 @@ from fuzz.functions import Failure, fuzz
 from harness.program import Runner
 from harness.schedule import Named
 from harness.schedulers import Walk
-from tests.programs import lost_update, readers, reorder, wrong
+from tests.programs import large, lost_update, readers, reorder, wrong
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 CHECK = "CHECK: the program's own check fails"
@@ -58,9 +58,16 @@ def test_a_failure_with_many_preemptions_loses_those_that_it_does_not_need() -> 
     runner, walk = Runner(lost_update.make, 3), Walk(random.Random(0), 0.9)
     found = next(result for result in iter(lambda: runner.run(walk), None) if result.titles and len(result.switches) > 6)
     failure = Failure(CHECK, 1, 0.0, "walk", len(found.switches) // 2, found.switches, found.forced)
-    functions._confirm(runner, failure, shrink=True)
+    functions._confirm(runner, failure, 30.0)
     assert failure.before > 3
     assert (failure.preemptions, failure.fewer_runs) == (1, 6)
+
+
+def test_what_is_too_large_to_enumerate_is_shrunk_all_the_same_and_nothing_is_said_to_be_proved() -> None:
+    failure, = fuzz(large.make, seed=3, seconds=20.0).failures
+    assert failure.before > 3
+    assert failure.preemptions <= 2
+    assert failure.fewer_runs is None
 
 
 def test_one_seed_is_one_search() -> None:
