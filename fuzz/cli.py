@@ -380,7 +380,7 @@ def verify(context: click.Context, target: str | None, only: str | None, bound: 
             places = [verifying.certificate_path(entry, name) for name in names]
         codes = []
         for subject, place in zip(subjects, places, strict=True):
-            limits["seconds_max"] = max(0.0, min(seconds, deadline - time.monotonic()))
+            limits["seconds_max"] = max(0.0, min(seconds, round(deadline - time.monotonic(), 1)))
             found = subject.explore(bound=bound, progress=None if as_json else _meter(), **limits)
             word = verifying.verdict(found)
             codes.append(_verify_exit(word, subject.expect))
