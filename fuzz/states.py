@@ -9,6 +9,12 @@ Only the setup is run for that, which costs as much as a schedule or two.
 
 What a program tries is its triples (state, operation of one task, operation of another). Of several candidates the one with
 most triples not yet tried is run, and a program whose triples are all well known is not explored in full.
+
+A state is of one page. Tried and not kept: states of all pages together, how many are free, on the LRU, dirty ... Setups then come
+down to two free pages, which they never do otherwise, and reach the slow path of the allocator in some campaigns (of 1,070 blocks
+of lru_free_2_4/pre_patch 771, not 760, in 150,000 runs; medians of six seeds). But the many new triples draw the programs away from
+states of single pages: the double free came after 80,000 runs, not 28,000; and where the new states only served to pick setups, in two
+seeds of four not at all.
 """
 
 from __future__ import annotations
