@@ -7,10 +7,11 @@ outside the setup, then operations that come earlier in the shared interface, th
 
 First the program: tasks, operations, then simpler operands. Each candidate is run under the schedule that failed, by its
 decisions and by the names of its points (which survive the loss of an operation), then near it, then at random. Then the
-schedule: every schedule with 0 preemptions, with 1, ... until one fails, which proves the number least. Then the program
-again, now by that enumeration, which proves that no operation can go. Where there are too many schedules, as with interrupts,
-which may come at any point, the classes of schedules are run instead (see explored), unless they are too many too, or the title
-is one that is not looked for there, or the image is not checked. Either proof may exceed its budget: then it says so.
+schedule: a preemption less, as long as that still fails; then every schedule with 0 preemptions, with 1, ... until one fails,
+which proves the number least. Then the program again, now by that enumeration, which proves that no operation can go. Where there
+are too many schedules, as with interrupts, which may come at any point, the classes of schedules are run instead (see explored),
+unless they are too many too, or the title is one that is not looked for there, or the image is not checked. Either proof may
+exceed its budget: then it says so.
 At its deadline, or where it is asked to end, shrinking is cut: what it has got to stands, and says that it was cut.
 """
 
@@ -185,6 +186,7 @@ def minimize(executor: Executor, program: Program, outcome: Outcome, title: str,
     search.narrate(state)
     try:
         _shrink_program(search, state)
+        _drop_preemptions(search, state)
         _least_preemptions(search, state)
         _prove_operations(search, state)
     except Cut as cut:
@@ -214,6 +216,32 @@ def _shrink_program(search: Search, state: Shrunk) -> None:
                         break
             was = state.passes.get(name, (0, 0))
             state.passes[name] = (was[0] + useful, was[1] + tried)
+
+
+def _drop_preemptions(search: Search, state: Shrunk) -> None:
+    """Leave out one preemption, by its decision or by the line that names it, until none can be: random schedules have more than
+    they need, and the enumeration that follows may be too long to find that out."""
+    progress = True
+    while progress:
+        progress = False
+        for shorter in _one_less(state):
+            found = search.fails(state.program, shorter)
+            if found is not None and found.preemptions < state.outcome.preemptions:
+                state.outcome = found
+                search.narrate(state)
+                progress = True
+                break
+
+
+def _one_less(state: Shrunk) -> Iterator[Callable[[], Iterator[Scheduler]]]:
+    switches, forced = state.outcome.switches, state.outcome.forced
+    for at in range(0, len(switches), 2):
+        shorter = [*switches[:at], *switches[at + 2:]]
+        yield lambda shorter=shorter: iter([Replay(shorter, forced, lenient=True)])  # type: ignore[misc]
+    keys = state.program.keys()
+    for at in range(len(state.lines)):
+        lines = (*state.lines[:at], *state.lines[at + 1:])
+        yield lambda lines=lines: iter([Named(lines, keys, lenient=True)])  # type: ignore[misc]
 
 
 def _least_preemptions(search: Search, state: Shrunk) -> None:

@@ -178,6 +178,21 @@ def test_a_failure_with_another_title_is_not_what_is_shrunk() -> None:
     assert "map" not in {op.name for task in result.program.tasks for op in task.ops}
 
 
+@each_case
+def test_preemptions_that_are_not_needed_go_without_an_enumeration(name: str) -> None:
+    from fuzz.minimize import Search, _drop_preemptions
+    case = CASES[name]
+    ex = runner(case)
+    search = Search(ex, case.title, random.Random(0))
+    state = Shrunk(case.program, failing_run(case, ex))
+    search.narrate(state)
+    before = state.outcome.preemptions
+    _drop_preemptions(search, state)
+    assert case.title in state.outcome.titles
+    assert case.preemptions <= state.outcome.preemptions <= min(before, case.preemptions + 2)
+    assert search.runs < 500
+
+
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.preemptions])
 @pytest.mark.parametrize("classes", [5000, 3])
 def test_a_proof_that_exceeds_its_budget_goes_by_classes_or_says_so(name: str, classes: int, monkeypatch: pytest.MonkeyPatch) -> None:
