@@ -4,7 +4,7 @@
 Burckhardt, Kothari, Musuvathi, Nagarakatte, ASPLOS 2010: a bug of depth d in a run of k points and n tasks is found with
 probability at least 1 / (n k^(d-1)). k is taken from the runs seen so far. An interrupt is a task of its own here: it gets
 a random place among the others, and a random cpu, when it is raised. Failed trylocks and yields lower nobody here; a task
-that yields is passed over once by the machine.
+that yields is passed over by the machine until the others have yielded too.
 """
 
 import random
