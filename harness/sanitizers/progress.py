@@ -28,14 +28,26 @@ def endless(m):
 
 def _circle(waiting):
     """The tasks that spin for locks of each other; [] if that is not why they wait."""
+    def walk(path):
+        for holder in _holders(path[-1].waiting, waiting):
+            circle = path[path.index(holder):] if holder in path else walk([*path, holder])
+            if circle:
+                return circle
+        return []
     for task in waiting:
-        path = []
-        while task is not None and task not in path:
-            path.append(task)
-            task = getattr(task.waiting, "owner", None)
-        if task is not None:
-            return path[path.index(task):]
+        circle = walk([task])
+        if circle:
+            return circle
     return []
+
+
+def _holders(lock, waiting):
+    """Who has what is waited for: its owner, or those who read under it."""
+    owner = getattr(lock, "owner", None)
+    if owner is not None:
+        return [owner]
+    read_side = getattr(lock, "read_side", None)
+    return [task for task in waiting if read_side is not None and read_side in task.held.locks]
 
 
 def _finding(title, detail):
@@ -53,5 +65,5 @@ def _wait_for(m, task):
     lock = task.waiting
     if lock is SLEEPING or lock is None:
         return f"{task.name} sleeps in {_what(m, task)}"
-    owner = getattr(lock, "owner", None)
-    return f"{task.name} spins for {lock.name}, held by {owner.name if owner is not None else 'readers'}"
+    holders = ", ".join(holder.name for holder in _holders(lock, m.tasks))
+    return f"{task.name} spins for {lock.name}, held by {holders or 'readers'}"

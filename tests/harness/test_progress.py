@@ -66,6 +66,15 @@ def test_a_deadlock_of_three_names_all_three() -> None:
     assert run.title == "DEADLOCK: nobody can run: first in third_first, second in forward, third in second_third"
 
 
+def test_a_deadlock_with_a_reader_is_named_by_those_in_the_circle_too() -> None:
+    """Not by who only waits behind them."""
+    found = runs([(0, [("read_then_first",)]), (1, [("first_then_write",)]), (2, [("take_irqs_on",)])], 2)
+    deadlocks = [run for run in found if run.title is not None]
+    assert {run.title for run in deadlocks} == {"DEADLOCK: nobody can run: first in read_then_first, tasks in first_then_write"}
+    assert {run.findings[0].detail.count(" spins for ") for run in deadlocks} == {2, 3}
+    assert all("task1 spins for tasks, held by task0" in run.findings[0].detail for run in deadlocks)
+
+
 def test_taking_a_lock_twice_is_a_deadlock_of_one() -> None:
     run = TOYS[LOCKS].run([(0, [("twice",)])], NoPreempt())
     assert run.titles == ["DEADLOCK: first taken again by its holder in twice"]
