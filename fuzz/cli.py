@@ -334,7 +334,7 @@ def show(entry: str, variant: str | None) -> None:
 @click.option("--kinds", default=None, help="... of these operations only: reclaim,unpin,exit.")
 @click.option("--setup", type=click.IntRange(0, 3), default=0, show_default=True, help="... after setups of up to so many operations.")
 @click.option("--operands", default=None, help="... on so many: page=1,file=1,fpage=1,number=1.")
-@click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="Worker processes for --ops.")
+@click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="Worker processes.")
 @click.option("--into", type=click.Path(path_type=pathlib.Path), default=None, help="Put the result of --ops into the table of this file.")
 @click.option("--state", type=click.Path(path_type=pathlib.Path), default=None, help="Where --ops keeps what is done.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
@@ -349,7 +349,7 @@ def verify(context: click.Context, target: str | None, only: str | None, bound: 
     Exit codes: 0 proved, or as the entry expects; 1 otherwise; 3 inconclusive.
     """
     from fuzz import verify as verifying
-    limits: dict[str, Any] = {"seconds_max": seconds, "runs_max": runs or 1 << 60}
+    limits: dict[str, Any] = {"seconds_max": seconds, "runs_max": runs or 1 << 60, "workers": workers}
     deadline = time.monotonic() + (seconds_max or 1e9)
     with _functions_refused():
         if certificate is not None:
@@ -359,7 +359,7 @@ def verify(context: click.Context, target: str | None, only: str | None, bound: 
         _only_for(context, "an entry", ("only",), ops is None and ":" not in target)
         _only_for(context, "MODULE:FUNCTION", ("args",), ops is None and ":" in target)
         _only_for(context, "one program, and not for --ops", ("bound", "certify"), ops is None)
-        _only_for(context, "--ops", ("cpus", "kinds", "setup", "operands", "workers", "into", "state"), ops is not None)
+        _only_for(context, "--ops", ("cpus", "kinds", "setup", "operands", "into", "state"), ops is not None)
         if ops is not None:
             from fuzz import scope
             one, variant = variant_named(target)

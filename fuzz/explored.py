@@ -37,26 +37,27 @@ class Explorer:
         self.executor = Executor(family, variant, checked=True)
 
     def explore(self, program: Program, *, states: bool = False, bound: int | None = None, runs_max: int = 1 << 60,
-                seconds_max: float = 1e9, progress: Callable[[Progress], None] | None = None) -> Exploration:
+                seconds_max: float = 1e9, workers: int = 1, progress: Callable[[Progress], None] | None = None) -> Exploration:
         """All classes of runs. Outcomes are `Reached`; with `states`, clean runs are told apart by what user space saw and how
         the pages ended. A setup that fails alone is one outcome, of no run."""
-        return explore_on(self.executor, program, states=states, bound=bound, runs_max=runs_max, seconds_max=seconds_max, progress=progress)
+        return explore_on(self.executor, program, states=states, bound=bound, runs_max=runs_max, seconds_max=seconds_max,
+                          workers=workers, progress=progress)
 
 
 def explore_on(executor: Executor, program: Program, *, states: bool = False, bound: int | None = None, runs_max: int = 1 << 60,
-               seconds_max: float = 1e9, progress: Callable[[Progress], None] | None = None) -> Exploration:
+               seconds_max: float = 1e9, workers: int = 1, progress: Callable[[Progress], None] | None = None) -> Exploration:
     """As Explorer.explore, on an executor of checked images."""
     assert executor.checked
     drain_after, races = executor.drain_after, executor.races
     executor.drain_after = executor.races = False
     try:
-        return _explore(executor, program, states, bound, runs_max, seconds_max, progress)
+        return _explore(executor, program, states, bound, runs_max, seconds_max, workers, progress)
     finally:
         executor.drain_after, executor.races = drain_after, races
 
 
 def _explore(executor: Executor, program: Program, states: bool, bound: int | None, runs_max: int, seconds_max: float,
-             progress: Callable[[Progress], None] | None) -> Exploration:
+             workers: int, progress: Callable[[Progress], None] | None) -> Exploration:
     try:
         prepared = executor.prepare(program)
     except SetupFailed as failed:
@@ -75,8 +76,8 @@ def _explore(executor: Executor, program: Program, states: bool, bound: int | No
         loads = Counter(f"{what} {_place(who, where)} = {value}" for what, who, where, value, *_ in m.history if what == "load")
         return Reached((), _counted(loads), _counted(pages))
 
-    return explore(run, prepared.cpus, reached, up=prepared.cpus == 1, bound=bound, runs_max=runs_max,
-                   seconds_max=seconds_max, progress=progress)
+    return explore(run, prepared.cpus, reached, up=prepared.cpus == 1, bound=bound, least=states, runs_max=runs_max,
+                   seconds_max=seconds_max, workers=workers, progress=progress)
 
 
 def _of_the_setup() -> Any:

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from harness.errors import HarnessError
-from harness.explore.optimal import YIELDS_MAX, Event, Optimal
+from harness.explore.optimal import YIELDS_MAX, Event, Name, Optimal
 from harness.explore.preemptions import least_preemptions
 from harness.explore.routes import Routes
+from harness.explore.shared import Lost, Shared, Slots
 from harness.machine import m
 
 EQUIVALENCE = "Mazurkiewicz traces (same order of dependent accesses)"
@@ -87,95 +88,146 @@ class Progress:
 
 
 def explore(run: Callable[[Any], Any], cpus: int, outcome: Callable[[Any, list[Event]], Hashable], *, up: bool = False,
-            bound: int | None = None, runs_max: int = 1 << 60, seconds_max: float = 1e9,
+            bound: int | None = None, runs_max: int = 1 << 60, seconds_max: float = 1e9, workers: int = 1, least: bool = True,
             progress: Callable[[Progress], None] | None = None) -> Exploration:
     """Run every class of equivalent runs of a program once.
 
     `run(scheduler)` runs the program once; `outcome(result, events)` says what a run came to. With `bound`, only what is
-    possible with at most so many preemptions is in the result: a class counts if one of its runs has so few.
+    possible with at most so many preemptions is in the result: a class counts if one of its runs has so few. With several
+    `workers`, what takes long is shared among so many processes, with the same result; what is given to them is a copy of all.
+    Without `least`, the preemptions of an outcome that is no finding are those of some run, not the fewest there are.
     """
-    out = Exploration(bound=bound)
     start = time.monotonic()
-    try:
-        _every_class(run, cpus, outcome, up, bound, runs_max, seconds_max, progress, out, start)
-    except HarnessError as error:
-        out.why = f"an error of ours: {error}"
-    return out
-
-
-def _every_class(run: Callable[[Any], Any], cpus: int, outcome: Callable[[Any, list[Event]], Hashable], up: bool, bound: int | None,
-                 runs_max: int, seconds_max: float, progress: Callable[[Progress], None] | None, out: Exploration,
-                 start: float) -> None:
-    """Fills `out`."""
+    limits = _Limits(runs_max, start + seconds_max, f"{runs_max:,} runs were not enough", f"{seconds_max:g} s were not enough")
+    every = _Every(run, outcome, bound, least, limits, Slots(workers), progress)
     routes = Routes(cpus)
-    traces: set[int] = set()
-    meter = _Meter()
-    for route in routes:
-        explorer = Optimal(route, up)
-        found: dict[Hashable, Seen] = {}
-        mine: set[int] = set()
-        restarts = cut = 0
-        for result in explorer.runs(run):
-            if explorer.restarts != restarts:
-                restarts, cut = explorer.restarts, 0
-                found.clear()
-                mine.clear()
-            out.events_max = max(out.events_max, len(explorer.events))
-            if result is not None and not explorer.misrouted:
-                trace = trace_hash(explorer)
-                if trace not in traces and trace not in mine:
-                    mine.add(trace)
-                    cut += bool(m.cut)
-                    _add(found, outcome(result, explorer.events), explorer, bound)
-            if explorer.limit:
-                out.why = f"a run of more than {len(explorer.events)} events"
-            elif out.classes + explorer.run_count >= runs_max:
-                out.why = f"{runs_max:,} runs were not enough"
-            elif time.monotonic() - start > seconds_max:
-                out.why = f"{seconds_max:g} s were not enough"
-            if out.why:
+    try:
+        for route in routes:
+            routes.seen(every.explore(route, up))
+            if every.part.why:
                 break
-            if progress is not None and not explorer.run_count % 64:
-                progress(meter.read(out.classes, explorer))
-        traces |= mine
-        out.classes += len(mine)
-        out.blocked += explorer.blocked_count
-        out.cut += cut
-        for key, seen in found.items():
-            _merge(out.outcomes, key, seen)
-        routes.seen(explorer)
-        if out.why:
-            break
-    if out.cut and not out.why:
-        out.why = f"{out.cut} classes of runs in which a task yields more than {YIELDS_MAX} times were not followed further"
-    out.digest = hashlib.blake2b("".join(sorted(f"{trace:016x}" for trace in traces)).encode(), digest_size=12).hexdigest()
-    out.seconds = time.monotonic() - start
+    except (HarnessError, Lost) as error:
+        every.part.why = f"an error of ours: {error}" if isinstance(error, HarnessError) else str(error)
+    return every.part.exploration(bound, time.monotonic() - start)
 
 
-def _add(found: dict[Hashable, Seen], key: Hashable, explorer: Optimal, bound: int | None) -> None:
-    made = len(m.switches) // 2
-    seen = found.get(key)
-    fewest = seen.preemptions if seen is not None else 1 << 30
-    if bound is not None and bound < min(made, fewest):
-        least = least_preemptions(explorer, bound + 1)
-        if least > bound:
+@dataclass
+class _Limits:
+    runs: int
+    deadline: float
+    too_many: str
+    too_long: str
+
+
+@dataclass
+class _Part:
+    """What a part of an exploration came to. `traces`: outcome -> the classes of runs that have it."""
+
+    outcomes: dict[Hashable, Seen] = field(default_factory=dict)
+    traces: dict[Hashable, set[int]] = field(default_factory=dict)
+    passed: set[int] = field(default_factory=set)       # classes beyond the bound
+    cut: set[int] = field(default_factory=set)
+    blocked: int = 0
+    events_max: int = 0
+    why: str = ""
+
+    def add(self, other: _Part) -> None:
+        for key, seen in other.outcomes.items():
+            known = self.outcomes.get(key)
+            if known is None or seen.preemptions < known.preemptions:
+                self.outcomes[key] = seen
+            self.traces.setdefault(key, set()).update(other.traces[key])
+        self.passed |= other.passed
+        self.cut |= other.cut
+        self.blocked += other.blocked
+        self.events_max = max(self.events_max, other.events_max)
+        self.why = self.why or other.why
+
+    def exploration(self, bound: int | None, seconds: float) -> Exploration:
+        for key, seen in self.outcomes.items():
+            seen.classes = len(self.traces[key])
+        if self.cut and not self.why:
+            self.why = f"{len(self.cut)} classes of runs in which a task yields more than {YIELDS_MAX} times were not followed further"
+        traces = self.passed.union(*self.traces.values())
+        digest = hashlib.blake2b("".join(sorted(f"{trace:016x}" for trace in traces)).encode(), digest_size=12).hexdigest()
+        return Exploration(self.outcomes, len(traces), self.blocked, len(self.cut), self.events_max, seconds, self.why, digest, bound)
+
+
+class _Every:
+    """Explores every route, one after the other; `part` has what was found so far, in this process and in those that are done."""
+
+    def __init__(self, run: Callable[[Any], Any], outcome: Callable[[Any, list[Event]], Hashable], bound: int | None, least: bool,
+                 limits: _Limits, slots: Slots, progress: Callable[[Progress], None] | None):
+        self.run, self.outcome, self.bound, self.limits, self.slots, self.progress = run, outcome, bound, limits, slots, progress
+        self.least = least
+        self.fewest: dict[Hashable, int] = {}       # outcome -> preemptions, wherever it was seen
+        self.part = _Part()             # of all routes before, and in the end of all
+        self.mine = _Part()             # of this route
+        self.meter = _Meter()
+
+    def explore(self, route: Mapping[Name, int], up: bool) -> Optimal:
+        explorer = Shared(route, up, self.slots, lambda: self.mine, self._take, self._reset)
+        self.mine = _Part()
+        try:
+            self._collect(explorer)
+            explorer.gather()
+        except BaseException as error:
+            if explorer.pipe is not None:
+                explorer.fail(error)
+            raise
+        finally:
+            explorer.kill_workers()
+            self.part.add(self.mine)
+        return explorer
+
+    def _reset(self) -> None:
+        """In a new worker: nothing was found here."""
+        self.mine, self.part, self.progress = _Part(), _Part(), None
+
+    def _take(self, part: _Part) -> None:
+        self.mine.add(part)
+        for key, seen in part.outcomes.items():
+            self.fewest[key] = min(self.fewest.get(key, 1 << 30), seen.preemptions)
+
+    def _collect(self, explorer: Shared) -> None:
+        restarts = 0
+        for result in explorer.runs(self.run):
+            if explorer.restarts != restarts:
+                restarts, self.mine = explorer.restarts, _Part()
+                self.fewest = {key: seen.preemptions for key, seen in self.part.outcomes.items()}
+            mine = self.mine
+            mine.events_max = max(mine.events_max, len(explorer.events))
+            mine.blocked += explorer.blocked
+            if result is not None and not explorer.misrouted:
+                self._add(explorer, result)
+            if explorer.limit:
+                mine.why = f"a run of more than {len(explorer.events)} events"
+            elif self.slots.run_count.value + 1 >= self.limits.runs:
+                mine.why = self.limits.too_many
+            elif time.monotonic() > self.limits.deadline:
+                mine.why = self.limits.too_long
+            if mine.why:
+                return
+            if self.progress is not None and not explorer.run_count % 64:
+                self.progress(self.meter.read(self.slots.run_count.value - self.part.blocked - mine.blocked, explorer))
+
+    def _add(self, explorer: Optimal, result: Any) -> None:
+        mine, trace = self.mine, trace_hash(explorer)
+        if m.cut:
+            mine.cut.add(trace)
+        key = self.outcome(result, explorer.events)
+        made, fewest = len(m.switches) // 2, self.fewest.get(key, 1 << 30)
+        if self.bound is not None and self.bound < min(made, fewest) and least_preemptions(explorer, self.bound + 1) > self.bound:
+            mine.passed.add(trace)
             return
-    least = least_preemptions(explorer, min(made, fewest))
-    if seen is None:
-        seen = found[key] = Seen()
-    if least < seen.preemptions:
-        seen.preemptions, seen.switches, seen.forced = least, list(m.switches), list(m.forced)
-    seen.classes += 1
-
-
-def _merge(outcomes: dict[Hashable, Seen], key: Hashable, seen: Seen) -> None:
-    known = outcomes.get(key)
-    if known is None:
-        outcomes[key] = seen
-        return
-    known.classes += seen.classes
-    if seen.preemptions < known.preemptions:
-        known.preemptions, known.switches, known.forced = seen.preemptions, seen.switches, seen.forced
+        least = min(made, fewest)
+        if self.least or _titles(key):
+            least = least_preemptions(explorer, least)
+        seen = mine.outcomes.setdefault(key, Seen())
+        if least < fewest:
+            self.fewest[key] = seen.preemptions = least
+            seen.switches, seen.forced = list(m.switches), list(m.forced)
+        mine.traces.setdefault(key, set()).add(trace)
 
 
 def trace_hash(explorer: Optimal) -> int:
@@ -199,14 +251,13 @@ class _Meter:
     def __init__(self) -> None:
         self.estimates: list[float] = []
 
-    def read(self, before: int, explorer: Optimal) -> Progress:
+    def read(self, classes: int, explorer: Optimal) -> Progress:
         done, weight = 0.0, 1.0
         for place in explorer.places:
             over, left = len(place.sleep), len(place.tree)
             branches = over + left
             done += weight * over / branches
             weight /= branches
-        classes = before + explorer.run_count - explorer.blocked_count
         self.estimates = [*self.estimates[-9:], classes / done if done else float("inf")]
         return Progress(classes, self.estimates[-1], min(self.estimates), max(self.estimates))
 

@@ -58,6 +58,8 @@ IRQS_FROM = TASKS_MAX       # the number of the first process that is an interru
 NEVER_GIVEN = EVENTS_MAX + TASKS_MAX        # no event has this number
 
 Name = tuple[Any, ...]
+Plan = list[tuple[int, tuple[Access, ...] | None, int, int]]      # process, accesses, bits of what must come before, its own bit
+Sleep = dict[int, tuple[Access, ...] | None]                      # process -> accesses; None: not known
 _NOTHING: tuple[int, Any, Any] = (points.LOCAL, None, None)
 
 
@@ -112,17 +114,26 @@ class Branch:
 class Place:
     """A place in the present run: what must not run first here any more, what is still to be run first, and all that could."""
 
-    __slots__ = ("enabled", "sleep", "tree")
+    __slots__ = ("elsewhere", "enabled", "sleep", "tree")
 
-    def __init__(self, sleep: dict[int, tuple[Access, ...]], tree: list[Branch], enabled: tuple[int, ...]):
+    def __init__(self, sleep: Sleep, tree: list[Branch], enabled: tuple[int, ...], elsewhere: frozenset[int]):
         self.sleep = sleep
         self.tree = tree
         self.enabled = enabled
+        self.elsewhere = elsewhere      # of those asleep: what another process explores just now (shared.py)
 
-    def widen(self, number: int) -> None:
-        """Run everything first here that was not: it cannot be said which of it would do."""
-        planned = {branch.process for branch in self.tree}
-        self.tree += [Branch(process, None, number) for process in self.enabled if process not in planned and process not in self.sleep]
+    def add(self, number: int, plan: Plan | None) -> bool:
+        """Have that run begin here, or all that can if it is not known which. False if that is, or was to be, run anyway."""
+        if plan is None or plan[0][0] not in self.enabled:
+            planned = {branch.process for branch in self.tree}
+            left = [process for process in self.enabled if process not in planned and process not in self.sleep]
+            self.tree += [Branch(process, None, number) for process in left]
+            return bool(left)
+        for process, accesses in self.sleep.items():
+            position = starts(process, accesses, plan)
+            if position is not None and (position >= 0 or process not in self.elsewhere):
+                return False
+        return _insert(self.tree, plan, number)
 
 
 class Restart(Exception):
@@ -158,6 +169,7 @@ class Optimal:
         self.woken: dict[int, int] = {}                         # process -> the event that let it go on
         self.irqs: list[tuple[int, int]] = []                   # irq number -> process, the event that raised it or -1
         self.raised: dict[int, int] = {}                        # process -> how many it has raised
+        self.base = 0                   # the places before are somebody else's
         self.branch = 0
         self.branch_step = 0
         self.run_count = 0
@@ -182,23 +194,37 @@ class Optimal:
             self._reverse_races()
             if not self._backtrack():
                 return
+            self.between()
 
     def _backtrack(self) -> bool:
         """Go to the last place with something left to run first."""
         for event in reversed(self.events[len(self.places):]):
             self._take_back(event)
-        while self.places:
+        while len(self.places) > self.base:
             place = self.places[-1]
             event = self.events[-1]
-            self.branch_step = -1 if event.how == ASKED else event.step
+            self.branch_step = self.step_of(event)
             place.tree.pop(0)
             place.sleep[event.process] = event.accesses
             self._take_back(event)
+            if not place.tree:
+                self.settle(len(self.places) - 1)
             if place.tree:
                 self.branch = len(self.places) - 1
                 return True
             self.places.pop()
         return False
+
+    @staticmethod
+    def step_of(event: Event) -> int:
+        """Where the machine has to ask for what may be done instead; -1 if it asks by itself."""
+        return -1 if event.how == ASKED else event.step
+
+    def between(self) -> None:
+        """Two runs: for an exploration that is shared (shared.py)."""
+
+    def settle(self, number: int) -> None:
+        """Nothing is left at a place, and so at those after it, unless somebody else plans something there."""
 
     def _take_back(self, event: Event) -> None:
         assert self.events.pop() is event
@@ -293,13 +319,16 @@ class Optimal:
     def _name_irq(self, name: Name, event: int) -> None:
         if event < 0:
             name = (*name, len(self.irqs))
+        self.irqs.append((self.process_of_name(name), event))
+        if not self.gated:
+            self.gated = self.learned = True
+
+    def process_of_name(self, name: Name) -> int:
         process = self.names.get(name)
         if process is None:
             process = self.names[name] = IRQS_FROM + len(self.names)
             self.irq_name[process] = name
-        self.irqs.append((process, event))
-        if not self.gated:
-            self.gated = self.learned = True
+        return process
 
     def touched(self, m: Machine, what: Any, kind: int) -> None:
         if self.current is not None:
@@ -339,14 +368,17 @@ class Optimal:
     def _open(self, m: Machine, enabled: dict[int, tuple[int, Task]]) -> bool:
         """A new place. False if the run ends here."""
         at = len(self.events)
-        sleep: dict[int, tuple[Access, ...]] = {}
+        sleep: Sleep = {}
         tree: list[Branch] = []
+        elsewhere: frozenset[int] = frozenset()
         if at:
             before, last = self.places[-1], self.events[-1]
-            sleep = {process: accesses for process, accesses in before.sleep.items() if not conflict(accesses, last.accesses)}
+            sleep = {process: accesses for process, accesses in before.sleep.items()
+                     if accesses is not None and not conflict(accesses, last.accesses)}
+            elsewhere = before.elsewhere & sleep.keys()
             tree, before.tree[0].children = before.tree[0].children, []
         for branch in [branch for branch in tree if branch.process not in enabled]:
-            self.places[branch.root].widen(branch.root)     # it was planned, but cannot be: what is there instead is to be run
+            self.plan_at(branch.root, None)        # it was planned, but cannot be: what is there instead is to be run
             tree.remove(branch)
         if not tree:
             awake = [process for process in enabled if process not in sleep]
@@ -362,7 +394,7 @@ class Optimal:
         if at >= EVENTS_MAX:
             self.limit = m.aborting = True
             raise Abort
-        self.places.append(Place(sleep, tree, tuple(enabled)))
+        self.places.append(Place(sleep, tree, tuple(enabled), elsewhere))
         return True
 
     def _pending(self, process: int, task: Task) -> tuple[int, Any, Any]:
@@ -598,7 +630,6 @@ class Optimal:
 
     def _reverse(self, first: Event, later: Event, sections: list[tuple[int, int]]) -> None:
         """Plan a run in which `later` comes before `first`: put it into the wakeup tree of the place of `first`."""
-        place = self.places[first.number]
         bit = first.number
         rest = [event for event in self.events[bit + 1:] if not event.past >> bit & 1]
         kept = (1 << bit) - 1
@@ -624,15 +655,13 @@ class Optimal:
             if not before_leaf >> event.number & 1 and conflict(event.accesses, leaf):
                 before_leaf |= 1 << event.number
         mask = kept >> bit << bit
-        plan = [(event.process, event.accesses, event.past & mask & ~(1 << event.number), event.number) for event in rest]
+        plan: Plan = [(event.process, event.accesses, event.past & mask & ~(1 << event.number), event.number) for event in rest]
         plan.append((later.process, leaf, before_leaf & mask, later.number))
-        for process, accesses in place.sleep.items():
-            if _starts(process, accesses, plan) is not None:
-                return                          # run before
-        if plan[0][0] in place.enabled:
-            _insert(place.tree, plan, first.number)
-        else:
-            place.widen(first.number)
+        self.plan_at(bit, plan)
+
+    def plan_at(self, number: int, plan: Plan | None) -> None:
+        """Have that run begin at a place, or all that can if it is not known which."""
+        self.places[number].add(number, plan)
 
     def _leaf(self, event: Event) -> tuple[Access, ...]:
         """What an event surely touches wherever it runs, and what it may touch of its own cpu: that depends on what it reads."""
@@ -648,10 +677,7 @@ class Optimal:
         return out
 
 
-Plan = list[tuple[int, tuple[Access, ...], int, int]]      # process, accesses, bits of what must come before, its own bit
-
-
-def _starts(process: int, accesses: tuple[Access, ...] | None, plan: Plan) -> int | None:
+def starts(process: int, accesses: tuple[Access, ...] | None, plan: Plan) -> int | None:
     """Can the plan begin with `process`? The position of its first event, or -1 if it has none and is independent of all."""
     for position, (other, _, before, _) in enumerate(plan):
         if other == process:
@@ -659,20 +685,20 @@ def _starts(process: int, accesses: tuple[Access, ...] | None, plan: Plan) -> in
     if accesses is None:
         return None
     for _, touched, _, _ in plan:
-        if conflict(accesses, touched):
+        if touched is None or conflict(accesses, touched):
             return None
     return -1
 
 
-def _insert(tree: list[Branch], plan: Plan, root: int) -> None:
-    """Add the plan to a wakeup tree, unless a branch leads to an equivalent of it already."""
+def _insert(tree: list[Branch], plan: Plan, root: int) -> bool:
+    """Add the plan to a wakeup tree, unless a branch leads to an equivalent of it already; then False."""
     while plan:
         for branch in tree:
-            position = _starts(branch.process, branch.accesses, plan)
+            position = starts(branch.process, branch.accesses, plan)
             if position is None:
                 continue
             if not branch.children:
-                return
+                return False
             if position >= 0:
                 gone = ~(1 << plan[position][3])
                 plan = [(process, accesses, before & gone, bit) for process, accesses, before, bit in
@@ -684,7 +710,9 @@ def _insert(tree: list[Branch], plan: Plan, root: int) -> None:
                 branch = Branch(process, accesses, root)
                 tree.append(branch)
                 tree = branch.children
-            return
+            return True
+    return False
+
 
 def _shared_cpus(m: Machine) -> frozenset[int]:
     """The cpus that have several tasks."""

@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: MIT
+"""One exploration shared by several processes, each of which explores a part of the tree of runs in the same way.
+
+Whoever explores gives away what is left at the first place that has more than one branch, whenever a worker is free: a fork
+of it goes on there, with what is being run at that place asleep. What else is to be run at that place or before belongs to
+whoever has these places: such plans come back with the result, and no place is left before all who might plan something there
+are done. So the same classes are run as by one process, if not always as few that turn out to be known: that a plan could as
+well begin with somebody who sleeps is no reason to drop it while that is being explored elsewhere, since what that plans comes
+too late. What is not known of an access that only a worker has seen is taken to depend on everything.
+
+A worker that learned something which makes earlier runs worthless, says so, and all is done again by one process; one that
+is lost leaves the exploration incomplete.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import signal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from typing import Any
+
+from harness.errors import HarnessError
+from harness.explore.access import Access
+from harness.explore.optimal import IRQS_FROM, Branch, Name, Optimal, Place, Plan, starts
+
+ALONE_MAX = 256             # runs before anything is given away: most explorations are over by then
+GIVE_EVERY = 32             # runs between two times that a process gives something away: a fork costs as much as some
+
+Told = tuple[int, list[tuple[int | Name, tuple[Access, ...] | None, int, int]] | None]     # place, plan (interrupts by name)
+
+
+class Lost(Exception):
+    """A worker ended without a result: what stopped it."""
+
+
+class Slots:
+    """How many processes may explore at a time, and how many runs they have made together."""
+
+    def __init__(self, workers: int):
+        context = get_context("fork")
+        self.free = context.Semaphore(workers - 1)
+        self.run_count = context.Value("q", 0)
+
+
+@dataclass
+class Worker:
+    """A process that explores what was given away at a place."""
+
+    number: int
+    place: Place
+    given: frozenset[int]
+    pid: int
+    pipe: Connection
+
+
+class Shared(Optimal):
+    """Optimal, by several processes. `result()` is what a worker has to say; `take(it)` is told of it where it was forked."""
+
+    def __init__(self, routes: Mapping[Name, int] | None, up: bool, slots: Slots, result: Callable[[], Any], take: Callable[[Any], None],
+                 reset: Callable[[], None]):
+        self.slots = slots
+        self.result, self.take, self.reset = result, take, reset
+        self.workers: list[Worker] = []
+        self.pipe: Connection | None = None     # to whoever has the places before `base`
+        super().__init__(routes, up)
+        self.parent = 0
+        self.told: list[Told] = []
+        self.others: Any = None                 # the place `base`, with what others are to run there: so that it is told once
+        self.sharing = True
+        self.gives_next = ALONE_MAX             # from that run on
+        self.known = 0                          # locations that whoever has the places before `base` knows too
+
+    # ---- giving away -----------------------------------------------------------------------------------------------
+
+    def between(self) -> None:
+        if self.pipe is not None and os.getppid() != self.parent:
+            os._exit(1)                         # nobody waits for this any more
+        with self.slots.run_count.get_lock():
+            self.slots.run_count.value += 1
+        if not self.sharing or self.run_count < self.gives_next:
+            return
+        number = next((number for number in range(self.base, len(self.places) - 1) if len(self.places[number].tree) > 1), None)
+        if number is not None and self.slots.free.acquire(block=False):
+            self.gives_next = self.run_count + GIVE_EVERY
+            self._give_away(number)
+
+    def _give_away(self, number: int) -> None:
+        place = self.places[number]
+        given, place.tree = place.tree[1:], place.tree[:1]
+        ours, theirs = get_context("fork").Pipe()
+        pid = os.fork()
+        if pid:
+            theirs.close()
+            names = frozenset(branch.process for branch in given)
+            self.workers.append(Worker(number, place, names, pid, ours))
+            place.sleep.update((branch.process, branch.accesses) for branch in given)
+            place.elsewhere |= names
+        else:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)        # it is told, or killed, by whoever forked it
+            ours.close()
+            self._begin_at(number, given, theirs)
+
+    def _begin_at(self, number: int, branches: list[Branch], pipe: Connection) -> None:
+        """In a new worker."""
+        place, event = self.places[number], self.events[number]
+        self.parent, self.pipe, self.workers, self.told = os.getppid(), pipe, [], []
+        place.sleep[event.process] = event.accesses
+        place.elsewhere |= {event.process}
+        place.tree = branches
+        self.others = Place(place.sleep, [], place.enabled, place.elsewhere)
+        self.branch, self.branch_step = number, self.step_of(event)
+        for gone in reversed(self.events[number:]):
+            self._take_back(gone)
+        del self.places[number + 1:]
+        self.base = number
+        self.run_count = self.blocked_count = 0
+        self.gives_next = GIVE_EVERY
+        self.known = len(self.locations.keys)
+        self.reset()
+
+    # ---- plans for places that are somebody else's ---------------------------------------------------------------------
+
+    def plan_at(self, number: int, plan: Plan | None) -> None:
+        place = self.places[number]
+        if self.pipe is None or number > self.base:
+            place.add(number, plan)
+        elif number == self.base and plan is not None and any(_begins(branch, plan) for branch in place.tree):
+            place.add(number, plan)                             # with what was given to this process
+        elif (self.others if number == self.base else place).add(number, plan):         # it was not told before
+            self.told.append((number, None if plan is None else [(self._name(process), self._known(accesses), before, bit)
+                                                                 for process, accesses, before, bit in plan]))
+
+    def _name(self, process: int) -> int | Name:
+        return self.irq_name[process] if process >= IRQS_FROM else process
+
+    def _known(self, accesses: tuple[Access, ...] | None) -> tuple[Access, ...] | None:
+        return None if accesses is None or any(location >= self.known for location, _ in accesses) else accesses
+
+    # ---- taking back -----------------------------------------------------------------------------------------------
+
+    def settle(self, number: int) -> None:
+        while any(worker.number >= number for worker in self.workers):
+            self._receive(max(self.workers, key=lambda worker: worker.number))
+
+    def gather(self) -> None:
+        """All is run: take what is left of the workers, or, in a worker, say what came of it and end."""
+        while self.workers:
+            self._receive(self.workers[-1])
+        if self.pipe is not None:
+            self._say((self.result(), self.told, list(self.names)))
+
+    def _receive(self, worker: Worker) -> None:
+        self.slots.free.release()               # somebody else may run while this one waits
+        self.workers.remove(worker)
+        try:
+            said = pickle.loads(worker.pipe.recv_bytes())
+        except (EOFError, OSError):
+            raise Lost("a worker process was lost") from None
+        finally:
+            worker.pipe.close()
+            os.waitpid(worker.pid, 0)
+        self.slots.free.acquire()
+        if isinstance(said, BaseException):
+            raise said
+        if said is None:
+            self._alone()
+            return
+        result, told, names = said
+        self.take(result)
+        worker.place.elsewhere -= worker.given
+        for name in names:
+            self.process_of_name(name)
+        for number, plan in told:
+            self.plan_at(number, plan and [(self.process_of_name(who) if isinstance(who, tuple) else who, accesses, before, bit)
+                                           for who, accesses, before, bit in plan])
+
+    def fail(self, error: BaseException) -> None:
+        """In a worker: let whoever forked it raise that."""
+        self.kill_workers()
+        try:
+            pickle.dumps(error)
+        except Exception:
+            error = HarnessError(f"{type(error).__name__}: {error}")
+        self._say(error)
+
+    def _say(self, what: Any) -> None:
+        assert self.pipe is not None
+        self.slots.free.release()
+        with contextlib.suppress(OSError):
+            self.pipe.send_bytes(pickle.dumps(what))
+        os._exit(0)
+
+    def _alone(self) -> None:
+        """What was learned is not known here: once more from the beginning, by one process."""
+        if self.pipe is not None:
+            self._say(None)
+        self.sharing = False
+        self.locations.restart = True
+
+    def _forget(self) -> None:
+        self.kill_workers()
+        if self.pipe is not None:
+            self._say(None)
+        super()._forget()
+
+    def kill_workers(self) -> None:
+        """Without what the workers still had to say."""
+        for worker in self.workers:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(worker.pid, signal.SIGKILL)
+            os.waitpid(worker.pid, 0)
+            worker.pipe.close()
+            self.slots.free.release()
+        self.workers = []
+
+
+def _begins(branch: Branch, plan: Plan) -> bool:
+    return starts(branch.process, branch.accesses, plan) is not None
