@@ -202,14 +202,14 @@ class _Every:
                 self._add(explorer, result)
             if explorer.limit:
                 mine.why = f"a run of more than {len(explorer.events)} events"
-            elif self.slots.run_count.value + 1 >= self.limits.runs:
+            elif self.slots.run_count + 1 >= self.limits.runs:
                 mine.why = self.limits.too_many
             elif time.monotonic() > self.limits.deadline:
                 mine.why = self.limits.too_long
             if mine.why:
                 return
             if self.progress is not None and not explorer.run_count % 64:
-                self.progress(self.meter.read(self.slots.run_count.value - self.part.blocked - mine.blocked, explorer))
+                self.progress(self.meter.read(self.slots.run_count - self.part.blocked - mine.blocked, explorer))
 
     def _add(self, explorer: Optimal, result: Any) -> None:
         mine, trace = self.mine, trace_hash(explorer)

@@ -17,16 +17,18 @@ from __future__ import annotations
 import contextlib
 import os
 import pickle
+import random
 import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from multiprocessing import get_context
-from multiprocessing.connection import Connection
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.errors import HarnessError
 from harness.explore.access import Access
 from harness.explore.optimal import IRQS_FROM, Branch, Name, Optimal, Place, Plan, starts
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
 
 ALONE_MAX = 256             # runs before anything is given away: most explorations are over by then
 GIVE_EVERY = 32             # runs between two times that a process gives something away: a fork costs as much as some
@@ -42,9 +44,30 @@ class Slots:
     """How many processes may explore at a time, and how many runs they have made together."""
 
     def __init__(self, workers: int):
-        context = get_context("fork")
-        self.free = context.Semaphore(workers - 1)
-        self.run_count = context.Value("q", 0)
+        self.workers = workers
+        self.alone = 0                  # runs, before there is anybody else
+        self.free: Any = None           # a semaphore: how many more may explore
+        self.together: Any = None       # runs, from then on
+
+    def take(self) -> bool:
+        """Whether there is a process to be had. It is to be given back by whoever ends."""
+        if self.workers == 1:
+            return False
+        if self.free is None:
+            from multiprocessing import get_context  # here: most explorations need none
+            self.free, self.together = get_context("fork").Semaphore(self.workers - 1), get_context("fork").Value("q", self.alone)
+        return bool(self.free.acquire(block=False))
+
+    def ran(self) -> None:
+        if self.together is None:
+            self.alone += 1
+        else:
+            with self.together.get_lock():
+                self.together.value += 1
+
+    @property
+    def run_count(self) -> int:
+        return self.alone if self.together is None else int(self.together.value)
 
 
 @dataclass
@@ -80,19 +103,20 @@ class Shared(Optimal):
     def between(self) -> None:
         if self.pipe is not None and os.getppid() != self.parent:
             os._exit(1)                         # nobody waits for this any more
-        with self.slots.run_count.get_lock():
-            self.slots.run_count.value += 1
+        self.slots.ran()
         if not self.sharing or self.run_count < self.gives_next:
             return
         number = next((number for number in range(self.base, len(self.places) - 1) if len(self.places[number].tree) > 1), None)
-        if number is not None and self.slots.free.acquire(block=False):
+        if number is not None and self.slots.take():
             self.gives_next = self.run_count + GIVE_EVERY
             self._give_away(number)
 
     def _give_away(self, number: int) -> None:
         place = self.places[number]
         given, place.tree = place.tree[1:], place.tree[:1]
-        ours, theirs = get_context("fork").Pipe()
+        from multiprocessing import Pipe
+        ours, theirs = Pipe()
+        state = random.getstate()
         pid = os.fork()
         if pid:
             theirs.close()
@@ -102,6 +126,7 @@ class Shared(Optimal):
             place.elsewhere |= names
         else:
             signal.signal(signal.SIGINT, signal.SIG_IGN)        # it is told, or killed, by whoever forked it
+            random.setstate(state)              # a fork has another one
             ours.close()
             self._begin_at(number, given, theirs)
 
