@@ -15,6 +15,7 @@ There is one machine in a process, `m`, because its step counter is on the fast 
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -22,6 +23,7 @@ from typing import Any, Protocol
 from harness import points
 from harness.errors import Abort, Diverged, Halt, HarnessError
 from harness.finding import Finding, Site
+from harness.points import ALONE
 
 STEPS_MAX = 20_000          # points in a run before the schedule is made fair
 FAIR_STEPS_MAX = 20_000     # further points under a fair schedule before the run is called a livelock
@@ -148,7 +150,7 @@ class Machine:
         "aborting", "backend", "boot", "cpus", "current", "cut", "deadline", "enabled", "error", "exact",
         "explorer", "fair", "findings", "forced", "halted", "history", "image", "irqs_raised", "limit_hit", "main",
         "notes", "observer", "passed", "pending", "preempt", "recorder", "remaining", "scheduler", "settle", "spare", "step",
-        "steps_max", "stop", "switches", "tasks", "waiters", "wanted",
+        "steps_max", "stop", "switches", "tasks", "trail", "waiters", "wanted",
     )
 
     def __init__(self) -> None:
@@ -163,6 +165,7 @@ class Machine:
         self.spare: dict[tuple[int, int], Task] = {}     # pooled tasks by (backend, id)
         self.cpus = [Cpu(number) for number in range(CPUS_MAX)]
         self.recorder: Callable[[int, Any, Any], None] | None = None
+        self.trail: list[Any] | None = None     # of an explorer: points, and what was held at each
         self.observer: Any = None
         self.exact = False
         self.preempt = False
@@ -215,12 +218,14 @@ class Machine:
             self.irqs_raised += 1
         self._assign(tasks, cpus)
         self.wanted = NEVER
+        self.trail = None
         self.stop = 0 if self.recorder is not None else NEVER
         scheduler.begin(self)
         self.main = backend.main()
         boot = self.current = self.boot
         boot.stack = self.main
-        self.dispatch(boot)
+        with contextlib.suppress(Abort):        # an explorer may see that there is nothing left to run
+            self.dispatch(boot)
         if not self.aborting:
             finish = getattr(scheduler, "finish", None)     # a schedule that must have been followed to its end says if it was not
             if finish is not None:
@@ -366,19 +371,32 @@ class Machine:
 
     def want(self, step: int) -> None:
         """The scheduler wants to be asked at the first point whose step is at least `step`."""
-        if self.recorder is not None:
+        if self.recorder is not None or self.trail is not None:
             self.wanted = step
         else:
             self.stop = step if step < self.deadline else self.deadline
 
+    def follow(self, trail: list[Any] | None) -> None:
+        """From now on every point goes on `trail`, with what the running task holds there, until the step that is wanted or
+        a point at which it matters what others do; None: no more of that."""
+        self.trail = trail
+        self.wanted = NEVER
+        self.stop = 0 if trail is not None or self.recorder is not None else self.deadline
+
     def sched(self, kind: int, obj: Any, arg: Any = None) -> None:
         """The slow path of a point: called before the access it stands for."""
         me = self.current
-        me.at = (kind, obj, arg)
+        me.at = at = (kind, obj, arg)
         if self.recorder is not None:
             self.recorder(kind, obj, arg)
-            if self.step < self.wanted and self.step < self.deadline:
+        trail = self.trail
+        if trail is not None:
+            if self.step < self.wanted and ALONE[kind] and self.step < self.deadline:
+                trail.append(at)
+                trail.append(me.held)
                 return
+        elif self.recorder is not None and self.step < self.wanted and self.step < self.deadline:
+            return
         if self.step >= self.deadline:
             self._out_of_steps()
         decision = (self.fair or self.scheduler).at(self)

@@ -16,6 +16,9 @@ LOCAL = 11      # an event only its own cpu can see (the start of an operation)
 BEGIN = 12      # user space begins something it will report
 END = 13        # and reports it
 
+# which of them always go on, and touch the same whatever others do
+ALONE = [kind not in (ACQUIRE, TRYLOCK, WAKE, IRQ) for kind in range(END + 1)]
+
 NAMES = {
     READ: "read", WRITE: "write", RMW: "rmw", ACQUIRE: "lock", TRYLOCK: "trylock", RELEASE: "unlock",
     WAIT: "wait", WAKE: "wake", BARRIER: "barrier", IRQ: "irq", LOCAL: "op",

@@ -127,5 +127,5 @@ def test_the_tests_of_plain_functions_do_what_is_said_of_them() -> None:
     scope: dict[str, Any] = {}
     exec(PYTHON[1], scope)
     scope["test_readers_are_proved"]()
-    with pytest.raises(AssertionError, match="write x.value"):
+    with pytest.raises(AssertionError, match=r"write x\.value"):
         scope["test_no_update_is_lost"]()

@@ -86,10 +86,13 @@ class Locations:
             return tuple((self.number(key), WRITE) for key in dict.fromkeys([obj, *(entry[0] for entry in obj.entries)]))
         if kind == points.ACQUIRE and getattr(obj, "owner", None) is task:
             return ((self.number(obj), TRY),)           # it hangs, and that is a finding
-        key = (kind, obj, arg)
-        found = self.known.get(key)
+        return self.announced((kind, obj, arg))
+
+    def announced(self, at: tuple[int, Any, Any]) -> tuple[Access, ...]:
+        """The same, if it does not depend on what others do (points.ALONE), or the lock is to be had."""
+        found = self.known.get(at)
         if found is None:
-            found = self.known[key] = tuple(self._of(kind, obj, arg))
+            found = self.known[at] = tuple(self._of(*at))
         return found
 
     def _of(self, kind: int, obj: Any, arg: Any) -> Iterable[Access]:

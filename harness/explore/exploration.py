@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.errors import HarnessError
-from harness.explore.optimal import YIELDS_MAX, Event, Name, Optimal
+from harness.explore.optimal import YIELDS_MAX, Event, Name, Optimal, Place
 from harness.explore.preemptions import least_preemptions
 from harness.explore.routes import Routes
 from harness.explore.shared import Lost, Shared, Slots
@@ -254,10 +254,10 @@ class _Meter:
     def read(self, classes: int, explorer: Optimal) -> Progress:
         done, weight = 0.0, 1.0
         for place in explorer.places:
-            over, left = len(place.sleep), len(place.tree)
-            branches = over + left
-            done += weight * over / branches
-            weight /= branches
+            if isinstance(place, Place):
+                branches = place.done + len(place.tree)
+                done += weight * place.done / branches
+                weight /= branches
         self.estimates = [*self.estimates[-9:], classes / done if done else float("inf")]
         return Progress(classes, self.estimates[-1], min(self.estimates), max(self.estimates))
 

@@ -17,7 +17,8 @@ What is special here:
   * Where an interrupt can enter depends on what runs on its cpu, so a planned run may turn out to be impossible. Then all that
     could run first at the place it was planned for is run first there (Flanagan, Godefroid, POPL 2005): that is never wrong,
     and may come to runs that are known already, which are blocked.
-  * Runs repeat a prefix of the last run at full speed and are only watched from where they differ.
+  * Runs repeat a prefix of the last run at full speed and are only watched from where they differ. Even there a process runs on
+    at its own: the machine writes down its points (the trail), and what they come to is worked out when somebody has to choose.
 """
 
 from __future__ import annotations
@@ -58,8 +59,6 @@ IRQS_FROM = TASKS_MAX       # the number of the first process that is an interru
 NEVER_GIVEN = EVENTS_MAX + TASKS_MAX        # no event has this number
 
 Name = tuple[Any, ...]
-Plan = list[tuple[int, tuple[Access, ...] | None, int, int]]      # process, accesses, bits of what must come before, its own bit
-Sleep = dict[int, tuple[Access, ...] | None]                      # process -> accesses; None: not known
 _NOTHING: tuple[int, Any, Any] = (points.LOCAL, None, None)
 
 
@@ -67,71 +66,155 @@ class Event:
     """One access of one process and the local work behind it.
 
     `past` has the bits of all events that happen before it, and its own; `direct` the same without those that only a
-    hand-over puts there; `base` only those without which its process would not be there. `undo` takes back what it added
-    to the explorer's tables.
+    hand-over puts there; `base`, where an interrupt enters, only those without which it would not be there.
     """
 
-    __slots__ = ("accesses", "asleep", "base", "cpu", "decision", "direct", "enters", "findings", "free", "got", "how", "interrupted",
-                 "leaf", "leaves", "number", "over", "past", "pending", "process", "races", "step", "takings", "undo")
+    how = GOES_ON                       # how the machine was told: or SWITCH or ASKED
+    decision = -1                       # what it was told, unless the process goes on
+    past = direct = base = 0
+    leaf: tuple[Access, ...] | None = None      # what it will touch at least, if it runs in another place, unless that is all
+    races: Sequence[int] = ()
+    takings: Mapping[int, int] = {}     # location -> the event that took what this one gives back
+    findings: Sequence[Finding] = ()
+    got = False                         # it looked at a lock, and took it
+    over: int | None = None             # the process that an interrupt entered over with this event, if there was one
+    interrupted: tuple[Task, tuple[int, Any, Any], int] | None = None       # that one: its task, what it was to do, its level
+    enters = False                      # an interrupt begins with it
+    leaves = False                      # an interrupt is over with it
+    free = False                        # after it the process may lose its cpu without being preempted
+    asleep = False                      # after it the process can only go on when somebody lets it
 
-    def __init__(self, number: int, process: int, cpu: int, step: int, how: int, decision: int, accesses: tuple[Access, ...]):
+    def __init__(self, number: int, process: int, cpu: int, step: int, pending: tuple[int, Any, Any], accesses: tuple[Access, ...],
+                 before: Event | None, mark: int):
         self.number = number
         self.process = process
         self.cpu = cpu
         self.step = step
-        self.how = how                  # GOES_ON, SWITCH or ASKED: how the machine was told
-        self.decision = decision
+        self.pending = pending
         self.accesses = accesses
-        self.leaf = accesses            # what it will touch at least, if it runs in another place
-        self.past = self.direct = self.base = 0
-        self.races: list[int] = []
-        self.takings: dict[int, int] = {}       # location -> the event that took what this one gives back
-        self.pending = _NOTHING
-        self.undo: list[tuple[dict[Any, int], Any, int | None]] = []
-        self.findings: list[Finding] = []
-        self.got = False                # it looked at a lock, and took it
-        self.over: int | None = None    # the process that an interrupt entered over with this event, if there was one
-        self.interrupted: tuple[Task, tuple[int, Any, Any], int] | None = None      # that one: its task, what it was to do, its level
-        self.enters = False             # an interrupt begins with it
-        self.leaves = False             # an interrupt is over with it
-        self.free = False               # after it the process may lose its cpu without being preempted
-        self.asleep = False             # after it the process can only go on when somebody lets it
+        self.before = before            # of the same process
+        self.mark = mark                # how much there was to be undone before it
+
+
+class Step:
+    """An event that is only planned: its process, what it will touch (None if that is not known), what must come before it."""
+
+    __slots__ = ("accesses", "number", "past", "process")
+
+    def __init__(self, process: int, accesses: tuple[Access, ...] | None, past: int = 0, number: int = 0):
+        self.process = process
+        self.accesses = accesses
+        self.past = past
+        self.number = number
+
+
+class Plan:
+    """A run that is to begin somewhere: events in one of the orders that agree with happens-before. `mask`: the bits of them
+    that count in the past of one of them."""
+
+    __slots__ = ("mask", "steps", "touching")
+
+    def __init__(self, steps: Sequence[Event | Step], mask: int):
+        self.steps = steps
+        self.mask = mask
+        self.touching: dict[int, list[tuple[Access, ...]]] | None = None
+
+    def before(self, step: Event | Step) -> int:
+        return step.past & self.mask & ~(1 << step.number)
+
+    def without(self, position: int) -> Plan:
+        return Plan([*self.steps[:position], *self.steps[position + 1:]], self.mask & ~(1 << self.steps[position].number))
+
+    def starts(self, process: int, accesses: tuple[Access, ...] | None) -> int | None:
+        """Can it begin with `process`? The position of that one's first event, or -1 if it has none and is independent of all."""
+        position = 0
+        for step in self.steps:
+            if step.process == process:
+                return None if step.past & self.mask & ~(1 << step.number) else position
+            position += 1
+        if accesses is None or any(step.accesses is None for step in self.steps):
+            return None
+        if self.touching is None:
+            self.touching = {}
+            for step in self.steps:
+                for location, _ in step.accesses:           # type: ignore[union-attr]
+                    self.touching.setdefault(location, []).append(step.accesses)        # type: ignore[arg-type]
+        for access in accesses:
+            for touched in self.touching.get(access[0], ()):
+                if conflict((access,), touched):
+                    return None
+        return -1
 
 
 class Branch:
-    """A node of a wakeup tree: `process` runs next, then one of `children`. `accesses` is what it will touch, None if that is not
-    known; `root` the number of the place that it was planned for."""
+    """A node of a wakeup tree: these events are run in this order, then one of `children`. `root`: the number of the place
+    that it was planned for."""
 
-    __slots__ = ("accesses", "children", "process", "root")
+    __slots__ = ("children", "root", "steps")
 
-    def __init__(self, process: int, accesses: tuple[Access, ...] | None, root: int):
-        self.process = process
-        self.accesses = accesses
+    def __init__(self, steps: Sequence[Event | Step], root: int, children: list[Branch] | None = None):
+        self.steps = steps
         self.root = root
-        self.children: list[Branch] = []
+        self.children = children or []
+
+    @property
+    def process(self) -> int:
+        return self.steps[0].process
+
+
+class Sleep:
+    """What must not run first at a place any more: process -> accesses (None: not known). It is never changed.
+
+    `elsewhere`: which of them another process explores just now (shared.py)."""
+
+    __slots__ = ("elsewhere", "locations", "processes", "unknown")
+
+    def __init__(self, processes: Mapping[int, tuple[Access, ...] | None], elsewhere: frozenset[int] = frozenset()):
+        self.processes = processes
+        self.elsewhere = elsewhere
+        self.unknown = None in processes.values()
+        self.locations = frozenset(location for accesses in processes.values() for location, _ in accesses or ())
+
+    def with_(self, more: Mapping[int, tuple[Access, ...] | None], elsewhere: frozenset[int] = frozenset()) -> Sleep:
+        return Sleep({**self.processes, **more}, self.elsewhere | elsewhere)
+
+    def after(self, accesses: tuple[Access, ...]) -> Sleep:
+        """Who still sleeps after an event."""
+        if not self.unknown:
+            for location, _ in accesses:
+                if location in self.locations:
+                    break
+            else:
+                return self
+        left = {process: wanted for process, wanted in self.processes.items() if wanted is not None and not conflict(wanted, accesses)}
+        return Sleep(left, self.elsewhere & left.keys()) if len(left) < len(self.processes) else self
+
+
+_NOBODY = Sleep({})
+UNASKED, ASKED_FOR, DONE = 0, 1, 2
 
 
 class Place:
-    """A place in the present run: what must not run first here any more, what is still to be run first, and all that could."""
+    """A place in the present run where there is a choice: what sleeps, and what is to be run first, the present one first.
 
-    __slots__ = ("elsewhere", "enabled", "sleep", "tree")
+    `widened`: whether all that can be run first is to be run, since a plan turned out to be impossible."""
 
-    def __init__(self, sleep: Sleep, tree: list[Branch], enabled: tuple[int, ...], elsewhere: frozenset[int]):
+    __slots__ = ("done", "sleep", "tree", "widened")
+
+    def __init__(self, sleep: Sleep, tree: list[Branch]):
         self.sleep = sleep
         self.tree = tree
-        self.enabled = enabled
-        self.elsewhere = elsewhere      # of those asleep: what another process explores just now (shared.py)
+        self.widened = UNASKED
+        self.done = 0                   # branches that are explored
 
     def add(self, number: int, plan: Plan | None) -> bool:
         """Have that run begin here, or all that can if it is not known which. False if that is, or was to be, run anyway."""
-        if plan is None or plan[0][0] not in self.enabled:
-            planned = {branch.process for branch in self.tree}
-            left = [process for process in self.enabled if process not in planned and process not in self.sleep]
-            self.tree += [Branch(process, None, number) for process in left]
-            return bool(left)
-        for process, accesses in self.sleep.items():
-            position = starts(process, accesses, plan)
-            if position is not None and (position >= 0 or process not in self.elsewhere):
+        if plan is None:
+            new, self.widened = self.widened == UNASKED, max(self.widened, ASKED_FOR)
+            return new
+        for process, accesses in self.sleep.processes.items():
+            position = plan.starts(process, accesses)
+            if position is not None and (position >= 0 or process not in self.sleep.elsewhere):
                 return False
         return _insert(self.tree, plan, number)
 
@@ -155,18 +238,23 @@ class Optimal:
         self.names: dict[Name, int] = {}        # of interrupts: (who raises it, how many before) -> process
         self.irq_name: dict[int, Name] = {}
         self.gated = False              # interrupts exist
+        self.mixed: set[int] = set()    # locations of data that are also touched in other ways
         self.restarts = 0               # how often what was yielded before is worth nothing, for something was learned
         self._forget()
 
     def _forget(self) -> None:
         self.events: list[Event] = []
-        self.places: list[Place] = []
-        self.touches: dict[int, list[tuple[int, int]]] = {}     # location -> (event, mode), in order
-        self.last: dict[int, int] = {}                          # process -> its last event
+        self.turns: list[Event] = []            # those for which the machine had to be told something
+        self.places: list[Place | Sleep] = []   # of each event: what sleeps, if there is nothing else to be said
+        self.data: dict[int, tuple[int, int, int]] = {}         # location -> its last write, the reads since, all accesses (bits)
+        self.lines: dict[int, tuple[tuple[tuple[int, int], ...], int]] = {}     # others: (mode, bits) since what screens, and all
+        self.last: dict[int, Event | None] = {}                 # process -> its last event
         self.taken: dict[tuple[int, int], int] = {}             # (location, process) -> the event that took it
         self.deep: dict[tuple[int, int], int] = {}              # (location, process) -> how many times it has it now
         self.given: dict[tuple[int, int], int] = {}             # (location, event that took it) -> that gave it back
+        self.takers: dict[int, tuple[Access, ...]] = {}         # location -> (event that took it, mode), in order
         self.woken: dict[int, int] = {}                         # process -> the event that let it go on
+        self.undo: list[tuple[dict[Any, Any], Any, Any]] = []   # table, key and what was there before, as events changed it
         self.irqs: list[tuple[int, int]] = []                   # irq number -> process, the event that raised it or -1
         self.raised: dict[int, int] = {}                        # process -> how many it has raised
         self.base = 0                   # the places before are somebody else's
@@ -182,43 +270,48 @@ class Optimal:
         while True:
             self._start()
             result = execute(self)
+            self._finish(m)
             if self.locations.restart or self.learned:
                 self.locations.restart = False
                 self._forget()
                 self.restarts += 1
                 continue
-            self._finish(m)
-            self.run_count += 1
-            self.blocked_count += self.blocked
-            yield None if self.blocked else result
-            self._reverse_races()
+            if not self.nothing:
+                self.run_count += 1
+                self.blocked_count += self.blocked
+                yield None if self.blocked else result
+                self._reverse_races()
             if not self._backtrack():
                 return
             self.between()
 
     def _backtrack(self) -> bool:
         """Go to the last place with something left to run first."""
-        for event in reversed(self.events[len(self.places):]):
-            self._take_back(event)
-        while len(self.places) > self.base:
-            place = self.places[-1]
-            event = self.events[-1]
-            self.branch_step = self.step_of(event)
-            place.tree.pop(0)
-            place.sleep[event.process] = event.accesses
-            self._take_back(event)
-            if not place.tree:
-                self.settle(len(self.places) - 1)
-            if place.tree:
-                self.branch = len(self.places) - 1
-                return True
-            self.places.pop()
+        places = self.places
+        while len(places) > self.base:
+            place = places[-1]
+            if isinstance(place, Place):
+                number = len(places) - 1
+                if number < len(self.events):
+                    event = self.events[number]
+                    self.branch_step = step_of(event)
+                    place.tree.pop(0)
+                    place.sleep = place.sleep.with_({event.process: event.accesses})
+                    place.done += 1
+                    self.take_back(number)
+                if not (place.tree or place.widened == ASKED_FOR):
+                    self.settle(number)
+                if place.tree or place.widened == ASKED_FOR:
+                    self.branch = number
+                    return True
+            places.pop()
         return False
 
-    @staticmethod
-    def step_of(event: Event) -> int:
-        """Where the machine has to ask for what may be done instead; -1 if it asks by itself."""
-        return -1 if event.how == ASKED else event.step
+    def place(self, number: int) -> Place:
+        place = self.places[number]
+        if not isinstance(place, Place):
+            place = self.places[number] = Place(place, [Branch([self.events[number]], number)])
+        return place
 
     def between(self) -> None:
         """Two runs: for an exploration that is shared (shared.py)."""
@@ -226,32 +319,41 @@ class Optimal:
     def settle(self, number: int) -> None:
         """Nothing is left at a place, and so at those after it, unless somebody else plans something there."""
 
-    def _take_back(self, event: Event) -> None:
-        assert self.events.pop() is event
-        for table, key, old in reversed(event.undo):
+    def take_back(self, number: int) -> None:
+        """That event, and those after it."""
+        events, undo, last = self.events, self.undo, self.last
+        mark = events[number].mark
+        while len(undo) > mark:
+            table, key, old = undo.pop()
             if old is None:
                 del table[key]
             else:
                 table[key] = old
-        for location, _ in event.accesses:
-            self.touches[location].pop()
-        while self.irqs and self.irqs[-1][1] == event.number:
+        for event in reversed(events[number:]):
+            last[event.process] = event.before
+        del events[number:]
+        while self.turns and self.turns[-1].number >= number:
+            self.turns.pop()
+        while self.irqs and self.irqs[-1][1] >= number:
             self.irqs.pop()
 
-    def _set(self, event: Event, table: dict[Any, int], key: Any, value: int) -> None:
-        event.undo.append((table, key, table.get(key)))
+    def _set(self, table: dict[Any, Any], key: Any, value: Any) -> None:
+        self.undo.append((table, key, table.get(key)))
         table[key] = value
 
     # ---- one run -------------------------------------------------------------------------------------------------
 
     def _start(self) -> None:
         self.blocked = False
+        self.nothing = False            # nothing turned out to be left to run
         self.misrouted = False          # an interrupt can only go where its route does not lead: another route has this run
         self.drains = False             # nobody can run any more, but for going to wait for ever
         self.learned = False
         self.limit = False
         self.waiting: list[Event] = []          # what never came about: see ended
         self.current: Event | None = None
+        self.trail: list[Any] = []              # points of the process that runs, since `current`, and what it held there
+        self.plan: tuple[Branch, int, int] | None = None        # what is to be run: a branch and its step for that event
         self.live = not self.places
 
     def begin(self, m: Machine) -> None:
@@ -260,11 +362,11 @@ class Optimal:
             for _ in m.pending:
                 self._name_irq((-1,), -1)
         self.asleep: set[int] = set()
-        self.found = self.noted = 0
-        self.pre_switches = [(event.step, event.decision) for event in reversed(self.events) if event.how == SWITCH]
-        self.pre_forced = [event.decision for event in reversed(self.events) if event.how == ASKED]
+        self.found = self.noted = self.since = 0
+        self.pre_switches = [(event.step, event.decision) for event in reversed(self.turns) if event.how == SWITCH]
+        self.pre_forced = [event.decision for event in reversed(self.turns) if event.how == ASKED]
         if self.live:
-            m.want(1)
+            m.follow(self.trail)
         else:
             self._want_next(m)
 
@@ -273,21 +375,28 @@ class Optimal:
         m.want(self.pre_switches[-1][0] if self.pre_switches else self.branch_step if self.branch_step >= 0 else NEVER)
 
     def at(self, m: Machine) -> int:
-        if not self.live:
-            if self.pre_switches:
-                decision = self.pre_switches.pop()[1]
-                self._want_next(m)
-                return decision
+        if self.live:
+            if self.drains:
+                return m.current.id
+            task = m.current
+            assert task.at is not None
+            kind, obj, arg = task.at
+            if m.step < m.wanted and kind == points.ACQUIRE and getattr(obj, "owner", None) is not task and _can_be_taken(obj, arg, task):
+                self.trail += (task.at, task.held)
+                return task.id
+        elif self.pre_switches:
+            decision = self.pre_switches.pop()[1]
+            self._want_next(m)
+            return decision
+        else:
             self._go_live(m)
-        m.want(m.step + 1)
-        return m.current.id if self.drains else self._decide(m, False)
+        return self._decide(m, False)
 
     def forced(self, m: Machine, choices: Sequence[int]) -> int:
         if not self.live:
             if self.pre_forced:
                 return self.pre_forced.pop()
             self._go_live(m)
-        m.want(m.step + 1)
         decision = -1 if self.drains else self._decide(m, True)
         return self._drain(m, choices) if self.drains else decision
 
@@ -301,19 +410,20 @@ class Optimal:
 
     def wake(self, m: Machine) -> None:
         """Somebody was woken, or an interrupt raised, by the running event."""
-        event = self.current
-        if event is None:
+        if self.current is None or not (self.asleep or len(self.irqs) < m.irqs_raised):
             return
+        event = self._advance()
         for id in [id for id in self.asleep if m.tasks[id].waiting is not SLEEPING]:
             self.asleep.discard(id)
-            self._set(event, self.woken, id, event.number)
+            self._set(self.woken, id, event.number)
             where = m.tasks[id].cpu.number
             if where in self.multi:
+                event.leaf = event.leaf or event.accesses
                 event.accesses += ((self.locations.number(("ready", where)), WRITE),)
         while len(self.irqs) < m.irqs_raised:
             raiser = self.irq_name.get(event.process, (event.process,))
             before = self.raised.get(event.process, 0)
-            self._set(event, self.raised, event.process, before + 1)
+            self._set(self.raised, event.process, before + 1)
             self._name_irq((*raiser, before), event.number)
 
     def _name_irq(self, name: Name, event: int) -> None:
@@ -332,84 +442,127 @@ class Optimal:
 
     def touched(self, m: Machine, what: Any, kind: int) -> None:
         if self.current is not None:
-            self.current.accesses += (self.locations.touched(what, kind),)
+            event = self._advance()
+            event.leaf = event.leaf or event.accesses
+            event.accesses += (self.locations.touched(what, kind),)
 
     def _go_live(self, m: Machine) -> None:
         self.live = True
         self.found, self.noted = len(m.findings), len(m.notes)
+        self.since = len(self.events)
         self.asleep = {task.id for task in m.tasks if task.waiting is SLEEPING and not task.finished}
+        m.follow(self.trail)
 
     def _decide(self, m: Machine, asked: bool) -> int:
         """The running event is over: which process is next?"""
         if self.current is not None:
-            self.current.free = asked
+            self._advance().free = asked
             self._close(m)
         enabled = self._enabled(m)
         at = len(self.events)
-        if at == len(self.places) and not self._open(m, enabled):
+        process = self._resume(m, enabled) if at < len(self.places) else self._open(m, enabled)
+        if process is None:
             return m.current.id
-        process = self.places[at].tree[0].process
         decision, task = enabled[process]
-        how = ASKED if asked else GOES_ON if decision == m.current.id else SWITCH
         enters = decision >= len(m.tasks)
         pending: tuple[int, Any, Any] = _NOTHING if enters else self._pending(process, task)
-        self.current = event = Event(at, process, task.cpu.number, m.step, how, decision, self.locations.of(*pending, task))
-        event.pending = pending
+        self.current = event = Event(at, process, task.cpu.number, m.step, pending, self.locations.of(*pending, task),
+                                     self.last.get(process), len(self.undo))
+        if asked or decision != m.current.id:
+            event.how, event.decision = ASKED if asked else SWITCH, decision
         event.got = pending[0] == points.TRYLOCK and getattr(pending[1], "owner", None) is None
         event.enters = enters
         if enters and task.cpu.running is task:
             event.over = self._process_of(task)
             event.interrupted = task, self._pending(event.over, task), task.irq_depth
         self.task = task
-        self.before = (enters, task.irq_depth + enters, task.held.irqs_off and not enters,
+        self.before = (task.irq_depth + enters, task.held.irqs_off and not enters,
                        task.cpu.running is task, task.cpu.running is task and not preemptible(task))
+        m.want(m.step + (1 if self.multi else min(self._runs_on(process), EVENTS_MAX - at)))
         return decision
 
-    def _open(self, m: Machine, enabled: dict[int, tuple[int, Task]]) -> bool:
-        """A new place. False if the run ends here."""
+    def _runs_on(self, process: int) -> int:
+        """How many events at a time it is planned to run now, with the one that begins."""
+        if self.plan is None:
+            return EVENTS_MAX
+        branch, step, _ = self.plan
+        steps, count = branch.steps, 1
+        while step + count < len(steps) and steps[step + count].process == process:
+            count += 1
+        return EVENTS_MAX if step + count == len(steps) and not branch.children else count
+
+    def _resume(self, m: Machine, enabled: dict[int, tuple[int, Task]]) -> int | None:
+        """At the place where the present run leaves the last one. None if nothing turns out to be left there."""
         at = len(self.events)
-        sleep: Sleep = {}
-        tree: list[Branch] = []
-        elsewhere: frozenset[int] = frozenset()
-        if at:
-            before, last = self.places[-1], self.events[-1]
-            sleep = {process: accesses for process, accesses in before.sleep.items()
-                     if accesses is not None and not conflict(accesses, last.accesses)}
-            elsewhere = before.elsewhere & sleep.keys()
-            tree, before.tree[0].children = before.tree[0].children, []
+        place = self.place(at)
+        tree = place.tree
+        while not tree or tree[0].process not in enabled:
+            if tree:                                    # it was planned, but cannot be: what is there instead is to be run
+                self.plan_at(tree.pop(0).root, None)
+            elif place.widened == ASKED_FOR:
+                place.widened = DONE
+                tree += [Branch([Step(process, None)], at) for process in enabled if process not in place.sleep.processes]
+            else:
+                self.nothing = m.aborting = True
+                raise Abort
+        self.plan = tree[0], 0, at
+        return tree[0].process
+
+    def _open(self, m: Machine, enabled: dict[int, tuple[int, Task]]) -> int | None:
+        """A new place. None if the run ends here."""
+        at = len(self.events)
+        sleep = self._sleep_after(self.events[-1]) if at else _NOBODY
+        tree = self._planned()
         for branch in [branch for branch in tree if branch.process not in enabled]:
-            self.plan_at(branch.root, None)        # it was planned, but cannot be: what is there instead is to be run
+            self.plan_at(branch.root, None)
             tree.remove(branch)
         if not tree:
-            awake = [process for process in enabled if process not in sleep]
+            awake = [process for process in enabled if process not in sleep.processes]
             if not awake:
                 if enabled:
                     self.blocked = m.aborting = True
                     raise Abort
                 self.ended(m)
-                self.drains = True
-                return False
+                return None
             mine = self._process_of(m.current)
-            tree = [Branch(mine if mine in awake else min(awake), None, at)]
+            process = mine if mine in awake else min(awake)
+            self.plan = None
+        else:
+            process = tree[0].process
+            self.plan = tree[0], 0, at
         if at >= EVENTS_MAX:
             self.limit = m.aborting = True
             raise Abort
-        self.places.append(Place(sleep, tree, tuple(enabled), elsewhere))
-        return True
+        self.places.append(Place(sleep, tree) if len(tree) > 1 else sleep)
+        return process
+
+    def _planned(self) -> list[Branch]:
+        """What is planned to come next."""
+        if self.plan is None:
+            return []
+        branch, step, at = self.plan
+        step += len(self.events) - at
+        if step < len(branch.steps):
+            return [Branch(branch.steps[step:], branch.root, branch.children)]
+        children, branch.children = branch.children, []
+        return children if step == len(branch.steps) else []
+
+    def _sleep_after(self, event: Event) -> Sleep:
+        place = self.places[event.number]
+        sleep = place.sleep if isinstance(place, Place) else place
+        return sleep.after(event.accesses) if sleep.processes else sleep
 
     def _pending(self, process: int, task: Task) -> tuple[int, Any, Any]:
         """The access that a process makes when it goes on."""
         last = self.last.get(process)
-        if last is not None and self.events[last].free:
-            return self.events[last].pending        # it went away in the middle of that
+        if last is not None and last.free:
+            return last.pending                     # it went away in the middle of that
         at = task.resumes if task.at is not None and task.at[0] == points.IRQ else task.at
         return at or _NOTHING
 
     def _can_go_on(self, process: int, task: Task) -> bool:
         kind, obj, arg = self._pending(process, task)
-        if kind != points.ACQUIRE or not obj.spins or obj.owner is task:
-            return True
-        return (obj.read_side if arg == "read" and hasattr(obj, "read_side") else obj).available(task)
+        return kind != points.ACQUIRE or _can_be_taken(obj, arg, task)
 
     def _process_of(self, task: Task) -> int:
         return self.irqs[task.irqs[-1]][0] if task.irqs else task.id
@@ -439,124 +592,203 @@ class Optimal:
 
     # ---- what an event did ---------------------------------------------------------------------------------------
 
-    def _close(self, m: Machine) -> None:
-        """The running event is over: what it touched, what happened before it, and with what it races."""
-        event, self.current = self.current, None
+    def _advance(self) -> Event:
+        """All that is on the trail is over but for the last of it, which is now the running event."""
+        event, trail = self.current, self.trail
         assert event is not None
-        task = self.task
+        if not trail:
+            return event
+        known, events, undo = self.locations.known, self.events, self.undo
+        level, off, _, _ = self.before
+        held = trail[1]
+        self._add(event, self._gates(event, off, held.irqs_off, False, True, False))
+        number, process, cpu, step = event.number, event.process, event.cpu, event.step
+        interruptible = self.gated and level < IRQ_DEPTH_MAX
+        for position in range(0, len(trail), 2):
+            self.places.append(self._sleep_after(event))
+            at = trail[position]
+            number += 1
+            step += 1
+            event = Event(number, process, cpu, step, at, known.get(at) or self.locations.announced(at), event, len(undo))
+            if position + 2 < len(trail):
+                if interruptible:
+                    held = trail[position + 3]
+                    event.leaf = event.accesses
+                    event.accesses += self._passage(cpu, level, trail[position + 1].irqs_off, held.irqs_off)
+                self._order(event)
+                events.append(event)
+        self.current = event
+        self.before = level, trail[-1].irqs_off, True, False
+        trail.clear()
+        return event
+
+    def _close(self, m: Machine) -> None:
+        """The running event is over, and somebody has to choose."""
+        event, task, self.current = self.current, self.task, None
+        assert event is not None
+        assert m.fair is not None or m.step - event.step in (0, 1), (m.step, event.step)
+        running = task.cpu.running is task
         event.leaves = event.process >= IRQS_FROM and all(self.irqs[number][0] != event.process for number in task.irqs)
-        event.accesses += self._gates(m, event, task)
-        event.findings = m.findings[self.found:] + m.notes[self.noted:]
-        self.found, self.noted = len(m.findings), len(m.notes)
+        off = (task.waiting is HALTED and running) or (not event.leaves and task.held.irqs_off)
+        self._add(event, self._gates(event, self.before[1], off, event.leaves, running, m.preempt))
         event.asleep = task.waiting is SLEEPING
         if event.asleep and not task.finished:
             self.asleep.add(task.id)
-        self.places[event.number].tree[0].accesses = event.accesses
+        for finding in m.findings[self.found:] + m.notes[self.noted:]:
+            at = next(at for at in reversed(self.events[self.since:]) if at.step <= finding.step)
+            at.findings = [*at.findings, finding]
+        self.found, self.noted, self.since = len(m.findings), len(m.notes), len(self.events)
+
+    def _add(self, event: Event, gates: tuple[Access, ...]) -> None:
+        if gates:
+            event.leaf = event.leaf or event.accesses
+            event.accesses += gates
         self._order(event)
         self.events.append(event)
+        if event.how:
+            self.turns.append(event)
+        place = self.places[event.number]
+        if isinstance(place, Place):
+            place.tree[0] = Branch([event], event.number)
 
-    def _gates(self, m: Machine, event: Event, task: Task) -> tuple[Access, ...]:
+    def _gates(self, event: Event, off_before: bool, off_after: bool, leaves: bool, running: bool, preempt: bool) -> tuple[Access, ...]:
         """The interrupt gates of its cpu, and the cpu itself if tasks share it: what was taken, passed or given back."""
-        enters, level, off_before, was_running, was_alone = self.before
-        number, where = self.locations.number, event.cpu
-        out: list[Access] = []
+        if not (self.gated or self.multi):
+            return ()
+        level, _, was_running, was_alone = self.before
+        number, where, enters = self.locations.number, event.cpu, event.enters
+        out: tuple[Access, ...] = ()
         if self.gated:
-            leaves = event.leaves
             if enters or leaves:
-                out.append((number(("level", where)), WRITE))
-                out.append((number(("gate", where, level)), PASS_ALONE if enters and leaves else TAKE if enters else GIVE))
+                out += ((number(("level", where)), WRITE),
+                        (number(("gate", where, level)), PASS_ALONE if enters and leaves else TAKE if enters else GIVE))
             if level < IRQ_DEPTH_MAX:
-                dead = task.waiting is HALTED and task.cpu.running is task
-                off_after = dead or (not leaves and task.held.irqs_off)
-                mode = _PASSAGE[off_before, off_after]
-                if mode is not None:
-                    out.append((number(("gate", where, level + 1)), mode))
+                out += self._passage(where, level, off_before, off_after)
         if where in self.multi:
-            out.append((number(("ready", where)), READ))
+            out += ((number(("ready", where)), READ),)
             if not level:
-                running = task.cpu.running is task
-                mode = _PASSAGE[was_alone, running and not preemptible(task)] if m.preempt else _HOLDING[was_running, running]
+                mode = _PASSAGE[was_alone, running and not preemptible(self.task)] if preempt else _HOLDING[was_running, running]
                 if mode is not None:
-                    out.append((number(("cpu", where)), mode))
-        return tuple(out)
+                    out += ((number(("cpu", where)), mode),)
+        return out
+
+    def _passage(self, where: int, level: int, off_before: bool, off_after: bool) -> tuple[Access, ...]:
+        """What an event is to an interrupt that might enter over it."""
+        mode = _PASSAGE[off_before, off_after]
+        return () if mode is None else ((self.locations.number(("gate", where, level + 1)), mode),)
 
     def _order(self, event: Event) -> None:
         """Its place in happens-before, and the races it ends."""
-        events, touches, number = self.events, self.touches, event.number
-        past = 1 << number
-        before = self.last.get(event.process)
+        events, data, undo, number, before = self.events, self.data, self.undo, event.number, event.before
+        past = bit = 1 << number
         if before is not None:
-            past |= events[before].past
-        woken = self.woken.get(event.process)
-        if woken is not None and (before is None or woken > before):
-            past |= events[woken].past
-        if event.process >= IRQS_FROM and before is None:
+            past |= before.past
+        elif event.process >= IRQS_FROM:
             raiser = next(raiser for process, raiser in self.irqs if process == event.process)
             if raiser >= 0:
                 past |= events[raiser].past
+        if self.woken:
+            woken = self.woken.get(event.process)
+            if woken is not None and (before is None or woken > before.number):
+                past |= events[woken].past
         event.base = past
-        met: set[int] = set()
+        met = 0
         gave: list[tuple[int, int]] = []
         for location, mode in event.accesses:
-            line = touches.get(location)
-            if line is None:
-                touches[location] = [(number, mode)]
+            if mode > WRITE or location in self.mixed:
+                met |= self._line(event, location, mode, gave)
                 continue
-            conflicts = CONFLICTS[mode]
-            for there, how in reversed(line):
-                if conflicts >> how & 1:
-                    if GIVES >> how & 1 and TAKES >> mode & 1 and not (event.enters and events[there].leaves):
-                        gave.append((there, location))
-                    elif not past >> there & 1:
-                        met.add(there)
-                if SCREENS >> how & 1:
-                    break
-            line.append((number, mode))
+            state = data.get(location)
+            undo.append((data, location, state))
+            if state is None:
+                data[location] = (bit, 0, bit) if mode else (0, bit, bit)
+            elif mode:
+                met |= state[0] | state[1]
+                data[location] = bit, 0, state[2] | bit
+            else:
+                met |= state[0]
+                data[location] = state[0], state[1] | bit, state[2] | bit
+        met &= ~past
         direct = past
-        for there, _ in gave:
-            past |= events[there].past
-        for there in sorted(met, reverse=True):
-            if not past >> there & 1:
-                event.races.append(there)
+        if met or gave:
+            for there, _ in gave:
                 past |= events[there].past
-                direct |= events[there].past        # what only a hand-over orders is not in it
-        for there, location in gave:
-            taking = events[there].takings[location]
-            if not direct >> taking & 1 and taking not in event.races:
-                event.races.append(taking)
+            met &= ~past
+            races: list[int] = []
+            while met:
+                there = met.bit_length() - 1
+                races.append(there)
+                its = events[there].past
+                past |= its
+                direct |= its                       # what only a hand-over orders is not in it
+                met &= ~past
+            for there, location in gave:
+                taking = events[there].takings[location]
+                if not direct >> taking & 1 and taking not in races:
+                    races.append(taking)
+            event.races = races
         event.past, event.direct = past, direct
-        self._set(event, self.last, event.process, number)
-        for location, mode in event.accesses:
-            if mode in (TAKE, TAKE_SHARED) or (mode == TRY and event.got):
-                holder = (location, event.process)
-                deep = self.deep.get(holder, 0)
-                self._set(event, self.deep, holder, deep + 1)
-                if not deep:
-                    self._set(event, self.taken, holder, number)
-                    self._set(event, self.given, (location, number), NEVER_GIVEN)
-            elif GIVES >> mode & 1:
-                holder = (location, event.process)
-                deep = self.deep.get(holder, 0)
-                event.takings[location] = self.taken[holder] if deep else number
-                self._set(event, self.deep, holder, max(deep - 1, 0))
-                if deep == 1:
-                    self._set(event, self.given, (location, self.taken[holder]), number)
+        self.last[event.process] = event
+
+    def _line(self, event: Event, location: int, mode: int, gave: list[tuple[int, int]]) -> int:
+        """An access that is not just a read or a write of data: the bits of those that it comes after; in `gave`, of whom it
+        takes something over."""
+        if location not in self.mixed:
+            self.mixed.add(location)
+            self.learned = self.learned or location in self.data
+        number, bit, events = event.number, 1 << event.number, self.events
+        pairs, every = self.lines.get(location, ((), 0))
+        conflicts, met = CONFLICTS[mode], 0
+        for how, bits in pairs:
+            if conflicts >> how & 1:
+                if GIVES >> how & 1 and TAKES >> mode & 1:
+                    for there in _numbers(bits):
+                        if event.enters and events[there].leaves:
+                            met |= 1 << there
+                        else:
+                            gave.append((there, location))
+                else:
+                    met |= bits
+        if SCREENS >> mode & 1:
+            pairs = ((mode, bit),)
+        else:
+            bits = next((bits for how, bits in pairs if how == mode), 0)
+            pairs = (*(pair for pair in pairs if pair[0] != mode), (mode, bits | bit))
+        self._set(self.lines, location, (pairs, every | bit))
+        if mode in (TAKE, TAKE_SHARED) or (mode == TRY and event.got):
+            holder = (location, event.process)
+            deep = self.deep.get(holder, 0)
+            self._set(self.deep, holder, deep + 1)
+            if not deep:
+                self._set(self.taken, holder, number)
+                self._set(self.given, (location, number), NEVER_GIVEN)
+                self._set(self.takers, location, (*self.takers.get(location, ()), (number, mode)))
+        elif GIVES >> mode & 1:
+            holder = (location, event.process)
+            deep = self.deep.get(holder, 0)
+            event.takings = {**event.takings, location: self.taken[holder] if deep else number}
+            self._set(self.deep, holder, max(deep - 1, 0))
+            if deep == 1:
+                self._set(self.given, (location, self.taken[holder]), number)
+        return met
 
     # ---- races ---------------------------------------------------------------------------------------------------
 
     def _finish(self, m: Machine) -> None:
         """The run is over."""
         if self.current is not None:
-            self.current.free = True
+            self._advance().free = True
             self._close(m)
 
     def ended(self, m: Machine) -> None:
         """Nobody can go on, but not all are done. Who waits still races for what it waits for."""
         if self.current is not None:
-            self.current.free = True
+            self._advance().free = True
             self._close(m)
         if not self.drains:
             self.waiting = list(self._waiting(m))
+            self.drains = True
+            m.follow(None)
 
     def _waiting(self, m: Machine) -> Iterator[Event]:
         number = self.locations.number
@@ -589,25 +821,29 @@ class Optimal:
 
     def _wish(self, process: int, cpu: int, wants: tuple[Access, ...], enters: bool = False) -> Event:
         """An event that never came about: it races with the taking of what it waits for, which nobody gives back."""
-        event = Event(len(self.events), process, cpu, 0, GOES_ON, 0, wants)
+        event = Event(len(self.events), process, cpu, 0, _NOTHING, wants, None, 0)
         event.enters = enters
+        event.races = races = []
         past = 1 << event.number
-        for before in (self.last.get(process), self.woken.get(process)):
-            if before is not None:
-                past |= self.events[before].past
+        last, woken = self.last.get(process), self.woken.get(process)
+        if last is not None:
+            past |= last.past
+        if woken is not None:
+            past |= self.events[woken].past
         event.past = event.direct = event.base = past
         for location, mode in wants:
             for (where, holder), taking in self.taken.items():
                 held = where == location and self.deep[where, holder] and not past >> taking & 1
                 if held and any(there == location and CONFLICTS[mode] >> how & 1 for there, how in self.events[taking].accesses):
-                    event.races.append(taking)
+                    races.append(taking)
         return event
 
     def _reverse_races(self) -> None:
         for event in self.events[self.branch:] + self.waiting:
-            sections = self._sections(event) if event.races else []
-            for there in event.races:
-                self._reverse(self.events[there], event, sections)
+            if event.races:
+                sections = self._sections(event)
+                for there in event.races:
+                    self._reverse(self.events[there], event, sections)
 
     def _sections(self, event: Event) -> list[tuple[int, int]]:
         """What others had, before, of what the event takes: (event that took it, event that gave it back). An interrupt may come
@@ -618,20 +854,20 @@ class Optimal:
             accesses = tuple((self.locations.number(("gate", event.cpu, level)), TAKE) for level in range(1, IRQ_DEPTH_MAX + 1))
         for location, mode in accesses:
             if TAKES >> mode & 1:
-                for there, how in self.touches.get(location, ()):
+                for there, how in self.takers.get(location, ()):
                     if there >= event.number:
                         break
-                    giving = self.given.get((location, there))
+                    giving = self.given[location, there]
                     if event.enters and self.events[there].enters and self.locations.keys[location][2] < IRQ_DEPTH_MAX:
                         continue
-                    if giving is not None and CONFLICTS[mode] >> how & 1 and self.events[there].process != event.process:
+                    if CONFLICTS[mode] >> how & 1 and self.events[there].process != event.process:
                         out.append((there, giving))
         return out
 
     def _reverse(self, first: Event, later: Event, sections: list[tuple[int, int]]) -> None:
         """Plan a run in which `later` comes before `first`: put it into the wakeup tree of the place of `first`."""
         bit = first.number
-        rest = [event for event in self.events[bit + 1:] if not event.past >> bit & 1]
+        rest: list[Event | Step] = [event for event in self.events[bit + 1:] if not event.past >> bit & 1]
         kept = (1 << bit) - 1
         for event in rest:
             kept |= 1 << event.number
@@ -651,21 +887,23 @@ class Optimal:
                         kept |= 1 << event.number
         leaf = self._leaf(later)
         before_leaf = later.direct
-        for event in rest:
-            if not before_leaf >> event.number & 1 and conflict(event.accesses, leaf):
-                before_leaf |= 1 << event.number
-        mask = kept >> bit << bit
-        plan: Plan = [(event.process, event.accesses, event.past & mask & ~(1 << event.number), event.number) for event in rest]
-        plan.append((later.process, leaf, before_leaf & mask, later.number))
-        self.plan_at(bit, plan)
+        among = kept >> bit << bit
+        for access in leaf:
+            location = access[0]
+            every = self.data[location][2] if location in self.data else self.lines[location][1] if location in self.lines else 0
+            for number in _numbers(every & among & ~before_leaf):
+                if conflict(self.events[number].accesses, (access,)):
+                    before_leaf |= 1 << number
+        rest.append(Step(later.process, leaf, before_leaf, later.number))
+        self.plan_at(bit, Plan(rest, among))
 
     def plan_at(self, number: int, plan: Plan | None) -> None:
         """Have that run begin at a place, or all that can if it is not known which."""
-        self.places[number].add(number, plan)
+        self.place(number).add(number, plan)
 
     def _leaf(self, event: Event) -> tuple[Access, ...]:
         """What an event surely touches wherever it runs, and what it may touch of its own cpu: that depends on what it reads."""
-        out = event.leaf
+        out = event.leaf or event.accesses
         number, where = self.locations.number, event.cpu
         if self.gated:
             out += tuple((number(("gate", where, level)), PASS_ALONE) for level in range(1, IRQ_DEPTH_MAX + 1))
@@ -677,41 +915,51 @@ class Optimal:
         return out
 
 
-def starts(process: int, accesses: tuple[Access, ...] | None, plan: Plan) -> int | None:
-    """Can the plan begin with `process`? The position of its first event, or -1 if it has none and is independent of all."""
-    for position, (other, _, before, _) in enumerate(plan):
-        if other == process:
-            return None if before else position
-    if accesses is None:
-        return None
-    for _, touched, _, _ in plan:
-        if touched is None or conflict(accesses, touched):
-            return None
-    return -1
+def step_of(event: Event) -> int:
+    """Where the machine has to ask for what may be done instead; -1 if it asks by itself."""
+    return -1 if event.how == ASKED else event.step
 
 
 def _insert(tree: list[Branch], plan: Plan, root: int) -> bool:
     """Add the plan to a wakeup tree, unless a branch leads to an equivalent of it already; then False."""
-    while plan:
+    while plan.steps:
         for branch in tree:
-            position = starts(branch.process, branch.accesses, plan)
+            position = plan.starts(branch.process, branch.steps[0].accesses)
             if position is None:
                 continue
-            if not branch.children:
-                return False
-            if position >= 0:
-                gone = ~(1 << plan[position][3])
-                plan = [(process, accesses, before & gone, bit) for process, accesses, before, bit in
-                        plan[:position] + plan[position + 1:]]
+            for number, step in enumerate(branch.steps):
+                position = plan.starts(step.process, step.accesses)
+                if position is None:                    # they part here
+                    branch.children = [Branch(branch.steps[number:], branch.root, branch.children), Branch(plan.steps, root)]
+                    branch.steps = branch.steps[:number]
+                    return True
+                if number == len(branch.steps) - 1 and not branch.children:
+                    return False
+                if position >= 0:
+                    plan = plan.without(position)
+                    if not plan.steps:
+                        return False
             tree = branch.children
             break
         else:
-            for process, accesses, _, _ in plan:
-                branch = Branch(process, accesses, root)
-                tree.append(branch)
-                tree = branch.children
+            tree.append(Branch(plan.steps, root))
             return True
     return False
+
+
+def _numbers(bits: int) -> Iterator[int]:
+    """The positions of the bits that are set."""
+    while bits:
+        low = bits & -bits
+        yield low.bit_length() - 1
+        bits ^= low
+
+
+def _can_be_taken(obj: Any, arg: Any, task: Task) -> bool:
+    """May `task` go on to take that lock? It hangs, and that is a finding, where it has it already."""
+    if not obj.spins or obj.owner is task:
+        return True
+    return bool((obj.read_side if arg == "read" and hasattr(obj, "read_side") else obj).available(task))
 
 
 def _shared_cpus(m: Machine) -> frozenset[int]:

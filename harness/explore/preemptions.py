@@ -81,8 +81,7 @@ class _Search:
         out = []
         for location, mode in event.accesses:
             if TAKES >> mode & 1:
-                for there, how in self.explorer.touches.get(location, ()):
-                    giving = self.explorer.given.get((location, there))
-                    if giving is not None and there != event.number and CONFLICTS[mode] >> how & 1:
-                        out.append((there, giving))
+                for there, how in self.explorer.takers.get(location, ()):
+                    if there != event.number and CONFLICTS[mode] >> how & 1:
+                        out.append((there, self.explorer.given[location, there]))
         return out

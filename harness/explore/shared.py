@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import HarnessError
 from harness.explore.access import Access
-from harness.explore.optimal import IRQS_FROM, Branch, Name, Optimal, Place, Plan, starts
+from harness.explore.optimal import IRQS_FROM, Branch, Name, Optimal, Place, Plan, Sleep, Step, step_of
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -106,13 +106,17 @@ class Shared(Optimal):
         self.slots.ran()
         if not self.sharing or self.run_count < self.gives_next:
             return
-        number = next((number for number in range(self.base, len(self.places) - 1) if len(self.places[number].tree) > 1), None)
+        number = next((number for number in range(self.base, len(self.places) - 1) if self._has_more(number)), None)
         if number is not None and self.slots.take():
             self.gives_next = self.run_count + GIVE_EVERY
             self._give_away(number)
 
-    def _give_away(self, number: int) -> None:
+    def _has_more(self, number: int) -> bool:
         place = self.places[number]
+        return isinstance(place, Place) and len(place.tree) > 1
+
+    def _give_away(self, number: int) -> None:
+        place = self.place(number)
         given, place.tree = place.tree[1:], place.tree[:1]
         from multiprocessing import Pipe
         ours, theirs = Pipe()
@@ -122,8 +126,7 @@ class Shared(Optimal):
             theirs.close()
             names = frozenset(branch.process for branch in given)
             self.workers.append(Worker(number, place, names, pid, ours))
-            place.sleep.update((branch.process, branch.accesses) for branch in given)
-            place.elsewhere |= names
+            place.sleep = place.sleep.with_({branch.process: branch.steps[0].accesses for branch in given}, names)
         else:
             signal.signal(signal.SIGINT, signal.SIG_IGN)        # it is told, or killed, by whoever forked it
             random.setstate(state)              # a fork has another one
@@ -132,15 +135,13 @@ class Shared(Optimal):
 
     def _begin_at(self, number: int, branches: list[Branch], pipe: Connection) -> None:
         """In a new worker."""
-        place, event = self.places[number], self.events[number]
+        place, event = self.place(number), self.events[number]
         self.parent, self.pipe, self.workers, self.told = os.getppid(), pipe, [], []
-        place.sleep[event.process] = event.accesses
-        place.elsewhere |= {event.process}
+        place.sleep = place.sleep.with_({event.process: event.accesses}, frozenset([event.process]))
         place.tree = branches
-        self.others = Place(place.sleep, [], place.enabled, place.elsewhere)
-        self.branch, self.branch_step = number, self.step_of(event)
-        for gone in reversed(self.events[number:]):
-            self._take_back(gone)
+        self.others = Place(place.sleep, [])
+        self.branch, self.branch_step = number, step_of(event)
+        self.take_back(number)
         del self.places[number + 1:]
         self.base = number
         self.run_count = self.blocked_count = 0
@@ -151,14 +152,14 @@ class Shared(Optimal):
     # ---- plans for places that are somebody else's ---------------------------------------------------------------------
 
     def plan_at(self, number: int, plan: Plan | None) -> None:
-        place = self.places[number]
+        place = self.place(number)
         if self.pipe is None or number > self.base:
             place.add(number, plan)
         elif number == self.base and plan is not None and any(_begins(branch, plan) for branch in place.tree):
             place.add(number, plan)                             # with what was given to this process
         elif (self.others if number == self.base else place).add(number, plan):         # it was not told before
-            self.told.append((number, None if plan is None else [(self._name(process), self._known(accesses), before, bit)
-                                                                 for process, accesses, before, bit in plan]))
+            self.told.append((number, None if plan is None else [(self._name(step.process), self._known(step.accesses), plan.before(step),
+                                                                  step.number) for step in plan.steps]))
 
     def _name(self, process: int) -> int | Name:
         return self.irq_name[process] if process >= IRQS_FROM else process
@@ -197,12 +198,13 @@ class Shared(Optimal):
             return
         result, told, names = said
         self.take(result)
-        worker.place.elsewhere -= worker.given
+        sleep = worker.place.sleep
+        worker.place.sleep = Sleep(sleep.processes, sleep.elsewhere - worker.given)
         for name in names:
             self.process_of_name(name)
         for number, plan in told:
-            self.plan_at(number, plan and [(self.process_of_name(who) if isinstance(who, tuple) else who, accesses, before, bit)
-                                           for who, accesses, before, bit in plan])
+            self.plan_at(number, plan and Plan([Step(self.process_of_name(who) if isinstance(who, tuple) else who, accesses, before, bit)
+                                                for who, accesses, before, bit in plan], -1))
 
     def fail(self, error: BaseException) -> None:
         """In a worker: let whoever forked it raise that."""
@@ -245,4 +247,4 @@ class Shared(Optimal):
 
 
 def _begins(branch: Branch, plan: Plan) -> bool:
-    return starts(branch.process, branch.accesses, plan) is not None
+    return plan.starts(branch.process, branch.steps[0].accesses) is not None
