@@ -34,6 +34,8 @@ from harness.explore.access import (
     END,
     GIVE,
     GIVES,
+    PART_READ,
+    PART_WRITE,
     PASS,
     PASS_ALONE,
     READ,
@@ -56,6 +58,7 @@ YIELDS_MAX = 2              # a task that yields more often is left there: see m
 
 GOES_ON, SWITCH, ASKED = 0, 1, 2
 IRQS_FROM = TASKS_MAX       # the number of the first process that is an interrupt; below are tasks
+Taking = tuple[int, int, int, int, int]     # the event that took something, how, for which process, that gave it back, how often it has it
 NEVER_GIVEN = EVENTS_MAX + TASKS_MAX        # no event has this number
 
 Name = tuple[Any, ...]
@@ -114,7 +117,7 @@ class Plan:
 
     __slots__ = ("mask", "steps", "touching")
 
-    def __init__(self, steps: Sequence[Event | Step], mask: int):
+    def __init__(self, steps: list[Event | Step], mask: int):
         self.steps = steps
         self.mask = mask
         self.touching: dict[int, list[tuple[Access, ...]]] | None = None
@@ -122,25 +125,29 @@ class Plan:
     def before(self, step: Event | Step) -> int:
         return step.past & self.mask & ~(1 << step.number)
 
-    def without(self, position: int) -> Plan:
-        return Plan([*self.steps[:position], *self.steps[position + 1:]], self.mask & ~(1 << self.steps[position].number))
+    def drop(self, position: int) -> None:
+        self.mask &= ~(1 << self.steps[position].number)
+        self.touching = None
+        del self.steps[position]
 
     def starts(self, process: int, accesses: tuple[Access, ...] | None) -> int | None:
         """Can it begin with `process`? The position of that one's first event, or -1 if it has none and is independent of all."""
-        position = 0
-        for step in self.steps:
+        for position, step in enumerate(self.steps):
             if step.process == process:
                 return None if step.past & self.mask & ~(1 << step.number) else position
-            position += 1
-        if accesses is None or any(step.accesses is None for step in self.steps):
+        if accesses is None:
             return None
-        if self.touching is None:
-            self.touching = {}
+        touching = self.touching
+        if touching is None:
+            touching = {}
             for step in self.steps:
-                for location, _ in step.accesses:           # type: ignore[union-attr]
-                    self.touching.setdefault(location, []).append(step.accesses)        # type: ignore[arg-type]
+                if step.accesses is None:
+                    return None
+                for location, _ in step.accesses:
+                    touching.setdefault(location, []).append(step.accesses)
+            self.touching = touching
         for access in accesses:
-            for touched in self.touching.get(access[0], ()):
+            for touched in touching.get(access[0], ()):
                 if conflict((access,), touched):
                     return None
         return -1
@@ -167,20 +174,21 @@ class Sleep:
 
     `elsewhere`: which of them another process explores just now (shared.py)."""
 
-    __slots__ = ("elsewhere", "locations", "processes", "unknown")
+    __slots__ = ("elsewhere", "locations", "processes")
 
     def __init__(self, processes: Mapping[int, tuple[Access, ...] | None], elsewhere: frozenset[int] = frozenset()):
         self.processes = processes
         self.elsewhere = elsewhere
-        self.unknown = None in processes.values()
-        self.locations = frozenset(location for accesses in processes.values() for location, _ in accesses or ())
+        self.locations: set[int] | None = None      # that they touch, if that is known of all; made when it is needed
 
     def with_(self, more: Mapping[int, tuple[Access, ...] | None], elsewhere: frozenset[int] = frozenset()) -> Sleep:
         return Sleep({**self.processes, **more}, self.elsewhere | elsewhere)
 
     def after(self, accesses: tuple[Access, ...]) -> Sleep:
         """Who still sleeps after an event."""
-        if not self.unknown:
+        if self.locations is None and None not in self.processes.values():
+            self.locations = {location for wanted in self.processes.values() for location, _ in wanted}     # type: ignore[union-attr]
+        if self.locations is not None:
             for location, _ in accesses:
                 if location in self.locations:
                     break
@@ -191,6 +199,7 @@ class Sleep:
 
 
 _NOBODY = Sleep({})
+_UNTOUCHED = (0, 0, 0, 0, 0)
 UNASKED, ASKED_FOR, DONE = 0, 1, 2
 
 
@@ -246,13 +255,13 @@ class Optimal:
         self.events: list[Event] = []
         self.turns: list[Event] = []            # those for which the machine had to be told something
         self.places: list[Place | Sleep] = []   # of each event: what sleeps, if there is nothing else to be said
-        self.data: dict[int, tuple[int, int, int]] = {}         # location -> its last write, the reads since, all accesses (bits)
-        self.lines: dict[int, tuple[tuple[tuple[int, int], ...], int]] = {}     # others: (mode, bits) since what screens, and all
+        # location -> bits of its last write, the reads since, the writes and reads of a part of it since, all its accesses
+        self.data: dict[int, tuple[int, int, int, int, int]] = {}
+        # location -> others: (mode, bits) since what screens the earlier ones; all of them; who had it
+        self.lines: dict[int, tuple[tuple[tuple[int, int], ...], int, tuple[Taking, ...]]] = {}
+        self.passes: dict[int, int] = {}        # location -> of those, the bits of PASS alone: all events may have it
+        self.passed: dict[int, int] = {}        # location -> all of these
         self.last: dict[int, Event | None] = {}                 # process -> its last event
-        self.taken: dict[tuple[int, int], int] = {}             # (location, process) -> the event that took it
-        self.deep: dict[tuple[int, int], int] = {}              # (location, process) -> how many times it has it now
-        self.given: dict[tuple[int, int], int] = {}             # (location, event that took it) -> that gave it back
-        self.takers: dict[int, tuple[Access, ...]] = {}         # location -> (event that took it, mode), in order
         self.woken: dict[int, int] = {}                         # process -> the event that let it go on
         self.undo: list[tuple[dict[Any, Any], Any, Any]] = []   # table, key and what was there before, as events changed it
         self.irqs: list[tuple[int, int]] = []                   # irq number -> process, the event that raised it or -1
@@ -329,6 +338,9 @@ class Optimal:
                 del table[key]
             else:
                 table[key] = old
+        for passes in (self.passes, self.passed):
+            for location in passes:
+                passes[location] &= (1 << number) - 1
         for event in reversed(events[number:]):
             last[event.process] = event.before
         del events[number:]
@@ -574,9 +586,11 @@ class Optimal:
             running = task.cpu.running
             if task.finished or task.waiting is SLEEPING or task.waiting is HALTED:
                 continue
-            may_run = running is task or running is None or (m.preempt and preemptible(running))
-            if may_run and self._can_go_on(self._process_of(task), task):
-                out[self._process_of(task)] = task.id, task
+            if running is task or running is None or (m.preempt and preemptible(running)):
+                at = task.at
+                process = self._process_of(task) if task.irqs else task.id
+                if at is None or (at[0] != points.ACQUIRE and at[0] != points.IRQ) or self._can_go_on(process, task):
+                    out[process] = task.id, task
         for cpu in m.cpus:
             idle = cpu.running
             if idle is not None and idle.id < -1 and not idle.finished and self._can_go_on(self._process_of(idle), idle):
@@ -598,29 +612,47 @@ class Optimal:
         assert event is not None
         if not trail:
             return event
-        known, events, undo = self.locations.known, self.events, self.undo
+        known, events, places, undo, announced = self.locations.known, self.events, self.places, self.undo, self.locations.announced
         level, off, _, _ = self.before
         held = trail[1]
         self._add(event, self._gates(event, off, held.irqs_off, False, True, False))
         number, process, cpu, step = event.number, event.process, event.cpu, event.step
-        interruptible = self.gated and level < IRQ_DEPTH_MAX
-        for position in range(0, len(trail), 2):
-            self.places.append(self._sleep_after(event))
-            at = trail[position]
+        open_gate = self._passage(cpu, level, False, False) if self.gated and level < IRQ_DEPTH_MAX else ()
+        passes = open_gate and open_gate[0] in event.accesses
+        sleep = self._sleep_after(event)
+        places.append(sleep)
+        for position in range(2, len(trail), 2):
+            at = trail[position - 2]
             number += 1
             step += 1
-            event = Event(number, process, cpu, step, at, known.get(at) or self.locations.announced(at), event, len(undo))
-            if position + 2 < len(trail):
-                if interruptible:
-                    held = trail[position + 3]
-                    event.leaf = event.accesses
-                    event.accesses += self._passage(cpu, level, trail[position + 1].irqs_off, held.irqs_off)
-                self._order(event)
-                events.append(event)
-        self.current = event
+            accesses = known.get(at)
+            event = Event(number, process, cpu, step, at, announced(at) if accesses is None else accesses, event, len(undo))
+            before, held = held, trail[position + 1]
+            if open_gate:
+                event.leaf = accesses = event.accesses
+                if before.irqs_off or held.irqs_off:
+                    accesses += self._passage(cpu, level, before.irqs_off, held.irqs_off)
+                    event.accesses = accesses
+                    self._order(event, accesses)
+                    passes = ()
+                else:
+                    event.accesses += open_gate
+                    self._order(event, accesses if passes else event.accesses)
+                    if passes:                          # what is before it is before that one, too
+                        self.passes[open_gate[0][0]] |= 1 << number
+                        self.passed[open_gate[0][0]] |= 1 << number
+                    passes = open_gate
+            else:
+                self._order(event, event.accesses)
+            events.append(event)
+            if sleep.processes:
+                sleep = sleep.after(event.accesses)
+            places.append(sleep)
+        at = trail[-2]
+        self.current = Event(number + 1, process, cpu, step + 1, at, announced(at), event, len(undo))
         self.before = level, trail[-1].irqs_off, True, False
         trail.clear()
-        return event
+        return self.current
 
     def _close(self, m: Machine) -> None:
         """The running event is over, and somebody has to choose."""
@@ -643,7 +675,7 @@ class Optimal:
         if gates:
             event.leaf = event.leaf or event.accesses
             event.accesses += gates
-        self._order(event)
+        self._order(event, event.accesses)
         self.events.append(event)
         if event.how:
             self.turns.append(event)
@@ -677,8 +709,8 @@ class Optimal:
         mode = _PASSAGE[off_before, off_after]
         return () if mode is None else ((self.locations.number(("gate", where, level + 1)), mode),)
 
-    def _order(self, event: Event) -> None:
-        """Its place in happens-before, and the races it ends."""
+    def _order(self, event: Event, accesses: tuple[Access, ...]) -> None:
+        """Its place in happens-before, and the races it ends, by these accesses."""
         events, data, undo, number, before = self.events, self.data, self.undo, event.number, event.before
         past = bit = 1 << number
         if before is not None:
@@ -694,20 +726,25 @@ class Optimal:
         event.base = past
         met = 0
         gave: list[tuple[int, int]] = []
-        for location, mode in event.accesses:
-            if mode > WRITE or location in self.mixed:
-                met |= self._line(event, location, mode, gave)
+        for location, mode in accesses:
+            if mode > PART_WRITE or location in self.mixed:
+                met |= self._line(event, location, mode, past, gave)
                 continue
             state = data.get(location)
             undo.append((data, location, state))
-            if state is None:
-                data[location] = (bit, 0, bit) if mode else (0, bit, bit)
-            elif mode:
-                met |= state[0] | state[1]
-                data[location] = bit, 0, state[2] | bit
+            write, reads, part_writes, part_reads, every = state or _UNTOUCHED
+            if mode == READ:
+                met |= write | part_writes
+                data[location] = write, reads | bit, part_writes, part_reads, every | bit
+            elif mode == WRITE:
+                met |= write | reads | part_writes | part_reads
+                data[location] = bit, 0, 0, 0, every | bit
+            elif mode == PART_READ:
+                met |= write
+                data[location] = write, reads, part_writes, part_reads | bit, every | bit
             else:
-                met |= state[0]
-                data[location] = state[0], state[1] | bit, state[2] | bit
+                met |= write | reads
+                data[location] = write, reads, part_writes | bit, part_reads, every | bit
         met &= ~past
         direct = past
         if met or gave:
@@ -722,55 +759,69 @@ class Optimal:
                 past |= its
                 direct |= its                       # what only a hand-over orders is not in it
                 met &= ~past
-            for there, location in gave:
-                taking = events[there].takings[location]
+            for _, taking in gave:
                 if not direct >> taking & 1 and taking not in races:
                     races.append(taking)
             event.races = races
         event.past, event.direct = past, direct
         self.last[event.process] = event
 
-    def _line(self, event: Event, location: int, mode: int, gave: list[tuple[int, int]]) -> int:
-        """An access that is not just a read or a write of data: the bits of those that it comes after; in `gave`, of whom it
-        takes something over."""
+    def _line(self, event: Event, location: int, mode: int, past: int, gave: list[tuple[int, int]]) -> int:
+        """An access that is not just a read or a write of data: the bits of those that it comes after. In `gave`: of whom it
+        takes something over, and who had taken that."""
         if location not in self.mixed:
             self.mixed.add(location)
             self.learned = self.learned or location in self.data
-        number, bit, events = event.number, 1 << event.number, self.events
-        pairs, every = self.lines.get(location, ((), 0))
-        conflicts, met = CONFLICTS[mode], 0
+        number, record, conflicts = event.number, self.lines.get(location), CONFLICTS[mode]
+        bit = 1 << number
+        pairs, every, takings = record or ((), 0, ())
+        met = self.passes.get(location, 0) if conflicts >> PASS & 1 else 0
         for how, bits in pairs:
             if conflicts >> how & 1:
                 if GIVES >> how & 1 and TAKES >> mode & 1:
-                    for there in _numbers(bits):
-                        if event.enters and events[there].leaves:
+                    for there in _numbers(bits & ~past):
+                        if event.enters and self.events[there].leaves:
                             met |= 1 << there
                         else:
-                            gave.append((there, location))
+                            gave.append((there, self.events[there].takings[location]))
                 else:
                     met |= bits
+        if mode == PASS:
+            self.passes[location] = self.passes.get(location, 0) | bit
+            self.passed[location] = self.passed.get(location, 0) | bit
+            return met
         if SCREENS >> mode & 1:
             pairs = ((mode, bit),)
+            if location in self.passes:
+                self._set(self.passes, location, 0)
         else:
             bits = next((bits for how, bits in pairs if how == mode), 0)
             pairs = (*(pair for pair in pairs if pair[0] != mode), (mode, bits | bit))
-        self._set(self.lines, location, (pairs, every | bit))
         if mode in (TAKE, TAKE_SHARED) or (mode == TRY and event.got):
-            holder = (location, event.process)
-            deep = self.deep.get(holder, 0)
-            self._set(self.deep, holder, deep + 1)
-            if not deep:
-                self._set(self.taken, holder, number)
-                self._set(self.given, (location, number), NEVER_GIVEN)
-                self._set(self.takers, location, (*self.takers.get(location, ()), (number, mode)))
+            takings = self._taken(takings, event, mode)
         elif GIVES >> mode & 1:
-            holder = (location, event.process)
-            deep = self.deep.get(holder, 0)
-            event.takings = {**event.takings, location: self.taken[holder] if deep else number}
-            self._set(self.deep, holder, max(deep - 1, 0))
-            if deep == 1:
-                self._set(self.given, (location, self.taken[holder]), number)
+            takings = self._given(takings, event, location)
+        self.undo.append((self.lines, location, record))
+        self.lines[location] = pairs, every | bit, takings
         return met
+
+    def _taken(self, takings: tuple[Taking, ...], event: Event, mode: int) -> tuple[Taking, ...]:
+        for at, (there, how, holder, given, deep) in enumerate(takings):
+            if given == NEVER_GIVEN and holder == event.process:
+                return (*takings[:at], (there, how, holder, given, deep + 1), *takings[at + 1:])
+        return (*takings, (event.number, mode, event.process, NEVER_GIVEN, 1))
+
+    def _given(self, takings: tuple[Taking, ...], event: Event, location: int) -> tuple[Taking, ...]:
+        for at, (there, how, holder, given, deep) in enumerate(takings):
+            if given == NEVER_GIVEN and holder == event.process:
+                event.takings = {**event.takings, location: there}
+                return (*takings[:at], (there, how, holder, event.number if deep == 1 else given, deep - 1), *takings[at + 1:])
+        event.takings = {**event.takings, location: event.number}
+        return takings
+
+    def takings(self, location: int) -> tuple[Taking, ...]:
+        """Of a lock, or what is like one, in order."""
+        return self.lines[location][2] if location in self.lines else ()
 
     # ---- races ---------------------------------------------------------------------------------------------------
 
@@ -832,8 +883,8 @@ class Optimal:
             past |= self.events[woken].past
         event.past = event.direct = event.base = past
         for location, mode in wants:
-            for (where, holder), taking in self.taken.items():
-                held = where == location and self.deep[where, holder] and not past >> taking & 1
+            for taking, _, _, giving, _ in self.takings(location):
+                held = giving == NEVER_GIVEN and not past >> taking & 1
                 if held and any(there == location and CONFLICTS[mode] >> how & 1 for there, how in self.events[taking].accesses):
                     races.append(taking)
         return event
@@ -854,10 +905,9 @@ class Optimal:
             accesses = tuple((self.locations.number(("gate", event.cpu, level)), TAKE) for level in range(1, IRQ_DEPTH_MAX + 1))
         for location, mode in accesses:
             if TAKES >> mode & 1:
-                for there, how in self.takers.get(location, ()):
+                for there, how, _, giving, _ in self.takings(location):
                     if there >= event.number:
                         break
-                    giving = self.given[location, there]
                     if event.enters and self.events[there].enters and self.locations.keys[location][2] < IRQ_DEPTH_MAX:
                         continue
                     if CONFLICTS[mode] >> how & 1 and self.events[there].process != event.process:
@@ -890,7 +940,11 @@ class Optimal:
         among = kept >> bit << bit
         for access in leaf:
             location = access[0]
-            every = self.data[location][2] if location in self.data else self.lines[location][1] if location in self.lines else 0
+            every = self.passed.get(location, 0)
+            if location in self.data:
+                every |= self.data[location][4]
+            elif location in self.lines:
+                every |= self.lines[location][1]
             for number in _numbers(every & among & ~before_leaf):
                 if conflict(self.events[number].accesses, (access,)):
                     before_leaf |= 1 << number
@@ -922,13 +976,13 @@ def step_of(event: Event) -> int:
 
 def _insert(tree: list[Branch], plan: Plan, root: int) -> bool:
     """Add the plan to a wakeup tree, unless a branch leads to an equivalent of it already; then False."""
+    plan = Plan([*plan.steps], plan.mask)
     while plan.steps:
         for branch in tree:
-            position = plan.starts(branch.process, branch.steps[0].accesses)
-            if position is None:
+            if plan.starts(branch.process, branch.steps[0].accesses) is None:
                 continue
             for number, step in enumerate(branch.steps):
-                position = plan.starts(step.process, step.accesses)
+                position = 0 if plan.steps[0].process == step.process else plan.starts(step.process, step.accesses)
                 if position is None:                    # they part here
                     branch.children = [Branch(branch.steps[number:], branch.root, branch.children), Branch(plan.steps, root)]
                     branch.steps = branch.steps[:number]
@@ -936,7 +990,7 @@ def _insert(tree: list[Branch], plan: Plan, root: int) -> bool:
                 if number == len(branch.steps) - 1 and not branch.children:
                     return False
                 if position >= 0:
-                    plan = plan.without(position)
+                    plan.drop(position)
                     if not plan.steps:
                         return False
             tree = branch.children

@@ -81,7 +81,6 @@ class _Search:
         out = []
         for location, mode in event.accesses:
             if TAKES >> mode & 1:
-                for there, how in self.explorer.takers.get(location, ()):
-                    if there != event.number and CONFLICTS[mode] >> how & 1:
-                        out.append((there, self.explorer.given[location, there]))
+                out += [(there, giving) for there, how, _, giving, _ in self.explorer.takings(location)
+                        if there != event.number and CONFLICTS[mode] >> how & 1]
         return out
