@@ -23,6 +23,7 @@ KEPT_MAX = 100_000          # objects that are looked at
 Container = list[Any] | dict[Any, Any] | set[Any] | bytearray | collections.deque[Any]
 _CONTAINERS = (list, dict, set, bytearray, collections.deque)
 _MISSING: Any = object()
+_BEFORE = "as before"       # what is not otherwise than in the beginning
 
 
 class TooMuch(Exception):
@@ -62,7 +63,9 @@ class Kept:
 
     def present(self) -> Any:
         """All of it, now, as one hashable value."""
-        return (tuple(frozen(get()) for get, _, _ in self.bindings), tuple(frozen(container) for container, _ in self.containers))
+        now = [get() for get, _, _ in self.bindings]        # what a value has in it has its own place in these lists
+        return (tuple(_BEFORE if value is before else frozen(value) for value, (_, _, before) in zip(now, self.bindings, strict=True)),
+                tuple(_BEFORE if container == before else frozen(container) for container, before in self.containers))
 
     # ---- where things lead -------------------------------------------------------------------------------------------------
 

@@ -25,9 +25,9 @@ def least_preemptions(explorer: Optimal, below: int = 1 << 30) -> int:
 class _Search:
     def __init__(self, explorer: Optimal):
         self.events = explorer.events
-        self.lines: dict[int, list[Event]] = {}
+        self.bits: dict[int, int] = {}          # process -> of its events
         for event in self.events:
-            self.lines.setdefault(event.process, []).append(event)
+            self.bits[event.process] = self.bits.get(event.process, 0) | 1 << event.number
         self.wishes = {event.process: event for event in explorer.waiting}
         self.sections: dict[Event, list[tuple[int, int]]] = {}
         self.explorer = explorer
@@ -44,12 +44,16 @@ class _Search:
             done, running = state
             if done == full:
                 return cost
-            for process, line in self.lines.items():
-                event = next((event for event in line if not done >> event.number & 1), None)
-                if event is None or event.past & ~done & ~(1 << event.number):
+            for process, bits in self.bits.items():
+                left = bits & ~done
+                if not left:
+                    continue
+                first = left & -left
+                event = self.events[first.bit_length() - 1]
+                if event.past & ~done != first:
                     continue
                 price = int(process != running and running != _NOBODY and self._could_go_on(running, done))
-                after = (done | 1 << event.number, self._runs_after(event))
+                after = (done | first, self._runs_after(event))
                 if cost + price < min(best.get(after, 1 << 60), below):
                     best[after] = cost + price
                     if price:
@@ -63,13 +67,14 @@ class _Search:
         if event.free:
             return _NOBODY
         if event.leaves:
-            over = self.lines[event.process][0].over
+            bits = self.bits[event.process]
+            over = self.events[(bits & -bits).bit_length() - 1].over
             return _NOBODY if over is None else over
         return event.process
 
     def _could_go_on(self, process: int, done: int) -> bool:
-        line = self.lines.get(process, ())
-        event = next((event for event in line if not done >> event.number & 1), None) or self.wishes.get(process)
+        left = self.bits.get(process, 0) & ~done
+        event = self.events[(left & -left).bit_length() - 1] if left else self.wishes.get(process)
         if event is None:
             return True             # an interrupt died on top of it
         if event not in self.sections:

@@ -49,7 +49,7 @@ def by_dpor(runner: Runner, cap: int) -> Explored | None:
                 return None
             if result is not None and not explorer.misrouted:
                 outcome = outcome_of(result)
-                costs[outcome] = min(costs.get(outcome, UNBOUNDED), least_preemptions(explorer))
+                costs[outcome] = least_preemptions(explorer, min(costs.get(outcome, UNBOUNDED), len(result.switches) // 2))
         blocked += explorer.blocked_count
         routes.seen(explorer)
     return Explored(costs, runs, blocked, len(routes.names))
