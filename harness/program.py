@@ -10,8 +10,8 @@
 Each task is a function (on a cpu of its own) or a list of functions for one cpu's tasks; what it returns is its result. What
 tasks share must be objects of harness.kernel, made by `make`: only they are watched. Plain variables, lists, dicts and objects
 are put back before each run (see harness/kept.py), but nobody is preempted where they are used.
-`check` judges a run at rest: with the results if it takes an argument; false, or an AssertionError, is a finding. So is
-whatever a task, a handler or the check raises.
+`check` judges a run at rest: with the results if it takes an argument; what is false (0 and empty too, but not None, which a check
+of assertions returns), or an AssertionError, is a finding. So is whatever a task, a handler or the check raises.
 """
 
 from __future__ import annotations
@@ -177,7 +177,8 @@ class Runner:
         title, detail = "CHECK: the program's own check fails", ""
         try:
             takes = len(inspect.signature(check).parameters)
-            if (check(result.results) if takes else check()) is not False:
+            answer = check(result.results) if takes else check()
+            if answer is None or answer:
                 return
         except AssertionError as error:
             detail = str(error)

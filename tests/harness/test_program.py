@@ -48,11 +48,11 @@ def test_a_check_may_look_at_the_results() -> None:
     assert Runner(make).run(NoPreempt()).titles == [CHECK]
 
 
-@pytest.mark.parametrize("answer", [None, True, 0])
-def test_only_false_or_an_assertion_is_a_failed_check(answer: Any) -> None:
+@pytest.mark.parametrize(("answer", "titles"), [(None, []), (True, []), (1, []), (False, [CHECK]), (0, [CHECK]), ("", [CHECK])])
+def test_a_check_fails_where_what_it_returns_is_false_but_may_return_nothing(answer: Any, titles: list[str]) -> None:
     def make() -> Program:
         return Program([lambda: 1], check=lambda: answer)
-    assert Runner(make).run(NoPreempt()).titles == []
+    assert Runner(make).run(NoPreempt()).titles == titles
 
 
 def test_what_the_assertion_says_is_the_detail() -> None:
