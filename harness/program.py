@@ -8,7 +8,7 @@
         return Program([add] * n, check=lambda: atomic_read(x) == n)
 
 Each task is a function (on a cpu of its own) or a list of functions for one cpu's tasks; what it returns is its result. What
-tasks share must be objects of harness.kernel, made by `make`: only they are watched. Plain variables, lists, dicts and objects
+tasks share must be objects of harness.kernel, made by `make` (by a task is an error): only they are watched. Plain variables, lists, dicts and objects
 are put back before each run (see harness/kept.py), but nobody is preempted where they are used.
 `check` judges a run at rest: with the results if it takes an argument; what is false (0 and empty too, but not None, which a check
 of assertions returns), or an AssertionError, is a finding. So is whatever a task, a handler or the check raises.
@@ -148,6 +148,7 @@ class Runner:
         image.lockdep.set_exact(True)
         self.kept.restore()
         self.results[:] = [None] * len(self.results)
+        linking.running = self.name
         try:
             with endless.busy:
                 m.run(image, self.tasks, scheduler, self.backend, self.cpus, self.program.preempt, self.raised)
@@ -155,6 +156,8 @@ class Runner:
             if isinstance(error.__cause__, KeyboardInterrupt | ProgramError):
                 raise error.__cause__ from None
             raise
+        finally:
+            linking.running = ""
         result = Result(list(m.findings), tuple(self.results), image.save(), m.switches, m.forced, m.step, m.limit_hit, m.cut)
         if not m.aborting:
             with endless.busy:

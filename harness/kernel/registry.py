@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from harness.errors import ProgramError
+
 CORES = ("fast", "checked", "up", "floor")
 
 
@@ -27,16 +29,23 @@ class Core:
 
 
 class _Linking:
+    """`running`: the program whose tasks run, where these may not make objects."""
+
     core: Core | None = None
+    running: str = ""
 
 
 linking = _Linking()
 
 
 def register(made: Any) -> None:
-    """Called by every kernel object's constructor."""
+    """Called by every kernel object's constructor. ProgramError if a task that runs makes one: it is another one in each run, so
+    nobody who compares runs could tell who else touches it."""
     if linking.core is not None:
         linking.core.created.append(made)
+    elif linking.running:
+        raise ProgramError(f"{linking.running}: {type(made).__name__} {made.name} is made by a task: kernel objects must be made by the "
+                           "function that makes the program; where tasks need new ones, make a pool of them there")
 
 
 def core_now() -> Core:

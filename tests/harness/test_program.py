@@ -180,6 +180,24 @@ def test_too_many_tasks_or_none_are_told_so(tasks: int, cpus: int) -> None:
         Runner(make)
 
 
+@pytest.mark.parametrize("backend", ["greenlets", "threads"])
+def test_a_task_may_not_make_kernel_objects(backend: str) -> None:
+    """Each run would have another one: who else touches it was not seen, and what comes of that was proved not to happen."""
+    def make() -> Program:
+        shared = cell("shared", value=None)
+
+        def publish() -> None:
+            shared.value = node = cell("node", value=0)
+            node.value = 1
+
+        def look() -> Any:
+            return shared.value and shared.value.value
+        return Program([publish, look], check=lambda results: results[1] != 0)
+    with pytest.raises(ProgramError, match="make: cell node is made by a task: kernel objects must be made by the function that makes"):
+        Runner(make, backend=backend).run(NoPreempt())
+    assert Runner(lost_update).run(NoPreempt()).results == (1, 2)
+
+
 def test_after_a_make_that_failed_the_next_one_works() -> None:
     def make() -> Program:
         raise ValueError("of its own")
