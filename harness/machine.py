@@ -71,10 +71,11 @@ class Explorer(Scheduler, Protocol):
 class Cpu:
     """One processor: the task it runs, and those that could run instead."""
 
-    __slots__ = ("idle", "number", "ready", "running")
+    __slots__ = ("idle", "number", "ready", "running", "shared")
 
     def __init__(self, number: int):
         self.number = number
+        self.shared = False                     # by several tasks
         self.running: Task | None = None
         self.ready: list[Task] = []
         self.idle: Task | None = None
@@ -244,6 +245,7 @@ class Machine:
         self.cpus = in_use
         for cpu in in_use:
             cpu.running = None
+            cpu.shared = False
             cpu.ready.clear()
         self.tasks = []
         spare, kind, root = self.spare, id(self.backend), self.image.lockdep.root
@@ -254,6 +256,7 @@ class Machine:
             task.task = kernel_tasks[number]
             task.held = root
             task.cpu = cpu = in_use[where]
+            cpu.shared = bool(cpu.ready)
             cpu.ready.append(task)
             self.tasks.append(task)
         self.remaining = len(self.tasks)
@@ -315,6 +318,7 @@ class Machine:
                 self.remaining -= 1
                 task.cpu.running = None
                 self.enabled = None
+                self._comes_or_goes(task)
                 self.dispatch(task)
             except Abort:
                 self._leave(task)
@@ -577,7 +581,13 @@ class Machine:
         me.waiting_frame = sys._getframe(1)
         me.cpu.running = None
         self.enabled = None
+        self._comes_or_goes(me)
         self.dispatch(me)
+
+    def _comes_or_goes(self, task: Task) -> None:
+        """Another task of its cpu may see that, by need_resched(): an explorer must know of it."""
+        if self.explorer is not None and task.cpu.shared:
+            self.explorer.touched(self, f"ready on cpu{task.cpu.number}", points.END)
 
     def _may_leave_cpu(self, me: Task) -> None:
         if me.irq_depth or me.held.spinning or me.held.irqs_off:
@@ -590,6 +600,7 @@ class Machine:
         task.waiting = task.waiting_frame = None
         task.cpu.ready.append(task)
         self.enabled = None
+        self._comes_or_goes(task)
         (self.fair or self.scheduler).wake(self)
 
     def give_way(self) -> None:
@@ -614,6 +625,7 @@ class Machine:
             me.cpu.running = None
             me.waiting = HALTED
             self.enabled = None
+            self._comes_or_goes(me)
         elif me.cpu.ready:
             me.cpu.running = None
             me.cpu.ready.append(me)

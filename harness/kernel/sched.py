@@ -2,7 +2,7 @@
 """include/linux/sched.h: who runs here, and how one stops running."""
 
 from harness.machine import INTERRUPTIBLE, RUNNING, UNINTERRUPTIBLE, m
-from harness.points import WAIT
+from harness.points import BEGIN, WAIT, WRITE
 
 TASK_RUNNING = RUNNING
 TASK_INTERRUPTIBLE = INTERRUPTIBLE
@@ -29,7 +29,10 @@ def smp_processor_id():
 
 def need_resched():
     """Is another task waiting for this cpu? Set by the wake-up in the kernel; there is no timer tick here."""
-    return bool(m.current.cpu.ready)
+    cpu = m.current.cpu
+    if m.explorer is not None and cpu.shared:
+        m.explorer.touched(m, f"ready on cpu{cpu.number}", BEGIN)       # no point; conflicts with all END, which is who comes and goes
+    return bool(cpu.ready)
 
 
 def set_task_state(state):
@@ -41,6 +44,9 @@ def set_task_state(state):
 
 
 def __set_task_state(state):
+    """The same without the barrier: no point. Who explores has to know of it, for whoever wakes this task stores RUNNING there."""
+    if state != RUNNING and m.explorer is not None:
+        m.explorer.touched(m, m.current, WRITE)
     m.current.state = state
 
 

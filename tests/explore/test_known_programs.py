@@ -13,11 +13,13 @@ from harness.kernel import (
     BUG_ON,
     TASK_RUNNING,
     TASK_UNINTERRUPTIBLE,
+    __set_current_state,
     add_wait_queue,
     atomic_inc,
     atomic_read,
     atomic_t,
     flags_t,
+    need_resched,
     remove_wait_queue,
     schedule,
     set_bit,
@@ -244,3 +246,52 @@ def test_what_is_left_to_do_when_a_task_dies_is_still_explored() -> None:
     assert {outcome[1][2] for outcome in outcomes} == {0, 1}
     assert all(len(outcome[0]) == 1 for outcome in outcomes)
     assert (explorer.run_count, explorer.blocked_count) == (2, 0)
+
+
+def sets_state_without_barrier() -> Program:
+    """It says that it will sleep after it has looked, in the same step: a wake-up before that step is lost."""
+    queue, ready, other = wait_queue_head_t("queue"), cell("ready", value=0), cell("other", value=0)
+
+    def sleeper() -> None:
+        add_wait_queue(queue)
+        ready.value = 1
+        if not other.value:
+            __set_current_state(TASK_UNINTERRUPTIBLE)
+        schedule()
+        remove_wait_queue(queue)
+
+    def waker() -> None:
+        BUG_ON(ready.value == 0, 1)
+        wake_up(queue)
+    return Program([sleeper, waker])
+
+
+def asks_who_is_ready(preempt: bool) -> Program:
+    """One task of a cpu asks whether the other is ready, which wakes, ends and sleeps by what others do."""
+    queue, ready, other = wait_queue_head_t("queue"), cell("ready", value=0), cell("other", value=0)
+
+    def sleeper() -> None:
+        add_wait_queue(queue)
+        __set_current_state(TASK_UNINTERRUPTIBLE)
+        ready.value = 1
+        schedule()
+        remove_wait_queue(queue)
+
+    def asks() -> tuple[int, bool]:
+        return other.value, need_resched()
+
+    def waker() -> None:
+        if ready.value:
+            wake_up(queue)
+    return Program([[sleeper, asks], waker], preempt=preempt)
+
+
+@pytest.mark.parametrize("make", [sets_state_without_barrier, lambda: asks_who_is_ready(False), lambda: asks_who_is_ready(True)],
+                         ids=["state", "ready", "ready, preempted"])
+def test_what_is_stored_and_looked_at_without_a_point_of_its_own_is_known(make: Callable[[], Program]) -> None:
+    runner = Runner(make)
+    explored, schedules = by_dpor(runner, CAP), by_brute_force(runner, CAP)
+    assert explored is not None
+    assert schedules is not None
+    assert explored.costs == schedules
+    assert ("DEADLOCK: tasks asleep for ever: " + runner.tasks[0][1][0][0].__name__,) in {outcome[0] for outcome in schedules}
