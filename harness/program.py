@@ -8,8 +8,8 @@
         return Program([add] * n, check=lambda: atomic_read(x) == n)
 
 Each task is a function (on a cpu of its own) or a list of functions for one cpu's tasks; what it returns is its result. What
-tasks share must be objects of harness.kernel, made by `make` (by a task is an error): only they are watched. Plain variables, lists, dicts and objects
-are put back before each run (see harness/kept.py), but nobody is preempted where they are used.
+tasks share must be objects of harness.kernel, made by `make` (by a task is an error): only they are watched. Plain variables,
+lists, dicts and objects are put back before each run (see harness/kept.py), but nobody is preempted where they are used.
 `check` judges a run at rest: with the results if it takes an argument; what is false (0 and empty too, but not None, which a check
 of assertions returns), or an AssertionError, is a finding. So is whatever a task, a handler or the check raises.
 """
