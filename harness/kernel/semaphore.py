@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 """include/asm/semaphore.h and rwsem.h: locks one sleeps for.
 
-A semaphore wakes its longest sleeper, which then competes again. A rw_semaphore hands over in order, so a reader waits
-behind a waiting writer: a task that reads twice can deadlock with a writer in between, as in the kernel.
+A semaphore wakes its longest sleeper, which then competes again. One that starts at 1 is a mutex, which whoever took it gives
+back; with another count (or `mutex=False`) anybody may up() it, as one does to say that something is done, and nobody holds it.
+A rw_semaphore hands over in order, so a reader waits behind a waiting writer: a task that reads twice can deadlock with a writer
+in between, as in the kernel.
 """
 
 from harness.kernel.registry import register
@@ -12,15 +14,16 @@ from harness.sanitizers import atomic_sleep, lockdep
 
 
 class semaphore:
-    __slots__ = ("cls", "count", "name", "sleepers", "struct")
+    __slots__ = ("cls", "count", "mutex", "name", "sleepers", "struct")
     spins = False
     owner = None                        # it counts, and does not know who has it: the holders know
     volatile_slots = ("count", "sleepers[:]")
 
-    def __init__(self, name: str, count: int = 1, struct: object = None, cls: str = ""):
+    def __init__(self, name: str, count: int = 1, struct: object = None, cls: str = "", mutex: bool | None = None):
         self.name = name
         self.cls = cls or name
         self.count = count
+        self.mutex = count == 1 if mutex is None else mutex
         self.sleepers: list = []
         self.struct = struct
         register(self)
@@ -40,7 +43,8 @@ def down(sem):
         sem.sleepers.append(cur)
         m.sleep()
     sem.count -= 1
-    cur.held = cur.held[sem]
+    if sem.mutex:
+        cur.held = cur.held[sem]
 
 
 def down_trylock(sem):
@@ -51,7 +55,8 @@ def down_trylock(sem):
     if sem.count <= 0:
         return 1
     sem.count -= 1
-    m.current.held = m.current.held.tried(sem)
+    if sem.mutex:
+        m.current.held = m.current.held.tried(sem)
     return 0
 
 
@@ -59,9 +64,10 @@ def up(sem):
     m.step = s = m.step + 1
     if s >= m.stop:
         m.sched(RELEASE, sem)
-    cur = m.current
-    held = cur.held
-    cur.held = held.parent if held.lock is sem else held.without(m, sem)
+    if sem.mutex:
+        cur = m.current
+        held = cur.held
+        cur.held = held.parent if held.lock is sem else held.without(m, sem)
     sem.count += 1
     if sem.sleepers:
         m.make_ready(sem.sleepers.pop(0))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from harness.kernel import atomic_inc, atomic_read, atomic_t, schedule, smp_processor_id
+from harness.kernel import atomic_inc, atomic_read, atomic_t, down, schedule, semaphore, smp_processor_id, up
 from harness.kernel.cell import cell
 from harness.program import Program, ProgramError, Result, Runner
 from harness.schedulers import NoPreempt
@@ -196,6 +196,34 @@ def test_a_task_may_not_make_kernel_objects(backend: str) -> None:
     with pytest.raises(ProgramError, match="make: cell node is made by a task: kernel objects must be made by the function that makes"):
         Runner(make, backend=backend).run(NoPreempt())
     assert Runner(lost_update).run(NoPreempt()).results == (1, 2)
+
+
+@pytest.mark.parametrize(("count", "mutex"), [(0, None), (2, None), (1, False)])
+def test_anybody_may_up_a_semaphore_that_is_no_mutex(count: int, mutex: bool | None) -> None:
+    def make() -> Program:
+        slots, items, x = semaphore("slots", count or 1, mutex=mutex if count else False), semaphore("items", 0), cell("x", value=0)
+
+        def produce() -> None:
+            down(slots)
+            x.value += 1
+            up(items)
+
+        def consume() -> None:
+            down(items)
+            assert x.value == 1
+            up(slots)
+        return Program([produce, consume])
+    results = every(Runner(make))
+    assert {title for result in results for title in result.titles} == set()
+
+
+@pytest.mark.parametrize(("task", "title"), [
+    (up, "LOCKDEP: sem released by a task that does not hold it in lambda"), (down, "LOCKDEP: sem still held on return to user space")])
+def test_a_mutex_is_given_back_by_who_took_it(task: Callable[[semaphore], None], title: str) -> None:
+    def make() -> Program:
+        sem = semaphore("sem")
+        return Program([lambda: task(sem)])
+    assert Runner(make).run(NoPreempt()).titles == [title]
 
 
 def test_after_a_make_that_failed_the_next_one_works() -> None:
