@@ -216,7 +216,8 @@ def replay(corpus: pathlib.Path, backend: str, only: str | None, times: int, dig
     except EntryError as error:
         raise Refused(str(error), COULD_NOT) from None
     if not loaded:
-        raise Refused(f"{corpus}: no entries", NOTHING)
+        runs = sorted(corpus.glob("*.run"))
+        raise Refused(f"{corpus}: no entries" + (f"; of functions one at a time: vmrace replay {runs[0]}" if runs else ""), NOTHING)
     if only is not None:
         known = {name for entry in loaded for name in _variants_of(entry)}
         if only not in known:
@@ -277,6 +278,8 @@ def shrink(entry: str, seed: int, out: pathlib.Path | None, refind: bool) -> Non
     """Minimise an ENTRY again: a file, or its name in corpus/."""
     from fuzz.entry import EntryError, save, write
     from fuzz.replaying import shrink_entry
+    if entry.endswith(".run"):
+        raise Refused(f"{entry}: a failure of functions: vmrace fuzz has shrunk it, and vmrace show tells it", USAGE)
     place = _path(entry)
     kept = _entry(place)
     confirmed = shrink_entry(kept, seed, refind)
@@ -327,7 +330,7 @@ def show(entry: str, variant: str | None) -> None:
 @click.option("--for", "seconds_max", type=Duration(), default=None, help="That all of them together may take.")
 @click.option("--runs", type=click.IntRange(1), default=None, help="Runs that each exploration may take.")
 @click.option("--arg", "args", multiple=True, help="An argument for a function that makes a program. Repeatable.")
-@click.option("--certify", is_flag=True, help="Write a certificate next to the entry, or as MODULE-FUNCTION.proof.json.")
+@click.option("--certify", is_flag=True, help="Write a certificate next to the entry, or as MODULE-FUNCTION-ARGS.proof.json.")
 @click.option("--check", "certificate", type=click.Path(path_type=pathlib.Path), default=None, help="Do again what a certificate says.")
 @click.option("--ops", type=click.IntRange(1, 6), default=None, help="All programs of a VARIANT up to so many operations ...")
 @click.option("--cpus", type=click.IntRange(1, 3), default=2, show_default=True, help="... on so many cpus.")
@@ -349,10 +352,15 @@ def verify(context: click.Context, target: str | None, only: str | None, bound: 
     Exit codes: 0 proved, or as the entry expects; 1 otherwise; 3 inconclusive.
     """
     from fuzz import verify as verifying
+    from variants.interface import FAMILIES, family
     limits: dict[str, Any] = {"seconds_max": seconds, "runs_max": runs or 1 << 60, "workers": workers}
     deadline = time.monotonic() + (seconds_max or 1e9)
     with _functions_refused():
         if certificate is not None:
+            checks = ("certificate", "seconds", "seconds_max", "runs", "workers", "as_json")
+            others = tuple(one.name for one in context.command.params if one.name is not None and one.name not in checks)
+            _only_for(context, "an exploration, and not for --check, which does what the certificate says", others, False)
+            limits["seconds_max"] = min(seconds, seconds_max or seconds)
             sys.exit(_check_certificate(certificate, limits, as_json))
         if target is None:
             raise Refused("verify what? An entry, MODULE:FUNCTION, or a variant with --ops", USAGE)
@@ -363,6 +371,8 @@ def verify(context: click.Context, target: str | None, only: str | None, bound: 
         if ops is not None:
             from fuzz import scope
             one, variant = variant_named(target)
+            if kinds is not None and not kinds.replace(",", "").strip():
+                raise Refused("--kinds: names no operation", USAGE)
             signal.signal(signal.SIGTERM, signal.default_int_handler)       # as Ctrl-C: it can be gone on with
             sys.exit(scope.prove(one, variant, ops, cpus, workers=workers, seconds_each=seconds, runs_each=runs or 1 << 60, state=state,
                                  echo=click.echo, as_json=as_json, kinds=kinds.split(",") if kinds else None, setup=setup,
@@ -370,20 +380,23 @@ def verify(context: click.Context, target: str | None, only: str | None, bound: 
                                  complain=lambda line: click.echo(line, err=True)))
         if ":" in target:
             subjects = [verifying.of_functions(target, args)]
-            places = [pathlib.Path(f"{target.replace(':', '-')}.proof.json")]
+            places = [verifying.functions_certificate_path(target, args, bound)]
         else:
+            if target in {f"{made}/{name}" for made in FAMILIES for name in family(made).variants}:
+                raise Refused(f"all programs of a variant: up to which size? --ops 2, or vmrace verify ENTRY --variant "
+                              f"{target.partition('/')[2]}", USAGE)
             entry = _entry(_path(target))
             if only is not None:
                 _known_variant(entry, only)
             names = [only] if only is not None else [name for name in _variants_of(entry) if entry.expect.get(name) != "n/a"]
             subjects = [verifying.of_entry(entry, name) for name in names]
-            places = [verifying.certificate_path(entry, name) for name in names]
+            places = [verifying.certificate_path(entry, name, bound) for name in names]
         codes = []
         for subject, place in zip(subjects, places, strict=True):
             limits["seconds_max"] = max(0.0, min(seconds, round(deadline - time.monotonic(), 1)))
             found = subject.explore(bound=bound, progress=None if as_json else _meter(), **limits)
             word = verifying.verdict(found)
-            codes.append(_verify_exit(word, subject.expect))
+            codes.append(_verify_exit(word, subject.expect, bound))
             if as_json:
                 click.echo(json.dumps(verifying.as_json(subject, found)))
             else:
@@ -391,6 +404,8 @@ def verify(context: click.Context, target: str | None, only: str | None, bound: 
                     click.echo(subject.name)
                 for line in verifying.told(subject, found):
                     click.echo(line)
+                if codes[-1] == CHANGED and subject.expect:
+                    click.echo(f"The entry expects something else: {subject.expect}")
             if certify:
                 verifying.write_certificate(place, subject, found)
                 click.echo(f"wrote {place}", err=as_json)
@@ -401,7 +416,8 @@ def _only_for(context: click.Context, what: str, names: tuple[str, ...], fits: b
     """Refuse options that were said and would be passed over."""
     for parameter in context.command.params:
         if not fits and parameter.name in names and _given(context, parameter.name):
-            raise Refused(f"{parameter.opts[0]} is for {what}", USAGE)
+            name = parameter.opts[0] if parameter.param_type_name == "option" else (parameter.name or "").upper()
+            raise Refused(f"{name} is for {what}", USAGE)
 
 
 def _operands(text: str | None) -> dict[str, int]:
@@ -420,19 +436,26 @@ def _operands(text: str | None) -> dict[str, int]:
     return out
 
 
-def _verify_exit(word: str, expect: str) -> int:
-    """Against what an entry expects, if it does; where nothing is expected, nothing may be found."""
+def _verify_exit(word: str, expect: str, bound: int | None) -> int:
+    """Against what an entry expects, if it does; where nothing is expected, nothing may be found. What is expected may take more
+    preemptions than were allowed."""
     if word.startswith("inconclusive"):
         return COULD_NOT
+    if word == "proved" and bound is not None:
+        return 0
     return 0 if word.startswith("BUG") == expect.startswith("BUG") else CHANGED
 
 
 def _check_certificate(path: pathlib.Path, limits: dict[str, Any], as_json: bool) -> int:
     from fuzz import verify as verifying
     checked = verifying.check(path, **limits)
+    complete = checked.found.complete
     if as_json:
-        click.echo(json.dumps({"certificate": str(path), "holds": not checked.wrong and checked.plain is not False,
-                               "wrong": checked.wrong, "made_with_other": checked.other, "plain": checked.plain}))
+        holds = complete and not checked.wrong and checked.plain is not False
+        click.echo(json.dumps({"certificate": str(path), "holds": holds, "wrong": checked.wrong, "why": checked.found.why,
+                               "made_with_other": checked.other, "plain": checked.plain}))
+    elif not complete and not checked.wrong:
+        click.echo(f"{path}: inconclusive: {checked.found.why}")
     else:
         for line in checked.wrong:
             click.echo(f"{path}: {line}")
@@ -442,7 +465,7 @@ def _check_certificate(path: pathlib.Path, limits: dict[str, Any], as_json: bool
                 click.echo(f"  made with another {' and another '.join(checked.other)}; what it says still holds")
         word = {None: "too many schedules to enumerate plainly", True: "plain enumeration agrees", False: "plain enumeration DISAGREES"}
         click.echo(f"  {word[checked.plain]}")
-    return CHANGED if checked.wrong or checked.plain is False else 0
+    return CHANGED if checked.wrong or checked.plain is False else 0 if complete else COULD_NOT
 
 
 def _meter() -> Any:
@@ -453,7 +476,8 @@ def _meter() -> Any:
         nonlocal last
         if time.monotonic() - last >= 2:
             last = time.monotonic()
-            range_ = f"{now.low:,.0f} .. {now.high:,.0f}" if now.high < 1e12 else "not yet known"
+            low, high = max(now.low, now.classes), max(now.high, now.classes)
+            range_ = f"{low:,.0f} .. {high:,.0f}" if high < 1e12 else "not yet known"
             click.echo(f"  {now.classes:,} schedules; in all perhaps {range_}", err=True)
     return progress
 
@@ -476,8 +500,10 @@ def _meter() -> Any:
 @click.option("--witnesses", type=click.IntRange(min=0), default=8, show_default=True, help="How many runs to show of a program.")
 @click.option("--keep", type=click.Path(path_type=pathlib.Path), default=None, help="Write these runs there, as entries.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line: programs, then a summary.")
-def diff(variants: tuple[str, ...], entry: str | None, directory: pathlib.Path, kinds: str | None, ops: int, cpus: int, setup: int,
-         pages: int, counts: bool, seconds: float, runs: int | None, witnesses: int, keep: pathlib.Path | None, as_json: bool) -> None:
+@click.pass_context
+def diff(context: click.Context, variants: tuple[str, ...], entry: str | None, directory: pathlib.Path, kinds: str | None, ops: int,
+         cpus: int, setup: int, pages: int, counts: bool, seconds: float, runs: int | None, witnesses: int, keep: pathlib.Path | None,
+         as_json: bool) -> None:
     """What one VARIANT can do that another cannot: each program's outcomes on all of them.
 
     An outcome is a finding, or what user space saw and what the pages ended as (across families: what it loaded from anonymous
@@ -492,6 +518,8 @@ def diff(variants: tuple[str, ...], entry: str | None, directory: pathlib.Path, 
         raise Refused("diff takes two variants or more: vmrace diff lru_free_2_4/pre_patch lru_free_2_4/daniel_lru_count", USAGE)
     if entry is not None and kinds is not None:
         raise Refused("either --program or --programs", USAGE)
+    _only_for(context, "--programs", ("ops", "cpus", "setup", "pages"), kinds is not None)
+    _only_for(context, "the programs of entries, without --program or --programs", ("directory",), entry is None and kinds is None)
     chosen = [variant_named(name) for name in variants]
     try:
         if entry is not None:

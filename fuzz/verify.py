@@ -12,6 +12,7 @@ import hashlib
 import importlib
 import json
 import pathlib
+import re
 import shlex
 import sys
 import traceback
@@ -47,14 +48,15 @@ class NoSuch(VerifyError):
 
 @dataclass
 class Subject:
-    """What is verified: a program on a variant, or a program of plain functions. `explore(**limits)` explores it."""
+    """What is verified: a program on a variant, or a program of plain functions. `explore(**limits)` explores it, `plain(bound)`
+    enumerates it."""
 
     name: str
     kind: str
     identity: dict[str, str]
     facts: str
     explore: Callable[..., Exploration]
-    plain: Callable[[], set[tuple[str, ...]] | None]
+    plain: Callable[[int | None], set[tuple[str, ...]] | None]
     expect: str = ""
 
 
@@ -65,9 +67,9 @@ def of_entry(entry: Entry, variant: str) -> Subject:
     program = "\n".join(entries.program_lines(entry.program))
     operations, cpus = entry.program.size, entry.program.cpus
 
-    def plain() -> set[tuple[str, ...]] | None:
+    def plain(bound: int | None) -> set[tuple[str, ...]] | None:
         prepared = executor.prepare(entry.program)
-        return _plainly(lambda scheduler: executor.run(prepared, scheduler))
+        return _plainly(lambda scheduler: executor.run(prepared, scheduler), bound)
 
     return Subject(
         name=f"{entry.name} on {entry.family}/{variant}", kind="entry",
@@ -84,7 +86,7 @@ def of_functions(target: str, args: tuple[str, ...]) -> Subject:
         name=target + (f"({', '.join(args)})" if args else ""), kind="functions",
         identity={"functions": target, "args": json.dumps(args), "program": _hash(source), "image": ""},
         facts=f"{_count(runner.cpus, 'cpu')}, {_count(len(runner.tasks), 'task')}",
-        explore=lambda **limits: verify_runner(runner, **limits), plain=lambda: _plainly(runner.run))
+        explore=lambda **limits: verify_runner(runner, **limits), plain=lambda bound: _plainly(runner.run, bound))
 
 
 def runner_of(target: str, args: tuple[str, ...]) -> Runner:
@@ -129,10 +131,10 @@ def _literal(text: str) -> Any:
         return text
 
 
-def _plainly(run: Callable[[Any], Any]) -> set[tuple[str, ...]] | None:
+def _plainly(run: Callable[[Any], Any], bound: int | None) -> set[tuple[str, ...]] | None:
     """The titles of every schedule by plain enumeration, or None if there are too many."""
     seen: set[tuple[str, ...]] = set()
-    for count, outcome in enumerate(every_schedule(run, 1 << 30, explores=True), 1):
+    for count, outcome in enumerate(every_schedule(run, 1 << 30 if bound is None else bound, explores=True), 1):
         seen.add((*outcome.titles[:1],))
         if count > PLAIN_MAX:
             return None
@@ -218,7 +220,8 @@ def write_certificate(path: pathlib.Path, subject: Subject, found: Exploration) 
 @dataclass
 class Checked:
     """What checking a certificate came to. `wrong`: what is not as it says. `other`: what it was made with, where that has changed
-    since. `plain`: whether plain enumeration agrees; None if that takes too many schedules."""
+    since. `plain`: whether plain enumeration agrees; None if that takes too many schedules. Where `found` is not complete, only what
+    was found though it says that this cannot be is wrong."""
 
     subject: Subject
     found: Exploration
@@ -229,49 +232,96 @@ class Checked:
 
 def check(path: pathlib.Path, **limits: Any) -> Checked:
     """Do again what a certificate says was done."""
-    try:
-        said = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise VerifyError(f"{path}: cannot be read: {error.strerror}") from None
-    except ValueError as error:
-        raise VerifyError(f"{path}: not JSON: {error}") from None
-    if not isinstance(said, dict) or said.get("certificate") != CERTIFICATE:
-        raise VerifyError(f"{path}: certificate: not a certificate of format {CERTIFICATE}")
+    said = _read_certificate(path)
     subject = _subject_of(path, said)
-    found = subject.explore(bound=said.get("bound"), **limits)
+    found = subject.explore(bound=said["bound"], **limits)
     now = json.loads(json.dumps(certificate(subject, found)))
-    wrong = [f"{key}: {json.dumps(said.get(key))} in the certificate, {json.dumps(now[key])} now"
-             for key in now if said.get(key) != now[key] and key not in (*MADE_WITH, "blocked")]     # depends on who explores
-    other = [key for key in MADE_WITH if key in now and said.get(key) != now[key]]
-    wrong += [f"{key}: unknown field" for key in said if key not in now]
+    known = now if found.complete else {"certificate": CERTIFICATE, **subject.identity}
+    wrong = [f"{key}: {json.dumps(said[key])} in the certificate, {json.dumps(known[key])} now"
+             for key in known if _differ(said[key], known[key]) and key not in (*MADE_WITH, "blocked")]     # depends on who explores
+    if not found.complete:
+        wrong += [f"titles: {title} is found, and is not in the certificate" for title in found.titles if title not in said["titles"]]
+    other = [key for key in MADE_WITH if said[key] != now[key]]
     plain = None
-    if found.bound is None and found.complete:
-        titles = subject.plain()
+    if found.complete:
+        titles = subject.plain(found.bound)
         plain = None if titles is None else {title for outcome in titles for title in outcome} <= set(found.titles) and (
             bool(found.titles) == any(titles))
     return Checked(subject, found, wrong, other, plain)
 
 
+def _differ(one: Any, other: Any) -> bool:
+    """As JSON: 1 is not true."""
+    return json.dumps(one, sort_keys=True) != json.dumps(other, sort_keys=True)
+
+
+def _read_certificate(path: pathlib.Path) -> dict[str, Any]:
+    """What a file says, if that is a certificate: each field there, and of its kind. VerifyError otherwise."""
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise VerifyError(f"{path}: cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise VerifyError(f"{path}: not JSON: {error}") from None
+    if not isinstance(said, dict) or said.get("certificate") != CERTIFICATE:
+        raise VerifyError(f"{path}: certificate: not a certificate of format {CERTIFICATE}")
+    fields = _FIELDS | ({"functions": str, "args": str} if "functions" in said else {"entry": str, "variant": str})
+    for key in [*fields, *said]:
+        if key not in fields or key not in said:
+            raise VerifyError(f"{path}: {key}: {'unknown field' if key in said else 'is missing'}")
+        if type(said[key]) is not fields[key] and not (key == "bound" and said[key] is None):
+            raise VerifyError(f"{path}: {key}: {json.dumps(said[key])} cannot be")
+    if min(said["bound"] or 0, said["executions"], said["blocked"]) < 0:
+        raise VerifyError(f"{path}: a number is less than 0")
+    return said
+
+
+_FIELDS: dict[str, type] = {
+    "certificate": int, "program": str, "image": str, "vmrace": str, "bound": int, "equivalence": str, "verdict": str,
+    "complete": bool, "executions": int, "blocked": int, "digest": str, "titles": dict}
+
+
 def _subject_of(path: pathlib.Path, said: dict[str, Any]) -> Subject:
     if "functions" in said:
-        return of_functions(str(said["functions"]), tuple(json.loads(said.get("args", "[]"))))
-    name = str(said.get("entry", ""))
+        return of_functions(said["functions"], _args(path, said["args"]))
+    name = said["entry"]
     file = path.parent / f"{name.rpartition('/')[2]}.toml"
     try:
         entry = entries.load(file)
     except entries.EntryError as error:
         raise VerifyError(f"{path}: entry: {error}") from None
-    family_name, _, variant = str(said.get("variant", "")).partition("/")
+    family_name, _, variant = said["variant"].partition("/")
     if family_name != entry.family or variant not in family(entry.family).variants:
-        raise VerifyError(f"{path}: variant: no variant {said.get('variant')!r} of {entry.family}")
+        raise VerifyError(f"{path}: variant: no variant {said['variant']!r} of {entry.family}")
     return of_entry(entry, variant)
 
 
-def certificate_path(entry: Entry, variant: str) -> pathlib.Path:
+def _args(path: pathlib.Path, text: str) -> tuple[str, ...]:
+    try:
+        args = json.loads(text)
+    except (ValueError, RecursionError):
+        args = None
+    if not isinstance(args, list) or not all(isinstance(arg, str) for arg in args):
+        raise VerifyError(f"{path}: args: {json.dumps(text)} cannot be")
+    return tuple(args)
+
+
+def certificate_path(entry: Entry, variant: str, bound: int | None = None) -> pathlib.Path:
     """Next to the entry."""
     place = entry.path or pathlib.Path(f"{entry.name}.toml")
-    return place.with_name(f"{place.stem}.{variant}.proof.json")
+    return place.with_name(f"{place.stem}.{variant}{_bounded(bound)}.proof.json")
 
 
-__all__ = ["Checked", "Program", "Progress", "Subject", "VerifyError", "as_json", "certificate_path", "check", "of_entry",
-           "of_functions", "runner_of", "told", "verdict", "write_certificate"]
+def functions_certificate_path(target: str, args: tuple[str, ...], bound: int | None = None) -> pathlib.Path:
+    """Here; another one for other arguments."""
+    told = re.sub(r"[^\w.-]+", "_", "-".join((target.replace(":", "-"), *args)))
+    return pathlib.Path(f"{told}{_bounded(bound)}.proof.json")
+
+
+def _bounded(bound: int | None) -> str:
+    """A certificate of less must not take the place of one of all."""
+    return "" if bound is None else f".preemptions-{bound}"
+
+
+__all__ = ["Checked", "Program", "Progress", "Subject", "VerifyError", "as_json", "certificate_path", "check", "functions_certificate_path",
+           "of_entry", "of_functions", "runner_of", "told", "verdict", "write_certificate"]

@@ -103,6 +103,68 @@ def test_what_is_no_certificate_is_named(tmp_path: pathlib.Path, text: str, erro
     assert str(path) in result.stderr and error in result.stderr
 
 
+@pytest.mark.parametrize(("change", "error"), [
+    ({"bound": [1]}, "bound: [1] cannot be"), ({"bound": "2"}, 'bound: "2" cannot be'), ({"bound": True}, "bound: true cannot be"),
+    ({"bound": -1}, "a number is less than 0"), ({"blocked": None}, "blocked: null cannot be"), ({"complete": 1}, "complete: 1 cannot be"),
+    ({"vmrace": None}, "vmrace: null cannot be"), ({"titles": []}, "titles: [] cannot be"), ({"more": 1}, "more: unknown field"),
+    ({"args": "x"}, 'args: "x" cannot be'), ({"args": "[3]"}, 'args: "[3]" cannot be'), ({"args": ["3"]}, 'args: ["3"] cannot be'),
+    ({"functions": None}, "functions: null cannot be"), ({"functions": "nosuch:make"}, "no module 'nosuch'"),
+])
+def test_a_field_that_cannot_be_is_named(change: dict[str, Any], error: str, tmp_path: pathlib.Path) -> None:
+    subject = verify.of_functions("tests.programs.readers:make", ("3",))
+    path = tmp_path / "readers.proof.json"
+    path.write_text(json.dumps({**verify.certificate(subject, subject.explore()), **change}))
+    result = command("--check", str(path))
+    assert result.exit_code in (2, 3)
+    assert error in result.stderr and result.stderr.count("\n") == 1
+
+
+def test_a_field_that_is_missing_is_named(tmp_path: pathlib.Path) -> None:
+    subject = verify.of_functions("tests.programs.readers:make", ("3",))
+    said = verify.certificate(subject, subject.explore())
+    path = tmp_path / "readers.proof.json"
+    for key in said.keys() - {"certificate", "functions"}:
+        path.write_text(json.dumps({name: value for name, value in said.items() if name != key}))
+        with pytest.raises(verify.VerifyError, match=f"{key}: is missing"):
+            verify.check(path)
+
+
+def test_a_check_that_ran_out_of_its_budget_says_so_and_no_more(tmp_path: pathlib.Path) -> None:
+    subject = verify.of_functions("tests.programs.lost_update:make", ("3",))
+    path = tmp_path / "x.proof.json"
+    said = verify.certificate(subject, subject.explore())
+    path.write_text(json.dumps(said))
+    result = command("--check", str(path), "--runs", "3")
+    assert result.exit_code == 3
+    assert result.output == f"{path}: inconclusive: 3 runs were not enough\n"
+    path.write_text(json.dumps({**said, "verdict": "proved", "titles": {}}))
+    result = command("--check", str(path), "--runs", "10")
+    assert result.exit_code == 1
+    assert "titles: CHECK: the program's own check fails is found, and is not in the certificate" in result.output
+
+
+def test_a_bounded_certificate_is_confirmed_plainly_too(tmp_path: pathlib.Path) -> None:
+    subject = verify.of_functions("tests.programs.reorder:make", ("2",))
+    for bound, verdict in ((0, "proved"), (1, "BUG CHECK: the program's own check fails")):
+        path = tmp_path / "x.proof.json"
+        verify.write_certificate(path, subject, subject.explore(bound=bound))
+        checked = verify.check(path)
+        assert (verify.verdict(checked.found), checked.wrong, checked.plain) == (verdict, [], True)
+
+
+def test_each_program_and_bound_has_a_certificate_of_its_own(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for args in (("--arg", "2"), ("--arg", "3"), ("--arg", "2", "--preemptions", "0"), ("--arg", "1+1/2")):
+        command("tests.programs.readers:make", *args, "--certify")
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "tests.programs.readers-make-2.proof.json", "tests.programs.readers-make-3.proof.json",
+        "tests.programs.readers-make-2.preemptions-0.proof.json"}
+    place = pathlib.Path("e.toml")
+    entry = load(next((ROOT / "corpus").rglob(f"*{SMALL}.toml")))
+    entry.path = place
+    assert str(verify.certificate_path(entry, "pre_patch", 2)) == "e.pre_patch.preemptions-2.proof.json"
+
+
 def test_the_digest_is_that_of_the_set_of_classes() -> None:
     one, other = verify_program(readers.make, 3), verify_program(readers.make, 3)
     assert one.digest == other.digest != verify_program(readers.make, 2).digest
@@ -147,6 +209,10 @@ def test_json_has_verdict_executions_and_blocked() -> None:
     (("tests.programs.wrong:ends_in_exit",), 3, "SystemExit: 5"),
     (("tests.programs.lastzero:make", "--arg", "1", "--arg", "2", "--arg", "3"), 3, "tests.programs.lastzero:make"),
     (("nosuchentry",), 2, "nosuchentry"),
+    (("lru_free_2_4/pre_patch",), 2, "all programs of a variant: up to which size? --ops 2, or vmrace verify ENTRY --variant pre_patch"),
+    (("lru_free_2_4/pre_patch", "--ops", "1", "--kinds", ","), 2, "--kinds: names no operation"),
+    ((SMALL, "--check", "x.json"), 2, "TARGET is for an exploration, and not for --check"),
+    (("--check", "x.json", "--preemptions", "1"), 2, "--preemptions is for an exploration, and not for --check"),
 ])
 def test_bad_input_gets_one_line(args: tuple[str, ...], code: int, error: str) -> None:
     result = command(*args)
