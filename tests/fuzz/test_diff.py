@@ -245,6 +245,8 @@ def test_json_tells_programs_and_a_summary() -> None:
     ((PRE, DANIEL, "--programs", "reclam"), "Did you mean reclaim?"),
     ((PRE, DANIEL, "--programs", ","), "names no operation"),
     ((PRE, DANIEL, "--programs", "exit", "--program", "x"), "either --program or --programs"),
+    ((PRE, DANIEL, "--program", "x", "--ops", "2"), "--ops is for --programs"),
+    ((PRE, DANIEL, "--program", "x", "--corpus", "corpus"), "--corpus is for the programs of entries, without --program"),
 ])
 def test_what_a_user_gets_wrong_is_told_in_a_line(args: tuple[str, ...], words: str) -> None:
     result = diff(*args)

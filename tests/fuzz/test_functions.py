@@ -117,6 +117,11 @@ def test_a_kept_run_that_no_longer_fails_or_no_longer_fits_is_told(elsewhere: pa
     path = kept(elsewhere)
     text = path.read_text()
     path.write_text(text.replace("until before write x.value in add", "to the end"))
+    place = command("replay", str(path.parent))
+    assert (place.exit_code, place.stderr.count("\n")) == (4, 1)
+    assert f"no entries; of functions one at a time: vmrace replay {path.parent}" in place.stderr
+    shrunk = command("shrink", str(path))
+    assert shrunk.exit_code == 2 and "vmrace fuzz has shrunk it" in shrunk.stderr
     lost = command("replay", str(path))
     assert (lost.exit_code, f"LOST: expected {CHECK}, found nothing" in lost.output) == (1, True)
     path.write_text(text.replace("x.value", "y.value"))

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from fuzz import verify
-from fuzz.cli import main
+from fuzz.cli import _verify_exit, main
 from fuzz.entry import load
 from harness.explore import optimal
 from harness.explore.programs import verify as verify_program
@@ -184,6 +184,13 @@ def test_an_entry_is_verified_on_each_variant_against_what_it_expects() -> None:
     path = next((ROOT / "corpus").rglob(f"*{SMALL}.toml"))
     subject = verify.of_entry(load(path), "pre_patch")
     assert verify.verdict(subject.explore()).startswith("BUG ")
+
+
+@pytest.mark.parametrize(("word", "expect", "bound", "code"), [
+    ("proved", "BUG x", 0, 0), ("proved", "BUG x", None, 1), ("BUG x", "ok", 0, 1), ("BUG x", "BUG x", 0, 0),
+    ("inconclusive why", "BUG x", 0, 3)])
+def test_a_bound_that_hides_what_an_entry_expects_is_no_changed_verdict(word: str, expect: str, bound: int | None, code: int) -> None:
+    assert _verify_exit(word, expect, bound) == code
 
 
 def test_json_has_verdict_executions_and_blocked() -> None:
