@@ -162,6 +162,7 @@ class Runner:
         if not m.aborting:
             with endless.busy:
                 self._check(m, result)
+            m.step = result.steps           # what it looked at is no part of the run
         if not result.findings:
             result.findings = list(m.notes)
         return result

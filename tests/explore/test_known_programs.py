@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from harness.explore.optimal import Optimal
+from harness.explore.programs import verify
 from harness.kernel import (
     BUG_ON,
     TASK_RUNNING,
@@ -200,6 +201,18 @@ def test_reorder_needs_one_preemption(setters: int) -> None:
         assert schedules is not None
         assert set(schedules) == within(explored.costs, bound)
         assert {outcome[0] for outcome in schedules} == titles
+
+
+def test_a_check_may_look_at_all_there_is() -> None:
+    """What it looks at is no step of the run."""
+    def make() -> Program:
+        cells = [cell(f"x{number}", value=0) for number in range(5)]
+
+        def store() -> None:
+            cells[0].value = 1
+        return Program([store, store], check=lambda: sum(one.value for one in cells) == 1)
+    found = verify(make)
+    assert found.proved and found.classes == 2
 
 
 def two_bugs() -> Program:
