@@ -192,6 +192,9 @@ class _Every:
     def _collect(self, explorer: Shared) -> None:
         restarts = 0
         for result in explorer.runs(self.run):
+            if self.slots.run_count >= self.limits.runs:        # there was one more
+                self.mine.why = self.limits.too_many
+                return
             if explorer.restarts != restarts:
                 restarts, self.mine = explorer.restarts, _Part()
                 self.fewest = {key: seen.preemptions for key, seen in self.part.outcomes.items()}
@@ -202,8 +205,6 @@ class _Every:
                 self._add(explorer, result)
             if explorer.limit:
                 mine.why = f"a run of more than {len(explorer.events)} events"
-            elif self.slots.run_count + 1 >= self.limits.runs:
-                mine.why = self.limits.too_many
             elif time.monotonic() > self.limits.deadline:
                 mine.why = self.limits.too_long
             if mine.why:

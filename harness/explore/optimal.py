@@ -468,7 +468,9 @@ class Optimal:
     def _decide(self, m: Machine, asked: bool) -> int:
         """The running event is over: which process is next?"""
         if self.current is not None:
-            self._advance().free = asked
+            event = self._advance()
+            event.free = asked
+            assert m.fair is not None or m.step == event.step + (not asked), (m.step, event.step)      # no point was left out
             self._close(m)
         enabled = self._enabled(m)
         at = len(self.events)
@@ -658,7 +660,6 @@ class Optimal:
         """The running event is over, and somebody has to choose."""
         event, task, self.current = self.current, self.task, None
         assert event is not None
-        assert m.fair is not None or m.step - event.step in (0, 1), (m.step, event.step)
         running = task.cpu.running is task
         event.leaves = event.process >= IRQS_FROM and all(self.irqs[number][0] != event.process for number in task.irqs)
         off = (task.waiting is HALTED and running) or (not event.leaves and task.held.irqs_off)
