@@ -349,11 +349,11 @@ def test_what_an_address_shows_is_a_new_object_after_each_call() -> None:
     assert shown[0] == shown[1] and shown[0] is not shown[1]
 
 
-def test_a_populate_does_not_know_what_it_shows_if_another_file_was_mapped_since_it_looked() -> None:
+def test_a_populate_does_not_know_what_it_shows_if_another_file_was_mapped_while_it_was_called() -> None:
     """Without an error: what it was given is a place in whatever file is there now."""
     executor = Executor(FAMILY, "mkwrite_2_6_23")
     made = tasks(["mmap_shared m0.0 f0.1"], ["populate m0.0 f0.0"], ["mmap_shared m0.0 f1.0"], ["load m0.0"])
-    lines = ("cpu0 until before point(m0.0.mapped) in begin_change", "cpu1 to the end", "cpu0 to the end",
+    lines = ("cpu0 until before lock m0.mmap_sem in sys_remap_file_pages", "cpu1 to the end", "cpu0 to the end",
              "cpu2 until blocked", "irq 0 on cpu0 until done", "cpu2 to the end")
     outcome = executor.run(executor.prepare(made), Named([schedule.parse(line) for line in lines], made.keys()))
     assert outcome.titles == [] and executor.image(3)["addresses"][0][0].shows is None

@@ -12,7 +12,7 @@ the address shows was the same before and after it, as the process knows from it
 of files, which may or may not show what is stored after they were made; a file from which invalidate_inode_pages2() was called
 without writing it first, for it throws away what is dirty; and a file a direct write to which has failed.
 """
-from harness.kernel import READ, RMW, current, now, plain, point, saw, struct
+from harness.kernel import READ, WRITE, current, now, plain, saw, struct, touches
 from variants.invalidate_2_6.pre_2_6_15.ext2 import do_truncate, sys_fsync
 from variants.invalidate_2_6.pre_2_6_15.filemap import (
     do_generic_mapping_read, find_get_page, find_lock_page, generic_file_write, unlock_page,
@@ -39,7 +39,7 @@ FIRST_CONTENT = 1000                # a file's words at boot: no operation of a 
 
 
 class process(struct):
-    """One per address space: what its threads know between them. Each step that looks at it is announced."""
+    """One per address space: what its threads know between them."""
     mm = plain(None)
     threads_to_be = plain(1)            # tasks that name it
     born = plain(0)
@@ -123,7 +123,7 @@ def clone_threads(p):
 def enter(number):
     """Act as a thread of that process: its mm, or None if there is none (any more)."""
     p = processes[number]
-    point(p, READ)
+    touches(READ, p)
     if not p.born or not p.threads or current() in p.left:
         return None
     if p.dying:
@@ -135,7 +135,7 @@ def enter(number):
 
 def leave_process(p):
     """The thread that current is exits."""
-    point(p, RMW)
+    touches(WRITE, p)
     p.left += (current(),)
     p.threads -= 1
     do_exit(p)
@@ -151,7 +151,7 @@ def leave(task, mms):
     """A task has nothing more to do: its threads sleep, or leave processes that are dying."""
     for number in mms:
         p = processes[number]
-        point(p, RMW)
+        touches(WRITE, p)
         if p.born and p.threads and current() not in p.left:
             if p.dying:
                 leave_process(p)
@@ -161,11 +161,11 @@ def leave(task, mms):
 
 def die(p):
     """exit_group, by a thread of the process."""
-    point(p, RMW)
+    touches(WRITE, p)
     p.dying = 1
     leave_process(p)
     while user.threaded:
-        point(p, RMW)
+        touches(WRITE, p)
         if not p.idle:
             break
         p.idle -= 1
@@ -186,13 +186,13 @@ def not_a_victim():
 
 def op_fork(number, child_number):
     child = processes[child_number]
-    point(child, READ)
+    touches(READ, child)
     if child.born or child_number == number:
         return
     mm = enter(number)
     if mm is None:
         return
-    point(child, RMW)
+    touches(WRITE, child)
     if child.born:
         return
     child.born = 1
@@ -204,7 +204,7 @@ def op_fork(number, child_number):
         addresses[child_number][page].shows = shown[page] if same else None     # nobody acts in the child yet
     saw("fork", number, None, child_number, since)
     threads = clone_threads(child) if user.threaded else 1
-    point(child, RMW)
+    touches(WRITE, child)
     child.threads = threads
 
 
@@ -218,25 +218,23 @@ def op_exit(number):
 
 def shows(number, page):
     address = addresses[number][page]
-    point(address, READ)
+    touches(READ, address)
     return address.shows
 
 
 def begin_change(number, page):
-    """Returns what it shows until then."""
     address = addresses[number][page]
-    point(address, RMW)
+    touches(WRITE, address)
     if address.changing:
         address.overlapped = 1
     address.changing += 1
-    shows, address.shows = address.shows, None
-    return shows
+    address.shows = None
 
 
 def end_change(number, page, shows):
     """Calls that changed it at once do not know which was last, not even the one that returns last."""
     address = addresses[number][page]
-    point(address, RMW)
+    touches(WRITE, address)
     address.changing -= 1
     if address.overlapped:
         unjudged(number, page)
@@ -323,9 +321,9 @@ def op_populate(number, page, file, index):
     shown = shows(number, page)
     if shown is None or shown[0] != "shared" or shown[1] != file:
         return
-    same = begin_change(number, page) is shown      # if not, it may be a page of another file that is shown from now on
+    begin_change(number, page)
     error = sys_remap_file_pages(USER_ADDRESSES[page], PAGE_SIZE, index, 0)
-    end_change(number, page, ("shared", file, index) if same and not error else None)
+    end_change(number, page, None if error else ("shared", file, index))
     not_a_victim()
 
 
@@ -430,24 +428,24 @@ def op_lock(file, index):
 
 def op_take(file, index, k):
     held = references[k]
-    point(held, RMW)
+    touches(WRITE, held)
     if held.state:
         return
     held.state = 1
     page = find_get_page(files[file].f_mapping, index)
-    point(held, RMW)
+    touches(WRITE, held)
     held.page = page
     held.state = 2 if page else 0
 
 
 def op_put(k):
     held = references[k]
-    point(held, RMW)
+    touches(WRITE, held)
     if held.state == 2:
         held.state = 1
         page, held.page = held.page, None
         put_page(page)
-        point(held, RMW)
+        touches(WRITE, held)
         held.state = 0
 
 
