@@ -99,6 +99,7 @@ SITUATIONS: tuple[Situation, ...] = (
     Situation("the first of a device", (), "swapon", "swapon", "shrink_cache 2"),
     Situation("of a page in the cache", ("read f0.0",), "write f0.0", "write f0.0", "read f0.0"),
     Situation("of a page in the cache", ("read f0.0",), "direct_write f0.0", "direct_write f0.0", "read f0.0"),
+    Situation("of a page in the cache, from a mapping of it", _MAPPED, "write_mapped m0.0 f0.0", "write_mapped m1.0 f0.0", "load m0.0"),
     Situation("of a page in the cache", _MAPPED[:2], "populate m0.0 f0.0", "populate m0.0 f0.0", "invalidate2 f0"),
     Situation("of a page in the cache", ("read f0.0",), "take f0.0 k0", "take f0.0 k1", "invalidate2 f0"),
     Situation("of a page in the cache", ("read f0.0",), "invalidate_page f0.0", "invalidate_page f0.0", "read f0.0"),

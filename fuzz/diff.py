@@ -34,9 +34,10 @@ from harness.machine import Scheduler, m
 from harness.schedule import Line, Named
 from harness.schedulers import NoPreempt, Pct, Walk
 from harness.schedulers.enumerate import every_schedule
-from variants.interface import OPERATIONS, Family
+from variants.interface import Family
 from variants.program import Program
 
+MAP_FILES = ("mmap_private", "mmap_shared", "populate")     # operations that let an address show a page of a file
 SAMPLE = 1000                   # random schedules of a program, where not every schedule fits
 WITNESS_RUNS, WITNESS_SECONDS = 3000, 5.0       # that looking for a witness with fewer preemptions may take
 DIFFERENT, SAME, INCONCLUSIVE, NOT_COMPARED = "different", "same", "inconclusive", "n/a"
@@ -186,7 +187,7 @@ def _of_memory(value: str, program: Program) -> bool:
     """Is it a load of a page that no operation of the program can map a file at?"""
     place = value.partition("load ")[2].split(".")
     mapped = {op.operands[0].partition(".")[2] for line in (program.setup, *(task.ops for task in program.tasks)) for op in line
-              if OPERATIONS[op.name].operands[:2] == ("page", "fpage")}
+              if op.name in MAP_FILES}
     return not place[0].startswith("mf") and place[1].split()[0] not in mapped
 
 

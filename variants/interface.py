@@ -73,6 +73,7 @@ OPERATIONS: dict[str, Operation] = {operation.name: operation for operation in (
     Operation("swapon", (), "read a swap header page through rw_swap_page_nolock"),
     Operation("write", ("fpage",), "write(2) of a file page, with a value nobody else writes in both words", True),
     Operation("direct_write", ("fpage",), "the same with O_DIRECT, past the page cache", True),
+    Operation("write_mapped", ("page", "fpage"), "write(2) of a file page from a page of memory, which may be a mapping of it"),
     Operation("populate", ("page", "fpage"), "remap_file_pages: let a page of a shared mapping show that page of its file, and map it"),
     Operation("take", ("fpage", "pin"), "find a cached file page and keep the reference for a while, as a scanner does"),
     Operation("invalidate_page", ("fpage",), "invalidate_mapping_pages, of one page"),

@@ -22,7 +22,7 @@ def judge(history: Sequence[tuple[Any, ...]]) -> list[tuple[str, str]]:
     registers: dict[tuple[int, Any], list[Access]] = defaultdict(list)
     forks: list[tuple[int, int, int, int]] = []
     unjudged: set[tuple[int, Any]] = set()
-    stored: dict[Any, int] = {}
+    stored: dict[Any, set[Any]] = defaultdict(set)
     for what, who, where, value, since, until in history:
         if what == "fork":
             forks.append((who, value, since, until))
@@ -31,7 +31,7 @@ def judge(history: Sequence[tuple[Any, ...]]) -> list[tuple[str, str]]:
         else:
             registers[who, where].append((what, value, since, until))
             if what == "store" and value:
-                stored[value] = who
+                stored[value].add(who)
     if forks:
         unjudged |= {(child, where) for parent, child, *_ in forks for who, where in list(unjudged) if who == parent}
     out = []
@@ -98,7 +98,7 @@ def linearizable(accesses: Sequence[Access], initial: Iterable[Any]) -> bool:
     return False
 
 
-def _explain(who: int, where: Any, accesses: Sequence[Access], stored: dict[Any, int], registers: Any, forks: Any) -> tuple[str, str]:
+def _explain(who: int, where: Any, accesses: Sequence[Access], stored: dict[Any, set[Any]], registers: Any, forks: Any) -> tuple[str, str]:
     family = {who}
     while True:
         more = {parent for parent, child, *_ in forks if child in family} - family
@@ -106,10 +106,11 @@ def _explain(who: int, where: Any, accesses: Sequence[Access], stored: dict[Any,
             break
         family |= more
     for what, value, since, until in accesses:
-        if what == "load" and value and stored.get(value) not in family:
+        if what == "load" and value and not stored.get(value, set()) & family:
             if value in stored:
+                owners = " and ".join(sorted(_name(one) for one in stored[value]))
                 return ("DATA: a load returns another address space's store",
-                        f"{_name(who)}.{where}: {value} of {_name(stored[value])}, steps {since}-{until}")
+                        f"{_name(who)}.{where}: {value} of {owners}, steps {since}-{until}")
             return "DATA: a load returns what nobody stored", f"{_name(who)}.{where}: {value}, steps {since}-{until}"
     loads = "; ".join(f"{what} {value} @{since}-{until}" for what, value, since, until in accesses)
     return "DATA: a load returns an old value", f"{_name(who)}.{where}: {loads}"

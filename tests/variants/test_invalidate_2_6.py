@@ -298,6 +298,45 @@ def test_a_direct_write_to_a_hole_goes_through_the_cache() -> None:
     assert loads() == [7, 7] and KERNEL["f0_disk"].block0.word1 == 7
 
 
+def test_a_write_from_memory_copies_what_is_there() -> None:
+    run(("store m0.0", 7), "write_mapped m0.0 f0.0", "read f0.0")
+    assert loads() == [7] * 4 and flags(cached()) >= {"uptodate", "dirty", "private"} and "locked" not in flags(cached())
+    run("mmap_shared m0.0 f0.1", "write_mapped m0.0 f0.0", "read f0.0")
+    assert loads() == [BOOT_CONTENT + 1] * 4
+    run("mmap_private m0.0 f1.0", ("store m0.0", 8), "write_mapped m0.0 f0.0", "read f0.0")
+    assert loads() == [8, 8]                        # what a private mapping shows is not judged
+
+
+def test_a_page_may_be_written_from_its_own_mapping() -> None:
+    run("mmap_shared m0.0 f0.0", "write_mapped m0.0 f0.0", "sync f0", "load m0.0")
+    assert loads() == [BOOT_CONTENT] * 4 and pte()[0] is cached()
+    assert KERNEL["f0_disk"].block0.word0 == KERNEL["f0_disk"].block0.word1 == BOOT_CONTENT
+
+
+def test_a_write_from_memory_that_is_not_there_fails_and_leaves_zeros() -> None:
+    def write() -> Any:
+        return KERNEL["generic_file_write"](KERNEL["f0_file"], 0, KERNEL["at"](0, 0), 0)
+    assert run("unmap m0.0", "load m0.0", write) == [-KERNEL["EFAULT"]]
+    assert (cached().data.word0, cached().data.word1) == (0, 0) and flags(cached()) >= {"uptodate", "dirty"}
+    run(("write f0.0", 7), "unmap m0.0", "write_mapped m0.0 f0.0", "read f0.0")       # what a failed write leaves is not judged
+    assert loads() == [0, 0]
+
+
+def test_a_copy_that_must_not_fault_fills_up_with_zeros_and_the_next_one_faults() -> None:
+    def both() -> Any:
+        buf, page = KERNEL["at"](0, 0), KERNEL["find_get_page"](F0, 1)
+        KERNEL["kmap_atomic"](page)
+        left = KERNEL["__copy_from_user_inatomic"](page.data, buf)
+        KERNEL["kunmap_atomic"]()
+        between = page.data.word0, page.data.word1, pte()
+        left_then = KERNEL["__copy_from_user"](page.data, buf)
+        KERNEL["put_page"](page)
+        return left, between, left_then, page.data.word0, page.data.word1
+    page_size = KERNEL["PAGE_SIZE"]
+    assert run("read f0.1", "mmap_shared m0.0 f0.0", "load m0.1", both) == [(page_size, (0, 0, None), 0, BOOT_CONTENT, BOOT_CONTENT)]
+    assert pte()[0] is cached()
+
+
 def test_populate_shows_another_page_of_the_file() -> None:
     run("mmap_shared m0.0 f0.0", "populate m0.0 f0.1", "load m0.0")
     assert pte()[0] is cached(1) and M0.vma0.vm_flags & KERNEL["VM_NONLINEAR"]

@@ -115,3 +115,34 @@ def test_the_invalidates_of_2_4_leave_a_page_in_use_in_the_page_cache() -> None:
     assert before is after and not uptodate
     assert run("invalidate_2_4", "read f0.0", "read f0.1", "reclaim", "invalidate_page f0.0", cached(0), cached(1))[0] is None
     assert run("invalidate_2_4", ("write f0.0", 9), "reclaim", "invalidate2_page f0.0", cached(0)) == [None]
+
+
+# ---- write(2) from memory --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("variant", EXECUTORS)
+def test_a_write_from_a_mapping_copies_what_it_shows(variant: str) -> None:
+    """Until the copy the page is there, so no fault is taken with a page locked."""
+    (page,) = run(variant, "mmap_shared m0.0 f0.1", "write_mapped m0.0 f0.0", "read f0.0", "write_mapped m0.0 f0.1", cached(0))
+    assert loads() == [BOOT_CONTENT + 1] * 6
+    assert not page.unlocked_by_other
+
+
+@pytest.mark.parametrize("variant", PAGE_LOCK)
+def test_since_2_6_18_a_copy_that_must_not_fault_leaves_alone_what_it_cannot_copy(variant: str) -> None:
+    def copy(kernel: Any) -> Any:
+        page = kernel["find_get_page"](kernel["f0"].i_mapping, 1)
+        kernel["kmap_atomic"](page)
+        left = kernel["__copy_from_user_inatomic_nocache"](page.data, kernel["at"](0, 0))
+        kernel["kunmap_atomic"]()
+        kernel["put_page"](page)
+        return left, page.data.word0, page.data.word1, kernel["m0"].pte0._val
+    assert run(variant, "read f0.1", "mmap_shared m0.0 f0.0", "load m0.1", copy) == [(4096, BOOT_CONTENT + 1, BOOT_CONTENT + 1, None)]
+
+
+@pytest.mark.parametrize("variant", EXECUTORS)
+def test_a_write_from_memory_that_is_not_there_fails(variant: str) -> None:
+    def write(kernel: Any) -> Any:
+        return kernel["generic_file_write"](kernel["f0_file"], 0, kernel["at"](0, 0), 0)
+    failed, page = run(variant, "unmap m0.0", "load m0.0", write, cached(0))
+    assert (failed, page.data.word0, page.data.word1) == (-14, 0, 0)

@@ -168,7 +168,7 @@ def test_a_page_that_waits_in_a_pagevec_has_a_reference_too() -> None:
 
 def test_a_direct_write_to_a_page_that_was_just_read_fails_with_the_count() -> None:
     def write(kernel: Kernel) -> Any:
-        return kernel["generic_file_write"](kernel["f0_file"], 0, 7, 1)
+        return kernel["generic_file_write"](kernel["f0_file"], 0, kernel["holding"](7), 1)
     assert PAGE_COUNT.run("read f0.0", lambda: write(PAGE_COUNT)) == [-5]
     assert BASE.run("read f0.0", lambda: write(BASE)) == [BASE["PAGE_SIZE"]]
 

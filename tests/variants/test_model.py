@@ -62,6 +62,7 @@ BAD: dict[str, tuple[list[tuple[Any, ...]], str]] = {
     "two that overlap cannot alternate": ([store(1, 0, 9), store(2, 0, 9), load(1, 1, 2), load(2, 3, 4), load(1, 5, 6)], OLD),
     "a value from the future": ([load(1, 0, 1), store(1, 2, 3)], OLD),
     "another's value": ([store(1, 0, 1, who=1), load(1, 2, 3)], OTHER),
+    "an old value that was copied to another": ([store(1, 0, 1), store(1, 2, 3, who=1), store(2, 4, 5), load(1, 6, 7)], OLD),
     "a child's store seen by its parent": ([fork(0, 1, 0, 1), store(1, 2, 3, who=1), load(1, 4, 5)], OTHER),
     "nobody's value": ([store(1, 0, 1), load(7, 2, 3)], NOBODY),
     "a child does not see what its parent had": ([store(1, 0, 1), fork(0, 1, 2, 3), load(0, 4, 5, who=1)], OLD),

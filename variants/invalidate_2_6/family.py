@@ -44,7 +44,7 @@ FAMILY = Family(
                 "Nick Piggin, 19 Jul 2007: it unlocks the page while the file is told",
                 "Nick Piggin, 19 Jul 2007, d0217ac04ca6; with page_mkwrite of 2.6.24"),
         Variant("invalidate_2_4", ("variants.invalidate_2_6.invalidate_2_4",),
-                "for comparison: 2.4.20's two invalidates in 2.6.15",
+                "for comparison: 2.4.20's invalidates, and its write, in 2.6.15",
                 "Linux 2.4.20, 28 Nov 2002, mm/filemap.c, transplanted by us"),
     )},
     check=check,

@@ -7,7 +7,11 @@ which whoever takes a page out of the page cache has too. Linear mappings only: 
 
 Not brought over is what lies between 2.6.15 and this patch and is no part of it: reclaim's count test in invalidate_complete_page(),
 launder_page, the accounting of shared dirty pages (a fault that dirties a page here leaves that to the pte), page_mkwrite, which no
-file here has (mkwrite_2_6_23 gives them one), the end of a range to truncate.
+file here has (mkwrite_2_6_23 gives them one), the end of a range to truncate. Brought over is one thing that write(2) does since
+2.6.18, and marked: a copy that must not fault leaves alone what it cannot copy. In the rest generic_file_buffered_write() is, as far as
+it is modelled, still that of 2.6.15: write_begin and iov_iter_copy_from_user_atomic(), with which no fault is taken under a page lock,
+are of 2.6.24 (08291429cfa6 names the deadlocks that they are for). A fault of this patch locks whatever page it maps, and does not
+know that write(2) has it locked.
 
 The lines of BUG_ON() in mm/memory.c and mm/truncate.c are those of the tree of the commit; in mm/filemap.c that of the patch as it was
 posted on 18 May 2007.
@@ -18,20 +22,22 @@ from harness.kernel import (
 from variants.invalidate_2_6.pre_2_6_15.buffer import ext2_readpage
 from variants.invalidate_2_6.pre_2_6_15.ext2 import ext2_truncate
 from variants.invalidate_2_6.pre_2_6_15.filemap import find_lock_page, page_cache_read, unlock_page
-from variants.invalidate_2_6.pre_2_6_15.hardware import copy_to_new_page
+from variants.invalidate_2_6.pre_2_6_15.hardware import copy_to_new_page, copy_word_from_user
 from variants.invalidate_2_6.pre_2_6_15.memory import (
     is_restart_addr, maybe_mkwrite, need_lockbreak, reset_vma_truncate_counts, unmap_mapping_range_list, unmap_mapping_range_tree,
     zap_page_range,
 )
 from variants.invalidate_2_6.pre_2_6_15.mm_h import (
-    ClearPageError, PageLocked, PageUptodate, PageWriteback, TestSetPageLocked, alloc_page_vma, i_size_read, i_size_write, lock_page,
-    mk_pte, page_cache_release, page_mapped, pagevec_release, pte_mkdirty, pte_none, set_pte_at, wait_on_page_writeback,
+    ClearPageError, PageLocked, PageUptodate, PageWriteback, TestSetPageLocked, alloc_page_vma, i_size_read, i_size_write,
+    kmap_atomic, kunmap_atomic, lock_page, mk_pte, page_cache_release, page_mapped, pagevec_release, pte_mkdirty, pte_none, set_pte_at,
+    wait_on_page_writeback,
 )
 from variants.invalidate_2_6.pre_2_6_15.page_alloc import cond_resched
 from variants.invalidate_2_6.pre_2_6_15.page_writeback import set_page_dirty, test_clear_page_dirty
 from variants.invalidate_2_6.pre_2_6_15.rmap import anon_vma_prepare, page_add_anon_rmap, page_add_file_rmap
 from variants.invalidate_2_6.pre_2_6_15.swap import lru_cache_add_active, mark_page_accessed, pagevec_lookup
 from variants.invalidate_2_6.pre_2_6_15.truncate import invalidate_complete_page, truncate_complete_page
+from variants.invalidate_2_6.pre_2_6_15.usercopy import __copy_from_user
 from variants.invalidate_2_6.types import (
     EINTR, EIO, ENOMEM, NOPAGE_OOM, NOPAGE_SIGBUS, GFP_HIGHUSER, PAGEVEC_SIZE, PAGE_CACHE_SHIFT, PAGE_CACHE_SIZE, PAGE_MASK, PAGE_SHIFT,
     PAGE_SIZE, ULONG_MAX, VM_FAULT_MINOR, VM_FAULT_OOM, VM_FAULT_SIGBUS, VM_SHARED, generic_file_vm_ops,
@@ -99,6 +105,37 @@ def filemap_nopage(area, address):
 
         mark_page_accessed(page)
         return page
+
+
+# ---- mm/filemap.h of the same tree, filemap_copy_from_user() and what it calls: not of the patch --------------------------------
+__FILE__ = "arch/i386/lib/usercopy.c"
+
+
+def __copy_from_user_inatomic_nocache(to, buf):
+    """__copy_from_user_ll_nocache_nozero(). Returns the bytes that are not copied."""
+    for word in (0, 1):
+        if copy_word_from_user(to, buf, word):
+            return (2 - word) * (PAGE_SIZE // 2)
+    return 0
+
+
+__FILE__ = "mm/filemap.h"
+
+
+def filemap_copy_from_user(page, buf):
+    """The page is locked, here as a whole. Returns the bytes copied; what was not copied is zero."""
+    kaddr = kmap_atomic(page)
+    left = __copy_from_user_inatomic_nocache(kaddr, buf)
+    kunmap_atomic()
+
+    if left != 0:
+        # the slow way, which may fault, with the page locked
+        left = __copy_from_user(page.data, buf)     # kmap(page); __copy_from_user_nocache()
+    return PAGE_CACHE_SIZE - left
+
+
+# ---- mm/filemap.c again --------------------------------------------------------------------------------------------------------
+__FILE__ = "mm/filemap.c"
 
 
 def generic_file_mmap(file, vma):

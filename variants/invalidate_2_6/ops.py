@@ -10,7 +10,8 @@ What user space saw. A word of a file is one register, whether it is reached by 
 and a truncate stores 0 in it. A word of an anonymous page is a register of its address space. An access counts only if what
 the address shows was the same before and after it, as the process knows from its own calls. Not judged: private mappings
 of files, which may or may not show what is stored after they were made; a file from which invalidate_inode_pages2() was called
-without writing it first, for it throws away what is dirty; and a file a direct write to which has failed.
+without writing it first, for it throws away what is dirty; a file a direct write to which has failed; and a page of a file that was
+written from memory which was not there.
 """
 from harness.kernel import READ, WRITE, current, now, plain, saw, struct, touches
 from variants.invalidate_2_6.pre_2_6_15.ext2 import do_truncate, sys_fsync
@@ -31,7 +32,7 @@ from variants.invalidate_2_6.pre_2_6_15.truncate import (
 )
 from variants.invalidate_2_6.pre_2_6_15.vmscan import refill_inactive_zone, shrink_cache, try_to_free_pages
 from variants.invalidate_2_6.types import (
-    CLONE_VM, FILE_PAGES, GFP_KERNEL, MAP_ANONYMOUS, MAP_FIXED, MAP_PRIVATE, MAP_SHARED, PAGE_SIZE, PF_MEMALLOC, PF_MEMDIE,
+    CLONE_VM, ENOMEM, FILE_PAGES, GFP_KERNEL, MAP_ANONYMOUS, MAP_FIXED, MAP_PRIVATE, MAP_SHARED, PAGE_SIZE, PF_MEMALLOC, PF_MEMDIE,
     USER_ADDRESSES, f0_disk, f0_file, f1_disk, f1_file, lru_add_active_pvecs, lru_add_pvecs, m0, m1, m2, m3, zone_normal,
 )
 
@@ -384,9 +385,37 @@ def op_read(file, index):
     not_a_victim()
 
 
+def holding(value):
+    """A user buffer: memory that is always there."""
+    buf = current().buf
+    buf.address = None
+    buf.value = value
+    return buf
+
+
+def at(number, page):
+    """A user buffer: that page of the process."""
+    buf = current().buf
+    buf.address = USER_ADDRESSES[page]
+    buf.where = number, page, shows(number, page)
+    buf.copied = ()
+    return buf
+
+
+def copied_from_user(buf, word, value, since):
+    """The kernel has loaded a word of a user buffer, in the step that runs now, and is about to store it. A load as any other."""
+    if buf.address is None:
+        return
+    number, page, shown = buf.where
+    where = register(number, page, shown) if shown is not None and shows(number, page) is shown else None
+    if where is not None:
+        saw("load", where[0], (where[1], word), value, since)
+    buf.copied += ((word, value, now()),)
+
+
 def op_write(file, index, value):
     since = now()
-    written = generic_file_write(files[file], index, value, 0)
+    written = generic_file_write(files[file], index, holding(value), 0)
     if written > 0:
         file_saw("store", file, index, value, since)
     not_a_victim()
@@ -394,12 +423,28 @@ def op_write(file, index, value):
 
 def op_direct_write(file, index, value):
     since = now()
-    written = generic_file_write(files[file], index, value, 1)
+    written = generic_file_write(files[file], index, holding(value), 1)
     if written > 0:
         file_saw("store", file, index, value, since)
     else:
         file_unjudged(file)                         # it is on disk, and who sees it is anybody's guess
     not_a_victim()
+
+
+def op_write_mapped(number, page, file, index):
+    """What is copied was stored to the file when it was copied, and not before. Of what could not be copied the page holds zeros."""
+    mm = enter(number)
+    if mm is None:
+        return
+    buf = at(number, page)
+    written = generic_file_write(files[file], index, buf, 0)
+    for word, value, since in buf.copied:
+        saw("store", FILE_NAMES[file], (index, word), value, since)
+    buf.where, buf.copied = None, ()
+    if written < PAGE_SIZE and written != -ENOMEM:
+        file_saw("unjudged", file, index, 0, now())
+    if current().flags & PF_MEMDIE:
+        killed(number, "SIGKILL")
 
 
 def op_writeback(file):

@@ -35,6 +35,7 @@ Left out, and why that is sound or where it is a limit:
  * Blocks smaller than a page: a page has one buffer, of its own size. A file's size is a multiple of the page size, so partial
    pages of truncate and writepage are never taken. I/O errors: none, so AS_EIO and PG_error are never set.
  * ext2 is as much of it as says which blocks a file has: reading a hole gives zeros, writing one allocates it.
+ * Writes of less than a page, from more than one page or from several buffers: write(2) copies one whole page from one.
  * inode lists, superblocks, dcache, atime, quota, i_alloc_sem (each of its users holds i_sem as well).
  * mlock, mprotect, mremap, nonlinear vmas of more than a page, hugetlb, XIP, cpusets: no operation here uses them.
  * Which process is killed when memory runs out (a limit): the one that asks for it.
@@ -400,10 +401,22 @@ class dio(struct):
     waiter = embed(wait_queue_head_t)
 
 
+class user_buffer(struct):
+    """Where write(2) copies from: a page of the process at `address`; or, without one, memory that is always there, that holds
+    `value` in both words, and that nobody else touches."""
+    address = plain(None)
+    value = plain(0)
+    # of the model, for what user space saw
+    where = plain(None)                                     # the address as a program names it, and what it shows
+    copied = plain(())                                      # each word loaded from there: word, value, step
+
+
 class task_struct(struct):
     """sched.h. Every field belongs to the task itself."""
     flags = plain(0)
     mm = plain(None)
+    preempt_count = plain(0)                                # kmap_atomic()'s part of it: what in_atomic() asks in a fault
+    buf = embed(user_buffer)
     tlb = embed(mmu_gather)
     details = embed(zap_details)
     sc = embed(scan_control)

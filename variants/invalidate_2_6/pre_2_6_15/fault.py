@@ -11,9 +11,13 @@ from variants.invalidate_2_6.types import (
 __FILE__ = "arch/i386/mm/fault.c"
 
 
-def do_page_fault(address, write):
-    """Returns None to restart the instruction, or the signal."""
+def do_page_fault(address, write, user=1):
+    """Returns None to restart the instruction, or the signal. If it is the kernel's own, which the exception table knows, anything but
+    None is its fixup."""
     mm = current().mm
+    # in_atomic(): no fault may be taken
+    if current().preempt_count:
+        return "SIGSEGV"                            # bad_area_nosemaphore:
     down_read(mm.mmap_sem)
     vma = find_vma(mm, address)
     if not vma or vma.vm_start > address or not vma.vm_flags & (VM_WRITE if write else VM_READ):
@@ -28,7 +32,7 @@ def do_page_fault(address, write):
     if fault == VM_FAULT_OOM:
         return "SIGKILL"                            # out_of_memory:
     # minor or major, perhaps with VM_FAULT_WRITE, which is for get_user_pages()
-    return "SIGKILL" if current().flags & PF_MEMDIE else None
+    return "SIGKILL" if user and current().flags & PF_MEMDIE else None
 
 
 __FILE__ = "mm/oom_kill.c"

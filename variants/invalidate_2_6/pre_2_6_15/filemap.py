@@ -3,17 +3,19 @@
 
 The order its head states: i_sem, or mmap_sem, then i_mmap_lock, then page_table_lock, then tree_lock.
 """
-from harness.kernel import BUG, current, data_race, down, smp_mb, smp_mb__after_clear_bit, smp_mb__before_clear_bit, test_bit, up
+from harness.kernel import (
+    BUG, current, data_race, down, likely, smp_mb, smp_mb__after_clear_bit, smp_mb__before_clear_bit, test_bit, unlikely, up,
+)
 from variants.invalidate_2_6.pre_2_6_15.buffer import block_prepare_write, ext2_readpage, generic_commit_write
 from variants.invalidate_2_6.pre_2_6_15.direct_io import ext2_direct_IO
 from variants.invalidate_2_6.pre_2_6_15.fremap import install_file_pte, install_page
-from variants.invalidate_2_6.pre_2_6_15.hardware import read_word_of, write_word_of
+from variants.invalidate_2_6.pre_2_6_15.hardware import read_word_of
 from variants.invalidate_2_6.pre_2_6_15.memory import unmap_mapping_range
 from variants.invalidate_2_6.pre_2_6_15.mm_h import (
     ClearPageError, PageLocked, PageUptodate, SetPageLocked, TestClearPageLocked, TestClearPageReclaim, TestSetPageLocked,
-    i_size_read, i_size_write, lock_page, mapping_mapped, page_cache_alloc, page_cache_alloc_cold, page_cache_get,
-    page_cache_release, page_mapping, pagevec_add, pagevec_lru_add, pagevec_release, read_lock_irq, read_unlock_irq,
-    wait_on_page_locked, wait_on_page_writeback, write_lock_irq, write_unlock_irq,
+    fault_in_pages_readable, i_size_read, i_size_write, kmap_atomic, kunmap_atomic, lock_page, mapping_mapped, page_cache_alloc,
+    page_cache_alloc_cold, page_cache_get, page_cache_release, page_mapping, pagevec_add, pagevec_lru_add, pagevec_release,
+    read_lock_irq, read_unlock_irq, wait_on_page_locked, wait_on_page_writeback, write_lock_irq, write_unlock_irq,
 )
 from variants.invalidate_2_6.pre_2_6_15.page_alloc import cond_resched
 from variants.invalidate_2_6.pre_2_6_15.page_writeback import do_writepages, test_clear_page_writeback
@@ -22,9 +24,10 @@ from variants.invalidate_2_6.pre_2_6_15.swap import (
     __pagevec_lru_add, lru_cache_add, mark_page_accessed, pagevec_lookup_tag, rotate_reclaimable_page,
 )
 from variants.invalidate_2_6.pre_2_6_15.truncate import invalidate_inode_pages2_range
+from variants.invalidate_2_6.pre_2_6_15.usercopy import __copy_from_user, __copy_from_user_inatomic
 from variants.invalidate_2_6.pre_2_6_15.wait import __wait_on_bit, __wait_on_bit_lock, __wake_up_bit, io_schedule
 from variants.invalidate_2_6.types import (
-    EEXIST, EINVAL, ENOMEM, FILE_PAGES, NOPAGE_OOM, PAGECACHE_TAG_DIRTY, PAGECACHE_TAG_WRITEBACK, PAGEVEC_SIZE,
+    EEXIST, EFAULT, EINVAL, ENOMEM, FILE_PAGES, NOPAGE_OOM, PAGECACHE_TAG_DIRTY, PAGECACHE_TAG_WRITEBACK, PAGEVEC_SIZE,
     PAGE_CACHE_SHIFT, PAGE_CACHE_SIZE, PAGE_SHIFT, PAGE_SIZE, PG_locked, PG_writeback, WB_SYNC_ALL, WRITE_BIO,
     generic_file_vm_ops,
 )
@@ -585,10 +588,16 @@ def __grab_cache_page(mapping, index, cached_page, lru_pvec):
         return page, None
 
 
-def filemap_copy_from_user(page, value):
-    """The user's buffer holds the same value in both words, and nobody else touches it."""
-    write_word_of(page.data, 0, value)
-    write_word_of(page.data, 1, value)
+def filemap_copy_from_user(page, buf):
+    """The page is locked, here as a whole. Returns the bytes copied; what was not copied is zero."""
+    kaddr = kmap_atomic(page)
+    left = __copy_from_user_inatomic(kaddr, buf)
+    kunmap_atomic()
+
+    if left != 0:
+        # the slow way, which may fault, with the page locked
+        left = __copy_from_user(page.data, buf)     # kmap(page)
+    return PAGE_CACHE_SIZE - left
 
 
 def generic_file_direct_write(file, index, value):
@@ -604,25 +613,37 @@ def generic_file_direct_write(file, index, value):
     return written
 
 
-def generic_file_buffered_write(file, index, value, direct):
+def generic_file_buffered_write(file, index, buf, direct):
     """i_sem is held. One whole page; `direct` if O_DIRECT has left it to us. Returns the bytes written, or an error."""
     mapping = file.f_mapping
     lru_pvec = []
     written = 0
     status = 0
 
+    # The user's page first: it may be the page that is locked below, and a fault on it then waits for itself if it is not uptodate.
+    # It need not stay present.
+    fault_in_pages_readable(buf)
+
     page, cached_page = __grab_cache_page(mapping, index, None, lru_pvec)
     if not page:
         status = -ENOMEM
     else:
         block_prepare_write(file, page, 0, PAGE_CACHE_SIZE)     # a_ops->prepare_write: cannot fail here
-        filemap_copy_from_user(page, value)
-        generic_commit_write(file, page, 0, PAGE_CACHE_SIZE)    # a_ops->commit_write
-        written = PAGE_CACHE_SIZE
+        copied = filemap_copy_from_user(page, buf)
+        status = generic_commit_write(file, page, 0, PAGE_CACHE_SIZE)   # a_ops->commit_write, also of what is not copied
+        if likely(copied > 0):
+            if not status:
+                status = copied
+            if status >= 0:
+                written += status
+        if unlikely(copied != PAGE_CACHE_SIZE):
+            if status >= 0:
+                status = -EFAULT
         unlock_page(page)
         mark_page_accessed(page)
         page_cache_release(page)
-        cond_resched()                              # balance_dirty_pages_ratelimited(): below its limit
+        if status >= 0:
+            cond_resched()                          # balance_dirty_pages_ratelimited(): below its limit
 
     if cached_page:
         page_cache_release(cached_page)
@@ -635,20 +656,20 @@ def generic_file_buffered_write(file, index, value, direct):
     return written if written else status
 
 
-def __generic_file_write_nolock(file, index, value, direct):
+def __generic_file_write_nolock(file, index, buf, direct):
     """i_sem is held. The limits of a file's size are left out."""
     if direct:
-        written = generic_file_direct_write(file, index, value)
+        written = generic_file_direct_write(file, index, buf.value)
         if written < 0 or written == PAGE_CACHE_SIZE:
             return written
-    return generic_file_buffered_write(file, index, value, direct)
+    return generic_file_buffered_write(file, index, buf, direct)
 
 
-def generic_file_write(file, index, value, direct):
+def generic_file_write(file, index, buf, direct):
     inode = file.f_mapping.host
 
     down(inode.i_sem)
-    ret = __generic_file_write_nolock(file, index, value, direct)
+    ret = __generic_file_write_nolock(file, index, buf, direct)
     up(inode.i_sem)
     return ret
 

@@ -17,11 +17,12 @@ completion is an interrupt.
 The slab hands out the one object that is meant for the purpose: a page's buffer, an mm's vma for an address, the mm that a
 program names. So which object it is does not depend on the schedule.
 """
-from harness.kernel import READ, RMW, WRITE, current, point, raise_irq
+from harness.kernel import READ, RMW, WRITE, current, now, point, raise_irq
 from variants.invalidate_2_6.pre_2_6_15.fault import do_page_fault
 from variants.invalidate_2_6.pre_2_6_15.mm_h import (
     pte_mkdirty, pte_mkyoung, pte_offset, pte_page, pte_present, pte_write,
 )
+from variants.invalidate_2_6.ops import copied_from_user
 from variants.invalidate_2_6.types import READ_BIO, THE_DEVICE
 
 
@@ -127,6 +128,27 @@ def user_store(address, word, value):
         signal = do_page_fault(address, 1)
         if signal:
             return signal
+
+
+def load_from_user(buf, word):
+    """A load of the kernel's from a user buffer: the word, or MMU_FAULT where the exception table leads elsewhere."""
+    if buf.address is None:
+        return buf.value
+    while True:
+        value = mmu_load(current().mm, buf.address, word)
+        if value is not MMU_FAULT or do_page_fault(buf.address, 0, 0):
+            return value
+
+
+def copy_word_from_user(frame, buf, word):
+    """movs: load it, store it. Returns 1 if it cannot be loaded."""
+    since = now()
+    value = load_from_user(buf, word)
+    if value is MMU_FAULT:
+        return 1
+    copied_from_user(buf, word, value, since)
+    write_word_of(frame, word, value)
+    return 0
 
 
 # ---- the disk ----------------------------------------------------------------------------------------------------------

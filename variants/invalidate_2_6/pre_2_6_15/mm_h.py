@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""include/linux: mm.h, page-flags.h, pagemap.h, buffer_head.h, pagevec.h, spinlock.h; asm-i386: atomic.h, pgtable.h."""
+"""include/linux: mm.h, page-flags.h, pagemap.h, buffer_head.h, pagevec.h, spinlock.h; asm-i386: atomic.h, pgtable.h; kmap_atomic()."""
 from harness.kernel import (
     BUG_ON, RMW, atomic_dec, atomic_inc, atomic_read, atomic_set, clear_bit, current, data_race, in_interrupt, list_add, list_del,
     local_irq_disable, local_irq_enable, local_irq_restore, local_irq_save, point, read_lock, read_unlock, set_bit,
@@ -9,6 +9,7 @@ from variants.invalidate_2_6.pre_2_6_15.swap import __page_cache_release, __page
 from variants.invalidate_2_6.pre_2_6_15.filemap import __lock_page, wait_on_page_bit
 from variants.invalidate_2_6.pre_2_6_15.page_alloc import alloc_pages
 from variants.invalidate_2_6.pre_2_6_15.page_writeback import test_clear_page_dirty, test_set_page_writeback
+from variants.invalidate_2_6.pre_2_6_15.usercopy import __get_user
 from variants.invalidate_2_6.types import (
     BH_Async_Read, BH_Async_Write, BH_Delay, BH_Dirty, BH_Lock, BH_Mapped, BH_New, BH_Req, BH_Uptodate, GFP_HIGHUSER,
     PAGEVEC_SIZE, PAGE_MAPPING_ANON, PAGE_MASK, PAGE_SHIFT, PG_active, PG_dirty, PG_error, PG_locked, PG_lru,
@@ -322,6 +323,11 @@ def page_cache_alloc_cold(mapping):
     return alloc_pages(GFP_HIGHUSER)
 
 
+def fault_in_pages_readable(buf):
+    """Make the user's page present, if it can be; whether it was, nobody asks. The buffer is one page, and does not cross into another."""
+    __get_user(buf, 0)
+
+
 def linear_page_index(vma, address):
     return (address - vma.vm_start >> PAGE_SHIFT) + vma.vm_pgoff
 
@@ -533,6 +539,22 @@ def __clear_page_buffers(page):
     ClearPagePrivate(page)
     page.private = None
     page_cache_release(page)
+
+
+# ---- highmem.h ---------------------------------------------------------------------------------------------------------
+
+__FILE__ = "arch/i386/mm/highmem.c"
+
+
+def kmap_atomic(page):
+    """Of a kernel with CONFIG_HIGHMEM; without it this is page_address(), and what faults under it may sleep. That it keeps the task on
+    its cpu as well, where tasks can be preempted, is left out."""
+    current().preempt_count += 1
+    return page.data
+
+
+def kunmap_atomic():
+    current().preempt_count -= 1
 
 
 # ---- ptes --------------------------------------------------------------------------------------------------------------
