@@ -13,7 +13,7 @@ __FILE__ = "arch/i386/mm/fault.c"
 
 def do_page_fault(address, write, user=1):
     """Returns None to restart the instruction, or the signal. If it is the kernel's own, which the exception table knows, anything but
-    None is its fixup."""
+    None is its fixup; the trylock of mmap_sem before that table is asked is left out."""
     mm = current().mm
     # in_atomic(): no fault may be taken
     if current().preempt_count:
