@@ -98,6 +98,11 @@ class Event:
         self.before = before            # of the same process
         self.mark = mark                # how much there was to be undone before it
 
+    def grows(self) -> None:
+        """It touches more than it said it would."""
+        if self.leaf is None:
+            self.leaf = self.accesses
+
 
 class Step:
     """An event that is only planned: its process, what it will touch (None if that is not known), what must come before it."""
@@ -184,17 +189,20 @@ class Sleep:
     def with_(self, more: Mapping[int, tuple[Access, ...] | None], elsewhere: frozenset[int] = frozenset()) -> Sleep:
         return Sleep({**self.processes, **more}, self.elsewhere | elsewhere)
 
-    def after(self, accesses: tuple[Access, ...]) -> Sleep:
-        """Who still sleeps after an event."""
+    def after(self, event: Event) -> Sleep:
+        """Who still sleeps after an event. A process that runs although it sleeps (where a plan leads to what is known, which is
+        not always seen) is no longer at what it was to do."""
+        accesses = event.accesses
         if self.locations is None and None not in self.processes.values():
             self.locations = {location for wanted in self.processes.values() for location, _ in wanted}     # type: ignore[union-attr]
-        if self.locations is not None:
+        if self.locations is not None and event.process not in self.processes:
             for location, _ in accesses:
                 if location in self.locations:
                     break
             else:
                 return self
-        left = {process: wanted for process, wanted in self.processes.items() if wanted is not None and not conflict(wanted, accesses)}
+        left = {process: wanted for process, wanted in self.processes.items()
+                if wanted is not None and process != event.process and not conflict(wanted, accesses)}
         return Sleep(left, self.elsewhere & left.keys()) if len(left) < len(self.processes) else self
 
 
@@ -430,7 +438,7 @@ class Optimal:
             self._set(self.woken, id, event.number)
             where = m.tasks[id].cpu.number
             if where in self.multi:
-                event.leaf = event.leaf or event.accesses
+                event.grows()
                 event.accesses += ((self.locations.number(("ready", where)), WRITE),)
         while len(self.irqs) < m.irqs_raised:
             raiser = self.irq_name.get(event.process, (event.process,))
@@ -455,7 +463,7 @@ class Optimal:
     def touched(self, m: Machine, what: Any, kind: int) -> None:
         if self.current is not None:
             event = self._advance()
-            event.leaf = event.leaf or event.accesses
+            event.grows()
             event.accesses += (self.locations.touched(what, kind),)
 
     def _go_live(self, m: Machine) -> None:
@@ -564,7 +572,7 @@ class Optimal:
     def _sleep_after(self, event: Event) -> Sleep:
         place = self.places[event.number]
         sleep = place.sleep if isinstance(place, Place) else place
-        return sleep.after(event.accesses) if sleep.processes else sleep
+        return sleep.after(event) if sleep.processes else sleep
 
     def _pending(self, process: int, task: Task) -> tuple[int, Any, Any]:
         """The access that a process makes when it goes on."""
@@ -648,7 +656,7 @@ class Optimal:
                 self._order(event, event.accesses)
             events.append(event)
             if sleep.processes:
-                sleep = sleep.after(event.accesses)
+                sleep = sleep.after(event)
             places.append(sleep)
         at = trail[-2]
         self.current = Event(number + 1, process, cpu, step + 1, at, announced(at), event, len(undo))
@@ -674,7 +682,7 @@ class Optimal:
 
     def _add(self, event: Event, gates: tuple[Access, ...]) -> None:
         if gates:
-            event.leaf = event.leaf or event.accesses
+            event.grows()
             event.accesses += gates
         self._order(event, event.accesses)
         self.events.append(event)
@@ -958,7 +966,7 @@ class Optimal:
 
     def _leaf(self, event: Event) -> tuple[Access, ...]:
         """What an event surely touches wherever it runs, and what it may touch of its own cpu: that depends on what it reads."""
-        out = event.leaf or event.accesses
+        out = event.accesses if event.leaf is None else event.leaf
         number, where = self.locations.number, event.cpu
         if self.gated:
             out += tuple((number(("gate", where, level)), PASS_ALONE) for level in range(1, IRQ_DEPTH_MAX + 1))

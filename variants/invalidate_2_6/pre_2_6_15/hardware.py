@@ -17,7 +17,7 @@ completion is an interrupt.
 The slab hands out the one object that is meant for the purpose: a page's buffer, an mm's vma for an address, the mm that a
 program names. So which object it is does not depend on the schedule.
 """
-from harness.kernel import READ, RMW, WRITE, current, now, point, raise_irq
+from harness.kernel import READ, RMW, WRITE, current, now, point, raise_irq, touches
 from variants.invalidate_2_6.pre_2_6_15.fault import do_page_fault
 from variants.invalidate_2_6.pre_2_6_15.mm_h import (
     pte_mkdirty, pte_mkyoung, pte_offset, pte_page, pte_present, pte_write,
@@ -68,6 +68,7 @@ def memset_page(page):
 
 
 def still_maps(slot, page, store):
+    touches(WRITE if store else READ, slot)
     pte = slot._val
     return pte_present(pte) and pte[0] is page and (pte[1] or not store)
 
