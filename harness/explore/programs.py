@@ -7,26 +7,31 @@
         proof = verify(make, 3)
         assert proof.proved, proof.titles
 
-Each run is run once more: a program that does something else by the same schedule (it looks at the clock, at a file, at what an
-earlier run has left) is told, and never proved; nor is one that draws random numbers.
+Each run is run once more, by its decisions or in another order of the same class. A program that does something else by the same
+schedule (it looks at the clock, at a file, at what an earlier run has left) is told, and never proved; nor is one that draws
+random numbers, nor one whose tasks share what no explorer sees (a plain variable, a list in a cell).
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from harness import endless
 from harness.errors import Diverged, HarnessError
 from harness.explore.exploration import Exploration, Progress, explore, minimal_titles
 from harness.explore.optimal import YIELDS_MAX, Event
+from harness.explore.orders import ORDERS, InOrder, Order, can_be_ordered
 from harness.kept import comparable
 from harness.machine import Machine
 from harness.program import Program, Result, Runner
 from harness.schedulers.replay import Replay
 
 DIFFERS = "the program is not a function of its schedule"
+SHARES = "its tasks share what is no object of harness.kernel, or change what they only read"
+SAME_IN_A_CLASS = ("what is found", "what its tasks return", "what is shared at its end")
 REPEATS = 20                # runs that are repeated at least, of however few classes
 
 
@@ -47,7 +52,7 @@ def verify_runner(runner: Runner, **limits: Any) -> Exploration:
     repeats = Repeats(runner)
 
     def reached(result: Result, events: list[Event]) -> Any:
-        repeats.expect(result)
+        repeats.expect(result, events)
         titles = minimal_titles(events) or sorted(set(result.titles))
         return tuple(titles), () if titles else tuple(repr(comparable(one)) for one in result.results)
 
@@ -56,12 +61,16 @@ def verify_runner(runner: Runner, **limits: Any) -> Exploration:
             found = explore(repeats.run, runner.cpus, reached, up=False, **limits)
             repeats.finish()
         except Differs as error:
-            found = Exploration(bound=limits.get("bound"), why=f"{DIFFERS}: {error}")
+            found = Exploration(bound=limits.get("bound"), why=f"{SHARES if isinstance(error, Shares) else DIFFERS}: {error}")
     return found
 
 
 class Differs(Exception):
     """Two runs by the same decisions are not the same: one line that says in what."""
+
+
+class Shares(Differs):
+    """What its tasks share is not only what is watched."""
 
 
 class Repeats:
@@ -70,13 +79,17 @@ class Repeats:
     def __init__(self, runner: Runner):
         self.runner = runner
         self.scheduler: Any = None
-        self.expected: tuple[Sequence[int], Sequence[int], dict[str, Any]] | None = None
-        self.some: list[tuple[Sequence[int], Sequence[int], dict[str, Any]]] = []
+        self.expected: Expected | None = None
+        self.some: list[Expected] = []
+        self.count = 0
+        self.found = False
         self.random = random.getstate()
 
-    def expect(self, result: Result) -> None:
+    def expect(self, result: Result, events: Sequence[Event]) -> None:
+        self.found = self.found or bool(result.titles)          # then nothing is proved anyway
         if not getattr(self.scheduler, "limit", False):         # such a run was cut by who explores: a replay goes on
-            self.expected = list(result.switches), list(result.forced), facts(result)
+            self.expected = Expected(list(result.switches), list(result.forced), facts(result),
+                                     list(events) if can_be_ordered(events) and not self.found else [])
             if len(self.some) < REPEATS:
                 self.some.append(self.expected)
 
@@ -98,19 +111,47 @@ class Repeats:
 
     def check(self) -> None:
         """Differs if the run that is expected comes to something else now."""
-        if self.expected is None:
+        expected, self.expected = self.expected, None
+        if expected is None:
             return
         if self.random != random.getstate():
             raise Differs("it draws random numbers")
-        switches, forced, before = self.expected
-        self.expected = None
+        self.count += 1
+        way = (self.count + self.count // max(len(self.some), 1)) % (1 + len(ORDERS))     # each of a few is run in each way
+        if way and expected.events:
+            self._in_order(expected, ORDERS[way - 1])
+        else:
+            self._again(expected)
+
+    def _again(self, expected: Expected) -> None:
         try:
-            now = facts(self.runner.run(Again(switches, forced)))
+            now = facts(self.runner.run(Again(expected.switches, expected.forced)))
         except Diverged as error:
             raise Differs(error.why) from None
-        for name, was in before.items():
+        for name, was in expected.facts.items():
             if now[name] != was:
                 raise Differs(f"{name}: {was} before, {now[name]} now" if len(f"{was}{now[name]}") < 80 else name)
+
+    def _in_order(self, expected: Expected, order: Order) -> None:
+        try:
+            now = facts(self.runner.run(InOrder(order(expected.events))))
+        except Diverged:
+            return                                  # what a cpu runs is not all that decides: nothing can be said by that
+        for name in SAME_IN_A_CLASS:
+            if now[name] != expected.facts[name]:
+                self._again(expected)               # or is that so by the same decisions, too?
+                raise Shares(f"{name}: {expected.facts[name]} in one order of the same accesses, {now[name]} in another"
+                             if len(f"{expected.facts[name]}{now[name]}") < 80 else name)
+
+
+@dataclass
+class Expected:
+    """A run, and what it came to. `events`: none if it cannot be had in another order."""
+
+    switches: Sequence[int]
+    forced: Sequence[int]
+    facts: dict[str, Any]
+    events: Sequence[Event]
 
 
 def facts(result: Result) -> dict[str, Any]:

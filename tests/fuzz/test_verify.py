@@ -265,6 +265,13 @@ def test_what_differs_by_the_same_schedule_is_never_proved(name: str, why: str, 
     assert result.output.startswith(f"inconclusive: the program is not a function of its schedule: {why}")
 
 
+@pytest.mark.parametrize("name", ["plain_list", "list_in_a_cell", "plain_count"])
+def test_what_is_shared_unseen_is_never_proved(name: str) -> None:
+    result = command(f"tests.programs.wrong:{name}")
+    assert result.exit_code == 3, result.output
+    assert result.output.startswith("inconclusive: its tasks share what is no object of harness.kernel, or change what they only read: ")
+
+
 @pytest.mark.parametrize("name", ["a_global", "a_global_list", "an_object", "a_class", "a_default", "in_a_cell", "a_slot", "made_first"])
 def test_what_one_run_leaves_is_put_back_for_the_next(name: str) -> None:
     found = verify_program(getattr(leaving, name))

@@ -5,7 +5,7 @@ import itertools
 import pathlib
 import random
 
-from harness.kernel import atomic_inc
+from harness.kernel import atomic_inc, spin_lock, spin_unlock, spinlock_t
 from harness.kernel.cell import cell
 from harness.program import Program
 
@@ -182,3 +182,40 @@ def two_mistakes():
             raise ValueError("it was 1")
 
     return Program([first, second], check=lambda: False)
+
+
+def plain_list():
+    """Whose turn it is, is not for anybody to see."""
+    out = []
+
+    def task(number):
+        return lambda: out.append(number)
+
+    return Program([task(1), task(2)], check=lambda: out == [1, 2])
+
+
+def list_in_a_cell():
+    x = cell("x", value=[])
+
+    def task(number):
+        return lambda: x.value.append(number)
+
+    return Program([task(1), task(2)], check=lambda: x.value == [1, 2])
+
+
+def plain_count():
+    """Read under one lock and written under another: the locks order nothing."""
+    locks = [spinlock_t("one"), spinlock_t("other")]
+    count = [0]
+
+    def adder(lock):
+        def task():
+            spin_lock(lock)
+            seen = count[0]
+            spin_unlock(lock)
+            spin_lock(lock)
+            count[0] = seen + 1
+            spin_unlock(lock)
+        return task
+
+    return Program([adder(lock) for lock in locks], check=lambda: count[0] == 2)

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: MIT
+"""Other orders of a run that are equivalent to it: what is run again in one of them must come to the same.
+
+If it does not, the program did something that no explorer was told of: a plain variable that tasks share, a kernel object whose
+value is changed where it is only read. What was proved by one run of each class is then worth nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from harness.errors import Diverged
+from harness.explore.optimal import IRQS_FROM, YIELDS_MAX, Event
+from harness.machine import Machine
+
+Order = Callable[[Sequence[Event]], list[int]]
+
+
+def last_first(events: Sequence[Event]) -> list[int]:
+    """The process that came last goes on whenever it can; as processes, event by event."""
+    rank: dict[int, int] = {}
+    for event in events:
+        rank.setdefault(event.process, -len(rank))
+    return _ordered(events, lambda process, last: (rank[process], 0))
+
+
+def in_turn(events: Sequence[Event]) -> list[int]:
+    """Whoever ran longest ago goes on."""
+    return _ordered(events, lambda process, last: (last.get(process, 0), -process))
+
+
+ORDERS: tuple[Order, ...] = (last_first, in_turn)
+
+
+def _ordered(events: Sequence[Event], first: Callable[[int, dict[int, int]], tuple[int, int]]) -> list[int]:
+    lines: dict[int, list[Event]] = {}
+    for event in events:
+        lines.setdefault(event.process, []).append(event)
+    at = dict.fromkeys(lines, 0)
+    last: dict[int, int] = {}
+    done = 0
+    out: list[int] = []
+    while len(out) < len(events):
+        ready = [process for process, line in lines.items()
+                 if at[process] < len(line) and not line[at[process]].past & ~done & ~(1 << line[at[process]].number)]
+        process = min(ready, key=lambda process: first(process, last))
+        done |= 1 << lines[process][at[process]].number
+        at[process] += 1
+        out.append(process)
+        last[process] = len(out)
+    return out
+
+
+def can_be_ordered(events: Sequence[Event]) -> bool:
+    """Where an interrupt enters depends on what its cpu runs, and is no matter of processes alone."""
+    return bool(events) and all(event.process < IRQS_FROM for event in events)
+
+
+class InOrder:
+    """A scheduler that runs the processes in that order, event by event, as an explorer does: a finding halts its cpu only.
+
+    Diverged if one of them cannot go on where it should."""
+
+    explores = True
+    yields_max = YIELDS_MAX
+
+    def __init__(self, order: Sequence[int]):
+        self.order = order
+
+    def begin(self, m: Machine) -> None:
+        self.left = list(reversed(self.order))
+        m.want(1)
+
+    def at(self, m: Machine) -> int:
+        m.want(m.step + 1)
+        return self._next(m, m.choices(), m.current.id)
+
+    def forced(self, m: Machine, choices: Sequence[int]) -> int:
+        return self._next(m, choices, choices[0])
+
+    def _next(self, m: Machine, choices: Sequence[int], otherwise: int) -> int:
+        if not self.left:
+            return otherwise
+        process = self.left.pop()
+        if process not in choices:
+            raise Diverged(m.step, f"task {process} cannot go on")
+        return process
+
+    def wake(self, m: Machine) -> None:
+        pass
+
+    def ended(self, m: Machine) -> None:
+        pass
+
+    def touched(self, m: Machine, what: Any, kind: int) -> None:
+        pass
