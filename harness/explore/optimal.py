@@ -58,6 +58,7 @@ YIELDS_MAX = 2              # a task that yields more often is left there: see m
 
 GOES_ON, SWITCH, ASKED = 0, 1, 2
 IRQS_FROM = TASKS_MAX       # the number of the first process that is an interrupt; below are tasks
+Choice = tuple[int, int, Task]              # a process, the decision that lets it run, and the task it runs on
 Taking = tuple[int, int, int, int, int]     # the event that took something, how, for which process, that gave it back, how often it has it
 NEVER_GIVEN = EVENTS_MAX + TASKS_MAX        # no event has this number
 
@@ -86,6 +87,7 @@ class Event:
     leaves = False                      # an interrupt is over with it
     free = False                        # after it the process may lose its cpu without being preempted
     asleep = False                      # after it the process can only go on when somebody lets it
+    trace: int | None = None            # see exploration.trace_hash
 
     def __init__(self, number: int, process: int, cpu: int, step: int, pending: tuple[int, Any, Any], accesses: tuple[Access, ...],
                  before: Event | None, mark: int):
@@ -255,6 +257,8 @@ class Optimal:
         self.names: dict[Name, int] = {}        # of interrupts: (who raises it, how many before) -> process
         self.irq_name: dict[int, Name] = {}
         self.gated = False              # interrupts exist
+        self.elsewhere: dict[Any, tuple[tuple[Access, ...], list[tuple[int, int]]]] = {}
+        self.labels: dict[Any, int] = {}        # see exploration.trace_hash
         self.mixed: set[int] = set()    # locations of data that are also touched in other ways
         self.restarts = 0               # how often what was yielded before is worth nothing, for something was learned
         self._forget()
@@ -480,12 +484,11 @@ class Optimal:
             event.free = asked
             assert m.fair is not None or m.step == event.step + (not asked), (m.step, event.step)      # no point was left out
             self._close(m)
-        enabled = self._enabled(m)
         at = len(self.events)
-        process = self._resume(m, enabled) if at < len(self.places) else self._open(m, enabled)
-        if process is None:
+        chosen = self._resume(m) if at < len(self.places) else self._open(m)
+        if chosen is None:
             return m.current.id
-        decision, task = enabled[process]
+        process, decision, task = chosen
         enters = decision >= len(m.tasks)
         pending: tuple[int, Any, Any] = _NOTHING if enters else self._pending(process, task)
         self.current = event = Event(at, process, task.cpu.number, m.step, pending, self.locations.of(*pending, task),
@@ -513,50 +516,64 @@ class Optimal:
             count += 1
         return EVENTS_MAX if step + count == len(steps) and not branch.children else count
 
-    def _resume(self, m: Machine, enabled: dict[int, tuple[int, Task]]) -> int | None:
-        """At the place where the present run leaves the last one. None if nothing turns out to be left there."""
+    def _resume(self, m: Machine) -> Choice:
+        """At the place where the present run leaves the last one: what is left there to be run first."""
         at = len(self.events)
         place = self.place(at)
         tree = place.tree
-        while not tree or tree[0].process not in enabled:
-            if tree:                                    # it was planned, but cannot be: what is there instead is to be run
-                self.plan_at(tree.pop(0).root, None)
+        while True:
+            if tree:
+                chosen = self._choice(m, tree[0].process)
+                if chosen is not None:
+                    self.plan = tree[0], 0, at
+                    return chosen
+                self.plan_at(tree.pop(0).root, None)    # it was planned, but cannot be: what is there instead is to be run
             elif place.widened == ASKED_FOR:
                 place.widened = DONE
-                tree += [Branch([Step(process, None)], at) for process in enabled if process not in place.sleep.processes]
-            else:
+                tree += [Branch([Step(process, None)], at) for process in self._enabled(m) if process not in place.sleep.processes]
+            else:                                       # nothing turns out to be left
                 self.nothing = m.aborting = True
                 raise Abort
-        self.plan = tree[0], 0, at
-        return tree[0].process
 
-    def _open(self, m: Machine, enabled: dict[int, tuple[int, Task]]) -> int | None:
+    def _open(self, m: Machine) -> Choice | None:
         """A new place. None if the run ends here."""
         at = len(self.events)
         sleep = self._sleep_after(self.events[-1]) if at else _NOBODY
-        tree = self._planned()
-        for branch in [branch for branch in tree if branch.process not in enabled]:
-            self.plan_at(branch.root, None)
-            tree.remove(branch)
-        if not tree:
-            awake = [process for process in enabled if process not in sleep.processes]
-            if not awake:
-                if enabled:
-                    self.blocked = m.aborting = True
-                    raise Abort
-                self.ended(m)
+        tree = []
+        chosen: Choice | None = None
+        for branch in self._planned():
+            choice = self._choice(m, branch.process)
+            if choice is None:
+                self.plan_at(branch.root, None)
+            else:
+                chosen = chosen or choice
+                tree.append(branch)
+        self.plan = (tree[0], 0, at) if tree else None
+        if chosen is None:
+            chosen = self._awake(m, sleep)
+            if chosen is None:
                 return None
-            mine = self._process_of(m.current)
-            process = mine if mine in awake else min(awake)
-            self.plan = None
-        else:
-            process = tree[0].process
-            self.plan = tree[0], 0, at
         if at >= EVENTS_MAX:
             self.limit = m.aborting = True
             raise Abort
         self.places.append(Place(sleep, tree) if len(tree) > 1 else sleep)
-        return process
+        return chosen
+
+    def _awake(self, m: Machine, sleep: Sleep) -> Choice | None:
+        """Where nothing is planned: who runs goes on if it can. None if nobody can."""
+        mine = self._process_of(m.current)
+        chosen = self._choice(m, mine) if mine not in sleep.processes else None
+        if chosen is not None:
+            return chosen
+        enabled = self._enabled(m)
+        awake = [process for process in enabled if process not in sleep.processes]
+        if awake:
+            return (min(awake), *enabled[min(awake)])
+        if enabled:
+            self.blocked = m.aborting = True
+            raise Abort
+        self.ended(m)
+        return None
 
     def _planned(self) -> list[Branch]:
         """What is planned to come next."""
@@ -589,18 +606,30 @@ class Optimal:
     def _process_of(self, task: Task) -> int:
         return self.irqs[task.irqs[-1]][0] if task.irqs else task.id
 
+    def _may_run(self, m: Machine, task: Task, process: int) -> bool:
+        running = task.cpu.running
+        if task.finished or task.waiting is SLEEPING or task.waiting is HALTED:
+            return False
+        if running is not task and running is not None and not (m.preempt and preemptible(running)):
+            return False
+        at = task.at
+        return at is None or (at[0] != points.ACQUIRE and at[0] != points.IRQ) or self._can_go_on(process, task)
+
+    def _choice(self, m: Machine, process: int) -> Choice | None:
+        """How that process can be let run; None if it cannot."""
+        if 0 <= process < len(m.tasks) and not m.tasks[process].irqs:
+            task = m.tasks[process]
+            return (process, process, task) if self._may_run(m, task, process) else None
+        found = self._enabled(m).get(process)
+        return None if found is None else (process, *found)
+
     def _enabled(self, m: Machine) -> dict[int, tuple[int, Task]]:
         """Process -> (the decision that lets it run, the task it runs on)."""
         out: dict[int, tuple[int, Task]] = {}
         for task in m.tasks:
-            running = task.cpu.running
-            if task.finished or task.waiting is SLEEPING or task.waiting is HALTED:
-                continue
-            if running is task or running is None or (m.preempt and preemptible(running)):
-                at = task.at
-                process = self._process_of(task) if task.irqs else task.id
-                if at is None or (at[0] != points.ACQUIRE and at[0] != points.IRQ) or self._can_go_on(process, task):
-                    out[process] = task.id, task
+            process = self._process_of(task) if task.irqs else task.id
+            if self._may_run(m, task, process):
+                out[process] = task.id, task
         for cpu in m.cpus:
             idle = cpu.running
             if idle is not None and idle.id < -1 and not idle.finished and self._can_go_on(self._process_of(idle), idle):
@@ -944,38 +973,56 @@ class Optimal:
                     kept = (1 << bit) - 1
                     for event in rest:
                         kept |= 1 << event.number
-        leaf = self._leaf(later)
+        leaf = later.accesses if later.leaf is None else later.leaf
+        elsewhere, there = self._elsewhere(later.cpu)
         before_leaf = later.direct
         among = kept >> bit << bit
-        for access in leaf:
-            location = access[0]
-            every = self.passed.get(location, 0)
-            if location in self.data:
-                every |= self.data[location][4]
-            elif location in self.lines:
-                every |= self.lines[location][1]
-            for number in _numbers(every & among & ~before_leaf):
-                if conflict(self.events[number].accesses, (access,)):
-                    before_leaf |= 1 << number
-        rest.append(Step(later.process, leaf, before_leaf, later.number))
+        for location, mode in leaf:
+            before_leaf |= self._depending(location, CONFLICTS[mode], among & ~before_leaf)
+        for location, conflicts in there:
+            before_leaf |= self._depending(location, conflicts, among & ~before_leaf)
+        rest.append(Step(later.process, leaf + elsewhere, before_leaf, later.number))
         self.plan_at(bit, Plan(rest, among))
+
+    def _depending(self, location: int, conflicts: int, among: int) -> int:
+        """The bits of those events that touch the location in a mode that conflicts."""
+        every = self.passed.get(location, 0)
+        if location in self.data:
+            every |= self.data[location][4]
+        elif location in self.lines:
+            every |= self.lines[location][1]
+        out = 0
+        for number in _numbers(every & among):
+            for where, how in self.events[number].accesses:
+                if where == location and conflicts >> how & 1:
+                    out |= 1 << number
+                    break
+        return out
 
     def plan_at(self, number: int, plan: Plan | None) -> None:
         """Have that run begin at a place, or all that can if it is not known which."""
         self.place(number).add(number, plan)
 
-    def _leaf(self, event: Event) -> tuple[Access, ...]:
-        """What an event surely touches wherever it runs, and what it may touch of its own cpu: that depends on what it reads."""
-        out = event.accesses if event.leaf is None else event.leaf
-        number, where = self.locations.number, event.cpu
-        if self.gated:
-            out += tuple((number(("gate", where, level)), PASS_ALONE) for level in range(1, IRQ_DEPTH_MAX + 1))
-            out += ((number(("level", where)), WRITE),)
-        if where in self.multi:
-            out += ((number(("cpu", where)), PASS_ALONE), (number(("ready", where)), WRITE))
-        for location in self.locations.unannounced:
-            out += ((location, WRITE), (location, BEGIN), (location, END))
-        return out
+    def _elsewhere(self, cpu: int) -> tuple[tuple[Access, ...], list[tuple[int, int]]]:
+        """What an event may touch of its cpu, and without saying so, wherever it runs: that depends on what it reads. And, of
+        each of these locations, the modes that conflict."""
+        key = cpu, len(self.locations.unannounced), self.gated, cpu in self.multi
+        known = self.elsewhere.get(key)
+        if known is None:
+            out: list[Access] = []
+            number = self.locations.number
+            if self.gated:
+                out += [(number(("gate", cpu, level)), PASS_ALONE) for level in range(1, IRQ_DEPTH_MAX + 1)]
+                out.append((number(("level", cpu)), WRITE))
+            if cpu in self.multi:
+                out += [(number(("cpu", cpu)), PASS_ALONE), (number(("ready", cpu)), WRITE)]
+            for location in sorted(self.locations.unannounced):
+                out += [(location, WRITE), (location, BEGIN), (location, END)]
+            conflicts: dict[int, int] = {}
+            for location, mode in out:
+                conflicts[location] = conflicts.get(location, 0) | CONFLICTS[mode]
+            known = self.elsewhere[key] = tuple(out), list(conflicts.items())
+        return known
 
 
 def step_of(event: Event) -> int:
