@@ -817,7 +817,8 @@ class Optimal:
         for how, bits in pairs:
             if conflicts >> how & 1:
                 if GIVES >> how & 1 and TAKES >> mode & 1:
-                    for there in _numbers(bits & ~past):
+                    bits &= ~past
+                    for there in _numbers(bits) if bits else ():
                         if event.enters and self.events[there].leaves:
                             met |= 1 << there
                         else:
@@ -844,13 +845,15 @@ class Optimal:
         return met
 
     def _taken(self, takings: tuple[Taking, ...], event: Event, mode: int) -> tuple[Taking, ...]:
-        for at, (there, how, holder, given, deep) in enumerate(takings):
-            if given == NEVER_GIVEN and holder == event.process:
-                return (*takings[:at], (there, how, holder, given, deep + 1), *takings[at + 1:])
+        if mode != TAKE:                    # alone, nobody takes it twice
+            for at, (there, how, holder, given, deep) in enumerate(takings):
+                if given == NEVER_GIVEN and holder == event.process:
+                    return (*takings[:at], (there, how, holder, given, deep + 1), *takings[at + 1:])
         return (*takings, (event.number, mode, event.process, NEVER_GIVEN, 1))
 
     def _given(self, takings: tuple[Taking, ...], event: Event, location: int) -> tuple[Taking, ...]:
-        for at, (there, how, holder, given, deep) in enumerate(takings):
+        for at in range(len(takings) - 1, -1, -1):
+            there, how, holder, given, deep = takings[at]
             if given == NEVER_GIVEN and holder == event.process:
                 event.takings = {**event.takings, location: there}
                 return (*takings[:at], (there, how, holder, event.number if deep == 1 else given, deep - 1), *takings[at + 1:])
