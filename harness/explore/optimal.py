@@ -238,10 +238,6 @@ class Place:
         return _insert(self.tree, plan, number)
 
 
-class Restart(Exception):
-    """Something was learned that makes earlier runs worthless: explore again from the beginning, knowing it."""
-
-
 class Optimal:
     """An exploration of one program. `for run in explorer.runs(execute): ...` where `execute(explorer)` runs the program once.
 
@@ -705,7 +701,7 @@ class Optimal:
         if event.asleep and not task.finished:
             self.asleep.add(task.id)
         for finding in m.findings[self.found:] + m.notes[self.noted:]:
-            at = next(at for at in reversed(self.events[self.since:]) if at.step <= finding.step)
+            at = next((at for at in reversed(self.events[self.since:]) if at.step <= finding.step), event)
             at.findings = [*at.findings, finding]
         self.found, self.noted, self.since = len(m.findings), len(m.notes), len(self.events)
 
