@@ -149,7 +149,7 @@ class Machine:
 
     __slots__ = (
         "aborting", "backend", "boot", "cpus", "current", "cut", "deadline", "enabled", "error", "exact",
-        "explorer", "fair", "findings", "forced", "halted", "history", "image", "irqs_raised", "limit_hit", "main",
+        "explorer", "fair", "findings", "forced", "halted", "history", "image", "irqs_raised", "limit_hit", "looked", "main",
         "notes", "observer", "passed", "pending", "preempt", "recorder", "remaining", "scheduler", "settle", "spare", "step",
         "steps_max", "stop", "switches", "tasks", "trail", "waiters", "wanted",
     )
@@ -183,6 +183,7 @@ class Machine:
         self.pending: list[Irq] = []
         self.irqs_raised = 0
         self.history: list[tuple[Any, ...]] = []
+        self.looked: set[int] = set()           # cpus on which an interrupt has asked for current
         self.enabled: list[int] | None = None
         self.passed: set[int] = set()           # tasks that have yielded while others still wait for their turn
         self.waiters = 0

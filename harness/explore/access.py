@@ -49,6 +49,11 @@ GIVES = 1 << GIVE | 1 << GIVE_SHARED
 SCREENS = 1 << WRITE | 1 << TAKE | 1 << GIVE | 1 << PASS_ALONE          # what is before one of these on a location is before it
 
 Access = tuple[int, int]                    # location, mode
+Point = tuple[int, Any, Any]                # kind, object, argument
+
+_MAY_BE_QUIET = frozenset((points.READ, points.WRITE, points.RMW, points.ACQUIRE, points.TRYLOCK, points.RELEASE, points.BARRIER,
+                           points.LOCAL))
+_SEVERAL = -1
 
 
 class Locations:
@@ -56,6 +61,12 @@ class Locations:
 
     A word of flags or a struct may also be touched as a whole. Parts then touch the whole too, in modes that only conflict
     with whole accesses. Which objects are ever touched whole is learned: `restart` says that something was learned late.
+
+    So is what is shared. A point is quiet if nobody can tell when it is passed: what it touches is touched by one process only,
+    in all runs, or is never written; and while it is passed nothing else becomes visible, and no interrupt is shut out. Quiet
+    points are no events of their own but belong to the event before (Lipton's left movers; the assumption is checked as one
+    goes, as in Stoller and Cohen, "Optimistic Synchronization-Based State-Space Reduction", TACAS 2003). Where interrupts ask
+    for current, its task has none. Not explored is how far a process came over which another one died: nobody can tell.
     """
 
     def __init__(self, up: bool = False) -> None:
@@ -66,6 +77,74 @@ class Locations:
         self.known: dict[tuple[int, Any, Any], tuple[Access, ...]] = {}
         self.unannounced: set[int] = set()      # locations that an event may touch without having said so at its point
         self.restart = False
+        self.shared: set[int] = set()           # by several processes, one of which writes
+        self.loud: set[Point] = set()           # points that are not quiet although nothing shared is touched
+        self.watched: set[int] = set()          # tasks that an interrupt may have found to be current
+        self.owner: dict[int, int] = {}         # location -> the process that touches it, or _SEVERAL
+        self.written: set[int] = set()
+        self.points: dict[int, dict[Point, tuple[Access, ...] | None]] = {}     # process -> its points, see `seen`
+
+    def seen(self, process: int, at: Point) -> tuple[Access, ...] | None:
+        """That is a point of that process: what it touches, or None if it is, as far as is known, a quiet one."""
+        known = self.seen_by(process)
+        if at in known:
+            return known[at]
+        accesses = self.announced(at)
+        quiet = at[0] in _MAY_BE_QUIET and at not in self.loud and process not in self.watched
+        for location, mode in accesses:
+            quiet = self._alone(process, location, mode) and quiet
+        known[at] = None if quiet else accesses
+        return known[at]
+
+    def seen_by(self, process: int) -> dict[Point, tuple[Access, ...] | None]:
+        known = self.points.get(process)
+        if known is None:
+            known = self.points[process] = {}
+        return known
+
+    def _alone(self, process: int, location: int, mode: int) -> bool:
+        if location in self.shared:
+            return False
+        writes = mode != READ and mode != PART_READ
+        owner = self.owner.get(location, process)
+        if owner != process:
+            if writes or location in self.written:
+                self.share(location)
+                return False
+            owner = _SEVERAL
+        self.owner[location] = owner
+        if writes:
+            self.written.add(location)
+        return True
+
+    def share(self, location: int) -> None:
+        """It is touched by several, or without a point of its own."""
+        if location not in self.shared:
+            self.shared.add(location)
+            self.restart = self.restart or location in self.owner
+
+    def speak(self, at: Point) -> None:
+        """That point was taken to be quiet, and is not."""
+        self.loud.add(at)
+        self.restart = True
+
+    def watch(self, tasks: set[int]) -> None:
+        """Interrupts have looked who they came over: these it may have been."""
+        if not tasks <= self.watched:
+            self.watched |= tasks
+            self.restart = True
+
+    def forget(self) -> None:
+        """What is derived from what was known, for more was learned."""
+        self.restart = False
+        self.points.clear()
+
+    def forget_processes(self) -> None:
+        """What has which number is for another explorer to say."""
+        self.forget()
+        self.watched.clear()
+        self.owner.clear()
+        self.written.clear()
 
     def number(self, key: Any) -> int:
         number = self.numbers.get(key)
@@ -78,12 +157,16 @@ class Locations:
         """What is touched without a point of its own."""
         number = self.number(what)
         self.unannounced.add(number)
+        self.share(number)
         return number, {points.BEGIN: BEGIN, points.END: END, points.READ: READ}.get(kind, WRITE)
 
     def of(self, kind: int, obj: Any, arg: Any, task: Task) -> tuple[Access, ...]:
         """What the access announced at a point touches."""
         if kind == points.WAKE:
-            return tuple((self.number(key), WRITE) for key in dict.fromkeys([obj, *(entry[0] for entry in obj.entries)]))
+            woken = tuple((self.number(key), WRITE) for key in dict.fromkeys([obj, *(entry[0] for entry in obj.entries)]))
+            for location, _ in woken:
+                self.share(location)
+            return woken
         if kind == points.ACQUIRE and getattr(obj, "owner", None) is task:
             return ((self.number(obj), TRY),)           # it hangs, and that is a finding
         return self.announced((kind, obj, arg))

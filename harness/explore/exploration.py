@@ -14,13 +14,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.errors import HarnessError
+from harness.explore import optimal
+from harness.explore.access import Locations
 from harness.explore.optimal import YIELDS_MAX, Event, Name, Optimal, Place
 from harness.explore.preemptions import least_preemptions
 from harness.explore.routes import Routes
 from harness.explore.shared import Lost, Shared, Slots
 from harness.machine import m
 
-EQUIVALENCE = "Mazurkiewicz traces (same order of dependent accesses)"
+EQUIVALENCE = "Mazurkiewicz traces (same order of dependent accesses, of what is shared)"
 
 
 @dataclass
@@ -165,9 +167,10 @@ class _Every:
         self.part = _Part()             # of all routes before, and in the end of all
         self.mine = _Part()             # of this route
         self.meter = _Meter()
+        self.locations: Locations | None = None     # of the route before
 
     def explore(self, route: Mapping[Name, int], up: bool) -> Optimal:
-        explorer = Shared(route, up, self.slots, lambda: self.mine, self._take, self._reset)
+        explorer = Shared(route, up, self.locations, self.slots, lambda: self.mine, self._take, self._reset)
         self.mine = _Part()
         try:
             self._collect(explorer)
@@ -177,6 +180,7 @@ class _Every:
                 explorer.fail(error)
             raise
         finally:
+            self.locations = explorer.locations
             explorer.kill_workers()
             self.part.add(self.mine)
         return explorer
@@ -202,10 +206,10 @@ class _Every:
             mine = self.mine
             mine.events_max = max(mine.events_max, len(explorer.events))
             mine.blocked += explorer.blocked
-            if result is not None and not explorer.misrouted:
+            if result is not None and not explorer.misrouted and not explorer.rerouted:
                 self._add(explorer, result)
             if explorer.limit:
-                mine.why = f"a run of more than {len(explorer.events)} events"
+                mine.why = f"a run of more than {optimal.EVENTS_MAX:,} points"
             elif time.monotonic() > self.limits.deadline:
                 mine.why = self.limits.too_long
             if mine.why:

@@ -17,12 +17,15 @@ What is special here:
   * Where an interrupt can enter depends on what runs on its cpu, so a planned run may turn out to be impossible. Then all that
     could run first at the place it was planned for is run first there (Flanagan, Godefroid, POPL 2005): that is never wrong,
     and may come to runs that are known already, which are blocked.
+  * What nobody else can tell is no event: it is learned which accesses these are, by random runs and as one goes, and whenever
+    more of them turn out to be shared, all begins again (access.py). So where an interrupt enters among them makes no class.
   * Runs repeat a prefix of the last run at full speed and are only watched from where they differ. Even there a process runs on
     at its own: the machine writes down its points (the trail), and what they come to is worked out when somebody has to choose.
 """
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -47,13 +50,17 @@ from harness.explore.access import (
     WRITE,
     Access,
     Locations,
+    Point,
     conflict,
 )
 from harness.finding import Finding
 from harness.machine import HALTED, IRQ_DEPTH_MAX, NEVER, SLEEPING, TASKS_MAX, Machine, Task, m, preemptible
 
-EVENTS_MAX = 4_000          # of one run; a longer one ends the exploration as inconclusive
+EVENTS_MAX = 4_000          # of one run, or points; a longer one ends the exploration as inconclusive
 YIELDS_MAX = 2              # a task that yields more often is left there: see machine.yielded
+SCOUTS_MIN = 16             # random runs before it starts again: what is learned late is learned at the cost of all that was run
+SCOUTS_MAX = 500            # as many as were worth nothing, but no more than that
+SCOUTED = 8                 # points at a time, on average, in such a run
 
 
 GOES_ON, SWITCH, ASKED = 0, 1, 2
@@ -63,16 +70,19 @@ Taking = tuple[int, int, int, int, int]     # the event that took something, how
 NEVER_GIVEN = EVENTS_MAX + TASKS_MAX        # no event has this number
 
 Name = tuple[Any, ...]
-_NOTHING: tuple[int, Any, Any] = (points.LOCAL, None, None)
+_NOTHING: Point = (points.LOCAL, None, None)
+_UNSEEN: Any = object()
 
 
 class Event:
-    """One access of one process and the local work behind it.
+    """One access of one process and the local work behind it, quiet points among it (access.py).
 
     `past` has the bits of all events that happen before it, and its own; `direct` the same without those that only a
     hand-over puts there; `base`, where an interrupt enters, only those without which it would not be there.
     """
 
+    points = 1                          # it comes over: its own and quiet ones
+    last_point: Point | None = None     # the last of these, where it stopped, unless that is its own
     how = GOES_ON                       # how the machine was told: or SWITCH or ASKED
     decision = -1                       # what it was told, unless the process goes on
     past = direct = base = 0
@@ -109,13 +119,14 @@ class Event:
 class Step:
     """An event that is only planned: its process, what it will touch (None if that is not known), what must come before it."""
 
-    __slots__ = ("accesses", "number", "past", "process")
+    __slots__ = ("accesses", "number", "past", "points", "process")
 
-    def __init__(self, process: int, accesses: tuple[Access, ...] | None, past: int = 0, number: int = 0):
+    def __init__(self, process: int, accesses: tuple[Access, ...] | None, past: int = 0, number: int = 0, points: int = 1):
         self.process = process
         self.accesses = accesses
         self.past = past
         self.number = number
+        self.points = points
 
 
 class Plan:
@@ -247,15 +258,17 @@ class Optimal:
     explores = True
     yields_max = YIELDS_MAX
 
-    def __init__(self, routes: Mapping[Name, int] | None = None, up: bool = False):
+    def __init__(self, routes: Mapping[Name, int] | None = None, up: bool = False, locations: Locations | None = None):
         self.routes = routes or {}      # interrupt -> cpu; those not in it go to cpu 0
-        self.locations = Locations(up)
+        self.locations = locations or Locations(up)     # what another explorer of the program has learned is good for this one
+        self.locations.forget_processes()
         self.names: dict[Name, int] = {}        # of interrupts: (who raises it, how many before) -> process
         self.irq_name: dict[int, Name] = {}
         self.gated = False              # interrupts exist
         self.elsewhere: dict[Any, tuple[tuple[Access, ...], list[tuple[int, int]]]] = {}
         self.labels: dict[Any, int] = {}        # see exploration.trace_hash
         self.mixed: set[int] = set()    # locations of data that are also touched in other ways
+        self.scout: random.Random | None = None     # what decides, in a run that only is to teach something
         self.restarts = 0               # how often what was yielded before is worth nothing, for something was learned
         self._forget()
 
@@ -288,19 +301,40 @@ class Optimal:
             self._start()
             result = execute(self)
             self._finish(m)
-            if self.locations.restart or self.learned:
-                self.locations.restart = False
-                self._forget()
-                self.restarts += 1
-                continue
-            if not self.nothing:
+            left = True
+            if not (self.nothing or self._learned()):
                 self.run_count += 1
                 self.blocked_count += self.blocked
                 yield None if self.blocked else result
                 self._reverse_races()
-            if not self._backtrack():
+            if not self._learned():
+                left = self._backtrack()            # others may have learned something, too
+            if self._learned():
+                worthless = self.run_count
+                self._start_again()
+                self.restarts += 1
+                self._scout(execute, min(max(worthless, SCOUTS_MIN), SCOUTS_MAX))
+            elif not left:
                 return
-            self.between()
+            else:
+                self.between()
+
+    def _learned(self) -> bool:
+        return self.learned or self.locations.restart
+
+    def _start_again(self) -> None:
+        self.locations.forget()
+        self._forget()
+
+    def _scout(self, execute: Callable[[Optimal], Any], count: int) -> None:
+        """Make random runs: what is learned late is learned at the cost of all that was run before."""
+        for number in range(count):
+            self.scout = random.Random(number)
+            self._start()
+            execute(self)
+            self._finish(m)
+            self._start_again()
+        self.scout = None
 
     def _backtrack(self) -> bool:
         """Go to the last place with something left to run first."""
@@ -373,6 +407,8 @@ class Optimal:
         self.waiting: list[Event] = []          # what never came about: see ended
         self.current: Event | None = None
         self.trail: list[Any] = []              # points of the process that runs, since `current`, and what it held there
+        self.inner: Point | None = None         # the quiet point that `current` is at, if it is, and what it held there
+        self.inner_held: Any = None
         self.plan: tuple[Branch, int, int] | None = None        # what is to be run: a branch and its step for that event
         self.live = not self.places
 
@@ -401,7 +437,10 @@ class Optimal:
             task = m.current
             assert task.at is not None
             kind, obj, arg = task.at
-            if m.step < m.wanted and kind == points.ACQUIRE and getattr(obj, "owner", None) is not task and _can_be_taken(obj, arg, task):
+            assert self.current is not None
+            waits = kind == points.ACQUIRE and (getattr(obj, "owner", None) is task or not _can_be_taken(obj, arg, task))
+            if not waits and ((kind == points.ACQUIRE and m.step < m.wanted)
+                              or (m.step < EVENTS_MAX and self.locations.seen(self.current.process, task.at) is None)):
                 self.trail += (task.at, task.held)
                 return task.id
         elif self.pre_switches:
@@ -420,6 +459,12 @@ class Optimal:
         decision = -1 if self.drains else self._decide(m, True)
         return self._drain(m, choices) if self.drains else decision
 
+    @property
+    def rerouted(self) -> bool:
+        """The last run is of another route as well: an interrupt that this one sends elsewhere was not raised."""
+        raised = {process for process, _ in self.irqs}
+        return any(cpu and self.names.get(name) not in raised for name, cpu in self.routes.items())
+
     def _drain(self, m: Machine, choices: Sequence[int]) -> int:
         """Somebody who waits for ever goes and does so."""
         tasks = [choice for choice in choices if choice < len(m.tasks)]
@@ -434,6 +479,7 @@ class Optimal:
             return
         event = self._advance()
         for id in [id for id in self.asleep if m.tasks[id].waiting is not SLEEPING]:
+            self._speak()
             self.asleep.discard(id)
             self._set(self.woken, id, event.number)
             where = m.tasks[id].cpu.number
@@ -441,6 +487,7 @@ class Optimal:
                 event.grows()
                 event.accesses += ((self.locations.number(("ready", where)), WRITE),)
         while len(self.irqs) < m.irqs_raised:
+            self._speak()
             raiser = self.irq_name.get(event.process, (event.process,))
             before = self.raised.get(event.process, 0)
             self._set(self.raised, event.process, before + 1)
@@ -463,8 +510,23 @@ class Optimal:
     def touched(self, m: Machine, what: Any, kind: int) -> None:
         if self.current is not None:
             event = self._advance()
+            self._speak()
             event.grows()
             event.accesses += (self.locations.touched(what, kind),)
+
+    def _speak(self) -> None:
+        """Others can tell that the running point is passed."""
+        if self.inner is not None:
+            self.locations.speak(self.inner)
+            self.inner = None
+
+    def _shuts(self, m: Machine, held: Any) -> None:
+        """The point before was taken to be quiet: is an interrupt, or another task of the cpu, shut out only after it?"""
+        was = self.inner_held
+        gate = self.gated and held.irqs_off and not was.irqs_off
+        cpu = m.preempt and (held.irqs_off or held.spinning) and not (was.irqs_off or was.spinning)
+        if gate or cpu:
+            self._speak()
 
     def _go_live(self, m: Machine) -> None:
         self.live = True
@@ -478,7 +540,7 @@ class Optimal:
         if self.current is not None:
             event = self._advance()
             event.free = asked
-            assert m.fair is not None or m.step == event.step + (not asked), (m.step, event.step)      # no point was left out
+            assert m.fair is not None or m.step == event.step + event.points - asked, (m.step, event.step)     # no point was left out
             self._close(m)
         at = len(self.events)
         chosen = self._resume(m) if at < len(self.places) else self._open(m)
@@ -489,6 +551,7 @@ class Optimal:
         pending: tuple[int, Any, Any] = _NOTHING if enters else self._pending(process, task)
         self.current = event = Event(at, process, task.cpu.number, m.step, pending, self.locations.of(*pending, task),
                                      self.last.get(process), len(self.undo))
+        self.locations.seen(process, pending)
         if asked or decision != m.current.id:
             event.how, event.decision = ASKED if asked else SWITCH, decision
         event.got = pending[0] == points.TRYLOCK and getattr(pending[1], "owner", None) is None
@@ -499,18 +562,23 @@ class Optimal:
         self.task = task
         self.before = (task.irq_depth + enters, task.held.irqs_off and not enters,
                        task.cpu.running is task, task.cpu.running is task and not preemptible(task))
-        m.want(m.step + (1 if self.multi else min(self._runs_on(process), EVENTS_MAX - at)))
+        m.want(m.step + 1 if self.multi else min(m.step + self._runs_on(process), EVENTS_MAX))
         return decision
 
     def _runs_on(self, process: int) -> int:
-        """How many events at a time it is planned to run now, with the one that begins."""
+        """Over how many points at a time it is planned to run now, with the one that begins."""
+        if self.scout is not None:
+            return int(self.scout.expovariate(1 / SCOUTED)) + 1
         if self.plan is None:
             return EVENTS_MAX
-        branch, step, _ = self.plan
-        steps, count = branch.steps, 1
-        while step + count < len(steps) and steps[step + count].process == process:
-            count += 1
-        return EVENTS_MAX if step + count == len(steps) and not branch.children else count
+        branch, number, _ = self.plan
+        steps = branch.steps
+        count = steps[number].points
+        number += 1
+        while number < len(steps) and steps[number].process == process:
+            count += steps[number].points
+            number += 1
+        return EVENTS_MAX if number == len(steps) and not branch.children else count
 
     def _resume(self, m: Machine) -> Choice:
         """At the place where the present run leaves the last one: what is left there to be run first."""
@@ -549,7 +617,7 @@ class Optimal:
             chosen = self._awake(m, sleep)
             if chosen is None:
                 return None
-        if at >= EVENTS_MAX:
+        if at >= EVENTS_MAX or m.step >= EVENTS_MAX:
             self.limit = m.aborting = True
             raise Abort
         self.places.append(Place(sleep, tree) if len(tree) > 1 else sleep)
@@ -557,6 +625,11 @@ class Optimal:
 
     def _awake(self, m: Machine, sleep: Sleep) -> Choice | None:
         """Where nothing is planned: who runs goes on if it can. None if nobody can."""
+        if self.scout is not None:
+            able = self._enabled(m)
+            process = self.scout.choice(sorted(able)) if able else -1
+            if able:
+                return (process, *able[process])
         mine = self._process_of(m.current)
         chosen = self._choice(m, mine) if mine not in sleep.processes else None
         if chosen is not None:
@@ -591,7 +664,7 @@ class Optimal:
         """The access that a process makes when it goes on."""
         last = self.last.get(process)
         if last is not None and last.free:
-            return last.pending                     # it went away in the middle of that
+            return last.last_point or last.pending  # it went away in the middle of that
         at = task.resumes if task.at is not None and task.at[0] == points.IRQ else task.at
         return at or _NOTHING
 
@@ -642,52 +715,69 @@ class Optimal:
     # ---- what an event did ---------------------------------------------------------------------------------------
 
     def _advance(self) -> Event:
-        """All that is on the trail is over but for the last of it, which is now the running event."""
+        """All that is on the trail is over but for the last of it, which the running event is at now."""
         event, trail = self.current, self.trail
         assert event is not None
         if not trail:
             return event
-        known, events, places, undo, announced = self.locations.known, self.events, self.places, self.undo, self.locations.announced
-        level, off, _, _ = self.before
-        held = trail[1]
-        self._add(event, self._gates(event, off, held.irqs_off, False, True, False))
-        number, process, cpu, step = event.number, event.process, event.cpu, event.step
-        open_gate = self._passage(cpu, level, False, False) if self.gated and level < IRQ_DEPTH_MAX else ()
-        passes = open_gate and open_gate[0] in event.accesses
-        sleep = self._sleep_after(event)
-        places.append(sleep)
-        for position in range(2, len(trail), 2):
-            at = trail[position - 2]
-            number += 1
-            step += 1
-            accesses = known.get(at)
-            event = Event(number, process, cpu, step, at, announced(at) if accesses is None else accesses, event, len(undo))
-            before, held = held, trail[position + 1]
-            if open_gate:
-                event.leaf = accesses = event.accesses
-                if before.irqs_off or held.irqs_off:
-                    accesses += self._passage(cpu, level, before.irqs_off, held.irqs_off)
-                    event.accesses = accesses
+        events, places, undo, locations = self.events, self.places, self.undo, self.locations
+        process, cpu, last = event.process, event.cpu, len(trail)
+        level, off, was_running, was_alone = self.before
+        known = locations.seen_by(process)
+        open_gate: tuple[Access, ...] = ()
+        passes = False
+        sleep: Sleep | None = None
+        position = 0
+        while True:
+            while position < last:                          # over quiet points
+                at, held = trail[position], trail[position + 1]
+                if self.inner is not None and held is not self.inner_held:
+                    self._shuts(m, held)
+                next_accesses = known.get(at, _UNSEEN)
+                if next_accesses is _UNSEEN:
+                    next_accesses = locations.seen(process, at)
+                if next_accesses is not None:
+                    break
+                self.inner, self.inner_held = at, held
+                event.points += 1
+                position += 2
+            else:
+                break
+            self.inner = None
+            if sleep is None:                               # the one that somebody has chosen
+                self._add(event, self._gates(event, off, held.irqs_off, False, True, False))
+                if self.gated and level < IRQ_DEPTH_MAX:
+                    open_gate = self._passage(cpu, level, False, False)
+                    passes = open_gate[0] in event.accesses
+                sleep = self._sleep_after(event)
+            else:
+                accesses = event.accesses
+                if not open_gate:
                     self._order(event, accesses)
-                    passes = ()
+                elif off or held.irqs_off:
+                    event.leaf = accesses
+                    event.accesses = accesses = accesses + self._passage(cpu, level, off, held.irqs_off)
+                    self._order(event, accesses)
+                    passes = False
                 else:
+                    event.leaf = accesses
                     event.accesses += open_gate
                     self._order(event, accesses if passes else event.accesses)
-                    if passes:                          # what is before it is before that one, too
-                        self.passes[open_gate[0][0]] |= 1 << number
-                        self.passed[open_gate[0][0]] |= 1 << number
-                    passes = open_gate
-            else:
-                self._order(event, event.accesses)
-            events.append(event)
-            if sleep.processes:
-                sleep = sleep.after(event)
+                    if passes:                              # what is before it is before that one, too
+                        self.passes[open_gate[0][0]] |= 1 << event.number
+                        self.passed[open_gate[0][0]] |= 1 << event.number
+                    passes = True
+                events.append(event)
+                if sleep.processes:
+                    sleep = sleep.after(event)
             places.append(sleep)
-        at = trail[-2]
-        self.current = Event(number + 1, process, cpu, step + 1, at, announced(at), event, len(undo))
-        self.before = level, trail[-1].irqs_off, True, False
+            event = Event(event.number + 1, process, cpu, event.step + event.points, at, next_accesses, event, len(undo))
+            off, was_running, was_alone = held.irqs_off, True, False
+            position += 2
+        if sleep is not None:
+            self.current, self.before = event, (level, off, was_running, was_alone)
         trail.clear()
-        return self.current
+        return event
 
     def _close(self, m: Machine) -> None:
         """The running event is over, and somebody has to choose."""
@@ -696,6 +786,13 @@ class Optimal:
         running = task.cpu.running is task
         event.leaves = event.process >= IRQS_FROM and all(self.irqs[number][0] != event.process for number in task.irqs)
         off = (task.waiting is HALTED and running) or (not event.leaves and task.held.irqs_off)
+        if self.inner is not None:
+            event.last_point = self.inner
+            if task.waiting is SLEEPING or task.waiting is HALTED or (event.free and event.cpu in self.multi):
+                self._speak()
+            else:
+                self._shuts(m, task.held)
+            self.inner = None
         self._add(event, self._gates(event, self.before[1], off, event.leaves, running, m.preempt))
         event.asleep = task.waiting is SLEEPING
         if event.asleep and not task.finished:
@@ -867,6 +964,8 @@ class Optimal:
         if self.current is not None:
             self._advance().free = True
             self._close(m)
+        if m.looked:
+            self.locations.watch({task.id for task in m.tasks if task.cpu.number in m.looked})
 
     def ended(self, m: Machine) -> None:
         """Nobody can go on, but not all are done. Who waits still races for what it waits for."""
@@ -883,25 +982,26 @@ class Optimal:
         for task in [*m.tasks, *(m.idle_of(cpu) for cpu in m.cpus if cpu.running is not None and cpu.running is cpu.idle)]:
             if task.waiting is SLEEPING or task.waiting is HALTED or task.finished:
                 continue
-            wants = self._wants(self._pending(self._process_of(task), task), task, IRQ_DEPTH_MAX if task.held.irqs_off else task.irq_depth)
-            where = task.cpu.number
+            process, where = self._process_of(task), task.cpu.number
+            wants = self._wants(process, self._pending(process, task), task, IRQ_DEPTH_MAX if task.held.irqs_off else task.irq_depth)
             if where in self.multi and task.cpu.running is not task and not task.irqs:
                 wants += ((number(("cpu", where)), TAKE),)
-            yield self._wish(self._process_of(task), where, wants)
+            yield self._wish(process, where, wants)
         handled = {self.irqs[irq][0] for cpu in m.cpus for task in (cpu.running,) if task is not None for irq in task.irqs}
         for event in self.events:
             if event.interrupted is not None and event.process in handled:
                 assert event.over is not None
                 task, pending, level = event.interrupted
-                yield self._wish(event.over, event.cpu, self._wants(pending, task, level))
+                yield self._wish(event.over, event.cpu, self._wants(event.over, pending, task, level))
         for irq in m.pending:
             process = self.irqs[irq.number][0]
             where = self.routes.get(self.irq_name[process], 0)
             wants = tuple((number(("gate", where, level)), TAKE) for level in range(1, IRQ_DEPTH_MAX + 1))
             yield self._wish(process, where, wants, enters=True)
 
-    def _wants(self, pending: tuple[int, Any, Any], task: Task, level: int) -> tuple[Access, ...]:
+    def _wants(self, process: int, pending: tuple[int, Any, Any], task: Task, level: int) -> tuple[Access, ...]:
         """What must be free for that access, by a process that may be interrupted if it is of less than the last level."""
+        self.locations.seen(process, pending)
         wants = tuple(access for access in self.locations.of(*pending, task) if 1 << access[1] & TAKES)
         if self.gated and level < IRQ_DEPTH_MAX:
             wants += ((self.locations.number(("gate", task.cpu.number, 1 + level)), PASS),)

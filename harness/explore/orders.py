@@ -18,7 +18,7 @@ Order = Callable[[Sequence[Event]], list[int]]
 
 
 def last_first(events: Sequence[Event]) -> list[int]:
-    """The process that came last goes on whenever it can; as processes, event by event."""
+    """The process that came last goes on whenever it can; as processes, point by point."""
     rank: dict[int, int] = {}
     for event in events:
         rank.setdefault(event.process, -len(rank))
@@ -38,15 +38,22 @@ def _ordered(events: Sequence[Event], first: Callable[[int, dict[int, int]], tup
     for event in events:
         lines.setdefault(event.process, []).append(event)
     at = dict.fromkeys(lines, 0)
+    points = dict.fromkeys(lines, 0)        # of its event, that are behind it: the first has all that others can see
     last: dict[int, int] = {}
-    done = 0
+    done, count = 0, sum(event.points for event in events)
+    together = len({event.cpu for event in events}) < len(lines)     # who dies on a cpu takes others with it
     out: list[int] = []
-    while len(out) < len(events):
+    while len(out) < count:
         ready = [process for process, line in lines.items()
                  if at[process] < len(line) and not line[at[process]].past & ~done & ~(1 << line[at[process]].number)]
         process = min(ready, key=lambda process: first(process, last))
-        done |= 1 << lines[process][at[process]].number
-        at[process] += 1
+        event = lines[process][at[process]]
+        points[process] += 1
+        over = points[process] == event.points
+        if over:
+            at[process], points[process] = at[process] + 1, 0
+        if over or not together:
+            done |= 1 << event.number
         out.append(process)
         last[process] = len(out)
     return out
@@ -58,7 +65,7 @@ def can_be_ordered(events: Sequence[Event]) -> bool:
 
 
 class InOrder:
-    """A scheduler that runs the processes in that order, event by event, as an explorer does: a finding halts its cpu only.
+    """A scheduler that runs the processes in that order, point by point, as an explorer does: a finding halts its cpu only.
 
     Diverged if one of them cannot go on where it should."""
 

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import HarnessError
-from harness.explore.access import Access
+from harness.explore.access import Access, Locations
 from harness.explore.optimal import IRQS_FROM, Branch, Name, Optimal, Place, Plan, Sleep, Step, step_of
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 ALONE_MAX = 256             # runs before anything is given away: most explorations are over by then
 GIVE_EVERY = 32             # runs between two times that a process gives something away: a fork costs as much as some
 
-Told = tuple[int, list[tuple[int | Name, tuple[Access, ...] | None, int, int]] | None]     # place, plan (interrupts by name)
+Told = tuple[int, list[tuple[int | Name, tuple[Access, ...] | None, int, int, int]] | None]    # place, plan (interrupts by name)
 
 
 class Lost(Exception):
@@ -84,13 +84,13 @@ class Worker:
 class Shared(Optimal):
     """Optimal, by several processes. `result()` is what a worker has to say; `take(it)` is told of it where it was forked."""
 
-    def __init__(self, routes: Mapping[Name, int] | None, up: bool, slots: Slots, result: Callable[[], Any], take: Callable[[Any], None],
-                 reset: Callable[[], None]):
+    def __init__(self, routes: Mapping[Name, int] | None, up: bool, locations: Locations | None, slots: Slots, result: Callable[[], Any],
+                 take: Callable[[Any], None], reset: Callable[[], None]):
         self.slots = slots
         self.result, self.take, self.reset = result, take, reset
         self.workers: list[Worker] = []
         self.pipe: Connection | None = None     # to whoever has the places before `base`
-        super().__init__(routes, up)
+        super().__init__(routes, up, locations)
         self.parent = 0
         self.told: list[Told] = []
         self.others: Any = None                 # the place `base`, with what others are to run there: so that it is told once
@@ -159,7 +159,7 @@ class Shared(Optimal):
             place.add(number, plan)                             # with what was given to this process
         elif (self.others if number == self.base else place).add(number, plan):         # it was not told before
             self.told.append((number, None if plan is None else [(self._name(step.process), self._known(step.accesses), plan.before(step),
-                                                                  step.number) for step in plan.steps]))
+                                                                  step.number, step.points) for step in plan.steps]))
 
     def _name(self, process: int) -> int | Name:
         return self.irq_name[process] if process >= IRQS_FROM else process
@@ -203,8 +203,8 @@ class Shared(Optimal):
         for name in names:
             self.process_of_name(name)
         for number, plan in told:
-            self.plan_at(number, plan and Plan([Step(self.process_of_name(who) if isinstance(who, tuple) else who, accesses, before, bit)
-                                                for who, accesses, before, bit in plan], -1))
+            self.plan_at(number, plan and Plan([Step(self.process_of_name(who) if isinstance(who, tuple) else who, *step)
+                                                for who, *step in plan], -1))
 
     def fail(self, error: BaseException) -> None:
         """In a worker: let whoever forked it raise that."""

@@ -11,12 +11,18 @@ TASK_UNINTERRUPTIBLE = UNINTERRUPTIBLE
 
 def current_task():
     """The machine's task; in an interrupt, the one interrupted."""
-    return m.current
+    me = m.current
+    if me.irq_depth:
+        m.looked.add(me.cpu.number)
+    return me
 
 
 def current():
-    """The kernel's task_struct of whoever runs on this cpu."""
-    return m.current.task
+    """The kernel's task_struct of whoever runs on this cpu; in an interrupt, of the one interrupted."""
+    me = m.current
+    if me.irq_depth:
+        m.looked.add(me.cpu.number)
+    return me.task
 
 
 def in_interrupt():

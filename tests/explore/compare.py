@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 """One program, every explorer: the outcomes each of them sees, and with how few preemptions.
 
-An outcome is all that a run leaves behind: what was found, what the tasks returned, what is shared, whether it was cut.
+An outcome is all that a run leaves behind: what was found, what the tasks returned, what is shared, whether it was cut. Where a
+cpu died and took something with it that it had interrupted, it is only what was found: how far that was, as nobody could tell,
+is not explored.
 Each explorer gives up at a cap; then it says nothing (None), and nothing is compared with it.
 """
 
@@ -14,6 +16,7 @@ from harness.explore.optimal import Optimal
 from harness.explore.preemptions import least_preemptions
 from harness.explore.routes import Routes
 from harness.explore.stateful import Stateful
+from harness.machine import m
 from harness.program import Result, Runner
 from harness.schedulers.enumerate import every_schedule
 
@@ -24,7 +27,10 @@ UNBOUNDED = 1 << 30
 
 
 def outcome_of(result: Result) -> Outcome:
-    return tuple(sorted(result.titles)), result.results, result.state, result.cut
+    titles = tuple(sorted(result.titles))
+    if titles and (m.irqs_raised or m.preempt):
+        return titles, None, None, result.cut
+    return titles, result.results, result.state, result.cut
 
 
 @dataclass

@@ -20,6 +20,7 @@ from harness.kernel import (
     atomic_t,
     clear_bit,
     cmpxchg,
+    current,
     down,
     down_read,
     down_trylock,
@@ -60,6 +61,7 @@ from harness.kernel import (
     yield_cpu,
 )
 from harness.kernel.cell import cell
+from harness.machine import m
 from harness.program import Program
 
 Operation = tuple[str, int, int, list]      # kind, two operands, what is done inside
@@ -83,8 +85,10 @@ SORTS = (
     ("load", "store", "bug", "inc", *LOCKS, *IRQS, "raise", "raise"),
     DATA + LOCKS + SLEEPS + IRQS,
     ("wait", "wait_alone", "wake", "wake_all", "active", "raise", "clear_bit", "inc"),
-    ("lock", "two", "lock_irq", "read_lock", "write_lock", "trylock", "inc", "raise"),
+    ("lock", "two", "two", "lock_irq", "read_lock", "write_lock", "trylock", "inc", "raise"),
     ("yield", "yield_until", "give_way", "set_bit", "store", "load", "lock", "down", "raise"),
+    ("mine", "load", "store", "inc", "lock_irq", "irqs_off", "raise"),              # what is nobody else's is no event of its own
+    ("mine", "inc", "read", "cas", "store", "load", "give_way", "yield", "two", "trylock"),
 )
 
 
@@ -145,6 +149,7 @@ class _Things:
         self.rwsem = rw_semaphore("rwsem")
         self.queue = wait_queue_head_t("queue")
         self.cells = [cell(f"cell{i}", value=0) for i in range(2)]
+        self.own = {task: cell(f"own{task}", value=0) for task in range(-5, 4)}
         self.handlers = [self.function(ops) for ops in small.handlers]
 
     def function(self, ops: list) -> Callable[[], object]:
@@ -200,6 +205,12 @@ class _Things:
 
     def do_store(self, one, other, inner, seen):
         self.cells[one].value = other + 1
+
+    def do_mine(self, one, other, inner, seen):
+        current()
+        own = self.own[m.current.id]            # of an interrupt: of what it came over
+        own.value = own.value + 1
+        seen.append(own.value)
 
     def do_lock(self, one, other, inner, seen):
         spin_lock(self.locks[one])

@@ -22,8 +22,8 @@ COUNTS = (
 @pytest.mark.parametrize(("make", "n", "count"), COUNTS, ids=[f"{make.__module__.split('.')[-1]}-{n}" for make, n, _ in COUNTS])
 def test_each_class_of_schedules_is_run_once(make: Callable[[int], Program], n: int, count: int) -> None:
     runner, explorer = Runner(make, n), Optimal()
-    results = list(explorer.runs(runner.run))
-    assert (len(results), explorer.run_count, explorer.blocked_count) == (count, count, 0)
+    results = list(explorer.runs(runner.run))           # with those from before it knew what is shared
+    assert (explorer.run_count, explorer.blocked_count) == (count, 0)
     assert not any(result.findings for result in results)
 
 

@@ -43,7 +43,7 @@ def test_so_many_processes_run_the_same_classes(make: Any, argument: int) -> Non
 
 def test_so_do_they_on_generated_programs() -> None:
     given = 0
-    for seed in range(300):
+    for seed in range(350):
         runner = Runner(small(seed, 2).make)
         alone = explored(runner, runs_max=150)
         if alone.complete and alone.classes > 8:

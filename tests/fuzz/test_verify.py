@@ -240,7 +240,7 @@ def test_what_loops_at_points_is_inconclusive(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(optimal, "EVENTS_MAX", 100)
     result = command("tests.programs.wrong:waits_for_ever")
     assert result.exit_code == 3
-    assert result.output.startswith("inconclusive: a run of more than 100 events")
+    assert result.output.startswith("inconclusive: a run of more than 100 points")
 
 
 @pytest.mark.parametrize(("name", "title"), [
