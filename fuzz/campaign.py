@@ -23,10 +23,11 @@ from pebble import ProcessExpired, ProcessPool
 
 from fuzz import entry as entries
 from fuzz import stopping
-from fuzz.confirm import Confirmed, confirm_safely, verdict_text
+from fuzz.confirm import Confirmed, confirm_safely
 from fuzz.entry import EntryError
 from fuzz.minimize import CUT_ASKED
 from fuzz.shard import RUNS_PER_SHARD, Hit, ShardResult, ShardTask, Tally, run_shard
+from fuzz.words import verdict_text
 from harness.finding import only_told
 from variants.program import Program
 

@@ -36,6 +36,7 @@ from fuzz.entry import LEDGER, EntryError, load
 from fuzz.executor import Executor
 from fuzz.explored import explore_on
 from fuzz.verdict import PROVE_MAX, REPLAYS, judge_entry
+from fuzz.words import count
 from variants.interface import FAMILIES, family
 from variants.program import Program, ProgramError, TaskProgram, did_you_mean, parse_ops
 
@@ -398,7 +399,7 @@ def _state(one: Judged) -> str:
     if not one.results:
         return "no check can decide it"
     right = sum(result.holds for result in one.results)
-    checks = f"{len(one.results)} check{'s' * (len(one.results) > 1)}"
+    checks = count(len(one.results), "check")
     return checks if right == len(one.results) else f"CHANGED: {len(one.results) - right} of {checks}"
 
 
@@ -444,9 +445,8 @@ def summary(judged: list[Judged], seconds: float) -> str:
     told = counts(judged)
     state = f"{told['changed']} changed" if told["changed"] else "all as the ledger says"
     verdicts = ", ".join(f"{told[name]} {name}" for name in VERDICTS if name in told)
-    what = "1 claim" if len(judged) == 1 else f"{len(judged)} claims"
-    checks = "1 check" if told["checks"] == 1 else f"{told['checks']} checks"
-    return f"{what}: {verdicts}; {checks}, {state}   ({seconds:.1f} s, exit {int(bool(told['changed']))})"
+    checks = count(told["checks"], "check")
+    return f"{count(len(judged), 'claim')}: {verdicts}; {checks}, {state}   ({seconds:.1f} s, exit {int(bool(told['changed']))})"
 
 
 def as_json(one: Judged) -> dict[str, Any]:

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fuzz.words import count
+
 if TYPE_CHECKING:
     from fuzz.campaign import Status
     from fuzz.entry import Entry
@@ -286,10 +288,10 @@ def shrink(entry: str, seed: int, out: pathlib.Path | None, refind: bool) -> Non
     if isinstance(confirmed, str):
         hint = "" if refind else "; --refind looks for it by other schedules"
         raise Refused(f"{place}: no longer fails with {kept.title!r} on {kept.found_on}: {confirmed}{hint}", CHANGED)
-    click.echo(f"  shrunk    {confirmed.before}  ->  {confirmed.after}   ({confirmed.runs:,} runs, {confirmed.seconds:.1f} s)")
+    click.echo(f"  shrunk    {confirmed.before}  ->  {confirmed.after}   ({count(confirmed.runs, 'run')}, {confirmed.seconds:.1f} s)")
     click.echo(f"  minimal   {confirmed.minimal}")
     for name, (useful, tried) in confirmed.passes.items():
-        click.echo(f"  pass      {name:<11} {useful} of {tried} attempts useful")
+        click.echo(f"  pass      {name:<11} {useful:,} of {count(tried, 'attempt')} useful")
     fresh = confirmed.entry
     fresh.asks, fresh.source, fresh.comment = kept.asks, kept.source, kept.comment
     fresh.expect = {**kept.expect, **fresh.expect}
@@ -460,7 +462,8 @@ def _check_certificate(path: pathlib.Path, limits: dict[str, Any], as_json: bool
         for line in checked.wrong:
             click.echo(f"{path}: {line}")
         if not checked.wrong:
-            click.echo(f"{path}: holds: {verifying.verdict(checked.found)}, {checked.found.classes:,} inequivalent schedules")
+            click.echo(f"{path}: holds: {verifying.verdict(checked.found)}, "
+                       f"{count(checked.found.classes, 'inequivalent schedule')}")
             if checked.other:
                 click.echo(f"  made with another {' and another '.join(checked.other)}; what it says still holds")
         word = {None: "too many schedules to enumerate plainly", True: "plain enumeration agrees", False: "plain enumeration DISAGREES"}
@@ -478,7 +481,7 @@ def _meter() -> Any:
             last = time.monotonic()
             low, high = max(now.low, now.classes), max(now.high, now.classes)
             range_ = f"{low:,.0f} .. {high:,.0f}" if high < 1e12 else "not yet known"
-            click.echo(f"  {now.classes:,} schedules; in all perhaps {range_}", err=True)
+            click.echo(f"  {count(now.classes, 'schedule')}; in all perhaps {range_}", err=True)
     return progress
 
 
@@ -615,7 +618,7 @@ def coverage(name: str, seconds: float | None, runs: int, seed: int, directory: 
         for line in [json.dumps(coverage_of.as_json(reached))] if as_json else coverage_of.lines(reached, seed):
             click.echo(line)
     if not as_json:
-        click.echo(f"vmrace: {unexplained} functions have lines that nothing reached and no reason is given for"
+        click.echo(f"vmrace: {count(unexplained, 'function')} with lines that nothing reached and no reason is given for"
                    f"   (exit {CHANGED if unexplained else 0})")
     sys.exit(CHANGED if unexplained else 0)
 

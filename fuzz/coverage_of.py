@@ -26,6 +26,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from fuzz.words import count
 from variants.interface import FAMILIES, Family
 
 SECTION = "## Never reached"
@@ -211,8 +212,8 @@ def _share(reached: int, of: int) -> str:
 
 
 def lines(reached: Reached, seed: int) -> Iterator[str]:
-    yield (f"{reached.variant}: {reached.entries} entries replayed and a campaign with seed {seed}, {reached.runs:,} runs in all;"
-           " by coverage.py")
+    yield (f"{reached.variant}: {count(reached.entries, 'entry')} replayed and a campaign with seed {seed}, "
+           f"{count(reached.runs, 'run')} in all; by coverage.py")
     yield f"  {'file':<28}{'lines reached':<24}branches taken"
     total = Part("all")
     for part in reached.parts:

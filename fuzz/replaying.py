@@ -14,6 +14,7 @@ from fuzz.executor import Executor, Outcome, Prepared, SetupFailed
 from fuzz.shard import Hit
 from fuzz.story import tell
 from fuzz.verdict import Verdict, judge_entry
+from fuzz.words import count
 from harness.errors import Diverged
 from harness.machine import Scheduler
 from harness.schedule import Named
@@ -109,7 +110,8 @@ class Table:
         judged = sum(kinds.values())
         state = "all as expected" if not self.changed else f"{len(self.surprises)} not as expected, {len(self.unstable)} unstable"
         often = f", {times} times" if times > 1 else ""
-        return (f"{len(self.entries)} entries, {len({v for _, v in self.verdicts})} variants: {judged} verdicts from {self.runs:,} runs"
+        return (f"{count(len(self.entries), 'entry')}, {count(len({v for _, v in self.verdicts}), 'variant')}: {count(judged, 'verdict')} "
+                f"from {count(self.runs, 'run')}"
                 f"{often}, {missing} not applicable, {state}   ({seconds:.1f} s, exit {int(self.changed)})")
 
 
@@ -164,7 +166,7 @@ def shrink_entry(entry: Entry, seed: int, refind: bool = False) -> Confirmed | s
     if refind and entry.title not in outcome.titles:
         outcome, runs = _refound(executor, prepared, outcome, entry.title, seed)
         if entry.title not in outcome.titles:
-            return f"not found again in {runs:,} schedules"
+            return f"not found again in {count(runs, 'schedule')}"
     if entry.title not in outcome.titles:
         return f"its schedule ends in {outcome.title!r}" if outcome.title else "its schedule finds nothing"
     hit = Hit(entry.title, entry.program, outcome.switches, outcome.forced, 0, "entry", 0.0)

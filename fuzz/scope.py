@@ -32,6 +32,7 @@ from fuzz.executor import Executor
 from fuzz.explored import Explorer, Reached
 from fuzz.live import LINE_EVERY
 from fuzz.programs import Form, Scope, ScopeError, program_of, text_of
+from fuzz.words import are, count
 from harness.explore.exploration import EQUIVALENCE, Exploration
 from harness.sanitizers.table import SANITIZERS
 from variants.interface import OPERATIONS, Family
@@ -359,14 +360,12 @@ def clock(seconds: float) -> str:
 
 def stated(scope: Scope) -> str:
     """The scope in a sentence: whatever narrows it is said."""
-    def count(number: int, word: str) -> str:
-        return f"{number} {word}{'' if number == 1 else 's'}"
     parts = [f"at most {count(scope.ops, 'operation')} in tasks on {count(scope.cpus, 'cpu')}",
              f"setups of at most {count(scope.setup, 'operation')}" if scope.setup else "no setup"]
     if scope.kinds:
         parts.append(f"only {', '.join(scope.kinds)}")
-    words = {"page": "page of each address space", "file": "file", "fpage": "page of each file", "number": "as the largest number"}
-    parts += [f"{number} {words[kind]}" for kind, number in scope.operands.items()]
+    words = {"page": "page of each address space", "file": "file", "fpage": "page of each file"}
+    parts += [count(number, words[kind]) if kind in words else f"{number} as the largest number" for kind, number in scope.operands.items()]
     return "; ".join(parts)
 
 
@@ -421,12 +420,12 @@ class Table:
         if self.whys:
             yield ""
             yield f"  {'programs':>8}  inconclusive, because, and the smallest of them"
-        for why, count in self.whys.most_common():
-            yield f"  {count:>8,}  {why}"
+        for why, number in self.whys.most_common():
+            yield f"  {number:>8,}  {why}"
             those = [one.program for one in self.undecided if one.why == why]
             yield from (f"            {program}" for program in those[:UNDECIDED_TOLD])
-            if count > UNDECIDED_TOLD:
-                yield f"            ... and {count - UNDECIDED_TOLD:,} more (--json has them all)"
+            if number > UNDECIDED_TOLD:
+                yield f"            ... and {number - UNDECIDED_TOLD:,} more (--json has them all)"
         yield ""
         yield (f"  {self.classes + self.blocked:,} executions ({EQUIVALENCE.partition(' (')[0]}), {self.blocked:,} blocked, "
                f"{clock(self.seconds)} of work; {len(SANITIZERS)} sanitizers but leak and race")
@@ -434,11 +433,11 @@ class Table:
     def last_line(self) -> str:
         total = len(self.forms)
         if self.verdict == PROVED:
-            return f"vmrace: proved: all {total:,} programs, every schedule   (exit 0)"
+            return f"vmrace: proved: all {count(total, 'program')}, every schedule   (exit 0)"
         open_ = self.counts[INCONCLUSIVE] + self.counts[NOT_RUN]
-        rest = f"{open_:,} of {total:,} programs {'is' if open_ == 1 else 'are'} undecided"
+        rest = f"{open_:,} of {count(total, 'program')} {are(open_)} undecided"
         if self.verdict == BUG:
-            return (f"vmrace: BUG: {len(self.titles)} title{'s' * (len(self.titles) != 1)} in {self.counts[BUG]:,} of {total:,} programs"
+            return (f"vmrace: BUG: {count(len(self.titles), 'title')} in {self.counts[BUG]:,} of {count(total, 'program')}"
                     + (f"; {rest}" if open_ else "; all others proved") + "   (exit 1)")
         return f"vmrace: inconclusive: no BUG, but {rest}   (exit 3)"
 
@@ -470,8 +469,8 @@ class Meter:
         estimate = proof.estimate()
         rest = "nobody can say how long" if estimate is None else (
             f"left {clock(estimate.middle)} ({clock(estimate.low)} .. {clock(estimate.high)})")
-        self.echo(f"  {clock(proof.seconds)}   {self.forms - proof.to_do:,} of {self.forms:,} programs   proved {counts[PROVED]:,}   "
-                  f"BUG {counts[BUG]:,}   inconclusive {counts[INCONCLUSIVE]:,}   {rest}")
+        self.echo(f"  {clock(proof.seconds)}   {self.forms - proof.to_do:,} of {count(self.forms, 'program')}   "
+                  f"proved {counts[PROVED]:,}   BUG {counts[BUG]:,}   inconclusive {counts[INCONCLUSIVE]:,}   {rest}")
 
 
 def _check_kinds(kinds: Sequence[str], operations: Sequence[str]) -> str:
@@ -526,7 +525,7 @@ def prove(family: Family, variant: str, ops: int, cpus: int, *, workers: int, se
                       seconds_max=seconds_max, tell=meter.tell, make=make)
         if not as_json:
             echo(f"{name}: {stated(scope)}")
-            echo(f"  {len(forms):,} programs up to symmetry, of {all_count:,}"
+            echo(f"  {count(len(forms), 'program')} up to symmetry, of {all_count:,}"
                  + (f"; {proof.before:,} done before" if proof.before else "") + f"; state in {kept.path}")
             used = _used(forms)
             idle = [kind for kind in scope.kinds or operations if kind not in used]
@@ -547,7 +546,7 @@ def prove(family: Family, variant: str, ops: int, cpus: int, *, workers: int, se
             for line in table.lines():
                 echo(line)
             if proof.lost:
-                echo(f"  {proof.lost} worker process{'es' * (proof.lost != 1)} died")
+                echo(f"  {count(proof.lost, 'worker process')} died")
             if interrupted:
                 echo(f"vmrace: interrupted; the same command goes on, from {kept.path}   (exit {INTERRUPTED})")
             else:

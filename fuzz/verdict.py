@@ -15,10 +15,10 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from fuzz.confirm import verdict_text
 from fuzz.entry import Entry
 from fuzz.executor import Executor, Outcome, SetupFailed
 from fuzz.explored import explore_on
+from fuzz.words import count, verdict_text
 from harness.errors import Diverged
 from harness.machine import Scheduler
 from harness.schedule import Named
@@ -112,8 +112,8 @@ def _explore(entry: Entry, executor: Executor) -> Verdict:
     if not proof.titles:
         return Verdict("")
     title = entry.title if entry.title in proof.titles else proof.titles[0]
-    return Verdict(verdict_text(title), f"{title} in {proof.classes_with(title)} of {proof.classes} classes of schedules", proof.classes,
-                   still=True)
+    share = f"{proof.classes_with(title)} of {count(proof.classes, 'class of schedules')}"
+    return Verdict(verdict_text(title), f"{title} in {share}", proof.classes, still=True)
 
 
 def _title(outcome: Outcome, wanted: str) -> str:

@@ -23,6 +23,7 @@ from typing import Any
 from fuzz import entry as entries
 from fuzz.entry import Entry
 from fuzz.explored import Explorer
+from fuzz.words import count
 from harness import endless
 from harness.explore.exploration import EQUIVALENCE, Exploration, Progress
 from harness.explore.programs import verify_runner
@@ -74,7 +75,7 @@ def of_entry(entry: Entry, variant: str) -> Subject:
     return Subject(
         name=f"{entry.name} on {entry.family}/{variant}", kind="entry",
         identity={"entry": entry.name, "variant": f"{entry.family}/{variant}", "program": _hash(program), "image": image.digest},
-        facts=f"{_count(cpus, 'cpu')}, {_count(operations, 'operation')}", plain=plain,
+        facts=f"{count(cpus, 'cpu')}, {count(operations, 'operation')}", plain=plain,
         explore=lambda **limits: explorer.explore(entry.program, **limits), expect=entry.expect.get(variant, ""))
 
 
@@ -85,7 +86,7 @@ def of_functions(target: str, args: tuple[str, ...]) -> Subject:
     return Subject(
         name=target + (f"({', '.join(args)})" if args else ""), kind="functions",
         identity={"functions": target, "args": json.dumps(args), "program": _hash(source), "image": ""},
-        facts=f"{_count(runner.cpus, 'cpu')}, {_count(len(runner.tasks), 'task')}",
+        facts=f"{count(runner.cpus, 'cpu')}, {count(len(runner.tasks), 'task')}",
         explore=lambda **limits: verify_runner(runner, **limits), plain=lambda bound: _plainly(runner.run, bound))
 
 
@@ -134,9 +135,9 @@ def _literal(text: str) -> Any:
 def _plainly(run: Callable[[Any], Any], bound: int | None) -> set[tuple[str, ...]] | None:
     """The titles of every schedule by plain enumeration, or None if there are too many."""
     seen: set[tuple[str, ...]] = set()
-    for count, outcome in enumerate(every_schedule(run, 1 << 30 if bound is None else bound, explores=True), 1):
+    for number, outcome in enumerate(every_schedule(run, 1 << 30 if bound is None else bound, explores=True), 1):
         seen.add((*outcome.titles[:1],))
-        if count > PLAIN_MAX:
+        if number > PLAIN_MAX:
             return None
     return seen
 
@@ -153,10 +154,6 @@ def vmrace_hash() -> str:
     return _hash("\n".join(path.read_text() for path in paths))
 
 
-def _count(number: int, word: str) -> str:
-    return f"{number:,} {word}{'' if number == 1 else 's'}"
-
-
 # ---- verdicts ----------------------------------------------------------------------------------------------------------
 
 def verdict(found: Exploration) -> str:
@@ -168,15 +165,15 @@ def verdict(found: Exploration) -> str:
 
 
 def told(subject: Subject, found: Exploration) -> list[str]:
-    bound = "no preemption bound" if found.bound is None else f"at most {_count(found.bound, 'preemption')}"
+    bound = "no preemption bound" if found.bound is None else f"at most {count(found.bound, 'preemption')}"
     lines = []
-    runs = f"{found.classes:,} inequivalent schedules run (optimal DPOR), {found.blocked:,} blocked, {found.seconds:.2f} s"
+    runs = f"{count(found.classes, 'inequivalent schedule')} run (optimal DPOR), {found.blocked:,} blocked, {found.seconds:.2f} s"
     if found.proved:
         lines.append(f"proved: {runs}" if found.bound is not None else f"proved: {found.classes:,} of {runs}")
     elif not found.titles:
         lines.append(f"inconclusive: {found.why}" + (f"; {runs}" if found.classes else ""))
     for title in sorted(found.titles, key=lambda title: (found.fewest(title).preemptions, title)):
-        share = f"{found.classes_with(title):,} of {found.classes:,} classes of schedules"
+        share = f"{found.classes_with(title):,} of {count(found.classes, 'class of schedules')}"
         lines.append(f"BUG {title}")
         lines.append(f"  in {share}; least preemptions: {found.fewest(title).preemptions}"
                      f"{'' if found.complete else ' so far'}")

@@ -120,7 +120,7 @@ BROKEN = [
     ('"pin m0.0 k0"', '"pin m0.9 k0"', "setup[0]", "'m0.9' is no page", "m0.0 .. m3.2"),
     ('"exit m0"', '""', "setup[1]", "no operation ''"),
     ('"exit m0"', "7", "setup[1]", "str"),
-    ("irq 0 on cpu0 until done", "cpu3 to the end", "schedule[0]", "cpu3 does not exist", "cpu0 on 1 cpus"),
+    ("irq 0 on cpu0 until done", "cpu3 to the end", "schedule[0]", "cpu3 does not exist", "cpu0 on 1 cpu)"),
     ("irq 0 on cpu0 until done", "irq 0 on cpu2 until done", "schedule[0]", "cpu2 does not exist"),
     ("irq 0 on cpu0 until done", "cpu0_task1 to the end", "schedule[0]", "cpu0_task1 does not exist"),
     ("irq 0 on cpu0 until done", "cpu0 until lunch", "schedule[0]", "no schedule line: 'cpu0 until lunch'"),
