@@ -75,6 +75,7 @@ class Status:
     kept: int = 0
     last_new: float = 0.0
     lost: int = 0
+    given_up: int = 0                                                   # of these, the ones that were not run again
     tallies: dict[str, Tally] = field(default_factory=dict)
     titles: dict[str, int] = field(default_factory=dict)
     first_run: dict[str, int] = field(default_factory=dict)
@@ -227,6 +228,8 @@ class Campaign:
             self.tell("lost", f"shard {task.number} lost ({type(error).__name__}: {error}); {'run again' if again else 'given up'}")
             if again:
                 self._submit(pool, task, retries + 1)
+            else:
+                self.status.given_up += 1
             return
         self._merge(pool, result)
 

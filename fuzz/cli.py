@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The command line. Each command imports what it needs when it runs: `--help` and `replay` stay quick.
 
-Exit codes: 0 as expected; 1 a new title or a changed verdict; 2 usage; 3 could not run; 4 nothing was run; 130 Ctrl-C.
+Exit codes: 0 as expected; 1 a new title or a changed verdict; 2 usage; 3 could not run, was inconclusive, or lost a worker for good;
+4 nothing was run; 130 Ctrl-C.
 """
 
 from __future__ import annotations
@@ -192,7 +193,7 @@ def _fuzz_exit(status: Status) -> int:
         return INTERRUPTED
     if not status.runs:
         return NOTHING
-    return CHANGED if status.new else 0
+    return CHANGED if status.new else COULD_NOT if status.given_up else 0
 
 
 # ---- replay -------------------------------------------------------------------------------------------------------------
@@ -351,7 +352,7 @@ def verify(context: click.Context, target: str | None, only: str | None, bound: 
     """Run every schedule of a small program that differs from the others.
 
     TARGET is an entry (a file, or a part of its name), a function MODULE:FUNCTION that makes a program, or, with --ops, a variant.
-    Exit codes: 0 proved, or as the entry expects; 1 otherwise; 3 inconclusive.
+    Exit codes: 0 proved, or as the entry expects; 1 otherwise; 3 inconclusive, or a worker process was lost.
     """
     from fuzz import verify as verifying
     from variants.interface import FAMILIES, family
@@ -397,17 +398,15 @@ def verify(context: click.Context, target: str | None, only: str | None, bound: 
         for subject, place in zip(subjects, places, strict=True):
             limits["seconds_max"] = max(0.0, min(seconds, round(deadline - time.monotonic(), 1)))
             found = subject.explore(bound=bound, progress=None if as_json else _meter(), **limits)
-            word = verifying.verdict(found)
-            codes.append(_verify_exit(word, subject.expect, bound))
+            judged, line = verifying.judge(found, subject.expect)
+            codes.append({verifying.EXPECTED: 0, verifying.CHANGED: CHANGED, verifying.UNDECIDED: COULD_NOT}[judged])
             if as_json:
                 click.echo(json.dumps(verifying.as_json(subject, found)))
             else:
                 if len(subjects) > 1:
                     click.echo(subject.name)
-                for line in verifying.told(subject, found):
-                    click.echo(line)
-                if codes[-1] == CHANGED and subject.expect:
-                    click.echo(f"The entry expects something else: {subject.expect}")
+                for text in [*verifying.told(subject, found), *filter(None, [line])]:
+                    click.echo(text)
             if certify:
                 verifying.write_certificate(place, subject, found)
                 click.echo(f"wrote {place}", err=as_json)
@@ -436,16 +435,6 @@ def _operands(text: str | None) -> dict[str, int]:
             raise Refused(f"--operands: {part!r} is not like {kind}=1", USAGE)
         out[kind] = int(number)
     return out
-
-
-def _verify_exit(word: str, expect: str, bound: int | None) -> int:
-    """Against what an entry expects, if it does; where nothing is expected, nothing may be found. What is expected may take more
-    preemptions than were allowed."""
-    if word.startswith("inconclusive"):
-        return COULD_NOT
-    if word == "proved" and bound is not None:
-        return 0
-    return 0 if word.startswith("BUG") == expect.startswith("BUG") else CHANGED
 
 
 def _check_certificate(path: pathlib.Path, limits: dict[str, Any], as_json: bool) -> int:

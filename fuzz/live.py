@@ -132,7 +132,7 @@ def summary(status: Status) -> list[str]:
     if status.limit_runs:
         where += f"; {count(status.limit_runs, 'run')} hit the step limit"
     if status.lost:
-        where += f"; {count(status.lost, 'shard')} lost and run again"
+        where += f"; {count(status.lost, 'shard')} lost" + (f", {status.given_up:,} for good" if status.given_up else " and run again")
     new, again = len(status.new), len(status.titles.keys() & status.known.keys())
     if new:
         out.append(f"vmrace: {count(new, 'new title')}{f' and {again} known' if again else ''} in {where}")
@@ -206,6 +206,7 @@ class JsonView:
             "limit_runs": status.limit_runs, "seconds": round(status.seconds, 1), "features": status.features,
             "titles": status.titles, "new": status.new, "unshrunk": status.unshrunk,
             "known": sorted(status.known.keys() & status.titles.keys()),
-            "first_run": status.first_run, "lost_shards": status.lost, "interrupted": status.interrupted,
+            "first_run": status.first_run, "lost_shards": status.lost, "given_up_shards": status.given_up,
+            "interrupted": status.interrupted,
             "upper_bound_95": None if status.titles or not rule_of_three(status.runs) else 1 / rule_of_three(status.runs),
         })

@@ -18,6 +18,7 @@ import os
 import pathlib
 import random
 import sys
+import textwrap
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -27,10 +28,10 @@ from typing import IO, Any
 
 from pebble import ProcessExpired, ProcessPool
 
-from fuzz import scope_table, stopping
+from fuzz import reasons, scope_table, stopping
 from fuzz.executor import Executor
 from fuzz.explored import Explorer, Reached
-from fuzz.live import LINE_EVERY
+from fuzz.live import COLUMNS, LINE_EVERY
 from fuzz.programs import Form, Scope, ScopeError, program_of, text_of
 from fuzz.words import are, count
 from harness.explore.exploration import EQUIVALENCE, Exploration
@@ -422,12 +423,13 @@ class Table:
             yield f"  {'programs':>8}  inconclusive, because, and the smallest of them"
         for why, number in self.whys.most_common():
             yield f"  {number:>8,}  {why}"
+            yield from (f"            {line}" for line in textwrap.wrap(reasons.hint(why), COLUMNS - 12))
             those = [one.program for one in self.undecided if one.why == why]
             yield from (f"            {program}" for program in those[:UNDECIDED_TOLD])
             if number > UNDECIDED_TOLD:
                 yield f"            ... and {number - UNDECIDED_TOLD:,} more (--json has them all)"
         yield ""
-        yield (f"  {self.classes + self.blocked:,} executions ({EQUIVALENCE.partition(' (')[0]}), {self.blocked:,} blocked, "
+        yield (f"  {count(self.classes, 'execution')} ({EQUIVALENCE.partition(' (')[0]}), {self.blocked:,} blocked, "
                f"{clock(self.seconds)} of work; {len(SANITIZERS)} sanitizers but leak and race")
 
     def last_line(self) -> str:
@@ -450,7 +452,7 @@ class Table:
                "programs": len(self.forms), "stand_for": self.all_count, "equivalence": EQUIVALENCE,
                "counts": {verdict: self.counts[verdict] for verdict in (PROVED, BUG, INCONCLUSIVE, NOT_RUN)},
                "inconclusive": dict(self.whys), "classes": self.classes, "blocked": self.blocked,
-               "executions": self.classes + self.blocked, "seconds": round(self.seconds, 3), "digest": self.digest,
+               "executions": self.classes, "seconds": round(self.seconds, 3), "digest": self.digest,
                "interrupted": interrupted}
 
 

@@ -112,7 +112,7 @@ def _explore(entry: Entry, executor: Executor) -> Verdict:
     if not proof.titles:
         return Verdict("")
     title = entry.title if entry.title in proof.titles else proof.titles[0]
-    share = f"{proof.classes_with(title)} of {count(proof.classes, 'class of schedules')}"
+    share = f"{proof.classes_with(title):,} of {count(proof.classes, 'class of schedules')}"
     return Verdict(verdict_text(title), f"{title} in {share}", proof.classes, still=True)
 
 

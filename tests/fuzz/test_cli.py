@@ -300,7 +300,7 @@ def test_a_point_that_was_renamed_is_diverged_and_not_accepted_while_other_sched
     before = path.read_text()
     accepted = vmrace("replay", path, "--variant", "pre_patch", "--accept")
     assert accepted.exit_code == 1
-    assert re.search(r"but double free in __free_pages_ok in \d+ of \d+ classes of schedules", accepted.stdout)
+    assert re.search(r"but double free in __free_pages_ok in [\d,]+ of [\d,]+ classes of schedules", accepted.stdout)
     assert path.read_text() == before
     assert "DIVERGED" in vmrace("show", path).stdout
 
@@ -791,6 +791,18 @@ def test_a_campaign_of_no_runs_claims_nothing() -> None:
     from fuzz.live import summary
     assert summary(Status(started=time.monotonic()))[-1].endswith("which says nothing")
     assert "fewer than 1 run in 1,001 fails" in summary(Status(started=time.monotonic(), runs=3000))[-1]
+
+
+def test_a_shard_that_is_given_up_is_no_success() -> None:
+    from fuzz.campaign import Status
+    from fuzz.cli import _fuzz_exit
+    from fuzz.live import summary
+    again, lost = (Status(started=time.monotonic(), runs=3000, lost=4, given_up=given_up) for given_up in (0, 1))
+    assert (_fuzz_exit(again), _fuzz_exit(lost)) == (0, 3)
+    assert "; 4 shards lost and run again: at 95 %" in summary(again)[-1]
+    assert "; 4 shards lost, 1 for good: at 95 %" in summary(lost)[-1]
+    lost.new.append("double free in f")
+    assert _fuzz_exit(lost) == 1
 
 
 def test_a_finding_that_is_kept_already_loses_no_triage(tmp_path: pathlib.Path) -> None:
