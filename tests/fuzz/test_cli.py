@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner, Result
@@ -493,6 +494,19 @@ def test_accepting_without_a_variant_takes_what_is_found_on_all(here: pathlib.Pa
     path, = (path for path in files(here) if "bug-at" in path.name)
     assert set(load(path).expect) == set(family("lru_free_2_4").variants)
     refused(vmrace("corpus", "accept", "bug-at", "--variant", "pre_pach=ok"), 2, "no variant 'pre_pach'", "Did you mean pre_patch?")
+
+
+def test_what_is_accepted_is_what_a_replay_finds(here: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All schedules together have the entry's own title, too; a replay samples some, and comes to another one first."""
+    import fuzz.verdict
+    from fuzz.verdict import Verdict
+    monkeypatch.setattr(fuzz.verdict, "_explore", lambda entry, _: Verdict(entry.title, "in 1 of 2 classes", 2, still=True))
+    monkeypatch.setattr(fuzz.verdict, "_search", lambda *_: (SimpleNamespace(titles=["double free in f"]), 7))
+    result = vmrace("corpus", "accept", "bug-at", "--variant", "daniel_lru_count=BUG")
+    assert result.exit_code == 0, result.output
+    path, = (path for path in files(here) if "bug-at" in path.name)
+    assert load(path).expect["daniel_lru_count"] == "BUG double free in f"
+    assert vmrace("replay", path).exit_code == 0
 
 
 def test_a_verdict_that_is_flaky_is_not_accepted(here: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
