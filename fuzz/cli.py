@@ -13,11 +13,12 @@ import pathlib
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from fuzz.live import working
 from fuzz.words import count
 
 if TYPE_CHECKING:
@@ -227,8 +228,9 @@ def replay(corpus: pathlib.Path, backend: str, only: str | None, times: int, dig
             from variants.program import did_you_mean
             raise Refused(f"no variant {only!r}{did_you_mean(only, known)}", USAGE)
     table = Table(loaded, backend, only, prove=accept)
-    for _ in range(times):
-        table.replay()
+    with working() as say:
+        for _ in range(times):
+            table.replay(say)
     for line in table.lines(digests):
         click.echo(line)
     if accept:
@@ -285,7 +287,9 @@ def shrink(entry: str, seed: int, out: pathlib.Path | None, refind: bool) -> Non
         raise Refused(f"{entry}: a failure of functions: vmrace fuzz has shrunk it, and vmrace show tells it", USAGE)
     place = _path(entry)
     kept = _entry(place)
-    confirmed = shrink_entry(kept, seed, refind)
+    with working() as say:
+        say(f"  shrinking {kept.name}")
+        confirmed = shrink_entry(kept, seed, refind)
     if isinstance(confirmed, str):
         hint = "" if refind else "; --refind looks for it by other schedules"
         raise Refused(f"{place}: no longer fails with {kept.title!r} on {kept.found_on}: {confirmed}{hint}", CHANGED)
@@ -397,7 +401,9 @@ def verify(context: click.Context, target: str | None, only: str | None, bound: 
         codes = []
         for subject, place in zip(subjects, places, strict=True):
             limits["seconds_max"] = max(0.0, min(seconds, round(deadline - time.monotonic(), 1)))
-            found = subject.explore(bound=bound, progress=None if as_json else _meter(), **limits)
+            with working() as say:
+                say(f"  {subject.name}")
+                found = subject.explore(bound=bound, progress=_meter(say), **limits)
             judged, line = verifying.judge(found, subject.expect)
             codes.append({verifying.EXPECTED: 0, verifying.CHANGED: CHANGED, verifying.UNDECIDED: COULD_NOT}[judged])
             if as_json:
@@ -460,8 +466,8 @@ def _check_certificate(path: pathlib.Path, limits: dict[str, Any], as_json: bool
     return CHANGED if checked.wrong or checked.plain is False else 0 if complete else COULD_NOT
 
 
-def _meter() -> Any:
-    """Tells on stderr, now and then, how far an exploration is."""
+def _meter(say: Callable[[str], None]) -> Any:
+    """Tells, now and then, how far an exploration is."""
     last = time.monotonic()
 
     def progress(now: Any) -> None:
@@ -470,7 +476,7 @@ def _meter() -> Any:
             last = time.monotonic()
             low, high = max(now.low, now.classes), max(now.high, now.classes)
             range_ = f"{low:,.0f} .. {high:,.0f}" if high < 1e12 else "not yet known"
-            click.echo(f"  {count(now.classes, 'schedule')}; in all perhaps {range_}", err=True)
+            say(f"  {count(now.classes, 'schedule')}; in all perhaps {range_}")
     return progress
 
 
@@ -600,7 +606,10 @@ def coverage(name: str, seconds: float | None, runs: int, seed: int, directory: 
     unexplained = 0
     for made, variant in chosen:
         try:
-            reached = coverage_of.reach(made, variant, directory, limit, runs, seed)
+            with working() as say:
+                say(f"  {made.name}/{variant}: replay, then a campaign of "
+                    f"{count(runs, 'run') if limit == 1e9 else f'{limit:g} s'}")
+                reached = coverage_of.reach(made, variant, directory, limit, runs, seed)
         except EntryError as error:
             raise Refused(str(error), COULD_NOT) from None
         unexplained += len(reached.unexplained)
@@ -681,7 +690,9 @@ def accept(entry: str, wanted: tuple[str, ...], directory: pathlib.Path) -> None
     for variant, _ in pairs:
         _known_variant(loaded, variant)
     try:
-        accepted = kept.accept(path, pairs)
+        with working() as say:
+            say(f"  judging {loaded.name}")
+            accepted = kept.accept(path, pairs)
     except kept.NotAccepted as error:
         raise Refused(str(error), CHANGED) from None
     except EntryError as error:
@@ -711,7 +722,11 @@ def claims(claim: str, as_json: bool, directory: pathlib.Path) -> None:
             from variants.program import did_you_mean
             raise Refused(f"no claim {claim!r}{did_you_mean(claim, [one.id for one in kept]) or '. See: vmrace claims'}", USAGE)
         runner = ledger.Runner(directory)
-        judged = [runner.judge(one) for one in wanted]
+        judged: list[ledger.Judged] = []
+        with working() as say:
+            for asked in wanted:
+                say(f"  {len(judged) + 1} of {count(len(wanted), 'claim')}: {asked.id}")
+                judged.append(runner.judge(asked))
     except EntryError as error:
         raise Refused(str(error), COULD_NOT) from None
     changed = not all(one.holds for one in judged)

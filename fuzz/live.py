@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import pathlib
+import shutil
 import sys
 import textwrap
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +41,24 @@ def progress(status: Status) -> str:
     rate = status.runs / max(status.seconds, 0.001)
     return (f"  {clock(status.seconds)}   {count(status.runs, 'run')}   {rate:,.0f}/s   {status.distinct:,} distinct"
             f"   features {status.features:,}   corpus {status.kept:,}   last new {status.seconds - status.last_new:.0f} s ago")
+
+
+@contextlib.contextmanager
+def working() -> Iterator[Callable[[str], None]]:
+    """For commands that are silent for long: what they are at, in a line on stderr that is gone in the end. Only on a terminal."""
+    screen = sys.stderr         # this one, whatever is redirected meanwhile
+    if not screen.isatty():
+        yield lambda text: None
+        return
+
+    def say(text: str) -> None:
+        screen.write(f"\r\x1b[K{text}"[:shutil.get_terminal_size().columns + 3])
+        screen.flush()
+
+    try:
+        yield say
+    finally:
+        say("")
 
 
 class TextView:

@@ -179,8 +179,9 @@ def _cut(letter: Letter) -> Letter:
     return letter
 
 
-def _names(line: Line, initial: str) -> set[str]:
-    return {operand[:2] for letter in line for operand in letter[1] if operand[0] == initial}
+@functools.lru_cache(1 << 16)
+def _names(line: Line, initial: str) -> frozenset[str]:
+    return frozenset(operand[:2] for letter in line for operand in letter[1] if operand[0] == initial)
 
 
 # ---- operations that do nothing ---------------------------------------------------------------------------------------------
@@ -255,6 +256,7 @@ def _compositions(total: int, parts: int) -> Iterator[tuple[int, ...]]:
             yield (first, *rest)
 
 
+@functools.cache
 def _plain_shapes(count: int, cpus: int, setup: bool) -> list[tuple[tuple[int, ...], ...]]:
     """Those shapes that a canonical form can have."""
     def plain(shape: tuple[tuple[int, ...], ...]) -> bool:

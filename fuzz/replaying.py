@@ -6,6 +6,7 @@ from __future__ import annotations
 import pathlib
 import random
 from collections import Counter
+from collections.abc import Callable
 
 from fuzz.confirm import Confirmed, confirm
 from fuzz.corpus import handle
@@ -46,10 +47,11 @@ class Table:
             self._executors[key] = Executor(family(family_name), variant, self.backend, checked=True)
         return self._executors[key]
 
-    def replay(self) -> None:
-        """Once over everything; a verdict or digest that differs from last time is remembered as unstable."""
+    def replay(self, say: Callable[[str], None] = lambda text: None) -> None:
+        """Once over everything; a verdict or digest that differs from last time is remembered as unstable. `say` hears of progress."""
         for number, entry in enumerate(self.entries):
             for variant in self._variants(entry):
+                say(f"  {number + 1} of {count(len(self.entries), 'entry')}: {entry.name} on {variant}")
                 verdict = judge_entry(entry, self.executor(entry.family, variant), prove=self.prove)
                 self.runs += verdict.runs
                 before = self.verdicts.get((number, variant))

@@ -23,15 +23,16 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
-from dataclasses import asdict, dataclass, field
-from typing import IO, Any
+from dataclasses import asdict, dataclass
+from typing import IO, Annotated, Any
 
+import msgspec
 from pebble import ProcessExpired, ProcessPool
 
 from fuzz import reasons, scope_table, stopping
 from fuzz.executor import Executor
 from fuzz.explored import Explorer, Reached
-from fuzz.live import COLUMNS, LINE_EVERY
+from fuzz.live import COLUMNS, LINE_EVERY, working
 from fuzz.programs import Form, Scope, ScopeError, program_of, text_of
 from fuzz.words import are, count
 from harness.explore.exploration import EQUIVALENCE, Exploration
@@ -53,20 +54,30 @@ Said = Callable[[str], None]
 Make = Callable[[Family, str], Any]
 
 
-@dataclass
-class Result:
+Count = Annotated[int, msgspec.Meta(ge=0)]
+Title = Annotated[str, msgspec.Meta(min_length=1)]
+Verdict = Annotated[str, msgspec.Meta(pattern="^(proved|BUG|inconclusive)$")]
+
+
+class Result(msgspec.Struct, forbid_unknown_fields=True):
     """What came of one program. `budget`: the seconds and runs it was allowed."""
 
-    number: int
+    number: Count
     program: str
-    verdict: str
-    titles: list[str] = field(default_factory=list)
+    verdict: Verdict
+    titles: list[Title] = []
     why: str = ""
-    classes: int = 0
-    blocked: int = 0
-    seconds: float = 0.0
+    classes: Count = 0
+    blocked: Count = 0
+    seconds: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     digest: str = ""
     budget: tuple[float, int] = (0.0, 0)
+
+    def wrong(self) -> str:
+        """What of it cannot be, taken together."""
+        if bool(self.titles) != (self.verdict == BUG):
+            return f"titles: {self.verdict} with {count(len(self.titles), 'title')}"
+        return "why: inconclusive without a reason" if self.verdict == INCONCLUSIVE and not self.why else ""
 
 
 class StateError(Exception):
@@ -174,7 +185,10 @@ class State:
         except OSError:
             raise StateError(f"{self.path}: another proof is at work on it") from None
         self.file.seek(0)
-        text = self.file.read()
+        try:
+            text = self.file.read()
+        except UnicodeDecodeError as error:
+            raise StateError(f"{self.path}: not UTF-8: byte {error.start}") from None
         whole = text[:text.rfind("\n") + 1]
         lines = whole.splitlines()
         try:
@@ -193,15 +207,17 @@ class State:
             self._write(head)
         for number, line in enumerate(lines[1:], 2):
             try:
-                result = Result(**json.loads(line))
-            except (ValueError, TypeError):
-                raise StateError(f"{self.path}:{number}: not a result") from None
-            result.budget = (float(result.budget[0]), int(result.budget[1]))
+                result = READER.decode(line)
+            except (msgspec.DecodeError, UnicodeError) as error:
+                what, _, place = str(error).partition(" - at `$.")
+                raise StateError(f"{self.path}:{number}: not a result: {f'{place[:-1]}: ' if place else ''}{what}") from None
+            if wrong := result.wrong():
+                raise StateError(f"{self.path}:{number}: not a result: {wrong}")
             self.results[result.number] = result
 
     def add(self, result: Result) -> None:
         self.results[result.number] = result
-        self._write(asdict(result))
+        self._write(msgspec.structs.asdict(result))
 
     def _write(self, what: dict[str, Any]) -> None:
         self.file.write(json.dumps(what) + "\n")
@@ -211,6 +227,7 @@ class State:
         self.file.close()
 
 
+READER = msgspec.json.Decoder(Result)
 WORDS = {"scope_proof": "format", "vmrace": "version of vmrace"}
 
 
@@ -423,7 +440,8 @@ class Table:
             yield f"  {'programs':>8}  inconclusive, because, and the smallest of them"
         for why, number in self.whys.most_common():
             yield f"  {number:>8,}  {why}"
-            yield from (f"            {line}" for line in textwrap.wrap(reasons.hint(why), COLUMNS - 12))
+            if hint := reasons.hint(why):
+                yield from textwrap.wrap(f"hint: {hint}", COLUMNS, initial_indent=" " * 12, subsequent_indent=" " * 18)
             those = [one.program for one in self.undecided if one.why == why]
             yield from (f"            {program}" for program in those[:UNDECIDED_TOLD])
             if number > UNDECIDED_TOLD:
@@ -512,7 +530,9 @@ def prove(family: Family, variant: str, ops: int, cpus: int, *, workers: int, se
     scope = Scope(ops, cpus, setup, tuple(kind for kind in operations if kind in kinds), dict(operands or {}))
     head = header(family, variant, scope)
     try:
-        forms = scope.programs(operations)
+        with working() as say:
+            say("  listing the programs")
+            forms = scope.programs(operations)
         kept = State(state if state is not None else default_state(head), head)
     except (ScopeError, StateError, OSError) as error:
         return refused(str(error))
@@ -562,6 +582,7 @@ def _used(forms: list[Form]) -> set[str]:
 
 def _not_ours(kept: State, forms: list[Form]) -> str:
     for number, result in kept.results.items():
-        if number >= len(forms) or text_of(forms[number]) != result.program:
-            return f"{kept.path}: program {number} is another one here; remove it, or name another"
+        here = text_of(forms[number]) if number < len(forms) else "none"
+        if here != result.program:
+            return f"{kept.path}: program {number} is another one here ({result.program!r}, now {here!r}); remove it, or name another"
     return ""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pathlib
@@ -897,6 +898,22 @@ def test_a_worker_that_is_killed_costs_its_shard_which_is_run_again(tmp_path: pa
     assert all(re.search(r"shard \d+ lost .*run again|shrinking of .* lost", text) for text in lost)
     assert lines[-1]["type"] == "summary"
     assert lines[-1]["runs"] > 0
+
+
+def test_a_command_that_works_for_long_says_so_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It tells which entry it is at, on stderr, and takes that away; nothing of it is on stdout."""
+    class Screen(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    from fuzz.live import working
+    for screen in (Screen(), io.StringIO()):
+        monkeypatch.setattr(sys, "stderr", screen)
+        with working() as say:
+            say("  1 of 2 entries: x")
+        assert screen.getvalue() == ("\r\x1b[K  1 of 2 entries: x\r\x1b[K" if screen.isatty() else "")
+    result = vmrace("replay", IRQ)
+    assert (result.exit_code, result.stderr) == (0, "")
 
 
 def test_ctrl_c_in_any_command_is_130(monkeypatch: pytest.MonkeyPatch) -> None:
