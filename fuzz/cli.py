@@ -617,7 +617,7 @@ def coverage(name: str, seconds: float | None, runs: int, seed: int, directory: 
             click.echo(line)
     if not as_json:
         click.echo(f"vmrace: {count(unexplained, 'function')} with lines that nothing reached and no reason is given for"
-                   f"   (exit {CHANGED if unexplained else 0})")
+                   f"{'; a longer campaign (--for, --runs) may reach them' if unexplained else ''}   (exit {CHANGED if unexplained else 0})")
     sys.exit(CHANGED if unexplained else 0)
 
 
