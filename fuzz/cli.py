@@ -8,6 +8,7 @@ Exit codes: 0 as expected; 1 a new title or a changed verdict; 2 usage; 3 could 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import pathlib
 import signal
@@ -125,6 +126,18 @@ def variant_named(name: str) -> tuple[Family, str]:
     return family(family_name), variant
 
 
+def _which_function(target: str) -> None:
+    """Refused if that is a module of the user's (`programs.queue`, `queue.py`), which was named without a function of it."""
+    module = target.removesuffix(".py").replace("/", ".")
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    found = None
+    with contextlib.suppress(Exception):                # whatever importing its packages raises
+        found = importlib.util.find_spec(module)
+    if found is not None:
+        raise Refused(f"{target} is a module: name the function that makes the program, {module}:FUNCTION", USAGE)
+
+
 # ---- fuzz ---------------------------------------------------------------------------------------------------------------
 
 @main.command()
@@ -159,6 +172,8 @@ def fuzz(context: click.Context, target: str, seconds: float, runs: int, seed: i
     from fuzz.campaign import Campaign, Options
     from fuzz.entry import EntryError
     from fuzz.live import JsonView, TextView
+    if "/" not in target or target.endswith(".py"):
+        _which_function(target)
     made, name = variant_named(target)
     options = Options(made.name, name, seconds, runs, seed, workers, keep_going, corpus, not no_shrink)
     view = JsonView(options) if as_json else TextView(options)
@@ -226,7 +241,7 @@ def replay(corpus: pathlib.Path, backend: str, only: str | None, times: int, dig
         known = {name for entry in loaded for name in _variants_of(entry)}
         if only not in known:
             from variants.program import did_you_mean
-            raise Refused(f"no variant {only!r}{did_you_mean(only, known)}", USAGE)
+            raise Refused(f"no variant {only!r}{did_you_mean(only, known) or '. See: vmrace variants'}", USAGE)
     table = Table(loaded, backend, only, prove=accept)
     with working() as say:
         for _ in range(times):
@@ -259,6 +274,13 @@ def _path(name: str) -> pathlib.Path:
         raise Refused(str(error), USAGE) from None
 
 
+def _is_entry(name: str) -> bool:
+    try:
+        return bool(_path(name))
+    except Refused:
+        return False
+
+
 def _entry(path: pathlib.Path) -> Entry:
     from fuzz.entry import EntryError, load
     try:
@@ -270,7 +292,8 @@ def _entry(path: pathlib.Path) -> Entry:
 def _known_variant(entry: Entry, variant: str) -> None:
     if variant not in _variants_of(entry):
         from variants.program import did_you_mean
-        raise Refused(f"no variant {variant!r} in {entry.family}{did_you_mean(variant, _variants_of(entry))}", USAGE)
+        raise Refused(f"no variant {variant!r} in {entry.family}"
+                      f"{did_you_mean(variant, _variants_of(entry)) or '. See: vmrace variants'}", USAGE)
 
 
 @main.command()
@@ -392,6 +415,8 @@ def verify(context: click.Context, target: str | None, only: str | None, bound: 
             if target in {f"{made}/{name}" for made in FAMILIES for name in family(made).variants}:
                 raise Refused(f"all programs of a variant: up to which size? --ops 2, or vmrace verify ENTRY --variant "
                               f"{target.partition('/')[2]}", USAGE)
+            if target.endswith(".py") or not _is_entry(target):
+                _which_function(target)
             entry = _entry(_path(target))
             if only is not None:
                 _known_variant(entry, only)
@@ -439,6 +464,8 @@ def _operands(text: str | None) -> dict[str, int]:
             raise Refused(f"--operands: no kind {kind!r}{hint}", USAGE)
         if not number.isdecimal() or not int(number):
             raise Refused(f"--operands: {part!r} is not like {kind}=1", USAGE)
+        if int(number) > OPERAND_KINDS[kind]:
+            raise Refused(f"--operands: {part.strip()}: the most is {kind}={OPERAND_KINDS[kind]}", USAGE)
         out[kind] = int(number)
     return out
 
@@ -616,8 +643,9 @@ def coverage(name: str, seconds: float | None, runs: int, seed: int, directory: 
         for line in [json.dumps(coverage_of.as_json(reached))] if as_json else coverage_of.lines(reached, seed):
             click.echo(line)
     if not as_json:
-        click.echo(f"vmrace: {count(unexplained, 'function')} with lines that nothing reached and no reason is given for"
-                   f"{'; a longer campaign (--for, --runs) may reach them' if unexplained else ''}   (exit {CHANGED if unexplained else 0})")
+        longer = "; a longer campaign (--for, --runs) may reach them" if unexplained else ""
+        click.echo(f"vmrace: {count(unexplained, 'function')} with lines that nothing reached and no reason is given for{longer}"
+                   f"   (exit {CHANGED if unexplained else 0})")
     sys.exit(CHANGED if unexplained else 0)
 
 

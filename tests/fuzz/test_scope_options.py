@@ -35,6 +35,7 @@ def command(*args: str) -> Any:
     ((VARIANT, "--ops", "2", "--operands", "pages=1"), "--operands: no kind 'pages'. Did you mean page?"),
     ((VARIANT, "--ops", "2", "--operands", "page"), "--operands: 'page' is not like page=1"),
     ((VARIANT, "--ops", "2", "--operands", "page=0"), "--operands: 'page=0' is not like page=1"),
+    ((VARIANT, "--ops", "2", "--operands", "file=1, page=99"), "--operands: page=99: the most is page=3"),
     ((VARIANT, "--ops", "2", "--kinds", "tuoch"), "no operation 'tuoch'. Did you mean touch?"),
     ((VARIANT, "--ops", "2", "--preemptions", "1"), "--preemptions is for one program, and not for --ops"),
     ((VARIANT, "--ops", "2", "--arg", "1"), "--arg is for MODULE:FUNCTION"),
