@@ -23,10 +23,11 @@ from pebble import ProcessExpired, ProcessPool
 
 from fuzz import entry as entries
 from fuzz import stopping
-from fuzz.confirm import Confirmed, confirm_safely, verdict_text
+from fuzz.confirm import Confirmed, confirm_safely
 from fuzz.entry import EntryError
 from fuzz.minimize import CUT_ASKED
 from fuzz.shard import RUNS_PER_SHARD, Hit, ShardResult, ShardTask, Tally, run_shard
+from fuzz.words import verdict_text
 from harness.finding import only_told
 from variants.program import Program
 
@@ -74,6 +75,7 @@ class Status:
     kept: int = 0
     last_new: float = 0.0
     lost: int = 0
+    given_up: int = 0                                                   # of these, the ones that were not run again
     tallies: dict[str, Tally] = field(default_factory=dict)
     titles: dict[str, int] = field(default_factory=dict)
     first_run: dict[str, int] = field(default_factory=dict)
@@ -226,6 +228,8 @@ class Campaign:
             self.tell("lost", f"shard {task.number} lost ({type(error).__name__}: {error}); {'run again' if again else 'given up'}")
             if again:
                 self._submit(pool, task, retries + 1)
+            else:
+                self.status.given_up += 1
             return
         self._merge(pool, result)
 

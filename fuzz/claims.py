@@ -36,6 +36,7 @@ from fuzz.entry import LEDGER, EntryError, load
 from fuzz.executor import Executor
 from fuzz.explored import explore_on
 from fuzz.verdict import PROVE_MAX, REPLAYS, judge_entry
+from fuzz.words import count, verdict_text
 from variants.interface import FAMILIES, family
 from variants.program import Program, ProgramError, TaskProgram, did_you_mean, parse_ops
 
@@ -93,8 +94,13 @@ class Check(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
             return f"vmrace cost {self.variant} --runs {CHAIN_RUNS}"
         return self.command
 
+    @property
+    def wanted(self) -> str:
+        """What is expected, as it is told. In ledgers the word BUG stands before every title, also before one that begins with it."""
+        return self.expect.replace("BUG BUG ", "BUG ")
+
     def fits(self, found: str) -> bool:
-        return found == self.expect or (found.startswith(self.expect) and found[len(self.expect)] in " ,:;")
+        return found == self.wanted or (found.startswith(self.wanted) and found[len(self.wanted)] in " ,:;")
 
 
 class Claim(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -331,7 +337,8 @@ class Runner:
             return Result(check, f"inconclusive: {found.why}")
         if found.proved:
             return Result(check, f"proved in {found.classes}")
-        told = [f"BUG {title} in {found.classes_with(title)} of {found.classes}, least preemptions {found.fewest(title).preemptions}"
+        told = [f"{verdict_text(title)} in {found.classes_with(title)} of {found.classes}, "
+                f"least preemptions {found.fewest(title).preemptions}"
                 for title in sorted(found.titles, key=lambda title: (title != first, title))]
         return Result(check, "; ".join(told))
 
@@ -398,7 +405,7 @@ def _state(one: Judged) -> str:
     if not one.results:
         return "no check can decide it"
     right = sum(result.holds for result in one.results)
-    checks = f"{len(one.results)} check{'s' * (len(one.results) > 1)}"
+    checks = count(len(one.results), "check")
     return checks if right == len(one.results) else f"CHANGED: {len(one.results) - right} of {checks}"
 
 
@@ -406,7 +413,7 @@ def _wrong(one: Judged) -> Iterator[str]:
     for result in one.results:
         if not result.holds:
             yield from _wrapped(result.check.told, 4)
-            yield from _wrapped(f"expected  {result.check.expect}", 6, 10)
+            yield from _wrapped(f"expected  {result.check.wanted}", 6, 10)
             yield from _wrapped(f"found     {result.found}{': ' + result.detail if result.detail else ''}", 6, 10)
 
 
@@ -424,7 +431,7 @@ def story(one: Judged) -> Iterator[str]:
         yield from _wrapped(result.check.told, 2)
         yield from _wrapped(f"{result.found}{f' ({result.detail})' if result.detail else ''}", 4)
         if not result.holds:
-            yield from _wrapped(f"CHANGED: expected {result.check.expect}", 4)
+            yield from _wrapped(f"CHANGED: expected {result.check.wanted}", 4)
 
 
 def _wrapped(text: str, indent: int, more: int = 0) -> list[str]:
@@ -444,13 +451,12 @@ def summary(judged: list[Judged], seconds: float) -> str:
     told = counts(judged)
     state = f"{told['changed']} changed" if told["changed"] else "all as the ledger says"
     verdicts = ", ".join(f"{told[name]} {name}" for name in VERDICTS if name in told)
-    what = "1 claim" if len(judged) == 1 else f"{len(judged)} claims"
-    checks = "1 check" if told["checks"] == 1 else f"{told['checks']} checks"
-    return f"{what}: {verdicts}; {checks}, {state}   ({seconds:.1f} s, exit {int(bool(told['changed']))})"
+    checks = count(told["checks"], "check")
+    return f"{count(len(judged), 'claim')}: {verdicts}; {checks}, {state}   ({seconds:.1f} s, exit {int(bool(told['changed']))})"
 
 
 def as_json(one: Judged) -> dict[str, Any]:
     claim = msgspec.to_builtins(one.claim)
-    claim["tests"] = [{"command": result.check.told, "expect": result.check.expect, "found": result.found, "detail": result.detail,
+    claim["tests"] = [{"command": result.check.told, "expect": result.check.wanted, "found": result.found, "detail": result.detail,
                        "holds": result.holds} for result in one.results]
     return {**claim, "changed": not one.holds}

@@ -1,21 +1,26 @@
 # SPDX-License-Identifier: MIT
 """The command line. Each command imports what it needs when it runs: `--help` and `replay` stay quick.
 
-Exit codes: 0 as expected; 1 a new title or a changed verdict; 2 usage; 3 could not run; 4 nothing was run; 130 Ctrl-C.
+Exit codes: 0 as expected; 1 a new title or a changed verdict; 2 usage; 3 could not run, was inconclusive, or lost a worker for good;
+4 nothing was run; 130 Ctrl-C.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import pathlib
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from fuzz.live import working
+from fuzz.words import count
 
 if TYPE_CHECKING:
     from fuzz.campaign import Status
@@ -121,6 +126,18 @@ def variant_named(name: str) -> tuple[Family, str]:
     return family(family_name), variant
 
 
+def _which_function(target: str) -> None:
+    """Refused if that is a module of the user's (`programs.queue`, `queue.py`), which was named without a function of it."""
+    module = target.removesuffix(".py").replace("/", ".")
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    found = None
+    with contextlib.suppress(Exception):                # whatever importing its packages raises
+        found = importlib.util.find_spec(module)
+    if found is not None:
+        raise Refused(f"{target} is a module: name the function that makes the program, {module}:FUNCTION", USAGE)
+
+
 # ---- fuzz ---------------------------------------------------------------------------------------------------------------
 
 @main.command()
@@ -155,6 +172,8 @@ def fuzz(context: click.Context, target: str, seconds: float, runs: int, seed: i
     from fuzz.campaign import Campaign, Options
     from fuzz.entry import EntryError
     from fuzz.live import JsonView, TextView
+    if "/" not in target or target.endswith(".py"):
+        _which_function(target)
     made, name = variant_named(target)
     options = Options(made.name, name, seconds, runs, seed, workers, keep_going, corpus, not no_shrink)
     view = JsonView(options) if as_json else TextView(options)
@@ -190,7 +209,7 @@ def _fuzz_exit(status: Status) -> int:
         return INTERRUPTED
     if not status.runs:
         return NOTHING
-    return CHANGED if status.new else 0
+    return CHANGED if status.new else COULD_NOT if status.given_up else 0
 
 
 # ---- replay -------------------------------------------------------------------------------------------------------------
@@ -222,10 +241,11 @@ def replay(corpus: pathlib.Path, backend: str, only: str | None, times: int, dig
         known = {name for entry in loaded for name in _variants_of(entry)}
         if only not in known:
             from variants.program import did_you_mean
-            raise Refused(f"no variant {only!r}{did_you_mean(only, known)}", USAGE)
+            raise Refused(f"no variant {only!r}{did_you_mean(only, known) or '. See: vmrace variants'}", USAGE)
     table = Table(loaded, backend, only, prove=accept)
-    for _ in range(times):
-        table.replay()
+    with working() as say:
+        for _ in range(times):
+            table.replay(say)
     for line in table.lines(digests):
         click.echo(line)
     if accept:
@@ -254,6 +274,13 @@ def _path(name: str) -> pathlib.Path:
         raise Refused(str(error), USAGE) from None
 
 
+def _is_entry(name: str) -> bool:
+    try:
+        return bool(_path(name))
+    except Refused:
+        return False
+
+
 def _entry(path: pathlib.Path) -> Entry:
     from fuzz.entry import EntryError, load
     try:
@@ -265,7 +292,8 @@ def _entry(path: pathlib.Path) -> Entry:
 def _known_variant(entry: Entry, variant: str) -> None:
     if variant not in _variants_of(entry):
         from variants.program import did_you_mean
-        raise Refused(f"no variant {variant!r} in {entry.family}{did_you_mean(variant, _variants_of(entry))}", USAGE)
+        raise Refused(f"no variant {variant!r} in {entry.family}"
+                      f"{did_you_mean(variant, _variants_of(entry)) or '. See: vmrace variants'}", USAGE)
 
 
 @main.command()
@@ -282,14 +310,16 @@ def shrink(entry: str, seed: int, out: pathlib.Path | None, refind: bool) -> Non
         raise Refused(f"{entry}: a failure of functions: vmrace fuzz has shrunk it, and vmrace show tells it", USAGE)
     place = _path(entry)
     kept = _entry(place)
-    confirmed = shrink_entry(kept, seed, refind)
+    with working() as say:
+        say(f"  shrinking {kept.name}")
+        confirmed = shrink_entry(kept, seed, refind)
     if isinstance(confirmed, str):
         hint = "" if refind else "; --refind looks for it by other schedules"
         raise Refused(f"{place}: no longer fails with {kept.title!r} on {kept.found_on}: {confirmed}{hint}", CHANGED)
-    click.echo(f"  shrunk    {confirmed.before}  ->  {confirmed.after}   ({confirmed.runs:,} runs, {confirmed.seconds:.1f} s)")
+    click.echo(f"  shrunk    {confirmed.before}  ->  {confirmed.after}   ({count(confirmed.runs, 'run')}, {confirmed.seconds:.1f} s)")
     click.echo(f"  minimal   {confirmed.minimal}")
     for name, (useful, tried) in confirmed.passes.items():
-        click.echo(f"  pass      {name:<11} {useful} of {tried} attempts useful")
+        click.echo(f"  pass      {name:<11} {useful:,} of {count(tried, 'attempt')} useful")
     fresh = confirmed.entry
     fresh.asks, fresh.source, fresh.comment = kept.asks, kept.source, kept.comment
     fresh.expect = {**kept.expect, **fresh.expect}
@@ -349,7 +379,7 @@ def verify(context: click.Context, target: str | None, only: str | None, bound: 
     """Run every schedule of a small program that differs from the others.
 
     TARGET is an entry (a file, or a part of its name), a function MODULE:FUNCTION that makes a program, or, with --ops, a variant.
-    Exit codes: 0 proved, or as the entry expects; 1 otherwise; 3 inconclusive.
+    Exit codes: 0 proved, or as the entry expects; 1 otherwise; 3 inconclusive, or a worker process was lost.
     """
     from fuzz import verify as verifying
     from variants.interface import FAMILIES, family
@@ -385,6 +415,8 @@ def verify(context: click.Context, target: str | None, only: str | None, bound: 
             if target in {f"{made}/{name}" for made in FAMILIES for name in family(made).variants}:
                 raise Refused(f"all programs of a variant: up to which size? --ops 2, or vmrace verify ENTRY --variant "
                               f"{target.partition('/')[2]}", USAGE)
+            if target.endswith(".py") or not _is_entry(target):
+                _which_function(target)
             entry = _entry(_path(target))
             if only is not None:
                 _known_variant(entry, only)
@@ -394,18 +426,18 @@ def verify(context: click.Context, target: str | None, only: str | None, bound: 
         codes = []
         for subject, place in zip(subjects, places, strict=True):
             limits["seconds_max"] = max(0.0, min(seconds, round(deadline - time.monotonic(), 1)))
-            found = subject.explore(bound=bound, progress=None if as_json else _meter(), **limits)
-            word = verifying.verdict(found)
-            codes.append(_verify_exit(word, subject.expect, bound))
+            with working() as say:
+                say(f"  {subject.name}")
+                found = subject.explore(bound=bound, progress=_meter(say), **limits)
+            judged, line = verifying.judge(found, subject.expect)
+            codes.append({verifying.EXPECTED: 0, verifying.CHANGED: CHANGED, verifying.UNDECIDED: COULD_NOT}[judged])
             if as_json:
                 click.echo(json.dumps(verifying.as_json(subject, found)))
             else:
                 if len(subjects) > 1:
                     click.echo(subject.name)
-                for line in verifying.told(subject, found):
-                    click.echo(line)
-                if codes[-1] == CHANGED and subject.expect:
-                    click.echo(f"The entry expects something else: {subject.expect}")
+                for text in [*verifying.told(subject, found), *filter(None, [line])]:
+                    click.echo(text)
             if certify:
                 verifying.write_certificate(place, subject, found)
                 click.echo(f"wrote {place}", err=as_json)
@@ -432,18 +464,10 @@ def _operands(text: str | None) -> dict[str, int]:
             raise Refused(f"--operands: no kind {kind!r}{hint}", USAGE)
         if not number.isdecimal() or not int(number):
             raise Refused(f"--operands: {part!r} is not like {kind}=1", USAGE)
+        if int(number) > OPERAND_KINDS[kind]:
+            raise Refused(f"--operands: {part.strip()}: the most is {kind}={OPERAND_KINDS[kind]}", USAGE)
         out[kind] = int(number)
     return out
-
-
-def _verify_exit(word: str, expect: str, bound: int | None) -> int:
-    """Against what an entry expects, if it does; where nothing is expected, nothing may be found. What is expected may take more
-    preemptions than were allowed."""
-    if word.startswith("inconclusive"):
-        return COULD_NOT
-    if word == "proved" and bound is not None:
-        return 0
-    return 0 if word.startswith("BUG") == expect.startswith("BUG") else CHANGED
 
 
 def _check_certificate(path: pathlib.Path, limits: dict[str, Any], as_json: bool) -> int:
@@ -460,7 +484,8 @@ def _check_certificate(path: pathlib.Path, limits: dict[str, Any], as_json: bool
         for line in checked.wrong:
             click.echo(f"{path}: {line}")
         if not checked.wrong:
-            click.echo(f"{path}: holds: {verifying.verdict(checked.found)}, {checked.found.classes:,} inequivalent schedules")
+            click.echo(f"{path}: holds: {verifying.verdict(checked.found)}, "
+                       f"{count(checked.found.classes, 'inequivalent schedule')}")
             if checked.other:
                 click.echo(f"  made with another {' and another '.join(checked.other)}; what it says still holds")
         word = {None: "too many schedules to enumerate plainly", True: "plain enumeration agrees", False: "plain enumeration DISAGREES"}
@@ -468,8 +493,8 @@ def _check_certificate(path: pathlib.Path, limits: dict[str, Any], as_json: bool
     return CHANGED if checked.wrong or checked.plain is False else 0 if complete else COULD_NOT
 
 
-def _meter() -> Any:
-    """Tells on stderr, now and then, how far an exploration is."""
+def _meter(say: Callable[[str], None]) -> Any:
+    """Tells, now and then, how far an exploration is."""
     last = time.monotonic()
 
     def progress(now: Any) -> None:
@@ -478,7 +503,7 @@ def _meter() -> Any:
             last = time.monotonic()
             low, high = max(now.low, now.classes), max(now.high, now.classes)
             range_ = f"{low:,.0f} .. {high:,.0f}" if high < 1e12 else "not yet known"
-            click.echo(f"  {now.classes:,} schedules; in all perhaps {range_}", err=True)
+            say(f"  {count(now.classes, 'schedule')}; in all perhaps {range_}")
     return progress
 
 
@@ -608,14 +633,18 @@ def coverage(name: str, seconds: float | None, runs: int, seed: int, directory: 
     unexplained = 0
     for made, variant in chosen:
         try:
-            reached = coverage_of.reach(made, variant, directory, limit, runs, seed)
+            with working() as say:
+                say(f"  {made.name}/{variant}: replay, then a campaign of "
+                    f"{count(runs, 'run') if limit == 1e9 else f'{limit:g} s'}")
+                reached = coverage_of.reach(made, variant, directory, limit, runs, seed)
         except EntryError as error:
             raise Refused(str(error), COULD_NOT) from None
         unexplained += len(reached.unexplained)
         for line in [json.dumps(coverage_of.as_json(reached))] if as_json else coverage_of.lines(reached, seed):
             click.echo(line)
     if not as_json:
-        click.echo(f"vmrace: {unexplained} functions have lines that nothing reached and no reason is given for"
+        longer = "; a longer campaign (--for, --runs) may reach them" if unexplained else ""
+        click.echo(f"vmrace: {count(unexplained, 'function')} with lines that nothing reached and no reason is given for{longer}"
                    f"   (exit {CHANGED if unexplained else 0})")
     sys.exit(CHANGED if unexplained else 0)
 
@@ -689,7 +718,9 @@ def accept(entry: str, wanted: tuple[str, ...], directory: pathlib.Path) -> None
     for variant, _ in pairs:
         _known_variant(loaded, variant)
     try:
-        accepted = kept.accept(path, pairs)
+        with working() as say:
+            say(f"  judging {loaded.name}")
+            accepted = kept.accept(path, pairs)
     except kept.NotAccepted as error:
         raise Refused(str(error), CHANGED) from None
     except EntryError as error:
@@ -719,7 +750,11 @@ def claims(claim: str, as_json: bool, directory: pathlib.Path) -> None:
             from variants.program import did_you_mean
             raise Refused(f"no claim {claim!r}{did_you_mean(claim, [one.id for one in kept]) or '. See: vmrace claims'}", USAGE)
         runner = ledger.Runner(directory)
-        judged = [runner.judge(one) for one in wanted]
+        judged: list[ledger.Judged] = []
+        with working() as say:
+            for asked in wanted:
+                say(f"  {len(judged) + 1} of {count(len(wanted), 'claim')}: {asked.id}")
+                judged.append(runner.judge(asked))
     except EntryError as error:
         raise Refused(str(error), COULD_NOT) from None
     changed = not all(one.holds for one in judged)

@@ -14,6 +14,7 @@ from fuzz.explored import explore_on
 from fuzz.minimize import Shrunk, minimize
 from fuzz.shard import Hit
 from fuzz.story import narrate, tell
+from fuzz.words import count, verdict_text
 from harness.errors import HarnessError
 from harness.schedule import Named
 from harness.schedulers.replay import Replay
@@ -33,8 +34,7 @@ class Sizes:
     preemptions: int
 
     def __str__(self) -> str:
-        return (f"{self.operations} operation{'s' * (self.operations != 1)}, {self.cpus} cpu{'s' * (self.cpus != 1)}, "
-                f"{self.preemptions} preemption{'s' * (self.preemptions != 1)}")
+        return f"{count(self.operations, 'operation')}, {count(self.cpus, 'cpu')}, {count(self.preemptions, 'preemption')}"
 
 
 @dataclass
@@ -90,11 +90,6 @@ def confirm_safely(family_name: str, variant: str, hit: Hit, seed: int, unshrunk
             return f"{type(error).__name__}: {error}"
 
 
-def verdict_text(title: str) -> str:
-    """A title as a verdict: BUG and the title, which may begin with that word itself."""
-    return title if title.startswith("BUG ") else f"BUG {title}"
-
-
 def _share(executor: Executor, shrunk: Shrunk, title: str) -> list[str]:
     """Which share of all schedules fails, if they can all be run."""
     if shrunk.cut or title.startswith(("LEAK", "RACE")):
@@ -102,7 +97,8 @@ def _share(executor: Executor, shrunk: Shrunk, title: str) -> list[str]:
     every = explore_on(executor, shrunk.program, runs_max=SHARE_MAX)
     if not every.complete or title not in every.titles:
         return []
-    return [f"{every.classes_with(title):,} of all {every.classes:,} classes of schedules fail"]
+    failing = every.classes_with(title)
+    return [f"{failing:,} of {'all ' * (every.classes > 1)}{count(every.classes, 'class of schedules')} fail{'s' * (failing == 1)}"]
 
 
 def _again(executor: Executor, hit: Hit) -> Outcome:
@@ -141,8 +137,8 @@ def minimal_text(shrunk: Shrunk) -> str:
         parts = ["no operation can go" if shrunk.operations_proved else "operations: not proved minimal, the budget of runs was spent"]
     if shrunk.least_proved and shrunk.preemptions:
         fewer = shrunk.preemptions - 1
-        parts.append(f"no schedule with {fewer} preemption{'s' * (fewer != 1)}{' or fewer' * (fewer > 0)} fails"
-                     f" (all {f'{shrunk.classes:,} classes of schedules' if shrunk.classes else f'{shrunk.fewer_runs:,}'} run)")
+        parts.append(f"no schedule with {count(fewer, 'preemption')}{' or fewer' * (fewer > 0)} fails"
+                     f" (all {count(shrunk.classes, 'class of schedules') if shrunk.classes else f'{shrunk.fewer_runs:,}'} run)")
     elif shrunk.least_proved:
         parts.append("it needs no preemption")
     elif not shrunk.cut:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from fuzz.entry import Entry, EntryError, find, load, write
 from fuzz.executor import Executor
 from fuzz.verdict import judge_entry
+from fuzz.words import count
 from variants.interface import family
 from variants.program import did_you_mean
 
@@ -72,19 +73,15 @@ def listing(entries: list[Entry]) -> list[str]:
     families = list(dict.fromkeys(entry.family for entry in entries))
     for name in families:
         mine = [entry for entry in entries if entry.family == name]
-        out += [f"{name}   {counted(len(mine))}", ""]
+        out += [f"{name}   {count(len(mine), 'entry')}", ""]
         for entry in mine:
             out.append(f"  {short_name(entry)}")
             for text in (entry.title, entry.asks, verdicts_text(entry)):
                 out += textwrap.wrap(text, COLUMNS, initial_indent="      ", subsequent_indent="      ", break_long_words=False,
                                      break_on_hyphens=False)
             out.append("")
-    out.append(f"{counted(len(entries))}; vmrace show NAME tells one, vmrace replay runs them all")
+    out.append(f"{count(len(entries), 'entry')}; vmrace show NAME tells one, vmrace replay runs them all")
     return out
-
-
-def counted(entries: int) -> str:
-    return "1 entry" if entries == 1 else f"{entries} entries"
 
 
 def verdicts_text(entry: Entry) -> str:

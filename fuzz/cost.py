@@ -27,6 +27,7 @@ from typing import Any
 
 from fuzz.executor import Executor, Prepared, SetupFailed
 from fuzz.meter import COLUMNS, Counts, Meter, counting_image, user_classes
+from fuzz.words import count
 from harness.link import Image
 from harness.machine import m
 from harness.schedulers import NoPreempt, Walk
@@ -283,7 +284,7 @@ def _row(name: str, mean: Mean | None, whole: bool) -> list[str]:
         return [f"    {name:<{NAME}} every run ended in a finding"]
     out = [f"    {name:<{NAME}}" + "".join(f"{_number(mean.of(column), whole):>{WIDTHS[column]}}" for column in COLUMNS)]
     if mean.failed:
-        out.append(f"      left out: {mean.failed} of {mean.runs} runs, which ended in a finding")
+        out.append(f"      left out: {mean.failed} of {count(mean.runs, 'run')}, which ended in a finding")
     return out
 
 
@@ -321,10 +322,10 @@ def table(measured: Sequence[Measured]) -> Iterator[str]:
 
 def preamble(runs: int, seed: int) -> Iterator[str]:
     """What the columns are, once."""
-    text = (f"Counts per operation. Alone: one run. Beside another on a second cpu: the mean of {runs} schedules, seed {seed}. waited:"
-            " locks it had to wait for, or had tried in vain. lines: kernel objects written, each taken as one cache line. foreign: stores,"
-            " RMWs, takings and givings back on a line last written by another cpu. rmw, loads and stores are without those of locks."
-            " Not counted: the MMU, the disk, fields that are private or constant.")
+    text = (f"Counts per operation. Alone: one run. Beside another on a second cpu: the mean of {count(runs, 'schedule')}, seed {seed}. "
+            "waited: locks it had to wait for, or had tried in vain. lines: kernel objects written, each taken as one cache line. foreign: "
+            "stores, RMWs, takings and givings back on a line last written by another cpu. rmw, loads and stores are without those of "
+            "locks. Not counted: the MMU, the disk, fields that are private or constant.")
     yield from textwrap.wrap(text, WIDE)
     yield ""
 
@@ -353,7 +354,7 @@ def conclusions(all_measured: Sequence[Sequence[Measured]]) -> Iterator[str]:
                 if mine is None or theirs is None or not (mine.operations and theirs.operations):
                     continue
                 if mine.failed or theirs.failed:
-                    pairs = [f"not compared, {mine.failed} and {theirs.failed} of {mine.runs} runs ended in a finding"]
+                    pairs = [f"not compared, {mine.failed} and {theirs.failed} of {count(mine.runs, 'run')} ended in a finding"]
                 else:
                     pairs = [f"{name} {mine.of(name):.2f} -> {theirs.of(name):.2f}" for name in ("waited", "foreign")
                              if abs(mine.of(name) - theirs.of(name)) > ERRORS * (mine.error(name) ** 2 + theirs.error(name) ** 2) ** 0.5]
@@ -374,7 +375,7 @@ def _wrapped(text: str) -> list[str]:
 def chains(all_chains: Sequence[Sequence[Chain]], seed: int) -> Iterator[str]:
     """n faults on one page, one row a variant and kind of chain."""
     first = all_chains[0]
-    yield f"n faults at once on one cached file page, each on its own cpu: mean of {first[0].runs} schedules, seed {seed}"
+    yield f"n faults at once on one cached file page, each on its own cpu: mean of {count(first[0].runs, 'schedule')}, seed {seed}"
     yield f"  {'n':<32}" + "".join(f"{chain.faults:>8}" for chain in first)
     for title, value in (("points of one fault", "points"), ("longest chain by locks and wake-ups", "chain"),
                          ("longest chain, cache lines too", "line_chain")):
@@ -389,7 +390,7 @@ def chains(all_chains: Sequence[Sequence[Chain]], seed: int) -> Iterator[str]:
         failed = {chain.faults: chain.failed for chain in some if chain.failed}
         if failed:
             yield from _wrapped(f"  {some[0].variant}: runs that ended in a finding: "
-                                + ", ".join(f"{count} at n = {faults}" for faults, count in failed.items()))
+                                + ", ".join(f"{number} at n = {faults}" for faults, number in failed.items()))
 
 
 # ---- the command -------------------------------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from fuzz.words import count
 from variants.interface import FAMILIES, Family
 
 SECTION = "## Never reached"
@@ -211,8 +212,8 @@ def _share(reached: int, of: int) -> str:
 
 
 def lines(reached: Reached, seed: int) -> Iterator[str]:
-    yield (f"{reached.variant}: {reached.entries} entries replayed and a campaign with seed {seed}, {reached.runs:,} runs in all;"
-           " by coverage.py")
+    yield (f"{reached.variant}: {count(reached.entries, 'entry')} replayed and a campaign with seed {seed}, "
+           f"{count(reached.runs, 'run')} in all; by coverage.py")
     yield f"  {'file':<28}{'lines reached':<24}branches taken"
     total = Part("all")
     for part in reached.parts:
@@ -221,12 +222,19 @@ def lines(reached: Reached, seed: int) -> Iterator[str]:
             setattr(total, name, getattr(total, name) + getattr(part, name))
     if len(reached.parts) > 1:
         yield f"  {'all':<28}{_share(total.lines_reached, total.lines):<24}{_share(total.branches_reached, total.branches)}"
-    for title, some in (("never reached, and why; without the BUG()s", [one for one in reached.missing if one.reason]),
-                        ("never reached, without a reason", reached.unexplained)):
+    places: dict[str, list[str]] = {}           # a reason -> where: told once
+    for one in reached.missing:
+        if one.reason:
+            places.setdefault(one.reason, []).append(f"{one.function}  {one.place}")
+    document = f"variants/{reached.variant.partition('/')[0]}/README.md"
+    for titles, some in (
+            (["not reached in these runs (BUG()s are not counted), and the reason on file:",
+              f"as written in {document}; counts of runs in a reason are of the runs it was written from"],
+             [f"{'; '.join(those)}: {reason}" for reason, those in places.items()]),
+            (["not reached in these runs, and no reason on file"], [f"{one.function}  {one.place}" for one in reached.unexplained])):
         if some:
-            yield f"  {title}"
-            for one in some:
-                text = f"{one.function}  {one.place}" + (f": {one.reason}" if one.reason else "")
+            yield from (f"  {title}" for title in titles)
+            for text in some:
                 yield from textwrap.wrap(text, WIDE, initial_indent="    ", subsequent_indent="        ", break_long_words=False,
                                          break_on_hyphens=False)
 

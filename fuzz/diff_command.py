@@ -13,6 +13,7 @@ from fuzz.corpus import handle
 from fuzz.diff import Budget, Comparison, Contender, Difference, Witness, compare, keep, witness
 from fuzz.diff_told import Many, as_json, exit_code, one_program, program_text, wrapped
 from fuzz.entry import Entry
+from fuzz.words import count
 from variants.interface import OPERATIONS
 from variants.program import Program, ProgramError, did_you_mean
 
@@ -45,10 +46,10 @@ class Programs:
             made = [program for program in map(program_of, scope.programs(scope.kinds)) if program.size]
         except ScopeError as error:
             raise ProgramError("--programs", str(error)) from None
-        text = f"{len(made):,} programs of up to {ops} of {', '.join(scope.kinds)} on {cpus} cpu{'s' * (cpus != 1)}"
+        text = f"{count(len(made), 'program')} of up to {ops} of {', '.join(scope.kinds)} on {count(cpus, 'cpu')}"
         if setup:
             text += f", after up to {setup} of them"
-        text += f"; {pages} page{'s' * (pages != 1)} of each process and file; up to symmetry"
+        text += f"; {count(pages, 'page')} of each process and file; up to symmetry"
         return cls([(program_text(program), program, None) for program in made], len(made), small=text)
 
 

@@ -22,6 +22,7 @@ from fuzz.diff import (
     Witness,
     text_of,
 )
+from fuzz.words import are, count
 from variants.program import Program
 
 COLUMNS = 100
@@ -55,10 +56,6 @@ def wrapped(text: str, indent: str = "  ", first: str = "") -> list[str]:
 
 # ---- sentences -------------------------------------------------------------------------------------------------------------
 
-def count(number: int, word: str) -> str:
-    return f"{number:,} {word}{'s' * (number != 1)}"
-
-
 def sentence(one: Relation) -> str:
     """What may be said of the left side against the right one. Only of a side all of whose schedules ran is anything denied."""
     left, right, number = one.left, one.right, len(one.only)
@@ -80,7 +77,7 @@ def conclusion(comparison: Comparison) -> str:
         return f"no difference: {_all(sides)} can do the same {count(len(comparison.things), 'thing')}"
     if len(sides) > 2:
         number = len(comparison.differences)
-        text = (f"{number} of {count(len(comparison.things), 'outcome')} {'is' if number == 1 else 'are'} not seen on every variant"
+        text = (f"{number} of {count(len(comparison.things), 'outcome')} {are(number)} not seen on every variant"
                 if number else "nothing was seen that not all of them do")
     else:
         text = "; ".join(sentence(one) for one in comparison.relations())
@@ -108,7 +105,7 @@ def head(comparison: Comparison) -> list[str]:
         if not side.applies:
             out += wrapped(f"{side.name} lacks {', '.join(side.missing)}", " " * 17, f"{'n/a:':<17}")
         elif not side.complete:
-            text = f"{side.name} {side.schedules:,} schedules, {side.distinct:,} explored and {side.sampled:,} random: {side.why}"
+            text = f"{side.name} {count(side.schedules, 'schedule')}, {side.distinct:,} explored and {side.sampled:,} random: {side.why}"
             out += wrapped(text, " " * 17, f"{'sampled:':<17}")
     return out
 

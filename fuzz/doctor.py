@@ -13,9 +13,9 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fuzz.corpus import counted
 from fuzz.entry import Entry, EntryError, emit, find, parse
 from fuzz.executor import Executor
+from fuzz.words import count
 from harness.backends import BACKENDS
 from harness.schedulers import Walk
 from variants.interface import FAMILIES, Family, family
@@ -98,7 +98,7 @@ def links(made: Family) -> Check:
     for name in made.variants:
         if not Executor(made, name).operations():
             return Check("FAIL", f"{made.name}/{name} has no operation")
-    return Check("ok", f"{made.name}: {len(made.variants)} variants link")
+    return Check("ok", f"{made.name}: {count(len(made.variants), 'variant')} {'links' if len(made.variants) == 1 else 'link'}")
 
 
 def backends(made: Family) -> Check:
@@ -129,7 +129,7 @@ def entries(corpus: pathlib.Path) -> Iterator[Check]:
         good += not wrong
         if wrong:
             yield Check("FAIL", wrong)
-    yield Check("ok" if good else "note", f"{corpus}/: {counted(good)} readable and in canonical form")
+    yield Check("ok" if good else "note", f"{corpus}/: {count(good, 'entry')} readable and in canonical form")
 
 
 def _wrong_with(path: pathlib.Path) -> str:

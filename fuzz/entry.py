@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from fuzz.words import count
 from harness import schedule as schedules
 from harness.schedule import Line
 from variants.interface import FAMILIES, family
@@ -184,7 +185,7 @@ def _check(entry: Entry, where: str) -> None:
         cpu = int(line.actor.rpartition("cpu")[2].partition("_")[0]) if "cpu" in line.actor else int(line.actor[4:])
         if cpu >= entry.program.cpus or (line.actor.startswith("cpu") and line.actor not in keys):
             raise EntryError(f"{where}: schedule[{number}]: {line.actor} does not exist (the program has {', '.join(keys)}"
-                             f" on {entry.program.cpus} cpus)")
+                             f" on {count(entry.program.cpus, 'cpu')})")
 
 
 def program_lines(program: Program) -> list[str]:

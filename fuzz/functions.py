@@ -24,6 +24,7 @@ from fuzz.features import Features
 from fuzz.places import Places
 from fuzz.portfolio import PAIRS_MAX, Sampling, portfolio
 from fuzz.shard import Tally
+from fuzz.words import count
 from harness import endless
 from harness.errors import Diverged, HarnessError
 from harness.explore.programs import DIFFERS, Differs, facts
@@ -338,7 +339,7 @@ def tell(runner: Runner, scheduler: Scheduler, title: str | None = None) -> tupl
     digest = recorder.digest()
     finding = next((one for one in result.findings if title in (None, one.title)), None)
     if finding is None:
-        return [f"{runner.name}: no finding, {result.steps} points, trace {digest}"], digest, result
+        return [f"{runner.name}: no finding, {count(result.steps, 'point')}, trace {digest}"], digest, result
     story = [*_oops(finding, runner, digest), "", *columns(recorder.events, finding, list(m.notes), _names(runner), runner.cpus)]
     return story, digest, result
 

@@ -11,9 +11,10 @@ from collections.abc import Callable
 
 from fuzz import record as records
 from fuzz.functions import REPLAYS, Failure, Sampled, fuzz_runner, keys_of, tell
-from fuzz.live import LINE_EVERY, clock, rule_of_three, titles
+from fuzz.live import LINE_EVERY, clock, rule_of_three
 from fuzz.record import Record
 from fuzz.verify import runner_of
+from fuzz.words import count, verdict_text
 from harness import endless
 from harness.errors import Diverged
 from harness.schedule import Named
@@ -38,8 +39,8 @@ def run(target: str, args: tuple[str, ...], *, seconds: float, runs: int, seed: 
         nonlocal last
         if not as_json and time.monotonic() - last >= LINE_EVERY:
             last = time.monotonic()
-            echo(f"  {clock(out.seconds)}   {out.runs:,} runs   {out.runs / out.seconds:,.0f}/s   {out.distinct:,} distinct   "
-                 f"{titles(len(out.titles))}")
+            echo(f"  {clock(out.seconds)}   {count(out.runs, 'run')}   {out.runs / out.seconds:,.0f}/s   {out.distinct:,} distinct   "
+                 f"{count(len(out.titles), 'title')}")
 
     def told(failure: Failure) -> None:
         kept = records.save(Record(failure.title, target, args, failure.schedule), _place(place))
@@ -61,8 +62,9 @@ def _place(place: pathlib.Path | None) -> pathlib.Path:
 
 
 def _lines(failure: Failure, kept: pathlib.Path) -> list[str]:
-    shrunk = (f"{_preemptions(failure.before)}  ->  {_preemptions(failure.preemptions)}   ({_runs(failure.shrink_runs)})"
-              if failure.shrink_runs else f"no: {_preemptions(failure.preemptions)}, as it was found")
+    shrunk = (f"{count(failure.before, 'preemption')}  ->  {count(failure.preemptions, 'preemption')}   "
+              f"({count(failure.shrink_runs, 'run')})"
+              if failure.shrink_runs else f"no: {count(failure.preemptions, 'preemption')}, as it was found")
     return ["", f"FINDING   {failure.title}   run {failure.run:,} ({failure.scheduler}), after {failure.seconds:.1f} s",
             f"  shrunk    {shrunk}", f"  minimal   {_minimal(failure)}",
             f"  confirmed {REPLAYS} of {REPLAYS} replays, trace {failure.digest}", "", *failure.story, "", "schedule",
@@ -74,16 +76,8 @@ def _minimal(failure: Failure) -> str:
         return "not proved: too many schedules have fewer preemptions"
     if not failure.preemptions:
         return "it needs no preemption"
-    fewer = _preemptions(failure.preemptions - 1) + " or fewer" * (failure.preemptions > 1)
+    fewer = count(failure.preemptions - 1, 'preemption') + " or fewer" * (failure.preemptions > 1)
     return f"no schedule with {fewer} fails (all {failure.fewer_runs:,} run)"
-
-
-def _preemptions(count: int) -> str:
-    return f"{count} preemption{'s' * (count != 1)}"
-
-
-def _runs(count: int) -> str:
-    return f"{count:,} run{'s' * (count != 1)}"
 
 
 def _table(found: Sampled) -> list[str]:
@@ -95,13 +89,13 @@ def _table(found: Sampled) -> list[str]:
 
 
 def _last(found: Sampled, code: int) -> str:
-    where = f"{_runs(found.runs)} ({found.distinct:,} distinct) in {found.seconds:.0f} s"
+    where = f"{count(found.runs, 'run')} ({found.distinct:,} distinct) in {found.seconds:.0f} s"
     if found.limit_runs:
-        where += f"; {found.limit_runs:,} runs hit the step limit"
+        where += f"; {count(found.limit_runs, 'run')} hit the step limit"
     if found.why:
         said = f"{found.why}: nothing is said of it"
     elif found.titles:
-        said = f"{titles(len(found.titles))} in {where}"
+        said = f"{count(len(found.titles), 'title')} in {where}"
     elif rule_of_three(found.runs):
         said = f"no finding in {where}: at 95 % confidence fewer than 1 run in {rule_of_three(found.runs):,} fails"
     else:
@@ -144,10 +138,10 @@ def replay(path: pathlib.Path, times: int, echo: Said) -> int:
                 echo(f"{path}: LOST: expected {kept.title}, found {result.title or 'nothing'}   (exit {NEW})")
                 return NEW
     if len(digests) > 1:
-        echo(f"{path}: FLAKY: {len(digests)} different traces in {times} replays   (exit {NEW})")
+        echo(f"{path}: FLAKY: {len(digests)} different traces in {count(times, 'replay')}   (exit {NEW})")
         return NEW
-    echo(f"{path}: BUG {kept.title}")
-    echo(f"  {times} of {times} replay{'s' * (times != 1)}, trace {digests.pop()}, as expected   (exit 0)")
+    echo(f"{path}: {verdict_text(kept.title)}")
+    echo(f"  {times} of {count(times, 'replay')}, trace {digests.pop()}, as expected   (exit 0)")
     return 0
 
 

@@ -3,16 +3,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import pathlib
+import shutil
 import sys
 import textwrap
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from fuzz.words import count
 
 if TYPE_CHECKING:
     from fuzz.campaign import Options, Status
@@ -34,8 +39,26 @@ def rule_of_three(runs: int) -> int:
 
 def progress(status: Status) -> str:
     rate = status.runs / max(status.seconds, 0.001)
-    return (f"  {clock(status.seconds)}   {status.runs:,} runs   {rate:,.0f}/s   {status.distinct:,} distinct"
+    return (f"  {clock(status.seconds)}   {count(status.runs, 'run')}   {rate:,.0f}/s   {status.distinct:,} distinct"
             f"   features {status.features:,}   corpus {status.kept:,}   last new {status.seconds - status.last_new:.0f} s ago")
+
+
+@contextlib.contextmanager
+def working() -> Iterator[Callable[[str], None]]:
+    """For commands that are silent for long: what they are at, in a line on stderr that is gone in the end. Only on a terminal."""
+    screen = sys.stderr         # this one, whatever is redirected meanwhile
+    if not screen.isatty():
+        yield lambda text: None
+        return
+
+    def say(text: str) -> None:
+        screen.write(f"\r\x1b[K{text}"[:shutil.get_terminal_size().columns + 3])
+        screen.flush()
+
+    try:
+        yield say
+    finally:
+        say("")
 
 
 class TextView:
@@ -63,11 +86,10 @@ class TextView:
 
     def _start(self, options: Options, status: Status) -> None:
         stop = "keeps going" if options.keep_going else "stops at the first new title but a RACE"
-        workers = f"{options.workers} worker{'s' * (options.workers != 1)}"
-        click.echo(f"campaign {options.family}/{options.variant}   seed {options.seed}   {workers}   {stop}")
+        click.echo(f"campaign {options.family}/{options.variant}   seed {options.seed}   {count(options.workers, 'worker')}   {stop}")
         if status.known:
-            click.echo(f"{options.corpus}/ knows {titles(len(status.known))} of this variant: seeing {them(len(status.known))} again"
-                       " is counted, and no reason to stop")
+            click.echo(f"{options.corpus}/ knows {count(len(status.known), 'title')} of this variant: seeing {them(len(status.known))}"
+                       " again is counted, and no reason to stop")
         if sys.stdout.isatty():
             from rich.live import Live
             self.live = Live(refresh_per_second=2, transient=True)
@@ -95,7 +117,7 @@ class TextView:
         lines = [
             "",
             f"FINDING {self.found}   {confirmed.title}   run {hit.run:,} ({hit.scheduler}), after {hit.seconds:.1f} s",
-            f"  shrunk    {whole}   ({confirmed.runs:,} runs, {confirmed.seconds:.1f} s)",
+            f"  shrunk    {whole}   ({count(confirmed.runs, 'run')}, {confirmed.seconds:.1f} s)",
             f"  minimal   {confirmed.minimal}",
             f"  confirmed {confirmed.replays} of {confirmed.replays} replays, trace {confirmed.digest}",
             "",
@@ -122,36 +144,32 @@ def summary(status: Status) -> list[str]:
         out.append(f"{name:<12}{tally.runs:>10,}{tally.distinct:>10,}{tally.features:>14,}{tally.findings:>10,}")
     if status.titles:
         out += ["", f"{'title':<86}{'runs':>8}{'first':>10}"]
-        for title, count in sorted(status.titles.items(), key=lambda item: status.first_run.get(item[0], 0)):
+        for title, seen in sorted(status.titles.items(), key=lambda item: status.first_run.get(item[0], 0)):
             mark = " (known)" if title in status.known else ""
-            out.append(f"{(title + mark)[:85]:<86}{count:>8,}{status.first_run.get(title, 0):>10,}")
+            out.append(f"{(title + mark)[:85]:<86}{seen:>8,}{status.first_run.get(title, 0):>10,}")
     out.append("")
-    where = (f"{status.runs:,} runs ({status.distinct:,} distinct) of {status.programs:,} programs in {status.seconds:.0f} s, "
-             f"{status.checked:,} of them also checked for locks and leaks")
+    where = (f"{count(status.runs, 'run')} ({status.distinct:,} distinct) of {count(status.programs, 'program')} in "
+             f"{status.seconds:.0f} s, {status.checked:,} of them also checked for locks and leaks")
     if status.limit_runs:
-        where += f"; {status.limit_runs:,} runs hit the step limit"
+        where += f"; {count(status.limit_runs, 'run')} hit the step limit"
     if status.lost:
-        where += f"; {status.lost} shards lost and run again"
+        where += f"; {count(status.lost, 'shard')} lost" + (f", {status.given_up:,} for good" if status.given_up else " and run again")
     new, again = len(status.new), len(status.titles.keys() & status.known.keys())
     if new:
-        out.append(f"vmrace: {titles(new, 'new ')}{f' and {again} known' if again else ''} in {where}")
+        out.append(f"vmrace: {count(new, 'new title')}{f' and {again} known' if again else ''} in {where}")
     elif again:
-        out.append(f"vmrace: no new title, and {titles(again, 'known ')} again, in {where}")
+        out.append(f"vmrace: no new title, and {count(again, 'known title')} again, in {where}")
     elif rule_of_three(status.runs):
         out.append(f"vmrace: no finding in {where}: at 95 % confidence fewer than 1 run in {rule_of_three(status.runs):,} fails")
     else:
         out.append(f"vmrace: no finding in {where}, which says nothing")
     if status.unshrunk:
-        out.append(f"vmrace: {titles(len(status.unshrunk))} not shrunk to the end; vmrace shrink goes on from the entry")
+        out.append(f"vmrace: {count(len(status.unshrunk), 'title')} not shrunk to the end; vmrace shrink goes on from the entry")
     if status.interrupted:
         out.append("vmrace: interrupted; what was found is kept")
     elif again and not new:
         out.append("vmrace: to watch them being found as if for the first time, name an empty corpus: --corpus found")
     return out
-
-
-def titles(count: int, kind: str = "") -> str:
-    return f"{count} {kind}title{'s' * (count != 1)}"
 
 
 def them(count: int) -> str:
@@ -169,7 +187,7 @@ def variants_table(families: list[Family], operations: dict[tuple[str, str], int
         facts = "   ".join(fact for fact in (one.summary, one.era, one.seeds) if fact)
         out += textwrap.wrap(facts, COLUMNS, initial_indent=f"{one.name:<16} ", subsequent_indent=" " * 17, break_on_hyphens=False)
         for variant in one.variants.values():
-            has = f"{operations[one.name, variant.name]:>2} operations  {sanitizers} sanitizers"
+            has = f"{operations[one.name, variant.name]:>2} operations  {count(sanitizers, 'sanitizer')}"
             first, *more = textwrap.wrap(variant.summary, COLUMNS - 4 - wide - len(has), break_on_hyphens=False)
             out.append(f"  {variant.name:<{wide}} {first:<{COLUMNS - 4 - wide - len(has)}} {has}")
             out += [f"  {'':<{wide}} {line}" for line in more]
@@ -209,6 +227,7 @@ class JsonView:
             "limit_runs": status.limit_runs, "seconds": round(status.seconds, 1), "features": status.features,
             "titles": status.titles, "new": status.new, "unshrunk": status.unshrunk,
             "known": sorted(status.known.keys() & status.titles.keys()),
-            "first_run": status.first_run, "lost_shards": status.lost, "interrupted": status.interrupted,
+            "first_run": status.first_run, "lost_shards": status.lost, "given_up_shards": status.given_up,
+            "interrupted": status.interrupted,
             "upper_bound_95": None if status.titles or not rule_of_three(status.runs) else 1 / rule_of_three(status.runs),
         })

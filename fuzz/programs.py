@@ -27,7 +27,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from variants.interface import FILE_PAGES, MMS, OPERANDS, OPERATIONS, PINS
+from variants.interface import FILE_PAGES, FILES, MM_PAGES, MMS, NUMBER_MAX, OPERANDS, OPERATIONS, PINS
 from variants.program import TASKS_PER_CPU_MAX, Op, Program, TaskProgram
 
 CHOICES_MAX = 30_000_000        # choices of operations that are looked at; more would take hours to list
@@ -43,7 +43,7 @@ class ScopeError(ValueError):
     """A scope that cannot be listed: one line."""
 
 
-OPERAND_KINDS = ("page", "file", "fpage", "number")
+OPERAND_KINDS = {"page": MM_PAGES, "file": FILES, "fpage": FILE_PAGES, "number": NUMBER_MAX}       # -> how many there are
 
 
 @dataclass(frozen=True)
@@ -179,8 +179,9 @@ def _cut(letter: Letter) -> Letter:
     return letter
 
 
-def _names(line: Line, initial: str) -> set[str]:
-    return {operand[:2] for letter in line for operand in letter[1] if operand[0] == initial}
+@functools.lru_cache(1 << 16)
+def _names(line: Line, initial: str) -> frozenset[str]:
+    return frozenset(operand[:2] for letter in line for operand in letter[1] if operand[0] == initial)
 
 
 # ---- operations that do nothing ---------------------------------------------------------------------------------------------
@@ -255,6 +256,7 @@ def _compositions(total: int, parts: int) -> Iterator[tuple[int, ...]]:
             yield (first, *rest)
 
 
+@functools.cache
 def _plain_shapes(count: int, cpus: int, setup: bool) -> list[tuple[tuple[int, ...], ...]]:
     """Those shapes that a canonical form can have."""
     def plain(shape: tuple[tuple[int, ...], ...]) -> bool:

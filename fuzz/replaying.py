@@ -6,6 +6,7 @@ from __future__ import annotations
 import pathlib
 import random
 from collections import Counter
+from collections.abc import Callable
 
 from fuzz.confirm import Confirmed, confirm
 from fuzz.corpus import handle
@@ -14,6 +15,7 @@ from fuzz.executor import Executor, Outcome, Prepared, SetupFailed
 from fuzz.shard import Hit
 from fuzz.story import tell
 from fuzz.verdict import Verdict, judge_entry
+from fuzz.words import count
 from harness.errors import Diverged
 from harness.machine import Scheduler
 from harness.schedule import Named
@@ -45,10 +47,11 @@ class Table:
             self._executors[key] = Executor(family(family_name), variant, self.backend, checked=True)
         return self._executors[key]
 
-    def replay(self) -> None:
-        """Once over everything; a verdict or digest that differs from last time is remembered as unstable."""
+    def replay(self, say: Callable[[str], None] = lambda text: None) -> None:
+        """Once over everything; a verdict or digest that differs from last time is remembered as unstable. `say` hears of progress."""
         for number, entry in enumerate(self.entries):
             for variant in self._variants(entry):
+                say(f"  {number + 1} of {count(len(self.entries), 'entry')}: {entry.name} on {variant}")
                 verdict = judge_entry(entry, self.executor(entry.family, variant), prove=self.prove)
                 self.runs += verdict.runs
                 before = self.verdicts.get((number, variant))
@@ -109,7 +112,8 @@ class Table:
         judged = sum(kinds.values())
         state = "all as expected" if not self.changed else f"{len(self.surprises)} not as expected, {len(self.unstable)} unstable"
         often = f", {times} times" if times > 1 else ""
-        return (f"{len(self.entries)} entries, {len({v for _, v in self.verdicts})} variants: {judged} verdicts from {self.runs:,} runs"
+        return (f"{count(len(self.entries), 'entry')}, {count(len({v for _, v in self.verdicts}), 'variant')}: {count(judged, 'verdict')} "
+                f"from {count(self.runs, 'run')}"
                 f"{often}, {missing} not applicable, {state}   ({seconds:.1f} s, exit {int(self.changed)})")
 
 
@@ -164,7 +168,7 @@ def shrink_entry(entry: Entry, seed: int, refind: bool = False) -> Confirmed | s
     if refind and entry.title not in outcome.titles:
         outcome, runs = _refound(executor, prepared, outcome, entry.title, seed)
         if entry.title not in outcome.titles:
-            return f"not found again in {runs:,} schedules"
+            return f"not found again in {count(runs, 'schedule')}"
     if entry.title not in outcome.titles:
         return f"its schedule ends in {outcome.title!r}" if outcome.title else "its schedule finds nothing"
     hit = Hit(entry.title, entry.program, outcome.switches, outcome.forced, 0, "entry", 0.0)

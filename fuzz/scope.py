@@ -18,20 +18,23 @@ import os
 import pathlib
 import random
 import sys
+import textwrap
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
-from dataclasses import asdict, dataclass, field
-from typing import IO, Any
+from dataclasses import asdict, dataclass
+from typing import IO, Annotated, Any
 
+import msgspec
 from pebble import ProcessExpired, ProcessPool
 
-from fuzz import scope_table, stopping
+from fuzz import reasons, scope_table, stopping
 from fuzz.executor import Executor
 from fuzz.explored import Explorer, Reached
-from fuzz.live import LINE_EVERY
+from fuzz.live import COLUMNS, LINE_EVERY, working
 from fuzz.programs import Form, Scope, ScopeError, program_of, text_of
+from fuzz.words import are, count
 from harness.explore.exploration import EQUIVALENCE, Exploration
 from harness.sanitizers.table import SANITIZERS
 from variants.interface import OPERATIONS, Family
@@ -51,20 +54,30 @@ Said = Callable[[str], None]
 Make = Callable[[Family, str], Any]
 
 
-@dataclass
-class Result:
+Count = Annotated[int, msgspec.Meta(ge=0)]
+Title = Annotated[str, msgspec.Meta(min_length=1)]
+Verdict = Annotated[str, msgspec.Meta(pattern="^(proved|BUG|inconclusive)$")]
+
+
+class Result(msgspec.Struct, forbid_unknown_fields=True):
     """What came of one program. `budget`: the seconds and runs it was allowed."""
 
-    number: int
+    number: Count
     program: str
-    verdict: str
-    titles: list[str] = field(default_factory=list)
+    verdict: Verdict
+    titles: list[Title] = []
     why: str = ""
-    classes: int = 0
-    blocked: int = 0
-    seconds: float = 0.0
+    classes: Count = 0
+    blocked: Count = 0
+    seconds: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     digest: str = ""
     budget: tuple[float, int] = (0.0, 0)
+
+    def wrong(self) -> str:
+        """What of it cannot be, taken together."""
+        if bool(self.titles) != (self.verdict == BUG):
+            return f"titles: {self.verdict} with {count(len(self.titles), 'title')}"
+        return "why: inconclusive without a reason" if self.verdict == INCONCLUSIVE and not self.why else ""
 
 
 class StateError(Exception):
@@ -172,7 +185,10 @@ class State:
         except OSError:
             raise StateError(f"{self.path}: another proof is at work on it") from None
         self.file.seek(0)
-        text = self.file.read()
+        try:
+            text = self.file.read()
+        except UnicodeDecodeError as error:
+            raise StateError(f"{self.path}: not UTF-8: byte {error.start}") from None
         whole = text[:text.rfind("\n") + 1]
         lines = whole.splitlines()
         try:
@@ -191,15 +207,17 @@ class State:
             self._write(head)
         for number, line in enumerate(lines[1:], 2):
             try:
-                result = Result(**json.loads(line))
-            except (ValueError, TypeError):
-                raise StateError(f"{self.path}:{number}: not a result") from None
-            result.budget = (float(result.budget[0]), int(result.budget[1]))
+                result = READER.decode(line)
+            except (msgspec.DecodeError, UnicodeError) as error:
+                what, _, place = str(error).partition(" - at `$.")
+                raise StateError(f"{self.path}:{number}: not a result: {f'{place[:-1]}: ' if place else ''}{what}") from None
+            if wrong := result.wrong():
+                raise StateError(f"{self.path}:{number}: not a result: {wrong}")
             self.results[result.number] = result
 
     def add(self, result: Result) -> None:
         self.results[result.number] = result
-        self._write(asdict(result))
+        self._write(msgspec.structs.asdict(result))
 
     def _write(self, what: dict[str, Any]) -> None:
         self.file.write(json.dumps(what) + "\n")
@@ -209,6 +227,7 @@ class State:
         self.file.close()
 
 
+READER = msgspec.json.Decoder(Result)
 WORDS = {"scope_proof": "format", "vmrace": "version of vmrace"}
 
 
@@ -359,14 +378,12 @@ def clock(seconds: float) -> str:
 
 def stated(scope: Scope) -> str:
     """The scope in a sentence: whatever narrows it is said."""
-    def count(number: int, word: str) -> str:
-        return f"{number} {word}{'' if number == 1 else 's'}"
     parts = [f"at most {count(scope.ops, 'operation')} in tasks on {count(scope.cpus, 'cpu')}",
              f"setups of at most {count(scope.setup, 'operation')}" if scope.setup else "no setup"]
     if scope.kinds:
         parts.append(f"only {', '.join(scope.kinds)}")
-    words = {"page": "page of each address space", "file": "file", "fpage": "page of each file", "number": "as the largest number"}
-    parts += [f"{number} {words[kind]}" for kind, number in scope.operands.items()]
+    words = {"page": "page of each address space", "file": "file", "fpage": "page of each file"}
+    parts += [count(number, words[kind]) if kind in words else f"{number} as the largest number" for kind, number in scope.operands.items()]
     return "; ".join(parts)
 
 
@@ -421,24 +438,26 @@ class Table:
         if self.whys:
             yield ""
             yield f"  {'programs':>8}  inconclusive, because, and the smallest of them"
-        for why, count in self.whys.most_common():
-            yield f"  {count:>8,}  {why}"
+        for why, number in self.whys.most_common():
+            yield f"  {number:>8,}  {why}"
+            if hint := reasons.hint(why):
+                yield from textwrap.wrap(f"hint: {hint}", COLUMNS, initial_indent=" " * 12, subsequent_indent=" " * 18)
             those = [one.program for one in self.undecided if one.why == why]
             yield from (f"            {program}" for program in those[:UNDECIDED_TOLD])
-            if count > UNDECIDED_TOLD:
-                yield f"            ... and {count - UNDECIDED_TOLD:,} more (--json has them all)"
+            if number > UNDECIDED_TOLD:
+                yield f"            ... and {number - UNDECIDED_TOLD:,} more (--json has them all)"
         yield ""
-        yield (f"  {self.classes + self.blocked:,} executions ({EQUIVALENCE.partition(' (')[0]}), {self.blocked:,} blocked, "
+        yield (f"  {count(self.classes, 'execution')} ({EQUIVALENCE.partition(' (')[0]}), {self.blocked:,} blocked, "
                f"{clock(self.seconds)} of work; {len(SANITIZERS)} sanitizers but leak and race")
 
     def last_line(self) -> str:
         total = len(self.forms)
         if self.verdict == PROVED:
-            return f"vmrace: proved: all {total:,} programs, every schedule   (exit 0)"
+            return f"vmrace: proved: all {count(total, 'program')}, every schedule   (exit 0)"
         open_ = self.counts[INCONCLUSIVE] + self.counts[NOT_RUN]
-        rest = f"{open_:,} of {total:,} programs {'is' if open_ == 1 else 'are'} undecided"
+        rest = f"{open_:,} of {count(total, 'program')} {are(open_)} undecided"
         if self.verdict == BUG:
-            return (f"vmrace: BUG: {len(self.titles)} title{'s' * (len(self.titles) != 1)} in {self.counts[BUG]:,} of {total:,} programs"
+            return (f"vmrace: BUG: {count(len(self.titles), 'title')} in {self.counts[BUG]:,} of {count(total, 'program')}"
                     + (f"; {rest}" if open_ else "; all others proved") + "   (exit 1)")
         return f"vmrace: inconclusive: no BUG, but {rest}   (exit 3)"
 
@@ -451,7 +470,7 @@ class Table:
                "programs": len(self.forms), "stand_for": self.all_count, "equivalence": EQUIVALENCE,
                "counts": {verdict: self.counts[verdict] for verdict in (PROVED, BUG, INCONCLUSIVE, NOT_RUN)},
                "inconclusive": dict(self.whys), "classes": self.classes, "blocked": self.blocked,
-               "executions": self.classes + self.blocked, "seconds": round(self.seconds, 3), "digest": self.digest,
+               "executions": self.classes, "seconds": round(self.seconds, 3), "digest": self.digest,
                "interrupted": interrupted}
 
 
@@ -470,8 +489,8 @@ class Meter:
         estimate = proof.estimate()
         rest = "nobody can say how long" if estimate is None else (
             f"left {clock(estimate.middle)} ({clock(estimate.low)} .. {clock(estimate.high)})")
-        self.echo(f"  {clock(proof.seconds)}   {self.forms - proof.to_do:,} of {self.forms:,} programs   proved {counts[PROVED]:,}   "
-                  f"BUG {counts[BUG]:,}   inconclusive {counts[INCONCLUSIVE]:,}   {rest}")
+        self.echo(f"  {clock(proof.seconds)}   {self.forms - proof.to_do:,} of {count(self.forms, 'program')}   "
+                  f"proved {counts[PROVED]:,}   BUG {counts[BUG]:,}   inconclusive {counts[INCONCLUSIVE]:,}   {rest}")
 
 
 def _check_kinds(kinds: Sequence[str], operations: Sequence[str]) -> str:
@@ -511,7 +530,9 @@ def prove(family: Family, variant: str, ops: int, cpus: int, *, workers: int, se
     scope = Scope(ops, cpus, setup, tuple(kind for kind in operations if kind in kinds), dict(operands or {}))
     head = header(family, variant, scope)
     try:
-        forms = scope.programs(operations)
+        with working() as say:
+            say("  listing the programs")
+            forms = scope.programs(operations)
         kept = State(state if state is not None else default_state(head), head)
     except (ScopeError, StateError, OSError) as error:
         return refused(str(error))
@@ -526,7 +547,7 @@ def prove(family: Family, variant: str, ops: int, cpus: int, *, workers: int, se
                       seconds_max=seconds_max, tell=meter.tell, make=make)
         if not as_json:
             echo(f"{name}: {stated(scope)}")
-            echo(f"  {len(forms):,} programs up to symmetry, of {all_count:,}"
+            echo(f"  {count(len(forms), 'program')} up to symmetry, of {all_count:,}"
                  + (f"; {proof.before:,} done before" if proof.before else "") + f"; state in {kept.path}")
             used = _used(forms)
             idle = [kind for kind in scope.kinds or operations if kind not in used]
@@ -547,7 +568,7 @@ def prove(family: Family, variant: str, ops: int, cpus: int, *, workers: int, se
             for line in table.lines():
                 echo(line)
             if proof.lost:
-                echo(f"  {proof.lost} worker process{'es' * (proof.lost != 1)} died")
+                echo(f"  {count(proof.lost, 'worker process')} died")
             if interrupted:
                 echo(f"vmrace: interrupted; the same command goes on, from {kept.path}   (exit {INTERRUPTED})")
             else:
@@ -561,6 +582,7 @@ def _used(forms: list[Form]) -> set[str]:
 
 def _not_ours(kept: State, forms: list[Form]) -> str:
     for number, result in kept.results.items():
-        if number >= len(forms) or text_of(forms[number]) != result.program:
-            return f"{kept.path}: program {number} is another one here; remove it, or name another"
+        here = text_of(forms[number]) if number < len(forms) else "none"
+        if here != result.program:
+            return f"{kept.path}: program {number} is another one here ({result.program!r}, now {here!r}); remove it, or name another"
     return ""

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from fuzz.executor import Executor, Outcome, Prepared, Traced
+from fuzz.words import count
 from harness.machine import Scheduler, m
 from harness.report import columns, oops
 from harness.schedule import Line, Narrator
@@ -25,7 +26,7 @@ def tell(executor: Executor, prepared: Prepared, scheduler: Scheduler, title: st
     finding = next((found for found in traced.outcome.findings if title in (None, found.title)), None)
     variant = f"{executor.family.name}/{executor.variant}"
     if finding is None:
-        return [f"{variant}: no finding, {traced.outcome.steps} points, trace {traced.digest}"], traced
+        return [f"{variant}: no finding, {count(traced.outcome.steps, 'point')}, trace {traced.digest}"], traced
     lines = oops(finding, notes, variant, traced.digest, prepared.program.keys())
     lines.append("")
     lines += columns(traced.events, finding, notes, operations_text(prepared.program), prepared.cpus)

@@ -15,10 +15,10 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from fuzz.confirm import verdict_text
 from fuzz.entry import Entry
 from fuzz.executor import Executor, Outcome, SetupFailed
 from fuzz.explored import explore_on
+from fuzz.words import count, verdict_text
 from harness.errors import Diverged
 from harness.machine import Scheduler
 from harness.schedule import Named
@@ -86,8 +86,8 @@ def judge_entry(entry: Entry, executor: Executor, sample: int = SAMPLE, replays:
     by_every = Verdict("")
     if prove or expected.startswith("proved"):
         by_every = _explore(entry, executor)
-        if by_every.text and not (own and by_every.still):
-            return by_every
+        if by_every.text and not by_every.still:
+            return by_every             # what is found is looked for as a replay does, that what is accepted is what that finds
     found, runs = _search(executor, prepared, sample)
     if found is not None:
         return Verdict(verdict_text(_title(found, entry.title)), f"by another schedule, the {runs}. of {sample} sampled", runs)
@@ -112,8 +112,8 @@ def _explore(entry: Entry, executor: Executor) -> Verdict:
     if not proof.titles:
         return Verdict("")
     title = entry.title if entry.title in proof.titles else proof.titles[0]
-    return Verdict(verdict_text(title), f"{title} in {proof.classes_with(title)} of {proof.classes} classes of schedules", proof.classes,
-                   still=True)
+    share = f"{proof.classes_with(title):,} of {count(proof.classes, 'class of schedules')}"
+    return Verdict(verdict_text(title), f"{title} in {share}", proof.classes, still=True)
 
 
 def _title(outcome: Outcome, wanted: str) -> str:

@@ -15,14 +15,18 @@ import pathlib
 import re
 import shlex
 import sys
+import textwrap
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from fuzz import entry as entries
+from fuzz import reasons
 from fuzz.entry import Entry
 from fuzz.explored import Explorer
+from fuzz.live import COLUMNS
+from fuzz.words import count, verdict_text
 from harness import endless
 from harness.explore.exploration import EQUIVALENCE, Exploration, Progress
 from harness.explore.programs import verify_runner
@@ -74,7 +78,7 @@ def of_entry(entry: Entry, variant: str) -> Subject:
     return Subject(
         name=f"{entry.name} on {entry.family}/{variant}", kind="entry",
         identity={"entry": entry.name, "variant": f"{entry.family}/{variant}", "program": _hash(program), "image": image.digest},
-        facts=f"{_count(cpus, 'cpu')}, {_count(operations, 'operation')}", plain=plain,
+        facts=f"{count(cpus, 'cpu')}, {count(operations, 'operation')}", plain=plain,
         explore=lambda **limits: explorer.explore(entry.program, **limits), expect=entry.expect.get(variant, ""))
 
 
@@ -85,7 +89,7 @@ def of_functions(target: str, args: tuple[str, ...]) -> Subject:
     return Subject(
         name=target + (f"({', '.join(args)})" if args else ""), kind="functions",
         identity={"functions": target, "args": json.dumps(args), "program": _hash(source), "image": ""},
-        facts=f"{_count(runner.cpus, 'cpu')}, {_count(len(runner.tasks), 'task')}",
+        facts=f"{count(runner.cpus, 'cpu')}, {count(len(runner.tasks), 'task')}",
         explore=lambda **limits: verify_runner(runner, **limits), plain=lambda bound: _plainly(runner.run, bound))
 
 
@@ -134,9 +138,9 @@ def _literal(text: str) -> Any:
 def _plainly(run: Callable[[Any], Any], bound: int | None) -> set[tuple[str, ...]] | None:
     """The titles of every schedule by plain enumeration, or None if there are too many."""
     seen: set[tuple[str, ...]] = set()
-    for count, outcome in enumerate(every_schedule(run, 1 << 30 if bound is None else bound, explores=True), 1):
+    for number, outcome in enumerate(every_schedule(run, 1 << 30 if bound is None else bound, explores=True), 1):
         seen.add((*outcome.titles[:1],))
-        if count > PLAIN_MAX:
+        if number > PLAIN_MAX:
             return None
     return seen
 
@@ -153,35 +157,61 @@ def vmrace_hash() -> str:
     return _hash("\n".join(path.read_text() for path in paths))
 
 
-def _count(number: int, word: str) -> str:
-    return f"{number:,} {word}{'' if number == 1 else 's'}"
-
-
 # ---- verdicts ----------------------------------------------------------------------------------------------------------
+
+EXPECTED, CHANGED, UNDECIDED = "as expected", "changed", "undecided"
+
 
 def verdict(found: Exploration) -> str:
     """As design section 7 has it: `BUG title`, `proved`, or `inconclusive why`."""
-    if found.titles:
-        worst = min(found.titles, key=lambda title: (found.fewest(title).preemptions, title))
-        return f"BUG {worst}"
-    return "proved" if found.complete else f"inconclusive {found.why}"
+    worst = _worst(found)
+    return verdict_text(worst) if worst else "proved" if found.complete else f"inconclusive {found.why}"
+
+
+def _worst(found: Exploration) -> str:
+    """The title that takes the fewest preemptions, if there is one."""
+    return min(found.titles, key=lambda title: (found.fewest(title).preemptions, title), default="")
+
+
+def judge(found: Exploration, expect: str) -> tuple[str, str]:
+    """What was found against the verdict that an entry expects (where it has none, nothing may be found), and a line where that
+    needs one. What is expected may take more preemptions than were allowed."""
+    titles = {verdict_text(title) for title in found.titles}
+    if not expect.startswith("BUG"):
+        state = CHANGED if titles else EXPECTED if found.complete else UNDECIDED
+    elif expect in titles:
+        state = EXPECTED
+    elif not found.complete:
+        return UNDECIDED, f"Not seen so far, and expected: {expect}"
+    elif found.bound is not None:
+        state = EXPECTED
+    elif expect.startswith(("BUG LEAK", "BUG RACE")):
+        return UNDECIDED, f"Not looked for by verify (vmrace replay does), and expected: {expect}"
+    else:
+        state = CHANGED
+    if state is CHANGED and expect:
+        return state, f"The entry expects something else: {expect}"
+    if state is EXPECTED and reasons.broke(found.why):      # what was lost may have held anything
+        return UNDECIDED, "As expected so far; but that something was lost is no success."
+    return state, ""
 
 
 def told(subject: Subject, found: Exploration) -> list[str]:
-    bound = "no preemption bound" if found.bound is None else f"at most {_count(found.bound, 'preemption')}"
+    bound = "no preemption bound" if found.bound is None else f"at most {count(found.bound, 'preemption')}"
     lines = []
-    runs = f"{found.classes:,} inequivalent schedules run (optimal DPOR), {found.blocked:,} blocked, {found.seconds:.2f} s"
+    runs = f"{count(found.classes, 'inequivalent schedule')} run (optimal DPOR), {found.blocked:,} blocked, {found.seconds:.2f} s"
     if found.proved:
         lines.append(f"proved: {runs}" if found.bound is not None else f"proved: {found.classes:,} of {runs}")
     elif not found.titles:
-        lines.append(f"inconclusive: {found.why}" + (f"; {runs}" if found.classes else ""))
+        lines += [f"inconclusive: {found.why}", *([f"  {runs}"] if found.classes else [])]
     for title in sorted(found.titles, key=lambda title: (found.fewest(title).preemptions, title)):
-        share = f"{found.classes_with(title):,} of {found.classes:,} classes of schedules"
-        lines.append(f"BUG {title}")
+        share = f"{found.classes_with(title):,} of {count(found.classes, 'class of schedules')}"
+        lines.append(verdict_text(title))
         lines.append(f"  in {share}; least preemptions: {found.fewest(title).preemptions}"
                      f"{'' if found.complete else ' so far'}")
     if found.titles:
         lines.append(f"  {runs}" + ("" if found.complete else f"; not all: {found.why}"))
+    lines += textwrap.wrap(reasons.hint(found.why), COLUMNS, initial_indent="  ", subsequent_indent="  ")
     lines.append(f"  {subject.facts}, {bound}; {len(SANITIZERS)} sanitizers, at rest and at every step but leak and race")
     if found.titles and subject.kind == "functions":
         args = "".join(f" --arg {shlex.quote(arg)}" for arg in json.loads(subject.identity["args"]))
@@ -191,9 +221,9 @@ def told(subject: Subject, found: Exploration) -> list[str]:
 
 
 def as_json(subject: Subject, found: Exploration) -> dict[str, Any]:
-    return {"subject": subject.name, "verdict": verdict(found), "executions": found.classes + found.blocked, "classes": found.classes,
-            "blocked": found.blocked, "complete": found.complete, "why": found.why, "bound": found.bound,
-            "digest": found.digest, "seconds": round(found.seconds, 3),
+    return {"subject": subject.name, "verdict": verdict(found), "classes": found.classes, "executions": found.classes,
+            "blocked": found.blocked, "complete": found.complete, "why": found.why, "hint": reasons.hint(found.why),
+            "bound": found.bound, "digest": found.digest, "seconds": round(found.seconds, 3),
             "titles": {title: {"classes": found.classes_with(title), "preemptions": found.fewest(title).preemptions}
                        for title in found.titles}}
 
@@ -201,9 +231,10 @@ def as_json(subject: Subject, found: Exploration) -> dict[str, Any]:
 # ---- certificates ------------------------------------------------------------------------------------------------------
 
 def certificate(subject: Subject, found: Exploration) -> dict[str, Any]:
+    worst = _worst(found)       # format 1 puts BUG before every title
     return {"certificate": CERTIFICATE, **subject.identity, "vmrace": vmrace_hash(), "bound": found.bound,
-            "equivalence": EQUIVALENCE, "verdict": verdict(found), "complete": found.complete, "executions": found.classes,
-            "blocked": found.blocked, "digest": found.digest,
+            "equivalence": EQUIVALENCE, "verdict": f"BUG {worst}" if worst else verdict(found), "complete": found.complete,
+            "executions": found.classes, "blocked": found.blocked, "digest": found.digest,
             "titles": {title: found.classes_with(title) for title in found.titles}}
 
 

@@ -115,6 +115,14 @@ def test_a_verdict_that_has_changed_is_told_and_exits_1(ledger: pathlib.Path) ->
     assert "vmrace verify 4b95baf5 --variant pre_patch" in result.stdout
 
 
+def test_the_word_bug_is_told_once_and_kept_as_it_is() -> None:
+    check = claims.Check(expect="BUG BUG at a.c:1 in f in 1 of 2", verify="x", variant="v")
+    told = claims.Judged(CLAIMS[0], [claims.Result(check, "BUG double free in f in 1 of 2")])
+    assert "      expected  BUG at a.c:1 in f in 1 of 2" in list(claims.table([told]))
+    assert claims.Result(check, "BUG at a.c:1 in f in 1 of 2, least preemptions 0").holds
+    assert check.expect.startswith("BUG BUG")
+
+
 def test_counts_that_are_left_out_may_change(ledger: pathlib.Path) -> None:
     changed(ledger, "proved in 1", "proved")
     assert vmrace("claims", "--corpus", ledger).exit_code == 0

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import pathlib
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner, Result
@@ -120,7 +122,7 @@ BROKEN = [
     ('"pin m0.0 k0"', '"pin m0.9 k0"', "setup[0]", "'m0.9' is no page", "m0.0 .. m3.2"),
     ('"exit m0"', '""', "setup[1]", "no operation ''"),
     ('"exit m0"', "7", "setup[1]", "str"),
-    ("irq 0 on cpu0 until done", "cpu3 to the end", "schedule[0]", "cpu3 does not exist", "cpu0 on 1 cpus"),
+    ("irq 0 on cpu0 until done", "cpu3 to the end", "schedule[0]", "cpu3 does not exist", "cpu0 on 1 cpu)"),
     ("irq 0 on cpu0 until done", "irq 0 on cpu2 until done", "schedule[0]", "cpu2 does not exist"),
     ("irq 0 on cpu0 until done", "cpu0_task1 to the end", "schedule[0]", "cpu0_task1 does not exist"),
     ("irq 0 on cpu0 until done", "cpu0 until lunch", "schedule[0]", "no schedule line: 'cpu0 until lunch'"),
@@ -300,7 +302,7 @@ def test_a_point_that_was_renamed_is_diverged_and_not_accepted_while_other_sched
     before = path.read_text()
     accepted = vmrace("replay", path, "--variant", "pre_patch", "--accept")
     assert accepted.exit_code == 1
-    assert re.search(r"but double free in __free_pages_ok in \d+ of \d+ classes of schedules", accepted.stdout)
+    assert re.search(r"but double free in __free_pages_ok in [\d,]+ of [\d,]+ classes of schedules", accepted.stdout)
     assert path.read_text() == before
     assert "DIVERGED" in vmrace("show", path).stdout
 
@@ -493,6 +495,19 @@ def test_accepting_without_a_variant_takes_what_is_found_on_all(here: pathlib.Pa
     path, = (path for path in files(here) if "bug-at" in path.name)
     assert set(load(path).expect) == set(family("lru_free_2_4").variants)
     refused(vmrace("corpus", "accept", "bug-at", "--variant", "pre_pach=ok"), 2, "no variant 'pre_pach'", "Did you mean pre_patch?")
+
+
+def test_what_is_accepted_is_what_a_replay_finds(here: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All schedules together have the entry's own title, too; a replay samples some, and comes to another one first."""
+    import fuzz.verdict
+    from fuzz.verdict import Verdict
+    monkeypatch.setattr(fuzz.verdict, "_explore", lambda entry, _: Verdict(entry.title, "in 1 of 2 classes", 2, still=True))
+    monkeypatch.setattr(fuzz.verdict, "_search", lambda *_: (SimpleNamespace(titles=["double free in f"]), 7))
+    result = vmrace("corpus", "accept", "bug-at", "--variant", "daniel_lru_count=BUG")
+    assert result.exit_code == 0, result.output
+    path, = (path for path in files(here) if "bug-at" in path.name)
+    assert load(path).expect["daniel_lru_count"] == "BUG double free in f"
+    assert vmrace("replay", path).exit_code == 0
 
 
 def test_a_verdict_that_is_flaky_is_not_accepted(here: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -793,6 +808,18 @@ def test_a_campaign_of_no_runs_claims_nothing() -> None:
     assert "fewer than 1 run in 1,001 fails" in summary(Status(started=time.monotonic(), runs=3000))[-1]
 
 
+def test_a_shard_that_is_given_up_is_no_success() -> None:
+    from fuzz.campaign import Status
+    from fuzz.cli import _fuzz_exit
+    from fuzz.live import summary
+    again, lost = (Status(started=time.monotonic(), runs=3000, lost=4, given_up=given_up) for given_up in (0, 1))
+    assert (_fuzz_exit(again), _fuzz_exit(lost)) == (0, 3)
+    assert "; 4 shards lost and run again: at 95 %" in summary(again)[-1]
+    assert "; 4 shards lost, 1 for good: at 95 %" in summary(lost)[-1]
+    lost.new.append("double free in f")
+    assert _fuzz_exit(lost) == 1
+
+
 def test_a_finding_that_is_kept_already_loses_no_triage(tmp_path: pathlib.Path) -> None:
     from fuzz.entry import save
     kept = load(IRQ)
@@ -871,6 +898,22 @@ def test_a_worker_that_is_killed_costs_its_shard_which_is_run_again(tmp_path: pa
     assert all(re.search(r"shard \d+ lost .*run again|shrinking of .* lost", text) for text in lost)
     assert lines[-1]["type"] == "summary"
     assert lines[-1]["runs"] > 0
+
+
+def test_a_command_that_works_for_long_says_so_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It tells which entry it is at, on stderr, and takes that away; nothing of it is on stdout."""
+    class Screen(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    from fuzz.live import working
+    for screen in (Screen(), io.StringIO()):
+        monkeypatch.setattr(sys, "stderr", screen)
+        with working() as say:
+            say("  1 of 2 entries: x")
+        assert screen.getvalue() == ("\r\x1b[K  1 of 2 entries: x\r\x1b[K" if screen.isatty() else "")
+    result = vmrace("replay", IRQ)
+    assert (result.exit_code, result.stderr) == (0, "")
 
 
 def test_ctrl_c_in_any_command_is_130(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -113,6 +113,18 @@ def test_so_many_runs_with_a_seed_reach_the_same() -> None:
     assert one == again
 
 
+def test_a_reason_is_told_once_and_as_one_that_is_on_file() -> None:
+    """What it counts was counted when it was written, and not now."""
+    rare = "rare (reached in 71,573 runs, not in 19,770)"
+    missing = [Missing("f", "a.c.py", [7], rare), Missing("h", "a.c.py", [9], ""), Missing("g", "b.py", [1, 2], rare)]
+    told = list(coverage_of.lines(Reached("lru_free_2_4/pre_patch", 1, 1, [], missing), 5))
+    assert told[0] == "lru_free_2_4/pre_patch: 1 entry replayed and a campaign with seed 5, 1 run in all; by coverage.py"
+    assert told[2:] == [
+        "  not reached in these runs (BUG()s are not counted), and the reason on file:",
+        "  as written in variants/lru_free_2_4/README.md; counts of runs in a reason are of the runs it was written from",
+        f"    f  a.c.py:7; g  b.py:1-2: {rare}", "  not reached in these runs, and no reason on file", "    h  a.c.py:9"]
+
+
 @pytest.mark.parametrize("reason", ["", "nobody calls it"])
 def test_the_exit_code_says_whether_a_reason_is_missing(reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
     told = Reached("lru_free_2_4/pre_patch", 2, 10, [coverage_of.Part("swap.py", 4, 3, 2, 1)], [Missing("f", "swap.py", [7], reason)])

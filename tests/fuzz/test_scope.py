@@ -496,6 +496,36 @@ def test_a_result_of_another_program_is_refused(tmp_path: pathlib.Path) -> None:
     assert "is another one here" in lines[0]
 
 
+@pytest.mark.parametrize(("old", "new", "why"), [
+    ('"titles": []', '"titles": [""]', "2: not a result: titles[0]: Expected `str` of length >= 1"),
+    ('"titles": []', '"titles": ["x"]', "2: not a result: titles: proved with 1 title"),
+    ('"verdict": "proved"', '"verdict": "BUG"', "2: not a result: titles: BUG with 0 titles"),
+    ('"verdict": "proved"', '"verdict": "inconclusive"', "2: not a result: why: inconclusive without a reason"),
+    ('"verdict": "proved"', '"verdict": "prooved"', "2: not a result: verdict: Expected"),
+    ('"verdict": "proved", ', "", "2: not a result: Object missing required field `verdict`"),
+    ('"why"', '"whyy"', "2: not a result: Object contains unknown field `whyy`"),
+    ('"classes": ', '"classes": -', "2: not a result: classes: Expected `int` >= 0"),
+    ('{"number"', '{"number', "2: not a result: JSON is malformed"),
+    ('{"number": ', '{"number": 9', " program 9")])
+def test_a_line_that_cannot_be_is_refused_with_its_file_and_place(tmp_path: pathlib.Path, old: str, new: str, why: str) -> None:
+    state = tmp_path / "state"
+    proof(state, ["touch"])
+    head, first, *rest = state.read_text().splitlines()
+    assert old in first
+    state.write_text("\n".join([head, first.replace(old, new), *rest]) + "\n")
+    before = state.read_text()
+    code, lines = proof(state, ["touch"])
+    assert code == 2
+    line, = lines
+    assert line.startswith(f"vmrace: {state}:{why}")
+    assert state.read_text() == before
+
+
+def test_a_state_that_is_no_text_is_refused(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "state").write_bytes(b"\xff\n")
+    assert proof(tmp_path / "state", ["touch"]) == (2, [f"vmrace: {tmp_path}/state: not UTF-8: byte 0"])
+
+
 def test_two_proofs_do_not_write_one_state(tmp_path: pathlib.Path) -> None:
     head = scoping.header(family(LRU), "pre_patch", Scope(2, 2, 0, ("touch",), ONE))
     held = scoping.State(tmp_path / "state", head)
@@ -523,7 +553,7 @@ def test_json_has_a_line_for_each_title_and_a_summary(tmp_path: pathlib.Path) ->
     assert [one["kind"] for one in made] == ["bug", "scope"]
     assert made[0]["smallest"] == "cpu0: exit m0"
     assert made[1]["programs"] == sum(made[1]["counts"].values()) < made[1]["stand_for"]
-    assert made[1]["executions"] == made[1]["classes"] + made[1]["blocked"]
+    assert made[1]["executions"] == made[1]["classes"] > made[1]["blocked"] == 0
 
 
 def test_the_estimate_holds_for_samples() -> None:

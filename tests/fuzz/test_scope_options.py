@@ -35,6 +35,7 @@ def command(*args: str) -> Any:
     ((VARIANT, "--ops", "2", "--operands", "pages=1"), "--operands: no kind 'pages'. Did you mean page?"),
     ((VARIANT, "--ops", "2", "--operands", "page"), "--operands: 'page' is not like page=1"),
     ((VARIANT, "--ops", "2", "--operands", "page=0"), "--operands: 'page=0' is not like page=1"),
+    ((VARIANT, "--ops", "2", "--operands", "file=1, page=99"), "--operands: page=99: the most is page=3"),
     ((VARIANT, "--ops", "2", "--kinds", "tuoch"), "no operation 'tuoch'. Did you mean touch?"),
     ((VARIANT, "--ops", "2", "--preemptions", "1"), "--preemptions is for one program, and not for --ops"),
     ((VARIANT, "--ops", "2", "--arg", "1"), "--arg is for MODULE:FUNCTION"),
@@ -99,8 +100,10 @@ def test_inconclusive_programs_are_listed_with_their_reasons() -> None:
     results[5] = Result(5, "program 5", INCONCLUSIVE, why="its worker process died twice")
     lines = list(table(results).lines())
     at = lines.index("         5  10 s were not enough")
-    assert [line.strip() for line in lines[at + 1:at + 7]] == [
-        "program 0", "program 1", "program 2", "... and 2 more (--json has them all)", "1  its worker process died twice", "program 5"]
+    assert [line.strip() for line in lines[at + 1:at + 10]] == [
+        "hint: --seconds, --for and --runs allow more.", "program 0", "program 1", "program 2", "... and 2 more (--json has them all)",
+        "1  its worker process died twice", "hint: It was killed, or the machine had no memory left: run it again, or with fewer",
+        "--workers.", "program 5"]
     told = [one for one in table(results).json_lines(dict.fromkeys(("variant", "image", "vmrace", "scope", "key")), False)
             if one["kind"] == "inconclusive"]
     assert [(one["program"], one["why"]) for one in told] == [(one.program, one.why) for one in results.values()]
