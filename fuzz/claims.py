@@ -74,6 +74,7 @@ class Check(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     base: str = ""
     variant: str = ""
     lock: str = ""
+    runs: int = PROVE_MAX
 
     @property
     def kind(self) -> str:
@@ -85,7 +86,7 @@ class Check(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         if self.kind == "entry":
             return f"vmrace show {self.entry} --variant {self.variant}"
         if self.kind == "verify":
-            return f"vmrace verify {self.verify} --variant {self.variant} --runs {PROVE_MAX}"
+            return f"vmrace verify {self.verify} --variant {self.variant} --runs {self.runs}"
         if self.kind == "program":
             return f"every schedule of {' beside '.join(self.program)} after {', '.join(self.after) or 'boot'}, on {self.variant}"
         if self.kind == "cost":
@@ -332,7 +333,7 @@ class Runner:
         if lacks:
             return Result(check, "n/a", f"lacks {', '.join(lacks)}")
         executor.only(first)
-        found = explore_on(executor, program, runs_max=PROVE_MAX)
+        found = explore_on(executor, program, runs_max=check.runs)
         if not found.complete:
             return Result(check, f"inconclusive: {found.why}")
         if found.proved:

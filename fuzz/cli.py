@@ -704,8 +704,9 @@ def corpus(context: click.Context, directory: pathlib.Path, as_json: bool) -> No
 @click.argument("entry")
 @click.option("--variant", "wanted", multiple=True, metavar="V=WORD",
               help="On this variant, if what is found begins with that word (ok, BUG, n/a); V alone takes what is found. Repeatable.")
+@click.option("--runs", default=5000, show_default=True, type=click.IntRange(1), help="Runs that a proof may take.")
 @CORPUS
-def accept(entry: str, wanted: tuple[str, ...], directory: pathlib.Path) -> None:
+def accept(entry: str, wanted: tuple[str, ...], runs: int, directory: pathlib.Path) -> None:
     """Run an ENTRY and write what is found as what is expected: on the variants named, or on all."""
     from fuzz import corpus as kept
     from fuzz.entry import EntryError
@@ -720,7 +721,7 @@ def accept(entry: str, wanted: tuple[str, ...], directory: pathlib.Path) -> None
     try:
         with working() as say:
             say(f"  judging {loaded.name}")
-            accepted = kept.accept(path, pairs)
+            accepted = kept.accept(path, pairs, runs)
     except kept.NotAccepted as error:
         raise Refused(str(error), CHANGED) from None
     except EntryError as error:

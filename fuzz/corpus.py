@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from fuzz.entry import Entry, EntryError, find, load, write
 from fuzz.executor import Executor
-from fuzz.verdict import judge_entry
+from fuzz.verdict import PROVE_MAX, judge_entry
 from fuzz.words import count
 from variants.interface import family
 from variants.program import did_you_mean
@@ -107,13 +107,13 @@ class Accepted:
     now: str
 
 
-def accept(path: pathlib.Path, wanted: list[tuple[str, str]]) -> list[Accepted]:
+def accept(path: pathlib.Path, wanted: list[tuple[str, str]], runs: int = PROVE_MAX) -> list[Accepted]:
     """Judge an entry on variants and write down what is found; each with the word or the whole verdict that it has to be ("" for
-    any); on all variants if none is named. NotAccepted, with nothing written, if one is something else, or cannot be accepted."""
+    any); on all variants if none is named. `runs`: what a proof may take. NotAccepted, with nothing written, if one is something else, or cannot be accepted."""
     entry = load(path)
     out = []
     for variant, word in wanted or [(name, "") for name in family(entry.family).variants]:
-        verdict = judge_entry(entry, Executor(family(entry.family), variant, checked=True), prove=True)
+        verdict = judge_entry(entry, Executor(family(entry.family), variant, checked=True), prove=runs)
         now = verdict.accepted
         if not now:
             raise NotAccepted(f"{path}: {variant} is {verdict.text}: {verdict.detail}; that cannot be accepted")

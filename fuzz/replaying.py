@@ -14,7 +14,7 @@ from fuzz.entry import Entry, write
 from fuzz.executor import Executor, Outcome, Prepared, SetupFailed
 from fuzz.shard import Hit
 from fuzz.story import tell
-from fuzz.verdict import Verdict, judge_entry
+from fuzz.verdict import PROVE_MAX, Verdict, judge_entry
 from fuzz.words import count
 from harness.errors import Diverged
 from harness.machine import Scheduler
@@ -52,7 +52,7 @@ class Table:
         for number, entry in enumerate(self.entries):
             for variant in self._variants(entry):
                 say(f"  {number + 1} of {count(len(self.entries), 'entry')}: {entry.name} on {variant}")
-                verdict = judge_entry(entry, self.executor(entry.family, variant), prove=self.prove)
+                verdict = judge_entry(entry, self.executor(entry.family, variant), prove=PROVE_MAX if self.prove else 0)
                 self.runs += verdict.runs
                 before = self.verdicts.get((number, variant))
                 if before is not None and (before.text, before.digest) != (verdict.text, verdict.digest):

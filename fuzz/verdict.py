@@ -25,7 +25,7 @@ from harness.schedule import Named
 from harness.schedulers import NoPreempt, Pct, Walk
 
 SAMPLE = 1000
-PROVE_MAX = 5000        # runs that a proof may take
+PROVE_MAX = 5000        # runs that a proof may take, unless it is known to take more
 REPLAYS = 20
 
 
@@ -52,8 +52,9 @@ class Verdict:
         return "" if self.text.startswith("FLAKY") else self.text
 
 
-def judge_entry(entry: Entry, executor: Executor, sample: int = SAMPLE, replays: int = REPLAYS, prove: bool = False) -> Verdict:
-    """The verdict of one entry on one variant. What is expected to be proved is proved again; with `prove`, it is tried anyway.
+def judge_entry(entry: Entry, executor: Executor, sample: int = SAMPLE, replays: int = REPLAYS, prove: int = 0) -> Verdict:
+    """The verdict of one entry on one variant. What is expected to be proved is proved again; with `prove`, it is tried anyway, in
+    so many runs.
 
     On the variant that an entry was found on its schedule has to show the finding; on others any schedule may.
     """
@@ -85,7 +86,7 @@ def judge_entry(entry: Entry, executor: Executor, sample: int = SAMPLE, replays:
     own = executor.variant == entry.variant
     by_every = Verdict("")
     if prove or expected.startswith("proved"):
-        by_every = _explore(entry, executor)
+        by_every = _explore(entry, executor, max(prove, _enough(expected)))
         if by_every.text and not by_every.still:
             return by_every             # what is found is looked for as a replay does, that what is accepted is what that finds
     found, runs = _search(executor, prepared, sample)
@@ -94,7 +95,7 @@ def judge_entry(entry: Entry, executor: Executor, sample: int = SAMPLE, replays:
     sampled = f"{diverged.why if diverged else 'the schedule runs to its end'}; ok in {sample} schedules near it"
     if expected.startswith("BUG") or by_every.still:
         if not own and not by_every.text:
-            by_every = _explore(entry, executor)
+            by_every = _explore(entry, executor, PROVE_MAX)
         if by_every.still and not own:
             return by_every
         text = f"DIVERGED step {diverged.step}" if diverged is not None else "LOST"
@@ -102,11 +103,17 @@ def judge_entry(entry: Entry, executor: Executor, sample: int = SAMPLE, replays:
     return Verdict(f"ok in {sample}", str(diverged or "the schedule runs to its end"), runs)
 
 
-def _explore(entry: Entry, executor: Executor) -> Verdict:
+def _enough(expected: str) -> int:
+    """Runs to prove again what was proved before, with some that turn out to be known."""
+    words = expected.split()
+    return max(PROVE_MAX, 2 * int(words[-1])) if words[:1] == ["proved"] and words[-1].isdigit() else PROVE_MAX
+
+
+def _explore(entry: Entry, executor: Executor, runs_max: int) -> Verdict:
     """What all schedules come to; without a text if that cannot be said."""
     if entry.title.startswith(("LEAK", "RACE")):        # an exploration does not look for them
         return Verdict("")
-    proof = explore_on(executor, entry.program, runs_max=PROVE_MAX)
+    proof = explore_on(executor, entry.program, runs_max=runs_max)
     if proof.proved:
         return Verdict(f"proved in {proof.classes}", "every schedule ran", proof.classes)
     if not proof.titles:

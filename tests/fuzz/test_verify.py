@@ -55,7 +55,7 @@ def test_a_run_that_is_too_long_is_never_a_proof(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(optimal, "EVENTS_MAX", 5)
     found = verify_program(lastzero.make, 5)
     assert not found.proved
-    assert "events" in found.why
+    assert "points" in found.why
 
 
 def test_a_task_that_yields_too_often_is_never_a_proof() -> None:
@@ -272,13 +272,9 @@ def test_what_loops_at_points_is_inconclusive(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(optimal, "EVENTS_MAX", 100)
     result = command("tests.programs.wrong:waits_for_ever")
     assert result.exit_code == 3
-<<<<<<< HEAD
     assert result.output.startswith("inconclusive: a run of more than 100 points")
-=======
-    assert result.output.startswith("inconclusive: a run of more than 100 events")
     assert "\n  A loop goes on and on, perhaps one that waits by reading. A lock, a semaphore" in result.output
     assert max(map(len, result.output.splitlines())) <= 100
->>>>>>> texts
 
 
 @pytest.mark.parametrize(("name", "title"), [
