@@ -32,7 +32,7 @@ OVERVIEW = {
     "fuzz": ("fuzz VARIANT", "look for races in one variant  (start: vmrace fuzz lru_free_2_4/pre_patch)"),
     "replay": ("replay [CORPUS]", "run kept races against every variant"),
     "diff": ("diff A B", "what one variant can do that the other cannot"),
-    "verify": ("verify FILE", "every schedule of a small program, up to a bound, or all of them"),
+    "verify": ("verify ENTRY", "every schedule of a small program, up to a bound, or all of them"),
     "shrink": ("shrink ENTRY", "minimise again; --refind where a point was renamed"),
     "show": ("show ENTRY", "the story of one race"),
     "cost": ("cost A B ...", "what each operation costs, by counting: locks, shared writes, chains"),
@@ -782,6 +782,10 @@ def doctor(directory: pathlib.Path) -> None:
         failed += check.state == "FAIL"
     click.echo(f"vmrace: {f'{failed} of these must be mended' if failed else 'all is well'}   (exit {COULD_NOT if failed else 0})")
     sys.exit(COULD_NOT if failed else 0)
+
+
+for _name, (_, _text) in OVERVIEW.items():          # --help tells the same as the overview, where click would cut a docstring
+    main.commands[_name].short_help = _text
 
 
 if __name__ == "__main__":

@@ -74,6 +74,13 @@ def files(place: pathlib.Path) -> dict[pathlib.Path, bytes]:
     return {path: path.read_bytes() for path in sorted(place.rglob("*")) if path.is_file()}
 
 
+def test_help_tells_each_command_in_a_whole_line() -> None:
+    told = " ".join(vmrace("--help").stdout.split()).partition("Commands:")[2]
+    assert "..." not in told
+    for name, command in main.commands.items():
+        assert f" {name} {' '.join((command.short_help or '').split())}" in told
+
+
 # ---- what a user gets wrong ------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("name", ["prepatch", "lru_free_2_4/pre_pach", "lru_free/pre_patch", "pre_patch"])
