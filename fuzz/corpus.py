@@ -109,7 +109,8 @@ class Accepted:
 
 def accept(path: pathlib.Path, wanted: list[tuple[str, str]], runs: int = PROVE_MAX) -> list[Accepted]:
     """Judge an entry on variants and write down what is found; each with the word or the whole verdict that it has to be ("" for
-    any); on all variants if none is named. `runs`: what a proof may take. NotAccepted, with nothing written, if one is something else, or cannot be accepted."""
+    any); on all variants if none is named. `runs`: what a proof may take. NotAccepted, with nothing written, if one is something
+    else, or cannot be accepted."""
     entry = load(path)
     out = []
     for variant, word in wanted or [(name, "") for name in family(entry.family).variants]:

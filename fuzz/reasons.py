@@ -14,7 +14,7 @@ OURS = "This is our bug: please report it."
 REASONS = {
     "a run of more than": (f"A loop goes on and on, perhaps one that waits by reading. {WAIT}", False),
     "yields more than": (f"A loop that yields may go on for ever: its first rounds were run. {WAIT}", False),
-    "were not enough": ("--seconds, --for and --runs allow more.", False),
+    "not enough": ("--seconds, --for and --runs allow more.", False),
     "worker process was lost": (LOST, True),
     "worker process died": (LOST, True),
     "an error of ours": (OURS, True),

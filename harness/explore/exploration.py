@@ -101,7 +101,8 @@ def explore(run: Callable[[Any], Any], cpus: int, outcome: Callable[[Any, list[E
     Without `least`, the preemptions of an outcome that is no finding are those of some run, not the fewest there are.
     """
     start = time.monotonic()
-    limits = _Limits(runs_max, start + seconds_max, f"{runs_max:,} runs were not enough", f"{seconds_max:g} s were not enough")
+    limits = _Limits(runs_max, start + seconds_max, f"{runs_max:,} run{'s were' if runs_max != 1 else ' was'} not enough",
+                     f"{seconds_max:g} s were not enough")
     every = _Every(run, outcome, bound, least, limits, Slots(workers), progress)
     routes = Routes(cpus)
     try:
@@ -150,7 +151,8 @@ class _Part:
         for key, seen in self.outcomes.items():
             seen.classes = len(self.traces[key])
         if self.cut and not self.why:
-            self.why = f"{len(self.cut)} classes of runs in which a task yields more than {YIELDS_MAX} times were not followed further"
+            which = "classes of runs" if len(self.cut) > 1 else "class of runs"
+            self.why = f"{len(self.cut)} {which} in which a task yields more than {YIELDS_MAX} times: not followed further"
         traces = self.passed.union(*self.traces.values())
         digest = hashlib.blake2b("".join(sorted(f"{trace:016x}" for trace in traces)).encode(), digest_size=12).hexdigest()
         return Exploration(self.outcomes, len(traces), self.blocked, len(self.cut), self.events_max, seconds, self.why, digest, bound)
