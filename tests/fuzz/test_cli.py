@@ -508,7 +508,7 @@ def test_what_is_accepted_is_what_a_replay_finds(here: pathlib.Path, monkeypatch
     """All schedules together have the entry's own title, too; a replay samples some, and comes to another one first."""
     import fuzz.verdict
     from fuzz.verdict import Verdict
-    monkeypatch.setattr(fuzz.verdict, "_explore", lambda entry, _: Verdict(entry.title, "in 1 of 2 classes", 2, still=True))
+    monkeypatch.setattr(fuzz.verdict, "_explore", lambda entry, *_: Verdict(entry.title, "in 1 of 2 classes", 2, still=True))
     monkeypatch.setattr(fuzz.verdict, "_search", lambda *_: (SimpleNamespace(titles=["double free in f"]), 7))
     result = vmrace("corpus", "accept", "bug-at", "--variant", "daniel_lru_count=BUG")
     assert result.exit_code == 0, result.output
