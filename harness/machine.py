@@ -163,7 +163,7 @@ class Machine:
         self.main: Any = None
         self.image: Any = None
         self.tasks: list[Task] = []
-        self.spare: dict[tuple[int, int], Task] = {}     # pooled tasks by (backend, id)
+        self.spare: dict[tuple[Any, int], Task] = {}     # pooled tasks by (pool of the backend, id)
         self.cpus = [Cpu(number) for number in range(CPUS_MAX)]
         self.recorder: Callable[[int, Any, Any], None] | None = None
         self.trail: list[Any] | None = None     # of an explorer: points, and what was held at each
@@ -249,9 +249,9 @@ class Machine:
             cpu.shared = False
             cpu.ready.clear()
         self.tasks = []
-        spare, kind, root = self.spare, id(self.backend), self.image.lockdep.root
+        spare, pool, root = self.spare, self.backend.pool, self.image.lockdep.root
         for number, (where, operations) in enumerate(tasks):
-            task = spare.get((kind, number)) or self._new_task(kind, number)
+            task = spare.get((pool, number)) or self._new_task(pool, number)
             task.reset()
             task.operations = operations
             task.task = kernel_tasks[number]
@@ -264,10 +264,10 @@ class Machine:
         for cpu in in_use:
             cpu.idle = None
 
-    def _new_task(self, kind: int, number: int) -> Task:
+    def _new_task(self, pool: Any, number: int) -> Task:
         task = Task(number, f"task{number}")
         task.stack = self.backend.stack(self._body, task)
-        self.spare[kind, number] = task
+        self.spare[pool, number] = task
         return task
 
     def idle_of(self, cpu: Cpu) -> Task:
@@ -278,12 +278,12 @@ class Machine:
 
     def _idle_task(self, cpu: Cpu) -> Task:
         number = -2 - cpu.number
-        kind = id(self.backend)
-        task = self.spare.get((kind, number))
+        pool = self.backend.pool
+        task = self.spare.get((pool, number))
         if task is None:
             task = Task(number, f"idle{cpu.number}")
             task.stack = self.backend.stack(self._idle_body, task)
-            self.spare[kind, number] = task
+            self.spare[pool, number] = task
         task.reset()
         task.cpu = cpu
         task.task = self.image.tasks[-1 - cpu.number]

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What carries a task's stack. A backend gives `main()` (the caller's own stack) and `stack(body, task)`.
 
-A stack has one method, `switch()`: run this one; come back when somebody switches to the one that called.
+A stack has one method, `switch()`: run this one; come back when somebody switches to the one that called. `pool` is whose stacks
+may be used again by it: backends with equal pools share theirs.
 """
 
 from harness.backends.greenlets import Greenlets

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from typing import Any
 
@@ -252,3 +253,23 @@ def test_the_state_is_a_value_and_knows_what_differs() -> None:
     lost = next(result for result in every(runner) if result.titles)
     runner.run(Replay(lost.switches, lost.forced))
     assert runner.state() != after
+
+
+def test_a_backend_never_gets_the_stacks_of_one_that_is_gone() -> None:
+    """An object may have the id of one that was there before."""
+    def two_increments() -> Program:
+        count = atomic_t("count")
+
+        def add() -> int:
+            atomic_inc(count)
+            return atomic_read(count)
+        return Program([add, add])
+
+    def ends_with(backend: str) -> list[Any]:
+        runner = Runner(two_increments, backend=backend)
+        return [runner.run(NoPreempt()).results for _ in range(2)]
+    expected = ends_with("greenlets")
+    for _ in range(20):
+        gc.collect()
+        assert ends_with("threads") == expected
+        assert ends_with("greenlets") == expected
