@@ -59,7 +59,7 @@ from harness.machine import HALTED, IRQ_DEPTH_MAX, NEVER, SLEEPING, TASKS_MAX, M
 EVENTS_MAX = 4_000          # of one run, or points; a longer one ends the exploration as inconclusive
 YIELDS_MAX = 2              # a task that yields more often is left there: see machine.yielded
 SCOUTS_MIN = 4              # random runs before it starts again: what is learned late is learned at the cost of all that was run
-SCOUTS_MAX = 500            # as many as were worth nothing, but no more than that
+SCOUTS_MAX = 100            # as many as were worth nothing, but no more than that
 SCOUTED = 8                 # points at a time, on average, in such a run
 
 
