@@ -5,8 +5,8 @@
 
 One worker does shard after shard, as in a campaign: what it has kept is handed on to its next shard. Memory is VmRSS of the
 process in megabytes (1,000,000 bytes), so it includes Python, the package and the linked images. What a worker keeps is bounded
-(400 programs with their schedules, 20,000 setups, 8,000 programs seen), and all of it is full after three quarters of the runs: flat
-means that from there to the end it grows by less than a twentieth.
+(400 programs with their schedules, 20,000 setups, 8,000 programs seen), and most of it is full after half of the runs: flat
+means that from there to the end it grows by less than a tenth.
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ def measure(runs: int, seed: int = 1) -> list[tuple[int, float, float]]:
 
 
 def verdict(samples: list[tuple[int, float, float]]) -> tuple[float, float, bool]:
-    """The peak, the growth over the last quarter of the runs as a ratio, and whether both are within the limits."""
+    """The peak, the growth over the second half of the runs as a ratio, and whether both are within the limits."""
     peak = max(size for _, _, size in samples)
-    full = next(size for runs, _, size in samples if runs >= samples[-1][0] * 3 / 4)
-    growth = samples[-1][2] / full
-    return peak, growth, peak < LIMIT and growth < 1.05
+    half = next(size for runs, _, size in samples if runs >= samples[-1][0] / 2)
+    growth = samples[-1][2] / half
+    return peak, growth, peak < LIMIT and growth < 1.1
 
 
 def table(samples: list[tuple[int, float, float]]) -> str:
@@ -61,7 +61,7 @@ def table(samples: list[tuple[int, float, float]]) -> str:
     lines = ["<!-- SPDX-License-Identifier: MIT -->", f"# {'/'.join(VARIANT)}: the memory of a worker over {samples[-1][0]:,} runs", "",
              "Written by `python -m tests.quality.memory`.", "", "| runs | seconds | MB |", "|---|---|---|"]
     lines += [f"| {runs:,} | {seconds:.0f} | {size:.1f} |" for runs, seconds, size in samples]
-    lines += ["", f"Peak {peak:.1f} MB (limit {LIMIT:.0f}), {growth:.2f} times what it was after three quarters of them (limit 1.05): "
+    lines += ["", f"Peak {peak:.1f} MB (limit {LIMIT:.0f}), {growth:.2f} times what it was after half of them (limit 1.10): "
               f"{'within' if good else 'OVER'} the limits.", ""]
     return "\n".join(lines)
 
