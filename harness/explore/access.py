@@ -51,7 +51,7 @@ SCREENS = 1 << WRITE | 1 << TAKE | 1 << GIVE | 1 << PASS_ALONE          # what i
 Access = tuple[int, int]                    # location, mode
 Point = tuple[int, Any, Any]                # kind, object, argument
 
-_MAY_BE_QUIET = frozenset((points.READ, points.WRITE, points.RMW, points.ACQUIRE, points.TRYLOCK, points.RELEASE, points.BARRIER,
+MAY_BE_QUIET = frozenset((points.READ, points.WRITE, points.RMW, points.ACQUIRE, points.TRYLOCK, points.RELEASE, points.BARRIER,
                            points.LOCAL))
 _SEVERAL = -1
 
@@ -90,7 +90,7 @@ class Locations:
         if at in known:
             return known[at]
         accesses = self.announced(at)
-        quiet = at[0] in _MAY_BE_QUIET and at not in self.loud and process not in self.watched
+        quiet = at[0] in MAY_BE_QUIET and at not in self.loud and process not in self.watched
         for location, mode in accesses:
             quiet = self._alone(process, location, mode) and quiet
         known[at] = None if quiet else accesses

@@ -37,6 +37,7 @@ from harness.explore.access import (
     END,
     GIVE,
     GIVES,
+    MAY_BE_QUIET,
     PART_READ,
     PART_WRITE,
     PASS,
@@ -438,9 +439,11 @@ class Optimal:
             assert task.at is not None
             kind, obj, arg = task.at
             assert self.current is not None
-            waits = kind == points.ACQUIRE and (getattr(obj, "owner", None) is task or not _can_be_taken(obj, arg, task))
-            if not waits and ((kind == points.ACQUIRE and m.step < m.wanted)
-                              or (m.step < EVENTS_MAX and self.locations.seen(self.current.process, task.at) is None)):
+            takes = kind == points.ACQUIRE
+            if takes and (getattr(obj, "owner", None) is task or not _can_be_taken(obj, arg, task)):
+                return self._decide(m, False)
+            quiet = kind in MAY_BE_QUIET and m.step < EVENTS_MAX and self.locations.seen(self.current.process, task.at) is None
+            if quiet or (takes and m.step < m.wanted):
                 self.trail += (task.at, task.held)
                 return task.id
         elif self.pre_switches:
@@ -625,19 +628,15 @@ class Optimal:
 
     def _awake(self, m: Machine, sleep: Sleep) -> Choice | None:
         """Where nothing is planned: who runs goes on if it can. None if nobody can."""
-        if self.scout is not None:
-            able = self._enabled(m)
-            process = self.scout.choice(sorted(able)) if able else -1
-            if able:
-                return (process, *able[process])
         mine = self._process_of(m.current)
-        chosen = self._choice(m, mine) if mine not in sleep.processes else None
+        chosen = self._choice(m, mine) if self.scout is None and mine not in sleep.processes else None
         if chosen is not None:
             return chosen
         enabled = self._enabled(m)
         awake = [process for process in enabled if process not in sleep.processes]
         if awake:
-            return (min(awake), *enabled[min(awake)])
+            process = min(awake) if self.scout is None else self.scout.choice(sorted(awake))
+            return (process, *enabled[process])
         if enabled:
             self.blocked = m.aborting = True
             raise Abort

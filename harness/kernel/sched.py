@@ -19,10 +19,7 @@ def current_task():
 
 def current():
     """The kernel's task_struct of whoever runs on this cpu; in an interrupt, of the one interrupted."""
-    me = m.current
-    if me.irq_depth:
-        m.looked.add(me.cpu.number)
-    return me.task
+    return current_task().task
 
 
 def in_interrupt():
