@@ -8,11 +8,11 @@ value is changed where it is only read. What was proved by one run of each class
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from harness.errors import Diverged
 from harness.explore.optimal import IRQS_FROM, YIELDS_MAX, Event
 from harness.machine import Machine
+from harness.schedulers.follower import Follower
 
 Order = Callable[[Sequence[Event]], list[int]]
 
@@ -64,7 +64,7 @@ def can_be_ordered(events: Sequence[Event]) -> bool:
     return bool(events) and all(event.process < IRQS_FROM for event in events)
 
 
-class InOrder:
+class InOrder(Follower):
     """A scheduler that runs the processes in that order, point by point, as an explorer does: a finding halts its cpu only.
 
     Diverged if one of them cannot go on where it should."""
@@ -93,12 +93,3 @@ class InOrder:
         if process not in choices:
             raise Diverged(m.step, f"task {process} cannot go on")
         return process
-
-    def wake(self, m: Machine) -> None:
-        pass
-
-    def ended(self, m: Machine) -> None:
-        pass
-
-    def touched(self, m: Machine, what: Any, kind: int) -> None:
-        pass

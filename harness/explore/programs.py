@@ -27,6 +27,7 @@ from harness.explore.orders import ORDERS, InOrder, Order, can_be_ordered
 from harness.kept import comparable
 from harness.machine import Machine
 from harness.program import Program, Result, Runner
+from harness.schedulers.follower import Follower
 from harness.schedulers.replay import Replay
 
 DIFFERS = "the program is not a function of its schedule"
@@ -160,7 +161,7 @@ def facts(result: Result) -> dict[str, Any]:
             "its decisions": len(result.switches) + len(result.forced), "what is shared at its end": comparable(result.state)}
 
 
-class Again(Replay):
+class Again(Replay, Follower):
     """A replay of a run of an explorer: a finding halts its cpu only, and it is asked where there is one choice, too."""
 
     explores = True
@@ -168,9 +169,3 @@ class Again(Replay):
 
     def forced(self, m: Machine, choices: Sequence[int]) -> int:
         return super().forced(m, choices) if len(choices) > 1 else choices[0]
-
-    def ended(self, m: Machine) -> None:
-        pass
-
-    def touched(self, m: Machine, what: Any, kind: int) -> None:
-        pass

@@ -13,11 +13,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from harness.machine import Machine
+from harness.schedulers.follower import Follower
 
 Deviations = tuple[tuple[int, int], ...]
 
 
-class Deviate:
+class Deviate(Follower):
     """Follows the default but for `deviations`, and notes at each later event what else could have been decided."""
 
     yields_max = 2
@@ -58,15 +59,6 @@ class Deviate:
             return self.deviations.get(event, choices[0])
         self.open.append((event, False, list(choices[1:])))
         return choices[0]
-
-    def wake(self, m: Machine) -> None:
-        pass
-
-    def ended(self, m: Machine) -> None:
-        pass
-
-    def touched(self, m: Machine, what: Any, kind: int) -> None:
-        pass
 
 
 def every_schedule(run: Callable[[Deviate], Any], preemptions: int, exactly: bool = False,

@@ -17,9 +17,9 @@ from typing import Any
 from fuzz.entry import load
 from fuzz.executor import Executor
 from harness.explore.optimal import Optimal
+from harness.explore.programs import Again
 from harness.machine import m
 from harness.program import Runner
-from harness.schedulers.replay import Replay
 from tests.programs import filesystem, indexer, lastzero
 from variants.interface import family
 
@@ -42,25 +42,9 @@ def explore(run: Run) -> list[tuple[list[int], list[int]]]:
     return decisions
 
 
-class Follow(Replay):
-    """A replay in which a finding halts its cpu, as it does when exploring. Of one choice, an explorer is asked too."""
-
-    explores = True
-    yields_max = Optimal.yields_max
-
-    def forced(self, m: Any, choices: Any) -> int:
-        return super().forced(m, choices) if len(choices) > 1 else choices[0]
-
-    def ended(self, m: Any) -> None:
-        pass
-
-    def touched(self, m: Any, what: Any, kind: int) -> None:
-        pass
-
-
 def measure(name: str, run: Run) -> None:
     decisions = explore(run)
-    replays = [Follow(switches, forced) for switches, forced in decisions]
+    replays = [Again(switches, forced) for switches, forced in decisions]
     explored = replayed = float("inf")
     for _ in range(REPEATS):
         start = time.process_time()

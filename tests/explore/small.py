@@ -85,9 +85,11 @@ SORTS = (
     ("load", "store", "bug", "inc", *LOCKS, *IRQS, "raise", "raise"),
     DATA + LOCKS + SLEEPS + IRQS,
     ("wait", "wait_alone", "wake", "wake_all", "active", "raise", "clear_bit", "inc"),
-    ("lock", "two", "two", "lock_irq", "read_lock", "write_lock", "trylock", "inc", "raise"),
+    ("lock", "two", "lock_irq", "read_lock", "write_lock", "trylock", "inc", "raise"),
     ("yield", "yield_until", "give_way", "set_bit", "store", "load", "lock", "down", "raise"),
-    ("mine", "load", "store", "inc", "lock_irq", "irqs_off", "raise"),              # what is nobody else's is no event of its own
+)
+OWN = (     # what is nobody else's is no event of its own
+    ("mine", "load", "store", "inc", "lock_irq", "irqs_off", "raise"),
     ("mine", "inc", "read", "cas", "store", "load", "give_way", "yield", "two", "trylock"),
 )
 
@@ -323,10 +325,10 @@ class _Things:
             yield_cpu()
 
 
-def small(seed: int, size: int = 6) -> Small:
-    """The program of that number."""
+def small(seed: int, size: int = 6, sorts: tuple[tuple[str, ...], ...] = SORTS) -> Small:
+    """The program of that number, of one of those sorts."""
     rng = random.Random(seed)
-    sort = SORTS[seed % len(SORTS)]
+    sort = sorts[seed % len(sorts)]
     kinds = rng.sample(sort, min(len(sort), rng.randint(2, 5)))
     if "raise" in sort and rng.random() < 0.6:
         kinds.append("raise")
