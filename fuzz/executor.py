@@ -31,7 +31,7 @@ class SetupFailed(Exception):
         return f"the setup alone ends in: {self.finding.title}"
 
 
-@dataclass
+@dataclass(slots=True)
 class Outcome:
     """What one run did. `findings` is empty if nothing was wrong; `notes` are broken invariants nothing came of."""
 

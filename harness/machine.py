@@ -15,7 +15,6 @@ There is one machine in a process, `m`, because its step counter is on the fast 
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
@@ -96,13 +95,13 @@ class Irq:
 class Task:
     """A stack of execution on one cpu: a process in the kernel, or the idle loop that takes interrupts.
 
-    `held` says which locks it holds and whether its interrupts are off; `waiting` is what it spins on, if anything;
-    `task` is the kernel's own task_struct.
+    `held` says which locks it holds and whether its interrupts are off; `waiting` is what it spins on, if anything,
+    and of a task that sleeps `wants` the lock it sleeps for, if it is one; `task` is the kernel's own task_struct.
     """
 
     __slots__ = (
         "at", "cpu", "finished", "held", "id", "inject", "irq_depth", "irqs", "name", "op", "operations",
-        "resumes", "stack", "started", "state", "task", "waiting", "waiting_frame", "yields",
+        "resumes", "stack", "started", "state", "task", "waiting", "waiting_frame", "wants", "yields",
     )
 
     def __init__(self, id: int, name: str):
@@ -113,6 +112,8 @@ class Task:
         self.stack: Any = None
         self.task: Any = None
         self.held: Any = None
+        self.wants: Any = None
+        self.irqs: list[int] = []               # numbers of the interrupts it is in
         self.reset()
 
     def reset(self) -> None:
@@ -120,7 +121,8 @@ class Task:
         self.finished = False
         self.inject: Irq | None = None
         self.irq_depth = 0
-        self.irqs: list[int] = []               # numbers of the interrupts it is in
+        if self.irqs:
+            self.irqs = []
         self.state = RUNNING
         self.waiting: Any = None
         self.waiting_frame: Any = None
@@ -150,7 +152,7 @@ class Machine:
     __slots__ = (
         "aborting", "backend", "boot", "cpus", "current", "cut", "deadline", "enabled", "error", "exact",
         "explorer", "fair", "findings", "forced", "halted", "history", "image", "irqs_raised", "limit_hit", "looked", "main",
-        "notes", "observer", "passed", "pending", "preempt", "recorder", "remaining", "scheduler", "settle", "spare", "step",
+        "notes", "observer", "passed", "pending", "preempt", "recorder", "remaining", "scheduler", "settle", "step",
         "steps_max", "stop", "switches", "tasks", "trail", "waiters", "wanted",
     )
 
@@ -163,7 +165,6 @@ class Machine:
         self.main: Any = None
         self.image: Any = None
         self.tasks: list[Task] = []
-        self.spare: dict[tuple[Any, int], Task] = {}     # pooled tasks by (pool of the backend, id)
         self.cpus = [Cpu(number) for number in range(CPUS_MAX)]
         self.recorder: Callable[[int, Any, Any], None] | None = None
         self.trail: list[Any] | None = None     # of an explorer: points, and what was held at each
@@ -171,6 +172,8 @@ class Machine:
         self.exact = False
         self.preempt = False
         self.steps_max = STEPS_MAX
+        self.looked: set[int] = set()           # cpus on which an interrupt has asked for current
+        self.passed: set[int] = set()           # tasks that have yielded while others still wait for their turn
         self._clear()
 
     def _clear(self) -> None:
@@ -183,9 +186,11 @@ class Machine:
         self.pending: list[Irq] = []
         self.irqs_raised = 0
         self.history: list[tuple[Any, ...]] = []
-        self.looked: set[int] = set()           # cpus on which an interrupt has asked for current
-        self.enabled: list[int] | None = None
-        self.passed: set[int] = set()           # tasks that have yielded while others still wait for their turn
+        if self.looked:
+            self.looked = set()
+        self.enabled: list[int] | None = None   # what can be decided, while only a switch or a wait can change that
+        if self.passed:
+            self.passed = set()
         self.waiters = 0
         self.step = 0
         self.limit_hit = False
@@ -226,8 +231,10 @@ class Machine:
         self.main = backend.main()
         boot = self.current = self.boot
         boot.stack = self.main
-        with contextlib.suppress(Abort):        # an explorer may see that there is nothing left to run
+        try:  # noqa: SIM105                    # contextlib.suppress takes half a microsecond
             self.dispatch(boot)
+        except Abort:                           # an explorer may see that there is nothing left to run
+            pass
         if not self.aborting:
             finish = getattr(scheduler, "finish", None)     # a schedule that must have been followed to its end says if it was not
             if finish is not None:
@@ -245,29 +252,29 @@ class Machine:
         in_use = [Cpu(number) for number in range(cpus)] if len(self.cpus) != cpus else self.cpus
         self.cpus = in_use
         for cpu in in_use:
-            cpu.running = None
+            cpu.running = cpu.idle = None
             cpu.shared = False
-            cpu.ready.clear()
-        self.tasks = []
-        spare, pool, root = self.spare, self.backend.pool, self.image.lockdep.root
-        for number, (where, operations) in enumerate(tasks):
-            task = spare.get((pool, number)) or self._new_task(pool, number)
+            cpu.ready = []
+        mine = self.tasks = []
+        pool, root = self.backend.pool, self.image.lockdep.root
+        number = 0
+        for where, operations in tasks:
+            task = pool.get(number) or self._new_task(number, f"task{number}", self._body)
             task.reset()
             task.operations = operations
             task.task = kernel_tasks[number]
             task.held = root
             task.cpu = cpu = in_use[where]
-            cpu.shared = bool(cpu.ready)
+            if cpu.ready:
+                cpu.shared = True
             cpu.ready.append(task)
-            self.tasks.append(task)
-        self.remaining = len(self.tasks)
-        for cpu in in_use:
-            cpu.idle = None
+            mine.append(task)
+            number += 1
+        self.remaining = number
 
-    def _new_task(self, pool: Any, number: int) -> Task:
-        task = Task(number, f"task{number}")
-        task.stack = self.backend.stack(self._body, task)
-        self.spare[pool, number] = task
+    def _new_task(self, number: int, name: str, body: Callable[[Task], None]) -> Task:
+        task = self.backend.pool[number] = Task(number, name)
+        task.stack = self.backend.stack(body, task)
         return task
 
     def idle_of(self, cpu: Cpu) -> Task:
@@ -278,12 +285,7 @@ class Machine:
 
     def _idle_task(self, cpu: Cpu) -> Task:
         number = -2 - cpu.number
-        pool = self.backend.pool
-        task = self.spare.get((pool, number))
-        if task is None:
-            task = Task(number, f"idle{cpu.number}")
-            task.stack = self.backend.stack(self._idle_body, task)
-            self.spare[pool, number] = task
+        task = self.backend.pool.get(number) or self._new_task(number, f"idle{cpu.number}", self._idle_body)
         task.reset()
         task.cpu = cpu
         task.task = self.image.tasks[-1 - cpu.number]
@@ -404,7 +406,7 @@ class Machine:
             return
         if self.step >= self.deadline:
             self._out_of_steps()
-        decision = (self.fair or self.scheduler).at(self)
+        decision = self.scheduler.at(self)
         if decision != me.id:
             self.switches.append(self.step)
             self.switches.append(decision)
@@ -414,9 +416,8 @@ class Machine:
 
     def choices(self) -> list[int]:
         """Every decision that can be taken now, tasks first, by number."""
-        enabled = self.enabled
-        if enabled is not None and not self.waiters and not self.pending and not self.preempt:
-            return enabled              # with preempt, taking a lock or turning interrupts off changes the answer
+        if self.enabled is not None:
+            return self.enabled
         out: list[int] = []
         for cpu in self.cpus:
             running = cpu.running
@@ -432,9 +433,10 @@ class Machine:
                     out.append(task.id)
         if len(out) > 1:
             out.sort()
-        self.enabled = out
         if self.pending:
-            out = out + self._deliverable()
+            return out + self._deliverable()
+        if not self.waiters and not self.preempt:       # with it, taking a lock or turning interrupts off changes the answer
+            self.enabled = out
         return out
 
     def _deliverable(self) -> list[int]:
@@ -451,7 +453,7 @@ class Machine:
         """`me` cannot go on: somebody else runs until it is chosen again."""
         choices = self.choices() if self.remaining or self.settle else []
         if len(choices) > 1 or (choices and self.explorer is not None):
-            decision = (self.fair or self.scheduler).forced(self, choices)
+            decision = self.scheduler.forced(self, choices)
             if len(choices) > 1:
                 self.forced.append(decision)
         elif choices:
@@ -546,7 +548,7 @@ class Machine:
 
     def _out_of_steps(self) -> None:
         if self.fair is None:
-            self.fair = FairRun(self.steps_max)
+            self.scheduler = self.fair = FairRun(self.steps_max)
             self.deadline = self.steps_max + FAIR_STEPS_MAX
         else:
             from harness.sanitizers import progress
@@ -565,6 +567,7 @@ class Machine:
             me.waiting = lock
             me.waiting_frame = sys._getframe(1)
             self.waiters += 1
+            self.enabled = None
             self.dispatch(me)
             self.waiters -= 1
             me.waiting = me.waiting_frame = None
@@ -572,11 +575,12 @@ class Machine:
 
     def released(self) -> None:
         """A lock that somebody may be spinning for was given back."""
-        (self.fair or self.scheduler).wake(self)
+        self.scheduler.wake(self)
 
-    def sleep(self) -> None:
-        """Take the running task off its cpu until `make_ready`."""
+    def sleep(self, lock: Any = None) -> None:
+        """Take the running task off its cpu until `make_ready`: it sleeps for `lock`, or until it is woken."""
         me = self.current
+        me.wants = lock
         self._may_leave_cpu(me)
         me.waiting = SLEEPING
         me.waiting_frame = sys._getframe(1)
@@ -602,7 +606,7 @@ class Machine:
         task.cpu.ready.append(task)
         self.enabled = None
         self._comes_or_goes(task)
-        (self.fair or self.scheduler).wake(self)
+        self.scheduler.wake(self)
 
     def give_way(self) -> None:
         """Let any other task run: a free choice that is not a preemption."""
@@ -647,14 +651,15 @@ class Machine:
             self.passed = {me.id}
         decision = others[0]
         if len(others) > 1:
-            decision = (self.fair or self.scheduler).forced(self, others)
+            decision = self.scheduler.forced(self, others)
             self.forced.append(decision)
         self._enact(me, decision)
 
     def raise_irq(self, handler: Callable[..., Any], args: tuple[Any, ...]) -> None:
         self.pending.append(Irq(self.irqs_raised, handler, args))
         self.irqs_raised += 1
-        (self.fair or self.scheduler).wake(self)
+        self.enabled = None
+        self.scheduler.wake(self)
 
     # ---- findings ------------------------------------------------------------------------------------------------
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What carries a task's stack. A backend gives `main()` (the caller's own stack) and `stack(body, task)`.
 
-A stack has one method, `switch()`: run this one; come back when somebody switches to the one that called. `pool` is whose stacks
-may be used again by it: backends with equal pools share theirs.
+A stack has one method, `switch()`: run this one; come back when somebody switches to the one that called. `pool` keeps tasks
+with such stacks, by id, for the runs to come.
 """
 
 from harness.backends.greenlets import Greenlets

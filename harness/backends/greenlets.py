@@ -8,9 +8,17 @@ from typing import Any
 import greenlet
 
 
+class _OfThread(threading.local):
+    def __init__(self) -> None:
+        self.pool: dict[int, Any] = {}
+
+
+_mine = _OfThread()         # a greenlet runs in the thread that made it, and there for anybody
+
+
 class Greenlets:
     def __init__(self) -> None:
-        self.pool = "greenlets", threading.get_ident()      # a greenlet runs in the thread that made it, for any machine there
+        self.pool = _mine.pool
 
     def main(self) -> Any:
         return greenlet.getcurrent()

@@ -38,7 +38,7 @@ class Threads:
     def __init__(self) -> None:
         self._main = ThreadStack(self, None, None)
         self.holder = self._main
-        self.pool = self                # stacks pass the baton of the backend that made them
+        self.pool: dict[int, Any] = {}          # its own: stacks pass the baton of the backend that made them
 
     def main(self) -> ThreadStack:
         return self._main

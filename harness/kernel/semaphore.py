@@ -41,7 +41,7 @@ def down(sem):
         atomic_sleep.might_sleep(m)
     while sem.count <= 0:
         sem.sleepers.append(cur)
-        m.sleep()
+        m.sleep(sem)
     sem.count -= 1
     if sem.mutex:
         cur.held = cur.held[sem]
@@ -131,7 +131,7 @@ def down_read(sem):
         atomic_sleep.might_sleep(m)
     if sem.owner is not None or sem.queue:
         sem.queue.append((cur, False))
-        m.sleep()
+        m.sleep(sem)
     else:
         sem.readers += 1
     cur.held = cur.held[sem.read_side]
@@ -158,7 +158,7 @@ def down_write(sem):
         atomic_sleep.might_sleep(m)
     if sem.owner is not None or sem.readers or sem.queue:
         sem.queue.append((cur, True))
-        m.sleep()
+        m.sleep(sem)
     else:
         sem.owner = cur
     cur.held = cur.held[sem]

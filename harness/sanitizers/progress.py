@@ -7,16 +7,16 @@ NAME = "progress"
 
 
 def stuck(m):
-    """Tasks are left and none can run. Those that wait for each other in a circle give the title, or all that wait for something;
-    who only waits behind them, or for a cpu, is told in the detail."""
+    """Tasks are left and none can run. Those that wait for each other in a circle give the title, or else those of whom nobody
+    knows what they wait for; who only waits behind them, or for a cpu, is told in the detail."""
     waiting = [task for task in m.tasks if not task.finished]
     waiting += [cpu.idle for cpu in m.cpus if cpu.idle is not None and cpu.running is cpu.idle]
-    circle = _circle(waiting)
-    parts = sorted({_what(m, task) for task in circle or [task for task in waiting if task.waiting is not None] or waiting})
+    cause = _circle(waiting) or [task for task in waiting if task.waiting is not None and not _blockers(task, waiting)] or waiting
+    parts = sorted({_what(m, task) for task in cause})
     details = "; ".join(_wait_for(m, task) for task in waiting)
-    asleep = all(task.waiting is SLEEPING for task in waiting)
+    asleep = all(task.waiting is SLEEPING for task in cause)
     word = "tasks asleep for ever" if asleep else "nobody can run"
-    m._add(_finding(f"DEADLOCK: {word}: {', '.join(parts)}", details), m.sites(waiting[0].waiting_frame))
+    m._add(_finding(f"DEADLOCK: {word}: {', '.join(parts)}", details), m.sites(cause[0].waiting_frame))
 
 
 def endless(m):
@@ -27,9 +27,9 @@ def endless(m):
 
 
 def _circle(waiting):
-    """The tasks that spin for locks of each other; [] if that is not why they wait."""
+    """The tasks that wait for locks of each other; [] if that is not why they wait."""
     def walk(path):
-        for holder in _holders(path[-1].waiting, waiting):
+        for holder in _blockers(path[-1], waiting):
             circle = path[path.index(holder):] if holder in path else walk([*path, holder])
             if circle:
                 return circle
@@ -41,13 +41,21 @@ def _circle(waiting):
     return []
 
 
-def _holders(lock, waiting):
-    """Who has what is waited for: its owner, or those who read under it."""
-    owner = getattr(lock, "owner", None)
-    if owner is not None:
-        return [owner]
-    read_side = getattr(lock, "read_side", None)
-    return [task for task in waiting if read_side is not None and read_side in task.held.locks]
+def _blockers(task, tasks):
+    """Who of `tasks` has the lock that a task waits for: its owner, or those who read under it, or who is to get it before."""
+    lock = task.wants if task.waiting is SLEEPING else task.waiting
+    if lock is None:
+        return []
+    if getattr(lock, "owner", None) is not None:
+        return [lock.owner]
+    queue = dict(getattr(lock, "queue", ()))                # of a rw_semaphore: task -> does it want to write
+    writes = queue.get(task, True)
+    before = list(queue)[:list(queue).index(task)] if task in queue else []
+    blockers = [other for other in before if writes or queue[other]]
+    if writes:                                              # readers do not wait for readers
+        side = getattr(lock, "read_side", lock)
+        blockers += [other for other in tasks if side in other.held.locks and other not in blockers]
+    return blockers
 
 
 def _finding(title, detail):
@@ -62,8 +70,9 @@ def _what(m, task):
 
 
 def _wait_for(m, task):
-    lock = task.waiting
-    if lock is SLEEPING or lock is None:
+    lock = task.wants if task.waiting is SLEEPING else task.waiting
+    if lock is None:
         return f"{task.name} sleeps in {_what(m, task)}"
-    holders = ", ".join(holder.name for holder in _holders(lock, m.tasks))
-    return f"{task.name} spins for {lock.name}, held by {holders or 'readers'}"
+    holders = ", ".join(holder.name for holder in _blockers(task, m.tasks))
+    waits = f"sleeps in {_what(m, task)}" if task.waiting is SLEEPING else "spins"
+    return f"{task.name} {waits} for {lock.name}, held by {holders or 'nobody'}"

@@ -29,9 +29,10 @@ class Pct:
         for task in range(len(m.tasks)):
             order.insert(int(uniform() * (task + 1)), task)
         points = self.points
-        changes = self.changes = [1 + int(uniform() * points) for _ in range(self.depth - 1)]
+        changes = self.changes = [NEVER]
+        for _ in range(self.depth - 1):
+            changes.append(1 + int(uniform() * points))
         changes.sort(reverse=True)
-        changes.insert(0, NEVER)
         self.irqs = 0
         m.want(changes[-1])
 

@@ -19,14 +19,15 @@ class Walk:
         self.scale = 0.0 if chance >= 1 else 1 / math.log(1 - chance)
 
     def _gap(self) -> int:
-        return 1 + int(math.log(1 - self.random()) * self.scale) if self.scale else 1
+        return 1 + int(math.log(1 - self.random()) * self.scale)
 
     def begin(self, m: Machine) -> None:
-        m.want(self._gap())
+        m.want(self._gap() if self.scale else 0)        # 0: at every point from now on
 
     def at(self, m: Machine) -> int:
-        m.want(m.step + (self._gap() if self.scale else 1))
-        choices = m.choices()
+        if self.scale:
+            m.want(m.step + self._gap())
+        choices = m.enabled or m.choices()
         return choices[int(self.random() * len(choices))]
 
     def forced(self, m: Machine, choices: Sequence[int]) -> int:

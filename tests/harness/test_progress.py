@@ -132,6 +132,26 @@ def test_sleeping_for_ever_is_a_deadlock_and_tells_where() -> None:
     assert run.findings[0].detail == "task0 sleeps in wait_for_nobody"
 
 
+def test_who_sleeps_for_a_lock_of_who_sleeps_for_ever_is_told_in_the_detail_only() -> None:
+    """One mistake, one title: however many were caught behind it."""
+    run = TOYS[SLEEPERS].run([(0, [("wait_for_nobody_with_sem",)]), (1, [("take_sem_with_other",)])], NoPreempt())
+    assert run.titles == ["DEADLOCK: tasks asleep for ever: wait_for_nobody"]
+    assert run.findings[0].detail == "task0 sleeps in wait_for_nobody; task1 sleeps in take_sem for sem, held by task0"
+
+
+def test_a_reader_behind_a_writer_behind_a_reader_who_sleeps_for_ever() -> None:
+    run = TOYS[SLEEPERS].run([(0, [("wait_for_nobody_reading",)]), (1, [("write_rwsem",)]), (2, [("read_rwsem",)])], NoPreempt())
+    assert run.titles == ["DEADLOCK: tasks asleep for ever: wait_for_nobody"]
+    assert run.findings[0].detail == ("task0 sleeps in wait_for_nobody; task1 sleeps in write_rwsem for rwsem, held by task0; "
+                                      "task2 sleeps in read_rwsem for rwsem, held by task1")
+
+
+def test_semaphores_taken_in_two_orders_are_named_by_those_in_the_circle() -> None:
+    found = runs([(0, [("take_sem_with_other",)]), (1, [("take_other_with_sem",)]), (2, [("take_sem",)])], 1, SLEEPERS)
+    titles = {run.title for run in found if run.title is not None and run.title.startswith("DEADLOCK")}
+    assert titles == {"DEADLOCK: tasks asleep for ever: take_other_with_sem, take_sem"}
+
+
 def test_a_task_whose_interrupt_had_to_wait_still_waits_where_it_did() -> None:
     """The interrupt spun for `third`, got it and went; the task beneath never came to run again, and the deadlock names its place."""
     program = [(0, [("hold_first_raise_and_wait_for_second",)]), (1, [("backward",)]), (2, [("third_only",)])]

@@ -32,7 +32,7 @@ class _Tables:
         self.iobufs = (ns["k0"], ns["k1"], ns["k2"], ns["k3"])
         self.swapper_space = ns["swapper_space"]
         self.swap_map = ns["swap_info"][0].swap_map.items
-        self.entries = tuple(ns["SWP_ENTRY"](0, offset) for offset in range(len(self.swap_map)))
+        self.offsets = {ns["SWP_ENTRY"](0, offset): offset for offset in range(len(self.swap_map))}
         self.lru_counts = counted(image)
 
 
@@ -119,15 +119,18 @@ def _miscount(page: Any, count: int, expected: int) -> tuple[str, str]:
 
 def _check_swap(t: _Tables, swapped: dict[int, int], cached: list[int], out: list[tuple[str, str]]) -> None:
     """swap_map counts the ptes and the cache of each entry; the free slots are counted too."""
-    free = 0
-    for offset in range(1, len(t.swap_map)):
-        have = t.swap_map[offset]
-        entry = t.entries[offset]
-        users = swapped.get(entry, 0) + (entry in cached)
-        free += not have
-        if have != users:
-            word = "more" if have > users else "fewer"
-            out.append((f"INVARIANT: swap_map counts {word} users of an entry than there are", f"slot {offset}: {have}, not {users}"))
+    users = [0] * len(t.swap_map)
+    for entry, count in swapped.items():
+        users[t.offsets.get(entry, 0)] += count
+    for entry in set(cached):
+        users[t.offsets.get(entry, 0)] += 1
+    users[0] = t.swap_map[0]                # the header's
+    if users != t.swap_map:
+        for offset, (have, due) in enumerate(zip(t.swap_map, users, strict=True)):
+            if have != due:
+                word = "more" if have > due else "fewer"
+                out.append((f"INVARIANT: swap_map counts {word} users of an entry than there are", f"slot {offset}: {have}, not {due}"))
+    free = t.swap_map.count(0) - (not t.swap_map[0])
     if t.vm._nr_swap_pages != free:
         out.append(("INVARIANT: nr_swap_pages differs from the free slots", f"{t.vm._nr_swap_pages}, not {free}"))
 

@@ -49,6 +49,46 @@ def wait_for_nobody():
     set_current_state(TASK_RUNNING)
 
 
+def wait_for_nobody_with_sem():
+    down(sem)
+    wait_for_nobody()
+    up(sem)
+
+
+def wait_for_nobody_reading():
+    down_read(rwsem)
+    wait_for_nobody()
+    up_read(rwsem)
+
+
+def take_sem():
+    down(sem)
+    up(sem)
+
+
+def take_sem_with_other():
+    down(other_sem)
+    take_sem()
+    up(other_sem)
+
+
+def take_other_with_sem():
+    down(sem)
+    down(other_sem)
+    up(other_sem)
+    up(sem)
+
+
+def write_rwsem():
+    down_write(rwsem)
+    up_write(rwsem)
+
+
+def read_rwsem():
+    down_read(rwsem)
+    up_read(rwsem)
+
+
 def down_locked():
     spin_lock(lock)
     down(sem)
