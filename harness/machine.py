@@ -319,9 +319,14 @@ class Machine:
                     self.recorder(points.LOCAL, task, "end")
                 task.finished = True
                 self.remaining -= 1
-                task.cpu.running = None
-                self.enabled = None
-                self._comes_or_goes(task)
+                cpu = task.cpu
+                cpu.running = None
+                if cpu.shared:
+                    self.enabled = None
+                    self._comes_or_goes(task)
+                elif self.enabled is not None:
+                    self.enabled = self.enabled.copy()
+                    self.enabled.remove(task.id)
                 self.dispatch(task)
             except Abort:
                 self._leave(task)
@@ -476,7 +481,8 @@ class Machine:
                     cpu.ready.append(cpu.running)       # preempt=True only: it could have gone on
                 cpu.ready.remove(nxt)
                 cpu.running = nxt
-                self.enabled = None
+                if cpu.shared:
+                    self.enabled = None         # the others there must wait now
         else:
             number, where = divmod(decision - base, len(self.cpus))
             raised = next(irq for irq in self.pending if irq.number == number)

@@ -26,7 +26,7 @@ class _Tables:
         self.lru, self.active, self.locked = 1 << ns["PG_lru"], 1 << ns["PG_active"], 1 << ns["PG_locked"]
         self.zone, self.vm = ns["zone_normal"], ns["vm"]
         self.active_list, self.inactive_list = ns["active_list"], ns["inactive_list"]
-        self.pages = tuple(ns["mem_map"])
+        self.pages = tuple((page, page.flags, page.count, page.lru, page.list) for page in ns["mem_map"])
         self.mms = (ns["m0"], ns["m1"], ns["m2"], ns["m3"])
         self.ptes = tuple(slot for mm in self.mms for slot in (mm.pte0, mm.pte1, mm.pte2))
         self.iobufs = (ns["k0"], ns["k1"], ns["k2"], ns["k3"])
@@ -46,10 +46,10 @@ def check(image: Image) -> list[tuple[str, str]]:
     cached = []
     in_use = t.lru | t.active | t.locked
     free = active_seen = inactive_seen = 0
-    for page in t.pages:
-        word, count = page.flags.word, page.count.counter
-        where, mapping = page.lru.on, page._mapping
-        if page.list.on is free_list:
+    for page, flags, counter, lru, link in t.pages:
+        word, count = flags.word, counter.counter
+        where, mapping = lru.on, page._mapping
+        if link.on is free_list:
             free += 1
             if count or where is not None or word & in_use or mapping is not None or page._buffers is not None or page in references:
                 owners = references.get(page, 0) + (mapping is not None) + (page._buffers is not None)
