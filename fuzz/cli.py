@@ -218,7 +218,7 @@ def _fuzz_exit(status: Status) -> int:
 @click.argument("corpus", type=click.Path(path_type=pathlib.Path), default=pathlib.Path("corpus"))
 @click.option("--backend", type=click.Choice(["greenlets", "threads"]), default="greenlets", show_default=True)
 @click.option("--variant", "only", default=None, help="Only this variant (its name, without the family).")
-@click.option("--times", type=click.IntRange(1, 10_000), default=1, show_default=True, help="Replay everything so often; all must agree.")
+@click.option("--times", type=click.IntRange(1, 10_000), default=1, show_default=True, help="Follow every schedule so often; all agree.")
 @click.option("--digests", is_flag=True, help="Print each run's trace digest.")
 @click.option("--accept", is_flag=True, help="Write the verdicts found into the entries.")
 def replay(corpus: pathlib.Path, backend: str, only: str | None, times: int, digests: bool, accept: bool) -> None:
@@ -242,10 +242,9 @@ def replay(corpus: pathlib.Path, backend: str, only: str | None, times: int, dig
         if only not in known:
             from variants.program import did_you_mean
             raise Refused(f"no variant {only!r}{did_you_mean(only, known) or '. See: vmrace variants'}", USAGE)
-    table = Table(loaded, backend, only, prove=accept)
+    table = Table(loaded, backend, only, prove=accept, times=times)
     with working() as say:
-        for _ in range(times):
-            table.replay(say)
+        table.replay(say)
     for line in table.lines(digests):
         click.echo(line)
     if accept:
@@ -254,7 +253,7 @@ def replay(corpus: pathlib.Path, backend: str, only: str | None, times: int, dig
                 click.echo(f"wrote {path}")
         except EntryError as error:
             raise Refused(str(error), COULD_NOT) from None
-    click.echo(table.summary(time.monotonic() - started, times))
+    click.echo(table.summary(time.monotonic() - started))
     sys.exit(CHANGED if table.changed else 0)
 
 

@@ -14,7 +14,7 @@ from fuzz.entry import Entry, write
 from fuzz.executor import Executor, Outcome, Prepared, SetupFailed
 from fuzz.shard import Hit
 from fuzz.story import tell
-from fuzz.verdict import PROVE_MAX, Verdict, judge_entry
+from fuzz.verdict import PROVE_MAX, Verdict, follow, judge_entry
 from fuzz.words import count
 from harness.errors import Diverged
 from harness.machine import Scheduler
@@ -28,8 +28,9 @@ REFIND_RUNS = 20_000
 class Table:
     """Every entry on every variant of its family, with what was expected of it."""
 
-    def __init__(self, entries: list[Entry], backend: str = "greenlets", only: str | None = None, prove: bool = False):
+    def __init__(self, entries: list[Entry], backend: str = "greenlets", only: str | None = None, prove: bool = False, times: int = 1):
         self.prove = prove              # try to prove what is not found
+        self.times = times              # each schedule is followed
         self.entries = entries
         self.backend = backend
         self.only = only
@@ -48,16 +49,18 @@ class Table:
         return self._executors[key]
 
     def replay(self, say: Callable[[str], None] = lambda text: None) -> None:
-        """Once over everything; a verdict or digest that differs from last time is remembered as unstable. `say` hears of progress."""
+        """Judge everything, and follow every schedule `times` times: what comes to another end is unstable. `say` hears of progress."""
         for number, entry in enumerate(self.entries):
             for variant in self._variants(entry):
                 say(f"  {number + 1} of {count(len(self.entries), 'entry')}: {entry.name} on {variant}")
-                verdict = judge_entry(entry, self.executor(entry.family, variant), prove=PROVE_MAX if self.prove else 0)
+                executor = self.executor(entry.family, variant)
+                verdict = judge_entry(entry, executor, prove=PROVE_MAX if self.prove else 0)
                 self.runs += verdict.runs
-                before = self.verdicts.get((number, variant))
-                if before is not None and (before.text, before.digest) != (verdict.text, verdict.digest):
-                    self.unstable.append(f"{entry.name} on {variant}: {before.text} {before.digest}, then {verdict.text} {verdict.digest}")
                 self.verdicts[number, variant] = verdict
+                ends = Counter(follow(entry, executor) for _ in range(self.times)) if self.times > 1 else Counter()
+                if len(ends) > 1 or (verdict.digest and not all(end.startswith(verdict.digest) for end in ends)):
+                    self.unstable.append(f"{entry.name} on {variant}: {verdict.text} {verdict.digest}".rstrip()
+                                         + "".join(f"; {often} of {self.times}: {end}" for end, often in ends.most_common()))
 
     @property
     def surprises(self) -> list[tuple[Entry, str, str, Verdict]]:
@@ -106,12 +109,12 @@ class Table:
                 out.append(write(entry, entry.path))
         return out
 
-    def summary(self, seconds: float, times: int) -> str:
+    def summary(self, seconds: float) -> str:
         kinds = Counter(verdict.short for verdict in self.verdicts.values())
         missing = kinds.pop("n/a", 0)
         judged = sum(kinds.values())
         state = "all as expected" if not self.changed else f"{len(self.surprises)} not as expected, {len(self.unstable)} unstable"
-        often = f", {times} times" if times > 1 else ""
+        often = f", each schedule followed {self.times} times" if self.times > 1 else ""
         return (f"{count(len(self.entries), 'entry')}, {count(len({v for _, v in self.verdicts}), 'variant')}: {count(judged, 'verdict')} "
                 f"from {count(self.runs, 'run')}"
                 f"{often}, {missing} not applicable, {state}   ({seconds:.1f} s, exit {int(self.changed)})")

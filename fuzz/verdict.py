@@ -103,6 +103,22 @@ def judge_entry(entry: Entry, executor: Executor, sample: int = SAMPLE, replays:
     return Verdict(f"ok in {sample}", str(diverged or "the schedule runs to its end"), runs)
 
 
+def follow(entry: Entry, executor: Executor) -> str:
+    """What the schedule alone comes to, from the boot on: the digest of its trace and what was found, or where it diverges."""
+    lacks = executor.lacks(entry.program)
+    if lacks:
+        return f"lacks {', '.join(lacks)}"
+    executor.only(entry.title)
+    try:
+        prepared = executor.prepare(entry.program)
+        traced = executor.trace(prepared, Named(entry.schedule, entry.program.keys()))
+    except SetupFailed as failed:
+        return str(failed)
+    except Diverged as error:
+        return f"DIVERGED step {error.step}: {error.why}"
+    return f"{traced.digest} {', '.join(traced.outcome.titles) or 'no finding'}"
+
+
 def _enough(expected: str) -> int:
     """Runs to prove again what was proved before, with some that turn out to be known."""
     words = expected.split()
