@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import random
 import time
+from array import array
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -147,7 +148,7 @@ class Kept:
     """A program worth more: the blocks it reaches, the runs to breed from, and how often it was picked since."""
 
     program: Program
-    blocks: frozenset[int]
+    blocks: array[int]          # a set of so many takes thirty times the room
     schedules: list[Bred]
     picks: int = 0
 
@@ -163,7 +164,7 @@ class Worker:
         self.features = Features()
         self.states = States()
         self.kept: list[Kept] = []
-        self.seen: set[Program] = set()         # every program kept here or handed over
+        self.seen: set[int] = set()             # hashes of every program kept here or handed over
 
     def add(self, one: Kept) -> None:
         """Keep a program; over the limit, one of the older ones that reaches only what most do goes."""
@@ -212,7 +213,7 @@ class _Shard:
         return self.result
 
     def _search(self) -> None:
-        handed = [program for program in self.task.programs if program not in self.worker.seen]
+        handed = [program for program in self.task.programs if hash(program) not in self.worker.seen]
         while not self.over():
             self._reach_out()
             if handed:
@@ -258,21 +259,21 @@ class _Shard:
 
     def _keep(self, program: Program, blocks: frozenset[int], schedules: list[Bred]) -> None:
         worker = self.worker
-        if program in worker.seen:
+        if hash(program) in worker.seen:
             for one in worker.kept:
                 if one.program == program:
-                    one.blocks = blocks
+                    one.blocks = array("H", blocks)
             return
         if len(worker.seen) > 20 * KEPT_MAX:
             worker.seen.clear()
-        worker.seen.add(program)
-        worker.add(Kept(program, blocks, schedules[:SCHEDULES_KEPT]))
+        worker.seen.add(hash(program))
+        worker.add(Kept(program, array("H", blocks), schedules[:SCHEDULES_KEPT]))
         self.result.kept.append(program)
 
     def _adopt(self, program: Program) -> None:
         """A program that another worker has explored and kept: find out what it reaches, to mutate it, and no more."""
         worker = self.worker
-        worker.seen.add(program)
+        worker.seen.add(hash(program))
         try:
             prepared = worker.fast.prepare(program)
         except SetupFailed:
@@ -285,7 +286,7 @@ class _Shard:
             self._one(program, prepared, name, scheduler)
         blocks = worker.features.blocks_of(prepared.image)
         worker.features.count_program(blocks, first=True)
-        worker.add(Kept(program, blocks, [bred(self.rng, first, self._places(prepared, first), 4)]))
+        worker.add(Kept(program, array("H", blocks), [bred(self.rng, first, self._places(prepared, first), 4)]))
 
     def _program(self, program: Program, schedules: list[Bred]) -> None:
         worker, result = self.worker, self.result
@@ -337,7 +338,7 @@ class _Shard:
         features = self.worker.features
         target = min(blocks, key=lambda block: (features.reached.get(block, 0), block), default=None)
         trimmed = program
-        progress = program not in self.worker.seen and target is not None
+        progress = hash(program) not in self.worker.seen and target is not None
         while progress and not self.over():
             progress = False
             for candidate in smaller(trimmed):

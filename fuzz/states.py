@@ -22,6 +22,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from itertools import combinations
+from typing import Any
 
 from variants.program import Op, Program
 
@@ -39,10 +40,14 @@ class States:
         self.words: dict[str, list[str]] = {}           # word -> the states it occurs in
         self.reached: dict[Setup, frozenset[str]] = {}
         self.met: dict[Triple, int] = {}
+        self.once: dict[Any, Any] = {}                  # operations and sets of states, each once: many setups have the same ones
 
     def reach(self, setup: Setup, described: dict[str, str]) -> frozenset[str]:
         """A setup was run and led here. Returns the states of the pages in use."""
+        one_of = self.once.setdefault
         states = frozenset(_few(text) for text in described.values() if "FREE" not in text) or frozenset([""])
+        states = one_of(states, states)
+        setup = tuple([one_of(op, op) for op in setup])
         if len(self.reached) >= REMEMBERED:
             del self.reached[next(iter(self.reached))]          # the one that was met first
         self.reached[setup] = states

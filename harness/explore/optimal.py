@@ -344,16 +344,19 @@ class Optimal:
             place = places[-1]
             if isinstance(place, Place):
                 number = len(places) - 1
-                if number < len(self.events):
-                    event = self.events[number]
-                    self.branch_step = step_of(event)
+                event = self.events[number] if number < len(self.events) else None
+                if event is not None:
                     place.tree.pop(0)
-                    place.sleep = place.sleep.with_({event.process: event.accesses})
                     place.done += 1
-                    self.take_back(number)
-                if not (place.tree or place.widened == ASKED_FOR):
-                    self.settle(number)
+                if place.tree or place.widened == ASKED_FOR or self.awaited(number):
+                    if event is not None:
+                        place.sleep = place.sleep.with_({event.process: event.accesses})
+                    if not (place.tree or place.widened == ASKED_FOR):
+                        self.settle(number)
                 if place.tree or place.widened == ASKED_FOR:
+                    if event is not None:
+                        self.branch_step = step_of(event)
+                        self.take_back(number)
                     self.branch = number
                     return True
             places.pop()
@@ -367,6 +370,10 @@ class Optimal:
 
     def between(self) -> None:
         """Two runs: for an exploration that is shared (shared.py)."""
+
+    def awaited(self, number: int) -> bool:
+        """May somebody else plan something at that place?"""
+        return False
 
     def settle(self, number: int) -> None:
         """Nothing is left at a place, and so at those after it, unless somebody else plans something there."""
@@ -796,10 +803,12 @@ class Optimal:
         event.asleep = task.waiting is SLEEPING
         if event.asleep and not task.finished:
             self.asleep.add(task.id)
-        for finding in m.findings[self.found:] + m.notes[self.noted:]:
-            at = next((at for at in reversed(self.events[self.since:]) if at.step <= finding.step), event)
-            at.findings = [*at.findings, finding]
-        self.found, self.noted, self.since = len(m.findings), len(m.notes), len(self.events)
+        if len(m.findings) > self.found or len(m.notes) > self.noted:
+            for finding in m.findings[self.found:] + m.notes[self.noted:]:
+                at = next((at for at in reversed(self.events[self.since:]) if at.step <= finding.step), event)
+                at.findings = [*at.findings, finding]
+            self.found, self.noted = len(m.findings), len(m.notes)
+        self.since = len(self.events)
 
     def _add(self, event: Event, gates: tuple[Access, ...]) -> None:
         if gates:

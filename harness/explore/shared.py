@@ -169,8 +169,11 @@ class Shared(Optimal):
 
     # ---- taking back -----------------------------------------------------------------------------------------------
 
+    def awaited(self, number: int) -> bool:
+        return any(worker.number >= number for worker in self.workers)
+
     def settle(self, number: int) -> None:
-        while any(worker.number >= number for worker in self.workers):
+        while self.awaited(number):
             self._receive(max(self.workers, key=lambda worker: worker.number))
 
     def gather(self) -> None:

@@ -15,6 +15,7 @@ import gc
 import pathlib
 import time
 
+from fuzz.campaign import HANDED_ON_MAX
 from fuzz.shard import RUNS_PER_SHARD, ShardTask, run_shard
 from variants.program import Program
 
@@ -38,10 +39,10 @@ def measure(runs: int, seed: int = 1) -> list[tuple[int, float, float]]:
     programs: list[Program] = []
     out = []
     while done < runs:
-        result = run_shard(ShardTask(*VARIANT, seed, number, min(RUNS_PER_SHARD, runs - done), 2.0, frozenset(known), programs[-60:]))
+        result = run_shard(ShardTask(*VARIANT, seed, number, min(RUNS_PER_SHARD, runs - done), 2.0, frozenset(known), programs))
         done, number = done + result.runs, number + 1
         known |= {hit.title for hit in result.hits}
-        programs = (programs + result.kept)[-2000:]
+        programs = (programs + result.kept)[-HANDED_ON_MAX:]
         if done >= due or done >= runs:
             out.append((done, time.monotonic() - started, megabytes()))
             due += SAMPLE_EVERY
