@@ -20,9 +20,13 @@ def stuck(m):
 
 
 def endless(m):
-    parts = sorted({m.where(task.waiting_frame) for task in m.tasks if not task.finished and task.waiting_frame is not None})
-    seen = {m.fair.seen[task.id] for task in m.tasks if not task.finished and task.id in m.fair.seen}
-    detail = f"no end after {m.step} points, the last under a fair schedule"
+    """Tasks run and get nowhere. Where they were seen gives the title, with those of whom nobody knows what they wait for; who
+    only waits behind others is told in the detail."""
+    left = [task for task in m.tasks if not task.finished]
+    waiting = [task for task in left if task.waiting_frame is not None]
+    seen = {m.fair.seen[task.id] for task in left if task.id in m.fair.seen}
+    parts = {m.where(task.waiting_frame) for task in waiting if not _blockers(task, left)}
+    detail = "; ".join([f"no end after {m.step} points, the last under a fair schedule", *(_wait_for(m, task) for task in waiting)])
     m._add(_finding(f"LIVELOCK: {', '.join(sorted({m.where(), *seen, *parts}))}", detail), m.sites())
 
 

@@ -9,6 +9,7 @@ factor (length of a run) sooner if a run that made the first one is known to be 
 from __future__ import annotations
 
 import random
+from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,13 +30,13 @@ class Bred:
     points: int = 100
     places: dict[Any, list[int]] = field(default_factory=dict)
     weight: int = 1
-    children: list[tuple[int, int]] = field(default_factory=list)       # not yet run: (step, which of the others goes on)
+    children: array[int] = field(default_factory=lambda: array("L"))    # not yet run: step * OTHERS_MAX + which of the others goes on
 
     def breed(self, rng: random.Random, places: Iterable[Sequence[int]], others: Mapping[int, int]) -> None:
         """List the children at those places, in random order; `others` says how many could go on instead at each step."""
         since = self.switches[-2] if self.switches else 0
         steps = sorted({step for steps in places for step in steps if step > since})
-        self.children = [(step, other) for step in steps for other in range(min(others[step], OTHERS_MAX))]
+        self.children = array("L", [step * OTHERS_MAX + other for step in steps for other in range(min(others[step], OTHERS_MAX))])
         rng.shuffle(self.children)
 
 
@@ -53,7 +54,7 @@ class Mutate:
         self.kept_forced = base.forced
         self.other = -1
         if base.children:
-            step, self.other = base.children.pop()
+            step, self.other = divmod(base.children.pop(), OTHERS_MAX)
             self._start(m, list(base.switches), [step])
             return
         count = len(base.switches) // 2
