@@ -47,10 +47,21 @@ class Pct:
             changes.pop()
             self._sink(m.current.id)
         m.want(changes[-1])
-        return self._highest(m, m.choices())
+        return self.forced(m, m.enabled or m.choices())
 
     def forced(self, m: Machine, choices: Sequence[int]) -> int:
-        return self._highest(m, choices)
+        """Of these the one with the highest priority."""
+        while self.irqs < m.irqs_raised:
+            code = len(m.tasks) + self.irqs * len(m.cpus) + int(self.random() * len(m.cpus))
+            self.order.insert(int(self.random() * (len(self.order) + 1)), code)
+            self.irqs += 1
+        me = m.current.id
+        if me < -1 and me in choices:
+            return me                               # an idle cpu finishes its interrupt first
+        for who in self.order:
+            if who in choices:
+                return who
+        return choices[0]
 
     def wake(self, m: Machine) -> None:
         m.want(m.step + 1)
@@ -60,15 +71,3 @@ class Pct:
         if who in order:
             order.remove(who)
         order.append(who)
-
-    def _highest(self, m: Machine, choices: Sequence[int]) -> int:
-        while self.irqs < m.irqs_raised:
-            code = len(m.tasks) + self.irqs * len(m.cpus) + int(self.random() * len(m.cpus))
-            self.order.insert(int(self.random() * (len(self.order) + 1)), code)
-            self.irqs += 1
-        if m.current.id < -1 and m.current.id in choices:
-            return m.current.id                     # an idle cpu finishes its interrupt first
-        for who in self.order:
-            if who in choices:
-                return who
-        return choices[0]
