@@ -100,7 +100,7 @@ class Task:
     """
 
     __slots__ = (
-        "at", "cpu", "finished", "held", "id", "inject", "irq_depth", "irqs", "name", "op", "operations",
+        "at", "below", "cpu", "finished", "held", "id", "inject", "irq_depth", "irqs", "name", "op", "operations",
         "resumes", "stack", "started", "state", "task", "waiting", "waiting_frame", "wants", "yields",
     )
 
@@ -114,6 +114,7 @@ class Task:
         self.held: Any = None
         self.wants: Any = None
         self.irqs: list[int] = []               # numbers of the interrupts it is in
+        self.below: list[Any] = []              # what it held where each of them came over it
         self.reset()
 
     def reset(self) -> None:
@@ -122,7 +123,7 @@ class Task:
         self.inject: Irq | None = None
         self.irq_depth = 0
         if self.irqs:
-            self.irqs = []
+            self.irqs, self.below = [], []
         self.state = RUNNING
         self.waiting: Any = None
         self.waiting_frame: Any = None
@@ -315,6 +316,8 @@ class Machine:
                     function(*args)
                     if task.held is not root:
                         self.image.lockdep.returned_holding(self, task)
+                if self.aborting:                   # a program of plain functions may have caught it
+                    raise Abort
                 if self.recorder is not None:
                     self.recorder(points.LOCAL, task, "end")
                 task.finished = True
@@ -516,6 +519,7 @@ class Machine:
         self.enabled = None
         me.irq_depth += 1
         me.irqs.append(irq.number)
+        me.below.append(held)
         if self.recorder is not None:
             self.recorder(points.IRQ, irq, "enter")
         resumes = me.resumes if me.at is not None and me.at[0] == points.IRQ else me.at
@@ -527,6 +531,7 @@ class Machine:
             self.recorder(points.IRQ, irq, "leave")
         me.irq_depth -= 1
         me.irqs.pop()
+        me.below.pop()
         me.held, me.waiting, me.waiting_frame = held, waiting, waiting_frame
         if waiting is not None:
             self.waiters += 1
@@ -535,7 +540,7 @@ class Machine:
             me.cpu.running = None               # back to the idle loop
             return
         self.step += 1                          # a point: somebody else may run before what was interrupted goes on
-        if self.step >= self.stop:
+        if self.step >= self.stop and (waiting is None or self.choices()):      # who waits for ever finds that out by itself
             self.sched(points.IRQ, irq, "left")
 
     def _nobody(self, me: Task) -> None:

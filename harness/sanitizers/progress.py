@@ -9,9 +9,8 @@ NAME = "progress"
 def stuck(m):
     """Tasks are left and none can run. Those that wait for each other in a circle give the title, or else those of whom nobody
     knows what they wait for; who only waits behind them, or for a cpu, is told in the detail."""
-    waiting = [task for task in m.tasks if not task.finished]
-    waiting += [cpu.idle for cpu in m.cpus if cpu.idle is not None and cpu.running is cpu.idle]
-    cause = _circle(waiting) or [task for task in waiting if task.waiting is not None and not _blockers(task, waiting)] or waiting
+    waiting = _left(m)
+    cause = _circle(waiting) or [task for task in waiting if task.waiting is not None and not _before(task, waiting)] or waiting
     parts = sorted({_what(m, task) for task in cause})
     details = "; ".join(_wait_for(m, task) for task in waiting)
     asleep = all(task.waiting is SLEEPING for task in cause)
@@ -22,19 +21,30 @@ def stuck(m):
 def endless(m):
     """Tasks run and get nowhere. Where they were seen gives the title, with those of whom nobody knows what they wait for; who
     only waits behind others is told in the detail."""
-    left = [task for task in m.tasks if not task.finished]
+    left = _left(m)
     waiting = [task for task in left if task.waiting_frame is not None]
     seen = {m.fair.seen[task.id] for task in left if task.id in m.fair.seen}
-    parts = {m.where(task.waiting_frame) for task in waiting if not _blockers(task, left)}
+    parts = {m.where(task.waiting_frame) for task in waiting if not _before(task, left)}
     detail = "; ".join([f"no end after {m.step} points, the last under a fair schedule", *(_wait_for(m, task) for task in waiting)])
     m._add(_finding(f"LIVELOCK: {', '.join(sorted({m.where(), *seen, *parts}))}", detail), m.sites())
 
 
+def _left(m):
+    """Tasks that are not done, and idle loops that are in an interrupt."""
+    return [task for task in m.tasks if not task.finished] + [
+        cpu.idle for cpu in m.cpus if cpu.idle is not None and cpu.running is cpu.idle]
+
+
 def _circle(waiting):
     """The tasks that wait for locks of each other; [] if that is not why they wait."""
+    seen = set()
+
     def walk(path):
-        for holder in _blockers(path[-1], waiting):
-            circle = path[path.index(holder):] if holder in path else walk([*path, holder])
+        if path[-1].id in seen:
+            return []
+        seen.add(path[-1].id)
+        for other in _before(path[-1], waiting):
+            circle = path[path.index(other):] if other in path else walk([*path, other])
             if circle:
                 return circle
         return []
@@ -45,21 +55,34 @@ def _circle(waiting):
     return []
 
 
-def _blockers(task, tasks):
-    """Who of `tasks` has the lock that a task waits for: its owner, or those who read under it, or who is to get it before."""
-    lock = task.wants if task.waiting is SLEEPING else task.waiting
+def _lock(task):
+    """What a task waits for, if that is a lock."""
+    return task.wants if task.waiting is SLEEPING else task.waiting
+
+
+def _before(task, tasks):
+    """For whom of `tasks` a task waits: those who have its lock, and those who are to get it before."""
+    return [*_holders(task, tasks), *_ahead(task)]
+
+
+def _holders(task, tasks):
+    """Who has the lock that a task waits for: its owner, or those who read under it, perhaps below an interrupt."""
+    lock = _lock(task)
     if lock is None:
         return []
     if getattr(lock, "owner", None) is not None:
         return [lock.owner]
-    queue = dict(getattr(lock, "queue", ()))                # of a rw_semaphore: task -> does it want to write
-    writes = queue.get(task, True)
-    before = list(queue)[:list(queue).index(task)] if task in queue else []
-    blockers = [other for other in before if writes or queue[other]]
-    if writes:                                              # readers do not wait for readers
-        side = getattr(lock, "read_side", lock)
-        blockers += [other for other in tasks if side in other.held.locks and other not in blockers]
-    return blockers
+    if not dict(getattr(lock, "queue", ())).get(task, True):
+        return []                                           # readers do not wait for readers
+    side = getattr(lock, "read_side", lock)
+    return [other for other in tasks if any(side in held.locks for held in (other.held, *other.below))]
+
+
+def _ahead(task):
+    """Of who sleeps for a rw_semaphore: those before it in the queue that it cannot have it with."""
+    queue = list(getattr(_lock(task), "queue", ()))         # (task, does it want to write)
+    at = next((at for at, (other, _) in enumerate(queue) if other is task), 0)
+    return [other for other, writes in queue[:at] if writes or queue[at][1]]
 
 
 def _finding(title, detail):
@@ -74,9 +97,13 @@ def _what(m, task):
 
 
 def _wait_for(m, task):
-    lock = task.wants if task.waiting is SLEEPING else task.waiting
+    lock = _lock(task)
+    if task.waiting is None:
+        return f"{task.name} waits for cpu{task.cpu.number}"
     if lock is None:
         return f"{task.name} sleeps in {_what(m, task)}"
-    holders = ", ".join(holder.name for holder in _blockers(task, m.tasks))
-    waits = f"sleeps in {_what(m, task)}" if task.waiting is SLEEPING else "spins"
-    return f"{task.name} {waits} for {lock.name}, held by {holders or 'nobody'}"
+    waits = f"{task.name} {f'sleeps in {_what(m, task)}' if task.waiting is SLEEPING else 'spins'} for {lock.name}"
+    holders, ahead = _holders(task, _left(m)), _ahead(task)
+    if holders:
+        return f"{waits}, held by {', '.join(holder.name for holder in holders)}"
+    return f"{waits}, behind {ahead[-1].name}" if ahead else waits

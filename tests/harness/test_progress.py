@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +12,32 @@ import pytest
 
 from fuzz.executor import Executor
 from harness import machine
+from harness.kernel import (
+    BUG_ON,
+    TASK_UNINTERRUPTIBLE,
+    atomic_dec,
+    atomic_inc,
+    atomic_read,
+    atomic_t,
+    down,
+    down_read,
+    down_write,
+    raise_irq,
+    read_lock,
+    read_unlock,
+    rw_semaphore,
+    rwlock_t,
+    schedule,
+    semaphore,
+    set_current_state,
+    spin_lock,
+    spin_unlock,
+    spinlock_t,
+    write_lock,
+    write_unlock,
+)
 from harness.machine import NEVER, m
+from harness.program import Program, Runner
 from harness.schedulers import NoPreempt, Pct, Walk
 from harness.schedulers.enumerate import every_schedule
 from harness.schedulers.replay import Replay
@@ -143,13 +169,97 @@ def test_a_reader_behind_a_writer_behind_a_reader_who_sleeps_for_ever() -> None:
     run = TOYS[SLEEPERS].run([(0, [("wait_for_nobody_reading",)]), (1, [("write_rwsem",)]), (2, [("read_rwsem",)])], NoPreempt())
     assert run.titles == ["DEADLOCK: tasks asleep for ever: wait_for_nobody"]
     assert run.findings[0].detail == ("task0 sleeps in wait_for_nobody; task1 sleeps in write_rwsem for rwsem, held by task0; "
-                                      "task2 sleeps in read_rwsem for rwsem, held by task1")
+                                      "task2 sleeps in read_rwsem for rwsem, behind task1")
 
 
 def test_semaphores_taken_in_two_orders_are_named_by_those_in_the_circle() -> None:
     found = runs([(0, [("take_sem_with_other",)]), (1, [("take_other_with_sem",)]), (2, [("take_sem",)])], 1, SLEEPERS)
     titles = {run.title for run in found if run.title is not None and run.title.startswith("DEADLOCK")}
     assert titles == {"DEADLOCK: tasks asleep for ever: take_other_with_sem, take_sem"}
+
+
+def found_by_walks(make: Callable[[], Program], count: int) -> set[tuple[str, str]]:
+    """(title, detail) of what random walks find."""
+    runner = Runner(make)
+    return {(finding.title, finding.detail) for seed in range(count) for finding in runner.run(Walk(random.Random(seed), 0.5)).findings}
+
+
+def test_a_reader_whose_interrupt_waits_holds_the_lock_still() -> None:
+    def program() -> Program:
+        tasks, lock, count = rwlock_t("tasks"), spinlock_t("lock"), atomic_t("count")
+
+        def handler() -> None:
+            spin_lock(lock)
+            spin_unlock(lock)
+
+        def reader() -> None:
+            read_lock(tasks)
+            raise_irq(handler)
+            atomic_inc(count)
+            read_unlock(tasks)
+
+        def writer() -> None:
+            spin_lock(lock)
+            write_lock(tasks)
+            write_unlock(tasks)
+            spin_unlock(lock)
+        return Program([reader, writer])
+    deadlocks = {found for found in found_by_walks(program, 300) if found[0].startswith("DEADLOCK: nobody")}
+    assert {title for title, _ in deadlocks} == {"DEADLOCK: nobody can run: lock in handler, tasks in writer"}
+    assert all("task1 spins for tasks, held by task0" in detail for _, detail in deadlocks)
+
+
+def test_many_writers_behind_a_reader_who_sleeps_for_ever_are_told_at_once() -> None:
+    def program() -> Program:
+        rwsem = rw_semaphore("rwsem")
+
+        def reader() -> None:
+            down_read(rwsem)
+            set_current_state(TASK_UNINTERRUPTIBLE)
+            schedule()
+
+        def writer() -> None:
+            down_write(rwsem)
+        return Program([reader] + [writer] * (machine.TASKS_MAX - 1))
+    finding = Runner(program).run(NoPreempt()).findings[0]
+    assert finding.title == "DEADLOCK: tasks asleep for ever: reader"
+    assert finding.detail.endswith(f"task{machine.TASKS_MAX - 1} sleeps in writer for rwsem, held by task0")
+
+
+def test_an_interrupt_over_a_task_that_waits_for_ever_is_no_error() -> None:
+    """When it returns nobody can go on, and the task finds that out."""
+    def program() -> Program:
+        tasks, count = rwlock_t("tasks"), atomic_t("count")
+
+        def tick() -> None:
+            pass
+
+        def reads_then_writes() -> None:
+            raise_irq(tick)
+            if atomic_read(count) == 1:
+                read_lock(tasks)
+                write_lock(tasks)
+
+        def other() -> None:
+            atomic_inc(count)
+            atomic_dec(count)
+        return Program([reads_then_writes, other])
+    assert {title for title, _ in found_by_walks(program, 2000)} == {"DEADLOCK: nobody can run: tasks in reads_then_writes"}
+
+
+def test_a_program_that_catches_everything_does_not_outlive_its_run() -> None:
+    def program() -> Program:
+        never, count = semaphore("never", 0), atomic_t("count")
+
+        def waits() -> None:
+            with contextlib.suppress(BaseException):
+                down(never)
+
+        def fails() -> None:
+            atomic_inc(count)
+            BUG_ON(True, 7)
+        return Program([waits, fails, lambda: atomic_inc(count)])
+    assert {title for title, _ in found_by_walks(program, 200)} == {"BUG at test_progress.py:7 in fails"}
 
 
 def test_a_task_whose_interrupt_had_to_wait_still_waits_where_it_did() -> None:
