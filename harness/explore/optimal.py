@@ -421,7 +421,7 @@ class Optimal:
         self.live = not self.places
 
     def begin(self, m: Machine) -> None:
-        self.multi = _shared_cpus(m)
+        self.multi = {cpu.number for cpu in m.cpus if cpu.shared}
         if not self.places:
             for _ in m.pending:
                 self._name_irq((-1,), -1)
@@ -639,6 +639,10 @@ class Optimal:
         chosen = self._choice(m, mine) if self.scout is None and mine not in sleep.processes else None
         if chosen is not None:
             return chosen
+        if self.scout is None:                          # the first of the tasks that can, as they come before interrupts
+            for task in m.tasks:
+                if not task.irqs and task.id not in sleep.processes and self._may_run(m, task, task.id):
+                    return task.id, task.id, task
         enabled = self._enabled(m)
         awake = [process for process in enabled if process not in sleep.processes]
         if awake:
@@ -1177,12 +1181,6 @@ def _can_be_taken(obj: Any, arg: Any, task: Task) -> bool:
     if not obj.spins or obj.owner is task:
         return True
     return bool((obj.read_side if arg == "read" and hasattr(obj, "read_side") else obj).available(task))
-
-
-def _shared_cpus(m: Machine) -> frozenset[int]:
-    """The cpus that have several tasks."""
-    numbers = [task.cpu.number for task in m.tasks]
-    return frozenset(number for number in numbers if numbers.count(number) > 1)
 
 
 
