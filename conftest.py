@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import functools
 import pathlib
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,6 +17,9 @@ from fuzz.verdict import judge_entry
 from variants.interface import family
 
 ROOT = pathlib.Path(__file__).parent
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:       # of a shell's background: what the tests start has to hear of Ctrl-C
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collect_file(parent: Any, file_path: pathlib.Path) -> Any:
