@@ -26,6 +26,7 @@ What is special here:
 from __future__ import annotations
 
 import random
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -36,14 +37,16 @@ from harness.explore.access import (
     CONFLICTS,
     END,
     GIVE,
+    GIVE_SHARED,
     GIVES,
+    LEAVE_SHARED,
     MAY_BE_QUIET,
     PART_READ,
     PART_WRITE,
     PASS,
     PASS_ALONE,
     READ,
-    SCREENS,
+    RIVALS,
     TAKE,
     TAKE_SHARED,
     TAKES,
@@ -59,10 +62,9 @@ from harness.machine import HALTED, IRQ_DEPTH_MAX, NEVER, SLEEPING, TASKS_MAX, M
 
 EVENTS_MAX = 4_000          # of one run, or points; a longer one ends the exploration as inconclusive
 YIELDS_MAX = 2              # a task that yields more often is left there: see machine.yielded
-SCOUTS_MIN = 4              # random runs before it starts again: what is learned late is learned at the cost of all that was run
+SCOUTS_MIN = 2              # random runs before it starts again: what is learned late is learned at the cost of all that was run
 SCOUTS_MAX = 100            # as many as were worth nothing, but no more than that
 SCOUTED = 8                 # points at a time, on average, in such a run
-
 
 GOES_ON, SWITCH, ASKED = 0, 1, 2
 IRQS_FROM = TASKS_MAX       # the number of the first process that is an interrupt; below are tasks
@@ -71,6 +73,12 @@ Taking = tuple[int, int, int, int, int]     # the event that took something, how
 NEVER_GIVEN = EVENTS_MAX + TASKS_MAX        # no event has this number
 
 Name = tuple[Any, ...]
+def _no_marks() -> list[int]:
+    return [0] * len(RIVALS)
+
+
+# mode -> those it comes after: all of its rivals, unless one can only take it over from them
+MEETS = [tuple(rival for rival in rivals if not (TAKES >> mode & 1 and GIVES >> rival & 1)) for mode, rivals in enumerate(RIVALS)]
 _NOTHING: Point = (points.LOCAL, None, None)
 _UNSEEN: Any = object()
 
@@ -101,7 +109,7 @@ class Event:
     trace: int | None = None            # see exploration.trace_hash
 
     def __init__(self, number: int, process: int, cpu: int, step: int, pending: tuple[int, Any, Any], accesses: tuple[Access, ...],
-                 before: Event | None, mark: int):
+                 before: Event | None):
         self.number = number
         self.process = process
         self.cpu = cpu
@@ -109,7 +117,6 @@ class Event:
         self.pending = pending
         self.accesses = accesses
         self.before = before            # of the same process
-        self.mark = mark                # how much there was to be undone before it
 
     def grows(self) -> None:
         """It touches more than it said it would."""
@@ -132,22 +139,25 @@ class Step:
 
 class Plan:
     """A run that is to begin somewhere: events in one of the orders that agree with happens-before. `mask`: the bits of them
-    that count in the past of one of them."""
+    that count in the past of one of them. `planned`: those that are only planned; all others are of the present run, and what
+    they touch is in `marks`."""
 
-    __slots__ = ("mask", "steps", "touching")
+    __slots__ = ("marks", "mask", "planned", "steps")
 
-    def __init__(self, steps: list[Event | Step], mask: int):
+    def __init__(self, steps: list[Event | Step], mask: int, planned: list[Event | Step], marks: Mapping[int, Sequence[int]]):
         self.steps = steps
         self.mask = mask
-        self.touching: dict[int, list[tuple[Access, ...]]] | None = None
+        self.planned = planned
+        self.marks = marks
 
     def before(self, step: Event | Step) -> int:
         return step.past & self.mask & ~(1 << step.number)
 
     def drop(self, position: int) -> None:
-        self.mask &= ~(1 << self.steps[position].number)
-        self.touching = None
-        del self.steps[position]
+        step = self.steps.pop(position)
+        self.mask &= ~(1 << step.number)
+        if step in self.planned:
+            self.planned.remove(step)
 
     def starts(self, process: int, accesses: tuple[Access, ...] | None) -> int | None:
         """Can it begin with `process`? The position of that one's first event, or -1 if it has none and is independent of all."""
@@ -156,19 +166,16 @@ class Plan:
                 return None if step.past & self.mask & ~(1 << step.number) else position
         if accesses is None:
             return None
-        touching = self.touching
-        if touching is None:
-            touching = {}
-            for step in self.steps:
-                if step.accesses is None:
-                    return None
-                for location, _ in step.accesses:
-                    touching.setdefault(location, []).append(step.accesses)
-            self.touching = touching
-        for access in accesses:
-            for touched in touching.get(access[0], ()):
-                if conflict((access,), touched):
-                    return None
+        marks, mask = self.marks, self.mask
+        if marks:
+            for location, mode in accesses:
+                mark = marks[location]
+                for rival in RIVALS[mode]:
+                    if mark[rival] & mask:
+                        return None
+        for step in self.planned:
+            if step.accesses is None or conflict(accesses, step.accesses):
+                return None
         return -1
 
 
@@ -221,7 +228,6 @@ class Sleep:
 
 
 _NOBODY = Sleep({})
-_UNTOUCHED = (0, 0, 0, 0, 0)
 UNASKED, ASKED_FOR, DONE = 0, 1, 2
 
 
@@ -237,6 +243,10 @@ class Place:
         self.tree = tree
         self.widened = UNASKED
         self.done = 0                   # branches that are explored
+
+    def more(self) -> bool:
+        """Is something left to be run first?"""
+        return bool(self.tree) or self.widened == ASKED_FOR
 
     def add(self, number: int, plan: Plan | None) -> bool:
         """Have that run begin here, or all that can if it is not known which. False if that is, or was to be, run anyway."""
@@ -265,10 +275,9 @@ class Optimal:
         self.locations.forget_processes()
         self.names: dict[Name, int] = {}        # of interrupts: (who raises it, how many before) -> process
         self.irq_name: dict[int, Name] = {}
-        self.gated = False              # interrupts exist
-        self.elsewhere: dict[Any, tuple[tuple[Access, ...], list[tuple[int, int]]]] = {}
+        self.gated: dict[int, int] = {}         # cpu -> how deep interrupts can be nested there, if any come to it
+        self.elsewhere: dict[Any, tuple[tuple[Access, ...], list[tuple[int, tuple[int, ...]]]]] = {}
         self.labels: dict[Any, int] = {}        # see exploration.trace_hash
-        self.mixed: set[int] = set()    # locations of data that are also touched in other ways
         self.scout: random.Random | None = None     # what decides, in a run that only is to teach something
         self.restarts = 0               # how often what was yielded before is worth nothing, for something was learned
         self._forget()
@@ -277,15 +286,12 @@ class Optimal:
         self.events: list[Event] = []
         self.turns: list[Event] = []            # those for which the machine had to be told something
         self.places: list[Place | Sleep] = []   # of each event: what sleeps, if there is nothing else to be said
-        # location -> bits of its last write, the reads since, the writes and reads of a part of it since, all its accesses
-        self.data: dict[int, tuple[int, int, int, int, int]] = {}
-        # location -> others: (mode, bits) since what screens the earlier ones; all of them; who had it
-        self.lines: dict[int, tuple[tuple[tuple[int, int], ...], int, tuple[Taking, ...]]] = {}
-        self.passes: dict[int, int] = {}        # location -> of those, the bits of PASS alone: all events may have it
-        self.passed: dict[int, int] = {}        # location -> all of these
+        self.marks: defaultdict[int, list[int]] = defaultdict(_no_marks)        # location -> mode -> the bits of all such events
+        self.given: dict[int, int] = {}         # location -> of those that gave it back, those since it was taken by one alone
+        self.taken: dict[int, tuple[Taking, ...]] = {}          # location -> who has taken it, in order
         self.last: dict[int, Event | None] = {}                 # process -> its last event
         self.woken: dict[int, int] = {}                         # process -> the event that let it go on
-        self.undo: list[tuple[dict[Any, Any], Any, Any]] = []   # table, key and what was there before, as events changed it
+        self.undo: list[tuple[int, dict[Any, Any], Any, Any]] = []      # event, table, key, what was there before the event changed it
         self.irqs: list[tuple[int, int]] = []                   # irq number -> process, the event that raised it or -1
         self.raised: dict[int, int] = {}                        # process -> how many it has raised
         self.base = 0                   # the places before are somebody else's
@@ -348,12 +354,12 @@ class Optimal:
                 if event is not None:
                     place.tree.pop(0)
                     place.done += 1
-                if place.tree or place.widened == ASKED_FOR or self.awaited(number):
+                if place.more() or self.awaited(number):
                     if event is not None:
                         place.sleep = place.sleep.with_({event.process: event.accesses})
-                    if not (place.tree or place.widened == ASKED_FOR):
+                    if not place.more():
                         self.settle(number)
-                if place.tree or place.widened == ASKED_FOR:
+                if place.more():
                     if event is not None:
                         self.branch_step = step_of(event)
                         self.take_back(number)
@@ -381,18 +387,17 @@ class Optimal:
     def take_back(self, number: int) -> None:
         """That event, and those after it."""
         events, undo, last = self.events, self.undo, self.last
-        mark = events[number].mark
-        while len(undo) > mark:
-            table, key, old = undo.pop()
+        while undo and undo[-1][0] >= number:
+            _, table, key, old = undo.pop()
             if old is None:
                 del table[key]
             else:
                 table[key] = old
-        for passes in (self.passes, self.passed):
-            for location in passes:
-                passes[location] &= (1 << number) - 1
+        marks, before = self.marks, (1 << number) - 1
         for event in reversed(events[number:]):
             last[event.process] = event.before
+            for location, mode in event.accesses:
+                marks[location][mode] &= before
         del events[number:]
         while self.turns and self.turns[-1].number >= number:
             self.turns.pop()
@@ -400,7 +405,7 @@ class Optimal:
             self.irqs.pop()
 
     def _set(self, table: dict[Any, Any], key: Any, value: Any) -> None:
-        self.undo.append((table, key, table.get(key)))
+        self.undo.append((len(self.events), table, key, table.get(key)))
         table[key] = value
 
     # ---- one run -------------------------------------------------------------------------------------------------
@@ -417,7 +422,9 @@ class Optimal:
         self.trail: list[Any] = []              # points of the process that runs, since `current`, and what it held there
         self.inner: Point | None = None         # the quiet point that `current` is at, if it is, and what it held there
         self.inner_held: Any = None
-        self.plan: tuple[Branch, int, int] | None = None        # what is to be run: a branch and its step for that event
+        self.plan: Branch | None = None         # what is to be run, and the number of the event that its first step is for
+        self.planned_at = 0
+        self.before = 0, False, True, False     # of `current`: how deep in interrupts, are they off, does it have its cpu, for itself
         self.live = not self.places
 
     def begin(self, m: Machine) -> None:
@@ -446,11 +453,13 @@ class Optimal:
             assert task.at is not None
             kind, obj, arg = task.at
             assert self.current is not None
-            takes = kind == points.ACQUIRE
-            if takes and (getattr(obj, "owner", None) is task or not _can_be_taken(obj, arg, task)):
-                return self._decide(m, False)
-            quiet = kind in MAY_BE_QUIET and m.step < EVENTS_MAX and self.locations.seen(self.current.process, task.at) is None
-            if quiet or (takes and m.step < m.wanted):
+            if kind == points.ACQUIRE:
+                if getattr(obj, "owner", None) is task or not _can_be_taken(obj, arg, task):
+                    return self._decide(m, False)
+                goes_on = m.step < m.wanted
+            else:
+                goes_on = False
+            if goes_on or (kind in MAY_BE_QUIET and m.step < EVENTS_MAX and self.locations.seen(self.current.process, task.at) is None):
                 self.trail += (task.at, task.held)
                 return task.id
         elif self.pre_switches:
@@ -471,9 +480,9 @@ class Optimal:
 
     @property
     def rerouted(self) -> bool:
-        """The last run is of another route as well: an interrupt that this one sends elsewhere was not raised."""
-        raised = {process for process, _ in self.irqs}
-        return any(cpu and self.names.get(name) not in raised for name, cpu in self.routes.items())
+        """The last run is of another route as well: an interrupt that this one sends elsewhere never entered."""
+        entered = {event.process for event in self.events if event.enters}
+        return any(cpu and self.names.get(name) not in entered for name, cpu in self.routes.items())
 
     def _drain(self, m: Machine, choices: Sequence[int]) -> int:
         """Somebody who waits for ever goes and does so."""
@@ -507,14 +516,16 @@ class Optimal:
         if event < 0:
             name = (*name, len(self.irqs))
         self.irqs.append((self.process_of_name(name), event))
-        if not self.gated:
-            self.gated = self.learned = True
 
     def process_of_name(self, name: Name) -> int:
         process = self.names.get(name)
         if process is None:
             process = self.names[name] = IRQS_FROM + len(self.names)
             self.irq_name[process] = name
+            cpu = self.routes.get(name, 0)
+            if self.gated.get(cpu, 0) < IRQ_DEPTH_MAX:
+                self.gated[cpu] = self.gated.get(cpu, 0) + 1
+                self.learned = True
         return process
 
     def touched(self, m: Machine, what: Any, kind: int) -> None:
@@ -533,7 +544,7 @@ class Optimal:
     def _shuts(self, m: Machine, held: Any) -> None:
         """The point before was taken to be quiet: is an interrupt, or another task of the cpu, shut out only after it?"""
         was = self.inner_held
-        gate = self.gated and held.irqs_off and not was.irqs_off
+        gate = self.task.cpu.number in self.gated and held.irqs_off and not was.irqs_off
         cpu = m.preempt and (held.irqs_off or held.spinning) and not (was.irqs_off or was.spinning)
         if gate or cpu:
             self._speak()
@@ -549,7 +560,8 @@ class Optimal:
         """The running event is over: which process is next?"""
         if self.current is not None:
             event = self._advance()
-            event.free = asked
+            if asked:
+                event.free = True
             assert m.fair is not None or m.step == event.step + event.points - asked, (m.step, event.step)     # no point was left out
             self._close(m)
         at = len(self.events)
@@ -559,19 +571,23 @@ class Optimal:
         process, decision, task = chosen
         enters = decision >= len(m.tasks)
         pending: tuple[int, Any, Any] = _NOTHING if enters else self._pending(process, task)
-        self.current = event = Event(at, process, task.cpu.number, m.step, pending, self.locations.of(*pending, task),
-                                     self.last.get(process), len(self.undo))
-        self.locations.seen(process, pending)
+        accesses = self.locations.seen(process, pending)
+        if pending[0] == points.WAKE or pending[0] == points.ACQUIRE:
+            accesses = self.locations.of(*pending, task)
+        self.current = event = Event(at, process, task.cpu.number, m.step, pending, accesses or (), self.last.get(process))
         if asked or decision != m.current.id:
             event.how, event.decision = ASKED if asked else SWITCH, decision
-        event.got = pending[0] == points.TRYLOCK and getattr(pending[1], "owner", None) is None
-        event.enters = enters
-        if enters and task.cpu.running is task:
-            event.over = self._process_of(task)
-            event.interrupted = task, self._pending(event.over, task), task.irq_depth
+        if pending[0] == points.TRYLOCK:
+            event.got = getattr(pending[1], "owner", None) is None
         self.task = task
-        self.before = (task.irq_depth + enters, task.held.irqs_off and not enters,
-                       task.cpu.running is task, task.cpu.running is task and not preemptible(task))
+        if self.gated or self.multi:
+            runs = task.cpu.running is task
+            if enters:
+                event.enters = True
+                if runs:
+                    event.over = self._process_of(task)
+                    event.interrupted = task, self._pending(event.over, task), task.irq_depth
+            self.before = task.irq_depth + enters, task.held.irqs_off and not enters, runs, m.preempt and runs and not preemptible(task)
         m.want(m.step + 1 if self.multi else min(m.step + self._runs_on(process), EVENTS_MAX))
         return decision
 
@@ -581,14 +597,13 @@ class Optimal:
             return int(self.scout.expovariate(1 / SCOUTED)) + 1
         if self.plan is None:
             return EVENTS_MAX
-        branch, number, _ = self.plan
-        steps = branch.steps
+        steps, number = self.plan.steps, len(self.events) - self.planned_at
         count = steps[number].points
         number += 1
         while number < len(steps) and steps[number].process == process:
             count += steps[number].points
             number += 1
-        return EVENTS_MAX if number == len(steps) and not branch.children else count
+        return EVENTS_MAX if number == len(steps) and not self.plan.children else count
 
     def _resume(self, m: Machine) -> Choice:
         """At the place where the present run leaves the last one: what is left there to be run first."""
@@ -599,7 +614,7 @@ class Optimal:
             if tree:
                 chosen = self._choice(m, tree[0].process)
                 if chosen is not None:
-                    self.plan = tree[0], 0, at
+                    self.plan, self.planned_at = tree[0], at
                     return chosen
                 self.plan_at(tree.pop(0).root, None)    # it was planned, but cannot be: what is there instead is to be run
             elif place.widened == ASKED_FOR:
@@ -613,17 +628,10 @@ class Optimal:
         """A new place. None if the run ends here."""
         at = len(self.events)
         sleep = self._sleep_after(self.events[-1]) if at else _NOBODY
-        tree = []
-        chosen: Choice | None = None
-        for branch in self._planned():
-            choice = self._choice(m, branch.process)
-            if choice is None:
-                self.plan_at(branch.root, None)
-            else:
-                chosen = chosen or choice
-                tree.append(branch)
-        self.plan = (tree[0], 0, at) if tree else None
+        tree: list[Branch] = []
+        chosen = self._planned(m, at, tree) if self.plan is not None else None
         if chosen is None:
+            self.plan = None
             chosen = self._awake(m, sleep)
             if chosen is None:
                 return None
@@ -635,18 +643,19 @@ class Optimal:
 
     def _awake(self, m: Machine, sleep: Sleep) -> Choice | None:
         """Where nothing is planned: who runs goes on if it can. None if nobody can."""
-        mine = self._process_of(m.current)
-        chosen = self._choice(m, mine) if self.scout is None and mine not in sleep.processes else None
-        if chosen is not None:
-            return chosen
-        if self.scout is None:                          # the first of the tasks that can, as they come before interrupts
-            for task in m.tasks:
-                if not task.irqs and task.id not in sleep.processes and self._may_run(m, task, task.id):
+        asleep, scout = sleep.processes, self.scout
+        if scout is None:
+            mine = self._process_of(m.current)
+            chosen = self._choice(m, mine) if mine not in asleep and not m.current.finished else None
+            if chosen is not None:
+                return chosen
+            for task in m.tasks:                        # the first of the tasks that can, as they come before interrupts
+                if not task.finished and not task.irqs and task.id not in asleep and self._may_run(m, task, task.id):
                     return task.id, task.id, task
         enabled = self._enabled(m)
-        awake = [process for process in enabled if process not in sleep.processes]
+        awake = [process for process in enabled if process not in asleep]
         if awake:
-            process = min(awake) if self.scout is None else self.scout.choice(sorted(awake))
+            process = min(awake) if scout is None else scout.choice(sorted(awake))
             return (process, *enabled[process])
         if enabled:
             self.blocked = m.aborting = True
@@ -654,20 +663,36 @@ class Optimal:
         self.ended(m)
         return None
 
-    def _planned(self) -> list[Branch]:
-        """What is planned to come next."""
-        if self.plan is None:
-            return []
-        branch, step, at = self.plan
-        step += len(self.events) - at
-        if step < len(branch.steps):
-            return [Branch(branch.steps[step:], branch.root, branch.children)]
-        children, branch.children = branch.children, []
-        return children if step == len(branch.steps) else []
+    def _planned(self, m: Machine, at: int, tree: list[Branch]) -> Choice | None:
+        """What is planned to come next, if it can. In `tree`: what else is to be run here, with that, where the plan has branches."""
+        plan = self.plan
+        assert plan is not None
+        step, length = at - self.planned_at, len(plan.steps)
+        if step < length:
+            chosen = self._choice(m, plan.steps[step].process)
+            if chosen is None:
+                self.plan_at(plan.root, None)
+            return chosen
+        chosen = None
+        if step == length:
+            children, plan.children = plan.children, []
+            for branch in children:
+                choice = self._choice(m, branch.process)
+                if choice is None:
+                    self.plan_at(branch.root, None)
+                else:
+                    chosen = chosen or choice
+                    tree.append(branch)
+            if tree:
+                self.plan, self.planned_at = tree[0], at
+        return chosen
+
+    def _sleep_at(self, number: int) -> Sleep:
+        place = self.places[number]
+        return place.sleep if isinstance(place, Place) else place
 
     def _sleep_after(self, event: Event) -> Sleep:
-        place = self.places[event.number]
-        sleep = place.sleep if isinstance(place, Place) else place
+        sleep = self._sleep_at(event.number)
         return sleep.after(event) if sleep.processes else sleep
 
     def _pending(self, process: int, task: Task) -> tuple[int, Any, Any]:
@@ -730,62 +755,56 @@ class Optimal:
         assert event is not None
         if not trail:
             return event
-        events, places, undo, locations = self.events, self.places, self.undo, self.locations
-        process, cpu, last = event.process, event.cpu, len(trail)
-        level, off, was_running, was_alone = self.before
-        known = locations.seen_by(process)
+        events, places, order = self.events, self.places, self._order
+        process, cpu = event.process, event.cpu
+        level, off, _, _ = self.before
+        known = self.locations.seen_by(process)
         open_gate: tuple[Access, ...] = ()
         passes = False
         sleep: Sleep | None = None
-        position = 0
-        while True:
-            while position < last:                          # over quiet points
-                at, held = trail[position], trail[position + 1]
-                if self.inner is not None and held is not self.inner_held:
-                    self._shuts(m, held)
-                next_accesses = known.get(at, _UNSEEN)
-                if next_accesses is _UNSEEN:
-                    next_accesses = locations.seen(process, at)
-                if next_accesses is not None:
-                    break
+        for position in range(0, len(trail), 2):
+            at, held = trail[position], trail[position + 1]
+            if self.inner is not None and held is not self.inner_held:
+                self._shuts(m, held)
+            next_accesses = known.get(at, _UNSEEN)
+            if next_accesses is _UNSEEN:
+                next_accesses = self.locations.seen(process, at)
+            if next_accesses is None:                       # a quiet point
                 self.inner, self.inner_held = at, held
                 event.points += 1
-                position += 2
-            else:
-                break
+                continue
             self.inner = None
             if sleep is None:                               # the one that somebody has chosen
-                self._add(event, self._gates(event, off, held.irqs_off, False, True, False))
-                if self.gated and level < IRQ_DEPTH_MAX:
+                self._add(event, self._gates(event, off, held.irqs_off, False, True, False) if self.gated or self.multi else ())
+                if level < self.gated.get(cpu, 0):
                     open_gate = self._passage(cpu, level, False, False)
                     passes = open_gate[0] in event.accesses
-                sleep = self._sleep_after(event)
+                sleep = self._sleep_at(event.number)
             else:
-                accesses = event.accesses
+                past, accesses = event.before.past | 1 << event.number, event.accesses          # type: ignore[union-attr]
                 if not open_gate:
-                    self._order(event, accesses)
+                    order(event, accesses, past)
                 elif off or held.irqs_off:
                     event.leaf = accesses
                     event.accesses = accesses = accesses + self._passage(cpu, level, off, held.irqs_off)
-                    self._order(event, accesses)
+                    order(event, accesses, past)
                     passes = False
                 else:
                     event.leaf = accesses
                     event.accesses += open_gate
-                    self._order(event, accesses if passes else event.accesses)
+                    order(event, accesses if passes else event.accesses, past)
                     if passes:                              # what is before it is before that one, too
-                        self.passes[open_gate[0][0]] |= 1 << event.number
-                        self.passed[open_gate[0][0]] |= 1 << event.number
+                        self.marks[open_gate[0][0]][PASS] |= 1 << event.number
                     passes = True
                 events.append(event)
-                if sleep.processes:
-                    sleep = sleep.after(event)
+            if sleep.processes:
+                sleep = sleep.after(event)
             places.append(sleep)
-            event = Event(event.number + 1, process, cpu, event.step + event.points, at, next_accesses, event, len(undo))
-            off, was_running, was_alone = held.irqs_off, True, False
-            position += 2
+            event = Event(event.number + 1, process, cpu, event.step + event.points, at, next_accesses, event)
+            off = held.irqs_off
         if sleep is not None:
-            self.current, self.before = event, (level, off, was_running, was_alone)
+            self.current, self.before = event, (level, off, True, False)
+            self.last[process] = event.before
         trail.clear()
         return event
 
@@ -794,8 +813,7 @@ class Optimal:
         event, task, self.current = self.current, self.task, None
         assert event is not None
         running = task.cpu.running is task
-        event.leaves = event.process >= IRQS_FROM and all(self.irqs[number][0] != event.process for number in task.irqs)
-        off = (task.waiting is HALTED and running) or (not event.leaves and task.held.irqs_off)
+        gates: tuple[Access, ...] = ()
         if self.inner is not None:
             event.last_point = self.inner
             if task.waiting is SLEEPING or task.waiting is HALTED or (event.free and event.cpu in self.multi):
@@ -803,10 +821,15 @@ class Optimal:
             else:
                 self._shuts(m, task.held)
             self.inner = None
-        self._add(event, self._gates(event, self.before[1], off, event.leaves, running, m.preempt))
-        event.asleep = task.waiting is SLEEPING
-        if event.asleep and not task.finished:
-            self.asleep.add(task.id)
+        if self.gated or self.multi:
+            event.leaves = event.process >= IRQS_FROM and all(self.irqs[number][0] != event.process for number in task.irqs)
+            off = (task.waiting is HALTED and running) or (not event.leaves and task.held.irqs_off)
+            gates = self._gates(event, self.before[1], off, event.leaves, running, m.preempt)
+        self._add(event, gates)
+        if task.waiting is SLEEPING:
+            event.asleep = True
+            if not task.finished:
+                self.asleep.add(task.id)
         if len(m.findings) > self.found or len(m.notes) > self.noted:
             for finding in m.findings[self.found:] + m.notes[self.noted:]:
                 at = next((at for at in reversed(self.events[self.since:]) if at.step <= finding.step), event)
@@ -818,8 +841,10 @@ class Optimal:
         if gates:
             event.grows()
             event.accesses += gates
-        self._order(event, event.accesses)
+        event.base = self._before(event)
+        self._order(event, event.accesses, event.base)
         self.events.append(event)
+        self.last[event.process] = event
         if event.how:
             self.turns.append(event)
         place = self.places[event.number]
@@ -828,16 +853,14 @@ class Optimal:
 
     def _gates(self, event: Event, off_before: bool, off_after: bool, leaves: bool, running: bool, preempt: bool) -> tuple[Access, ...]:
         """The interrupt gates of its cpu, and the cpu itself if tasks share it: what was taken, passed or given back."""
-        if not (self.gated or self.multi):
-            return ()
         level, _, was_running, was_alone = self.before
         number, where, enters = self.locations.number, event.cpu, event.enters
         out: tuple[Access, ...] = ()
-        if self.gated:
+        if where in self.gated:
             if enters or leaves:
                 out += ((number(("level", where)), WRITE),
                         (number(("gate", where, level)), PASS_ALONE if enters and leaves else TAKE if enters else GIVE))
-            if level < IRQ_DEPTH_MAX:
+            if level < self.gated[where]:
                 out += self._passage(where, level, off_before, off_after)
         if where in self.multi:
             out += ((number(("ready", where)), READ),)
@@ -852,45 +875,46 @@ class Optimal:
         mode = _PASSAGE[off_before, off_after]
         return () if mode is None else ((self.locations.number(("gate", where, level + 1)), mode),)
 
-    def _order(self, event: Event, accesses: tuple[Access, ...]) -> None:
-        """Its place in happens-before, and the races it ends, by these accesses."""
-        events, data, undo, number, before = self.events, self.data, self.undo, event.number, event.before
-        past = bit = 1 << number
+    def _before(self, event: Event) -> int:
+        """The bits of what must be before it, whatever it touches, and its own."""
+        past, before = 1 << event.number, event.before
         if before is not None:
             past |= before.past
         elif event.process >= IRQS_FROM:
             raiser = next(raiser for process, raiser in self.irqs if process == event.process)
             if raiser >= 0:
-                past |= events[raiser].past
+                past |= self.events[raiser].past
         if self.woken:
             woken = self.woken.get(event.process)
             if woken is not None and (before is None or woken > before.number):
-                past |= events[woken].past
-        event.base = past
+                past |= self.events[woken].past
+        return past
+
+    def _order(self, event: Event, accesses: tuple[Access, ...], past: int) -> None:
+        """Its place in happens-before, and the races it ends, by these accesses."""
+        marks, given, bit = self.marks, self.given, 1 << event.number
         met = 0
         gave: list[tuple[int, int]] = []
         for location, mode in accesses:
-            if mode > PART_WRITE or location in self.mixed:
-                met |= self._line(event, location, mode, past, gave)
-                continue
-            state = data.get(location)
-            undo.append((data, location, state))
-            write, reads, part_writes, part_reads, every = state or _UNTOUCHED
+            mark = marks[location]
             if mode == READ:
-                met |= write | part_writes
-                data[location] = write, reads | bit, part_writes, part_reads, every | bit
+                met |= mark[WRITE] | mark[PART_WRITE]
             elif mode == WRITE:
-                met |= write | reads | part_writes | part_reads
-                data[location] = bit, 0, 0, 0, every | bit
-            elif mode == PART_READ:
-                met |= write
-                data[location] = write, reads, part_writes, part_reads | bit, every | bit
+                met |= mark[READ] | mark[WRITE] | mark[PART_READ] | mark[PART_WRITE] | mark[LEAVE_SHARED]
+            elif mode == PASS:
+                met |= mark[TAKE] | mark[PASS_ALONE]
+                if location in given:
+                    met |= self._take_over(event, location, given[location] & mark[GIVE] & ~past, gave)
             else:
-                met |= write | reads
-                data[location] = write, reads, part_writes | bit, part_reads, every | bit
+                for rival in MEETS[mode]:
+                    met |= mark[rival]
+                if mode > PART_WRITE:
+                    met |= self._lock(event, location, mode, past, gave)
+            mark[mode] |= bit
         met &= ~past
         direct = past
         if met or gave:
+            events = self.events
             for there, _ in gave:
                 past |= events[there].past
             met &= ~past
@@ -907,46 +931,29 @@ class Optimal:
                     races.append(taking)
             event.races = races
         event.past, event.direct = past, direct
-        self.last[event.process] = event
 
-    def _line(self, event: Event, location: int, mode: int, past: int, gave: list[tuple[int, int]]) -> int:
-        """An access that is not just a read or a write of data: the bits of those that it comes after. In `gave`: of whom it
-        takes something over, and who had taken that."""
-        if location not in self.mixed:
-            self.mixed.add(location)
-            self.learned = self.learned or location in self.data
-        number, record, conflicts = event.number, self.lines.get(location), CONFLICTS[mode]
-        bit = 1 << number
-        pairs, every, takings = record or ((), 0, ())
-        met = self.passes.get(location, 0) if conflicts >> PASS & 1 else 0
-        for how, bits in pairs:
-            if conflicts >> how & 1:
-                if GIVES >> how & 1 and TAKES >> mode & 1:
-                    bits &= ~past
-                    for there in _numbers(bits) if bits else ():
-                        if event.enters and self.events[there].leaves:
-                            met |= 1 << there
-                        else:
-                            gave.append((there, self.events[there].takings[location]))
-                else:
-                    met |= bits
-        if mode == PASS:
-            self.passes[location] = self.passes.get(location, 0) | bit
-            self.passed[location] = self.passed.get(location, 0) | bit
-            return met
-        if SCREENS >> mode & 1:
-            pairs = ((mode, bit),)
-            if location in self.passes:
-                self._set(self.passes, location, 0)
-        else:
-            bits = next((bits for how, bits in pairs if how == mode), 0)
-            pairs = (*(pair for pair in pairs if pair[0] != mode), (mode, bits | bit))
+    def _lock(self, event: Event, location: int, mode: int, past: int, gave: list[tuple[int, int]]) -> int:
+        """It takes a lock, or what is like one, or gives it back: see _take_over."""
+        met, given = 0, self.given.get(location, 0)
+        if given and TAKES >> mode & 1:                 # shared, it is had from who had it alone
+            met = self._take_over(event, location, (given if mode != TAKE_SHARED else given & self.marks[location][GIVE]) & ~past, gave)
+        if mode in (TAKE, PASS_ALONE):
+            self._set(self.given, location, 0)
         if mode in (TAKE, TAKE_SHARED) or (mode == TRY and event.got):
-            takings = self._taken(takings, event, mode)
+            self._set(self.taken, location, self._taken(self.takings(location), event, mode))
         elif GIVES >> mode & 1:
-            takings = self._given(takings, event, location)
-        self.undo.append((self.lines, location, record))
-        self.lines[location] = pairs, every | bit, takings
+            self._set(self.taken, location, self._given(self.takings(location), event, location))
+            self._set(self.given, location, 1 << event.number | (given if mode == GIVE_SHARED else 0))
+        return met
+
+    def _take_over(self, event: Event, location: int, given: int, gave: list[tuple[int, int]]) -> int:
+        """Of those that gave it back. In `gave`: they, and who had taken that. The bits of others that it comes after."""
+        met = 0
+        for there in _numbers(given):
+            if event.enters and self.events[there].leaves:
+                met |= 1 << there
+            else:
+                gave.append((there, self.events[there].takings[location]))
         return met
 
     def _taken(self, takings: tuple[Taking, ...], event: Event, mode: int) -> tuple[Taking, ...]:
@@ -967,7 +974,7 @@ class Optimal:
 
     def takings(self, location: int) -> tuple[Taking, ...]:
         """Of a lock, or what is like one, in order."""
-        return self.lines[location][2] if location in self.lines else ()
+        return self.taken.get(location, ())
 
     # ---- races ---------------------------------------------------------------------------------------------------
 
@@ -1015,13 +1022,13 @@ class Optimal:
         """What must be free for that access, by a process that may be interrupted if it is of less than the last level."""
         self.locations.seen(process, pending)
         wants = tuple(access for access in self.locations.of(*pending, task) if 1 << access[1] & TAKES)
-        if self.gated and level < IRQ_DEPTH_MAX:
+        if level < self.gated.get(task.cpu.number, 0):
             wants += ((self.locations.number(("gate", task.cpu.number, 1 + level)), PASS),)
         return wants
 
     def _wish(self, process: int, cpu: int, wants: tuple[Access, ...], enters: bool = False) -> Event:
         """An event that never came about: it races with the taking of what it waits for, which nobody gives back."""
-        event = Event(len(self.events), process, cpu, 0, _NOTHING, wants, None, 0)
+        event = Event(len(self.events), process, cpu, 0, _NOTHING, wants, None)
         event.enters = enters
         event.races = races = []
         past = 1 << event.number
@@ -1066,73 +1073,75 @@ class Optimal:
     def _reverse(self, first: Event, later: Event, sections: list[tuple[int, int]]) -> None:
         """Plan a run in which `later` comes before `first`: put it into the wakeup tree of the place of `first`."""
         bit = first.number
-        rest: list[Event | Step] = [event for event in self.events[bit + 1:] if not event.past >> bit & 1]
-        kept = (1 << bit) - 1
+        leaf = later.accesses if later.leaf is None else later.leaf
+        elsewhere, there = self._elsewhere(later.cpu)
+        before_leaf = later.direct
+        for location, mode in leaf:
+            before_leaf |= self._depending(location, RIVALS[mode])
+        for location, rivals in there:
+            before_leaf |= self._depending(location, rivals)
+        before_leaf &= ~(1 << later.number)
+        if self._slept(bit, later.process, before_leaf):
+            return
+        rest = [event for event in self.events[bit + 1:] if not event.past >> bit & 1]
+        among = 0
         for event in rest:
-            kept |= 1 << event.number
+            among |= 1 << event.number
         held = True
         while held:                             # what somebody would still have, nobody may take before
             held = False
             for taking, giving in sections:
-                if kept >> taking & 1 and not kept >> giving & 1:
-                    if taking < bit:            # it can only be reversed together with that
+                if taking < bit:
+                    if not among >> giving & 1 and giving >= bit:        # it can only be reversed together with that
                         if later.enters and not later.base >> taking & 1:
                             self._reverse(self.events[taking], later, sections)
                         return
+                elif among >> taking & 1 and not among >> giving & 1:
                     held = True
                     rest = [event for event in rest if not event.past >> taking & 1]
-                    kept = (1 << bit) - 1
+                    among = 0
                     for event in rest:
-                        kept |= 1 << event.number
-        leaf = later.accesses if later.leaf is None else later.leaf
-        elsewhere, there = self._elsewhere(later.cpu)
-        before_leaf = later.direct
-        among = kept >> bit << bit
-        for location, mode in leaf:
-            before_leaf |= self._depending(location, CONFLICTS[mode], among & ~before_leaf)
-        for location, conflicts in there:
-            before_leaf |= self._depending(location, conflicts, among & ~before_leaf)
-        rest.append(Step(later.process, leaf + elsewhere, before_leaf, later.number))
-        self.plan_at(bit, Plan(rest, among))
+                        among |= 1 << event.number
+        planned = Step(later.process, leaf + elsewhere, before_leaf, later.number)
+        self.plan_at(bit, Plan([*rest, planned], among, [planned], self.marks))
 
-    def _depending(self, location: int, conflicts: int, among: int) -> int:
-        """The bits of those events that touch the location in a mode that conflicts."""
-        every = self.passed.get(location, 0)
-        if location in self.data:
-            every |= self.data[location][4]
-        elif location in self.lines:
-            every |= self.lines[location][1]
-        out = 0
-        for number in _numbers(every & among):
-            for where, how in self.events[number].accesses:
-                if where == location and conflicts >> how & 1:
-                    out |= 1 << number
-                    break
+    def _slept(self, number: int, process: int, before: int) -> bool:
+        """Would that run begin with somebody who sleeps at its place, as it is about its next event, which is after these?"""
+        if process not in self._sleep_at(number).processes:
+            return False
+        return all(self.events[there].past >> number & 1 for there in _numbers(before >> number + 1 << number + 1))
+
+    def _depending(self, location: int, modes: Sequence[int]) -> int:
+        """The bits of all events that touch the location in one of these modes."""
+        out, mark = 0, self.marks[location]
+        for mode in modes:
+            out |= mark[mode]
         return out
 
     def plan_at(self, number: int, plan: Plan | None) -> None:
         """Have that run begin at a place, or all that can if it is not known which."""
         self.place(number).add(number, plan)
 
-    def _elsewhere(self, cpu: int) -> tuple[tuple[Access, ...], list[tuple[int, int]]]:
+    def _elsewhere(self, cpu: int) -> tuple[tuple[Access, ...], list[tuple[int, tuple[int, ...]]]]:
         """What an event may touch of its cpu, and without saying so, wherever it runs: that depends on what it reads. And, of
         each of these locations, the modes that conflict."""
-        key = cpu, len(self.locations.unannounced), self.gated, cpu in self.multi
+        deepest = self.gated.get(cpu, 0)
+        key = cpu, len(self.locations.unannounced), deepest, cpu in self.multi
         known = self.elsewhere.get(key)
         if known is None:
             out: list[Access] = []
             number = self.locations.number
-            if self.gated:
-                out += [(number(("gate", cpu, level)), PASS_ALONE) for level in range(1, IRQ_DEPTH_MAX + 1)]
+            if deepest:
+                out += [(number(("gate", cpu, level)), PASS_ALONE) for level in range(1, deepest + 1)]
                 out.append((number(("level", cpu)), WRITE))
             if cpu in self.multi:
                 out += [(number(("cpu", cpu)), PASS_ALONE), (number(("ready", cpu)), WRITE)]
             for location in sorted(self.locations.unannounced):
                 out += [(location, WRITE), (location, BEGIN), (location, END)]
-            conflicts: dict[int, int] = {}
+            rivals: dict[int, set[int]] = {}
             for location, mode in out:
-                conflicts[location] = conflicts.get(location, 0) | CONFLICTS[mode]
-            known = self.elsewhere[key] = tuple(out), list(conflicts.items())
+                rivals.setdefault(location, set()).update(RIVALS[mode])
+            known = self.elsewhere[key] = tuple(out), [(location, tuple(modes)) for location, modes in rivals.items()]
         return known
 
 
@@ -1142,8 +1151,7 @@ def step_of(event: Event) -> int:
 
 
 def _insert(tree: list[Branch], plan: Plan, root: int) -> bool:
-    """Add the plan to a wakeup tree, unless a branch leads to an equivalent of it already; then False."""
-    plan = Plan([*plan.steps], plan.mask)
+    """Add the plan, which is used up, to a wakeup tree, unless a branch leads to an equivalent of it already; then False."""
     while plan.steps:
         for branch in tree:
             if plan.starts(branch.process, branch.steps[0].accesses) is None:
@@ -1181,7 +1189,6 @@ def _can_be_taken(obj: Any, arg: Any, task: Task) -> bool:
     if not obj.spins or obj.owner is task:
         return True
     return bool((obj.read_side if arg == "read" and hasattr(obj, "read_side") else obj).available(task))
-
 
 
 # (irqs off, or not to be preempted: before, after) -> what that is to the gate

@@ -157,9 +157,11 @@ class Shared(Optimal):
             place.add(number, plan)
         elif number == self.base and plan is not None and any(_begins(branch, plan) for branch in place.tree):
             place.add(number, plan)                             # with what was given to this process
-        elif (self.others if number == self.base else place).add(number, plan):         # it was not told before
-            self.told.append((number, None if plan is None else [(self._name(step.process), self._known(step.accesses), plan.before(step),
-                                                                  step.number, step.points) for step in plan.steps]))
+        else:
+            steps = None if plan is None else [(self._name(step.process), self._known(step.accesses), plan.before(step), step.number,
+                                                step.points) for step in plan.steps]
+            if (self.others if number == self.base else place).add(number, plan):       # it was not told before
+                self.told.append((number, steps))
 
     def _name(self, process: int) -> int | Name:
         return self.irq_name[process] if process >= IRQS_FROM else process
@@ -206,8 +208,8 @@ class Shared(Optimal):
         for name in names:
             self.process_of_name(name)
         for number, plan in told:
-            self.plan_at(number, plan and Plan([Step(self.process_of_name(who) if isinstance(who, tuple) else who, *step)
-                                                for who, *step in plan], -1))
+            steps = [Step(self.process_of_name(who) if isinstance(who, tuple) else who, *step) for who, *step in plan or ()]
+            self.plan_at(number, None if plan is None else Plan([*steps], -1, [*steps], {}))
 
     def fail(self, error: BaseException) -> None:
         """In a worker: let whoever forked it raise that."""
