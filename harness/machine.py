@@ -187,11 +187,9 @@ class Machine:
         self.pending: list[Irq] = []
         self.irqs_raised = 0
         self.history: list[tuple[Any, ...]] = []
-        if self.looked:
-            self.looked = set()
+        self.looked.clear()
         self.enabled: list[int] | None = None   # what can be decided, while only a switch or a wait can change that
-        if self.passed:
-            self.passed = set()
+        self.passed.clear()
         self.waiters = 0
         self.step = 0
         self.limit_hit = False
