@@ -20,6 +20,10 @@ from variants.model import judge
 from variants.program import Op, Program, TaskProgram
 
 
+class Lacks(Exception):
+    """The variant has not all operations of a program: which."""
+
+
 class SetupFailed(Exception):
     """The setup, run alone, already fails: a bug with no race in it, or an error of ours. `finding` says which."""
 
@@ -99,6 +103,14 @@ class Executor:
         """From now on, look for what costs extra only if this title needs it."""
         self.drain_after = title.startswith("LEAK")
         self.races = title.startswith("RACE")
+
+    def ready(self, program: Program, title: str) -> Prepared:
+        """Prepared to be looked at for that title. Lacks if this variant cannot run the program, SetupFailed as `prepare`."""
+        lacks = self.lacks(program)
+        if lacks:
+            raise Lacks(f"lacks {', '.join(lacks)}")
+        self.only(title)
+        return self.prepare(program)
 
     def image(self, cpus: int) -> Image:
         core = "up" if cpus == 1 else "checked" if self.checked else "fast"

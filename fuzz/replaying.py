@@ -11,7 +11,7 @@ from collections.abc import Callable
 from fuzz.confirm import Confirmed, confirm
 from fuzz.corpus import handle
 from fuzz.entry import Entry, write
-from fuzz.executor import Executor, Outcome, Prepared, SetupFailed
+from fuzz.executor import Executor, Lacks, Outcome, Prepared, SetupFailed
 from fuzz.shard import Hit
 from fuzz.story import tell
 from fuzz.verdict import PROVE_MAX, Verdict, follow, judge_entry
@@ -138,13 +138,11 @@ def story_of(entry: Entry, variant: str) -> list[str]:
     """What `vmrace show` prints."""
     executor = Executor(family(entry.family), variant, checked=True)
     out = [entry.title, f"asks: {entry.asks}", f"from: {entry.source}", ""]
-    missing = executor.lacks(entry.program)
-    if missing:
-        return [*out, f"n/a on {variant}: it lacks {', '.join(missing)}"]
-    executor.only(entry.title)
     try:
-        prepared = executor.prepare(entry.program)
+        prepared = executor.ready(entry.program, entry.title)
         lines, _ = tell(executor, prepared, Named(entry.schedule, entry.program.keys()), None)
+    except Lacks as lacks:
+        return [*out, f"n/a on {variant}: it {lacks}"]
     except (Diverged, SetupFailed) as error:
         lines = [f"{variant}: {error}"]
     out += [*lines, "", "program"]
@@ -159,14 +157,10 @@ def story_of(entry: Entry, variant: str) -> list[str]:
 def shrink_entry(entry: Entry, seed: int, refind: bool = False) -> Confirmed | str:
     """Shrink an entry's failure again, or why not: it no longer fails that way. With `refind`, by any schedule that is found."""
     executor = Executor(family(entry.family), entry.variant, checked=True)
-    missing = executor.lacks(entry.program)
-    if missing:
-        return f"lacks {', '.join(missing)}"
-    executor.only(entry.title)
     try:
-        prepared = executor.prepare(entry.program)
+        prepared = executor.ready(entry.program, entry.title)
         outcome = executor.run(prepared, Named(entry.schedule, entry.program.keys(), lenient=refind))
-    except (Diverged, SetupFailed) as error:
+    except (Lacks, SetupFailed, Diverged) as error:
         return str(error)
     if refind and entry.title not in outcome.titles:
         outcome, runs = _refound(executor, prepared, outcome, entry.title, seed)

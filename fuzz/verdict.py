@@ -16,7 +16,7 @@ import random
 from dataclasses import dataclass
 
 from fuzz.entry import Entry
-from fuzz.executor import Executor, Outcome, SetupFailed
+from fuzz.executor import Executor, Lacks, Outcome, SetupFailed
 from fuzz.explored import explore_on
 from fuzz.words import count, verdict_text
 from harness.errors import Diverged
@@ -58,13 +58,11 @@ def judge_entry(entry: Entry, executor: Executor, sample: int = SAMPLE, replays:
 
     On the variant that an entry was found on its schedule has to show the finding; on others any schedule may.
     """
-    lacks = executor.lacks(entry.program)
-    if lacks:
-        return Verdict("n/a", f"lacks {', '.join(lacks)}")
-    executor.only(entry.title)
     expected = entry.expect.get(executor.variant, "")
     try:
-        prepared = executor.prepare(entry.program)
+        prepared = executor.ready(entry.program, entry.title)
+    except Lacks as lacks:
+        return Verdict("n/a", str(lacks))
     except SetupFailed as failed:
         return Verdict(verdict_text(failed.finding.title), "in the setup already", 1)
     scheduler = Named(entry.schedule, entry.program.keys())
@@ -105,17 +103,10 @@ def judge_entry(entry: Entry, executor: Executor, sample: int = SAMPLE, replays:
 
 def follow(entry: Entry, executor: Executor) -> str:
     """What the schedule alone comes to, from the boot on: the digest of its trace and what was found, or where it diverges."""
-    lacks = executor.lacks(entry.program)
-    if lacks:
-        return f"lacks {', '.join(lacks)}"
-    executor.only(entry.title)
     try:
-        prepared = executor.prepare(entry.program)
-        traced = executor.trace(prepared, Named(entry.schedule, entry.program.keys()))
-    except SetupFailed as failed:
-        return str(failed)
-    except Diverged as error:
-        return f"DIVERGED step {error.step}: {error.why}"
+        traced = executor.trace(executor.ready(entry.program, entry.title), Named(entry.schedule, entry.program.keys()))
+    except (Lacks, SetupFailed, Diverged) as error:
+        return str(error)
     return f"{traced.digest} {', '.join(traced.outcome.titles) or 'no finding'}"
 
 
