@@ -94,14 +94,12 @@ def list_entry(entry):
 # ---- the same, where every use is checked against the head's lock, or is a point --------------------------------------
 
 def _checked(operation, heads):
-    """`operation`, preceded by the lockset check of the list it changes."""
+    """`operation`, preceded by the lockset check of the list it changes, if it is about one that has a head."""
     def checked(*links):
         for link in links:
             if link.on is not None:
                 heads(link.on)
                 break
-        else:
-            heads(links[-1])
         return operation(*links)
     checked.__name__ = operation.__name__
     return checked

@@ -28,8 +28,10 @@ page = page_t("page")
 
 
 def boot():
+    spin_lock(lock)
     list_add(page.lru, lru_list)
     page.on_lru = 1
+    spin_unlock(lock)
 
 
 def lru_del():
