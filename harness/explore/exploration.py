@@ -224,6 +224,9 @@ class _Every:
         if m.cut:
             mine.cut.add(trace)
         key = self.outcome(result, explorer.events)
+        if trace in mine.traces.get(key, ()):
+            mine.blocked += 1               # it was known after all
+            return
         made, fewest = len(m.switches) // 2, self.fewest.get(key, 1 << 30)
         if self.bound is not None and self.bound < min(made, fewest) and least_preemptions(explorer, self.bound + 1) > self.bound:
             mine.passed.add(trace)

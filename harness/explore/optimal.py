@@ -210,20 +210,19 @@ class Sleep:
     def with_(self, more: Mapping[int, tuple[Access, ...] | None], elsewhere: frozenset[int] = frozenset()) -> Sleep:
         return Sleep({**self.processes, **more}, self.elsewhere | elsewhere)
 
-    def after(self, event: Event) -> Sleep:
+    def after(self, who: int, accesses: tuple[Access, ...]) -> Sleep:
         """Who still sleeps after an event. A process that runs although it sleeps (where a plan leads to what is known, which is
         not always seen) is no longer at what it was to do."""
-        accesses = event.accesses
         if self.locations is None and None not in self.processes.values():
             self.locations = {location for wanted in self.processes.values() for location, _ in wanted}     # type: ignore[union-attr]
-        if self.locations is not None and event.process not in self.processes:
+        if self.locations is not None and who not in self.processes:
             for location, _ in accesses:
                 if location in self.locations:
                     break
             else:
                 return self
         left = {process: wanted for process, wanted in self.processes.items()
-                if wanted is not None and process != event.process and not conflict(wanted, accesses)}
+                if wanted is not None and process != who and not conflict(wanted, accesses)}
         return Sleep(left, self.elsewhere & left.keys()) if len(left) < len(self.processes) else self
 
 
@@ -336,12 +335,18 @@ class Optimal:
     def _scout(self, execute: Callable[[Optimal], Any], count: int) -> None:
         """Make random runs: what is learned late is learned at the cost of all that was run before."""
         for number in range(count):
-            self.scout = random.Random(number)
-            self._start()
-            execute(self)
-            self._finish(m)
+            self.sample(execute, number)
             self._start_again()
+
+    def sample(self, execute: Callable[[Optimal], Any], seed: int) -> Any:
+        """Make one random run, from nothing; `events` holds it."""
+        self._forget()
+        self.scout = random.Random(seed)
+        self._start()
+        result = execute(self)
+        self._finish(m)
         self.scout = None
+        return result
 
     def _backtrack(self) -> bool:
         """Go to the last place with something left to run first."""
@@ -424,6 +429,7 @@ class Optimal:
         self.inner_held: Any = None
         self.plan: Branch | None = None         # what is to be run, and the number of the event that its first step is for
         self.planned_at = 0
+        self.promised: dict[int, tuple[Access, ...] | None] = {}        # event -> what it was planned to touch, if that was a guess
         self.before = 0, False, True, False     # of `current`: how deep in interrupts, are they off, does it have its cpu, for itself
         self.live = not self.places
 
@@ -614,7 +620,7 @@ class Optimal:
             if tree:
                 chosen = self._choice(m, tree[0].process)
                 if chosen is not None:
-                    self.plan, self.planned_at = tree[0], at
+                    self._follow(tree[0], at)
                     return chosen
                 self.plan_at(tree.pop(0).root, None)    # it was planned, but cannot be: what is there instead is to be run
             elif place.widened == ASKED_FOR:
@@ -627,7 +633,7 @@ class Optimal:
     def _open(self, m: Machine) -> Choice | None:
         """A new place. None if the run ends here."""
         at = len(self.events)
-        sleep = self._sleep_after(self.events[-1]) if at else _NOBODY
+        sleep = self._sleep_after(self.events[-1], self._sleep_at(at - 1)) if at else _NOBODY
         tree: list[Branch] = []
         chosen = self._planned(m, at, tree) if self.plan is not None else None
         if chosen is None:
@@ -684,16 +690,23 @@ class Optimal:
                     chosen = chosen or choice
                     tree.append(branch)
             if tree:
-                self.plan, self.planned_at = tree[0], at
+                self._follow(tree[0], at)
         return chosen
+
+    def _follow(self, plan: Branch, at: int) -> None:
+        self.plan, self.planned_at = plan, at
+        self.promised = {number: step.accesses for number, step in enumerate(plan.steps, at) if isinstance(step, Step)}
 
     def _sleep_at(self, number: int) -> Sleep:
         place = self.places[number]
         return place.sleep if isinstance(place, Place) else place
 
-    def _sleep_after(self, event: Event) -> Sleep:
-        sleep = self._sleep_at(event.number)
-        return sleep.after(event) if sleep.processes else sleep
+    def _sleep_after(self, event: Event, sleep: Sleep) -> Sleep:
+        """Who still sleeps after it. Where a plan parted from others for what it might touch, who conflicts with that wakes up."""
+        if event.number in self.promised:
+            promised = self.promised[event.number]
+            sleep = _NOBODY if promised is None else sleep.after(event.process, promised)
+        return sleep.after(event.process, event.accesses) if sleep.processes else sleep
 
     def _pending(self, process: int, task: Task) -> tuple[int, Any, Any]:
         """The access that a process makes when it goes on."""
@@ -798,7 +811,7 @@ class Optimal:
                     passes = True
                 events.append(event)
             if sleep.processes:
-                sleep = sleep.after(event)
+                sleep = self._sleep_after(event, sleep)
             places.append(sleep)
             event = Event(event.number + 1, process, cpu, event.step + event.points, at, next_accesses, event)
             off = held.irqs_off
@@ -868,7 +881,13 @@ class Optimal:
                 mode = _PASSAGE[was_alone, running and not preemptible(self.task)] if preempt else _HOLDING[was_running, running]
                 if mode is not None:
                     out += ((number(("cpu", where)), mode),)
+            if (enters or not level) and self._is_asked_for(where):
+                out += ((number(("current", where)), READ if enters else WRITE),)
         return out
+
+    def _is_asked_for(self, cpu: int) -> bool:
+        """Do interrupts ask which of the tasks that share that cpu they come over, where any of them may lose it anywhere?"""
+        return m.preempt and any(m.tasks[id].cpu.number == cpu for id in self.locations.watched)
 
     def _passage(self, where: int, level: int, off_before: bool, off_after: bool) -> tuple[Access, ...]:
         """What an event is to an interrupt that might enter over it."""
@@ -1002,33 +1021,40 @@ class Optimal:
             if task.waiting is SLEEPING or task.waiting is HALTED or task.finished:
                 continue
             process, where = self._process_of(task), task.cpu.number
-            wants = self._wants(process, self._pending(process, task), task, IRQ_DEPTH_MAX if task.held.irqs_off else task.irq_depth)
+            pending = self._pending(process, task)
+            wants = self._wants(process, pending, task, IRQ_DEPTH_MAX if task.held.irqs_off else task.irq_depth)
             if where in self.multi and task.cpu.running is not task and not task.irqs:
                 wants += ((number(("cpu", where)), TAKE),)
-            yield self._wish(process, where, wants)
+            yield self._wish(process, where, pending, wants)
         handled = {self.irqs[irq][0] for cpu in m.cpus for task in (cpu.running,) if task is not None for irq in task.irqs}
         for event in self.events:
             if event.interrupted is not None and event.process in handled:
                 assert event.over is not None
                 task, pending, level = event.interrupted
-                yield self._wish(event.over, event.cpu, self._wants(event.over, pending, task, level))
+                yield self._wish(event.over, event.cpu, pending, self._wants(event.over, pending, task, level))
         for irq in m.pending:
             process = self.irqs[irq.number][0]
             where = self.routes.get(self.irq_name[process], 0)
             wants = tuple((number(("gate", where, level)), TAKE) for level in range(1, IRQ_DEPTH_MAX + 1))
-            yield self._wish(process, where, wants, enters=True)
+            yield self._wish(process, where, _NOTHING, wants, enters=True)
 
     def _wants(self, process: int, pending: tuple[int, Any, Any], task: Task, level: int) -> tuple[Access, ...]:
-        """What must be free for that access, by a process that may be interrupted if it is of less than the last level."""
+        """What that access is to touch, of what must be free, by a process that may be interrupted if it is of less than the last
+        level. What its task has may have been taken by an interrupt over it; where the process has it itself, it goes on, and hangs."""
         self.locations.seen(process, pending)
-        wants = tuple(access for access in self.locations.of(*pending, task) if 1 << access[1] & TAKES)
+        wants = self.locations.announced(pending)
+        if pending[0] == points.ACQUIRE and wants:
+            location = wants[0][0]
+            if any(holder == process and given == NEVER_GIVEN and how != TAKE_SHARED
+                   for _, how, holder, given, _ in self.takings(location)):
+                wants = ((location, TRY),)
         if level < self.gated.get(task.cpu.number, 0):
             wants += ((self.locations.number(("gate", task.cpu.number, 1 + level)), PASS),)
         return wants
 
-    def _wish(self, process: int, cpu: int, wants: tuple[Access, ...], enters: bool = False) -> Event:
+    def _wish(self, process: int, cpu: int, pending: tuple[int, Any, Any], wants: tuple[Access, ...], enters: bool = False) -> Event:
         """An event that never came about: it races with the taking of what it waits for, which nobody gives back."""
-        event = Event(len(self.events), process, cpu, 0, _NOTHING, wants, None)
+        event = Event(len(self.events), process, cpu, 0, pending, wants, None)
         event.enters = enters
         event.races = races = []
         past = 1 << event.number
@@ -1073,8 +1099,11 @@ class Optimal:
     def _reverse(self, first: Event, later: Event, sections: list[tuple[int, int]]) -> None:
         """Plan a run in which `later` comes before `first`: put it into the wakeup tree of the place of `first`."""
         bit = first.number
-        leaf = later.accesses if later.leaf is None else later.leaf
-        elsewhere, there = self._elsewhere(later.cpu)
+        same = later.number < len(self.events) and self._same(first, later)
+        leaf = later.accesses if same or later.leaf is None else later.leaf
+        if later.pending[0] == points.WAKE and not same:            # of anybody, who would sleep there
+            leaf += tuple((self.locations.number(task), WRITE) for task in m.tasks)
+        elsewhere, there = self._elsewhere(later.cpu, not same, later.enters)
         before_leaf = later.direct
         for location, mode in leaf:
             before_leaf |= self._depending(location, RIVALS[mode])
@@ -1122,11 +1151,23 @@ class Optimal:
         """Have that run begin at a place, or all that can if it is not known which."""
         self.place(number).add(number, plan)
 
-    def _elsewhere(self, cpu: int) -> tuple[tuple[Access, ...], list[tuple[int, tuple[int, ...]]]]:
-        """What an event may touch of its cpu, and without saying so, wherever it runs: that depends on what it reads. And, of
-        each of these locations, the modes that conflict."""
-        deepest = self.gated.get(cpu, 0)
-        key = cpu, len(self.locations.unannounced), deepest, cpu in self.multi
+    def _same(self, first: Event, later: Event) -> bool:
+        """Does `later` touch the same without `first` before it? What it does behind its point depends on what it reads."""
+        keys = self.locations.keys
+        for location, mode in later.accesses:
+            for there, how in first.accesses:
+                if location == there and CONFLICTS[mode] >> how & 1:
+                    key = keys[location]
+                    if not (isinstance(key, tuple) and key[0] in _CONTEXTS) and not (
+                            later.pending[0] in _BLIND and (location, mode) in self.locations.announced(later.pending)):
+                        return False
+        return True
+
+    def _elsewhere(self, cpu: int, reads: bool, enters: bool) -> tuple[tuple[Access, ...], list[tuple[int, tuple[int, ...]]]]:
+        """What an event may touch of its cpu, wherever it runs, and without saying so, if that is for what it reads to decide.
+        And, of each of these locations, the modes that conflict."""
+        deepest = self.gated.get(cpu, 0) if reads or enters else 0
+        key = cpu, len(self.locations.unannounced) if reads else -1, deepest, cpu in self.multi
         known = self.elsewhere.get(key)
         if known is None:
             out: list[Access] = []
@@ -1135,9 +1176,11 @@ class Optimal:
                 out += [(number(("gate", cpu, level)), PASS_ALONE) for level in range(1, deepest + 1)]
                 out.append((number(("level", cpu)), WRITE))
             if cpu in self.multi:
-                out += [(number(("cpu", cpu)), PASS_ALONE), (number(("ready", cpu)), WRITE)]
-            for location in sorted(self.locations.unannounced):
-                out += [(location, WRITE), (location, BEGIN), (location, END)]
+                out += [(number((what, cpu)), mode) for what, mode in (("cpu", PASS_ALONE), ("ready", WRITE), ("current", WRITE))]
+            if reads:
+                out += [(number(("ready", where)), WRITE) for where in sorted(self.multi - {cpu})]      # of whom it may wake
+                for location in sorted(self.locations.unannounced):
+                    out += [(location, WRITE), (location, BEGIN), (location, END)]
             rivals: dict[int, set[int]] = {}
             for location, mode in out:
                 rivals.setdefault(location, set()).update(RIVALS[mode])
@@ -1191,6 +1234,9 @@ def _can_be_taken(obj: Any, arg: Any, task: Task) -> bool:
     return bool((obj.read_side if arg == "read" and hasattr(obj, "read_side") else obj).available(task))
 
 
+_CONTEXTS = frozenset(("gate", "level", "cpu", "ready", "current"))    # whether an event can be, not what it does
+# points that read nothing
+_BLIND = frozenset((points.LOCAL, points.WRITE, points.ACQUIRE, points.RELEASE, points.BARRIER))
 # (irqs off, or not to be preempted: before, after) -> what that is to the gate
 _PASSAGE = {(False, False): PASS, (False, True): TAKE, (True, False): GIVE, (True, True): None}
 # (runs on its cpu before, after) -> what that is to the cpu

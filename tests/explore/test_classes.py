@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: MIT
+"""No run is of a class that the explorer does not know.
+
+The outcomes of thousands of programs agree with brute force (test_same_outcomes.py), but an explorer may lose classes without
+losing an outcome. So random runs are made with what it has learned, and each must be of a class it has run. That cannot show
+that all classes are there; each of the seeds in LOST was found in this way, with an explorer that lacked some.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from harness.explore import optimal
+from harness.explore.exploration import trace_hash
+from harness.explore.optimal import Optimal
+from harness.explore.routes import Routes
+from harness.machine import m
+from harness.program import Runner
+from tests.explore.small import OWN, SORTS, Operation, small
+
+RUNS_MAX = 500              # of a route: a program that has more is not compared
+
+# (seed, size, sorts): what was lost by an explorer that
+LOST = {
+    "took a lock of an interrupt for one of the task below": (228, 2, SORTS),
+    "forgot whom a planned wake-up makes ready": (237, 2, SORTS),
+    "let a process sleep that a plan had parted from": (255, 2, SORTS),
+    "did not see whom an interrupt comes over under CONFIG_PREEMPT": (30_074, 3, OWN),
+}
+# first seed, seeds, size, sorts, random runs, and how many of them must be compared
+CHUNKS = ((200, 80, 2, SORTS, 60, 70), (10_000, 30, 4, SORTS, 60, 18), (30_050, 40, 3, OWN, 60, 30))
+
+
+def unknown(seed: int, size: int, sorts: Mapping[str, Operation] | Any, runs: int) -> int | None:
+    """Random runs whose class the explorer has not run; None if that has too many to be compared."""
+    runner = Runner(small(seed, size, sorts).make)
+    locations, out = None, 0
+    routes = Routes(runner.cpus)
+    for route in routes:
+        explorer = Optimal(route, locations=locations)
+        known: set[int] = set()
+        restarts = 0
+        for count, _ in enumerate(explorer.runs(runner.run)):
+            if explorer.restarts != restarts:
+                restarts, known = explorer.restarts, set()
+            known.add(trace_hash(explorer))
+            if count > RUNS_MAX or explorer.limit:
+                return None
+        locations = explorer.locations
+        routes.seen(explorer)
+        for number in range(runs):
+            explorer.sample(runner.run, number)
+            assert not locations.restart, "a random run touches what no run of the exploration does"
+            if not (explorer.misrouted or m.cut):
+                out += trace_hash(explorer) not in known
+    return out
+
+
+@pytest.fixture(autouse=True)
+def few_points_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(optimal, "SCOUTED", 2)
+
+
+@pytest.mark.parametrize("why", LOST)
+def test_what_was_lost_once_is_known(why: str) -> None:
+    assert unknown(*LOST[why], 600) == 0
+
+
+@pytest.mark.parametrize(("first", "count", "size", "sorts", "runs", "compared"), CHUNKS, ids=[f"size {chunk[2]}" for chunk in CHUNKS])
+def test_random_runs_are_of_known_classes(first: int, count: int, size: int, sorts: Any, runs: int, compared: int) -> None:
+    told = {seed: unknown(seed, size, sorts, runs) for seed in range(first, first + count)}
+    assert not {seed: lost for seed, lost in told.items() if lost}
+    assert sum(lost is not None for lost in told.values()) >= compared
