@@ -17,6 +17,9 @@ What is special here:
   * Where an interrupt can enter depends on what runs on its cpu, so a planned run may turn out to be impossible. Then all that
     could run first at the place it was planned for is run first there (Flanagan, Godefroid, POPL 2005): that is never wrong,
     and may come to runs that are known already, which are blocked.
+  * What an event does behind its point depends on what it reads there. Where a reversal may change that, its plan says that it may
+    touch all that is ever touched without a point. Such a plan may part from a process that it does not depend on, in truth; so
+    that one does not sleep behind it either, and the run may turn out to be known at its end.
   * What nobody else can tell is no event: it is learned which accesses these are, by random runs and as one goes, and whenever
     more of them turn out to be shared, all begins again (access.py). So where an interrupt enters among them makes no class.
   * Runs repeat a prefix of the last run at full speed and are only watched from where they differ. Even there a process runs on
