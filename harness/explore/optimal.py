@@ -1103,17 +1103,8 @@ class Optimal:
         """Plan a run in which `later` comes before `first`: put it into the wakeup tree of the place of `first`."""
         bit = first.number
         same = later.number < len(self.events) and self._same(first, later)
-        leaf = later.accesses if same or later.leaf is None else later.leaf
-        if later.pending[0] == points.WAKE and not same:            # of anybody, who would sleep there
-            leaf += tuple((self.locations.number(task), WRITE) for task in m.tasks)
-        elsewhere, there = self._elsewhere(later.cpu, not same, later.enters)
-        before_leaf = later.direct
-        for location, mode in leaf:
-            before_leaf |= self._depending(location, RIVALS[mode])
-        for location, rivals in there:
-            before_leaf |= self._depending(location, rivals)
-        before_leaf &= ~(1 << later.number)
-        if self._slept(bit, later.process, before_leaf):
+        accesses, before = self._touches(later, same)
+        if self._slept(bit, later.process, before):
             return
         rest = [event for event in self.events[bit + 1:] if not event.past >> bit & 1]
         among = 0
@@ -1130,12 +1121,28 @@ class Optimal:
                         return
                 elif among >> taking & 1 and not among >> giving & 1:
                     held = True
+                    if same and later.direct >> taking & 1:             # it may have read what that has done
+                        same = False
+                        accesses, before = self._touches(later, same)
                     rest = [event for event in rest if not event.past >> taking & 1]
                     among = 0
                     for event in rest:
                         among |= 1 << event.number
-        planned = Step(later.process, leaf + elsewhere, before_leaf, later.number)
+        planned = Step(later.process, accesses, before, later.number)
         self.plan_at(bit, Plan([*rest, planned], among, [planned], self.marks))
+
+    def _touches(self, later: Event, same: bool) -> tuple[tuple[Access, ...], int]:
+        """What an event touches in another place, at most, and the bits of all that depends on that or is before it anyway."""
+        leaf = later.accesses if same or later.leaf is None else later.leaf
+        if later.pending[0] == points.WAKE and not same:            # of anybody, who would sleep there
+            leaf += tuple((self.locations.number(task), WRITE) for task in m.tasks)
+        elsewhere, there = self._elsewhere(later.cpu, not same, later.enters)
+        before = later.direct
+        for location, mode in leaf:
+            before |= self._depending(location, RIVALS[mode])
+        for location, rivals in there:
+            before |= self._depending(location, rivals)
+        return leaf + elsewhere, before & ~(1 << later.number)
 
     def _slept(self, number: int, process: int, before: int) -> bool:
         """Would that run begin with somebody who sleeps at its place, as it is about its next event, which is after these?"""
