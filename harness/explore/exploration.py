@@ -38,7 +38,7 @@ class Seen:
 
 @dataclass
 class Exploration:
-    """`outcomes`: what a run came to -> Seen. `classes` runs were run to the end, `blocked` turned out to be known, halfway or then.
+    """`outcomes`: what a run came to -> Seen. `classes` runs were run to the end, `blocked` turned out to be known.
 
     `cut`: classes in which a task yielded more often than is looked at. `digest` identifies the set of classes.
     """

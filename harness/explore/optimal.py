@@ -99,6 +99,7 @@ class Event:
     decision = -1                       # what it was told, unless the process goes on
     past = direct = base = 0
     leaf: tuple[Access, ...] | None = None      # what it will touch at least, if it runs in another place, unless that is all
+    guess: tuple[Access, ...] | None = ()       # what it was planned to touch, where that was a guess (None: anything)
     races: Sequence[int] = ()
     takings: Mapping[int, int] = {}     # location -> the event that took what this one gives back
     findings: Sequence[Finding] = ()
@@ -125,6 +126,10 @@ class Event:
         """It touches more than it said it would."""
         if self.leaf is None:
             self.leaf = self.accesses
+
+    def asleep_by(self) -> tuple[Access, ...] | None:
+        """What wakes its process up where it is to run no more: what is planned there may have parted from it for a guess."""
+        return None if self.guess is None else self.accesses + self.guess
 
 
 class Step:
@@ -265,7 +270,7 @@ class Place:
 class Optimal:
     """An exploration of one program. `for run in explorer.runs(execute): ...` where `execute(explorer)` runs the program once.
 
-    After each run `events` holds it, `blocked` says that it turned out to be one that was run before (never, in theory).
+    After each run `events` holds it, `blocked` says that it was left halfway, as it turned out to be known.
     """
 
     explores = True
@@ -364,7 +369,7 @@ class Optimal:
                     place.done += 1
                 if place.more() or self.awaited(number):
                     if event is not None:
-                        place.sleep = place.sleep.with_({event.process: event.accesses})
+                        place.sleep = place.sleep.with_({event.process: event.asleep_by()})
                     if not place.more():
                         self.settle(number)
                 if place.more():
@@ -641,6 +646,7 @@ class Optimal:
         chosen = self._planned(m, at, tree) if self.plan is not None else None
         if chosen is None:
             self.plan = None
+            self.promised = {}
             chosen = self._awake(m, sleep)
             if chosen is None:
                 return None
@@ -861,6 +867,8 @@ class Optimal:
         self._order(event, event.accesses, event.base)
         self.events.append(event)
         self.last[event.process] = event
+        if event.number in self.promised:
+            event.guess = self.promised[event.number]
         if event.how:
             self.turns.append(event)
         place = self.places[event.number]
@@ -1169,7 +1177,7 @@ class Optimal:
                 if location == there and CONFLICTS[mode] >> how & 1:
                     key = keys[location]
                     if not (isinstance(key, tuple) and key[0] in _CONTEXTS) and not (
-                            later.pending[0] in _BLIND and (location, mode) in self.locations.announced(later.pending)):
+                            _reads_nothing(later.pending) and (location, mode) in self.locations.announced(later.pending)):
                         return False
         return True
 
@@ -1229,6 +1237,12 @@ def _insert(tree: list[Branch], plan: Plan, root: int) -> bool:
     return False
 
 
+def _reads_nothing(at: Point) -> bool:
+    """Is what is done at that point the same whatever others did? A lock one sleeps for may have to be waited for, or wake somebody."""
+    kind, obj, _ = at
+    return kind in (points.LOCAL, points.WRITE, points.BARRIER) or (kind in (points.ACQUIRE, points.RELEASE) and obj.spins)
+
+
 def _numbers(bits: int) -> Iterator[int]:
     """The positions of the bits that are set."""
     while bits:
@@ -1245,8 +1259,6 @@ def _can_be_taken(obj: Any, arg: Any, task: Task) -> bool:
 
 
 _CONTEXTS = frozenset(("gate", "level", "cpu", "ready", "current"))    # whether an event can be, not what it does
-# points that read nothing
-_BLIND = frozenset((points.LOCAL, points.WRITE, points.ACQUIRE, points.RELEASE, points.BARRIER))
 # (irqs off, or not to be preempted: before, after) -> what that is to the gate
 _PASSAGE = {(False, False): PASS, (False, True): TAKE, (True, False): GIVE, (True, True): None}
 # (runs on its cpu before, after) -> what that is to the cpu

@@ -137,7 +137,7 @@ class Shared(Optimal):
         """In a new worker."""
         place, event = self.place(number), self.events[number]
         self.parent, self.pipe, self.workers, self.told = os.getppid(), pipe, [], []
-        place.sleep = place.sleep.with_({event.process: event.accesses}, frozenset([event.process]))
+        place.sleep = place.sleep.with_({event.process: event.asleep_by()}, frozenset([event.process]))
         place.tree = branches
         self.others = Place(place.sleep, [])
         self.branch, self.branch_step = number, step_of(event)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
+from harness import points
 from harness.kernel import (
     BUG_ON,
     TASK_RUNNING,
@@ -28,6 +29,7 @@ from harness.kernel import (
     flags_t,
     local_irq_restore,
     local_irq_save,
+    need_resched,
     raise_irq,
     read_lock,
     read_unlock,
@@ -61,6 +63,7 @@ from harness.kernel import (
     yield_cpu,
 )
 from harness.kernel.cell import cell
+from harness.kernel.user import touches
 from harness.machine import m
 from harness.program import Program
 
@@ -69,13 +72,13 @@ Operation = tuple[str, int, int, list]      # kind, two operands, what is done i
 DATA = ("read", "set", "inc", "cas", "dec", "bug", "test_bit", "set_bit", "clear_bit", "test_and_set", "read_word", "write_word",
         "load", "store")
 LOCKS = ("lock", "trylock", "is_locked", "read_lock", "write_lock", "lock_irq", "two", "dec_and_lock")
-BLOCKS = ("down", "down_read", "down_write", "wait", "wait_alone")              # may sleep
+BLOCKS = ("down", "down_read", "down_write", "wait", "wait_alone", "down_touch", "await")       # may sleep
 YIELDS = ("give_way", "yield", "yield_until")
 WAKES = ("down_trylock", "wake", "wake_all", "active")
 SLEEPS = BLOCKS + YIELDS + WAKES
 IRQS = ("raise", "irqs_off")
 NESTS = ("lock", "trylock", "read_lock", "write_lock", "lock_irq", "two", "irqs_off", "down", "down_trylock", "down_read", "down_write",
-         "dec_and_lock")
+         "dec_and_lock", "down_touch", "lock_touch")
 SORTS = (
     DATA,
     DATA + LOCKS,
@@ -91,6 +94,14 @@ SORTS = (
 OWN = (     # what is nobody else's is no event of its own
     ("mine", "load", "store", "inc", "lock_irq", "irqs_off", "raise"),
     ("mine", "inc", "read", "cas", "store", "load", "give_way", "yield", "two", "trylock"),
+)
+TOUCHING = (    # what is touched behind a point, which does not say so
+    ("touch", "down_touch", "signal", "await"),
+    ("touch", "signal", "signal", "await", "await", "resched"),
+    ("touch", "lock_touch", "down_touch", "inc"),
+    ("signal", "await", "resched", "give_way", "touch", "raise"),
+    ("lock_touch", "touch", "raise", "lock_irq", "signal"),
+    ("wake", "wait", "touch", "resched", "lock_touch"),
 )
 
 
@@ -148,6 +159,8 @@ class _Things:
         self.locks = [spinlock_t(f"lock{i}") for i in range(2)]
         self.rwlock = rwlock_t("rwlock")
         self.sem = semaphore("sem")
+        self.signal = semaphore("signal", count=0)
+        self.touched = [0, 0]
         self.rwsem = rw_semaphore("rwsem")
         self.queue = wait_queue_head_t("queue")
         self.cells = [cell(f"cell{i}", value=0) for i in range(2)]
@@ -213,6 +226,46 @@ class _Things:
         own = self.own[m.current.id]            # of an interrupt: of what it came over
         own.value = own.value + 1
         seen.append(own.value)
+
+    def _touch(self, one, seen):
+        touches(points.WRITE, "xy"[one])
+        self.touched[one] += 1
+        seen.append(self.touched[one])
+
+    def do_touch(self, one, other, inner, seen):
+        atomic_read(self.counts[0])
+        self._touch(one, seen)
+        if other:
+            self._touch(1 - one, seen)
+
+    def do_lock_touch(self, one, other, inner, seen):
+        spin_lock(self.locks[0])
+        self._touch(one, seen)
+        if other:
+            self.block(inner, seen)
+        spin_unlock(self.locks[0])
+
+    def do_down_touch(self, one, other, inner, seen):
+        down(self.sem)
+        self._touch(one, seen)
+        self.block(inner, seen)
+        up(self.sem)
+        if other:
+            self._touch(1 - one, seen)
+
+    def do_signal(self, one, other, inner, seen):
+        up(self.signal)
+        if other:
+            self._touch(one, seen)
+
+    def do_await(self, one, other, inner, seen):
+        down(self.signal)
+        if other:
+            self._touch(one, seen)
+
+    def do_resched(self, one, other, inner, seen):
+        atomic_read(self.counts[one])
+        seen.append(need_resched())
 
     def do_lock(self, one, other, inner, seen):
         spin_lock(self.locks[one])
