@@ -44,7 +44,7 @@ for _one, _others in _PAIRS:
         CONFLICTS[_one] |= 1 << _other
         CONFLICTS[_other] |= 1 << _one
 
-RIVALS = [tuple(mode for mode in range(14) if CONFLICTS[one] >> mode & 1) for one in range(14)]     # mode -> those modes
+RIVALS = [tuple(mode for mode in range(len(CONFLICTS)) if modes >> mode & 1) for modes in CONFLICTS]       # mode -> those modes
 TAKES = 1 << TAKE | 1 << TAKE_SHARED | 1 << PASS | 1 << PASS_ALONE      # not possible while somebody else has it
 GIVES = 1 << GIVE | 1 << GIVE_SHARED
 
@@ -86,10 +86,8 @@ class Locations:
 
     def seen(self, process: int, at: Point) -> tuple[Access, ...] | None:
         """That is a point of that process: what it touches, or None if it is, as far as is known, a quiet one."""
-        known = self.points.get(process)
-        if known is None:
-            known = self.seen_by(process)
-        elif at in known:
+        known = self.seen_by(process)
+        if at in known:
             return known[at]
         accesses = self.announced(at)
         quiet = at[0] in MAY_BE_QUIET and at not in self.loud and process not in self.watched

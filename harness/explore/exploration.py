@@ -224,7 +224,7 @@ class _Every:
         if m.cut:
             mine.cut.add(trace)
         key = self.outcome(result, explorer.events)
-        if trace in mine.traces.get(key, ()):
+        if trace in mine.passed or trace in mine.traces.get(key, ()):
             mine.blocked += 1               # it was known after all
             return
         made, fewest = len(m.switches) // 2, self.fewest.get(key, 1 << 30)

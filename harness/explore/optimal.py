@@ -76,14 +76,14 @@ Taking = tuple[int, int, int, int, int]     # the event that took something, how
 NEVER_GIVEN = EVENTS_MAX + TASKS_MAX        # no event has this number
 
 Name = tuple[Any, ...]
-def _no_marks() -> list[int]:
-    return [0] * len(RIVALS)
-
-
 # mode -> those it comes after: all of its rivals, unless one can only take it over from them
 MEETS = [tuple(rival for rival in rivals if not (TAKES >> mode & 1 and GIVES >> rival & 1)) for mode, rivals in enumerate(RIVALS)]
 _NOTHING: Point = (points.LOCAL, None, None)
 _UNSEEN: Any = object()
+
+
+def _no_marks() -> list[int]:
+    return [0] * len(RIVALS)
 
 
 class Event:
@@ -171,7 +171,7 @@ class Plan:
         """Can it begin with `process`? The position of that one's first event, or -1 if it has none and is independent of all."""
         for position, step in enumerate(self.steps):
             if step.process == process:
-                return None if step.past & self.mask & ~(1 << step.number) else position
+                return None if self.before(step) else position
         if accesses is None:
             return None
         marks, mask = self.marks, self.mask
@@ -703,6 +703,7 @@ class Optimal:
         return chosen
 
     def _follow(self, plan: Branch, at: int) -> None:
+        """From that event on it is run."""
         self.plan, self.planned_at = plan, at
         self.promised = {number: step.accesses for number, step in enumerate(plan.steps, at) if isinstance(step, Step)}
 
@@ -1115,9 +1116,7 @@ class Optimal:
         if self._slept(bit, later.process, before):
             return
         rest = [event for event in self.events[bit + 1:] if not event.past >> bit & 1]
-        among = 0
-        for event in rest:
-            among |= 1 << event.number
+        among = _bits(rest)
         held = True
         while held:                             # what somebody would still have, nobody may take before
             held = False
@@ -1133,9 +1132,7 @@ class Optimal:
                         same = False
                         accesses, before = self._touches(later, same)
                     rest = [event for event in rest if not event.past >> taking & 1]
-                    among = 0
-                    for event in rest:
-                        among |= 1 << event.number
+                    among = _bits(rest)
         planned = Step(later.process, accesses, before, later.number)
         self.plan_at(bit, Plan([*rest, planned], among, [planned], self.marks))
 
@@ -1241,6 +1238,13 @@ def _reads_nothing(at: Point) -> bool:
     """Is what is done at that point the same whatever others did? A lock one sleeps for may have to be waited for, or wake somebody."""
     kind, obj, _ = at
     return kind in (points.LOCAL, points.WRITE, points.BARRIER) or (kind in (points.ACQUIRE, points.RELEASE) and obj.spins)
+
+
+def _bits(events: Sequence[Event]) -> int:
+    bits = 0
+    for event in events:
+        bits |= 1 << event.number
+    return bits
 
 
 def _numbers(bits: int) -> Iterator[int]:

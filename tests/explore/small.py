@@ -72,7 +72,7 @@ Operation = tuple[str, int, int, list]      # kind, two operands, what is done i
 DATA = ("read", "set", "inc", "cas", "dec", "bug", "test_bit", "set_bit", "clear_bit", "test_and_set", "read_word", "write_word",
         "load", "store")
 LOCKS = ("lock", "trylock", "is_locked", "read_lock", "write_lock", "lock_irq", "two", "dec_and_lock")
-BLOCKS = ("down", "down_read", "down_write", "wait", "wait_alone", "down_touch", "await")       # may sleep
+BLOCKS = ("down", "down_read", "down_write", "wait", "wait_alone")              # may sleep
 YIELDS = ("give_way", "yield", "yield_until")
 WAKES = ("down_trylock", "wake", "wake_all", "active")
 SLEEPS = BLOCKS + YIELDS + WAKES
@@ -95,6 +95,7 @@ OWN = (     # what is nobody else's is no event of its own
     ("mine", "load", "store", "inc", "lock_irq", "irqs_off", "raise"),
     ("mine", "inc", "read", "cas", "store", "load", "give_way", "yield", "two", "trylock"),
 )
+BLOCKS_TOO = ("down_touch", "await")        # and are of the sorts below only
 TOUCHING = (    # what is touched behind a point, which does not say so
     ("touch", "down_touch", "signal", "await"),
     ("touch", "signal", "signal", "await", "await", "resched"),
@@ -134,7 +135,7 @@ class Small:
         rng = self.rng
         banned: set[str] = set()
         if handler is not None or depth:
-            banned.update(BLOCKS + YIELDS)
+            banned.update(BLOCKS + BLOCKS_TOO + YIELDS)
         if handler or (handler == 0 and rng.random() < 0.7):
             banned.add("raise")
         kind = rng.choice([kind for kind in self.kinds if kind not in banned] or ["inc"])
