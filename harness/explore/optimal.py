@@ -72,7 +72,6 @@ SCOUTED = 8                 # points at a time, on average, in such a run
 GOES_ON, SWITCH, ASKED = 0, 1, 2
 IRQS_FROM = TASKS_MAX       # the number of the first process that is an interrupt; below are tasks
 Choice = tuple[int, int, Task]              # a process, the decision that lets it run, and the task it runs on
-Taking = tuple[int, int, int, int, int]     # the event that took something, how, for which process, that gave it back, how often it has it
 NEVER_GIVEN = EVENTS_MAX + TASKS_MAX        # no event has this number
 
 Name = tuple[Any, ...]
@@ -84,6 +83,20 @@ _UNSEEN: Any = object()
 
 def _no_marks() -> list[int]:
     return [0] * len(RIVALS)
+
+
+class Taking:
+    """Of a lock, or what is like one: the event that took it, how (its mode), for which process, how often that one has it, and the
+    event that gave it back."""
+
+    __slots__ = ("deep", "giving", "how", "process", "taking")
+
+    def __init__(self, taking: int, how: int, process: int):
+        self.taking = taking
+        self.how = how
+        self.process = process
+        self.deep = 1
+        self.giving = NEVER_GIVEN
 
 
 class Event:
@@ -101,7 +114,8 @@ class Event:
     leaf: tuple[Access, ...] | None = None      # what it will touch at least, if it runs in another place, unless that is all
     guess: tuple[Access, ...] | None = ()       # what it was planned to touch, where that was a guess (None: anything)
     races: Sequence[int] = ()
-    takings: Mapping[int, int] = {}     # location -> the event that took what this one gives back
+    given: Mapping[int, Taking] = {}    # location -> what it gives back there
+    again: Mapping[int, Taking] = {}    # location -> what its process had there, and takes once more
     findings: Sequence[Finding] = ()
     got = False                         # it looked at a lock, and took it
     over: int | None = None             # the process that an interrupt entered over with this event, if there was one
@@ -294,8 +308,7 @@ class Optimal:
         self.turns: list[Event] = []            # those for which the machine had to be told something
         self.places: list[Place | Sleep] = []   # of each event: what sleeps, if there is nothing else to be said
         self.marks: defaultdict[int, list[int]] = defaultdict(_no_marks)        # location -> mode -> the bits of all such events
-        self.given: dict[int, int] = {}         # location -> of those that gave it back, those since it was taken by one alone
-        self.taken: dict[int, tuple[Taking, ...]] = {}          # location -> who has taken it, in order
+        self.takings: defaultdict[int, list[Taking]] = defaultdict(list)        # location -> who has taken it, in order
         self.last: dict[int, Event | None] = {}                 # process -> its last event
         self.woken: dict[int, int] = {}                         # process -> the event that let it go on
         self.undo: list[tuple[int, dict[Any, Any], Any, Any]] = []      # event, table, key, what was there before the event changed it
@@ -411,6 +424,8 @@ class Optimal:
             last[event.process] = event.before
             for location, mode in event.accesses:
                 marks[location][mode] &= before
+                if TAKE <= mode <= TRY:
+                    self._untake(event, location)
         del events[number:]
         while self.turns and self.turns[-1].number >= number:
             self.turns.pop()
@@ -923,7 +938,7 @@ class Optimal:
 
     def _order(self, event: Event, accesses: tuple[Access, ...], past: int) -> None:
         """Its place in happens-before, and the races it ends, by these accesses."""
-        marks, given, bit = self.marks, self.given, 1 << event.number
+        marks, bit = self.marks, 1 << event.number
         met = 0
         gave: list[tuple[int, int]] = []
         for location, mode in accesses:
@@ -932,15 +947,15 @@ class Optimal:
                 met |= mark[WRITE] | mark[PART_WRITE]
             elif mode == WRITE:
                 met |= mark[READ] | mark[WRITE] | mark[PART_READ] | mark[PART_WRITE] | mark[LEAVE_SHARED]
-            elif mode == PASS:
-                met |= mark[TAKE] | mark[PASS_ALONE]
-                if location in given:
-                    met |= self._take_over(event, location, given[location] & mark[GIVE] & ~past, gave)
             else:
                 for rival in MEETS[mode]:
                     met |= mark[rival]
-                if mode > PART_WRITE:
-                    met |= self._lock(event, location, mode, past, gave)
+                if TAKES >> mode & 1 and (mark[GIVE] or mark[GIVE_SHARED]):
+                    met |= self._take_over(event, location, _last_given(mark, mode) & ~past, gave)
+                if GIVES >> mode & 1:
+                    self._give(event, location, mode)
+                elif TAKE <= mode <= TRY and (mode != TRY or event.got):
+                    self._take(event, location, mode)
             mark[mode] |= bit
         met &= ~past
         direct = past
@@ -963,20 +978,6 @@ class Optimal:
             event.races = races
         event.past, event.direct = past, direct
 
-    def _lock(self, event: Event, location: int, mode: int, past: int, gave: list[tuple[int, int]]) -> int:
-        """It takes a lock, or what is like one, or gives it back: see _take_over."""
-        met, given = 0, self.given.get(location, 0)
-        if given and TAKES >> mode & 1:                 # shared, it is had from who had it alone
-            met = self._take_over(event, location, (given if mode != TAKE_SHARED else given & self.marks[location][GIVE]) & ~past, gave)
-        if mode in (TAKE, PASS_ALONE):
-            self._set(self.given, location, 0)
-        if mode in (TAKE, TAKE_SHARED) or (mode == TRY and event.got):
-            self._set(self.taken, location, self._taken(self.takings(location), event, mode))
-        elif GIVES >> mode & 1:
-            self._set(self.taken, location, self._given(self.takings(location), event, location))
-            self._set(self.given, location, 1 << event.number | (given if mode == GIVE_SHARED else 0))
-        return met
-
     def _take_over(self, event: Event, location: int, given: int, gave: list[tuple[int, int]]) -> int:
         """Of those that gave it back. In `gave`: they, and who had taken that. The bits of others that it comes after."""
         met = 0
@@ -984,28 +985,41 @@ class Optimal:
             if event.enters and self.events[there].leaves:
                 met |= 1 << there
             else:
-                gave.append((there, self.events[there].takings[location]))
+                gave.append((there, self.events[there].given[location].taking))
         return met
 
-    def _taken(self, takings: tuple[Taking, ...], event: Event, mode: int) -> tuple[Taking, ...]:
-        if mode != TAKE:                    # alone, nobody takes it twice
-            for at, (there, how, holder, given, deep) in enumerate(takings):
-                if given == NEVER_GIVEN and holder == event.process:
-                    return (*takings[:at], (there, how, holder, given, deep + 1), *takings[at + 1:])
-        return (*takings, (event.number, mode, event.process, NEVER_GIVEN, 1))
+    def _take(self, event: Event, location: int, mode: int) -> None:
+        takings = self.takings[location]
+        if mode != TAKE:                        # alone, nobody takes it twice
+            for taking in takings:
+                if taking.giving == NEVER_GIVEN and taking.process == event.process:
+                    taking.deep += 1
+                    event.again = {**event.again, location: taking}
+                    return
+        takings.append(Taking(event.number, mode, event.process))
 
-    def _given(self, takings: tuple[Taking, ...], event: Event, location: int) -> tuple[Taking, ...]:
-        for at in range(len(takings) - 1, -1, -1):
-            there, how, holder, given, deep = takings[at]
-            if given == NEVER_GIVEN and holder == event.process:
-                event.takings = {**event.takings, location: there}
-                return (*takings[:at], (there, how, holder, event.number if deep == 1 else given, deep - 1), *takings[at + 1:])
-        event.takings = {**event.takings, location: event.number}
-        return takings
+    def _give(self, event: Event, location: int, mode: int) -> None:
+        for taking in reversed(self.takings[location]):
+            if taking.giving == NEVER_GIVEN and taking.process == event.process:
+                break
+        else:
+            taking = Taking(event.number, mode, event.process)      # of what was never taken
+        taking.deep -= 1
+        if not taking.deep:
+            taking.giving = event.number
+        event.given = {**event.given, location: taking}
 
-    def takings(self, location: int) -> tuple[Taking, ...]:
-        """Of a lock, or what is like one, in order."""
-        return self.taken.get(location, ())
+    def _untake(self, event: Event, location: int) -> None:
+        """It has not taken that, or given it back."""
+        takings = self.takings[location]
+        if location in event.given:
+            taking = event.given[location]
+            taking.deep += 1
+            taking.giving = NEVER_GIVEN
+        elif location in event.again:
+            event.again[location].deep -= 1
+        elif takings and takings[-1].taking == event.number:
+            takings.pop()
 
     # ---- races ---------------------------------------------------------------------------------------------------
 
@@ -1057,8 +1071,8 @@ class Optimal:
         wants = self.locations.announced(pending)
         if pending[0] == points.ACQUIRE and wants:
             location = wants[0][0]
-            if any(holder == process and given == NEVER_GIVEN and how != TAKE_SHARED
-                   for _, how, holder, given, _ in self.takings(location)):
+            if any(taking.process == process and taking.giving == NEVER_GIVEN and taking.how != TAKE_SHARED
+                   for taking in self.takings[location]):
                 wants = ((location, TRY),)
         if level < self.gated.get(task.cpu.number, 0):
             wants += ((self.locations.number(("gate", task.cpu.number, 1 + level)), PASS),)
@@ -1077,10 +1091,11 @@ class Optimal:
             past |= self.events[woken].past
         event.past = event.direct = event.base = past
         for location, mode in wants:
-            for taking, _, _, giving, _ in self.takings(location):
-                held = giving == NEVER_GIVEN and not past >> taking & 1
-                if held and any(there == location and CONFLICTS[mode] >> how & 1 for there, how in self.events[taking].accesses):
-                    races.append(taking)
+            for taking in self.takings[location]:
+                there = taking.taking
+                if taking.giving == NEVER_GIVEN and not past >> there & 1 and conflict(
+                        ((location, mode),), self.events[there].accesses):
+                    races.append(there)
         return event
 
     def _reverse_races(self) -> None:
@@ -1099,13 +1114,14 @@ class Optimal:
             accesses = tuple((self.locations.number(("gate", event.cpu, level)), TAKE) for level in range(1, IRQ_DEPTH_MAX + 1))
         for location, mode in accesses:
             if TAKES >> mode & 1:
-                for there, how, _, giving, _ in self.takings(location):
+                for taking in self.takings[location]:
+                    there = taking.taking
                     if there >= event.number:
                         break
                     if event.enters and self.events[there].enters and self.locations.keys[location][2] < IRQ_DEPTH_MAX:
                         continue
-                    if CONFLICTS[mode] >> how & 1 and self.events[there].process != event.process:
-                        out.append((there, giving))
+                    if CONFLICTS[mode] >> taking.how & 1 and taking.process != event.process:
+                        out.append((there, taking.giving))
         return out
 
     def _reverse(self, first: Event, later: Event, sections: list[tuple[int, int]]) -> None:
@@ -1245,6 +1261,14 @@ def _bits(events: Sequence[Event]) -> int:
     for event in events:
         bits |= 1 << event.number
     return bits
+
+
+def _last_given(mark: Sequence[int], mode: int) -> int:
+    """The bits of those that gave back what is taken now: since one had it alone, or that one itself."""
+    alone, given, shared = mark[TAKE] | mark[PASS_ALONE], mark[GIVE], mark[GIVE_SHARED]
+    since = max(alone, given).bit_length()
+    last = 1 << since - 1 if given > alone else 0
+    return last if mode in (TAKE_SHARED, PASS) else last | shared >> since << since     # shared, it is had from who had it alone
 
 
 def _numbers(bits: int) -> Iterator[int]:

@@ -86,6 +86,6 @@ class _Search:
         out = []
         for location, mode in event.accesses:
             if TAKES >> mode & 1:
-                out += [(there, giving) for there, how, _, giving, _ in self.explorer.takings(location)
-                        if there != event.number and CONFLICTS[mode] >> how & 1]
+                out += [(taking.taking, taking.giving) for taking in self.explorer.takings[location]
+                        if taking.taking != event.number and CONFLICTS[mode] >> taking.how & 1]
         return out
