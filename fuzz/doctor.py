@@ -17,6 +17,7 @@ from fuzz.entry import Entry, EntryError, emit, find, parse
 from fuzz.executor import Executor
 from fuzz.words import count
 from harness.backends import BACKENDS
+from harness.explore import is_compiled
 from harness.schedulers import Walk
 from variants.interface import FAMILIES, Family, family
 from variants.program import Program, TaskProgram, parse_op
@@ -37,6 +38,7 @@ def checks(corpus: pathlib.Path) -> Iterator[Check]:
     yield python()
     yield from dependencies()
     yield cores()
+    yield explorer()
     for name in FAMILIES:
         yield guarded(f"{name}: links", lambda name=name: links(family(name)))     # type: ignore[misc]
         yield guarded(f"{name}: backends", lambda name=name: backends(family(name)))   # type: ignore[misc]
@@ -68,6 +70,11 @@ def dependencies() -> Iterator[Check]:
         found = re.fullmatch(r"([\w.-]+)>=([\d.]+)", line)
         if found is not None:           # what has a condition is for tests
             yield _dependency(found[1], found[2])
+
+
+def explorer() -> Check:
+    return Check("ok", "the explorer of verify and diff is " + (
+        "compiled" if is_compiled() else "plain Python; VMRACE_COMPILED=1 pip install . compiles it: about twice as fast"))
 
 
 def _dependency(name: str, least: str) -> Check:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from fuzz.executor import Executor, Outcome, SetupFailed
+from harness.explore.event import Event
 from harness.explore.exploration import Exploration, Progress, explore, minimal_titles
-from harness.explore.optimal import Event
 from harness.machine import m
 from variants.interface import Family
 from variants.program import Program

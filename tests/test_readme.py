@@ -129,3 +129,13 @@ def test_the_tests_of_plain_functions_do_what_is_said_of_them() -> None:
     scope["test_readers_are_proved"]()
     with pytest.raises(AssertionError, match=r"write x\.value"):
         scope["test_no_update_is_lost"]()
+
+
+def test_what_can_be_compiled_is_there() -> None:
+    """That it can be, and does the same, is run by .ci/run."""
+    assert "`VMRACE_COMPILED=1 pip install .`" in TEXT
+    setup = (ROOT / "setup.py").read_text()
+    assert 'os.environ.get("VMRACE_COMPILED")' in setup
+    found = re.search(r'f"(harness/explore/){name}.py" for name in \((.*?)\)', setup)
+    assert found is not None
+    assert all((ROOT / found[1] / f"{name}.py").exists() for name in re.findall(r'"(\w+)"', found[2]))

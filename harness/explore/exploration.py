@@ -16,10 +16,12 @@ from typing import Any
 from harness.errors import HarnessError
 from harness.explore import optimal
 from harness.explore.access import Locations
-from harness.explore.optimal import YIELDS_MAX, Event, Name, Optimal, Place
+from harness.explore.event import Event
+from harness.explore.optimal import YIELDS_MAX, Name, Optimal
 from harness.explore.preemptions import least_preemptions
 from harness.explore.routes import Routes
 from harness.explore.shared import Lost, Shared, Slots
+from harness.explore.wakeup import Place
 from harness.machine import m
 
 EQUIVALENCE = "Mazurkiewicz traces (same order of dependent accesses, of what is shared)"

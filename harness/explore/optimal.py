@@ -31,7 +31,7 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from harness import points
 from harness.errors import Abort
@@ -60,19 +60,17 @@ from harness.explore.access import (
     Point,
     conflict,
 )
-from harness.finding import Finding
+from harness.explore.event import ASKED, EVENTS_MAX, NEVER_GIVEN, SWITCH, Event, Taking, step_of
+from harness.explore.wakeup import ASKED_FOR, DONE, NOBODY, Branch, Place, Plan, Sleep, Step
 from harness.machine import HALTED, IRQ_DEPTH_MAX, NEVER, SLEEPING, TASKS_MAX, Machine, Task, m, preemptible
 
-EVENTS_MAX = 4_000          # of one run, or points; a longer one ends the exploration as inconclusive
-YIELDS_MAX = 2              # a task that yields more often is left there: see machine.yielded
+YIELDS_MAX: Final = 2              # a task that yields more often is left there: see machine.yielded
 SCOUTS_MIN = 2              # random runs before it starts again: what is learned late is learned at the cost of all that was run
 SCOUTS_MAX = 100            # as many as were worth nothing, but no more than that
 SCOUTED = 8                 # points at a time, on average, in such a run
 
-GOES_ON, SWITCH, ASKED = 0, 1, 2
 IRQS_FROM = TASKS_MAX       # the number of the first process that is an interrupt; below are tasks
 Choice = tuple[int, int, Task]              # a process, the decision that lets it run, and the task it runs on
-NEVER_GIVEN = EVENTS_MAX + TASKS_MAX        # no event has this number
 
 Name = tuple[Any, ...]
 # mode -> those it comes after: all of its rivals, unless one can only take it over from them
@@ -83,202 +81,6 @@ _UNSEEN: Any = object()
 
 def _no_marks() -> list[int]:
     return [0] * len(RIVALS)
-
-
-class Taking:
-    """Of a lock, or what is like one: the event that took it, how (its mode), for which process, how often that one has it, and the
-    event that gave it back."""
-
-    __slots__ = ("deep", "giving", "how", "process", "taking")
-
-    def __init__(self, taking: int, how: int, process: int):
-        self.taking = taking
-        self.how = how
-        self.process = process
-        self.deep = 1
-        self.giving = NEVER_GIVEN
-
-
-class Event:
-    """One access of one process and the local work behind it, quiet points among it (access.py).
-
-    `past` has the bits of all events that happen before it, and its own; `direct` the same without those that only a
-    hand-over puts there; `base`, where an interrupt enters, only those without which it would not be there.
-    """
-
-    points = 1                          # it comes over: its own and quiet ones
-    last_point: Point | None = None     # the last of these, where it stopped, unless that is its own
-    how = GOES_ON                       # how the machine was told: or SWITCH or ASKED
-    decision = -1                       # what it was told, unless the process goes on
-    past = direct = base = 0
-    leaf: tuple[Access, ...] | None = None      # what it will touch at least, if it runs in another place, unless that is all
-    guess: tuple[Access, ...] | None = ()       # what it was planned to touch, where that was a guess (None: anything)
-    races: Sequence[int] = ()
-    given: Mapping[int, Taking] = {}    # location -> what it gives back there
-    again: Mapping[int, Taking] = {}    # location -> what its process had there, and takes once more
-    findings: Sequence[Finding] = ()
-    got = False                         # it looked at a lock, and took it
-    over: int | None = None             # the process that an interrupt entered over with this event, if there was one
-    interrupted: tuple[Task, tuple[int, Any, Any], int] | None = None       # that one: its task, what it was to do, its level
-    enters = False                      # an interrupt begins with it
-    leaves = False                      # an interrupt is over with it
-    free = False                        # after it the process may lose its cpu without being preempted
-    asleep = False                      # after it the process can only go on when somebody lets it
-    trace: int | None = None            # see exploration.trace_hash
-
-    def __init__(self, number: int, process: int, cpu: int, step: int, pending: tuple[int, Any, Any], accesses: tuple[Access, ...],
-                 before: Event | None):
-        self.number = number
-        self.process = process
-        self.cpu = cpu
-        self.step = step
-        self.pending = pending
-        self.accesses = accesses
-        self.before = before            # of the same process
-
-    def grows(self) -> None:
-        """It touches more than it said it would."""
-        if self.leaf is None:
-            self.leaf = self.accesses
-
-    def asleep_by(self) -> tuple[Access, ...] | None:
-        """What wakes its process up where it is to run no more: what is planned there may have parted from it for a guess."""
-        return None if self.guess is None else self.accesses + self.guess
-
-
-class Step:
-    """An event that is only planned: its process, what it will touch (None if that is not known), what must come before it."""
-
-    __slots__ = ("accesses", "number", "past", "points", "process")
-
-    def __init__(self, process: int, accesses: tuple[Access, ...] | None, past: int = 0, number: int = 0, points: int = 1):
-        self.process = process
-        self.accesses = accesses
-        self.past = past
-        self.number = number
-        self.points = points
-
-
-class Plan:
-    """A run that is to begin somewhere: events in one of the orders that agree with happens-before. `mask`: the bits of them
-    that count in the past of one of them. `planned`: those that are only planned; all others are of the present run, and what
-    they touch is in `marks`."""
-
-    __slots__ = ("marks", "mask", "planned", "steps")
-
-    def __init__(self, steps: list[Event | Step], mask: int, planned: list[Event | Step], marks: Mapping[int, Sequence[int]]):
-        self.steps = steps
-        self.mask = mask
-        self.planned = planned
-        self.marks = marks
-
-    def before(self, step: Event | Step) -> int:
-        return step.past & self.mask & ~(1 << step.number)
-
-    def drop(self, position: int) -> None:
-        step = self.steps.pop(position)
-        self.mask &= ~(1 << step.number)
-        if step in self.planned:
-            self.planned.remove(step)
-
-    def starts(self, process: int, accesses: tuple[Access, ...] | None) -> int | None:
-        """Can it begin with `process`? The position of that one's first event, or -1 if it has none and is independent of all."""
-        for position, step in enumerate(self.steps):
-            if step.process == process:
-                return None if self.before(step) else position
-        if accesses is None:
-            return None
-        marks, mask = self.marks, self.mask
-        if marks:
-            for location, mode in accesses:
-                mark = marks[location]
-                for rival in RIVALS[mode]:
-                    if mark[rival] & mask:
-                        return None
-        for step in self.planned:
-            if step.accesses is None or conflict(accesses, step.accesses):
-                return None
-        return -1
-
-
-class Branch:
-    """A node of a wakeup tree: these events are run in this order, then one of `children`. `root`: the number of the place
-    that it was planned for."""
-
-    __slots__ = ("children", "root", "steps")
-
-    def __init__(self, steps: Sequence[Event | Step], root: int, children: list[Branch] | None = None):
-        self.steps = steps
-        self.root = root
-        self.children = children or []
-
-    @property
-    def process(self) -> int:
-        return self.steps[0].process
-
-
-class Sleep:
-    """What must not run first at a place any more: process -> accesses (None: not known). It is never changed.
-
-    `elsewhere`: which of them another process explores just now (shared.py)."""
-
-    __slots__ = ("elsewhere", "locations", "processes")
-
-    def __init__(self, processes: Mapping[int, tuple[Access, ...] | None], elsewhere: frozenset[int] = frozenset()):
-        self.processes = processes
-        self.elsewhere = elsewhere
-        self.locations: set[int] | None = None      # that they touch, if that is known of all; made when it is needed
-
-    def with_(self, more: Mapping[int, tuple[Access, ...] | None], elsewhere: frozenset[int] = frozenset()) -> Sleep:
-        return Sleep({**self.processes, **more}, self.elsewhere | elsewhere)
-
-    def after(self, who: int, accesses: tuple[Access, ...]) -> Sleep:
-        """Who still sleeps after an event. A process that runs although it sleeps (where a plan leads to what is known, which is
-        not always seen) is no longer at what it was to do."""
-        if self.locations is None and None not in self.processes.values():
-            self.locations = {location for wanted in self.processes.values() for location, _ in wanted}     # type: ignore[union-attr]
-        if self.locations is not None and who not in self.processes:
-            for location, _ in accesses:
-                if location in self.locations:
-                    break
-            else:
-                return self
-        left = {process: wanted for process, wanted in self.processes.items()
-                if wanted is not None and process != who and not conflict(wanted, accesses)}
-        return Sleep(left, self.elsewhere & left.keys()) if len(left) < len(self.processes) else self
-
-
-_NOBODY = Sleep({})
-UNASKED, ASKED_FOR, DONE = 0, 1, 2
-
-
-class Place:
-    """A place in the present run where there is a choice: what sleeps, and what is to be run first, the present one first.
-
-    `widened`: whether all that can be run first is to be run, since a plan turned out to be impossible."""
-
-    __slots__ = ("done", "sleep", "tree", "widened")
-
-    def __init__(self, sleep: Sleep, tree: list[Branch]):
-        self.sleep = sleep
-        self.tree = tree
-        self.widened = UNASKED
-        self.done = 0                   # branches that are explored
-
-    def more(self) -> bool:
-        """Is something left to be run first?"""
-        return bool(self.tree) or self.widened == ASKED_FOR
-
-    def add(self, number: int, plan: Plan | None) -> bool:
-        """Have that run begin here, or all that can if it is not known which. False if that is, or was to be, run anyway."""
-        if plan is None:
-            new, self.widened = self.widened == UNASKED, max(self.widened, ASKED_FOR)
-            return new
-        for process, accesses in self.sleep.processes.items():
-            position = plan.starts(process, accesses)
-            if position is not None and (position >= 0 or process not in self.sleep.elsewhere):
-                return False
-        return _insert(self.tree, plan, number)
 
 
 class Optimal:
@@ -297,7 +99,7 @@ class Optimal:
         self.names: dict[Name, int] = {}        # of interrupts: (who raises it, how many before) -> process
         self.irq_name: dict[int, Name] = {}
         self.gated: dict[int, int] = {}         # cpu -> how deep interrupts can be nested there, if any come to it
-        self.elsewhere: dict[Any, tuple[tuple[Access, ...], list[tuple[int, tuple[int, ...]]]]] = {}
+        self.unsaid: dict[Any, tuple[tuple[Access, ...], list[tuple[int, tuple[int, ...]]]]] = {}
         self.labels: dict[Any, int] = {}        # see exploration.trace_hash
         self.scout: random.Random | None = None     # what decides, in a run that only is to teach something
         self.restarts = 0               # how often what was yielded before is worth nothing, for something was learned
@@ -656,7 +458,7 @@ class Optimal:
     def _open(self, m: Machine) -> Choice | None:
         """A new place. None if the run ends here."""
         at = len(self.events)
-        sleep = self._sleep_after(self.events[-1], self._sleep_at(at - 1)) if at else _NOBODY
+        sleep = self._sleep_after(self.events[-1], self._sleep_at(at - 1)) if at else NOBODY
         tree: list[Branch] = []
         chosen = self._planned(m, at, tree) if self.plan is not None else None
         if chosen is None:
@@ -730,7 +532,7 @@ class Optimal:
         """Who still sleeps after it. Where a plan parted from others for what it might touch, who conflicts with that wakes up."""
         if event.number in self.promised:
             promised = self.promised[event.number]
-            sleep = _NOBODY if promised is None else sleep.after(event.process, promised)
+            sleep = NOBODY if promised is None else sleep.after(event.process, promised)
         return sleep.after(event.process, event.accesses) if sleep.processes else sleep
 
     def _pending(self, process: int, task: Task) -> tuple[int, Any, Any]:
@@ -985,7 +787,7 @@ class Optimal:
             if event.enters and self.events[there].leaves:
                 met |= 1 << there
             else:
-                gave.append((there, self.events[there].given[location].taking))
+                gave.extend((there, taking.taking) for where, taking in self.events[there].given if where == location)
         return met
 
     def _take(self, event: Event, location: int, mode: int) -> None:
@@ -994,7 +796,7 @@ class Optimal:
             for taking in takings:
                 if taking.giving == NEVER_GIVEN and taking.process == event.process:
                     taking.deep += 1
-                    event.again = {**event.again, location: taking}
+                    event.again = [*event.again, (location, taking)]
                     return
         takings.append(Taking(event.number, mode, event.process))
 
@@ -1007,19 +809,20 @@ class Optimal:
         taking.deep -= 1
         if not taking.deep:
             taking.giving = event.number
-        event.given = {**event.given, location: taking}
+        event.given = [*event.given, (location, taking)]
 
     def _untake(self, event: Event, location: int) -> None:
         """It has not taken that, or given it back."""
         takings = self.takings[location]
-        if location in event.given:
-            taking = event.given[location]
-            taking.deep += 1
-            taking.giving = NEVER_GIVEN
-        elif location in event.again:
-            event.again[location].deep -= 1
-        elif takings and takings[-1].taking == event.number:
+        if takings and takings[-1].taking == event.number:
             takings.pop()
+        for where, taking in event.given:
+            if where == location:
+                taking.deep += 1
+                taking.giving = NEVER_GIVEN
+        for where, taking in event.again:
+            if where == location:
+                taking.deep -= 1
 
     # ---- races ---------------------------------------------------------------------------------------------------
 
@@ -1157,13 +960,13 @@ class Optimal:
         leaf = later.accesses if same or later.leaf is None else later.leaf
         if later.pending[0] == points.WAKE and not same:            # of anybody, who would sleep there
             leaf += tuple((self.locations.number(task), WRITE) for task in m.tasks)
-        elsewhere, there = self._elsewhere(later.cpu, not same, later.enters)
+        unsaid, there = self._unsaid(later.cpu, not same, later.enters)
         before = later.direct
         for location, mode in leaf:
             before |= self._depending(location, RIVALS[mode])
         for location, rivals in there:
             before |= self._depending(location, rivals)
-        return leaf + elsewhere, before & ~(1 << later.number)
+        return leaf + unsaid, before & ~(1 << later.number)
 
     def _slept(self, number: int, process: int, before: int) -> bool:
         """Would that run begin with somebody who sleeps at its place, as it is about its next event, which is after these?"""
@@ -1194,12 +997,12 @@ class Optimal:
                         return False
         return True
 
-    def _elsewhere(self, cpu: int, reads: bool, enters: bool) -> tuple[tuple[Access, ...], list[tuple[int, tuple[int, ...]]]]:
+    def _unsaid(self, cpu: int, reads: bool, enters: bool) -> tuple[tuple[Access, ...], list[tuple[int, tuple[int, ...]]]]:
         """What an event may touch of its cpu, wherever it runs, and without saying so, if that is for what it reads to decide.
         And, of each of these locations, the modes that conflict."""
         deepest = self.gated.get(cpu, 0) if reads or enters else 0
         key = cpu, len(self.locations.unannounced) if reads else -1, deepest, cpu in self.multi
-        known = self.elsewhere.get(key)
+        known = self.unsaid.get(key)
         if known is None:
             out: list[Access] = []
             number = self.locations.number
@@ -1215,39 +1018,8 @@ class Optimal:
             rivals: dict[int, set[int]] = {}
             for location, mode in out:
                 rivals.setdefault(location, set()).update(RIVALS[mode])
-            known = self.elsewhere[key] = tuple(out), [(location, tuple(modes)) for location, modes in rivals.items()]
+            known = self.unsaid[key] = tuple(out), [(location, tuple(modes)) for location, modes in rivals.items()]
         return known
-
-
-def step_of(event: Event) -> int:
-    """Where the machine has to ask for what may be done instead; -1 if it asks by itself."""
-    return -1 if event.how == ASKED else event.step
-
-
-def _insert(tree: list[Branch], plan: Plan, root: int) -> bool:
-    """Add the plan, which is used up, to a wakeup tree, unless a branch leads to an equivalent of it already; then False."""
-    while plan.steps:
-        for branch in tree:
-            if plan.starts(branch.process, branch.steps[0].accesses) is None:
-                continue
-            for number, step in enumerate(branch.steps):
-                position = 0 if plan.steps[0].process == step.process else plan.starts(step.process, step.accesses)
-                if position is None:                    # they part here
-                    branch.children = [Branch(branch.steps[number:], branch.root, branch.children), Branch(plan.steps, root)]
-                    branch.steps = branch.steps[:number]
-                    return True
-                if number == len(branch.steps) - 1 and not branch.children:
-                    return False
-                if position >= 0:
-                    plan.drop(position)
-                    if not plan.steps:
-                        return False
-            tree = branch.children
-            break
-        else:
-            tree.append(Branch(plan.steps, root))
-            return True
-    return False
 
 
 def _reads_nothing(at: Point) -> bool:

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from harness.errors import Diverged
-from harness.explore.optimal import IRQS_FROM, YIELDS_MAX, Event
+from harness.explore.event import Event
+from harness.explore.optimal import IRQS_FROM, YIELDS_MAX
 from harness.machine import Machine
 from harness.schedulers.follower import Follower
 

@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections import deque
 
 from harness.explore.access import CONFLICTS, TAKES
-from harness.explore.optimal import Event, Optimal
+from harness.explore.event import Event
+from harness.explore.optimal import Optimal
 
 _NOBODY = -9
 

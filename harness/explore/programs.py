@@ -21,8 +21,9 @@ from typing import Any
 
 from harness import endless
 from harness.errors import Diverged, HarnessError
+from harness.explore.event import Event
 from harness.explore.exploration import Exploration, Progress, explore, minimal_titles
-from harness.explore.optimal import YIELDS_MAX, Event
+from harness.explore.optimal import YIELDS_MAX
 from harness.explore.orders import ORDERS, InOrder, Order, can_be_ordered
 from harness.kept import comparable
 from harness.machine import Machine

@@ -21,14 +21,13 @@ import random
 import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from harness.errors import HarnessError
 from harness.explore.access import Access, Locations
-from harness.explore.optimal import IRQS_FROM, Branch, Name, Optimal, Place, Plan, Sleep, Step, step_of
-
-if TYPE_CHECKING:
-    from multiprocessing.connection import Connection
+from harness.explore.event import step_of
+from harness.explore.optimal import IRQS_FROM, Name, Optimal
+from harness.explore.wakeup import Branch, Place, Plan, Sleep, Step
 
 ALONE_MAX = 256             # runs before anything is given away: most explorations are over by then
 GIVE_EVERY = 32             # runs between two times that a process gives something away: a fork costs as much as some
@@ -78,7 +77,7 @@ class Worker:
     place: Place
     given: frozenset[int]
     pid: int
-    pipe: Connection
+    pipe: Any                       # a connection, as of multiprocessing: imported only where there are workers
 
 
 class Shared(Optimal):
@@ -89,7 +88,7 @@ class Shared(Optimal):
         self.slots = slots
         self.result, self.take, self.reset = result, take, reset
         self.workers: list[Worker] = []
-        self.pipe: Connection | None = None     # to whoever has the places before `base`
+        self.pipe: Any = None                   # to whoever has the places before `base`
         super().__init__(routes, up, locations)
         self.parent = 0
         self.told: list[Told] = []
@@ -133,7 +132,7 @@ class Shared(Optimal):
             ours.close()
             self._begin_at(number, given, theirs)
 
-    def _begin_at(self, number: int, branches: list[Branch], pipe: Connection) -> None:
+    def _begin_at(self, number: int, branches: list[Branch], pipe: Any) -> None:
         """In a new worker."""
         place, event = self.place(number), self.events[number]
         self.parent, self.pipe, self.workers, self.told = os.getppid(), pipe, [], []
@@ -204,7 +203,7 @@ class Shared(Optimal):
         result, told, names = said
         self.take(result)
         sleep = worker.place.sleep
-        worker.place.sleep = Sleep(sleep.processes, sleep.elsewhere - worker.given)
+        worker.place.sleep = Sleep(sleep.processes, sleep.away - worker.given)
         for name in names:
             self.process_of_name(name)
         for number, plan in told:

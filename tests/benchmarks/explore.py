@@ -2,6 +2,7 @@
 """What it costs to know which run is next: DPOR against the same runs replayed, with nothing analysed. One command, ratios.
 
     python -m tests.benchmarks.explore
+    python -m tests.compiled tests.benchmarks.explore       # with the explorer compiled; the machine that replays is not
 
 Each program is explored once and the decisions of all its runs are kept; then it is explored again and replayed, in turn, and
 the least time of each counts. The ratio is replay's time to DPOR's: 0.3 is asked for.

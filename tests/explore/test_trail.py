@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from fuzz.executor import Executor, SetupFailed
+from harness.explore import is_compiled
 from harness.explore.exploration import Exploration, explore
 from harness.explore.optimal import Optimal
 from harness.program import Runner
@@ -19,6 +20,7 @@ from tests.explore.test_family_programs import small as small_of_family
 from variants.interface import family
 
 RUNS_MAX = 300
+pytestmark = pytest.mark.skipif(is_compiled(), reason="what is compiled cannot be had to ask at every point")
 
 
 def twice(monkeypatch: pytest.MonkeyPatch, run: Any, cpus: int, outcome: Any, up: bool) -> int:

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: MIT
+"""Run something with the explorer compiled (setup.py), in a copy of this tree: the source here stays what is run here.
+
+    python -m tests.compiled pytest -n auto tests/explore
+    python -m tests.compiled tests.benchmarks.explore
+
+Needs a C compiler, and mypy, which the tests need anyway. Ends as what it runs ends; 0 where there is no compiler, and says so.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+
+ROOT = pathlib.Path(__file__).parents[1]
+NOT_NEEDED = shutil.ignore_patterns(".*", "*.egg-info", "build", "__pycache__")
+
+
+def build(tree: pathlib.Path) -> str:
+    """A compiled copy there. What was wrong, or nothing."""
+    shutil.copytree(ROOT, tree, ignore=NOT_NEEDED)
+    made = subprocess.run([sys.executable, "setup.py", "-q", "build_ext", "--inplace"], cwd=tree, capture_output=True, text=True,
+                          env={**os.environ, "VMRACE_COMPILED": "1"})
+    if made.returncode:
+        return made.stdout + made.stderr
+    asked = [sys.executable, "-c", "from harness.explore import is_compiled; print(is_compiled())"]
+    said = subprocess.run(asked, cwd=tree, capture_output=True, text=True).stdout.strip()
+    return "" if said == "True" else f"what was compiled is not what is run: {said}"
+
+
+def main() -> int:
+    compiler = (sysconfig.get_config_var("CC") or "cc").split()[0]
+    if shutil.which(compiler) is None:
+        print(f"no C compiler ({compiler}): nothing was compiled, and nothing run")
+        return 0
+    with tempfile.TemporaryDirectory() as directory:
+        tree = pathlib.Path(directory, "vmrace")
+        wrong = build(tree)
+        if wrong:
+            print(wrong)
+            return 3
+        return subprocess.run([sys.executable, "-m", *sys.argv[1:]], cwd=tree).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
