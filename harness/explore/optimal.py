@@ -490,6 +490,7 @@ class Optimal:
             process = min(awake) if scout is None else scout.choice(sorted(awake))
             return (process, *enabled[process])
         if enabled:
+            self.waiting = list(self._waiting(m))       # who waits for what another one has, had not waited if it had come first
             self.blocked = m.aborting = True
             raise Abort
         self.ended(m)

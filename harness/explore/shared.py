@@ -4,9 +4,10 @@
 Whoever explores gives away what is left at the first place that has more than one branch, whenever a worker is free: a fork
 of it goes on there, with what is being run at that place asleep. What else is to be run at that place or before belongs to
 whoever has these places: such plans come back with the result, and no place is left before all who might plan something there
-are done. So the same classes are run as by one process, if not always as few that turn out to be known: that a plan could as
-well begin with somebody who sleeps is no reason to drop it while that is being explored elsewhere, since what that plans comes
-too late. What is not known of an access that only a worker has seen is taken to depend on everything.
+are done. So the same classes are run as by one process, if not always as few that turn out to be known: while what somebody who
+sleeps begins with is being explored elsewhere, all that it plans may come too late. So that a plan could as well begin with it is
+no reason to drop the plan; and where it is a part of the plan, but came only after what the plan is for, that part is left out.
+What is not known of an access that only a worker has seen is taken to depend on everything.
 
 A worker that learned something which makes earlier runs worthless, says so, and all is done again by one process; one that
 is lost leaves the exploration incomplete.

@@ -44,6 +44,20 @@ class Plan:
         if step in self.planned:
             self.planned.remove(step)
 
+    def leave_out(self, position: int) -> bool:
+        """That step and all that depends on it. False if it was run before the last, which is what all this is planned for."""
+        last = self.steps[-1].number
+        if self.steps[position].number <= last:
+            return False
+        gone = 0
+        for step in self.steps[position:-1]:
+            if not gone or self.before(step) & gone:
+                gone |= 1 << step.number
+        self.steps = [step for step in self.steps if not gone >> step.number & 1]
+        self.planned = [step for step in self.planned if not gone >> step.number & 1]
+        self.mask &= ~gone
+        return True
+
     def starts(self, process: int, accesses: tuple[Access, ...] | None) -> int | None:
         """Can it begin with `process`? The position of that one's first event, or -1 if it has none and is independent of all."""
         for position, step in enumerate(self.steps):
@@ -133,13 +147,17 @@ class Place:
         return bool(self.tree) or self.widened == ASKED_FOR
 
     def add(self, number: int, plan: Plan | None) -> bool:
-        """Have that run begin here, or all that can if it is not known which. False if that is, or was to be, run anyway."""
+        """Have that run begin here, or all that can if it is not known which. False if that is, or was to be, run anyway.
+
+        What is away plans for this place only when it is back. Until then it is no reason to drop what need not begin with it."""
         if plan is None:
             new, self.widened = self.widened == UNASKED, max(self.widened, ASKED_FOR)
             return new
         for process, accesses in self.sleep.processes.items():
             position = plan.starts(process, accesses)
-            if position is not None and (position >= 0 or process not in self.sleep.away):
+            if position is None or (position < 0 and process in self.sleep.away):
+                continue
+            if process not in self.sleep.away or not plan.leave_out(position):
                 return False
         return insert(self.tree, plan, number)
 

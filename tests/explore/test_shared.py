@@ -14,7 +14,7 @@ from harness.explore import shared
 from harness.explore.exploration import Exploration, explore
 from harness.program import Runner
 from tests.explore.compare import outcome_of
-from tests.explore.small import small
+from tests.explore.small import SORTS, TOUCHING, small
 from tests.programs import filesystem, indexer, lastzero, readers
 
 
@@ -50,6 +50,34 @@ def test_so_do_they_on_generated_programs() -> None:
             assert facts(explored(runner, workers=3)) == facts(alone), seed
             given += 1
     assert given >= 50
+
+
+# (seed, size, sorts): what was lost where several processes
+LOST = {
+    "left who waits for a lock out of the races of a blocked run": (10_316, 4, SORTS),
+    "did so, with fewer accesses": (71_496, 3, SORTS),
+    "dropped what could begin with a part that it did not need": (40_468, 4, TOUCHING),
+    "dropped that, with more such parts": (41_000, 4, TOUCHING),
+}
+
+
+@pytest.mark.parametrize("why", LOST)
+def test_what_was_lost_once_is_run(why: str) -> None:
+    runner = Runner(small(*LOST[why]).make)
+    alone = facts(explored(runner))
+    for workers in (2, 3, 3, 4):
+        assert facts(explored(runner, workers=workers)) == alone
+
+
+def test_so_do_they_where_more_is_touched_than_a_point_says() -> None:
+    given = 0
+    for seed in range(40_000, 40_160):
+        runner = Runner(small(seed, 4, TOUCHING).make)
+        alone = explored(runner, runs_max=150)
+        if alone.complete and alone.classes > 8:
+            assert facts(explored(runner, workers=3)) == facts(alone), seed
+            given += 1
+    assert given >= 20
 
 
 def test_each_run_they_give_shows_its_outcome() -> None:
