@@ -70,6 +70,7 @@ def of_entry(entry: Entry, variant: str) -> Subject:
     image = executor.image(entry.program.cpus)
     program = "\n".join(entries.program_lines(entry.program))
     operations, cpus = entry.program.size, entry.program.cpus
+    file = f"{entry.family}/{entry.path.stem}" if entry.path is not None else entry.name
 
     def plain(bound: int | None) -> set[tuple[str, ...]] | None:
         prepared = executor.prepare(entry.program)
@@ -77,7 +78,7 @@ def of_entry(entry: Entry, variant: str) -> Subject:
 
     return Subject(
         name=f"{entry.name} on {entry.family}/{variant}", kind="entry",
-        identity={"entry": entry.name, "variant": f"{entry.family}/{variant}", "program": _hash(program), "image": image.digest},
+        identity={"entry": file, "variant": f"{entry.family}/{variant}", "program": _hash(program), "image": image.digest},
         facts=f"{count(cpus, 'cpu')}, {count(operations, 'operation')}", plain=plain,
         explore=lambda **limits: explorer.explore(entry.program, **limits), expect=entry.expect.get(variant, ""))
 

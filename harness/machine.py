@@ -216,7 +216,7 @@ class Machine:
         self.backend = backend
         self.scheduler = scheduler
         self.explorer = scheduler if getattr(scheduler, "explores", False) else None  # type: ignore[assignment]
-        self.preempt = preempt
+        self.preempt = bool(preempt)
         self.deadline = self.steps_max
         self.settle = settle
         for handler, args in raised:

@@ -34,7 +34,10 @@ def build(tree: pathlib.Path) -> str:
 
 
 def main() -> int:
-    compiler = (sysconfig.get_config_var("CC") or "cc").split()[0]
+    if len(sys.argv) == 1:
+        print(__doc__)
+        return 2
+    compiler = (os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split()[0]
     if shutil.which(compiler) is None:
         print(f"no C compiler ({compiler}): nothing was compiled, and nothing run")
         return 0

@@ -184,7 +184,7 @@ class Locations:
         if getattr(obj, "spins", None) is not None:
             if self.up and obj.spins:
                 return
-            yield self.number(obj), _lock_mode(kind, obj.spins, arg == "read")
+            yield self.number(obj), _lock_mode(kind, bool(obj.spins), arg == "read")
         elif kind == points.WAIT:
             yield self.number(obj), WRITE
         elif isinstance(obj, flags_t | struct | array):

@@ -813,7 +813,7 @@ class Optimal:
         event.given = [*event.given, (location, taking)]
 
     def _untake(self, event: Event, location: int) -> None:
-        """It has not taken that, or given it back."""
+        """It has not taken that, or given it back: one of these, and once, as no event does more to what is taken."""
         takings = self.takings[location]
         if takings and takings[-1].taking == event.number:
             takings.pop()
@@ -856,7 +856,7 @@ class Optimal:
             if where in self.multi and task.cpu.running is not task and not task.irqs:
                 wants += ((number(("cpu", where)), TAKE),)
             yield self._wish(process, where, pending, wants)
-        handled = {self.irqs[irq][0] for cpu in m.cpus for task in (cpu.running,) if task is not None for irq in task.irqs}
+        handled = {self.irqs[raised][0] for cpu in m.cpus for task in (cpu.running,) if task is not None for raised in task.irqs}
         for event in self.events:
             if event.interrupted is not None and event.process in handled:
                 assert event.over is not None

@@ -97,6 +97,14 @@ def test_a_certificate_that_says_something_else_does_not_hold(tmp_path: pathlib.
     assert command("--check", str(path)).exit_code == 0
 
 
+def test_a_certificate_names_the_file_it_lies_next_to(tmp_path: pathlib.Path) -> None:
+    copy = tmp_path / "mine.toml"
+    copy.write_text(next((ROOT / "corpus").rglob(f"*{SMALL}.toml")).read_text())
+    assert "wrote" in command(str(copy), "--variant", "pre_patch", "--certify").output
+    result = command("--check", str(tmp_path / "mine.pre_patch.proof.json"))
+    assert result.exit_code == 0, result.output
+
+
 @pytest.mark.parametrize(("text", "error"), [("{", "not JSON"), ("[]", "not a certificate"), ('{"certificate": 99}', "not a certificate")])
 def test_what_is_no_certificate_is_named(tmp_path: pathlib.Path, text: str, error: str) -> None:
     path = tmp_path / "x.proof.json"
