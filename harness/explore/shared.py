@@ -20,6 +20,7 @@ import os
 import pickle
 import random
 import signal
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -47,27 +48,26 @@ class Slots:
         self.workers = workers
         self.alone = 0                  # runs, before there is anybody else
         self.free: Any = None           # a semaphore: how many more may explore
-        self.together: Any = None       # runs, from then on
+        self.together: Any = None       # runs, from then on: a semaphore too, as no process can be killed while it holds that
 
     def take(self) -> bool:
         """Whether there is a process to be had. It is to be given back by whoever ends."""
-        if self.workers == 1:
+        if self.workers == 1 or sys.platform == "darwin":      # where a semaphore cannot be read
             return False
         if self.free is None:
             from multiprocessing import get_context  # here: most explorations need none
-            self.free, self.together = get_context("fork").Semaphore(self.workers - 1), get_context("fork").Value("q", self.alone)
+            self.free, self.together = get_context("fork").Semaphore(self.workers - 1), get_context("fork").Semaphore(0)
         return bool(self.free.acquire(block=False))
 
     def ran(self) -> None:
         if self.together is None:
             self.alone += 1
         else:
-            with self.together.get_lock():
-                self.together.value += 1
+            self.together.release()
 
     @property
     def run_count(self) -> int:
-        return self.alone if self.together is None else int(self.together.value)
+        return self.alone if self.together is None else self.alone + int(self.together.get_value())
 
 
 @dataclass
@@ -102,7 +102,8 @@ class Shared(Optimal):
 
     def between(self) -> None:
         if self.pipe is not None and os.getppid() != self.parent:
-            os._exit(1)                         # nobody waits for this any more
+            self.slots.free.release()           # nobody waits for this any more
+            os._exit(1)
         self.slots.ran()
         if not self.sharing or self.run_count < self.gives_next:
             return
@@ -230,6 +231,7 @@ class Shared(Optimal):
     def _alone(self) -> None:
         """What was learned is not known here: once more from the beginning, by one process."""
         if self.pipe is not None:
+            self.kill_workers()
             self._say(None)
         self.sharing = False
         self.locations.restart = True

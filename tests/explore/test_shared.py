@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from typing import Any
 
 import pytest
@@ -102,6 +103,22 @@ def test_a_killed_worker_is_no_proof() -> None:
     found = in_a_worker(lambda: os.kill(os.getpid(), signal.SIGKILL))
     assert not found.complete
     assert found.why == "a worker process was lost"
+
+
+def test_a_worker_killed_while_it_counts_stops_nobody() -> None:
+    slots = shared.Slots(2)
+    assert slots.take()
+    for _ in range(20):
+        pid = os.fork()
+        if not pid:
+            while True:
+                slots.ran()
+        time.sleep(0.01)
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        before = slots.run_count
+        slots.ran()
+        assert slots.run_count == before + 1
 
 
 def test_an_error_in_a_worker_is_told() -> None:
