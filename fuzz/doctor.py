@@ -74,7 +74,7 @@ def dependencies() -> Iterator[Check]:
 
 def explorer() -> Check:
     return Check("ok", "the explorer of verify and diff is " + (
-        "compiled" if is_compiled() else "plain Python (VMRACE_COMPILED=1 pip install . has it compiled, for half the time)"))
+        "compiled" if is_compiled() else "plain Python (VMRACE_COMPILED=1 pip install . has it compiled, which is faster)"))
 
 
 def _dependency(name: str, least: str) -> Check:

@@ -14,7 +14,6 @@ import pathlib
 import shutil
 import subprocess
 import sys
-import sysconfig
 import tempfile
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -37,16 +36,12 @@ def main() -> int:
     if len(sys.argv) == 1:
         print(__doc__)
         return 2
-    compiler = (os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split()[0]
-    if shutil.which(compiler) is None:
-        print(f"no C compiler ({compiler}): nothing was compiled, and nothing run")
-        return 0
     with tempfile.TemporaryDirectory() as directory:
         tree = pathlib.Path(directory, "vmrace")
         wrong = build(tree)
         if wrong:
-            print(wrong)
-            return 3
+            print(f"nothing was run: {wrong.strip()}")
+            return 0 if "needs a C compiler" in wrong else 3
         return subprocess.run([sys.executable, "-m", *sys.argv[1:]], cwd=tree).returncode
 
 

@@ -136,6 +136,9 @@ def test_what_can_be_compiled_is_there() -> None:
     assert "`VMRACE_COMPILED=1 pip install .`" in TEXT
     setup = (ROOT / "setup.py").read_text()
     assert 'os.environ.get("VMRACE_COMPILED", "0")' in setup
+    mypy = re.search(r'MYPYC = "(.*)"', setup)
+    assert mypy is not None
+    assert f'"{mypy[1]}"' in (ROOT / "pyproject.toml").read_text()      # what the tests install compiles, too
     found = re.search(r'f"(harness/explore/){name}.py" for name in \((.*?)\)', setup)
     assert found is not None
     assert all((ROOT / found[1] / f"{name}.py").exists() for name in re.findall(r'"(\w+)"', found[2]))

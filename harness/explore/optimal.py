@@ -64,7 +64,7 @@ from harness.explore.event import ASKED, EVENTS_MAX, NEVER_GIVEN, SWITCH, Event,
 from harness.explore.wakeup import ASKED_FOR, DONE, NOBODY, Branch, Place, Plan, Sleep, Step
 from harness.machine import HALTED, IRQ_DEPTH_MAX, NEVER, SLEEPING, TASKS_MAX, Machine, Task, m, preemptible
 
-YIELDS_MAX: Final = 2              # a task that yields more often is left there: see machine.yielded
+YIELDS_MAX: Final = 2       # a task that yields more often is left there: see machine.yielded
 SCOUTS_MIN = 2              # random runs before it starts again: what is learned late is learned at the cost of all that was run
 SCOUTS_MAX = 100            # as many as were worth nothing, but no more than that
 SCOUTED = 8                 # points at a time, on average, in such a run

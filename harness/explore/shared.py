@@ -214,7 +214,6 @@ class Shared(Optimal):
 
     def fail(self, error: BaseException) -> None:
         """In a worker: let whoever forked it raise that."""
-        self.kill_workers()
         try:
             pickle.dumps(error)
         except Exception:
@@ -222,7 +221,9 @@ class Shared(Optimal):
         self._say(error)
 
     def _say(self, what: Any) -> None:
+        """To whoever forked this worker, which ends with that, and leaves none of its own."""
         assert self.pipe is not None
+        self.kill_workers()
         self.slots.free.release()
         with contextlib.suppress(OSError):
             self.pipe.send_bytes(pickle.dumps(what))
@@ -231,7 +232,6 @@ class Shared(Optimal):
     def _alone(self) -> None:
         """What was learned is not known here: once more from the beginning, by one process."""
         if self.pipe is not None:
-            self.kill_workers()
             self._say(None)
         self.sharing = False
         self.locations.restart = True
