@@ -16,7 +16,7 @@ There is one machine in a process, `m`, because its step counter is on the fast 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 from harness import points
@@ -698,23 +698,25 @@ class Machine:
 
     def sites(self, frame: Any = None) -> tuple[Site, ...]:
         """The kernel functions on the current stack, outermost first."""
-        frame = frame or sys._getframe(1)
+        return tuple(self._sites(frame or sys._getframe(1)))[::-1]
+
+    def _sites(self, frame: Any) -> Iterator[Site]:
+        """The same from within."""
         origin = self.image.origin
-        out = []
         while frame is not None:
             known = origin.get(frame.f_code)
             if known is not None:
-                out.append(Site(known.function, known.path, frame.f_lineno, known.kernel_file))
+                yield Site(known.function, known.path, frame.f_lineno, known.kernel_file)
             frame = frame.f_back
-        return tuple(reversed(out))
 
     def where(self, frame: Any = None) -> str:
         """The innermost kernel function that is no accessor: the F of a title."""
-        sites = self.sites(frame)
-        for site in reversed(sites):
+        accessor = None
+        for site in self._sites(frame or sys._getframe(1)):
             if not site.kernel_file.startswith("include/"):
                 return site.function
-        return sites[-1].function if sites else "user_space"
+            accessor = accessor or site.function
+        return accessor or "user_space"
 
     def _sites_of_traceback(self, error: BaseException) -> tuple[Site, ...]:
         out = []

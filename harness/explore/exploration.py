@@ -300,6 +300,6 @@ class _Meter:
 
 def minimal_titles(events: list[Event]) -> list[str]:
     """What the cpus that died in a run found, but for what can only come after another of these findings."""
-    found = [event for event in events if any(not finding.breaks for finding in event.findings)]
+    found = [event for event in events if event.findings and any(not finding.breaks for finding in event.findings)]
     return sorted({finding.title for event in found if not any(other is not event and event.past >> other.number & 1 for other in found)
                    for finding in event.findings if not finding.breaks})

@@ -45,15 +45,16 @@ class _Search:
             done, running = state
             if done == full:
                 return cost
-            for process, bits in self.bits.items():
-                left = bits & ~done
+            stays = running != _NOBODY and self._could_go_on(running, done)
+            for process in (running,) if stays and cost + 1 >= below else self.bits:
+                left = self.bits.get(process, 0) & ~done
                 if not left:
                     continue
                 first = left & -left
                 event = self.events[first.bit_length() - 1]
                 if event.past & ~done != first:
                     continue
-                price = int(process != running and running != _NOBODY and self._could_go_on(running, done))
+                price = int(stays and process != running)
                 after = (done | first, self._runs_after(event))
                 if cost + price < min(best.get(after, 1 << 60), below):
                     best[after] = cost + price

@@ -142,7 +142,7 @@ class Lockdep:
         return self.node((*held.locks, lock), held.irqs_off, held.in_irq)
 
     def _check_order(self, m: Any, before: str, after: str, reader_holds: bool, reader_waits: bool) -> None:
-        path = [] if self.cycle_told else self._path(after, reader_waits, before, reader_holds)
+        path = [] if self.cycle_told or after not in self.after else self._path(after, reader_waits, before, reader_holds)
         if path:
             self.cycle_told = self.exact
             cycle = _rotated([before, *path[:-1]])
