@@ -9,8 +9,8 @@ First the program: tasks, operations, then simpler operands. Each candidate is r
 decisions and by the names of its points (which survive the loss of an operation), then near it, then at random. Then the
 schedule: a preemption less, as long as that still fails; then every schedule with 0 preemptions, with 1, ... until one fails,
 which proves the number least. Then the program again, now by that enumeration, which proves that no operation can go. Where there
-are too many schedules, as with interrupts, which may come at any point, the classes of schedules are run instead (see explored),
-unless they are too many too, or the title is one that is not looked for there, or the image is not checked. Either proof may
+are too many schedules, as with interrupts, which may come at any point, the classes of these schedules are run instead (see
+explored), unless they are too many too, or the title is one that is not looked for there, or the image is not checked. Either proof may
 exceed its budget: then it says so.
 At its deadline, or where it is asked to end, shrinking is cut: what it has got to stands, and says that it was cut.
 """
@@ -27,7 +27,7 @@ from fuzz import stopping
 from fuzz.executor import Executor, Outcome, Prepared, SetupFailed
 from fuzz.explored import explore_on
 from fuzz.story import narrate
-from harness.explore.exploration import Progress, Seen
+from harness.explore.exploration import Seen
 from harness.machine import Scheduler, m
 from harness.schedule import Line, Named
 from harness.schedulers import Mutate, Pct, Walk
@@ -41,8 +41,7 @@ RANDOM_TRIES = 120          # random schedules searched for a candidate program
 BRED_TRIES = 120            # schedules near the one that failed
 ENUMERATE_MAX = 60_000      # runs that the proof of the least number of preemptions may take
 REMOVE_MAX = 10_000         # runs that the proof for one removed operation may take
-CLASSES_MAX = 5_000         # runs that exploring the classes of schedules of one program may take
-HOPELESS = 4                # times as many as that, by estimate: exploring is given up
+CLASSES_MAX = 20_000        # runs that exploring the classes of schedules of one program may take
 UNEXPLORED = ("LEAK", "RACE")
 
 CUT_TIME = "the time was up"
@@ -51,10 +50,6 @@ CUT_ASKED = "interrupted"
 
 class Cut(Exception):
     """Shrinking has to end here."""
-
-
-class TooMany(Exception):
-    """There are too many classes of schedules."""
 
 
 @dataclass
@@ -67,7 +62,7 @@ class Shrunk:
     preemptions: int = 0
     least_proved: bool = False
     fewer_runs: int = 0
-    classes: int = 0            # all classes of its schedules, if it took them to prove the number of preemptions least
+    classes: int = 0            # of its schedules with fewer preemptions, if it took them to prove that number least
     operations_proved: bool = False
     cut: str = ""               # why shrinking did not come to its end: CUT_TIME, CUT_ASKED, or what the caller says
     passes: dict[str, tuple[int, int]] = field(default_factory=dict)        # pass -> useful, tried
@@ -156,21 +151,12 @@ class Search:
                 return None, runs, False
         return None, runs, True
 
-    def classes(self, program: Program) -> tuple[bool, int, Seen | None]:
-        """All classes of schedules: (whether all were run, how many, the failing run that takes the fewest preemptions)."""
+    def classes(self, program: Program, preemptions: int) -> tuple[bool, int, Seen | None]:
+        """All classes of schedules with at most that many: (whether all were run, how many, the failing run that takes the fewest)."""
         if self.title.startswith(UNEXPLORED) or not self.executor.checked:
             return False, 0, None
         self._check()
-
-        def progress(far: Progress) -> None:
-            self._check()
-            if far.low > HOPELESS * CLASSES_MAX:
-                raise TooMany
-
-        try:
-            every = explore_on(self.executor, program, runs_max=CLASSES_MAX, progress=progress)
-        except TooMany:
-            return False, 0, None
+        every = explore_on(self.executor, program, bound=preemptions, runs_max=CLASSES_MAX, progress=lambda _: self._check())
         self.runs += every.classes + every.blocked
         return every.complete, every.classes, every.fewest(self.title) if self.title in every.titles else None
 
@@ -265,14 +251,16 @@ def _least_preemptions(search: Search, state: Shrunk) -> None:
 
 
 def _least_by_classes(search: Search, state: Shrunk) -> None:
-    """The number of preemptions that some order of a failing class takes is the least, if every class was run."""
-    complete, classes, seen = search.classes(state.program)
-    if seen is None:
+    """The number is the least if every class of schedules with fewer was run, and none fails."""
+    if not state.outcome.preemptions:
+        state.least_proved = True
         return
-    found = search.again(state.program, seen)
+    complete, classes, seen = search.classes(state.program, state.outcome.preemptions - 1)
+    found = None if seen is None else search.again(state.program, seen)
     if found is not None and found.preemptions < state.outcome.preemptions:
         state.outcome = found
-    if complete and seen.preemptions == state.outcome.preemptions:
+        _least_by_classes(search, state)
+    elif complete and seen is None:
         state.least_proved, state.classes = True, classes
 
 
@@ -285,8 +273,8 @@ def _prove_operations(search: Search, state: Shrunk) -> None:
         for candidate in _without_an_operation(state.program):
             found, _, complete = search.enumerate(candidate, state.preemptions, REMOVE_MAX)
             if found is None and not complete:
-                complete, _, seen = search.classes(candidate)
-                if seen is not None and seen.preemptions <= state.preemptions:
+                complete, _, seen = search.classes(candidate, state.preemptions)
+                if seen is not None:
                     found, complete = search.again(candidate, seen), False
             if found is not None:
                 state.program, state.outcome = candidate, found

@@ -12,7 +12,7 @@ OURS = "This is our bug: please report it."
 
 # a part of the reason -> the hint, and whether something broke: then what was found stays, but nothing counts as success
 REASONS = {
-    "a run of more than": (f"A loop goes on and on, perhaps one that waits by reading. {WAIT}", False),
+    "a run of more than": (f"A loop goes on and on, perhaps one that waits by reading. {WAIT} --preemptions ends what tasks make each other do again.", False),
     "yields more than": (f"A loop that yields may go on for ever: its first rounds were run. {WAIT}", False),
     "not enough": ("--seconds, --for and --runs allow more.", False),
     "worker process was lost": (LOST, True),

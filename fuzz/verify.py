@@ -200,7 +200,7 @@ def judge(found: Exploration, expect: str) -> tuple[str, str]:
 def told(subject: Subject, found: Exploration) -> list[str]:
     bound = "no preemption bound" if found.bound is None else f"at most {count(found.bound, 'preemption')}"
     lines = []
-    runs = f"{count(found.classes, 'inequivalent schedule')} run (optimal DPOR), {found.blocked:,} blocked, {found.seconds:.2f} s"
+    runs = f"{count(found.classes, 'inequivalent schedule')} run ({found.way}), {found.blocked:,} blocked, {found.seconds:.2f} s"
     if found.proved:
         lines.append(f"proved: {runs}" if found.bound is not None else f"proved: {found.classes:,} of {runs}")
     elif not found.titles:

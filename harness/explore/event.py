@@ -57,8 +57,9 @@ class Event:
     enters = False                      # an interrupt begins with it
     leaves = False                      # an interrupt is over with it
     free = False                        # after it the process may lose its cpu without being preempted
+    off = False                         # after it the process does not have its cpu, if that is shared
     asleep = False                      # after it the process can only go on when somebody lets it
-    trace: int | None = None            # see exploration.trace_hash
+    trace: int | None = None            # see classes.trace_hash
 
     def __init__(self, number: int, process: int, cpu: int, step: int, pending: tuple[int, Any, Any], accesses: tuple[Access, ...],
                  before: Event | None):

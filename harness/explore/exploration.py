@@ -6,16 +6,17 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import time
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from harness.errors import HarnessError
 from harness.explore import optimal
 from harness.explore.access import Locations
+from harness.explore.bounded import Bounded
+from harness.explore.classes import trace_hash
 from harness.explore.event import Event
 from harness.explore.optimal import YIELDS_MAX, Name, Optimal
 from harness.explore.preemptions import least_preemptions
@@ -24,6 +25,9 @@ from harness.explore.shared import Lost, Shared, Slots
 from harness.explore.wakeup import Place
 from harness.machine import m
 
+OPTIMAL, BOUNDED = "optimal DPOR", "preemption-bounded search"
+FEW = 1_000                 # runs that all classes may take where a bound is asked for: so many take less time than the bound saves
+TOO_LONG = "a run of more than"
 EQUIVALENCE = "Mazurkiewicz traces (same order of dependent accesses, of what is shared)"
 
 
@@ -42,7 +46,8 @@ class Seen:
 class Exploration:
     """`outcomes`: what a run came to -> Seen. `classes` runs were run to the end, `blocked` turned out to be known.
 
-    `cut`: classes in which a task yielded more often than is looked at. `digest` identifies the set of classes.
+    With a bound, `classes` are those within it; `way`: how they were run. `cut`: classes in which a task yielded more often than
+    is looked at. `digest` identifies the set of classes.
     """
 
     outcomes: dict[Hashable, Seen] = field(default_factory=dict)
@@ -54,6 +59,7 @@ class Exploration:
     why: str = ""
     digest: str = ""
     bound: int | None = None
+    way: str = OPTIMAL
 
     @property
     def complete(self) -> bool:
@@ -98,23 +104,22 @@ def explore(run: Callable[[Any], Any], cpus: int, outcome: Callable[[Any, list[E
     """Run every class of equivalent runs of a program once.
 
     `run(scheduler)` runs the program once; `outcome(result, events)` says what a run came to. With `bound`, only what is
-    possible with at most so many preemptions is in the result: a class counts if one of its runs has so few. With several
-    `workers`, what takes long is shared among so many processes, with the same result; what is given to them is a copy of all.
-    Without `least`, the preemptions of an outcome that is no finding are those of some run, not the fewest there are.
+    possible with at most so many preemptions is in the result: a class counts if one of its runs has so few. Where not all
+    classes are soon run, only those runs are then made (bounded.py). With several `workers`, what takes long is shared among
+    so many processes, with the same result; what is given to them is a copy of all. Without `least`, the preemptions of an
+    outcome that is no finding are those of some run, not the fewest there are.
     """
     start = time.monotonic()
     limits = _Limits(runs_max, start + seconds_max, f"{runs_max:,} run{'s were' if runs_max != 1 else ' was'} not enough",
                      f"{seconds_max:g} s were not enough")
     every = _Every(run, outcome, bound, least, limits, Slots(workers), progress)
-    routes = Routes(cpus)
-    try:
-        for route in routes:
-            routes.seen(every.explore(route, up))
-            if every.part.why:
-                break
-    except (HarnessError, Lost) as error:
-        every.part.why = f"an error of ours: {error}" if isinstance(error, HarnessError) else str(error)
-    return every.part.exploration(bound, time.monotonic() - start)
+    if bound is not None:
+        some = _Every(run, lambda result, events: ((),), None, False, replace(limits, runs=min(runs_max, FEW)), Slots(1), None)
+        some.explore(cpus, up)
+        every.locations = some.locations
+        every.way = BOUNDED if some.too_much else OPTIMAL
+    every.explore(cpus, up)
+    return every.part.exploration(bound, time.monotonic() - start, every.way)
 
 
 @dataclass
@@ -149,15 +154,15 @@ class _Part:
         self.events_max = max(self.events_max, other.events_max)
         self.why = self.why or other.why
 
-    def exploration(self, bound: int | None, seconds: float) -> Exploration:
+    def exploration(self, bound: int | None, seconds: float, way: str) -> Exploration:
         for key, seen in self.outcomes.items():
             seen.classes = len(self.traces[key])
         if self.cut and not self.why:
             which = "classes of runs" if len(self.cut) > 1 else "class of runs"
             self.why = f"{len(self.cut)} {which} in which a task yields more than {YIELDS_MAX} times: not followed further"
-        traces = self.passed.union(*self.traces.values())
+        traces = set[int]().union(*self.traces.values())
         digest = hashlib.blake2b("".join(sorted(f"{trace:016x}" for trace in traces)).encode(), digest_size=12).hexdigest()
-        return Exploration(self.outcomes, len(traces), self.blocked, len(self.cut), self.events_max, seconds, self.why, digest, bound)
+        return Exploration(self.outcomes, len(traces), self.blocked, len(self.cut), self.events_max, seconds, self.why, digest, bound, way)
 
 
 class _Every:
@@ -172,9 +177,25 @@ class _Every:
         self.mine = _Part()             # of this route
         self.meter = _Meter()
         self.locations: Locations | None = None     # of the route before
+        self.way = OPTIMAL
 
-    def explore(self, route: Mapping[Name, int], up: bool) -> Optimal:
-        explorer = Shared(route, up, self.locations, self.slots, lambda: self.mine, self._take, self._reset)
+    @property
+    def too_much(self) -> bool:
+        """For this way: there are too many classes, or runs that are too long."""
+        return self.part.why == self.limits.too_many or self.part.why.startswith(TOO_LONG)
+
+    def explore(self, cpus: int, up: bool) -> None:
+        routes = Routes(cpus)
+        try:
+            for route in routes:
+                routes.seen(self._explore(route, up))
+                if self.part.why:
+                    break
+        except (HarnessError, Lost) as error:
+            self.part.why = f"an error of ours: {error}" if isinstance(error, HarnessError) else str(error)
+
+    def _explore(self, route: Mapping[Name, int], up: bool) -> Optimal:
+        explorer = self._explorer(route, up, self.locations, self.slots, lambda: self.mine, self._take, self._reset)
         self.mine = _Part()
         try:
             self._collect(explorer)
@@ -188,6 +209,9 @@ class _Every:
             explorer.kill_workers()
             self.part.add(self.mine)
         return explorer
+
+    def _explorer(self, *shared: Any) -> Shared:
+        return Shared(*shared) if self.way == OPTIMAL else Bounded(self.bound or 0, *shared)
 
     def _reset(self) -> None:
         """In a new worker: nothing was found here."""
@@ -213,7 +237,7 @@ class _Every:
             if result is not None and not explorer.misrouted and not explorer.rerouted:
                 self._add(explorer, result)
             if explorer.limit:
-                mine.why = f"a run of more than {optimal.EVENTS_MAX:,} points"
+                mine.why = f"{TOO_LONG} {optimal.EVENTS_MAX:,} points"
             elif time.monotonic() > self.limits.deadline:
                 mine.why = self.limits.too_long
             if mine.why:
@@ -230,7 +254,7 @@ class _Every:
             mine.blocked += 1               # it was known after all
             return
         made, fewest = len(m.switches) // 2, self.fewest.get(key, 1 << 30)
-        if self.bound is not None and self.bound < min(made, fewest) and least_preemptions(explorer, self.bound + 1) > self.bound:
+        if self.way == OPTIMAL and self.bound is not None and made > self.bound < least_preemptions(explorer, self.bound + 1):
             mine.passed.add(trace)
             return
         least = min(made, fewest)
@@ -241,44 +265,6 @@ class _Every:
             self.fewest[key] = seen.preemptions = least
             seen.switches, seen.forced = list(m.switches), list(m.forced)
         mine.traces.setdefault(key, set()).add(trace)
-
-
-def trace_hash(explorer: Optimal) -> int:
-    """Of the class that the last run belongs to: the same for every run of it, in every process and on every day. It is the sum
-    of those of its events, each of what it is and of how many events of each process happen before it."""
-    events = explorer.events
-    known = next((number for number in range(len(events), 0, -1) if events[number - 1].trace is not None), 0)
-    total = events[known - 1].trace or 0 if known else 0
-    bits: dict[int, int] = {}
-    for event in events:
-        bits[event.process] = bits.get(event.process, 0) | 1 << event.number
-    clocks = [(_hash_of(str(explorer.irq_name.get(process, process))), mask) for process, mask in bits.items()]
-    for event in events[known:]:
-        mine = _label_of(explorer, event)
-        for name, mask in clocks:
-            mine += name * (event.past & mask).bit_count()
-        mine = (mine ^ mine >> 31) * _ODD & _WORD
-        event.trace = total = (total + ((mine ^ mine >> 29) * _ODD & _WORD)) & _WORD
-    return total
-
-
-_WORD = (1 << 64) - 1
-_ODD = 0x9E3779B97F4A7C15
-
-
-@functools.cache
-def _hash_of(text: str) -> int:
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
-
-
-def _label_of(explorer: Optimal, event: Event) -> int:
-    key = event.process, event.cpu, event.pending
-    label = explorer.labels.get(key)
-    if label is None:
-        kind, obj, arg = event.pending
-        name = explorer.irq_name.get(event.process, event.process)
-        label = explorer.labels[key] = _hash_of(f"{name} {event.cpu} {kind} {getattr(obj, 'name', '')} {arg}")
-    return label
 
 
 class _Meter:

@@ -30,7 +30,7 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from typing import Any, Final
 
 from harness import points
@@ -100,7 +100,7 @@ class Optimal:
         self.irq_name: dict[int, Name] = {}
         self.gated: dict[int, int] = {}         # cpu -> how deep interrupts can be nested there, if any come to it
         self.unsaid: dict[Any, tuple[tuple[Access, ...], list[tuple[int, tuple[int, ...]]]]] = {}
-        self.labels: dict[Any, int] = {}        # see exploration.trace_hash
+        self.labels: dict[Any, int] = {}        # see classes.trace_hash
         self.scout: random.Random | None = None     # what decides, in a run that only is to teach something
         self.restarts = 0               # how often what was yielded before is worth nothing, for something was learned
         self._forget()
@@ -184,7 +184,7 @@ class Optimal:
                     place.done += 1
                 if place.more() or self.awaited(number):
                     if event is not None:
-                        place.sleep = place.sleep.with_({event.process: event.asleep_by()})
+                        self.put_to_sleep(place, event)
                     if not place.more():
                         self.settle(number)
                 if place.more():
@@ -195,6 +195,10 @@ class Optimal:
                     return True
             places.pop()
         return False
+
+    def put_to_sleep(self, place: Place, event: Event, away: Set[int] = frozenset()) -> None:
+        """All that begins with it there is run."""
+        place.sleep = place.sleep.with_({event.process: event.asleep_by()}, away)
 
     def place(self, number: int) -> Place:
         place = self.places[number]
@@ -467,11 +471,14 @@ class Optimal:
             chosen = self._awake(m, sleep)
             if chosen is None:
                 return None
+        self._check_length(m, at)
+        self.places.append(Place(sleep, tree) if len(tree) > 1 else sleep)
+        return chosen
+
+    def _check_length(self, m: Machine, at: int) -> None:
         if at >= EVENTS_MAX or m.step >= EVENTS_MAX:
             self.limit = m.aborting = True
             raise Abort
-        self.places.append(Place(sleep, tree) if len(tree) > 1 else sleep)
-        return chosen
 
     def _awake(self, m: Machine, sleep: Sleep) -> Choice | None:
         """Where nothing is planned: who runs goes on if it can. None if nobody can."""
@@ -663,6 +670,7 @@ class Optimal:
                 self._shuts(m, task.held)
             self.inner = None
         if self.gated or self.multi:
+            event.off = not running
             event.leaves = event.process >= IRQS_FROM and all(self.irqs[number][0] != event.process for number in task.irqs)
             off = (task.waiting is HALTED and running) or (not event.leaves and task.held.irqs_off)
             gates = self._gates(event, self.before[1], off, event.leaves, running, m.preempt)
@@ -855,7 +863,9 @@ class Optimal:
             wants = self._wants(process, pending, task, IRQ_DEPTH_MAX if task.held.irqs_off else task.irq_depth)
             if where in self.multi and task.cpu.running is not task and not task.irqs:
                 wants += ((number(("cpu", where)), TAKE),)
-            yield self._wish(process, where, pending, wants)
+            wish = self._wish(process, where, pending, wants)
+            wish.asleep = all(taking.giving != NEVER_GIVEN for location, _ in wants for taking in self.takings[location])
+            yield wish                              # asleep, if it waits for what it has itself, where nobody can tell
         handled = {self.irqs[raised][0] for cpu in m.cpus for task in (cpu.running,) if task is not None for raised in task.irqs}
         for event in self.events:
             if event.interrupted is not None and event.process in handled:

@@ -11,11 +11,13 @@ from __future__ import annotations
 
 from collections import deque
 
-from harness.explore.access import CONFLICTS, TAKES
+from harness.explore.access import CONFLICTS, TAKE_SHARED, TAKES
 from harness.explore.event import Event
-from harness.explore.optimal import Optimal
+from harness.explore.optimal import IRQS_FROM, Optimal
 
 _NOBODY = -9
+_Stacks = tuple[tuple[int, ...], ...]       # of each cpu that is shared: its number, the task that has it, the interrupts over that
+_State = tuple[int, int, _Stacks]           # the events that are done, who runs, who has the cpus
 
 
 def least_preemptions(explorer: Optimal, below: int = 1 << 30) -> int:
@@ -29,20 +31,21 @@ class _Search:
         self.bits: dict[int, int] = {}          # process -> of its events
         for event in self.events:
             self.bits[event.process] = self.bits.get(event.process, 0) | 1 << event.number
+        self.over = {event.process: event.over for event in self.events if event.enters}     # interrupt -> whom it interrupts
         self.wishes = {event.process: event for event in explorer.waiting}
         self.sections: dict[Event, list[tuple[int, int]]] = {}
         self.explorer = explorer
 
     def least(self, below: int) -> int:
         full = (1 << len(self.events)) - 1
-        start = (0, _NOBODY)
+        start: _State = (0, _NOBODY, ())
         best = {start: 0}
         todo = deque([(0, start)])
         while todo:
             cost, state = todo.popleft()
             if best[state] < cost:
                 continue
-            done, running = state
+            done, running, stacks = state
             if done == full:
                 return cost
             stays = running != _NOBODY and self._could_go_on(running, done)
@@ -55,7 +58,7 @@ class _Search:
                 if event.past & ~done != first:
                     continue
                 price = int(stays and process != running)
-                after = (done | first, self._runs_after(event))
+                after = (done | first, *self._after(event, stacks))
                 if cost + price < min(best.get(after, 1 << 60), below):
                     best[after] = cost + price
                     if price:
@@ -64,30 +67,46 @@ class _Search:
                         todo.appendleft((cost, after))
         return below
 
-    def _runs_after(self, event: Event) -> int:
-        """Who can go on after `event` without a switch."""
-        if event.free:
-            return _NOBODY
-        if event.leaves:
-            bits = self.bits[event.process]
-            over = self.events[(bits & -bits).bit_length() - 1].over
-            return _NOBODY if over is None else over
-        return event.process
+    def _after(self, event: Event, stacks: _Stacks) -> tuple[int, _Stacks]:
+        """Who can go on after `event` without a switch, and who is then on the cpus that are shared."""
+        process, cpu = event.process, event.cpu
+        if cpu not in self.explorer.multi:
+            over = self.over[process] if event.leaves else process
+            return _NOBODY if event.free or over is None else over, stacks
+        others = tuple(stack for stack in stacks if stack[0] != cpu)
+        mine = next((stack for stack in stacks if stack[0] == cpu), (cpu,))
+        if event.leaves:                    # whom it came over is a matter of the order
+            mine = tuple(one for one in mine if one != process)
+            return mine[-1] if len(mine) > 1 else _NOBODY, tuple(sorted((*others, mine)))
+        if event.enters:
+            mine = (*mine, process)
+        elif process < IRQS_FROM:
+            mine = (cpu,) if event.off else (cpu, process)
+        return _NOBODY if event.free else process, tuple(sorted((*others, mine)))
 
     def _could_go_on(self, process: int, done: int) -> bool:
         left = self.bits.get(process, 0) & ~done
         event = self.events[(left & -left).bit_length() - 1] if left else self.wishes.get(process)
         if event is None:
             return True             # an interrupt died on top of it
+        if not left and event.asleep:
+            return False
         if event not in self.sections:
             self.sections[event] = self._sections_of(event)
         return not any(done >> taking & 1 and not done >> giving & 1 for taking, giving in self.sections[event])
 
     def _sections_of(self, event: Event) -> list[tuple[int, int]]:
-        """All that is taken and given back of what `event` takes, before it or after."""
+        """All that is taken and given back of what `event` takes, before it or after, where it has to wait for that. It hangs, and
+        goes on so far, where its own process has that lock, or one that it interrupts; but it waits where these only read. What it
+        has come to take in the end, its process has given back before, maybe where nobody can tell."""
+        mine, below = {event.process}, self.over.get(event.process)
+        while below is not None:
+            mine.add(below)
+            below = self.over.get(below)
+        waits = event.number == len(self.events)
         out = []
         for location, mode in event.accesses:
             if TAKES >> mode & 1:
                 out += [(taking.taking, taking.giving) for taking in self.explorer.takings[location]
-                        if taking.taking != event.number and CONFLICTS[mode] >> taking.how & 1]
+                        if CONFLICTS[mode] >> taking.how & 1 and (taking.process not in mine or (waits and taking.how == TAKE_SHARED))]
         return out

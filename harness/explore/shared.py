@@ -138,7 +138,7 @@ class Shared(Optimal):
         """In a new worker."""
         place, event = self.place(number), self.events[number]
         self.parent, self.pipe, self.workers, self.told = os.getppid(), pipe, [], []
-        place.sleep = place.sleep.with_({event.process: event.asleep_by()}, frozenset([event.process]))
+        self.put_to_sleep(place, event, frozenset([event.process]))
         place.tree = branches
         self.others = Place(place.sleep, [])
         self.branch, self.branch_step = number, step_of(event)

@@ -12,9 +12,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from harness.explore.access import Locations
+from harness.explore.bounded import Bounded
 from harness.explore.optimal import Optimal
 from harness.explore.preemptions import least_preemptions
 from harness.explore.routes import Routes
+from harness.explore.shared import Slots
 from harness.explore.stateful import Stateful
 from harness.machine import m
 from harness.program import Result, Runner
@@ -59,6 +62,27 @@ def by_dpor(runner: Runner, cap: int) -> Explored | None:
         blocked += explorer.blocked_count
         routes.seen(explorer)
     return Explored(costs, runs, blocked, len(routes.names))
+
+
+def bounded(bound: int, route: Any, locations: Locations | None = None) -> Bounded:
+    return Bounded(bound, route, False, locations, Slots(1), lambda: None, lambda _: None, lambda: None)
+
+
+def by_bounded(runner: Runner, cap: int, bound: int) -> set[Outcome] | None:
+    """By runs within the bound only."""
+    outcomes: set[Outcome] = set()
+    runs = 0
+    routes = Routes(runner.cpus)
+    for route in routes:
+        explorer = bounded(bound, route)
+        for result in explorer.runs(runner.run):
+            runs += 1
+            if runs > cap or explorer.limit or (result is not None and result.limit_hit):
+                return None
+            if result is not None and not explorer.misrouted:
+                outcomes.add(outcome_of(result))
+        routes.seen(explorer)
+    return outcomes
 
 
 def by_brute_force(runner: Runner, cap: int, bound: int = UNBOUNDED) -> Costs | None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from harness.explore import optimal
-from harness.explore.exploration import trace_hash
+from harness.explore.classes import trace_hash
 from harness.explore.optimal import Optimal
 from harness.explore.routes import Routes
 from harness.machine import m

@@ -13,7 +13,7 @@ from collections import Counter
 import pytest
 
 from harness.program import Runner
-from tests.explore.compare import Explored, by_brute_force, by_dpor, by_states, within
+from tests.explore.compare import Explored, by_bounded, by_brute_force, by_dpor, by_states, within
 from tests.explore.small import LOCKS, OWN, SORTS, Operation, Small, small
 
 BOUNDS = (0, 1, 2, 3)
@@ -36,13 +36,14 @@ RARE = {"BUG": 1, "cut": 1, "nobody can run": 1}      # there must be one in eac
 # What the explorers must have been compared on, of a hundred, by size.
 COMPARED = {
     2: {"two": 85, "dpor = brute force": 65, "dpor = states": 70, "all three": 65, "bound 0": 85, "bound 1": 80, "bound 2": 70,
-        "bound 3": 65, "bounds run": 8, "bounded states": 8},
+        "bound 3": 65, "bounds run": 8, "bounded states": 8,
+        "bounded": 9},
     3: {"two": 85, "dpor = brute force": 55, "dpor = states": 65, "all three": 55, "bound 0": 85, "bound 1": 75, "bound 2": 65,
-        "bound 3": 55, "bounds run": 7, "bounded states": 5},
+        "bound 3": 55, "bounds run": 7, "bounded states": 5, "bounded": 9},
     4: {"two": 75, "dpor = brute force": 40, "dpor = states": 55, "all three": 40, "bound 0": 75, "bound 1": 70, "bound 2": 60,
-        "bound 3": 50, "bounds run": 10, "bounded states": 5},
+        "bound 3": 50, "bounds run": 10, "bounded states": 5, "bounded": 9},
     6: {"two": 65, "dpor = brute force": 30, "dpor = states": 40, "all three": 30, "bound 0": 65, "bound 1": 65, "bound 2": 50,
-        "bound 3": 40, "bounds run": 10, "bounded states": 5},
+        "bound 3": 40, "bounds run": 10, "bounded states": 5, "bounded": 9},
 }
 
 
@@ -67,6 +68,12 @@ def compare(program: Small, bounds_too: bool) -> Counter[str]:
         assert within(costs, bound) == set(bounded)
         seen[f"bound {bound}"] += schedules is None
         seen["bounds run"] += bound == BOUNDS[-1]
+    for bound in BOUNDS if bounds_too else ():
+        kept = by_bounded(runner, 4 * BRUTE_CAP, bound)
+        if kept is None:
+            break
+        assert within(costs, bound) == kept
+        seen["bounded"] += bound == BOUNDS[-1]
     states = by_states(runner, STATES_CAP)
     if states is not None:
         assert set(costs) == states

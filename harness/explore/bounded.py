@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: MIT
+"""Every run with at most so many preemptions, but for those that come to what is known.
+
+Musuvathi, Qadeer, "Partial-Order Reduction for Context-Bounded State Exploration" (2007): the beginnings of two runs that order
+their dependent events alike end in the same state. From one that was reached before, with the same processes on the cpus and with
+no more preemptions, nothing new begins. Wakeup trees are of no use here: a class that is possible with few preemptions
+may only be found, by reversing races, by way of others that take more of them.
+
+So this is what a bound is for: the runs of a program that has too many classes, or runs without end. Where all classes are
+soon run, that is less work (exploration.py begins with that).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Set
+from typing import Any, Final
+
+from harness.errors import Abort
+from harness.explore.classes import trace_hash
+from harness.explore.event import EVENTS_MAX, GOES_ON, Event
+from harness.explore.optimal import Choice
+from harness.explore.shared import Shared
+from harness.explore.wakeup import NOBODY, Branch, Place, Sleep, Step
+from harness.machine import Machine
+
+FREE: Final = -9            # nobody goes on: who comes next has preempted nobody
+SPENT: Final = "spent"
+
+
+class Bounded(Shared):
+    """As Shared. After each run `events` holds it; more than one may be of the same class."""
+
+    def __init__(self, bound: int, *shared: Any):
+        self.bound = bound
+        super().__init__(*shared)
+
+    def _forget(self) -> None:
+        super()._forget()
+        self.preemptions = {SPENT: 0}           # in the present run so far
+        # class of a beginning, who goes on there, who has the cpus that are shared (which that class does not say where they may
+        # be lost at any time) -> with how many preemptions it was reached, and who slept there
+        self.reached: dict[tuple[int, int, tuple[int, ...]], list[tuple[int, Set[int]]]] = {}
+
+    def _reverse_races(self) -> None:
+        """Nothing: what can come first at a place is known when it is reached."""
+
+    def put_to_sleep(self, place: Place, event: Event, away: Set[int] = frozenset()) -> None:
+        if event.how == GOES_ON:                # others come first only by preempting its process
+            super().put_to_sleep(place, event, away)
+
+    def _goes_on(self, m: Machine, enabled: Container[int]) -> int:
+        """The process that is preempted if another one is next."""
+        if not self.events or self.events[-1].free:
+            return FREE
+        process = self._process_of(m.current)
+        return process if process in enabled else FREE
+
+    def _open(self, m: Machine) -> Choice | None:
+        if self.scout is not None:
+            return super()._open(m)
+        enabled = self._enabled(m)
+        if not enabled:
+            self.ended(m)
+            return None
+        at, spent, mine = len(self.events), self.preemptions[SPENT], self._goes_on(m, enabled)
+        sleep = self._sleep_here(m, mine)
+        first = [process for process in sorted(enabled, key=lambda process: (process != mine, process))
+                 if process not in sleep.processes and (mine == FREE or process == mine or spent < self.bound)]
+        if not first or self._was_reached(m, mine, spent, sleep.processes.keys()):
+            self.blocked = m.aborting = True
+            raise Abort
+        self._check_length(m, at)
+        self.places.append(Place(sleep, [Branch([Step(process, None)], at) for process in first]) if len(first) > 1 else sleep)
+        self._pay(mine, first[0])
+        return (first[0], *enabled[first[0]])
+
+    def _sleep_here(self, m: Machine, mine: int) -> Sleep:
+        """Who was preempted, and nothing has happened since that what it was to do depends on: it could have done that before."""
+        if not self.events:
+            return NOBODY
+        last = self.events[-1]
+        sleep = self._sleep_after(last, self._sleep_at(last.number))
+        if mine == FREE and not last.free and not m.current.finished and sleep.processes:
+            process = self._process_of(m.current)       # it waits for a lock, which somebody might have given back
+            sleep = sleep.after(process, self.locations.announced(self._pending(process, m.current)))
+        return sleep
+
+    def _was_reached(self, m: Machine, mine: int, spent: int, asleep: Set[int]) -> bool:
+        """Begins nothing here that is not known? If so, that is known from now on."""
+        has = tuple(cpu.running.id if cpu.running is not None else FREE for cpu in m.cpus if cpu.number in self.multi)
+        known = self.reached.setdefault((trace_hash(self), mine, has), [])
+        if any(before <= spent and slept <= asleep for before, slept in known):
+            return True
+        known.append((spent, asleep))
+        return False
+
+    def _resume(self, m: Machine) -> Choice:
+        mine = self._goes_on(m, self._enabled(m))
+        chosen = super()._resume(m)
+        self.plan, self.promised = None, {}     # it was no guess
+        self._pay(mine, chosen[0])
+        return chosen
+
+    def _pay(self, mine: int, process: int) -> None:
+        if mine != FREE and mine != process:
+            self._set(self.preemptions, SPENT, self.preemptions[SPENT] + 1)
+
+    def _runs_on(self, process: int) -> int:
+        if self.scout is not None:
+            return super()._runs_on(process)
+        return 1 if self.preemptions[SPENT] < self.bound else EVENTS_MAX

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: MIT
+"""A bound: what is run with at most so many preemptions, by two ways that share little. Optimal DPOR runs all classes, and of each
+the least number of preemptions is searched for; bounded.py makes runs within the bound only. They must come to the same classes."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from harness.explore import exploration
+from harness.explore.access import Locations
+from harness.explore.classes import trace_hash
+from harness.explore.optimal import Optimal
+from harness.explore.preemptions import least_preemptions
+from harness.explore.programs import verify
+from harness.explore.routes import Routes
+from harness.kernel.atomic import atomic_inc, atomic_read, atomic_t
+from harness.program import Program, Runner
+from tests.explore.compare import bounded
+from tests.explore.small import OWN, SORTS, TOUCHING, small
+from tests.programs import filesystem, lastzero, readers
+
+CAP, BOUNDED_CAP = 300, 1_500
+
+# seed, size, sorts: of these, the least number of preemptions was wrong once
+WRONG = (
+    (30_043, 3, OWN),                               # a lock that is given back where nobody can tell was taken to be held for ever
+    (113, 2, SORTS), (10_238, 4, SORTS),            # one whose holder is interrupted was taken to be waited for
+    (514, 2, SORTS), (10_208, 4, SORTS),            # a writer that waits for its own reader was taken to go on
+)
+
+
+def classes(runner: Runner, explorer_of: Callable[[Any], Optimal], cap: int) -> tuple[dict[int, int], Locations] | None:
+    """Every class that is run: with how few preemptions. None if there are too many."""
+    found: dict[int, int] = {}
+    runs = 0
+    routes = Routes(runner.cpus)
+    for route in routes:
+        explorer, mine, restarts = explorer_of(route), {}, 0
+        for result in explorer.runs(runner.run):
+            runs += 1
+            if runs > cap or explorer.limit or (result is not None and result.limit_hit):
+                return None
+            if explorer.restarts != restarts:
+                restarts, mine = explorer.restarts, {}
+            if result is not None and not explorer.misrouted and not explorer.rerouted:
+                mine[trace_hash(explorer)] = least_preemptions(explorer)
+        found |= mine
+        routes.seen(explorer)
+    return found, explorer.locations
+
+
+def of_all(runner: Runner) -> tuple[dict[int, int], Locations] | None:
+    learned = classes(runner, Optimal, CAP)         # classes can only be compared where the same is known to be shared
+    return learned and classes(runner, lambda route: Optimal(route, locations=learned[1]), CAP)
+
+
+def within(runner: Runner, bound: int, locations: Locations) -> dict[int, int] | None:
+    found = classes(runner, lambda route: bounded(bound, route, locations), BOUNDED_CAP)
+    return found and found[0]
+
+
+def compare(seed: int, size: int, sorts: tuple[tuple[str, ...], ...]) -> int:
+    """How many bounds could be compared."""
+    runner = Runner(small(seed, size, sorts).make)
+    every = of_all(runner)
+    if every is None:
+        return 0
+    compared = 0
+    for bound in range(4):
+        found = within(runner, bound, every[1])
+        if found is not None:
+            assert found == {name: least for name, least in every[0].items() if least <= bound}, (seed, size, bound)
+            compared += 1
+    return compared
+
+
+@pytest.mark.parametrize(("first", "size", "sorts"), [
+    (50_000, 2, SORTS), (51_000, 4, SORTS), (52_000, 3, OWN), (53_000, 4, TOUCHING)])
+def test_a_bound_has_the_classes_that_need_no_more(first: int, size: int, sorts: tuple[tuple[str, ...], ...]) -> None:
+    compared = sum(compare(seed, size, sorts) for seed in range(first, first + 40))
+    assert compared >= 80
+
+
+@pytest.mark.parametrize(("seed", "size", "sorts"), WRONG)
+def test_so_it_is_where_the_least_number_was_wrong_once(seed: int, size: int, sorts: tuple[tuple[str, ...], ...]) -> None:
+    assert compare(seed, size, sorts)
+
+
+@pytest.mark.parametrize(("make", "n"), [(readers.make, 4), (lastzero.make, 3), (filesystem.make, 4)])
+@pytest.mark.parametrize("workers", [1, 3])
+def test_both_ways_and_several_workers_say_the_same(make: Any, n: int, workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    for bound in range(3):
+        before = verify(make, n, bound=bound)
+        monkeypatch.setattr(exploration, "FEW", 1)
+        after = verify(make, n, bound=bound, workers=workers)
+        monkeypatch.undo()
+        assert before.way == exploration.OPTIMAL and before.complete and after.complete
+        assert after.way == exploration.BOUNDED or before.classes == 1
+        assert (after.digest, after.classes) == (before.digest, before.classes)
+        assert {key: seen.preemptions for key, seen in after.outcomes.items()} == {
+            key: seen.preemptions for key, seen in before.outcomes.items()}
+
+
+def for_ever(limit: int) -> Program:
+    """Two that look whether the other one has moved, and go on for as long as it has: some schedules never end."""
+    x, y = atomic_t("x"), atomic_t("y")
+
+    def follow(mine: Any, other: Any) -> None:
+        last = -1
+        while atomic_read(other) != last:
+            last = atomic_read(other)
+            atomic_inc(mine)
+
+    return Program([lambda: follow(x, y), lambda: follow(y, x)], check=lambda: atomic_read(x) < limit)
+
+
+def test_a_bound_ends_where_runs_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exploration, "FEW", 50)
+    assert not verify(for_ever, 100, runs_max=500).complete
+    needed = []
+    for limit in (2, 3, 4):
+        least = next(bound for bound in itertools.count() if verify(for_ever, limit, bound=bound).titles)
+        assert verify(for_ever, limit, bound=least - 1).proved
+        needed.append(least)
+    assert needed == sorted(set(needed))        # each turn takes another preemption
+
+
+def test_a_bound_is_no_proof_where_there_are_not_enough_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exploration, "FEW", 5)
+    for runs in (1, 5, 20):
+        found = verify(for_ever, 100, bound=3, runs_max=runs)
+        assert not found.complete and found.why == f"{runs} run{'s were' if runs != 1 else ' was'} not enough"
