@@ -12,14 +12,15 @@ soon run, that is less work (exploration.py begins with that).
 
 from __future__ import annotations
 
-from collections.abc import Container, Set
+from collections.abc import Callable, Container, Mapping, Set
 from typing import Any, Final
 
 from harness.errors import Abort
+from harness.explore.access import Locations
 from harness.explore.classes import trace_hash
 from harness.explore.event import EVENTS_MAX, GOES_ON, Event
-from harness.explore.optimal import Choice
-from harness.explore.shared import Shared
+from harness.explore.optimal import Choice, Name
+from harness.explore.shared import Shared, Slots
 from harness.explore.wakeup import NOBODY, Branch, Place, Sleep, Step
 from harness.machine import Machine
 
@@ -30,9 +31,10 @@ SPENT: Final = "spent"
 class Bounded(Shared):
     """As Shared. After each run `events` holds it; more than one may be of the same class."""
 
-    def __init__(self, bound: int, *shared: Any):
+    def __init__(self, bound: int, routes: Mapping[Name, int] | None, up: bool, locations: Locations | None, slots: Slots,
+                 result: Callable[[], Any], take: Callable[[Any], None], reset: Callable[[], None]):
         self.bound = bound
-        super().__init__(*shared)
+        super().__init__(routes, up, locations, slots, result, take, reset)
 
     def _forget(self) -> None:
         super()._forget()
