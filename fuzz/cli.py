@@ -395,7 +395,7 @@ def verify(context: click.Context, target: str | None, only: str | None, bound: 
             raise Refused("verify what? An entry, MODULE:FUNCTION, or a variant with --ops", USAGE)
         _only_for(context, "an entry", ("only",), ops is None and ":" not in target)
         _only_for(context, "MODULE:FUNCTION", ("args",), ops is None and ":" in target)
-        _only_for(context, "one program, and not for --ops", ("bound", "certify"), ops is None)
+        _only_for(context, "one program, and not for --ops", ("certify",), ops is None)
         _only_for(context, "--ops", ("cpus", "kinds", "setup", "operands", "into", "state"), ops is not None)
         if ops is not None:
             from fuzz import scope
@@ -405,7 +405,7 @@ def verify(context: click.Context, target: str | None, only: str | None, bound: 
             signal.signal(signal.SIGTERM, signal.default_int_handler)       # as Ctrl-C: it can be gone on with
             sys.exit(scope.prove(one, variant, ops, cpus, workers=workers, seconds_each=seconds, runs_each=runs or 1 << 60, state=state,
                                  echo=click.echo, as_json=as_json, kinds=kinds.split(",") if kinds else None, setup=setup,
-                                 operands=_operands(operands), seconds_max=seconds_max or 1e9, into=into,
+                                 operands=_operands(operands), seconds_max=seconds_max or 1e9, into=into, preemptions=bound,
                                  complain=lambda line: click.echo(line, err=True)))
         if ":" in target:
             subjects = [verifying.of_functions(target, args)]

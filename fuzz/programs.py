@@ -52,6 +52,7 @@ class Scope:
 
     `kinds`: only these operations, in tasks and setups. `operands`: how many pages an address space has (page), how many files
     there are (file), how many pages of each (fpage), how large numbers get (number); nothing means all there are.
+    `preemptions`: of each program only schedules with at most so many; None: all.
     """
 
     ops: int
@@ -59,6 +60,7 @@ class Scope:
     setup: int = 0
     kinds: tuple[str, ...] = ()
     operands: dict[str, int] = field(default_factory=dict)
+    preemptions: int | None = None
 
     def alphabet(self, operations: Sequence[str], mms: int = MMS, pins: int = PINS) -> list[Letter]:
         """Every operation with every operand."""

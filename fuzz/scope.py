@@ -91,14 +91,15 @@ _variant = ""
 _make: Make = Explorer
 _explorer: Any = None
 _parent = 0
+_bound: int | None = None
 _at: Any = None             # shared with the driver: place of a batch -> the program that is being explored
 
 
-def begin(flag: Any, at: Any, family: Family, variant: str, make: Make) -> None:
+def begin(flag: Any, at: Any, family: Family, variant: str, make: Make, bound: int | None) -> None:
     """In a new worker process."""
-    global _family, _variant, _make, _explorer, _parent, _at
+    global _family, _variant, _make, _bound, _explorer, _parent, _at
     stopping.begin(flag)
-    _family, _variant, _make, _explorer, _parent, _at = family, variant, make, None, os.getppid(), at
+    _family, _variant, _make, _bound, _explorer, _parent, _at = family, variant, make, bound, None, os.getppid(), at
 
 
 def run_batch(batch: list[tuple[int, Form]], place: int, seconds_each: float, runs_each: int) -> list[Result]:
@@ -123,7 +124,7 @@ def judge(number: int, form: Form, seconds_each: float, runs_each: int) -> Resul
     try:
         if _explorer is None:
             _explorer = _make(_family, _variant)
-        found = _explorer.explore(program_of(form), seconds_max=seconds_each, runs_max=runs_each)
+        found = _explorer.explore(program_of(form), bound=_bound, seconds_max=seconds_each, runs_max=runs_each)
     except Exception as error:              # an error of ours
         _explorer = None
         result.why = f"{ERRED}{type(error).__name__}: {str(error).partition(chr(10))[0]}"
@@ -275,10 +276,10 @@ class Proof:
     """All programs of a scope on worker processes. `tell` hears of progress, `Proof.run` ends when all is done or time is up."""
 
     def __init__(self, family: Family, variant: str, forms: list[Form], state: State, *, workers: int, seconds_each: float,
-                 runs_each: int, seconds_max: float, tell: Callable[[Proof], None], make: Make):
+                 runs_each: int, seconds_max: float, tell: Callable[[Proof], None], make: Make, bound: int | None = None):
         self.family, self.variant, self.forms, self.state = family, variant, forms, state
         self.workers, self.seconds_each, self.runs_each, self.seconds_max = workers, seconds_each, runs_each, seconds_max
-        self.tell, self.make = tell, make
+        self.tell, self.make, self.bound = tell, make, bound
         self.before = sum(not self._again(result) for result in state.results.values())
         order = list(range(len(forms)))
         random.Random(0).shuffle(order)
@@ -319,7 +320,7 @@ class Proof:
             return
         flag = stopping.new_flag()
         pool = ProcessPool(max_workers=self.workers, context=self.context, initializer=begin,
-                           initargs=(flag, self.at, self.family, self.variant, self.make))
+                           initargs=(flag, self.at, self.family, self.variant, self.make, self.bound))
         try:
             self._drive(pool)
         finally:
@@ -384,6 +385,8 @@ def stated(scope: Scope) -> str:
         parts.append(f"only {', '.join(scope.kinds)}")
     words = {"page": "page of each address space", "file": "file", "fpage": "page of each file"}
     parts += [count(number, words[kind]) if kind in words else f"{number} as the largest number" for kind, number in scope.operands.items()]
+    if scope.preemptions is not None:
+        parts.append(f"schedules of at most {count(scope.preemptions, 'preemption')}")
     return "; ".join(parts)
 
 
@@ -506,7 +509,7 @@ def _check_kinds(kinds: Sequence[str], operations: Sequence[str]) -> str:
 def prove(family: Family, variant: str, ops: int, cpus: int, *, workers: int, seconds_each: float, runs_each: int,
           state: pathlib.Path | None, echo: Said, as_json: bool, kinds: Sequence[str] | None = None, setup: int = 0,
           operands: dict[str, int] | None = None, seconds_max: float = 1e9, make: Make = Explorer, into: pathlib.Path | None = None,
-          complain: Said | None = None) -> int:
+          complain: Said | None = None, preemptions: int | None = None) -> int:
     """Every program of the scope. Returns the exit code: 0 all proved, 1 a BUG, 2 usage, 3 inconclusive, 130 interrupted.
 
     `seconds_each`, `runs_each`: what one program may take; `seconds_max`: the whole, what is left then is not run. `state`: None
@@ -527,7 +530,7 @@ def prove(family: Family, variant: str, ops: int, cpus: int, *, workers: int, se
     wrong = _check_kinds(kinds, operations)
     if wrong:
         return refused(wrong)
-    scope = Scope(ops, cpus, setup, tuple(kind for kind in operations if kind in kinds), dict(operands or {}))
+    scope = Scope(ops, cpus, setup, tuple(kind for kind in operations if kind in kinds), dict(operands or {}), preemptions)
     head = header(family, variant, scope)
     try:
         with working() as say:
@@ -544,7 +547,7 @@ def prove(family: Family, variant: str, ops: int, cpus: int, *, workers: int, se
         if wrong:
             return refused(wrong)
         proof = Proof(family, variant, forms, kept, workers=workers, seconds_each=seconds_each, runs_each=runs_each,
-                      seconds_max=seconds_max, tell=meter.tell, make=make)
+                      seconds_max=seconds_max, tell=meter.tell, make=make, bound=preemptions)
         if not as_json:
             echo(f"{name}: {stated(scope)}")
             echo(f"  {count(len(forms), 'program')} up to symmetry, of {all_count:,}"

@@ -41,6 +41,8 @@ def options(scope: Scope) -> str:
         parts.append(f"--kinds {shlex.quote(','.join(scope.kinds))}")
     if scope.operands:
         parts.append(f"--operands {','.join(f'{kind}={number}' for kind, number in sorted(scope.operands.items()))}")
+    if scope.preemptions is not None:
+        parts.append(f"--preemptions {scope.preemptions}")
     return " ".join(parts)
 
 

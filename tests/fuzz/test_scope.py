@@ -268,7 +268,7 @@ class Fake:
     def __init__(self, family: Family, variant: str):
         pass
 
-    def explore(self, program: Program, *, runs_max: int, seconds_max: float) -> Exploration:
+    def explore(self, program: Program, *, bound: int | None, runs_max: int, seconds_max: float) -> Exploration:
         names = program.operations()
         found = Exploration(classes=3, blocked=0, digest=str(len(names)), outcomes={Reached(): Seen(3)})
         if "swap_out" in names:
@@ -283,9 +283,9 @@ class Fake:
 
 
 class Slow(Fake):
-    def explore(self, program: Program, *, runs_max: int, seconds_max: float) -> Exploration:
+    def explore(self, program: Program, *, bound: int | None, runs_max: int, seconds_max: float) -> Exploration:
         time.sleep(0.01)
-        return super().explore(program, runs_max=runs_max, seconds_max=seconds_max)
+        return super().explore(program, bound=bound, runs_max=runs_max, seconds_max=seconds_max)
 
 
 class DiesOnce(Fake):
@@ -293,7 +293,7 @@ class DiesOnce(Fake):
 
     room = pathlib.Path()
 
-    def explore(self, program: Program, *, runs_max: int, seconds_max: float) -> Exploration:
+    def explore(self, program: Program, *, bound: int | None, runs_max: int, seconds_max: float) -> Exploration:
         mark = self.room / str(abs(hash(program)))
         if "unmap" in program.operations() and not mark.exists():
             mark.touch()
@@ -302,10 +302,10 @@ class DiesOnce(Fake):
 
 
 class Hangs(Fake):
-    def explore(self, program: Program, *, runs_max: int, seconds_max: float) -> Exploration:
+    def explore(self, program: Program, *, bound: int | None, runs_max: int, seconds_max: float) -> Exploration:
         if program.size:
             time.sleep(60)
-        return super().explore(program, runs_max=runs_max, seconds_max=seconds_max)
+        return super().explore(program, bound=bound, runs_max=runs_max, seconds_max=seconds_max)
 
 
 def proof(state: pathlib.Path | None, kinds: list[str], make: Any = Fake, ops: int = 2, **more: Any) -> tuple[int, list[str]]:

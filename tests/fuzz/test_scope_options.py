@@ -37,7 +37,7 @@ def command(*args: str) -> Any:
     ((VARIANT, "--ops", "2", "--operands", "page=0"), "--operands: 'page=0' is not like page=1"),
     ((VARIANT, "--ops", "2", "--operands", "file=1, page=99"), "--operands: page=99: the most is page=3"),
     ((VARIANT, "--ops", "2", "--kinds", "tuoch"), "no operation 'tuoch'. Did you mean touch?"),
-    ((VARIANT, "--ops", "2", "--preemptions", "1"), "--preemptions is for one program, and not for --ops"),
+    ((VARIANT, "--ops", "2", "--certify"), "--certify is for one program, and not for --ops"),
     ((VARIANT, "--ops", "2", "--arg", "1"), "--arg is for MODULE:FUNCTION"),
     (("f1738244", "--kinds", "touch"), "--kinds is for --ops"),
     (("f1738244", "--arg", "1"), "--arg is for MODULE:FUNCTION"),
@@ -133,9 +133,23 @@ def test_the_rows_of_the_readme_are_of_scopes_that_there_are(row: str) -> None:
     operands = {kind: int(number) for kind, number in (part.split("=") for part in said.get("operands", "").split(",") if part)}
     assert set(operands) <= set(OPERAND_KINDS)
     scope = Scope(int(said["ops"]), int(said["cpus"]), int(said.get("setup", 0)), tuple(said.get("kinds", "").split(",")) if "kinds" in said
-                  else (), operands)
+                  else (), operands, int(said["preemptions"]) if "preemptions" in said else None)
     assert options == scope_table.options(scope)
     programs, proved, bugs = (int(count.replace(",", "")) for count in counts)
     assert programs == proved + bugs + int(undecided.replace(",", ""))
     assert bool(titles) == bool(bugs)
     assert programs == len(scope.programs(Executor(family(name), variant).operations()))
+
+
+def test_a_scope_may_be_of_few_preemptions(tmp_path: pathlib.Path) -> None:
+    """Fewer schedules of the same programs, told in the sentence of the scope, and never gone on with as if they were all."""
+    state, runs, small = tmp_path / "state", [], (*SMALL[:-1], "fork,swap_out")
+    for bound in ("0", "1", None):
+        args = (VARIANT, *small, *(("--preemptions", bound) if bound else ()), "--json", "--state", f"{state}{bound}")
+        runs.append(json.loads(command(*args).output.splitlines()[-1]))
+        assert runs[-1]["scope"]["preemptions"] == (None if bound is None else int(bound))
+    assert [run["programs"] for run in runs] == [runs[0]["programs"]] * 3
+    assert runs[0]["classes"] <= runs[1]["classes"] < runs[2]["classes"]
+    assert "schedules of at most 1 preemption" in command(VARIANT, *small, "--preemptions", "1", "--state", str(tmp_path / "s")).output
+    other = command(VARIANT, *small, "--state", f"{state}1")
+    assert other.exit_code == 2 and "is of another scope" in other.output
