@@ -454,14 +454,15 @@ class Table:
                f"{clock(self.seconds)} of work; {len(SANITIZERS)} sanitizers but leak and race")
 
     def last_line(self) -> str:
-        total = len(self.forms)
+        total, bound = len(self.forms), self.scope.preemptions
+        bounded = "" if bound is None else f" of at most {count(bound, 'preemption')}"
         if self.verdict == PROVED:
-            return f"vmrace: proved: all {count(total, 'program')}, every schedule   (exit 0)"
+            return f"vmrace: proved: all {count(total, 'program')}, every schedule{bounded}   (exit 0)"
         open_ = self.counts[INCONCLUSIVE] + self.counts[NOT_RUN]
         rest = f"{open_:,} of {count(total, 'program')} {are(open_)} undecided"
         if self.verdict == BUG:
             return (f"vmrace: BUG: {count(len(self.titles), 'title')} in {self.counts[BUG]:,} of {count(total, 'program')}"
-                    + (f"; {rest}" if open_ else "; all others proved") + "   (exit 1)")
+                    + (f"; {rest}" if open_ else f"; all others proved{', for schedules' * bool(bounded)}{bounded}") + "   (exit 1)")
         return f"vmrace: inconclusive: no BUG, but {rest}   (exit 3)"
 
     def json_lines(self, head: dict[str, Any], interrupted: bool) -> Iterator[dict[str, Any]]:

@@ -150,6 +150,8 @@ def test_a_scope_may_be_of_few_preemptions(tmp_path: pathlib.Path) -> None:
         assert runs[-1]["scope"]["preemptions"] == (None if bound is None else int(bound))
     assert [run["programs"] for run in runs] == [runs[0]["programs"]] * 3
     assert runs[0]["classes"] <= runs[1]["classes"] < runs[2]["classes"]
-    assert "schedules of at most 1 preemption" in command(VARIANT, *small, "--preemptions", "1", "--state", str(tmp_path / "s")).output
+    told = command(VARIANT, *small, "--preemptions", "1", "--state", str(tmp_path / "s")).output
+    assert "schedules of at most 1 preemption" in told.splitlines()[0]
+    assert re.search("(every schedule|all others proved, for schedules) of at most 1 preemption   .exit", told.splitlines()[-1])
     other = command(VARIANT, *small, "--state", f"{state}1")
     assert other.exit_code == 2 and "is of another scope" in other.output
