@@ -224,7 +224,7 @@ def told(subject: Subject, found: Exploration) -> list[str]:
 def as_json(subject: Subject, found: Exploration) -> dict[str, Any]:
     return {"subject": subject.name, "verdict": verdict(found), "classes": found.classes, "executions": found.classes,
             "blocked": found.blocked, "complete": found.complete, "why": found.why, "hint": reasons.hint(found.why),
-            "bound": found.bound, "digest": found.digest, "seconds": round(found.seconds, 3),
+            "bound": found.bound, "way": found.way, "digest": found.digest, "seconds": round(found.seconds, 3),
             "titles": {title: {"classes": found.classes_with(title), "preemptions": found.fewest(title).preemptions}
                        for title in found.titles}}
 

@@ -26,8 +26,8 @@ from harness.explore.wakeup import Place
 from harness.machine import m
 
 OPTIMAL, BOUNDED = "optimal DPOR", "preemption-bounded search"
-FEW = 1_000                 # runs that all classes may take where a bound is asked for: so many take less time than the bound saves
-TOO_LONG = "a run of more than"
+FEW = 1_000                 # runs that all classes may take where a bound is asked for: so many take less time than the bound saves,
+FEW_CPUS = 4                # on so many cpus: with each more there are more orders without any preemption
 EQUIVALENCE = "Mazurkiewicz traces (same order of dependent accesses, of what is shared)"
 
 
@@ -114,10 +114,11 @@ def explore(run: Callable[[Any], Any], cpus: int, outcome: Callable[[Any, list[E
                      f"{seconds_max:g} s were not enough")
     every = _Every(run, outcome, bound, least, limits, Slots(workers), progress)
     if bound is not None:
-        some = _Every(run, lambda result, events: ((),), None, False, replace(limits, runs=min(runs_max, FEW)), Slots(1), None)
+        few = replace(limits, runs=min(runs_max, FEW << max(0, cpus - FEW_CPUS)), deadline=start + seconds_max / 10)
+        some = _Every(run, lambda result, events: ((),), None, False, few, Slots(1), None)
         some.explore(cpus, up)
         every.locations = some.locations
-        every.way = BOUNDED if some.too_much else OPTIMAL
+        every.way = BOUNDED if some.part.why else OPTIMAL
     every.explore(cpus, up)
     return every.part.exploration(bound, time.monotonic() - start, every.way)
 
@@ -179,11 +180,6 @@ class _Every:
         self.locations: Locations | None = None     # of the route before
         self.way = OPTIMAL
 
-    @property
-    def too_much(self) -> bool:
-        """For this way: there are too many classes, or runs that are too long."""
-        return self.part.why == self.limits.too_many or self.part.why.startswith(TOO_LONG)
-
     def explore(self, cpus: int, up: bool) -> None:
         routes = Routes(cpus)
         try:
@@ -237,7 +233,7 @@ class _Every:
             if result is not None and not explorer.misrouted and not explorer.rerouted:
                 self._add(explorer, result)
             if explorer.limit:
-                mine.why = f"{TOO_LONG} {optimal.EVENTS_MAX:,} points"
+                mine.why = f"a run of more than {optimal.EVENTS_MAX:,} points"
             elif time.monotonic() > self.limits.deadline:
                 mine.why = self.limits.too_long
             if mine.why:
@@ -247,8 +243,6 @@ class _Every:
 
     def _add(self, explorer: Optimal, result: Any) -> None:
         mine, trace = self.mine, trace_hash(explorer)
-        if m.cut:
-            mine.cut.add(trace)
         key = self.outcome(result, explorer.events)
         if trace in mine.passed or trace in mine.traces.get(key, ()):
             mine.blocked += 1               # it was known after all
@@ -257,6 +251,8 @@ class _Every:
         if self.way == OPTIMAL and self.bound is not None and made > self.bound < least_preemptions(explorer, self.bound + 1):
             mine.passed.add(trace)
             return
+        if m.cut:
+            mine.cut.add(trace)
         least = min(made, fewest)
         if self.least or _titles(key):
             least = least_preemptions(explorer, least)

@@ -5,6 +5,7 @@ the least number of preemptions is searched for; bounded.py makes runs within th
 from __future__ import annotations
 
 import itertools
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +18,8 @@ from harness.explore.optimal import Optimal
 from harness.explore.preemptions import least_preemptions
 from harness.explore.programs import verify
 from harness.explore.routes import Routes
-from harness.kernel.atomic import atomic_inc, atomic_read, atomic_t
+from harness.kernel import BUG_ON, yield_cpu
+from harness.kernel.atomic import atomic_inc, atomic_read, atomic_set, atomic_t
 from harness.program import Program, Runner
 from tests.explore.compare import bounded
 from tests.explore.small import OWN, SORTS, TOUCHING, small
@@ -54,8 +56,11 @@ def classes(runner: Runner, explorer_of: Callable[[Any], Optimal], cap: int) -> 
 
 
 def of_all(runner: Runner) -> tuple[dict[int, int], Locations] | None:
-    learned = classes(runner, Optimal, CAP)         # classes can only be compared where the same is known to be shared
-    return learned and classes(runner, lambda route: Optimal(route, locations=learned[1]), CAP)
+    every = classes(runner, Optimal, CAP)
+    for _ in range(2):                  # classes can only be compared where the same is known to be shared
+        locations = every and every[1]
+        every = every and classes(runner, lambda route, known=locations: Optimal(route, locations=known), CAP)   # type: ignore[misc]
+    return every
 
 
 def within(runner: Runner, bound: int, locations: Locations) -> dict[int, int] | None:
@@ -134,3 +139,41 @@ def test_a_bound_is_no_proof_where_there_are_not_enough_runs(monkeypatch: pytest
     for runs in (1, 5, 20):
         found = verify(for_ever, 100, bound=3, runs_max=runs)
         assert not found.complete and found.why == f"{runs} run{'s were' if runs != 1 else ' was'} not enough"
+
+
+def transient() -> Program:
+    """One that yields for as long as the other one has not cleared what it has set."""
+    x = atomic_t("x")
+
+    def wait() -> None:
+        while atomic_read(x):
+            yield_cpu()
+
+    def change() -> None:
+        atomic_set(x, 1)
+        atomic_set(x, 0)
+
+    return Program([wait, change])
+
+
+def test_what_is_cut_beyond_the_bound_is_no_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    for few in (1, 1_000):
+        monkeypatch.setattr(exploration, "FEW", few)
+        assert verify(transient, bound=0).proved
+        assert "yields more than" in verify(transient, bound=1).why
+
+
+def slow() -> Program:
+    """Every run takes a while, and the first search most of the time."""
+    counts = [atomic_t(f"count{number}") for number in range(3)]
+
+    def task() -> None:
+        for count in [*counts, *counts]:
+            atomic_inc(count)
+        time.sleep(0.002)
+
+    return Program([task, task, lambda: BUG_ON(atomic_read(counts[0]) == 2, 7)])
+
+
+def test_what_the_first_search_takes_leaves_time_for_the_bound() -> None:
+    assert verify(slow).titles == verify(slow, bound=1, seconds_max=1.5).titles != []
