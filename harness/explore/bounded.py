@@ -18,13 +18,12 @@ from typing import Any, Final
 from harness.errors import Abort
 from harness.explore.access import Locations
 from harness.explore.classes import trace_hash
-from harness.explore.event import EVENTS_MAX, GOES_ON, Event
+from harness.explore.event import EVENTS_MAX, GOES_ON, NO_PROCESS, Event
 from harness.explore.optimal import Choice, Name
 from harness.explore.shared import Shared, Slots
 from harness.explore.wakeup import NOBODY, Branch, Place, Sleep, Step
 from harness.machine import Machine
 
-FREE: Final = -9            # nobody goes on: who comes next has preempted nobody
 SPENT: Final = "spent"
 
 
@@ -38,7 +37,7 @@ class Bounded(Shared):
 
     def _forget(self) -> None:
         super()._forget()
-        self.preemptions = {SPENT: 0}           # in the present run so far
+        self.preemptions = {SPENT: 0}           # in the present run so far; a table, as what is set is undone in tables
         # class of a beginning, who goes on there, who has the cpus that are shared (which that class does not say where they may
         # be lost at any time) -> with how many preemptions it was reached, and who slept there
         self.reached: dict[tuple[int, int, tuple[int, ...]], list[tuple[int, Set[int]]]] = {}
@@ -53,9 +52,9 @@ class Bounded(Shared):
     def _goes_on(self, m: Machine, enabled: Container[int]) -> int:
         """The process that is preempted if another one is next."""
         if not self.events or self.events[-1].free:
-            return FREE
+            return NO_PROCESS
         process = self._process_of(m.current)
-        return process if process in enabled else FREE
+        return process if process in enabled else NO_PROCESS
 
     def _open(self, m: Machine) -> Choice | None:
         if self.scout is not None:
@@ -67,7 +66,7 @@ class Bounded(Shared):
         at, spent, mine = len(self.events), self.preemptions[SPENT], self._goes_on(m, enabled)
         sleep = self._sleep_here(m, mine)
         first = [process for process in sorted(enabled, key=lambda process: (process != mine, process))
-                 if process not in sleep.processes and (mine == FREE or process == mine or spent < self.bound)]
+                 if process not in sleep.processes and (mine == NO_PROCESS or process == mine or spent < self.bound)]
         if not first or self._was_reached(m, mine, spent, sleep.processes.keys()):
             self.blocked = m.aborting = True
             raise Abort
@@ -82,14 +81,14 @@ class Bounded(Shared):
             return NOBODY
         last = self.events[-1]
         sleep = self._sleep_after(last, self._sleep_at(last.number))
-        if mine == FREE and not last.free and not m.current.finished and sleep.processes:
+        if mine == NO_PROCESS and not last.free and not m.current.finished and sleep.processes:
             process = self._process_of(m.current)       # it waits for a lock, which somebody might have given back
             sleep = sleep.after(process, self.locations.announced(self._pending(process, m.current)))
         return sleep
 
     def _was_reached(self, m: Machine, mine: int, spent: int, asleep: Set[int]) -> bool:
         """Begins nothing here that is not known? If so, that is known from now on."""
-        has = tuple(cpu.running.id if cpu.running is not None else FREE for cpu in m.cpus if cpu.number in self.multi)
+        has = tuple(cpu.running.id if cpu.running is not None else NO_PROCESS for cpu in m.cpus if cpu.number in self.multi)
         known = self.reached.setdefault((trace_hash(self), mine, has), [])
         if any(before <= spent and slept <= asleep for before, slept in known):
             return True
@@ -104,7 +103,7 @@ class Bounded(Shared):
         return chosen
 
     def _pay(self, mine: int, process: int) -> None:
-        if mine != FREE and mine != process:
+        if mine != NO_PROCESS and mine != process:
             self._set(self.preemptions, SPENT, self.preemptions[SPENT] + 1)
 
     def _runs_on(self, process: int) -> int:

@@ -12,6 +12,7 @@ from harness.machine import TASKS_MAX, Task
 
 EVENTS_MAX = 4_000          # of one run, or points; a longer one ends the exploration as inconclusive
 NEVER_GIVEN: Final = EVENTS_MAX + TASKS_MAX     # no event has this number
+NO_PROCESS: Final = -9      # in place of one that goes on: whoever comes next preempts nobody
 GOES_ON: Final = 0          # how the machine was told who is next: not at all, where it asked at a point, or had to ask
 SWITCH: Final = 1
 ASKED: Final = 2

@@ -115,7 +115,7 @@ def explore(run: Callable[[Any], Any], cpus: int, outcome: Callable[[Any, list[E
     every = _Every(run, outcome, bound, least, limits, Slots(workers), progress)
     if bound is not None:
         few = replace(limits, runs=min(runs_max, FEW << max(0, cpus - FEW_CPUS)), deadline=start + seconds_max / 10)
-        some = _Every(run, lambda result, events: ((),), None, False, few, Slots(1), None)
+        some = _Every(run, lambda result, events: ((),), None, False, few, Slots(1), progress)
         some.explore(cpus, up)
         every.locations = some.locations
         every.way = BOUNDED if some.part.why else OPTIMAL

@@ -12,10 +12,9 @@ from __future__ import annotations
 from collections import deque
 
 from harness.explore.access import CONFLICTS, TAKE_SHARED, TAKES
-from harness.explore.event import Event
+from harness.explore.event import NO_PROCESS, Event
 from harness.explore.optimal import IRQS_FROM, Optimal
 
-_NOBODY = -9
 _Stacks = tuple[tuple[int, ...], ...]       # of each cpu that is shared: its number, the task that has it, the interrupts over that
 _State = tuple[int, int, _Stacks]           # the events that are done, who runs, who has the cpus
 
@@ -38,7 +37,7 @@ class _Search:
 
     def least(self, below: int) -> int:
         full = (1 << len(self.events)) - 1
-        start: _State = (0, _NOBODY, ())
+        start: _State = (0, NO_PROCESS, ())
         best = {start: 0}
         todo = deque([(0, start)])
         while todo:
@@ -48,7 +47,7 @@ class _Search:
             done, running, stacks = state
             if done == full:
                 return cost
-            stays = running != _NOBODY and self._could_go_on(running, done)
+            stays = running != NO_PROCESS and self._could_go_on(running, done)
             for process in (running,) if stays and cost + 1 >= below else self.bits:
                 left = self.bits.get(process, 0) & ~done
                 if not left:
@@ -72,17 +71,17 @@ class _Search:
         process, cpu = event.process, event.cpu
         if cpu not in self.explorer.multi:
             over = self.over[process] if event.leaves else process
-            return _NOBODY if event.free or over is None else over, stacks
+            return NO_PROCESS if event.free or over is None else over, stacks
         others = tuple(stack for stack in stacks if stack[0] != cpu)
         mine = next((stack for stack in stacks if stack[0] == cpu), (cpu,))
         if event.leaves:                    # whom it came over is a matter of the order
             mine = tuple(one for one in mine if one != process)
-            return mine[-1] if len(mine) > 1 else _NOBODY, tuple(sorted((*others, mine)))
+            return mine[-1] if len(mine) > 1 else NO_PROCESS, tuple(sorted((*others, mine)))
         if event.enters:
             mine = (*mine, process)
         elif process < IRQS_FROM:
             mine = (cpu,) if event.off else (cpu, process)
-        return _NOBODY if event.free else process, tuple(sorted((*others, mine)))
+        return NO_PROCESS if event.free else process, tuple(sorted((*others, mine)))
 
     def _could_go_on(self, process: int, done: int) -> bool:
         left = self.bits.get(process, 0) & ~done

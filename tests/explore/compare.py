@@ -9,8 +9,9 @@ Each explorer gives up at a cap; then it says nothing (None), and nothing is com
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from harness.explore.access import Locations
 from harness.explore.bounded import Bounded
@@ -23,6 +24,7 @@ from harness.machine import m
 from harness.program import Result, Runner
 from harness.schedulers.enumerate import every_schedule
 
+E = TypeVar("E", bound=Optimal)
 Outcome = tuple[Any, ...]
 Costs = dict[Outcome, int]              # outcome -> the fewest preemptions with which it was seen
 
@@ -46,22 +48,40 @@ class Explored:
     irqs: int
 
 
-def by_dpor(runner: Runner, cap: int) -> Explored | None:
-    costs: Costs = {}
-    runs = blocked = 0
+class TooMany(Exception):
+    """More runs than the cap, or one without end."""
+
+
+def every_run(runner: Runner, cap: int, explorer_of: Callable[[Any], E]) -> Iterator[tuple[E, Result | None]]:
+    """Of every route: its explorer, and a run of it (None if that was blocked)."""
+    runs = 0
     routes = Routes(runner.cpus)
-    for assignment in routes:
-        explorer = Optimal(assignment)
+    for route in routes:
+        explorer = explorer_of(route)
         for result in explorer.runs(runner.run):
             runs += 1
             if runs > cap or explorer.limit or (result is not None and result.limit_hit):
-                return None
+                raise TooMany
+            yield explorer, result
+        routes.seen(explorer)
+
+
+def by_dpor(runner: Runner, cap: int) -> Explored | None:
+    costs: Costs = {}
+    explorers: list[Optimal] = []
+    runs = 0
+    try:
+        for explorer, result in every_run(runner, cap, Optimal):
+            runs += 1
+            if explorer not in explorers:
+                explorers.append(explorer)
             if result is not None and not explorer.misrouted:
                 outcome = outcome_of(result)
                 costs[outcome] = least_preemptions(explorer, min(costs.get(outcome, UNBOUNDED), len(result.switches) // 2))
-        blocked += explorer.blocked_count
-        routes.seen(explorer)
-    return Explored(costs, runs, blocked, len(routes.names))
+    except TooMany:
+        return None
+    names = {name for explorer in explorers for name in explorer.names}
+    return Explored(costs, runs, sum(explorer.blocked_count for explorer in explorers), len(names))
 
 
 def bounded(bound: int, route: Any, locations: Locations | None = None) -> Bounded:
@@ -70,19 +90,11 @@ def bounded(bound: int, route: Any, locations: Locations | None = None) -> Bound
 
 def by_bounded(runner: Runner, cap: int, bound: int) -> set[Outcome] | None:
     """By runs within the bound only."""
-    outcomes: set[Outcome] = set()
-    runs = 0
-    routes = Routes(runner.cpus)
-    for route in routes:
-        explorer = bounded(bound, route)
-        for result in explorer.runs(runner.run):
-            runs += 1
-            if runs > cap or explorer.limit or (result is not None and result.limit_hit):
-                return None
-            if result is not None and not explorer.misrouted:
-                outcomes.add(outcome_of(result))
-        routes.seen(explorer)
-    return outcomes
+    try:
+        return {outcome_of(result) for explorer, result in every_run(runner, cap, lambda route: bounded(bound, route))
+                if result is not None and not explorer.misrouted}
+    except TooMany:
+        return None
 
 
 def by_brute_force(runner: Runner, cap: int, bound: int = UNBOUNDED) -> Costs | None:
