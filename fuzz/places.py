@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from harness.machine import m
-from harness.points import BARRIER, IRQ, LOCAL, READ, WAIT
+from harness.points import BARRIER, IRQ, LOCAL, MASK, READ, WAIT
 
-UNSEEN = (BARRIER, IRQ, LOCAL, WAIT)
+UNSEEN = (BARRIER, IRQ, LOCAL, MASK, WAIT)
 
 
 class _Object:

@@ -27,8 +27,8 @@ from harness.points import ALONE
 STEPS_MAX = 20_000          # points in a run before the schedule is made fair
 FAIR_STEPS_MAX = 20_000     # further points under a fair schedule before the run is called a livelock
 FAIR_SLICE = 50             # points a task runs before the fair schedule moves on
-CPUS_MAX = 32
-TASKS_MAX = 32
+CPUS_MAX = 128
+TASKS_MAX = 128
 IRQ_DEPTH_MAX = 2           # an interrupt may be interrupted by another one, once
 NEVER = 1 << 60
 
@@ -70,14 +70,21 @@ class Explorer(Scheduler, Protocol):
 class Cpu:
     """One processor: the task it runs, and those that could run instead."""
 
-    __slots__ = ("idle", "number", "ready", "running", "shared")
+    __slots__ = ("idle", "name", "number", "ready", "running", "shared")
 
     def __init__(self, number: int):
         self.number = number
+        self.name = f"cpu{number}"
         self.shared = False                     # by several tasks
         self.running: Task | None = None
         self.ready: list[Task] = []
         self.idle: Task | None = None
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+CPUS = [Cpu(number) for number in range(CPUS_MAX)]      # the same objects in every run: explorers compare runs by what they touch
 
 
 class Irq:
@@ -96,12 +103,13 @@ class Task:
     """A stack of execution on one cpu: a process in the kernel, or the idle loop that takes interrupts.
 
     `held` says which locks it holds and whether its interrupts are off; `waiting` is what it spins on, if anything,
-    and of a task that sleeps `wants` the lock it sleeps for, if it is one; `task` is the kernel's own task_struct.
+    and of a task that sleeps `wants` the lock it sleeps for, if it is one; `task` is the kernel's own task_struct; `queued` counts
+    its entries on wait queues.
     """
 
     __slots__ = (
         "at", "below", "cpu", "finished", "held", "id", "inject", "irq_depth", "irqs", "name", "op", "operations",
-        "resumes", "stack", "started", "state", "task", "waiting", "waiting_frame", "wants", "yields",
+        "queued", "resumes", "stack", "started", "state", "task", "waiting", "waiting_frame", "wants", "yields",
     )
 
     def __init__(self, id: int, name: str):
@@ -131,6 +139,7 @@ class Task:
         self.at: tuple[int, Any, Any] | None = None
         self.resumes: tuple[int, Any, Any] | None = None        # what it was at when the last interrupt hit it
         self.yields = 0
+        self.queued = 0
 
     def __repr__(self) -> str:
         return f"<{self.name}>"
@@ -166,7 +175,7 @@ class Machine:
         self.main: Any = None
         self.image: Any = None
         self.tasks: list[Task] = []
-        self.cpus = [Cpu(number) for number in range(CPUS_MAX)]
+        self.cpus = CPUS
         self.recorder: Callable[[int, Any, Any], None] | None = None
         self.trail: list[Any] | None = None     # of an explorer: points, and what was held at each
         self.observer: Any = None
@@ -248,8 +257,7 @@ class Machine:
 
     def _assign(self, tasks: Sequence[tuple[int, Any]], cpus: int) -> None:
         kernel_tasks = self.image.tasks
-        in_use = [Cpu(number) for number in range(cpus)] if len(self.cpus) != cpus else self.cpus
-        self.cpus = in_use
+        in_use = self.cpus = CPUS[:cpus]
         for cpu in in_use:
             cpu.running = cpu.idle = None
             cpu.shared = False
@@ -269,6 +277,10 @@ class Machine:
             cpu.ready.append(task)
             mine.append(task)
             number += 1
+        for unused in range(cpus - 1, -1, -1):
+            if -2 - unused in pool:
+                break
+            self._new_task(-2 - unused, f"idle{unused}", self._idle_body)       # here, where the stack is not deep
         self.remaining = number
 
     def _new_task(self, number: int, name: str, body: Callable[[Task], None]) -> Task:
@@ -284,7 +296,7 @@ class Machine:
 
     def _idle_task(self, cpu: Cpu) -> Task:
         number = -2 - cpu.number
-        task = self.backend.pool.get(number) or self._new_task(number, f"idle{cpu.number}", self._idle_body)
+        task = self.backend.pool[number]
         task.reset()
         task.cpu = cpu
         task.task = self.image.tasks[-1 - cpu.number]
@@ -587,21 +599,34 @@ class Machine:
         self.scheduler.wake(self)
 
     def sleep(self, lock: Any = None) -> None:
-        """Take the running task off its cpu until `make_ready`: it sleeps for `lock`, or until it is woken."""
+        """Take the running task off its cpu until `make_ready`: it sleeps for `lock`, or until it is woken.
+
+        One that sleeps for a lock while it stands on a wait queue can be woken through that, too: so its caller looks again.
+        """
         me = self.current
         me.wants = lock
         self._may_leave_cpu(me)
+        if lock is not None:
+            self._sets_state(me, UNINTERRUPTIBLE)
         me.waiting = SLEEPING
         me.waiting_frame = sys._getframe(1)
         me.cpu.running = None
         self.enabled = None
         self._comes_or_goes(me)
         self.dispatch(me)
+        if lock is not None:
+            self._sets_state(me, RUNNING)
+
+    def _sets_state(self, me: Task, state: int) -> None:
+        """Within the point at which it takes a lock; who wakes it through a wait queue can tell."""
+        if me.queued and self.explorer is not None:
+            self.explorer.touched(self, me, points.WRITE)
+        me.state = state
 
     def _comes_or_goes(self, task: Task) -> None:
         """Another task of its cpu may see that, by need_resched(): an explorer must know of it."""
         if self.explorer is not None and task.cpu.shared:
-            self.explorer.touched(self, f"ready on cpu{task.cpu.number}", points.END)
+            self.explorer.touched(self, task.cpu, points.END)
 
     def _may_leave_cpu(self, me: Task) -> None:
         if me.irq_depth or me.held.spinning or me.held.irqs_off:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from harness import points
 from harness.finding import Finding
@@ -16,6 +17,7 @@ from harness.trace import Event
 
 WIDTH = 100
 ROWS_MAX = 60
+COLUMNS_MAX = 4     # with more, a column is too narrow for the name of an access
 
 
 def oops(finding: Finding, notes: Sequence[Finding], variant: str, digest: str, tasks: Sequence[str]) -> list[str]:
@@ -41,13 +43,11 @@ def oops(finding: Finding, notes: Sequence[Finding], variant: str, digest: str, 
 
 def columns(events: Sequence[Event], finding: Finding, notes: Sequence[Finding], ops: dict[tuple[int, int], str],
             cpus: int) -> list[str]:
-    """The accesses, one column per cpu. `ops` maps (task, number) to the operation's text."""
+    """The accesses, one column per cpu. `ops` maps (task, number) to the operation's text. Of many cpus only those with something
+    to show have a column; where these are too many too, all share one, and each row says which cpu it is."""
     shown = _shared(events)
     watched = _watched(events, finding)
-    wide = (WIDTH - 6 - (26 if watched else 0)) // max(cpus, 1) - 3
-    rule = "----  " + "-+-".join("-" * wide for _ in range(cpus)) + ("  " + "-" * 22 if watched else "")
-    head = "step  " + " | ".join(f"{f'cpu{cpu}':<{wide}}" for cpu in range(cpus)) + (f"  {watched}" if watched else "")
-    rows: list[str] = []
+    rows: list[_Row] = []
     last_task: int | None = None
     value = ""
     for event in events:
@@ -55,13 +55,13 @@ def columns(events: Sequence[Event], finding: Finding, notes: Sequence[Finding],
             text = ops.get((event.task, int(event.arg[3:]))) if event.arg.startswith("op ") else None
             if text is None:
                 continue
-            rows.append(_row("", event.cpu, text, wide, cpus, ""))
+            rows.append(_Row("", event.cpu, text, ""))
             last_task = event.task
             continue
         if id(event) not in shown and event.step != finding.step:
             continue
         if last_task is not None and event.task != last_task:
-            rows.append(_row("", event.cpu, f"> {event.function}", wide, cpus, ""))
+            rows.append(_Row("", event.cpu, f"> {event.function}", ""))
         last_task = event.task
         now = event.after.get(watched, "") if watched else ""
         change = now if now != value else ""
@@ -70,19 +70,41 @@ def columns(events: Sequence[Event], finding: Finding, notes: Sequence[Finding],
         if event.step == finding.step and finding.task in ("", _task(event)):
             mark = "BUG"
         indent = "  " + "  " * bool(event.irq_depth)
-        rows.append(_row(str(event.step), event.cpu, indent + event.label, wide, cpus, f"{change} {mark}".strip()))
-    return [head.rstrip(), rule, *_elided(rows)]
+        rows.append(_Row(str(event.step), event.cpu, indent + event.label, f"{change} {mark}".strip()))
+    return _drawn(rows, cpus, watched)
+
+
+@dataclass(frozen=True)
+class _Row:
+    step: str
+    cpu: int
+    text: str
+    after: str
+
+
+def _drawn(rows: list[_Row], cpus: int, watched: str) -> list[str]:
+    """The rows below their head. `watched`: the object whose state stands in the last column."""
+    room = WIDTH - 6 - (26 if watched else 0)
+    places = {cpu: cpu for cpu in range(cpus)} if cpus <= COLUMNS_MAX else {
+        cpu: place for place, cpu in enumerate(sorted({row.cpu for row in rows}))}
+    together = len(places) > COLUMNS_MAX
+    count = 1 if together else max(len(places), 1)
+    wide = room // count - 3
+    heads = ["all cpus"] if together else [f"cpu{cpu}" for cpu in places]
+    out = ["step  " + " | ".join(f"{head:<{wide}}" for head in heads) + (f"  {watched}" if watched else ""),
+           "----  " + "-+-".join("-" * wide for _ in range(count)) + ("  " + "-" * 22 if watched else "")]
+    lines = []
+    for row in rows:
+        cells = [" " * wide] * count
+        text = f"cpu{row.cpu:<4}{row.text}" if together else row.text
+        cells[0 if together else places[row.cpu]] = f"{text[:wide]:<{wide}}"
+        lines.append(f"{row.step:>4}  " + " | ".join(cells) + (f"  {row.after}" if row.after else ""))
+    return [out[0].rstrip(), out[1], *_elided(lines)]
 
 
 def _task(event: Event) -> str:
     """The name of the task, as a finding has it."""
     return f"task{event.task}" if event.task >= 0 else f"idle{-2 - event.task}"
-
-
-def _row(step: str, cpu: int, text: str, wide: int, cpus: int, after: str) -> str:
-    cells = [" " * wide] * cpus
-    cells[cpu] = f"{text[:wide]:<{wide}}"
-    return f"{step:>4}  " + " | ".join(cells) + (f"  {after}" if after else "")
 
 
 def _elided(rows: list[str]) -> list[str]:
@@ -99,10 +121,10 @@ def _shared(events: Sequence[Event]) -> set[int]:
     written: set[str] = set()
     for event in events:
         by.setdefault(event.obj, set()).add(event.task)
-        if event.kind not in (points.READ, points.BARRIER):
+        if event.kind not in (points.READ, points.BARRIER, points.MASK):
             written.add(event.obj)
     return {id(event) for event in events
-            if event.kind == points.IRQ or (event.kind not in (points.BARRIER, points.LOCAL)
+            if event.kind == points.IRQ or (event.kind not in (points.BARRIER, points.LOCAL, points.MASK)
                                             and len(by[event.obj]) > 1 and event.obj in written)}
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from harness import points
 from harness.finding import Site
-from harness.machine import Machine, Task
+from harness.machine import Cpu, Machine, Task
 from harness.sanitizers.race import Watch
 
 LOCKS = {points.ACQUIRE: "lock", points.RELEASE: "unlock", points.TRYLOCK: "trylock"}
@@ -139,7 +139,7 @@ def label_of(m: Machine, kind: int, obj: Any, arg: Any, frame: Any) -> str:
         else:
             break
         frame = frame.f_back
-    if isinstance(obj, Task):
+    if isinstance(obj, Task | Cpu):
         return accessor or primitive            # a barrier, a sleep: the line says whose, and a task's number is not its name
     if accessor:
         return f"{accessor}({owner_of(obj)})"

@@ -24,4 +24,13 @@ class Greenlets:
         return greenlet.getcurrent()
 
     def stack(self, body: Callable[[Any], None], task: Any) -> Any:
-        return greenlet.greenlet(lambda: body(task))
+        """Started at once, up to its first switch: a greenlet counts its calls from the depth at which it was started, and tasks that
+        start each other one inside the other would come to Python's recursion limit."""
+        creator = greenlet.getcurrent()
+
+        def run() -> None:
+            creator.switch()
+            body(task)
+        made = greenlet.greenlet(run)
+        made.switch()
+        return made

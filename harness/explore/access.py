@@ -18,7 +18,7 @@ from typing import Any
 from harness import points
 from harness.kernel.bitops import flags_t
 from harness.kernel.struct import array, struct
-from harness.machine import Task
+from harness.machine import RUNNING, Cpu, Task
 
 READ, WRITE = 0, 1                          # of data; an atomic update is a WRITE
 PART_READ, PART_WRITE = 2, 3                # the whole word or struct, when only a part of it is touched
@@ -28,7 +28,7 @@ TRY = 8                                     # looks at a lock, and may take it: 
 PASS = 9                                    # taken shared and given back within the event
 PASS_ALONE = 10                             # taken exclusively and given back within the event
 LEAVE_SHARED = 11                           # the last reader lets somebody in, whoever is the last
-BEGIN, END = 12, 13                         # of what user space does: seen in time, by the user-visible model
+BEGIN, END = 12, 13                         # each conflicts with the other only: what user space does, and who is ready on a cpu
 
 _PAIRS = (
     (READ, (WRITE, PART_WRITE)), (WRITE, (WRITE, PART_READ, PART_WRITE, LEAVE_SHARED)),
@@ -52,7 +52,7 @@ Access = tuple[int, int]                    # location, mode
 Point = tuple[int, Any, Any]                # kind, object, argument
 
 MAY_BE_QUIET = frozenset((points.READ, points.WRITE, points.RMW, points.ACQUIRE, points.TRYLOCK, points.RELEASE, points.BARRIER,
-                           points.LOCAL))
+                           points.LOCAL, points.MASK))
 _SEVERAL = -1
 
 
@@ -179,12 +179,18 @@ class Locations:
         return found
 
     def _of(self, kind: int, obj: Any, arg: Any) -> Iterable[Access]:
-        if kind in (points.BARRIER, points.IRQ, points.LOCAL):
+        if kind in (points.BARRIER, points.IRQ, points.LOCAL, points.MASK):
+            return
+        if isinstance(obj, Cpu):
+            yield self.number(obj), BEGIN           # is a task ready there? Comers and goers, END, do not conflict with each other
             return
         if getattr(obj, "spins", None) is not None:
             if self.up and obj.spins:
                 return
             yield self.number(obj), _lock_mode(kind, bool(obj.spins), arg == "read")
+        elif isinstance(obj, Task):
+            if arg != RUNNING:          # whoever wakes it stores RUNNING too, and does the same whichever of the two is first
+                yield self.number(obj), WRITE
         elif kind == points.WAIT:
             yield self.number(obj), WRITE
         elif isinstance(obj, flags_t | struct | array):

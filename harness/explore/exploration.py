@@ -133,9 +133,14 @@ class _Limits:
 
 @dataclass
 class _Part:
-    """What a part of an exploration came to. `traces`: outcome -> the classes of runs that have it."""
+    """What a part of an exploration came to. `traces`: outcome -> the classes of runs that have it.
+
+    `earlier` has the outcomes of random runs and of explorations that had to begin again: such runs are as good as others, but their
+    classes cannot be compared with those of later ones. `earlier_classes`: how many the largest of these explorations had."""
 
     outcomes: dict[Hashable, Seen] = field(default_factory=dict)
+    earlier: dict[Hashable, Seen] = field(default_factory=dict)
+    earlier_classes: int = 0
     traces: dict[Hashable, set[int]] = field(default_factory=dict)
     passed: set[int] = field(default_factory=set)       # classes beyond the bound
     cut: set[int] = field(default_factory=set)
@@ -149,6 +154,8 @@ class _Part:
             if known is None or seen.preemptions < known.preemptions:
                 self.outcomes[key] = seen
             self.traces.setdefault(key, set()).update(other.traces[key])
+        _keep_fewest(self.earlier, other.earlier)
+        self.earlier_classes = max(self.earlier_classes, other.earlier_classes)
         self.passed |= other.passed
         self.cut |= other.cut
         self.blocked += other.blocked
@@ -156,14 +163,51 @@ class _Part:
         self.why = self.why or other.why
 
     def exploration(self, bound: int | None, seconds: float, way: str) -> Exploration:
-        for key, seen in self.outcomes.items():
-            seen.classes = len(self.traces[key])
+        self._count()
         if self.cut and not self.why:
             which = "classes of runs" if len(self.cut) > 1 else "class of runs"
             self.why = f"{len(self.cut)} {which} in which a task yields more than {YIELDS_MAX} times: not followed further"
         traces = set[int]().union(*self.traces.values())
+        classes = len(traces)
+        if self.why:
+            classes = max(classes, self.earlier_classes)
+            _keep_fewest(self.outcomes, self.earlier)
+        else:
+            self._must_have_earlier()
         digest = hashlib.blake2b("".join(sorted(f"{trace:016x}" for trace in traces)).encode(), digest_size=12).hexdigest()
-        return Exploration(self.outcomes, len(traces), self.blocked, len(self.cut), self.events_max, seconds, self.why, digest, bound, way)
+        return Exploration(self.outcomes, classes, self.blocked, len(self.cut), self.events_max, seconds, self.why, digest, bound, way)
+
+
+    def _count(self) -> None:
+        for key, seen in self.outcomes.items():
+            seen.classes = len(self.traces[key])
+
+    def begun_again(self) -> _Part:
+        """What is left of it when the exploration begins again."""
+        self._count()
+        new = _Part(earlier=self.earlier, earlier_classes=max(self.earlier_classes, len(set[int]().union(*self.traces.values()))))
+        _keep_fewest(new.earlier, self.outcomes)
+        return new
+
+    def _must_have_earlier(self) -> None:
+        """All is said to be run: what any run came to before must be there, or the explorer has lost something."""
+        if any(_titles(key) for key in self.earlier):
+            lost = not any(_titles(key) for key in self.outcomes)
+        else:
+            lost = not self.earlier.keys() <= self.outcomes.keys()
+        if lost:
+            self.why = "an error of ours: a random run came to what no class of runs comes to"
+
+
+def _keep_fewest(into: dict[Hashable, Seen], other: Mapping[Hashable, Seen]) -> None:
+    """Add what `other` has; of what both have, keep the run with fewer preemptions and the larger number of classes."""
+    for key, seen in other.items():
+        known = into.get(key)
+        if known is None:
+            into[key] = seen
+        else:
+            fewer = seen if seen.preemptions < known.preemptions else known
+            into[key] = replace(fewer, classes=max(seen.classes, known.classes))
 
 
 class _Every:
@@ -192,6 +236,8 @@ class _Every:
 
     def _explore(self, route: Mapping[Name, int], up: bool) -> Optimal:
         explorer = self._explorer(route, up, self.locations, self.slots, lambda: self.mine, self._take, self._reset)
+        explorer.enough = lambda: time.monotonic() > self.limits.deadline
+        explorer.scouted = lambda result: self._scouted(explorer, result)
         self.mine = _Part()
         try:
             self._collect(explorer)
@@ -225,7 +271,7 @@ class _Every:
                 self.mine.why = self.limits.too_many
                 return
             if explorer.restarts != restarts:
-                restarts, self.mine = explorer.restarts, _Part()
+                restarts, self.mine = explorer.restarts, self.mine.begun_again()
                 self.fewest = {key: seen.preemptions for key, seen in self.part.outcomes.items()}
             mine = self.mine
             mine.events_max = max(mine.events_max, len(explorer.events))
@@ -234,12 +280,19 @@ class _Every:
                 self._add(explorer, result)
             if explorer.limit:
                 mine.why = f"a run of more than {optimal.EVENTS_MAX:,} points"
-            elif time.monotonic() > self.limits.deadline:
-                mine.why = self.limits.too_long
             if mine.why:
                 return
             if self.progress is not None and not explorer.run_count % 64:
                 self.progress(self.meter.read(self.slots.run_count - self.part.blocked - mine.blocked, explorer))
+        if explorer.stopped:
+            self.mine.why = self.limits.too_long
+
+    def _scouted(self, explorer: Optimal, result: Any) -> None:
+        """Keep what a random run came to, unless it may be beyond the bound or is none of this route's."""
+        made = len(m.switches) // 2
+        if m.aborting or m.cut or explorer.misrouted or explorer.rerouted or (self.bound is not None and made > self.bound):
+            return
+        _keep_fewest(self.mine.earlier, {self.outcome(result, explorer.events): Seen(1, made, list(m.switches), list(m.forced))})
 
     def _add(self, explorer: Optimal, result: Any) -> None:
         mine, trace = self.mine, trace_hash(explorer)

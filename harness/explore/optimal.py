@@ -79,6 +79,14 @@ _NOTHING: Point = (points.LOCAL, None, None)
 _UNSEEN: Any = object()
 
 
+def _never() -> bool:
+    return False
+
+
+def _nothing(result: Any) -> None:
+    pass
+
+
 def _no_marks() -> list[int]:
     return [0] * len(RIVALS)
 
@@ -102,7 +110,10 @@ class Optimal:
         self.unsaid: dict[Any, tuple[tuple[Access, ...], list[tuple[int, tuple[int, ...]]]]] = {}
         self.labels: dict[Any, int] = {}        # see classes.trace_hash
         self.scout: random.Random | None = None     # what decides, in a run that only is to teach something
-        self.restarts = 0               # how often what was yielded before is worth nothing, for something was learned
+        self.restarts = 0               # how often the exploration began again, for something was learned
+        self.enough: Callable[[], bool] = _never            # asked between two runs: must the exploration stop?
+        self.stopped = False            # it was told to
+        self.scouted: Callable[[Any], None] = _nothing      # hears of each random run
         self._forget()
 
     def _forget(self) -> None:
@@ -125,8 +136,11 @@ class Optimal:
     # ---- the search ----------------------------------------------------------------------------------------------
 
     def runs(self, execute: Callable[[Optimal], Any]) -> Iterator[Any]:
-        """Execute every run once. What `execute` gives is yielded, but for runs that were blocked (None)."""
+        """Execute every run once, until `enough()`. What `execute` gives is yielded, but for runs that were blocked (None)."""
         while True:
+            if self.enough():
+                self.stopped = True
+                return
             self._start()
             result = execute(self)
             self._finish(m)
@@ -158,7 +172,9 @@ class Optimal:
     def _scout(self, execute: Callable[[Optimal], Any], count: int) -> None:
         """Make random runs: what is learned late is learned at the cost of all that was run before."""
         for number in range(count):
-            self.sample(execute, number)
+            if self.enough():
+                return
+            self.scouted(self.sample(execute, number))
             self._start_again()
 
     def sample(self, execute: Callable[[Optimal], Any], seed: int) -> Any:
@@ -1036,7 +1052,7 @@ class Optimal:
 def _reads_nothing(at: Point) -> bool:
     """Is what is done at that point the same whatever others did? A lock one sleeps for may have to be waited for, or wake somebody."""
     kind, obj, _ = at
-    return kind in (points.LOCAL, points.WRITE, points.BARRIER) or (kind in (points.ACQUIRE, points.RELEASE) and obj.spins)
+    return kind in (points.LOCAL, points.WRITE, points.BARRIER, points.MASK) or (kind in (points.ACQUIRE, points.RELEASE) and obj.spins)
 
 
 def _bits(events: Sequence[Event]) -> int:

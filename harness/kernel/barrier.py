@@ -8,19 +8,19 @@ from harness.points import BARRIER
 def mb():
     m.step = s = m.step + 1
     if s >= m.stop:
-        m.sched(BARRIER, m.current, "mb")
+        m.sched(BARRIER, m.current.cpu, "mb")
 
 
 def rmb():
     m.step = s = m.step + 1
     if s >= m.stop:
-        m.sched(BARRIER, m.current, "rmb")
+        m.sched(BARRIER, m.current.cpu, "rmb")
 
 
 def wmb():
     m.step = s = m.step + 1
     if s >= m.stop:
-        m.sched(BARRIER, m.current, "wmb")
+        m.sched(BARRIER, m.current.cpu, "wmb")
 
 
 smp_mb = smp_mb__before_clear_bit = smp_mb__after_clear_bit = mb

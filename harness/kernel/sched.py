@@ -2,7 +2,7 @@
 """include/linux/sched.h: who runs here, and how one stops running."""
 
 from harness.machine import INTERRUPTIBLE, RUNNING, UNINTERRUPTIBLE, m
-from harness.points import BEGIN, WAIT, WRITE
+from harness.points import READ, WAIT, WRITE
 
 TASK_RUNNING = RUNNING
 TASK_INTERRUPTIBLE = INTERRUPTIBLE
@@ -33,8 +33,9 @@ def smp_processor_id():
 def need_resched():
     """Is another task waiting for this cpu? Set by the wake-up in the kernel; there is no timer tick here."""
     cpu = m.current.cpu
-    if m.explorer is not None and cpu.shared:
-        m.explorer.touched(m, f"ready on cpu{cpu.number}", BEGIN)       # no point; conflicts with all END, which is who comes and goes
+    m.step = s = m.step + 1
+    if s >= m.stop:
+        m.sched(READ, cpu)
     return bool(cpu.ready)
 
 
@@ -42,14 +43,15 @@ def set_task_state(state):
     """State of current, then a barrier: what is read next is read after anybody could see the state."""
     m.step = s = m.step + 1
     if s >= m.stop:
-        m.sched(WAIT, m.current)
+        m.sched(WAIT, m.current, state)
     m.current.state = state
 
 
 def __set_task_state(state):
-    """The same without the barrier: no point. Who explores has to know of it, for whoever wakes this task stores RUNNING there."""
-    if state != RUNNING and m.explorer is not None:
-        m.explorer.touched(m, m.current, WRITE)
+    """The same without the barrier. Whoever wakes this task sees the state, so it is a store like any other."""
+    m.step = s = m.step + 1
+    if s >= m.stop:
+        m.sched(WRITE, m.current, state)
     m.current.state = state
 
 

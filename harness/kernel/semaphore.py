@@ -8,7 +8,7 @@ in between, as in the kernel.
 """
 
 from harness.kernel.registry import register
-from harness.machine import m
+from harness.machine import SLEEPING, m
 from harness.points import ACQUIRE, RELEASE, TRYLOCK
 from harness.sanitizers import atomic_sleep, lockdep
 
@@ -40,8 +40,11 @@ def down(sem):
     if cur.held.spinning or cur.irq_depth:
         atomic_sleep.might_sleep(m)
     while sem.count <= 0:
-        sem.sleepers.append(cur)
+        if cur not in sem.sleepers:
+            sem.sleepers.append(cur)
         m.sleep(sem)
+    if cur in sem.sleepers:             # it was woken through a wait queue
+        sem.sleepers.remove(cur)
     sem.count -= 1
     if sem.mutex:
         cur.held = cur.held[sem]
@@ -69,8 +72,11 @@ def up(sem):
         held = cur.held
         cur.held = held.parent if held.lock is sem else held.without(m, sem)
     sem.count += 1
-    if sem.sleepers:
-        m.make_ready(sem.sleepers.pop(0))
+    for task in sem.sleepers:
+        if task.waiting is SLEEPING:
+            sem.sleepers.remove(task)
+            m.make_ready(task)
+            return
 
 
 class rw_semaphore:
@@ -104,7 +110,15 @@ class rw_semaphore:
                 self.owner = task
             else:
                 self.readers += 1
-            m.make_ready(task)
+            if task.waiting is SLEEPING:
+                m.make_ready(task)
+
+    def wait(self, task: object, writes: bool) -> None:
+        """Sleep in line until it is handed over."""
+        entry = (task, writes)
+        self.queue.append(entry)
+        while entry in self.queue:
+            m.sleep(self)
 
 
 class ReadSide:
@@ -130,8 +144,7 @@ def down_read(sem):
     if cur.held.spinning or cur.irq_depth:
         atomic_sleep.might_sleep(m)
     if sem.owner is not None or sem.queue:
-        sem.queue.append((cur, False))
-        m.sleep(sem)
+        sem.wait(cur, False)
     else:
         sem.readers += 1
     cur.held = cur.held[sem.read_side]
@@ -157,8 +170,7 @@ def down_write(sem):
     if cur.held.spinning or cur.irq_depth:
         atomic_sleep.might_sleep(m)
     if sem.owner is not None or sem.readers or sem.queue:
-        sem.queue.append((cur, True))
-        m.sleep(sem)
+        sem.wait(cur, True)
     else:
         sem.owner = cur
     cur.held = cur.held[sem]

@@ -6,7 +6,7 @@
 
 from harness.kernel.registry import register
 from harness.machine import m
-from harness.points import ACQUIRE, READ, RELEASE, RMW, TRYLOCK
+from harness.points import ACQUIRE, MASK, READ, RELEASE, RMW, TRYLOCK
 from harness.sanitizers import lockdep
 from harness.sanitizers import refcount as refcounts
 
@@ -76,8 +76,13 @@ def spin_is_locked(lock):
 
 
 def local_irq_disable():
+    """Interrupts off on this cpu. A point, if they were on: one may still come just before."""
     cur = m.current
-    cur.held = cur.held.with_irqs_off()
+    if not cur.held.irqs_off:
+        m.step = s = m.step + 1
+        if s >= m.stop:
+            m.sched(MASK, cur.cpu)
+        cur.held = cur.held.with_irqs_off()
 
 
 def local_irq_enable():
@@ -87,15 +92,16 @@ def local_irq_enable():
 
 def local_irq_save():
     """Interrupts off on this cpu; returns what `local_irq_restore` needs."""
-    cur = m.current
-    flags = cur.held.irqs_off
-    cur.held = cur.held.with_irqs_off()
+    flags = m.current.held.irqs_off
+    local_irq_disable()
     return flags
 
 
 def local_irq_restore(flags):
-    cur = m.current
-    cur.held = cur.held.with_irqs_off() if flags else cur.held.with_irqs_on()
+    if flags:
+        local_irq_disable()
+    else:
+        local_irq_enable()
 
 
 def spin_lock_irq(lock):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Spinlocks of a kernel built without CONFIG_SMP: they exclude nobody, they only keep a preemptible task on its cpu."""
 
+from harness.kernel.spinlock import local_irq_disable, local_irq_enable, local_irq_restore, local_irq_save
 from harness.machine import m
 from harness.points import ACQUIRE, RELEASE, TRYLOCK
 from harness.sanitizers import refcount as refcounts
@@ -37,25 +38,24 @@ def spin_is_locked(lock):
 
 
 def spin_lock_irq(lock):
-    m.current.held = m.current.held.with_irqs_off()
+    local_irq_disable()
     spin_lock(lock)
 
 
 def spin_unlock_irq(lock):
     spin_unlock(lock)
-    m.current.held = m.current.held.with_irqs_on()
+    local_irq_enable()
 
 
 def spin_lock_irqsave(lock):
-    flags = m.current.held.irqs_off
-    spin_lock_irq(lock)
+    flags = local_irq_save()
+    spin_lock(lock)
     return flags
 
 
 def spin_unlock_irqrestore(lock, flags):
     spin_unlock(lock)
-    if not flags:
-        m.current.held = m.current.held.with_irqs_on()
+    local_irq_restore(flags)
 
 
 def atomic_dec_and_lock(v, lock):

@@ -31,14 +31,18 @@ def add_wait_queue(q):
     m.step = s = m.step + 1
     if s >= m.stop:
         m.sched(WAIT, q)
-    q.entries.insert(0, (current_task(), False))
+    me = current_task()
+    me.queued += 1
+    q.entries.insert(0, (me, False))
 
 
 def add_wait_queue_exclusive(q):
     m.step = s = m.step + 1
     if s >= m.stop:
         m.sched(WAIT, q)
-    q.entries.append((current_task(), True))
+    me = current_task()
+    me.queued += 1
+    q.entries.append((me, True))
 
 
 def remove_wait_queue(q):
@@ -46,7 +50,9 @@ def remove_wait_queue(q):
     if s >= m.stop:
         m.sched(WAIT, q)
     me = current_task()
-    q.entries[:] = [entry for entry in q.entries if entry[0] is not me]
+    left = [entry for entry in q.entries if entry[0] is not me]
+    me.queued -= len(q.entries) - len(left)
+    q.entries[:] = left
 
 
 def waitqueue_active(q):
@@ -57,17 +63,21 @@ def waitqueue_active(q):
 
 
 def _wake(q, exclusive):
+    """`__wake_up_common` of 2.4 and 2.6: an exclusive sleeper uses up the wake-up only if it was taken off its sleep. One that has
+    set its state and has not slept yet is on the run queue still: it goes on, and the next one is woken, too."""
     m.step = s = m.step + 1
     if s >= m.stop:
         m.sched(WAKE, q)
     for task, alone in list(q.entries):
+        if task.state == RUNNING:
+            continue
         task.state = RUNNING
         if task.waiting is SLEEPING:
             m.make_ready(task)
-        if alone:
-            exclusive -= 1
-            if not exclusive:
-                return
+            if alone:
+                exclusive -= 1
+                if not exclusive:
+                    return
 
 
 def wake_up(q):

@@ -17,7 +17,7 @@ from tests.explore.compare import Explored, by_bounded, by_brute_force, by_dpor,
 from tests.explore.small import LOCKS, OWN, SORTS, Operation, Small, small
 
 BOUNDS = (0, 1, 2, 3)
-DPOR_CAP, STATES_CAP, BRUTE_CAP = 400, 150, 250
+DPOR_CAP, STATES_CAP, BRUTE_CAP = 400, 200, 250
 BOUNDED_EVERY = 8           # every so many programs the bounds themselves are run too, not only read off
 
 # (first seed, seeds, size, sorts)

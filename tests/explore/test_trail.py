@@ -59,5 +59,5 @@ def test_of_family_programs(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
         except SetupFailed:
             continue
         classes += twice(monkeypatch, lambda scheduler: executor.run(prepared, scheduler), prepared.cpus,        # noqa: B023
-                         lambda outcome: tuple(outcome.titles), prepared.cpus == 1)
+                         lambda outcome: (tuple(outcome.titles),), prepared.cpus == 1)
     assert classes > 200, classes
