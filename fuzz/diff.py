@@ -152,7 +152,7 @@ def _take(side: Side, found: Exploration, prepared: Prepared) -> None:
     executor = side.contender.executor
     for key, seen in found.outcomes.items():
         assert isinstance(key, Reached)
-        exact = found.complete
+        exact = found.complete and seen.least
         outcome = executor.replay(prepared, seen.switches, seen.forced, lenient=not found.complete)
         shown = things(side.contender, prepared, outcome)
         for thing in _parts(key, side.contender, prepared.program):

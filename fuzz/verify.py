@@ -208,8 +208,8 @@ def told(subject: Subject, found: Exploration) -> list[str]:
     for title in sorted(found.titles, key=lambda title: (found.fewest(title).preemptions, title)):
         share = f"{found.classes_with(title):,} of {count(found.classes, 'class of schedules')}"
         lines.append(verdict_text(title))
-        lines.append(f"  in {share}; least preemptions: {found.fewest(title).preemptions}"
-                     f"{'' if found.complete else ' so far'}")
+        fewest = found.fewest(title)
+        lines.append(f"  in {share}; least preemptions: {fewest.preemptions}{'' if fewest.least else ' or fewer'}")
     if found.titles:
         lines.append(f"  {runs}" + ("" if found.complete else f"; not all: {found.why}"))
     lines += textwrap.wrap(reasons.hint(found.why), COLUMNS, initial_indent="  ", subsequent_indent="  ")
@@ -225,7 +225,8 @@ def as_json(subject: Subject, found: Exploration) -> dict[str, Any]:
     return {"subject": subject.name, "verdict": verdict(found), "classes": found.classes, "executions": found.classes,
             "blocked": found.blocked, "complete": found.complete, "why": found.why, "hint": reasons.hint(found.why),
             "bound": found.bound, "way": found.way, "digest": found.digest, "seconds": round(found.seconds, 3),
-            "titles": {title: {"classes": found.classes_with(title), "preemptions": found.fewest(title).preemptions}
+            "titles": {title: {"classes": found.classes_with(title), "preemptions": found.fewest(title).preemptions,
+                               "least": found.fewest(title).least}
                        for title in found.titles}}
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections import Counter
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -23,21 +24,23 @@ from harness.explore.preemptions import least_preemptions
 from harness.explore.routes import Routes
 from harness.explore.shared import Lost, Shared, Slots
 from harness.explore.wakeup import Place
-from harness.machine import m
+from harness.machine import NEVER, m
 
 OPTIMAL, BOUNDED = "optimal DPOR", "preemption-bounded search"
 FEW = 1_000                 # runs that all classes may take where a bound is asked for: so many take less time than the bound saves,
+SEARCHED_MAX = 16           # classes of an outcome that are each searched for an order with fewer preemptions: it takes longer than a run
 FEW_CPUS = 4                # on so many cpus: with each more there are more orders without any preemption
 EQUIVALENCE = "Mazurkiewicz traces (same order of dependent accesses, of what is shared)"
 
 
 @dataclass
 class Seen:
-    """One outcome: how many classes of runs have it, the least number of preemptions it takes, and a run that shows it (which
-    may have more: another order of the same class has so few)."""
+    """One outcome: how many classes of runs have it, the number of preemptions it takes, and a run that shows it (which may have
+    more: another order of the same class has so few). `least`: no run to this outcome has fewer preemptions."""
 
     classes: int = 0
     preemptions: int = 1 << 30
+    least: bool = True
     switches: list[int] = field(default_factory=list)
     forced: list[int] = field(default_factory=list)
 
@@ -80,7 +83,9 @@ class Exploration:
 
     def fewest(self, title: str) -> Seen:
         """The run with that finding that has the fewest preemptions."""
-        return min((seen for outcome, seen in self.outcomes.items() if title in _titles(outcome)), key=lambda seen: seen.preemptions)
+        having = [seen for outcome, seen in self.outcomes.items() if title in _titles(outcome)]
+        best = min(having, key=lambda seen: seen.preemptions)
+        return replace(best, least=not best.preemptions or all(seen.least for seen in having))
 
 
 def _titles(outcome: Hashable) -> tuple[str, ...]:
@@ -120,6 +125,7 @@ def explore(run: Callable[[Any], Any], cpus: int, outcome: Callable[[Any, list[E
         every.locations = some.locations
         every.way = BOUNDED if some.part.why else OPTIMAL
     every.explore(cpus, up)
+    every.prove_least(cpus, up)
     return every.part.exploration(bound, time.monotonic() - start, every.way)
 
 
@@ -142,6 +148,8 @@ class _Part:
     earlier: dict[Hashable, Seen] = field(default_factory=dict)
     earlier_classes: int = 0
     traces: dict[Hashable, set[int]] = field(default_factory=dict)
+    searched: Counter[Hashable] = field(default_factory=Counter)    # outcome -> classes of which the least preemptions were searched for
+    unsearched: set[Hashable] = field(default_factory=set)          # outcomes with other classes, too
     passed: set[int] = field(default_factory=set)       # classes beyond the bound
     cut: set[int] = field(default_factory=set)
     blocked: int = 0
@@ -154,6 +162,8 @@ class _Part:
             if known is None or seen.preemptions < known.preemptions:
                 self.outcomes[key] = seen
             self.traces.setdefault(key, set()).update(other.traces[key])
+        self.searched += other.searched
+        self.unsearched |= other.unsearched
         _keep_fewest(self.earlier, other.earlier)
         self.earlier_classes = max(self.earlier_classes, other.earlier_classes)
         self.passed |= other.passed
@@ -172,6 +182,7 @@ class _Part:
         if self.why:
             classes = max(classes, self.earlier_classes)
             _keep_fewest(self.outcomes, self.earlier)
+            self.outcomes = {key: replace(seen, least=not seen.preemptions) for key, seen in self.outcomes.items()}
         else:
             self._must_have_earlier()
         digest = hashlib.blake2b("".join(sorted(f"{trace:016x}" for trace in traces)).encode(), digest_size=12).hexdigest()
@@ -233,6 +244,24 @@ class _Every:
                     break
         except (HarnessError, Lost) as error:
             self.part.why = f"an error of ours: {error}" if isinstance(error, HarnessError) else str(error)
+
+    def prove_least(self, cpus: int, up: bool) -> None:
+        """Find the least number of preemptions of the outcomes that have too many classes to search each of them: run all that is
+        possible with none, with one, and so on, until every outcome was seen. With what is left of the time."""
+        outcomes, bound = self.part.outcomes, 0
+        left = set() if self.part.why else {key for key in self.part.unsearched if key in outcomes}
+        while left := {key for key in left if outcomes[key].preemptions > bound}:
+            within = _Every(self.run, self.outcome, bound, False, replace(self.limits, runs=NEVER), Slots(1), None)
+            within.way, within.locations = BOUNDED, self.locations
+            within.explore(cpus, up)
+            if within.part.why:
+                for key in left:
+                    outcomes[key].least = False
+                return
+            for key in left & within.part.outcomes.keys():
+                seen = within.part.outcomes[key]
+                outcomes[key] = replace(outcomes[key], preemptions=bound, switches=seen.switches, forced=seen.forced)
+            bound += 1
 
     def _explore(self, route: Mapping[Name, int], up: bool) -> Optimal:
         explorer = self._explorer(route, up, self.locations, self.slots, lambda: self.mine, self._take, self._reset)
@@ -307,8 +336,14 @@ class _Every:
         if m.cut:
             mine.cut.add(trace)
         least = min(made, fewest)
-        if self.least or _titles(key):
-            least = least_preemptions(explorer, least)
+        if least and self.way == OPTIMAL and (self.least or _titles(key)):
+            if mine.searched[key] < SEARCHED_MAX:
+                mine.searched[key] += 1
+                least = least_preemptions(explorer, least)
+            else:
+                mine.unsearched.add(key)
+        elif least and self.way == BOUNDED and (self.least or _titles(key)):
+            mine.unsearched.add(key)
         seen = mine.outcomes.setdefault(key, Seen())
         if least < fewest:
             self.fewest[key] = seen.preemptions = least
