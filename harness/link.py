@@ -69,6 +69,7 @@ class Image:
         self.lockdep = Lockdep()
         self.cache: dict[str, Any] = {}                 # what a family's checks have looked up
         self.tasks: list[Any] = []
+        self.function_of: Callable[[Task], Any] | None = None       # of a program of plain functions: what a task runs
         self.save, self.load = _state_functions(self.objects, "state_slots")
         self.save_volatile, self.load_volatile = _state_functions(self.objects, "volatile_slots")
         self.boot: Any = self.save()

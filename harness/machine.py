@@ -8,7 +8,8 @@ of the task concerned: there is no hub to switch through.
 Decisions are ints. From 0 below `len(tasks)`: that task runs next. From there on `tasks + number * cpus + cpu`: interrupt
 `number` (in the order raised) hits that cpu. Negative, `-2 - cpu`: an idle cpu goes on with the interrupt it is in. They are
 kept in two lists: `switches` (step, decision), taken at a point although the running task could have gone on, and `forced`,
-taken in order whenever it could not and there was a choice.
+taken in order whenever it could not and there was a choice. PARK among the switches says that the running task waits there by
+reading, for ever as far as this run goes (see explore/spinning.py).
 
 There is one machine in a process, `m`, because its step counter is on the fast path of every primitive.
 """
@@ -31,6 +32,7 @@ CPUS_MAX = 128
 TASKS_MAX = 128
 IRQ_DEPTH_MAX = 2           # an interrupt may be interrupted by another one, once
 NEVER = 1 << 60
+PARK = -1                   # a decision: the running task runs no more
 
 RUNNING, INTERRUPTIBLE, UNINTERRUPTIBLE = 0, 1, 2
 
@@ -104,12 +106,12 @@ class Task:
 
     `held` says which locks it holds and whether its interrupts are off; `waiting` is what it spins on, if anything,
     and of a task that sleeps `wants` the lock it sleeps for, if it is one; `task` is the kernel's own task_struct; `queued` counts
-    its entries on wait queues.
+    its entries on wait queues; `reads`, of one that is parked, what it reads again and again.
     """
 
     __slots__ = (
         "at", "below", "cpu", "finished", "held", "id", "inject", "irq_depth", "irqs", "name", "op", "operations",
-        "queued", "resumes", "stack", "started", "state", "task", "waiting", "waiting_frame", "wants", "yields",
+        "queued", "reads", "resumes", "stack", "started", "state", "task", "waiting", "waiting_frame", "wants", "yields",
     )
 
     def __init__(self, id: int, name: str):
@@ -140,6 +142,7 @@ class Task:
         self.resumes: tuple[int, Any, Any] | None = None        # what it was at when the last interrupt hit it
         self.yields = 0
         self.queued = 0
+        self.reads: list[tuple[Any, Any, Any]] = []
 
     def __repr__(self) -> str:
         return f"<{self.name}>"
@@ -154,6 +157,7 @@ class Sleeping:
 
 SLEEPING = Sleeping()
 HALTED = Sleeping()         # what a dead cpu waits for
+PARKED = Sleeping()         # what a task waits for that only reads, until others change what it reads
 
 
 class Machine:
@@ -162,8 +166,8 @@ class Machine:
     __slots__ = (
         "aborting", "backend", "boot", "cpus", "current", "cut", "deadline", "enabled", "error", "exact",
         "explorer", "fair", "findings", "forced", "halted", "history", "image", "irqs_raised", "limit_hit", "looked", "main",
-        "notes", "observer", "passed", "pending", "preempt", "recorder", "remaining", "scheduler", "settle", "step",
-        "steps_max", "stop", "switches", "tasks", "trail", "waiters", "wanted",
+        "notes", "observer", "passed", "pending", "preempt", "recorder", "remaining", "scheduler", "settle", "spinning", "step",
+        "steps_max", "stop", "switches", "tasks", "trail", "void", "waiters", "wanted",
     )
 
     def __init__(self) -> None:
@@ -178,6 +182,7 @@ class Machine:
         self.cpus = CPUS
         self.recorder: Callable[[int, Any, Any], None] | None = None
         self.trail: list[Any] | None = None     # of an explorer: points, and what was held at each
+        self.spinning: Any = None               # of an explorer: finds tasks that only read
         self.observer: Any = None
         self.exact = False
         self.preempt = False
@@ -206,6 +211,7 @@ class Machine:
         self.explorer: Explorer | None = None
         self.halted = False                     # a cpu is dead
         self.cut = False                        # a task has yielded more often than an explorer looks at
+        self.void = False                       # a task is parked that others would have let go on: not a run to its end
 
     # ---- one run -------------------------------------------------------------------------------------------------
 
@@ -233,7 +239,7 @@ class Machine:
             self.irqs_raised += 1
         self._assign(tasks, cpus)
         self.wanted = NEVER
-        self.trail = None
+        self.trail = self.spinning = None
         self.stop = 0 if self.recorder is not None else NEVER
         scheduler.begin(self)
         self.main = backend.main()
@@ -416,6 +422,11 @@ class Machine:
             self.recorder(kind, obj, arg)
         trail = self.trail
         if trail is not None:
+            if self.spinning is not None:
+                reads = self.spinning.completes_an_iteration(self, me, kind, obj, arg)
+                if reads is not None:
+                    me.reads = reads
+                    self._park(me)
             if self.step < self.wanted and ALONE[kind] and self.step < self.deadline:
                 trail.append(at)
                 trail.append(me.held)
@@ -425,12 +436,25 @@ class Machine:
         if self.step >= self.deadline:
             self._out_of_steps()
         decision = self.scheduler.at(self)
+        if decision == PARK:
+            self._park(me)
         if decision != me.id:
             self.switches.append(self.step)
             self.switches.append(decision)
             if self.observer is not None:
                 self.observer(self, me)
             self._enact(me, decision)
+
+    def _park(self, me: Task) -> None:
+        """`me` runs no more, and the point that it is at was none. It keeps its cpu, as who spins does."""
+        self.switches += (self.step, PARK)
+        self.step -= 1
+        me.waiting = PARKED
+        me.waiting_frame = sys._getframe(2)
+        self.waiters += 1
+        self.enabled = None
+        while True:                             # interrupts may come over it
+            self.dispatch(me)
 
     def choices(self) -> list[int]:
         """Every decision that can be taken now, tasks first, by number."""
@@ -558,7 +582,10 @@ class Machine:
         if self.remaining or any(cpu.running is not None for cpu in self.cpus):     # an interrupt can hang after the last task
             if self.explorer is not None:
                 self.explorer.ended(self)
-            if not self.halted and not self.cut:
+            parked = [task for task in (*self.tasks, *(cpu.idle for cpu in self.cpus)) if task is not None and task.waiting is PARKED]
+            if parked and not (self.findings or self._reads_nothing_new(parked)):
+                self.void = True
+            if not self.halted and not self.cut and not self.void:
                 from harness.sanitizers import progress
                 progress.stuck(self)
             self.aborting = True
@@ -566,6 +593,11 @@ class Machine:
             if self.aborting and not me.finished:
                 raise Abort
             self.main.switch()
+
+    def _reads_nothing_new(self, parked: list[Task]) -> bool:
+        """True if all that these tasks read is as they read it: nobody lets them go on."""
+        from harness.explore.spinning import unchanged
+        return all(unchanged(task.reads) for task in parked)
 
     def _out_of_steps(self) -> None:
         if self.fair is None:

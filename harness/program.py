@@ -91,6 +91,7 @@ class Runner:
         self.functions = self._functions()
         self.image = self._image(core)
         self.tasks, self.results = self._tasks(program)
+        self.image.function_of = lambda task: self.functions[task.id]
         self.cpus = program.cpus or len(program.tasks)
         if not 1 <= self.cpus <= CPUS_MAX or not 1 <= len(self.tasks) <= TASKS_MAX:
             raise ProgramError(f"{self.name}: {len(self.tasks)} tasks on {self.cpus} cpus; at most {TASKS_MAX} on {CPUS_MAX}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -24,7 +24,7 @@ from harness.explore.preemptions import least_preemptions
 from harness.explore.routes import Routes
 from harness.explore.shared import Lost, Shared, Slots
 from harness.explore.wakeup import Place
-from harness.machine import NEVER, m
+from harness.machine import NEVER, PARK, m
 
 OPTIMAL, BOUNDED = "optimal DPOR", "preemption-bounded search"
 FEW = 1_000                 # runs that all classes may take where a bound is asked for: so many take less time than the bound saves,
@@ -40,9 +40,9 @@ class Seen:
 
     classes: int = 0
     preemptions: int = 1 << 30
-    least: bool = True
     switches: list[int] = field(default_factory=list)
     forced: list[int] = field(default_factory=list)
+    least: bool = True
 
 
 @dataclass
@@ -318,8 +318,8 @@ class _Every:
 
     def _scouted(self, explorer: Optimal, result: Any) -> None:
         """Keep what a random run came to, unless it may be beyond the bound or is none of this route's."""
-        made = len(m.switches) // 2
-        if m.aborting or m.cut or explorer.misrouted or explorer.rerouted or (self.bound is not None and made > self.bound):
+        made = _preemptions(m.switches)
+        if m.aborting or m.cut or m.void or explorer.misrouted or explorer.rerouted or (self.bound is not None and made > self.bound):
             return
         _keep_fewest(self.mine.earlier, {self.outcome(result, explorer.events): Seen(1, made, list(m.switches), list(m.forced))})
 
@@ -329,7 +329,7 @@ class _Every:
         if trace in mine.passed or trace in mine.traces.get(key, ()):
             mine.blocked += 1               # it was known after all
             return
-        made, fewest = len(m.switches) // 2, self.fewest.get(key, 1 << 30)
+        made, fewest = _preemptions(m.switches), self.fewest.get(key, 1 << 30)
         if self.way == OPTIMAL and self.bound is not None and made > self.bound < least_preemptions(explorer, self.bound + 1):
             mine.passed.add(trace)
             return
@@ -349,6 +349,11 @@ class _Every:
             self.fewest[key] = seen.preemptions = least
             seen.switches, seen.forced = list(m.switches), list(m.forced)
         mine.traces.setdefault(key, set()).add(trace)
+
+
+def _preemptions(switches: Sequence[int]) -> int:
+    """A task that only reads until others change something, and is parked, is not preempted."""
+    return sum(decision != PARK for decision in switches[1::2])
 
 
 class _Meter:

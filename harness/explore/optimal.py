@@ -61,8 +61,9 @@ from harness.explore.access import (
     conflict,
 )
 from harness.explore.event import ASKED, EVENTS_MAX, NEVER_GIVEN, SWITCH, Event, Taking, step_of
+from harness.explore.spinning import Read, Spinning
 from harness.explore.wakeup import ASKED_FOR, DONE, NOBODY, Branch, Place, Plan, Sleep, Step
-from harness.machine import HALTED, IRQ_DEPTH_MAX, NEVER, SLEEPING, TASKS_MAX, Machine, Task, m, preemptible
+from harness.machine import HALTED, IRQ_DEPTH_MAX, NEVER, PARK, PARKED, SLEEPING, TASKS_MAX, Machine, Task, m, preemptible
 
 YIELDS_MAX: Final = 2       # a task that yields more often is left there: see machine.yielded
 SCOUTS_MIN = 2              # random runs before it starts again: what is learned late is learned at the cost of all that was run
@@ -109,11 +110,13 @@ class Optimal:
         self.gated: dict[int, int] = {}         # cpu -> how deep interrupts can be nested there, if any come to it
         self.unsaid: dict[Any, tuple[tuple[Access, ...], list[tuple[int, tuple[int, ...]]]]] = {}
         self.labels: dict[Any, int] = {}        # see classes.trace_hash
+        self.spinning: Spinning | None = None
         self.scout: random.Random | None = None     # what decides, in a run that only is to teach something
         self.restarts = 0               # how often the exploration began again, for something was learned
         self.enough: Callable[[], bool] = _never            # asked between two runs: must the exploration stop?
         self.stopped = False            # it was told to
         self.scouted: Callable[[Any], None] = _nothing      # hears of each random run
+        self.blocked = self.nothing = False
         self._forget()
 
     def _forget(self) -> None:
@@ -127,6 +130,7 @@ class Optimal:
         self.undo: list[tuple[int, dict[Any, Any], Any, Any]] = []      # event, table, key, what was there before the event changed it
         self.irqs: list[tuple[int, int]] = []                   # irq number -> process, the event that raised it or -1
         self.raised: dict[int, int] = {}                        # process -> how many it has raised
+        self.parks: list[tuple[int, int, list[Read]]] = []      # event after which its task is parked, the step of that, what it reads
         self.base = 0                   # the places before are somebody else's
         self.branch = 0
         self.branch_step = 0
@@ -147,6 +151,7 @@ class Optimal:
             left = True
             if not (self.nothing or self._learned()):
                 self.run_count += 1
+                self.blocked = self.blocked or m.void
                 self.blocked_count += self.blocked
                 yield None if self.blocked else result
                 self._reverse_races()
@@ -253,6 +258,8 @@ class Optimal:
             self.turns.pop()
         while self.irqs and self.irqs[-1][1] >= number:
             self.irqs.pop()
+        while self.parks and self.parks[-1][0] >= number:
+            self.parks.pop()
 
     def _set(self, table: dict[Any, Any], key: Any, value: Any) -> None:
         self.undo.append((len(self.events), table, key, table.get(key)))
@@ -285,12 +292,25 @@ class Optimal:
                 self._name_irq((-1,), -1)
         self.asleep: set[int] = set()
         self.found = self.noted = self.since = 0
-        self.pre_switches = [(event.step, event.decision) for event in reversed(self.turns) if event.how == SWITCH]
+        turns = [(event.number, event.step, event.decision) for event in self.turns if event.how == SWITCH]
+        turns += [(number + 1, step, PARK) for number, step, _ in self.parks]   # before the switch, if any, that the next event begins with
+        self.pre_switches = [(step, decision) for _, step, decision in sorted(turns, reverse=True)]
+        self.pre_reads = [reads for _, _, reads in reversed(self.parks)]
         self.pre_forced = [event.decision for event in reversed(self.turns) if event.how == ASKED]
         if self.live:
-            m.follow(self.trail)
+            self._watch(m)
         else:
             self._want_next(m)
+
+    def _watch(self, m: Machine) -> None:
+        """From here on see every point."""
+        m.follow(self.trail)
+        function_of = m.image.function_of
+        if function_of is not None:
+            if self.spinning is None:
+                self.spinning = Spinning(function_of)
+            self.spinning.begin()
+            m.spinning = self.spinning
 
     def _want_next(self, m: Machine) -> None:
         """In the prefix: be asked at the next switch, then where the new part begins."""
@@ -315,6 +335,8 @@ class Optimal:
                 return task.id
         elif self.pre_switches:
             decision = self.pre_switches.pop()[1]
+            if decision == PARK:
+                m.current.reads = self.pre_reads.pop()
             self._want_next(m)
             return decision
         else:
@@ -405,7 +427,7 @@ class Optimal:
         self.found, self.noted = len(m.findings), len(m.notes)
         self.since = len(self.events)
         self.asleep = {task.id for task in m.tasks if task.waiting is SLEEPING and not task.finished}
-        m.follow(self.trail)
+        self._watch(m)
 
     def _decide(self, m: Machine, asked: bool) -> int:
         """The running event is over: which process is next?"""
@@ -576,7 +598,7 @@ class Optimal:
 
     def _may_run(self, m: Machine, task: Task, process: int) -> bool:
         running = task.cpu.running
-        if task.finished or task.waiting is SLEEPING or task.waiting is HALTED:
+        if task.finished or task.waiting in _GONE:
             return False
         if running is not task and running is not None and not (m.preempt and preemptible(running)):
             return False
@@ -600,7 +622,8 @@ class Optimal:
                 out[process] = task.id, task
         for cpu in m.cpus:
             idle = cpu.running
-            if idle is not None and idle.id < -1 and not idle.finished and self._can_go_on(self._process_of(idle), idle):
+            if (idle is not None and idle.id < -1 and not idle.finished and idle.waiting is not PARKED
+                    and self._can_go_on(self._process_of(idle), idle)):
                 out[self._process_of(idle)] = idle.id, idle
         for irq in m.pending:
             process = self.irqs[irq.number][0]
@@ -691,6 +714,8 @@ class Optimal:
             off = (task.waiting is HALTED and running) or (not event.leaves and task.held.irqs_off)
             gates = self._gates(event, self.before[1], off, event.leaves, running, m.preempt)
         self._add(event, gates)
+        if task.waiting is PARKED:
+            self.parks.append((event.number, m.step + 1, task.reads))
         if task.waiting is SLEEPING:
             event.asleep = True
             if not task.finished:
@@ -872,7 +897,7 @@ class Optimal:
     def _waiting(self, m: Machine) -> Iterator[Event]:
         number = self.locations.number
         for task in [*m.tasks, *(m.idle_of(cpu) for cpu in m.cpus if cpu.running is not None and cpu.running is cpu.idle)]:
-            if task.waiting is SLEEPING or task.waiting is HALTED or task.finished:
+            if task.waiting in _GONE or task.finished:
                 continue
             process, where = self._process_of(task), task.cpu.number
             pending = self._pending(process, task)
@@ -1085,6 +1110,7 @@ def _can_be_taken(obj: Any, arg: Any, task: Task) -> bool:
     return bool((obj.read_side if arg == "read" and hasattr(obj, "read_side") else obj).available(task))
 
 
+_GONE = (SLEEPING, HALTED, PARKED)          # whoever waits for these cannot go on by itself
 _CONTEXTS = frozenset(("gate", "level", "cpu", "ready", "current"))    # whether an event can be, not what it does
 # (irqs off, or not to be preempted: before, after) -> what that is to the gate
 _PASSAGE = {(False, False): PASS, (False, True): TAKE, (True, False): GIVE, (True, True): None}

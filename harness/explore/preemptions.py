@@ -31,6 +31,7 @@ class _Search:
         for event in self.events:
             self.bits[event.process] = self.bits.get(event.process, 0) | 1 << event.number
         self.over = {event.process: event.over for event in self.events if event.enters}     # interrupt -> whom it interrupts
+        self.parked = {self.events[number].process for number, *_ in explorer.parks}
         self.wishes = {event.process: event for event in explorer.waiting}
         self.sections: dict[Event, list[tuple[int, int]]] = {}
         self.explorer = explorer
@@ -87,7 +88,7 @@ class _Search:
         left = self.bits.get(process, 0) & ~done
         event = self.events[(left & -left).bit_length() - 1] if left else self.wishes.get(process)
         if event is None:
-            return True             # an interrupt died on top of it
+            return process not in self.parked             # an interrupt died on top of it
         if not left and event.asleep:
             return False
         if event not in self.sections:

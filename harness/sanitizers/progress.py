@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """progress: nobody can run (deadlock, with who waits for what), or everybody runs and nobody gets there (livelock)."""
 
-from harness.machine import SLEEPING
+from harness.machine import PARKED, SLEEPING
 
 NAME = "progress"
 
@@ -10,6 +10,12 @@ def stuck(m):
     """Tasks are left and none can run. Those that wait for each other in a circle give the title, or else those of whom nobody
     knows what they wait for; who only waits behind them, or for a cpu, is told in the detail."""
     waiting = _left(m)
+    parked = [task for task in waiting if task.waiting is PARKED]
+    if parked:
+        parts = sorted({m.where(task.waiting_frame) for task in parked})
+        details = "; ".join(_wait_for(m, task) for task in waiting)
+        m._add(_finding(f"LIVELOCK: {', '.join(parts)}", details), m.sites(parked[0].waiting_frame))
+        return
     cause = _circle(waiting) or [task for task in waiting if task.waiting is not None and not _before(task, waiting)] or waiting
     parts = sorted({_what(m, task) for task in cause})
     details = "; ".join(_wait_for(m, task) for task in waiting)
@@ -100,6 +106,10 @@ def _wait_for(m, task):
     lock = _lock(task)
     if task.waiting is None:
         return f"{task.name} waits for cpu{task.cpu.number}"
+    if lock is PARKED:
+        what = ", ".join(dict.fromkeys(obj.name if arg is None else f"{obj.name}.{arg}" if isinstance(arg, str) else f"{obj.name}[{arg}]"
+                                       for obj, arg, _ in task.reads))
+        return f"{task.name} reads {what or 'the same'} again and again in {m.where(task.waiting_frame)}, and nobody is left to change it"
     if lock is None:
         return f"{task.name} sleeps in {_what(m, task)}"
     waits = f"{task.name} {f'sleeps in {_what(m, task)}' if task.waiting is SLEEPING else 'spins'} for {lock.name}"

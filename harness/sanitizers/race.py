@@ -216,6 +216,8 @@ class Watch:
             self._tell(variable, self.before_barrier[cpu])
 
     def _barrier(self, cpu: int, what: str) -> None:
+        if what == "cpu_relax":
+            return
         if what != "wmb":
             _join(self.clocks[cpu], self.seen[cpu])
         if what != "rmb":

@@ -4,7 +4,7 @@
 from collections.abc import Sequence
 
 from harness.errors import Diverged
-from harness.machine import NEVER, Machine
+from harness.machine import NEVER, PARK, Machine
 
 
 class Replay:
@@ -30,7 +30,7 @@ class Replay:
         decision = self.switches[self.next + 1]
         self.next += 2
         m.want(self.switches[self.next] if self.next < len(self.switches) else NEVER)
-        if decision not in m.choices():
+        if decision != PARK and decision not in m.choices():
             if not self.lenient:
                 raise Diverged(m.step, f"decision {decision} is not one of {m.choices()}")
             return m.current.id

@@ -111,6 +111,8 @@ PRIMITIVES = {
     "smp_wmb": Primitive("barrier", lambda o: k.smp_wmb()),
     "smp_mb__before_clear_bit": Primitive("barrier", lambda o: k.smp_mb__before_clear_bit()),
     "smp_mb__after_clear_bit": Primitive("barrier", lambda o: k.smp_mb__after_clear_bit()),
+    "cpu_relax": Primitive("barrier", lambda o: k.cpu_relax()),
+    "smp_cond_load_relaxed": Primitive("read", lambda o: k.smp_cond_load_relaxed(lambda: o.x.value, lambda value: value == 0)),
     "spin_lock": Primitive("lock", lambda o: k.spin_lock(o.lock), after=lambda o: k.spin_unlock(o.lock)),
     "spin_unlock": Primitive("unlock", lambda o: k.spin_unlock(o.lock), lambda o: k.spin_lock(o.lock)),
     "spin_trylock": Primitive("trylock", lambda o: k.spin_trylock(o.lock), after=lambda o: k.spin_unlock(o.lock)),
@@ -147,9 +149,11 @@ PRIMITIVES = {
     "waitqueue_active": Primitive("read", lambda o: k.waitqueue_active(o.q)),
     "wake_up": Primitive("wake", lambda o: k.wake_up(o.q), lambda o: (k.add_wait_queue(o.q), k.set_task_state(k.TASK_INTERRUPTIBLE)),
                          lambda o: k.remove_wait_queue(o.q)),
-    "wake_up_all": Primitive("wake", lambda o: k.wake_up_all(o.q), lambda o: (k.add_wait_queue(o.q), k.set_task_state(k.TASK_INTERRUPTIBLE)),
+    "wake_up_all": Primitive("wake", lambda o: k.wake_up_all(o.q),
+                             lambda o: (k.add_wait_queue(o.q), k.set_task_state(k.TASK_INTERRUPTIBLE)),
                              lambda o: k.remove_wait_queue(o.q)),
-    "set_task_state": Primitive("wait", lambda o: k.set_task_state(k.TASK_UNINTERRUPTIBLE), after=lambda o: k.set_task_state(k.TASK_RUNNING)),
+    "set_task_state": Primitive("wait", lambda o: k.set_task_state(k.TASK_UNINTERRUPTIBLE),
+                                after=lambda o: k.set_task_state(k.TASK_RUNNING)),
     "set_current_state": Primitive("wait", lambda o: k.set_current_state(k.TASK_UNINTERRUPTIBLE),
                                    after=lambda o: k.set_task_state(k.TASK_RUNNING)),
     "__set_task_state": Primitive("write", lambda o: k.__set_task_state(k.TASK_UNINTERRUPTIBLE),
@@ -175,12 +179,14 @@ NO_POINTS = {
     "rw_semaphore": "a type", "wait_queue_head_t": "a type", "struct": "a type", "embed": "declares a field", "device": "declares a field",
     "guarded": "declares a field", "plain": "declares a field", "racy": "declares a field", "guarded_array": "under its lock",
     "racy_array": "a type: see its loads and stores",
-    "INIT_LIST_HEAD": "under the list's lock", "LIST_HEAD": "a type", "list_add": "under the list's lock", "list_add_tail": "under the list's lock",
+    "INIT_LIST_HEAD": "under the list's lock", "LIST_HEAD": "a type", "list_add": "under the list's lock",
+    "list_add_tail": "under the list's lock",
     "list_del": "under the list's lock", "list_del_init": "under the list's lock", "list_empty": "under the list's lock",
     "list_entry": "an address",
 }
 # What a point lets its event change besides the object that it names.
-ALSO = {"lock": ("held",), "unlock": ("held",), "trylock": ("held",), "wait": ("state",), "write": ("state",), "wake": ("state",), "mask": ("irqs off",)}
+ALSO = {"lock": ("held",), "unlock": ("held",), "trylock": ("held",), "wait": ("state",), "write": ("state",), "wake": ("state",),
+        "mask": ("irqs off",)}
 
 # They turn interrupts on, which takes no point.
 TURNS_ON = ("local_irq_enable", "local_irq_restore", "spin_unlock_irq")

@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: MIT
+"""Loops that wait by reading end in an exploration, with the outcomes of all schedules; loops that only look so are left alone."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from harness.explore.exploration import Exploration
+from harness.explore.programs import verify
+from harness.kernel import atomic_read, atomic_set, atomic_t, plain, spin_lock, spin_unlock, spinlock_t, struct
+from harness.kernel.cell import cell
+from harness.machine import TASKS_MAX
+from harness.program import Program
+from tests.programs import spinning
+
+RIGHT: list[tuple[Callable[..., Program], tuple[int, ...]]] = [
+    (spinning.flag, ()), (spinning.flag_by_cond_load, ()), (spinning.peterson, ()), (spinning.ticket, (2,)), (spinning.ticket, (3,)),
+    (spinning.ttas, (2,)), (spinning.ttas, (3,)), (spinning.mcs, (2,)), (spinning.mcs, (3,)), (spinning.barrier, (3,)),
+]
+# and of the broken one what is found, at least
+BROKEN: list[tuple[Callable[..., Program], tuple[int, ...], str]] = [
+    (spinning.flag, (1,), "CHECK: an assertion fails in reader"), (spinning.flag_by_cond_load, (1,), "CHECK: an assertion fails in reader"),
+    (spinning.never, (), "LIVELOCK: reader"), (spinning.peterson, (1,), "CHECK: the program's own check fails"),
+    (spinning.ticket, (2, 1), "LIVELOCK: task"), (spinning.ticket, (2, 1), "CHECK: the program's own check fails"),
+    (spinning.ttas, (2, 1), "CHECK: the program's own check fails"), (spinning.mcs, (2, 1), "LIVELOCK: task"),
+    (spinning.barrier, (3, 1), "LIVELOCK: task"),
+]
+
+
+def _name(case: Any) -> str:
+    make, args, *_ = case
+    return f"{make.__name__}{args}"
+
+
+@pytest.mark.parametrize("case", RIGHT, ids=map(_name, RIGHT))
+def test_a_right_one_is_proved(case: tuple[Callable[..., Program], tuple[int, ...]]) -> None:
+    make, args = case
+    found = verify(make, *args)
+    assert found.proved, (found.why, found.titles)
+
+
+@pytest.mark.parametrize("case", BROKEN, ids=map(_name, BROKEN))
+def test_what_is_broken_is_found(case: tuple[Callable[..., Program], tuple[int, ...], str]) -> None:
+    make, args, title = case
+    found = verify(make, *args)
+    assert found.complete
+    assert title in found.titles
+
+
+def test_who_waits_for_ever_is_told_what_it_reads() -> None:
+    from harness.explore.optimal import Optimal
+    from harness.program import Runner
+    runner = Runner(spinning.never)
+    results = [result for result in Optimal().runs(runner.run) if result is not None]
+    assert [result.findings[0].detail for result in results] == [
+        "task0 reads ready.value again and again in reader, and nobody is left to change it"]
+
+
+# ---- the outcomes are those of the same program with bounded loops -----------------------------------------------------------
+
+def _spins(rng: random.Random, tries: int | None) -> Callable[[], Program]:
+    """A random program of two or three tasks, some of whose steps wait until a cell has a value: for ever (None), or for so many
+    loads, after which the task says that it gave up."""
+    tasks = [[(rng.choice(("store", "inc", "wait", "wait_two", "load", "load")), rng.randrange(2), rng.randrange(3))
+              for _ in range(rng.randint(2, 4))] for _ in range(rng.choice((2, 2, 2, 3)))]
+
+    def make() -> Program:
+        cells = [cell(f"x{number}", value=0) for number in range(2)]
+
+        def run(steps: list[tuple[str, int, int]]) -> Callable[[], object]:
+            def task() -> object:
+                seen: list[object] = []
+                for kind, which, value in steps:
+                    if kind == "store":
+                        cells[which].value = value
+                    elif kind == "inc":
+                        cells[which].value = cells[which].value + 1
+                    elif kind == "load":
+                        seen.append(cells[which].value)
+                    elif kind == "wait" and tries is None:
+                        while cells[which].value < value:
+                            pass
+                    elif kind == "wait":
+                        if not any(cells[which].value >= value for _ in range(tries)):      # type: ignore[arg-type]
+                            return "gave up"
+                    elif tries is None:
+                        while cells[0].value != value and cells[1].value != value:
+                            pass
+                    elif not any(cells[0].value == value or cells[1].value == value for _ in range(tries)):
+                        return "gave up"
+                return tuple(seen)
+            return task
+        return Program([run(steps) for steps in tasks])
+    return make
+
+
+def _clean(found: Exploration) -> set[Any]:
+    return {outcome for outcome in found.outcomes if not outcome[0] and "'gave up'" not in outcome[1]}      # type: ignore[index]
+
+
+def test_random_programs_have_the_outcomes_of_bounded_loops() -> None:
+    """An outcome needs no iteration that changes nothing, so two loads, or three, are as good as any number."""
+    compared = waited = several = 0
+    for seed in range(80):
+        forever = verify(_spins(random.Random(seed), None), runs_max=400)
+        bounded = verify(_spins(random.Random(seed), 2), runs_max=400)
+        if not (forever.complete and bounded.complete):
+            continue
+        assert _clean(forever) == _clean(bounded), f"seed {seed}"
+        gives_up = any("'gave up'" in outcome[1] for outcome in bounded.outcomes)       # type: ignore[index]
+        assert not forever.titles or gives_up, f"seed {seed}"
+        compared += 1
+        waited += gives_up
+        several += len(_clean(forever)) > 1
+    assert compared >= 60
+    assert waited >= 45
+    assert several >= 15
+
+
+# ---- loops that only look as if they wait ------------------------------------------------------------------------------------
+
+def _counts_in_a_local() -> Program:
+    x = cell("x", value=0)
+
+    def task() -> int:
+        tries = 0
+        while not x.value and tries < 3:
+            tries += 1
+        return tries
+    return Program([task, lambda: None])
+
+
+def _counts_in_a_list() -> Program:
+    x = cell("x", value=0)
+
+    def task() -> int:
+        tries: list[int] = []
+        while not x.value and len(tries) < 3:
+            tries.append(0)
+        return len(tries)
+    return Program([task, lambda: None])
+
+
+def _counts_in_a_closure() -> Program:
+    x, tries = cell("x", value=0), [0]
+
+    def again() -> bool:
+        tries[0] += 1
+        return tries[0] < 3
+
+    def task() -> int:
+        while not x.value and again():
+            pass
+        return tries[0]
+    return Program([task, lambda: None])
+
+
+class _Mine(struct):
+    tries = plain(0)
+
+
+def _counts_in_a_plain_field() -> Program:
+    x, mine = cell("x", value=0), _Mine("mine")
+
+    def task() -> int:
+        while not x.value and mine.tries < 3:
+            mine.tries += 1
+        return mine.tries
+    return Program([task, lambda: None])
+
+
+def _counts_in_an_iterator() -> Program:
+    x = cell("x", value=0)
+
+    def task() -> int:
+        tries = itertools.count()
+        while not x.value and next(tries) < 3:
+            pass
+        return next(tries)
+    return Program([task, lambda: None])
+
+
+def _counts_in_an_outer_loop() -> Program:
+    x = cell("x", value=0)
+
+    def task() -> int:
+        seen = 0
+        for _ in [None] * 3:
+            seen += x.value
+        return seen
+    return Program([task, lambda: None])
+
+
+def _walks_equal_nodes() -> Program:
+    """Where it stands in a list of things that look the same is a part of its state."""
+    x, nodes = cell("x", value=0), [[], [], []]
+
+    def task() -> int:
+        at = nodes[0]
+        while not x.value and at is not nodes[2]:
+            at = nodes[next(number for number, node in enumerate(nodes) if node is at) + 1]
+        return 1
+    return Program([task, lambda: None])
+
+
+def _counts_under_a_lock() -> Program:
+    x, lock = cell("x", value=0), spinlock_t("lock")
+    count = atomic_t("count")
+
+    def task() -> int:
+        spin_lock(lock)
+        while not x.value and atomic_read(count) < 3:
+            atomic_set(count, atomic_read(count) + 1)
+        spin_unlock(lock)
+        return 1
+    return Program([task, lambda: None])
+
+
+@pytest.mark.parametrize("make", [_counts_in_a_local, _counts_in_a_list, _counts_in_a_closure, _counts_in_a_plain_field,
+                                  _counts_in_an_iterator, _counts_in_an_outer_loop, _walks_equal_nodes, _counts_under_a_lock])
+def test_a_loop_that_ends_by_itself_does_not_wait(make: Callable[[], Program]) -> None:
+    found = verify(make)
+    assert found.proved, (found.why, found.titles)
+
+
+def test_many_tasks_wait_for_one() -> None:
+    def make() -> Program:
+        go = cell("go", value=0)
+
+        def waits() -> None:
+            while not go.value:
+                pass
+
+        def sets() -> None:
+            go.value = 1
+        return Program([waits] * (TASKS_MAX - 1) + [sets])
+    assert not verify(make, runs_max=20).titles
