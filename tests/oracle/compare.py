@@ -69,9 +69,9 @@ def shrunk(found: Comparison) -> Comparison:
 def _smaller(program: Program) -> Iterator[Program]:
     """The program without one of its parts, or without two statements."""
     for number in range(len(program.tasks) if len(program.tasks) > 1 else 0):
-        yield _pruned(replace(program, tasks=program.tasks[:number] + program.tasks[number + 1:]))
+        yield pruned(replace(program, tasks=program.tasks[:number] + program.tasks[number + 1:]))
     for number in range(len(program.pending)):
-        yield _pruned(replace(program, pending=program.pending[:number] + program.pending[number + 1:]))
+        yield pruned(replace(program, pending=program.pending[:number] + program.pending[number + 1:]))
     if program.preempt:
         yield replace(program, preempt=False)
     if program.cpus:
@@ -100,10 +100,10 @@ def _without(program: Program, dropped: set[int]) -> Program:
         return tuple(out)
 
     tasks = tuple(replace(task, body=block(task.body)) for task in program.tasks)
-    return _pruned(replace(program, tasks=tasks, handlers=tuple((name, block(body)) for name, body in program.handlers)))
+    return pruned(replace(program, tasks=tasks, handlers=tuple((name, block(body)) for name, body in program.handlers)))
 
 
-def _pruned(program: Program) -> Program:
+def pruned(program: Program) -> Program:
     """Without objects and handlers that nothing names."""
     raised = set(program.pending) | {statement[1] for statement in program.statements if statement[0] == "raise_irq"}
     program = replace(program, handlers=tuple((name, body) for name, body in program.handlers if name in raised))
