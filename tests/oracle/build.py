@@ -2,8 +2,7 @@
 """The same program for the machine, and what `verify`'s exploration sees of it: the one file here that imports the harness.
 
 Lockdep is off for these runs: it reports an order of locks that can deadlock, or a lock held at the end, whether or not the run
-goes wrong by it, and ends the cpu there. Here only what the run comes to counts. So is its report of a lock that its own holder
-waits for: the cpu waits, as in the kernel, and the run is stuck.
+goes wrong by it. Here only what the run comes to counts. What it says of a cpu that waits for itself is a deadlock and stays.
 """
 
 from __future__ import annotations
@@ -53,7 +52,7 @@ def explored(program: Program, runs_max: int = RUNS_MAX) -> Explored:
 
 @contextmanager
 def lockdep_off() -> Iterator[None]:
-    kept = {name: getattr(Lockdep, name) for name in ("_tell", "recursion", "returned_holding")}
+    kept = {name: getattr(Lockdep, name) for name in ("_tell", "returned_holding")}
     for name in kept:
         setattr(Lockdep, name, lambda self, *arguments: None)
     try:

@@ -4,16 +4,19 @@
 At each state, each cpu may do any of these. Its running stack takes its next step, if that is possible. If nothing runs, one of
 the tasks that are ready there is put on the cpu. With `preempt`, another ready task takes it from one that holds no spinlock, has
 interrupts on and is in no interrupt. A pending interrupt comes, if interrupts are on and fewer than IRQ_DEPTH_MAX are nested.
-A run ends where nobody can do anything. Then it is stuck unless every task has ended, and every interrupt.
+A cpu that waits for a lock which it holds itself, below an interrupt or not, is dead: it does nothing any more and takes no
+interrupt, as on the machine. A run ends where nobody can do anything. Then it is stuck unless every task and interrupt has ended.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from tests.oracle.language import VALUES, Object, Outcome, Program
 from tests.oracle.primitives import Code
-from tests.oracle.state import DONE, NOBODY, READY, RUNNING, Frame, Frozen, Illegal, State, World
+from tests.oracle.state import DEAD, DONE, NOBODY, READY, RUNNING, Frame, Frozen, Illegal, State, World
 
 IRQ_DEPTH_MAX = 2
 STATES_MAX = 30_000
@@ -26,8 +29,22 @@ class TooManyStates(Exception):
     """The program has more than `states_max` states."""
 
 
+@dataclass
+class Answer:
+    """All outcomes of a program. `touched`: object -> the bodies that access it in some run, as numbers of `program.blocks`."""
+
+    program: Program
+    outcomes: set[Outcome]
+    touched: dict[str, set[int]]
+
+
 def outcomes(program: Program, states_max: int = STATES_MAX) -> set[Outcome]:
     """All that a run of the program can come to. Raises Illegal, TooManyStates."""
+    return answer(program, states_max).outcomes
+
+
+def answer(program: Program, states_max: int = STATES_MAX) -> Answer:
+    """The same, with who touches what."""
     interpreter = Interpreter(program)
     start = interpreter.start()
     seen, todo, found = {start}, [start], set()
@@ -45,7 +62,7 @@ def outcomes(program: Program, states_max: int = STATES_MAX) -> set[Outcome]:
         if len(seen) > states_max:
             raise TooManyStates
         todo = following
-    return found
+    return Answer(program, found, {one.name: interpreter.touched[number] for number, one in enumerate(program.objects)})
 
 
 class Interpreter:
@@ -58,6 +75,7 @@ class Interpreter:
         self.cpus = program.cpu_count
         self.on_cpu = [[number for number, task in enumerate(program.tasks) if task.cpu == cpu] for cpu in range(self.cpus)]
         self.values = [number for number, one in enumerate(program.objects) if one.kind in VALUES]
+        self.touched: dict[int, set[int]] = defaultdict(set)
 
     def start(self) -> State:
         program = self.program
@@ -72,6 +90,8 @@ class Interpreter:
 
     def successors(self, state: State) -> Iterator[State]:
         for cpu, running in enumerate(state.running):
+            if running == DEAD:
+                continue
             ready = [task for task in self.on_cpu[cpu] if state.places[task] == READY and task != running]
             if running == NOBODY:
                 yield from (self._put(state, cpu, task) for task in ready)
@@ -97,11 +117,10 @@ class Interpreter:
         return depth < IRQ_DEPTH_MAX and frames[-1].irqs_on
 
     def _put(self, state: State, cpu: int, task: int) -> State:
-        """The task runs on the cpu. Its local steps up to the next atomic one are taken when it starts."""
+        """The task runs on the cpu, from where it left it or from its start."""
         world = World(state, cpu)
         world.running[cpu] = world.me = task
-        if len(state.stacks[task]) == 1 and not state.stacks[task][0].at:
-            self._go_on(world, Frame(state.stacks[task][0]))
+        self._go_on(world, Frame(state.stacks[task][-1]))
         return world.freeze()
 
     def _interrupt(self, state: State, cpu: int, handler: int) -> State:
@@ -119,25 +138,28 @@ class Interpreter:
         frame = Frame(state.stacks[world.me][-1])
         step = self.codes[frame.code].steps[frame.at]
         frame.at += 1
+        for touched in step.touches:
+            self.touched[touched].add(frame.code)
         if step.does(world, frame, *step.arguments) is False:
             return None
         self._go_on(world, frame)
         return world.freeze()
 
     def _go_on(self, world: World, frame: Frame) -> None:
-        """Take the local steps after an atomic one, and leave what is over."""
+        """Take the local steps after an atomic one, and leave what is over: unless it has left the cpu."""
         code = self.codes[frame.code]
-        while frame.at < len(code.steps) and code.steps[frame.at].local:
+        runs = world.running[world.cpu] == world.me
+        while runs and frame.at < len(code.steps) and code.steps[frame.at].local:
             step = code.steps[frame.at]
             frame.at += 1
             step.does(world, frame, *step.arguments)
         below = world.stacks[world.me][:-1]
-        if frame.at < len(code.steps):
+        if not runs or frame.at < len(code.steps):
             frozen = Frozen(frame.code, frame.at, tuple(frame.registers), frame.irqs_on, frame.held)
             world.stacks[world.me] = (*below, frozen)
             return
-        if not frame.irqs_on or (frame.held and (below or world.me >= self.tasks)):
-            raise Illegal("something ends with interrupts off, or an interrupt with a lock held")
+        if not frame.irqs_on or frame.spins or (frame.held and (below or world.me >= self.tasks)):
+            raise Illegal("something ends with interrupts off or with a spinlock held, or an interrupt with any lock")
         world.stacks[world.me] = below
         if not below:
             world.running[world.cpu] = NOBODY

@@ -100,10 +100,11 @@ class Program:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ends. `results`: the registers of each task, None of one that does not end; `values`: of the shared objects."""
+    """How a run ends. `results`: the registers of each task, None of one that does not end; `values`: of the shared objects, None of one
+    that is not compared."""
 
     results: tuple[tuple[int, ...] | None, ...]
-    values: tuple[int, ...]
+    values: tuple[int | None, ...]
     stuck: bool
 
 

@@ -141,16 +141,18 @@ def raise_irq(w: World, f: Frame, handler: int) -> None:
 # ---- spinning locks. A spinlock is 0 or 1; a rwlock the number of its readers, or -1 for a writer. --------------------------
 
 
-def spin_lock(w: World, f: Frame, lock: int) -> bool | None:
+def spin_lock(w: World, f: Frame, lock: int) -> bool:
     if w.memory[lock]:
-        return False
+        return w.wait_for_lock(f, lock)
     w.memory[lock] = 1
     f.take(lock, "alone", True)
-    return None
+    return True
 
 
 def spin_trylock(w: World, f: Frame, to: int, lock: int) -> None:
-    f.registers[to] = int(spin_lock(w, f, lock) is None)
+    f.registers[to] = int(not w.memory[lock])
+    if f.registers[to]:
+        spin_lock(w, f, lock)
 
 
 def spin_unlock(w: World, f: Frame, lock: int) -> None:
@@ -162,12 +164,12 @@ def spin_is_locked(w: World, f: Frame, to: int, lock: int) -> None:
     f.registers[to] = w.memory[lock]
 
 
-def read_lock(w: World, f: Frame, lock: int) -> bool | None:
+def read_lock(w: World, f: Frame, lock: int) -> bool:
     if w.memory[lock] < 0:
-        return False
+        return w.wait_for_lock(f, lock)
     w.memory[lock] += 1
     f.take(lock, "read", True)
-    return None
+    return True
 
 
 def read_unlock(w: World, f: Frame, lock: int) -> None:
@@ -175,12 +177,12 @@ def read_unlock(w: World, f: Frame, lock: int) -> None:
     w.memory[lock] -= 1
 
 
-def write_lock(w: World, f: Frame, lock: int) -> bool | None:
+def write_lock(w: World, f: Frame, lock: int) -> bool:
     if w.memory[lock]:
-        return False
+        return w.wait_for_lock(f, lock)
     w.memory[lock] = -1
     f.take(lock, "alone", True)
-    return None
+    return True
 
 
 def write_unlock(w: World, f: Frame, lock: int) -> None:
@@ -393,6 +395,7 @@ class Code:
         self.numbers: dict[str, int] = {}
         self.steps: list[Step] = []
         self.register_count = 0
+        self.touches: tuple[int, ...] = ()          # by the statement that is at hand
         self.block(body)
         self.returns = tuple(self.number(name) for name in registers(body))
 
@@ -407,14 +410,14 @@ class Code:
 
     def step(self, does: Callable[..., Any], *arguments: Any) -> int:
         """Append a step. Its number."""
-        self.steps.append(Step(does, arguments, does in LOCAL))
+        self.steps.append(Step(does, arguments, does in LOCAL, self.touches))
         return len(self.steps) - 1
 
     def land(self, *jumps: int) -> None:
         """Those steps go to where the code is now: the last of their arguments."""
         for jump in jumps:
             step = self.steps[jump]
-            self.steps[jump] = Step(step.does, (*step.arguments, len(self.steps)), step.local)
+            self.steps[jump] = step._replace(arguments=(*step.arguments, len(self.steps)))
 
     def operand(self, value: Any) -> Operand:
         return (False, value) if isinstance(value, int) else (True, self.number(value))
@@ -424,6 +427,7 @@ class Code:
             self.statement(*statement)
 
     def statement(self, name: str, *arguments: Any) -> None:
+        self.touches = tuple(self.objects[one] for one in arguments if isinstance(one, str) and one in self.objects)
         if name in SIMPLE:
             does, before, after = SIMPLE[name]
             self.step(does, *before, *self.arguments(name, arguments), *after)

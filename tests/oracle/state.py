@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 NOBODY = -1
+DEAD = -2                   # what runs on a cpu that waits for itself
 READY, ASLEEP, DONE = "ready", "asleep", "done"         # is a task on the run queue? One that runs is.
 RUNNING, UNINTERRUPTIBLE = "TASK_RUNNING", "TASK_UNINTERRUPTIBLE"
 
@@ -21,11 +22,13 @@ class Illegal(Exception):
 
 
 class Step(NamedTuple):
-    """One step. `does(world, frame, *arguments)` returns False if it cannot be taken now. `local`: no other frame can see it."""
+    """One step. `does(world, frame, *arguments)` returns False if it cannot be taken now. `local`: no other frame can see it.
+    `touches`: the objects that it may access."""
 
     does: Callable[..., Any]
     arguments: tuple[Any, ...]
     local: bool
+    touches: tuple[int, ...]
 
 
 class Frozen(NamedTuple):
@@ -39,7 +42,7 @@ class Frozen(NamedTuple):
 
 
 class State(NamedTuple):
-    """`running`: for each cpu a stack or NOBODY. `pending`: the codes of the handlers, sorted. `results`: None until a task ends."""
+    """`running`: for each cpu a stack, NOBODY or DEAD. `pending`: the codes of the handlers, sorted. `results`: None until a task ends."""
 
     memory: tuple[Any, ...]
     stacks: tuple[tuple[Frozen, ...], ...]
@@ -110,6 +113,14 @@ class World:
     def sleep(self) -> None:
         self.places[self.me] = ASLEEP
         self.leave_cpu()
+
+    def wait_for_lock(self, frame: Frame, lock: int) -> bool:
+        """The frame finds that somebody has the lock alone. If that is itself, or what it interrupted, the cpu is dead."""
+        held = [*frame.held, *(one for below in self.stacks[self.me][:-1] for one in below.held)]
+        if not any(other == lock and side == "alone" for other, side, _ in held):
+            return False
+        self.running[self.cpu] = DEAD
+        return True
 
     def leave_cpu(self) -> None:
         self.running[self.cpu] = NOBODY
