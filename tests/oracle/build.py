@@ -18,7 +18,7 @@ from harness.kernel.cell import cell
 from harness.program import Program as MachineProgram
 from harness.program import Result, Runner
 from harness.sanitizers.lockdep import Lockdep
-from tests.oracle.language import FORMS, LOCKS, VALUES, Block, Object, Outcome, Program, is_register, registers
+from tests.oracle.language import FORMS, LOCKS, VALUES, Block, Object, Outcome, Program, registers
 
 RUNS_MAX = 2_000
 LOCK_CLASSES = {"spinlock": kernel.spinlock_t, "rwlock": kernel.rwlock_t, "mutex": kernel.semaphore, "rwsem": kernel.rw_semaphore}
@@ -47,7 +47,7 @@ def explored(program: Program, runs_max: int = RUNS_MAX) -> Explored:
     with lockdep_off():
         runner = Runner(make)
         found = explore(runner.run, runner.cpus, outcome, runs_max=runs_max, least=False)
-    return Explored({outcome for _, outcome in found.outcomes}, found.why)
+    return Explored({seen[1] for seen in found.outcomes}, found.why)  # type: ignore[index]
 
 
 @contextmanager
@@ -78,7 +78,10 @@ class Things:
         for one in program.objects:
             if one.kind in ("cell", "racy") and not one.lock:
                 self.attributes[one.name] = "value"
-        self.handlers = {name: self.function(body) for name, body in program.handlers}
+        self.handlers: dict[str, Callable[[], Any]] = {}
+        self.names = Names(self.objects, self.attributes, self.handlers)
+        self.handlers |= {name: self.function(body) for name, body in program.handlers}
+        self.order: list[int] = []                      # the numbers of the tasks, cpu by cpu
 
     def _struct(self, lock: Object) -> None:
         fields = [one for one in self.program.objects if one.lock == lock.name]
@@ -91,7 +94,6 @@ class Things:
     def made(self) -> MachineProgram:
         program = self.program
         tasks: list[list[Callable[[], Any]]] = [[] for _ in range(program.cpu_count)]
-        self.order = []
         for cpu in range(program.cpu_count):
             for number, task in enumerate(program.tasks):
                 if task.cpu == cpu:
@@ -101,57 +103,7 @@ class Things:
                               preempt=program.preempt)
 
     def function(self, body: Block) -> Callable[[], Any]:
-        names = registers(body)
-
-        def run() -> tuple[int, ...]:
-            known: dict[str, int] = {}
-            self.block(body, known)
-            return tuple(known.get(name, 0) for name in names)
-        return run
-
-    def block(self, body: Block, known: dict[str, int]) -> None:
-        for name, *arguments in body:
-            if name == "if":
-                one, other, then, otherwise = arguments
-                self.block(then if self.value(one, known) == self.value(other, known) else otherwise, known)
-            elif name == "while":
-                one, other, times, inner = arguments
-                for _ in range(times):
-                    if self.value(one, known) != self.value(other, known):
-                        break
-                    self.block(inner, known)
-            else:
-                self.statement(name, arguments, known)
-
-    def statement(self, name: str, arguments: list[Any], known: dict[str, int]) -> None:
-        form = FORMS[name]
-        if name == "set":
-            known[arguments[0]] = self.value(arguments[1], known)
-        elif name == "load":
-            known[arguments[0]] = getattr(*self.place(arguments[1]))
-        elif name == "store":
-            setattr(*self.place(arguments[0]), self.value(arguments[1], known))
-        elif name == "add":
-            whole, attribute = self.place(arguments[0])
-            setattr(whole, attribute, getattr(whole, attribute) + self.value(arguments[1], known))
-        else:
-            given = [self.argument(wanted, argument, known) for wanted, argument in zip(form, arguments, strict=True) if wanted != "to"]
-            returned = getattr(kernel, name)(*given)
-            if form[:1] == ("to",):
-                known[arguments[0]] = int(returned)
-
-    def place(self, field: str) -> tuple[Any, str]:
-        return self.objects[field], self.attributes[field]
-
-    def value(self, value: Any, known: dict[str, int]) -> int:
-        return known.get(value, 0) if is_register(value) else value
-
-    def argument(self, wanted: str, argument: Any, known: dict[str, int]) -> Any:
-        if wanted == "value":
-            return self.value(argument, known)
-        if wanted == "state":
-            return getattr(kernel, argument)
-        return self.handlers[argument] if wanted == "handler" else self.objects[argument]
+        return _function(self.names, body)
 
     def outcome(self, result: Result) -> Outcome | tuple[str, ...]:
         """What the run that has just ended came to."""
@@ -166,6 +118,69 @@ class Things:
         slot = SLOTS.get(one.kind) or self.attributes[one.name]
         thing = self.objects[one.name]
         return getattr(thing, thing.slot_of[slot] if hasattr(thing, "slot_of") and slot in thing.slot_of else slot)
+
+
+# What runs refers to nothing but the objects: the runner follows all that a function leads to.
+
+
+@dataclass
+class Names:
+    """`objects`: name -> kernel object, of a field its struct; `attributes`: field -> its name there; `handlers`: name -> function."""
+
+    objects: dict[str, Any]
+    attributes: dict[str, str]
+    handlers: dict[str, Callable[[], Any]]
+
+
+def _function(names: Names, body: Block) -> Callable[[], Any]:
+    objects, attributes, handlers = names.objects, names.attributes, names.handlers
+    returned = registers(body)
+
+    def run() -> tuple[int, ...]:
+        known: dict[str, int] = {}
+        _block(body, known, objects, attributes, handlers)
+        return tuple(known.get(name, 0) for name in returned)
+    return run
+
+
+def _block(body: Block, known: dict[str, int], *names: dict[str, Any]) -> None:
+    for name, *arguments in body:
+        if name == "if":
+            one, other, then, otherwise = arguments
+            _block(then if _value(one, known) == _value(other, known) else otherwise, known, *names)
+        elif name == "while":
+            one, other, times, inner = arguments
+            for _ in range(times):
+                if _value(one, known) != _value(other, known):
+                    break
+                _block(inner, known, *names)
+        else:
+            _statement(name, arguments, known, *names)
+
+
+def _statement(name: str, arguments: list[Any], known: dict[str, int], objects: dict[str, Any], attributes: dict[str, str],
+               handlers: dict[str, Any]) -> None:
+    if name == "set":
+        known[arguments[0]] = _value(arguments[1], known)
+    elif name == "load":
+        known[arguments[0]] = getattr(objects[arguments[1]], attributes[arguments[1]])
+    elif name == "store":
+        setattr(objects[arguments[0]], attributes[arguments[0]], _value(arguments[1], known))
+    elif name == "add":
+        whole, attribute = objects[arguments[0]], attributes[arguments[0]]
+        setattr(whole, attribute, getattr(whole, attribute) + _value(arguments[1], known))
+    else:
+        form = FORMS[name]
+        given = [_value(argument, known) if wanted == "value" else getattr(kernel, argument) if wanted == "state" else
+                 handlers[argument] if wanted == "handler" else objects[argument]
+                 for wanted, argument in zip(form, arguments, strict=True) if wanted != "to"]
+        returned = getattr(kernel, name)(*given)
+        if form[:1] == ("to",):
+            known[arguments[0]] = int(returned)
+
+
+def _value(value: Any, known: dict[str, int]) -> int:
+    return value if isinstance(value, int) else known.get(value, 0)
 
 
 def _made(one: Object) -> Any:

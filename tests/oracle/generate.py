@@ -2,7 +2,7 @@
 """Random programs, each a function of its profile and seed: legal kernel code, small enough to see all of its states.
 
 Nothing sleeps in an interrupt, under a spinlock or with interrupts off. A guarded field is touched under its lock. What was taken
-is released, but for one that one sleeps for, which a task may keep at its end. Deadlocks, lost wake-ups and lost updates are there on purpose.
+is released, but for a semaphore that a task may keep at its end. Deadlocks, lost wake-ups and lost updates are there on purpose.
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from tests.oracle.compare import pruned
-from tests.oracle.language import RUNNING, UNINTERRUPTIBLE, Object, Program, Statement, Task, check
+from tests.oracle.language import RUNNING, UNINTERRUPTIBLE, VALUES, Object, Program, Statement, Task, check, every_statement, registers
 
 OBJECTS = (
-    Object("x", "cell"), Object("y", "cell"), Object("z", "cell"), Object("a", "atomic", 1), Object("b", "atomic", 2), Object("bits", "word"),
+    Object("x", "cell"), Object("y", "cell"), Object("z", "cell"),
+    Object("a", "atomic", 1), Object("b", "atomic", 2), Object("bits", "word"),
     Object("lock", "spinlock"), Object("lock_racy", "racy", 0, "lock"), Object("lock_guarded", "guarded", 0, "lock"),
     Object("lock2", "spinlock"), Object("rw", "rwlock"), Object("rw_racy", "racy", 0, "rw"), Object("rw_guarded", "guarded", 0, "rw"),
     Object("mutex", "mutex"), Object("mutex_racy", "racy", 0, "mutex"), Object("mutex_guarded", "guarded", 0, "mutex"),
@@ -24,16 +26,17 @@ OBJECTS = (
     Object("queue", "queue"), Object("queue2", "queue"),
 )
 YIELDS_MAX = 2              # of one task: the explorer follows no more
-INTERRUPTS_MAX = 2          # in one run, but for one in ten programs, where it is one more
+TRIES_MAX = 20              # until the tasks meet
 
 
 @dataclass(frozen=True)
 class Profile:
-    """`kinds`: what its programs are made of, each as often as it is named. `sizes`: statements of a task, of how many tasks."""
+    """`kinds`: what its programs are made of, each as often as it is named. `sizes`: statements of a task, of how many tasks.
+    `interrupts`: how many come in one run at most, but for one program in ten, where it is one more."""
 
     kinds: tuple[str, ...]
     sizes: dict[int, tuple[int, int]]
-    interrupts: bool = False
+    interrupts: int = 0
     shares: float = 0.0     # how many of its programs have tasks that share a cpu
     preempt: float = 0.0    # and how many of these switch anywhere
 
@@ -48,13 +51,13 @@ PROFILES = {
     "smp": Profile(DATA + SPINNING, {2: (2, 5), 3: (1, 3)}),
     "semaphores": Profile(SLEEPING * 3 + DATA, {2: (2, 4), 3: (1, 3)}, shares=0.2),
     "queues": Profile(QUEUES * 3 + DATA + ("mutex", "signal", "await"), {2: (2, 3), 3: (1, 2)}, shares=0.15),
-    "interrupts": Profile(DATA * 2 + IRQS_OFF * 4 + SPINNING + ("raise", "processor") * 3, {1: (2, 5), 2: (1, 3)}, interrupts=True),
+    "interrupts": Profile(DATA * 2 + IRQS_OFF * 4 + SPINNING + ("raise", "processor") * 3, {1: (2, 5), 2: (1, 3)}, interrupts=2),
     "wake from interrupts": Profile(QUEUES * 2 + IRQS_OFF * 2 + SLEEPING + DATA + ("raise",) * 4, {1: (1, 3), 2: (1, 2)},
-                                    interrupts=True, shares=0.2, preempt=0.3),
+                                    interrupts=1, shares=0.2, preempt=0.3),
     "shared": Profile(DATA * 2 + SLEEPING * 2 + QUEUES + ("give_way",) * 8 + ("spin", "spin_irq"), {2: (2, 4), 3: (1, 3)}, shares=1.0),
     "preempt": Profile(DATA * 2 + SPINNING + SLEEPING + IRQS_OFF * 2, {2: (2, 4), 3: (1, 3)}, shares=1.0, preempt=1.0),
-    "preempt with interrupts": Profile(DATA * 2 + SPINNING + IRQS_OFF * 3 + QUEUES + ("raise",) * 4, {2: (1, 3)},
-                                       interrupts=True, shares=1.0, preempt=1.0),
+    "preempt with interrupts": Profile(DATA * 2 + SPINNING + IRQS_OFF * 3 + QUEUES + ("raise",) * 4, {2: (1, 2)},
+                                       interrupts=1, shares=1.0, preempt=1.0),
     "yield": Profile(DATA * 2 + ("yield", "yield_until") * 7 + ("spin", "spin_irq", "mutex", "signal"), {2: (2, 4), 3: (1, 3)},
                      shares=0.7, preempt=0.2),
 }
@@ -62,9 +65,21 @@ PROFILES = {
 
 def generate(profile: str, seed: int) -> Program:
     """The program of that number."""
-    program = pruned(_Generator(random.Random(f"{profile} {seed}"), PROFILES[profile]).program())
+    rng = random.Random(f"{profile} {seed}")
+    for _ in range(TRIES_MAX):
+        program = pruned(_Generator(rng, PROFILES[profile]).program())
+        if _meet(program):
+            break
     check(program)
     return program
+
+
+def _meet(program: Program) -> bool:
+    """True if two bodies, or two interrupts, name the same data, and one of them has a register that can show it."""
+    data = {one.name for one in program.objects if one.kind in VALUES}
+    names = [{part for statement in every_statement(body) for part in statement if isinstance(part, str)} for body in program.blocks]
+    return any(data & one & other and registers(body) for number, one in enumerate(names) for body in program.blocks
+               for other in names[:number])
 
 
 @dataclass(frozen=True)
@@ -87,8 +102,9 @@ class _Generator:
         self.kinds = profile.kinds
         self.registers = 0
         self.interrupts = 0
-        self.interrupts_max = INTERRUPTS_MAX + (rng.random() < 0.1)
+        self.interrupts_max = profile.interrupts + (rng.random() < 0.1)
         self.yields = 0
+        self.queues: tuple[str, ...] = ("queue", "queue", "queue", "queue2")
 
     def program(self) -> Program:
         rng, profile = self.rng, self.profile
@@ -96,9 +112,12 @@ class _Generator:
         low, high = profile.sizes[count]
         pending: list[str] = []
         if profile.interrupts:
-            pending = [f"h{rng.randrange(2)}" for _ in range(rng.choice((0, 1, 1, 1, 2)))]
+            pending = [f"h{rng.randrange(2)}" for _ in range(min(self.interrupts_max, rng.choice((0, 1, 1, 1, 2))))]
             self.interrupts = len(pending)
-        tasks = [self.body(rng.randint(low, high), Where()) for _ in range(count)]
+        if "wait" in self.kinds and count > 1 and rng.random() < 0.5:
+            tasks = self.sleepers_and_waker(count)
+        else:
+            tasks = [self.body(rng.randint(low, high), Where()) for _ in range(count)]
         if profile.interrupts and not self.interrupts:
             tasks[0].insert(rng.randrange(len(tasks[0]) + 1) if len(tasks[0]) < 3 else 0, ("raise_irq", "h0"))
             self.interrupts += 1
@@ -110,6 +129,17 @@ class _Generator:
         spare = 1 if profile.interrupts and rng.random() < 0.3 else 0
         return Program(OBJECTS, tuple(Task(cpu, tuple(body)) for cpu, body in zip(cpus, tasks, strict=True)), handlers, tuple(pending),
                        max(cpus) + 1 + spare if spare else 0, shares and rng.random() < profile.preempt)
+
+    def sleepers_and_waker(self, count: int) -> list[list[Statement]]:
+        """All tasks but the last sleep on one queue; the last wakes them, and does something else."""
+        self.queues = ("queue",)
+        tasks = []
+        for _ in range(count - 1):
+            self.registers = 0
+            tasks.append(self.wait(Where()) or [])
+        self.registers = 0
+        tasks.append([*self.wake(Where()), *(self.wake(Where()) if self.rng.random() < 0.4 else self.one(Where()))])
+        return tasks
 
     def body(self, size: int, where: Where) -> list[Statement]:
         self.registers = self.yields = 0
@@ -131,13 +161,13 @@ class _Generator:
             if made is not None:
                 return made
 
-    def inner(self, where: Where, **changes: object) -> list[Statement]:
+    def inner(self, where: Where, **changes: Any) -> list[Statement]:
         """What is done in a region."""
         inside = replace(where, depth=where.depth + 1, **changes)
         return self.block(self.rng.choice((0, 1, 1, 2)) if where.depth < 1 else self.rng.randint(0, 1), inside)
 
     def region(self, where: Where, lock: str, enter: list[Statement], leave: list[Statement], alone: bool = True,
-               **changes: object) -> list[Statement] | None:
+               **changes: Any) -> list[Statement] | None:
         """Between those statements, with that lock: often with its fields."""
         if lock in where.held or where.depth > 1:
             return None
@@ -301,7 +331,7 @@ class _Generator:
     # ---- wait queues
 
     def queue(self) -> str:
-        return self.rng.choice(("queue", "queue", "queue", "queue2"))
+        return self.rng.choice(self.queues)
 
     def condition(self) -> tuple[Statement, list[Statement]]:
         """A test that leaves 0 in a register until it may go on, and statements that make it 1."""
