@@ -56,7 +56,7 @@ PROFILES = {
                                     interrupts=1, shares=0.2, preempt=0.3),
     "shared": Profile(DATA * 2 + SLEEPING * 2 + QUEUES + ("give_way",) * 8 + ("spin", "spin_irq"), {2: (2, 4), 3: (1, 3)}, shares=1.0),
     "preempt": Profile(DATA * 2 + SPINNING + SLEEPING + IRQS_OFF * 2, {2: (2, 4), 3: (1, 3)}, shares=1.0, preempt=1.0),
-    "preempt with interrupts": Profile(DATA * 2 + SPINNING + IRQS_OFF * 3 + QUEUES + ("raise",) * 4, {2: (1, 2)},
+    "preempt with interrupts": Profile(DATA * 2 + SPINNING + IRQS_OFF * 3 + ("raise",) * 3, {2: (1, 2)},
                                        interrupts=1, shares=1.0, preempt=1.0),
     "yield": Profile(DATA * 2 + ("yield", "yield_until") * 7 + ("spin", "spin_irq", "mutex", "signal"), {2: (2, 4), 3: (1, 3)},
                      shares=0.7, preempt=0.2),
