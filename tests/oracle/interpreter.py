@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: MIT
+"""Every outcome of a program: its reachable states, breadth first.
+
+At each state, each cpu may do any of these. Its running stack takes its next step, if that is possible. If nothing runs, one of
+the tasks that are ready there is put on the cpu. With `preempt`, another ready task takes it from one that holds no spinlock, has
+interrupts on and is in no interrupt. A pending interrupt comes, if interrupts are on and fewer than IRQ_DEPTH_MAX are nested.
+A cpu that waits for a lock which it holds itself, below an interrupt or not, is dead: it does nothing any more and takes no
+interrupt, as on the machine. A run ends where nobody can do anything. Then it is stuck unless every task and interrupt has ended.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tests.oracle.language import VALUES, Object, Outcome, Program
+from tests.oracle.primitives import Code
+from tests.oracle.state import DEAD, DONE, NOBODY, READY, RUNNING, Frame, Frozen, Illegal, State, World
+
+IRQ_DEPTH_MAX = 2
+STATES_MAX = 30_000
+
+FIRST = {"semaphore": lambda one: (one.initial, ()), "mutex": lambda one: (1, ()), "rwsem": lambda one: (False, 0, ()),
+         "queue": lambda one: ()}
+
+
+class TooManyStates(Exception):
+    """The program has more than `states_max` states."""
+
+
+@dataclass
+class Answer:
+    """All outcomes of a program. `touched`: object -> the bodies that access it in some run, as numbers of `program.blocks`."""
+
+    program: Program
+    outcomes: set[Outcome]
+    touched: dict[str, set[int]]
+
+
+def outcomes(program: Program, states_max: int = STATES_MAX) -> set[Outcome]:
+    """All that a run of the program can come to. Raises Illegal, TooManyStates."""
+    return answer(program, states_max).outcomes
+
+
+def answer(program: Program, states_max: int = STATES_MAX) -> Answer:
+    """The same, with who touches what."""
+    interpreter = Interpreter(program)
+    start = interpreter.start()
+    seen, todo, found = {start}, [start], set()
+    while todo:
+        following = []
+        for state in todo:
+            ended = True
+            for successor in interpreter.successors(state):
+                ended = False
+                if successor not in seen:
+                    seen.add(successor)
+                    following.append(successor)
+            if ended:
+                found.add(interpreter.outcome(state))
+        if len(seen) > states_max:
+            raise TooManyStates
+        todo = following
+    return Answer(program, found, {one.name: interpreter.touched[number] for number, one in enumerate(program.objects)})
+
+
+class Interpreter:
+    """Takes steps of one program. Stacks are numbered: the tasks, then the idle loop of each cpu."""
+
+    def __init__(self, program: Program):
+        self.program = program
+        self.codes = [Code(program, body) for body in program.blocks]
+        self.tasks = len(program.tasks)
+        self.cpus = program.cpu_count
+        self.on_cpu = [[number for number, task in enumerate(program.tasks) if task.cpu == cpu] for cpu in range(self.cpus)]
+        self.values = [number for number, one in enumerate(program.objects) if one.kind in VALUES]
+        self.touched: dict[int, set[int]] = defaultdict(set)
+
+    def start(self) -> State:
+        program = self.program
+        handlers = [name for name, _ in program.handlers]
+        stacks = [(self._frame(number),) for number in range(self.tasks)] + [()] * self.cpus
+        pending = tuple(sorted(self.tasks + handlers.index(name) for name in program.pending))
+        return State(tuple(map(_first, program.objects)), tuple(stacks), (READY,) * self.tasks, (RUNNING,) * self.tasks,
+                     (NOBODY,) * self.cpus, pending, (None,) * self.tasks)
+
+    def _frame(self, code: int) -> Frozen:
+        return Frozen(code, 0, (0,) * self.codes[code].register_count, True, ())
+
+    def successors(self, state: State) -> Iterator[State]:
+        for cpu, running in enumerate(state.running):
+            if running == DEAD:
+                continue
+            ready = [task for task in self.on_cpu[cpu] if state.places[task] == READY and task != running]
+            if running == NOBODY:
+                yield from (self._put(state, cpu, task) for task in ready)
+            else:
+                moved = self._move(state, cpu)
+                if moved is not None:
+                    yield moved
+                if ready and self.program.preempt and self._is_preemptible(state, running):
+                    yield from (self._put(state, cpu, task) for task in ready)
+            if state.pending and self._takes_interrupts(state, running):
+                for handler in set(state.pending):
+                    yield self._interrupt(state, cpu, handler)
+
+    def _is_preemptible(self, state: State, stack: int) -> bool:
+        frames = state.stacks[stack]
+        return stack < self.tasks and len(frames) == 1 and frames[0].irqs_on and not Frame(frames[0]).spins
+
+    def _takes_interrupts(self, state: State, stack: int) -> bool:
+        if stack == NOBODY:
+            return True
+        frames = state.stacks[stack]
+        depth = len(frames) - (stack < self.tasks)
+        return depth < IRQ_DEPTH_MAX and frames[-1].irqs_on
+
+    def _put(self, state: State, cpu: int, task: int) -> State:
+        """The task runs on the cpu, from where it left it or from its start."""
+        world = World(state, cpu)
+        world.running[cpu] = world.me = task
+        self._go_on(world, Frame(state.stacks[task][-1]))
+        return world.freeze()
+
+    def _interrupt(self, state: State, cpu: int, handler: int) -> State:
+        world = World(state, cpu)
+        world.pending.remove(handler)
+        if world.me == NOBODY:
+            world.running[cpu] = world.me = self.tasks + cpu
+        world.stacks[world.me] = (*world.stacks[world.me], self._frame(handler))
+        self._go_on(world, Frame(world.stacks[world.me][-1]))
+        return world.freeze()
+
+    def _move(self, state: State, cpu: int) -> State | None:
+        """The running stack takes its next step. None if it cannot."""
+        world = World(state, cpu)
+        frame = Frame(state.stacks[world.me][-1])
+        step = self.codes[frame.code].steps[frame.at]
+        frame.at += 1
+        for touched in step.touches:
+            self.touched[touched].add(frame.code)
+        if step.does(world, frame, *step.arguments) is False:
+            return None
+        self._go_on(world, frame)
+        return world.freeze()
+
+    def _go_on(self, world: World, frame: Frame) -> None:
+        """Take the local steps after an atomic one, and leave what is over: unless it has left the cpu."""
+        code = self.codes[frame.code]
+        runs = world.running[world.cpu] == world.me
+        while runs and frame.at < len(code.steps) and code.steps[frame.at].local:
+            step = code.steps[frame.at]
+            frame.at += 1
+            step.does(world, frame, *step.arguments)
+        below = world.stacks[world.me][:-1]
+        if not runs or frame.at < len(code.steps):
+            frozen = Frozen(frame.code, frame.at, tuple(frame.registers), frame.irqs_on, frame.held)
+            world.stacks[world.me] = (*below, frozen)
+            return
+        if not frame.irqs_on or frame.spins or (frame.held and (below or world.me >= self.tasks)):
+            raise Illegal("something ends with interrupts off or with a spinlock held, or an interrupt with any lock")
+        world.stacks[world.me] = below
+        if not below:
+            world.running[world.cpu] = NOBODY
+            if world.me < self.tasks:
+                world.places[world.me] = DONE
+                world.results[world.me] = tuple(frame.registers[number] for number in code.returns)
+
+    def outcome(self, state: State) -> Outcome:
+        stuck = any(state.stacks) or bool(state.pending)
+        return Outcome(state.results, tuple(state.memory[number] for number in self.values), stuck)
+
+
+def _first(one: Object) -> object:
+    return FIRST[one.kind](one) if one.kind in FIRST else one.initial
