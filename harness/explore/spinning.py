@@ -30,7 +30,7 @@ from harness.kept import _is_users as is_users
 from harness.kernel.barrier import smp_cond_load_relaxed
 from harness.kernel.bitops import flags_t
 from harness.kernel.struct import array, struct
-from harness.machine import Cpu, Machine, Task
+from harness.machine import RUNNING, Cpu, Machine, Task
 
 Read = tuple[Any, Any, Any]                 # object, argument of the point, the value that was read
 Function = Callable[..., Any]
@@ -70,7 +70,7 @@ class Spinning:
         if history.pending is not None:
             history.reads.append((*history.pending, value_of(*history.pending)))
             history.pending = None
-        if kind == points.BARRIER:
+        if kind == points.BARRIER or _yields(task, kind, obj, arg):
             return None
         if kind != points.READ or task.irq_depth or task.held is not m.image.lockdep.root:
             self.of[task.id] = _History()
@@ -101,6 +101,11 @@ class Spinning:
             raise _Opaque
         out.append(walker.of(function))
         return out
+
+
+def _yields(task: Task, kind: int, obj: Any, arg: Any) -> bool:
+    """True if the task gives up a cpu that no other task wants: yield(), or schedule() in TASK_RUNNING."""
+    return kind == points.WAIT and obj is task and arg is None and task.state == RUNNING and not task.cpu.shared
 
 
 def value_of(obj: Any, arg: Any) -> Any:

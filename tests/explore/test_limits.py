@@ -16,12 +16,12 @@ from tests.programs import readers
 
 
 def spins(sets: bool = True) -> Program:
-    """One task spins until the other lets it go; each look is an access, and there is no end to them."""
-    go = cell("go", value=0)
+    """One task goes round, and stores something each time, until the other lets it go; there is no end to that."""
+    go, rounds = cell("go", value=0), cell("rounds", value=0)
 
     def spin() -> None:
         while not go.value:
-            pass
+            rounds.value = rounds.value + 1
 
     def let_go() -> None:
         if sets:

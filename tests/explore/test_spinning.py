@@ -19,13 +19,15 @@ from harness.program import Program
 from tests.programs import spinning
 
 RIGHT: list[tuple[Callable[..., Program], tuple[int, ...]]] = [
-    (spinning.flag, ()), (spinning.flag_by_cond_load, ()), (spinning.peterson, ()), (spinning.ticket, (2,)), (spinning.ticket, (3,)),
+    (spinning.flag, ()), (spinning.flag_by_cond_load, ()), (spinning.flag_with_yield, ()),
+    (spinning.peterson, ()), (spinning.ticket, (2,)), (spinning.ticket, (3,)),
     (spinning.ttas, (2,)), (spinning.ttas, (3,)), (spinning.mcs, (2,)), (spinning.mcs, (3,)), (spinning.barrier, (3,)),
 ]
 # and of the broken one what is found, at least
 BROKEN: list[tuple[Callable[..., Program], tuple[int, ...], str]] = [
     (spinning.flag, (1,), "CHECK: an assertion fails in reader"), (spinning.flag_by_cond_load, (1,), "CHECK: an assertion fails in reader"),
-    (spinning.never, (), "LIVELOCK: reader"), (spinning.peterson, (1,), "CHECK: the program's own check fails"),
+    (spinning.flag_with_yield, (1,), "LIVELOCK: reader"), (spinning.never, (), "LIVELOCK: reader"),
+    (spinning.peterson, (1,), "CHECK: the program's own check fails"),
     (spinning.ticket, (2, 1), "LIVELOCK: task"), (spinning.ticket, (2, 1), "CHECK: the program's own check fails"),
     (spinning.ttas, (2, 1), "CHECK: the program's own check fails"), (spinning.mcs, (2, 1), "LIVELOCK: task"),
     (spinning.barrier, (3, 1), "LIVELOCK: task"),

@@ -17,6 +17,7 @@ from harness.kernel import (
     smp_cond_load_relaxed,
     struct,
     xchg,
+    yield_cpu,
 )
 from harness.kernel.cell import cell
 from harness.program import Program
@@ -54,6 +55,19 @@ def flag_by_cond_load(broken: int = 0) -> Program:
         smp_cond_load_relaxed(lambda: ready.value, lambda value: value == 1)
         assert data.value == 1
     return Program([writer, reader])
+
+
+def flag_with_yield(broken: int = 0) -> Program:
+    """The same, and the reader gives up its cpu, which nobody else wants."""
+    ready = cell("ready", value=0)
+
+    def reader() -> None:
+        while not ready.value:
+            yield_cpu()
+
+    def writer() -> None:
+        ready.value = 1
+    return Program([reader, reader] if broken else [reader, writer])
 
 
 def never() -> Program:
