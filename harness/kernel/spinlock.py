@@ -126,12 +126,14 @@ def spin_unlock_irqrestore(lock, flags):
 
 
 def atomic_dec_and_lock(v, lock):
-    """lib/dec_and_lock.c: drop a count; if that made it 0, return 1 with `lock` held. The drop to 0 happens under the lock."""
+    """arch/i386/lib/dec_and_lock.c: drop a count; if that made it 0, return 1 with `lock` held. The drop to 0 happens under the lock."""
     m.step = s = m.step + 1
     if s >= m.stop:
         m.sched(RMW, v)
-    if v.counter > 1:
+    if v.counter != 1:
         v.counter -= 1
+        if v.counter < 0 and v.refcount:
+            refcounts.below_zero(m, v)
         return 0
     spin_lock(lock)
     m.step = s = m.step + 1

@@ -3,7 +3,7 @@
 
 from harness.kernel.spinlock import local_irq_disable, local_irq_enable, local_irq_restore, local_irq_save
 from harness.machine import m
-from harness.points import ACQUIRE, RELEASE, TRYLOCK
+from harness.points import ACQUIRE, RELEASE, RMW, TRYLOCK
 from harness.sanitizers import refcount as refcounts
 
 
@@ -59,7 +59,11 @@ def spin_unlock_irqrestore(lock, flags):
 
 
 def atomic_dec_and_lock(v, lock):
+    """lib/dec_and_lock.c: all of it under the lock."""
     spin_lock(lock)
+    m.step = s = m.step + 1
+    if s >= m.stop:
+        m.sched(RMW, v)
     v.counter -= 1
     if v.counter < 0 and v.refcount:
         refcounts.below_zero(m, v)

@@ -8,38 +8,42 @@ the toolkit fails here until it is in one of the two tables.
 
 from __future__ import annotations
 
+import types
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from harness import kernel as k
+from harness import kernel
 from harness.kernel.cell import cell
 from harness.machine import m
 from harness.points import NAMES
 from harness.program import Program, Runner
 from harness.schedulers import NoPreempt
 
+CORES = ("fast", "up")
+k = types.SimpleNamespace()             # the toolkit of the core that is tried
 
-class thing(k.struct):
-    lock = k.embed(k.spinlock_t)
-    field = k.racy(0, ".lock")
+
+class thing(kernel.struct):
+    lock = kernel.embed(kernel.spinlock_t)
+    field = kernel.racy(0, ".lock")
 
 
 class World:
     """The objects that a primitive is tried on."""
 
     def __init__(self) -> None:
-        self.v = k.atomic_t("v", 1)
-        self.w = k.flags_t("w")
-        self.lock = k.spinlock_t("lock")
-        self.rwlock = k.rwlock_t("rwlock")
-        self.sem = k.semaphore("sem")
-        self.rwsem = k.rw_semaphore("rwsem")
-        self.q = k.wait_queue_head_t("q")
+        self.v = kernel.atomic_t("v", 1)
+        self.w = kernel.flags_t("w")
+        self.lock = kernel.spinlock_t("lock")
+        self.rwlock = kernel.rwlock_t("rwlock")
+        self.sem = kernel.semaphore("sem")
+        self.rwsem = kernel.rw_semaphore("rwsem")
+        self.q = kernel.wait_queue_head_t("q")
         self.x = cell("x", value=0)
-        self.numbers = k.racy_array("numbers", 2, 0)
+        self.numbers = kernel.racy_array("numbers", 2, 0)
         self.thing = thing("thing")
 
 
@@ -48,12 +52,14 @@ Call = Callable[[World], Any]
 
 @dataclass
 class Primitive:
-    """`points`: the kinds of its points, in order. `before` is run first, and `after` gives back what is still held."""
+    """`points`: the kinds of its points, in order. `before` is run first, and `after` gives back what is still held. `up`: its points
+    in a kernel for one cpu, where they are others."""
 
     points: str
     call: Call
     before: Call = lambda world: None
     after: Call = lambda world: None
+    up: str | None = None
 
 
 def _set_field(world: World) -> None:
@@ -77,7 +83,7 @@ PRIMITIVES = {
     "cell": Primitive("read", lambda o: o.x.value),
     "racy, a load": Primitive("read", lambda o: o.thing.field),
     "racy, a load under its lock": Primitive("", lambda o: o.thing.field, lambda o: k.spin_lock(o.thing.lock),
-                                             lambda o: k.spin_unlock(o.thing.lock)),
+                                             lambda o: k.spin_unlock(o.thing.lock), up="read"),
     "racy, a store": Primitive("write", _set_field, lambda o: k.spin_lock(o.thing.lock), lambda o: k.spin_unlock(o.thing.lock)),
     "racy_array, a load": Primitive("read", lambda o: o.numbers[1]),
     "racy_array, a store": Primitive("write", _set_item),
@@ -91,8 +97,10 @@ PRIMITIVES = {
     "atomic_inc_and_test": Primitive("rmw", lambda o: k.atomic_inc_and_test(o.v)),
     "xchg": Primitive("rmw", lambda o: k.xchg(o.v, 5)),
     "cmpxchg": Primitive("rmw", lambda o: k.cmpxchg(o.v, 1, 5)),
-    "atomic_dec_and_lock": Primitive("rmw lock rmw", lambda o: k.atomic_dec_and_lock(o.v, o.lock), after=lambda o: k.spin_unlock(o.lock)),
-    "atomic_dec_and_lock, not the last": Primitive("rmw", lambda o: k.atomic_dec_and_lock(o.v, o.lock), lambda o: k.atomic_inc(o.v)),
+    "atomic_dec_and_lock": Primitive("rmw lock rmw", lambda o: k.atomic_dec_and_lock(o.v, o.lock), after=lambda o: k.spin_unlock(o.lock),
+                                     up="lock rmw"),
+    "atomic_dec_and_lock, not the last": Primitive("rmw", lambda o: k.atomic_dec_and_lock(o.v, o.lock), lambda o: k.atomic_inc(o.v),
+                                                   up="lock rmw unlock"),
     "test_bit": Primitive("read", lambda o: k.test_bit(1, o.w)),
     "set_bit": Primitive("write", lambda o: k.set_bit(1, o.w)),
     "clear_bit": Primitive("write", lambda o: k.clear_bit(1, o.w), lambda o: k.set_bit(1, o.w)),
@@ -116,7 +124,7 @@ PRIMITIVES = {
     "spin_lock": Primitive("lock", lambda o: k.spin_lock(o.lock), after=lambda o: k.spin_unlock(o.lock)),
     "spin_unlock": Primitive("unlock", lambda o: k.spin_unlock(o.lock), lambda o: k.spin_lock(o.lock)),
     "spin_trylock": Primitive("trylock", lambda o: k.spin_trylock(o.lock), after=lambda o: k.spin_unlock(o.lock)),
-    "spin_is_locked": Primitive("read", lambda o: k.spin_is_locked(o.lock)),
+    "spin_is_locked": Primitive("read", lambda o: k.spin_is_locked(o.lock), up=""),
     "spin_lock_irq": Primitive("mask lock", lambda o: k.spin_lock_irq(o.lock), after=lambda o: k.spin_unlock_irq(o.lock)),
     "spin_lock_irq, off before": Primitive("lock", lambda o: k.spin_lock_irq(o.lock), _irqs_off, lambda o: k.spin_unlock_irq(o.lock)),
     "spin_unlock_irq": Primitive("unlock", lambda o: k.spin_unlock_irq(o.lock), lambda o: k.spin_lock_irq(o.lock)),
@@ -194,7 +202,7 @@ TURNS_ON = ("local_irq_enable", "local_irq_restore", "spin_unlock_irq")
 
 def test_every_name_of_the_toolkit_is_in_one_of_the_tables() -> None:
     told = {name.partition(",")[0] for name in PRIMITIVES} - {"cell", "racy", "racy_array"}
-    assert told | NO_POINTS.keys() == k.TOOLKIT.keys()
+    assert told | NO_POINTS.keys() == kernel.TOOLKIT.keys()
     assert not told & NO_POINTS.keys()
 
 
@@ -238,9 +246,12 @@ class Watched:
         return out
 
 
+@pytest.mark.parametrize("core", CORES)
 @pytest.mark.parametrize("name", PRIMITIVES)
-def test_a_primitive_changes_after_a_point_and_only_what_the_point_names(name: str) -> None:
+def test_a_primitive_changes_after_a_point_and_only_what_the_point_names(name: str, core: str) -> None:
     primitive = PRIMITIVES[name]
+    k.__dict__.update(kernel.TOOLKIT | kernel.CORE_TOOLKIT[core])
+    expected = primitive.up if core == "up" and primitive.up is not None else primitive.points
 
     def make() -> Program:
         world = World()
@@ -260,7 +271,7 @@ def test_a_primitive_changes_after_a_point_and_only_what_the_point_names(name: s
     finally:
         m.recorder = None
     assert not result.findings
-    assert " ".join(watched.kinds) == primitive.points
+    assert " ".join(watched.kinds) == expected
     for kind, obj, changed in zip(["", *watched.kinds], watched.objects, watched.changed, strict=True):
         free = {"irqs off"} if name.startswith(TURNS_ON) else set()
         others = {what for what in changed - free if what.split(" ")[0] != obj and what not in ALSO.get(kind, ())}
