@@ -75,6 +75,9 @@ CANARIES = (
     Canary("lockset", "LOCKSET: device_list touched without its lock in register_device", "lockset_field",
            two("register_device", "prepare"), core="checked"),
     Canary("lockset", "LOCKSET: device_t.used touched without its lock in use", "lockset_reader", two("use", "prepare"), core="checked"),
+    # with no preemption the interrupt comes when the task is over: to an idle cpu
+    Canary("lockset", "LOCKSET: device_t.done touched without its lock in complete", "lockset_in_irq", ((0, [("submit",)]),),
+           core="checked", preemptions=0),
     Canary("race", "RACE: store page_t.index in rename and load in lookup", "race_plain", two("rename", "lookup"), core="checked"),
     Canary("race", "RACE: store page_t.index in rename and store in rename", "race_plain", two("rename", "rename"), core="checked"),
     Canary("race", "RACE: store page_t.slots in map_slot and load in lookup_slot", "race_plain", two("map_slot", "lookup_slot"),

@@ -4,13 +4,17 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.schedulers import SCHEDULERS, Walk
+from harness.kernel import RMW, point
+from harness.kernel.cell import cell
+from harness.program import Program, Runner
+from harness.schedulers import SCHEDULERS, Pct, Walk
 from tests.harness.programs import EVERYTHING, INTERRUPTS, LOCKING, OTHER, TOY, programs, random_program, schedulers
 from tests.harness.referee import Referee
 from tests.toy import Toy
@@ -53,6 +57,35 @@ def test_no_preemption_means_no_switch_at_a_point() -> None:
     rng = random.Random(13)
     runs = [TOYS["fast"].run(random_program(rng), SCHEDULERS["nopreempt"](), 3) for _ in range(60)]
     assert {run.preemptions for run in runs} == {0}
+
+
+def _turns(depth: int) -> Callable[[], Program]:
+    """Two tasks add `depth + 1` entries to a log. The check fails if they took turns: each entry but the last two is followed by a
+    preemption, and the last switch is where the other task has ended."""
+    def make() -> Program:
+        log = cell("log", value=())
+
+        def adds(name: str, count: int) -> Callable[[], None]:
+            def task() -> None:
+                for _ in range(count):
+                    point(log, RMW)
+                    log._value = (*log._value, name)
+            return task
+        wanted = tuple("ab"[number % 2] for number in range(depth + 1))
+        return Program([adds("a", wanted.count("a")), adds("b", wanted.count("b"))], check=lambda: log._value != wanted)
+    return make
+
+
+@pytest.mark.parametrize("depth", [2, 3])
+def test_pct_finds_a_bug_of_its_depth_and_none_that_is_deeper(depth: int) -> None:
+    """The bug of depth d is an order of d + 1 entries in which the tasks take turns: d - 1 times one is preempted, each by a priority
+    change point of its own; the last change is the end of a task. PCT finds it with probability 1 / (n k^(d-1)) at least; with n = 2 tasks
+    and k = 4 points that is 1/8 and 1/32, so 700 runs miss it with less than e^-20. With one change point less no run can have it."""
+    def found(pct_depth: int) -> bool:
+        runner, scheduler = Runner(_turns(depth)), Pct(random.Random(14), pct_depth, 4)
+        return any(runner.run(scheduler).titles for _ in range(700))
+    assert found(depth)
+    assert not found(depth - 1)
 
 
 @settings(deadline=None, max_examples=80, derandomize=True)
