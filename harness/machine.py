@@ -422,7 +422,7 @@ class Machine:
             self.recorder(kind, obj, arg)
         trail = self.trail
         if trail is not None:
-            if self.spinning is not None:
+            if self.spinning is not None and (kind == points.READ or me.id in self.spinning.of):
                 reads = self.spinning.completes_an_iteration(self, me, kind, obj, arg)
                 if reads is not None:
                     me.reads = reads

@@ -50,6 +50,12 @@ class _History:
         self.reads: list[Read] = []
         self.visits: dict[Any, tuple[types.FrameType, Any, int]] = {}      # point and place -> frame of the loop, local state, reads before
 
+    def has_read(self) -> None:
+        """The task has gone on since its last point, and nobody else ran meanwhile: what it read there is what is there now."""
+        if self.pending is not None:
+            self.reads.append((*self.pending, value_of(*self.pending)))
+            self.pending = None
+
 
 class Spinning:
     """Watches the points of the runs of one exploration. `function_of(task)` is what the task runs; None if that is not known."""
@@ -65,20 +71,22 @@ class Spinning:
     def completes_an_iteration(self, m: Machine, task: Task, kind: int, obj: Any, arg: Any) -> list[Read] | None:
         """The task has come to a point: what it has read since it stood there before, if it is as it was then, and did nothing else."""
         history = self.of.get(task.id)
+        if kind != points.READ:
+            if history is not None:
+                history.has_read()
+                if kind != points.BARRIER and not _yields(task, kind, obj, arg):
+                    del self.of[task.id]
+            return None
+        loop = _loop_around(sys._getframe(2), m.image.origin)
+        if loop is None or task.irq_depth or task.held is not m.image.lockdep.root:
+            if history is not None:
+                history.has_read()
+                history.pending = (obj, arg)
+            return None
         if history is None:
             history = self.of[task.id] = _History()
-        if history.pending is not None:
-            history.reads.append((*history.pending, value_of(*history.pending)))
-            history.pending = None
-        if kind == points.BARRIER or _yields(task, kind, obj, arg):
-            return None
-        if kind != points.READ or task.irq_depth or task.held is not m.image.lockdep.root:
-            self.of[task.id] = _History()
-            return None
+        history.has_read()
         history.pending = (obj, arg)
-        loop = _loop_around(sys._getframe(2), m.image.origin)
-        if loop is None:
-            return None
         frame, inner = loop
         try:
             state = self._local_state(task, inner)
@@ -134,9 +142,10 @@ def _loop_around(frame: types.FrameType | None, origin: Any) -> tuple[types.Fram
     """The frame of the innermost `while` loop around a point, and it with the frames in it, of the user's code."""
     inner: list[types.FrameType] = []
     while frame is not None:
-        if frame.f_code is smp_cond_load_relaxed.__code__ or origin.get(frame.f_code) is not None:
+        code = frame.f_code
+        if code is smp_cond_load_relaxed.__code__ or origin.get(code) is not None:
             inner.insert(0, frame)
-            left, loops = _place(frame.f_code, frame.f_lasti)
+            left, loops = _place(code, frame.f_lasti)
             if left is None:
                 return None
             if any(left == depth for depth in loops):
