@@ -19,12 +19,12 @@ def racy_spans(tree: ast.AST, path: str) -> set[Span]:
     """What stands inside data_race(...). `data_race(page).index = 0` marks the access to the field, which no call can stand around
     where it is a store."""
     return {(path, node.lineno, node.col_offset, node.end_lineno or 0, node.end_col_offset or 0)
-            for node in ast.walk(tree)
+            for node in ast.walk(tree) if isinstance(node, ast.expr)
             if _is_data_race(node) or (isinstance(node, ast.Attribute | ast.Subscript) and _is_data_race(node.value))}
 
 
-def _is_data_race(node: ast.AST) -> bool:
-    return (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "data_race" and len(node.args) == 1)
+def _is_data_race(node: ast.expr) -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "data_race" and len(node.args) == 1
 
 
 @functools.cache

@@ -250,7 +250,8 @@ def _source_for_functions(key: str, field: Field) -> str:
     def accessor(name: str, kind: str, quiet: str, access: str, test: str) -> str:
         point = _POINT.format(kind=kind, obj="self", arg=repr(key)).replace("\n", "\n    ")
         seen = f"me.id != -1 and (m.image.frees or not ({quiet}))" if quiet else "me.id != -1"
-        looks = "".join(f"\n        if m.explorer is not None: m.explorer.touched(m, ({word}, {bit}), READ)" for word, bit in _bits(field.guards))
+        looks = "".join(f"\n        if m.explorer is not None: m.explorer.touched(m, ({word}, {bit}), READ)"
+                        for word, bit in _bits(field.guards))
         check = f"\n        if not ({test}): check_guard(m, self, None, {key!r})" if test else ""
         return (f"def {name}, m=m):\n    me = m.current\n    if {seen}:{point}{looks}\n        {access}{check}"
                 f"\n    else:\n        {access}\n")

@@ -20,7 +20,7 @@ from harness.points import READ, RMW, WRITE
 from harness.sanitizers.lifetime import FREED
 from harness.sanitizers.lockset import Reader, check_guard
 
-_stored_on = list_head.on.__get__           # also of free memory, where `.on` reports
+_stored_on = vars(list_head)["on"].__get__  # also of free memory, where `.on` reports
 
 
 def _tested(link, loads):
