@@ -33,6 +33,7 @@ from harness.kernel.registry import Core, linking
 from harness.kernel.slab import kfree
 from harness.link import Image, Origin
 from harness.machine import CPUS_MAX, NEVER, TASKS_MAX, Machine, Scheduler, Task, _is_null_dereference, m
+from harness.sanitizers import lifetime
 from harness.sanitizers.lockdep import Lockdep
 
 Function = Callable[[], Any]
@@ -105,7 +106,8 @@ class Runner:
                 program.setup()
             self.image.boot = self.image.save()
         self.kept = self._keep()
-        if not self.image.frees and calls_kfree(self.kept.seen.values()):
+        gone = any(lifetime.is_gone(made) for made in self.image.objects if hasattr(made, "allocated"))
+        if not self.image.frees and (gone or calls_kfree(self.kept.seen.values())):
             self.image.frees = True
             self.image.bind_state()
 

@@ -101,7 +101,7 @@ def touch(what):
         entry.counted += 1
         spin_unlock(users_lock)
     if what == "constant":
-        mb()                                # no point itself
+        mb()                                # a plain field is no point, and nobody would come in between
         entry.constant
     if what == "item":
         entry.slots[1] = 1
