@@ -531,6 +531,8 @@ def small(seed: int, size: int = 6, sorts: tuple[tuple[str, ...], ...] = SORTS) 
         kinds.append("raise")
     if "bug" in sort and rng.random() < 0.4:
         kinds += ["bug", "inc"]             # what a BUG looks at has to change
+    if sort in MEMORY:
+        kinds.append(sort[0])               # what frees, or links
     if set(kinds) <= set(SLEEPS):
         kinds += ["inc", "read"]
     return Small(rng, size, tuple(kinds))

@@ -26,7 +26,7 @@ CHUNKS = (
     *((first, 80, 4, SORTS) for first in range(10_000, 10_320, 80)),
     *((first, 30, 6, SORTS) for first in range(20_000, 20_060, 30)),
     *((first, 100, 3, OWN) for first in range(30_000, 30_200, 100)),
-    *((first, 100, 3, MEMORY) for first in range(40_000, 40_200, 100)),
+    *((first, 100, 4, MEMORY) for first in range(40_000, 40_200, 100)),
 )
 # What the programs of one size must contain, of a hundred.
 MIXTURE = {
