@@ -160,12 +160,20 @@ class Locations:
 
     def touched(self, what: Any, kind: int) -> Access:
         """What is touched without a point of its own."""
-        if isinstance(what, tuple) and what[1:] == (FREED,):
+        if self._is_memory(what):
             self._frees(what[0])
         number = self.number(what)
         self.unannounced.add(number)
         self.share(number)
         return number, touched_mode(kind)
+
+    def is_moot(self, what: Any, kind: int) -> bool:
+        """True if it is only looked at whether an object is free that, as far as is known, nobody frees."""
+        return kind == points.READ and self._is_memory(what) and what[0] not in self.mortal
+
+    @staticmethod
+    def _is_memory(what: Any) -> bool:
+        return isinstance(what, tuple) and what[1:] == (FREED,)
 
     def _frees(self, obj: Any) -> None:
         if obj not in self.mortal:

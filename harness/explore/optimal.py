@@ -367,7 +367,7 @@ class Optimal:
     def touched(self, m: Machine, what: Any, kind: int) -> None:
         if self.current is not None:
             event = self._advance()
-            if self._was_announced(event, (self.locations.number(what), touched_mode(kind))):
+            if self.locations.is_moot(what, kind) or self._was_announced(event, (self.locations.number(what), touched_mode(kind))):
                 return
             self._speak()
             event.grows()

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import harness.kernel
+from fuzz.functions import fuzz
 from harness.errors import ProgramError
 from harness.explore.programs import verify
 from harness.finding import Finding
@@ -105,6 +106,11 @@ def nothing(*_: Any) -> None:
     pass
 
 
+def of(action: Action, *objects: Any) -> Program:
+    """A program of one task, on these objects."""
+    return Program([lambda: action(*objects)])
+
+
 # ---- the sanitizers that a verdict names -------------------------------------------------------------------------------
 
 def _order(lock: Any, head: Any, one: Any, two: Any) -> None:
@@ -115,25 +121,6 @@ def _order(lock: Any, head: Any, one: Any, two: Any) -> None:
         spin_unlock(first)
 
 
-def _sleeps(lock: Any, head: Any, one: Any, two: Any) -> None:
-    spin_lock(lock)
-    down(semaphores[0])
-
-
-def _hangs(lock: Any, head: Any, one: Any, two: Any) -> None:
-    spin_lock(lock)
-    spin_lock(lock)
-
-
-semaphores: list[Any] = []
-
-
-def _with_semaphore() -> Program:
-    semaphores[:] = [semaphore("sem")]
-    lock = spinlock_t("lock")
-    return Program([lambda: _sleeps(lock, None, None, None)])
-
-
 TRIPS: dict[str, Callable[[], Program]] = {
     "bug": program(lambda lock, head, one, two: BUG_ON(True, 7)),
     "lifetime": program(lambda lock, head, one, two: (kfree(one), one.value)),
@@ -141,8 +128,8 @@ TRIPS: dict[str, Callable[[], Program]] = {
     "lists": program(locked(lambda lock, head, one, two: list_del(one.link))),
     "lockdep": program(_order),
     "lockset": program(lambda lock, head, one, two: one.counted),
-    "atomic_sleep": _with_semaphore,
-    "progress": lambda: Program([lambda sem=semaphore("sem", count=0): down(sem)]),
+    "atomic_sleep": lambda: of(locked(lambda lock, sem: down(sem)), spinlock_t("lock"), semaphore("sem")),
+    "progress": lambda: of(lambda sem: down(sem), semaphore("sem", count=0)),
 }
 
 
@@ -240,14 +227,14 @@ def test_data_race_excuses_nothing_beside_it() -> None:
 
 def test_a_guard_that_is_no_lock_of_the_program_is_refused() -> None:
     with pytest.raises(ProgramError, match=r"one.\w+ is guarded by 'lock', which is no lock of this program$"):
-        Runner(lambda: Program([lambda one=thing("one"): None]))
+        Runner(lambda: of(nothing, thing("one")))
     with pytest.raises(ProgramError, match=r"head is guarded by 'lock', which is no lock"):
-        Runner(lambda: Program([lambda head=LIST_HEAD("head", "lock"), x=atomic_t("lock"): None]))
+        Runner(lambda: of(nothing, LIST_HEAD("head", "lock"), atomic_t("lock")))
 
 
 def test_a_guard_that_is_the_name_of_two_locks_is_refused() -> None:
     with pytest.raises(ProgramError, match=r"head is guarded by 'lock', and 2 objects have the name 'lock'$"):
-        Runner(lambda: Program([lambda objects=(spinlock_t("lock"), spinlock_t("lock"), LIST_HEAD("head", "lock")): None]))
+        Runner(lambda: of(nothing, spinlock_t("lock"), spinlock_t("lock"), LIST_HEAD("head", "lock")))
 
 
 # ---- points ------------------------------------------------------------------------------------------------------------
@@ -296,9 +283,11 @@ def test_a_look_at_a_list_without_its_lock_is_one_of_the_accesses() -> None:
         assert entry is not head
         return entry.name
 
-    found = verify(program(scan, locked(lambda lock, head, one, two: list_del(one.link)),
-                           setup=lambda lock, head, one, two: list_add(one.link, head)))
+    make = program(scan, locked(lambda lock, head, one, two: list_del(one.link)),
+                   setup=lambda lock, head, one, two: list_add(one.link, head))
+    found = verify(make)
     assert found.titles == ["CHECK: an assertion fails in scan"]
+    assert "list_empty(head)" in fuzz(make).story and "list_del(one.link)" in fuzz(make).story
     assert found.fewest(found.titles[0]).preemptions == 1
     assert found.classes == 3
 

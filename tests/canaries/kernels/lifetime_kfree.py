@@ -4,11 +4,9 @@
 from harness.kernel import (
     LIST_HEAD,
     embed,
-    guarded,
     kfree,
     list_add,
     list_del,
-    list_empty,
     list_entry,
     list_head,
     racy,
