@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from harness.machine import m
-from harness.points import BARRIER, IRQ, LOCAL, MASK, READ, WAIT
+from harness.points import BARRIER, IRQ, LOCAL, MASK, READ, WAIT, place_of
 
 UNSEEN = (BARRIER, IRQ, LOCAL, MASK, WAIT)
 
@@ -36,7 +36,7 @@ class Places:
             return
         me = m.current
         held = {lock for lock in me.held.locks if not getattr(lock, "readers", 0) and not hasattr(lock, "rwlock")}     # readers share
-        key = obj if arg is None else (obj, arg)
+        key = place_of(obj, arg)
         found = self.objects.get(key)
         if found is None:
             found = self.objects[key] = _Object(set(held))

@@ -36,7 +36,7 @@ from fuzz.live import COLUMNS, LINE_EVERY, working
 from fuzz.programs import Form, Scope, ScopeError, program_of, text_of
 from fuzz.words import are, count
 from harness.explore.exploration import EQUIVALENCE, Exploration
-from harness.sanitizers.table import SANITIZERS
+from harness.sanitizers import table
 from variants.interface import OPERATIONS, Family
 from variants.program import did_you_mean
 
@@ -451,7 +451,7 @@ class Table:
                 yield f"            ... and {number - UNDECIDED_TOLD:,} more (--json has them all)"
         yield ""
         yield (f"  {count(self.classes, 'execution')} ({EQUIVALENCE.partition(' (')[0]}), {self.blocked:,} blocked, "
-               f"{clock(self.seconds)} of work; {len(SANITIZERS)} sanitizers but leak and race")
+               f"{clock(self.seconds)} of work; {table.told('scope')}")
 
     def last_line(self) -> str:
         total, bound = len(self.forms), self.scope.preemptions

@@ -32,7 +32,7 @@ from harness.explore.exploration import EQUIVALENCE, Exploration, Progress
 from harness.explore.programs import verify_runner
 from harness.program import Program, ProgramError, Runner
 from harness.program import told as told_error
-from harness.sanitizers.table import SANITIZERS
+from harness.sanitizers import table
 from harness.schedulers.enumerate import every_schedule
 from variants.interface import family
 
@@ -213,7 +213,7 @@ def told(subject: Subject, found: Exploration) -> list[str]:
     if found.titles:
         lines.append(f"  {runs}" + ("" if found.complete else f"; not all: {found.why}"))
     lines += textwrap.wrap(reasons.hint(found.why), COLUMNS, initial_indent="  ", subsequent_indent="  ")
-    lines.append(f"  {subject.facts}, {bound}; {len(SANITIZERS)} sanitizers, at rest and at every step but leak and race")
+    lines.append(f"  {subject.facts}, {bound}; {table.told(subject.kind)}")
     if found.titles and subject.kind == "functions":
         args = "".join(f" --arg {shlex.quote(arg)}" for arg in json.loads(subject.identity["args"]))
         lines.append(f"next: vmrace fuzz {subject.identity['functions']}{args}")
@@ -225,6 +225,7 @@ def as_json(subject: Subject, found: Exploration) -> dict[str, Any]:
     return {"subject": subject.name, "verdict": verdict(found), "classes": found.classes, "executions": found.classes,
             "blocked": found.blocked, "complete": found.complete, "why": found.why, "hint": reasons.hint(found.why),
             "bound": found.bound, "way": found.way, "digest": found.digest, "seconds": round(found.seconds, 3),
+            "sanitizers": table.on(subject.kind),
             "titles": {title: {"classes": found.classes_with(title), "preemptions": found.fewest(title).preemptions,
                                "least": found.fewest(title).least}
                        for title in found.titles}}

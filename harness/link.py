@@ -24,19 +24,22 @@ import pathlib
 import types
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from harness.errors import LinkError
+from harness.guards import bind_list_guards
 from harness.kernel import CORE_TOOLKIT, TOOLKIT
 from harness.kernel.list import list_head
 from harness.kernel.registry import Core, linking
-from harness.kernel.struct import guard_test
 from harness.machine import NEVER, Task, m
+from harness.sanitizers import lifetime
 from harness.sanitizers.lockdep import Lockdep
+from harness.sanitizers.poison import unpoison
+from harness.source import Span, racy_spans
 
 KERNEL_TASKS, KERNEL_CPUS = 16, 8       # how many task_structs an image has, for tasks and for the idle loops
 IDENTITY = ("likely", "unlikely", "data_race")      # the linker takes these calls out, and remembers where data_race stood
-Span = tuple[str, int, int, int, int]               # file, line, column, last line, column after it
 
 
 @dataclass(frozen=True)
@@ -70,10 +73,32 @@ class Image:
         self.cache: dict[str, Any] = {}                 # what a family's checks have looked up
         self.tasks: list[Any] = []
         self.function_of: Callable[[Task], Any] | None = None       # of a program of plain functions: what a task runs
-        self.save, self.load = _state_functions(self.objects, "state_slots")
-        self.save_volatile, self.load_volatile = _state_functions(self.objects, "volatile_slots")
+        # whether what it is given back can be memory that must not be accessed
+        self.frees = core.frees or any(isinstance(made, list_head) and made.freelist and not made.type_stable for made in self.objects)
+        self.bind_state()
+
+    def bind_state(self) -> None:
+        """Work out how the state of all objects is saved and brought back; the present one is that at boot."""
+        self.save, self.load = self._bound(*_state_functions(self.objects, "state_slots"))
+        self.save_volatile, self.load_volatile = self._bound(*_state_functions(self.objects, "volatile_slots"))
         self.boot: Any = self.save()
         self.at_rest: Any = self.save_volatile()
+
+    def _bound(self, save: Callable[[], Any], load: Callable[[Any], None]) -> tuple[Callable[[], Any], Callable[[Any], None]]:
+        """The same, where some of the objects may be free: what is free is poisoned, and can then be neither saved nor loaded."""
+        if not self.frees:
+            return save, load
+        structs = [made for made in self.objects if hasattr(made, "allocated")]
+
+        def healthy(act: Callable[..., Any], *state: Any) -> Any:
+            for made in structs:
+                unpoison(made)
+            out = act(*state)
+            for made in structs:
+                if lifetime.is_gone(made):
+                    lifetime.poison_again(made)
+            return out
+        return partial(healthy, save), partial(healthy, load)
 
     def __getitem__(self, name: str) -> Any:
         return self.namespace[name]
@@ -98,6 +123,8 @@ def link(*modules: str, core: str = "fast", probes: bool = False, toolkit: dict[
     try:
         sources = [(path, unit.read(path)) for path in _sources(modules)]
         _extend(sources)
+        made_for.frees = any(alias.name == "kfree" for _, tree in sources for node in tree.body if isinstance(node, ast.ImportFrom)
+                             for alias in node.names)
         for path, tree in sources:
             unit.load(path, tree)
         unit.check()
@@ -112,10 +139,8 @@ def link(*modules: str, core: str = "fast", probes: bool = False, toolkit: dict[
             image.tasks = [None] * (KERNEL_TASKS + KERNEL_CPUS)
     finally:
         linking.core = None
-    _bind_list_guards(made_for)
-    image.save, image.load = _state_functions(image.objects, "state_slots")
-    image.save_volatile, image.load_volatile = _state_functions(image.objects, "volatile_slots")
-    image.boot, image.at_rest = image.save(), image.save_volatile()
+    bind_list_guards(made_for, namespace)
+    image.bind_state()
     return image
 
 
@@ -189,7 +214,8 @@ class _Unit:
                     self.defined[node.name] = (str(path), node.lineno)
             else:
                 raise LinkError(f"{path}:{node.lineno}: {type(node).__name__.lower()} has no place in kernel source")
-        tree.body = [_Inline(self, str(path)).visit(node) for node in body]
+        self.racy_spans |= racy_spans(tree, str(path))
+        tree.body = [_Inline().visit(node) for node in body]
         if self.probes:
             tree.body = [_Probes(self, str(path)).visit(node) for node in tree.body]
         ast.fix_missing_locations(tree)
@@ -227,34 +253,11 @@ class _Unit:
 class _Inline(ast.NodeTransformer):
     """What the C compiler does with macros: likely(x) is x, BUG_ON(c, line) is `if c: BUG(line)`."""
 
-    def __init__(self, unit: _Unit, path: str):
-        self.unit = unit
-        self.path = path
-
     def visit_Call(self, node: ast.Call) -> ast.expr:
         self.generic_visit(node)
         if isinstance(node.func, ast.Name) and node.func.id in IDENTITY and len(node.args) == 1:
-            if node.func.id == "data_race":
-                self._racy(node)
             return node.args[0]
         return node
-
-    def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
-        return self._access(node)
-
-    def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
-        return self._access(node)
-
-    def _access(self, node: ast.Attribute | ast.Subscript) -> ast.expr:
-        """`data_race(page).index = 0` marks the access to the field, which no call can stand around where it is a store."""
-        inner = node.value
-        if isinstance(inner, ast.Call) and isinstance(inner.func, ast.Name) and inner.func.id == "data_race":
-            self._racy(node)
-        self.generic_visit(node)
-        return node
-
-    def _racy(self, node: ast.expr) -> None:
-        self.unit.racy_spans.add((self.path, node.lineno, node.col_offset, node.end_lineno or 0, node.end_col_offset or 0))
 
     def visit_Expr(self, node: ast.Expr) -> ast.stmt:
         self.generic_visit(node)
@@ -311,17 +314,6 @@ def _globals_of(code: types.CodeType) -> Iterator[tuple[str, int]]:
             line = instruction.starts_line if not isinstance(instruction.starts_line, bool) else line
         if instruction.opname in ("LOAD_GLOBAL", "STORE_GLOBAL"):
             yield instruction.argval, line
-
-
-def _bind_list_guards(core: Core) -> None:
-    """Give every list head the test of its guard, for the cores that check it."""
-    for made in core.created:
-        if isinstance(made, list_head) and made.is_head:
-            test = guard_test((made.guard,), core.name == "up") if made.guard else "True"
-            scope: dict[str, Any] = {}
-            exec(f"def holds(me, self=None):\n    return {test}", core.namespace, scope)
-            made.holds = types.FunctionType(  # type: ignore[assignment]
-                scope["holds"].__code__, core.namespace, "holds", (made.struct,))
 
 
 def _state_functions(objects: list[Any], which: str) -> tuple[Callable[[], Any], Callable[[Any], None]]:

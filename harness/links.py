@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Which links a struct embeds: worked out once per class."""
+"""Which links a struct embeds, worked out once per class, and of which structs something is a part."""
 
+from collections.abc import Iterator
 from typing import Any
 
 _names: dict[type, tuple[str, ...]] = {}
@@ -15,3 +16,11 @@ def links_of(obj: Any) -> list[Any]:
             key for key, inner in cls.embedded.items()
             if inner.cls.__name__ == "list_head" and not getattr(obj, key).is_head)
     return [getattr(obj, key) for key in names]
+
+
+def owners(obj: Any) -> Iterator[Any]:
+    """`obj` if it is a struct, and the structs that it is embedded in, innermost first."""
+    while obj is not None:
+        if hasattr(obj, "allocated"):
+            yield obj
+        obj = getattr(obj, "struct", None)

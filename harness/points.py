@@ -39,3 +39,8 @@ NAMES = {
     READ: "read", WRITE: "write", RMW: "rmw", ACQUIRE: "lock", TRYLOCK: "trylock", RELEASE: "unlock",
     WAIT: "wait", WAKE: "wake", BARRIER: "barrier", IRQ: "irq", LOCAL: "op", MASK: "mask",
 }
+
+
+def place_of(obj: object, arg: object) -> object:
+    """What two points have to have in common to meet: an object, or a bit, an item or a field of it; of a list, all of it."""
+    return obj if arg is None or isinstance(arg, tuple) else (obj, arg)

@@ -18,7 +18,8 @@ from __future__ import annotations
 
 import inspect
 import pathlib
-from collections.abc import Callable, Sequence
+import types
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,10 +27,13 @@ from harness import endless
 from harness.backends import BACKENDS
 from harness.errors import Abort, Diverged, Halt, HarnessError, LinkError, ProgramError
 from harness.finding import Finding, Site
+from harness.guards import bind_list_guards, names_of
 from harness.kept import Kept, TooMuch
 from harness.kernel.registry import Core, linking
+from harness.kernel.slab import kfree
 from harness.link import Image, Origin
 from harness.machine import CPUS_MAX, NEVER, TASKS_MAX, Machine, Scheduler, Task, _is_null_dereference, m
+from harness.sanitizers import lifetime
 from harness.sanitizers.lockdep import Lockdep
 
 Function = Callable[[], Any]
@@ -75,7 +79,7 @@ class Runner:
     def __init__(self, make: Callable[..., Program], *args: Any, backend: str = "greenlets"):
         self.backend = BACKENDS[backend]()
         self.name = f"{getattr(make, '__module__', '')}:{getattr(make, '__qualname__', make)}"
-        core = Core("fast")
+        core = Core("functions")
         linking.core = core
         boot = m.current = Task(-1, "make")
         boot.held = Lockdep().root
@@ -103,6 +107,10 @@ class Runner:
                 program.setup()
             self.image.boot = self.image.save()
         self.kept = self._keep()
+        gone = any(lifetime.is_gone(made) for made in self.image.objects if hasattr(made, "allocated"))
+        if not self.image.frees and (gone or calls_kfree(self.kept.seen.values())):
+            self.image.frees = True
+            self.image.bind_state()
 
     def _functions(self) -> list[Function]:
         """Of the tasks. ProgramError if one cannot be run."""
@@ -128,7 +136,10 @@ class Runner:
         return kept
 
     def _image(self, core: Core) -> Image:
+        names = names_of(core, self.name)
+        bind_list_guards(core, names)
         image = Image(self.name, core, _Everywhere(), "", bytearray(), frozenset())
+        image.namespace = names
         image.tasks = [None] * TASKS_MAX
         return image
 
@@ -192,6 +203,15 @@ class Runner:
         except (Exception, SystemExit) as error:
             title, detail = f"CHECK: the program's own check raises {type(error).__name__}", told(error)
         result.findings.append(Finding(title, "check", result.steps, detail=detail))
+
+
+def calls_kfree(values: Iterable[Any]) -> bool:
+    """True if kfree is among these functions and what they name, or a function has a name of that spelling in it."""
+    return any(value is kfree or (isinstance(value, types.FunctionType) and _names_kfree(value.__code__)) for value in list(values))
+
+
+def _names_kfree(code: types.CodeType) -> bool:
+    return kfree.__name__ in code.co_names or any(_names_kfree(inner) for inner in code.co_consts if isinstance(inner, types.CodeType))
 
 
 _OURS = (HarnessError, LinkError, Diverged, ProgramError)       # none of these is something that a program did

@@ -141,6 +141,9 @@ def label_of(m: Machine, kind: int, obj: Any, arg: Any, frame: Any) -> str:
         frame = frame.f_back
     if isinstance(obj, Task | Cpu):
         return accessor or primitive            # a barrier, a sleep: the line says whose, and a task's number is not its name
+    if isinstance(arg, tuple):                  # a list: which of its links, and what of it
+        link, slot = arg
+        return f"{primitive}({name_of(link)})" if primitive else f"{points.NAMES[kind]} {name_of(link)}.{slot}"
     if accessor:
         return f"{accessor}({owner_of(obj)})"
     if isinstance(arg, str) and not primitive:

@@ -12,13 +12,16 @@ reversed is the order of two takings (see optimal.py).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from harness import points
 from harness.kernel.bitops import flags_t
+from harness.kernel.list import list_head
 from harness.kernel.struct import array, struct
+from harness.links import owners
 from harness.machine import RUNNING, Cpu, Task
+from harness.sanitizers.lifetime import ALLOCATED, FREED
 
 READ, WRITE = 0, 1                          # of data; an atomic update is a WRITE
 PART_READ, PART_WRITE = 2, 3                # the whole word or struct, when only a part of it is touched
@@ -61,6 +64,7 @@ class Locations:
 
     A word of flags or a struct may also be touched as a whole. Parts then touch the whole too, in modes that only conflict
     with whole accesses. Which objects are ever touched whole is learned: `restart` says that something was learned late.
+    Whatever touches an object that is ever freed touches (object, FREED), too. Which objects are is learned as well.
 
     So is what is shared. A point is quiet if nobody can tell when it is passed: what it touches is touched by one process only,
     in all runs, or is never written; and while it is passed nothing else becomes visible, and no interrupt is shut out. Quiet
@@ -74,6 +78,7 @@ class Locations:
         self.numbers: dict[Any, int] = {}
         self.keys: list[Any] = []
         self.wholes: set[Any] = set()
+        self.mortal: set[Any] = set()           # structs that are freed
         self.known: dict[tuple[int, Any, Any], tuple[Access, ...]] = {}
         self.unannounced: set[int] = set()      # locations that an event may touch without having said so at its point
         self.restart = False
@@ -155,10 +160,26 @@ class Locations:
 
     def touched(self, what: Any, kind: int) -> Access:
         """What is touched without a point of its own."""
+        if self._is_memory(what):
+            self._frees(what[0])
         number = self.number(what)
         self.unannounced.add(number)
         self.share(number)
-        return number, {points.BEGIN: BEGIN, points.END: END, points.READ: READ}.get(kind, WRITE)
+        return number, touched_mode(kind)
+
+    def is_moot(self, what: Any, kind: int) -> bool:
+        """True if it is only looked at whether an object is free that, as far as is known, nobody frees."""
+        return kind == points.READ and self._is_memory(what) and what[0] not in self.mortal
+
+    @staticmethod
+    def _is_memory(what: Any) -> bool:
+        return isinstance(what, tuple) and what[1:] == (FREED,)
+
+    def _frees(self, obj: Any) -> None:
+        if obj not in self.mortal:
+            self.mortal.add(obj)
+            self.known.clear()
+            self.restart = True
 
     def of(self, kind: int, obj: Any, arg: Any, task: Task) -> tuple[Access, ...]:
         """What the access announced at a point touches."""
@@ -166,17 +187,26 @@ class Locations:
             woken = tuple((self.number(key), WRITE) for key in dict.fromkeys([obj, *(entry[0] for entry in obj.entries)]))
             for location, _ in woken:
                 self.share(location)
-            return woken
+            return (*woken, *self._lives(obj))
         if kind == points.ACQUIRE and getattr(obj, "owner", None) is task:
-            return ((self.number(obj), TRY),)           # it hangs, and that is a finding
+            return ((self.number(obj), TRY), *self._lives(obj))         # it hangs, and that is a finding
         return self.announced((kind, obj, arg))
 
     def announced(self, at: tuple[int, Any, Any]) -> tuple[Access, ...]:
         """The same, if it does not depend on what others do (points.ALONE), or the lock is to be had."""
         found = self.known.get(at)
         if found is None:
-            found = self.known[at] = tuple(self._of(*at))
+            found = tuple(self._of(*at)) + tuple(self._lives(at[1], at[2]))
+            self.known[at] = found
         return found
+
+    def _lives(self, obj: Any, arg: Any = None) -> Iterator[Access]:
+        """That an object must not be free is looked at by whatever touches it, or a part of it. kfree() says so itself."""
+        if self.mortal and arg != FREED:
+            also = arg[0] if isinstance(arg, tuple) else obj
+            for one in dict.fromkeys((*owners(obj), *owners(also))):
+                if one in self.mortal:
+                    yield self.number((one, FREED)), READ
 
     def _of(self, kind: int, obj: Any, arg: Any) -> Iterable[Access]:
         if kind in (points.BARRIER, points.IRQ, points.LOCAL, points.MASK):
@@ -193,12 +223,28 @@ class Locations:
                 yield self.number(obj), WRITE
         elif kind == points.WAIT:
             yield self.number(obj), WRITE
+        elif isinstance(obj, list_head) and isinstance(arg, tuple):
+            yield from self._links(kind, obj, arg[0])
         elif isinstance(obj, flags_t | struct | array):
+            if arg == FREED:
+                self._frees(obj)
             yield from self._part(kind, obj, arg)
         else:
             yield self.number(obj), READ if kind == points.READ else WRITE
             if getattr(obj, "refcount", False) and obj.struct is not None:
-                yield self.number((obj.struct, "allocated")), READ
+                yield self.number((obj.struct, ALLOCATED)), READ
+
+    def _links(self, kind: int, head: Any, link: Any) -> Iterable[Access]:
+        """A list is one location, and each of its links one more: a link can be on another list before. On a free list it is what
+        frees its object, or has it allocated."""
+        mode = READ if kind == points.READ else WRITE
+        yield self.number(head), mode
+        if link is not head:
+            yield self.number(link), mode
+            if head.freelist and mode == WRITE and link.struct is not None:
+                if not head.type_stable:
+                    self._frees(link.struct)
+                yield self.number((link.struct, ALLOCATED if head.type_stable else FREED)), WRITE
 
     def _part(self, kind: int, obj: Any, arg: Any) -> Iterable[Access]:
         reads = kind == points.READ
@@ -212,6 +258,11 @@ class Locations:
             yield self.number((obj, arg)), READ if reads else WRITE
             if obj in self.wholes:
                 yield self.number(obj), PART_READ if reads else PART_WRITE
+
+
+def touched_mode(kind: int) -> int:
+    """Of what is touched without a point of its own."""
+    return {points.BEGIN: BEGIN, points.END: END, points.READ: READ}.get(kind, WRITE)
 
 
 def _lock_mode(kind: int, spins: bool, shared: bool) -> int:

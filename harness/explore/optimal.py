@@ -59,6 +59,7 @@ from harness.explore.access import (
     Locations,
     Point,
     conflict,
+    touched_mode,
 )
 from harness.explore.event import ASKED, EVENTS_MAX, NEVER_GIVEN, SWITCH, Event, Taking, step_of
 from harness.explore.spinning import Read, Spinning
@@ -404,9 +405,15 @@ class Optimal:
     def touched(self, m: Machine, what: Any, kind: int) -> None:
         if self.current is not None:
             event = self._advance()
+            if self.locations.is_moot(what, kind) or self._was_announced(event, (self.locations.number(what), touched_mode(kind))):
+                return
             self._speak()
             event.grows()
             event.accesses += (self.locations.touched(what, kind),)
+
+    def _was_announced(self, event: Event, access: Access) -> bool:
+        """True if the point that runs has said that already."""
+        return access in (event.accesses if self.inner is None else self.locations.announced(self.inner))
 
     def _speak(self) -> None:
         """Others can tell that the running point is passed."""

@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""The kernel toolkit: all that kernel source may use, named as include/linux names it. `TOOLKIT` is what `link` binds."""
+"""The kernel toolkit: all that kernel source may use, named as include/linux names it. `TOOLKIT` is what `link` binds.
+
+Plain functions import from here, and no linker looks at them: what they get is the toolkit of the core "functions".
+"""
 
 from harness.kernel import list as _list
 from harness.kernel import up as _up
+from harness.kernel import watched_list as _watched_list
 from harness.kernel.atomic import (
     atomic_add,
     atomic_dec,
@@ -46,17 +50,7 @@ from harness.kernel.bitops import (
 )
 from harness.kernel.bug import BUG, BUG_ON, WARN_ON, printk
 from harness.kernel.irq import READ, RMW, WRITE, point, raise_irq
-from harness.kernel.list import (
-    INIT_LIST_HEAD,
-    LIST_HEAD,
-    list_add,
-    list_add_tail,
-    list_del,
-    list_del_init,
-    list_empty,
-    list_entry,
-    list_head,
-)
+from harness.kernel.list import LIST_HEAD, list_entry, list_head
 from harness.kernel.order import happens_after, happens_before
 from harness.kernel.rwlock import read_lock, read_unlock, rwlock_t, write_lock, write_unlock
 from harness.kernel.sched import (
@@ -86,6 +80,7 @@ from harness.kernel.semaphore import (
     up_read,
     up_write,
 )
+from harness.kernel.slab import kfree
 from harness.kernel.spinlock import (
     atomic_dec_and_lock,
     local_irq_disable,
@@ -113,6 +108,7 @@ from harness.kernel.wait import (
     wake_up,
     wake_up_all,
 )
+from harness.kernel.watched_list import INIT_LIST_HEAD, list_add, list_add_tail, list_del, list_del_init, list_empty
 
 __all__ = [
     "BUG", "BUG_ON", "CONFIG_SMP", "INIT_LIST_HEAD", "LIST_HEAD", "READ", "RMW", "TASK_INTERRUPTIBLE", "TASK_RUNNING",
@@ -121,7 +117,7 @@ __all__ = [
     "atomic_dec_and_test", "atomic_inc", "atomic_inc_and_test", "atomic_read", "atomic_set", "atomic_sub", "atomic_t",
     "clear_bit", "cmpxchg", "cpu_relax", "current", "data_race", "device",
     "down", "down_read", "down_trylock", "down_write", "downgrade_write", "embed",
-    "flags_t", "guarded", "guarded_array", "happens_after", "happens_before", "in_interrupt", "likely", "list_add",
+    "flags_t", "guarded", "guarded_array", "happens_after", "happens_before", "in_interrupt", "kfree", "likely", "list_add",
     "list_add_tail", "list_del", "list_del_init", "list_empty", "list_entry", "list_head", "local_irq_disable", "local_irq_enable",
     "local_irq_restore", "local_irq_save", "mb", "need_resched", "now", "plain", "point", "printk", "racy", "racy_array",
     "raise_irq", "read_lock", "read_unlock", "read_word", "remove_wait_queue", "rmb", "rw_semaphore", "rwlock_t", "saw",
@@ -135,12 +131,13 @@ __all__ = [
 
 CONFIG_SMP = 1
 
-TOOLKIT = {name: globals()[name] for name in __all__}
+TOOLKIT = {name: globals()[name] for name in __all__} | {name: getattr(_list, name) for name in _watched_list.FUNCTIONS}
 
 # What differs where a lock excludes nothing, as in a kernel built for one cpu, or where every use of a guarded list is checked.
 CORE_TOOLKIT = {
     "fast": {},
-    "checked": _list.CHECKED,
-    "up": _list.UP | _up.OVERRIDES | {"CONFIG_SMP": 0},
+    "checked": _watched_list.CHECKED,
+    "functions": _watched_list.FUNCTIONS,
+    "up": _watched_list.UP | _up.OVERRIDES | {"CONFIG_SMP": 0},
     "floor": {},
 }

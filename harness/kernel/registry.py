@@ -11,13 +11,17 @@ from typing import Any
 
 from harness.errors import ProgramError
 
-CORES = ("fast", "checked", "up", "floor")
+CORES = ("fast", "checked", "functions", "up", "floor")
 
 
 class Core:
-    """How watched fields are kept: "fast" and "checked" for machines with several cpus, "up" for one, "floor" for none.
+    """How watched fields and lists are kept.
 
-    `namespace` is that of the image being linked; `created` collects its objects.
+    "fast" and "checked" are for machines with several cpus and have the same points; "checked" tests every guard. "functions" is
+    for programs of plain functions: it tests every guard, and an access that no guard covers is a point. "up" is for one cpu,
+    "floor" for none.
+
+    `namespace` is that of the image being linked; `created` collects its objects; `frees` says that its source calls kfree().
     """
 
     def __init__(self, name: str, namespace: dict[str, Any] | None = None):
@@ -26,6 +30,7 @@ class Core:
         self.namespace: dict[str, Any] = {} if namespace is None else namespace
         self.created: list[Any] = []
         self.classes: dict[str, type] = {}
+        self.frees = False
 
 
 class _Linking:
@@ -49,4 +54,5 @@ def register(made: Any) -> None:
 
 
 def core_now() -> Core:
-    return linking.core or Core("fast")
+    """The core being linked. A class that a module of plain functions defines is for these."""
+    return linking.core or Core("functions")

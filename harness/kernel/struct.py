@@ -8,10 +8,14 @@
     plain(default)                private to one owner, or constant: neither.
     embed(type, ...)              an atomic_t, flags_t, list_head, lock, wait queue or other struct inside this one.
 
-LOCK is "name" (a global of the image), ".field" (in the same object), ".path.to.field", or ".flags#PG_locked": that bit is set.
+LOCK is "name" (a global of the image; in a program of plain functions the lock of that name), ".field" (in the same object),
+".path.to.field", or ".flags#PG_locked": that bit is set.
 
 How a field is kept depends on the core an image is linked for: plain slots where nothing is to be watched, properties
 where an access is a point or a check. The stored slot of a watched field is `_field`.
+
+For plain functions there is no linker that would vouch for a declaration. So there a plain field is a point as well, and so is
+a guarded one where its lock is not held. In a program that frees memory every access is a point, as memory may go away under any lock.
 """
 
 from __future__ import annotations
@@ -85,7 +89,7 @@ class StructMeta(type):
         for key, value in body.items():
             if isinstance(value, Field):
                 fields[key] = value
-                source = _property_source(key, value, core.name)
+                source = _source_for_functions(key, value) if core.name == "functions" else _property_source(key, value, core.name)
                 slots.append("_" + key if source else key)
                 if source:
                     own[key] = _property(source, key, value, core)
@@ -103,7 +107,8 @@ class StructMeta(type):
                 setattr(cls, "_" + key, getattr(cls, key))      # `_field` is the stored slot in every core
         cls.slot_of = {key: "_" + key if isinstance(getattr(cls, key, None), property) else key for key in fields}
         linked = any(inner.cls is list_head for inner in embedded.values())
-        cls.state_slots = (*cls.slot_of.values(), "allocated") if linked else tuple(cls.slot_of.values())    # see lifetime
+        may_be_free = linked or core.frees or core.name == "functions"          # see lifetime
+        cls.state_slots = (*cls.slot_of.values(), "allocated") if may_be_free else tuple(cls.slot_of.values())
         return cls
 
 
@@ -142,6 +147,7 @@ class array:
 
     __slots__ = ("items", "name", "struct")
     state_slots = ("items[:]",)
+    guards: tuple[str, ...] = ()            # of each item, relative to the array
 
     def __init__(self, name: str, length: int, default: Any, *guards: str, struct: object = None):
         self.name = name
@@ -164,7 +170,7 @@ def _array_class(kind: str) -> type:
 
         def __new__(cls, name: str, length: int, default: Any, *guards: str, struct: object = None) -> Any:
             core = core_now()
-            made: Any = array.__new__(_array_for(kind, guards, core, type(struct)))
+            made: Any = array.__new__(_array_for(kind, guards, core))
             made.__init__(name, length, default, *guards, struct=struct)
             return made
 
@@ -183,14 +189,15 @@ _POINT = """
     if s >= m.stop: m.sched({kind}, {obj}, {arg})"""
 
 
-def guard_test(guards: tuple[str, ...], up: bool, me: str = "me", loads: bool = False) -> str:
+def guard_test(guards: tuple[str, ...], up: bool, me: str = "me", loads: bool = False, named: str = "{}") -> str:
     """Python source that is true if the current task holds one of `guards` of the object `self`: for itself, or, where it only
-    `loads`, shared with other readers."""
+    `loads`, shared with other readers. `up`: ask the task, not the lock. `named`: how a global is told."""
     tests = []
     holds = "shares" if loads else "holds"
     for guard in guards:
         path, _, bit = guard.partition("#")
-        where = f"self{path}" if path.startswith(".") else path
+        where = f"self{path}" if path.startswith(".") else named.format(path)
+        bit = bit if bit.isdigit() else named.format(bit) if bit else ""
         if bit:
             tests.append(f"({where}.word >> {bit} & 1)")
         elif up:
@@ -226,6 +233,41 @@ def _property_source(key: str, field: Field, core: str) -> str:
     return f"def get(self, m=m):{get}\n    return self._{key}\ndef put(self, value, m=m):{put}\n    self._{key} = value\n"
 
 
+GLOBAL = "m.image.namespace['{}']"          # where plain functions have no globals in common: see harness/guards.py
+
+
+def _source_for_functions(key: str, field: Field) -> str:
+    """The same for plain functions. What is free is reported first: so a check comes after the access."""
+    def tests(loads: bool) -> str:
+        return guard_test(field.guards, True, loads=loads, named=GLOBAL)
+
+    owned = " or ".join(f"me.held.holds({f'self{guard}' if guard.startswith('.') else GLOBAL.format(guard)})"
+                        for guard in field.guards if "#" not in guard)
+    bits = any("#" in guard for guard in field.guards)          # others may set them: nobody holds them for sure
+    quiet_get = {"guarded": "" if bits else tests(True), "racy": owned}.get(field.kind, "")
+    quiet_put = tests(False) if field.kind == "guarded" and not bits else ""
+
+    def accessor(name: str, kind: str, quiet: str, access: str, test: str) -> str:
+        point = _POINT.format(kind=kind, obj="self", arg=repr(key)).replace("\n", "\n    ")
+        seen = f"me.id != -1 and (m.image.frees or not ({quiet}))" if quiet else "me.id != -1"
+        looks = "".join(f"\n        if m.explorer is not None: m.explorer.touched(m, ({word}, {bit}), READ)"
+                        for word, bit in _bits(field.guards))
+        check = f"\n        if not ({test}): check_guard(m, self, None, {key!r})" if test else ""
+        return (f"def {name}, m=m):\n    me = m.current\n    if {seen}:{point}{looks}\n        {access}{check}"
+                f"\n    else:\n        {access}\n")
+
+    get = accessor("get(self", "READ", quiet_get, f"value = self._{key}", tests(True) if field.kind == "guarded" else "")
+    put = accessor("put(self, value", "WRITE", quiet_put, f"self._{key} = value", tests(False))
+    return f"{get}    return value\n{put}"
+
+
+def _bits(guards: tuple[str, ...]) -> list[tuple[str, str]]:
+    """The words and bits that are looked at to see whether one is held, as source."""
+    parts = [guard.partition("#") for guard in guards if "#" in guard]
+    return [(f"self{path}" if path.startswith(".") else GLOBAL.format(path), bit if bit.isdigit() else GLOBAL.format(bit))
+            for path, _, bit in parts]
+
+
 def _property(source: str, key: str, field: Field, core: Core) -> property:
     scope: dict[str, Any] = {}
     globals_ = core.namespace
@@ -234,18 +276,19 @@ def _property(source: str, key: str, field: Field, core: Core) -> property:
     return property(scope["get"], scope["put"])
 
 
-def _array_for(kind: str, guards: tuple[str, ...], core: Core, owner: type) -> type:
+def _array_for(kind: str, guards: tuple[str, ...], core: Core) -> type:
+    inner = tuple(guard.replace(".", ".struct.", 1) if guard.startswith(".") else guard for guard in guards)
     if core.name == "floor" or (core.name == "fast" and kind == "guarded"):
         source = "def get(self, i, m=m):\n    return self.items[i]\ndef put(self, i, value, m=m):\n    self.items[i] = value\n"
     else:
-        inner = tuple(guard.replace(".", ".struct.", 1) if guard.startswith(".") else guard for guard in guards)
-        source = _property_source("x", Field(kind, None, inner), core.name)
+        field = Field(kind, None, inner)
+        source = _source_for_functions("x", field) if core.name == "functions" else _property_source("x", field, core.name)
         source = source.replace("(self, value, m=m)", "(self, i, value, m=m)").replace("(self, m=m)", "(self, i, m=m)")
         source = source.replace("self, 'x')", "self, i)").replace("self._x", "self.items[i]").replace("self, None, 'x'", "self, None, i")
     if source not in core.classes:
         scope: dict[str, Any] = {}
         core.namespace.update(m=m, READ=READ, WRITE=WRITE, RMW=RMW, check_guard=check_guard)
         exec(compile(source, "<array>", "exec"), core.namespace, scope)
-        body = {"__slots__": (), "__getitem__": scope["get"], "__setitem__": scope["put"]}
+        body = {"__slots__": (), "__getitem__": scope["get"], "__setitem__": scope["put"], "guards": inner}
         core.classes[source] = type(f"{kind}_array", (array,), body)
     return core.classes[source]

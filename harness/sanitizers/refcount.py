@@ -15,7 +15,7 @@ def revived(m, v):
     if v.counter != 1:
         return
     if v.struct is not None and not v.struct.allocated:
-        m.report(f"use after free in {m.where()}", lifetime.NAME, f"{v} taken on a free object")
+        m.report(f"use after free in {m.where()}", lifetime.NAME, lifetime.told(f"{v} taken on a free object", v.struct))
     m.note(f"REFCOUNT: {_kind(v)} raised from zero in {m.where()}", NAME, f"{v} 0 -> 1")
 
 

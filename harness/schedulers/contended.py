@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from harness.machine import NEVER, Machine
+from harness.points import place_of
 
 NEAR = 5        # contended accesses, on average, after which a second preemption follows one it is near
 
@@ -40,7 +41,7 @@ class Contended:
     def at(self, m: Machine) -> int:
         me = m.current
         _, obj, arg = me.at  # type: ignore[misc]
-        if (obj if arg is None else (obj, arg)) not in self.objects:
+        if place_of(obj, arg) not in self.objects:
             m.want(m.step + 1)
             return me.id
         self.count = count = self.count + 1

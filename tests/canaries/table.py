@@ -28,13 +28,17 @@ class Canary:
 
     @property
     def name(self) -> str:
-        calls = "-".join(call[0] for _, ops in self.tasks for call in ops)
+        calls = "-".join("_".join(call) for _, ops in self.tasks for call in ops)
         return f"{self.kernel}-{self.title.partition(' ')[0].rstrip(':').lower()}-{calls}"
 
 
 def two(first: str, second: str) -> Tasks:
-    """One call on each of two cpus."""
-    return (0, [(first,)]), (1, [(second,)])
+    """One call on each of two cpus; its operand goes behind a colon."""
+    return (0, [tuple(first.split(":"))]), (1, [tuple(second.split(":"))])
+
+
+HELD = ("load", "store", "guarded", "constant", "item", "inner", "atomic", "reference", "bit", "word", "spinlock", "trylock", "rwlock",
+        "semaphore", "rw_semaphore", "wait", "wake", "list", "link")        # what a free object can hold
 
 
 CANARIES = (
@@ -47,6 +51,15 @@ CANARIES = (
     Canary("lifetime", "use after free in lookup", "lifetime_use_after_free", two("lookup", "remove")),
     Canary("lifetime", "LIST: free of a page_t still on lru_list in free_page", "lifetime_free_linked", two("lru_add", "release")),
     Canary("lifetime", "allocation of a linked object in alloc_page", "lifetime_allocate_linked", two("lru_add", "alloc_page")),
+    *(Canary("lifetime", "use after free in touch", "lifetime_slab", two(f"use:{what}", "release"), preemptions=1) for what in HELD),
+    *(Canary("lifetime", "use after free in touch", "lifetime_slab", two(f"use:{what}", "release"), preemptions=1, core="checked")
+      for what in ("guarded", "list", "link")),
+    Canary("lifetime", "use after free in touch", "lifetime_slab", ((0, [("use", "atomic")]), (0, [("release",)])), cpus=1,
+           preempt=True, preemptions=1),
+    Canary("lifetime", "use after free in load", "lifetime_kfree", two("load", "drop")),
+    Canary("lifetime", "use after free in walk", "lifetime_kfree", two("walk", "drop")),
+    Canary("lifetime", "use after free in unlink", "lifetime_kfree", two("unlink", "drop")),
+    Canary("lifetime", "double free in drop", "lifetime_kfree", two("drop", "drop")),
     Canary("refcount", "REFCOUNT: count below zero in drop", "refcount_below_zero", two("drop", "drop")),
     Canary("refcount", "REFCOUNT: count below zero in subtract", "refcount_subtracted", two("subtract", "subtract")),
     Canary("refcount", "REFCOUNT: count below zero in drop_and_lock", "refcount_subtracted", two("drop_and_lock", "drop_and_lock")),
@@ -78,6 +91,8 @@ CANARIES = (
     # with no preemption the interrupt comes when the task is over: to an idle cpu
     Canary("lockset", "LOCKSET: device_t.done touched without its lock in complete", "lockset_in_irq", ((0, [("submit",)]),),
            core="checked", preemptions=0),
+    *(Canary("lockset", f"LOCKSET: devices touched without its lock in {call}", "lockset_list", two(call, "prepare"), core="checked")
+      for call in ("first", "follow", "cut", "look")),
     Canary("race", "RACE: store page_t.index in rename and load in lookup", "race_plain", two("rename", "lookup"), core="checked"),
     Canary("race", "RACE: store page_t.index in rename and store in rename", "race_plain", two("rename", "rename"), core="checked"),
     Canary("race", "RACE: store page_t.slots in map_slot and load in lookup_slot", "race_plain", two("map_slot", "lookup_slot"),

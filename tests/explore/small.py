@@ -9,6 +9,7 @@ from collections.abc import Callable
 from harness import points
 from harness.kernel import (
     BUG_ON,
+    LIST_HEAD,
     TASK_RUNNING,
     TASK_UNINTERRUPTIBLE,
     add_wait_queue,
@@ -26,10 +27,21 @@ from harness.kernel import (
     down_read,
     down_trylock,
     down_write,
+    embed,
     flags_t,
+    guarded,
+    kfree,
+    list_add,
+    list_add_tail,
+    list_del,
+    list_empty,
+    list_head,
     local_irq_restore,
     local_irq_save,
     need_resched,
+    plain,
+    racy,
+    racy_array,
     raise_irq,
     read_lock,
     read_unlock,
@@ -48,6 +60,7 @@ from harness.kernel import (
     spin_unlock,
     spin_unlock_irqrestore,
     spinlock_t,
+    struct,
     test_and_set_bit,
     test_bit,
     up,
@@ -104,6 +117,30 @@ TOUCHING = (    # what is touched behind a point, which does not say so
     ("lock_touch", "touch", "raise", "lock_irq", "signal"),
     ("wake", "wait", "touch", "resched", "lock_touch"),
 )
+MEMORY = (      # objects that may be free, and lists
+    ("kfree", "thing_load", "thing_store", "thing_fixed", "inc", "read"),
+    ("kfree", "thing_guarded", "thing_lock", "thing_inc", "thing_bit", "inc", "read"),
+    ("slab_free", "slab_alloc", "thing_load", "thing_guarded", "thing_slot", "thing_waiters"),
+    ("slab_free", "slab_alloc", "kfree", "thing_sem", "thing_lock", "list_in", "list_out"),
+    ("list_in", "list_out", "list_empty", "list_peek", "list_next", "lock", "inc", "read"),
+    ("list_in", "list_out", "list_empty", "kfree", "thing_load", "list_next"),
+    ("bare_in", "bare_out", "bare_next", "bare_empty", "store", "load"),
+    ("list_in", "list_out", "bare_in", "bare_out", "list_empty", "inc"),
+)
+
+
+class thing(struct):
+    value = racy(0)
+    counted = guarded(0, "lock0")
+    fixed = plain(0)
+    slots = embed(racy_array, 2, 0)
+    lock = embed(spinlock_t)
+    sem = embed(semaphore)
+    count = embed(atomic_t)
+    flags = embed(flags_t)
+    wait = embed(wait_queue_head_t)
+    link = embed(list_head)
+    slab = embed(list_head)
 
 
 class Small:
@@ -167,6 +204,16 @@ class _Things:
         self.cells = [cell(f"cell{i}", value=0) for i in range(2)]
         self.own = {task: cell(f"own{task}", value=0) for task in range(-5, 4)}
         self.handlers = [self.function(ops) for ops in small.handlers]
+        if any(set(small.kinds) & set(sort) - set(DATA + LOCKS) for sort in MEMORY):
+            self._memory("slab_free" in small.kinds or "slab_alloc" in small.kinds)
+
+    def _memory(self, slab: bool) -> None:
+        self.things = [thing(f"thing{i}") for i in range(2)]
+        self.list = LIST_HEAD("list", "lock1")
+        self.bare = LIST_HEAD("bare")
+        if slab:
+            self.slab_lock = spinlock_t("slab_lock")
+            self.slab = LIST_HEAD("slab", "slab_lock", freelist=True)
 
     def function(self, ops: list) -> Callable[[], object]:
         def run() -> object:
@@ -378,6 +425,102 @@ class _Things:
         while not test_bit(one, self.word):
             yield_cpu()
 
+    def do_kfree(self, one, other, inner, seen):
+        kfree(self.things[one])
+
+    def do_slab_free(self, one, other, inner, seen):
+        spin_lock(self.slab_lock)
+        list_add(self.things[one].slab, self.slab)
+        spin_unlock(self.slab_lock)
+
+    def do_slab_alloc(self, one, other, inner, seen):
+        spin_lock(self.slab_lock)
+        entry = None if list_empty(self.slab) else self.slab.next
+        if entry is not None:
+            list_del(entry)
+        spin_unlock(self.slab_lock)
+        seen.append(getattr(entry, "name", ""))
+
+    def do_thing_load(self, one, other, inner, seen):
+        seen.append(self.things[one].value)
+
+    def do_thing_store(self, one, other, inner, seen):
+        self.things[one].value = other + 1
+
+    def do_thing_guarded(self, one, other, inner, seen):
+        spin_lock(self.locks[0])
+        if other:
+            atomic_inc(self.counts[0])
+        self.things[one].counted += 1
+        seen.append(self.things[one].counted)
+        spin_unlock(self.locks[0])
+
+    def do_thing_fixed(self, one, other, inner, seen):
+        if other:
+            atomic_inc(self.counts[0])
+        seen.append(self.things[one].fixed)
+
+    def do_thing_slot(self, one, other, inner, seen):
+        self.things[one].slots[other] += 1
+
+    def do_thing_lock(self, one, other, inner, seen):
+        spin_lock(self.things[one].lock)
+        spin_unlock(self.things[one].lock)
+
+    def do_thing_sem(self, one, other, inner, seen):
+        if not down_trylock(self.things[one].sem):
+            up(self.things[one].sem)
+
+    def do_thing_inc(self, one, other, inner, seen):
+        atomic_inc(self.things[one].count)
+
+    def do_thing_bit(self, one, other, inner, seen):
+        seen.append(test_and_set_bit(other, self.things[one].flags))
+
+    def do_thing_waiters(self, one, other, inner, seen):
+        if other:
+            wake_up(self.things[one].wait)
+        seen.append(waitqueue_active(self.things[one].wait))
+
+    def do_list_in(self, one, other, inner, seen):
+        spin_lock(self.locks[1])
+        (list_add_tail if other else list_add)(self.things[one].link, self.list)
+        spin_unlock(self.locks[1])
+
+    def do_list_out(self, one, other, inner, seen):
+        spin_lock(self.locks[1])
+        if not list_empty(self.list):
+            list_del(self.list.next)
+        spin_unlock(self.locks[1])
+
+    def do_list_empty(self, one, other, inner, seen):
+        if other:
+            atomic_inc(self.counts[0])
+        seen.append(list_empty(self.list))
+
+    def do_list_next(self, one, other, inner, seen):
+        spin_lock(self.locks[1])
+        seen.append(self.list.next.name)
+        seen.append(self.list.next.next.name)
+        spin_unlock(self.locks[1])
+
+    def do_list_peek(self, one, other, inner, seen):
+        seen.append(self.list.prev.name)
+
+    def do_bare_in(self, one, other, inner, seen):
+        list_add(self.things[one].link, self.bare)
+
+    def do_bare_out(self, one, other, inner, seen):
+        list_del(self.things[one].link)
+
+    def do_bare_next(self, one, other, inner, seen):
+        entry = self.bare.next
+        seen.append(entry.name)
+        seen.append(entry.next.name)
+
+    def do_bare_empty(self, one, other, inner, seen):
+        seen.append(list_empty(self.bare))
+
 
 def small(seed: int, size: int = 6, sorts: tuple[tuple[str, ...], ...] = SORTS) -> Small:
     """The program of that number, of one of those sorts."""
@@ -388,6 +531,8 @@ def small(seed: int, size: int = 6, sorts: tuple[tuple[str, ...], ...] = SORTS) 
         kinds.append("raise")
     if "bug" in sort and rng.random() < 0.4:
         kinds += ["bug", "inc"]             # what a BUG looks at has to change
+    if sort in MEMORY:
+        kinds.append(sort[0])               # what frees, or links
     if set(kinds) <= set(SLEEPS):
         kinds += ["inc", "read"]
     return Small(rng, size, tuple(kinds))

@@ -14,7 +14,7 @@ import pytest
 
 from harness.program import Runner
 from tests.explore.compare import Explored, by_bounded, by_brute_force, by_dpor, by_states, within
-from tests.explore.small import LOCKS, OWN, SORTS, Operation, Small, small
+from tests.explore.small import LOCKS, MEMORY, OWN, SORTS, Operation, Small, small
 
 BOUNDS = (0, 1, 2, 3)
 DPOR_CAP, STATES_CAP, BRUTE_CAP = 400, 200, 250
@@ -26,6 +26,7 @@ CHUNKS = (
     *((first, 80, 4, SORTS) for first in range(10_000, 10_320, 80)),
     *((first, 30, 6, SORTS) for first in range(20_000, 20_060, 30)),
     *((first, 100, 3, OWN) for first in range(30_000, 30_200, 100)),
+    *((first, 100, 4, MEMORY) for first in range(40_000, 40_200, 100)),
 )
 # What the programs of one size must contain, of a hundred.
 MIXTURE = {
@@ -33,6 +34,7 @@ MIXTURE = {
     "locks of two stacks": 15,
 }
 RARE = {"BUG": 1, "cut": 1, "nobody can run": 1}      # there must be one in each chunk, or the chunk is too small for it
+MIXTURE_OF_MEMORY = {"free memory": 25, "several outcomes": 30, "LIST or LOCKSET": 8}
 # What the explorers must have been compared on, of a hundred, by size.
 COMPARED = {
     2: {"two": 85, "dpor = brute force": 65, "dpor = states": 70, "all three": 65, "bound 0": 85, "bound 1": 80, "bound 2": 70,
@@ -99,6 +101,8 @@ def _sorts(program: Small, explored: Explored) -> Counter[str]:
         "nobody can run": any(title.startswith("DEADLOCK: nobody can run") for title in titles),
         "asleep": any(title.startswith("DEADLOCK: tasks asleep") for title in titles),
         "BUG": any(title.startswith("BUG") for title in titles),
+        "free memory": any(title.startswith(("use after free", "double free")) for title in titles),
+        "LIST or LOCKSET": any(title.startswith(("LIST", "LOCKSET")) for title in titles),
         "interrupt": explored.irqs > 0,
         "two interrupts": explored.irqs > 1,
         "cut": any(outcome[3] for outcome in explored.costs),
@@ -126,7 +130,7 @@ def test_every_explorer_sees_the_same_outcomes(first: int, count: int, size: int
             raise
     print(dict(total))
     assert total["blocked in vain"] == 0
-    wanted = COMPARED[size] | (MIXTURE if size == 2 else {})
+    wanted = COMPARED[size] | (MIXTURE if size == 2 else MIXTURE_OF_MEMORY if sorts is MEMORY else {})
     short = {name: total[name] for name, of_hundred in wanted.items() if total[name] * 100 < of_hundred * count}
     short |= {name: total[name] for name, least in RARE.items() if size == 2 and total[name] < least}
     assert not short, f"too few: {short} of {dict(total)}"

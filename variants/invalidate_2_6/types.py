@@ -233,7 +233,7 @@ class zone(struct):
     """mmzone.h, with order 0 only: free_list stands for free_area[0].free_list."""
     # lock
     lock = embed(spinlock_t)
-    free_list = embed(list_head, guard=".lock", freelist=True)
+    free_list = embed(list_head, guard=".lock", freelist=True, type_stable=True)
     free_pages = racy(0, ".lock")                           # read without it by zone_watermark_ok
     # lru_lock
     lru_lock = embed(spinlock_t)

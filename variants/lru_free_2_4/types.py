@@ -286,7 +286,7 @@ class zone_struct(struct):
     lock = embed(spinlock_t)
     # lock; read without it by __alloc_pages
     free_pages = racy(0, ".lock")
-    free_list = embed(list_head, guard=".lock", freelist=True)
+    free_list = embed(list_head, guard=".lock", freelist=True, type_stable=True)
     # none
     need_balance = racy(0)
     # constant
@@ -496,7 +496,7 @@ class task_struct(struct):
     active_mm = plain(None)
     alloc_lock = embed(spinlock_t)
     # pages this task has freed for itself: see balance_classzone()
-    local_pages = embed(list_head, guard="", freelist=True)
+    local_pages = embed(list_head, guard="", freelist=True, type_stable=True)
     nr_local_pages = plain(0)
     allocation_order = plain(0)
 

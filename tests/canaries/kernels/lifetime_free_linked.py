@@ -28,7 +28,7 @@ class page_t(struct):
 
 
 lock = spinlock_t("lock")
-free_list = LIST_HEAD("free_list", "lock", freelist=True)
+free_list = LIST_HEAD("free_list", "lock", freelist=True, type_stable=True)
 lru_list = LIST_HEAD("lru_list", "lock")
 page = page_t("page")
 

@@ -27,7 +27,7 @@ class page_t(struct):
     count = embed(atomic_t, refcount=True)
 
 
-free_list = LIST_HEAD("free_list", "lock", freelist=True)
+free_list = LIST_HEAD("free_list", "lock", freelist=True, type_stable=True)
 lru_list = LIST_HEAD("lru_list", "lock")
 lock = spinlock_t("lock")
 page = page_t("page")
