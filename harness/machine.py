@@ -17,10 +17,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from harness import points
-from harness.errors import Abort, Diverged, Halt, HarnessError
+from harness.errors import Abort, Diverged, HarnessError, ProgramError
 from harness.finding import Finding, Site
 from harness.points import ALONE
 
@@ -152,9 +152,9 @@ class Machine:
 
     __slots__ = (
         "aborting", "backend", "boot", "cpus", "current", "cut", "deadline", "enabled", "error", "exact",
-        "explorer", "fair", "findings", "forced", "halted", "history", "image", "irqs_raised", "limit_hit", "looked", "main",
+        "explorer", "fair", "findings", "forced", "guard", "halted", "history", "image", "irqs_raised", "limit_hit", "looked", "main",
         "notes", "observer", "passed", "pending", "preempt", "recorder", "remaining", "scheduler", "settle", "step",
-        "steps_max", "stop", "switches", "tasks", "trail", "waiters", "wanted",
+        "steps_max", "stop", "switches", "tasks", "trail", "unwinding", "waiters", "wanted",
     )
 
     def __init__(self) -> None:
@@ -170,6 +170,7 @@ class Machine:
         self.recorder: Callable[[int, Any, Any], None] | None = None
         self.trail: list[Any] | None = None     # of an explorer: points, and what was held at each
         self.observer: Any = None
+        self.guard: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None    # what a raised handler is called through
         self.exact = False
         self.preempt = False
         self.steps_max = STEPS_MAX
@@ -178,7 +179,7 @@ class Machine:
         self._clear()
 
     def _clear(self) -> None:
-        self.aborting = False
+        self.aborting = self.unwinding = False
         self.error: BaseException | None = None
         self.findings: list[Finding] = []
         self.notes: list[Finding] = []
@@ -292,11 +293,33 @@ class Machine:
         return task
 
     def _unwind(self) -> None:
-        """Throw Abort through every stack that is still in the middle of something."""
-        for task in [*self.tasks, *(cpu.idle for cpu in self.cpus if cpu.idle is not None)]:
-            if task.started and not task.finished:
-                self.current = task
-                task.stack.switch()
+        """Throw Abort through every stack that is still in the middle of something.
+
+        The `finally` and `with` of a program run then, but the run is over: each primitive that they call raises Abort at once,
+        and nobody watches.
+        """
+        explorer, recorder, hook = self.explorer, self.recorder, sys.unraisablehook
+        self.explorer = self.recorder = None
+        self.unwinding, self.stop = True, 0
+        sys.unraisablehook = _ignore_abort(hook)    # of a generator that is closed as the last frame that knew it is gone
+        try:
+            for task in [*self.tasks, *(cpu.idle for cpu in self.cpus if cpu.idle is not None)]:
+                if task.started and (not task.finished or task.waiting is HALTED):
+                    self.current = task
+                    task.stack.switch()
+        finally:
+            self.explorer, self.recorder, sys.unraisablehook = explorer, recorder, hook
+            self.unwinding = False
+
+    def _end(self, error: BaseException | None = None) -> NoReturn:
+        """End this run. The running task stays where it is until all stacks are unwound, so that none of its code runs before."""
+        if error is not None and not isinstance(error, Abort):
+            self.error = self.error or error
+        self.aborting = True
+        me = self.current
+        if me.stack is not None and me.stack is not self.main and (not me.finished or me.waiting is HALTED):
+            self.main.switch()
+        raise Abort from None
 
     def _body(self, task: Task) -> None:
         """The life of a pooled task: one run after another."""
@@ -331,8 +354,6 @@ class Machine:
                 self.dispatch(task)
             except Abort:
                 self._leave(task)
-            except Halt:
-                self._halt(task)
             except BaseException as error:
                 self._fault(error)
                 self._leave(task)
@@ -349,8 +370,6 @@ class Machine:
                 self.dispatch(task)
             except Abort:
                 self._leave(task)
-            except Halt:
-                self._halt(task)
             except BaseException as error:
                 self._fault(error)
                 self._leave(task)
@@ -372,6 +391,8 @@ class Machine:
 
     def _fault(self, error: BaseException) -> None:
         """An exception left kernel source: an oops if it went through a null pointer, else it is our error."""
+        if self.unwinding and not isinstance(error, KeyboardInterrupt | ProgramError):
+            return                                  # out of a `finally`, in a run that is over
         sites = self._sites_of_traceback(error)
         if isinstance(error, AttributeError | TypeError) and sites and _is_null_dereference(error):
             self._add(Finding(f"OOPS: NULL pointer dereference in {sites[-1].function}", "bug", detail=str(error)), sites)
@@ -398,6 +419,8 @@ class Machine:
 
     def sched(self, kind: int, obj: Any, arg: Any = None) -> None:
         """The slow path of a point: called before the access it stands for."""
+        if self.aborting:                           # a `finally` calls a primitive, in a run that is over
+            raise Abort
         me = self.current
         me.at = at = (kind, obj, arg)
         if self.recorder is not None:
@@ -412,7 +435,10 @@ class Machine:
             return
         if self.step >= self.deadline:
             self._out_of_steps()
-        decision = self.scheduler.at(self)
+        try:
+            decision = self.scheduler.at(self)
+        except BaseException as error:              # the program, which may catch what it likes, must not see it
+            self._end(error)
         if decision != me.id:
             self.switches.append(self.step)
             self.switches.append(decision)
@@ -457,9 +483,11 @@ class Machine:
 
     def dispatch(self, me: Task) -> None:
         """`me` cannot go on: somebody else runs until it is chosen again."""
+        if self.aborting:
+            raise Abort
         choices = self.choices() if self.remaining or self.settle else []
         if len(choices) > 1 or (choices and self.explorer is not None):
-            decision = self.scheduler.forced(self, choices)
+            decision = self._ask(choices)
             if len(choices) > 1:
                 self.forced.append(decision)
         elif choices:
@@ -468,6 +496,12 @@ class Machine:
             self._nobody(me)
             return
         self._enact(me, decision)
+
+    def _ask(self, choices: Sequence[int]) -> int:
+        try:
+            return self.scheduler.forced(self, choices)
+        except BaseException as error:
+            self._end(error)
 
     def _enact(self, me: Task, decision: int) -> None:
         base = len(self.tasks)
@@ -551,9 +585,9 @@ class Machine:
                 progress.stuck(self)
             self.aborting = True
         if me.stack is not self.main:
-            if self.aborting and not me.finished:
-                raise Abort
             self.main.switch()
+            if self.aborting:                       # its stack is unwound now
+                raise Abort
 
     def _out_of_steps(self) -> None:
         if self.fair is None:
@@ -660,11 +694,15 @@ class Machine:
             self.passed = {me.id}
         decision = others[0]
         if len(others) > 1:
-            decision = self.scheduler.forced(self, others)
+            decision = self._ask(others)
             self.forced.append(decision)
         self._enact(me, decision)
 
     def raise_irq(self, handler: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        if self.unwinding:
+            raise Abort
+        if self.guard is not None:
+            handler = self.guard(handler)
         self.pending.append(Irq(self.irqs_raised, handler, args))
         self.irqs_raised += 1
         self.enabled = None
@@ -684,6 +722,8 @@ class Machine:
             self._add(finding, self.sites())
 
     def _add(self, finding: Finding, sites: tuple[Site, ...]) -> None:
+        if self.unwinding:                          # a `finally` complains, in a run that is over
+            raise Abort
         finding.step = self.step
         finding.task = self.current.name
         finding.cpu = self.current.cpu.number if self.current.cpu else 0
@@ -691,10 +731,11 @@ class Machine:
         (self.notes if finding.breaks else self.findings).append(finding)
 
     def abort(self) -> None:
-        if self.explorer is not None:
-            raise Halt
-        self.aborting = True
-        raise Abort
+        """End the run, or, under an explorer, only halt this cpu: the running task stays where it is until the run is over."""
+        if self.explorer is not None and not self.aborting:
+            self._halt(self.current)
+            self.dispatch(self.current)
+        self._end()
 
     def sites(self, frame: Any = None) -> tuple[Site, ...]:
         """The kernel functions on the current stack, outermost first."""
@@ -752,6 +793,14 @@ class FairRun:
 
     def wake(self, m: Machine) -> None:
         pass
+
+
+def _ignore_abort(hook: Callable[[Any], Any]) -> Callable[[Any], None]:
+    """sys.unraisablehook that says nothing of Abort."""
+    def ignore(unraisable: Any) -> None:
+        if not issubclass(unraisable.exc_type, Abort):
+            hook(unraisable)
+    return ignore
 
 
 def preemptible(task: Task) -> bool:

@@ -9,28 +9,31 @@
 
 Each task is a function (on a cpu of its own) or a list of functions for one cpu's tasks; what it returns is its result. What
 tasks share must be objects of harness.kernel, made by `make` (by a task is an error): only they are watched. Plain variables,
-lists, dicts and objects are put back before each run (see harness/kept.py), but nobody is preempted where they are used.
+lists, dicts and objects are put back before each run (harness/kept.py), but nobody is preempted where they are used: where one task
+changes them and another reaches them, nothing can be proved (harness/sharing.py). What cannot be put back is an error.
 `check` judges a run at rest: with the results if it takes an argument; what is false (0 and empty too, but not None, which a check
 of assertions returns), or an AssertionError, is a finding. So is whatever a task, a handler or the check raises.
 """
 
 from __future__ import annotations
 
+import gc
 import inspect
 import pathlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness import endless
+from harness import endless, foreign
 from harness.backends import BACKENDS
-from harness.errors import Abort, Diverged, Halt, HarnessError, LinkError, ProgramError
+from harness.errors import Abort, Diverged, HarnessError, LinkError, ProgramError
 from harness.finding import Finding, Site
 from harness.kept import Kept, TooMuch
 from harness.kernel.registry import Core, linking
 from harness.link import Image, Origin
 from harness.machine import CPUS_MAX, NEVER, TASKS_MAX, Machine, Scheduler, Task, _is_null_dereference, m
 from harness.sanitizers.lockdep import Lockdep
+from harness.sharing import Sharing
 
 Function = Callable[[], Any]
 
@@ -102,6 +105,7 @@ class Runner:
                 program.setup()
             self.image.boot = self.image.save()
         self.kept = self._keep()
+        self.sharing = Sharing(self.kept, self.functions, self.keys(), program.irqs, self.image.objects)
 
     def _functions(self) -> list[Function]:
         """Of the tasks. ProgramError if one cannot be run."""
@@ -124,7 +128,20 @@ class Runner:
         for outside in kept.outside:
             raise ProgramError(f"{self.name}: {type(outside).__name__} {outside.name} is made outside of it: kernel objects must be "
                                "made by the function that makes the program, so that each run starts from the same")
+        for name, value in kept.foreign:
+            kind = type(value)
+            raise ProgramError(f"{self.name}: {name.told(f'a {kind.__module__}.{kind.__qualname__}')}: no explorer sees who waits for it; "
+                               "use locks, semaphores and wait queues of harness.kernel, and tasks for threads")
         return kept
+
+    def keys(self) -> list[str]:
+        """The name of each task in a schedule: cpu0, cpu0_task1 ..."""
+        seen: dict[int, int] = {}
+        out = []
+        for cpu, _ in self.tasks:
+            count = seen[cpu] = seen.get(cpu, -1) + 1
+            out.append(f"cpu{cpu}" + (f"_task{count}" if count else ""))
+        return out
 
     def _image(self, core: Core) -> Image:
         image = Image(self.name, core, _Everywhere(), "", bytearray(), frozenset())
@@ -140,32 +157,53 @@ class Runner:
                 results.append(None)
         return tasks, results
 
-    def run(self, scheduler: Scheduler) -> Result:
-        """One run, judged."""
+    def run(self, scheduler: Scheduler, watch: bool = False) -> Result:
+        """One run, judged. `watch`: look at the plain data, too (see `sharing`), which takes longer. ProgramError if the program has
+        changed something that cannot be put back."""
         image = self.image
+        self.kept.restore()
+        self.results[:] = [None] * len(self.results)
         image.load(image.boot)
         image.load_volatile(image.at_rest)
         image.lockdep.set_exact(True)
-        self.kept.restore()
-        self.results[:] = [None] * len(self.results)
-        linking.running = self.name
-        try:
-            with endless.busy:
-                m.run(image, self.tasks, scheduler, self.backend, self.cpus, self.program.preempt, self.raised)
-        except HarnessError as error:
-            if isinstance(error.__cause__, KeyboardInterrupt | ProgramError):
-                raise error.__cause__ from None
-            raise
-        finally:
-            linking.running = ""
+        self._run(scheduler, watch)
         result = Result(list(m.findings), tuple(self.results), image.save(), m.switches, m.forced, m.step, m.limit_hit, m.cut)
+        lost = self.kept.lost() if self.kept.opaque else ""
+        if lost:
+            raise ProgramError(f"{self.name}: {lost}: it has changed, and cannot be put back before the next run; make it in a task, or "
+                               "use a list, a dict or a number")
         if not m.aborting:
             with endless.busy:
                 self._check(m, result)
             m.step = result.steps           # what it looked at is no part of the run
         if not result.findings:
             result.findings = list(m.notes)
+        m.aborting, m.stop, m.explorer = True, NEVER, None      # a generator may still be closed, and do what its `finally` says
         return result
+
+    def _run(self, scheduler: Scheduler, watch: bool) -> None:
+        recorder, collects = m.recorder, gc.isenabled()
+        if watch:
+            m.recorder = self.sharing
+            self.sharing.begin()
+        linking.running, m.guard = self.name, _guarded
+        gc.disable()                        # what is collected may have a `finally`, which is none of the running task's
+        try:
+            with endless.busy, foreign.refused(self.kept.makers):
+                m.run(self.image, self.tasks, scheduler, self.backend, self.cpus, self.program.preempt, self.raised)
+            if watch:
+                self.sharing.finish()
+        except HarnessError as error:
+            if isinstance(error.__cause__, KeyboardInterrupt | ProgramError):
+                raise error.__cause__ from None
+            raise
+        finally:
+            linking.running, m.guard, m.recorder = "", None, recorder
+            if collects:
+                gc.enable()
+        refusal, linking.refusal = linking.refusal, None
+        if refusal is not None:             # the task has caught it
+            raise refusal
 
     def state(self) -> Any:
         """All that is shared, at this moment, as one hashable value."""
@@ -211,23 +249,26 @@ _HARNESS = str(pathlib.Path(__file__).parent)
 _KERNEL = str(pathlib.Path(__file__).parent / "kernel")
 
 
-def _guarded(function: Function, results: list[Any] | None = None, number: int = 0) -> Function:
+def _guarded(function: Callable[..., Any], results: list[Any] | None = None, number: int = 0) -> Callable[..., None]:
     """The function, which leaves what it returns in `results`; what it raises is a finding."""
-    def task() -> None:
+    def task(*args: Any) -> None:
         try:
-            returned = function()
+            returned = function(*args)
         except _OURS:
             raise
         except (Exception, SystemExit) as error:
-            if isinstance(error.__context__, Abort | Halt):
-                raise error.__context__ from None       # the run is being ended: what comes of that is none of its doing
+            if m.unwinding:                             # the run is over: what comes of that is none of its doing
+                raise Abort from None
             if not isinstance(error, SystemExit) and (_is_ours(error) or _is_null_dereference_of_program(error)):
                 raise                       # the machine tells it, as for kernel source
             _report(error)
         else:
+            if m.unwinding:                             # the program has caught what ends a run
+                raise Abort
             if results is not None:
                 results[number] = returned
     task.__name__ = getattr(function, "__name__", "task").strip("<>")       # an interrupt is called by it
+    task.__wrapped__ = function                         # type: ignore[attr-defined]
     return task
 
 

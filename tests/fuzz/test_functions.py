@@ -85,7 +85,7 @@ def test_what_has_no_race_has_no_finding() -> None:
 def test_the_schedule_alone_repeats_the_run() -> None:
     failure, = fuzz(reorder.make, seed=1).failures
     runner = Runner(reorder.make)
-    _, digest, result = functions.tell(runner, Named(failure.schedule, functions.keys_of(runner)))
+    _, digest, result = functions.tell(runner, Named(failure.schedule, runner.keys()))
     assert (digest, result.title) == (failure.digest, CHECK)
 
 
