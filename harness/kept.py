@@ -28,6 +28,8 @@ from collections.abc import Callable, Iterable, Iterator, Set
 from dataclasses import dataclass
 from typing import Any
 
+from harness import watched
+
 KEPT_MAX = 100_000          # objects that are looked at
 
 Container = list[Any] | dict[Any, Any] | set[Any] | bytearray | collections.deque[Any]
@@ -164,6 +166,8 @@ class Kept:
         self.opaque: list[tuple[Name, Any, Any]] = []
         self.makers: list[tuple[dict[str, Any], str, Any]] = []     # globals, name: where a task can come to threading from
         self.stored: set[str] = set()           # names of variables that some function stores to
+        self.mentioned: set[str] = set()        # names of global variables that some function mentions
+        self.holders: dict[int, list[_Put | None]] = {}     # id of an object -> how to put another in its place, wherever it is
         self.variables: dict[tuple[int, str], _Global] = {}
         made = list(made)
         self.made = {id(one) for one in made}
@@ -202,6 +206,31 @@ class Kept:
                 return name.told(_a(type(value)))
         return ""
 
+    def watch(self, numbers: Iterable[int]) -> bool:
+        """Put a container that knows of each use in the place of each of those that can be exchanged: then all is to be followed again.
+
+        It cannot be if somebody else may have it: a global variable, a tuple, an iterator, or whoever has not been followed."""
+        shown = set[int]()
+        for variable in self.variables.values():
+            shown |= self.reached(variable) or set()
+        if "type" in self.mentioned:                    # a function may ask which type it is, exactly
+            return False
+        new: dict[int, Any] = {}
+        self.first = []                                 # which has references of its own
+        for number in set(numbers) - shown:
+            place = self.places[number]
+            if isinstance(place, Contents) and not place.attributes and type(place.value) in watched.KINDS:
+                key = id(place.value)
+                holders = self.holders[key]
+                if None not in holders and sys.getrefcount(place.value) - _OWN_REFERENCES == len(holders):
+                    new[key] = watched.watched(place.value)
+        self.first = [place.now() for place in self.places]
+        for key, value in new.items():
+            for put in self.holders[key]:
+                assert put is not None
+                put.into(value, new, self.seen)
+        return bool(new)
+
     def reached(self, root: Any, without: Set[int] = frozenset()) -> set[int] | None:
         """The places that `root` leads to, but for those that only the objects with these ids lead to. None if nobody has followed
         it: it was made later."""
@@ -221,9 +250,10 @@ class Kept:
 
     # ---- where things lead -------------------------------------------------------------------------------------------------
 
-    def _lead(self, value: Any, name: Name) -> None:
+    def _lead(self, value: Any, name: Name, put: _Put | None = None) -> None:
         if not isinstance(value, _PLAIN):
             self.leads.setdefault(self.owner, []).append(id(value))
+            self.holders.setdefault(id(value), []).append(put)
             self.todo.append((value, name))
 
     def _place(self, place: Place) -> None:
@@ -273,17 +303,20 @@ class Kept:
 
     def _variable(self, name: Name, kind: str, get: Callable[[], Any], put: Callable[[Any], None]) -> None:
         self._place(Variable(name, kind, get, put))
-        self._lead(get(), name)
+        self._lead(get(), name, _Put(put=put))
 
     def _container(self, value: Container, name: Name, attributes: bool = False) -> None:
         self._place(Contents(name, value, attributes))
         if isinstance(value, dict):
             for key, item in value.items():
                 self._lead(key, name.of(f"a key of {name.path}"))
-                self._lead(item, name.of(f"{name.path}.{key}" if attributes else f"{name.path}[{key!r:.20}]"))
+                if attributes:
+                    self._lead(item, name.of(f"{name.path}.{key}"), _Put(put=functools.partial(operator.setitem, value, key)))
+                else:
+                    self._lead(item, name.of(f"{name.path}[{key!r:.20}]"), _Put(id(value), key))
         elif not isinstance(value, bytearray):
             for number, item in enumerate(value):
-                self._lead(item, name.of(f"{name.path}[{number}]"))
+                self._lead(item, name.of(f"{name.path}[{number}]"), None if isinstance(value, set) else _Put(id(value), number))
 
     def _function(self, function: types.FunctionType) -> None:
         called = function.__name__.strip("<>")
@@ -292,6 +325,7 @@ class Kept:
             self._lead(inner, Name(variable, f"that {called} closes over", called))
         mentioned = _Mentioned(code)
         self.stored |= mentioned.stored
+        self.mentioned |= mentioned.globals
         for variable in sorted(mentioned.globals):
             self._lead(self._global_of(names, variable), Name(variable, f"that is global to {function.__module__}", called))
             module = names.get(variable)
@@ -357,6 +391,24 @@ class Kept:
 
 _PLAIN = (int, float, complex, str, bytes, type(None), type(Ellipsis), types.BuiltinFunctionType)
 _HOLDERS = (types.SimpleNamespace, argparse.Namespace, collections.UserDict, collections.UserList)      # Python's, but all attributes
+
+
+@dataclass
+class _Put:
+    """How to put something in the place of an object: in a variable, or, by its key, in a container."""
+
+    parent: int = 0
+    key: Any = None
+    put: Callable[[Any], None] | None = None
+
+    def into(self, value: Any, new: dict[int, Any], old: dict[int, Any]) -> None:
+        if self.put is not None:
+            self.put(value)
+        else:
+            new.get(self.parent, old[self.parent])[self.key] = value
+
+
+_OWN_REFERENCES = 3         # to a container, in Kept.watch: by `seen`, by its place, and by the call that counts
 
 
 @dataclass(frozen=True)

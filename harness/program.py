@@ -34,6 +34,7 @@ from harness.link import Image, Origin
 from harness.machine import CPUS_MAX, NEVER, TASKS_MAX, Machine, Scheduler, Task, _is_null_dereference, m
 from harness.sanitizers.lockdep import Lockdep
 from harness.sharing import Sharing
+from harness.watched import uses
 
 Function = Callable[[], Any]
 
@@ -105,7 +106,10 @@ class Runner:
                 program.setup()
             self.image.boot = self.image.save()
         self.kept = self._keep()
-        self.sharing = Sharing(self.kept, self.functions, self.keys(), program.irqs, self.image.objects)
+        self.sharing = self._sharing()
+        if self.kept.watch(self.sharing.shared):
+            self.kept = self._keep()
+            self.sharing = self._sharing()
 
     def _functions(self) -> list[Function]:
         """Of the tasks. ProgramError if one cannot be run."""
@@ -133,6 +137,9 @@ class Runner:
             raise ProgramError(f"{self.name}: {name.told(f'a {kind.__module__}.{kind.__qualname__}')}: no explorer sees who waits for it; "
                                "use locks, semaphores and wait queues of harness.kernel, and tasks for threads")
         return kept
+
+    def _sharing(self) -> Sharing:
+        return Sharing(self.kept, self.functions, self.keys(), self.program.irqs, self.image.objects)
 
     def keys(self) -> list[str]:
         """The name of each task in a schedule: cpu0, cpu0_task1 ..."""
@@ -190,6 +197,7 @@ class Runner:
         gc.disable()                        # what is collected may have a `finally`, which is none of the running task's
         try:
             with endless.busy, foreign.refused(self.kept.makers):
+                uses.on = True
                 m.run(self.image, self.tasks, scheduler, self.backend, self.cpus, self.program.preempt, self.raised)
             if watch:
                 self.sharing.finish()
@@ -198,16 +206,21 @@ class Runner:
                 raise error.__cause__ from None
             raise
         finally:
+            uses.on = False
             linking.running, m.guard, m.recorder = "", None, recorder
+            refusal, linking.refusal = linking.refusal, None
             if collects:
                 gc.enable()
-        refusal, linking.refusal = linking.refusal, None
         if refusal is not None:             # the task has caught it
             raise refusal
 
     def state(self) -> Any:
         """All that is shared, at this moment, as one hashable value."""
-        return self.image.save(), self.image.save_volatile(), self.kept.present(), tuple(self.results)
+        on, uses.on = uses.on, False
+        try:
+            return self.image.save(), self.image.save_volatile(), self.kept.present(), tuple(self.results)
+        finally:
+            uses.on = on
 
     def _check(self, m: Machine, result: Result) -> None:
         check = self.program.check

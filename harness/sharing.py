@@ -4,6 +4,8 @@
 A recorder for the runs that are watched. At each point it compares the plain data with what it was at the point before: what has
 changed since was changed by the task, or the interrupt, that comes to this point. Reads cannot be seen; so whoever leads to a piece of
 data (see harness/kept.py) counts as a reader. A task may do what it likes with data that only it leads to, and `check` may read all.
+Of a list, dict, set, deque or bytearray that only the program has, each use can be seen, though (harness/watched.py): it is shared well if
+all uses, in all runs, are under one lock.
 
 What only the value of a kernel object leads to is that object's. It may be changed right after a point that says so (a store, or
 `point(cell, RMW)`), or, in a field that a lock guards, with a lock held.
@@ -14,9 +16,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from harness.kept import Kept, frozen, function_name
+from harness.kept import Contents, Kept, Place, frozen, function_name
 from harness.machine import Irq, m
 from harness.points import IRQ, LOCAL, RMW, WRITE
+from harness.watched import count_of, is_watched, locks_of, used_unseen, uses
 
 Process = int               # a task by its number, an interrupt n as -1 - n
 
@@ -58,6 +61,8 @@ class Sharing:
         self.opened: dict[Process, tuple[int, Any]] = {}        # the point that each has passed last
         self.handlers: dict[Process, Irq] = {}
         self.changes: dict[int, tuple[set[Process], str]] = {}
+        self.counts = {number: count_of(_container(places[number])) for number in self.looked_at
+                       if is_watched(getattr(places[number], "value", None))}
         self.stored: set[int] = set()           # objects to whose fields some point says that it stores
         for field in self.fields:
             field.begin()
@@ -69,7 +74,9 @@ class Sharing:
             return
         me = m.current
         who = -1 - me.irqs[-1] if me.irqs else me.id
+        uses.on = False
         self._look(who)
+        uses.on = True
         if kind != IRQ:
             self.opened[who] = kind, obj
             self.points += kind != LOCAL
@@ -83,6 +90,10 @@ class Sharing:
             if place.changed(since):
                 self.changes.setdefault(number, (set(), place.told(since)))[0].add(who)
                 self.last[index] = number, place, place.now()
+                if number in self.counts:
+                    before, self.counts[number] = self.counts[number], count_of(_container(place))
+                    if self.counts[number] == before:
+                        used_unseen(_container(place))      # as C code can: heapq does
         kind, obj = self.opened.get(who, (LOCAL, None))
         stores = kind in (WRITE, RMW)
         for field in self.holding:
@@ -101,9 +112,9 @@ class Sharing:
         for number, (processes, told) in self.changes.items():
             for who in processes:
                 others = self._others(number, who)
-                if others:
+                if others and not (number in self.counts and locks_of(_container(places[number]))):
                     self._refuse(f"{told}: changed by {self._name(who)}, reached by {' and '.join(others)}")
-        for number in self.shared:
+        for number in self.shared:              # those that were not looked at
             if number not in self.changes and places[number].changed(first[number]):
                 others = self._others(number, None)
                 if len(others) > 1:
@@ -140,6 +151,11 @@ class Sharing:
 
     def _refuse(self, why: str) -> None:
         self.why = self.why or why
+
+
+def _container(place: Place) -> Any:
+    assert isinstance(place, Contents)
+    return place.value
 
 
 def _function(irq: Irq) -> Any:
