@@ -196,8 +196,7 @@ class Runner:
         linking.running, m.guard = self.name, _guarded
         gc.disable()                        # what is collected may have a `finally`, which is none of the running task's
         try:
-            with endless.busy, foreign.refused(self.kept.makers):
-                uses.on = True
+            with endless.busy, foreign.refused(self.kept.makers), uses:
                 m.run(self.image, self.tasks, scheduler, self.backend, self.cpus, self.program.preempt, self.raised)
             if watch:
                 self.sharing.finish()
@@ -206,7 +205,6 @@ class Runner:
                 raise error.__cause__ from None
             raise
         finally:
-            uses.on = False
             linking.running, m.guard, m.recorder = "", None, recorder
             refusal, linking.refusal = linking.refusal, None
             if collects:

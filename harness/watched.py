@@ -36,6 +36,12 @@ class _Uses:
 
     on = False
 
+    def __enter__(self) -> None:
+        self.on = True
+
+    def __exit__(self, *_: object) -> None:
+        self.on = False
+
 
 uses = _Uses()
 
