@@ -298,7 +298,7 @@ class Machine:
         The `finally` and `with` of a program run then, but the run is over: each primitive that they call raises Abort at once,
         and nobody watches.
         """
-        explorer, recorder, hook = self.explorer, self.recorder, sys.unraisablehook
+        explorer, recorder, hook, step = self.explorer, self.recorder, sys.unraisablehook, self.step
         self.explorer = self.recorder = None
         self.unwinding, self.stop = True, 0
         sys.unraisablehook = _ignore_abort(hook)    # of a generator that is closed as the last frame that knew it is gone
@@ -306,9 +306,10 @@ class Machine:
             for task in [*self.tasks, *(cpu.idle for cpu in self.cpus if cpu.idle is not None)]:
                 if task.started and (not task.finished or task.waiting is HALTED):
                     self.current = task
+                    task.waiting_frame = None       # it would keep what its frames know until the next run
                     task.stack.switch()
         finally:
-            self.explorer, self.recorder, sys.unraisablehook = explorer, recorder, hook
+            self.explorer, self.recorder, sys.unraisablehook, self.step = explorer, recorder, hook, step
             self.unwinding = False
 
     def _end(self, error: BaseException | None = None) -> NoReturn:
@@ -352,11 +353,12 @@ class Machine:
                     self.enabled = self.enabled.copy()
                     self.enabled.remove(task.id)
                 self.dispatch(task)
+                continue
             except Abort:
-                self._leave(task)
+                pass
             except BaseException as error:
                 self._fault(error)
-                self._leave(task)
+            self._leave(task)                       # with nothing left of its frames, nor of what they alone knew
 
     def _idle_body(self, task: Task) -> None:
         while True:
@@ -368,11 +370,12 @@ class Machine:
                 if irq is not None:                 # a new stack: later ones are taken where it waits, in dispatch
                     self._interrupt(task, irq)
                 self.dispatch(task)
+                continue
             except Abort:
-                self._leave(task)
+                pass
             except BaseException as error:
                 self._fault(error)
-                self._leave(task)
+            self._leave(task)
 
     def _leave(self, task: Task) -> None:
         if self.explorer is not None and not self.aborting:

@@ -309,8 +309,8 @@ def test_what_differs_by_the_same_schedule_is_never_proved(name: str, why: str, 
 
 @pytest.mark.parametrize(("name", "why"), [
     ("plain_list", "out, a list that lambda closes over: changed by lambda on cpu0, reached by lambda on cpu1"),
-    ("list_in_a_cell", "what x.value holds, a list, is changed by lambda on cpu0 without a point of x"),
-    ("plain_count", "count, a list that task closes over: changed by task on cpu0, reached by task on cpu1")])
+    ("list_in_a_cell", "what x.value holds, a list, is changed by lambda on cpu1 without a point of x"),
+    ("plain_count", "count, a list that task closes over: changed by task on cpu1, reached by task on cpu0")])
 def test_plain_data_that_tasks_share_is_named_and_nothing_is_proved(name: str, why: str) -> None:
     result = command(f"tests.programs.wrong:{name}")
     assert result.exit_code == 3, result.output
