@@ -213,7 +213,7 @@ class Kept:
         shown = set[int]()
         for variable in self.variables.values():
             shown |= self.reached(variable) or set()
-        if "type" in self.mentioned:                    # a function may ask which type it is, exactly
+        if self.mentioned & watched.AROUND:
             return False
         new: dict[int, Any] = {}
         self.first = []                                 # which has references of its own

@@ -4,8 +4,8 @@
 A recorder for the runs that are watched. At each point it compares the plain data with what it was at the point before: what has
 changed since was changed by the task, or the interrupt, that comes to this point. Reads cannot be seen; so whoever leads to a piece of
 data (see harness/kept.py) counts as a reader. A task may do what it likes with data that only it leads to, and `check` may read all.
-Of a list, dict, set, deque or bytearray that only the program has, each use can be seen, though (harness/watched.py): it is shared well if
-all uses, in all runs, are under one lock.
+Of a list, dict or deque that only the program has, each use can be seen, though (harness/watched.py): it is shared well if all uses, in
+all runs, are under one lock.
 
 What only the value of a kernel object leads to is that object's. It may be changed right after a point that says so (a store, or
 `point(cell, RMW)`), or, in a field that a lock guards, with a lock held.

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""Lists, dicts, sets, deques and bytearrays that know under which locks they are used.
+"""Lists, dicts and deques that know under which locks they are used.
 
 One lock that is held at every use, whatever the task, orders all uses, and each order of that lock is explored; so nothing needs to be
 seen of the container itself. `watched(value)` is a copy of a container whose every method says so first; while `uses.on`, the locks
 that are held then are remembered, and `locks_of` tells those that were held each time.
+
+Python's own C code asks the methods of a subclass, too, but for sets and bytearrays, which therefore are none of these, and but for
+some functions (`AROUND`): where a program mentions one of those, no use can be told from none.
 """
 
 from __future__ import annotations
@@ -19,13 +22,13 @@ from harness.machine import m
 KINDS: dict[type, Callable[[Any, Any], Any]] = {
     list: lambda kind, value: kind(value),
     dict: lambda kind, value: kind(value),
-    set: lambda kind, value: kind(value),
-    bytearray: lambda kind, value: kind(value),
     collections.deque: lambda kind, value: kind(value, value.maxlen),
     collections.OrderedDict: lambda kind, value: kind(value),
     collections.Counter: lambda kind, value: kind(value),
     collections.defaultdict: lambda kind, value: kind(value.default_factory, value),
 }
+# what comes to the contents without a method, or sees that the type is another
+AROUND = {"type", "exec", "eval", "operator", "heapq", "heapify", "heappush", "heappop", "heappushpop", "heapreplace", "concat", "iconcat"}
 _AS_IT_IS = {"__new__", "__init__", "__class__", "__class_getitem__", "__getattribute__", "__setattr__", "__delattr__", "__dir__",
              "__doc__", "__hash__", "__init_subclass__", "__subclasshook__", "__sizeof__", "__getstate__", "__reduce__", "__format__",
              "__str__"}
@@ -84,6 +87,8 @@ def _class_of(kind: type) -> type:
         body: dict[str, Any] = {name: _method(getattr(kind, name)) for name in names}
         body |= {"__iter__": _iterator(kind, "__iter__"), "__reduce_ex__": _reduce(kind), "__module__": kind.__module__,
                  "__hash__": None, "vmrace_locks": None, "vmrace_count": 0}
+        if kind is list:
+            body["__radd__"] = lambda self, other: _method(lambda one: [*other, *one])(self)
         if "__reversed__" in body:
             body["__reversed__"] = _iterator(kind, "__reversed__")
         if issubclass(kind, dict):                  # what they give out, too, knows of each use
@@ -133,5 +138,9 @@ def _reduce(kind: Any) -> Callable[[Any, int], Any]:
     """Its copies are of the type that it was."""
     def reduce(self: Any, protocol: int) -> Any:
         _use(self)
-        return KINDS[kind](kind, self).__reduce_ex__(protocol)
+        return _itself, (KINDS[kind](kind, self),)
     return reduce
+
+
+def _itself(value: Any) -> Any:
+    return value

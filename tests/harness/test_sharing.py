@@ -333,6 +333,28 @@ def its_items_are_looked_at_after_the_lock_is_free() -> Program:
     return two(adds, looks)
 
 
+@refused("line, a list that add closes over")
+def by_a_method_of_the_base() -> Program:
+    line, lock = [0], spinlock_t("lock")
+
+    def add() -> None:
+        spin_lock(lock)
+        list.append(line, 1)
+        spin_unlock(lock)
+    return two(add)
+
+
+@refused("names, a set that add closes over")
+def a_set_under_a_lock() -> Program:
+    names, lock = {0}, spinlock_t("lock")
+
+    def add() -> None:
+        spin_lock(lock)
+        names.add(len(names))
+        spin_unlock(lock)
+    return two(add)
+
+
 @refused("heap, a list that push closes over")
 def in_c_code_that_asks_nobody() -> Program:
     heap, lock = [3, 4], spinlock_t("lock")
