@@ -5,10 +5,11 @@
 
     def test_no_update_is_lost():
         found = fuzz(make, 3, runs=1000)
-        assert not found.titles, found.story
+        assert found.ok, found.story
 
 A failure is replayed twenty times, by its decisions and by the names in its schedule, before it is told. A program whose runs do
-not repeat by the same schedule is told as that, and nothing else is said of it.
+not repeat by the same schedule is told as that, and nothing else is said of it. Of one whose tasks share plain data, or that has no
+points, what was found is told, but never that nothing was.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from fuzz.shard import Tally
 from fuzz.words import count
 from harness import endless
 from harness.errors import Diverged, HarnessError
-from harness.explore.programs import DIFFERS, Differs, facts
+from harness.explore.programs import NOTHING, SHARES, Differs, facts
 from harness.finding import Finding
 from harness.machine import Scheduler, m
 from harness.program import Program, Result, Runner
@@ -70,7 +71,8 @@ class Failure:
 
 @dataclass
 class Sampled:
-    """What sampling came to. `why`: what kept it from its end, if anything did; then no failure that it has is one."""
+    """What sampling came to. `why`: what kept it from its end, if anything did; then no failure that it has is one. `unseen`: what no
+    schedule can come between, if anything; then no finding says nothing."""
 
     program: str
     seed: int
@@ -82,12 +84,19 @@ class Sampled:
     tallies: dict[str, Tally] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
     why: str = ""
+    unseen: str = ""
     interrupted: bool = False
+
+    @property
+    def ok(self) -> bool:
+        """True if schedules were sampled, and nothing was found."""
+        return bool(self.runs) and not (self.titles or self.why or self.unseen)
 
     @property
     def story(self) -> str:
         """Everything that is known of the failures, for people."""
-        return "\n".join([self.why, *(line for failure in self.failures for line in ("", failure.title, *failure.story))]).strip()
+        said = [self.why, self.unseen]
+        return "\n".join([*said, *(line for failure in self.failures for line in ("", failure.title, *failure.story))]).strip()
 
 
 def fuzz(make: Callable[..., Program], *args: Any, runs: int = 10_000, seconds: float = 60.0, seed: int = 0, keep_going: bool = False,
@@ -106,12 +115,14 @@ def fuzz_runner(runner: Runner, *, runs: int = 0, seconds: float = 60.0, seed: i
     try:
         with endless.watched():
             search.sample()
+            if not runner.sharing.points:
+                out.unseen = NOTHING
             for failure in out.failures:
                 _confirm(runner, failure, min(max(seconds / 10, 2.0), 30.0) if shrink else 0.0)
                 if told is not None:
                     told(failure)
     except Differs as error:
-        out.why = f"{DIFFERS}: {error}"
+        out.why = f"{error.said}: {error}"
     except KeyboardInterrupt:
         out.interrupted = True
     out.seconds = time.monotonic() - search.start
@@ -156,6 +167,7 @@ class _Search:
             result = self.runner.run(scheduler)
         finally:
             m.observer = None
+        changed = self.runner.sharing.anew()
         out.runs += 1
         out.limit_runs += result.limit_hit
         tally = out.tallies.setdefault(name, Tally())
@@ -169,7 +181,7 @@ class _Search:
                 out.failures.append(Failure(title, out.runs, time.monotonic() - self.start, name, len(result.switches) // 2,
                                             list(result.switches), list(result.forced)))
             out.titles[title] = out.titles.get(title, 0) + 1
-        if out.runs % REPEATED_EVERY == 1:
+        if out.runs % REPEATED_EVERY == 1 or changed:
             self._repeat(result)
         if self.tick is not None:
             out.seconds = time.monotonic() - self.start
@@ -181,6 +193,8 @@ class _Search:
         if self.random != random.getstate():
             raise Differs("it draws random numbers")
         again(self.runner, result.switches, result.forced, before)
+        why = self.runner.sharing.why
+        self.out.unseen = f"{SHARES}: {why}" if why else ""
 
     def shows(self, name: str, result: Result) -> int:
         new = self.features.take()
@@ -207,7 +221,7 @@ def _places(runner: Runner, result: Result) -> Places:
 def again(runner: Runner, switches: Sequence[int], forced: Sequence[int], before: dict[str, Any]) -> None:
     """Differs if a run by these decisions does not come to what it came to before."""
     try:
-        now = facts(runner.run(Replay(switches, forced)))
+        now = facts(runner.run(Replay(switches, forced), watch=True))
     except Diverged as error:
         raise Differs(error.why) from None
     for name, was in before.items():
@@ -230,7 +244,7 @@ def _confirm(runner: Runner, failure: Failure, seconds: float) -> None:
         found = _shrunk(runner, failure, found, time.monotonic() + seconds)
     failure.switches, failure.forced = list(found.switches), list(found.forced)
     replay = Replay(failure.switches, failure.forced)
-    keys = keys_of(runner)
+    keys = runner.keys()
     narrator = Narrator(replay, keys)
     runner.run(narrator)
     failure.schedule = tuple(narrator.end(m))
@@ -311,16 +325,6 @@ def _shrunk(runner: Runner, failure: Failure, found: Result, deadline: float) ->
     return best
 
 
-def keys_of(runner: Runner) -> list[str]:
-    """The name of each task in a schedule: cpu0, cpu0_task1 ..."""
-    seen: dict[int, int] = {}
-    out = []
-    for cpu, _ in runner.tasks:
-        count = seen[cpu] = seen.get(cpu, -1) + 1
-        out.append(f"cpu{cpu}" + (f"_task{count}" if count else ""))
-    return out
-
-
 def traced(runner: Runner, scheduler: Scheduler) -> tuple[Recorder, Result]:
     """One run with everything recorded."""
     recorder = Recorder(m, lambda: values_of(runner))
@@ -346,7 +350,7 @@ def tell(runner: Runner, scheduler: Scheduler, title: str | None = None) -> tupl
 
 def _oops(finding: Finding, runner: Runner, digest: str) -> list[str]:
     """As the kernel's, but that there is no kernel here, and one file is not two."""
-    lines = oops(finding, list(m.notes), runner.name, digest, keys_of(runner))
+    lines = oops(finding, list(m.notes), runner.name, digest, runner.keys())
     lines[1] = lines[1].removeprefix("kernel BUG: ").removeprefix("kernel: ")
     return [line.replace("   variant: ", "   program: ") for line in _once(lines)]
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 
 from fuzz import record as records
-from fuzz.functions import REPLAYS, Failure, Sampled, fuzz_runner, keys_of, tell
+from fuzz.functions import REPLAYS, Failure, Sampled, fuzz_runner, tell
 from fuzz.live import LINE_EVERY, clock, rule_of_three
 from fuzz.record import Record
 from fuzz.verify import runner_of
@@ -27,8 +27,8 @@ Said = Callable[[str], None]
 
 def run(target: str, args: tuple[str, ...], *, seconds: float, runs: int, seed: int, keep_going: bool, shrink: bool,
         place: pathlib.Path | None, as_json: bool, echo: Said) -> int:
-    """Sample schedules of a program. The exit code: 0 no finding, 1 a finding, 3 it is not a function of its schedule, 4 nothing
-    was run, 130 interrupted. VerifyError if there is no such program; ProgramError if it cannot be run."""
+    """Sample schedules of a program. The exit code: 0 no finding, 1 a finding, 3 it is not a function of its schedule, or no
+    finding says nothing, 4 nothing was run, 130 interrupted. VerifyError if there is no such program; ProgramError if it cannot be run."""
     runner = runner_of(target, args)
     name = target + (f"({', '.join(args)})" if args else "")
     if not as_json:
@@ -48,7 +48,8 @@ def run(target: str, args: tuple[str, ...], *, seconds: float, runs: int, seed: 
             echo(line)
 
     found = fuzz_runner(runner, seconds=seconds, runs=runs, seed=seed, keep_going=keep_going, shrink=shrink, told=told, tick=tick)
-    code = (INTERRUPTED if found.interrupted else COULD_NOT if found.why else NEW if found.titles else 0 if found.runs else NOTHING)
+    code = (INTERRUPTED if found.interrupted else COULD_NOT if found.why else NEW if found.titles else NOTHING if not found.runs
+            else COULD_NOT if found.unseen else 0)
     for line in [json.dumps(_summary(found, name, code))] if as_json else [*_table(found), _last(found, code)]:
         echo(line)
     return code
@@ -95,7 +96,9 @@ def _last(found: Sampled, code: int) -> str:
     if found.why:
         said = f"{found.why}: nothing is said of it"
     elif found.titles:
-        said = f"{count(len(found.titles), 'title')} in {where}"
+        said = f"{count(len(found.titles), 'title')} in {where}" + (f"; {found.unseen}" if found.unseen else "")
+    elif found.unseen:
+        said = f"no finding in {where}, which says nothing: {found.unseen}"
     elif rule_of_three(found.runs):
         said = f"no finding in {where}: at 95 % confidence fewer than 1 run in {rule_of_three(found.runs):,} fails"
     else:
@@ -113,8 +116,8 @@ def _json(failure: Failure, name: str, kept: pathlib.Path) -> dict[str, object]:
 def _summary(found: Sampled, name: str, code: int) -> dict[str, object]:
     return {"type": "summary", "program": name, "seed": found.seed, "runs": found.runs, "distinct": found.distinct,
             "limit_runs": found.limit_runs, "seconds": round(found.seconds, 1), "titles": found.titles, "why": found.why,
-            "interrupted": found.interrupted, "exit": code,
-            "upper_bound_95": None if found.titles or found.why or not rule_of_three(found.runs) else 1 / rule_of_three(found.runs)}
+            "unseen": found.unseen, "interrupted": found.interrupted, "exit": code,
+            "upper_bound_95": 1 / rule_of_three(found.runs) if found.ok and rule_of_three(found.runs) else None}
 
 
 # ---- what is kept -----------------------------------------------------------------------------------------------------------
@@ -126,7 +129,7 @@ def replay(path: pathlib.Path, times: int, echo: Said) -> int:
         runner = runner_of(kept.functions, kept.args)
         for _ in range(times):
             try:
-                _, digest, result = tell(runner, Named(kept.schedule, keys_of(runner)), kept.title)
+                _, digest, result = tell(runner, Named(kept.schedule, runner.keys()), kept.title)
             except Diverged as error:
                 echo(f"{path}: {error}")
                 echo(f"           if a point has another name now: vmrace fuzz {_again(kept)}   (exit {NEW})")
@@ -151,7 +154,7 @@ def show(path: pathlib.Path, echo: Said) -> int:
     runner = runner_of(kept.functions, kept.args)
     try:
         with endless.watched():
-            story, _, _ = tell(runner, Named(kept.schedule, keys_of(runner)), kept.title)
+            story, _, _ = tell(runner, Named(kept.schedule, runner.keys()), kept.title)
     except (Diverged, ValueError) as error:
         raise records.RecordError(f"{path}: {error}") from None
     for line in [*story, "", "schedule", *(f"  {line}" for line in kept.schedule)]:

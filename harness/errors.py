@@ -28,7 +28,3 @@ class Diverged(Exception):
 
 class Abort(BaseException):
     """Unwinds a kernel stack when a run ends early. Never seen outside the machine."""
-
-
-class Halt(BaseException):
-    """Unwinds a kernel stack when its cpu dies and the others go on. Never seen outside the machine."""

@@ -18,10 +18,10 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from harness import points
-from harness.errors import Abort, Diverged, Halt, HarnessError
+from harness.errors import Abort, Diverged, HarnessError, ProgramError
 from harness.finding import Finding, Site
 from harness.points import ALONE
 
@@ -165,9 +165,9 @@ class Machine:
 
     __slots__ = (
         "aborting", "backend", "boot", "cpus", "current", "cut", "deadline", "enabled", "error", "exact",
-        "explorer", "fair", "findings", "forced", "halted", "history", "image", "irqs_raised", "limit_hit", "looked", "main",
+        "explorer", "fair", "findings", "forced", "guard", "halted", "history", "image", "irqs_raised", "limit_hit", "looked", "main",
         "notes", "observer", "passed", "pending", "preempt", "recorder", "remaining", "scheduler", "settle", "spinning", "step",
-        "steps_max", "stop", "switches", "tasks", "trail", "void", "waiters", "wanted",
+        "steps_max", "stop", "switches", "tasks", "trail", "unwinding", "void", "waiters", "wanted",
     )
 
     def __init__(self) -> None:
@@ -184,6 +184,7 @@ class Machine:
         self.trail: list[Any] | None = None     # of an explorer: points, and what was held at each
         self.spinning: Any = None               # of an explorer: finds tasks that only read
         self.observer: Any = None
+        self.guard: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None    # what a raised handler is called through
         self.exact = False
         self.preempt = False
         self.steps_max = STEPS_MAX
@@ -192,7 +193,7 @@ class Machine:
         self._clear()
 
     def _clear(self) -> None:
-        self.aborting = False
+        self.aborting = self.unwinding = False
         self.error: BaseException | None = None
         self.findings: list[Finding] = []
         self.notes: list[Finding] = []
@@ -310,11 +311,34 @@ class Machine:
         return task
 
     def _unwind(self) -> None:
-        """Throw Abort through every stack that is still in the middle of something."""
-        for task in [*self.tasks, *(cpu.idle for cpu in self.cpus if cpu.idle is not None)]:
-            if task.started and not task.finished:
-                self.current = task
-                task.stack.switch()
+        """Throw Abort through every stack that is still in the middle of something.
+
+        The `finally` and `with` of a program run then, but the run is over: each primitive that they call raises Abort at once,
+        and nobody watches.
+        """
+        explorer, recorder, hook, step = self.explorer, self.recorder, sys.unraisablehook, self.step
+        self.explorer = self.recorder = None
+        self.unwinding, self.stop = True, 0
+        sys.unraisablehook = _ignore_abort(hook)    # of a generator that is closed as the last frame that knew it is gone
+        try:
+            for task in [*self.tasks, *(cpu.idle for cpu in self.cpus if cpu.idle is not None)]:
+                if task.started and (not task.finished or task.waiting is HALTED):
+                    self.current = task
+                    task.waiting_frame = None       # it would keep what its frames know until the next run
+                    task.stack.switch()
+        finally:
+            self.explorer, self.recorder, sys.unraisablehook, self.step = explorer, recorder, hook, step
+            self.unwinding = False
+
+    def _end(self, error: BaseException | None = None) -> NoReturn:
+        """End this run. The running task stays where it is until all stacks are unwound, so that none of its code runs before."""
+        if error is not None and not isinstance(error, Abort):
+            self.error = self.error or error
+        self.aborting = True
+        me = self.current
+        if me.stack is not None and me.stack is not self.main and (not me.finished or me.waiting is HALTED):
+            self.main.switch()
+        raise Abort from None
 
     def _body(self, task: Task) -> None:
         """The life of a pooled task: one run after another."""
@@ -347,13 +371,12 @@ class Machine:
                     self.enabled = self.enabled.copy()
                     self.enabled.remove(task.id)
                 self.dispatch(task)
+                continue
             except Abort:
-                self._leave(task)
-            except Halt:
-                self._halt(task)
+                pass
             except BaseException as error:
                 self._fault(error)
-                self._leave(task)
+            self._leave(task)                       # with nothing left of its frames, nor of what they alone knew
 
     def _idle_body(self, task: Task) -> None:
         while True:
@@ -365,13 +388,12 @@ class Machine:
                 if irq is not None:                 # a new stack: later ones are taken where it waits, in dispatch
                     self._interrupt(task, irq)
                 self.dispatch(task)
+                continue
             except Abort:
-                self._leave(task)
-            except Halt:
-                self._halt(task)
+                pass
             except BaseException as error:
                 self._fault(error)
-                self._leave(task)
+            self._leave(task)
 
     def _leave(self, task: Task) -> None:
         if self.explorer is not None and not self.aborting:
@@ -390,6 +412,8 @@ class Machine:
 
     def _fault(self, error: BaseException) -> None:
         """An exception left kernel source: an oops if it went through a null pointer, else it is our error."""
+        if self.unwinding and not isinstance(error, KeyboardInterrupt | ProgramError):
+            return                                  # out of a `finally`, in a run that is over
         sites = self._sites_of_traceback(error)
         if isinstance(error, AttributeError | TypeError) and sites and _is_null_dereference(error):
             self._add(Finding(f"OOPS: NULL pointer dereference in {sites[-1].function}", "bug", detail=str(error)), sites)
@@ -416,6 +440,8 @@ class Machine:
 
     def sched(self, kind: int, obj: Any, arg: Any = None) -> None:
         """The slow path of a point: called before the access it stands for."""
+        if self.aborting:                           # a `finally` calls a primitive, in a run that is over
+            raise Abort
         me = self.current
         me.at = at = (kind, obj, arg)
         if self.recorder is not None:
@@ -435,7 +461,10 @@ class Machine:
             return
         if self.step >= self.deadline:
             self._out_of_steps()
-        decision = self.scheduler.at(self)
+        try:
+            decision = self.scheduler.at(self)
+        except BaseException as error:              # the program, which may catch what it likes, must not see it
+            self._end(error)
         if decision == PARK:
             self._park(me)
         if decision != me.id:
@@ -493,9 +522,11 @@ class Machine:
 
     def dispatch(self, me: Task) -> None:
         """`me` cannot go on: somebody else runs until it is chosen again."""
+        if self.aborting:
+            raise Abort
         choices = self.choices() if self.remaining or self.settle else []
         if len(choices) > 1 or (choices and self.explorer is not None):
-            decision = self.scheduler.forced(self, choices)
+            decision = self._ask(choices)
             if len(choices) > 1:
                 self.forced.append(decision)
         elif choices:
@@ -504,6 +535,12 @@ class Machine:
             self._nobody(me)
             return
         self._enact(me, decision)
+
+    def _ask(self, choices: Sequence[int]) -> int:
+        try:
+            return self.scheduler.forced(self, choices)
+        except BaseException as error:
+            self._end(error)
 
     def _enact(self, me: Task, decision: int) -> None:
         base = len(self.tasks)
@@ -590,9 +627,9 @@ class Machine:
                 progress.stuck(self)
             self.aborting = True
         if me.stack is not self.main:
-            if self.aborting and not me.finished:
-                raise Abort
             self.main.switch()
+            if self.aborting:                       # its stack is unwound now
+                raise Abort
 
     def _reads_nothing_new(self, parked: list[Task]) -> bool:
         """True if all that these tasks read is as they read it: nobody lets them go on."""
@@ -717,11 +754,15 @@ class Machine:
             self.passed = {me.id}
         decision = others[0]
         if len(others) > 1:
-            decision = self.scheduler.forced(self, others)
+            decision = self._ask(others)
             self.forced.append(decision)
         self._enact(me, decision)
 
     def raise_irq(self, handler: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        if self.unwinding:
+            raise Abort
+        if self.guard is not None:
+            handler = self.guard(handler)
         self.pending.append(Irq(self.irqs_raised, handler, args))
         self.irqs_raised += 1
         self.enabled = None
@@ -741,6 +782,8 @@ class Machine:
             self._add(finding, self.sites())
 
     def _add(self, finding: Finding, sites: tuple[Site, ...]) -> None:
+        if self.unwinding:                          # a `finally` complains, in a run that is over
+            raise Abort
         finding.step = self.step
         finding.task = self.current.name
         finding.cpu = self.current.cpu.number if self.current.cpu else 0
@@ -748,10 +791,11 @@ class Machine:
         (self.notes if finding.breaks else self.findings).append(finding)
 
     def abort(self) -> None:
-        if self.explorer is not None:
-            raise Halt
-        self.aborting = True
-        raise Abort
+        """End the run, or, under an explorer, only halt this cpu: the running task stays where it is until the run is over."""
+        if self.explorer is not None and not self.aborting:
+            self._halt(self.current)
+            self.dispatch(self.current)
+        self._end()
 
     def sites(self, frame: Any = None) -> tuple[Site, ...]:
         """The kernel functions on the current stack, outermost first."""
@@ -809,6 +853,14 @@ class FairRun:
 
     def wake(self, m: Machine) -> None:
         pass
+
+
+def _ignore_abort(hook: Callable[[Any], Any]) -> Callable[[Any], None]:
+    """sys.unraisablehook that says nothing of Abort."""
+    def ignore(unraisable: Any) -> None:
+        if not issubclass(unraisable.exc_type, Abort):
+            hook(unraisable)
+    return ignore
 
 
 def preemptible(task: Task) -> bool:

@@ -9,13 +9,15 @@
 
 Each task is a function (on a cpu of its own) or a list of functions for one cpu's tasks; what it returns is its result. What
 tasks share must be objects of harness.kernel, made by `make` (by a task is an error): only they are watched. Plain variables,
-lists, dicts and objects are put back before each run (see harness/kept.py), but nobody is preempted where they are used.
+lists, dicts and objects are put back before each run (harness/kept.py), but nobody is preempted where they are used: where one task
+changes them and another reaches them, nothing can be proved (harness/sharing.py). What cannot be put back is an error.
 `check` judges a run at rest: with the results if it takes an argument; what is false (0 and empty too, but not None, which a check
 of assertions returns), or an AssertionError, is a finding. So is whatever a task, a handler or the check raises.
 """
 
 from __future__ import annotations
 
+import gc
 import inspect
 import pathlib
 import types
@@ -23,9 +25,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness import endless
+from harness import endless, foreign
 from harness.backends import BACKENDS
-from harness.errors import Abort, Diverged, Halt, HarnessError, LinkError, ProgramError
+from harness.errors import Abort, Diverged, HarnessError, LinkError, ProgramError
 from harness.finding import Finding, Site
 from harness.guards import bind_list_guards, names_of
 from harness.kept import Kept, TooMuch
@@ -35,6 +37,8 @@ from harness.link import Image, Origin
 from harness.machine import CPUS_MAX, NEVER, TASKS_MAX, Machine, Scheduler, Task, _is_null_dereference, m
 from harness.sanitizers import lifetime
 from harness.sanitizers.lockdep import Lockdep
+from harness.sharing import Sharing
+from harness.watched import uses
 
 Function = Callable[[], Any]
 
@@ -107,6 +111,10 @@ class Runner:
                 program.setup()
             self.image.boot = self.image.save()
         self.kept = self._keep()
+        self.sharing = self._sharing()
+        if self.kept.watch(self.sharing.shared):
+            self.kept = self._keep()
+            self.sharing = self._sharing()
         gone = any(lifetime.is_gone(made) for made in self.image.objects if hasattr(made, "allocated"))
         if not self.image.frees and (gone or calls_kfree(self.kept.seen.values())):
             self.image.frees = True
@@ -133,7 +141,23 @@ class Runner:
         for outside in kept.outside:
             raise ProgramError(f"{self.name}: {type(outside).__name__} {outside.name} is made outside of it: kernel objects must be "
                                "made by the function that makes the program, so that each run starts from the same")
+        for name, value in kept.foreign:
+            kind = type(value)
+            raise ProgramError(f"{self.name}: {name.told(f'a {kind.__module__}.{kind.__qualname__}')}: no explorer sees who waits for it; "
+                               "use locks, semaphores and wait queues of harness.kernel, and tasks for threads")
         return kept
+
+    def _sharing(self) -> Sharing:
+        return Sharing(self.kept, self.functions, self.keys(), self.program.irqs, self.image.objects)
+
+    def keys(self) -> list[str]:
+        """The name of each task in a schedule: cpu0, cpu0_task1 ..."""
+        seen: dict[int, int] = {}
+        out = []
+        for cpu, _ in self.tasks:
+            count = seen[cpu] = seen.get(cpu, -1) + 1
+            out.append(f"cpu{cpu}" + (f"_task{count}" if count else ""))
+        return out
 
     def _image(self, core: Core) -> Image:
         names = names_of(core, self.name)
@@ -152,36 +176,61 @@ class Runner:
                 results.append(None)
         return tasks, results
 
-    def run(self, scheduler: Scheduler) -> Result:
-        """One run, judged."""
+    def run(self, scheduler: Scheduler, watch: bool = False) -> Result:
+        """One run, judged. `watch`: look at the plain data, too (see `sharing`), which takes longer. ProgramError if the program has
+        changed something that cannot be put back."""
         image = self.image
+        self.kept.restore()
+        self.results[:] = [None] * len(self.results)
         image.load(image.boot)
         image.load_volatile(image.at_rest)
         image.lockdep.set_exact(True)
-        self.kept.restore()
-        self.results[:] = [None] * len(self.results)
-        linking.running = self.name
-        try:
-            with endless.busy:
-                m.run(image, self.tasks, scheduler, self.backend, self.cpus, self.program.preempt, self.raised)
-        except HarnessError as error:
-            if isinstance(error.__cause__, KeyboardInterrupt | ProgramError):
-                raise error.__cause__ from None
-            raise
-        finally:
-            linking.running = ""
+        self._run(scheduler, watch)
         result = Result(list(m.findings), tuple(self.results), image.save(), m.switches, m.forced, m.step, m.limit_hit, m.cut)
+        lost = self.kept.lost() if self.kept.opaque else ""
+        if lost:
+            raise ProgramError(f"{self.name}: {lost}: it has changed, and cannot be put back before the next run; make it in a task, or "
+                               "use a list, a dict or a number")
         if not m.aborting:
             with endless.busy:
                 self._check(m, result)
             m.step = result.steps           # what it looked at is no part of the run
         if not result.findings:
             result.findings = list(m.notes)
+        m.aborting, m.stop, m.explorer = True, NEVER, None      # a generator may still be closed, and do what its `finally` says
         return result
+
+    def _run(self, scheduler: Scheduler, watch: bool) -> None:
+        recorder, collects = m.recorder, gc.isenabled()
+        if watch:
+            m.recorder = self.sharing
+            self.sharing.begin()
+        linking.running, m.guard = self.name, _guarded
+        gc.disable()                        # what is collected may have a `finally`, which is none of the running task's
+        try:
+            with endless.busy, foreign.refused(self.kept.makers), uses:
+                m.run(self.image, self.tasks, scheduler, self.backend, self.cpus, self.program.preempt, self.raised)
+            if watch:
+                self.sharing.finish()
+        except HarnessError as error:
+            if isinstance(error.__cause__, KeyboardInterrupt | ProgramError):
+                raise error.__cause__ from None
+            raise
+        finally:
+            linking.running, m.guard, m.recorder = "", None, recorder
+            refusal, linking.refusal = linking.refusal, None
+            if collects:
+                gc.enable()
+        if refusal is not None:             # the task has caught it
+            raise refusal
 
     def state(self) -> Any:
         """All that is shared, at this moment, as one hashable value."""
-        return self.image.save(), self.image.save_volatile(), self.kept.present(), tuple(self.results)
+        on, uses.on = uses.on, False
+        try:
+            return self.image.save(), self.image.save_volatile(), self.kept.present(), tuple(self.results)
+        finally:
+            uses.on = on
 
     def _check(self, m: Machine, result: Result) -> None:
         check = self.program.check
@@ -196,6 +245,9 @@ class Runner:
             answer = check(result.results) if takes else check()
             if answer is None or answer:
                 return
+        except Abort:
+            result.findings += m.findings   # a BUG in it
+            return
         except AssertionError as error:
             detail = str(error)
         except _OURS:
@@ -232,23 +284,26 @@ _HARNESS = str(pathlib.Path(__file__).parent)
 _KERNEL = str(pathlib.Path(__file__).parent / "kernel")
 
 
-def _guarded(function: Function, results: list[Any] | None = None, number: int = 0) -> Function:
+def _guarded(function: Callable[..., Any], results: list[Any] | None = None, number: int = 0) -> Callable[..., None]:
     """The function, which leaves what it returns in `results`; what it raises is a finding."""
-    def task() -> None:
+    def task(*args: Any) -> None:
         try:
-            returned = function()
+            returned = function(*args)
         except _OURS:
             raise
         except (Exception, SystemExit) as error:
-            if isinstance(error.__context__, Abort | Halt):
-                raise error.__context__ from None       # the run is being ended: what comes of that is none of its doing
+            if m.unwinding:                             # the run is over: what comes of that is none of its doing
+                raise Abort from None
             if not isinstance(error, SystemExit) and (_is_ours(error) or _is_null_dereference_of_program(error)):
                 raise                       # the machine tells it, as for kernel source
             _report(error)
         else:
+            if m.unwinding:                             # the program has caught what ends a run
+                raise Abort
             if results is not None:
                 results[number] = returned
     task.__name__ = getattr(function, "__name__", "task").strip("<>")       # an interrupt is called by it
+    task.__wrapped__ = function                         # type: ignore[attr-defined]
     return task
 
 

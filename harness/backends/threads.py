@@ -10,6 +10,10 @@ from collections.abc import Callable
 from typing import Any
 
 
+class Carrier(threading.Thread):
+    """A thread that carries a stack."""
+
+
 class ThreadStack:
     """A thread and the lock it waits on while it does not have the baton."""
 
@@ -21,13 +25,13 @@ class ThreadStack:
         self._task = task
         self._baton = threading.Lock()
         self._baton.acquire()
-        self._thread: threading.Thread | None = None
+        self._thread: Carrier | None = None
 
     def switch(self) -> None:
         backend = self._backend
         me, backend.holder = backend.holder, self
         if self._thread is None and self._body is not None:
-            self._thread = threading.Thread(target=self._body, args=(self._task,), name=self._task.name, daemon=True)
+            self._thread = Carrier(target=self._body, args=(self._task,), name=self._task.name, daemon=True)
             self._thread.start()
         else:
             self._baton.release()

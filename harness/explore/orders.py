@@ -23,31 +23,54 @@ def last_first(events: Sequence[Event]) -> list[int]:
     rank: dict[int, int] = {}
     for event in events:
         rank.setdefault(event.process, -len(rank))
-    return _ordered(events, lambda process, last: (rank[process], 0))
+    return _ordered(events, lambda process, last, passed: (rank[process], 0))
 
 
 def in_turn(events: Sequence[Event]) -> list[int]:
     """Whoever ran longest ago goes on."""
-    return _ordered(events, lambda process, last: (last.get(process, 0), -process))
+    return _ordered(events, lambda process, last, passed: (last.get(process, 0), -process))
+
+
+def stop_of(number: int) -> Order:
+    """The order of that number, below `stops_of`: one process goes on first, stops after one of its points, and waits there until the
+    others are done. So whatever it leaves half done between two points, be they as quiet as they like, the others see."""
+    def order(events: Sequence[Event]) -> list[int]:
+        process, after = [(process, point) for process, points in _points(events).items() for point in range(points)][number]
+        return _ordered(events, lambda one, last, passed: ((one == process) * (1 if passed.get(one, 0) > after else -1), one))
+    return order
+
+
+def stops_of(events: Sequence[Event]) -> int:
+    """How many such orders there are."""
+    return sum(_points(events).values())
+
+
+def _points(events: Sequence[Event]) -> dict[int, int]:
+    points: dict[int, int] = {}
+    for event in events:
+        points[event.process] = points.get(event.process, 0) + event.points
+    return points
 
 
 ORDERS: tuple[Order, ...] = (last_first, in_turn)
 
 
-def _ordered(events: Sequence[Event], first: Callable[[int, dict[int, int]], tuple[int, int]]) -> list[int]:
+def _ordered(events: Sequence[Event], first: Callable[[int, dict[int, int], dict[int, int]], tuple[int, int]]) -> list[int]:
+    """`first` of a process, of when each was last, and of how many points each has passed: the least goes on."""
     lines: dict[int, list[Event]] = {}
     for event in events:
         lines.setdefault(event.process, []).append(event)
     at = dict.fromkeys(lines, 0)
     points = dict.fromkeys(lines, 0)        # of its event, that are behind it: the first has all that others can see
     last: dict[int, int] = {}
+    passed: dict[int, int] = {}
     done, count = 0, sum(event.points for event in events)
     together = len({event.cpu for event in events}) < len(lines)     # who dies on a cpu takes others with it
     out: list[int] = []
     while len(out) < count:
         ready = [process for process, line in lines.items()
                  if at[process] < len(line) and not line[at[process]].past & ~done & ~(1 << line[at[process]].number)]
-        process = min(ready, key=lambda process: first(process, last))
+        process = min(ready, key=lambda process: first(process, last, passed))
         event = lines[process][at[process]]
         points[process] += 1
         over = points[process] == event.points
@@ -57,6 +80,7 @@ def _ordered(events: Sequence[Event], first: Callable[[int, dict[int, int]], tup
             done |= 1 << event.number
         out.append(process)
         last[process] = len(out)
+        passed[process] = passed.get(process, 0) + 1
     return out
 
 

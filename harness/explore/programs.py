@@ -9,7 +9,8 @@
 
 Each run is run once more, by its decisions or in another order of the same class. A program that does something else by the same
 schedule (it looks at the clock, at a file, at what an earlier run has left) is told, and never proved; nor is one that draws
-random numbers, nor one whose tasks share what no explorer sees (a plain variable, a list in a cell).
+random numbers, nor one whose tasks share what no explorer sees (a plain variable, a list in a cell: harness/sharing.py), nor one
+without any point.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from harness.errors import Diverged, HarnessError
 from harness.explore.event import Event
 from harness.explore.exploration import Exploration, Progress, explore, minimal_titles
 from harness.explore.optimal import YIELDS_MAX
-from harness.explore.orders import ORDERS, InOrder, Order, can_be_ordered
+from harness.explore.orders import ORDERS, InOrder, Order, can_be_ordered, stop_of, stops_of
 from harness.kept import comparable
 from harness.machine import PARK, Machine
 from harness.program import Program, Result, Runner
@@ -32,9 +33,12 @@ from harness.schedulers.follower import Follower
 from harness.schedulers.replay import Replay
 
 DIFFERS = "the program is not a function of its schedule"
-SHARES = "its tasks share what is no object of harness.kernel, or change what they only read"
+SHARES = "its tasks share plain data"
+UNSEEN = "its tasks share what is no object of harness.kernel, or change what they only read"
+NOTHING = "nothing was explored: no task comes to a point, so nothing of it can be seen"
 SAME_IN_A_CLASS = ("what is found", "what its tasks return", "what is shared at its end")
 REPEATS = 20                # runs that are repeated at least, of however few classes
+STOPS = 200                 # runs, among these, in which a task stops at one of its points until the others are done
 
 
 def verify(make: Callable[..., Program], *args: Any, bound: int | None = None, runs_max: int = 1 << 60, seconds_max: float = 1e9,
@@ -63,16 +67,28 @@ def verify_runner(runner: Runner, **limits: Any) -> Exploration:
             found = explore(repeats.run, runner.cpus, reached, up=False, **limits)
             repeats.finish()
         except Differs as error:
-            found = Exploration(bound=limits.get("bound"), why=f"{SHARES if isinstance(error, Shares) else DIFFERS}: {error}")
+            found = Exploration(bound=limits.get("bound"), why=f"{error.said}: {error}")
+    if found.complete and not found.titles and not runner.sharing.points:
+        found.why = NOTHING
     return found
 
 
 class Differs(Exception):
     """Two runs by the same decisions are not the same: one line that says in what."""
 
+    said = DIFFERS
+
 
 class Shares(Differs):
-    """What its tasks share is not only what is watched."""
+    """Its tasks share plain data: one line that names it, and them."""
+
+    said = SHARES
+
+
+class Unseen(Differs):
+    """Two runs of one class are not the same: one line that says in what."""
+
+    said = UNSEEN
 
 
 class Repeats:
@@ -110,6 +126,9 @@ class Repeats:
         for number in range(REPEATS if self.some else 0):
             self.expected = self.some[number % len(self.some)]
             self.check()
+        stops = [(expected, stop) for expected in self.some if expected.events for stop in range(stops_of(expected.events))]
+        for expected, stop in stops[::len(stops) // STOPS + 1]:
+            self._in_order(expected, stop_of(stop))
 
     def check(self) -> None:
         """Differs if the run that is expected comes to something else now."""
@@ -127,22 +146,28 @@ class Repeats:
 
     def _again(self, expected: Expected) -> None:
         try:
-            now = facts(self.runner.run(Again(expected.switches, expected.forced)))
+            now = self._watched(Again(expected.switches, expected.forced))
         except Diverged as error:
             raise Differs(error.why) from None
         for name, was in expected.facts.items():
             if now[name] != was:
                 raise Differs(f"{name}: {was} before, {now[name]} now" if len(f"{was}{now[name]}") < 80 else name)
 
+    def _watched(self, scheduler: Any) -> dict[str, Any]:
+        now = facts(self.runner.run(scheduler, watch=True))
+        if self.runner.sharing.why:
+            raise Shares(self.runner.sharing.why)
+        return now
+
     def _in_order(self, expected: Expected, order: Order) -> None:
         try:
-            now = facts(self.runner.run(InOrder(order(expected.events))))
+            now = self._watched(InOrder(order(expected.events)))
         except Diverged:
             return                                  # what a cpu runs is not all that decides: nothing can be said by that
         for name in SAME_IN_A_CLASS:
             if now[name] != expected.facts[name]:
                 self._again(expected)               # or is that so by the same decisions, too?
-                raise Shares(f"{name}: {expected.facts[name]} in one order of the same accesses, {now[name]} in another"
+                raise Unseen(f"{name}: {expected.facts[name]} in one order of the same accesses, {now[name]} in another"
                              if len(f"{expected.facts[name]}{now[name]}") < 80 else name)
 
 

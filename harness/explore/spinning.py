@@ -25,12 +25,12 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from harness import points
-from harness.kept import _globals_of as globals_of
-from harness.kept import _is_users as is_users
+from harness.kept import Mentioned, is_users
 from harness.kernel.barrier import smp_cond_load_relaxed
 from harness.kernel.bitops import flags_t
 from harness.kernel.struct import array, struct
 from harness.machine import RUNNING, Cpu, Machine, Task
+from harness.watched import uses
 
 Read = tuple[Any, Any, Any]                 # object, argument of the point, the value that was read
 Function = Callable[..., Any]
@@ -88,10 +88,13 @@ class Spinning:
         history.has_read()
         history.pending = (obj, arg)
         frame, inner = loop
+        seen, uses.on = uses.on, False          # looking is no use
         try:
             state = self._local_state(task, inner)
         except _Opaque:
             return None
+        finally:
+            uses.on = seen
         at = (obj, arg, inner[-1].f_code, inner[-1].f_lasti)
         before = history.visits.get(at)
         if before is not None and before[0] is frame and before[1] == state:
@@ -258,7 +261,7 @@ class _Walker:
             return [self.of(one) for one in (value.fget, value.fset)]
         if hasattr(type(value), "state_slots"):
             fields = getattr(type(value), "fields", {})
-            return id(value), [self.of(getattr(value, key)) for key, field in fields.items() if field.kind == "plain"]
+            return id(value), [self.of(getattr(value, value.slot_of[key])) for key, field in fields.items() if field.kind == "plain"]
         if is_users(type(value).__module__):
             slots = [self.of(getattr(value, name, None)) for base in type(value).__mro__ for name, slot in vars(base).items()
                      if isinstance(slot, types.MemberDescriptorType)]
@@ -278,4 +281,4 @@ class _Walker:
 
 @functools.cache
 def _names_of(code: types.CodeType) -> tuple[str, ...]:
-    return tuple(sorted(set(globals_of(code))))
+    return tuple(sorted(Mentioned(code).globals))

@@ -7,7 +7,7 @@ their first value whenever a run came to rest, so reset only after one that did 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 from harness.errors import ProgramError
 
@@ -34,10 +34,16 @@ class Core:
 
 
 class _Linking:
-    """`running`: the program whose tasks run, where these may not make objects."""
+    """`running`: the program whose tasks run, where these may not make objects. `refusal`: why it is not to be run any more."""
 
     core: Core | None = None
     running: str = ""
+    refusal: ProgramError | None = None
+
+    def refuse(self, why: str) -> NoReturn:
+        """What a task does cannot be run. ProgramError, also where the task catches it."""
+        self.refusal = self.refusal or ProgramError(f"{self.running}: {why}")
+        raise self.refusal
 
 
 linking = _Linking()
@@ -49,8 +55,8 @@ def register(made: Any) -> None:
     if linking.core is not None:
         linking.core.created.append(made)
     elif linking.running:
-        raise ProgramError(f"{linking.running}: {type(made).__name__} {made.name} is made by a task: kernel objects must be made by the "
-                           "function that makes the program; where tasks need new ones, make a pool of them there")
+        linking.refuse(f"{type(made).__name__} {made.name} is made by a task: kernel objects must be made by the function that makes the "
+                       "program; where tasks need new ones, make a pool of them there")
 
 
 def core_now() -> Core:

@@ -85,7 +85,7 @@ def test_what_has_no_race_has_no_finding() -> None:
 def test_the_schedule_alone_repeats_the_run() -> None:
     failure, = fuzz(reorder.make, seed=1).failures
     runner = Runner(reorder.make)
-    _, digest, result = functions.tell(runner, Named(failure.schedule, functions.keys_of(runner)))
+    _, digest, result = functions.tell(runner, Named(failure.schedule, runner.keys()))
     assert (digest, result.title) == (failure.digest, CHECK)
 
 
@@ -200,6 +200,32 @@ def test_an_interrupt_ends_it(command: str, elsewhere: pathlib.Path) -> None:
     assert "interrupted" in output and "Traceback" not in output
 
 
+@pytest.mark.parametrize(("name", "why"), [
+    ("plain_count", "its tasks share plain data: count, a list that task closes over: changed by task on cpu"),
+    ("list_in_a_cell", "its tasks share plain data: what x.value holds, a list, is changed by lambda on cpu"),
+    ("no_points", "nothing was explored: no task comes to a point")])
+def test_no_finding_says_nothing_where_points_cannot_show_it(name: str, why: str) -> None:
+    make = getattr(wrong, name)
+    found = fuzz(make, runs=3)
+    assert why in found.unseen and why in found.story and not found.ok
+    result = command("fuzz", f"tests.programs.wrong:{name}", "--runs", "3")
+    assert result.exit_code == (1 if found.titles else 3)
+    assert why in result.output and "fewer than 1 run in" not in result.output
+
+
+def test_a_finding_stays_one_where_tasks_share_plain_data() -> None:
+    result = command("fuzz", "tests.programs.wrong:plain_list", "--seed", "1")
+    assert result.exit_code == 1
+    assert f"FINDING   {CHECK}" in result.output and "1 title in " in result.output
+    assert "; its tasks share plain data: out, a list that lambda closes over: " in result.output
+
+
+def test_what_cannot_be_put_back_is_refused() -> None:
+    result = command("fuzz", "tests.programs.wrong:an_array", "--runs", "100")
+    assert (result.exit_code, result.stderr.count("\n")) == (3, 1)
+    assert "line, an array that task closes over: it has changed, and cannot be put back" in result.stderr
+
+
 def test_in_a_test_it_takes_a_few_lines(elsewhere: pathlib.Path) -> None:
     (elsewhere / "test_mine.py").write_text(MINE)
     ran = subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_mine.py"], capture_output=True, text=True,
@@ -239,7 +265,7 @@ def test_plain_is_proved():
 
 def test_plain_is_sampled():
     found = fuzz(plain, 2, runs=1000)
-    assert not found.titles, found.story
+    assert found.ok, found.story
 
 
 def test_atomic_is_proved():
@@ -247,5 +273,5 @@ def test_atomic_is_proved():
 
 
 def test_atomic_is_sampled():
-    assert not fuzz(atomic, 3, runs=1000).titles
+    assert fuzz(atomic, 3, runs=1000).ok
 '''

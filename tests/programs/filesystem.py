@@ -5,34 +5,42 @@ Flanagan and Godefroid, "Dynamic Partial-Order Reduction for Model Checking Soft
 2, 8, 32, 64 inequivalent schedules for n = 14, 16, 18, 19.
 """
 
-from harness.kernel import spin_lock, spin_unlock, spinlock_t
+from harness.kernel import embed, guarded, spin_lock, spin_unlock, spinlock_t, struct
 from harness.program import Program
 
 INODES, BLOCKS = 32, 26
 
 
+class inode_t(struct):
+    lock = embed(spinlock_t)
+    block = guarded(0, ".lock")
+
+
+class block_t(struct):
+    lock = embed(spinlock_t)
+    busy = guarded(False, ".lock")
+
+
 def make(n=14):
-    locki = [spinlock_t(f"locki[{i}]", cls="locki") for i in range(INODES)]
-    lockb = [spinlock_t(f"lockb[{b}]", cls="lockb") for b in range(BLOCKS)]
-    inode = [0] * INODES
-    busy = [False] * BLOCKS
+    inode = [inode_t(f"inode[{i}]") for i in range(INODES)]
+    block = [block_t(f"block[{b}]") for b in range(BLOCKS)]
 
     def task(tid):
         def allocate():
             i = tid % INODES
-            spin_lock(locki[i])
-            if inode[i] == 0:
+            spin_lock(inode[i].lock)
+            if inode[i].block == 0:
                 b = i * 2 % BLOCKS
                 while True:
-                    spin_lock(lockb[b])
-                    if not busy[b]:
-                        busy[b] = True
-                        inode[i] = b + 1
-                        spin_unlock(lockb[b])
+                    spin_lock(block[b].lock)
+                    if not block[b].busy:
+                        block[b].busy = True
+                        inode[i].block = b + 1
+                        spin_unlock(block[b].lock)
                         break
-                    spin_unlock(lockb[b])
+                    spin_unlock(block[b].lock)
                     b = (b + 1) % BLOCKS
-            spin_unlock(locki[i])
+            spin_unlock(inode[i].lock)
         return allocate
 
     return Program([task(tid) for tid in range(n)])

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Programs of two tasks that count in a plain variable, wherever such a variable can be: the tasks return 1 and 2 in every run."""
+"""Programs of which one task counts in a plain variable, wherever such a variable can be: it returns 1 in every run."""
 
+from harness.kernel import RMW, point
 from harness.kernel.cell import cell
 from harness.program import Program
 
@@ -23,14 +24,17 @@ class Slotted:
 
 
 def two(task, setup=None):
-    """In an order that one lock of a kind decides: a store that both make."""
+    """It stores to what another stores to as well, so that there are two classes."""
     x = cell("x", value=0)
 
-    def first():
+    def counts():
         x.value = 1
         return task()
 
-    return Program([first, first], setup=setup)
+    def stores():
+        x.value = 1
+
+    return Program([counts, stores], setup=setup)
 
 
 def a_global():
@@ -99,6 +103,7 @@ def in_a_cell():
     line = cell("line", value=[])
 
     def task():
+        point(line, RMW)
         line._value.append(1)
         return len(line._value)
 

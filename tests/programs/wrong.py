@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Programs as a new user may write them, each with one mistake: what vmrace says of them is tested."""
 
+import array
 import itertools
+import os
 import pathlib
 import random
 
@@ -132,9 +134,18 @@ def calls_wrongly():
     return Program([task])
 
 
+def number():
+    """One more in each run, and kept where nobody puts it back."""
+    os.environ["VMRACE_NUMBER"] = str(int(os.environ.get("VMRACE_NUMBER", "0")) + 1)
+    return int(os.environ["VMRACE_NUMBER"])
+
+
 def counts():
+    x = cell("x", value=0)
+
     def task():
-        return next(numbers)
+        x.value = 1
+        return number()
 
     return Program([task, task])
 
@@ -153,7 +164,7 @@ def counts_points():
     x = cell("x", value=0)
 
     def task():
-        seen = [x.value for _ in range(next(numbers))]
+        seen = [x.value for _ in range(number())]
         assert not any(seen)
 
     return Program([task])
@@ -219,3 +230,48 @@ def plain_count():
         return task
 
     return Program([adder(lock) for lock in locks], check=lambda: count[0] == 2)
+
+
+def in_the_environment():
+    """At points that only one task touches, so that there is one class."""
+    mine, other = cell("mine", value=0), cell("other", value=0)
+
+    def opens_a_window():
+        for step in range(10):
+            mine.value = step
+            os.environ["VMRACE_WINDOW"] = str(step == 5)
+
+    def looks():
+        other.value = 1
+        assert os.environ.get("VMRACE_WINDOW") != "True"
+
+    return Program([looks, opens_a_window])
+
+
+def an_iterator():
+    x = cell("x", value=0)
+
+    def task():
+        x.value = next(numbers)
+
+    return Program([task, task])
+
+
+def an_array():
+    """Shared well, but there is no telling what it was before."""
+    lock, line = spinlock_t("lock"), array.array("i")
+
+    def task():
+        spin_lock(lock)
+        line.append(1)
+        spin_unlock(lock)
+
+    return Program([task, task], check=lambda: len(line) == 2)
+
+
+def no_points():
+    return Program([lambda: 1, lambda: 2])
+
+
+def one_without_points():
+    return Program([lambda: 1])
