@@ -5,6 +5,7 @@ language.py     programs as plain data
 primitives.py   each statement as the atomic steps that the kernel takes, and what each step does
 interpreter.py  every reachable state of a program, breadth first, and the outcomes
 generate.py     random legal programs
-build.py        the same program for the machine: the one file here that imports the harness
+build.py        the same program for the machine: with faults.py, the one file here that imports the harness
 compare.py      both sets of outcomes, and the smallest program in which they differ
+faults.py       faults in primitives of the machine, each of which the comparison has to find
 """

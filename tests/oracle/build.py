@@ -18,6 +18,7 @@ from harness.kernel.cell import cell
 from harness.program import Program as MachineProgram
 from harness.program import Result, Runner
 from harness.sanitizers.lockdep import Lockdep
+from harness.schedulers.enumerate import every_schedule
 from tests.oracle.language import FORMS, LOCKS, VALUES, Block, Object, Outcome, Program, registers
 
 RUNS_MAX = 2_000
@@ -35,19 +36,32 @@ class Explored:
 
 def explored(program: Program, runs_max: int = RUNS_MAX) -> Explored:
     """Explore the program on the machine. The runs may be at most `runs_max`."""
+    things, runner = _runner(program)
+
+    def outcome(result: Result, events: Any) -> Any:
+        return (tuple(result.titles), things.outcome(result))
+
+    with lockdep_off():
+        found = explore(runner.run, runner.cpus, outcome, runs_max=runs_max, least=False)
+    return Explored({seen[1] for seen in found.outcomes}, found.why)  # type: ignore[index]
+
+
+def run_in_every_way(program: Program) -> set[Outcome | tuple[str, ...]]:
+    """The outcomes by plain enumeration of schedules, which tries what the explorer knows to be in vain."""
+    things, runner = _runner(program)
+    with lockdep_off():
+        return {things.outcome(result) for result in every_schedule(runner.run, 1 << 30, explores=True)}
+
+
+def _runner(program: Program) -> tuple[Things, Runner]:
     built: list[Things] = []
 
     def make() -> MachineProgram:
         built.append(Things(program))
         return built[0].made()
 
-    def outcome(result: Result, events: Any) -> Any:
-        return (tuple(result.titles), built[0].outcome(result))
-
-    with lockdep_off():
-        runner = Runner(make)
-        found = explore(runner.run, runner.cpus, outcome, runs_max=runs_max, least=False)
-    return Explored({seen[1] for seen in found.outcomes}, found.why)  # type: ignore[index]
+    runner = Runner(make)
+    return built[0], runner
 
 
 @contextmanager

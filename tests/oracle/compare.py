@@ -57,14 +57,14 @@ def compare(program: Program, states_max: int = interpreter.STATES_MAX, runs_max
 
 # How far a task came, below an interrupt that hangs or off its cpu, over steps that nobody else can see, is not explored by the machine
 # (see harness.explore.access.Locations): no other task can tell, and the run is stuck anyway. So of a stuck run two things are left
-# open. One is the value of what only one body touches, and of the fields under a lock: whoever loads one without the lock has it in
-# its result. The other is whether a task that only had such steps before it has ended.
+# open. One is the value of what only one body touches, of words (each bit of which is a location), and of the fields under a lock:
+# whoever loads one without the lock has it in its result. The other is whether a task that only had such steps before it has ended.
 
 
 def _observed(outcomes: set[Any], answer: interpreter.Answer) -> set[Any]:
     """The outcomes with None for the values that are left open."""
     program = answer.program
-    seen = [not one.lock and (len(answer.touched[one.name]) > 1 or not _leaves_tasks(program))
+    seen = [not one.lock and (not _leaves_tasks(program) or (one.kind != "word" and len(answer.touched[one.name]) > 1))
             for one in program.objects if one.kind in VALUES]
     return {replace(outcome, values=tuple(value if told else None for told, value in zip(seen, outcome.values, strict=True)))
             if isinstance(outcome, Outcome) and outcome.stuck else outcome for outcome in outcomes}

@@ -361,8 +361,8 @@ class _Generator:
             body = [test, ("if", result, 0, (sleepy, ("schedule",)), ())]
         else:
             body = [sleepy, ("schedule",)]
-        if rng.random() < 0.1:
-            body = inside + body
+        if body[0] == sleepy and rng.random() < 0.3:
+            body[1:1] = inside                  # in a state that sleeping for a lock resets
             inside = []
         add = "add_wait_queue_exclusive" if rng.random() < 0.5 else "add_wait_queue"
         return [(add, queue), *inside, *body, awake, ("remove_wait_queue", queue)]
