@@ -11,31 +11,66 @@ from typing import Any
 
 import pytest
 
-from fuzz.entry import emit, load, parse
+from fuzz.entry import LEDGER, EntryError, emit, load, parse
 from fuzz.executor import Executor
 from fuzz.verdict import judge_entry
+from harness.printable import printable
 from variants.interface import family
 
-ROOT = pathlib.Path(__file__).parent
+CORPUS = pathlib.Path(__file__).parent / "corpus"
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:       # of a shell's background: what the tests start has to hear of Ctrl-C
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collect_file(parent: Any, file_path: pathlib.Path) -> Any:
-    if file_path.suffix == ".toml" and ROOT / "corpus" in file_path.parents and file_path.name != "claims.toml":
-        return EntryFile.from_parent(parent, path=file_path)
-    return None
+    return EntryFile.from_parent(parent, path=file_path) if _is_entry(file_path) else None
+
+
+def pytest_collect_directory(parent: Any, path: pathlib.Path) -> Any:
+    return CorpusDirectory.from_parent(parent, path=path) if path == CORPUS or CORPUS in path.parents else None
+
+
+def _is_entry(path: pathlib.Path) -> bool:
+    return path.suffix == ".toml" and CORPUS in path.parents and path.name != LEDGER
+
+
+class CorpusDirectory(pytest.Dir):
+    """Entries, and what is called so and is no file: pytest itself would pass over a directory or a link to nothing."""
+
+    def collect(self) -> Iterator[Any]:
+        yield from super().collect()
+        for path in sorted(self.path.iterdir()):
+            if _is_entry(path) and not path.is_file():
+                yield EntryFile.from_parent(self, path=path)
 
 
 class EntryFile(pytest.File):
-    """One entry."""
+    """One entry. What cannot be read fails as one test of its own, and all others run."""
 
     def collect(self) -> Iterator[pytest.Item]:
-        entry = load(self.path)
+        try:
+            entry = load(self.path)
+        except EntryError as error:
+            yield BadItem.from_parent(self, name="text", error=error)
+            return
         yield TextItem.from_parent(self, name="text")
         for variant in family(entry.family).variants:
             yield EntryItem.from_parent(self, name=variant)
+
+
+class BadItem(pytest.Item):
+    """A file that is no entry."""
+
+    def __init__(self, error: EntryError, **more: Any) -> None:
+        super().__init__(**more)
+        self.error = error
+
+    def runtest(self) -> None:
+        pytest.fail(printable(self.error), pytrace=False)
+
+    def reportinfo(self) -> tuple[pathlib.Path, int, str]:
+        return self.path, 0, self.path.name
 
 
 class TextItem(pytest.Item):

@@ -10,7 +10,7 @@ corpus/claims.toml is data: who claimed what and when, in our words; the checks;
     { cost = OPERATION, of = SITUATION, base = F/V, variant = F/V, lock = LOCK, expect = DIFFERENCE }
                                                                         what the operation counts alone, against base (fuzz/cost)
     { chain = N, variant = F/V, expect = CHAIN }                        how N faults on one page serialise (fuzz/cost)
-    { command = "vmrace ...", expect = "exit N" }                       a command line, by its exit code
+    { command = "vmrace ...", expect = "exit N" }                       a command line that only looks, by its exit code
 
 It holds if what is found is what is expected, or begins with it ("proved", "ok": the counts are then free to change). A ledger
 none of whose checks has changed is as it says; whether a verdict follows from its checks is for its reader to judge.
@@ -23,7 +23,6 @@ import io
 import pathlib
 import shlex
 import textwrap
-import tomllib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -35,10 +34,11 @@ from fuzz.corpus import NoSuchEntry, named
 from fuzz.entry import LEDGER, EntryError, load
 from fuzz.executor import Executor
 from fuzz.explored import explore_on
+from fuzz.reading import parsing, text_of, toml_of
 from fuzz.verdict import PROVE_MAX, REPLAYS, judge_entry
 from fuzz.words import count, verdict_text
 from variants.interface import FAMILIES, family
-from variants.program import Program, ProgramError, TaskProgram, did_you_mean, parse_ops
+from variants.program import Program, ProgramError, TaskProgram, did_you_mean, over_limits, parse_ops
 
 FORMAT = 1
 VERDICTS = ("holds", "partly", "refuted", "undecided")
@@ -51,6 +51,8 @@ USES = {                                            # kind -> what it needs, wha
     "chain": (("variant",), ()),
     "command": ((), ()),
 }
+COMMANDS = ("corpus", "cost", "diff", "replay", "show", "variants", "verify")      # that a ledger may have run ...
+WRITING = ("accept", "--accept", "--certify", "--into", "--keep", "--ops", "--state")     # ... without these words
 CHAIN_RUNS = 20
 COLUMNS = 100
 
@@ -128,12 +130,7 @@ class _Raw(msgspec.Struct, forbid_unknown_fields=True):
 def read(corpus: pathlib.Path) -> list[Claim]:
     """The claims of a corpus. ClaimsError, naming the file and the place, if its ledger cannot be used."""
     path = corpus / LEDGER
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ClaimsError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except UnicodeDecodeError as error:
-        raise ClaimsError(f"{path}: not UTF-8: byte {error.start}") from None
+    text = text_of(path, ClaimsError)
     claims = parse(text, str(path))
     for claim in claims:
         for number, check in enumerate(claim.tests):
@@ -142,11 +139,13 @@ def read(corpus: pathlib.Path) -> list[Claim]:
 
 
 def parse(text: str, where: str = LEDGER) -> list[Claim]:
-    """Claims from text; which entries there are is not looked at."""
-    try:
-        raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ClaimsError(f"{where}: not TOML: {error}") from None
+    """Claims from text; which entries there are is not looked at. ClaimsError, naming the place, if it is no ledger."""
+    raw = toml_of(text, where, ClaimsError)
+    with parsing(where, ClaimsError):
+        return _claims(raw, where)
+
+
+def _claims(raw: dict[str, Any], where: str) -> list[Claim]:
     fields = _convert(raw, _Raw, where)
     if fields.format != FORMAT:
         raise ClaimsError(f"{where}: format: {fields.format}, this vmrace reads {FORMAT}")
@@ -198,6 +197,8 @@ def _check_fields(check: Check, place: str) -> None:
             raise ClaimsError(f"{place}: {kinds[0]} needs {name}")
         if name not in needs + may and getattr(check, name):
             raise ClaimsError(f"{place}: {kinds[0]} has no {name}")
+    if not str(getattr(check, kinds[0])).strip():
+        raise ClaimsError(f"{place}: {kinds[0]}: empty")
     if not check.expect:
         raise ClaimsError(f"{place}: expect: empty")
 
@@ -214,8 +215,8 @@ def _known(check: Check, corpus: pathlib.Path, place: str) -> None:
         if check.variant not in known:
             raise ClaimsError(f"{place}: no variant {check.variant!r} in {entry.family}{did_you_mean(check.variant, known)}")
     elif check.kind == "command":
-        if shlex.split(check.command)[0] != "vmrace":
-            raise ClaimsError(f"{place}: command: not a vmrace command")
+        if wrong := _wrong_command(check.command):
+            raise ClaimsError(f"{place}: command: {wrong}")
     else:
         full = [f"{one}/{variant}" for one in FAMILIES for variant in family(one).variants]
         for variant in filter(None, (check.base, check.variant)):
@@ -223,9 +224,29 @@ def _known(check: Check, corpus: pathlib.Path, place: str) -> None:
                 raise ClaimsError(f"{place}: no variant {variant!r}{did_you_mean(variant, full)}")
         if check.program:
             try:
-                _program(check)
+                program = _program(check)
             except ProgramError as error:
                 raise ClaimsError(f"{place}: {error}") from None
+            if wrong := over_limits(program.cpus, range(program.cpus)):
+                raise ClaimsError(f"{place}: program: {wrong}")
+
+
+def _wrong_command(text: str) -> str:
+    """Why a ledger, which is data, may not have that command run; or nothing. It may neither write nor name code."""
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        return str(error)
+    if words[:1] != ["vmrace"]:
+        return "not a vmrace command"
+    if not set(words[1:2]) & set(COMMANDS):
+        return f"not one of {', '.join(COMMANDS)}, which only look"
+    for word in words[2:]:
+        if word.partition("=")[0] in WRITING:
+            return f"{word} writes files"
+        if ":" in word or word.endswith(".run"):
+            return f"{word!r} may name code to be run"
+    return ""
 
 
 def _program(check: Check) -> Program:

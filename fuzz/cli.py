@@ -7,19 +7,24 @@ Exit codes: 0 as expected; 1 a new title or a changed verdict; 2 usage; 3 could 
 
 from __future__ import annotations
 
+if __name__ == "__main__":          # before anything is imported from there: `python -m` has put the current folder first
+    from fuzz.search_path import current_folder_last
+    current_folder_last()
+
 import contextlib
-import importlib.util
 import json
 import pathlib
+import shlex
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from fuzz.live import working
+from fuzz.terminal import echo
 from fuzz.words import count
 
 if TYPE_CHECKING:
@@ -61,7 +66,7 @@ class Refused(click.ClickException):
         self.exit_code = code
 
     def show(self, file: Any = None) -> None:
-        click.echo(f"vmrace: {self.message}", file=sys.stderr)
+        echo(f"vmrace: {self.message}", err=True)
 
 
 class Commands(click.Group):
@@ -76,7 +81,8 @@ class Commands(click.Group):
             raise
         except Exception as error:
             import traceback
-            traceback.print_exc()
+            for line in "".join(traceback.format_exc()).splitlines():
+                echo(line, err=True)
             raise Refused(f"this is our bug, please report it: {type(error).__name__}: {error}", COULD_NOT) from None
 
 
@@ -86,7 +92,8 @@ class Commands(click.Group):
 def main(context: click.Context) -> None:
     """Find, keep and explain races in historical Linux VM patches."""
     if context.invoked_subcommand is None:
-        click.echo(overview())
+        for line in overview().splitlines():
+            echo(line)
 
 
 def parse_duration(text: str) -> float:
@@ -128,13 +135,9 @@ def variant_named(name: str) -> tuple[Family, str]:
 
 def _which_function(target: str) -> None:
     """Refused if that is a module of the user's (`programs.queue`, `queue.py`), which was named without a function of it."""
+    from fuzz.target import is_module
     module = target.removesuffix(".py").replace("/", ".")
-    if "" not in sys.path:
-        sys.path.insert(0, "")
-    found = None
-    with contextlib.suppress(Exception):                # whatever importing its packages raises
-        found = importlib.util.find_spec(module)
-    if found is not None:
+    if is_module(module):
         raise Refused(f"{target} is a module: name the function that makes the program, {module}:FUNCTION", USAGE)
 
 
@@ -166,7 +169,7 @@ def fuzz(context: click.Context, target: str, seconds: float, runs: int, seed: i
         from fuzz import functions_command
         with _functions_refused():
             sys.exit(functions_command.run(target, args, seconds=seconds, runs=runs, seed=seed, keep_going=keep_going, as_json=as_json,
-                                           shrink=not no_shrink, place=corpus if _given(context, "corpus") else None, echo=click.echo))
+                                           shrink=not no_shrink, place=corpus if _given(context, "corpus") else None, echo=echo))
     if args:
         raise Refused("--arg is for MODULE:FUNCTION", USAGE)
     from fuzz.campaign import Campaign, Options
@@ -194,13 +197,14 @@ def _given(context: click.Context, name: str) -> bool:
 def _functions_refused() -> Iterator[None]:
     """Programs of plain functions that there are not, or that cannot be run: one line."""
     from fuzz.record import RecordError
-    from fuzz.verify import NoSuch, VerifyError
+    from fuzz.target import NoSuch, TargetError
+    from fuzz.verify import VerifyError
     from harness.errors import ProgramError
     try:
         yield
     except NoSuch as error:
         raise Refused(str(error), USAGE) from None
-    except (VerifyError, ProgramError, RecordError) as error:
+    except (VerifyError, TargetError, ProgramError, RecordError) as error:
         raise Refused(str(error), COULD_NOT) from None
 
 
@@ -216,27 +220,37 @@ def _fuzz_exit(status: Status) -> int:
 
 @main.command()
 @click.argument("corpus", type=click.Path(path_type=pathlib.Path), default=pathlib.Path("corpus"))
+@click.argument("functions", required=False, metavar="[MODULE:FUNCTION]")
 @click.option("--backend", type=click.Choice(["greenlets", "threads"]), default="greenlets", show_default=True)
 @click.option("--variant", "only", default=None, help="Only this variant (its name, without the family).")
 @click.option("--times", type=click.IntRange(1, 10_000), default=1, show_default=True, help="Follow every schedule so often; all agree.")
 @click.option("--digests", is_flag=True, help="Print each run's trace digest.")
 @click.option("--accept", is_flag=True, help="Write the verdicts found into the entries.")
-def replay(corpus: pathlib.Path, backend: str, only: str | None, times: int, digests: bool, accept: bool) -> None:
-    """Run kept races (a directory or one file) against every variant of their family."""
-    from fuzz.entry import EntryError, find, load
+def replay(corpus: pathlib.Path, functions: str | None, backend: str, only: str | None, times: int, digests: bool, accept: bool) -> None:
+    """Run kept races (a directory or one file) against every variant of their family.
+
+    Of what vmrace fuzz MODULE:FUNCTION has kept, a file in .run, the code is named again: a file alone has no code run, unless the
+    pyproject.toml of its project allows it. Exit code 3 if a file cannot be used; all others are run.
+    """
+    from fuzz.entry import EntryError, load_all
     from fuzz.replaying import Table
     if corpus.suffix == ".run" and corpus.is_file():
         from fuzz import functions_command
         with _functions_refused():
-            sys.exit(functions_command.replay(corpus, times, click.echo))
+            sys.exit(functions_command.replay(corpus, functions, times, echo))
+    _only_of_runs(functions)
     started = time.monotonic()
     try:
-        loaded = [load(path) for path in find(corpus)]
+        loaded, bad = load_all(corpus)
     except EntryError as error:
         raise Refused(str(error), COULD_NOT) from None
+    _tell_bad(bad)
     if not loaded:
+        if bad:
+            sys.exit(COULD_NOT)
         runs = sorted(corpus.glob("*.run"))
-        raise Refused(f"{corpus}: no entries" + (f"; of functions one at a time: vmrace replay {runs[0]}" if runs else ""), NOTHING)
+        hint = f"; of functions one at a time: vmrace replay {shlex.quote(str(runs[0]))} MODULE:FUNCTION" if runs else ""
+        raise Refused(f"{corpus}: no entries{hint}", NOTHING)
     if only is not None:
         known = {name for entry in loaded for name in _variants_of(entry)}
         if only not in known:
@@ -246,15 +260,27 @@ def replay(corpus: pathlib.Path, backend: str, only: str | None, times: int, dig
     with working() as say:
         table.replay(say)
     for line in table.lines(digests):
-        click.echo(line)
+        echo(line)
     if accept:
         try:
             for path in table.accept():
-                click.echo(f"wrote {path}")
+                echo(f"wrote {path}")
         except EntryError as error:
             raise Refused(str(error), COULD_NOT) from None
-    click.echo(table.summary(time.monotonic() - started))
-    sys.exit(CHANGED if table.changed else 0)
+    code = CHANGED if table.changed else COULD_NOT if bad else 0
+    echo(table.summary(time.monotonic() - started, len(bad), code))
+    sys.exit(code)
+
+
+def _tell_bad(bad: Sequence[Exception]) -> None:
+    """Name each file that cannot be used."""
+    for error in bad:
+        echo(f"vmrace: {error}", err=True)
+
+
+def _only_of_runs(functions: str | None) -> None:
+    if functions is not None:
+        raise Refused(f"{functions}: a function is named for a file in .run, and for no other", USAGE)
 
 
 def _variants_of(entry: Entry) -> list[str]:
@@ -315,10 +341,10 @@ def shrink(entry: str, seed: int, out: pathlib.Path | None, refind: bool) -> Non
     if isinstance(confirmed, str):
         hint = "" if refind else "; --refind looks for it by other schedules"
         raise Refused(f"{place}: no longer fails with {kept.title!r} on {kept.found_on}: {confirmed}{hint}", CHANGED)
-    click.echo(f"  shrunk    {confirmed.before}  ->  {confirmed.after}   ({count(confirmed.runs, 'run')}, {confirmed.seconds:.1f} s)")
-    click.echo(f"  minimal   {confirmed.minimal}")
+    echo(f"  shrunk    {confirmed.before}  ->  {confirmed.after}   ({count(confirmed.runs, 'run')}, {confirmed.seconds:.1f} s)")
+    echo(f"  minimal   {confirmed.minimal}")
     for name, (useful, tried) in confirmed.passes.items():
-        click.echo(f"  pass      {name:<11} {useful:,} of {count(tried, 'attempt')} useful")
+        echo(f"  pass      {name:<11} {useful:,} of {count(tried, 'attempt')} useful")
     fresh = confirmed.entry
     fresh.asks, fresh.source, fresh.comment = kept.asks, kept.source, kept.comment
     fresh.expect = {**kept.expect, **fresh.expect}
@@ -326,27 +352,30 @@ def shrink(entry: str, seed: int, out: pathlib.Path | None, refind: bool) -> Non
         path = save(fresh, out) if out is not None else write(fresh, place.with_name(f"{fresh.name.rpartition('/')[2]}.toml"))
     except EntryError as error:
         raise Refused(str(error), COULD_NOT) from None
-    click.echo(f"wrote {path}")
+    echo(f"wrote {path}")
     if refind and out is None and path != place:
         place.unlink()
-        click.echo(f"removed {place}, in whose place it is")
+        echo(f"removed {place}, in whose place it is")
 
 
 @main.command()
 @click.argument("entry")
+@click.argument("functions", required=False, metavar="[MODULE:FUNCTION]")
 @click.option("--variant", "variant", default=None, help="Tell it on this variant instead of the one it was found on.")
-def show(entry: str, variant: str | None) -> None:
-    """The story of one race: of an ENTRY, which is a file, or its name in corpus/."""
+def show(entry: str, functions: str | None, variant: str | None) -> None:
+    """The story of one race: of an ENTRY, which is a file, or its name in corpus/. Of a file in .run, MODULE:FUNCTION is named as
+    for vmrace replay."""
     from fuzz.replaying import story_of
     if entry.endswith(".run") and pathlib.Path(entry).is_file():
         from fuzz import functions_command
         with _functions_refused():
-            sys.exit(functions_command.show(pathlib.Path(entry), click.echo))
+            sys.exit(functions_command.show(pathlib.Path(entry), functions, echo))
+    _only_of_runs(functions)
     kept = _entry(_path(entry))
     if variant is not None:
         _known_variant(kept, variant)
     for line in story_of(kept, variant or kept.variant):
-        click.echo(line)
+        echo(line)
 
 
 # ---- verify -------------------------------------------------------------------------------------------------------------
@@ -378,6 +407,7 @@ def verify(context: click.Context, target: str | None, only: str | None, bound: 
     """Run every schedule of a small program that differs from the others.
 
     TARGET is an entry (a file, or a part of its name), a function MODULE:FUNCTION that makes a program, or, with --ops, a variant.
+    With --check it is the MODULE:FUNCTION of the certificate, if that is of one: a file alone has no code run.
     Exit codes: 0 proved, or as the entry expects; 1 otherwise; 3 inconclusive, or a worker process was lost.
     """
     from fuzz import verify as verifying
@@ -386,11 +416,13 @@ def verify(context: click.Context, target: str | None, only: str | None, bound: 
     deadline = time.monotonic() + (seconds_max or 1e9)
     with _functions_refused():
         if certificate is not None:
-            checks = ("certificate", "seconds", "seconds_max", "runs", "workers", "as_json")
+            checks = ("target", "certificate", "seconds", "seconds_max", "runs", "workers", "as_json")
             others = tuple(one.name for one in context.command.params if one.name is not None and one.name not in checks)
             _only_for(context, "an exploration, and not for --check, which does what the certificate says", others, False)
+            if target is not None and ":" not in target:
+                raise Refused("TARGET is for an exploration; with --check, only a MODULE:FUNCTION that the certificate names", USAGE)
             limits["seconds_max"] = min(seconds, seconds_max or seconds)
-            sys.exit(_check_certificate(certificate, limits, as_json))
+            sys.exit(_check_certificate(certificate, target, limits, as_json))
         if target is None:
             raise Refused("verify what? An entry, MODULE:FUNCTION, or a variant with --ops", USAGE)
         _only_for(context, "an entry", ("only",), ops is None and ":" not in target)
@@ -404,9 +436,9 @@ def verify(context: click.Context, target: str | None, only: str | None, bound: 
                 raise Refused("--kinds: names no operation", USAGE)
             signal.signal(signal.SIGTERM, signal.default_int_handler)       # as Ctrl-C: it can be gone on with
             sys.exit(scope.prove(one, variant, ops, cpus, workers=workers, seconds_each=seconds, runs_each=runs or 1 << 60, state=state,
-                                 echo=click.echo, as_json=as_json, kinds=kinds.split(",") if kinds else None, setup=setup,
+                                 echo=echo, as_json=as_json, kinds=kinds.split(",") if kinds else None, setup=setup,
                                  operands=_operands(operands), seconds_max=seconds_max or 1e9, into=into, preemptions=bound,
-                                 complain=lambda line: click.echo(line, err=True)))
+                                 complain=lambda line: echo(line, err=True)))
         if ":" in target:
             subjects = [verifying.of_functions(target, args)]
             places = [verifying.functions_certificate_path(target, args, bound)]
@@ -431,15 +463,15 @@ def verify(context: click.Context, target: str | None, only: str | None, bound: 
             judged, line = verifying.judge(found, subject.expect)
             codes.append({verifying.EXPECTED: 0, verifying.CHANGED: CHANGED, verifying.UNDECIDED: COULD_NOT}[judged])
             if as_json:
-                click.echo(json.dumps(verifying.as_json(subject, found)))
+                echo(json.dumps(verifying.as_json(subject, found)))
             else:
                 if len(subjects) > 1:
-                    click.echo(subject.name)
+                    echo(subject.name)
                 for text in [*verifying.told(subject, found), *filter(None, [line])]:
-                    click.echo(text)
+                    echo(text)
             if certify:
                 verifying.write_certificate(place, subject, found)
-                click.echo(f"wrote {place}", err=as_json)
+                echo(f"wrote {place}", err=as_json)
     sys.exit(CHANGED if CHANGED in codes else COULD_NOT if COULD_NOT in codes else 0)
 
 
@@ -469,26 +501,26 @@ def _operands(text: str | None) -> dict[str, int]:
     return out
 
 
-def _check_certificate(path: pathlib.Path, limits: dict[str, Any], as_json: bool) -> int:
+def _check_certificate(path: pathlib.Path, functions: str | None, limits: dict[str, Any], as_json: bool) -> int:
     from fuzz import verify as verifying
-    checked = verifying.check(path, **limits)
+    checked = verifying.check(path, functions, **limits)
     complete = checked.found.complete
     if as_json:
         holds = complete and not checked.wrong and checked.plain is not False
-        click.echo(json.dumps({"certificate": str(path), "holds": holds, "wrong": checked.wrong, "why": checked.found.why,
-                               "made_with_other": checked.other, "plain": checked.plain}))
+        echo(json.dumps({"certificate": str(path), "holds": holds, "wrong": checked.wrong, "why": checked.found.why,
+                         "made_with_other": checked.other, "plain": checked.plain}))
     elif not complete and not checked.wrong:
-        click.echo(f"{path}: inconclusive: {checked.found.why}")
+        echo(f"{path}: inconclusive: {checked.found.why}")
     else:
         for line in checked.wrong:
-            click.echo(f"{path}: {line}")
+            echo(f"{path}: {line}")
         if not checked.wrong:
-            click.echo(f"{path}: holds: {verifying.verdict(checked.found)}, "
-                       f"{count(checked.found.classes, 'inequivalent schedule')}")
+            echo(f"{path}: holds: {verifying.verdict(checked.found)}, "
+                 f"{count(checked.found.classes, 'inequivalent schedule')}")
             if checked.other:
-                click.echo(f"  made with another {' and another '.join(checked.other)}; what it says still holds")
+                echo(f"  made with another {' and another '.join(checked.other)}; what it says still holds")
         word = {None: "too many schedules to enumerate plainly", True: "plain enumeration agrees", False: "plain enumeration DISAGREES"}
-        click.echo(f"  {word[checked.plain]}")
+        echo(f"  {word[checked.plain]}")
     return CHANGED if checked.wrong or checked.plain is False else 0 if complete else COULD_NOT
 
 
@@ -536,7 +568,7 @@ def diff(context: click.Context, variants: tuple[str, ...], entry: str | None, d
     """
     from fuzz.diff import Budget, contenders
     from fuzz.diff_command import Programs, run
-    from fuzz.entry import EntryError, find, load
+    from fuzz.entry import EntryError, load_all
     from variants.program import ProgramError
     if len(variants) < 2:
         raise Refused("diff takes two variants or more: vmrace diff lru_free_2_4/pre_patch lru_free_2_4/daniel_lru_count", USAGE)
@@ -545,6 +577,7 @@ def diff(context: click.Context, variants: tuple[str, ...], entry: str | None, d
     _only_for(context, "--programs", ("ops", "cpus", "setup", "pages"), kinds is not None)
     _only_for(context, "the programs of entries, without --program or --programs", ("directory",), entry is None and kinds is None)
     chosen = [variant_named(name) for name in variants]
+    bad: list[EntryError] = []
     try:
         if entry is not None:
             programs = Programs.of_entries([_entry(_path(entry))], single=True)
@@ -552,15 +585,20 @@ def diff(context: click.Context, variants: tuple[str, ...], entry: str | None, d
             programs = Programs.of_operations(kinds, ops, cpus, setup, pages)
         else:
             families = {made.name for made, _ in chosen}
-            programs = Programs.of_entries([one for one in map(load, find(directory)) if one.family in families])
+            loaded, bad = load_all(directory)
+            _tell_bad(bad)
+            programs = Programs.of_entries([one for one in loaded if one.family in families])
+            if bad and not programs.count:
+                sys.exit(COULD_NOT)
             if not programs.count:
                 raise Refused(f"{directory}: no entries of {' or '.join(sorted(families))}", NOTHING)
         budget = Budget(seconds, runs or 1 << 60)
-        sys.exit(run(contenders(chosen, counts), programs, budget, witnesses, keep, as_json, click.echo))
+        code = run(contenders(chosen, counts), programs, budget, witnesses, keep, as_json, echo)
     except ProgramError as error:
         raise Refused(str(error), USAGE) from None
     except EntryError as error:
         raise Refused(str(error), COULD_NOT) from None
+    sys.exit(COULD_NOT if bad and not code else code)
 
 
 # ---- cost, coverage ---------------------------------------------------------------------------------------------------------
@@ -592,19 +630,19 @@ def cost(names: tuple[str, ...], ops: str, runs: int, seed: int, as_json: bool) 
             raise Refused(f"none of these variants has the operation {one}", USAGE)
     if not as_json:
         for line in costs.preamble(runs, seed):
-            click.echo(line)
+            echo(line)
     measured = []
     for situation in some:
         measured.append([one.measure(situation) for one in measures])
         for line in (json.dumps(costs.as_json(one)) for one in measured[-1]) if as_json else costs.table(measured[-1]):
-            click.echo(line)
+            echo(line)
     chains = [one.serialise() for one in measures] if not wanted or "load" in wanted else []
     if as_json:
         for chain in (chain for each in chains for chain in each):
-            click.echo(json.dumps(chain.told()))
+            echo(json.dumps(chain.told()))
         return
     for line in [*(costs.chains(chains, seed) if chains else []), *costs.conclusions(measured)]:
-        click.echo(line)
+        echo(line)
 
 
 @main.command()
@@ -640,11 +678,11 @@ def coverage(name: str, seconds: float | None, runs: int, seed: int, directory: 
             raise Refused(str(error), COULD_NOT) from None
         unexplained += len(reached.unexplained)
         for line in [json.dumps(coverage_of.as_json(reached))] if as_json else coverage_of.lines(reached, seed):
-            click.echo(line)
+            echo(line)
     if not as_json:
         longer = "; a longer campaign (--for, --runs) may reach them" if unexplained else ""
-        click.echo(f"vmrace: {count(unexplained, 'function')} with lines that nothing reached and no reason is given for{longer}"
-                   f"   (exit {CHANGED if unexplained else 0})")
+        echo(f"vmrace: {count(unexplained, 'function')} with lines that nothing reached and no reason is given for{longer}"
+             f"   (exit {CHANGED if unexplained else 0})")
     sys.exit(CHANGED if unexplained else 0)
 
 
@@ -662,12 +700,12 @@ def variants(as_json: bool) -> None:
     operations = {(one.name, name): Executor(one, name).operations() for one in made for name in one.variants}
     if not as_json:
         for line in variants_table(made, {key: len(names) for key, names in operations.items()}, len(SANITIZERS)):
-            click.echo(line)
+            echo(line)
         return
     for one in made:
         for variant in one.variants.values():
-            click.echo(json.dumps({"family": one.name, "variant": variant.name, "summary": variant.summary, "source": variant.source,
-                                   "operations": operations[one.name, variant.name], "sanitizers": list(SANITIZERS)}))
+            echo(json.dumps({"family": one.name, "variant": variant.name, "summary": variant.summary, "source": variant.source,
+                             "operations": operations[one.name, variant.name], "sanitizers": list(SANITIZERS)}))
 
 
 CORPUS = click.option("--corpus", "directory", type=click.Path(path_type=pathlib.Path), default=pathlib.Path("corpus"),
@@ -683,20 +721,22 @@ def corpus(context: click.Context, directory: pathlib.Path, as_json: bool) -> No
     if context.invoked_subcommand is not None:
         return
     from fuzz.corpus import listing
-    from fuzz.entry import EntryError, find, load
+    from fuzz.entry import EntryError, load_all
     try:
-        entries = [load(path) for path in find(directory)]
+        entries, bad = load_all(directory)
     except EntryError as error:
         raise Refused(str(error), COULD_NOT) from None
-    if not entries:
+    _tell_bad(bad)
+    if not entries and not bad:
         raise Refused(f"{directory}: no entries", NOTHING)
     if as_json:
         for entry in entries:
-            click.echo(json.dumps({"path": str(entry.path), "name": entry.name, "title": entry.title, "asks": entry.asks,
-                                   "source": entry.source, "found_on": entry.found_on, "expect": entry.expect}))
-        return
-    for line in listing(entries):
-        click.echo(line)
+            echo(json.dumps({"path": str(entry.path), "name": entry.name, "title": entry.title, "asks": entry.asks,
+                             "source": entry.source, "found_on": entry.found_on, "expect": entry.expect}))
+    else:
+        for line in listing(entries):
+            echo(line)
+    sys.exit(COULD_NOT if bad else 0)
 
 
 @corpus.command()
@@ -727,8 +767,8 @@ def accept(entry: str, wanted: tuple[str, ...], runs: int, directory: pathlib.Pa
         raise Refused(str(error), COULD_NOT) from None
     for one in accepted:
         change = f"{one.before}  ->  {one.now}" if one.before != one.now else f"{one.now}, as before"
-        click.echo(f"  {one.variant:<20} {change}")
-    click.echo(f"wrote {path}")
+        echo(f"  {one.variant:<20} {change}")
+    echo(f"wrote {path}")
 
 
 @main.command()
@@ -760,13 +800,13 @@ def claims(claim: str, as_json: bool, directory: pathlib.Path) -> None:
     changed = not all(one.holds for one in judged)
     if as_json:
         for one in judged:
-            click.echo(json.dumps(ledger.as_json(one)))
-        click.echo(json.dumps({"summary": True, **ledger.counts(judged), "exit": int(changed)}))
+            echo(json.dumps(ledger.as_json(one)))
+        echo(json.dumps({"summary": True, **ledger.counts(judged), "exit": int(changed)}))
     else:
         for line in ledger.story(judged[0]) if claim else ledger.table(judged):
-            click.echo(line)
-        click.echo("")
-        click.echo(ledger.summary(judged, time.monotonic() - started))
+            echo(line)
+        echo("")
+        echo(ledger.summary(judged, time.monotonic() - started))
     sys.exit(CHANGED if changed else 0)
 
 
@@ -777,9 +817,9 @@ def doctor(directory: pathlib.Path) -> None:
     from fuzz.doctor import checks
     failed = 0
     for check in checks(directory):
-        click.echo(f"{check.state:<5} {check.text}")
+        echo(f"{check.state:<5} {check.text}")
         failed += check.state == "FAIL"
-    click.echo(f"vmrace: {f'{failed} of these must be mended' if failed else 'all is well'}   (exit {COULD_NOT if failed else 0})")
+    echo(f"vmrace: {f'{failed} of these must be mended' if failed else 'all is well'}   (exit {COULD_NOT if failed else 0})")
     sys.exit(COULD_NOT if failed else 0)
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from fuzz.entry import Entry, EntryError, emit, find, parse
 from fuzz.executor import Executor
+from fuzz.reading import bytes_of, parsing
 from fuzz.words import count
 from harness.backends import BACKENDS
 from harness.explore import is_compiled
@@ -141,10 +142,11 @@ def entries(corpus: pathlib.Path) -> Iterator[Check]:
 
 def _wrong_with(path: pathlib.Path) -> str:
     try:
-        text = path.read_bytes().decode()
+        with parsing(path, EntryError):
+            text = bytes_of(path, EntryError).decode()
         entry = parse(text, str(path))
-    except (EntryError, OSError, UnicodeDecodeError) as error:
-        return str(error) if isinstance(error, EntryError) else f"{path}: {error}"
+    except EntryError as error:
+        return str(error)
     if emit(entry) != text:
         return f"{path}: not in canonical form from line {_first_difference(entry, text)} on; vmrace corpus accept {path} writes it anew"
     if path.stem != entry.name.rpartition("/")[2]:

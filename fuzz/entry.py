@@ -11,18 +11,21 @@ import contextlib
 import hashlib
 import os
 import pathlib
-import tomllib
+import re
 from typing import Any
 
 import msgspec
 
+from fuzz.reading import parsing, text_of, toml_of
 from fuzz.words import count
 from harness import schedule as schedules
+from harness.finding import TITLE
 from harness.schedule import Line
 from variants.interface import FAMILIES, family
 from variants.program import TASK_KEY, Op, Program, ProgramError, TaskProgram, did_you_mean, over_limits, parse_ops
 
 FORMAT = 1
+VERDICT = re.compile(r"n/a|(proved|ok) in [1-9][0-9]{0,11}")       # that is no BUG
 LEDGER = "claims.toml"        # beside the entries, and none of them: see fuzz/claims
 FIELDS = ("format", "title", "asks", "source", "found_on", "cpus", "preempt", "setup", "schedule", "expect")
 
@@ -87,25 +90,33 @@ def slug(title: str) -> str:
 
 def load(path: pathlib.Path) -> Entry:
     """Read one entry. EntryError, naming the file and the place, if it is none."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise EntryError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except UnicodeDecodeError as error:
-        raise EntryError(f"{path}: not UTF-8: byte {error.start}") from None
-    entry = parse(text, str(path))
+    entry = parse(text_of(path, EntryError), str(path))
     entry.path = path
     return entry
 
 
+def load_all(place: pathlib.Path) -> tuple[list[Entry], list[EntryError]]:
+    """The entries below a directory, or the one of a file, and what is wrong with each file that is none. EntryError if there is
+    no such place."""
+    good, bad = [], []
+    for path in find(place):
+        try:
+            good.append(load(path))
+        except EntryError as error:
+            bad.append(error)
+    return good, bad
+
+
 def parse(text: str, where: str = "entry") -> Entry:
-    """An entry from its text. A byte order mark, which editors put in front, is dropped as line ends of Windows are: it is not
-    canonical, and gone when the entry is next written."""
+    """An entry from its text. EntryError, naming `where` and the place, if it is none. A byte order mark, which editors put in
+    front, is dropped as line ends of Windows are: it is not canonical, and gone when the entry is next written."""
     text = text.removeprefix("\ufeff")
-    try:
-        raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise EntryError(f"{where}: not TOML: {error}") from None
+    raw = toml_of(text, where, EntryError)
+    with parsing(where, EntryError):
+        return _entry(raw, text, where)
+
+
+def _entry(raw: dict[str, Any], text: str, where: str) -> Entry:
     number = raw.get("format")
     if not isinstance(number, int):
         raise EntryError(f"{where}: format: missing, or no number (this vmrace reads format {FORMAT})")
@@ -180,12 +191,22 @@ def _check(entry: Entry, where: str) -> None:
     for field, name in (("found_on", entry.variant), *(("expect", name) for name in entry.expect)):
         if name not in known:
             raise EntryError(f"{where}: {field}: no variant {name!r} in {entry.family}{did_you_mean(name, known)}")
+    for name, verdict in entry.expect.items():
+        if not can_be_verdict(verdict):
+            raise EntryError(f"{where}: expect: {name}: {verdict!r} is no verdict (one of BUG TITLE, proved in N, ok in N, n/a)")
     keys = entry.program.keys()
     for number, line in enumerate(entry.schedule):
         cpu = int(line.actor.rpartition("cpu")[2].partition("_")[0]) if "cpu" in line.actor else int(line.actor[4:])
         if cpu >= entry.program.cpus or (line.actor.startswith("cpu") and line.actor not in keys):
             raise EntryError(f"{where}: schedule[{number}]: {line.actor} does not exist (the program has {', '.join(keys)}"
                              f" on {count(entry.program.cpus, 'cpu')})")
+
+
+def can_be_verdict(text: str) -> bool:
+    """True if a replay can come to that verdict. A title that begins with BUG stands for itself."""
+    if text.startswith("BUG "):
+        return bool(TITLE.fullmatch(text) or TITLE.fullmatch(text.removeprefix("BUG ")))
+    return bool(VERDICT.fullmatch(text))
 
 
 def program_lines(program: Program) -> list[str]:
@@ -258,9 +279,10 @@ def save(entry: Entry, directory: pathlib.Path) -> pathlib.Path:
 
 
 def find(place: pathlib.Path) -> list[pathlib.Path]:
-    """The entries below a directory, or the one file. EntryError if there is nothing."""
+    """The paths of the entries below a directory, or the one file; whatever is called so, also what cannot be read. EntryError if
+    there is no such place."""
     if place.is_file():
         return [place]
     if not place.is_dir():
         raise EntryError(f"{place}: no such file or directory")
-    return sorted(path for path in place.rglob("*.toml") if path.is_file() and path.name != LEDGER)
+    return sorted(path for path in place.rglob("*.toml") if path.name != LEDGER)

@@ -31,6 +31,7 @@ from harness.errors import Diverged, HarnessError
 from harness.explore.programs import NOTHING, SHARES, Differs, facts
 from harness.finding import Finding
 from harness.machine import Scheduler, m
+from harness.printable import printable
 from harness.program import Program, Result, Runner
 from harness.report import columns, oops
 from harness.schedule import Line, Named, Narrator
@@ -95,8 +96,8 @@ class Sampled:
     @property
     def story(self) -> str:
         """Everything that is known of the failures, for people."""
-        said = [self.why, self.unseen]
-        return "\n".join([*said, *(line for failure in self.failures for line in ("", failure.title, *failure.story))]).strip()
+        lines = [self.why, self.unseen, *(line for failure in self.failures for line in ("", failure.title, *failure.story))]
+        return "\n".join(map(printable, lines)).strip()
 
 
 def fuzz(make: Callable[..., Program], *args: Any, runs: int = 10_000, seconds: float = 60.0, seed: int = 0, keep_going: bool = False,
@@ -338,14 +339,15 @@ def traced(runner: Runner, scheduler: Scheduler) -> tuple[Recorder, Result]:
 
 
 def tell(runner: Runner, scheduler: Scheduler, title: str | None = None) -> tuple[list[str], str, Result]:
-    """One run as a story: the oops and a column for each cpu; the digest of its trace; what it came to."""
+    """One run as a story: the oops and a column for each cpu; the digest of its trace; what it came to. What a terminal would obey
+    is escaped in the story."""
     recorder, result = traced(runner, scheduler)
     digest = recorder.digest()
     finding = next((one for one in result.findings if title in (None, one.title)), None)
     if finding is None:
-        return [f"{runner.name}: no finding, {count(result.steps, 'point')}, trace {digest}"], digest, result
+        return [printable(f"{runner.name}: no finding, {count(result.steps, 'point')}, trace {digest}")], digest, result
     story = [*_oops(finding, runner, digest), "", *columns(recorder.events, finding, list(m.notes), _names(runner), runner.cpus)]
-    return story, digest, result
+    return [printable(line) for line in story], digest, result
 
 
 def _oops(finding: Finding, runner: Runner, digest: str) -> list[str]:

@@ -3,17 +3,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import pathlib
 import shlex
 import time
 from collections.abc import Callable
 
+from fuzz import allowed
 from fuzz import record as records
 from fuzz.functions import REPLAYS, Failure, Sampled, fuzz_runner, tell
 from fuzz.live import LINE_EVERY, clock, rule_of_three
 from fuzz.record import Record
-from fuzz.verify import runner_of
+from fuzz.target import TargetError, runner_of, split
 from fuzz.words import count, verdict_text
 from harness import endless
 from harness.errors import Diverged
@@ -28,7 +30,7 @@ Said = Callable[[str], None]
 def run(target: str, args: tuple[str, ...], *, seconds: float, runs: int, seed: int, keep_going: bool, shrink: bool,
         place: pathlib.Path | None, as_json: bool, echo: Said) -> int:
     """Sample schedules of a program. The exit code: 0 no finding, 1 a finding, 3 it is not a function of its schedule, or no
-    finding says nothing, 4 nothing was run, 130 interrupted. VerifyError if there is no such program; ProgramError if it cannot be run."""
+    finding says nothing, 4 nothing was run, 130 interrupted. TargetError if there is no such program; ProgramError if it cannot be run."""
     runner = runner_of(target, args)
     name = target + (f"({', '.join(args)})" if args else "")
     if not as_json:
@@ -44,7 +46,7 @@ def run(target: str, args: tuple[str, ...], *, seconds: float, runs: int, seed: 
 
     def told(failure: Failure) -> None:
         kept = records.save(Record(failure.title, target, args, failure.schedule), _place(place))
-        for line in [json.dumps(_json(failure, name, kept))] if as_json else _lines(failure, kept):
+        for line in [json.dumps(_json(failure, name, kept))] if as_json else _lines(failure, kept, target):
             echo(line)
 
     found = fuzz_runner(runner, seconds=seconds, runs=runs, seed=seed, keep_going=keep_going, shrink=shrink, told=told, tick=tick)
@@ -62,14 +64,14 @@ def _place(place: pathlib.Path | None) -> pathlib.Path:
     return place or PLACE
 
 
-def _lines(failure: Failure, kept: pathlib.Path) -> list[str]:
+def _lines(failure: Failure, kept: pathlib.Path, target: str) -> list[str]:
     shrunk = (f"{count(failure.before, 'preemption')}  ->  {count(failure.preemptions, 'preemption')}   "
               f"({count(failure.shrink_runs, 'run')})"
               if failure.shrink_runs else f"no: {count(failure.preemptions, 'preemption')}, as it was found")
     return ["", f"FINDING   {failure.title}   run {failure.run:,} ({failure.scheduler}), after {failure.seconds:.1f} s",
             f"  shrunk    {shrunk}", f"  minimal   {_minimal(failure)}",
             f"  confirmed {REPLAYS} of {REPLAYS} replays, trace {failure.digest}", "", *failure.story, "", "schedule",
-            *(f"  {line}" for line in failure.schedule), "", f"wrote {kept}", f"next: vmrace replay {kept}", ""]
+            *(f"  {line}" for line in failure.schedule), "", f"wrote {kept}", f"next: {_next(kept, target)}", ""]
 
 
 def _minimal(failure: Failure) -> str:
@@ -122,9 +124,10 @@ def _summary(found: Sampled, name: str, code: int) -> dict[str, object]:
 
 # ---- what is kept -----------------------------------------------------------------------------------------------------------
 
-def replay(path: pathlib.Path, times: int, echo: Said) -> int:
-    """The run that is kept, again. 0 if it fails as it did, 1 if not."""
-    kept, digests = records.load(path), set()
+def replay(path: pathlib.Path, named: str | None, times: int, echo: Said) -> int:
+    """Run what is kept again. `named`: the function that the command line names, if any (see fuzz/allowed). The exit code: 0 if it
+    fails as it did, 1 if not. RecordError, TargetError or ProgramError if it cannot be run."""
+    kept, digests = _allowed("replay", path, named), set()
     with endless.watched():
         runner = runner_of(kept.functions, kept.args)
         for _ in range(times):
@@ -148,9 +151,9 @@ def replay(path: pathlib.Path, times: int, echo: Said) -> int:
     return 0
 
 
-def show(path: pathlib.Path, echo: Said) -> int:
-    """The story of a kept run, and its schedule."""
-    kept = records.load(path)
+def show(path: pathlib.Path, named: str | None, echo: Said) -> int:
+    """Print the story of a kept run, and its schedule. `named` and errors as of `replay`."""
+    kept = _allowed("show", path, named)
     runner = runner_of(kept.functions, kept.args)
     try:
         with endless.watched():
@@ -160,6 +163,26 @@ def show(path: pathlib.Path, echo: Said) -> int:
     for line in [*story, "", "schedule", *(f"  {line}" for line in kept.schedule)]:
         echo(line)
     return 0
+
+
+def _allowed(command: str, path: pathlib.Path, named: str | None) -> Record:
+    """A record whose function may be run."""
+    kept = records.load(path)
+    allowed.require(path, kept.functions, named, _command(command, path, kept.functions))
+    return kept
+
+
+def _command(command: str, path: pathlib.Path, target: str) -> str:
+    """A line to be typed as it stands."""
+    return shlex.join(["vmrace", command, str(path), ":".join(split(target))])
+
+
+def _next(path: pathlib.Path, target: str) -> str:
+    """The line that replays a record. Where the project allows the function, it need not be named."""
+    with contextlib.suppress(TargetError):
+        if allowed.by_project(path, target):
+            return shlex.join(["vmrace", "replay", str(path)])
+    return _command("replay", path, target)
 
 
 def _again(kept: Record) -> str:

@@ -7,6 +7,7 @@ import contextlib
 import json
 import math
 import pathlib
+import shlex
 import shutil
 import sys
 import textwrap
@@ -15,9 +16,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-import click
-
+from fuzz.terminal import echo
 from fuzz.words import count
+from harness.printable import printable
 
 if TYPE_CHECKING:
     from fuzz.campaign import Options, Status
@@ -52,7 +53,7 @@ def working() -> Iterator[Callable[[str], None]]:
         return
 
     def say(text: str) -> None:
-        screen.write(f"\r\x1b[K{text}"[:shutil.get_terminal_size().columns + 3])
+        screen.write(f"\r\x1b[K{printable(text)}"[:shutil.get_terminal_size().columns + 3])
         screen.flush()
 
     try:
@@ -86,30 +87,31 @@ class TextView:
 
     def _start(self, options: Options, status: Status) -> None:
         stop = "keeps going" if options.keep_going else "stops at the first new title but a RACE"
-        click.echo(f"campaign {options.family}/{options.variant}   seed {options.seed}   {count(options.workers, 'worker')}   {stop}")
+        echo(f"campaign {options.family}/{options.variant}   seed {options.seed}   {count(options.workers, 'worker')}   {stop}")
         if status.known:
-            click.echo(f"{options.corpus}/ knows {count(len(status.known), 'title')} of this variant: seeing {them(len(status.known))}"
-                       " again is counted, and no reason to stop")
+            echo(f"{options.corpus}/ knows {count(len(status.known), 'title')} of this variant: seeing {them(len(status.known))}"
+                 " again is counted, and no reason to stop")
         if sys.stdout.isatty():
             from rich.live import Live
             self.live = Live(refresh_per_second=2, transient=True)
             self.live.start()
 
-    def _print(self, text: str) -> None:
-        if self.live is not None:
-            self.live.console.print(text, markup=False, highlight=False)
-        else:
-            click.echo(text)
+    def _print(self, *lines: str) -> None:
+        for line in lines:
+            if self.live is not None:
+                self.live.console.print(printable(line), markup=False, highlight=False)
+            else:
+                echo(line)
 
     def _tick(self, status: Status) -> None:
         if self.live is not None:
             self.live.update(progress(status))
         elif time.monotonic() - self.last >= LINE_EVERY:
             self.last = time.monotonic()
-            click.echo(progress(status))
+            echo(progress(status))
 
     def _known(self, hit: Hit, path: pathlib.Path) -> None:
-        self._print(f"known     {hit.title}\n          run {hit.run:,} ({hit.scheduler}), after {hit.seconds:.1f} s; kept as {path}")
+        self._print(f"known     {hit.title}", f"          run {hit.run:,} ({hit.scheduler}), after {hit.seconds:.1f} s; kept as {path}")
 
     def _finding(self, confirmed: Confirmed, hit: Hit, path: pathlib.Path | None) -> None:
         self.found += 1
@@ -125,16 +127,16 @@ class TextView:
             "",
         ]
         if path is not None:
-            lines += [f"wrote {path}", f"next: vmrace replay {path}"]
+            lines += [f"wrote {path}", f"next: {shlex.join(['vmrace', 'replay', str(path)])}"]
             if confirmed.cut:
-                lines.append(f"      vmrace shrink {path}")
-        self._print("\n".join(lines))
+                lines.append(f"      {shlex.join(['vmrace', 'shrink', str(path)])}")
+        self._print(*lines)
 
     def end(self, status: Status) -> None:
         if self.live is not None:
             self.live.stop()
         for line in summary(status):
-            click.echo(line)
+            echo(line)
 
 
 def summary(status: Status) -> list[str]:
@@ -218,7 +220,7 @@ class JsonView:
             self._put({"type": "known", "title": hit.title, "run": hit.run, "seconds": round(hit.seconds, 3), "path": str(path)})
 
     def _put(self, value: dict[str, Any]) -> None:
-        click.echo(json.dumps(value))
+        echo(json.dumps(value))
 
     def end(self, status: Status) -> None:
         self._put({

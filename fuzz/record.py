@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """A failure of a program of plain functions, kept: which program, and the schedule by the names of its points. TOML, in a file
-that ends in .run.
+that ends in .run. A record is data: its program is run only if whoever replays it names the function, too (see fuzz/allowed).
 
     format = 1
     title = "CHECK: the program's own check fails"
@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import hashlib
 import pathlib
-import tomllib
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
 from fuzz.entry import _quote, slug
+from fuzz.reading import parsing, text_of, toml_of
+from fuzz.target import NoSuch, split
 from harness import schedule as schedules
 from harness.schedule import Line
 
@@ -32,7 +34,7 @@ class RecordError(Exception):
 
 @dataclass(frozen=True)
 class Record:
-    """`args` are as on the command line."""
+    """`functions`: MODULE:FUNCTION. `args` are as on the command line: literals of Python, or plain text."""
 
     title: str
     functions: str
@@ -62,17 +64,22 @@ def emit(record: Record) -> str:
 
 
 def load(path: pathlib.Path) -> Record:
-    """RecordError if it is none."""
+    """Read a record; nothing that it names is imported. RecordError, naming the file and the place, if it is none."""
+    with parsing(path, RecordError):
+        return _parse(toml_of(text_of(path, RecordError), path, RecordError), path)
+
+
+def _parse(table: dict[str, Any], path: pathlib.Path) -> Record:
     try:
-        raw = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), _Raw)
-    except OSError as error:
-        raise RecordError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise RecordError(f"{path}: not TOML: {error}") from None
+        raw = msgspec.convert(table, _Raw)
     except msgspec.ValidationError as error:
         raise RecordError(f"{path}: {error}") from None
     if raw.format != FORMAT:
         raise RecordError(f"{path}: format: {raw.format}, this vmrace reads {FORMAT}")
+    try:
+        split(raw.functions)
+    except NoSuch as error:
+        raise RecordError(f"{path}: functions: {error}") from None
     try:
         return Record(raw.title, raw.functions, tuple(raw.args), tuple(map(schedules.parse, raw.schedule)))
     except ValueError as error:

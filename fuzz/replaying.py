@@ -109,15 +109,18 @@ class Table:
                 out.append(write(entry, entry.path))
         return out
 
-    def summary(self, seconds: float) -> str:
+    def summary(self, seconds: float, bad: int, code: int) -> str:
+        """The last line. `bad`: files that could not be used; `code`: the exit code."""
         kinds = Counter(verdict.short for verdict in self.verdicts.values())
         missing = kinds.pop("n/a", 0)
         judged = sum(kinds.values())
         state = "all as expected" if not self.changed else f"{len(self.surprises)} not as expected, {len(self.unstable)} unstable"
+        if bad:
+            state += f", {count(bad, 'file')} not used"
         often = f", each schedule followed {self.times} times" if self.times > 1 else ""
         return (f"{count(len(self.entries), 'entry')}, {count(len({v for _, v in self.verdicts}), 'variant')}: {count(judged, 'verdict')} "
                 f"from {count(self.runs, 'run')}"
-                f"{often}, {missing} not applicable, {state}   ({seconds:.1f} s, exit {int(self.changed)})")
+                f"{often}, {missing} not applicable, {state}   ({seconds:.1f} s, exit {code})")
 
 
 def _what_to_do(entry: Entry, variant: str, verdict: Verdict) -> list[str]:

@@ -3,7 +3,8 @@
 
 A scope is proved if every program of it is; a program whose worker died, which took too long or met an error of ours is
 inconclusive, and so is the scope. What is done is in a state file, a line a program, so that a killed proof goes on where it
-was. Programs run in a random order (always the same), so that at any time what is done is a fair sample of what is left.
+was. Each line has a checksum: a damaged one is named, and its program is run again. Programs run in a random order (always the
+same), so that at any time what is done is a fair sample of what is left.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import multiprocessing
 import os
 import pathlib
 import random
+import re
 import sys
 import textwrap
 import time
@@ -40,7 +42,7 @@ from harness.sanitizers import table
 from variants.interface import OPERATIONS, Family
 from variants.program import did_you_mean
 
-FORMAT = 1
+FORMAT = 2                  # of a state file; 1 had no checksums
 PROVED, BUG, INCONCLUSIVE, NOT_RUN = "proved", "BUG", "inconclusive", "not run"
 FOUND, USAGE, UNDECIDED, INTERRUPTED = 1, 2, 3, 130
 BATCH = 64                  # programs that a worker is handed at once ...
@@ -163,15 +165,21 @@ def header(family: Family, variant: str, scope: Scope) -> dict[str, Any]:
     return head | {"key": hashlib.blake2b(json.dumps(head, sort_keys=True).encode(), digest_size=8).hexdigest()}
 
 
+class Damaged(Exception):
+    """A line of a state file that is not as it was written: why, in one line."""
+
+
 class State:
-    """The results so far, in memory and in a file that only grows."""
+    """The results so far, in memory and in a file that only grows. `damaged`: the lines that cannot be trusted, each named with
+    what is wrong; no result is taken from them."""
 
     def __init__(self, path: pathlib.Path, head: dict[str, Any]):
-        self.path = path
+        self.path, self.key = path, head["key"]
         self.results: dict[int, Result] = {}
+        self.damaged: list[str] = []
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self.file: IO[str] = path.open("a+", encoding="utf-8")
+            self.file: IO[bytes] = path.open("a+b")
         except OSError as error:
             raise StateError(f"{path}: cannot be written: {error.strerror or error}") from None
         try:
@@ -186,15 +194,12 @@ class State:
         except OSError:
             raise StateError(f"{self.path}: another proof is at work on it") from None
         self.file.seek(0)
+        data = self.file.read()
+        whole = data[:data.rfind(b"\n") + 1]
+        lines = whole.split(b"\n")[:-1]
         try:
-            text = self.file.read()
-        except UnicodeDecodeError as error:
-            raise StateError(f"{self.path}: not UTF-8: byte {error.start}") from None
-        whole = text[:text.rfind("\n") + 1]
-        lines = whole.splitlines()
-        try:
-            said = json.loads(lines[0]) if lines else head if head_cut(text, head) else None
-        except ValueError:
+            said = json.loads(lines[0]) if lines else head if head_cut(data, head) else None
+        except (ValueError, RecursionError, MemoryError):
             said = None
         if not isinstance(said, dict) or "scope_proof" not in said:
             raise StateError(f"{self.path}: not the state of a proof")
@@ -202,39 +207,80 @@ class State:
             if said.get(name) != head[name]:
                 raise StateError(f"{self.path}: is of another {WORDS.get(name, name)} ({_short(said.get(name))}, now "
                                  f"{_short(head[name])}); remove it, or name another")
-        if whole != text:                   # a line that was being written when the proof was killed
-            self.file.truncate(len(whole.encode()))
+        if whole != data:                   # a line that was being written when the proof was killed
+            self.file.truncate(len(whole))
         if not lines:
-            self._write(head)
-        for number, line in enumerate(lines[1:], 2):
-            try:
-                result = READER.decode(line)
-            except (msgspec.DecodeError, UnicodeError) as error:
-                what, _, place = str(error).partition(" - at `$.")
-                raise StateError(f"{self.path}:{number}: not a result: {f'{place[:-1]}: ' if place else ''}{what}") from None
-            if wrong := result.wrong():
-                raise StateError(f"{self.path}:{number}: not a result: {wrong}")
-            self.results[result.number] = result
+            self._write(json.dumps(head))
+        self._read(lines)
+
+    def _read(self, lines: list[bytes]) -> None:
+        """Take the results. A damaged line is made blank, so that it is named once."""
+        at = 0
+        for number, line in enumerate(lines, 1):
+            if number > 1 and line.strip(b" "):
+                try:
+                    result = result_of(line, self.key)
+                except Damaged as why:
+                    self.damaged.append(f"{self.path}:{number}: damaged, {why}: its program is run again")
+                    self._blank(at, len(line))
+                else:
+                    self.results[result.number] = result
+            at += len(line) + 1
+
+    def _blank(self, at: int, size: int) -> None:
+        with self.path.open("r+b") as file:
+            file.seek(at)
+            file.write(b" " * size)
 
     def add(self, result: Result) -> None:
         self.results[result.number] = result
-        self._write(msgspec.structs.asdict(result))
+        self._write(line_of(result, self.key))
 
-    def _write(self, what: dict[str, Any]) -> None:
-        self.file.write(json.dumps(what) + "\n")
+    def _write(self, line: str) -> None:
+        self.file.write(line.encode("ascii") + b"\n")
         self.file.flush()
 
     def close(self) -> None:
         self.file.close()
 
 
+def line_of(result: Result, key: str) -> str:
+    """A result as its line in the state of the proof of that key: JSON, with a checksum of all that stands before it."""
+    body = json.dumps(msgspec.structs.asdict(result))
+    return f'{body[:-1]}, "sum": "{_checksum(body.encode("ascii"), key)}"}}'
+
+
+def result_of(line: bytes, key: str) -> Result:
+    """The result that `line_of` has written. Damaged if the line is not as it was written, or not of that proof."""
+    found = SUMMED.fullmatch(line)
+    if found is None:
+        raise Damaged("it has no checksum")
+    body = found[1] + b"}"
+    if _checksum(body, key) != found[2].decode("ascii"):
+        raise Damaged("its checksum does not fit")
+    try:
+        result = READER.decode(body)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        what, _, place = str(error).partition(" - at `$.")
+        raise Damaged(f"not a result: {f'{place[:-1]}: ' if place else ''}{what}") from None
+    if wrong := result.wrong():
+        raise Damaged(f"not a result: {wrong}")
+    return result
+
+
+def _checksum(body: bytes, key: str) -> str:
+    """Of one line; keyed, so that a line of another proof does not fit."""
+    return hashlib.blake2b(body, digest_size=8, key=key.encode("ascii")).hexdigest()
+
+
+SUMMED = re.compile(rb'(\{.*), "sum": "([0-9a-f]{16})"\}', re.DOTALL)
 READER = msgspec.json.Decoder(Result)
 WORDS = {"scope_proof": "format", "vmrace": "version of vmrace"}
 
 
-def head_cut(text: str, head: dict[str, Any]) -> bool:
-    """Nothing there yet, or a first line that was cut short."""
-    return "\n" not in text and json.dumps(head).startswith(text)
+def head_cut(data: bytes, head: dict[str, Any]) -> bool:
+    """True if nothing is there yet, or a first line that was cut short."""
+    return b"\n" not in data and json.dumps(head).encode("ascii").startswith(data)
 
 
 def _short(value: Any) -> str:
@@ -549,6 +595,11 @@ def prove(family: Family, variant: str, ops: int, cpus: int, *, workers: int, se
             return refused(wrong)
         proof = Proof(family, variant, forms, kept, workers=workers, seconds_each=seconds_each, runs_each=runs_each,
                       seconds_max=seconds_max, tell=meter.tell, make=make, bound=preemptions)
+        for line in kept.damaged:
+            if as_json:
+                echo(json.dumps({"kind": "damaged", "why": line}))
+            else:
+                (complain or echo)(f"vmrace: {line}")
         if not as_json:
             echo(f"{name}: {stated(scope)}")
             echo(f"  {count(len(forms), 'program')} up to symmetry, of {all_count:,}"

@@ -6,6 +6,7 @@ from __future__ import annotations
 from fuzz.executor import Executor, Outcome, Prepared, Traced
 from fuzz.words import count
 from harness.machine import Scheduler, m
+from harness.printable import printable
 from harness.report import columns, oops
 from harness.schedule import Line, Narrator
 from harness.schedulers.replay import Replay
@@ -20,7 +21,7 @@ def narrate(executor: Executor, prepared: Prepared, outcome: Outcome) -> tuple[L
 
 
 def tell(executor: Executor, prepared: Prepared, scheduler: Scheduler, title: str | None = None) -> tuple[list[str], Traced]:
-    """The oops and the two columns. With no finding, the columns alone."""
+    """The oops and the two columns. With no finding, the columns alone. What a terminal would obey is escaped."""
     traced = executor.trace(prepared, scheduler, watch=True)
     notes = list(m.notes)
     finding = next((found for found in traced.outcome.findings if title in (None, found.title)), None)
@@ -30,7 +31,7 @@ def tell(executor: Executor, prepared: Prepared, scheduler: Scheduler, title: st
     lines = oops(finding, notes, variant, traced.digest, prepared.program.keys())
     lines.append("")
     lines += columns(traced.events, finding, notes, operations_text(prepared.program), prepared.cpus)
-    return lines, traced
+    return [printable(line) for line in lines], traced
 
 
 def operations_text(program: Program) -> dict[tuple[int, int], str]:

@@ -9,34 +9,33 @@ to do it again; what is small enough is also enumerated plainly, by code that kn
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
 import pathlib
 import re
 import shlex
 import sys
 import textwrap
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from fuzz import allowed, reasons
 from fuzz import entry as entries
-from fuzz import reasons
 from fuzz.entry import Entry
 from fuzz.explored import Explorer
 from fuzz.live import COLUMNS
+from fuzz.reading import json_of, parsing, text_of
+from fuzz.target import runner_of, split
 from fuzz.words import count, verdict_text
-from harness import endless
 from harness.explore.exploration import EQUIVALENCE, Exploration, Progress
 from harness.explore.programs import verify_runner
-from harness.program import Program, ProgramError, Runner
-from harness.program import told as told_error
+from harness.program import Program
 from harness.sanitizers import table
 from harness.schedulers.enumerate import every_schedule
 from variants.interface import family
 
 CERTIFICATE = 1             # format
+BOUND_MAX = 100             # preemptions that a bound may have
 MADE_WITH = ("image", "vmrace")     # a certificate outlives a change of these, if what it says still holds
 PLAIN_MAX = 20_000          # schedules that plain enumeration may take to confirm a certificate
 SECONDS_MAX = 60.0          # that one exploration may take, unless told otherwise
@@ -44,10 +43,6 @@ SECONDS_MAX = 60.0          # that one exploration may take, unless told otherwi
 
 class VerifyError(Exception):
     """One line that says what cannot be verified, and why."""
-
-
-class NoSuch(VerifyError):
-    """It names a module or a function that there is not."""
 
 
 @dataclass
@@ -84,56 +79,14 @@ def of_entry(entry: Entry, variant: str) -> Subject:
 
 
 def of_functions(target: str, args: tuple[str, ...]) -> Subject:
-    """`module:make`, with arguments as Python literals or plain text. VerifyError if there is no such thing."""
+    """`module:make`, with arguments as Python literals or plain text. TargetError if there is no such thing."""
     runner = runner_of(target, args)
-    source = pathlib.Path(sys.modules[target.partition(":")[0]].__file__ or "").read_text()
+    source = pathlib.Path(sys.modules[split(target)[0]].__file__ or "").read_text()
     return Subject(
         name=target + (f"({', '.join(args)})" if args else ""), kind="functions",
         identity={"functions": target, "args": json.dumps(args), "program": _hash(source), "image": ""},
         facts=f"{count(runner.cpus, 'cpu')}, {count(len(runner.tasks), 'task')}",
         explore=lambda **limits: verify_runner(runner, **limits), plain=lambda bound: _plainly(runner.run, bound))
-
-
-def runner_of(target: str, args: tuple[str, ...]) -> Runner:
-    """What `module:make` makes. VerifyError, in one line, if it makes no program: whatever the reason."""
-    module, _, name = target.partition(":")
-    if "" not in sys.path:
-        sys.path.insert(0, "")
-    try:
-        with endless.watched():
-            make: Any = importlib.import_module(module)
-            for part in (name or "make").split("."):
-                make = getattr(make, part)
-            return Runner(make, *(_literal(arg) for arg in args))
-    except ProgramError as error:
-        raise VerifyError(str(error)) from None
-    except (Exception, SystemExit) as error:
-        raise _refusal(target, error) from None
-
-
-def _refusal(target: str, error: BaseException) -> VerifyError:
-    """Why there is no program, and where that is in the user's source."""
-    module, _, name = target.partition(":")
-    sites = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(("<", *_HERE))]
-    if not module or (isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}.")):
-        return NoSuch(f"no module {module!r} here: {error}")
-    if not sites and isinstance(error, AttributeError):
-        return NoSuch(f"{module} has no function {name or 'make'!r}")
-    if isinstance(error, SyntaxError):
-        return VerifyError(f"{target}: SyntaxError: {error.msg} ({error.filename}:{error.lineno})")
-    users = [frame for frame in sites if "importlib" not in frame.filename]
-    return VerifyError(f"{target}: {told_error(error)}" + (f" ({users[-1].filename}:{users[-1].lineno})" if users else ""))
-
-
-_HERE = str(pathlib.Path(__file__).resolve().parent.parent / "harness"), str(pathlib.Path(__file__).resolve().parent)
-
-
-def _literal(text: str) -> Any:
-    import ast
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
 
 
 def _plainly(run: Callable[[Any], Any], bound: int | None) -> set[tuple[str, ...]] | None:
@@ -264,10 +217,11 @@ class Checked:
     plain: bool | None
 
 
-def check(path: pathlib.Path, **limits: Any) -> Checked:
-    """Do again what a certificate says was done."""
+def check(path: pathlib.Path, functions: str | None = None, **limits: Any) -> Checked:
+    """Do again what a certificate says was done. A certificate of plain functions is checked if `functions` names the same
+    MODULE:FUNCTION, or its project allows it (see fuzz/allowed). NotAllowed otherwise; VerifyError if it cannot be used."""
     said = _read_certificate(path)
-    subject = _subject_of(path, said)
+    subject = _subject_of(path, said, functions)
     found = subject.explore(bound=said["bound"], **limits)
     now = json.loads(json.dumps(certificate(subject, found)))
     known = now if found.complete else {"certificate": CERTIFICATE, **subject.identity}
@@ -291,12 +245,12 @@ def _differ(one: Any, other: Any) -> bool:
 
 def _read_certificate(path: pathlib.Path) -> dict[str, Any]:
     """What a file says, if that is a certificate: each field there, and of its kind. VerifyError otherwise."""
-    try:
-        said = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise VerifyError(f"{path}: cannot be read: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:
-        raise VerifyError(f"{path}: not JSON: {error}") from None
+    said = json_of(text_of(path, VerifyError), path, VerifyError)
+    with parsing(path, VerifyError):
+        return _checked_fields(path, said)
+
+
+def _checked_fields(path: pathlib.Path, said: Any) -> dict[str, Any]:
     if not isinstance(said, dict) or said.get("certificate") != CERTIFICATE:
         raise VerifyError(f"{path}: certificate: not a certificate of format {CERTIFICATE}")
     fields = _FIELDS | ({"functions": str, "args": str} if "functions" in said else {"entry": str, "variant": str})
@@ -307,6 +261,10 @@ def _read_certificate(path: pathlib.Path) -> dict[str, Any]:
             raise VerifyError(f"{path}: {key}: {json.dumps(said[key])} cannot be")
     if min(said["bound"] or 0, said["executions"], said["blocked"]) < 0:
         raise VerifyError(f"{path}: a number is less than 0")
+    if (said["bound"] or 0) > BOUND_MAX:
+        raise VerifyError(f"{path}: bound: {said['bound']}, more than {BOUND_MAX}")
+    if not all(type(number) is int for number in said["titles"].values()):
+        raise VerifyError(f"{path}: titles: a title without its number of classes")
     return said
 
 
@@ -315,9 +273,13 @@ _FIELDS: dict[str, type] = {
     "complete": bool, "executions": int, "blocked": int, "digest": str, "titles": dict}
 
 
-def _subject_of(path: pathlib.Path, said: dict[str, Any]) -> Subject:
+def _subject_of(path: pathlib.Path, said: dict[str, Any], functions: str | None) -> Subject:
     if "functions" in said:
-        return of_functions(said["functions"], _args(path, said["args"]))
+        target, args = said["functions"], _args(path, said["args"])
+        allowed.require(path, target, functions, shlex.join(["vmrace", "verify", target, "--check", str(path)]))
+        return of_functions(target, args)
+    if functions is not None:
+        raise VerifyError(f"{path}: is of an entry, not of {functions}")
     name = said["entry"]
     file = path.parent / f"{name.rpartition('/')[2]}.toml"
     try:
@@ -333,7 +295,7 @@ def _subject_of(path: pathlib.Path, said: dict[str, Any]) -> Subject:
 def _args(path: pathlib.Path, text: str) -> tuple[str, ...]:
     try:
         args = json.loads(text)
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError, MemoryError):
         args = None
     if not isinstance(args, list) or not all(isinstance(arg, str) for arg in args):
         raise VerifyError(f"{path}: args: {json.dumps(text)} cannot be")
@@ -358,4 +320,4 @@ def _bounded(bound: int | None) -> str:
 
 
 __all__ = ["Checked", "Program", "Progress", "Subject", "VerifyError", "as_json", "certificate_path", "check", "functions_certificate_path",
-           "of_entry", "of_functions", "runner_of", "told", "verdict", "write_certificate"]
+           "of_entry", "of_functions", "told", "verdict", "write_certificate"]

@@ -19,7 +19,8 @@ from dataclasses import dataclass
 TITLE = re.compile(
     r"((BUG|WARN) at [\w./-]+:\d+ in \w+"
     r"|(double free|use after free|allocation of a linked object) in \w+"
-    r"|(OOPS|PRINTK|REFCOUNT|LIST|LOCKDEP|SLEEP|LOCKSET|RACE|DEADLOCK|LIVELOCK|LEAK|INVARIANT|DATA|CHECK): \S.*)"
+    r"|(OOPS|PRINTK|REFCOUNT|LIST|LOCKDEP|SLEEP|LOCKSET|RACE|DEADLOCK|LIVELOCK|LEAK|INVARIANT|DATA|CHECK): \S.*)",
+    re.DOTALL,          # the name of a user's exception may have a newline: whoever prints a title escapes it
 )
 
 

@@ -26,7 +26,7 @@ def oops(finding: Finding, notes: Sequence[Finding], variant: str, digest: str, 
     word = "kernel BUG" if not finding.title.startswith(("BUG", "WARN", "OOPS")) else "kernel"
     out.append(f"{word}: {finding.title}")
     if finding.detail:
-        out.append(finding.detail)
+        out += finding.detail.split("\n")
     who = tasks[int(finding.task[4:])] if finding.task.startswith("task") and finding.task[4:].isdigit() else finding.task
     out.append(f"CPU: {finding.cpu}   task: {who or 'none, at rest'}   variant: {variant}")
     if finding.stack:

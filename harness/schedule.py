@@ -27,7 +27,8 @@ from harness.trace import label_of
 LINE = re.compile(
     r"(?P<actor>cpu\d+(?:_task\d+)?|idle\d+|irq \d+ on cpu\d+)"
     r"(?: (?P<rest>to the end|until blocked|until done)"
-    r"| until (?P<side>before|after) (?P<label>.+?) in (?P<function>\w+)(?: #(?P<nth>\d+))?)"
+    r"| until (?P<side>before|after) (?P<label>.+?) in (?P<function>\w+)(?: #(?P<nth>\d+))?)",
+    re.DOTALL,          # a user may name an object with a newline
 )
 
 

@@ -6,6 +6,8 @@ from __future__ import annotations
 import pathlib
 import re
 import shlex
+import shutil
+import tomllib
 from typing import Any
 
 import click
@@ -107,6 +109,12 @@ def test_the_exit_codes_are_the_real_ones() -> None:
     assert numbers == [0, cli.CHANGED, cli.USAGE, cli.COULD_NOT, cli.NOTHING, cli.INTERRUPTED]
 
 
+def test_the_table_that_allows_code_to_be_run_is_the_one_of_this_project() -> None:
+    shown, = re.findall(r"```toml\n(.*?)```", TEXT, re.DOTALL)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert tomllib.loads(shown)["tool"]["vmrace"] == project["tool"]["vmrace"]
+
+
 PYTHON = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 
 
@@ -116,6 +124,7 @@ def test_the_program_of_plain_functions_is_the_real_one() -> None:
 
 @pytest.mark.parametrize(("line", "shown"), re.findall(r"\$ (vmrace \w+ tests[^\n]*)\n(.*?)```", TEXT, re.DOTALL))
 def test_what_comes_of_it_is_what_is_shown(line: str, shown: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)          # it is run in a clone, which allows tests.programs
     monkeypatch.chdir(tmp_path)
     result = CliRunner().invoke(main, shlex.split(line)[1:])
     assert re.sub(r"\b\d+(\.\d+) s", lambda found: f"{0:.{len(found[1]) - 1}f} s", result.stdout) == shown

@@ -93,14 +93,14 @@ def test_what_is_found_is_told_kept_shown_and_replayed(elsewhere: pathlib.Path) 
     result = command("fuzz", LOST, "--arg", "2", "--seed", "1")
     assert result.exit_code == 1
     path = kept(elsewhere / ".vmrace")
-    assert f"wrote {path.relative_to(elsewhere)}\nnext: vmrace replay {path.relative_to(elsewhere)}\n" in result.output
+    assert f"wrote {path.relative_to(elsewhere)}\nnext: vmrace replay {path.relative_to(elsewhere)} {LOST}\n" in result.output
     assert "no schedule with 0 preemptions fails (all 2 run)" in result.output
     assert "confirmed 20 of 20 replays" in result.output
     assert result.output.endswith("(exit 1)\n")
-    assert all(len(line) <= 100 for line in result.output.splitlines())
-    replayed = command("replay", str(path), "--times", "3")
+    assert all(len(line) <= 100 for line in result.output.splitlines() if not line.startswith("next: "))
+    replayed = command("replay", str(path), LOST, "--times", "3")
     assert replayed.exit_code == 0 and f"BUG {CHECK}" in replayed.output
-    assert command("show", str(path)).output in result.output
+    assert command("show", str(path), LOST).output in result.output
 
 
 def test_what_is_kept_reads_back(elsewhere: pathlib.Path) -> None:
@@ -119,13 +119,13 @@ def test_a_kept_run_that_no_longer_fails_or_no_longer_fits_is_told(elsewhere: pa
     path.write_text(text.replace("until before write x.value in add", "to the end"))
     place = command("replay", str(path.parent))
     assert (place.exit_code, place.stderr.count("\n")) == (4, 1)
-    assert f"no entries; of functions one at a time: vmrace replay {path.parent}" in place.stderr
+    assert f"no entries; of functions one at a time: vmrace replay {path} MODULE:FUNCTION" in place.stderr
     shrunk = command("shrink", str(path))
     assert shrunk.exit_code == 2 and "vmrace fuzz has shrunk it" in shrunk.stderr
-    lost = command("replay", str(path))
+    lost = command("replay", str(path), LOST)
     assert (lost.exit_code, f"LOST: expected {CHECK}, found nothing" in lost.output) == (1, True)
     path.write_text(text.replace("x.value", "y.value"))
-    diverged = command("replay", str(path))
+    diverged = command("replay", str(path), LOST)
     assert (diverged.exit_code, "DIVERGED step" in diverged.output) == (1, True)
     assert f"vmrace fuzz {LOST} --arg 2" in diverged.output
 
@@ -138,7 +138,7 @@ def test_what_is_no_record_is_told_in_one_line(text: str, error: str, elsewhere:
     path = elsewhere / "x.run"
     path.write_text(text)
     for name in ("replay", "show"):
-        result = command(name, str(path))
+        result = command(name, str(path), LOST)
         assert result.exit_code == 3
         assert str(path) in result.stderr and error in result.stderr and result.stderr.count("\n") == 1
 

@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -325,7 +326,7 @@ def test_a_real_scope_is_proved(tmp_path: pathlib.Path) -> None:
     assert code == 0
     assert lines[-1].startswith("vmrace: proved: all ")
     kept = [json.loads(line) for line in (tmp_path / "state").read_text().splitlines()]
-    assert kept[0]["scope_proof"] == 1
+    assert kept[0]["scope_proof"] == scoping.FORMAT
     assert all(one["verdict"] == "proved" and one["classes"] >= 1 for one in kept[1:])
     assert sum(one["classes"] for one in kept[1:]) > len(kept) > 10
 
@@ -487,43 +488,126 @@ def test_the_state_of_another_image_or_scope_is_refused_in_one_line(tmp_path: pa
     assert proof(state, ["touch"]) == (2, [f"vmrace: {state}: not the state of a proof"])
 
 
+def key_of(state: pathlib.Path) -> str:
+    return json.loads(state.read_text().splitlines()[0])["key"]
+
+
+def summed(line: str, key: str) -> str:
+    """A line with the checksum that it would have if it had been written so."""
+    body, _, _ = line.rpartition(', "sum": ')
+    return f'{body}, "sum": "{scoping._checksum(f"{body}}}".encode(), key)}"}}'
+
+
 def test_a_result_of_another_program_is_refused(tmp_path: pathlib.Path) -> None:
     state = tmp_path / "state"
     proof(state, ["touch"])
-    state.write_text(state.read_text().replace("touch f0.0", "touch f1.0"))
-    code, lines = proof(state, ["touch"])
+    head, *lines = state.read_text().splitlines()
+    state.write_text("\n".join([head, *(summed(line.replace("touch f0.0", "touch f1.0"), key_of(state)) for line in lines)]) + "\n")
+    code, told = proof(state, ["touch"])
     assert code == 2
-    assert "is another one here" in lines[0]
+    assert "is another one here" in told[0]
 
 
-@pytest.mark.parametrize(("old", "new", "why"), [
-    ('"titles": []', '"titles": [""]', "2: not a result: titles[0]: Expected `str` of length >= 1"),
-    ('"titles": []', '"titles": ["x"]', "2: not a result: titles: proved with 1 title"),
-    ('"verdict": "proved"', '"verdict": "BUG"', "2: not a result: titles: BUG with 0 titles"),
-    ('"verdict": "proved"', '"verdict": "inconclusive"', "2: not a result: why: inconclusive without a reason"),
-    ('"verdict": "proved"', '"verdict": "prooved"', "2: not a result: verdict: Expected"),
-    ('"verdict": "proved", ', "", "2: not a result: Object missing required field `verdict`"),
-    ('"why"', '"whyy"', "2: not a result: Object contains unknown field `whyy`"),
-    ('"classes": ', '"classes": -', "2: not a result: classes: Expected `int` >= 0"),
-    ('{"number"', '{"number', "2: not a result: JSON is malformed"),
-    ('{"number": ', '{"number": 9', " program 9")])
-def test_a_line_that_cannot_be_is_refused_with_its_file_and_place(tmp_path: pathlib.Path, old: str, new: str, why: str) -> None:
+def done(state: pathlib.Path) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """The verdict of each program, from the state as it stands in the file."""
+    return {result.program: (result.verdict, tuple(result.titles)) for result in (
+        scoping.result_of(line.encode(), key_of(state)) for line in state.read_text().splitlines()[1:] if line.strip())}
+
+
+DAMAGES = {
+    "a verdict": lambda line: line.replace(b'"verdict": "BUG"', b'"verdict": "proved"').replace(b'["BUG at toy"]', b"[]"),
+    "a title": lambda line: line.replace(b"BUG at toy", b"BUG at tow"),
+    "a number": lambda line: line.replace(b'"number": ', b'"number": 1'),
+    "a byte": lambda line: line[:20] + bytes([line[20] ^ 1]) + line[21:],
+    "the last byte": lambda line: line[:-1] + b")",
+    "its checksum": lambda line: line[:-3] + bytes([line[-3] ^ 1]) + line[-2:],
+    "no checksum": lambda line: line.rpartition(b', "sum"')[0] + b"}",
+    "half of it": lambda line: line[:len(line) // 2],
+    "no text": lambda line: b"\xff\x00" * 40,
+    "brackets": lambda line: b"[" * 100_000,
+    "another line": lambda line: b"null",
+}
+
+
+def test_each_damaged_line_is_named_once_and_its_program_is_run_again(tmp_path: pathlib.Path) -> None:
+    state = tmp_path / "state"
+    assert proof(state, ["exit", "touch"])[0] == 1
+    before = done(state)
+    head, *lines = state.read_bytes().splitlines()
+    lines.sort(key=lambda line: b'"verdict": "BUG"' not in line)            # there is one for each kind of damage
+    damaged = [damage(line) for damage, line in zip(DAMAGES.values(), lines)]
+    assert len(damaged) == len(DAMAGES) and not set(damaged) & set(lines)
+    state.write_bytes(b"\n".join([head, *damaged, *lines[len(damaged):], b""]))
+    code, told = proof(state, ["exit", "touch"])
+    assert code == 1
+    for number, line in enumerate(told[:len(damaged)], 2):
+        assert line.startswith(f"vmrace: {state}:{number}: damaged, ") and line.endswith(": its program is run again")
+    assert f"{len(before) - len(damaged)} done before" in told[len(damaged) + 1]
+    assert done(state) == before
+    code, told = proof(state, ["exit", "touch"])
+    assert code == 1 and ": damaged, " not in "".join(told)
+    assert done(state) == before
+
+
+def test_every_line_may_be_damaged(tmp_path: pathlib.Path) -> None:
+    """Nothing is trusted then, and everything is run again; in JSON too each line is named."""
+    state = tmp_path / "state"
+    proof(state, ["exit", "touch"])
+    before = done(state)
+    head, *lines = state.read_text().splitlines()
+    state.write_text("\n".join([head, *(line.replace("BUG", "BUH").replace("proved", "BUG") for line in lines)]) + "\n")
+    code, told = proof(state, ["exit", "touch"], as_json=True)
+    assert code == 1
+    assert [json.loads(line)["kind"] for line in told] == [*["damaged"] * len(lines), "bug", "scope"]
+    assert done(state) == before
+
+
+def test_a_line_of_another_proof_is_not_trusted(tmp_path: pathlib.Path) -> None:
+    """It is whole, and of a program of the same number and text; but the kernel or the bound may be another."""
+    state, other = tmp_path / "state", tmp_path / "other"
+    proof(state, ["touch"])
+    proof(other, ["touch"], preemptions=0)
+    head, *lines = state.read_text().splitlines()
+    assert len(lines) == len(other.read_text().splitlines()) - 1 > 1
+    state.write_text("\n".join([head, *other.read_text().splitlines()[1:]]) + "\n")
+    code, told = proof(state, ["touch"])
+    assert code == 0
+    assert sum(": damaged, its checksum does not fit" in line for line in told) == len(lines)
+
+
+FORGED = [
+    ('"titles": []', '"titles": [""]', "not a result: titles[0]: Expected `str` of length >= 1"),
+    ('"titles": []', '"titles": ["x"]', "not a result: titles: proved with 1 title"),
+    ('"verdict": "proved"', '"verdict": "BUG"', "not a result: titles: BUG with 0 titles"),
+    ('"verdict": "proved"', '"verdict": "inconclusive"', "not a result: why: inconclusive without a reason"),
+    ('"verdict": "proved"', '"verdict": "prooved"', "not a result: verdict: Expected"),
+    ('"verdict": "proved", ', "", "not a result: Object missing required field `verdict`"),
+    ('"why"', '"whyy"', "not a result: Object contains unknown field `whyy`"),
+    ('"classes": ', '"classes": -', "not a result: classes: Expected `int` >= 0"),
+    ('"classes": ', f'"classes": {"9" * 5000}', "not a result: "),
+    ('"why": ""', '"why": ' + "[" * 100_000, "not a result: "),
+    ('{"number"', '{"number', "not a result: JSON is malformed")]
+
+
+def test_a_line_that_cannot_be_is_not_trusted_though_its_checksum_fits(tmp_path: pathlib.Path) -> None:
     state = tmp_path / "state"
     proof(state, ["touch"])
     head, first, *rest = state.read_text().splitlines()
-    assert old in first
-    state.write_text("\n".join([head, first.replace(old, new), *rest]) + "\n")
-    before = state.read_text()
-    code, lines = proof(state, ["touch"])
-    assert code == 2
-    line, = lines
-    assert line.startswith(f"vmrace: {state}:{why}")
-    assert state.read_text() == before
+    key = key_of(state)
+    for old, new, why in FORGED:
+        assert old in first
+        with pytest.raises(scoping.Damaged, match=re.escape(why)):
+            scoping.result_of(summed(first.replace(old, new), key).encode(), key)
+    state.write_text("\n".join([head, summed(first.replace(*FORGED[0][:2]), key), *rest]) + "\n")
+    code, told = proof(state, ["touch"])
+    assert code == 0
+    assert told[0].startswith(f"vmrace: {state}:2: damaged, {FORGED[0][2]}")
+    assert len(done(state)) == 1 + len(rest)
 
 
 def test_a_state_that_is_no_text_is_refused(tmp_path: pathlib.Path) -> None:
     (tmp_path / "state").write_bytes(b"\xff\n")
-    assert proof(tmp_path / "state", ["touch"]) == (2, [f"vmrace: {tmp_path}/state: not UTF-8: byte 0"])
+    assert proof(tmp_path / "state", ["touch"]) == (2, [f"vmrace: {tmp_path}/state: not the state of a proof"])
 
 
 def test_two_proofs_do_not_write_one_state(tmp_path: pathlib.Path) -> None:

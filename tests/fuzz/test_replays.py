@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: MIT
+"""A finding is replayed twenty times before it is told, and all twenty are compared: one that differs is enough, whichever it is."""
+
+from __future__ import annotations
+
+import itertools
+import pathlib
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from fuzz import functions, functions_command, record, verdict
+from fuzz.cli import main
+from fuzz.confirm import confirm
+from fuzz.entry import find, load
+from fuzz.executor import Executor, Traced
+from fuzz.functions import REPLAYS, fuzz_runner
+from fuzz.shard import Hit
+from fuzz.verdict import judge_entry
+from harness.errors import HarnessError
+from harness.kernel.cell import cell
+from harness.program import Program, Runner
+from harness.schedule import Named
+from tests.programs import lost_update
+from variants.interface import family
+
+ROOT = pathlib.Path(__file__).parents[2]
+RACE = next(path for path in find(ROOT / "corpus") if "f1738244" in path.name)
+LOST = "tests.programs.lost_update:make"
+
+
+# ---- programs of functions --------------------------------------------------------------------------------------------------
+
+def looks_elsewhere(x: Any, y: Any) -> None:
+    """As many points, and the trace is another."""
+    assert y.value == 0
+
+
+def looks_twice(x: Any, y: Any) -> None:
+    """One point more."""
+    assert x.value + x.value >= 0
+
+
+def fails(x: Any, y: Any) -> None:
+    """Another title."""
+    raise KeyError
+
+
+def usual(x: Any, y: Any) -> None:
+    assert x.value >= 0
+
+
+def make(runs: Iterator[int], number: int, otherwise: Callable[[Any, Any], None]) -> Program:
+    """An update is lost. In one run, which is counted where nothing is put back, a task does something else."""
+    x, y = cell("x", value=0), cell("y", value=0)
+
+    def add() -> None:
+        (otherwise if next(runs) == number else usual)(x, y)
+        x.value += 1
+
+    def other() -> None:
+        x.value += 1
+
+    return Program([add, other], check=lambda: x.value == 2)
+
+
+def campaign(number: int, otherwise: Callable[[Any, Any], None] = usual) -> tuple[list[Any], str, int]:
+    """The failures that are told, why there are none, and the number of runs."""
+    runs, told = itertools.count(), []
+    try:
+        why = fuzz_runner(Runner(make, runs, number, otherwise), seed=1, runs=200, told=told.append).why
+    except HarnessError as error:
+        why = str(error)
+    return told, why, next(runs)
+
+
+@pytest.mark.parametrize("traced_max", [functions.TRACED_MAX, 0])
+@pytest.mark.parametrize("otherwise", [looks_elsewhere, looks_twice, fails])
+def test_a_replay_that_differs_is_told_whichever_it_is(otherwise: Any, traced_max: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`traced_max`: of runs with more points only the first replays are traced, and all compared by what they come to."""
+    monkeypatch.setattr(functions, "TRACED_MAX", traced_max)
+    told, why, total = campaign(-1)
+    assert (len(told), why) == (1, "")
+    seen = 2 if otherwise is looks_elsewhere and not traced_max else REPLAYS        # only a trace shows where it has looked
+    for replay in range(1, seen + 1):
+        told, why, _ = campaign(total - REPLAYS + replay - 1, otherwise)
+        assert (told, f"replay {replay} of {REPLAYS} differs" in why) == ([], True), (replay, why)
+
+
+def test_a_failure_that_does_not_replay_is_not_kept(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    traced, calls = functions.traced, itertools.count()
+
+    def flaky(runner: Any, scheduler: Any) -> Any:
+        events, result = traced(runner, scheduler)
+        if next(calls) == 7:
+            result = replace(result, findings=[])
+        return events, result
+
+    monkeypatch.setattr(functions, "traced", flaky)
+    result = CliRunner().invoke(main, ["fuzz", LOST, "--seed", "1"])
+    assert result.exit_code == 3
+    assert "FINDING" not in result.output and not list(tmp_path.rglob("*.run"))
+
+
+@pytest.mark.parametrize("number", range(5))
+def test_a_kept_run_of_which_one_replay_differs_is_flaky(number: int, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "x.run"
+    failure, = functions.fuzz(lost_update.make, 2, seed=1).failures
+    path.write_text(record.emit(record.Record(failure.title, LOST, ("2",), failure.schedule)))
+    tell, calls = functions_command.tell, itertools.count()
+
+    def flaky(*args: Any) -> Any:
+        story, digest, result = tell(*args)
+        return story, "0" * 16 if next(calls) == number else digest, result
+
+    monkeypatch.setattr(functions_command, "tell", flaky)
+    result = CliRunner().invoke(main, ["replay", str(path), LOST, "--times", "5"])
+    assert (result.exit_code, "FLAKY: 2 different traces in 5 replays" in result.output) == (1, True)
+
+
+# ---- entries ------------------------------------------------------------------------------------------------------------------
+
+def hit() -> Hit:
+    entry = load(RACE)
+    executor = Executor(family(entry.family), entry.variant, checked=True)
+    found = executor.run(executor.ready(entry.program, entry.title), Named(entry.schedule, entry.program.keys()))
+    return Hit(entry.title, entry.program, found.switches, found.forced, 1, "test", 0.0)
+
+
+def other_digest(traced: Traced) -> Traced:
+    return replace(traced, digest="0" * 16)
+
+
+def other_title(traced: Traced) -> Traced:
+    return replace(traced, outcome=replace(traced.outcome, findings=[]))
+
+
+def differs_at(number: int, how: Callable[[Traced], Traced], monkeypatch: pytest.MonkeyPatch) -> None:
+    """One traced run, counted from 0, comes to something else."""
+    trace, calls = Executor.trace, itertools.count()
+
+    def flaky(self: Executor, *args: Any, **more: Any) -> Traced:
+        traced = trace(self, *args, **more)
+        return how(traced) if next(calls) == number else traced
+
+    monkeypatch.setattr(Executor, "trace", flaky)
+
+
+@pytest.mark.parametrize("how", [other_digest, other_title])
+@pytest.mark.parametrize("replay", [1, 2, 11, 20])
+def test_a_campaign_tells_no_finding_of_which_one_replay_differs(replay: int, how: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = hit()
+    assert confirm("lru_free_2_4", "pre_patch", found, 0, unshrunk="as it is").replays == 20
+    differs_at(replay, how, monkeypatch)        # 0 is the run that is told
+    with pytest.raises(HarnessError, match=f"replay {replay} of 20 differs"):
+        confirm("lru_free_2_4", "pre_patch", found, 0, unshrunk="as it is")
+
+
+@pytest.mark.parametrize("how", [other_digest, other_title])
+@pytest.mark.parametrize("replay", [1, 2, 11, 19])
+def test_an_entry_of_which_one_replay_differs_is_flaky(replay: int, how: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = load(RACE)
+    executor = Executor(family(entry.family), "pre_patch", checked=True)
+    assert judge_entry(entry, executor).text == entry.expect["pre_patch"]
+    differs_at(replay, how, monkeypatch)
+    assert judge_entry(entry, executor).text == "FLAKY 19/20"
+    assert verdict.REPLAYS == 20
