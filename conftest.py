@@ -23,6 +23,15 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:       # of a shell's backg
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_addoption(parser: Any) -> None:
+    parser.addoption("--moments", type=int, default=2, help="How often each command is interrupted in tests/fuzz/test_interrupts.py.")
+
+
+@pytest.fixture
+def moments(request: Any) -> int:
+    return int(request.config.getoption("--moments"))
+
+
 def pytest_collect_file(parent: Any, file_path: pathlib.Path) -> Any:
     return EntryFile.from_parent(parent, path=file_path) if _is_entry(file_path) else None
 

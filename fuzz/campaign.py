@@ -1,40 +1,40 @@
 # SPDX-License-Identifier: MIT
 """A campaign: shards on worker processes, findings shrunk and kept as they come.
 
-The driver is the only writer. A worker that dies loses its shard and nothing else: the shard is run again. Ctrl-C or SIGTERM
-asks the workers to end where they are; what they have found by then is confirmed and kept as at any other end.
+The driver is the only writer, and runs nothing itself. A worker that dies loses its shard and nothing else: the shard is run
+again. An error of ours in a worker costs its shard, too, and what the shard had found by then is kept. A new title is written down
+as it was found (see raw) before it is confirmed and shrunk; if that fails, hangs or dies, this is what is kept.
+
+Ctrl-C asks the workers to end where they are; what they have found by then is confirmed and kept as at any other end. Whatever
+hangs, a campaign ends in its time, and that of shrinking, and GRACE_SECONDS.
 """
 
 from __future__ import annotations
 
-import contextlib
-import multiprocessing
 import pathlib
-import signal
-import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, wait
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from pebble import ProcessExpired, ProcessPool
-
 from fuzz import entry as entries
-from fuzz import stopping
-from fuzz.confirm import Confirmed, confirm_safely
+from fuzz import raw, stopping, writing
+from fuzz.confirm import Confirmed, confirm
 from fuzz.entry import EntryError
-from fuzz.minimize import CUT_ASKED
 from fuzz.shard import RUNS_PER_SHARD, Hit, ShardResult, ShardTask, Tally, run_shard
 from fuzz.words import verdict_text
+from fuzz.workers import Erred, Job, Lost, Workers
+from harness import stop
 from harness.finding import only_told
 from variants.program import Program
 
 SHARD_SECONDS = 2.0
 RUNS_SHARED_MIN = 500       # a campaign with so few runs left gives them all to one worker
 RETRIES_MAX = 3
-GRACE_SECONDS = 20.0        # after Ctrl-C, for workers to hand back what they have
+LOST_IN_A_ROW_MAX = 10      # shards, with none between that came to its end: then something is wrong with more than one
+GRACE_SECONDS = 30.0        # that a worker may take over its time; then it is killed
+ASKED_SECONDS = 20.0        # after Ctrl-C, for workers to hand back what they have
 NOT_ASKED = "as --no-shrink asks"
 DIED = "the process that shrank it died"
 HANDED_ON_MAX = 60          # kept programs that go along with a shard
@@ -82,12 +82,19 @@ class Status:
     new: list[str] = field(default_factory=list)
     known: dict[str, pathlib.Path] = field(default_factory=dict)       # title -> the entry that has it
     unshrunk: list[str] = field(default_factory=list)                   # new titles whose shrinking was cut
+    raw: dict[str, pathlib.Path | None] = field(default_factory=dict)   # titles that were not confirmed, and where their runs are
+    unkept: list[str] = field(default_factory=list)                     # new titles whose entries could not be written
     errors: list[str] = field(default_factory=list)
     interrupted: bool = False
 
     @property
     def seconds(self) -> float:
         return time.monotonic() - self.started
+
+    @property
+    def whole(self) -> bool:
+        """True if nothing was lost on the way: neither a shard, nor a hit, nor an entry."""
+        return not (self.given_up or self.raw or self.unkept or self.errors)
 
 
 def known_titles(options: Options) -> dict[str, pathlib.Path]:
@@ -103,88 +110,107 @@ def known_titles(options: Options) -> dict[str, pathlib.Path]:
 
 class Campaign:
     """`tell(kind, value)` hears of everything: "start" (Options, Status), "finding" (Confirmed, Hit, path or None), "lost" text,
-    "known" (Hit, path), "tick" Status, "error" text, "stopping" Status."""
+    "known" (Hit, path), "raw" (Hit, why, path or None, text), "tick" Status, "error" text, "stopping" Status.
+    When nobody `listens` any more it comes to its end, as if the time were up."""
 
-    def __init__(self, options: Options, tell: Callable[[str, Any], None]):
+    def __init__(self, options: Options, tell: Callable[[str, Any], None], listens: Callable[[], bool] = lambda: True):
         self.options = options
         self.tell = tell
+        self.listens = listens
         self.status = Status()
         self.programs: list[Program] = []
         self.next_shard = 0
-        self.shards: dict[Any, tuple[ShardTask, int]] = {}
-        self.shrinking: dict[Any, Hit] = {}
-        self.waiting: list[Hit] = []
+        self.workers = Workers(options.workers)
+        self.shards: dict[Job, tuple[ShardTask, int]] = {}
+        self.again: deque[tuple[ShardTask, int]] = deque()      # shards that were lost, and are to be run again
+        self.hits: deque[tuple[Hit, str]] = deque()             # to be confirmed, and why they are not to be shrunk
+        self.confirming: dict[Job, tuple[Hit, str]] = {}
         self.seen: set[str] = set()
-        self.stop = stopping.new_flag()
+        self.lost_in_a_row = 0
+        self.broken = False
         self.stopped_at = 0.0
+
+    @property
+    def found_on(self) -> str:
+        return f"{self.options.family}/{self.options.variant}"
 
     def run(self) -> Status:
         options, status = self.options, self.status
         _writable(options.corpus)
         status.known = known_titles(options)
         status.started = time.monotonic()
-        self.tell("start", (options, status))
-        with self._signals():
-            pool = ProcessPool(max_workers=options.workers, context=multiprocessing.get_context("fork"),
-                               initializer=stopping.begin, initargs=(self.stop,))
+        with stopping.heard(), stopping.at_once(self.workers.kill):
             try:
-                self._drive(pool)
-            except KeyboardInterrupt:           # the second one: without the workers
-                status.interrupted = True
+                self.tell("start", (options, status))
+                self._drive()
             finally:
-                pool.stop()
-                pool.join(timeout=10)
-                self._keep_unshrunk()
+                self.workers.stop()
+            for task, _ in (*self.shards.values(), *self.again):
+                if not status.interrupted:
+                    status.given_up += 1
+                    self.tell("lost", f"shard {task.number} given up, as the campaign is over")
+            for hit, _ in (*self.confirming.values(), *self.hits):
+                self._keep_raw(hit, "interrupted" if status.interrupted else "the time was up")
         return status
-
-    @contextlib.contextmanager
-    def _signals(self) -> Iterator[None]:
-        """The first Ctrl-C or SIGTERM is no exception anywhere: `_drive` ends as it does with the time. The second one is."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-
-        def asked(number: int, frame: Any) -> None:
-            if self.status.interrupted:
-                raise KeyboardInterrupt
-            self.status.interrupted = True
-            self.stop.value = 1
-            self.stopped_at = time.monotonic()
-
-        before = {number: signal.signal(number, asked) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
     # ---- the loop --------------------------------------------------------------------------------------------------
 
-    def _drive(self, pool: Any) -> None:
-        told = False
+    def _drive(self) -> None:
+        status = self.status
         while True:
-            while self._more() and len(self.shards) + len(self.shrinking) < self.options.workers:
-                self._submit(pool, self._next_task(), 0)
-            pending = [*self.shards, *self.shrinking]
-            if not pending:
+            if stop.asked() and not status.interrupted:
+                status.interrupted, self.stopped_at = True, time.monotonic()
+                self.tell("stopping", status)
+            self._fill()
+            if not self.shards and not self.confirming:
                 return
-            done, _ = wait(pending, timeout=0.1 if self.status.interrupted else 0.5, return_when=FIRST_COMPLETED)
-            for future in done:
-                if future in self.shards:
-                    self._shard_done(pool, future)
+            for job in self.workers.done(0.1 if status.interrupted else 0.5):
+                if job in self.shards:
+                    self._shard_done(job)
                 else:
-                    self._shrunk(pool, future)
-            self.tell("tick", self.status)
-            if self.status.interrupted:
-                if not told:
-                    self.tell("stopping", self.status)
-                    told = True
-                if time.monotonic() - self.stopped_at > GRACE_SECONDS:
+                    self._confirmed(job)
+            self.tell("tick", status)
+            if time.monotonic() > self._until():
+                status.lost += len(self.shards)
+                return
+
+    def _until(self) -> float:
+        """When the driver waits no longer."""
+        if self.status.interrupted:
+            return self.stopped_at + ASKED_SECONDS
+        return self._shrunk_by() + GRACE_SECONDS
+
+    def _shrunk_by(self) -> float:
+        """Until when shrinking may go on: a little after the campaign's time, wherever in it the hit came."""
+        return self.status.started + self.options.seconds + shrink_allowance(self.options.seconds)
+
+    def _fill(self) -> None:
+        """Give every worker something to do: first what was found."""
+        while len(self.shards) + len(self.confirming) < self.options.workers:
+            try:
+                if self.hits:
+                    self._confirm(*self.hits[0])
+                    self.hits.popleft()
+                elif self.again and not self._ending():
+                    self._submit(*self.again[0])
+                    self.again.popleft()
+                elif self._more():
+                    self._submit(self._next_task(), 0)
+                else:
                     return
+            except OSError as error:            # no process, or no file descriptor, is left
+                if not self.shards and not self.confirming:
+                    self.broken = True
+                    self._error(f"no worker process can be started: {writing.why(error)}")
+                return
+
+    def _ending(self) -> bool:
+        """True if it is to end as soon as it can: somebody asks, nobody listens, or nothing works."""
+        return self.status.interrupted or not self.listens() or self.broken or self.lost_in_a_row > LOST_IN_A_ROW_MAX
 
     def _more(self) -> bool:
         status, options = self.status, self.options
-        if status.interrupted or (not options.keep_going and not all(map(only_told, status.new))):
+        if self._ending() or (not options.keep_going and not all(map(only_told, status.new))):
             return False
         if options.runs and not self._runs_left():
             return False
@@ -192,7 +218,7 @@ class Campaign:
 
     def _runs_left(self) -> int:
         """The runs that no shard has done or been given."""
-        return self.options.runs - self.status.runs - sum(task.runs for task, _ in self.shards.values())
+        return self.options.runs - self.status.runs - sum(task.runs for task, _ in (*self.shards.values(), *self.again))
 
     def _next_task(self) -> ShardTask:
         options, number = self.options, self.next_shard
@@ -201,39 +227,50 @@ class Campaign:
         handed = self.programs[-HANDED_ON_MAX:]
         runs = RUNS_PER_SHARD
         if options.runs:
-            idle = options.workers - len(self.shards) - len(self.shrinking)
+            idle = options.workers - len(self.shards) - len(self.confirming)
             runs = min(runs, self._runs_left(), max(RUNS_SHARED_MIN, -(-self._runs_left() // idle)))
         return ShardTask(options.family, options.variant, options.seed, number, runs, min(SHARD_SECONDS, left),
                          frozenset(self.seen), handed, kept=None if options.keep_going else frozenset(self.status.known))
 
-    def _submit(self, pool: Any, task: ShardTask, retries: int) -> None:
-        self.shards[pool.schedule(run_shard, args=[task], timeout=task.seconds * 10 + 60)] = (task, retries)
+    def _submit(self, task: ShardTask, retries: int) -> None:
+        self.shards[self.workers.give(run_shard, [task], task.seconds + GRACE_SECONDS)] = task, retries
 
-    def _shrink(self, pool: Any, hit: Hit) -> None:
-        """Have a new title confirmed and shrunk: until a little after the campaign's time, wherever in it the hit came."""
-        options, status = self.options, self.status
-        unshrunk = "" if options.shrink else NOT_ASKED
-        deadline = status.started + options.seconds + shrink_allowance(options.seconds)
-        job = pool.schedule(confirm_safely, args=[options.family, options.variant, hit, options.seed, unshrunk, deadline],
-                            timeout=options.seconds + 120)
-        self.shrinking[job] = hit
+    def _confirm(self, hit: Hit, unshrunk: str) -> None:
+        """Have a new title confirmed and shrunk."""
+        deadline = self._shrunk_by()
+        arguments = [self.options.family, self.options.variant, hit, self.options.seed, unshrunk, deadline]
+        seconds = max(0.0, deadline - time.monotonic()) + GRACE_SECONDS
+        self.confirming[self.workers.give(confirm, arguments, seconds)] = hit, unshrunk
 
-    def _shard_done(self, pool: Any, future: Any) -> None:
-        task, retries = self.shards.pop(future)
+    def _shard_done(self, job: Job) -> None:
+        status = self.status
+        task, retries = self.shards.pop(job)
         try:
-            result = future.result()
-        except (ProcessExpired, TimeoutError) as error:
-            self.status.lost += 1
-            again = retries < RETRIES_MAX and not self.status.interrupted
-            self.tell("lost", f"shard {task.number} lost ({type(error).__name__}: {error}); {'run again' if again else 'given up'}")
+            result: ShardResult = job.result()
+        except (Lost, Erred) as error:
+            status.lost += 1
+            self.lost_in_a_row += 1
+            again = isinstance(error, Lost) and retries < RETRIES_MAX and not status.interrupted
+            self.tell("lost", f"shard {task.number} lost ({error}); {'run again' if again else 'given up'}")
             if again:
-                self._submit(pool, task, retries + 1)
+                self.again.append((task, retries + 1))
             else:
-                self.status.given_up += 1
+                status.given_up += 1
             return
-        self._merge(pool, result)
+        if result.error:
+            status.lost += 1
+            status.given_up += 1
+            self.lost_in_a_row += 1
+            self._error(f"shard {task.number} was not run to its end: {result.error}")
+        else:
+            self.lost_in_a_row = 0
+        self._merge(result)
 
-    def _merge(self, pool: Any, result: ShardResult) -> None:
+    def _error(self, text: str) -> None:
+        self.status.errors.append(text)
+        self.tell("error", text)
+
+    def _merge(self, result: ShardResult) -> None:
         status = self.status
         for hit in result.hits:
             if hit.title not in self.seen:
@@ -245,7 +282,8 @@ class Campaign:
                     self.tell("known", (hit, status.known[hit.title]))
                 else:
                     status.new.append(hit.title)
-                    self._shrink(pool, hit)
+                    self._write_down(hit)
+                    self.hits.append((hit, "" if self.options.shrink else NOT_ASKED))
         status.runs += result.runs
         status.distinct += result.distinct
         status.programs += result.programs_run
@@ -264,49 +302,63 @@ class Campaign:
             mine.distinct += tally.distinct
             mine.features += tally.features
             mine.findings += tally.findings
-        for title, count in result.titles.items():
-            status.titles[title] = status.titles.get(title, 0) + count
+        for title, seen in result.titles.items():
+            status.titles[title] = status.titles.get(title, 0) + seen
 
-    def _shrunk(self, pool: Any, future: Any) -> None:
-        hit = self.shrinking.pop(future)
+    def _write_down(self, hit: Hit) -> None:
+        """As it was found, before anything is made of it."""
         try:
-            confirmed: Confirmed | str = future.result()
-        except (ProcessExpired, TimeoutError) as error:
-            self.waiting.append(hit)
-            self.tell("lost", f"shrinking of {hit.title!r} lost ({type(error).__name__}); kept as it was found")
-            return
-        self._keep(confirmed, hit)
+            raw.save(hit, self.found_on, self.options.corpus)
+        except EntryError as error:
+            self.tell("error", str(error))     # it is told in full, whatever becomes of it
+
+    def _confirmed(self, job: Job) -> None:
+        hit, unshrunk = self.confirming.pop(job)
+        try:
+            confirmed: Confirmed = job.result()
+        except Lost as error:
+            if unshrunk in ("", NOT_ASKED) and not self.status.interrupted and time.monotonic() < self._shrunk_by():
+                self.tell("lost", f"shrinking of {hit.title!r} lost ({error}); it is to be confirmed as it was found")
+                self.hits.append((hit, DIED))
+            else:
+                self._keep_raw(hit, f"its worker was lost: {error}")
+        except Erred as error:                  # our error: say so, keep the campaign
+            self._keep_raw(hit, f"{error} (this is our bug)")
+        else:
+            self._keep(confirmed, hit)
 
     # ---- keeping ----------------------------------------------------------------------------------------------------
 
-    def _keep(self, confirmed: Confirmed | str, hit: Hit) -> None:
-        if isinstance(confirmed, str):          # our error: say so, keep the campaign
-            self.status.errors.append(f"{hit.title}: {confirmed}")
-            self.tell("error", f"{hit.title}: {confirmed} (this is our bug)")
-            return
+    def _keep(self, confirmed: Confirmed, hit: Hit) -> None:
         if confirmed.cut:
             self.status.unshrunk.append(hit.title)
+        path: pathlib.Path | None = None
         try:
-            path: pathlib.Path | None = entries.save(confirmed.entry, self.options.corpus)
+            path = entries.save(confirmed.entry, self.options.corpus)
+            raw.remove(hit, self.found_on, self.options.corpus)
         except EntryError as error:
+            self.status.unkept.append(hit.title)
             self.tell("error", str(error))
-            path = None
         self.tell("finding", (confirmed, hit, path))
 
-    def _keep_unshrunk(self) -> None:
-        """What was found but not shrunk, as its worker is gone: kept as it was found."""
-        left = [(hit, DIED) for hit in self.waiting] + [(hit, CUT_ASKED) for hit in self.shrinking.values()]
-        self.waiting.clear()
-        self.shrinking.clear()
-        for hit, why in left:
-            self._keep(confirm_safely(self.options.family, self.options.variant, hit, self.options.seed, why), hit)
+    def _keep_raw(self, hit: Hit, why: str) -> None:
+        """What was not confirmed is no finding. It stays as it was found."""
+        self.status.new.remove(hit.title)
+        path: pathlib.Path | None = None
+        try:
+            path = raw.save(hit, self.found_on, self.options.corpus)
+        except EntryError as error:
+            self.tell("error", str(error))
+        self.status.raw[hit.title] = path
+        self.tell("raw", (hit, why, path, raw.emit(hit, self.found_on)))
 
 
 def _writable(directory: pathlib.Path) -> None:
     """EntryError unless entries can be written there: found out before the campaign, not after."""
+    trial = directory / f".writable{writing.PARTIAL}"
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=directory, prefix=".writable"):
-            pass
+        with writing.alone(directory):
+            writing.write(trial, "")
+            trial.unlink()
     except OSError as error:
-        raise EntryError(f"{directory}: cannot be written: {error.strerror or error}") from None
+        raise EntryError(f"{directory}: cannot be written: {writing.why(error)}") from None

@@ -30,6 +30,7 @@ from typing import Any
 
 import msgspec
 
+from fuzz import reasons
 from fuzz.corpus import NoSuchEntry, named
 from fuzz.entry import LEDGER, EntryError, load
 from fuzz.executor import Executor
@@ -41,6 +42,7 @@ from variants.interface import FAMILIES, family
 from variants.program import Program, ProgramError, TaskProgram, did_you_mean, over_limits, parse_ops
 
 FORMAT = 1
+UNDONE = ("inconclusive", "exit 3", "exit 130")     # how what is found begins where a check came to nothing
 VERDICTS = ("holds", "partly", "refuted", "undecided")
 KINDS = ("entry", "verify", "program", "cost", "chain", "command")
 USES = {                                            # kind -> what it needs, what it may have
@@ -298,6 +300,11 @@ class Result:
     def holds(self) -> bool:
         return self.check.fits(self.found)
 
+    @property
+    def changed(self) -> bool:
+        """True if something else was found; not if the check could not be done."""
+        return not self.holds and not self.found.startswith(UNDONE)
+
 
 @dataclass
 class Judged:
@@ -326,7 +333,14 @@ class Runner:
 
     def run(self, check: Check) -> Result:
         if check not in self.done:
-            self.done[check] = getattr(self, f"_{check.kind}")(check)
+            try:
+                self.done[check] = getattr(self, f"_{check.kind}")(check)
+            except EntryError:
+                raise
+            except Exception as error:              # ours: it says nothing of the claim
+                self._executors.clear()
+                self._costs.clear()
+                self.done[check] = Result(check, f"inconclusive: {reasons.of(error)}")
         return self.done[check]
 
     def _executor(self, family_name: str, variant: str) -> Executor:
@@ -428,7 +442,9 @@ def _state(one: Judged) -> str:
         return "no check can decide it"
     right = sum(result.holds for result in one.results)
     checks = count(len(one.results), "check")
-    return checks if right == len(one.results) else f"CHANGED: {len(one.results) - right} of {checks}"
+    if right == len(one.results):
+        return checks
+    return f"{'CHANGED' if any(result.changed for result in one.results) else 'NOT DONE'}: {len(one.results) - right} of {checks}"
 
 
 def _wrong(one: Judged) -> Iterator[str]:
@@ -453,7 +469,7 @@ def story(one: Judged) -> Iterator[str]:
         yield from _wrapped(result.check.told, 2)
         yield from _wrapped(f"{result.found}{f' ({result.detail})' if result.detail else ''}", 4)
         if not result.holds:
-            yield from _wrapped(f"CHANGED: expected {result.check.wanted}", 4)
+            yield from _wrapped(f"{'CHANGED' if result.changed else 'NOT DONE'}: expected {result.check.wanted}", 4)
 
 
 def _wrapped(text: str, indent: int, more: int = 0) -> list[str]:
@@ -466,15 +482,23 @@ def counts(judged: list[Judged]) -> dict[str, int]:
     kinds = Counter(one.claim.verdict for one in judged)
     results = {result.check: result for one in judged for result in one.results}
     return {"claims": len(judged), **{name: kinds[name] for name in VERDICTS if kinds[name]}, "checks": len(results),
-            "changed": sum(not result.holds for result in results.values())}
+            "changed": sum(result.changed for result in results.values()),
+            "not_done": sum(not result.holds and not result.changed for result in results.values())}
+
+
+def code(judged: list[Judged]) -> int:
+    """The exit code: 1 if a check found something else, 3 if one could not be done, 0 if all is as the ledger says."""
+    results = [result for one in judged for result in one.results]
+    return 1 if any(result.changed for result in results) else 3 if not all(result.holds for result in results) else 0
 
 
 def summary(judged: list[Judged], seconds: float) -> str:
     told = counts(judged)
-    state = f"{told['changed']} changed" if told["changed"] else "all as the ledger says"
+    parts = [f"{told[name]} {text}" for name, text in (("changed", "changed"), ("not_done", "not done")) if told[name]]
+    state = ", ".join(parts) or "all as the ledger says"
     verdicts = ", ".join(f"{told[name]} {name}" for name in VERDICTS if name in told)
     checks = count(told["checks"], "check")
-    return f"{count(len(judged), 'claim')}: {verdicts}; {checks}, {state}   ({seconds:.1f} s, exit {int(bool(told['changed']))})"
+    return f"{count(len(judged), 'claim')}: {verdicts}; {checks}, {state}   ({seconds:.1f} s, exit {code(judged)})"
 
 
 def as_json(one: Judged) -> dict[str, Any]:

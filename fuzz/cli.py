@@ -2,7 +2,7 @@
 """The command line. Each command imports what it needs when it runs: `--help` and `replay` stay quick.
 
 Exit codes: 0 as expected; 1 a new title or a changed verdict; 2 usage; 3 could not run, was inconclusive, or lost a worker for good;
-4 nothing was run; 130 Ctrl-C.
+4 nothing was run; 130 interrupted: Ctrl-C, SIGTERM or SIGHUP.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ if __name__ == "__main__":          # before anything is imported from there: `p
     current_folder_last()
 
 import contextlib
+import errno
 import json
 import pathlib
 import shlex
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -23,12 +23,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from fuzz import apart, stopping
 from fuzz.live import working
-from fuzz.terminal import echo
+from fuzz.terminal import echo, silence
 from fuzz.words import count
+from fuzz.writing import why
+from harness import stop
 
 if TYPE_CHECKING:
     from fuzz.campaign import Status
+    from fuzz.confirm import Confirmed
     from fuzz.entry import Entry
     from variants.interface import Family
 
@@ -70,16 +74,43 @@ class Refused(click.ClickException):
 
 
 class Commands(click.Group):
-    """Ctrl-C, or an error of ours, ends any command with its own exit code: neither is a finding."""
+    """Ctrl-C, an error of ours, or of the system ends any command with its own exit code: none of them is a finding."""
+
+    def main(self, *args: Any, **how: Any) -> Any:
+        try:
+            return super().main(*args, **how)
+        except SystemExit as end:
+            apart.say(code=end.code if isinstance(end.code, int) else int(end.code is not None))
+            raise
 
     def invoke(self, context: click.Context) -> Any:
+        with stopping.heard():
+            try:
+                out = self._invoke(context)
+            except (Refused, SystemExit) as end:
+                if stop.asked() and INTERRUPTED not in (getattr(end, "code", None), getattr(end, "exit_code", None)):
+                    raise Refused("interrupted", INTERRUPTED) from None
+                raise
+            if stop.asked():
+                raise Refused("interrupted", INTERRUPTED)
+            return out
+
+    def _invoke(self, context: click.Context) -> Any:
         try:
+            stop.look()
             return super().invoke(context)
         except KeyboardInterrupt:
             raise Refused("interrupted", INTERRUPTED) from None
-        except (click.ClickException, click.exceptions.Exit, click.Abort, OSError):
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
+        except OSError as error:
+            if error.filename is None and error.errno in (errno.EPIPE, errno.ENOSPC, errno.EBADF, errno.EIO):
+                silence()
+                raise Refused(f"stdout: cannot be written: {why(error)}", COULD_NOT) from None
+            raise Refused(f"{error.filename or type(error).__name__}: {why(error)}", COULD_NOT) from None
         except Exception as error:
+            if stop.asked():
+                raise Refused("interrupted", INTERRUPTED) from None
             import traceback
             for line in "".join(traceback.format_exc()).splitlines():
                 echo(line, err=True)
@@ -162,14 +193,14 @@ def fuzz(context: click.Context, target: str, seconds: float, runs: int, seed: i
     """Look for races in VARIANT (family/variant), or, given MODULE:FUNCTION, in the program of plain functions that this makes."""
     if seed is None:
         seed = time.time_ns() % 100_000
-    signal.signal(signal.SIGTERM, signal.default_int_handler)      # `timeout` and a batch system end it as Ctrl-C does
     if ":" in target:
         if _given(context, "workers"):
             raise Refused("--workers is for a VARIANT: a program of functions is sampled in one process", USAGE)
         from fuzz import functions_command
+        apart.begin(seconds + functions_command.more_seconds(seconds))
         with _functions_refused():
             sys.exit(functions_command.run(target, args, seconds=seconds, runs=runs, seed=seed, keep_going=keep_going, as_json=as_json,
-                                           shrink=not no_shrink, place=corpus if _given(context, "corpus") else None, echo=echo))
+                                           shrink=not no_shrink, place=corpus if _given(context, "corpus") else None))
     if args:
         raise Refused("--arg is for MODULE:FUNCTION", USAGE)
     from fuzz.campaign import Campaign, Options
@@ -181,11 +212,11 @@ def fuzz(context: click.Context, target: str, seconds: float, runs: int, seed: i
     options = Options(made.name, name, seconds, runs, seed, workers, keep_going, corpus, not no_shrink)
     view = JsonView(options) if as_json else TextView(options)
     try:
-        status = Campaign(options, view.tell).run()
+        status = Campaign(options, view.tell, view.voice.listens).run()
     except EntryError as error:
         raise Refused(str(error), COULD_NOT) from None
     view.end(status)
-    sys.exit(_fuzz_exit(status))
+    sys.exit(_fuzz_exit(status, view.voice.listens()))
 
 
 def _given(context: click.Context, name: str) -> bool:
@@ -208,12 +239,14 @@ def _functions_refused() -> Iterator[None]:
         raise Refused(str(error), COULD_NOT) from None
 
 
-def _fuzz_exit(status: Status) -> int:
+def _fuzz_exit(status: Status, heard: bool = True) -> int:
     if status.interrupted:
         return INTERRUPTED
-    if not status.runs:
-        return NOTHING
-    return CHANGED if status.new else COULD_NOT if status.given_up else 0
+    if status.new:
+        return CHANGED
+    if not status.whole or not heard:
+        return COULD_NOT
+    return 0 if status.runs else NOTHING
 
 
 # ---- replay -------------------------------------------------------------------------------------------------------------
@@ -236,6 +269,7 @@ def replay(corpus: pathlib.Path, functions: str | None, backend: str, only: str 
     from fuzz.replaying import Table
     if corpus.suffix == ".run" and corpus.is_file():
         from fuzz import functions_command
+        apart.begin()
         with _functions_refused():
             sys.exit(functions_command.replay(corpus, functions, times, echo))
     _only_of_runs(functions)
@@ -261,13 +295,15 @@ def replay(corpus: pathlib.Path, functions: str | None, backend: str, only: str 
         table.replay(say)
     for line in table.lines(digests):
         echo(line)
+    for where, what in table.errors:
+        echo(f"{where}vmrace: this is our bug, please report it: {what}", err=True)
     if accept:
         try:
             for path in table.accept():
                 echo(f"wrote {path}")
         except EntryError as error:
             raise Refused(str(error), COULD_NOT) from None
-    code = CHANGED if table.changed else COULD_NOT if bad else 0
+    code = table.code or (COULD_NOT if bad else 0)
     echo(table.summary(time.monotonic() - started, len(bad), code))
     sys.exit(code)
 
@@ -328,9 +364,12 @@ def _known_variant(entry: Entry, variant: str) -> None:
               help="Corpus directory for the result (default: beside the entry).")
 @click.option("--refind", is_flag=True, help="Where the schedule no longer fits: look for the same failure, and put it in its place.")
 def shrink(entry: str, seed: int, out: pathlib.Path | None, refind: bool) -> None:
-    """Minimise an ENTRY again: a file, or its name in corpus/."""
-    from fuzz.entry import EntryError, save, write
+    """Minimise an ENTRY again: a file, or its name in corpus/; or a FILE.hit, which a campaign has kept as it was found."""
+    from fuzz.entry import EntryError, changing, save, write
     from fuzz.replaying import shrink_entry
+    if entry.endswith(".hit") and pathlib.Path(entry).is_file():
+        _shrink_hit(pathlib.Path(entry), seed, out)
+        return
     if entry.endswith(".run"):
         raise Refused(f"{entry}: a failure of functions: vmrace fuzz has shrunk it, and vmrace show tells it", USAGE)
     place = _path(entry)
@@ -341,21 +380,50 @@ def shrink(entry: str, seed: int, out: pathlib.Path | None, refind: bool) -> Non
     if isinstance(confirmed, str):
         hint = "" if refind else "; --refind looks for it by other schedules"
         raise Refused(f"{place}: no longer fails with {kept.title!r} on {kept.found_on}: {confirmed}{hint}", CHANGED)
-    echo(f"  shrunk    {confirmed.before}  ->  {confirmed.after}   ({count(confirmed.runs, 'run')}, {confirmed.seconds:.1f} s)")
-    echo(f"  minimal   {confirmed.minimal}")
-    for name, (useful, tried) in confirmed.passes.items():
-        echo(f"  pass      {name:<11} {useful:,} of {count(tried, 'attempt')} useful")
+    _shrunk(confirmed)
     fresh = confirmed.entry
     fresh.asks, fresh.source, fresh.comment = kept.asks, kept.source, kept.comment
     fresh.expect = {**kept.expect, **fresh.expect}
+    stop.look()                         # from here on it is written, whatever comes
     try:
-        path = save(fresh, out) if out is not None else write(fresh, place.with_name(f"{fresh.name.rpartition('/')[2]}.toml"))
+        if out is not None:
+            path = save(fresh, out)
+        else:
+            path = place.with_name(f"{fresh.name.rpartition('/')[2]}.toml")
+            with changing(path):
+                write(fresh, path)
     except EntryError as error:
         raise Refused(str(error), COULD_NOT) from None
     echo(f"wrote {path}")
     if refind and out is None and path != place:
         place.unlink()
         echo(f"removed {place}, in whose place it is")
+
+
+def _shrunk(confirmed: Confirmed) -> None:
+    echo(f"  shrunk    {confirmed.before}  ->  {confirmed.after}   ({count(confirmed.runs, 'run')}, {confirmed.seconds:.1f} s)")
+    echo(f"  minimal   {confirmed.minimal}")
+    for name, (useful, tried) in confirmed.passes.items():
+        echo(f"  pass      {name:<11} {useful:,} of {count(tried, 'attempt')} useful")
+
+
+def _shrink_hit(place: pathlib.Path, seed: int, out: pathlib.Path | None) -> None:
+    """Confirm and shrink what a campaign has kept as it was found; the entry takes its place."""
+    from fuzz.entry import EntryError, save
+    from fuzz.replaying import shrink_hit
+    try:
+        with working() as say:
+            say(f"  shrinking {place}")
+            confirmed = shrink_hit(place, seed)
+        if isinstance(confirmed, str):
+            raise Refused(f"{place}: {confirmed}", CHANGED)
+        _shrunk(confirmed)
+        stop.look()
+        path = save(confirmed.entry, out if out is not None else place.parent.parent)
+    except EntryError as error:
+        raise Refused(str(error), COULD_NOT) from None
+    place.unlink()
+    echo(f"wrote {path}, in the place of {place}")
 
 
 @main.command()
@@ -368,6 +436,7 @@ def show(entry: str, functions: str | None, variant: str | None) -> None:
     from fuzz.replaying import story_of
     if entry.endswith(".run") and pathlib.Path(entry).is_file():
         from fuzz import functions_command
+        apart.begin()
         with _functions_refused():
             sys.exit(functions_command.show(pathlib.Path(entry), functions, echo))
     _only_of_runs(functions)
@@ -414,6 +483,8 @@ def verify(context: click.Context, target: str | None, only: str | None, bound: 
     from variants.interface import FAMILIES, family
     limits: dict[str, Any] = {"seconds_max": seconds, "runs_max": runs or 1 << 60, "workers": workers}
     deadline = time.monotonic() + (seconds_max or 1e9)
+    if certificate is not None or (target is not None and ":" in target):
+        apart.begin()
     with _functions_refused():
         if certificate is not None:
             checks = ("target", "certificate", "seconds", "seconds_max", "runs", "workers", "as_json")
@@ -434,7 +505,6 @@ def verify(context: click.Context, target: str | None, only: str | None, bound: 
             one, variant = variant_named(target)
             if kinds is not None and not kinds.replace(",", "").strip():
                 raise Refused("--kinds: names no operation", USAGE)
-            signal.signal(signal.SIGTERM, signal.default_int_handler)       # as Ctrl-C: it can be gone on with
             sys.exit(scope.prove(one, variant, ops, cpus, workers=workers, seconds_each=seconds, runs_each=runs or 1 << 60, state=state,
                                  echo=echo, as_json=as_json, kinds=kinds.split(",") if kinds else None, setup=setup,
                                  operands=_operands(operands), seconds_max=seconds_max or 1e9, into=into, preemptions=bound,
@@ -762,7 +832,7 @@ def accept(entry: str, wanted: tuple[str, ...], runs: int, directory: pathlib.Pa
             say(f"  judging {loaded.name}")
             accepted = kept.accept(path, pairs, runs)
     except kept.NotAccepted as error:
-        raise Refused(str(error), CHANGED) from None
+        raise Refused(str(error), COULD_NOT if isinstance(error, kept.Undecided) else CHANGED) from None
     except EntryError as error:
         raise Refused(str(error), COULD_NOT) from None
     for one in accepted:
@@ -778,7 +848,8 @@ def accept(entry: str, wanted: tuple[str, ...], runs: int, directory: pathlib.Pa
 def claims(claim: str, as_json: bool, directory: pathlib.Path) -> None:
     """What the posts claim, and what we can say of it: every check of the ledger (CORPUS/claims.toml) done again.
 
-    With an ID, all about that claim. Exit codes: 0 as the ledger says; 1 a check found something else.
+    With an ID, all about that claim. Exit codes: 0 as the ledger says; 1 a check found something else; 3 one could not be
+    done.
     """
     from fuzz import claims as ledger
     from fuzz.entry import EntryError
@@ -797,17 +868,17 @@ def claims(claim: str, as_json: bool, directory: pathlib.Path) -> None:
                 judged.append(runner.judge(asked))
     except EntryError as error:
         raise Refused(str(error), COULD_NOT) from None
-    changed = not all(one.holds for one in judged)
+    code = ledger.code(judged)
     if as_json:
         for one in judged:
             echo(json.dumps(ledger.as_json(one)))
-        echo(json.dumps({"summary": True, **ledger.counts(judged), "exit": int(changed)}))
+        echo(json.dumps({"summary": True, **ledger.counts(judged), "exit": code}))
     else:
         for line in ledger.story(judged[0]) if claim else ledger.table(judged):
             echo(line)
         echo("")
         echo(ledger.summary(judged, time.monotonic() - started))
-    sys.exit(CHANGED if changed else 0)
+    sys.exit(code)
 
 
 @main.command()

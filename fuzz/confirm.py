@@ -7,7 +7,6 @@ import math
 import time
 from dataclasses import dataclass, field
 
-from fuzz import stopping
 from fuzz.entry import Entry
 from fuzz.executor import Executor, Outcome
 from fuzz.explored import explore_on
@@ -21,7 +20,8 @@ from harness.schedulers.replay import Replay
 from variants.interface import family
 
 REPLAYS = 20
-SHARE_MAX = 2000            # runs that counting the share of schedules that fail may take
+SHARE_MAX = 2000            # runs that counting the share of schedules that fail may take ...
+SHARE_SECONDS = 10.0        # ... and how long
 
 
 @dataclass
@@ -80,21 +80,11 @@ def confirm(family_name: str, variant: str, hit: Hit, seed: int, unshrunk: str =
                      shrunk.least_proved, shrunk.operations_proved, shrunk.cut, passes=shrunk.passes)
 
 
-def confirm_safely(family_name: str, variant: str, hit: Hit, seed: int, unshrunk: str = "",
-                   deadline: float = math.inf) -> Confirmed | str:
-    """As `confirm`, for a worker process: an error of ours comes back as text, and the hit is not lost with it."""
-    with stopping.working():
-        try:
-            return confirm(family_name, variant, hit, seed, unshrunk, deadline)
-        except Exception as error:
-            return f"{type(error).__name__}: {error}"
-
-
 def _share(executor: Executor, shrunk: Shrunk, title: str) -> list[str]:
     """Which share of all schedules fails, if they can all be run."""
     if shrunk.cut or title.startswith(("LEAK", "RACE")):
         return []
-    every = explore_on(executor, shrunk.program, runs_max=SHARE_MAX)
+    every = explore_on(executor, shrunk.program, runs_max=SHARE_MAX, seconds_max=SHARE_SECONDS)
     if not every.complete or title not in every.titles:
         return []
     failing = every.classes_with(title)

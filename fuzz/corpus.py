@@ -7,10 +7,13 @@ import pathlib
 import textwrap
 from dataclasses import dataclass
 
-from fuzz.entry import Entry, EntryError, find, load, write
+import msgspec
+
+from fuzz.entry import Entry, EntryError, expect, find, load
 from fuzz.executor import Executor
 from fuzz.verdict import PROVE_MAX, judge_entry
 from fuzz.words import count
+from harness import stop
 from variants.interface import family
 from variants.program import did_you_mean
 
@@ -98,6 +101,10 @@ class NotAccepted(Exception):
     """What was to be accepted is not what is so."""
 
 
+class Undecided(NotAccepted):
+    """Nothing can be said of it: the budget ran out, or we erred."""
+
+
 @dataclass
 class Accepted:
     """One verdict of an entry, before and now."""
@@ -114,13 +121,16 @@ def accept(path: pathlib.Path, wanted: list[tuple[str, str]], runs: int = PROVE_
     entry = load(path)
     out = []
     for variant, word in wanted or [(name, "") for name in family(entry.family).variants]:
-        verdict = judge_entry(entry, Executor(family(entry.family), variant, checked=True), prove=runs)
+        asked = msgspec.structs.replace(entry, expect={}) if word == "ok" else entry       # who says ok does not ask for a proof
+        verdict = judge_entry(asked, Executor(family(entry.family), variant, checked=True), prove=runs)
         now = verdict.accepted
+        if not verdict.decided:
+            raise Undecided(f"{path}: {variant} is {verdict.text}; nothing was written")
         if not now:
             raise NotAccepted(f"{path}: {variant} is {verdict.text}: {verdict.detail}; that cannot be accepted")
         if word not in ("", now, now.split()[0]):
             raise NotAccepted(f"{path}: {variant} is {now!r}, not {word!r}; nothing was written")
         out.append(Accepted(variant, entry.expect.get(variant, "-"), now))
-    entry.expect = {**entry.expect, **{one.variant: one.now for one in out}}
-    write(entry, path)
+    stop.look()                     # from here on it is written, whatever comes
+    expect(path, {one.variant: one.now for one in out})
     return out

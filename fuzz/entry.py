@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import pathlib
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
+from fuzz import writing
 from fuzz.reading import parsing, text_of, toml_of
 from fuzz.words import count
 from harness import schedule as schedules
@@ -252,17 +253,11 @@ def emit(entry: Entry) -> str:
 
 
 def write(entry: Entry, path: pathlib.Path) -> pathlib.Path:
-    """Write an entry, whole or not at all: others may write the same one. EntryError if it cannot be written."""
-    partial = path.with_suffix(f".toml.{os.getpid()}.partial")
+    """Write an entry, whole or not at all. EntryError if it cannot be written."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(emit(entry), encoding="utf-8", newline="\n")
-        partial.replace(path)
+        writing.write(path, emit(entry))
     except OSError as error:
-        raise EntryError(f"{path}: cannot be written: {error.strerror or error}") from None
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink()
+        raise EntryError(f"{path}: cannot be written: {writing.why(error)}") from None
     entry.path = path
     return path
 
@@ -271,11 +266,31 @@ def save(entry: Entry, directory: pathlib.Path) -> pathlib.Path:
     """Write an entry under `directory`, by its name. Where that race is kept already, what was written of it stays and only the
     verdicts are added. EntryError if the directory cannot be written."""
     path = directory / f"{entry.name}.toml"
-    if path.is_file():
+    with changing(path):
+        if path.is_file():
+            kept = load(path)
+            kept.expect = {**kept.expect, **entry.expect}
+            return write(kept, path)
+        return write(entry, path)
+
+
+@contextlib.contextmanager
+def changing(path: pathlib.Path) -> Iterator[None]:
+    """Around reading an entry and writing it: nobody else changes it meanwhile. EntryError if its directory cannot be used."""
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(writing.alone(path.parent))
+        except OSError as error:
+            raise EntryError(f"{path}: cannot be written: {writing.why(error)}") from None
+        yield
+
+
+def expect(path: pathlib.Path, verdicts: dict[str, str]) -> pathlib.Path:
+    """Add verdicts to the entry in a file, as it is by now. EntryError if it cannot be read or written."""
+    with changing(path):
         kept = load(path)
-        kept.expect = {**kept.expect, **entry.expect}
+        kept.expect = {**kept.expect, **verdicts}
         return write(kept, path)
-    return write(entry, path)
 
 
 def find(place: pathlib.Path) -> list[pathlib.Path]:

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from harness import stop
 from harness.backends import BACKENDS
+from harness.errors import HarnessError
 from harness.finding import Finding
 from harness.link import Image
 from harness.machine import Machine, Scheduler, Task, m
@@ -127,6 +129,7 @@ class Executor:
 
     def prepare(self, program: Program) -> Prepared:
         """Run the setup alone and keep the state after it; its I/O may still be in flight. SetupFailed if it is a finding."""
+        stop.look()
         image = self.image(program.cpus)
         image.load(image.boot)
         image.load_volatile(image.at_rest)
@@ -157,6 +160,7 @@ class Executor:
 
     def run(self, prepared: Prepared, scheduler: Scheduler) -> Outcome:
         """One run, judged. Its decisions are in the outcome."""
+        stop.look()
         image = prepared.image
         image.load(prepared.state)
         if image.lockdep.exact:
@@ -165,8 +169,10 @@ class Executor:
         watch = self._watch_races(prepared)
         try:
             m.run(image, prepared.tasks, scheduler, self.backend, prepared.cpus, prepared.program.preempt, prepared.raised)
-        except BaseException:
+        except BaseException as error:
             image.load_volatile(image.at_rest)          # it stopped in the middle: locks are held, tasks are on queues
+            if isinstance(error, HarnessError) and isinstance(error.__cause__, KeyboardInterrupt):
+                raise error.__cause__ from None         # of a caller in Python, who has not asked but raised
             raise
         finally:
             m.recorder = recorder

@@ -21,13 +21,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from fuzz import reasons
 from fuzz.features import Features
 from fuzz.places import Places
 from fuzz.portfolio import PAIRS_MAX, Sampling, portfolio
 from fuzz.shard import Tally
 from fuzz.words import count
-from harness import endless
-from harness.errors import Diverged, HarnessError
+from harness import endless, stop
+from harness.errors import Diverged, HarnessError, ProgramError
 from harness.explore.programs import NOTHING, SHARES, Differs, facts
 from harness.finding import Finding
 from harness.machine import Scheduler, m
@@ -73,7 +74,7 @@ class Failure:
 @dataclass
 class Sampled:
     """What sampling came to. `why`: what kept it from its end, if anything did; then no failure that it has is one. `unseen`: what no
-    schedule can come between, if anything; then no finding says nothing."""
+    schedule can come between, if anything; then no finding says nothing. `unconfirmed`: failures at which we erred, and why."""
 
     program: str
     seed: int
@@ -84,6 +85,7 @@ class Sampled:
     titles: dict[str, int] = field(default_factory=dict)
     tallies: dict[str, Tally] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
+    unconfirmed: list[tuple[Failure, str]] = field(default_factory=list)
     why: str = ""
     unseen: str = ""
     interrupted: bool = False
@@ -103,31 +105,54 @@ class Sampled:
 def fuzz(make: Callable[..., Program], *args: Any, runs: int = 10_000, seconds: float = 60.0, seed: int = 0, keep_going: bool = False,
          shrink: bool = True) -> Sampled:
     """Sample schedules of the program that `make(*args)` returns: `runs` of them (0: any number), for `seconds` at most, up to the
-    first that fails unless it is to keep going. ProgramError if `make` makes no program, or one that cannot be run."""
+    first that fails unless it is to keep going. ProgramError if `make` makes no program, or one that cannot be run; HarnessError if
+    we erred."""
     with endless.watched():
-        return fuzz_runner(Runner(make, *args), runs=runs, seconds=seconds, seed=seed, keep_going=keep_going, shrink=shrink)
+        out = fuzz_runner(Runner(make, *args), runs=runs, seconds=seconds, seed=seed, keep_going=keep_going, shrink=shrink)
+    for failure, why in out.unconfirmed:
+        raise HarnessError(f"{failure.title}: {why}")
+    return out
+
+
+def shrink_seconds(seconds: float) -> float:
+    """How long a failure may be shrunk, and all of them after the time of sampling: a tenth of that, from 2 to 30 seconds."""
+    return min(max(seconds / 10, 2.0), 30.0)
 
 
 def fuzz_runner(runner: Runner, *, runs: int = 0, seconds: float = 60.0, seed: int = 0, keep_going: bool = False, shrink: bool = True,
-                told: Callable[[Failure], None] | None = None, tick: Callable[[Sampled], None] | None = None) -> Sampled:
-    """As `fuzz`, of a program that is made. `told` hears of each failure once it is shrunk, `tick` of progress."""
+                seen: Callable[[Failure], None] | None = None, told: Callable[[Failure], None] | None = None,
+                tick: Callable[[Sampled], None] | None = None, over: Callable[[], bool] = lambda: False) -> Sampled:
+    """As `fuzz`, of a program that is made. `seen` hears of each failure as it comes, `told` once it is shrunk and replayed, `tick` of
+    progress. Where it is asked to stop, or `over` says so, what was found by then is replayed and told, and not shrunk."""
     out = Sampled(runner.name, seed)
-    search = _Search(runner, out, runs, seconds, keep_going, tick)
+    search = _Search(runner, out, runs, seconds, keep_going, seen, tick, over)
     try:
-        with endless.watched():
+        with endless.watched(), stop.held():
             search.sample()
             if not runner.sharing.points:
                 out.unseen = NOTHING
             for failure in out.failures:
-                _confirm(runner, failure, min(max(seconds / 10, 2.0), 30.0) if shrink else 0.0)
-                if told is not None:
+                left = search.start + seconds + shrink_seconds(seconds) - time.monotonic()
+                each = max(0.0, min(shrink_seconds(seconds), left)) if shrink and not stop.asked() else 0.0
+                if _confirmed(runner, failure, each, out) and told is not None:
                     told(failure)
     except Differs as error:
         out.why = f"{error.said}: {error}"
-    except KeyboardInterrupt:
-        out.interrupted = True
+    out.interrupted = stop.asked()
     out.seconds = time.monotonic() - search.start
     return out
+
+
+def _confirmed(runner: Runner, failure: Failure, seconds: float, out: Sampled) -> bool:
+    """Confirm a failure; what goes wrong with one is nothing to do with the others."""
+    try:
+        _confirm(runner, failure, seconds)
+    except (Differs, ProgramError):
+        raise                                   # the program's own doing
+    except Exception as error:
+        out.unconfirmed.append((failure, reasons.of(error)))
+        return False
+    return True
 
 
 class _Spent(Exception):
@@ -137,7 +162,9 @@ class _Spent(Exception):
 class _Search:
     """What `Sampling` asks for (see fuzz.portfolio.Door), of one program."""
 
-    def __init__(self, runner: Runner, out: Sampled, runs: int, seconds: float, keep_going: bool, tick: Callable[[Sampled], None] | None):
+    def __init__(self, runner: Runner, out: Sampled, runs: int, seconds: float, keep_going: bool,
+                 seen: Callable[[Failure], None] | None, tick: Callable[[Sampled], None] | None, over: Callable[[], bool]):
+        self.seen, self.no_more = seen, over
         self.runner, self.out, self.runs_max, self.seconds, self.keep_going, self.tick = runner, out, runs, seconds, keep_going, tick
         self.features = Features()
         self.random = random.getstate()
@@ -156,7 +183,8 @@ class _Search:
 
     def over(self) -> bool:
         out = self.out
-        return bool((out.failures and not self.keep_going) or (self.runs_max and out.runs >= self.runs_max)
+        return bool(stop.asked() or self.no_more()
+                    or (out.failures and not self.keep_going) or (self.runs_max and out.runs >= self.runs_max)
                     or time.monotonic() - self.start > self.seconds)
 
     def run(self, name: str, scheduler: Scheduler) -> Result:
@@ -179,8 +207,11 @@ class _Search:
         for title in dict.fromkeys(result.titles):
             if title not in out.titles:
                 tally.findings += 1
-                out.failures.append(Failure(title, out.runs, time.monotonic() - self.start, name, len(result.switches) // 2,
-                                            list(result.switches), list(result.forced)))
+                failure = Failure(title, out.runs, time.monotonic() - self.start, name, len(result.switches) // 2,
+                                  list(result.switches), list(result.forced))
+                out.failures.append(failure)
+                if self.seen is not None:
+                    self.seen(failure)
             out.titles[title] = out.titles.get(title, 0) + 1
         if out.runs % REPEATED_EVERY == 1 or changed:
             self._repeat(result)
@@ -283,7 +314,7 @@ def _shrunk(runner: Runner, failure: Failure, found: Result, deadline: float) ->
     best, title = found, failure.title
 
     def run(scheduler: Any) -> Result:
-        if time.monotonic() > deadline or failure.shrink_runs >= ENUMERATE_MAX:
+        if stop.asked() or time.monotonic() > deadline or failure.shrink_runs >= ENUMERATE_MAX:
             raise _Late
         failure.shrink_runs += 1
         return runner.run(scheduler)

@@ -10,68 +10,135 @@ import shlex
 import time
 from collections.abc import Callable
 
-from fuzz import allowed
+from fuzz import allowed, apart, raw, writing
 from fuzz import record as records
-from fuzz.functions import REPLAYS, Failure, Sampled, fuzz_runner, tell
+from fuzz.functions import REPLAYS, Failure, Sampled, fuzz_runner, shrink_seconds, tell
 from fuzz.live import LINE_EVERY, clock, rule_of_three
 from fuzz.record import Record
 from fuzz.target import TargetError, runner_of, split
+from fuzz.terminal import Voice
 from fuzz.words import count, verdict_text
+from fuzz.writing import why
 from harness import endless
 from harness.errors import Diverged
 from harness.schedule import Named
 
 PLACE = pathlib.Path(".vmrace")         # where failures are kept, unless another place is named
+GRACE_SECONDS = 30.0                    # that it may take over its time, and that of shrinking, whatever hangs
 NEW, COULD_NOT, NOTHING, INTERRUPTED = 1, 3, 4, 130
 
 Said = Callable[[str], None]
 
 
+def more_seconds(seconds: float) -> float:
+    """What sampling for so many seconds may take besides, whatever hangs: to shrink what fails, and GRACE_SECONDS."""
+    return shrink_seconds(seconds) + GRACE_SECONDS
+
+
 def run(target: str, args: tuple[str, ...], *, seconds: float, runs: int, seed: int, keep_going: bool, shrink: bool,
-        place: pathlib.Path | None, as_json: bool, echo: Said) -> int:
+        place: pathlib.Path | None, as_json: bool) -> int:
     """Sample schedules of a program. The exit code: 0 no finding, 1 a finding, 3 it is not a function of its schedule, or no
-    finding says nothing, 4 nothing was run, 130 interrupted. TargetError if there is no such program; ProgramError if it cannot be run."""
+    finding says nothing, or something was lost, 4 nothing was run, 130 interrupted. TargetError if there is no such program;
+    ProgramError if it cannot be run."""
     runner = runner_of(target, args)
     name = target + (f"({', '.join(args)})" if args else "")
+    voice = Voice()
+    echo = voice.say
     if not as_json:
         echo(f"sampling {name}   seed {seed}   {'keeps going' if keep_going else 'stops at the first finding'}")
     last = time.monotonic()
+    hits: dict[str, pathlib.Path] = {}          # a title -> where its run is
+    unkept: list[str] = []
 
     def tick(out: Sampled) -> None:
         nonlocal last
-        if not as_json and time.monotonic() - last >= LINE_EVERY:
+        if not as_json and time.monotonic() - last >= LINE_EVERY and voice.listens():
             last = time.monotonic()
             echo(f"  {clock(out.seconds)}   {count(out.runs, 'run')}   {out.runs / out.seconds:,.0f}/s   {out.distinct:,} distinct   "
                  f"{count(len(out.titles), 'title')}")
 
+    def complain(text: str) -> None:
+        unkept.append(text)
+        echo(json.dumps({"type": "error", "text": text}) if as_json else f"vmrace: {text}")
+
+    def seen(failure: Failure) -> None:
+        try:
+            path = hits[failure.title] = raw.save_of_functions(failure, target, args, seed, _place(place))
+        except OSError as error:
+            complain(f"{error.filename}: cannot be written: {why(error)}")
+        else:
+            apart.say(hit=str(path))
+
     def told(failure: Failure) -> None:
-        kept = records.save(Record(failure.title, target, args, failure.schedule), _place(place))
+        record = Record(failure.title, target, args, failure.schedule)
+        kept: pathlib.Path | None = None
+        try:
+            kept = records.save(record, _place(place))
+        except OSError as error:
+            complain(f"{error.filename}: cannot be written: {why(error)}")
+        except records.RecordError as error:
+            complain(str(error))
+        if kept is not None and failure.title in hits:
+            _forget(hits.pop(failure.title))
         for line in [json.dumps(_json(failure, name, kept))] if as_json else _lines(failure, kept, target):
             echo(line)
+        if kept is None:
+            echo(records.emit(record))
+        apart.say(found=failure.title)
 
-    found = fuzz_runner(runner, seconds=seconds, runs=runs, seed=seed, keep_going=keep_going, shrink=shrink, told=told, tick=tick)
-    code = (INTERRUPTED if found.interrupted else COULD_NOT if found.why else NEW if found.titles else NOTHING if not found.runs
-            else COULD_NOT if found.unseen else 0)
+    found = fuzz_runner(runner, seconds=seconds, runs=runs, seed=seed, keep_going=keep_going, shrink=shrink, seen=seen, told=told,
+                        tick=tick, over=lambda: not voice.listens())
+    if found.why:
+        for path in hits.values():
+            _forget(path)                       # what does not repeat is no finding
+    for failure, reason in found.unconfirmed:
+        echo(json.dumps(_unconfirmed(failure, reason, hits.get(failure.title))) if as_json else
+             f"NOT CONFIRMED   {failure.title}: {reason} (this is our bug)\n"
+             f"  kept as it was found: {hits.get(failure.title, f'{failure.switches} {failure.forced}')}")
+    code = _code(found, bool(unkept) or not voice.listens())
     for line in [json.dumps(_summary(found, name, code))] if as_json else [*_table(found), _last(found, code)]:
         echo(line)
     return code
 
 
+def _code(found: Sampled, lost: bool) -> int:
+    if found.interrupted:
+        return INTERRUPTED
+    if found.why:
+        return COULD_NOT
+    if any(failure.digest for failure in found.failures):
+        return NEW
+    return COULD_NOT if found.unconfirmed or lost else 0 if found.runs else NOTHING
+
+
+def _forget(path: pathlib.Path) -> None:
+    """A run as it was found, of which more is known now."""
+    with contextlib.suppress(OSError):
+        path.unlink()
+    apart.say(kept=str(path))
+
+
+def _unconfirmed(failure: Failure, reason: str, path: pathlib.Path | None) -> dict[str, object]:
+    return {"type": "raw", "title": failure.title, "why": reason, "path": str(path) if path else None,
+            "switches": list(failure.switches), "forced": list(failure.forced)}
+
+
 def _place(place: pathlib.Path | None) -> pathlib.Path:
-    if place is None:
-        PLACE.mkdir(exist_ok=True)
-        (PLACE / ".gitignore").write_text("*\n")
+    """Where it is kept. OSError, with the name, if that cannot be."""
+    if place is None and not (PLACE / ".gitignore").is_file():
+        writing.write(PLACE / ".gitignore", "*\n")
     return place or PLACE
 
 
-def _lines(failure: Failure, kept: pathlib.Path, target: str) -> list[str]:
+def _lines(failure: Failure, kept: pathlib.Path | None, target: str) -> list[str]:
     shrunk = (f"{count(failure.before, 'preemption')}  ->  {count(failure.preemptions, 'preemption')}   "
               f"({count(failure.shrink_runs, 'run')})"
               if failure.shrink_runs else f"no: {count(failure.preemptions, 'preemption')}, as it was found")
     return ["", f"FINDING   {failure.title}   run {failure.run:,} ({failure.scheduler}), after {failure.seconds:.1f} s",
             f"  shrunk    {shrunk}", f"  minimal   {_minimal(failure)}",
             f"  confirmed {REPLAYS} of {REPLAYS} replays, trace {failure.digest}", "", *failure.story, "", "schedule",
-            *(f"  {line}" for line in failure.schedule), "", f"wrote {kept}", f"next: {_next(kept, target)}", ""]
+            *(f"  {line}" for line in failure.schedule), "",
+            *([f"wrote {kept}", f"next: {_next(kept, target)}"] if kept else ["it is kept nowhere; as a record it is"]), ""]
 
 
 def _minimal(failure: Failure) -> str:
@@ -99,6 +166,8 @@ def _last(found: Sampled, code: int) -> str:
         said = f"{found.why}: nothing is said of it"
     elif found.titles:
         said = f"{count(len(found.titles), 'title')} in {where}" + (f"; {found.unseen}" if found.unseen else "")
+        if found.unconfirmed:
+            said += f", {len(found.unconfirmed)} of them not confirmed"
     elif found.unseen:
         said = f"no finding in {where}, which says nothing: {found.unseen}"
     elif rule_of_three(found.runs):
@@ -108,11 +177,11 @@ def _last(found: Sampled, code: int) -> str:
     return f"vmrace: {'interrupted: ' * found.interrupted}{said}   (exit {code})"
 
 
-def _json(failure: Failure, name: str, kept: pathlib.Path) -> dict[str, object]:
+def _json(failure: Failure, name: str, kept: pathlib.Path | None) -> dict[str, object]:
     return {"type": "finding", "title": failure.title, "program": name, "run": failure.run, "seconds": round(failure.seconds, 3),
             "scheduler": failure.scheduler, "before": failure.before, "preemptions": failure.preemptions,
             "least_preemptions_proved": failure.fewer_runs is not None, "shrink_runs": failure.shrink_runs, "replays": REPLAYS,
-            "digest": failure.digest, "schedule": [str(line) for line in failure.schedule], "path": str(kept)}
+            "digest": failure.digest, "schedule": [str(line) for line in failure.schedule], "path": str(kept) if kept else None}
 
 
 def _summary(found: Sampled, name: str, code: int) -> dict[str, object]:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from fuzz.terminal import echo
+from fuzz.terminal import Voice
 from fuzz.words import count
 from harness.printable import printable
 
@@ -67,6 +67,7 @@ class TextView:
 
     def __init__(self, options: Options):
         self.options = options
+        self.voice = Voice()
         self.last = time.monotonic()
         self.found = 0
         self.live: Any = None
@@ -80,6 +81,8 @@ class TextView:
             self._finding(*value)
         elif kind == "known":
             self._known(*value)
+        elif kind == "raw":
+            self._raw(*value)
         elif kind == "stopping":
             self._print("vmrace: interrupted; what was found is being kept (once more: at once)")
         else:
@@ -87,10 +90,10 @@ class TextView:
 
     def _start(self, options: Options, status: Status) -> None:
         stop = "keeps going" if options.keep_going else "stops at the first new title but a RACE"
-        echo(f"campaign {options.family}/{options.variant}   seed {options.seed}   {count(options.workers, 'worker')}   {stop}")
+        self.voice.say(f"campaign {options.family}/{options.variant}   seed {options.seed}   {count(options.workers, 'worker')}   {stop}")
         if status.known:
-            echo(f"{options.corpus}/ knows {count(len(status.known), 'title')} of this variant: seeing {them(len(status.known))}"
-                 " again is counted, and no reason to stop")
+            self.voice.say(f"{options.corpus}/ knows {count(len(status.known), 'title')} of this variant: seeing {them(len(status.known))}"
+                           " again is counted, and no reason to stop")
         if sys.stdout.isatty():
             from rich.live import Live
             self.live = Live(refresh_per_second=2, transient=True)
@@ -101,14 +104,14 @@ class TextView:
             if self.live is not None:
                 self.live.console.print(printable(line), markup=False, highlight=False)
             else:
-                echo(line)
+                self.voice.say(line)
 
     def _tick(self, status: Status) -> None:
         if self.live is not None:
             self.live.update(progress(status))
-        elif time.monotonic() - self.last >= LINE_EVERY:
+        elif time.monotonic() - self.last >= LINE_EVERY and not self.voice.broken:
             self.last = time.monotonic()
-            echo(progress(status))
+            self.voice.say(progress(status))
 
     def _known(self, hit: Hit, path: pathlib.Path) -> None:
         self._print(f"known     {hit.title}", f"          run {hit.run:,} ({hit.scheduler}), after {hit.seconds:.1f} s; kept as {path}")
@@ -126,17 +129,28 @@ class TextView:
             *confirmed.story,
             "",
         ]
-        if path is not None:
+        if path is None:
+            lines += ["it is kept nowhere; as an entry it is", "", *entry_text(confirmed).splitlines()]
+        else:
             lines += [f"wrote {path}", f"next: {shlex.join(['vmrace', 'replay', str(path)])}"]
             if confirmed.cut:
                 lines.append(f"      {shlex.join(['vmrace', 'shrink', str(path)])}")
         self._print(*lines)
 
+    def _raw(self, hit: Hit, why: str, path: pathlib.Path | None, text: str) -> None:
+        kept = f"kept as it was found\n      vmrace shrink {path}" if path is not None else f"kept nowhere; as it was found it is\n\n{text}"
+        self._print(f"NOT CONFIRMED   {hit.title}   run {hit.run:,} ({hit.scheduler}), after {hit.seconds:.1f} s\n  {why}; {kept}")
+
     def end(self, status: Status) -> None:
         if self.live is not None:
             self.live.stop()
         for line in summary(status):
-            echo(line)
+            self.voice.say(line)
+
+
+def entry_text(confirmed: Confirmed) -> str:
+    from fuzz.entry import emit
+    return emit(confirmed.entry)
 
 
 def summary(status: Status) -> list[str]:
@@ -167,6 +181,10 @@ def summary(status: Status) -> list[str]:
         out.append(f"vmrace: no finding in {where}, which says nothing")
     if status.unshrunk:
         out.append(f"vmrace: {count(len(status.unshrunk), 'title')} not shrunk to the end; vmrace shrink goes on from the entry")
+    if status.raw:
+        out.append(f"vmrace: {count(len(status.raw), 'title')} seen and not confirmed")
+    if status.errors:
+        out.append(f"vmrace: {count(len(status.errors), 'error')} of ours: please report {them(len(status.errors))}")
     if status.interrupted:
         out.append("vmrace: interrupted; what was found is kept")
     elif again and not new:
@@ -201,6 +219,7 @@ class JsonView:
 
     def __init__(self, options: Options):
         self.options = options
+        self.voice = Voice()
 
     def tell(self, kind: str, value: Any) -> None:
         if kind == "finding":
@@ -212,15 +231,20 @@ class JsonView:
                 "cut": confirmed.cut or None,
                 "least_preemptions_proved": confirmed.least_proved, "operations_proved": confirmed.operations_proved,
                 "replays": confirmed.replays, "digest": confirmed.digest, "path": str(path) if path else None,
+                **({} if path else {"entry": entry_text(confirmed)}),
             })
         elif kind in ("lost", "error"):
             self._put({"type": kind, "text": str(value)})
+        elif kind == "raw":
+            hit, why, path, text = value
+            self._put({"type": "raw", "title": hit.title, "why": why, "run": hit.run, "path": str(path) if path else None,
+                       **({} if path else {"hit": text})})
         elif kind == "known":
             hit, path = value
             self._put({"type": "known", "title": hit.title, "run": hit.run, "seconds": round(hit.seconds, 3), "path": str(path)})
 
     def _put(self, value: dict[str, Any]) -> None:
-        echo(json.dumps(value))
+        self.voice.say(json.dumps(value))
 
     def end(self, status: Status) -> None:
         self._put({
@@ -230,6 +254,7 @@ class JsonView:
             "titles": status.titles, "new": status.new, "unshrunk": status.unshrunk,
             "known": sorted(status.known.keys() & status.titles.keys()),
             "first_run": status.first_run, "lost_shards": status.lost, "given_up_shards": status.given_up,
-            "interrupted": status.interrupted,
+            "interrupted": status.interrupted, "errors": status.errors,
+            "raw": {title: str(path) if path else None for title, path in status.raw.items()},
             "upper_bound_95": None if status.titles or not rule_of_three(status.runs) else 1 / rule_of_three(status.runs),
         })

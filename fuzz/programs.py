@@ -27,6 +27,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from harness import stop
 from variants.interface import FILE_PAGES, FILES, MM_PAGES, MMS, NUMBER_MAX, OPERANDS, OPERATIONS, PINS
 from variants.program import TASKS_PER_CPU_MAX, Op, Program, TaskProgram
 
@@ -279,6 +280,7 @@ def _forms(scope: Scope, operations: tuple[str, ...]) -> Iterator[Form]:
         letters = _letters(scope, operations, total)
         splits = [(setup, total - setup) for setup in range(min(scope.setup, total) + 1) if total - setup <= scope.ops]
         for chosen in itertools.combinations_with_replacement(letters, total):
+            stop.look()
             if not _may_be_canonical(chosen):
                 continue
             for order in sorted(set(itertools.permutations(chosen))):

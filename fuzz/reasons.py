@@ -26,6 +26,11 @@ REASONS = {
 }
 
 
+def of(error: Exception) -> str:
+    """An error of ours as a reason, in one line."""
+    return f"an error of ours: {type(error).__name__}: {str(error).partition(chr(10))[0]}".rstrip(": ")
+
+
 def hint(why: str) -> str:
     """What to do about it, in a line, or nothing."""
     return next((text for part, (text, _) in REASONS.items() if part in why), "")

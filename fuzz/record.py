@@ -18,6 +18,7 @@ from typing import Any
 
 import msgspec
 
+from fuzz import writing
 from fuzz.entry import _quote, slug
 from fuzz.reading import parsing, text_of, toml_of
 from fuzz.target import NoSuch, split
@@ -90,8 +91,7 @@ def save(record: Record, directory: pathlib.Path) -> pathlib.Path:
     """Under its name. RecordError if it cannot be written."""
     path = directory / record.name
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        path.write_text(emit(record), encoding="utf-8")
+        writing.write(path, emit(record))
     except OSError as error:
-        raise RecordError(f"{path}: cannot be written: {error.strerror or error}") from None
+        raise RecordError(f"{path}: cannot be written: {writing.why(error)}") from None
     return path

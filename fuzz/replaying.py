@@ -5,17 +5,20 @@ from __future__ import annotations
 
 import pathlib
 import random
+import traceback
 from collections import Counter
 from collections.abc import Callable
 
+from fuzz import raw, reasons
 from fuzz.confirm import Confirmed, confirm
 from fuzz.corpus import handle
-from fuzz.entry import Entry, write
+from fuzz.entry import Entry, EntryError, expect
 from fuzz.executor import Executor, Lacks, Outcome, Prepared, SetupFailed
 from fuzz.shard import Hit
 from fuzz.story import tell
-from fuzz.verdict import PROVE_MAX, Verdict, follow, judge_entry
+from fuzz.verdict import INCONCLUSIVE, PROVE_MAX, Verdict, follow, judge_entry
 from fuzz.words import count
+from harness import stop
 from harness.errors import Diverged
 from harness.machine import Scheduler
 from harness.schedule import Named
@@ -37,6 +40,7 @@ class Table:
         self.verdicts: dict[tuple[int, str], Verdict] = {}
         self.runs = 0
         self.unstable: list[str] = []
+        self.errors: list[tuple[str, str]] = []         # of ours: where, and what
         self._executors: dict[tuple[str, str], Executor] = {}
 
     def _variants(self, entry: Entry) -> list[str]:
@@ -54,7 +58,15 @@ class Table:
             for variant in self._variants(entry):
                 say(f"  {number + 1} of {count(len(self.entries), 'entry')}: {entry.name} on {variant}")
                 executor = self.executor(entry.family, variant)
-                verdict = judge_entry(entry, executor, prove=PROVE_MAX if self.prove else 0)
+                try:
+                    verdict = judge_entry(entry, executor, prove=PROVE_MAX if self.prove else 0)
+                except EntryError:
+                    raise
+                except Exception as error:          # ours: it says nothing of the entry, and nothing of the others
+                    del self._executors[entry.family, variant]
+                    self.verdicts[number, variant] = Verdict(f"{INCONCLUSIVE} {reasons.of(error)}", reasons.of(error))
+                    self.errors.append((traceback.format_exc(), f"{type(error).__name__}: {error}"))
+                    continue
                 self.runs += verdict.runs
                 self.verdicts[number, variant] = verdict
                 ends = Counter(follow(entry, executor) for _ in range(self.times)) if self.times > 1 else Counter()
@@ -69,13 +81,20 @@ class Table:
         for (number, variant), verdict in self.verdicts.items():
             entry = self.entries[number]
             expected = entry.expect.get(variant)
-            if expected is not None and expected not in (verdict.text, verdict.accepted or None):
+            if expected is not None and verdict.decided and expected not in (verdict.text, verdict.accepted or None):
                 out.append((entry, variant, expected, verdict))
         return out
 
     @property
-    def changed(self) -> bool:
-        return bool(self.surprises or self.unstable)
+    def undecided(self) -> list[str]:
+        """Where nothing can be said: we erred, or the budget of a proof ran out."""
+        return [f"{self.entries[number].name} on {variant}: {verdict.text}" for (number, variant), verdict in self.verdicts.items()
+                if not verdict.decided]
+
+    @property
+    def code(self) -> int:
+        """The exit code: 0 all as expected, 1 something is not, 3 something is undecided."""
+        return 1 if self.surprises or self.unstable else 3 if self.undecided else 0
 
     def lines(self, digests: bool = False) -> list[str]:
         columns = list(dict.fromkeys(variant for entry in self.entries for variant in self._variants(entry)))
@@ -94,19 +113,21 @@ class Table:
             out += [f"{entry.name}  {variant}", f"  expected  {expected}", f"  found     {verdict.text}: {why}",
                     *(f"            {line}" for line in more), *_what_to_do(entry, variant, verdict)]
         out += [f"unstable: {line}" for line in self.unstable]
+        out += self.undecided
         return out
 
     def accept(self) -> list[pathlib.Path]:
-        """Write what was found as what is expected, each entry where it was read. What is not stable cannot be accepted."""
+        """Write what was found as what is expected, each entry where it was read. What is not stable cannot be accepted. Once it has
+        begun to write, it writes all."""
+        stop.look()
         out = []
         for number, entry in enumerate(self.entries):
             if any(line.startswith(f"{entry.name} on ") for line in self.unstable):
                 continue
             judged = {variant: self.verdicts[number, variant] for variant in self._variants(entry)}
-            expect = {**entry.expect, **{variant: verdict.accepted for variant, verdict in judged.items() if verdict.accepted}}
-            if expect != entry.expect and entry.path is not None:
-                entry.expect = expect
-                out.append(write(entry, entry.path))
+            fresh = {variant: verdict.accepted for variant, verdict in judged.items() if verdict.accepted}
+            if not fresh.items() <= entry.expect.items() and entry.path is not None:
+                out.append(expect(entry.path, fresh))
         return out
 
     def summary(self, seconds: float, bad: int, code: int) -> str:
@@ -114,7 +135,9 @@ class Table:
         kinds = Counter(verdict.short for verdict in self.verdicts.values())
         missing = kinds.pop("n/a", 0)
         judged = sum(kinds.values())
-        state = "all as expected" if not self.changed else f"{len(self.surprises)} not as expected, {len(self.unstable)} unstable"
+        state = "all as expected" if not self.code else f"{len(self.surprises)} not as expected, {len(self.unstable)} unstable"
+        if self.undecided:
+            state += f", {len(self.undecided)} undecided"
         if bad:
             state += f", {count(bad, 'file')} not used"
         often = f", each schedule followed {self.times} times" if self.times > 1 else ""
@@ -173,6 +196,20 @@ def shrink_entry(entry: Entry, seed: int, refind: bool = False) -> Confirmed | s
         return f"its schedule ends in {outcome.title!r}" if outcome.title else "its schedule finds nothing"
     hit = Hit(entry.title, entry.program, outcome.switches, outcome.forced, 0, "entry", 0.0)
     return confirm(entry.family, entry.variant, hit, seed)
+
+
+def shrink_hit(path: pathlib.Path, seed: int) -> Confirmed | str:
+    """Confirm and shrink a hit that was kept as it was found, or why not: it does not fail that way. EntryError if it is none."""
+    hit, found_on = raw.load(path)
+    family_name, _, variant = found_on.partition("/")
+    executor = Executor(family(family_name), variant, checked=True)
+    try:
+        outcome = executor.replay(executor.ready(hit.program, hit.title), hit.switches, hit.forced)
+    except (Lacks, SetupFailed, Diverged) as error:
+        return str(error)
+    if hit.title not in outcome.titles:
+        return f"its run ends in {outcome.title!r}" if outcome.title else "its run finds nothing"
+    return confirm(family_name, variant, hit, seed)
 
 
 def _refound(executor: Executor, prepared: Prepared, outcome: Outcome, title: str, seed: int) -> tuple[Outcome, int]:

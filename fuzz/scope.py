@@ -24,19 +24,19 @@ import textwrap
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, wait
 from dataclasses import asdict, dataclass
 from typing import IO, Annotated, Any
 
 import msgspec
-from pebble import ProcessExpired, ProcessPool
 
-from fuzz import reasons, scope_table, stopping
+from fuzz import reasons, scope_table, stopping, writing
 from fuzz.executor import Executor
 from fuzz.explored import Explorer, Reached
 from fuzz.live import COLUMNS, LINE_EVERY, working
 from fuzz.programs import Form, Scope, ScopeError, program_of, text_of
 from fuzz.words import are, count
+from fuzz.workers import Erred, Job, Lost, Workers
+from harness import stop
 from harness.explore.exploration import EQUIVALENCE, Exploration
 from harness.sanitizers import table
 from variants.interface import OPERATIONS, Family
@@ -86,22 +86,24 @@ class StateError(Exception):
     """A state file that is not of this proof, or cannot be used: one line."""
 
 
+class Unwritable(StateError):
+    """A state file, or the directory that it is to be in, cannot be written."""
+
+
 # ---- one program, in a worker process -----------------------------------------------------------------------------------
 
 _family: Any = None
 _variant = ""
 _make: Make = Explorer
 _explorer: Any = None
-_parent = 0
 _bound: int | None = None
 _at: Any = None             # shared with the driver: place of a batch -> the program that is being explored
 
 
-def begin(flag: Any, at: Any, family: Family, variant: str, make: Make, bound: int | None) -> None:
+def begin(at: Any, family: Family, variant: str, make: Make, bound: int | None) -> None:
     """In a new worker process."""
-    global _family, _variant, _make, _bound, _explorer, _parent, _at
-    stopping.begin(flag)
-    _family, _variant, _make, _bound, _explorer, _parent, _at = family, variant, make, bound, None, os.getppid(), at
+    global _family, _variant, _make, _bound, _explorer, _at
+    _family, _variant, _make, _bound, _explorer, _at = family, variant, make, bound, None, at
 
 
 def run_batch(batch: list[tuple[int, Form]], place: int, seconds_each: float, runs_each: int) -> list[Result]:
@@ -113,8 +115,6 @@ def run_batch(batch: list[tuple[int, Form]], place: int, seconds_each: float, ru
             break
         _at[place] = number
         out.append(judge(number, form, seconds_each, runs_each))
-        if os.getppid() != _parent:         # the driver was killed: nobody waits for this
-            os._exit(1)
     return out
 
 
@@ -181,11 +181,11 @@ class State:
             path.parent.mkdir(parents=True, exist_ok=True)
             self.file: IO[bytes] = path.open("a+b")
         except OSError as error:
-            raise StateError(f"{path}: cannot be written: {error.strerror or error}") from None
+            raise Unwritable(f"{path}: cannot be written: {writing.why(error)}") from None
         try:
             self._open(head)
         except StateError:
-            self.file.close()
+            self.close()
             raise
 
     def _open(self, head: dict[str, Any]) -> None:
@@ -237,11 +237,19 @@ class State:
         self._write(line_of(result, self.key))
 
     def _write(self, line: str) -> None:
-        self.file.write(line.encode("ascii") + b"\n")
-        self.file.flush()
+        """One more line; or Unwritable, and the lines before it stay."""
+        end = os.fstat(self.file.fileno()).st_size
+        try:
+            self.file.write(line.encode("ascii") + b"\n")
+            self.file.flush()
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                os.ftruncate(self.file.fileno(), end)
+            raise Unwritable(f"{self.path}: cannot be written: {writing.why(error)}") from None
 
     def close(self) -> None:
-        self.file.close()
+        with contextlib.suppress(OSError):      # of a line that was refused already
+            self.file.close()
 
 
 def line_of(result: Result, key: str) -> str:
@@ -290,8 +298,7 @@ def _short(value: Any) -> str:
 def default_state(head: dict[str, Any]) -> pathlib.Path:
     """Where results are kept if nobody says: by key, so that it is always the state of this very proof."""
     room = pathlib.Path(".vmrace")
-    room.mkdir(exist_ok=True)
-    (room / ".gitignore").write_text("*\n")
+    writing.write(room / ".gitignore", "*\n")
     return room / f"{head['variant'].replace('/', '-')}-{head['key']}.jsonl"
 
 
@@ -330,10 +337,10 @@ class Proof:
         order = list(range(len(forms)))
         random.Random(0).shuffle(order)
         self.queue = [number for number in reversed(order) if number not in state.results or self._again(state.results[number])]
-        self.jobs: dict[Any, tuple[int, list[int]]] = {}        # -> its place, its programs
+        self.jobs: dict[Job, tuple[int, list[int]]] = {}        # -> its place, its programs
         self.died: set[int] = set()             # programs at which a worker has died
-        self.context = multiprocessing.get_context("fork")
-        self.at = self.context.RawArray("q", workers)
+        self.at = multiprocessing.get_context("fork").RawArray("q", workers)
+        self.pool = Workers(workers, begin, (self.at, family, variant, make, bound))
         self.lost = 0
         self.ours: list[float] = []
         self.started = self.last = time.monotonic()
@@ -362,41 +369,45 @@ class Proof:
         return left(self.ours, self.to_do, self.workers)
 
     def run(self) -> None:
-        if not self.queue:
-            return
-        flag = stopping.new_flag()
-        pool = ProcessPool(max_workers=self.workers, context=self.context, initializer=begin,
-                           initargs=(flag, self.at, self.family, self.variant, self.make, self.bound))
-        try:
-            self._drive(pool)
-        finally:
-            flag.value = 1
-            pool.stop()
-            pool.join(timeout=10)
+        """All of it, as long as there is time, and nobody asks to stop. StateError if a result cannot be written; OSError if no
+        worker can be started."""
+        with stopping.at_once(self.pool.kill):
+            try:
+                self._drive()
+            finally:
+                self.pool.stop()
 
-    def _drive(self, pool: Any) -> None:
-        while self.to_do and self.seconds < self.seconds_max:
-            while len(self.jobs) < self.workers and self.queue:
-                self._submit(pool)
-            done, _ = wait(list(self.jobs), timeout=min(0.5, max(0.0, self.seconds_max - self.seconds)), return_when=FIRST_COMPLETED)
-            for future in done:
-                self._done(future, *self.jobs.pop(future))
+    def _drive(self) -> None:
+        while self.to_do and self.seconds < self.seconds_max and not stop.asked():
+            self._fill()
+            for job in self.pool.done(min(0.3, max(0.0, self.seconds_max - self.seconds))):
+                self._done(job, *self.jobs.pop(job))
             self.tell(self)
 
-    def _submit(self, pool: Any) -> None:
-        size = min(BATCH, max(1, len(self.queue) // (2 * self.workers)))
-        numbers = [self.queue.pop() for _ in range(min(size, len(self.queue)))]
+    def _fill(self) -> None:
+        while len(self.jobs) < self.workers and self.queue:
+            try:
+                self._submit()
+            except OSError:             # no process, or no file descriptor, is left: with fewer, if there are any
+                if not self.jobs:
+                    raise
+                return
+
+    def _submit(self) -> None:
+        size = min(BATCH, max(1, len(self.queue) // (2 * self.workers)), len(self.queue))
+        numbers = self.queue[-size:][::-1]
         place = next(place for place in range(self.workers) if all(place != taken for taken, _ in self.jobs.values()))
         self.at[place] = numbers[0]
         batch = [(number, self.forms[number]) for number in numbers]
-        job = pool.schedule(run_batch, args=[batch, place, self.seconds_each, self.runs_each],
-                            timeout=min(BATCH_SECONDS + self.seconds_each + GRACE_SECONDS, 1e6))
+        job = self.pool.give(run_batch, [batch, place, self.seconds_each, self.runs_each],
+                             min(BATCH_SECONDS + self.seconds_each + GRACE_SECONDS, 1e6))
+        del self.queue[-size:]
         self.jobs[job] = place, numbers
 
-    def _done(self, future: Any, place: int, numbers: list[int]) -> None:
+    def _done(self, job: Job, place: int, numbers: list[int]) -> None:
         try:
-            results: list[Result] = future.result()
-        except (ProcessExpired, TimeoutError):
+            results: list[Result] = job.result()
+        except (Lost, Erred):
             self._died(self.at[place], numbers)
             return
         self.last = time.monotonic()
@@ -563,12 +574,12 @@ def prove(family: Family, variant: str, ops: int, cpus: int, *, workers: int, se
     for a place in .vmrace/. `make(family, variant)`: what explores. `into`: a file whose table of scopes gets a row (see
     fuzz/scope_table). `complain` hears why nothing is run, unless that is told as JSON.
     """
-    def refused(why: str) -> int:
+    def refused(why: str, code: int = USAGE) -> int:
         if as_json:
             echo(json.dumps({"kind": "error", "why": why}))
         else:
             (complain or echo)(f"vmrace: {why}")
-        return USAGE
+        return code
 
     if into is not None and (wrong := scope_table.unfit(into)):
         return refused(wrong)
@@ -583,8 +594,13 @@ def prove(family: Family, variant: str, ops: int, cpus: int, *, workers: int, se
         with working() as say:
             say("  listing the programs")
             forms = scope.programs(operations)
+            stop.look()
         kept = State(state if state is not None else default_state(head), head)
-    except (ScopeError, StateError, OSError) as error:
+    except Unwritable as error:
+        return refused(str(error), UNDECIDED)
+    except OSError as error:
+        return refused(f"{error.filename}: cannot be written: {writing.why(error)}", UNDECIDED)
+    except (ScopeError, StateError) as error:
         return refused(str(error))
     name = f"{family.name}/{variant}"
     all_count = scope.all_count(operations)
@@ -608,14 +624,20 @@ def prove(family: Family, variant: str, ops: int, cpus: int, *, workers: int, se
             idle = [kind for kind in scope.kinds or operations if kind not in used]
             if idle:
                 echo(f"  with nothing to work on in any of them: {', '.join(idle)}")
-        interrupted = False
+        broken = ""
         try:
             proof.run()
-        except KeyboardInterrupt:
-            interrupted = True
+        except Unwritable as error:
+            broken = str(error)
+        except OSError as error:
+            broken = f"no worker process can be started: {writing.why(error)}"
+        interrupted = stop.asked()
         table = Table(name, scope, forms, all_count, kept.results)
-        if into is not None:
-            scope_table.put(into, table)
+        told = complain or echo
+        if into is not None and not broken:
+            broken = _put(into, table, interrupted, told)
+        if broken:
+            told(f"vmrace: {broken}")
         if as_json:
             for one in table.json_lines(head, interrupted):
                 echo(json.dumps(one))
@@ -628,7 +650,20 @@ def prove(family: Family, variant: str, ops: int, cpus: int, *, workers: int, se
                 echo(f"vmrace: interrupted; the same command goes on, from {kept.path}   (exit {INTERRUPTED})")
             else:
                 echo(table.last_line())
-    return INTERRUPTED if interrupted else table.code
+    return INTERRUPTED if interrupted else UNDECIDED if broken and not table.code else table.code
+
+
+def _put(into: pathlib.Path, table: Table, interrupted: bool, told: Said) -> str:
+    """Put the result where it is asked for, if it is one: a proof that did not come to its end changes nothing that is said there.
+    Why that could not be written, or nothing."""
+    if interrupted or table.counts[NOT_RUN]:
+        told(f"vmrace: {into}: not changed: {count(table.counts[NOT_RUN], 'program')} {are(table.counts[NOT_RUN])} still to be run")
+        return ""
+    try:
+        scope_table.put(into, table)
+    except OSError as error:
+        return f"{into}: cannot be written: {writing.why(error)}"
+    return ""
 
 
 def _used(forms: list[Form]) -> set[str]:

@@ -13,6 +13,7 @@ import pathlib
 import shlex
 from typing import TYPE_CHECKING
 
+from fuzz import writing
 from fuzz.programs import Scope
 
 if TYPE_CHECKING:
@@ -61,10 +62,11 @@ def rows_of(text: str) -> list[str]:
 
 
 def put(path: pathlib.Path, table: Table) -> None:
-    """Add or replace the row of this variant and scope."""
-    text = path.read_text(encoding="utf-8")
-    fresh = row(table)
-    rows = {" | ".join(line.split(" | ")[:2]): line for line in [*rows_of(text), fresh]}
-    before, _, rest = text.partition(BEGIN)
-    lines = [BEGIN, *HEAD, *(rows[key] for key in sorted(rows)), END]
-    path.write_text(before + "\n".join(lines) + rest.partition(END)[2], encoding="utf-8")
+    """Add or replace the row of this variant and scope. OSError, with the name of the file, if it cannot be written."""
+    with writing.alone(path.parent):        # another proof may put its row there, too
+        text = path.read_text(encoding="utf-8")
+        fresh = row(table)
+        rows = {" | ".join(line.split(" | ")[:2]): line for line in [*rows_of(text), fresh]}
+        before, _, rest = text.partition(BEGIN)
+        lines = [BEGIN, *HEAD, *(rows[key] for key in sorted(rows)), END]
+        writing.write(path, before + "\n".join(lines) + rest.partition(END)[2])

@@ -103,6 +103,7 @@ class ShardResult:
     kept: list[Program] = field(default_factory=list)
     tallies: dict[str, Tally] = field(default_factory=dict)
     titles: dict[str, int] = field(default_factory=dict)
+    error: str = ""             # of ours, which ended it before its time: what there is by then is in the rest
 
 
 class Spent(Exception):
@@ -177,12 +178,18 @@ _workers: dict[tuple[str, str], Worker] = {}
 
 
 def run_shard(task: ShardTask) -> ShardResult:
-    """Entry point of a worker process."""
+    """Entry point of a worker process. An error of ours ends the shard, and is in its result beside what was found before."""
     key = (task.family, task.variant)
-    with stopping.working():
-        if key not in _workers:
-            _workers[key] = Worker(*key)
-        return _Shard(_workers[key], task).run()
+    if key not in _workers:
+        _workers[key] = Worker(*key)
+    shard = _Shard(_workers[key], task)
+    try:
+        return shard.run()
+    except Exception as error:              # MemoryError and RecursionError, too
+        del _workers[key]                   # whatever state it is in
+        m.observer = m.recorder = None
+        shard.result.error = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        return shard.result
 
 
 class _Shard:

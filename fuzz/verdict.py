@@ -15,6 +15,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
+from fuzz import reasons
 from fuzz.entry import Entry
 from fuzz.executor import Executor, Lacks, Outcome, SetupFailed
 from fuzz.explored import explore_on
@@ -27,6 +28,7 @@ from harness.schedulers import NoPreempt, Pct, Walk
 SAMPLE = 1000
 PROVE_MAX = 5000        # runs that a proof may take, unless it is known to take more
 REPLAYS = 20
+INCONCLUSIVE = "inconclusive"
 
 
 @dataclass
@@ -40,6 +42,11 @@ class Verdict:
     still: bool = False         # by other schedules than the one of the entry
 
     @property
+    def decided(self) -> bool:
+        """True if it says something of the variant: neither the budget ran out nor we erred."""
+        return not self.text.startswith(INCONCLUSIVE)
+
+    @property
     def short(self) -> str:
         """One word for a table."""
         return "ok" if self.text.startswith("ok") else self.text.split()[0]
@@ -49,7 +56,7 @@ class Verdict:
         """What an entry says from now on, if this is right; "" if it cannot be. Without a point or the finding, it is ok."""
         if self.text.startswith(("DIVERGED", "LOST")):
             return "" if self.still else f"ok in {self.runs}"
-        return "" if self.text.startswith("FLAKY") else self.text
+        return "" if self.text.startswith(("FLAKY", INCONCLUSIVE)) else self.text
 
 
 def judge_entry(entry: Entry, executor: Executor, sample: int = SAMPLE, replays: int = REPLAYS, prove: int = 0) -> Verdict:
@@ -85,16 +92,18 @@ def judge_entry(entry: Entry, executor: Executor, sample: int = SAMPLE, replays:
     by_every = Verdict("")
     if prove or expected.startswith("proved"):
         by_every = _explore(entry, executor, max(prove, _enough(expected)))
-        if by_every.text and not by_every.still:
+        if by_every.text and by_every.decided and not by_every.still:
             return by_every             # what is found is looked for as a replay does, that what is accepted is what that finds
     found, runs = _search(executor, prepared, sample)
     if found is not None:
         return Verdict(verdict_text(_title(found, entry.title)), f"by another schedule, the {runs}. of {sample} sampled", runs)
     sampled = f"{diverged.why if diverged else 'the schedule runs to its end'}; ok in {sample} schedules near it"
+    if not by_every.decided and (expected.startswith("proved") or reasons.broke(by_every.text)):
+        return by_every                 # a proof that did not come to its end drops none
     if expected.startswith("BUG") or by_every.still:
         if not own and not by_every.text:
             by_every = _explore(entry, executor, PROVE_MAX)
-        if by_every.still and not own:
+        if (by_every.still and not own) or reasons.broke(by_every.text):
             return by_every
         text = f"DIVERGED step {diverged.step}" if diverged is not None else "LOST"
         return Verdict(text, f"{sampled}, but {by_every.detail}" if by_every.still else sampled, runs, still=by_every.still)
@@ -117,14 +126,14 @@ def _enough(expected: str) -> int:
 
 
 def _explore(entry: Entry, executor: Executor, runs_max: int) -> Verdict:
-    """What all schedules come to; without a text if that cannot be said."""
+    """What all schedules come to; without a text if it is not looked at, inconclusive if not all were run and nothing was found."""
     if entry.title.startswith(("LEAK", "RACE")):        # an exploration does not look for them
         return Verdict("")
     proof = explore_on(executor, entry.program, runs_max=runs_max)
     if proof.proved:
         return Verdict(f"proved in {proof.classes}", "every schedule ran", proof.classes)
     if not proof.titles:
-        return Verdict("")
+        return Verdict(f"{INCONCLUSIVE} {proof.why}", proof.why, proof.classes)
     title = entry.title if entry.title in proof.titles else proof.titles[0]
     share = f"{proof.classes_with(title):,} of {count(proof.classes, 'class of schedules')}"
     return Verdict(verdict_text(title), f"{title} in {share}", proof.classes, still=True)

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from fuzz import allowed, reasons
+from fuzz import allowed, reasons, writing
 from fuzz import entry as entries
 from fuzz.entry import Entry
 from fuzz.explored import Explorer
@@ -27,6 +27,7 @@ from fuzz.live import COLUMNS
 from fuzz.reading import json_of, parsing, text_of
 from fuzz.target import runner_of, split
 from fuzz.words import count, verdict_text
+from harness import stop
 from harness.explore.exploration import EQUIVALENCE, Exploration, Progress
 from harness.explore.programs import verify_runner
 from harness.program import Program
@@ -198,10 +199,11 @@ def write_certificate(path: pathlib.Path, subject: Subject, found: Exploration) 
     """VerifyError if nothing was proved either way, or it cannot be written."""
     if not found.complete:
         raise VerifyError(f"{path}: no certificate: {found.why}")
+    stop.look()
     try:
-        path.write_text(json.dumps(certificate(subject, found), indent=2) + "\n", encoding="utf-8")
+        writing.write(path, json.dumps(certificate(subject, found), indent=2) + "\n")
     except OSError as error:
-        raise VerifyError(f"{path}: cannot be written: {error.strerror}") from None
+        raise VerifyError(f"{path}: cannot be written: {writing.why(error)}") from None
 
 
 @dataclass

@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness import endless, foreign
+from harness import endless, foreign, stop
 from harness.backends import BACKENDS
 from harness.errors import Abort, Diverged, HarnessError, LinkError, ProgramError
 from harness.finding import Finding, Site
@@ -179,6 +179,7 @@ class Runner:
     def run(self, scheduler: Scheduler, watch: bool = False) -> Result:
         """One run, judged. `watch`: look at the plain data, too (see `sharing`), which takes longer. ProgramError if the program has
         changed something that cannot be put back."""
+        stop.look()
         image = self.image
         self.kept.restore()
         self.results[:] = [None] * len(self.results)

@@ -25,6 +25,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from harness import stop
 from harness.errors import HarnessError
 from harness.explore.access import Access, Locations
 from harness.explore.event import step_of
@@ -33,6 +34,9 @@ from harness.explore.wakeup import Branch, Place, Plan, Sleep, Step
 
 ALONE_MAX = 256             # runs before anything is given away: most explorations are over by then
 GIVE_EVERY = 32             # runs between two times that a process gives something away: a fork costs as much as some
+
+POLL_SECONDS = 0.3              # between two looks at whether this is to stop, while a worker is waited for
+SIGNALS = {signal.SIGINT: signal.SIG_IGN, signal.SIGHUP: signal.SIG_IGN, signal.SIGTERM: signal.SIG_DFL}    # whoever forked it is told
 
 Told = tuple[int, list[tuple[int | Name, tuple[Access, ...] | None, int, int, int]] | None]    # place, plan (interrupts by name)
 
@@ -129,7 +133,9 @@ class Shared(Optimal):
             self.workers.append(Worker(number, place, names, pid, ours))
             place.sleep = place.sleep.with_({branch.process: branch.steps[0].accesses for branch in given}, names)
         else:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)        # it is told, or killed, by whoever forked it
+            for number_of_signal, action in SIGNALS.items():
+                signal.signal(number_of_signal, action)
+            stop.belong(raises=True)
             random.setstate(state)              # a fork has another one
             ours.close()
             self._begin_at(number, given, theirs)
@@ -188,15 +194,18 @@ class Shared(Optimal):
 
     def _receive(self, worker: Worker) -> None:
         self.slots.free.release()               # somebody else may run while this one waits
+        while not worker.pipe.poll(POLL_SECONDS):
+            stop.look()
         self.workers.remove(worker)
         try:
             said = pickle.loads(worker.pipe.recv_bytes())
-        except (EOFError, OSError):
+        except Exception:                       # it ended without a result, with whatever exit code, or in the middle of one
             raise Lost("a worker process was lost") from None
         finally:
             worker.pipe.close()
             os.waitpid(worker.pid, 0)
-        self.slots.free.acquire()
+        while not self.slots.free.acquire(timeout=POLL_SECONDS):
+            stop.look()
         if isinstance(said, BaseException):
             raise said
         if said is None:

@@ -22,6 +22,7 @@ from click.testing import CliRunner, Result
 from fuzz.cli import main
 from fuzz.entry import emit, load
 from fuzz.verdict import SAMPLE
+from harness import stop
 from variants.interface import FAMILIES, family
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -254,7 +255,7 @@ def test_every_subcommand_has_help(command: tuple[str, str]) -> None:
     assert "Usage:" in result.stdout
 
 
-HEAVY = ("hypothesis", "rich", "pebble", "coverage", "multiprocessing")
+HEAVY = ("hypothesis", "rich", "coverage", "multiprocessing")
 
 
 @pytest.mark.parametrize("args", [[], ["--help"], ["replay", "--help"], ["fuzz", "--help"], ["variants"], ["corpus"], ["replay", str(IRQ)]],
@@ -713,7 +714,7 @@ def test_a_campaign_ends_near_its_time_and_says_which_shrinking_that_cut(tmp_pat
     assert finding["cut"] == "the time was up"
     assert not finding["operations_proved"]
     assert load(pathlib.Path(finding["path"])).title == finding["title"]
-    assert 5 <= last["seconds"] < 15        # it is also replayed twenty times, and machines are slow
+    assert 5 <= last["seconds"] < 35        # then it would be killed; it is also replayed twenty times, and machines are slow
     assert last["unshrunk"] == [finding["title"]]
 
 
@@ -733,7 +734,8 @@ def test_a_finding_of_an_unfinished_shard_is_kept_on_ctrl_c(tmp_path: pathlib.Pa
 
     def interrupting(shard: object, *args: object) -> None:
         failed(shard, *args)  # type: ignore[arg-type]
-        os.kill(driver, signal.SIGTERM)
+        if not stop.asked():                    # a second signal ends it at once
+            os.kill(driver, signal.SIGTERM)
         time.sleep(0.1)
     monkeypatch.setattr(fuzz.shard._Shard, "_failed", interrupting)
     result = vmrace("fuzz", VARIANT, "--for", "60s", "--corpus", tmp_path / "c", "--keep-going", "--json", "--workers", "1")
@@ -750,10 +752,10 @@ def test_a_finding_of_an_unfinished_shard_is_kept_on_ctrl_c(tmp_path: pathlib.Pa
 @pytest.mark.usefixtures("easy")
 def test_a_worker_that_does_not_answer_is_not_waited_for_and_what_it_shrank_is_kept(
         tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first interrupt comes while a finding is being shrunk by a worker that is stuck."""
+    """The first interrupt comes while a finding is being shrunk by a worker that is stuck: it is kept as it was found."""
     import fuzz.campaign
     import fuzz.minimize
-    monkeypatch.setattr(fuzz.campaign, "GRACE_SECONDS", 0.5)
+    monkeypatch.setattr(fuzz.campaign, "ASKED_SECONDS", 0.5)
     driver = os.getpid()
 
     def stuck(search: object, state: object) -> None:
@@ -764,9 +766,10 @@ def test_a_worker_that_does_not_answer_is_not_waited_for_and_what_it_shrank_is_k
     result = vmrace("fuzz", VARIANT, "--corpus", tmp_path / "c", "--json", "--workers", "1")
     assert result.exit_code == 130, result.output
     assert time.monotonic() - started < 40
-    finding, last = [json.loads(line) for line in result.stdout.splitlines()]
-    assert finding["cut"] == "interrupted"
-    assert [load(path).title for path in files(tmp_path / "c")] == last["new"]
+    hit, last = [json.loads(line) for line in result.stdout.splitlines()]
+    assert (hit["type"], hit["why"]) == ("raw", "interrupted")
+    assert {pathlib.Path(hit["path"])} == set(files(tmp_path / "c"))
+    assert last["raw"] == {hit["title"]: hit["path"]} and last["new"] == []
 
 
 @pytest.mark.skipif(not pathlib.Path("/proc/self/task").is_dir(), reason="finds the workers in /proc")

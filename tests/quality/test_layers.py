@@ -11,7 +11,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parents[2]
 ROOMS = ("harness", "variants", "fuzz", "tests")            # each may import those before it, and itself
-FUZZ_ONLY = {"hypothesis", "atheris", "click", "rich", "pebble", "dask", "msgspec", "coverage"}
+FUZZ_ONLY = {"hypothesis", "atheris", "click", "rich", "dask", "msgspec", "coverage"}
 MIT = {"harness", "fuzz", "tests"}
 
 

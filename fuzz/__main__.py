@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: MIT
+"""Where `vmrace` begins: the current folder last, then signals, before anything that takes time is imported."""
+
+from __future__ import annotations
+
+from fuzz.search_path import current_folder_last
+
+
+def main() -> None:
+    current_folder_last()
+    from fuzz import stopping
+    stopping.install()
+    from fuzz.cli import main as command
+    command()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: MIT
+"""A hit as it was found: the program and the decisions of the run. It is written down before anything is made of it, beside the
+entries of the corpus, and removed once there is an entry. What could not be confirmed stays; `vmrace shrink FILE.hit` tries again.
+
+It is the text of an entry without a schedule, and after it the decisions:
+
+    [hit]
+    switches = [3, 1]
+    forced = [0]
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import pathlib
+import tomllib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from fuzz import entry as entries
+from fuzz import writing
+from fuzz.entry import Entry, EntryError
+from fuzz.shard import Hit
+from variants.interface import family
+
+if TYPE_CHECKING:
+    from fuzz.functions import Failure
+
+SUFFIX = ".hit"
+MARK = "\n[hit]\n"
+WIDE = 20                       # numbers in a line
+
+
+class _Decisions(msgspec.Struct, forbid_unknown_fields=True):
+    switches: list[int]
+    forced: list[int]
+
+
+def emit(hit: Hit, found_on: str) -> str:
+    """The text of a hit."""
+    family_name, _, variant = found_on.partition("/")
+    entry = Entry(title=hit.title, asks=f"Can the operations below end in `{hit.title}`?", found_on=found_on, program=hit.program,
+                  source=family(family_name).variants[variant].source, schedule=(), expect={})
+    return entries.emit(entry) + MARK + "\n".join([*_numbers("switches", hit.switches), *_numbers("forced", hit.forced), ""])
+
+
+def _numbers(name: str, numbers: Sequence[int]) -> list[str]:
+    lines = [numbers[at:at + WIDE] for at in range(0, len(numbers), WIDE)]
+    return [f"{name} = [", *(f"  {', '.join(map(str, line))}," for line in lines), "]"]
+
+
+def path_of(hit: Hit, found_on: str, directory: pathlib.Path) -> pathlib.Path:
+    """Where a hit is kept: like lru_free_2_4/double-free-in-f-5a3c9e01.hit."""
+    identity = hashlib.blake2b(emit(hit, found_on).encode(), digest_size=4).hexdigest()
+    return directory / found_on.partition("/")[0] / f"{entries.slug(hit.title)}-{identity}{SUFFIX}"
+
+
+def save(hit: Hit, found_on: str, directory: pathlib.Path) -> pathlib.Path:
+    """Write a hit down. EntryError if that fails."""
+    path = path_of(hit, found_on, directory)
+    try:
+        writing.write(path, emit(hit, found_on))
+    except OSError as error:
+        raise EntryError(f"{path}: cannot be written: {writing.why(error)}") from None
+    return path
+
+
+def remove(hit: Hit, found_on: str, directory: pathlib.Path) -> None:
+    """It has become an entry."""
+    with contextlib.suppress(OSError):
+        path_of(hit, found_on, directory).unlink()
+
+
+def load(path: pathlib.Path) -> tuple[Hit, str]:
+    """A hit, and what it was found on. EntryError, naming the file and the place, if it is none."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise EntryError(f"{path}: cannot be read: {writing.why(error)}") from None
+    except UnicodeDecodeError as error:
+        raise EntryError(f"{path}: not UTF-8: byte {error.start}") from None
+    told, _, decisions = text.partition(MARK)
+    entry = entries.parse(told, str(path))
+    try:
+        made = msgspec.convert(tomllib.loads(decisions), _Decisions)
+    except (ValueError, RecursionError) as error:           # msgspec's is one, too
+        raise EntryError(f"{path}: hit: {error}") from None
+    return Hit(entry.title, entry.program, made.switches, made.forced, 0, "hit", 0.0), entry.found_on
+
+
+def save_of_functions(failure: Failure, functions: str, args: tuple[str, ...], seed: int, directory: pathlib.Path) -> pathlib.Path:
+    """Write down a failure of a program of plain functions: what it takes to find it again. OSError if that fails."""
+    lines = [f"title = {json.dumps(failure.title)}", f"functions = {json.dumps(functions)}", f"args = {json.dumps(args)}",
+             f"seed = {seed}", f"run = {failure.run}", *_numbers("switches", failure.switches), *_numbers("forced", failure.forced), ""]
+    text = "\n".join(lines)
+    path = directory / f"{entries.slug(failure.title)}-{hashlib.blake2b(text.encode(), digest_size=4).hexdigest()}{SUFFIX}"
+    writing.write(path, text)
+    return path
