@@ -296,7 +296,8 @@ def replay(corpus: pathlib.Path, functions: str | None, backend: str, only: str 
     for line in table.lines(digests):
         echo(line)
     for where, what in table.errors:
-        echo(f"{where}vmrace: this is our bug, please report it: {what}", err=True)
+        for line in (*where.splitlines(), f"vmrace: this is our bug, please report it: {what}"):
+            echo(line, err=True)
     if accept:
         try:
             for path in table.accept():

@@ -95,9 +95,15 @@ def judge_entry(entry: Entry, executor: Executor, sample: int = SAMPLE, replays:
         if by_every.text and by_every.decided and not by_every.still:
             return by_every             # what is found is looked for as a replay does, that what is accepted is what that finds
     found, runs = _search(executor, prepared, sample)
-    if found is not None:
-        return Verdict(verdict_text(_title(found, entry.title)), f"by another schedule, the {runs}. of {sample} sampled", runs)
-    sampled = f"{diverged.why if diverged else 'the schedule runs to its end'}; ok in {sample} schedules near it"
+    sampled = diverged.why if diverged else "the schedule runs to its end"
+    if found is None:
+        sampled += f"; ok in {sample} schedules near it"
+    else:
+        elsewhere = f"by another schedule, the {runs}. of {sample} sampled"
+        if not own:
+            return Verdict(verdict_text(_title(found, entry.title)), elsewhere, runs)
+        if not by_every.still:
+            by_every = Verdict("", f"{_title(found, entry.title)} {elsewhere}", still=True)
     if not by_every.decided and (expected.startswith("proved") or reasons.broke(by_every.text)):
         return by_every                 # a proof that did not come to its end drops none
     if expected.startswith("BUG") or by_every.still:

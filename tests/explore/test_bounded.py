@@ -137,11 +137,12 @@ def test_a_bound_is_no_proof_where_there_are_not_enough_runs(monkeypatch: pytest
 
 
 def transient() -> Program:
-    """One that yields for as long as the other one has not cleared what it has set."""
-    x = atomic_t("x")
+    """One that yields for as long as the other one has not cleared what it has set, and counts how often: it does not only wait."""
+    x, rounds = atomic_t("x"), atomic_t("rounds")
 
     def wait() -> None:
         while atomic_read(x):
+            atomic_inc(rounds)
             yield_cpu()
 
     def change() -> None:
