@@ -383,7 +383,7 @@ class Kept:
         """What a struct leads to besides what it watches: a plain field is declared to be one owner's, or constant."""
         for key, field in getattr(type(value), "fields", {}).items():
             if field.kind == "plain":
-                slot = getattr(type(value), key)
+                slot = getattr(type(value), type(value).slot_of[key])       # no access: where it is kept
                 self._variable(Name(f"{value.name}.{key}", name.how, name.function), "a plain field", *_slot(value, slot))
         for key in getattr(type(value), "embedded", {}):
             self._lead(getattr(value, key), name)
