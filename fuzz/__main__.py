@@ -11,7 +11,10 @@ def main() -> None:
     from fuzz import stopping
     stopping.install()
     from fuzz.cli import main as command
-    command()
+    try:
+        command()
+    finally:
+        stopping.done()
 
 
 if __name__ == "__main__":

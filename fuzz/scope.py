@@ -238,18 +238,18 @@ class State:
 
     def _write(self, line: str) -> None:
         """One more line; or Unwritable, and the lines before it stay."""
-        end = os.fstat(self.file.fileno()).st_size
+        file, data = self.file.fileno(), line.encode("ascii") + b"\n"
+        end = os.fstat(file).st_size
         try:
-            self.file.write(line.encode("ascii") + b"\n")
-            self.file.flush()
+            while data:                         # past Python's buffer, which would try again when the file is closed
+                data = data[os.write(file, data):]
         except OSError as error:
             with contextlib.suppress(OSError):
-                os.ftruncate(self.file.fileno(), end)
+                os.ftruncate(file, end)
             raise Unwritable(f"{self.path}: cannot be written: {writing.why(error)}") from None
 
     def close(self) -> None:
-        with contextlib.suppress(OSError):      # of a line that was refused already
-            self.file.close()
+        self.file.close()
 
 
 def line_of(result: Result, key: str) -> str:

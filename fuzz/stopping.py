@@ -57,6 +57,12 @@ def heard() -> Iterator[None]:
         stop.clear()
 
 
+def done() -> None:
+    """The command has its exit code: no signal changes that while Python ends, which would put the default actions back."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 @contextlib.contextmanager
 def at_once(deed: Callable[[], None]) -> Iterator[None]:
     """In it, `deed` is done if a second signal ends the command: it kills processes."""

@@ -672,35 +672,26 @@ def test_a_scope_whose_workers_exit_0_without_a_result_is_inconclusive(tmp_path:
 def test_a_state_file_on_a_full_disk_ends_the_proof_and_keeps_its_lines(tmp_path: pathlib.Path, monkeypatch: Patch) -> None:
     from fuzz import scope
     from tests.fuzz.test_scope import proof
-    add = scope.State.add
+    add, write = scope.State.add, os.write
 
     def full(state: Any, result: Any) -> None:
+        def half(file: int, data: bytes) -> int:
+            if file == state.file.fileno():
+                write(file, data[:9])
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return write(file, data)
         if len(state.results) == 3:
-            state.file.write('{"half": ')
-            state.file.flush()
-            monkeypatch.setattr(state, "file", Full(state.file))
+            patched.setattr(os, "write", half)
         add(state, result)
     with monkeypatch.context() as patched:
         patched.setattr(scope.State, "add", full)
         code, lines = proof(tmp_path / "state", ["touch", "read"])
+    assert len((tmp_path / "state").read_bytes().splitlines()) == 4         # the head, and three results
     assert code == 3
     assert any("state: cannot be written: No space left on device" in line for line in lines)
     code, lines = proof(tmp_path / "state", ["touch", "read"], as_json=True)
     assert code == 0
     assert json.loads(lines[-1])["verdict"] == "proved"
-
-
-class Full:
-    """A file on a disk that is full."""
-
-    def __init__(self, file: Any):
-        self.file = file
-
-    def write(self, text: str) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.file, name)
 
 
 def test_a_proof_that_was_interrupted_or_out_of_time_changes_no_row(tmp_path: pathlib.Path) -> None:
