@@ -108,7 +108,9 @@ def _code(found: Sampled, lost: bool) -> int:
         return COULD_NOT
     if any(failure.digest for failure in found.failures):
         return NEW
-    return COULD_NOT if found.unconfirmed or lost else 0 if found.runs else NOTHING
+    if found.unconfirmed or lost:
+        return COULD_NOT
+    return NOTHING if not found.runs else COULD_NOT if found.unseen else 0
 
 
 def _forget(path: pathlib.Path) -> None:

@@ -63,10 +63,11 @@ def test_a_task_that_yields_too_often_is_never_a_proof() -> None:
     from harness.kernel import yield_cpu
 
     def make() -> Program:
-        flag = cell("flag", value=0)
+        flag, rounds = cell("flag", value=0), cell("rounds", value=0)
 
         def waits() -> None:
             while not flag.value:
+                rounds.value = rounds.value + 1         # so it does not only wait
                 yield_cpu()
 
         def sets() -> None:

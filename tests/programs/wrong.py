@@ -71,11 +71,11 @@ def make_loops():
 
 
 def waits_for_ever():
-    x = cell("x", value=0)
+    x, rounds = cell("x", value=0), cell("rounds", value=0)
 
     def task():
         while not x.value:
-            pass
+            rounds.value += 1           # so it does not only wait
 
     return Program([task])
 
