@@ -7,6 +7,10 @@ finding, but whoever then comes to it by that list is.
 
 Of objects on a free list that is `type_stable` the memory stays what it was: these may be looked at, and only to take a reference
 to a free one is a use after free (see refcount). Struct pages are such objects: the kernel looks at pages that it does not hold.
+
+A limit: on the cores for kernel source an access under a lock is no point, and no explorer is told that it looks at whether the
+object is free. Where such source frees memory, a proof does not cover an access that another one's free would have to hit there.
+Programs of plain functions have a point at each such access. No family frees anything but pages.
 """
 
 from harness.links import links_of, owners
