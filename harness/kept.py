@@ -525,7 +525,7 @@ def _iterator(value: Any) -> Any:
     with warnings.catch_warnings(), contextlib.suppress(Exception):
         warnings.simplefilter("ignore")
         parts = [*value.__reduce__()[1:]]
-        return tuple(_iterator(one) if isinstance(one, collections.abc.Iterator) else one if isinstance(one, int) else id(one)
+        return tuple(_iterator(one) if isinstance(one, collections.abc.Iterator) else one if isinstance(one, int | range) else id(one)
                      for part in parts for one in (part if isinstance(part, tuple) else (part,)))
     return operator.length_hint(value, -1), repr(value)
 

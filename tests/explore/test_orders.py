@@ -2,7 +2,7 @@
 """What the kernel families do without telling explorers: nothing. Classes of runs of every corpus entry on every variant, and of
 generated programs, are run again in other orders of the same class, and must come to the same.
 
-The canary is tests/programs/wrong.py (plain_list and its like), which `vmrace verify` refuses by the same means.
+The canary is tests/programs/wrong.py (in_the_environment), which `vmrace verify` refuses by the same means.
 """
 
 from __future__ import annotations
@@ -17,9 +17,14 @@ import pytest
 from fuzz.entry import load
 from fuzz.executor import Executor, SetupFailed
 from harness.errors import Diverged
+from harness.explore import programs as repeats
 from harness.explore.optimal import Optimal
-from harness.explore.orders import ORDERS, InOrder, can_be_ordered
+from harness.explore.orders import ORDERS, InOrder, can_be_ordered, stop_of, stops_of
+from harness.kernel.cell import cell
+from harness.program import Program as Functions
+from harness.program import Runner
 from tests.explore.test_family_programs import outcome_of, small
+from tests.programs import wrong
 from variants.interface import FAMILIES, family
 from variants.program import Program
 
@@ -52,7 +57,9 @@ def agree(executor: Executor, program: Program) -> Counter[str]:
         if outcome is None or explorer.misrouted or outcome.titles or not can_be_ordered(explorer.events):
             continue
         before, events = outcome_of(executor, prepared.image, outcome), list(explorer.events)
-        for order in ORDERS:
+        alone = len({event.cpu for event in events}) == len({event.process for event in events})       # else it may not stop there
+        stop = stop_of(seen["runs"] * 7 % stops_of(events))
+        for order in (*ORDERS, stop) if alone else ORDERS:
             try:
                 now = executor.run(prepared, InOrder(order(events)))
             except Diverged as error:
@@ -70,3 +77,39 @@ def test_every_order_of_a_class_comes_to_the_same(room: str, variant: str) -> No
     for program in programs(executor):
         total += agree(executor, program)
     assert total["compared"] >= 200, total
+
+
+# ---- quiet points ----------------------------------------------------------------------------------------------------------
+
+def two_quiet_tasks() -> Functions:
+    """What each touches, only it does: all points of a task are one event, and there is one class."""
+    cells = [cell("a", value=0), cell("b", value=0)]
+
+    def task(one: cell, times: int) -> None:
+        for number in range(times):
+            one.value = number
+    return Functions([lambda: task(cells[0], 4), lambda: task(cells[1], 2)])
+
+
+def test_each_process_stops_after_each_of_its_points_until_the_others_are_done() -> None:
+    runner, explorer = Runner(two_quiet_tasks), Optimal()
+    events = next(list(explorer.events) for _ in explorer.runs(runner.run))
+    assert len(events) == 2 and stops_of(events) == 8       # the start of a task is one, too
+    orders = [stop_of(number)(events) for number in range(8)]
+    first, second = (event.process for event in events)
+    points = {event.process: event.points for event in events}
+    expected = []
+    for process, other in ((first, second), (second, first)):
+        for number in range(1, points[process] + 1):
+            expected.append([process] * number + [other] * points[other] + [process] * (points[process] - number))
+    assert orders == expected
+    for order in orders:
+        assert not runner.run(InOrder(order)).titles
+
+
+def test_what_is_half_done_between_two_quiet_points_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only an order in which one task stops right there shows it: two orders of whole tasks, and taking turns, do not."""
+    found = repeats.verify(wrong.in_the_environment)
+    assert not found.proved and found.why.startswith(repeats.UNSEEN)
+    monkeypatch.setattr(repeats, "stops_of", lambda events: 0)
+    assert repeats.verify(wrong.in_the_environment).proved

@@ -3,7 +3,13 @@
 
 from __future__ import annotations
 
+import array
+import functools
 import gc
+import io
+import itertools
+import random
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +23,7 @@ from harness.program import Program, ProgramError, Result, Runner
 from harness.schedulers import NoPreempt
 from harness.schedulers.enumerate import every_schedule
 from harness.schedulers.replay import Replay
+from tests.harness import sharing_other
 
 CHECK = "CHECK: the program's own check fails"
 
@@ -87,6 +94,54 @@ def test_what_functions_close_over_is_put_back_before_each_run() -> None:
     first = runner.run(NoPreempt()).results
     assert first == ((1, (1, 2), (1, 2), (1, 2), 2, frozenset("ab"), b"ab"),)
     assert runner.run(NoPreempt()).results == first
+
+
+class Shop:
+    open = 0
+
+    def __init__(self) -> None:
+        self.sold: list[int] = []
+        self.count = 0
+
+
+def test_attributes_wherever_they_are_and_new_ones_are_put_back() -> None:
+    def make() -> Program:
+        shop, space = Shop(), types.SimpleNamespace(n=0)
+
+        def task() -> tuple[Any, ...]:
+            Shop.open += 1
+            Shop.new = getattr(Shop, "new", 0) + 1              # type: ignore[attr-defined]
+            shop.count += 1
+            shop.later = getattr(shop, "later", 0) + 1          # type: ignore[attr-defined]
+            shop.sold.append(1)
+            space.n += 1
+            task.calls = getattr(task, "calls", 0) + 1          # type: ignore[attr-defined]
+            sharing_other.add()
+            return (Shop.open, Shop.new, shop.count, shop.later, len(shop.sold), space.n,   # type: ignore[attr-defined]
+                    task.calls, sharing_other.count)                                        # type: ignore[attr-defined]
+        return Program([task])
+    runner = Runner(make)
+    for _ in range(3):
+        assert runner.run(NoPreempt()).results == ((1,) * 8,)
+
+
+@pytest.mark.parametrize(("thing", "use"), [
+    (itertools.count(), next), (iter([1, 2, 3]), next), (zip(range(9), range(9), strict=True), next),
+    (array.array("i", [1]), lambda a: a.append(1)),
+    (random.Random(1), lambda r: r.random()), (io.StringIO(), lambda f: f.write("a")), (io.BytesIO(b"abc"), lambda f: f.read(1)),
+    ((n for n in range(9)), next), (functools.lru_cache(lambda: 1), lambda f: f()),
+    (memoryview(bytearray(3)), lambda v: v.__setitem__(0, 7))],
+    ids=["count", "list", "zip", "array", "random", "text", "bytes", "generator", "cache", "view"])
+def test_what_cannot_be_put_back_is_refused_where_it_has_changed(thing: Any, use: Callable[[Any], Any]) -> None:
+    def make(uses: bool) -> Program:
+        def task() -> None:
+            if uses:
+                use(thing)
+        return Program([task])
+    unused = Runner(make, False)
+    assert not any(unused.run(NoPreempt()).titles for _ in range(2))
+    with pytest.raises(ProgramError, match=r"make: thing, an? \w+ that task closes over: it has changed, and cannot be put back"):
+        Runner(make, True).run(NoPreempt())
 
 
 def test_what_a_helper_closes_over_is_put_back_too() -> None:
