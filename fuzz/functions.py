@@ -116,7 +116,7 @@ def fuzz_runner(runner: Runner, *, runs: int = 0, seconds: float = 60.0, seed: i
         with endless.watched():
             search.sample()
             if not runner.sharing.points:
-                out.unseen = NOTHING
+                out.unseen = out.unseen or NOTHING
             for failure in out.failures:
                 _confirm(runner, failure, min(max(seconds / 10, 2.0), 30.0) if shrink else 0.0)
                 if told is not None:

@@ -26,7 +26,7 @@ def refused(makers: list[tuple[dict[str, Any], str, Any]]) -> Iterator[None]:
 
     def start(thread: threading.Thread) -> None:
         current = threading.get_ident()
-        if not isinstance(thread, Carrier) and (current == mine or isinstance(threading.current_thread(), Carrier)):
+        if linking.running and not isinstance(thread, Carrier) and (current == mine or isinstance(threading.current_thread(), Carrier)):
             linking.refuse(f"a task starts a thread, {thread.name}: no explorer sees what it does; make it a task")
         started(thread)
 

@@ -20,7 +20,6 @@ import functools
 import inspect
 import io
 import operator
-import random
 import sys
 import types
 import warnings
@@ -497,7 +496,7 @@ def is_maker(value: Any) -> bool:
 
 def _fingerprint(value: Any) -> Any:
     """What shows that an object has changed whose state cannot be put back; None of one that has no such state, as far as is known."""
-    if isinstance(value, random.Random):
+    if any(base.__module__ == "random" for base in type(value).__mro__):
         return value.getstate()
     if isinstance(value, io.IOBase):
         return None if value in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__) else _position(value)
