@@ -192,8 +192,11 @@ class _Search:
         before = facts(result)
         if self.random != random.getstate():
             raise Differs("it draws random numbers")
-        again(self.runner, result.switches, result.forced, before)
-        why = self.runner.sharing.why
+        while True:
+            again(self.runner, result.switches, result.forced, before)
+            why = self.runner.sharing.why
+            if not (why and self.runner.watch(self.runner.sharing.places)):     # it may be shared well: what the next runs show
+                break
         self.out.unseen = f"{SHARES}: {why}" if why else ""
 
     def shows(self, name: str, result: Result) -> int:

@@ -88,6 +88,8 @@ class Contents:
         value = self.value
         if len(value) != len(since):
             return True
+        if not value:
+            return False
         if isinstance(value, set | bytearray):
             return bool(value != since)
         if isinstance(value, dict) and any(map(operator.is_not, value.values(), since.values())):

@@ -30,6 +30,7 @@ class Sharing:
     def __init__(self, kept: Kept, tasks: Sequence[Callable[..., Any]], keys: Sequence[str], irqs: Sequence[Callable[..., Any]],
                  objects: Sequence[Any]):
         self.why = ""
+        self.places: set[int] = set()           # where it is, if it has a place of its own
         self.points = 0
         self.kept = kept
         self.names = [f"{function_name(task)} on {key}" for task, key in zip(tasks, keys, strict=True)]
@@ -45,6 +46,7 @@ class Sharing:
         # a variable that no function stores to need not be looked at after each point
         self.looked_at = [number for number in self.shared
                           if kept.places[number].kind != "a variable" or kept.places[number].name.path in kept.stored]
+        self.last: list[tuple[int, Place, Any]] = []    # places that are looked at, and what was there at the last point
         self.known: set[int] = set()            # places that were seen to change, and by whom
         self.fields = [_Field(made, key) for made in objects for key, field in getattr(type(made), "fields", {}).items()
                        if field.kind != "plain"]
@@ -113,6 +115,7 @@ class Sharing:
             for who in processes:
                 others = self._others(number, who)
                 if others and not (number in self.counts and locks_of(_container(places[number]))):
+                    self.places.add(number)
                     self._refuse(f"{told}: changed by {self._name(who)}, reached by {' and '.join(others)}")
         for number in self.shared:              # those that were not looked at
             if number not in self.changes and places[number].changed(first[number]):
