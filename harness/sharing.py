@@ -94,8 +94,8 @@ class Sharing:
                 self.last[index] = number, place, place.now()
                 if number in self.counts:
                     before, self.counts[number] = self.counts[number], count_of(_container(place))
-                    if self.counts[number] == before:
-                        used_unseen(_container(place))      # as C code can: heapq does
+                    if self.counts[number] == before or not self._knows_all(_container(place)):
+                        used_unseen(_container(place))
         kind, obj = self.opened.get(who, (LOCAL, None))
         stores = kind in (WRITE, RMW)
         for field in self.holding:
@@ -132,6 +132,12 @@ class Sharing:
         """True if something is changed, after a run that was not watched, of which nobody knows yet who does that."""
         places, first = self.kept.places, self.kept.first
         return any(number not in self.known and places[number].changed(first[number]) for number in self.shared)
+
+    def _knows_all(self, container: Any) -> bool:
+        """True if what is in it either cannot change or is looked at by itself. Who takes out of it, under a lock, what a task has made
+        may change that without the lock."""
+        items = container.values() if isinstance(container, dict) else container
+        return all(_is_constant(item) or id(item) in self.kept.seen for item in items)
 
     # ---- who reaches what --------------------------------------------------------------------------------------------------
 
