@@ -130,7 +130,7 @@ def fuzz_runner(runner: Runner, *, runs: int = 0, seconds: float = 60.0, seed: i
         with endless.watched(), stop.held():
             search.sample()
             if not runner.sharing.points:
-                out.unseen = NOTHING
+                out.unseen = out.unseen or NOTHING
             for failure in out.failures:
                 left = search.start + seconds + shrink_seconds(seconds) - time.monotonic()
                 each = max(0.0, min(shrink_seconds(seconds), left)) if shrink and not stop.asked() else 0.0
@@ -224,8 +224,11 @@ class _Search:
         before = facts(result)
         if self.random != random.getstate():
             raise Differs("it draws random numbers")
-        again(self.runner, result.switches, result.forced, before)
-        why = self.runner.sharing.why
+        while True:
+            again(self.runner, result.switches, result.forced, before)
+            why = self.runner.sharing.why
+            if not (why and self.runner.watch(self.runner.sharing.places)):     # it may be shared well: what the next runs show
+                break
         self.out.unseen = f"{SHARES}: {why}" if why else ""
 
     def shows(self, name: str, result: Result) -> int:

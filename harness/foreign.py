@@ -7,10 +7,8 @@ by harness/kept.py; here is what a task does while it runs.
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import types
-from collections.abc import Iterator
 from typing import Any
 
 from harness.backends.threads import Carrier
@@ -18,26 +16,31 @@ from harness.kept import is_maker
 from harness.kernel.registry import linking
 
 
-@contextlib.contextmanager
-def refused(makers: list[tuple[dict[str, Any], str, Any]]) -> Iterator[None]:
+class Refused:
     """While in it, ProgramError in a task that starts a thread, or that makes something by one of `makers`: variables (the names that
     they are among, and their own) by which its functions come to threading and the like."""
-    started, mine = threading.Thread.start, threading.get_ident()
 
-    def start(thread: threading.Thread) -> None:
-        current = threading.get_ident()
-        if not isinstance(thread, Carrier) and (current == mine or isinstance(threading.current_thread(), Carrier)):
-            linking.refuse(f"a task starts a thread, {thread.name}: no explorer sees what it does; make it a task")
-        started(thread)
+    def __init__(self, makers: list[tuple[dict[str, Any], str, Any]]):
+        self.makers = [(names, name, value, _stand_in(value, name)) for names, name, value in makers]
+        self.started = threading.Thread.start
 
-    threading.Thread.start = start              # type: ignore[assignment,method-assign]
-    for names, name, value in makers:
-        names[name] = _stand_in(value, name)
-    try:
-        yield
-    finally:
-        threading.Thread.start = started        # type: ignore[method-assign]
-        for names, name, value in makers:
+    def __enter__(self) -> None:
+        self.started, mine = threading.Thread.start, threading.get_ident()
+        started = self.started
+
+        def start(thread: threading.Thread) -> None:
+            if linking.running and not isinstance(thread, Carrier) and (
+                    threading.get_ident() == mine or isinstance(threading.current_thread(), Carrier)):
+                linking.refuse(f"a task starts a thread, {thread.name}: no explorer sees what it does; make it a task")
+            started(thread)
+
+        threading.Thread.start = start              # type: ignore[assignment,method-assign]
+        for names, name, _, stand_in in self.makers:
+            names[name] = stand_in
+
+    def __exit__(self, *_: object) -> None:
+        threading.Thread.start = self.started       # type: ignore[method-assign]
+        for names, name, value, _ in self.makers:
             names[name] = value
 
 
@@ -45,7 +48,7 @@ def _stand_in(value: Any, name: str) -> Any:
     if isinstance(value, types.ModuleType):
         return _Module(value)
     if isinstance(value, type):
-        return _Refused(name, (), {"original": value})
+        return _Class(name, (), {"original": value})
     return lambda *args, **kwargs: _refuse(name)
 
 
@@ -60,7 +63,7 @@ class _Module:
         return _stand_in(value, f"{self._module.__name__}.{name}") if is_maker(value) else value
 
 
-class _Refused(type):
+class _Class(type):
     """A class that others may ask about, but make nothing of."""
 
     original: type

@@ -20,7 +20,6 @@ import functools
 import inspect
 import io
 import operator
-import random
 import sys
 import types
 import warnings
@@ -89,6 +88,8 @@ class Contents:
         value = self.value
         if len(value) != len(since):
             return True
+        if not value:
+            return False
         if isinstance(value, set | bytearray):
             return bool(value != since)
         if isinstance(value, dict) and any(map(operator.is_not, value.values(), since.values())):
@@ -188,10 +189,26 @@ class Kept:
                     raise TooMuch(f"its functions lead to more than {KEPT_MAX:,} objects")
                 self.owner = id(value)
                 self._follow(value, name)
+        self._remember()
+
+    def _remember(self) -> None:
+        """What is there now is the beginning of each run."""
         self.first = [place.now() for place in self.places]
+        both = list(zip(self.places, self.first, strict=True))
+        # most places are variables, or the attributes that a function could have: for these, what costs least before each run
+        self.variable_now = [(place.now, first, place.put) for place, first in both if isinstance(place, Variable)]
+        self.empty = [place.value for place, first in both if isinstance(place, Contents) and place.attributes and not first]
+        self.others = [(place, first) for place, first in both if not isinstance(place, Variable) and not (
+            isinstance(place, Contents) and place.attributes and not first)]
 
     def restore(self) -> None:
-        for place, first in zip(self.places, self.first, strict=True):
+        for now, first, put in self.variable_now:
+            if now() is not first:
+                put(first)
+        for attributes in self.empty:
+            if attributes:
+                attributes.clear()          # type: ignore[union-attr]
+        for place, first in self.others:
             if place.changed(first):
                 place.put(first)
 
@@ -216,7 +233,7 @@ class Kept:
         if self.mentioned & watched.AROUND:
             return False
         new: dict[int, Any] = {}
-        self.first = []                                 # which has references of its own
+        self.first, self.variable_now, self.others = [], [], []         # which have references of their own
         for number in set(numbers) - shown:
             place = self.places[number]
             if isinstance(place, Contents) and not place.attributes and type(place.value) in watched.KINDS:
@@ -224,7 +241,7 @@ class Kept:
                 holders = self.holders[key]
                 if None not in holders and sys.getrefcount(place.value) - _OWN_REFERENCES == len(holders):
                     new[key] = watched.watched(place.value)
-        self.first = [place.now() for place in self.places]
+        self._remember()
         for key, value in new.items():
             for put in self.holders[key]:
                 assert put is not None
@@ -497,7 +514,7 @@ def is_maker(value: Any) -> bool:
 
 def _fingerprint(value: Any) -> Any:
     """What shows that an object has changed whose state cannot be put back; None of one that has no such state, as far as is known."""
-    if isinstance(value, random.Random):
+    if any(base.__module__ == "random" for base in type(value).__mro__):
         return value.getstate()
     if isinstance(value, io.IOBase):
         return None if value in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__) else _position(value)

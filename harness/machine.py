@@ -328,7 +328,7 @@ class Machine:
                     task.stack.switch()
         finally:
             self.explorer, self.recorder, sys.unraisablehook, self.step = explorer, recorder, hook, step
-            self.unwinding = False
+            self.unwinding, self.stop = False, NEVER
 
     def _end(self, error: BaseException | None = None) -> NoReturn:
         """End this run. The running task stays where it is until all stacks are unwound, so that none of its code runs before."""

@@ -112,9 +112,7 @@ class Runner:
             self.image.boot = self.image.save()
         self.kept = self._keep()
         self.sharing = self._sharing()
-        if self.kept.watch(self.sharing.shared):
-            self.kept = self._keep()
-            self.sharing = self._sharing()
+        self.refused = foreign.Refused(self.kept.makers)
         gone = any(lifetime.is_gone(made) for made in self.image.objects if hasattr(made, "allocated"))
         if not self.image.frees and (gone or calls_kfree(self.kept.seen.values())):
             self.image.frees = True
@@ -209,7 +207,7 @@ class Runner:
         linking.running, m.guard = self.name, _guarded
         gc.disable()                        # what is collected may have a `finally`, which is none of the running task's
         try:
-            with endless.busy, foreign.refused(self.kept.makers), uses:
+            with endless.busy, self.refused, uses:
                 m.run(self.image, self.tasks, scheduler, self.backend, self.cpus, self.program.preempt, self.raised)
             if watch:
                 self.sharing.finish()
@@ -224,6 +222,19 @@ class Runner:
                 gc.enable()
         if refusal is not None:             # the task has caught it
             raise refusal
+
+    def watch(self, places: Iterable[int]) -> bool:
+        """From now on know of each use of what is in these places, which its tasks share. True if that can be known of any of it: then
+        what was run so far says nothing of whether it is shared well."""
+        self.kept.restore()
+        self.results[:] = [None] * len(self.results)
+        self.image.load(self.image.boot)
+        self.sharing.last = []              # it has references of its own
+        if not self.kept.watch(places):
+            return False
+        self.kept = self._keep()
+        self.sharing = self._sharing()
+        return True
 
     def state(self) -> Any:
         """All that is shared, at this moment, as one hashable value."""

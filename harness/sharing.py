@@ -30,6 +30,7 @@ class Sharing:
     def __init__(self, kept: Kept, tasks: Sequence[Callable[..., Any]], keys: Sequence[str], irqs: Sequence[Callable[..., Any]],
                  objects: Sequence[Any]):
         self.why = ""
+        self.places: set[int] = set()           # where it is, if it has a place of its own
         self.points = 0
         self.kept = kept
         self.names = [f"{function_name(task)} on {key}" for task, key in zip(tasks, keys, strict=True)]
@@ -45,6 +46,7 @@ class Sharing:
         # a variable that no function stores to need not be looked at after each point
         self.looked_at = [number for number in self.shared
                           if kept.places[number].kind != "a variable" or kept.places[number].name.path in kept.stored]
+        self.last: list[tuple[int, Place, Any]] = []    # places that are looked at, and what was there at the last point
         self.known: set[int] = set()            # places that were seen to change, and by whom
         self.fields = [_Field(made, key) for made in objects for key, field in getattr(type(made), "fields", {}).items()
                        if field.kind != "plain"]
@@ -92,8 +94,8 @@ class Sharing:
                 self.last[index] = number, place, place.now()
                 if number in self.counts:
                     before, self.counts[number] = self.counts[number], count_of(_container(place))
-                    if self.counts[number] == before:
-                        used_unseen(_container(place))      # as C code can: heapq does
+                    if self.counts[number] == before or not self._knows_all(_container(place)):
+                        used_unseen(_container(place))
         kind, obj = self.opened.get(who, (LOCAL, None))
         stores = kind in (WRITE, RMW)
         for field in self.holding:
@@ -113,6 +115,7 @@ class Sharing:
             for who in processes:
                 others = self._others(number, who)
                 if others and not (number in self.counts and locks_of(_container(places[number]))):
+                    self.places.add(number)
                     self._refuse(f"{told}: changed by {self._name(who)}, reached by {' and '.join(others)}")
         for number in self.shared:              # those that were not looked at
             if number not in self.changes and places[number].changed(first[number]):
@@ -129,6 +132,12 @@ class Sharing:
         """True if something is changed, after a run that was not watched, of which nobody knows yet who does that."""
         places, first = self.kept.places, self.kept.first
         return any(number not in self.known and places[number].changed(first[number]) for number in self.shared)
+
+    def _knows_all(self, container: Any) -> bool:
+        """True if what is in it either cannot change or is looked at by itself. Who takes out of it, under a lock, what a task has made
+        may change that without the lock."""
+        items = container.values() if isinstance(container, dict) else container
+        return all(_is_constant(item) or id(item) in self.kept.seen for item in items)
 
     # ---- who reaches what --------------------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ without any point.
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -55,7 +56,16 @@ def verify(make: Callable[..., Program], *args: Any, bound: int | None = None, r
 
 def verify_runner(runner: Runner, **limits: Any) -> Exploration:
     """As `verify`, of a program that is made."""
-    repeats = Repeats(runner)
+    start, seconds = time.monotonic(), limits.get("seconds_max", 1e9)
+    while True:
+        found, shared = _verify(runner, **{**limits, "seconds_max": max(0.0, seconds - (time.monotonic() - start))})
+        if not shared or not runner.watch(shared):
+            return found
+
+
+def _verify(runner: Runner, **limits: Any) -> tuple[Exploration, frozenset[int]]:
+    """And the places of plain data that its tasks share: it may be shared well, if each use is known."""
+    repeats, shared = Repeats(runner), frozenset[int]()
 
     def reached(result: Result, events: list[Event]) -> Any:
         repeats.expect(result, events)
@@ -68,9 +78,11 @@ def verify_runner(runner: Runner, **limits: Any) -> Exploration:
             repeats.finish()
         except Differs as error:
             found = Exploration(bound=limits.get("bound"), why=f"{error.said}: {error}")
+            if isinstance(error, Shares):
+                shared = error.places
     if found.complete and not found.titles and not runner.sharing.points:
         found.why = NOTHING
-    return found
+    return found, shared
 
 
 class Differs(Exception):
@@ -80,9 +92,16 @@ class Differs(Exception):
 
 
 class Shares(Differs):
-    """Its tasks share plain data: one line that names it, and them."""
+    """Its tasks share plain data: one line that names it, and them; and in which places it is."""
 
     said = SHARES
+
+    def __init__(self, why: str, places: frozenset[int]):
+        super().__init__(why, places)
+        self.places = places
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class Unseen(Differs):
@@ -156,7 +175,7 @@ class Repeats:
     def _watched(self, scheduler: Any) -> dict[str, Any]:
         now = facts(self.runner.run(scheduler, watch=True))
         if self.runner.sharing.why:
-            raise Shares(self.runner.sharing.why)
+            raise Shares(self.runner.sharing.why, frozenset(self.runner.sharing.places))
         return now
 
     def _in_order(self, expected: Expected, order: Order) -> None:

@@ -344,6 +344,18 @@ def by_a_method_of_the_base() -> Program:
     return two(add)
 
 
+@refused("table, a dict that add closes over")
+def a_list_made_by_a_task_inside_a_dict_under_a_lock() -> Program:
+    table, lock = {"first": 1}, spinlock_t("lock")
+
+    def add() -> None:
+        spin_lock(lock)
+        line = table.setdefault("line", [])         # type: ignore[arg-type]
+        spin_unlock(lock)
+        line.append(1)                              # type: ignore[attr-defined]
+    return two(add)
+
+
 @refused("names, a set that add closes over")
 def a_set_under_a_lock() -> Program:
     names, lock = {0}, spinlock_t("lock")
