@@ -18,6 +18,7 @@ import time
 from typing import Any
 
 from fuzz import stopping
+from fuzz.terminal import echo
 from harness import stop
 
 FOUND, COULD_NOT = 1, 3
@@ -110,4 +111,4 @@ class _Watched:
 
 def _complain(text: str) -> None:
     with contextlib.suppress(OSError):
-        print(f"vmrace: {text}", file=sys.stderr, flush=True)
+        echo(f"vmrace: {text}", err=True)
