@@ -22,6 +22,7 @@ from fuzz.terminal import echo
 from harness import stop
 
 FOUND, COULD_NOT = 1, 3
+GRACE_SECONDS = 30.0        # that a command may take over its time, whatever hangs
 ASKED_SECONDS = 20.0        # that it may take to end after Ctrl-C
 LOOK_SECONDS = 0.2          # between two looks at whether it is alive
 

@@ -84,6 +84,7 @@ class Status:
     unshrunk: list[str] = field(default_factory=list)                   # new titles whose shrinking was cut
     raw: dict[str, pathlib.Path | None] = field(default_factory=dict)   # titles that were not confirmed, and where their runs are
     unkept: list[str] = field(default_factory=list)                     # new titles whose entries could not be written
+    unread: list[str] = field(default_factory=list)                     # files of the corpus that are no entries
     errors: list[str] = field(default_factory=list)
     interrupted: bool = False
 
@@ -93,19 +94,19 @@ class Status:
 
     @property
     def whole(self) -> bool:
-        """True if nothing was lost on the way: neither a shard, nor a hit, nor an entry."""
-        return not (self.given_up or self.raw or self.unkept or self.errors)
+        """True if nothing was lost on the way: neither a shard, nor a hit, nor an entry, be it one of the corpus."""
+        return not (self.given_up or self.raw or self.unkept or self.unread or self.errors)
 
 
-def known_titles(options: Options) -> dict[str, pathlib.Path]:
-    """Titles that an entry of the corpus already expects of this variant, with the first such entry."""
-    out: dict[str, pathlib.Path] = {}
-    if options.corpus.is_dir():
-        for path in entries.find(options.corpus):
-            kept = entries.load(path)
-            if kept.family == options.family and kept.expect.get(options.variant) == verdict_text(kept.title):
-                out.setdefault(kept.title, path)
-    return out
+def known_titles(options: Options) -> tuple[dict[str, pathlib.Path], list[EntryError]]:
+    """Titles that an entry of the corpus already expects of this variant, with the first such entry; and what is wrong with files there
+    that are none."""
+    known: dict[str, pathlib.Path] = {}
+    loaded, bad = entries.load_all(options.corpus) if options.corpus.is_dir() else ([], [])
+    for kept in loaded:
+        if kept.path is not None and kept.family == options.family and kept.expect.get(options.variant) == verdict_text(kept.title):
+            known.setdefault(kept.title, kept.path)
+    return known, bad
 
 
 class Campaign:
@@ -137,11 +138,14 @@ class Campaign:
     def run(self) -> Status:
         options, status = self.options, self.status
         _writable(options.corpus)
-        status.known = known_titles(options)
+        status.known, bad = known_titles(options)
+        status.unread = [str(error) for error in bad]
         status.started = time.monotonic()
         with stopping.heard(), stopping.at_once(self.workers.kill):
             try:
                 self.tell("start", (options, status))
+                for text in status.unread:
+                    self.tell("error", text)
                 self._drive()
             finally:
                 self.workers.stop()

@@ -360,17 +360,20 @@ def _known_variant(entry: Entry, variant: str) -> None:
 
 @main.command()
 @click.argument("entry")
+@click.argument("functions", required=False, metavar="[MODULE:FUNCTION]")
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("--out", type=click.Path(path_type=pathlib.Path), default=None,
               help="Corpus directory for the result (default: beside the entry).")
 @click.option("--refind", is_flag=True, help="Where the schedule no longer fits: look for the same failure, and put it in its place.")
-def shrink(entry: str, seed: int, out: pathlib.Path | None, refind: bool) -> None:
-    """Minimise an ENTRY again: a file, or its name in corpus/; or a FILE.hit, which a campaign has kept as it was found."""
+def shrink(entry: str, functions: str | None, seed: int, out: pathlib.Path | None, refind: bool) -> None:
+    """Minimise an ENTRY again: a file, or its name in corpus/; or a FILE.hit, which a campaign has kept as it was found. Of a hit of
+    plain functions, MODULE:FUNCTION is named as for vmrace replay."""
     from fuzz.entry import EntryError, changing, save, write
     from fuzz.replaying import shrink_entry
     if entry.endswith(".hit") and pathlib.Path(entry).is_file():
-        _shrink_hit(pathlib.Path(entry), seed, out)
+        _shrink_hit(pathlib.Path(entry), functions, seed, out)
         return
+    _only_of_runs(functions)
     if entry.endswith(".run"):
         raise Refused(f"{entry}: a failure of functions: vmrace fuzz has shrunk it, and vmrace show tells it", USAGE)
     place = _path(entry)
@@ -408,11 +411,18 @@ def _shrunk(confirmed: Confirmed) -> None:
         echo(f"  pass      {name:<11} {useful:,} of {count(tried, 'attempt')} useful")
 
 
-def _shrink_hit(place: pathlib.Path, seed: int, out: pathlib.Path | None) -> None:
-    """Confirm and shrink what a campaign has kept as it was found; the entry takes its place."""
+def _shrink_hit(place: pathlib.Path, functions: str | None, seed: int, out: pathlib.Path | None) -> None:
+    """Confirm and shrink what a campaign has kept as it was found; the entry, or the record, takes its place."""
+    from fuzz import raw
     from fuzz.entry import EntryError, save
     from fuzz.replaying import shrink_hit
     try:
+        if raw.is_of_functions(place):
+            from fuzz import functions_command
+            apart.begin()
+            with _functions_refused():
+                sys.exit(functions_command.shrink(place, functions, out, echo))
+        _only_of_runs(functions)
         with working() as say:
             say(f"  shrinking {place}")
             confirmed = shrink_hit(place, seed)
@@ -485,7 +495,7 @@ def verify(context: click.Context, target: str | None, only: str | None, bound: 
     limits: dict[str, Any] = {"seconds_max": seconds, "runs_max": runs or 1 << 60, "workers": workers}
     deadline = time.monotonic() + (seconds_max or 1e9)
     if certificate is not None or (target is not None and ":" in target):
-        apart.begin()
+        apart.begin(seconds + apart.GRACE_SECONDS)
     with _functions_refused():
         if certificate is not None:
             checks = ("target", "certificate", "seconds", "seconds_max", "runs", "workers", "as_json")
@@ -731,30 +741,30 @@ def coverage(name: str, seconds: float | None, runs: int, seed: int, directory: 
     one has none.
     """
     from fuzz import coverage_of
-    from fuzz.entry import EntryError
+    from fuzz.entry import load_all
     from variants.interface import FAMILIES, family
     if name and name not in FAMILIES:
         chosen = [variant_named(name)]
     else:
         chosen = [(made, variant) for made in map(family, [name] if name else FAMILIES) for variant in made.variants]
     limit = seconds if seconds is not None else 1e9 if runs else 120.0
+    entries, bad = load_all(directory) if directory.exists() else ([], [])
+    _tell_bad(bad)
     unexplained = 0
     for made, variant in chosen:
-        try:
-            with working() as say:
-                say(f"  {made.name}/{variant}: replay, then a campaign of "
-                    f"{count(runs, 'run') if limit == 1e9 else f'{limit:g} s'}")
-                reached = coverage_of.reach(made, variant, directory, limit, runs, seed)
-        except EntryError as error:
-            raise Refused(str(error), COULD_NOT) from None
+        with working() as say:
+            say(f"  {made.name}/{variant}: replay, then a campaign of "
+                f"{count(runs, 'run') if limit == 1e9 else f'{limit:g} s'}")
+            reached = coverage_of.reach(made, variant, entries, limit, runs, seed)
         unexplained += len(reached.unexplained)
         for line in [json.dumps(coverage_of.as_json(reached))] if as_json else coverage_of.lines(reached, seed):
             echo(line)
+    code = CHANGED if unexplained else COULD_NOT if bad else 0
     if not as_json:
         longer = "; a longer campaign (--for, --runs) may reach them" if unexplained else ""
         echo(f"vmrace: {count(unexplained, 'function')} with lines that nothing reached and no reason is given for{longer}"
-             f"   (exit {CHANGED if unexplained else 0})")
-    sys.exit(CHANGED if unexplained else 0)
+             f"   (exit {code})")
+    sys.exit(code)
 
 
 # ---- variants, corpus, doctor ----------------------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from fuzz.entry import Entry
 from fuzz.words import count
 from variants.interface import FAMILIES, Family
 
@@ -127,16 +128,15 @@ def own_functions(family: Family, variant: str) -> dict[pathlib.Path, dict[str, 
 
 # ---- running -----------------------------------------------------------------------------------------------------------
 
-def reach(family: Family, variant: str, corpus: pathlib.Path, seconds: float, runs: int, seed: int) -> Reached:
+def reach(family: Family, variant: str, corpus: Sequence[Entry], seconds: float, runs: int, seed: int) -> Reached:
     """Replay and campaign under the tracer: `seconds` of campaign, or `runs` if that is not 0 and comes first."""
     import coverage
 
-    from fuzz.entry import find, load
     from fuzz.replaying import Table
     functions = own_functions(family, variant)
     tracer = coverage.Coverage(data_file=None, branch=True, concurrency=["greenlet"], config_file=False,
                                include=[str(path) for path in functions])
-    entries = [entry for entry in map(load, find(corpus)) if entry.family == family.name] if corpus.exists() else []
+    entries = [entry for entry in corpus if entry.family == family.name]
     tracer.start()
     try:
         table = Table(entries, only=variant)

@@ -45,6 +45,7 @@ REPLAYS = 20
 ENUMERATE_MAX = 60_000      # runs that the proof of the least number of preemptions may take
 REPEATED_EVERY = 20         # one run in so many is run again: it must come to the same
 NEAR_TRIES = 400            # schedules of few preemptions at contended places that are tried before all are run, of each number
+SHRINK_SECONDS_MAX = 30.0
 TRACED_MAX = 5_000          # points of a run that is recorded in each of its replays
 
 
@@ -116,7 +117,7 @@ def fuzz(make: Callable[..., Program], *args: Any, runs: int = 10_000, seconds: 
 
 def shrink_seconds(seconds: float) -> float:
     """How long a failure may be shrunk, and all of them after the time of sampling: a tenth of that, from 2 to 30 seconds."""
-    return min(max(seconds / 10, 2.0), 30.0)
+    return min(max(seconds / 10, 2.0), SHRINK_SECONDS_MAX)
 
 
 def fuzz_runner(runner: Runner, *, runs: int = 0, seconds: float = 60.0, seed: int = 0, keep_going: bool = False, shrink: bool = True,
@@ -268,6 +269,12 @@ def again(runner: Runner, switches: Sequence[int], forced: Sequence[int], before
 
 class _Late(Exception):
     """Shrinking has to end here."""
+
+
+def confirm(runner: Runner, failure: Failure) -> None:
+    """Shrink a failure that was found earlier, name its schedule and replay it. Differs if it does not fail so any more."""
+    with endless.watched(), stop.held():
+        _confirm(runner, failure, SHRINK_SECONDS_MAX)
 
 
 def _confirm(runner: Runner, failure: Failure, seconds: float) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from fuzz import allowed, apart, raw, writing
 from fuzz import record as records
-from fuzz.functions import REPLAYS, Failure, Sampled, fuzz_runner, shrink_seconds, tell
+from fuzz.functions import REPLAYS, Failure, Sampled, confirm, fuzz_runner, shrink_seconds, tell
 from fuzz.live import LINE_EVERY, clock, rule_of_three
 from fuzz.record import Record
 from fuzz.target import TargetError, runner_of, split
@@ -21,18 +21,18 @@ from fuzz.words import count, verdict_text
 from fuzz.writing import why
 from harness import endless
 from harness.errors import Diverged
+from harness.explore.programs import Differs
 from harness.schedule import Named
 
 PLACE = pathlib.Path(".vmrace")         # where failures are kept, unless another place is named
-GRACE_SECONDS = 30.0                    # that it may take over its time, and that of shrinking, whatever hangs
 NEW, COULD_NOT, NOTHING, INTERRUPTED = 1, 3, 4, 130
 
 Said = Callable[[str], None]
 
 
 def more_seconds(seconds: float) -> float:
-    """What sampling for so many seconds may take besides, whatever hangs: to shrink what fails, and GRACE_SECONDS."""
-    return shrink_seconds(seconds) + GRACE_SECONDS
+    """What sampling for so many seconds may take besides, whatever hangs: to shrink what fails, and the grace of any command."""
+    return shrink_seconds(seconds) + apart.GRACE_SECONDS
 
 
 def run(target: str, args: tuple[str, ...], *, seconds: float, runs: int, seed: int, keep_going: bool, shrink: bool,
@@ -233,6 +233,25 @@ def show(path: pathlib.Path, named: str | None, echo: Said) -> int:
         raise records.RecordError(f"{path}: {error}") from None
     for line in [*story, "", "schedule", *(f"  {line}" for line in kept.schedule)]:
         echo(line)
+    return 0
+
+
+def shrink(path: pathlib.Path, named: str | None, place: pathlib.Path | None, echo: Said) -> int:
+    """Confirm a hit that was kept as it was found, shrink it, and put a record in its place. The exit code: 0, or 1 if it does not fail
+    that way. EntryError if the file is no hit; `named` and other errors as of `replay`."""
+    hit = raw.load_of_functions(path)
+    allowed.require(path, hit.functions, named, _command("shrink", path, hit.functions))
+    runner, args = runner_of(hit.functions, tuple(hit.args)), tuple(hit.args)
+    failure = Failure(hit.title, hit.run, 0.0, "hit", len(hit.switches) // 2, hit.switches, hit.forced)
+    try:
+        confirm(runner, failure)
+    except Differs as error:
+        echo(f"{path}: {error}   (exit {NEW})")
+        return NEW
+    kept = records.save(Record(failure.title, hit.functions, args, failure.schedule), place or path.parent)
+    for line in _lines(failure, kept, hit.functions):
+        echo(line)
+    _forget(path)
     return 0
 
 

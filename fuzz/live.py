@@ -183,6 +183,9 @@ def summary(status: Status) -> list[str]:
         out.append(f"vmrace: {count(len(status.unshrunk), 'title')} not shrunk to the end; vmrace shrink goes on from the entry")
     if status.raw:
         out.append(f"vmrace: {count(len(status.raw), 'title')} seen and not confirmed")
+    if status.unread:
+        out.append(f"vmrace: {count(len(status.unread), 'file')} of the corpus cannot be read; what {them(len(status.unread))} "
+                   "may have known counts as new")
     if status.errors:
         out.append(f"vmrace: {count(len(status.errors), 'error')} of ours: please report {them(len(status.errors))}")
     if status.interrupted:
@@ -255,6 +258,7 @@ class JsonView:
             "known": sorted(status.known.keys() & status.titles.keys()),
             "first_run": status.first_run, "lost_shards": status.lost, "given_up_shards": status.given_up,
             "interrupted": status.interrupted, "errors": status.errors,
+            "unread": status.unread,
             "raw": {title: str(path) if path else None for title, path in status.raw.items()},
             "upper_bound_95": None if status.titles or not rule_of_three(status.runs) else 1 / rule_of_three(status.runs),
         })

@@ -7,6 +7,9 @@ It is the text of an entry without a schedule, and after it the decisions:
     [hit]
     switches = [3, 1]
     forced = [0]
+
+Of plain functions it names the program instead, as a record does (fuzz/record.py), and like a record it is data: `vmrace shrink
+FILE.hit MODULE:FUNCTION`.
 """
 
 from __future__ import annotations
@@ -15,16 +18,17 @@ import contextlib
 import hashlib
 import json
 import pathlib
-import tomllib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from fuzz import entry as entries
 from fuzz import writing
 from fuzz.entry import Entry, EntryError
+from fuzz.reading import text_of, toml_of
 from fuzz.shard import Hit
+from fuzz.target import NoSuch, split
 from variants.interface import family
 
 if TYPE_CHECKING:
@@ -36,6 +40,18 @@ WIDE = 20                       # numbers in a line
 
 
 class _Decisions(msgspec.Struct, forbid_unknown_fields=True):
+    switches: list[int]
+    forced: list[int]
+
+
+class HitOfFunctions(msgspec.Struct, forbid_unknown_fields=True):
+    """A run of a program of plain functions that failed: `run` of a campaign with that seed."""
+
+    title: str
+    functions: str
+    args: list[str]
+    seed: int
+    run: int
     switches: list[int]
     forced: list[int]
 
@@ -77,19 +93,32 @@ def remove(hit: Hit, found_on: str, directory: pathlib.Path) -> None:
 
 def load(path: pathlib.Path) -> tuple[Hit, str]:
     """A hit, and what it was found on. EntryError, naming the file and the place, if it is none."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise EntryError(f"{path}: cannot be read: {writing.why(error)}") from None
-    except UnicodeDecodeError as error:
-        raise EntryError(f"{path}: not UTF-8: byte {error.start}") from None
-    told, _, decisions = text.partition(MARK)
+    told, _, decisions = text_of(path, EntryError).partition(MARK)
     entry = entries.parse(told, str(path))
-    try:
-        made = msgspec.convert(tomllib.loads(decisions), _Decisions)
-    except (ValueError, RecursionError) as error:           # msgspec's is one, too
-        raise EntryError(f"{path}: hit: {error}") from None
+    made = _converted(toml_of(decisions, path, EntryError), _Decisions, path)
     return Hit(entry.title, entry.program, made.switches, made.forced, 0, "hit", 0.0), entry.found_on
+
+
+def _converted(table: dict[str, Any], kind: Any, path: pathlib.Path) -> Any:
+    try:
+        return msgspec.convert(table, kind)
+    except msgspec.ValidationError as error:
+        raise EntryError(f"{path}: hit: {error}") from None
+
+
+def is_of_functions(path: pathlib.Path) -> bool:
+    """True if a file is a hit of plain functions. EntryError if it cannot be read."""
+    return MARK not in text_of(path, EntryError)
+
+
+def load_of_functions(path: pathlib.Path) -> HitOfFunctions:
+    """A hit of plain functions; nothing that it names is imported. EntryError, naming the file and the place, if it is none."""
+    hit: HitOfFunctions = _converted(toml_of(text_of(path, EntryError), path, EntryError), HitOfFunctions, path)
+    try:
+        split(hit.functions)
+    except NoSuch as error:
+        raise EntryError(f"{path}: functions: {error}") from None
+    return hit
 
 
 def save_of_functions(failure: Failure, functions: str, args: tuple[str, ...], seed: int, directory: pathlib.Path) -> pathlib.Path:

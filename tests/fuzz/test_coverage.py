@@ -19,7 +19,6 @@ from variants.interface import FAMILIES, family
 from variants.program import Program, TaskProgram, parse_op
 
 FAMILY = family("lru_free_2_4")
-NOWHERE = pathlib.Path("no such corpus")
 
 
 def vmrace(*args: object) -> Result:
@@ -94,7 +93,7 @@ def test_lines_are_told_as_ranges() -> None:
 
 def test_what_is_not_reached_is_listed_with_its_reason_or_without() -> None:
     _workers.clear()
-    reached = reach(FAMILY, "daniel_lru_count", NOWHERE, 1e9, 60, 1)
+    reached = reach(FAMILY, "daniel_lru_count", [], 1e9, 60, 1)
     assert (reached.entries, reached.runs) == (0, 60)
     part, = reached.parts
     assert 0 < part.lines_reached < part.lines and 0 < part.branches_reached < part.branches
@@ -109,7 +108,7 @@ def test_so_many_runs_with_a_seed_reach_the_same() -> None:
     one, again = [], []
     for out in (one, again):
         _workers.clear()
-        out.append(reach(FAMILY, "daniel_lru_count", NOWHERE, 1e9, 40, 7))
+        out.append(reach(FAMILY, "daniel_lru_count", [], 1e9, 40, 7))
     assert one == again
 
 

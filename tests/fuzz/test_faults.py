@@ -28,6 +28,7 @@ import fuzz.shard
 from fuzz import raw, writing
 from fuzz.cli import main
 from fuzz.entry import Entry, load, save
+from fuzz.raw import load_of_functions
 from harness import stop
 from harness.errors import HarnessError
 
@@ -451,6 +452,7 @@ def make(what):
 @pytest.fixture
 def mine(tmp_path: pathlib.Path) -> pathlib.Path:
     (tmp_path / "mine.py").write_text(MINE)
+    (tmp_path / "pyproject.toml").write_text('[tool.vmrace]\nfunctions = ["mine"]\n')
     return tmp_path
 
 
@@ -471,11 +473,12 @@ def test_a_program_that_ends_its_process_is_no_verdict(what: str, args: tuple[st
     one_line(done, "the process that ran the program was lost")
 
 
-def test_a_program_that_nothing_ends_is_killed_in_its_time(mine: pathlib.Path) -> None:
+@pytest.mark.parametrize("args", [("fuzz", "--for"), ("verify", "--seconds")], ids=lambda args: args[0])
+def test_a_program_that_nothing_ends_is_killed_in_its_time(args: tuple[str, str], mine: pathlib.Path) -> None:
     """Where no signal is heard, and so no timer ends it."""
-    script = "import fuzz.functions_command as command; command.GRACE_SECONDS = 1.0; from fuzz.__main__ import main; main()"
+    script = "import fuzz.apart as apart; apart.GRACE_SECONDS = 1.0; from fuzz.__main__ import main; main()"
     started = time.monotonic()
-    done = subprocess.run([sys.executable, "-c", script, "fuzz", "mine:make", "--arg", "loops", "--for", "1s"], cwd=mine, text=True,
+    done = subprocess.run([sys.executable, "-c", script, args[0], "mine:make", "--arg", "loops", args[1], "1s"], cwd=mine, text=True,
                           capture_output=True, timeout=120, env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{mine}"})
     one_line(done, "it did not end in time")
     assert time.monotonic() - started < 60
@@ -498,7 +501,13 @@ def test_a_failure_of_functions_is_written_down_before_it_is_confirmed(fault: st
     assert why in done.stdout + done.stderr
     path, = (mine / ".vmrace").glob("*.hit")
     assert path.name in done.stdout + done.stderr
-    assert 'title = "CHECK: the program\'s own check fails"' in path.read_text()
+    assert load_of_functions(path).title == "CHECK: the program's own check fails"
+    again = command("shrink", path, cwd=mine)
+    assert again.returncode == 0, again.stderr
+    assert "confirmed 20 of 20 replays" in again.stdout
+    assert not path.exists()
+    kept_run, = (mine / ".vmrace").glob("*.run")
+    assert command("replay", kept_run, cwd=mine).returncode == 0
 
 
 # ---- verdicts -----------------------------------------------------------------------------------------------------------------
