@@ -134,6 +134,44 @@ def test_the_others_are_run_and_the_exit_code_is_not_0(arguments: tuple[str, ...
         assert f", all as expected, {len(ENTRIES)} files not used   (" in last
 
 
+def test_a_campaign_names_them_and_goes_on(corpus: pathlib.Path) -> None:
+    result = command("fuzz", "lru_free_2_4/pre_patch", "--runs", "10", "--corpus", corpus, "--workers", "1", "--json")
+    told = [json.loads(line) for line in result.stdout.splitlines()]
+    last = told[-1]
+    assert named_in([one["text"] for one in told if one["type"] == "error"]) == named_in(last["unread"]) == set(ENTRIES)
+    assert last["runs"] >= 10
+    assert result.exit_code == (1 if last["new"] else 3)
+
+
+def test_what_is_reached_is_told_beside_them(corpus: pathlib.Path) -> None:
+    result = command("coverage", "lru_free_2_4/pre_patch", "--runs", "10", "--corpus", corpus)
+    assert named_in(result.stderr.splitlines()) == set(ENTRIES)
+    assert result.exit_code in (1, 3) and f"(exit {result.exit_code})" in result.stdout.splitlines()[-1]
+
+
+HITS: dict[str, tuple[str | bytes, str]] = {
+    "binary": (bytes(range(256)), "not UTF-8: byte 128"),
+    "brackets": ("a = " + "[" * DEEP, "brackets are nested too deeply"),
+    "digits": ("run = " + "9" * DIGITS, "a number has too many digits"),
+    "decisions": (f"{TEXT}\n[hit]\nswitches = 3\nforced = []\n", "hit: Expected `array`, got `int`"),
+    "deep_decisions": (f"{TEXT}\n[hit]\nswitches = {'[' * DEEP}", "brackets are nested too deeply"),
+    "no_function": ('title = "x"\nfunctions = "os"\nargs = []\nseed = 0\nrun = 1\nswitches = []\nforced = []\n', "functions: "),
+    "not_named": ('title = "x"\nfunctions = "mine:make"\nargs = []\nseed = 0\nrun = 1\nswitches = []\nforced = []\n',
+                  "no code is run because a file names it"),
+}
+
+
+@pytest.mark.parametrize("name", HITS)
+def test_a_bad_hit_is_one_line(name: str, tmp_path: pathlib.Path) -> None:
+    content, wrong = HITS[name]
+    path = tmp_path / f"{name}.hit"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    result = command("shrink", path)
+    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2 if "named" in name else 3, "", 1)
+    assert result.stderr.startswith(f"vmrace: {path}: ") and wrong in result.stderr
+    assert path.exists()
+
+
 def test_a_changed_verdict_comes_before_a_bad_file(corpus: pathlib.Path) -> None:
     good = corpus / GOOD.name
     good.write_text(good.read_text().replace("mm/page_alloc.c:95 in __free_pages_ok\"\ndaniel", "mm/page_alloc.c:94 in f\"\ndaniel"))
