@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness import watched
+from harness.kernel.registry import is_kernel_object
 
 KEPT_MAX = 100_000          # objects that are looked at
 
@@ -297,7 +298,7 @@ class Kept:
         elif isinstance(value, type):
             if is_users(value.__module__):
                 self._class(value, name)
-        elif hasattr(type(value), "state_slots"):
+        elif is_kernel_object(value):
             if id(value) not in self.made:
                 self.outside.append(value)
             else:
@@ -626,7 +627,7 @@ def comparable(value: Any) -> Any:
 
 def _described(value: Any, within: tuple[int, ...]) -> Any:
     kind = type(value)
-    if hasattr(kind, "state_slots"):
+    if is_kernel_object(value):
         return str(value.name)
     if kind.__eq__ is not object.__eq__ and kind.__hash__ is not None:
         return value

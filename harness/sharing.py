@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from harness.kept import Contents, Kept, Place, frozen, function_name
+from harness.kernel.registry import is_kernel_object
 from harness.machine import Irq, m
 from harness.points import IRQ, LOCAL, RMW, WRITE
 from harness.watched import count_of, is_watched, locks_of, used_unseen, uses
@@ -212,7 +213,7 @@ class _Field:
 def _is_constant(value: Any) -> bool:
     if isinstance(value, tuple | frozenset):
         return all(map(_is_constant, value))
-    return isinstance(value, _CONSTANT) or hasattr(type(value), "state_slots")
+    return isinstance(value, _CONSTANT) or is_kernel_object(value)
 
 
 _CONSTANT = (int, float, complex, str, bytes, type(None), type, type(_is_constant), type(len))

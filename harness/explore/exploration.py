@@ -305,7 +305,8 @@ class _Every:
             mine = self.mine
             mine.events_max = max(mine.events_max, len(explorer.events))
             mine.blocked += explorer.blocked
-            if result is not None and not explorer.misrouted and not explorer.rerouted:
+            cut_off = explorer.limit and not m.findings         # it came to nothing yet
+            if result is not None and not explorer.misrouted and not explorer.rerouted and not cut_off:
                 self._add(explorer, result)
             if explorer.limit:
                 mine.why = f"a run of more than {optimal.EVENTS_MAX:,} points"

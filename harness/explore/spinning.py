@@ -28,6 +28,7 @@ from harness import points
 from harness.kept import Mentioned, is_users
 from harness.kernel.barrier import smp_cond_load_relaxed
 from harness.kernel.bitops import flags_t
+from harness.kernel.registry import is_kernel_object
 from harness.kernel.struct import array, struct
 from harness.machine import RUNNING, Cpu, Machine, Task
 from harness.watched import uses
@@ -168,6 +169,8 @@ def _place(code: types.CodeType, at: int) -> tuple[int | None, tuple[int, ...]]:
     at = max((offset for offset in instructions if offset <= at), default=-1)      # a call stands in its instruction's inline cache
     if at not in depths:
         return None, ()
+    if instructions[at].opname == "PRECALL":            # of Python 3.11, which calls some builtins here already, once it is warm
+        at = min(offset for offset in instructions if offset > at)
     one = instructions[at]
     if one.opname not in _ONE_RESULT:
         return None, ()
@@ -259,7 +262,7 @@ class _Walker:
             return self.of(value.__func__)
         if isinstance(value, property):
             return [self.of(one) for one in (value.fget, value.fset)]
-        if hasattr(type(value), "state_slots"):
+        if is_kernel_object(value):
             fields = getattr(type(value), "fields", {})
             return id(value), [self.of(getattr(value, value.slot_of[key])) for key, field in fields.items() if field.kind == "plain"]
         if is_users(type(value).__module__):

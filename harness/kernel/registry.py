@@ -59,6 +59,11 @@ def register(made: Any) -> None:
                        "program; where tasks need new ones, make a pool of them there")
 
 
+def is_kernel_object(value: object) -> bool:
+    """True of whatever registers, or would have if a program had made it."""
+    return hasattr(type(value), "state_slots") or hasattr(type(value), "volatile_slots")
+
+
 def core_now() -> Core:
     """The core being linked. A class that a module of plain functions defines is for these."""
     return linking.core or Core("functions")

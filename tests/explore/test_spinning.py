@@ -12,7 +12,21 @@ import pytest
 
 from harness.explore.exploration import Exploration
 from harness.explore.programs import verify
-from harness.kernel import atomic_read, atomic_set, atomic_t, plain, spin_lock, spin_unlock, spinlock_t, struct
+from harness.kernel import (
+    atomic_read,
+    atomic_set,
+    atomic_t,
+    cpu_relax,
+    plain,
+    rw_semaphore,
+    rwlock_t,
+    semaphore,
+    spin_lock,
+    spin_unlock,
+    spinlock_t,
+    struct,
+    wait_queue_head_t,
+)
 from harness.kernel.cell import cell
 from harness.machine import TASKS_MAX
 from harness.program import Program
@@ -228,6 +242,23 @@ def _counts_under_a_lock() -> Program:
 def test_a_loop_that_ends_by_itself_does_not_wait(make: Callable[[], Program]) -> None:
     found = verify(make)
     assert found.proved, (found.why, found.titles)
+
+
+@pytest.mark.parametrize("lock", [spinlock_t, rwlock_t, semaphore, rw_semaphore, wait_queue_head_t])
+def test_a_loop_in_reach_of_any_kernel_object_is_known(lock: Callable[[str], Any]) -> None:
+    def make() -> Program:
+        go, other = cell("go", value=0), lock("other")
+
+        def waits() -> Any:
+            while getattr(go, "value") != 1:        # noqa: B009 (Python calls a builtin in another way, once it is warm)
+                cpu_relax()
+            return other
+
+        def sets() -> None:
+            go.value = 1
+        return Program([waits, waits, sets])
+    for _ in range(3):
+        assert verify(make).proved
 
 
 def test_many_tasks_wait_for_one() -> None:

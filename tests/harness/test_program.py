@@ -17,7 +17,20 @@ import pytest
 
 from harness.backends.greenlets import Greenlets
 from harness.backends.threads import ThreadStack
-from harness.kernel import atomic_inc, atomic_read, atomic_t, down, schedule, semaphore, smp_processor_id, up
+from harness.kernel import (
+    atomic_inc,
+    atomic_read,
+    atomic_t,
+    down,
+    rw_semaphore,
+    rwlock_t,
+    schedule,
+    semaphore,
+    smp_processor_id,
+    spinlock_t,
+    up,
+    wait_queue_head_t,
+)
 from harness.kernel.cell import cell
 from harness.program import Program, ProgramError, Result, Runner
 from harness.schedulers import NoPreempt
@@ -331,3 +344,17 @@ def test_a_backend_never_gets_the_stacks_of_one_that_is_gone() -> None:
         assert ends_with("threads") == expected
         assert ends_with("greenlets") == expected
         assert not any(isinstance(task.stack, ThreadStack) for task in Greenlets().pool.values())
+
+
+ELSEWHERE = {kind: kind("elsewhere") for kind in (spinlock_t, rwlock_t, semaphore, rw_semaphore, wait_queue_head_t, atomic_t)}
+
+
+@pytest.mark.parametrize("kind", ELSEWHERE)
+def test_no_kernel_object_may_be_made_outside_of_the_program(kind: Any) -> None:
+    """It would be in the next run what this run leaves of it."""
+    made = ELSEWHERE[kind]
+
+    def task() -> object:
+        return made
+    with pytest.raises(ProgramError, match=rf"{kind.__name__} elsewhere is made outside of it"):
+        Runner(lambda: Program([task]))

@@ -121,7 +121,7 @@ class Things:
 
     def outcome(self, result: Result) -> Outcome | tuple[str, ...]:
         """What the run that has just ended came to."""
-        if not all(title.startswith("DEADLOCK") for title in result.titles):
+        if not all(title.startswith(("DEADLOCK", "LIVELOCK")) for title in result.titles):
             return tuple(result.titles)
         results: list[Any] = [None] * len(self.order)
         for number, returned in zip(self.order, result.results, strict=True):
@@ -176,6 +176,10 @@ def _statement(name: str, arguments: list[Any], known: dict[str, int], objects: 
                handlers: dict[str, Any]) -> None:
     if name == "set":
         known[arguments[0]] = _value(arguments[1], known)
+    elif name == "until":
+        whole, attribute, value = objects[arguments[0]], attributes.get(arguments[0]), _value(arguments[1], known)
+        while (kernel.atomic_read(whole) if attribute is None else getattr(whole, attribute)) != value:
+            kernel.cpu_relax()
     elif name == "load":
         known[arguments[0]] = getattr(objects[arguments[1]], attributes[arguments[1]])
     elif name == "store":

@@ -58,6 +58,8 @@ PROFILES = {
     "preempt": Profile(DATA * 2 + SPINNING + SLEEPING + IRQS_OFF * 2, {2: (2, 4), 3: (1, 3)}, shares=1.0, preempt=1.0),
     "preempt with interrupts": Profile(DATA * 2 + SPINNING + IRQS_OFF * 3 + ("raise",) * 3, {2: (1, 2)},
                                        interrupts=1, shares=1.0, preempt=1.0),
+    "spinning": Profile(DATA * 2 + ("until",) * 6 + SPINNING + ("irq_disable", "raise", "mutex", "signal"), {2: (2, 4), 3: (1, 3)},
+                        interrupts=1, shares=0.2, preempt=0.5),
     "yield": Profile(DATA * 2 + ("yield", "yield_until") * 7 + ("spin", "spin_irq", "mutex", "signal"), {2: (2, 4), 3: (1, 3)},
                      shares=0.7, preempt=0.2),
 }
@@ -257,6 +259,12 @@ class _Generator:
 
     def rw_write(self, where: Where) -> list[Statement] | None:
         return self.region(where, "rw", [("write_lock", "rw")], [("write_unlock", "rw")], sleeps=False)
+
+    def until(self, where: Where) -> list[Statement] | None:
+        """Only where a task has no lock and is in no interrupt is a loop known that waits by reading."""
+        if where.held or where.queued or not where.irqs_on or where.handler is not None:
+            return None
+        return [("until", self.rng.choice((*self.cells, "a")), self.rng.choice((0, 1, 1, 2)))]
 
     # ---- interrupts off
 

@@ -4,7 +4,8 @@
 A statement is a tuple: the name of a primitive, then its arguments in the kernel's order. Where the primitive returns something,
 the register that receives it stands first. A register is a name: `r...` is part of a task's result, `f...` (saved flags) is not.
 A value is an int or a register. `if` and `while` hold blocks: ("if", register, value, block, block) compares for equality;
-("while", register, value, times, block) repeats while they are equal, at most `times`. `racy` and `guarded` objects are fields
+("while", register, value, times, block) repeats while they are equal, at most `times`; ("until", object, value) reads until it reads
+that. `racy` and `guarded` objects are fields
 of one struct with their lock; `racy` ones may be loaded without it.
 """
 
@@ -18,6 +19,7 @@ Statement = tuple[Any, ...]
 Block = tuple[Statement, ...]
 
 FIELDS = ("cell", "racy", "guarded")
+READ_AT_WILL = ("cell", "atomic")                   # kinds that a task may wait for by reading
 LOCKS = ("spinlock", "rwlock", "mutex", "rwsem")
 VALUES = (*FIELDS, "atomic", "word")                # kinds whose final value is part of an outcome
 KINDS = (*VALUES, *LOCKS, "semaphore", "queue")
@@ -28,7 +30,7 @@ RUNNING, UNINTERRUPTIBLE = "TASK_RUNNING", "TASK_UNINTERRUPTIBLE"
 # "handler" the name of one, or a kind of object ("field": any of FIELDS)
 FORMS: dict[str, tuple[str, ...]] = {
     "set": ("to", "value"), "if": ("value", "value", "block", "block"), "while": ("value", "value", "value", "block"),
-    "load": ("to", "field"), "store": ("field", "value"), "add": ("field", "value"),
+    "until": ("at will", "value"), "load": ("to", "field"), "store": ("field", "value"), "add": ("field", "value"),
     "atomic_read": ("to", "atomic"), "atomic_set": ("atomic", "value"), "atomic_inc": ("atomic",), "atomic_dec": ("atomic",),
     "atomic_add": ("value", "atomic"), "atomic_sub": ("value", "atomic"), "atomic_dec_and_test": ("to", "atomic"),
     "atomic_inc_and_test": ("to", "atomic"), "xchg": ("to", "atomic", "value"), "cmpxchg": ("to", "atomic", "value", "value"),
@@ -48,7 +50,8 @@ FORMS: dict[str, tuple[str, ...]] = {
     "set_current_state": ("state",), "__set_current_state": ("state",), "schedule": (), "yield_cpu": (),
     "raise_irq": ("handler",), "smp_processor_id": ("to",),
 }
-ACCEPTS = {"field": FIELDS, "semaphore": ("semaphore", "mutex")}        # kind of an argument -> kinds of object, where they differ
+# kind of an argument -> kinds of object, where they differ
+ACCEPTS = {"field": FIELDS, "at will": READ_AT_WILL, "semaphore": ("semaphore", "mutex")}
 
 
 @dataclass(frozen=True)
@@ -174,6 +177,8 @@ def _statement(statement: Statement) -> list[str]:
     if name == "while":
         register, value, times, body = arguments
         return [f"while {register} == {value}, at most {times} times:", *_lines(body)]
+    if name == "until":
+        return ["while {}.value != {}: cpu_relax()".format(*arguments)]
     if name in _OPERATORS:
         return [_OPERATORS[name].format(*arguments)]
     returns = FORMS[name][:1] == ("to",)

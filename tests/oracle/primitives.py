@@ -56,6 +56,11 @@ def load(w: World, f: Frame, to: int, what: int) -> None:
     f.registers[to] = w.memory[what]
 
 
+def until(w: World, f: Frame, what: int, value: Operand) -> bool:
+    """A loop that reads until it reads that. Every earlier turn leaves all as it was, so only the last one is a step."""
+    return bool(w.memory[what] == f.value(value))
+
+
 def load_guarded(w: World, f: Frame, to: int, what: int, lock: int) -> None:
     if not f.holds(lock, alone=False):
         raise Illegal("a guarded field is loaded without its lock")
@@ -365,7 +370,7 @@ MINUS_ONE, ONE = (False, -1), (False, 1)
 
 # primitives that are one step: the step, and what it is called with besides the arguments of the statement, before and after them
 SIMPLE: dict[str, tuple[Callable[..., Any], tuple[Any, ...], tuple[Any, ...]]] = {
-    "set": (assign, (), ()), "smp_processor_id": (processor, (), ()),
+    "set": (assign, (), ()), "until": (until, (), ()), "smp_processor_id": (processor, (), ()),
     "atomic_read": (load, (), ()), "atomic_set": (store, (), ()), "atomic_inc": (add, (ONE,), ()), "atomic_dec": (add, (MINUS_ONE,), ()),
     "atomic_add": (add, (), ()), "atomic_sub": (subtract, (), ()), "xchg": (exchange, (), ()), "cmpxchg": (compare_exchange, (), ()),
     "test_bit": (test_bit, (), ()), "set_bit": (change_bit, (None,), ("set",)), "clear_bit": (change_bit, (None,), ("clear",)),
