@@ -24,7 +24,18 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:       # of a shell's backg
 
 
 def pytest_addoption(parser: Any) -> None:
+    parser.addoption("--tier", choices=["short", "long", "all"], default="short",
+                     help="short: what covers every room in minutes. long: the tests marked `long`, and no others.")
     parser.addoption("--moments", type=int, default=2, help="How often each command is interrupted in tests/fuzz/test_interrupts.py.")
+
+
+def pytest_collection_modifyitems(config: Any, items: list[Any]) -> None:
+    """What is of the other tier is deselected, and counted as such."""
+    tier = config.getoption("--tier")
+    if tier != "all":
+        kept = [item for item in items if (item.get_closest_marker("long") is not None) == (tier == "long")]
+        config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
+        items[:] = kept
 
 
 @pytest.fixture

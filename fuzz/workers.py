@@ -109,7 +109,7 @@ class Workers:
             if worker.job is not None and worker.job.answer is not None:
                 out.append(worker.job)
                 worker.job = None
-        self.workers = [worker for worker in self.workers if worker.process.is_alive()]
+        self.workers = [worker for worker in self.workers if worker.job is not None or not self._gone(worker)]
         return out
 
     def kill(self) -> None:
@@ -156,6 +156,14 @@ class Workers:
             worker.job.answer = worker.pipe.recv()
         except Exception:               # half an answer can be anything
             self._end(worker, "")
+
+    def _gone(self, worker: Worker) -> bool:
+        """True if it has ended. One that has a job is not asked: it may have died a moment ago, and its pipe says so next time."""
+        assert worker.job is None
+        if worker.process.is_alive():
+            return False
+        worker.pipe.close()
+        return True
 
     def _end(self, worker: Worker, why: str) -> None:
         """It will not answer. `why`: or else how it ended by itself."""
