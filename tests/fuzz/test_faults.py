@@ -645,9 +645,9 @@ def test_two_that_change_one_entry_lose_nothing(tmp_path: pathlib.Path) -> None:
 
     def change(number: int) -> None:
         for turn in range(10):
-            expect(path, {("pre_patch", "daniel_lru_count")[number]: f"ok in {turn}"})
+            expect(path, {("pre_patch", "daniel_lru_count")[number]: f"ok in {turn + 1}"})
     assert set(in_processes(2, change)) == {0}
-    assert load(path).expect == {"pre_patch": "ok in 9", "daniel_lru_count": "ok in 9"}
+    assert load(path).expect == {"pre_patch": "ok in 10", "daniel_lru_count": "ok in 10"}
 
 
 def test_two_that_change_one_table_lose_nothing(tmp_path: pathlib.Path) -> None:
