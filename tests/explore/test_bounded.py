@@ -78,6 +78,7 @@ def compare(seed: int, size: int, sorts: tuple[tuple[str, ...], ...]) -> int:
     return compared
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("first", "size", "sorts"), [
     (50_000, 2, SORTS), (51_000, 4, SORTS), (52_000, 3, OWN), (53_000, 4, TOUCHING)])
 def test_a_bound_has_the_classes_that_need_no_more(first: int, size: int, sorts: tuple[tuple[str, ...], ...]) -> None:

@@ -67,11 +67,13 @@ def few_points_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(optimal, "SCOUTED", 2)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("why", LOST)
 def test_what_was_lost_once_is_known(why: str) -> None:
     assert unknown(*LOST[why], 600) == 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("first", "count", "size", "sorts", "runs", "compared"), CHUNKS,
                          ids=[f"size {chunk[2]} from {chunk[0]}" for chunk in CHUNKS])
 def test_random_runs_are_of_known_classes(first: int, count: int, size: int, sorts: Any, runs: int, compared: int) -> None:

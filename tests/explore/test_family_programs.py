@@ -80,6 +80,7 @@ def executor(name: str) -> Executor:
     return Executor(family(room), variant, checked=True)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["plain", "interrupt", "shared"])
 @pytest.mark.parametrize(("name", "programs", "least"), VARIANTS, ids=[name for name, *_ in VARIANTS])
 def test_plain_enumeration_agrees(name: str, programs: int, least: int, kind: str) -> None:

@@ -69,6 +69,7 @@ def agree(executor: Executor, program: Program) -> Counter[str]:
     return seen
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("room", "variant"), VARIANTS, ids=["/".join(both) for both in VARIANTS])
 def test_every_order_of_a_class_comes_to_the_same(room: str, variant: str) -> None:
     executor = Executor(family(room), variant, checked=True)

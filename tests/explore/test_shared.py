@@ -42,6 +42,7 @@ def test_so_many_processes_run_the_same_classes(make: Any, argument: int) -> Non
     assert facts(explored(runner, workers=4)) == alone
 
 
+@pytest.mark.long
 def test_so_do_they_on_generated_programs() -> None:
     given = 0
     for seed in range(350):
@@ -68,6 +69,7 @@ def test_what_was_lost_once_is_run(seed: int, size: int, sorts: tuple[tuple[str,
         assert facts(explored(runner, workers=workers)) == alone
 
 
+@pytest.mark.long
 def test_so_do_they_where_more_is_touched_than_a_point_says() -> None:
     given = 0
     for seed in range(40_000, 40_160):

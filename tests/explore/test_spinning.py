@@ -119,6 +119,7 @@ def _clean(found: Exploration) -> set[Any]:
     return {outcome for outcome in found.outcomes if not outcome[0] and "'gave up'" not in outcome[1]}      # type: ignore[index]
 
 
+@pytest.mark.long
 def test_random_programs_have_the_outcomes_of_bounded_loops() -> None:
     """An outcome needs no iteration that changes nothing, so two loads, or three, are as good as any number."""
     compared = waited = several = 0

@@ -38,6 +38,7 @@ def twice(monkeypatch: pytest.MonkeyPatch, run: Any, cpus: int, outcome: Any, up
     return alone.classes
 
 
+@pytest.mark.long
 def test_of_small_programs(monkeypatch: pytest.MonkeyPatch) -> None:
     classes = [0]
     for seed in range(80):
@@ -46,6 +47,7 @@ def test_of_small_programs(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sum(classes) > 500, sum(classes)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["lru_free_2_4/pre_patch", "invalidate_2_6/pre_2_6_15"])
 def test_of_family_programs(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     room, _, variant = name.partition("/")

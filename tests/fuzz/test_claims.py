@@ -7,6 +7,7 @@ import importlib.util
 import json
 import pathlib
 import re
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -18,10 +19,10 @@ from fuzz.entry import LEDGER, find
 ROOT = pathlib.Path(__file__).parents[2]
 CORPUS = ROOT / "corpus"
 CLAIMS = claims.read(CORPUS)
-RUNNER = claims.Runner(CORPUS, replays=1)         # tests/test_corpus.py does all replays of an entry
+RUNNER = claims.Runner(CORPUS, replays=1)         # conftest.py does all replays of an entry
 COSTS = importlib.util.find_spec("fuzz.cost") is not None
 
-# A thousand sampled schedules take half a second: `ok in N` is judged again by tests/test_corpus.py, on the entry itself.
+# A thousand sampled schedules take half a second: `ok in N` is judged again where the corpus is replayed (conftest.py).
 QUICK = list(dict.fromkeys(check for claim in CLAIMS for check in claim.tests if not (check.entry and check.expect.startswith("ok"))
                            and not (check.kind in ("cost", "chain") and not COSTS)))
 ONE = """format = 1
@@ -58,7 +59,13 @@ def changed(corpus: pathlib.Path, old: str, new: str) -> None:
     (corpus / LEDGER).write_text(ONE.replace(old, new))
 
 
-@pytest.mark.parametrize("check", QUICK, ids=[f"{check.told} = {check.expect}"[:100] for check in QUICK])
+def judged(check: claims.Check) -> Any:
+    """A proof runs all schedules, and is of the long tier."""
+    marks = [pytest.mark.long] if check.expect.startswith("proved") else []
+    return pytest.param(check, marks=marks, id=f"{check.told} = {check.expect}"[:100])
+
+
+@pytest.mark.parametrize("check", map(judged, QUICK))
 def test_a_check_comes_to_what_the_ledger_says(check: claims.Check) -> None:
     result = RUNNER.run(check)
     assert result.holds, f"{result.check.told}: expected {check.expect!r}, found {result.found!r} {result.detail}"

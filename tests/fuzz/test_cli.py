@@ -271,6 +271,7 @@ def test_what_should_be_quick_imports_nothing_heavy(args: list[str]) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.long
 def test_variants_as_json_is_one_object_a_line() -> None:
     result = vmrace("variants", "--json")
     told = [json.loads(line) for line in result.stdout.splitlines()]
@@ -304,6 +305,7 @@ def test_a_changed_verdict_is_1_and_told_with_what_was_expected(corpus: pathlib.
     assert "exit 1" in result.stdout
 
 
+@pytest.mark.long
 def test_a_point_that_was_renamed_is_diverged_and_not_accepted_while_other_schedules_still_find_it(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "race.toml"
     path.write_text(RACE.read_text().replace("page_cache_get(A)", "page_cache_got(A)"))
@@ -484,6 +486,7 @@ def test_the_corpus_is_listed_as_text_and_as_json(here: pathlib.Path) -> None:
     refused(vmrace("corpus", "--corpus", here / "empty"), 4, "no entries")
 
 
+@pytest.mark.long
 def test_accepting_a_verdict_writes_what_is_so_and_nothing_else(here: pathlib.Path) -> None:
     before = files(here)
     refused(vmrace("corpus", "accept", "double-free", "--variant", "pre_patch=ok"), 1,
@@ -527,6 +530,7 @@ def test_a_verdict_that_is_flaky_is_not_accepted(here: pathlib.Path, monkeypatch
     assert files(here) == before
 
 
+@pytest.mark.long
 def test_the_way_out_that_a_replay_names_for_a_renamed_point_works(here: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is found near it: so it may be that the race was fixed, or that a point was renamed."""
     import fuzz.verdict
@@ -583,6 +587,7 @@ def test_the_doctor_finds_nothing_wrong_here(here: pathlib.Path) -> None:
     assert len(list(here.rglob("*"))) == 4          # nothing is left behind
 
 
+@pytest.mark.long
 def test_the_doctor_needs_no_corpus(tmp_path: pathlib.Path) -> None:
     code, told = doctor("--corpus", tmp_path / "none")
     assert code == 0
@@ -590,6 +595,7 @@ def test_the_doctor_needs_no_corpus(tmp_path: pathlib.Path) -> None:
     assert not (tmp_path / "none").exists()
 
 
+@pytest.mark.long
 def test_the_doctor_names_what_is_wrong_with_each_entry_and_where(corpus: pathlib.Path) -> None:
     path = corpus / "lru_free_2_4" / "mine.toml"
     (path.parent / "broken.toml").write_text("format = 2")
@@ -603,6 +609,7 @@ def test_the_doctor_names_what_is_wrong_with_each_entry_and_where(corpus: pathli
         assert any(name in text and why in text for text in told["FAIL"]), name
 
 
+@pytest.mark.long
 def test_the_doctor_tells_of_backends_that_differ_and_of_old_packages(here: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import importlib.metadata
 
@@ -730,6 +737,7 @@ def test_shrinking_may_take_a_tenth_longer_within_reason(seconds: float, more: f
     assert shrink_allowance(seconds) == more
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("easy")
 def test_a_finding_of_an_unfinished_shard_is_kept_on_ctrl_c(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A shard of a minute, and an interrupt as soon as it has seen something: that is confirmed and kept."""
@@ -778,6 +786,7 @@ def test_a_worker_that_does_not_answer_is_not_waited_for_and_what_it_shrank_is_k
     assert last["raw"] == {hit["title"]: hit["path"]} and last["new"] == []
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not pathlib.Path("/proc/self/task").is_dir(), reason="finds the workers in /proc")
 def test_a_signal_to_the_whole_group_loses_nothing(tmp_path: pathlib.Path) -> None:
     """As `timeout` and batch systems send it: the workers get it too."""
@@ -792,6 +801,7 @@ def test_a_signal_to_the_whole_group_loses_nothing(tmp_path: pathlib.Path) -> No
     assert {load(path).title for path in files(tmp_path)} == set(last["new"])
 
 
+@pytest.mark.long
 def test_known_titles_read_as_such(found: tuple[pathlib.Path, subprocess.CompletedProcess[str]], tmp_path: pathlib.Path) -> None:
     kept, first = found
     title = json.loads(first.stdout.splitlines()[-1])["new"][0]         # two workers may each have found one
@@ -847,6 +857,7 @@ def test_a_finding_that_is_kept_already_loses_no_triage(tmp_path: pathlib.Path) 
     assert merged.expect == {"daniel_lru_count": "ok in 300", "pre_patch": TITLE}
 
 
+@pytest.mark.long
 def test_two_campaigns_may_keep_into_one_corpus(tmp_path: pathlib.Path) -> None:
     running = [start(tmp_path, "--for", "4s", "--seed", str(seed), "--workers", "1") for seed in (3, 3)]
     for one in running:
@@ -897,6 +908,7 @@ def test_ctrl_c_is_130_and_keeps_what_was_found(how: signal.Signals, running: su
     assert vmrace("replay", tmp_path).exit_code == 0
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not pathlib.Path("/proc/self/task").is_dir(), reason="finds the workers in /proc")
 def test_a_worker_that_is_killed_costs_its_shard_which_is_run_again(tmp_path: pathlib.Path) -> None:
     process = start(tmp_path, "--for", "6s", "--keep-going", "--seed", "3", "--json")

@@ -89,6 +89,7 @@ def hanging(*args: object, **how: object) -> Any:
 
 # ---- a worker that runs a shard -----------------------------------------------------------------------------------------------
 
+@pytest.mark.long
 @pytest.mark.parametrize("error", [HarnessError("upside down"), MemoryError(), RecursionError("too deep"), KeyError("x")],
                          ids=lambda error: f"{type(error).__name__} in one shard -> told, exit 1 -> the rest of that shard")
 @pytest.mark.usefixtures("easy")
@@ -111,6 +112,7 @@ def test_an_error_of_ours_costs_its_shard(error: Exception, tmp_path: pathlib.Pa
     assert last["runs"] == 40
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("easy")
 def test_only_errors_of_ours_and_nothing_found_is_3(tmp_path: pathlib.Path, monkeypatch: Patch) -> None:
     monkeypatch.setattr(fuzz.shard._Shard, "_search", raising(HarnessError("upside down")))
@@ -139,6 +141,7 @@ def test_a_worker_that_ends_loses_its_shard_which_is_run_again(end: Callable[[],
     assert (last["lost_shards"], last["given_up_shards"], last["runs"]) == (1, 0, 40)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("easy")
 def test_shards_that_are_lost_for_good_are_counted_and_no_success(tmp_path: pathlib.Path, monkeypatch: Patch) -> None:
     monkeypatch.setattr(fuzz.shard._Shard, "_search", killed)
@@ -152,6 +155,7 @@ def test_shards_that_are_lost_for_good_are_counted_and_no_success(tmp_path: path
     assert sum(line.startswith("shard 0 lost (") for line in lines) == 1 + fuzz.campaign.RETRIES_MAX
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("easy")
 def test_a_shard_is_run_again_three_times(tmp_path: pathlib.Path, monkeypatch: Patch) -> None:
     run, marks = fuzz.shard._Shard._search, [tmp_path / f"mark{number}" for number in range(fuzz.campaign.RETRIES_MAX)]
@@ -178,6 +182,7 @@ def test_a_campaign_ends_in_its_time_and_a_grace_whatever_hangs(tmp_path: pathli
 
 # ---- a worker that confirms and shrinks ---------------------------------------------------------------------------------------
 
+@pytest.mark.long
 @pytest.mark.parametrize(("fault", "why"), [
     (raising(HarnessError("upside down")), "HarnessError: upside down"), (raising(MemoryError()), "MemoryError"),
     (raising(RecursionError("deep")), "RecursionError: deep"), (killed, "killed by signal 9"), (leaving(0), "exit code 0")], ids=[
@@ -218,6 +223,7 @@ def test_a_hit_whose_shrinker_died_is_confirmed_without_shrinking(tmp_path: path
     assert kept(tmp_path / "c", ".hit") == []
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("easy")
 def test_shrinking_that_hangs_ends_in_its_time_and_the_run_is_kept(tmp_path: pathlib.Path, monkeypatch: Patch) -> None:
     monkeypatch.setattr(fuzz.minimize, "_shrink_program", hanging)
@@ -243,6 +249,7 @@ def test_a_hit_is_written_down_before_it_is_confirmed(tmp_path: pathlib.Path, mo
     assert kept(tmp_path / "c", ".hit") == []
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("easy")
 def test_the_driver_runs_no_program_itself(tmp_path: pathlib.Path, monkeypatch: Patch) -> None:
     import fuzz.executor
@@ -290,6 +297,7 @@ def test_no_process_to_be_had_is_3(tmp_path: pathlib.Path, monkeypatch: Patch) -
     assert last["errors"] == ["no worker process can be started: Resource temporarily unavailable"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", [7, 10, 20])
 @pytest.mark.parametrize("args", [("fuzz", VARIANT, "--for", "2s", "--corpus", "c", "--workers", "8"), ("replay", IRQ),
                                   ("verify", VARIANT, "--ops", "1", "--kinds", "exit,touch", "--state", "s", "--workers", "8"),
@@ -315,6 +323,7 @@ def test_a_closed_pipe_is_3_unless_something_new_was_found(tmp_path: pathlib.Pat
         assert "Traceback" not in done.stderr
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("args", [("variants",), ("replay", IRQ), ("show", IRQ), ("verify", IRQ), ("corpus", "--corpus", GOLDEN)],
                          ids=lambda args: args[0])
 @pytest.mark.skipif(not pathlib.Path("/dev/full").exists(), reason="has no /dev/full")
@@ -324,6 +333,7 @@ def test_a_full_disk_under_stdout_is_3(args: tuple[object, ...], tmp_path: pathl
     one_line(done, "stdout: cannot be written: No space left on device")
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("easy")
 def test_on_a_full_disk_what_was_found_is_printed_in_full(tmp_path: pathlib.Path, monkeypatch: Patch) -> None:
     place = tmp_path / "c"
@@ -346,6 +356,7 @@ def test_a_full_disk_is_told_before_a_campaign(tmp_path: pathlib.Path, monkeypat
     assert result.stderr == f"vmrace: {tmp_path / 'c'}: cannot be written: No space left on device\n"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("args", [("replay", "e.toml", "--accept"), ("corpus", "accept", "e.toml"), ("shrink", "e.toml"),
                                   ("verify", "e.toml", "--certify", "--variant", "pre_patch"),
                                   ("verify", "tests.programs.lastzero:make", "--arg", "4", "--certify"),
@@ -377,6 +388,7 @@ def test_a_signal_ends_a_campaign_in_order(number: signal.Signals, target: str, 
     assert last["type"] == "summary" and last["interrupted"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("target", [VARIANT, "tests.programs.lost_update:make"])
 def test_a_second_interrupt_waits_for_nothing(target: str, tmp_path: pathlib.Path) -> None:
     from tests.fuzz.test_interrupts import gone
@@ -414,6 +426,7 @@ def running(target: str, place: pathlib.Path, script: str = "from fuzz.__main__ 
     return process
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not pathlib.Path("/proc/self/stat").is_file(), reason="looks at processes in /proc")
 @pytest.mark.parametrize("target", [VARIANT, "tests.programs.readers:make"])
 def test_workers_do_not_outlive_a_driver_that_is_killed(target: str, tmp_path: pathlib.Path) -> None:
@@ -456,6 +469,7 @@ def mine(tmp_path: pathlib.Path) -> pathlib.Path:
     return tmp_path
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("what", ["exit0", "exit1", "exec", "crash"], ids=[
     "os._exit(0) in a program -> told, exit 3 -> its run", "os._exit(1) in a program -> told, exit 3 -> its run",
     "exec in a program -> told, exit 3 -> its run", "a crash in a program -> told, exit 3 -> its run"])
@@ -473,6 +487,7 @@ def test_a_program_that_ends_its_process_is_no_verdict(what: str, args: tuple[st
     one_line(done, "the process that ran the program was lost")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("args", [("fuzz", "--for"), ("verify", "--seconds")], ids=lambda args: args[0])
 def test_a_program_that_nothing_ends_is_killed_in_its_time(args: tuple[str, str], mine: pathlib.Path) -> None:
     """Where no signal is heard, and so no timer ends it."""
@@ -522,6 +537,7 @@ def proved(tmp_path: pathlib.Path) -> pathlib.Path:
     return tmp_path / "corpus"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("error", [HarnessError("upside down"), MemoryError(), RecursionError("deep")], ids=lambda error:
                          f"{type(error).__name__} in an exploration -> undecided, exit 3 -> no verdict")
 @pytest.mark.parametrize("accept", [False, True])
@@ -703,6 +719,7 @@ def test_a_state_file_on_a_full_disk_ends_the_proof_and_keeps_its_lines(tmp_path
     assert json.loads(lines[-1])["verdict"] == "proved"
 
 
+@pytest.mark.long
 def test_a_proof_that_was_interrupted_or_out_of_time_changes_no_row(tmp_path: pathlib.Path) -> None:
     from fuzz import scope_table
     from tests.fuzz.test_scope import Slow, proof

@@ -141,6 +141,7 @@ def test_the_rows_of_the_readme_are_of_scopes_that_there_are(row: str) -> None:
     assert programs == len(scope.programs(Executor(family(name), variant).operations()))
 
 
+@pytest.mark.long
 def test_a_scope_may_be_of_few_preemptions(tmp_path: pathlib.Path) -> None:
     """Fewer schedules of the same programs, told in the sentence of the scope, and never gone on with as if they were all."""
     state, runs, small = tmp_path / "state", [], (*SMALL[:-1], "fork,swap_out")

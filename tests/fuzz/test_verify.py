@@ -32,6 +32,7 @@ def command(*args: str) -> Any:
     return CliRunner().invoke(main, ["verify", *args])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("path", CERTIFICATES, ids=lambda path: path.name.removesuffix(".proof.json")[-40:])
 def test_what_a_kept_certificate_says_still_holds(path: pathlib.Path) -> None:
     checked = verify.check(path)

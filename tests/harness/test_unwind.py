@@ -236,10 +236,14 @@ def test_a_generator_that_is_closed_later_does_nothing_in_any_run(kept: bool, ca
     runner = Runner(generators(kept))
     expected = (1, 0) if kept else (None, 0)
     gc.collect()
-    for result in every_schedule(runner.run, 2, explores=True):
-        assert result.results == expected
-        assert runner.image.objects[1]._value == 0
-        gc.collect()
+    gc.freeze()                         # what is of other tests need not be looked at again and again
+    try:
+        for result in every_schedule(runner.run, 2, explores=True):
+            assert result.results == expected
+            assert runner.image.objects[1]._value == 0
+            gc.collect()
+    finally:
+        gc.unfreeze()
     found = verify(generators(kept))
     assert found.proved == kept and not found.why
     assert capfd.readouterr().err == ""

@@ -48,6 +48,7 @@ def test_a_double_free_is_found_from_its_program_within_ten_thousand_schedules(p
     assert any(entry.title in executor.run(prepared, chooser).titles for _ in range(10_000))
 
 
+@pytest.mark.long
 def test_the_final_put_in_an_interrupt_is_found_from_nothing_within_sixty_thousand_runs() -> None:
     # Ten campaigns (ten_seeds.md) first saw it after 700 to 25,000 runs: as an exponential with mean 12,000 the chance to
     # need more than 60,000 is exp(-5) = 0.007 for one seed.
