@@ -19,8 +19,10 @@ from variants.interface import family
 
 CORPUS = pathlib.Path(__file__).parent / "corpus"
 
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:       # of a shell's background: what the tests start has to hear of Ctrl-C
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# A shell's background job hears no Ctrl-C, and one under nohup no SIGHUP; what the tests start has to hear both.
+for _number, _handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, _handler)
 
 
 def pytest_addoption(parser: Any) -> None:
@@ -77,8 +79,8 @@ class EntryFile(pytest.File):
         yield TextItem.from_parent(self, name="text")
         for variant in family(entry.family).variants:
             item = EntryItem.from_parent(self, name=variant)
-            if not entry.expect.get(variant, "").startswith("BUG"):
-                item.add_marker(pytest.mark.long)       # a thousand schedules, or all of them
+            if not entry.expect.get(variant, "").startswith("BUG") or "LIVELOCK" in entry.title:
+                item.add_marker(pytest.mark.long)       # a thousand schedules, or all of them, or twenty that reach the limit of steps
             yield item
 
 

@@ -83,6 +83,7 @@ def test_every_command_is_in_the_table() -> None:
     assert rows == set(main.commands)
 
 
+@pytest.mark.long
 def test_the_table_of_variants_is_the_real_one() -> None:
     shown = re.search(r"\$ vmrace variants\n(.*?)```", TEXT, re.DOTALL)
     assert shown is not None

@@ -86,11 +86,13 @@ def test_a_bound_has_the_classes_that_need_no_more(first: int, size: int, sorts:
     assert compared >= 80
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("seed", "size", "sorts"), WRONG)
 def test_so_it_is_where_the_least_number_was_wrong_once(seed: int, size: int, sorts: tuple[tuple[str, ...], ...]) -> None:
     assert compare(seed, size, sorts)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("make", "n"), [(readers.make, 4), (lastzero.make, 3), (filesystem.make, 4)])
 @pytest.mark.parametrize("workers", [1, 3])
 def test_both_ways_and_several_workers_say_the_same(make: Any, n: int, workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,6 +121,7 @@ def for_ever(limit: int) -> Program:
     return Program([lambda: follow(x, y), lambda: follow(y, x)], check=lambda: atomic_read(x) < limit)
 
 
+@pytest.mark.long
 def test_a_bound_ends_where_runs_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exploration, "FEW", 50)
     assert not verify(for_ever, 100, runs_max=500).complete
@@ -172,5 +175,6 @@ def slow() -> Program:
     return Program([task, task, lambda: BUG_ON(atomic_read(counts[0]) == 2, 7)])
 
 
+@pytest.mark.long
 def test_what_the_first_search_takes_leaves_time_for_the_bound() -> None:
     assert verify(slow).titles == verify(slow, bound=1, seconds_max=1.5).titles != []

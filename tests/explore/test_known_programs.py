@@ -161,6 +161,7 @@ PROGRAMS = (
 IDS = [program.__name__ for program, _, _ in PROGRAMS]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("program", "titles", "preemptions"), PROGRAMS, ids=IDS)
 def test_all_that_can_come_of_it_is_seen(program: Callable[[bool], Program], titles: set[tuple[str, ...]], preemptions: int) -> None:
     runner = Runner(program, False)

@@ -61,6 +61,7 @@ LOST = (
 )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("seed", "size", "sorts"), LOST, ids=[str(lost[0]) for lost in LOST])
 def test_what_was_lost_once_is_run(seed: int, size: int, sorts: tuple[tuple[str, ...], ...]) -> None:
     runner = Runner(small(seed, size, sorts).make)

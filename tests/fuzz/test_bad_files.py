@@ -118,6 +118,7 @@ def test_each_bad_file_is_named_with_what_is_wrong(name: str, tmp_path: pathlib.
         load(path)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("arguments", [("replay", "."), ("corpus", "--corpus", "."),
                                        ("diff", "lru_free_2_4/pre_patch", "lru_free_2_4/daniel_lru_count", "--corpus", ".")])
 def test_the_others_are_run_and_the_exit_code_is_not_0(arguments: tuple[str, ...], corpus: pathlib.Path,
@@ -143,6 +144,7 @@ def test_a_campaign_names_them_and_goes_on(corpus: pathlib.Path) -> None:
     assert result.exit_code == (1 if last["new"] else 3)
 
 
+@pytest.mark.long
 def test_what_is_reached_is_told_beside_them(corpus: pathlib.Path) -> None:
     result = command("coverage", "lru_free_2_4/pre_patch", "--runs", "10", "--corpus", corpus)
     assert named_in(result.stderr.splitlines()) == set(ENTRIES)
@@ -172,6 +174,7 @@ def test_a_bad_hit_is_one_line(name: str, tmp_path: pathlib.Path) -> None:
     assert path.exists()
 
 
+@pytest.mark.long
 def test_a_changed_verdict_comes_before_a_bad_file(corpus: pathlib.Path) -> None:
     good = corpus / GOOD.name
     good.write_text(good.read_text().replace("mm/page_alloc.c:95 in __free_pages_ok\"\ndaniel", "mm/page_alloc.c:94 in f\"\ndaniel"))
@@ -181,6 +184,7 @@ def test_a_changed_verdict_comes_before_a_bad_file(corpus: pathlib.Path) -> None
     assert result.stdout.splitlines()[-1].endswith("exit 1)")
 
 
+@pytest.mark.long
 def test_verdicts_are_accepted_beside_bad_files_and_these_stay_as_they_are(corpus: pathlib.Path) -> None:
     before = {path.name: path.read_bytes() for path in corpus.iterdir() if path.is_file() and path.stat().st_size < 10_000}
     good = corpus / GOOD.name
@@ -221,10 +225,11 @@ def test_what_no_replay_can_come_to_is_no_verdict(verdict: str) -> None:
 
 # ---- pytest ----------------------------------------------------------------------------------------------------------------------
 
+@pytest.mark.long
 def test_in_pytest_each_bad_file_is_a_test_that_fails_and_the_others_run(corpus: pathlib.Path) -> None:
     shutil.copy(ROOT / "conftest.py", corpus.parent.parent)
-    ran = subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-rfE", "corpus"], capture_output=True, text=True,
-                         cwd=corpus.parent.parent)
+    ran = subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tier", "all", "-rfE", "corpus"],
+                         capture_output=True, text=True, cwd=corpus.parent.parent)
     assert ran.returncode == 1, ran.stdout
     failed = re.findall(r"^FAILED corpus/lru_free_2_4/(\w+)\.toml::text", ran.stdout, re.MULTILINE)
     assert sorted(failed) == sorted(ENTRIES)
@@ -329,6 +334,7 @@ STATES: dict[str, tuple[Write, str]] = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", STATES)
 def test_a_bad_state_of_a_scope_is_named_with_what_is_wrong(name: str, tmp_path: pathlib.Path) -> None:
     write, wrong = STATES[name]

@@ -65,6 +65,7 @@ def judged(check: claims.Check) -> Any:
     return pytest.param(check, marks=marks, id=f"{check.told} = {check.expect}"[:100])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("check", map(judged, QUICK))
 def test_a_check_comes_to_what_the_ledger_says(check: claims.Check) -> None:
     result = RUNNER.run(check)
@@ -130,6 +131,7 @@ def test_the_word_bug_is_told_once_and_kept_as_it_is() -> None:
     assert check.expect.startswith("BUG BUG")
 
 
+@pytest.mark.long
 def test_counts_that_are_left_out_may_change(ledger: pathlib.Path) -> None:
     changed(ledger, "proved in 1", "proved")
     assert vmrace("claims", "--corpus", ledger).exit_code == 0

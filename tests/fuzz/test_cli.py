@@ -181,6 +181,7 @@ def test_a_corpus_directory_that_cannot_be_made_is_told_before_the_campaign(tmp_
     assert (tmp_path / "file").read_text() == "mine"
 
 
+@pytest.mark.long
 def test_a_place_that_cannot_be_written_loses_nothing(corpus: pathlib.Path, tmp_path: pathlib.Path) -> None:
     (tmp_path / "file").write_text("mine")
     path = corpus / "lru_free_2_4" / "mine.toml"
@@ -191,6 +192,7 @@ def test_a_place_that_cannot_be_written_loses_nothing(corpus: pathlib.Path, tmp_
     assert path.read_text() == IRQ.read_text()
 
 
+@pytest.mark.long
 def test_a_directory_named_like_an_entry_is_named_and_the_entries_are_replayed(corpus: pathlib.Path) -> None:
     (corpus / "x.toml").mkdir()
     result = vmrace("replay", corpus)
@@ -204,6 +206,7 @@ def test_an_unknown_variant_of_an_entry_is_told_with_the_nearest_one(command: st
     refused(vmrace(command, IRQ, "--variant", "pre_pach"), 2, "no variant 'pre_pach'", "Did you mean pre_patch?")
 
 
+@pytest.mark.long
 def test_an_operation_that_a_variant_lacks_is_not_applicable_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(family("lru_free_2_4").without, "daniel_lru_count", ("irq_put",))
     result = vmrace("replay", IRQ)
@@ -216,6 +219,7 @@ def test_an_operation_that_a_variant_lacks_is_not_applicable_to_it(monkeypatch: 
     assert vmrace("replay", IRQ).exit_code == 1
 
 
+@pytest.mark.long
 def test_a_setup_that_fails_alone_is_told_and_not_a_traceback(corpus: pathlib.Path) -> None:
     path = changed(corpus, '  "exit m0",\n', '  "exit m0",\n  "irq_put k0",\n  "swap_out",\n  "read f0.0",\n')
     shown = vmrace("show", path)
@@ -260,6 +264,7 @@ def test_every_subcommand_has_help(command: tuple[str, str]) -> None:
 HEAVY = ("hypothesis", "rich", "coverage", "multiprocessing")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("args", [[], ["--help"], ["replay", "--help"], ["fuzz", "--help"], ["variants"], ["corpus"], ["replay", str(IRQ)]],
                          ids=lambda args: " ".join(args)[:20] or "bare")
 def test_what_should_be_quick_imports_nothing_heavy(args: list[str]) -> None:
@@ -282,6 +287,7 @@ def test_variants_as_json_is_one_object_a_line() -> None:
 
 # ---- replay, show, shrink ---------------------------------------------------------------------------------------------
 
+@pytest.mark.long
 def test_a_replay_as_expected_is_0_and_writes_nothing(corpus: pathlib.Path) -> None:
     before = files(corpus)
     result = vmrace("replay", corpus)
@@ -291,6 +297,7 @@ def test_a_replay_as_expected_is_0_and_writes_nothing(corpus: pathlib.Path) -> N
     assert files(corpus) == before
 
 
+@pytest.mark.long
 def test_a_changed_verdict_is_1_and_told_with_what_was_expected(corpus: pathlib.Path) -> None:
     path = changed(corpus, f'pre_patch = "{TITLE}"', 'pre_patch = "ok in 300"')
     result = vmrace("replay", corpus)
@@ -320,6 +327,7 @@ def test_a_point_that_was_renamed_is_diverged_and_not_accepted_while_other_sched
     assert "DIVERGED" in vmrace("show", path).stdout
 
 
+@pytest.mark.long
 def test_accept_writes_the_same_file_in_canonical_form(corpus: pathlib.Path) -> None:
     path = changed(corpus, "[expect]", "  # a remark\n[expect]")
     before = set(files(corpus))
@@ -332,6 +340,7 @@ def test_accept_writes_the_same_file_in_canonical_form(corpus: pathlib.Path) -> 
     assert vmrace("replay", corpus, "--accept").stdout.count("wrote") == 0
 
 
+@pytest.mark.long
 def test_accept_writes_an_entry_outside_any_corpus_where_it_is(tmp_path: pathlib.Path) -> None:
     (tmp_path / "a").mkdir()
     path = tmp_path / "a" / "x.toml"
@@ -341,6 +350,7 @@ def test_accept_writes_an_entry_outside_any_corpus_where_it_is(tmp_path: pathlib
     assert "daniel_lru_count" in load(path).expect
 
 
+@pytest.mark.long
 def test_replaying_often_agrees_and_counts_it() -> None:
     result = vmrace("replay", IRQ, "--times", "3")
     assert result.exit_code == 0
@@ -348,6 +358,7 @@ def test_replaying_often_agrees_and_counts_it() -> None:
     assert "unstable" not in result.stdout
 
 
+@pytest.mark.long
 def test_a_replay_that_does_not_agree_with_itself_is_told_and_never_accepted(
         corpus: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import fuzz.replaying
@@ -360,6 +371,7 @@ def test_a_replay_that_does_not_agree_with_itself_is_told_and_never_accepted(
     assert files(corpus) == before
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("entry", [RACE, IRQ], ids=["race", "irq"])
 def test_threads_and_greenlets_give_the_same_digests(entry: pathlib.Path) -> None:
     def table(backend: str) -> list[str]:
@@ -370,6 +382,7 @@ def test_threads_and_greenlets_give_the_same_digests(entry: pathlib.Path) -> Non
     assert table("threads") == table("greenlets")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("form", ["\r\n", "comment", "unicode", "control", "byte order mark"])
 def test_text_that_people_and_editors_put_there_survives(form: str, corpus: pathlib.Path) -> None:
     path = corpus / "lru_free_2_4" / "mine.toml"
@@ -399,6 +412,7 @@ def test_show_tells_the_story_of_an_entry_on_any_variant() -> None:
     assert "daniel_lru_count: " in other.stdout
 
 
+@pytest.mark.long
 def test_shrink_makes_an_entry_that_replays_beside_the_one_it_was_given(corpus: pathlib.Path) -> None:
     path = changed(corpus, "asks = ", '# triage\nasks = "Mine?" # ')
     path = changed(corpus, "setup = [", 'setup = [\n  "load m0.1",')
@@ -499,6 +513,7 @@ def test_accepting_a_verdict_writes_what_is_so_and_nothing_else(here: pathlib.Pa
     assert set(files(here)) == set(before)
 
 
+@pytest.mark.long
 def test_accepting_without_a_variant_takes_what_is_found_on_all(here: pathlib.Path) -> None:
     assert vmrace("corpus", "accept", "bug-at").exit_code == 0
     path, = (path for path in files(here) if "bug-at" in path.name)
@@ -506,6 +521,7 @@ def test_accepting_without_a_variant_takes_what_is_found_on_all(here: pathlib.Pa
     refused(vmrace("corpus", "accept", "bug-at", "--variant", "pre_pach=ok"), 2, "no variant 'pre_pach'", "Did you mean pre_patch?")
 
 
+@pytest.mark.long
 def test_what_is_accepted_is_what_a_replay_finds(here: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All schedules together have the entry's own title, too; a replay samples some, and comes to another one first."""
     import fuzz.verdict
@@ -554,6 +570,7 @@ def test_the_way_out_that_a_replay_names_for_a_renamed_point_works(here: pathlib
     assert vmrace("replay").exit_code == 0
 
 
+@pytest.mark.long
 def test_what_is_not_found_again_is_left_as_it_is(here: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import fuzz.replaying
     monkeypatch.setattr(fuzz.replaying, "REFIND_RUNS", 50)
@@ -575,6 +592,7 @@ def doctor(*args: object) -> tuple[int, dict[str, list[str]]]:
     return result.exit_code, told
 
 
+@pytest.mark.long
 def test_the_doctor_finds_nothing_wrong_here(here: pathlib.Path) -> None:
     code, told = doctor()
     assert code == 0
@@ -641,7 +659,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, subpr
     """A campaign that found something. Seeds 3, 4, 5: the most common title takes a few thousand runs, a second or two."""
     corpus = tmp_path_factory.mktemp("found")
     for seed in (3, 4, 5):
-        done = fuzz(corpus, "--json", seed=seed)
+        done = fuzz(corpus, "--json", seed=seed, seconds="60s")
         if done.returncode:
             break
     return corpus, done
@@ -669,6 +687,7 @@ def test_what_a_campaign_kept_replays(found: tuple[pathlib.Path, subprocess.Comp
     assert vmrace("replay", found[0]).exit_code == 0
 
 
+@pytest.mark.long
 def test_titles_that_are_all_known_are_0(found: tuple[pathlib.Path, subprocess.CompletedProcess[str]], tmp_path: pathlib.Path) -> None:
     """The first campaign stops at its first title, and so does one without a corpus: the same seed comes to the same title."""
     corpus, first = found
@@ -685,6 +704,7 @@ def test_titles_that_are_all_known_are_0(found: tuple[pathlib.Path, subprocess.C
     assert files(corpus) == before
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("runs", "workers"), [(1, 1), (7, 2), (1234, 2), (1500, 1)])
 def test_so_many_runs_are_so_many(runs: int, workers: int, tmp_path: pathlib.Path) -> None:
     """Not a program or a shard more, however many workers share them."""
@@ -703,6 +723,7 @@ def easy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fuzz.shard._Shard, "_choose", lambda shard: (program, []))
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("easy")
 def test_what_is_not_shrunk_because_asked_says_so(tmp_path: pathlib.Path) -> None:
     result = vmrace("fuzz", VARIANT, "--no-shrink", "--corpus", tmp_path)
@@ -714,6 +735,7 @@ def test_what_is_not_shrunk_because_asked_says_so(tmp_path: pathlib.Path) -> Non
     assert "1 title not shrunk to the end" in result.stdout.splitlines()[-1]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("easy")
 def test_a_campaign_ends_near_its_time_and_says_which_shrinking_that_cut(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Shrinking made to take for ever; it has two seconds after the three of the campaign."""
@@ -762,6 +784,7 @@ def test_a_finding_of_an_unfinished_shard_is_kept_on_ctrl_c(tmp_path: pathlib.Pa
     assert vmrace("replay", tmp_path / "c").exit_code == 0
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("easy")
 def test_a_worker_that_does_not_answer_is_not_waited_for_and_what_it_shrank_is_kept(
         tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -889,6 +912,7 @@ def running(tmp_path: pathlib.Path) -> Iterator[subprocess.Popen[str]]:
         process.wait()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_is_130_and_keeps_what_was_found(how: signal.Signals, running: subprocess.Popen[str], tmp_path: pathlib.Path) -> None:
     assert running.stdout is not None
@@ -926,6 +950,7 @@ def test_a_worker_that_is_killed_costs_its_shard_which_is_run_again(tmp_path: pa
     assert lines[-1]["runs"] > 0
 
 
+@pytest.mark.long
 def test_a_command_that_works_for_long_says_so_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """It tells which entry it is at, on stderr, and takes that away; nothing of it is on stdout."""
     class Screen(io.StringIO):

@@ -79,6 +79,7 @@ def test_a_chain_is_one_fault_when_alone_and_longer_with_each_that_has_to_wait()
     assert all(chain.chain <= chain.line_chain <= chain.points * chain.faults for chain in (two, three))
 
 
+@pytest.mark.long
 def test_there_is_a_situation_for_every_operation_and_it_does_some_work() -> None:
     assert {situation.name for situation in SITUATIONS} == set(OPERATIONS)
     for name in FAMILIES:
@@ -90,6 +91,7 @@ def test_there_is_a_situation_for_every_operation_and_it_does_some_work() -> Non
             assert (alone.of("points") > 0) == (situation.what != "of a page that is mapped"), situation
 
 
+@pytest.mark.long
 def test_the_seqschedlock_adds_loads_and_barriers_to_a_fault_and_stores_nothing() -> None:
     situation = next(one for one in SITUATIONS if one.name == "load")
     before, after = (Costs(family("invalidate_2_6"), name, 1).measure(situation).alone for name in ("pre_2_6_15", "andrea_seqschedlock"))

@@ -25,6 +25,7 @@ def vmrace(*args: object) -> Result:
     return CliRunner().invoke(main, [str(arg) for arg in args])
 
 
+@pytest.mark.long
 def test_what_the_probes_mark_is_among_what_the_tracer_sees() -> None:
     import coverage
     functions = own_functions(FAMILY, "pre_patch")
@@ -91,6 +92,7 @@ def test_lines_are_told_as_ranges() -> None:
     assert ranges([3, 4, 5, 9, 11, 12]) == "3-5,9,11-12"
 
 
+@pytest.mark.long
 def test_what_is_not_reached_is_listed_with_its_reason_or_without() -> None:
     _workers.clear()
     reached = reach(FAMILY, "daniel_lru_count", [], 1e9, 60, 1)
@@ -104,6 +106,7 @@ def test_what_is_not_reached_is_listed_with_its_reason_or_without() -> None:
     assert "__free_pages_ok" in {one.function for one in reached.missing if one.reason}
 
 
+@pytest.mark.long
 def test_so_many_runs_with_a_seed_reach_the_same() -> None:
     one, again = [], []
     for out in (one, again):

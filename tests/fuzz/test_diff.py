@@ -63,6 +63,7 @@ def objects(result: Result) -> list[dict[str, Any]]:
 
 # ---- what can be reached ------------------------------------------------------------------------------------------------
 
+@pytest.mark.long
 def test_what_only_one_variant_can_do_is_told_with_runs_that_anyone_can_repeat(tmp_path: pathlib.Path) -> None:
     result = diff(PRE, DANIEL, "--program", LAST, "--keep", tmp_path, "--witnesses", 1)
     assert result.exit_code == 1, result.output
@@ -79,6 +80,7 @@ def test_what_only_one_variant_can_do_is_told_with_runs_that_anyone_can_repeat(t
     assert BUG.titles[0] in titles
 
 
+@pytest.mark.long
 def test_how_one_program_reads() -> None:
     result = diff(PRE, DANIEL, "--program", LAST)
     text = result.output.replace(str(LAST), "ENTRY").replace(str(ROOT), "")
@@ -86,6 +88,7 @@ def test_how_one_program_reads() -> None:
     assert max(map(len, result.output.splitlines())) <= 100
 
 
+@pytest.mark.long
 def test_a_variant_does_not_differ_from_itself() -> None:
     result = diff(PRE, PRE, "--program", LAST)
     assert result.exit_code == 0
@@ -93,6 +96,7 @@ def test_a_variant_does_not_differ_from_itself() -> None:
     assert "pre_patch#2" in result.output
 
 
+@pytest.mark.long
 def test_the_witness_has_the_fewest_preemptions_and_leads_elsewhere_on_the_other_variant() -> None:
     comparison = compare("x", load(LAST).program, made(PRE, DANIEL), Budget())
     for difference in comparison.differences:
@@ -104,6 +108,7 @@ def test_the_witness_has_the_fewest_preemptions_and_leads_elsewhere_on_the_other
         assert text_of(found.thing) not in found.elsewhere.values()
 
 
+@pytest.mark.long
 def test_pages_are_told_apart_by_their_reference_counts_only_if_asked() -> None:
     one = program("touch f0.0", setup=("shrink_cache 1", "store m0.0"))
     plain, counted = (compare("x", one, made(PRE, DANIEL, counts=counts), Budget()) for counts in (False, True))
@@ -114,6 +119,7 @@ def test_pages_are_told_apart_by_their_reference_counts_only_if_asked() -> None:
 
 # ---- what is not known -----------------------------------------------------------------------------------------------------
 
+@pytest.mark.long
 def test_a_program_that_does_not_fit_is_sampled_and_nothing_is_claimed() -> None:
     result = diff(PRE, DANIEL, "--program", DOUBLE, "--runs", 60, "--witnesses", 0)
     assert result.exit_code == 3, result.output
@@ -158,6 +164,7 @@ def test_only_of_a_side_that_ran_whole_is_anything_denied(left: Any, right: Any,
     assert ("inconclusive" in conclusion(comparison)) == (verdict == INCONCLUSIVE)
 
 
+@pytest.mark.long
 def test_the_setup_alone_can_be_the_difference() -> None:
     result = diff(PRE, DANIEL, "--program", ROOT / "corpus/lru_free_2_4/lockdep-pagemap_lru_lock-taken-in-an-interrupt-"
                   "and-with-inte-58db2eed.toml")
@@ -180,6 +187,7 @@ def test_one_side_alone_is_no_comparison() -> None:
     assert conclusion(comparison) == "not compared: only invalidate_2_6/pre_2_6_15 of the variants has all the operations"
 
 
+@pytest.mark.long
 def test_families_are_compared_by_what_user_space_loads_from_memory() -> None:
     result = diff(PRE, OLD, "--programs", "load,read,sync", "--ops", 1, "--cpus", 1, "--setup", 1, "--json")
     *programs, summary = objects(result)
@@ -192,6 +200,7 @@ def test_families_are_compared_by_what_user_space_loads_from_memory() -> None:
 
 # ---- many programs, many variants ------------------------------------------------------------------------------------------------
 
+@pytest.mark.long
 def test_all_programs_of_some_operations_show_each_new_difference_once() -> None:
     result = diff(PRE, DANIEL, "--programs", "exit,pin,irq_unpin", "--ops", 2, "--cpus", 1, "--setup", 1)
     assert result.exit_code == 1, result.output
@@ -201,6 +210,7 @@ def test_all_programs_of_some_operations_show_each_new_difference_once() -> None
     assert result.output.count(BUG.titles[0]) == 1
 
 
+@pytest.mark.long
 def test_a_corpus_has_a_line_for_each_entry(tmp_path: pathlib.Path) -> None:
     (tmp_path / "one.toml").write_text(LAST.read_text())
     result = diff(PRE, DANIEL, "--corpus", tmp_path)
@@ -209,6 +219,7 @@ def test_a_corpus_has_a_line_for_each_entry(tmp_path: pathlib.Path) -> None:
     assert diff(OLD, OLD, "--corpus", tmp_path).exit_code == 4
 
 
+@pytest.mark.long
 def test_several_variants_have_a_table_of_what_includes_what() -> None:
     result = diff(PRE, DANIEL, PRE, "--program", LAST)
     assert result.exit_code == 1
@@ -229,6 +240,7 @@ def test_long_names_become_letters() -> None:
 
 # ---- the command --------------------------------------------------------------------------------------------------------------------
 
+@pytest.mark.long
 def test_json_tells_programs_and_a_summary() -> None:
     one, summary = objects(diff(PRE, DANIEL, "--program", LAST, "--json"))
     assert one["verdict"] == DIFFERENT

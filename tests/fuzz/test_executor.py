@@ -33,6 +33,7 @@ def digest(ex: Executor, made: Program, outcome: Outcome) -> str:
     return ex.trace(ex.prepare(made), Replay(outcome.switches, outcome.forced)).digest
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_threads_and_greenlets_give_the_same_digest(variant: str) -> None:
     threads = executor(variant, "threads")
@@ -40,6 +41,7 @@ def test_threads_and_greenlets_give_the_same_digest(variant: str) -> None:
         assert digest(threads, made, outcome) == digest(executor(variant), made, outcome)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_checked_images_give_the_same_digest_unless_a_lock_is_missing(variant: str) -> None:
     checked = executor(variant, checked=True)
@@ -61,6 +63,7 @@ def test_a_replay_has_the_same_titles_steps_and_decisions(variant: str) -> None:
         assert (again.switches, again.forced) == (outcome.switches, outcome.forced)
 
 
+@pytest.mark.long
 def test_looking_for_leaks_leaves_the_next_run_alone() -> None:
     plain, drained = Executor(executor().family, "pre_patch"), Executor(executor().family, "pre_patch")
     drained.drain_after = True

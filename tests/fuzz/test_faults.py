@@ -122,6 +122,7 @@ def test_only_errors_of_ours_and_nothing_found_is_3(tmp_path: pathlib.Path, monk
     assert last["seconds"] < 50             # it does not go on for a minute with what does not work
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("end", [killed, leaving(0), leaving(1)], ids=[
     "a worker is killed in a shard -> told, run again -> nothing",
     "a worker exits 0 without a result -> told, run again -> nothing",
@@ -169,6 +170,7 @@ def test_a_shard_is_run_again_three_times(tmp_path: pathlib.Path, monkeypatch: P
     assert (code, last["lost_shards"], last["given_up_shards"], last["runs"]) == (1, 3, 0, 40), told
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("easy")
 def test_a_campaign_ends_in_its_time_and_a_grace_whatever_hangs(tmp_path: pathlib.Path, monkeypatch: Patch) -> None:
     monkeypatch.setattr(fuzz.shard._Shard, "_search", hanging)
@@ -211,6 +213,7 @@ def test_a_hit_that_is_not_confirmed_is_kept_as_it_was_found(fault: Any, why: st
     assert kept(tmp_path / "c", ".hit") == []
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("easy")
 def test_a_hit_whose_shrinker_died_is_confirmed_without_shrinking(tmp_path: pathlib.Path, monkeypatch: Patch) -> None:
     monkeypatch.setattr(fuzz.minimize, "_shrink_program", killed)
@@ -235,6 +238,7 @@ def test_shrinking_that_hangs_ends_in_its_time_and_the_run_is_kept(tmp_path: pat
     assert raw.load(pathlib.Path(one["path"]))[0].title == one["title"]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("easy")
 def test_a_hit_is_written_down_before_it_is_confirmed(tmp_path: pathlib.Path, monkeypatch: Patch) -> None:
     import fuzz.confirm
@@ -499,6 +503,7 @@ def test_a_program_that_nothing_ends_is_killed_in_its_time(args: tuple[str, str]
     assert time.monotonic() - started < 60
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("fault", "why"), [
     ("raise fuzz.functions.HarnessError('upside down')", "upside down"), ("os._exit(0)", "the process that ran the program was lost"),
     ("os.kill(os.getpid(), 9)", "killed by signal 9")], ids=[
@@ -559,6 +564,7 @@ def test_an_error_of_ours_drops_no_proof(error: Exception, accept: bool, proved:
     assert (proved / "proved.toml").read_bytes() == before
 
 
+@pytest.mark.long
 def test_an_error_of_ours_says_nothing_of_the_other_entries(proved: pathlib.Path, monkeypatch: Patch) -> None:
     import fuzz.replaying
     judge = fuzz.replaying.judge_entry
@@ -576,6 +582,7 @@ def test_an_error_of_ours_says_nothing_of_the_other_entries(proved: pathlib.Path
     assert (proved / "proved.toml").read_bytes() == before
 
 
+@pytest.mark.long
 def test_a_proof_whose_budget_runs_out_is_inconclusive(proved: pathlib.Path, monkeypatch: Patch) -> None:
     import fuzz.verdict
     monkeypatch.setattr(fuzz.verdict, "_enough", lambda expected: 5)
@@ -587,6 +594,7 @@ def test_a_proof_whose_budget_runs_out_is_inconclusive(proved: pathlib.Path, mon
     assert (proved / "proved.toml").read_bytes() == before
 
 
+@pytest.mark.long
 def test_a_check_of_a_claim_that_cannot_be_done_has_not_changed(tmp_path: pathlib.Path, monkeypatch: Patch) -> None:
     import fuzz.claims
     from tests.fuzz.test_interrupts import room
@@ -694,6 +702,7 @@ def test_a_scope_whose_workers_exit_0_without_a_result_is_inconclusive(tmp_path:
     assert json.loads(lines[-1])["inconclusive"] == {scope.DIED: 2}
 
 
+@pytest.mark.long
 def test_a_state_file_on_a_full_disk_ends_the_proof_and_keeps_its_lines(tmp_path: pathlib.Path, monkeypatch: Patch) -> None:
     from fuzz import scope
     from tests.fuzz.test_scope import proof
@@ -762,6 +771,7 @@ def test_ctrl_c_while_a_worker_of_an_exploration_is_waited_for_ends_it(monkeypat
     assert children() == []
 
 
+@pytest.mark.long
 def test_ctrl_c_in_python_is_no_result() -> None:
     """Without a command, whose signals ask: KeyboardInterrupt goes through, and is neither a finding nor an error of ours."""
     from fuzz.executor import Executor

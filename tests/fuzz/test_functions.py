@@ -226,6 +226,7 @@ def test_what_cannot_be_put_back_is_refused() -> None:
     assert "line, an array that task closes over: it has changed, and cannot be put back" in result.stderr
 
 
+@pytest.mark.long
 def test_in_a_test_it_takes_a_few_lines(elsewhere: pathlib.Path) -> None:
     (elsewhere / "test_mine.py").write_text(MINE)
     ran = subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_mine.py"], capture_output=True, text=True,

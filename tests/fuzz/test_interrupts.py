@@ -206,6 +206,7 @@ def test_an_interrupt_at_any_moment_changes_no_verdict(name: str, tmp_path: path
     assert 130 in ended
 
 
+@pytest.mark.long
 def test_what_the_test_of_interrupts_looks_at_can_change(tmp_path: pathlib.Path) -> None:
     """Run to its end, `replay --accept` does write verdicts, and a scope its row."""
     for name, file in (("replay --accept", "corpus/accept.toml"), ("verify of a scope", "TABLE.md"),

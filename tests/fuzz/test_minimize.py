@@ -159,6 +159,7 @@ def test_shrinking_never_makes_a_program_larger(name: str) -> None:
     assert result.program.cpus <= max(case.program.cpus, 2)
 
 
+@pytest.mark.long
 @each_case
 def test_shrinking_with_the_same_seed_gives_the_same_result(name: str) -> None:
     def facts(result: Shrunk) -> tuple[Any, ...]:
@@ -214,6 +215,7 @@ def test_a_proof_that_exceeds_its_budget_goes_by_classes_or_says_so(name: str, c
         assert "classes of schedules run)" in minimal_text(result)
 
 
+@pytest.mark.long
 @each_case
 @pytest.mark.parametrize("share", [0.0, 0.02, 0.3, 0.7, 0.9, 0.98])
 def test_what_is_cut_stands_and_claims_no_more_than_was_run(name: str, share: float, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -155,6 +155,7 @@ def differs_at(number: int, how: Callable[[Traced], Traced], monkeypatch: pytest
     monkeypatch.setattr(Executor, "trace", flaky)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("how", [other_digest, other_title])
 @pytest.mark.parametrize("replay", [1, 2, 11, 20])
 def test_a_campaign_tells_no_finding_of_which_one_replay_differs(replay: int, how: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -186,6 +186,7 @@ def shuffled(rng: random.Random, form: Form) -> Form:
     return rng.choice(sorted(alike(form)))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", [f"{LRU}/pre_patch", "invalidate_2_6/pre_2_6_15"])
 def test_programs_that_are_the_same_up_to_symmetry_have_the_same_runs(name: str) -> None:
     rng = random.Random(7)
@@ -321,6 +322,7 @@ def summary(lines: list[str]) -> dict[str, Any]:
     return json.loads(lines[-1])
 
 
+@pytest.mark.long
 def test_a_real_scope_is_proved(tmp_path: pathlib.Path) -> None:
     code, lines = proof(tmp_path / "state", ["unmap", "exit", "touch"], Explorer)
     assert code == 0
@@ -402,12 +404,14 @@ def test_a_worker_that_hangs_is_killed(tmp_path: pathlib.Path, monkeypatch: pyte
     assert summary(lines)["counts"] == {"proved": 1, "BUG": 0, "inconclusive": 1, "not run": 0}
 
 
+@pytest.mark.long
 def test_an_error_of_ours_is_inconclusive(tmp_path: pathlib.Path) -> None:
     code, lines = proof(tmp_path / "state", ["map"], as_json=True, ops=1)
     assert code == 3
     assert summary(lines)["inconclusive"] == {"an error of ours, AssertionError: toy": 1}
 
 
+@pytest.mark.long
 def test_a_proof_that_is_out_of_time_says_what_was_not_run(tmp_path: pathlib.Path) -> None:
     code, lines = proof(tmp_path / "state", ["touch", "read", "fork"], Slow, seconds_max=0.3, as_json=True)
     assert code == 3
@@ -422,6 +426,7 @@ sys.exit(proof(pathlib.Path(sys.argv[1]), ["touch", "read", "fork", "lock"], Slo
 """
 
 
+@pytest.mark.long
 def test_a_killed_proof_goes_on_where_it_was_and_comes_to_the_same(tmp_path: pathlib.Path) -> None:
     state, whole = tmp_path / "state", tmp_path / "whole"
     process = subprocess.Popen([sys.executable, "-c", SCRIPT, str(state)], stdout=subprocess.PIPE, start_new_session=True)
@@ -460,6 +465,7 @@ def alive(pid: int) -> bool:
         return False
 
 
+@pytest.mark.long
 def test_what_took_too_long_is_run_again_if_it_may_take_longer(tmp_path: pathlib.Path) -> None:
     state = tmp_path / "state"
     proof(state, ["touch", "swap_out"])
@@ -472,6 +478,7 @@ def test_what_took_too_long_is_run_again_if_it_may_take_longer(tmp_path: pathlib
     assert code == 3
 
 
+@pytest.mark.long
 def test_the_state_of_another_image_or_scope_is_refused_in_one_line(tmp_path: pathlib.Path) -> None:
     state = tmp_path / "state"
     proof(state, ["touch"])
@@ -498,6 +505,7 @@ def summed(line: str, key: str) -> str:
     return f'{body}, "sum": "{scoping._checksum(f"{body}}}".encode(), key)}"}}'
 
 
+@pytest.mark.long
 def test_a_result_of_another_program_is_refused(tmp_path: pathlib.Path) -> None:
     state = tmp_path / "state"
     proof(state, ["touch"])
@@ -529,6 +537,7 @@ DAMAGES = {
 }
 
 
+@pytest.mark.long
 def test_each_damaged_line_is_named_once_and_its_program_is_run_again(tmp_path: pathlib.Path) -> None:
     state = tmp_path / "state"
     assert proof(state, ["exit", "touch"])[0] == 1
@@ -549,6 +558,7 @@ def test_each_damaged_line_is_named_once_and_its_program_is_run_again(tmp_path: 
     assert done(state) == before
 
 
+@pytest.mark.long
 def test_every_line_may_be_damaged(tmp_path: pathlib.Path) -> None:
     """Nothing is trusted then, and everything is run again; in JSON too each line is named."""
     state = tmp_path / "state"
@@ -562,6 +572,7 @@ def test_every_line_may_be_damaged(tmp_path: pathlib.Path) -> None:
     assert done(state) == before
 
 
+@pytest.mark.long
 def test_a_line_of_another_proof_is_not_trusted(tmp_path: pathlib.Path) -> None:
     """It is whole, and of a program of the same number and text; but the kernel or the bound may be another."""
     state, other = tmp_path / "state", tmp_path / "other"
@@ -589,6 +600,7 @@ FORGED = [
     ('{"number"', '{"number', "not a result: JSON is malformed")]
 
 
+@pytest.mark.long
 def test_a_line_that_cannot_be_is_not_trusted_though_its_checksum_fits(tmp_path: pathlib.Path) -> None:
     state = tmp_path / "state"
     proof(state, ["touch"])
@@ -610,6 +622,7 @@ def test_a_state_that_is_no_text_is_refused(tmp_path: pathlib.Path) -> None:
     assert proof(tmp_path / "state", ["touch"]) == (2, [f"vmrace: {tmp_path}/state: not the state of a proof"])
 
 
+@pytest.mark.long
 def test_two_proofs_do_not_write_one_state(tmp_path: pathlib.Path) -> None:
     head = scoping.header(family(LRU), "pre_patch", Scope(2, 2, 0, ("touch",), ONE))
     held = scoping.State(tmp_path / "state", head)

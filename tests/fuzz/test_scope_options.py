@@ -68,12 +68,14 @@ def test_time_for_all_is_time_for_each() -> None:
     assert result.output.startswith("inconclusive: 0.")
 
 
+@pytest.mark.long
 def test_operands_narrow_the_scope(tmp_path: pathlib.Path) -> None:
     result = command(VARIANT, *SMALL, "--state", str(tmp_path / "state"))
     assert "1 page of each address space; 1 file; 1 page of each file; 1 as the largest number" in result.output
     assert result.exit_code == 0, result.output
 
 
+@pytest.mark.long
 def test_a_proof_that_was_killed_goes_on_with_the_same_command(tmp_path: pathlib.Path) -> None:
     state = tmp_path / "state"
     arguments = [sys.executable, "-m", "fuzz.cli", "verify", VARIANT, *SMALL[:-1], "exit,touch,unpin,reclaim", "--state", str(state)]
@@ -123,6 +125,7 @@ def test_a_result_is_a_row_of_the_table_and_replaces_the_one_before(tmp_path: pa
     assert scope_table.unfit(path).endswith("for a table")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("row", scope_table.rows_of((ROOT / "README.md").read_text(encoding="utf-8")))
 def test_the_rows_of_the_readme_are_of_scopes_that_there_are(row: str) -> None:
     """Every program of the scope is in one of the columns, and there are as many as are listed now."""

@@ -46,6 +46,7 @@ def read_in_the_end(made: Program) -> Program:
     return replace(made, setup=(*start, *made.setup), tasks=(*made.tasks, replace(READER, cpu=made.cpus - 1)))
 
 
+@pytest.mark.long
 def test_a_serial_run_shows_its_users_the_same_on_every_variant() -> None:
     told = 0
 
@@ -89,6 +90,7 @@ def test_programs_can_be_asked_for_with_few_operations_and_cpus(data: st.DataObj
     assert made.cpus <= 2
 
 
+@pytest.mark.long
 def test_a_program_shrinks_to_the_operation_that_matters() -> None:
     """What is asked for is 1 of 25 operations in up to 18 places: a few dozen draws find it."""
     made = find(programs(FAMILY, NAMES), lambda drawn: any("swap_out" in str(op) for task in drawn.tasks for op in task.ops),

@@ -86,6 +86,7 @@ def corpus(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.P
     return place / GOOD.name
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("arguments", [
     ("show", "f1738244"), ("show", "f1738244", "--variant", "daniel_lru_count"), ("replay", "corpus"), ("replay", "corpus", "--times", "2"),
     ("corpus",), ("corpus", "accept", "f1738244", "--variant", "pre_patch=x"), ("corpus", "accept", "f1738244"),

@@ -51,6 +51,7 @@ def test_the_introduction_reads_as_kept() -> None:
     golden("intro", said())
 
 
+@pytest.mark.long
 def test_the_table_of_variants_reads_as_kept() -> None:
     golden("variants", said("variants"))
 
@@ -76,6 +77,7 @@ def test_a_table_of_long_names_and_summaries_takes_no_more_than_100_columns() ->
     assert " ".join(" ".join(lines).split()).count("goes on and on,") == 10
 
 
+@pytest.mark.long
 def test_what_is_said_of_entries_by_name_reads_as_kept(tmp_path: pathlib.Path) -> None:
     for name in ("ad127213", "f1738244"):
         text = ENTRIES["last-reference"].read_text()
@@ -100,10 +102,12 @@ def test_the_story_on_a_variant_without_the_race_reads_as_kept() -> None:
     golden("show-without-the-race", said("show", str(ENTRIES["double-free"]), "--variant", "daniel_lru_count"))
 
 
+@pytest.mark.long
 def test_the_table_of_a_replay_reads_as_kept() -> None:
     golden("replay", said("replay", str(HERE), "--digests"))
 
 
+@pytest.mark.long
 def test_a_verdict_that_changed_reads_as_kept(tmp_path: pathlib.Path) -> None:
     text = ENTRIES["double-free"].read_text()
     (tmp_path / "renamed.toml").write_text(text.replace("page_cache_get(A)", "page_cache_got(A)"))

@@ -262,6 +262,7 @@ def test_a_program_that_catches_everything_does_not_outlive_its_run() -> None:
     assert {title for title, _ in found_by_walks(program, 200)} == {"BUG at test_progress.py:7 in fails"}
 
 
+@pytest.mark.long
 def test_a_task_whose_interrupt_had_to_wait_still_waits_where_it_did() -> None:
     """The interrupt spun for `third`, got it and went; the task beneath never came to run again, and the deadlock names its place."""
     program = [(0, [("hold_first_raise_and_wait_for_second",)]), (1, [("backward",)]), (2, [("third_only",)])]

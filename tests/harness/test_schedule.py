@@ -32,6 +32,7 @@ LINES = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_narrated_schedule_gives_the_same_digest_on_the_family(shape: str) -> None:
     cpus, tasks, preempt = SHAPES[shape]

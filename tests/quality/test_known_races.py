@@ -20,6 +20,7 @@ CORPUS = pathlib.Path(__file__).parents[2] / "corpus"
 RACES = [path for path in find(CORPUS) if "double-free" in path.name]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("path", RACES, ids=lambda path: path.stem)
 @pytest.mark.parametrize("scheduler", ["contended", "pct"])
 def test_a_double_free_is_found_from_its_program_within_ten_thousand_schedules(path: pathlib.Path, scheduler: str) -> None:

@@ -358,6 +358,7 @@ def test_programs_run_without_preemption_find_nothing_and_leave_nothing(seed: in
         assert executor.leaks(prepared, outcome) == [], drawn
 
 
+@pytest.mark.long
 def test_the_same_decisions_are_the_same_run_in_every_image() -> None:
     rng = random.Random(5)
     fast, checked = Executor(FAMILY, "pre_2_6_15"), Executor(FAMILY, "pre_2_6_15", checked=True)

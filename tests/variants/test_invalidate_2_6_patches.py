@@ -101,6 +101,7 @@ def test_a_write_fault_on_a_private_mapping_still_copies_at_once(kernel: Kernel)
     assert FAMILY.check(kernel.image) == []
 
 
+@pytest.mark.long
 @each
 def test_programs_run_without_preemption_leave_nothing(kernel: Kernel) -> None:
     """And find nothing but what the variants do to one task alone."""

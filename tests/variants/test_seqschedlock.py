@@ -123,6 +123,7 @@ def test_the_same_with_its_barriers() -> None:
     assert not any(map(fooled, seen))
 
 
+@pytest.mark.long
 def test_two_writers_neither_exclude_each_other_nor_fool_a_reader() -> None:
     seen = schedules(WITHOUT_BARRIERS, program("empty_read_section", "empty_write_section", "empty_write_section"))
     assert 1000 < len(seen) <= factorial(14) // (factorial(6) * factorial(4) ** 2)
