@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import hypothesis
+import pytest
 from hypothesis import assume, find, given, settings
 from hypothesis import strategies as st
 
