@@ -13,6 +13,7 @@ What only the value of a kernel object leads to is that object's. It may be chan
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -20,7 +21,7 @@ from harness.kept import Contents, Kept, Place, frozen, function_name
 from harness.kernel.registry import is_kernel_object
 from harness.machine import Irq, m
 from harness.points import IRQ, LOCAL, RMW, WRITE
-from harness.watched import count_of, is_watched, locks_of, used_unseen, uses
+from harness.watched import count_of, exclusive, is_watched, locks_of, used_unseen, uses
 
 Process = int               # a task by its number, an interrupt n as -1 - n
 
@@ -100,7 +101,7 @@ class Sharing:
         kind, obj = self.opened.get(who, (LOCAL, None))
         stores = kind in (WRITE, RMW)
         for field in self.holding:
-            if field.changed() and not (stores and obj is field.made) and not (field.guarded and m.current.held.locks):
+            if field.changed() and not (stores and obj is field.made) and not field.is_locked():
                 self._refuse(f"what {field.name} holds, a {field.kind}, is changed by {self._name(who)} without a point "
                              f"of {field.made.name}")
         if stores and id(obj) in self.fields_of:
@@ -178,12 +179,22 @@ class _Field:
     def __init__(self, made: Any, key: str):
         self.made = made
         self.name = f"{made.name}.{key}"
-        self.guarded = type(made).fields[key].kind == "guarded"
+        field = type(made).fields[key]
+        self.guarded = field.kind == "guarded"
+        self.guards = field.guards if self.guarded else ()
         self.slot = type(made).slot_of[key]
         self.first = self.value()
 
     def value(self) -> Any:
         return getattr(self.made, self.slot)
+
+    def is_locked(self) -> bool:
+        """True if the running task holds one of the field's guards alone."""
+        held = exclusive(m.current)
+        return any("#" in guard or any(self._is(lock, guard) for lock in held) for guard in self.guards)
+
+    def _is(self, lock: Any, guard: str) -> bool:
+        return lock is operator.attrgetter(guard[1:])(self.made) if guard[0] == "." else lock.name == guard
 
     @property
     def kind(self) -> str:

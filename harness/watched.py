@@ -16,7 +16,7 @@ import collections.abc
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from harness.machine import m
+from harness.machine import Task, m
 
 # type -> how to copy it
 KINDS: dict[type, Callable[[Any, Any], Any]] = {
@@ -64,6 +64,11 @@ def locks_of(value: Any) -> frozenset[Any]:
     return value.vmrace_locks or frozenset()
 
 
+def exclusive(task: Task) -> frozenset[Any]:
+    """The locks that a task holds alone: what is held for reading keeps no other reader out."""
+    return frozenset(lock for lock in task.held.locks if not getattr(lock, "reads", False))
+
+
 def count_of(value: Any) -> int:
     """How often it was used."""
     return int(value.vmrace_count)
@@ -100,8 +105,8 @@ def _class_of(kind: type) -> type:
 
 def _use(value: Any) -> None:
     if uses.on and not m.unwinding:
-        held, before = m.current.held.locks, value.vmrace_locks
-        value.vmrace_locks = frozenset(held) if before is None else before.intersection(held)
+        held, before = exclusive(m.current), value.vmrace_locks
+        value.vmrace_locks = held if before is None else before & held
         value.vmrace_count += 1
 
 

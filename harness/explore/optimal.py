@@ -721,7 +721,7 @@ class Optimal:
             off = (task.waiting is HALTED and running) or (not event.leaves and task.held.irqs_off)
             gates = self._gates(event, self.before[1], off, event.leaves, running, m.preempt)
         self._add(event, gates)
-        if task.waiting is PARKED:
+        if task.waiting is PARKED and event.process < IRQS_FROM:
             self.parks.append((event.number, m.step + 1, task.reads))
         if task.waiting is SLEEPING:
             event.asleep = True

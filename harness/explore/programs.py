@@ -10,7 +10,8 @@
 Each run is run once more, by its decisions or in another order of the same class. A program that does something else by the same
 schedule (it looks at the clock, at a file, at what an earlier run has left) is told, and never proved; nor is one that draws
 random numbers, nor one whose tasks share what no explorer sees (a plain variable, a list in a cell: harness/sharing.py), nor one
-without any point.
+without any point. Of a program that would be proved some random schedules are run, too: what one comes to, a class has come to. And
+where a loop waits by reading (harness/explore/spinning.py), it is left to itself once, to see that it does.
 """
 
 from __future__ import annotations
@@ -28,8 +29,10 @@ from harness.explore.exploration import Exploration, Progress, explore, minimal_
 from harness.explore.optimal import YIELDS_MAX
 from harness.explore.orders import ORDERS, InOrder, Order, can_be_ordered, stop_of, stops_of
 from harness.kept import comparable
-from harness.machine import PARK, Machine
+from harness.machine import PARK, Machine, Scheduler
 from harness.program import Program, Result, Runner
+from harness.schedulers import NoPreempt, Pct, Walk
+from harness.schedulers.alone import Alone
 from harness.schedulers.follower import Follower
 from harness.schedulers.replay import Replay
 
@@ -39,6 +42,9 @@ UNSEEN = "its tasks share what is no object of harness.kernel, or change what th
 NOTHING = "nothing was explored: no task comes to a point, so nothing of it can be seen"
 SAME_IN_A_CLASS = ("what is found", "what its tasks return", "what is shared at its end")
 REPEATS = 20                # runs that are repeated at least, of however few classes
+SAMPLED = 200               # random schedules of a program that would be proved
+ROUNDS = 1_000              # points for which a loop that waits by reading is left to itself
+PROBES = 2_000              # times that this is done, of each loop once
 STOPS = 200                 # runs, among these, in which a task stops at one of its points until the others are done
 
 
@@ -70,12 +76,14 @@ def _verify(runner: Runner, **limits: Any) -> tuple[Exploration, frozenset[int]]
     def reached(result: Result, events: list[Event]) -> Any:
         repeats.expect(result, events)
         titles = minimal_titles(events) or sorted(set(result.titles))
-        return tuple(titles), () if titles else tuple(repr(comparable(one)) for one in result.results)
+        return tuple(titles), () if titles else told_results(result)
 
     with endless.watched():
         try:
             found = explore(repeats.run, runner.cpus, reached, up=False, **limits)
             repeats.finish()
+            if found.proved:
+                repeats.sample(set(found.outcomes))
         except Differs as error:
             found = Exploration(bound=limits.get("bound"), why=f"{error.said}: {error}")
             if isinstance(error, Shares):
@@ -110,6 +118,12 @@ class Unseen(Differs):
     said = UNSEEN
 
 
+class Ends(Differs):
+    """A loop ends by itself, though it looked as if it waited: one line that says which."""
+
+    said = "a loop that seems to wait by reading ends by itself"
+
+
 class Repeats:
     """Runs a program; what was told to `expect` is run again, by its decisions, before the next run."""
 
@@ -121,6 +135,9 @@ class Repeats:
         self.count = 0
         self.found = False
         self.random = random.getstate()
+        self.parks: list[tuple[Sequence[int], Sequence[int], int]] = []
+        self.loops: set[Any] = set()
+        self.probes = 0
 
     def expect(self, result: Result, events: Sequence[Event]) -> None:
         self.found = self.found or bool(result.titles)          # then nothing is proved anyway
@@ -129,6 +146,9 @@ class Repeats:
             self.expected = Expected(list(result.switches), list(result.forced), facts(result), list(events) if ordered else [])
             if len(self.some) < REPEATS:
                 self.some.append(self.expected)
+        if PARK in result.switches[1::2]:
+            self.parks = [(list(result.switches), list(result.forced), index) for index in range(1, len(result.switches), 2)
+                          if result.switches[index] == PARK]
 
     def run(self, scheduler: Any) -> Result:
         self.check()
@@ -150,7 +170,10 @@ class Repeats:
             self._in_order(expected, stop_of(stop))
 
     def check(self) -> None:
-        """Differs if the run that is expected comes to something else now."""
+        """Differs if the run that is expected comes to something else now, or a loop that waited in it does not wait."""
+        parks, self.parks = self.parks, []
+        for switches, forced, index in parks:
+            self._probe(switches, forced, index)
         expected, self.expected = self.expected, None
         if expected is None:
             return
@@ -162,6 +185,33 @@ class Repeats:
             self._in_order(expected, ORDERS[way - 1])
         else:
             self._again(expected)
+
+    def _probe(self, switches: Sequence[int], forced: Sequence[int], index: int) -> None:
+        if self.probes >= PROBES:
+            return
+        self.probes += 1
+        alone = Alone(switches, forced, index, ROUNDS, self.loops)
+        try:
+            self.runner.run(alone)
+        except Diverged:
+            if alone.key is None or alone.key in self.loops:
+                return
+        if alone.goes_on:
+            raise Ends(f"the one in task {alone.key[0]} that reads {alone.key[1]}" if alone.key else "it ran no more")
+        self.loops.add(alone.key)
+
+    def sample(self, known: set[Any]) -> None:
+        """Unseen if a random schedule comes to what is not known."""
+        rng = random.Random(0)
+        steps = max(self.runner.run(NoPreempt()).steps, 2)
+        schedulers: list[Scheduler] = [Walk(rng, 0.05), Pct(rng, 2, steps), Walk(rng, 0.2), Pct(rng, 3, steps), Walk(rng, 0.5)]
+        for number in range(SAMPLED):
+            result = self.runner.run(schedulers[number % len(schedulers)])
+            if result.limit_hit or result.cut:
+                continue
+            came_to = tuple(sorted(set(result.titles))), () if result.titles else told_results(result)
+            if came_to not in known:
+                raise Unseen(f"a random schedule comes to {result.title or came_to[1]}, and no class does")
 
     def _again(self, expected: Expected) -> None:
         try:
@@ -188,6 +238,11 @@ class Repeats:
                 self._again(expected)               # or is that so by the same decisions, too?
                 raise Unseen(f"{name}: {expected.facts[name]} in one order of the same accesses, {now[name]} in another"
                              if len(f"{expected.facts[name]}{now[name]}") < 80 else name)
+
+
+def told_results(result: Result) -> tuple[str, ...]:
+    """What the tasks returned, as a part of an outcome."""
+    return tuple(repr(comparable(one)) for one in result.results)
 
 
 @dataclass

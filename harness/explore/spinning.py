@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from harness import points
-from harness.kept import Mentioned, is_users
+from harness.kept import Mentioned, comparable, is_users
 from harness.kernel.barrier import smp_cond_load_relaxed
 from harness.kernel.bitops import flags_t
 from harness.kernel.registry import is_kernel_object
@@ -91,7 +91,7 @@ class Spinning:
         frame, inner = loop
         seen, uses.on = uses.on, False          # looking is no use
         try:
-            state = self._local_state(task, inner)
+            state = m.irqs_raised, self._local_state(task, inner)       # an iteration that raises an interrupt does more than read
         except _Opaque:
             return None
         finally:
@@ -121,7 +121,12 @@ def _yields(task: Task, kind: int, obj: Any, arg: Any) -> bool:
 
 
 def value_of(obj: Any, arg: Any) -> Any:
-    """What a load at such a point reads."""
+    """What a load at such a point reads, and what that leads to: a list may change while it stays the same one."""
+    value = _stored(obj, arg)
+    return value if type(value) in (int, bool, str) or value is None else comparable(value)
+
+
+def _stored(obj: Any, arg: Any) -> Any:
     if isinstance(obj, Cpu):
         return bool(obj.ready)
     if isinstance(obj, flags_t) and arg is not None:

@@ -36,6 +36,7 @@ class ReadSide:
     __slots__ = ("cls", "name", "rwlock")
     spins = True
     shared = True
+    reads = True
 
     def __init__(self, rwlock: rwlock_t):
         self.rwlock = rwlock

@@ -37,7 +37,7 @@ def down(sem):
     if s >= m.stop:
         m.sched(ACQUIRE, sem)
     cur = m.current
-    if cur.held.spinning or cur.irq_depth:
+    if cur.held.spinning or cur.held.irqs_off or cur.irq_depth:
         atomic_sleep.might_sleep(m)
     while sem.count <= 0:
         if cur not in sem.sleepers:
@@ -126,6 +126,7 @@ class ReadSide:
 
     __slots__ = ("cls", "name", "rwlock")
     spins = False
+    reads = True
 
     def __init__(self, sem: rw_semaphore):
         self.rwlock = sem
@@ -141,7 +142,7 @@ def down_read(sem):
     if s >= m.stop:
         m.sched(ACQUIRE, sem, "read")
     cur = m.current
-    if cur.held.spinning or cur.irq_depth:
+    if cur.held.spinning or cur.held.irqs_off or cur.irq_depth:
         atomic_sleep.might_sleep(m)
     if sem.owner is not None or sem.queue:
         sem.wait(cur, False)
@@ -167,7 +168,7 @@ def down_write(sem):
     if s >= m.stop:
         m.sched(ACQUIRE, sem)
     cur = m.current
-    if cur.held.spinning or cur.irq_depth:
+    if cur.held.spinning or cur.held.irqs_off or cur.irq_depth:
         atomic_sleep.might_sleep(m)
     if sem.owner is not None or sem.readers or sem.queue:
         sem.wait(cur, True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -13,11 +13,14 @@ import pytest
 from harness.explore.exploration import Exploration
 from harness.explore.programs import verify
 from harness.kernel import (
+    RMW,
     atomic_read,
     atomic_set,
     atomic_t,
     cpu_relax,
     plain,
+    point,
+    raise_irq,
     rw_semaphore,
     rwlock_t,
     semaphore,
@@ -243,6 +246,107 @@ def _counts_under_a_lock() -> Program:
 def test_a_loop_that_ends_by_itself_does_not_wait(make: Callable[[], Program]) -> None:
     found = verify(make)
     assert found.proved, (found.why, found.titles)
+
+# ---- loops whose state is out of sight: never proved, and no livelock ----------------------------------------------------------
+
+class _Base:
+    tries = 0
+
+
+class _Counter(_Base):
+    def again(self) -> bool:
+        type(self).__mro__[1].tries += 1        # type: ignore[attr-defined]
+        return _Base.tries % 3 != 0
+
+
+def _counts_in_a_base_class() -> Program:
+    x, mine = cell("x", value=0), _Counter()
+
+    def task() -> None:
+        while not x.value and mine.again():
+            pass
+        assert x.value
+    return Program([task, lambda: setattr(x, "value", 1)])
+
+
+def _polls_by_a_generator() -> Program:
+    x = cell("x", value=0)
+
+    def poll() -> Iterator[int]:
+        while True:
+            yield x.value
+
+    def task() -> None:
+        for tries, value in enumerate(poll()):
+            if value:
+                return
+            assert tries < 3
+    return Program([task, lambda: setattr(x, "value", 1)])
+
+
+def _adds_what_a_map_gives() -> Program:
+    x = cell("x", value=0)
+
+    def read(one: Any) -> int:
+        return one.value        # type: ignore[no-any-return]
+
+    def task() -> None:
+        while True:
+            if not sum(map(read, [x, x, x])):
+                break
+    return Program([task, lambda: None])
+
+
+def _kicks_a_device() -> Program:
+    done = cell("done", value=0)
+
+    def device() -> None:
+        done.value = 1
+
+    def task() -> None:
+        while not done.value:
+            raise_irq(device)
+    return Program([task])
+
+
+@pytest.mark.parametrize("make", [_counts_in_a_base_class, _polls_by_a_generator, _adds_what_a_map_gives, _kicks_a_device])
+def test_a_loop_whose_state_is_out_of_sight_is_neither_proved_nor_told_to_wait_for_ever(make: Callable[[], Program]) -> None:
+    found = verify(make, runs_max=200)
+    assert not found.proved
+    assert not any(title.startswith("LIVELOCK") for title in found.titles)
+
+
+def test_what_is_waited_for_may_be_in_a_list_that_a_cell_holds() -> None:
+    def make() -> Program:
+        c = cell("c", value=[0])
+
+        def waits() -> None:
+            while not c.value[0]:
+                pass
+
+        def sets() -> None:
+            point(c, RMW)
+            c._value[0] = 1
+        return Program([waits, sets])
+    assert verify(make).proved
+
+
+@pytest.mark.parametrize("interrupts", [1, 2])
+def test_an_interrupt_that_leaves_over_who_waits_does_not_make_others_wait(interrupts: int) -> None:
+    def make() -> Program:
+        x = cell("x", value=0)
+
+        def task() -> None:
+            for _ in range(interrupts):
+                raise_irq(lambda: None)
+            while not x.value:
+                pass
+
+        def handler() -> None:
+            x.value = 1
+        return Program([task], irqs=[handler])
+    found = verify(make)
+    assert found.proved, (found.titles, found.why)
 
 
 @pytest.mark.parametrize("lock", [spinlock_t, rwlock_t, semaphore, rw_semaphore, wait_queue_head_t])

@@ -114,6 +114,20 @@ def test_an_error_of_ours_costs_its_shard(error: Exception, tmp_path: pathlib.Pa
 
 @pytest.mark.long
 @pytest.mark.usefixtures("easy")
+def test_what_a_shard_had_found_before_an_error_of_ours_is_kept(tmp_path: pathlib.Path, monkeypatch: Patch) -> None:
+    """No other shard finds it again."""
+    seen, run, mark = fuzz.shard._Shard._failed, fuzz.shard._Shard._search, tmp_path / "mark"
+
+    def fails(shard: Any, *args: Any) -> None:
+        seen(shard, *args)
+        raise HarnessError("upside down")
+    monkeypatch.setattr(fuzz.shard._Shard, "_failed", fails)
+    monkeypatch.setattr(fuzz.shard._Shard, "_search", lambda shard: run(shard) if once(mark) else time.sleep(0.5))
+    code, _told, last = campaign(tmp_path / "c", "--for", "4s", "--no-shrink", "--workers", "1")
+    assert (code, last["new"]) == (1, [TITLE])
+
+
+@pytest.mark.usefixtures("easy")
 def test_only_errors_of_ours_and_nothing_found_is_3(tmp_path: pathlib.Path, monkeypatch: Patch) -> None:
     monkeypatch.setattr(fuzz.shard._Shard, "_search", raising(HarnessError("upside down")))
     code, _told, last = campaign(tmp_path / "c", "--for", "60s")
@@ -154,6 +168,8 @@ def test_shards_that_are_lost_for_good_are_counted_and_no_success(tmp_path: path
     assert sum("given up" in line for line in lines) == last["given_up_shards"]
     assert sum(" lost (" in line for line in lines) == last["lost_shards"]
     assert sum(line.startswith("shard 0 lost (") for line in lines) == 1 + fuzz.campaign.RETRIES_MAX
+    last_said = {line.split()[1]: line for line in lines}           # of each shard, also of those that were to be run again
+    assert all("given up" in line for line in last_said.values())
 
 
 @pytest.mark.long

@@ -21,6 +21,7 @@ from fuzz.functions import Failure, fuzz
 from harness.program import Runner
 from harness.schedule import Named
 from harness.schedulers import Walk
+from harness.schedulers.replay import Replay
 from tests.programs import large, lost_update, readers, reorder, wrong
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
@@ -61,6 +62,14 @@ def test_a_failure_with_many_preemptions_loses_those_that_it_does_not_need() -> 
     functions._confirm(runner, failure, 30.0)
     assert failure.before > 3
     assert (failure.preemptions, failure.fewer_runs) == (1, 6)
+
+
+def test_a_failure_is_shrunk_to_one_with_its_own_title() -> None:
+    """Without its preemption each run of that program still fails, in another way."""
+    failures = fuzz(wrong.two_mistakes, keep_going=True, runs=300, seed=1).failures
+    assert {failure.title: failure.preemptions for failure in failures} == {CHECK: 0, "OOPS: ValueError in second": 1}
+    for failure in failures:
+        assert failure.title in Runner(wrong.two_mistakes).run(Replay(failure.switches, failure.forced)).titles
 
 
 def test_what_is_too_large_to_enumerate_is_shrunk_all_the_same_and_nothing_is_said_to_be_proved() -> None:

@@ -111,6 +111,17 @@ def test_a_failure_that_does_not_replay_is_not_kept(tmp_path: pathlib.Path, monk
     assert "FINDING" not in result.output and not list(tmp_path.rglob("*.run"))
 
 
+def test_every_other_replay_is_by_the_names_of_its_schedule(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And one of these that differs is an error of ours: the schedule is what is kept."""
+    named: list[Any] = []
+    monkeypatch.setattr(functions, "Named", lambda *args: named.append(Named(*args)) or named[-1])
+    told, why, _ = campaign(-1)
+    assert (len(told), why, len(named)) == (1, "", REPLAYS // 2)
+    monkeypatch.setattr(functions, "Named", lambda schedule, keys: Named(schedule[:1], keys))
+    out = fuzz_runner(Runner(lost_update.make, 2), seed=1, runs=200)
+    assert [f"replay 2 of {REPLAYS} differs" in why for _failure, why in out.unconfirmed] == [True]
+
+
 @pytest.mark.parametrize("number", range(5))
 def test_a_kept_run_of_which_one_replay_differs_is_flaky(number: int, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "x.run"
@@ -164,6 +175,11 @@ def test_a_campaign_tells_no_finding_of_which_one_replay_differs(replay: int, ho
     differs_at(replay, how, monkeypatch)        # 0 is the run that is told
     with pytest.raises(HarnessError, match=f"replay {replay} of 20 differs"):
         confirm("lru_free_2_4", "pre_patch", found, 0, unshrunk="as it is")
+
+
+def test_a_hit_that_comes_to_another_title_is_not_shrunk() -> None:
+    with pytest.raises(HarnessError, match="'BUG x' does not replay"):
+        confirm("lru_free_2_4", "pre_patch", replace(hit(), title="BUG x"), 0)
 
 
 @pytest.mark.parametrize("how", [other_digest, other_title])

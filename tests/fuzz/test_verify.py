@@ -170,6 +170,25 @@ def test_a_check_that_ran_out_of_its_budget_says_so_and_no_more(tmp_path: pathli
     assert "titles: CHECK: the program's own check fails is found, and is not in the certificate" in result.output
 
 
+def test_a_cut_check_tells_what_is_found_beside_what_the_certificate_says(tmp_path: pathlib.Path) -> None:
+    subject = verify.of_functions(LOST_UPDATE, ("3",))
+    path = tmp_path / "x.proof.json"
+    path.write_text(json.dumps({**verify.certificate(subject, subject.explore()), "titles": {"LEAK: x": 1}}))
+    result = command(LOST_UPDATE, "--check", str(path), "--runs", "10")
+    assert result.exit_code == 1
+    assert "titles: CHECK: the program's own check fails is found, and is not in the certificate" in result.output
+
+
+@pytest.mark.parametrize(("target", "plain"), [(LOST_UPDATE, {()}), (READERS, {("BUG x",)}), (READERS, {(), ("BUG x",)})])
+def test_a_plain_enumeration_that_comes_to_something_else_confirms_nothing(
+        target: str, plain: set[tuple[str, ...]], tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    subject = verify.of_functions(target, ("2",))
+    path = tmp_path / "x.proof.json"
+    verify.write_certificate(path, subject, subject.explore())
+    monkeypatch.setattr(verify, "_plainly", lambda run, bound: plain)
+    assert verify.check(path, target).plain is False
+
+
 def test_a_bounded_certificate_is_confirmed_plainly_too(tmp_path: pathlib.Path) -> None:
     subject = verify.of_functions("tests.programs.reorder:make", ("2",))
     for bound, verdict in ((0, "proved"), (1, "BUG CHECK: the program's own check fails")):

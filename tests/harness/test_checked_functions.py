@@ -21,8 +21,11 @@ from harness.kernel import (
     atomic_read,
     atomic_set,
     atomic_t,
+    cmpxchg,
     data_race,
     down,
+    down_read,
+    down_write,
     embed,
     flags_t,
     guarded,
@@ -38,6 +41,7 @@ from harness.kernel import (
     racy,
     read_lock,
     read_unlock,
+    rw_semaphore,
     rwlock_t,
     semaphore,
     spin_lock,
@@ -202,6 +206,59 @@ def test_a_reader_may_load_but_not_store() -> None:
         return Program([reads, reads])
     assert titles(lambda: make(False)) == set()
     assert titles(lambda: make(True)) == {"LOCKSET: thing.counted touched without its lock in reads"}
+
+
+def test_a_reader_may_walk_a_list_but_not_change_it() -> None:
+    def make(store: bool) -> Program:
+        rw, head, one = rwlock_t("lock"), LIST_HEAD("head", "lock"), thing("one")
+
+        def reads() -> None:
+            read_lock(rw)
+            assert head.next is head
+            if store:
+                list_add(one.link, head)
+            read_unlock(rw)
+        return Program([reads])
+    assert titles(lambda: make(False)) == set()
+    assert titles(lambda: make(True)) == {"LOCKSET: head touched without its lock in reads"}
+
+
+@pytest.mark.parametrize(("take", "kind"), [(down, semaphore), (down_read, rw_semaphore), (down_write, rw_semaphore)])
+@pytest.mark.parametrize("where", ["in an interrupt", "with a spinlock held", "with interrupts off"])
+def test_what_can_sleep_is_told_though_it_need_not(take: Action, kind: Action, where: str) -> None:
+    def make() -> Program:
+        sem, lock = kind("sem"), spinlock_t("lock")
+
+        def takes() -> None:
+            if where == "with a spinlock held":
+                spin_lock(lock)
+            elif where == "with interrupts off":
+                local_irq_disable()
+            take(sem)
+        return Program([lambda: None], irqs=[takes]) if where == "in an interrupt" else Program([takes])
+    assert titles(make) == {f"SLEEP: sleeping {where} in takes"}
+
+
+def test_a_count_is_not_raised_from_zero_by_cmpxchg() -> None:
+    def take(lock: Any, head: Any, one: Any, two: Any) -> None:
+        cmpxchg(one.count, 0, 1)
+    assert titles(program(take)) == {"REFCOUNT: thing.count raised from zero in take"}
+
+
+def test_memory_that_is_freed_once_more_in_an_interrupt_is_a_double_free() -> None:
+    class node(struct):
+        value = racy(0)
+
+    def make() -> Program:
+        one = node("one")
+
+        def frees() -> None:
+            kfree(one)
+
+        def handler() -> None:
+            kfree(one)
+        return Program([frees], irqs=[handler])
+    assert titles(make) == {"double free in frees", "double free in handler"}
 
 
 @pytest.mark.parametrize("action", [

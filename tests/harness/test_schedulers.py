@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.kernel import RMW, point
+from harness.kernel import RMW, point, raise_irq, smp_processor_id
 from harness.kernel.cell import cell
 from harness.program import Program, Runner
 from harness.schedulers import SCHEDULERS, Pct, Walk
@@ -86,6 +86,35 @@ def test_pct_finds_a_bug_of_its_depth_and_none_that_is_deeper(depth: int) -> Non
         return any(runner.run(scheduler).titles for _ in range(700))
     assert found(depth)
     assert not found(depth - 1)
+
+
+def _with_an_interrupt(raised: bool) -> Program:
+    """A task adds two entries to a log, and an interrupt one with the number of its cpu: pending from the start, or raised between."""
+    log = cell("log", value=())
+
+    def adds(what: object) -> None:
+        point(log, RMW)
+        log._value = (*log._value, what)
+
+    def handler() -> None:
+        adds(smp_processor_id())
+
+    def task() -> tuple[object, ...]:
+        adds("a")
+        if raised:
+            raise_irq(handler)
+        adds("b")
+        point(log, RMW)
+        return tuple(log._value)
+    return Program([task], irqs=() if raised else (handler,), cpus=2)
+
+
+@pytest.mark.parametrize(("raised", "orders"), [
+    (False, {(0, "a", "b"), (1, "a", "b"), ("a", "b")}), (True, {("a", 0, "b"), ("a", 1, "b"), ("a", "b")})])
+def test_pct_has_interrupts_come_on_each_cpu_as_soon_as_they_are_raised_or_last(raised: bool, orders: set[Any]) -> None:
+    """Without a change point: only by where an interrupt stands among the tasks."""
+    runner, scheduler = Runner(_with_an_interrupt, raised), Pct(random.Random(15), 1, 4)
+    assert {runner.run(scheduler).results[0] for _ in range(100)} == orders
 
 
 @settings(deadline=None, max_examples=80, derandomize=True)

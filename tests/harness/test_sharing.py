@@ -20,17 +20,23 @@ from harness.kernel import (
     atomic_inc,
     atomic_t,
     down,
+    down_read,
     embed,
     guarded,
     plain,
     point,
     raise_irq,
+    read_lock,
+    read_unlock,
+    rw_semaphore,
+    rwlock_t,
     semaphore,
     spin_lock,
     spin_unlock,
     spinlock_t,
     struct,
     up,
+    up_read,
 )
 from harness.kernel.cell import cell
 from harness.program import Program
@@ -639,3 +645,84 @@ def test_what_a_rare_schedule_shares_is_seen_too() -> None:
         return Program([task, task])
     found = verify(make)
     assert not found.proved and "n, a list that task closes over" in found.why, found.why
+
+
+# ---- what is out of sight is seen by what comes of it ---------------------------------------------------------------------------
+
+class _Request:
+    def __init__(self) -> None:
+        self.count = 0
+
+
+def a_request_that_the_interrupt_changes_too() -> Program:
+    reg, mine, done = cell("reg", value=0), cell("mine", value=0), semaphore("done", 0)
+
+    def device(request: _Request) -> None:
+        seen = request.count
+        reg.value = 1
+        request.count = seen + 1
+        up(done)
+
+    def task() -> None:
+        request = _Request()
+        raise_irq(device, request)
+        seen = request.count
+        mine.value = 1
+        request.count = seen + 1
+        down(done)
+        assert request.count == 2
+    return Program([task], cpus=2)
+
+
+def _changed_between(enter: Callable[[], None], leave: Callable[[], None], data: dict[str, int]) -> Program:
+    """Each task changes what is its own between two accesses to a cell that nobody else has."""
+    cells = [cell(name, value=0) for name in ("one", "two")]
+
+    def change(number: int) -> Callable[[], None]:
+        def task() -> None:
+            enter()
+            data["n"] = number
+            cells[number].value = 1
+            seen = data["n"]
+            leave()
+            assert seen == number
+        return task
+    return Program([change(0), change(1)])
+
+
+def changed_under_a_lock_that_is_held_for_reading() -> Program:
+    lock = rwlock_t("lock")
+    return _changed_between(lambda: read_lock(lock), lambda: read_unlock(lock), {"n": 0})
+
+
+def changed_under_a_semaphore_that_is_held_for_reading() -> Program:
+    lock = rw_semaphore("lock")
+    return _changed_between(lambda: down_read(lock), lambda: up_read(lock), {"n": 0})
+
+
+class _Line(struct):
+    lock = embed(spinlock_t)
+    line = guarded(None, ".lock")
+
+
+def a_guarded_list_that_is_changed_under_other_locks() -> Program:
+    whole, others = _Line("whole", line=[0]), [spinlock_t("other0"), spinlock_t("other1")]
+
+    def change(number: int) -> Callable[[], None]:
+        def task() -> None:
+            spin_lock(whole.lock)
+            line = whole.line
+            spin_unlock(whole.lock)
+            spin_lock(others[number])
+            line[0] += 1
+            spin_unlock(others[number])
+        return task
+    return Program([change(0), change(1)])
+
+
+@pytest.mark.parametrize("make", [a_request_that_the_interrupt_changes_too, changed_under_a_lock_that_is_held_for_reading,
+                                  changed_under_a_semaphore_that_is_held_for_reading, a_guarded_list_that_is_changed_under_other_locks])
+def test_it_is_never_proved(make: Make) -> None:
+    found = verify(make)
+    assert not found.proved
+    assert found.why or found.titles
