@@ -82,7 +82,7 @@ def _verify(runner: Runner, **limits: Any) -> tuple[Exploration, frozenset[int]]
         try:
             found = explore(repeats.run, runner.cpus, reached, up=False, **limits)
             repeats.finish()
-            if found.proved:
+            if found.proved and found.bound is None:
                 repeats.sample(set(found.outcomes))
         except Differs as error:
             found = Exploration(bound=limits.get("bound"), why=f"{error.said}: {error}")

@@ -112,5 +112,7 @@ def test_what_is_half_done_between_two_quiet_points_is_seen(monkeypatch: pytest.
     """Only an order in which one task stops right there shows it: two orders of whole tasks, and taking turns, do not."""
     found = repeats.verify(wrong.in_the_environment)
     assert not found.proved and found.why.startswith(repeats.UNSEEN)
+    monkeypatch.setattr(repeats, "SAMPLED", 0)
+    assert not repeats.verify(wrong.in_the_environment).proved
     monkeypatch.setattr(repeats, "stops_of", lambda events: 0)
     assert repeats.verify(wrong.in_the_environment).proved

@@ -37,6 +37,7 @@ from harness.kernel import (
     list_empty,
     list_entry,
     list_head,
+    local_irq_disable,
     plain,
     racy,
     read_lock,
