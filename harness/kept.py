@@ -522,7 +522,7 @@ def _fingerprint(value: Any) -> Any:
     if isinstance(value, types.GeneratorType | types.CoroutineType | types.AsyncGeneratorType):
         frame = getattr(value, "gi_frame", None) or getattr(value, "cr_frame", None) or getattr(value, "ag_frame", None)
         return "ended" if frame is None else frame.f_lasti
-    if hasattr(value, "cache_info"):
+    if isinstance(value, functools._lru_cache_wrapper):
         return tuple(value.cache_info())
     with contextlib.suppress(TypeError, ValueError, BufferError):
         return memoryview(value).tobytes()

@@ -17,8 +17,10 @@ of assertions returns), or an AssertionError, is a finding. So is whatever a tas
 
 from __future__ import annotations
 
+import dis
 import gc
 import inspect
+import itertools
 import pathlib
 import types
 from collections.abc import Callable, Iterable, Sequence
@@ -87,7 +89,7 @@ class Runner:
         linking.core = core
         boot = m.current = Task(-1, "make")
         boot.held = Lockdep().root
-        m.stop = NEVER
+        m.stop, raised = NEVER, m.irqs_raised
         try:
             with endless.busy:
                 program = make(*args)
@@ -109,7 +111,10 @@ class Runner:
         if program.setup is not None:
             with endless.busy:
                 program.setup()
-            self.image.boot = self.image.save()
+            self.image.boot, self.image.at_rest = self.image.save(), self.image.save_volatile()
+        self._begins_at_rest(boot, raised)
+        if program.check is not None and _says_nothing(program.check):
+            raise ProgramError(f"{self.name}: what is to check it returns nothing, raises nothing and calls nothing: it says True or False")
         self.kept = self._keep()
         self.sharing = self._sharing()
         self.refused = foreign.Refused(self.kept.makers)
@@ -117,6 +122,16 @@ class Runner:
         if not self.image.frees and (gone or calls_kfree(self.kept.seen.values())):
             self.image.frees = True
             self.image.bind_state()
+
+    def _begins_at_rest(self, boot: Task, raised: int) -> None:
+        """ProgramError if what made the program has locks that no task could give back, or interrupts that nobody would see."""
+        if boot.held.locks:
+            raise ProgramError(f"{self.name}: {', '.join(lock.name for lock in boot.held.locks)} still held when its tasks start: a task "
+                               "has what it has taken; a semaphore may begin with a count of 0")
+        if boot.held.irqs_off:
+            raise ProgramError(f"{self.name}: interrupts still off when its tasks start")
+        if m.irqs_raised != raised:
+            raise ProgramError(f"{self.name}: an interrupt is raised before its tasks start: irqs= names those that are pending then")
 
     def _functions(self) -> list[Function]:
         """Of the tasks. ProgramError if one cannot be run."""
@@ -267,6 +282,19 @@ class Runner:
         except (Exception, SystemExit) as error:
             title, detail = f"CHECK: the program's own check raises {type(error).__name__}", told(error)
         result.findings.append(Finding(title, "check", result.steps, detail=detail))
+
+
+def _says_nothing(check: Callable[..., Any]) -> bool:
+    """True of a function that compares something, and neither returns, nor raises, nor calls anything: a `return` was forgotten."""
+    if not isinstance(check, types.FunctionType):
+        return False
+    listed = list(dis.get_instructions(check))
+    names = [one.opname for one in listed]
+    returned = [one if one.opname == "RETURN_CONST" else before for before, one in itertools.pairwise(listed)
+                if one.opname in ("RETURN_VALUE", "RETURN_CONST")]
+    silent = all(one.opname in ("LOAD_CONST", "RETURN_CONST") and one.argval is None for one in returned)
+    acts = any(name.startswith(("CALL", "RAISE", "STORE_", "YIELD", "LOAD_ASSERTION")) for name in names)
+    return silent and not acts and any(name in ("COMPARE_OP", "CONTAINS_OP", "IS_OP") for name in names)
 
 
 def calls_kfree(values: Iterable[Any]) -> bool:

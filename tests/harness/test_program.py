@@ -22,11 +22,14 @@ from harness.kernel import (
     atomic_read,
     atomic_t,
     down,
+    local_irq_disable,
+    raise_irq,
     rw_semaphore,
     rwlock_t,
     schedule,
     semaphore,
     smp_processor_id,
+    spin_lock,
     spinlock_t,
     up,
     wait_queue_head_t,
@@ -363,3 +366,104 @@ def test_no_kernel_object_may_be_made_outside_of_the_program(kind: Any) -> None:
         return made
     with pytest.raises(ProgramError, match=rf"{kind.__name__} elsewhere is made outside of it"):
         Runner(lambda: Program([task]))
+
+
+# ---- what is done before the tasks start ----------------------------------------------------------------------------------------
+
+def test_what_setup_gives_is_there_in_each_run() -> None:
+    def make() -> Program:
+        free = semaphore("free", count=0, mutex=False)
+        return Program([lambda: down(free)], setup=lambda: up(free))
+    assert {result.title for result in every(Runner(make))} == {None}
+
+
+def _holds() -> Program:
+    lock = spinlock_t("lock")
+    return Program([lambda: None], setup=lambda: spin_lock(lock))
+
+
+def _holds_from_make() -> Program:
+    lock = spinlock_t("lock")
+    spin_lock(lock)
+    return Program([lambda: None])
+
+
+def _off() -> Program:
+    return Program([lambda: None], setup=local_irq_disable)
+
+
+def _raises() -> Program:
+    return Program([lambda: None], setup=lambda: raise_irq(lambda: None))
+
+
+def _raises_in_make() -> Program:
+    raise_irq(lambda: None)
+    return Program([lambda: None])
+
+
+@pytest.mark.parametrize(("make", "why"), [
+    (_holds, "lock still held when its tasks start"), (_holds_from_make, "lock still held when its tasks start"),
+    (_off, "interrupts still off when its tasks start"), (_raises, "an interrupt is raised before its tasks start"),
+    (_raises_in_make, "an interrupt is raised before its tasks start")])
+def test_what_would_be_lost_before_the_tasks_start_is_refused(make: Callable[[], Program], why: str) -> None:
+    with pytest.raises(ProgramError, match=why):
+        Runner(make)
+
+
+def _forgets_to_return(x: Any) -> Callable[[], Any]:
+    def check() -> None:
+        x.value == 2        # noqa: B015
+    return check
+
+
+def _asserts(x: Any) -> Callable[[], Any]:
+    def check() -> None:
+        assert x.value == 2
+    return check
+
+
+def test_a_check_that_forgets_to_return_is_refused() -> None:
+    def make(check: Callable[[Any], Callable[[], Any]]) -> Program:
+        x = cell("x", value=0)
+        return Program([lambda: None], check=check(x))
+    with pytest.raises(ProgramError, match="returns nothing, raises nothing and calls nothing"):
+        Runner(make, _forgets_to_return)
+    assert Runner(make, _asserts).run(NoPreempt()).title == CHECK
+
+
+def _misspells(x: Any) -> None:
+    x.valu = 1
+
+
+def _says_so_itself(x: Any) -> None:
+    raise AttributeError("mine")
+
+
+def _of_none(x: Any) -> None:
+    assert x.value.next
+
+
+@pytest.mark.parametrize(("wrong", "title"), [(_misspells, "OOPS: AttributeError in _misspells"),
+                                              (_says_so_itself, "OOPS: AttributeError in _says_so_itself"),
+                                              (_of_none, "OOPS: NULL pointer dereference in _of_none")])
+def test_only_what_is_none_is_a_null_pointer(wrong: Callable[[Any], None], title: str) -> None:
+    def make() -> Program:
+        x = cell("x", value=None)
+        return Program([lambda: wrong(x)])
+    assert Runner(make).run(NoPreempt()).title == title
+
+
+class _Obliging:
+    """Gives whatever it is asked for."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return {}[name]
+
+
+def test_an_object_that_answers_for_itself_is_not_asked_what_it_is() -> None:
+    def make() -> Program:
+        mine = _Obliging()
+        return Program([lambda: mine and None])
+    assert Runner(make).run(NoPreempt()).title is None
