@@ -32,7 +32,7 @@ from harness.backends import BACKENDS
 from harness.errors import Abort, Diverged, HarnessError, LinkError, ProgramError
 from harness.finding import Finding, Site
 from harness.guards import bind_list_guards, names_of
-from harness.kept import Kept, TooMuch
+from harness.kept import Kept, TooMuch, is_users
 from harness.kernel.registry import Core, linking
 from harness.kernel.slab import kfree
 from harness.link import Image, Origin
@@ -331,7 +331,9 @@ def _guarded(function: Callable[..., Any], results: list[Any] | None = None, num
             returned = function(*args)
         except _OURS:
             raise
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
+            if not isinstance(error, Exception | SystemExit) and not is_users(type(error).__module__):
+                raise                           # of the machine, or Ctrl-C
             if m.unwinding:                             # the run is over: what comes of that is none of its doing
                 raise Abort from None
             if not isinstance(error, SystemExit) and (_is_ours(error) or _is_null_dereference_of_program(error)):

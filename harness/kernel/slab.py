@@ -15,6 +15,8 @@ def kfree(obj):
     """
     if obj is None:
         return
+    if not hasattr(type(obj), "allocated"):
+        raise TypeError(f"kfree() of {obj!r}, which is no struct")
     m.step = s = m.step + 1
     if s >= m.stop:
         m.sched(RMW, obj, lifetime.FREED)

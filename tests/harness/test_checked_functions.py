@@ -454,3 +454,11 @@ def test_a_kfree_that_no_name_leads_to_is_refused() -> None:
     runner = Runner(program(lambda lock, head, one, two: getattr(harness.kernel, "k" + "free")(one)))
     with pytest.raises(ProgramError, match=r"kfree\(\) is called by another name"):
         runner.run(NoPreempt())
+
+
+@pytest.mark.parametrize("what", [lambda: 3, lambda: "text", lambda: atomic_t("count")])
+def test_only_a_struct_is_freed(what: Action) -> None:
+    def make() -> Program:
+        made = what()
+        return Program([lambda: kfree(made)])
+    assert titles(make) == {"OOPS: TypeError in lambda"}

@@ -310,3 +310,13 @@ def test_an_interrupt_gets_its_arguments() -> None:
             x.value = value
         return Program([lambda: raise_irq(handler, 7)], check=lambda: x.value == 7)
     assert Runner(make).run(NoPreempt()).titles == []
+
+
+class _Mine(BaseException):
+    """No Exception."""
+
+
+def test_what_a_task_raises_is_a_finding_whatever_it_is() -> None:
+    def wrong() -> None:
+        raise _Mine("mine")
+    assert verify(lambda: Program([wrong])).titles == ["OOPS: _Mine in wrong"]
