@@ -28,7 +28,7 @@ for _number, _handler in ((signal.SIGINT, signal.default_int_handler), (signal.S
 def pytest_addoption(parser: Any) -> None:
     parser.addoption("--tier", choices=["short", "long", "all"], default="short",
                      help="short: what covers every room in minutes. long: the tests marked `long`, and no others.")
-    parser.addoption("--moments", type=int, default=2, help="How often each command is interrupted in tests/fuzz/test_interrupts.py.")
+    parser.addoption("--moments", type=int, default=1, help="How often each command is interrupted in tests/fuzz/test_interrupts.py.")
 
 
 def pytest_collection_modifyitems(config: Any, items: list[Any]) -> None:
