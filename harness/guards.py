@@ -51,7 +51,8 @@ def names_of(core: Core, program: str) -> dict[str, Any]:
                 raise ProgramError(f"{said}, and {count[path]} objects have the name {path!r}")
             names[path] = objects.get(path)
         if lock is None or not (isinstance(lock, flags_t) if bit else hasattr(type(lock), "spins")):
-            raise ProgramError(f"{said}, which is no {'word of flags' if bit else 'lock'} of this program")
+            hint = f"; did you mean {'.' + guard!r}, of the struct itself?" if hasattr(owner, guard.partition("#")[0]) else ""
+            raise ProgramError(f"{said}, which is no {'word of flags' if bit else 'lock'} of this program{hint}")
         if bit and not bit.isdigit():
             number = getattr(sys.modules.get(type(owner).__module__), bit, None)
             if not isinstance(number, int) or names.get(bit, number) != number:

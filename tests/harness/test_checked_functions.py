@@ -290,6 +290,16 @@ def test_a_guard_that_is_no_lock_of_the_program_is_refused() -> None:
         Runner(lambda: of(nothing, LIST_HEAD("head", "lock"), atomic_t("lock")))
 
 
+class of_its_own(struct):
+    mine = embed(spinlock_t)
+    data = guarded(0, "mine")
+
+
+def test_a_guard_without_its_dot_is_told_with_it() -> None:
+    with pytest.raises(ProgramError, match=r"of this program; did you mean '.mine', of the struct itself\?$"):
+        Runner(lambda: of(nothing, of_its_own("one")))
+
+
 def test_a_guard_that_is_the_name_of_two_locks_is_refused() -> None:
     with pytest.raises(ProgramError, match=r"head is guarded by 'lock', and 2 objects have the name 'lock'$"):
         Runner(lambda: of(nothing, spinlock_t("lock"), spinlock_t("lock"), LIST_HEAD("head", "lock")))
