@@ -17,12 +17,14 @@ import collections.abc
 import contextlib
 import dis
 import functools
+import gc
 import inspect
 import io
 import operator
 import sys
 import types
 import warnings
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Set
 from dataclasses import dataclass
 from typing import Any
@@ -295,6 +297,10 @@ class Kept:
             self._lead(value.func, name)
             for part in (*value.args, *value.keywords.values()):
                 self._lead(part, name.of(f"an argument of {name.path}"))
+        elif isinstance(value, _FRONTS):
+            for part in gc.get_referents(value):
+                if not isinstance(part, types.ModuleType | type):
+                    self._lead(part, name.of(f"what {name.path} is of"))
         elif isinstance(value, type):
             if is_users(value.__module__):
                 self._class(value, name)
@@ -407,8 +413,13 @@ class Kept:
             self._lead(getattr(value, key), name)
 
 
-_PLAIN = (int, float, complex, str, bytes, type(None), type(Ellipsis), types.BuiltinFunctionType)
-_HOLDERS = (types.SimpleNamespace, argparse.Namespace, collections.UserDict, collections.UserList)      # Python's, but all attributes
+_PLAIN = (int, float, complex, str, bytes, type(None), type(Ellipsis))
+# Python's own: objects that are all attributes, and what only stands before something else, as a bound `pop` before its list.
+_HOLDERS = (types.SimpleNamespace, argparse.Namespace, collections.UserDict, collections.UserList, collections.ChainMap,
+            functools.partialmethod, weakref.WeakKeyDictionary, weakref.WeakValueDictionary)
+_EMPTY: dict[Any, Any] = {}
+_FRONTS: tuple[type, ...] = (types.BuiltinMethodType, types.MethodWrapperType, types.MappingProxyType,
+                            *map(type, (_EMPTY.keys(), _EMPTY.values(), _EMPTY.items())))
 
 
 @dataclass

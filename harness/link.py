@@ -73,6 +73,7 @@ class Image:
         self.cache: dict[str, Any] = {}                 # what a family's checks have looked up
         self.tasks: list[Any] = []
         self.function_of: Callable[[Task], Any] | None = None       # of a program of plain functions: what a task runs
+        self.ends: set[Any] = set()                                 # loops that do not wait: a task, what it reads (see schedulers/alone)
         # whether what it is given back can be memory that must not be accessed
         self.frees = core.frees or any(isinstance(made, list_head) and made.freelist and not made.type_stable for made in self.objects)
         self.bind_state()

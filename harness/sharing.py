@@ -14,6 +14,7 @@ What only the value of a kernel object leads to is that object's. It may be chan
 from __future__ import annotations
 
 import operator
+import types
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -42,7 +43,7 @@ class Sharing:
         for places in (*reached, *(kept.reached(handler) or set() for handler in irqs)):
             for number in places:
                 count[number] += 1
-        raises = any(getattr(one, "__name__", "") == "raise_irq" for one in kept.seen.values())
+        raises = any(one.__name__ == "raise_irq" for one in kept.seen.values() if isinstance(one, types.FunctionType))
         self.reached = reached
         self.shared = [number for number, times in enumerate(count) if times > 1 or (times and raises)]
         # a variable that no function stores to need not be looked at after each point

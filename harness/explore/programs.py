@@ -16,6 +16,7 @@ where a loop waits by reading (harness/explore/spinning.py), it is left to itsel
 
 from __future__ import annotations
 
+import contextlib
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -64,13 +65,14 @@ def verify_runner(runner: Runner, **limits: Any) -> Exploration:
     """As `verify`, of a program that is made."""
     start, seconds = time.monotonic(), limits.get("seconds_max", 1e9)
     while True:
-        found, shared = _verify(runner, **{**limits, "seconds_max": max(0.0, seconds - (time.monotonic() - start))})
-        if not shared or not runner.watch(shared):
+        found, again = _verify(runner, **{**limits, "seconds_max": max(0.0, seconds - (time.monotonic() - start))})
+        if not again:
             return found
 
 
-def _verify(runner: Runner, **limits: Any) -> tuple[Exploration, frozenset[int]]:
-    """And the places of plain data that its tasks share: it may be shared well, if each use is known."""
+def _verify(runner: Runner, **limits: Any) -> tuple[Exploration, bool]:
+    """And whether something was learned with which another exploration may come to more: plain data that is shared well, if each use is
+    known, or a loop that does not wait."""
     repeats, shared = Repeats(runner), frozenset[int]()
 
     def reached(result: Result, events: list[Event]) -> Any:
@@ -88,9 +90,12 @@ def _verify(runner: Runner, **limits: Any) -> tuple[Exploration, frozenset[int]]
             found = Exploration(bound=limits.get("bound"), why=f"{error.said}: {error}")
             if isinstance(error, Shares):
                 shared = error.places
+            if isinstance(error, Ends):
+                runner.image.ends.add(error.loop)
+                return found, True
     if found.complete and not found.titles and not runner.sharing.points:
         found.why = NOTHING
-    return found, shared
+    return found, bool(shared) and runner.watch(shared)
 
 
 class Differs(Exception):
@@ -119,9 +124,13 @@ class Unseen(Differs):
 
 
 class Ends(Differs):
-    """A loop ends by itself, though it looked as if it waited: one line that says which."""
+    """A loop ends by itself, though it looked as if it waited: which one, as `Alone.key`."""
 
     said = "a loop that seems to wait by reading ends by itself"
+
+    def __init__(self, loop: Any):
+        super().__init__(loop)
+        self.loop = loop
 
 
 class Repeats:
@@ -146,15 +155,15 @@ class Repeats:
             self.expected = Expected(list(result.switches), list(result.forced), facts(result), list(events) if ordered else [])
             if len(self.some) < REPEATS:
                 self.some.append(self.expected)
-        if PARK in result.switches[1::2]:
-            self.parks = [(list(result.switches), list(result.forced), index) for index in range(1, len(result.switches), 2)
-                          if result.switches[index] == PARK]
 
     def run(self, scheduler: Any) -> Result:
         self.check()
         self.scheduler = scheduler
         try:
-            return self.runner.run(scheduler)
+            result = self.runner.run(scheduler)
+            self.parks = [(list(result.switches), list(result.forced), index) for index in range(1, len(result.switches), 2)
+                          if result.switches[index] == PARK]
+            return result
         except HarnessError as error:               # the beginning of an earlier run could not be run again: who is at fault?
             self.check()
             raise error
@@ -191,13 +200,12 @@ class Repeats:
             return
         self.probes += 1
         alone = Alone(switches, forced, index, ROUNDS, self.loops)
-        try:
+        with contextlib.suppress(Diverged):
             self.runner.run(alone)
-        except Diverged:
-            if alone.key is None or alone.key in self.loops:
-                return
+        if alone.key is None or alone.key in self.loops:
+            return
         if alone.goes_on:
-            raise Ends(f"the one in task {alone.key[0]} that reads {alone.key[1]}" if alone.key else "it ran no more")
+            raise Ends(alone.key)
         self.loops.add(alone.key)
 
     def sample(self, known: set[Any]) -> None:

@@ -78,7 +78,7 @@ class Spinning:
                 if kind != points.BARRIER and not _yields(task, kind, obj, arg):
                     del self.of[task.id]
             return None
-        loop = _loop_around(sys._getframe(1), m.image.origin)
+        loop = _loop_around(sys._getframe(1), m.image.origin) if (task.id, obj, arg) not in m.image.ends else None
         if loop is None or task.irq_depth or task.held is not m.image.lockdep.root:
             if history is not None:
                 history.has_read()

@@ -726,3 +726,33 @@ def test_it_is_never_proved(make: Make) -> None:
     found = verify(make)
     assert not found.proved
     assert found.why or found.titles
+
+
+def by_a_bound_method() -> Program:
+    data = {"n": 0}
+    get, update = data.get, data.update
+    return _changed_between(lambda: update(n=get("n", 0) + 1), lambda: None, data)
+
+
+def by_a_chain_of_dicts() -> Program:
+    chain = collections.ChainMap({"n": 0})
+
+    def task() -> None:
+        chain["n"] += 1
+    one = cell("one", value=0)
+    return Program([task, task, lambda: setattr(one, "value", 1)])
+
+
+def by_a_view_of_a_dict() -> Program:
+    values = {"n": [0]}.values()
+
+    def task() -> None:
+        next(iter(values))[0] += 1
+    one = cell("one", value=0)
+    return Program([task, task, lambda: setattr(one, "value", 1)])
+
+
+@pytest.mark.parametrize("make", [by_a_bound_method, by_a_chain_of_dicts, by_a_view_of_a_dict])
+def test_what_only_stands_before_data_leads_to_it(make: Make) -> None:
+    found = verify(make)
+    assert found.why.startswith(SHARES), (found.why, found.titles)
