@@ -14,6 +14,7 @@ import pytest
 
 from fuzz import replaying
 from fuzz.coverage_of import reach
+from fuzz.entry import load_all
 from fuzz.shard import _workers
 from fuzz.verdict import judge_entry
 from variants.interface import family
@@ -26,6 +27,6 @@ CORPUS = pathlib.Path(__file__).parents[2] / "corpus"
 def test_every_line_that_is_not_reached_has_a_reason(variant: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replaying, "judge_entry", partial(judge_entry, sample=10, replays=1))
     _workers.clear()
-    reached = reach(family("invalidate_2_6"), variant, CORPUS, 1e9, 100, 1)
+    reached = reach(family("invalidate_2_6"), variant, load_all(CORPUS)[0], 1e9, 100, 1)
     assert [f"{one.function}  {one.place}" for one in reached.unexplained] == []
     assert sum(part.lines_reached for part in reached.parts) > sum(part.lines for part in reached.parts) // 2
