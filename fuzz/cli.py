@@ -475,7 +475,8 @@ def show(entry: str, functions: str | None, variant: str | None) -> None:
 @click.option("--kinds", default=None, help="... of these operations only: reclaim,unpin,exit.")
 @click.option("--setup", type=click.IntRange(0, 3), default=0, show_default=True, help="... after setups of up to so many operations.")
 @click.option("--operands", default=None, help="... on so many: page=1,file=1,fpage=1,number=1.")
-@click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="Worker processes.")
+@click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True,
+              help="Worker processes, of --ops: one program is explored by one.")
 @click.option("--into", type=click.Path(path_type=pathlib.Path), default=None, help="Put the result of --ops into the table of this file.")
 @click.option("--state", type=click.Path(path_type=pathlib.Path), default=None, help="Where --ops keeps what is done.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")

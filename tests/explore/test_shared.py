@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from harness.errors import HarnessError
-from harness.explore import shared
+from harness.explore import exploration, shared
 from harness.explore.exploration import Exploration, explore
 from harness.program import Runner
 from tests.explore.compare import outcome_of
@@ -21,6 +21,7 @@ from tests.programs import filesystem, indexer, lastzero, readers
 
 @pytest.fixture(autouse=True)
 def given_away_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exploration, "SHARED", True)
     monkeypatch.setattr(shared, "ALONE_MAX", 3)
     monkeypatch.setattr(shared, "GIVE_EVERY", 1)
 
