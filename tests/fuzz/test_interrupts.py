@@ -199,8 +199,8 @@ def test_an_interrupt_at_any_moment_changes_no_verdict(name: str, tmp_path: path
         ended.append(process.returncode)
         if process.returncode == 130:
             assert "interrupted" in told + errors
-        else:                           # it had come to its end
-            assert process.returncode == code, (finished, told, errors)
+        else:                           # it had come to its end; what a campaign finds in its time hangs on the machine
+            assert process.returncode in ((0, 1) if case.finds else (code,)), (finished, told, errors)
         judge(place, before, whole, case)
         shutil.rmtree(place)
     assert 130 in ended
