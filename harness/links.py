@@ -24,3 +24,8 @@ def owners(obj: Any) -> Iterator[Any]:
         if hasattr(obj, "allocated"):
             yield obj
         obj = getattr(obj, "struct", None)
+
+
+def slots_of(kind: type) -> tuple[str, ...]:
+    """The slots of a class of kernel objects whose values can change."""
+    return tuple(slot.removesuffix("[:]") for slot in (*getattr(kind, "state_slots", ()), *getattr(kind, "volatile_slots", ())))

@@ -30,6 +30,7 @@ OPTIMAL, BOUNDED = "optimal DPOR", "preemption-bounded search"
 FEW = 1_000                 # runs that all classes may take where a bound is asked for: so many take less time than the bound saves,
 SEARCHED_MAX = 16           # classes of an outcome that are each searched for an order with fewer preemptions: it takes longer than a run
 FEW_CPUS = 4                # on so many cpus: with each more there are more orders without any preemption
+SHARED = False              # off: several processes lose classes (lastzero of 9, 3 workers: 1,531 of 1,536, in one exploration of three)
 EQUIVALENCE = "Mazurkiewicz traces (same order of dependent accesses, of what is shared)"
 
 
@@ -101,10 +102,6 @@ class Progress:
     estimate: float
     low: float
     high: float
-
-
-# Off: several processes lose classes now and then (lastzero of 9, 3 workers: 1,531 of 1,536, in one exploration of three).
-SHARED = False
 
 
 def explore(run: Callable[[Any], Any], cpus: int, outcome: Callable[[Any, list[Event]], Hashable], *, up: bool = False,
@@ -323,7 +320,7 @@ class _Every:
 
     def _scouted(self, explorer: Optimal, result: Any) -> None:
         """Keep what a random run came to, unless it may be beyond the bound or is none of this route's."""
-        made = _preemptions(m.switches)
+        made = preemptions_of(m.switches)
         if m.aborting or m.cut or m.void or explorer.misrouted or explorer.rerouted or (self.bound is not None and made > self.bound):
             return
         _keep_fewest(self.mine.earlier, {self.outcome(result, explorer.events): Seen(1, made, list(m.switches), list(m.forced))})
@@ -334,7 +331,7 @@ class _Every:
         if trace in mine.passed or trace in mine.traces.get(key, ()):
             mine.blocked += 1               # it was known after all
             return
-        made, fewest = _preemptions(m.switches), self.fewest.get(key, 1 << 30)
+        made, fewest = preemptions_of(m.switches), self.fewest.get(key, 1 << 30)
         if self.way == OPTIMAL and self.bound is not None and made > self.bound < least_preemptions(explorer, self.bound + 1):
             mine.passed.add(trace)
             return
@@ -356,7 +353,7 @@ class _Every:
         mine.traces.setdefault(key, set()).add(trace)
 
 
-def _preemptions(switches: Sequence[int]) -> int:
+def preemptions_of(switches: Sequence[int]) -> int:
     """A task that only reads until others change something, and is parked, is not preempted."""
     return sum(decision != PARK for decision in switches[1::2])
 

@@ -25,17 +25,14 @@ from typing import Any
 
 from harness import endless
 from harness.errors import Diverged, HarnessError
+from harness.explore.again import Again, Alone
 from harness.explore.event import Event
-from harness.explore.exploration import Exploration, Progress, explore, minimal_titles
-from harness.explore.optimal import YIELDS_MAX
+from harness.explore.exploration import Exploration, Progress, explore, minimal_titles, preemptions_of
 from harness.explore.orders import ORDERS, InOrder, Order, can_be_ordered, stop_of, stops_of
 from harness.kept import comparable
-from harness.machine import PARK, Machine, Scheduler
+from harness.machine import PARK, Scheduler
 from harness.program import Program, Result, Runner
 from harness.schedulers import NoPreempt, Pct, Walk
-from harness.schedulers.alone import Alone
-from harness.schedulers.follower import Follower
-from harness.schedulers.replay import Replay
 
 DIFFERS = "the program is not a function of its schedule"
 SHARES = "its tasks share plain data"
@@ -45,7 +42,6 @@ SAME_IN_A_CLASS = ("what is found", "what its tasks return", "what is shared at 
 REPEATS = 20                # runs that are repeated at least, of however few classes
 SAMPLED = 200               # random schedules of a program that would be proved
 ROUNDS = 1_000              # points for which a loop that waits by reading is left to itself
-PROBES = 2_000              # times that this is done, of each loop once
 STOPS = 200                 # runs, among these, in which a task stops at one of its points until the others are done
 
 
@@ -84,8 +80,8 @@ def _verify(runner: Runner, **limits: Any) -> tuple[Exploration, bool]:
         try:
             found = explore(repeats.run, runner.cpus, reached, up=False, **limits)
             repeats.finish()
-            if found.proved and found.bound is None:
-                repeats.sample(set(found.outcomes))
+            if found.proved:
+                repeats.sample(set(found.outcomes), found.bound)
         except Differs as error:
             found = Exploration(bound=limits.get("bound"), why=f"{error.said}: {error}")
             if isinstance(error, Shares):
@@ -124,7 +120,7 @@ class Unseen(Differs):
 
 
 class Ends(Differs):
-    """A loop ends by itself, though it looked as if it waited: which one, as `Alone.key`."""
+    """A loop ends by itself, though it looked as if it waited: which one, as it stands in `ends` of an image."""
 
     said = "a loop that seems to wait by reading ends by itself"
 
@@ -144,9 +140,7 @@ class Repeats:
         self.count = 0
         self.found = False
         self.random = random.getstate()
-        self.parks: list[tuple[Sequence[int], Sequence[int], int]] = []
-        self.loops: set[Any] = set()
-        self.probes = 0
+        self.loops: dict[Any, Alone | None] = {}    # each that a task was parked in; and, until that is known, how to see whether it waits
 
     def expect(self, result: Result, events: Sequence[Event]) -> None:
         self.found = self.found or bool(result.titles)          # then nothing is proved anyway
@@ -161,8 +155,7 @@ class Repeats:
         self.scheduler = scheduler
         try:
             result = self.runner.run(scheduler)
-            self.parks = [(list(result.switches), list(result.forced), index) for index in range(1, len(result.switches), 2)
-                          if result.switches[index] == PARK]
+            self._parked(scheduler, result)
             return result
         except HarnessError as error:               # the beginning of an earlier run could not be run again: who is at fault?
             self.check()
@@ -180,9 +173,9 @@ class Repeats:
 
     def check(self) -> None:
         """Differs if the run that is expected comes to something else now, or a loop that waited in it does not wait."""
-        parks, self.parks = self.parks, []
-        for switches, forced, index in parks:
-            self._probe(switches, forced, index)
+        for loop, alone in self.loops.items():
+            if alone is not None:
+                self._leave_alone(loop, alone)
         expected, self.expected = self.expected, None
         if expected is None:
             return
@@ -195,27 +188,30 @@ class Repeats:
         else:
             self._again(expected)
 
-    def _probe(self, switches: Sequence[int], forced: Sequence[int], index: int) -> None:
-        if self.probes >= PROBES:
-            return
-        self.probes += 1
-        alone = Alone(switches, forced, index, ROUNDS, self.loops)
+    def _parked(self, scheduler: Any, result: Result) -> None:
+        """Remember each new loop that a task was parked in."""
+        parks = [index for index in range(1, len(result.switches), 2) if result.switches[index] == PARK]
+        for index, (event, _, reads) in zip(parks, scheduler.parks if parks else (), strict=True):
+            task, (obj, arg, _) = scheduler.events[event].process, reads[0]
+            if (task, obj, arg) not in self.loops:
+                self.loops[task, obj, arg] = Alone(list(result.switches), list(result.forced), index, task, ROUNDS)
+
+    def _leave_alone(self, loop: Any, alone: Alone) -> None:
+        """Ends if the loop does not wait."""
+        self.loops[loop] = None
         with contextlib.suppress(Diverged):
             self.runner.run(alone)
-        if alone.key is None or alone.key in self.loops:
-            return
         if alone.goes_on:
-            raise Ends(alone.key)
-        self.loops.add(alone.key)
+            raise Ends(loop)
 
-    def sample(self, known: set[Any]) -> None:
-        """Unseen if a random schedule comes to what is not known."""
+    def sample(self, known: set[Any], bound: int | None) -> None:
+        """Unseen if a random schedule, of so many preemptions at most, comes to what is not known."""
         rng = random.Random(0)
         steps = max(self.runner.run(NoPreempt()).steps, 2)
         schedulers: list[Scheduler] = [Walk(rng, 0.05), Pct(rng, 2, steps), Walk(rng, 0.2), Pct(rng, 3, steps), Walk(rng, 0.5)]
         for number in range(SAMPLED):
             result = self.runner.run(schedulers[number % len(schedulers)])
-            if result.limit_hit or result.cut:
+            if result.limit_hit or result.cut or (bound is not None and preemptions_of(result.switches) > bound):
                 continue
             came_to = tuple(sorted(set(result.titles))), () if result.titles else told_results(result)
             if came_to not in known:
@@ -267,13 +263,3 @@ def facts(result: Result) -> dict[str, Any]:
     """What a run came to, as values that can be compared."""
     return {"what is found": sorted(set(result.titles)), "what its tasks return": comparable(result.results), "its points": result.steps,
             "its decisions": len(result.switches) + len(result.forced), "what is shared at its end": comparable(result.state)}
-
-
-class Again(Replay, Follower):
-    """A replay of a run of an explorer: a finding halts its cpu only, and it is asked where there is one choice, too."""
-
-    explores = True
-    yields_max = YIELDS_MAX
-
-    def forced(self, m: Machine, choices: Sequence[int]) -> int:
-        return super().forced(m, choices) if len(choices) > 1 else choices[0]

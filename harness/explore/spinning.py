@@ -10,7 +10,9 @@ Spinloops", FMCAD 2021, where a compiler finds these loops).
 
 "The same local state" is compared here: the code positions and local variables of the frames from the loop inwards, and all plain data
 that the task's function leads to. What cannot be compared (an iterator, a file) makes no loop one that waits: the answer is then that a
-run has too many points. Nothing is looked at but loops of the `while` kind, where a task holds no lock and is in no interrupt.
+run has too many points. Some state is out of sight: that of a generator's caller, of C code, of a module. So each loop is left to itself
+once (harness/explore/again.py, Alone), and one that ends is in `ends` of the image: no task is parked there again. Nothing is looked
+at but loops of the `while` kind, where a task holds no lock and is in no interrupt.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from harness.kernel.barrier import smp_cond_load_relaxed
 from harness.kernel.bitops import flags_t
 from harness.kernel.registry import is_kernel_object
 from harness.kernel.struct import array, struct
+from harness.links import slots_of
 from harness.machine import RUNNING, Cpu, Machine, Task
 from harness.watched import uses
 
@@ -75,7 +78,7 @@ class Spinning:
         if kind != points.READ:
             if history is not None:
                 history.has_read()
-                if kind != points.BARRIER and not _yields(task, kind, obj, arg):
+                if not only_reads(task, kind, obj, arg):
                     del self.of[task.id]
             return None
         loop = _loop_around(sys._getframe(1), m.image.origin) if (task.id, obj, arg) not in m.image.ends else None
@@ -115,9 +118,11 @@ class Spinning:
         return out
 
 
-def _yields(task: Task, kind: int, obj: Any, arg: Any) -> bool:
-    """True if the task gives up a cpu that no other task wants: yield(), or schedule() in TASK_RUNNING."""
-    return kind == points.WAIT and obj is task and arg is None and task.state == RUNNING and not task.cpu.shared
+def only_reads(task: Task, kind: int, obj: Any, arg: Any) -> bool:
+    """True if nobody can tell that the task has passed such a point: it reads, or it gives up a cpu that no other task wants, by yield()
+    or by schedule() in TASK_RUNNING."""
+    yields = kind == points.WAIT and obj is task and arg is None and task.state == RUNNING and not task.cpu.shared
+    return kind in (points.READ, points.BARRIER) or yields
 
 
 def value_of(obj: Any, arg: Any) -> Any:
@@ -135,9 +140,7 @@ def _stored(obj: Any, arg: Any) -> Any:
         return getattr(obj, obj.slot_of[arg])
     if isinstance(obj, array) and arg is not None:
         return obj.items[arg]
-    slots = (*getattr(type(obj), "state_slots", ()), *getattr(type(obj), "volatile_slots", ()))
-    values = (getattr(obj, slot.removesuffix("[:]")) for slot in slots)
-    return [list(value) if isinstance(value, list) else value for value in values]
+    return [getattr(obj, slot) for slot in slots_of(type(obj))]
 
 
 def unchanged(reads: Iterable[Read]) -> bool:

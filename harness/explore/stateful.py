@@ -14,6 +14,7 @@ from typing import Any
 
 from harness import points
 from harness.errors import Abort
+from harness.links import slots_of
 from harness.machine import NEVER, Machine
 
 
@@ -110,6 +111,5 @@ class Stateful:
 
 def _value(obj: Any) -> Any:
     """What an access to `obj` may find: all its slots that can change."""
-    slots = (*getattr(type(obj), "state_slots", ()), *getattr(type(obj), "volatile_slots", ()))
-    values = (getattr(obj, slot.removesuffix("[:]")) for slot in slots)
+    values = (getattr(obj, slot) for slot in slots_of(type(obj)))
     return tuple(tuple(value) if isinstance(value, list) else value for value in values)

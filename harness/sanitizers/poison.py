@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from harness.links import links_of
+from harness.links import links_of, slots_of
 
 ACCESSORS = ("harness.machine", "harness.program")      # what calls the operations of a task; and see _is_access
 
@@ -57,8 +57,7 @@ def _poisoned_class(cls: type, used: Callable[[Any, str], None]) -> type:
     made = _poisoned.get(cls)
     if made is None:
         body: dict[str, Any] = {"__slots__": (), "__module__": cls.__module__, "healthy": cls}
-        slots = (*getattr(cls, "state_slots", ()), *getattr(cls, "volatile_slots", ()))
-        for slot in {slot.removesuffix("[:]") for slot in slots} - {"allocated"}:
+        for slot in set(slots_of(cls)) - {"allocated"}:
             stored = getattr(cls, slot)
             body.update({name: _reports(stored, slot, used) for name in dir(cls) if getattr(cls, name) is stored})
         if hasattr(cls, "available"):
