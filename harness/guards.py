@@ -9,7 +9,7 @@ import operator
 import sys
 import types
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from harness.errors import ProgramError
@@ -23,11 +23,15 @@ def bind_list_guards(core: Core, names: dict[str, Any]) -> None:
     """Give every list head the test of its guard, for the cores that check it."""
     for made in core.created:
         if isinstance(made, list_head) and made.is_head:
-            test = guard_test((made.guard,), core.name != "checked") if made.guard else "True"
-            scope: dict[str, Any] = {}
-            exec(f"def holds(me, self=None):\n    return {test}", names, scope)
-            made.holds = types.FunctionType(  # type: ignore[assignment]
-                scope["holds"].__code__, names, "holds", (made.struct,))
+            made.holds = holds_of((made.guard,) if made.guard else (), made.struct, names, core.name != "checked")  # type: ignore[assignment]
+
+
+def holds_of(guards: tuple[str, ...], owner: Any, names: dict[str, Any], up: bool = True) -> Callable[[Any], bool]:
+    """The function of a task that says whether it holds one of `guards` of `owner`, as `guard_test` has it; True if there is none."""
+    test = guard_test(guards, up) if guards else "True"
+    scope: dict[str, Any] = {}
+    exec(f"def holds(me, self=None):\n    return {test}", names, scope)
+    return types.FunctionType(scope["holds"].__code__, names, "holds", (owner,))
 
 
 def names_of(core: Core, program: str) -> dict[str, Any]:

@@ -161,7 +161,7 @@ class Runner:
         return kept
 
     def _sharing(self) -> Sharing:
-        return Sharing(self.kept, self.functions, self.keys(), self.program.irqs, self.image.objects)
+        return Sharing(self.kept, self.functions, self.keys(), self.program.irqs, self.image.objects, self.image.namespace)
 
     def keys(self) -> list[str]:
         """The name of each task in a schedule: cpu0, cpu0_task1 ..."""

@@ -13,16 +13,16 @@ What only the value of a kernel object leads to is that object's. It may be chan
 
 from __future__ import annotations
 
-import operator
 import types
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from harness.guards import holds_of
 from harness.kept import Contents, Kept, Place, frozen, function_name
 from harness.kernel.registry import is_kernel_object
 from harness.machine import Irq, m
 from harness.points import IRQ, LOCAL, RMW, WRITE
-from harness.watched import count_of, exclusive, is_watched, locks_of, used_unseen, uses
+from harness.watched import count_of, is_watched, locks_of, used_unseen, uses
 
 Process = int               # a task by its number, an interrupt n as -1 - n
 
@@ -31,7 +31,8 @@ class Sharing:
     """What the tasks of a program were seen to share. `why`: the first of it in one line, or nothing. `points`: how many were seen."""
 
     def __init__(self, kept: Kept, tasks: Sequence[Callable[..., Any]], keys: Sequence[str], irqs: Sequence[Callable[..., Any]],
-                 objects: Sequence[Any]):
+                 objects: Sequence[Any], names: dict[str, Any]):
+        """`names`: what the guards of the objects name (harness/guards.py)."""
         self.why = ""
         self.places: set[int] = set()           # where it is, if it has a place of its own
         self.points = 0
@@ -51,7 +52,7 @@ class Sharing:
                           if kept.places[number].kind != "a variable" or kept.places[number].name.path in kept.stored]
         self.last: list[tuple[int, Place, Any]] = []    # places that are looked at, and what was there at the last point
         self.known: set[int] = set()            # places that were seen to change, and by whom
-        self.fields = [_Field(made, key) for made in objects for key, field in getattr(type(made), "fields", {}).items()
+        self.fields = [_Field(made, key, names) for made in objects for key, field in getattr(type(made), "fields", {}).items()
                        if field.kind != "plain"]
         self.fields_of: dict[int, list[_Field]] = {}
         for one in self.fields:
@@ -102,7 +103,7 @@ class Sharing:
         kind, obj = self.opened.get(who, (LOCAL, None))
         stores = kind in (WRITE, RMW)
         for field in self.holding:
-            if field.changed() and not (stores and obj is field.made) and not field.is_locked():
+            if field.changed() and not (stores and obj is field.made) and not (field.guarded and field.is_locked_by(m.current)):
                 self._refuse(f"what {field.name} holds, a {field.kind}, is changed by {self._name(who)} without a point "
                              f"of {field.made.name}")
         if stores and id(obj) in self.fields_of:
@@ -177,25 +178,17 @@ def _function(irq: Irq) -> Any:
 class _Field:
     """A watched field of a struct: what it holds may be a list, or another value that can change without a point."""
 
-    def __init__(self, made: Any, key: str):
+    def __init__(self, made: Any, key: str, names: dict[str, Any]):
         self.made = made
         self.name = f"{made.name}.{key}"
         field = type(made).fields[key]
         self.guarded = field.kind == "guarded"
-        self.guards = field.guards if self.guarded else ()
+        self.is_locked_by = holds_of(field.guards, made, names)
         self.slot = type(made).slot_of[key]
         self.first = self.value()
 
     def value(self) -> Any:
         return getattr(self.made, self.slot)
-
-    def is_locked(self) -> bool:
-        """True if the running task holds one of the field's guards alone."""
-        held = exclusive(m.current)
-        return any("#" in guard or any(self._is(lock, guard) for lock in held) for guard in self.guards)
-
-    def _is(self, lock: Any, guard: str) -> bool:
-        return lock is operator.attrgetter(guard[1:])(self.made) if guard[0] == "." else lock.name == guard
 
     @property
     def kind(self) -> str:

@@ -756,3 +756,24 @@ def by_a_view_of_a_dict() -> Program:
 def test_what_only_stands_before_data_leads_to_it(make: Make) -> None:
     found = verify(make)
     assert found.why.startswith(SHARES), (found.why, found.titles)
+
+
+class _Zone(struct):
+    lock = embed(spinlock_t)
+
+
+class _Pages(struct):
+    free = guarded(None, "zone.lock")
+
+
+def test_a_guarded_list_may_be_changed_under_its_guard_whatever_names_that() -> None:
+    def make() -> Program:
+        zone, pages = _Zone("zone"), _Pages("pages", free=[0])
+
+        def task() -> None:
+            spin_lock(zone.lock)
+            pages.free[0] += 1
+            spin_unlock(zone.lock)
+        return Program([task, task])
+    found = verify(make)
+    assert found.proved, (found.why, found.titles)
