@@ -18,12 +18,11 @@ import time
 from typing import Any
 
 from fuzz import stopping
+from fuzz.exit_codes import CHANGED, COULD_NOT, INTERRUPTED
 from fuzz.terminal import echo
+from fuzz.times import ASKED_SECONDS
 from harness import stop
 
-FOUND, COULD_NOT = 1, 3
-GRACE_SECONDS = 30.0        # that a command may take over its time, whatever hangs
-ASKED_SECONDS = 20.0        # that it may take to end after Ctrl-C
 LOOK_SECONDS = 0.2          # between two looks at whether it is alive
 
 _pipe: int | None = None    # to whoever watches this process
@@ -83,9 +82,9 @@ class _Watched:
             if {"kept": path} not in told:
                 _complain(f"seen and not confirmed, and kept as it was found: {path}")
         if stop.asked():
-            return stopping.INTERRUPTED
+            return INTERRUPTED
         _complain(f"the process that ran the program was lost: {ending}")
-        return FOUND if any("found" in one for one in told) else COULD_NOT
+        return CHANGED if any("found" in one for one in told) else COULD_NOT
 
     def _wait(self) -> int:
         while True:

@@ -23,6 +23,7 @@ from fuzz import raw, stopping, writing
 from fuzz.confirm import Confirmed, confirm
 from fuzz.entry import EntryError
 from fuzz.shard import RUNS_PER_SHARD, Hit, ShardResult, ShardTask, Tally, run_shard
+from fuzz.times import ASKED_SECONDS, GRACE_SECONDS, shrink_seconds
 from fuzz.words import verdict_text
 from fuzz.workers import Erred, Job, Lost, Workers
 from harness import stop
@@ -33,8 +34,6 @@ SHARD_SECONDS = 2.0
 RUNS_SHARED_MIN = 500       # a campaign with so few runs left gives them all to one worker
 RETRIES_MAX = 3
 LOST_IN_A_ROW_MAX = 10      # shards, with none between that came to its end: then something is wrong with more than one
-GRACE_SECONDS = 30.0        # that a worker may take over its time; then it is killed
-ASKED_SECONDS = 20.0        # after Ctrl-C, for workers to hand back what they have
 NOT_ASKED = "as --no-shrink asks"
 DIED = "the process that shrank it died"
 HANDED_ON_MAX = 60          # kept programs that go along with a shard
@@ -53,11 +52,6 @@ class Options:
     keep_going: bool = False
     corpus: pathlib.Path = pathlib.Path("corpus")
     shrink: bool = True
-
-
-def shrink_allowance(seconds: float) -> float:
-    """How long shrinking may go on after a campaign of so many seconds: a tenth of it, from 2 to 30 seconds."""
-    return min(max(seconds / 10, 2.0), 30.0)
 
 
 @dataclass
@@ -186,7 +180,7 @@ class Campaign:
 
     def _shrunk_by(self) -> float:
         """Until when shrinking may go on: a little after the campaign's time, wherever in it the hit came."""
-        return self.status.started + self.options.seconds + shrink_allowance(self.options.seconds)
+        return self.status.started + self.options.seconds + shrink_seconds(self.options.seconds)
 
     def _fill(self) -> None:
         """Give every worker something to do: first what was found."""

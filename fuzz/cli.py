@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fuzz import apart, stopping
+from fuzz import apart, stopping, times
+from fuzz.exit_codes import CHANGED, COULD_NOT, INTERRUPTED, NOTHING, USAGE
 from fuzz.live import working
 from fuzz.terminal import echo, silence
 from fuzz.words import count
@@ -57,9 +58,6 @@ def overview() -> str:
     lines = ["vmrace: find, keep and explain races in historical Linux VM patches", ""]
     lines += [f"  vmrace {call:<16} {text}" for name, (call, text) in OVERVIEW.items() if name in main.commands]
     return "\n".join([*lines, "", "ENTRY is a file, or a part of its name in corpus/. Each command has --help."])
-
-
-CHANGED, USAGE, COULD_NOT, NOTHING, INTERRUPTED = 1, 2, 3, 4, 130
 
 
 class Refused(click.ClickException):
@@ -496,7 +494,7 @@ def verify(context: click.Context, target: str | None, only: str | None, bound: 
     limits: dict[str, Any] = {"seconds_max": seconds, "runs_max": runs or 1 << 60, "workers": workers}
     deadline = time.monotonic() + (seconds_max or 1e9)
     if certificate is not None or (target is not None and ":" in target):
-        apart.begin(seconds + apart.GRACE_SECONDS)
+        apart.begin(seconds + times.GRACE_SECONDS)
     with _functions_refused():
         if certificate is not None:
             checks = ("target", "certificate", "seconds", "seconds_max", "runs", "workers", "as_json")

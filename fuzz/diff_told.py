@@ -22,12 +22,12 @@ from fuzz.diff import (
     Witness,
     text_of,
 )
+from fuzz.exit_codes import CHANGED, COULD_NOT, NOTHING
 from fuzz.words import are, count
 from variants.program import Program
 
 COLUMNS = 100
 OUTCOME_MIN = 34                # columns that an outcome gets at least
-NO_DIFFERENCE, A_DIFFERENCE, COULD_NOT_TELL, NOTHING_RUN = 0, 1, 3, 4
 
 
 class Labels:
@@ -93,8 +93,8 @@ def _all(sides: Sequence[Side]) -> str:
 def exit_code(comparisons: Sequence[Comparison]) -> int:
     verdicts = {comparison.verdict for comparison in comparisons} - {NOT_COMPARED}
     if not verdicts:
-        return NOTHING_RUN
-    return A_DIFFERENCE if DIFFERENT in verdicts else COULD_NOT_TELL if INCONCLUSIVE in verdicts else NO_DIFFERENCE
+        return NOTHING
+    return CHANGED if DIFFERENT in verdicts else COULD_NOT if INCONCLUSIVE in verdicts else 0
 
 
 def head(comparison: Comparison) -> list[str]:

@@ -26,6 +26,7 @@ from fuzz.features import Features
 from fuzz.places import Places
 from fuzz.portfolio import PAIRS_MAX, Sampling, portfolio
 from fuzz.shard import Tally
+from fuzz.times import SHRINK_SECONDS_MAX, shrink_seconds
 from fuzz.words import count
 from harness import endless, stop
 from harness.errors import Diverged, HarnessError, ProgramError
@@ -45,7 +46,6 @@ REPLAYS = 20
 ENUMERATE_MAX = 60_000      # runs that the proof of the least number of preemptions may take
 REPEATED_EVERY = 20         # one run in so many is run again: it must come to the same
 NEAR_TRIES = 400            # schedules of few preemptions at contended places that are tried before all are run, of each number
-SHRINK_SECONDS_MAX = 30.0
 TRACED_MAX = 5_000          # points of a run that is recorded in each of its replays
 
 
@@ -113,11 +113,6 @@ def fuzz(make: Callable[..., Program], *args: Any, runs: int = 10_000, seconds: 
     for failure, why in out.unconfirmed:
         raise HarnessError(f"{failure.title}: {why}")
     return out
-
-
-def shrink_seconds(seconds: float) -> float:
-    """How long a failure may be shrunk, and all of them after the time of sampling: a tenth of that, from 2 to 30 seconds."""
-    return min(max(seconds / 10, 2.0), SHRINK_SECONDS_MAX)
 
 
 def fuzz_runner(runner: Runner, *, runs: int = 0, seconds: float = 60.0, seed: int = 0, keep_going: bool = False, shrink: bool = True,

@@ -10,9 +10,10 @@ import shlex
 import time
 from collections.abc import Callable
 
-from fuzz import allowed, apart, raw, writing
+from fuzz import allowed, apart, raw, times, writing
 from fuzz import record as records
-from fuzz.functions import REPLAYS, Failure, Sampled, confirm, fuzz_runner, shrink_seconds, tell
+from fuzz.exit_codes import CHANGED, COULD_NOT, INTERRUPTED, NOTHING
+from fuzz.functions import REPLAYS, Failure, Sampled, confirm, fuzz_runner, tell
 from fuzz.live import LINE_EVERY, clock, rule_of_three
 from fuzz.record import Record
 from fuzz.target import TargetError, runner_of, split
@@ -25,14 +26,13 @@ from harness.explore.programs import Differs
 from harness.schedule import Named
 
 PLACE = pathlib.Path(".vmrace")         # where failures are kept, unless another place is named
-NEW, COULD_NOT, NOTHING, INTERRUPTED = 1, 3, 4, 130
 
 Said = Callable[[str], None]
 
 
 def more_seconds(seconds: float) -> float:
     """What sampling for so many seconds may take besides, whatever hangs: to shrink what fails, and the grace of any command."""
-    return shrink_seconds(seconds) + apart.GRACE_SECONDS
+    return times.shrink_seconds(seconds) + times.GRACE_SECONDS
 
 
 def run(target: str, args: tuple[str, ...], *, seconds: float, runs: int, seed: int, keep_going: bool, shrink: bool,
@@ -107,7 +107,7 @@ def _code(found: Sampled, lost: bool) -> int:
     if found.why:
         return COULD_NOT
     if any(failure.digest for failure in found.failures):
-        return NEW
+        return CHANGED
     if found.unconfirmed or lost:
         return COULD_NOT
     return NOTHING if not found.runs else COULD_NOT if found.unseen else 0
@@ -206,17 +206,17 @@ def replay(path: pathlib.Path, named: str | None, times: int, echo: Said) -> int
                 _, digest, result = tell(runner, Named(kept.schedule, runner.keys()), kept.title)
             except Diverged as error:
                 echo(f"{path}: {error}")
-                echo(f"           if a point has another name now: vmrace fuzz {_again(kept)}   (exit {NEW})")
-                return NEW
+                echo(f"           if a point has another name now: vmrace fuzz {_again(kept)}   (exit {CHANGED})")
+                return CHANGED
             except ValueError as error:
                 raise records.RecordError(f"{path}: schedule: {error}") from None
             digests.add(digest)
             if kept.title not in result.titles:
-                echo(f"{path}: LOST: expected {kept.title}, found {result.title or 'nothing'}   (exit {NEW})")
-                return NEW
+                echo(f"{path}: LOST: expected {kept.title}, found {result.title or 'nothing'}   (exit {CHANGED})")
+                return CHANGED
     if len(digests) > 1:
-        echo(f"{path}: FLAKY: {len(digests)} different traces in {count(times, 'replay')}   (exit {NEW})")
-        return NEW
+        echo(f"{path}: FLAKY: {len(digests)} different traces in {count(times, 'replay')}   (exit {CHANGED})")
+        return CHANGED
     echo(f"{path}: {verdict_text(kept.title)}")
     echo(f"  {times} of {count(times, 'replay')}, trace {digests.pop()}, as expected   (exit 0)")
     return 0
@@ -246,8 +246,8 @@ def shrink(path: pathlib.Path, named: str | None, place: pathlib.Path | None, ec
     try:
         confirm(runner, failure)
     except Differs as error:
-        echo(f"{path}: {error}   (exit {NEW})")
-        return NEW
+        echo(f"{path}: {error}   (exit {CHANGED})")
+        return CHANGED
     kept = records.save(Record(failure.title, hit.functions, args, failure.schedule), place or path.parent)
     for line in _lines(failure, kept, hit.functions):
         echo(line)

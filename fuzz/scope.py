@@ -31,9 +31,11 @@ import msgspec
 
 from fuzz import reasons, scope_table, stopping, writing
 from fuzz.executor import Executor
+from fuzz.exit_codes import CHANGED, COULD_NOT, INTERRUPTED, USAGE
 from fuzz.explored import Explorer, Reached
 from fuzz.live import COLUMNS, LINE_EVERY, working
 from fuzz.programs import Form, Scope, ScopeError, program_of, text_of
+from fuzz.times import GRACE_SECONDS
 from fuzz.words import are, count
 from fuzz.workers import Erred, Job, Lost, Workers
 from harness import stop
@@ -44,13 +46,11 @@ from variants.program import did_you_mean
 
 FORMAT = 2                  # of a state file; 1 had no checksums
 PROVED, BUG, INCONCLUSIVE, NOT_RUN = "proved", "BUG", "inconclusive", "not run"
-FOUND, USAGE, UNDECIDED, INTERRUPTED = 1, 2, 3, 130
 BATCH = 64                  # programs that a worker is handed at once ...
 BATCH_SECONDS = 1.0         # ... of which it hands back those that it has not begun by then
 UNDECIDED_TOLD = 3          # inconclusive programs that are listed for each reason
 DIED = "its worker process died twice"
 ERRED = "an error of ours, "
-GRACE_SECONDS = 30.0        # that a program may take over its time before its worker is killed
 
 Said = Callable[[str], None]
 Make = Callable[[Family, str], Any]
@@ -472,7 +472,7 @@ class Table:
 
     @property
     def code(self) -> int:
-        return {PROVED: 0, BUG: FOUND, INCONCLUSIVE: UNDECIDED}[self.verdict]
+        return {PROVED: 0, BUG: CHANGED, INCONCLUSIVE: COULD_NOT}[self.verdict]
 
     @property
     def digest(self) -> str:
@@ -597,9 +597,9 @@ def prove(family: Family, variant: str, ops: int, cpus: int, *, workers: int, se
             stop.look()
         kept = State(state if state is not None else default_state(head), head)
     except Unwritable as error:
-        return refused(str(error), UNDECIDED)
+        return refused(str(error), COULD_NOT)
     except OSError as error:
-        return refused(f"{error.filename}: cannot be written: {writing.why(error)}", UNDECIDED)
+        return refused(f"{error.filename}: cannot be written: {writing.why(error)}", COULD_NOT)
     except (ScopeError, StateError) as error:
         return refused(str(error))
     name = f"{family.name}/{variant}"
@@ -650,7 +650,7 @@ def prove(family: Family, variant: str, ops: int, cpus: int, *, workers: int, se
                 echo(f"vmrace: interrupted; the same command goes on, from {kept.path}   (exit {INTERRUPTED})")
             else:
                 echo(table.last_line())
-    return INTERRUPTED if interrupted else UNDECIDED if broken and not table.code else table.code
+    return INTERRUPTED if interrupted else COULD_NOT if broken and not table.code else table.code
 
 
 def _put(into: pathlib.Path, table: Table, interrupted: bool, told: Said) -> str:

@@ -17,11 +17,10 @@ import time
 from collections.abc import Callable, Iterator
 from types import FrameType
 
+from fuzz.exit_codes import INTERRUPTED
 from harness import stop
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-INTERRUPTED = 130
-
 APART_SECONDS = 0.5     # two signals closer than that are one: `timeout` sends its own to the process, and to its group
 
 _installed = False

@@ -754,8 +754,8 @@ def test_a_campaign_ends_near_its_time_and_says_which_shrinking_that_cut(tmp_pat
 
 @pytest.mark.parametrize(("seconds", "more"), [(1, 2), (60, 6), (3600, 30)])
 def test_shrinking_may_take_a_tenth_longer_within_reason(seconds: float, more: float) -> None:
-    from fuzz.campaign import shrink_allowance
-    assert shrink_allowance(seconds) == more
+    from fuzz.times import shrink_seconds
+    assert shrink_seconds(seconds) == more
 
 
 @pytest.mark.long

@@ -511,7 +511,7 @@ def test_a_program_that_ends_its_process_is_no_verdict(what: str, args: tuple[st
 @pytest.mark.parametrize("args", [("fuzz", "--for"), ("verify", "--seconds")], ids=lambda args: args[0])
 def test_a_program_that_nothing_ends_is_killed_in_its_time(args: tuple[str, str], mine: pathlib.Path) -> None:
     """Where no signal is heard, and so no timer ends it."""
-    script = "import fuzz.apart as apart; apart.GRACE_SECONDS = 1.0; from fuzz.__main__ import main; main()"
+    script = "import fuzz.times as times; times.GRACE_SECONDS = 1.0; from fuzz.__main__ import main; main()"
     started = time.monotonic()
     done = subprocess.run([sys.executable, "-c", script, args[0], "mine:make", "--arg", "loops", args[1], "1s"], cwd=mine, text=True,
                           capture_output=True, timeout=120, env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{mine}"})
