@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the guards of fields and lists stand for, once all objects are made: of an image its globals, of a program of plain
+"""The objects that the guards of fields and lists name, once all objects are made: of an image its globals, of a program of plain
 functions the locks by their names.
 """
 
@@ -23,19 +23,27 @@ def bind_list_guards(core: Core, names: dict[str, Any]) -> None:
     """Give every list head the test of its guard, for the cores that check it."""
     for made in core.created:
         if isinstance(made, list_head) and made.is_head:
-            made.holds = holds_of((made.guard,) if made.guard else (), made.struct, names, core.name != "checked")  # type: ignore[assignment]
+            guards = (made.guard,) if made.guard else ()
+            if core.name == "functions":
+                made.holds = holds_of(guards, made.struct, names)  # type: ignore[assignment]
+            else:
+                made.holds = _holds(guard_test(guards, core.name != "checked"), made.struct, names)  # type: ignore[assignment]
 
 
-def holds_of(guards: tuple[str, ...], owner: Any, names: dict[str, Any], up: bool = True) -> Callable[[Any], bool]:
-    """The function of a task that says whether it holds one of `guards` of `owner`, as `guard_test` has it; True if there is none."""
-    test = guard_test(guards, up) if guards else "True"
-    scope: dict[str, Any] = {}
-    exec(f"def holds(me, self=None):\n    return {test}", names, scope)
-    return types.FunctionType(scope["holds"].__code__, names, "holds", (owner,))
+def holds_of(guards: tuple[str, ...], owner: Any, names: dict[str, Any]) -> Callable[[Any], bool]:
+    """The function of a task that says whether it holds one of `guards` of `owner`, in a program of plain functions; True if there is
+    none. `names`: as of `names_of`."""
+    return _holds(guard_test(guards, True, named="names['{}']"), owner, {"names": names})
+
+
+def _holds(test: str, owner: Any, scope: dict[str, Any]) -> Callable[[Any], bool]:
+    made: dict[str, Any] = {}
+    exec(f"def holds(me, self=None):\n    return {test or True}", scope, made)
+    return types.FunctionType(made["holds"].__code__, scope, "holds", (owner,))
 
 
 def names_of(core: Core, program: str) -> dict[str, Any]:
-    """What the guards of the objects of `program` name: locks, and bits of words. ProgramError if there is no such lock, or if there
+    """The objects that the guards in `program` name: locks, and bits of words. ProgramError if there is no such lock, or if there
     are several of one name."""
     objects = {made.name: made for made in core.created}
     count = Counter(made.name for made in core.created)

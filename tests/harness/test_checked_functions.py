@@ -472,3 +472,26 @@ def test_only_a_struct_is_freed(what: Action) -> None:
         made = what()
         return Program([lambda: kfree(made)])
     assert titles(make) == {"OOPS: TypeError in lambda"}
+
+
+class of_a_zone(struct):
+    lock = embed(spinlock_t)
+
+
+class on_a_list(struct):
+    link = embed(list_head)
+
+
+@pytest.mark.parametrize("locks", [True, False])
+def test_a_list_may_be_guarded_by_a_part_of_another_struct(locks: bool) -> None:
+    def make() -> Program:
+        zone, head, one = of_a_zone("zone"), LIST_HEAD("head", "zone.lock"), on_a_list("one")
+
+        def adds() -> None:
+            if locks:
+                spin_lock(zone.lock)
+            list_add(one.link, head)
+            if locks:
+                spin_unlock(zone.lock)
+        return Program([adds])
+    assert titles(make) == (set() if locks else {"LOCKSET: head touched without its lock in adds"})
