@@ -32,7 +32,7 @@ def pytest_addoption(parser: Any) -> None:
 
 
 def pytest_collection_modifyitems(config: Any, items: list[Any]) -> None:
-    """What is of the other tier is deselected, and counted as such."""
+    """Deselect the tests of the other tier, and count them as deselected."""
     tier = config.getoption("--tier")
     if tier != "all":
         kept = [item for item in items if (item.get_closest_marker("long") is not None) == (tier == "long")]
@@ -68,7 +68,7 @@ class CorpusDirectory(pytest.Dir):
 
 
 class EntryFile(pytest.File):
-    """One entry. What cannot be read fails as one test of its own, and all others run."""
+    """One entry. A file that cannot be read fails as one test of its own, and all others run."""
 
     def collect(self) -> Iterator[pytest.Item]:
         try:

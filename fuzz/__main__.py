@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Where `vmrace` begins: the current folder last, then signals, before anything that takes time is imported."""
+"""`vmrace` begins here: the current folder last, then signals, before anything that takes time is imported."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A process for code of a user's, watched by the one it was forked from.
+"""A process for a user's code, watched by the process that forked it.
 
-That code may do anything to its process: `os._exit`, `exec`, a loop in C that no signal ends, a crash. So whoever watches believes
-no exit code that was not said through a pipe, kills what does not end in time, and tells what was found by then.
+The code may do anything to its process: `os._exit`, `exec`, a loop in C that no signal ends, a crash. The watching process therefore
+believes only an exit code that comes through a pipe, kills a process that does not end in time, and tells what was found by then.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class _Watched:
                 os.kill(self.pid, signal.SIGKILL)
 
     def _read(self) -> None:
-        """What it says, or nothing within a moment."""
+        """Read what it says, or nothing within a moment."""
         if not self.open:
             time.sleep(LOOK_SECONDS / 10)
         elif select.select([self.pipe], [], [], LOOK_SECONDS)[0]:

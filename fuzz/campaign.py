@@ -5,8 +5,8 @@ The driver is the only writer, and runs nothing itself. A worker that dies loses
 again. An error of ours in a worker costs its shard, too, and what the shard had found by then is kept. A new title is written down
 as it was found (see raw) before it is confirmed and shrunk; if that fails, hangs or dies, this is what is kept.
 
-Ctrl-C asks the workers to end where they are; what they have found by then is confirmed and kept as at any other end. Whatever
-hangs, a campaign ends in its time, and that of shrinking, and GRACE_SECONDS.
+Ctrl-C asks the workers to end where they are; what they have found by then is confirmed and kept as at any other end. A campaign
+ends within its time, the time of shrinking and GRACE_SECONDS, even if a worker hangs.
 """
 
 from __future__ import annotations
@@ -304,7 +304,7 @@ class Campaign:
             status.titles[title] = status.titles.get(title, 0) + seen
 
     def _write_down(self, hit: Hit) -> None:
-        """As it was found, before anything is made of it."""
+        """Keep the hit as it was found, before it is confirmed."""
         try:
             raw.save(hit, self.found_on, self.options.corpus)
         except EntryError as error:
@@ -340,7 +340,7 @@ class Campaign:
         self.tell("finding", (confirmed, hit, path))
 
     def _keep_raw(self, hit: Hit, why: str) -> None:
-        """What was not confirmed is no finding. It stays as it was found."""
+        """A hit that was not confirmed is no finding. It stays as it was found."""
         self.status.new.remove(hit.title)
         path: pathlib.Path | None = None
         try:

@@ -260,7 +260,7 @@ def _fuzz_exit(status: Status, heard: bool = True) -> int:
 def replay(corpus: pathlib.Path, functions: str | None, backend: str, only: str | None, times: int, digests: bool, accept: bool) -> None:
     """Run kept races (a directory or one file) against every variant of their family.
 
-    Of what vmrace fuzz MODULE:FUNCTION has kept, a file in .run, the code is named again: a file alone has no code run, unless the
+    A .run file, which vmrace fuzz MODULE:FUNCTION has kept, needs its code named again: a file alone has no code run, unless the
     pyproject.toml of its project allows it. Exit code 3 if a file cannot be used; all others are run.
     """
     from fuzz.entry import EntryError, load_all
@@ -364,8 +364,8 @@ def _known_variant(entry: Entry, variant: str) -> None:
               help="Corpus directory for the result (default: beside the entry).")
 @click.option("--refind", is_flag=True, help="Where the schedule no longer fits: look for the same failure, and put it in its place.")
 def shrink(entry: str, functions: str | None, seed: int, out: pathlib.Path | None, refind: bool) -> None:
-    """Minimise an ENTRY again: a file, or its name in corpus/; or a FILE.hit, which a campaign has kept as it was found. Of a hit of
-    plain functions, MODULE:FUNCTION is named as for vmrace replay."""
+    """Minimise an ENTRY again: a file, or its name in corpus/; or a FILE.hit, which a campaign has kept as it was found. A hit of
+    plain functions needs MODULE:FUNCTION, as vmrace replay does."""
     from fuzz.entry import EntryError, changing, save, write
     from fuzz.replaying import shrink_entry
     if entry.endswith(".hit") and pathlib.Path(entry).is_file():
@@ -440,8 +440,8 @@ def _shrink_hit(place: pathlib.Path, functions: str | None, seed: int, out: path
 @click.argument("functions", required=False, metavar="[MODULE:FUNCTION]")
 @click.option("--variant", "variant", default=None, help="Tell it on this variant instead of the one it was found on.")
 def show(entry: str, functions: str | None, variant: str | None) -> None:
-    """The story of one race: of an ENTRY, which is a file, or its name in corpus/. Of a file in .run, MODULE:FUNCTION is named as
-    for vmrace replay."""
+    """The story of one race: of an ENTRY, which is a file, or its name in corpus/. A .run file needs MODULE:FUNCTION, as vmrace
+    replay does."""
     from fuzz.replaying import story_of
     if entry.endswith(".run") and pathlib.Path(entry).is_file():
         from fuzz import functions_command

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a command ends with, besides 0: all is as it should be."""
+"""The exit codes of all commands. 0 says that all is as it should be."""
 
 CHANGED = 1             # a finding, a difference, or another verdict than was expected
 USAGE = 2               # the command line asks for something that there is not

@@ -119,7 +119,7 @@ def fuzz_runner(runner: Runner, *, runs: int = 0, seconds: float = 60.0, seed: i
                 seen: Callable[[Failure], None] | None = None, told: Callable[[Failure], None] | None = None,
                 tick: Callable[[Sampled], None] | None = None, over: Callable[[], bool] = lambda: False) -> Sampled:
     """As `fuzz`, of a program that is made. `seen` hears of each failure as it comes, `told` once it is shrunk and replayed, `tick` of
-    progress. Where it is asked to stop, or `over` says so, what was found by then is replayed and told, and not shrunk."""
+    progress. A request to stop, or `over`, ends the sampling; the failures found by then are replayed and told, and not shrunk."""
     out = Sampled(runner.name, seed)
     search = _Search(runner, out, runs, seconds, keep_going, seen, tick, over)
     try:
@@ -375,8 +375,8 @@ def traced(runner: Runner, scheduler: Scheduler) -> tuple[Recorder, Result]:
 
 
 def tell(runner: Runner, scheduler: Scheduler, title: str | None = None) -> tuple[list[str], str, Result]:
-    """One run as a story: the oops and a column for each cpu; the digest of its trace; what it came to. What a terminal would obey
-    is escaped in the story."""
+    """One run as a story: the oops and a column for each cpu; the digest of its trace; what it came to. The story has control
+    characters escaped."""
     recorder, result = traced(runner, scheduler)
     digest = recorder.digest()
     finding = next((one for one in result.findings if title in (None, one.title)), None)

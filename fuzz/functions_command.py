@@ -31,7 +31,7 @@ Said = Callable[[str], None]
 
 
 def more_seconds(seconds: float) -> float:
-    """What sampling for so many seconds may take besides, whatever hangs: to shrink what fails, and the grace of any command."""
+    """The seconds that sampling may take beyond those, even if it hangs: to shrink what fails, and the grace of any command."""
     return times.shrink_seconds(seconds) + times.GRACE_SECONDS
 
 
@@ -126,7 +126,7 @@ def _unconfirmed(failure: Failure, reason: str, path: pathlib.Path | None) -> di
 
 
 def _place(place: pathlib.Path | None) -> pathlib.Path:
-    """Where it is kept. OSError, with the name, if that cannot be."""
+    """The directory that keeps it. OSError, with the name, if that cannot be."""
     if place is None and not (PLACE / ".gitignore").is_file():
         writing.write(PLACE / ".gitignore", "*\n")
     return place or PLACE
@@ -268,7 +268,7 @@ def _command(command: str, path: pathlib.Path, target: str) -> str:
 
 
 def _next(path: pathlib.Path, target: str) -> str:
-    """The line that replays a record. Where the project allows the function, it need not be named."""
+    """The line that replays a record. A function that the project allows need not be named."""
     with contextlib.suppress(TargetError):
         if allowed.by_project(path, target):
             return shlex.join(["vmrace", "replay", str(path)])

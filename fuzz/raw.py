@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """A hit as it was found: the program and the decisions of the run. It is written down before anything is made of it, beside the
-entries of the corpus, and removed once there is an entry. What could not be confirmed stays; `vmrace shrink FILE.hit` tries again.
+entries of the corpus, and removed once there is an entry. A hit that could not be confirmed stays; `vmrace shrink FILE.hit` tries again.
 
 It is the text of an entry without a schedule, and after it the decisions:
 
@@ -8,7 +8,7 @@ It is the text of an entry without a schedule, and after it the decisions:
     switches = [3, 1]
     forced = [0]
 
-Of plain functions it names the program instead, as a record does (fuzz/record.py), and like a record it is data: `vmrace shrink
+A hit of plain functions names the program instead, as a record does (fuzz/record.py), and like a record it is data: `vmrace shrink
 FILE.hit MODULE:FUNCTION`.
 """
 
@@ -70,7 +70,7 @@ def _numbers(name: str, numbers: Sequence[int]) -> list[str]:
 
 
 def path_of(hit: Hit, found_on: str, directory: pathlib.Path) -> pathlib.Path:
-    """Where a hit is kept: like lru_free_2_4/double-free-in-f-5a3c9e01.hit."""
+    """The path of a hit: like lru_free_2_4/double-free-in-f-5a3c9e01.hit."""
     identity = hashlib.blake2b(emit(hit, found_on).encode(), digest_size=4).hexdigest()
     return directory / found_on.partition("/")[0] / f"{entries.slug(hit.title)}-{identity}{SUFFIX}"
 

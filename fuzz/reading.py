@@ -39,7 +39,7 @@ def parsing(where: object, error: type[Exception]) -> Iterator[None]:
 
 
 def bytes_of(path: pathlib.Path, error: type[Exception]) -> bytes:
-    """What a file holds. `error` if it cannot be read: it is missing, a directory, a device, or too large."""
+    """The bytes of a file. `error` if it cannot be read: it is missing, a directory, a device, or too large."""
     try:
         status = path.stat()        # before it is opened: to open a pipe may take for ever
         if not stat.S_ISREG(status.st_mode):
@@ -69,6 +69,6 @@ def toml_of(text: str, where: object, error: type[Exception]) -> dict[str, Any]:
 
 
 def json_of(text: str, where: object, error: type[Exception]) -> Any:
-    """What a text in JSON is."""
+    """The value that a text in JSON is."""
     with parsing(where, error):
         return json.loads(text)

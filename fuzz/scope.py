@@ -277,7 +277,7 @@ def result_of(line: bytes, key: str) -> Result:
 
 
 def _checksum(body: bytes, key: str) -> str:
-    """Of one line; keyed, so that a line of another proof does not fit."""
+    """The checksum of one line; keyed, so that a line of another proof does not fit."""
     return hashlib.blake2b(body, digest_size=8, key=key.encode("ascii")).hexdigest()
 
 
@@ -369,7 +369,7 @@ class Proof:
         return left(self.ours, self.to_do, self.workers)
 
     def run(self) -> None:
-        """All of it, as long as there is time, and nobody asks to stop. StateError if a result cannot be written; OSError if no
+        """Run all of it, as long as there is time, and nobody asks to stop. StateError if a result cannot be written; OSError if no
         worker can be started."""
         with stopping.at_once(self.pool.kill):
             try:

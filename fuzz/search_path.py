@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Where modules are looked for: the current folder comes last.
+"""The search path of modules: the current folder comes last.
 
 Python puts it first for `python -m` and for an empty part of PYTHONPATH. A file `random.py` there would then take the place of the
 standard library's for everybody, vmrace and its dependencies included.

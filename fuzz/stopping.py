@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What signals do to a command. The first Ctrl-C, SIGTERM or SIGHUP asks it to stop (see harness/stop); the second ends it there.
+"""Signals, and their effect on a command. The first Ctrl-C, SIGTERM or SIGHUP asks it to stop (see harness/stop); the second ends
+it there.
 
 A command that was asked keeps what it has found, changes no verdict, and ends with the code 130. The second signal waits for
 nothing: worker processes are killed, and a file that is being written stays as it was.

@@ -21,7 +21,7 @@ def narrate(executor: Executor, prepared: Prepared, outcome: Outcome) -> tuple[L
 
 
 def tell(executor: Executor, prepared: Prepared, scheduler: Scheduler, title: str | None = None) -> tuple[list[str], Traced]:
-    """The oops and the two columns. With no finding, the columns alone. What a terminal would obey is escaped."""
+    """The oops and the two columns. With no finding, the columns alone. Control characters are escaped."""
     traced = executor.trace(prepared, scheduler, watch=True)
     notes = list(m.notes)
     finding = next((found for found in traced.outcome.findings if title in (None, found.title)), None)

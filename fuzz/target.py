@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """MODULE:FUNCTION, as a program of plain functions is named: what it may be, and the program that it makes.
 
-FUNCTION has to be a plain function that MODULE itself defines. What MODULE only imports, a builtin, a class or an object that can
-be called makes no program; nor does anything of Python's own library: `os:system` and `shutil:rmtree` are refused before a module
-is imported. Arguments are literals of Python, or plain text.
+FUNCTION has to be a plain function that MODULE itself defines. An import of MODULE, a builtin, a class or an object that can be
+called makes no program; nor does anything of Python's own library: `os:system` and `shutil:rmtree` are refused before a module is
+imported. Arguments are literals of Python, or plain text.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@
         job.result()                    # what the function returned; Lost, or Erred
 
 A worker is lost if it ends before it has answered, with whatever exit code, or if it has not answered in time: then it is killed.
-Another one takes its place. What a function raises costs its job alone. A worker that has lost its driver ends, too.
+Another one takes its place. An exception in a function costs its job alone. A worker that has lost its driver ends, too.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Lost(Exception):
 
 
 class Erred(Exception):
-    """What a worker did raised an exception of ours: that, in one line. `trace` has where."""
+    """A worker raised an exception of ours: its text, in one line. `trace` has where."""
 
     def __init__(self, told: str, trace: str):
         super().__init__(told, trace)
@@ -47,7 +47,7 @@ class Erred(Exception):
 
 @dataclass(eq=False)
 class Job:
-    """What a worker does. `until`: when it is no longer waited for, of time.monotonic."""
+    """One piece of work of a worker. `until`: when it is no longer waited for, of time.monotonic."""
 
     worker: Worker
     until: float
@@ -55,7 +55,7 @@ class Job:
     answer: tuple[Any, Exception | None] | None = None      # what was returned, or why there is nothing
 
     def result(self) -> Any:
-        """What the function returned. Lost, or Erred, if there is nothing."""
+        """The return value of the function. Lost, or Erred, if there is nothing."""
         assert self.answer is not None
         returned, error = self.answer
         if error is not None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The one way in which files are written: beside, and renamed when they are whole. A full disk or a kill leaves what was there.
 
-Who reads a file first and then writes it holds `alone` meanwhile, as somebody else may do the same. Whatever is still beside
+A process that reads a file and then writes it holds `alone` meanwhile, as another may do the same. Whatever is still beside
 when that is held was left by a process that was killed, and is removed.
 """
 
@@ -67,5 +67,5 @@ def write(path: pathlib.Path, text: str) -> None:
 
 
 def why(error: OSError) -> str:
-    """What the system says of it, in a few words."""
+    """The system's reason, in a few words."""
     return error.strerror or str(error) or type(error).__name__

@@ -42,5 +42,5 @@ NAMES = {
 
 
 def place_of(obj: object, arg: object) -> object:
-    """What two points have to have in common to meet: an object, or a bit, an item or a field of it; of a list, all of it."""
+    """The key that two points must share to meet: an object, or a bit, an item or a field of it; of a list, all of it."""
     return obj if arg is None or isinstance(arg, tuple) else (obj, arg)

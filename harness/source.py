@@ -16,7 +16,7 @@ Stack = tuple[tuple[Any, int], ...]         # (code, instruction) of each kernel
 
 
 def racy_spans(tree: ast.AST, path: str) -> set[Span]:
-    """What stands inside data_race(...). `data_race(page).index = 0` marks the access to the field, which no call can stand around
+    """The lines inside data_race(...). `data_race(page).index = 0` marks the access to the field, which no call can stand around
     where it is a store."""
     return {(path, node.lineno, node.col_offset, node.end_lineno or 0, node.end_col_offset or 0)
             for node in ast.walk(tree) if isinstance(node, ast.expr)

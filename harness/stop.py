@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A request to stop. Whoever makes runs looks at it between two of them, where nothing is half done.
+"""A request to stop. A loop that makes runs looks at it between two of them, where nothing is half done.
 
 A signal handler that raises would do so anywhere: in a `finally`, in the middle of a run on a stack of the machine, while a file
-is being written. So it only asks, and `look` raises where that is safe. The request is shared with every process that is forked
+is being written. The handler only asks, and `look` raises where that is safe. The request is shared with every process that is forked
 later. Nobody has to pass it on, and nobody can lose it: once asked, each look raises again.
 """
 

@@ -64,7 +64,7 @@ class Locations:
 
     A word of flags or a struct may also be touched as a whole. Parts then touch the whole too, in modes that only conflict
     with whole accesses. Which objects are ever touched whole is learned: `restart` says that something was learned late.
-    Whatever touches an object that is ever freed touches (object, FREED), too. Which objects are is learned as well.
+    A point that touches an object which is ever freed touches (object, FREED), too. Which objects are is learned as well.
 
     So is what is shared. A point is quiet if nobody can tell when it is passed: what it touches is touched by one process only,
     in all runs, or is never written; and while it is passed nothing else becomes visible, and no interrupt is shut out. Quiet
@@ -201,7 +201,7 @@ class Locations:
         return found
 
     def _lives(self, obj: Any, arg: Any = None) -> Iterator[Access]:
-        """That an object must not be free is looked at by whatever touches it, or a part of it. kfree() says so itself."""
+        """Each access to an object, or to a part of it, looks at whether the object is free. kfree() says so itself."""
         if self.mortal and arg != FREED:
             also = arg[0] if isinstance(arg, tuple) else obj
             for one in dict.fromkeys((*owners(obj), *owners(also))):
@@ -261,7 +261,7 @@ class Locations:
 
 
 def touched_mode(kind: int) -> int:
-    """Of what is touched without a point of its own."""
+    """The mode of an access without a point of its own."""
     return {points.BEGIN: BEGIN, points.END: END, points.READ: READ}.get(kind, WRITE)
 
 

@@ -195,7 +195,7 @@ class _Part:
             seen.classes = len(self.traces[key])
 
     def begun_again(self) -> _Part:
-        """What is left of it when the exploration begins again."""
+        """The part that is left when the exploration begins again."""
         self._count()
         new = _Part(earlier=self.earlier, earlier_classes=max(self.earlier_classes, len(set[int]().union(*self.traces.values()))))
         _keep_fewest(new.earlier, self.outcomes)

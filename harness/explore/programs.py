@@ -10,7 +10,7 @@
 Each run is run once more, by its decisions or in another order of the same class. A program that does something else by the same
 schedule (it looks at the clock, at a file, at what an earlier run has left) is told, and never proved; nor is one that draws
 random numbers, nor one whose tasks share what no explorer sees (a plain variable, a list in a cell: harness/sharing.py), nor one
-without any point. Of a program that would be proved some random schedules are run, too: what one comes to, a class has come to. And
+without any point. A program that would be proved is run by some random schedules, too: what one comes to, a class has come to. And
 where a loop waits by reading (harness/explore/spinning.py), it is left to itself once, to see that it does.
 """
 
@@ -245,7 +245,7 @@ class Repeats:
 
 
 def told_results(result: Result) -> tuple[str, ...]:
-    """What the tasks returned, as a part of an outcome."""
+    """The results of the tasks, as a part of an outcome."""
     return tuple(repr(comparable(one)) for one in result.results)
 
 

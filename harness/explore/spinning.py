@@ -3,16 +3,16 @@
 
 A task that reads in a loop, without a store, until another task has changed something, can go round any number of times. An iteration
 after which the task is where it was, with the same local state, and in which it only read, changes nothing: leaving it out of a run
-gives a run to the same end. So runs with such an iteration need not be made. Where a task has completed one, it is parked: it runs no
+gives a run to the same end. Runs with such an iteration need not be made. A task that has completed one is parked: it runs no
 more. If at the end of the run all that the iteration read is as it was, the task really waits for ever, and that is a finding. If not,
 another run has the task read later, and this one is left aside (Kokologiannakis, Ren, Vafeiadis, "Dynamic Partial Order Reductions for
 Spinloops", FMCAD 2021, where a compiler finds these loops).
 
 "The same local state" is compared here: the code positions and local variables of the frames from the loop inwards, and all plain data
-that the task's function leads to. What cannot be compared (an iterator, a file) makes no loop one that waits: the answer is then that a
-run has too many points. Some state is out of sight: that of a generator's caller, of C code, of a module. So each loop is left to itself
-once (harness/explore/again.py, Alone), and one that ends is in `ends` of the image: no task is parked there again. Nothing is looked
-at but loops of the `while` kind, where a task holds no lock and is in no interrupt.
+that the task's function leads to. A value that cannot be compared (an iterator, a file) makes no loop one that waits: the answer
+is then that a run has too many points. Some state is out of sight: that of a generator's caller, of C code, of a module. Each
+loop is therefore left to itself once (harness/explore/again.py, Alone), and one that ends is in `ends` of the image: no task is
+parked there again. Nothing is looked at but loops of the `while` kind, where a task holds no lock and is in no interrupt.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class _Opaque(Exception):
 
 
 class _History:
-    """What a task has read since it last did something else, and how it stood at points where it may come by again."""
+    """The reads of a task since it last did something else, and its state at points to which it may come back."""
 
     __slots__ = ("pending", "reads", "visits")
 
@@ -126,7 +126,7 @@ def only_reads(task: Task, kind: int, obj: Any, arg: Any) -> bool:
 
 
 def value_of(obj: Any, arg: Any) -> Any:
-    """What a load at such a point reads, and what that leads to: a list may change while it stays the same one."""
+    """The value that a load at such a point reads, and all that this leads to: a list may change while it stays the same one."""
     value = _stored(obj, arg)
     return value if type(value) in (int, bool, str) or value is None else comparable(value)
 

@@ -48,7 +48,7 @@ def set_task_state(state):
 
 
 def __set_task_state(state):
-    """The same without the barrier. Whoever wakes this task sees the state, so it is a store like any other."""
+    """The same without the barrier. A waker of this task reads the state, so this is a store like any other."""
     m.step = s = m.step + 1
     if s >= m.stop:
         m.sched(WRITE, m.current, state)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Poison: what is in free memory must not be accessed. KASAN keeps a shadow of memory for that; here a free object changes its class.
 
-In the class that it then has, each slot that a run can change is a property that reports. So an access is found whichever
-primitive makes it, at the moment when it is made, and an object that is not free costs nothing. Looks that the harness takes
-itself, to show a value or to see who waits for what, are no accesses.
+In the class that it then has, each slot that a run can change is a property that reports. An access is thus found at the moment
+when it is made, in every primitive, and an object that is not free costs nothing. Looks that the harness takes itself, to show a
+value or to see who waits for what, are no accesses.
 """
 
 from __future__ import annotations
