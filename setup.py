@@ -12,7 +12,7 @@ import sysconfig
 
 from setuptools import setup
 
-COMPILED = [f"harness/explore/{name}.py" for name in ("access", "event", "wakeup", "optimal", "classes", "shared", "bounded")]
+COMPILED = [f"harness/explore/{name}.py" for name in ("access", "event", "wakeup", "optimal", "classes", "bounded")]
 MYPYC = "mypy>=1.17"
 
 

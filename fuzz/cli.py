@@ -474,7 +474,7 @@ def show(entry: str, functions: str | None, variant: str | None) -> None:
 @click.option("--setup", type=click.IntRange(0, 3), default=0, show_default=True, help="... after setups of up to so many operations.")
 @click.option("--operands", default=None, help="... on so many: page=1,file=1,fpage=1,number=1.")
 @click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True,
-              help="Worker processes, of --ops: one program is explored by one.")
+              help="Worker processes, of --ops.")
 @click.option("--into", type=click.Path(path_type=pathlib.Path), default=None, help="Put the result of --ops into the table of this file.")
 @click.option("--state", type=click.Path(path_type=pathlib.Path), default=None, help="Where --ops keeps what is done.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
@@ -491,13 +491,13 @@ def verify(context: click.Context, target: str | None, only: str | None, bound: 
     """
     from fuzz import verify as verifying
     from variants.interface import FAMILIES, family
-    limits: dict[str, Any] = {"seconds_max": seconds, "runs_max": runs or 1 << 60, "workers": workers}
+    limits: dict[str, Any] = {"seconds_max": seconds, "runs_max": runs or 1 << 60}
     deadline = time.monotonic() + (seconds_max or 1e9)
     if certificate is not None or (target is not None and ":" in target):
         apart.begin(seconds + times.GRACE_SECONDS)
     with _functions_refused():
         if certificate is not None:
-            checks = ("target", "certificate", "seconds", "seconds_max", "runs", "workers", "as_json")
+            checks = ("target", "certificate", "seconds", "seconds_max", "runs", "as_json")
             others = tuple(one.name for one in context.command.params if one.name is not None and one.name not in checks)
             _only_for(context, "an exploration, and not for --check, which does what the certificate says", others, False)
             if target is not None and ":" not in target:
@@ -509,7 +509,7 @@ def verify(context: click.Context, target: str | None, only: str | None, bound: 
         _only_for(context, "an entry", ("only",), ops is None and ":" not in target)
         _only_for(context, "MODULE:FUNCTION", ("args",), ops is None and ":" in target)
         _only_for(context, "one program, and not for --ops", ("certify",), ops is None)
-        _only_for(context, "--ops", ("cpus", "kinds", "setup", "operands", "into", "state"), ops is not None)
+        _only_for(context, "--ops", ("cpus", "kinds", "setup", "operands", "workers", "into", "state"), ops is not None)
         if ops is not None:
             from fuzz import scope
             one, variant = variant_named(target)

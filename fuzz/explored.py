@@ -37,27 +37,27 @@ class Explorer:
         self.executor = Executor(family, variant, checked=True)
 
     def explore(self, program: Program, *, states: bool = False, bound: int | None = None, runs_max: int = 1 << 60,
-                seconds_max: float = 1e9, workers: int = 1, progress: Callable[[Progress], None] | None = None) -> Exploration:
+                seconds_max: float = 1e9, progress: Callable[[Progress], None] | None = None) -> Exploration:
         """All classes of runs. Outcomes are `Reached`; with `states`, clean runs are told apart by what user space saw and how
         the pages ended. A setup that fails alone is one outcome, of no run."""
         return explore_on(self.executor, program, states=states, bound=bound, runs_max=runs_max, seconds_max=seconds_max,
-                          workers=workers, progress=progress)
+                          progress=progress)
 
 
 def explore_on(executor: Executor, program: Program, *, states: bool = False, bound: int | None = None, runs_max: int = 1 << 60,
-               seconds_max: float = 1e9, workers: int = 1, progress: Callable[[Progress], None] | None = None) -> Exploration:
+               seconds_max: float = 1e9, progress: Callable[[Progress], None] | None = None) -> Exploration:
     """As Explorer.explore, on an executor of checked images."""
     assert executor.checked
     drain_after, races = executor.drain_after, executor.races
     executor.drain_after = executor.races = False
     try:
-        return _explore(executor, program, states, bound, runs_max, seconds_max, workers, progress)
+        return _explore(executor, program, states, bound, runs_max, seconds_max, progress)
     finally:
         executor.drain_after, executor.races = drain_after, races
 
 
 def _explore(executor: Executor, program: Program, states: bool, bound: int | None, runs_max: int, seconds_max: float,
-             workers: int, progress: Callable[[Progress], None] | None) -> Exploration:
+             progress: Callable[[Progress], None] | None) -> Exploration:
     try:
         prepared = executor.prepare(program)
     except SetupFailed as failed:
@@ -77,7 +77,7 @@ def _explore(executor: Executor, program: Program, states: bool, bound: int | No
         return Reached((), _counted(loads), _counted(pages))
 
     return explore(run, prepared.cpus, reached, up=prepared.cpus == 1, bound=bound, least=states, runs_max=runs_max,
-                   seconds_max=seconds_max, workers=workers, progress=progress)
+                   seconds_max=seconds_max, progress=progress)
 
 
 def _of_the_setup() -> Any:

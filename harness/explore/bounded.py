@@ -12,28 +12,26 @@ soon run, that is less work (exploration.py begins with that).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping, Set
-from typing import Any, Final
+from collections.abc import Container, Mapping, Set
+from typing import Final
 
 from harness.errors import Abort
 from harness.explore.access import Locations
 from harness.explore.classes import trace_hash
 from harness.explore.event import EVENTS_MAX, GOES_ON, NO_PROCESS, Event
-from harness.explore.optimal import Choice, Name
-from harness.explore.shared import Shared, Slots
+from harness.explore.optimal import Choice, Name, Optimal
 from harness.explore.wakeup import NOBODY, Branch, Place, Sleep, Step
 from harness.machine import Machine
 
 SPENT: Final = "spent"
 
 
-class Bounded(Shared):
-    """As Shared. After each run `events` holds it; more than one may be of the same class."""
+class Bounded(Optimal):
+    """As Optimal. After each run `events` holds it; more than one may be of the same class."""
 
-    def __init__(self, bound: int, routes: Mapping[Name, int] | None, up: bool, locations: Locations | None, slots: Slots,
-                 result: Callable[[], Any], take: Callable[[Any], None], reset: Callable[[], None]):
+    def __init__(self, bound: int, routes: Mapping[Name, int] | None, up: bool, locations: Locations | None):
         self.bound = bound
-        super().__init__(routes, up, locations, slots, result, take, reset)
+        super().__init__(routes, up, locations)
 
     def _forget(self) -> None:
         super()._forget()
@@ -45,9 +43,9 @@ class Bounded(Shared):
     def _reverse_races(self) -> None:
         """Nothing: what can come first at a place is known when it is reached."""
 
-    def put_to_sleep(self, place: Place, event: Event, away: Set[int] = frozenset()) -> None:
+    def put_to_sleep(self, place: Place, event: Event) -> None:
         if event.how == GOES_ON:                # others come first only by preempting its process
-            super().put_to_sleep(place, event, away)
+            super().put_to_sleep(place, event)
 
     def _goes_on(self, m: Machine, enabled: Container[int]) -> int:
         """The process that is preempted if another one is next."""

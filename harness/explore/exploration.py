@@ -22,7 +22,6 @@ from harness.explore.event import Event
 from harness.explore.optimal import YIELDS_MAX, Name, Optimal
 from harness.explore.preemptions import least_preemptions
 from harness.explore.routes import Routes
-from harness.explore.shared import Lost, Shared, Slots
 from harness.explore.wakeup import Place
 from harness.machine import NEVER, PARK, m
 
@@ -30,7 +29,6 @@ OPTIMAL, BOUNDED = "optimal DPOR", "preemption-bounded search"
 FEW = 1_000                 # runs that all classes may take where a bound is asked for: so many take less time than the bound saves,
 SEARCHED_MAX = 16           # classes of an outcome that are each searched for an order with fewer preemptions: it takes longer than a run
 FEW_CPUS = 4                # on so many cpus: with each more there are more orders without any preemption
-SHARED = False              # off: several processes lose classes (lastzero of 9, 3 workers: 1,531 of 1,536, in one exploration of three)
 EQUIVALENCE = "Mazurkiewicz traces (same order of dependent accesses, of what is shared)"
 
 
@@ -105,23 +103,22 @@ class Progress:
 
 
 def explore(run: Callable[[Any], Any], cpus: int, outcome: Callable[[Any, list[Event]], Hashable], *, up: bool = False,
-            bound: int | None = None, runs_max: int = 1 << 60, seconds_max: float = 1e9, workers: int = 1, least: bool = True,
+            bound: int | None = None, runs_max: int = 1 << 60, seconds_max: float = 1e9, least: bool = True,
             progress: Callable[[Progress], None] | None = None) -> Exploration:
     """Run every class of equivalent runs of a program once.
 
     `run(scheduler)` runs the program once; `outcome(result, events)` says what a run came to. With `bound`, only what is
     possible with at most so many preemptions is in the result: a class counts if one of its runs has so few. Where not all
-    classes are soon run, only those runs are then made (bounded.py). `workers` are for when SHARED is on: what takes long is then
-    shared among so many processes; what is given to them is a copy of all. Without `least`, the preemptions of an
-    outcome that is no finding are those of some run, not the fewest there are.
+    classes are soon run, only those runs are then made (bounded.py). Without `least`, the preemptions of an outcome that is no finding
+    are those of some run, not the fewest there are.
     """
     start = time.monotonic()
     limits = _Limits(runs_max, start + seconds_max, f"{runs_max:,} run{'s were' if runs_max != 1 else ' was'} not enough",
                      f"{seconds_max:g} s were not enough")
-    every = _Every(run, outcome, bound, least, limits, Slots(workers if SHARED else 1), progress)
+    every = _Every(run, outcome, bound, least, limits, progress)
     if bound is not None:
         few = replace(limits, runs=min(runs_max, FEW << max(0, cpus - FEW_CPUS)), deadline=start + seconds_max / 10)
-        some = _Every(run, lambda result, events: ((),), None, False, few, Slots(1), progress)
+        some = _Every(run, lambda result, events: ((),), None, False, few, progress)
         some.explore(cpus, up)
         every.locations = some.locations
         every.way = BOUNDED if some.part.why else OPTIMAL
@@ -223,15 +220,16 @@ def _keep_fewest(into: dict[Hashable, Seen], other: Mapping[Hashable, Seen]) -> 
 
 
 class _Every:
-    """Explores every route, one after the other; `part` has what was found so far, in this process and in those that are done."""
+    """Explores every route, one after the other; `part` has what was found so far."""
 
     def __init__(self, run: Callable[[Any], Any], outcome: Callable[[Any, list[Event]], Hashable], bound: int | None, least: bool,
-                 limits: _Limits, slots: Slots, progress: Callable[[Progress], None] | None):
-        self.run, self.outcome, self.bound, self.limits, self.slots, self.progress = run, outcome, bound, limits, slots, progress
+                 limits: _Limits, progress: Callable[[Progress], None] | None):
+        self.run, self.outcome, self.bound, self.limits, self.progress = run, outcome, bound, limits, progress
         self.least = least
         self.fewest: dict[Hashable, int] = {}       # outcome -> preemptions, wherever it was seen
         self.part = _Part()             # of all routes before, and in the end of all
         self.mine = _Part()             # of this route
+        self.runs = 0                   # of all routes
         self.meter = _Meter()
         self.locations: Locations | None = None     # of the route before
         self.way = OPTIMAL
@@ -243,8 +241,8 @@ class _Every:
                 routes.seen(self._explore(route, up))
                 if self.part.why:
                     break
-        except (HarnessError, Lost) as error:
-            self.part.why = f"an error of ours: {error}" if isinstance(error, HarnessError) else str(error)
+        except HarnessError as error:
+            self.part.why = f"an error of ours: {error}"
 
     def prove_least(self, cpus: int, up: bool) -> None:
         """Find the least number of preemptions of the outcomes that have too many classes to search each of them: run all that is
@@ -252,7 +250,7 @@ class _Every:
         outcomes, bound = self.part.outcomes, 0
         left = set() if self.part.why else {key for key in self.part.unsearched if key in outcomes}
         while left := {key for key in left if outcomes[key].preemptions > bound}:
-            within = _Every(self.run, self.outcome, bound, False, replace(self.limits, runs=NEVER), Slots(1), None)
+            within = _Every(self.run, self.outcome, bound, False, replace(self.limits, runs=NEVER), None)
             within.way, within.locations = BOUNDED, self.locations
             within.explore(cpus, up)
             if within.part.why:
@@ -265,41 +263,24 @@ class _Every:
             bound += 1
 
     def _explore(self, route: Mapping[Name, int], up: bool) -> Optimal:
-        explorer = self._explorer(route, up, self.locations, self.slots, lambda: self.mine, self._take, self._reset)
+        explorer = Optimal(route, up, self.locations) if self.way == OPTIMAL else Bounded(self.bound or 0, route, up, self.locations)
         explorer.enough = lambda: time.monotonic() > self.limits.deadline
         explorer.scouted = lambda result: self._scouted(explorer, result)
         self.mine = _Part()
         try:
             self._collect(explorer)
-            explorer.gather()
-        except BaseException as error:
-            if explorer.pipe is not None:
-                explorer.fail(error)
-            raise
         finally:
             self.locations = explorer.locations
-            explorer.kill_workers()
             self.part.add(self.mine)
         return explorer
 
-    def _explorer(self, *shared: Any) -> Shared:
-        return Shared(*shared) if self.way == OPTIMAL else Bounded(self.bound or 0, *shared)
-
-    def _reset(self) -> None:
-        """In a new worker: nothing was found here."""
-        self.mine, self.part, self.progress = _Part(), _Part(), None
-
-    def _take(self, part: _Part) -> None:
-        self.mine.add(part)
-        for key, seen in part.outcomes.items():
-            self.fewest[key] = min(self.fewest.get(key, 1 << 30), seen.preemptions)
-
-    def _collect(self, explorer: Shared) -> None:
+    def _collect(self, explorer: Optimal) -> None:
         restarts = 0
         for result in explorer.runs(self.run):
-            if self.slots.run_count >= self.limits.runs:        # there was one more
+            if self.runs == self.limits.runs:       # there was one more
                 self.mine.why = self.limits.too_many
                 return
+            self.runs += 1
             if explorer.restarts != restarts:
                 restarts, self.mine = explorer.restarts, self.mine.begun_again()
                 self.fewest = {key: seen.preemptions for key, seen in self.part.outcomes.items()}
@@ -314,7 +295,7 @@ class _Every:
             if mine.why:
                 return
             if self.progress is not None and not explorer.run_count % 64:
-                self.progress(self.meter.read(self.slots.run_count - self.part.blocked - mine.blocked, explorer))
+                self.progress(self.meter.read(self.runs - self.part.blocked - mine.blocked, explorer))
         if explorer.stopped:
             self.mine.why = self.limits.too_long
 

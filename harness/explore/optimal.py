@@ -30,7 +30,7 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from harness import points
@@ -132,7 +132,6 @@ class Optimal:
         self.irqs: list[tuple[int, int]] = []                   # irq number -> process, the event that raised it or -1
         self.raised: dict[int, int] = {}                        # process -> how many it has raised
         self.parks: list[tuple[int, int, list[Read]]] = []      # event after which its task is parked, the step of that, what it reads
-        self.base = 0                   # the places before are somebody else's
         self.branch = 0
         self.branch_step = 0
         self.run_count = 0
@@ -157,7 +156,7 @@ class Optimal:
                 yield None if self.blocked else result
                 self._reverse_races()
             if not self._learned():
-                left = self._backtrack()            # others may have learned something, too
+                left = self._backtrack()
             if self._learned():
                 worthless = self.run_count
                 self._start_again()
@@ -165,8 +164,6 @@ class Optimal:
                 self._scout(execute, min(max(worthless, SCOUTS_MIN), SCOUTS_MAX))
             elif not left:
                 return
-            else:
-                self.between()
 
     def _learned(self) -> bool:
         return self.learned or self.locations.restart
@@ -196,7 +193,7 @@ class Optimal:
     def _backtrack(self) -> bool:
         """Go to the last place with something left to run first."""
         places = self.places
-        while len(places) > self.base:
+        while places:
             place = places[-1]
             if isinstance(place, Place):
                 number = len(places) - 1
@@ -204,13 +201,9 @@ class Optimal:
                 if event is not None:
                     place.tree.pop(0)
                     place.done += 1
-                if place.more() or self.awaited(number):
-                    if event is not None:
-                        self.put_to_sleep(place, event)
-                    if not place.more():
-                        self.settle(number)
                 if place.more():
                     if event is not None:
+                        self.put_to_sleep(place, event)
                         self.branch_step = step_of(event)
                         self.take_back(number)
                     self.branch = number
@@ -218,25 +211,15 @@ class Optimal:
             places.pop()
         return False
 
-    def put_to_sleep(self, place: Place, event: Event, away: Set[int] = frozenset()) -> None:
+    def put_to_sleep(self, place: Place, event: Event) -> None:
         """All that begins with it there is run."""
-        place.sleep = place.sleep.with_({event.process: event.asleep_by()}, away)
+        place.sleep = place.sleep.with_({event.process: event.asleep_by()})
 
     def place(self, number: int) -> Place:
         place = self.places[number]
         if not isinstance(place, Place):
             place = self.places[number] = Place(place, [Branch([self.events[number]], number)])
         return place
-
-    def between(self) -> None:
-        """Two runs: for an exploration that is shared (shared.py)."""
-
-    def awaited(self, number: int) -> bool:
-        """May somebody else plan something at that place?"""
-        return False
-
-    def settle(self, number: int) -> None:
-        """Nothing is left at a place, and so at those after it, unless somebody else plans something there."""
 
     def take_back(self, number: int) -> None:
         """That event, and those after it."""

@@ -46,15 +46,14 @@ STOPS = 200                 # runs, among these, in which a task stops at one of
 
 
 def verify(make: Callable[..., Program], *args: Any, bound: int | None = None, runs_max: int = 1 << 60, seconds_max: float = 1e9,
-           workers: int = 1, progress: Callable[[Progress], None] | None = None) -> Exploration:
+           progress: Callable[[Progress], None] | None = None) -> Exploration:
     """Run every class of equivalent runs of the program that `make(*args)` returns.
 
     The outcomes are (titles, results): what was found, or else what the tasks returned. `bound`: at most so many preemptions;
-    `runs_max`, `seconds_max`: what it may take; `workers`: processes. ProgramError if `make` makes no program, or one that cannot be run.
+    `runs_max`, `seconds_max`: what it may take. ProgramError if `make` makes no program, or one that cannot be run.
     """
     with endless.watched():
-        return verify_runner(Runner(make, *args), bound=bound, runs_max=runs_max, seconds_max=seconds_max, workers=workers,
-                             progress=progress)
+        return verify_runner(Runner(make, *args), bound=bound, runs_max=runs_max, seconds_max=seconds_max, progress=progress)
 
 
 def verify_runner(runner: Runner, **limits: Any) -> Exploration:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 
 from harness.explore.access import RIVALS, Access, conflict
 from harness.explore.event import Event
@@ -44,20 +44,6 @@ class Plan:
         if step in self.planned:
             self.planned.remove(step)
 
-    def leave_out(self, position: int) -> bool:
-        """That step and all that depends on it. False if it was run before the last, which is what all this is planned for."""
-        last = self.steps[-1].number
-        if self.steps[position].number <= last:
-            return False
-        gone = 0
-        for step in self.steps[position:-1]:
-            if not gone or self.before(step) & gone:
-                gone |= 1 << step.number
-        self.steps = [step for step in self.steps if not gone >> step.number & 1]
-        self.planned = [step for step in self.planned if not gone >> step.number & 1]
-        self.mask &= ~gone
-        return True
-
     def starts(self, process: int, accesses: tuple[Access, ...] | None) -> int | None:
         """Can it begin with `process`? The position of that one's first event, or -1 if it has none and is independent of all."""
         for position, step in enumerate(self.steps):
@@ -95,19 +81,16 @@ class Branch:
 
 
 class Sleep:
-    """What must not run first at a place any more: process -> accesses (None: not known). It is never changed.
+    """What must not run first at a place any more: process -> accesses (None: not known). It is never changed."""
 
-    `away`: which of them another process explores just now (shared.py)."""
+    __slots__ = ("locations", "processes")
 
-    __slots__ = ("away", "locations", "processes")
-
-    def __init__(self, processes: Mapping[int, tuple[Access, ...] | None], away: Set[int] = frozenset()):
+    def __init__(self, processes: Mapping[int, tuple[Access, ...] | None]):
         self.processes = processes
-        self.away = away
         self.locations: set[int] | None = None      # that they touch, if that is known of all; made when it is needed
 
-    def with_(self, more: Mapping[int, tuple[Access, ...] | None], away: Set[int] = frozenset()) -> Sleep:
-        return Sleep({**self.processes, **more}, self.away | away)
+    def with_(self, more: Mapping[int, tuple[Access, ...] | None]) -> Sleep:
+        return Sleep({**self.processes, **more})
 
     def after(self, who: int, accesses: tuple[Access, ...]) -> Sleep:
         """Who still sleeps after an event. A process that runs although it sleeps (where a plan leads to what is known, which is
@@ -122,7 +105,7 @@ class Sleep:
                 return self
         left = {process: wanted for process, wanted in self.processes.items()
                 if wanted is not None and process != who and not conflict(wanted, accesses)}
-        return Sleep(left, self.away & left.keys()) if len(left) < len(self.processes) else self
+        return Sleep(left) if len(left) < len(self.processes) else self
 
 
 NOBODY = Sleep({})
@@ -147,18 +130,12 @@ class Place:
         return bool(self.tree) or self.widened == ASKED_FOR
 
     def add(self, number: int, plan: Plan | None) -> bool:
-        """Have that run begin here, or all that can if it is not known which. False if that is, or was to be, run anyway.
-
-        What is away plans for this place only when it is back. Until then it is no reason to drop what need not begin with it."""
+        """Have that run begin here, or all that can if it is not known which. False if that is, or was to be, run anyway."""
         if plan is None:
             new, self.widened = self.widened == UNASKED, max(self.widened, ASKED_FOR)
             return new
-        for process, accesses in self.sleep.processes.items():
-            position = plan.starts(process, accesses)
-            if position is None or (position < 0 and process in self.sleep.away):
-                continue
-            if process not in self.sleep.away or not plan.leave_out(position):
-                return False
+        if any(plan.starts(process, accesses) is not None for process, accesses in self.sleep.processes.items()):
+            return False
         return insert(self.tree, plan, number)
 
 

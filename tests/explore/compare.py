@@ -18,7 +18,6 @@ from harness.explore.bounded import Bounded
 from harness.explore.optimal import Optimal
 from harness.explore.preemptions import least_preemptions
 from harness.explore.routes import Routes
-from harness.explore.shared import Slots
 from harness.explore.stateful import Stateful
 from harness.machine import m
 from harness.program import Result, Runner
@@ -85,7 +84,7 @@ def by_dpor(runner: Runner, cap: int) -> Explored | None:
 
 
 def bounded(bound: int, route: Any, locations: Locations | None = None) -> Bounded:
-    return Bounded(bound, route, False, locations, Slots(1), lambda: None, lambda _: None, lambda: None)
+    return Bounded(bound, route, False, locations)
 
 
 def by_bounded(runner: Runner, cap: int, bound: int) -> set[Outcome] | None:

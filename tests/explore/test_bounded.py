@@ -94,12 +94,11 @@ def test_so_it_is_where_the_least_number_was_wrong_once(seed: int, size: int, so
 
 @pytest.mark.long
 @pytest.mark.parametrize(("make", "n"), [(readers.make, 4), (lastzero.make, 3), (filesystem.make, 4)])
-@pytest.mark.parametrize("workers", [1, 3])
-def test_both_ways_and_several_workers_say_the_same(make: Any, n: int, workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_both_ways_say_the_same(make: Any, n: int, monkeypatch: pytest.MonkeyPatch) -> None:
     for bound in range(3):
         before = verify(make, n, bound=bound)
         monkeypatch.setattr(exploration, "FEW", 1)
-        after = verify(make, n, bound=bound, workers=workers)
+        after = verify(make, n, bound=bound)
         monkeypatch.undo()
         assert before.way == exploration.OPTIMAL and before.complete and after.complete
         assert after.way == exploration.BOUNDED or before.classes == 1

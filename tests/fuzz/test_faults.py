@@ -766,29 +766,6 @@ def test_a_proof_that_was_interrupted_or_out_of_time_changes_no_row(tmp_path: pa
     assert scope_table.rows_of(path.read_text()) == [row]
 
 
-def test_an_exploration_whose_worker_exits_0_without_a_result_is_no_proof(monkeypatch: Patch) -> None:
-    from harness.explore import exploration, shared
-    from tests.explore.test_shared import in_a_worker
-    monkeypatch.setattr(exploration, "SHARED", True)
-    monkeypatch.setattr(shared, "ALONE_MAX", 3)
-    monkeypatch.setattr(shared, "GIVE_EVERY", 1)
-    assert in_a_worker(lambda: os._exit(0)).why == "a worker process was lost"
-
-
-def test_ctrl_c_while_a_worker_of_an_exploration_is_waited_for_ends_it(monkeypatch: Patch) -> None:
-    from harness.explore import exploration, shared
-    from tests.explore.test_shared import in_a_worker
-    monkeypatch.setattr(exploration, "SHARED", True)
-    monkeypatch.setattr(shared, "ALONE_MAX", 3)
-    monkeypatch.setattr(shared, "GIVE_EVERY", 1)
-    try:
-        with pytest.raises(KeyboardInterrupt):
-            in_a_worker(lambda: (stop.ask(), time.sleep(60)))
-    finally:
-        stop.clear()
-    assert children() == []
-
-
 @pytest.mark.long
 def test_ctrl_c_in_python_is_no_result() -> None:
     """Without a command, whose signals ask: KeyboardInterrupt goes through, and is neither a finding nor an error of ours."""

@@ -98,7 +98,7 @@ def test_a_run_has_no_clock_and_no_chance_of_its_own(path: pathlib.Path) -> None
     used = roots(path) & {"time", "datetime", "secrets", "uuid", "random"}
     # how long many runs may take is no part of a run; whether a program draws random numbers, of its own generator too, is looked at,
     # also after a fork; the schedules that a proof is held against are of a fixed seed
-    allowed = {"exploration.py": {"time"}, "programs.py": {"random", "time"}, "shared.py": {"random"}, "kept.py": {"random"}}
+    allowed = {"exploration.py": {"time"}, "programs.py": {"random", "time"}, "kept.py": {"random"}}
     other = allowed.get(path.name, set())
     generator = "schedulers" in path.parts or path.name == "optimal.py"      # that one's are of fixed seeds
     assert used <= ({"random"} if generator else other)
