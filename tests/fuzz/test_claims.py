@@ -66,7 +66,7 @@ def judged(check: claims.Check) -> Any:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("check", map(judged, QUICK))
+@pytest.mark.parametrize("check", [judged(check) for check in QUICK])
 def test_a_check_comes_to_what_the_ledger_says(check: claims.Check) -> None:
     result = RUNNER.run(check)
     assert result.holds, f"{result.check.told}: expected {check.expect!r}, found {result.found!r} {result.detail}"
