@@ -5,7 +5,8 @@ At each state, each cpu may do any of these. Its running stack takes its next st
 the tasks that are ready there is put on the cpu. With `preempt`, another ready task takes it from one that holds no spinlock, has
 interrupts on and is in no interrupt. A pending interrupt comes, if interrupts are on and fewer than IRQ_DEPTH_MAX are nested.
 A cpu that waits for a lock which it holds itself, below an interrupt or not, is dead: it does nothing any more and takes no
-interrupt, as on the machine. A run ends where nobody can do anything. Then it is stuck unless every task and interrupt has ended.
+interrupt, as on the machine. A run ends where nobody can do anything, but for tasks that take a cpu from each other and wait there.
+Then it is stuck unless every task and interrupt has ended.
 """
 
 from __future__ import annotations
@@ -51,13 +52,11 @@ def answer(program: Program, states_max: int = STATES_MAX) -> Answer:
     while todo:
         following = []
         for state in todo:
-            ended = True
             for successor in interpreter.successors(state):
-                ended = False
                 if successor not in seen:
                     seen.add(successor)
                     following.append(successor)
-            if ended:
+            if interpreter.is_over(state):
                 found.add(interpreter.outcome(state))
         if len(seen) > states_max:
             raise TooManyStates
@@ -89,18 +88,41 @@ class Interpreter:
         return Frozen(code, 0, (0,) * self.codes[code].register_count, True, ())
 
     def successors(self, state: State) -> Iterator[State]:
+        yield from self.steps(state)
+        yield from self.preemptions(state)
+
+    def is_over(self, state: State) -> bool:
+        """True if nothing but preemptions can follow, and these change nothing."""
+        seen, todo = {state}, [state]
+        while todo:
+            one = todo.pop()
+            if next(self.steps(one), None) is not None:
+                return False
+            for successor in self.preemptions(one):
+                if successor not in seen:
+                    seen.add(successor)
+                    todo.append(successor)
+        return all(self.outcome(one) == self.outcome(state) for one in seen)
+
+    def preemptions(self, state: State) -> Iterator[State]:
+        for cpu, running in enumerate(state.running if self.program.preempt else ()):
+            if running not in (DEAD, NOBODY) and self._is_preemptible(state, running):
+                yield from (self._put(state, cpu, task) for task in self._ready(state, cpu))
+
+    def _ready(self, state: State, cpu: int) -> list[int]:
+        return [task for task in self.on_cpu[cpu] if state.places[task] == READY and task != state.running[cpu]]
+
+    def steps(self, state: State) -> Iterator[State]:
+        """All but the preemptions."""
         for cpu, running in enumerate(state.running):
             if running == DEAD:
                 continue
-            ready = [task for task in self.on_cpu[cpu] if state.places[task] == READY and task != running]
             if running == NOBODY:
-                yield from (self._put(state, cpu, task) for task in ready)
+                yield from (self._put(state, cpu, task) for task in self._ready(state, cpu))
             else:
                 moved = self._move(state, cpu)
                 if moved is not None:
                     yield moved
-                if ready and self.program.preempt and self._is_preemptible(state, running):
-                    yield from (self._put(state, cpu, task) for task in ready)
             if state.pending and self._takes_interrupts(state, running):
                 for handler in set(state.pending):
                     yield self._interrupt(state, cpu, handler)

@@ -216,6 +216,12 @@ def test_a_task_is_preempted_between_a_store_and_interrupts_off() -> None:
     assert results(made) == {((), (0,)), ((), (1,))}
 
 
+def test_tasks_that_wait_in_turn_on_one_cpu_are_stuck_and_one_that_gets_there_is_not() -> None:
+    waits: Block = (("until", "x", 1),)
+    assert values(program(waits, waits, cpus=(0, 0), preempt=True), "x") == {STUCK}
+    assert values(program(waits, waits, (("store", "x", 1),), cpus=(0, 0, 0), preempt=True), "x") == {1}
+
+
 @pytest.mark.parametrize("gives_way", ["schedule", "yield_cpu"])
 def test_a_task_that_gives_way_lets_others_run(gives_way: str) -> None:
     made = program((("store", "x", 1), (gives_way,), ("store", "x", 2)), (("load", "r0", "x"),), cpus=(0, 0))

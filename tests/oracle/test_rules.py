@@ -38,6 +38,8 @@ RULES = {
     "a task that does not yet sleep does not use up the wake-up": program(EXCLUSIVE, EXCLUSIVE, (("wake_up", "queue"),)),
     "atomic_dec_and_lock needs no lock below one":
         program((("atomic_set", "a", 0), ("spin_lock", "lock"), ("atomic_dec_and_lock", "r0", "a", "lock"), ("spin_unlock", "lock"))),
+    "two tasks that wait on one cpu for what never comes are stuck, though each may be preempted":
+        program((("until", "x", 1),), (("until", "x", 1),), cpus=(0, 0), preempt=True),
     "a task that slept for a mutex is running after it":
         program((("set_current_state", UNINTERRUPTIBLE), ("down", "mutex"), ("up", "mutex"), ("schedule",)),
                 (("down", "mutex"), ("up", "mutex"))),
