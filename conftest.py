@@ -13,7 +13,7 @@ import pytest
 
 from fuzz.entry import LEDGER, EntryError, emit, load, parse
 from fuzz.executor import Executor
-from fuzz.verdict import judge_entry
+from fuzz.judge import judge_entry
 from harness.printable import printable
 from variants.interface import family
 
@@ -115,8 +115,8 @@ class EntryItem(pytest.Item):
     def runtest(self) -> None:
         entry = load(self.path)
         assert self.name in entry.expect, f"{self.path}: no verdict for {self.name} (vmrace replay --accept writes it)"
-        verdict = judge_entry(entry, _executor(entry.family, self.name))
-        assert verdict.text == entry.expect[self.name], verdict.detail
+        judged = judge_entry(entry, _executor(entry.family, self.name))
+        assert judged.verdict == entry.expect[self.name], f"{judged.verdict}: {judged.detail}"
 
     def reportinfo(self) -> tuple[pathlib.Path, int, str]:
         return self.path, 0, f"{self.path.stem} on {self.name}"

@@ -24,7 +24,7 @@ from fuzz.confirm import Confirmed, confirm
 from fuzz.entry import EntryError
 from fuzz.shard import RUNS_PER_SHARD, Hit, ShardResult, ShardTask, Tally, run_shard
 from fuzz.times import ASKED_SECONDS, GRACE_SECONDS, shrink_seconds
-from fuzz.words import verdict_text
+from fuzz.verdict import bug
 from fuzz.workers import Erred, Job, Lost, Workers
 from harness import stop
 from harness.finding import only_told
@@ -98,7 +98,7 @@ def known_titles(options: Options) -> tuple[dict[str, pathlib.Path], list[EntryE
     known: dict[str, pathlib.Path] = {}
     loaded, bad = entries.load_all(options.corpus) if options.corpus.is_dir() else ([], [])
     for kept in loaded:
-        if kept.path is not None and kept.family == options.family and kept.expect.get(options.variant) == verdict_text(kept.title):
+        if kept.path is not None and kept.family == options.family and kept.expect.get(options.variant) == bug(kept.title):
             known.setdefault(kept.title, kept.path)
     return known, bad
 

@@ -30,14 +30,15 @@ from typing import Any
 
 import msgspec
 
-from fuzz import reasons
 from fuzz.corpus import NoSuchEntry, named
 from fuzz.entry import LEDGER, EntryError, load
 from fuzz.executor import Executor
 from fuzz.explored import explore_on
+from fuzz.judge import PROVE_MAX, REPLAYS, judge_entry
 from fuzz.reading import parsing, text_of, toml_of
-from fuzz.verdict import PROVE_MAX, REPLAYS, judge_entry
-from fuzz.words import count, verdict_text
+from fuzz.verdict import bug, parse_verdict
+from fuzz.words import count
+from harness.incomplete import of_error
 from variants.interface import FAMILIES, family
 from variants.program import Program, ProgramError, TaskProgram, did_you_mean, over_limits, parse_ops
 
@@ -340,7 +341,7 @@ class Runner:
             except Exception as error:              # ours: it says nothing of the claim
                 self._executors.clear()
                 self._costs.clear()
-                self.done[check] = Result(check, f"inconclusive: {reasons.of(error)}")
+                self.done[check] = Result(check, f"inconclusive: {of_error(error)}")
         return self.done[check]
 
     def _executor(self, family_name: str, variant: str) -> Executor:
@@ -351,9 +352,10 @@ class Runner:
 
     def _entry(self, check: Check) -> Result:
         entry = load(named(check.entry, self.corpus))
-        asked = msgspec.structs.replace(entry, expect={check.variant: check.expect})
-        verdict = judge_entry(asked, self._executor(entry.family, check.variant), replays=self.replays)
-        return Result(check, verdict.text, verdict.detail)
+        expected = parse_verdict(check.wanted)
+        asked = msgspec.structs.replace(entry, expect={check.variant: expected} if expected is not None else {})
+        judged = judge_entry(asked, self._executor(entry.family, check.variant), replays=self.replays)
+        return Result(check, str(judged.verdict), judged.detail)
 
     def _verify(self, check: Check) -> Result:
         entry = load(named(check.verify, self.corpus))
@@ -373,7 +375,7 @@ class Runner:
             return Result(check, f"inconclusive: {found.why}")
         if found.proved:
             return Result(check, f"proved in {found.classes}")
-        told = [f"{verdict_text(title)} in {found.classes_with(title)} of {found.classes}, "
+        told = [f"{bug(title)} in {found.classes_with(title)} of {found.classes}, "
                 f"least preemptions {found.fewest(title).preemptions}"
                 for title in sorted(found.titles, key=lambda title: (title != first, title))]
         return Result(check, "; ".join(told))

@@ -531,7 +531,7 @@ def verify(context: click.Context, target: str | None, only: str | None, bound: 
             entry = _entry(_path(target))
             if only is not None:
                 _known_variant(entry, only)
-            names = [only] if only is not None else [name for name in _variants_of(entry) if entry.expect.get(name) != "n/a"]
+            names = [only] if only is not None else [name for name in _variants_of(entry) if not entry.is_absent(name)]
             subjects = [verifying.of_entry(entry, name) for name in names]
             places = [verifying.certificate_path(entry, name, bound) for name in names]
         codes = []
@@ -582,12 +582,14 @@ def _operands(text: str | None) -> dict[str, int]:
 
 
 def _check_certificate(path: pathlib.Path, functions: str | None, limits: dict[str, Any], as_json: bool) -> int:
+    from fuzz import reasons
     from fuzz import verify as verifying
     checked = verifying.check(path, functions, **limits)
     complete = checked.found.complete
     if as_json:
         holds = complete and not checked.wrong and checked.plain is not False
-        echo(json.dumps({"certificate": str(path), "holds": holds, "wrong": checked.wrong, "why": checked.found.why,
+        echo(json.dumps({"certificate": str(path), "holds": holds, "wrong": checked.wrong, "why": str(checked.found.why or ""),
+                         "reason": reasons.reason_of(checked.found.why),
                          "made_with_other": checked.other, "plain": checked.plain}))
     elif not complete and not checked.wrong:
         echo(f"{path}: inconclusive: {checked.found.why}")
@@ -812,7 +814,8 @@ def corpus(context: click.Context, directory: pathlib.Path, as_json: bool) -> No
     if as_json:
         for entry in entries:
             echo(json.dumps({"path": str(entry.path), "name": entry.name, "title": entry.title, "asks": entry.asks,
-                             "source": entry.source, "found_on": entry.found_on, "expect": entry.expect}))
+                             "source": entry.source, "found_on": entry.found_on,
+                             "expect": {name: str(verdict) for name, verdict in entry.expect.items()}}))
     else:
         for line in listing(entries):
             echo(line)
@@ -846,7 +849,7 @@ def accept(entry: str, wanted: tuple[str, ...], runs: int, directory: pathlib.Pa
     except EntryError as error:
         raise Refused(str(error), COULD_NOT) from None
     for one in accepted:
-        change = f"{one.before}  ->  {one.now}" if one.before != one.now else f"{one.now}, as before"
+        change = f"{one.before or '-'}  ->  {one.now}" if one.before != one.now else f"{one.now}, as before"
         echo(f"  {one.variant:<20} {change}")
     echo(f"wrote {path}")
 

@@ -13,7 +13,8 @@ from fuzz.explored import explore_on
 from fuzz.minimize import Shrunk, minimize
 from fuzz.shard import Hit
 from fuzz.story import narrate, tell
-from fuzz.words import count, verdict_text
+from fuzz.verdict import bug
+from fuzz.words import count
 from harness.errors import HarnessError
 from harness.schedule import Named
 from harness.schedulers.replay import Replay
@@ -74,7 +75,7 @@ def confirm(family_name: str, variant: str, hit: Hit, seed: int, unshrunk: str =
     after = Sizes(shrunk.program.size, len(shrunk.program.tasks), shrunk.program.cpus, shrunk.outcome.preemptions)
     entry = Entry(title=title, asks=_question(title), source=executor.family.variants[variant].source,
                   found_on=f"{family_name}/{variant}", program=shrunk.program, schedule=lines,
-                  expect={variant: verdict_text(title)})
+                  expect={variant: bug(title)})
     minimal = "; ".join([minimal_text(shrunk), *_share(executor, shrunk, title)])
     return Confirmed(title, entry, before, after, story, digest, shrunk.runs, time.monotonic() - started, minimal,
                      shrunk.least_proved, shrunk.operations_proved, shrunk.cut, passes=shrunk.passes)

@@ -26,10 +26,12 @@ from typing import Any
 from fuzz.entry import Entry, save
 from fuzz.executor import Executor, Outcome, Prepared, SetupFailed
 from fuzz.explored import Explorer, Reached
+from fuzz.judge import judge_entry
 from fuzz.story import narrate
-from fuzz.verdict import judge_entry
+from fuzz.verdict import Kind, Verdict
 from harness.errors import Diverged, HarnessError
 from harness.explore.exploration import Exploration
+from harness.incomplete import Incomplete
 from harness.machine import Scheduler, m
 from harness.schedule import Line, Named
 from harness.schedulers import NoPreempt, Pct, Walk
@@ -97,7 +99,7 @@ class Side:
     contender: Contender
     reached: dict[Reached, Reach] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
-    why: str = ""
+    why: Incomplete | None = None
     distinct: int = 0
     sampled: int = 0
     digest: str = ""
@@ -405,7 +407,7 @@ def keep(comparison: Comparison, found: Witness, directory: pathlib.Path) -> pat
                   program=comparison.program, schedule=found.schedule, expect={})
     for side in comparison.sides:
         if side.contender.family.name == family.name:
-            entry.expect[side.contender.variant] = judge_entry(entry, side.contender.executor).accepted or "n/a"
+            entry.expect[side.contender.variant] = judge_entry(entry, side.contender.executor).accepted or Verdict(Kind.ABSENT)
             side.contender.executor.only("")
     found.path = save(entry, directory)
     return found.path

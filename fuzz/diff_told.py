@@ -23,6 +23,7 @@ from fuzz.diff import (
     text_of,
 )
 from fuzz.exit_codes import CHANGED, COULD_NOT, NOTHING
+from fuzz.reasons import reason_of
 from fuzz.words import are, count
 from variants.program import Program
 
@@ -279,7 +280,8 @@ def as_json(comparison: Comparison, witnesses: Sequence[Witness]) -> dict[str, A
 
 
 def _side_json(side: Side) -> dict[str, Any]:
-    return {"variant": side.contender.full_name, "name": side.name, "state": side.state, "why": side.why, "lacks": side.missing,
+    return {"variant": side.contender.full_name, "name": side.name, "state": side.state, "why": str(side.why or ""),
+            "reason": reason_of(side.why), "lacks": side.missing,
             "distinct": side.distinct, "sampled": side.sampled, "digest": side.digest, "setup_fails": side.setup_fails,
             "outcomes": [{"outcome": text_of(thing), "finding": bool(thing.titles), "schedules": reach.count,
                           "preemptions": reach.preemptions, "least": reach.least} for thing, reach in side.reached.items()]}

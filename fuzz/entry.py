@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import pathlib
-import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,15 +17,14 @@ import msgspec
 
 from fuzz import writing
 from fuzz.reading import parsing, text_of, toml_of
+from fuzz.verdict import Kind, Verdict, parse_verdict
 from fuzz.words import count
 from harness import schedule as schedules
-from harness.finding import TITLE
 from harness.schedule import Line
 from variants.interface import FAMILIES, family
 from variants.program import TASK_KEY, Op, Program, ProgramError, TaskProgram, did_you_mean, over_limits, parse_ops
 
 FORMAT = 1
-VERDICT = re.compile(r"n/a|(proved|ok) in [1-9][0-9]{0,11}")       # that is no BUG
 LEDGER = "claims.toml"        # beside the entries, and none of them: see fuzz/claims
 FIELDS = ("format", "title", "asks", "source", "found_on", "cpus", "preempt", "setup", "schedule", "expect")
 
@@ -44,7 +42,7 @@ class Entry(msgspec.Struct, kw_only=True):
     found_on: str
     program: Program
     schedule: tuple[Line, ...]
-    expect: dict[str, str]
+    expect: dict[str, Verdict]
     comment: str = ""
     path: pathlib.Path | None = None
 
@@ -55,6 +53,10 @@ class Entry(msgspec.Struct, kw_only=True):
     @property
     def variant(self) -> str:
         return self.found_on.partition("/")[2]
+
+    def is_absent(self, variant: str) -> bool:
+        """True if the variant lacks an operation of the program, as far as is known."""
+        return variant in self.expect and self.expect[variant].kind is Kind.ABSENT
 
     @property
     def identity(self) -> str:
@@ -137,7 +139,7 @@ def _entry(raw: dict[str, Any], text: str, where: str) -> Entry:
         raise EntryError(f"{where}: title: {fields.title!r} has no letter or digit, which an entry is named by")
     entry = Entry(title=fields.title, asks=fields.asks, source=fields.source, found_on=fields.found_on,
                   program=_program(fields, tasks, where), schedule=_schedule(fields.schedule, where),
-                  expect=fields.expect, comment=_comment(text))
+                  expect=_expect(fields.expect, where), comment=_comment(text))
     _check(entry, where)
     return entry
 
@@ -192,9 +194,6 @@ def _check(entry: Entry, where: str) -> None:
     for field, name in (("found_on", entry.variant), *(("expect", name) for name in entry.expect)):
         if name not in known:
             raise EntryError(f"{where}: {field}: no variant {name!r} in {entry.family}{did_you_mean(name, known)}")
-    for name, verdict in entry.expect.items():
-        if not can_be_verdict(verdict):
-            raise EntryError(f"{where}: expect: {name}: {verdict!r} is no verdict (one of BUG TITLE, proved in N, ok in N, n/a)")
     keys = entry.program.keys()
     for number, line in enumerate(entry.schedule):
         cpu = int(line.actor.rpartition("cpu")[2].partition("_")[0]) if "cpu" in line.actor else int(line.actor[4:])
@@ -203,11 +202,14 @@ def _check(entry: Entry, where: str) -> None:
                              f" on {count(entry.program.cpus, 'cpu')})")
 
 
-def can_be_verdict(text: str) -> bool:
-    """True if a replay can come to that verdict. A title that begins with BUG stands for itself."""
-    if text.startswith("BUG "):
-        return bool(TITLE.fullmatch(text) or TITLE.fullmatch(text.removeprefix("BUG ")))
-    return bool(VERDICT.fullmatch(text))
+def _expect(texts: dict[str, str], where: str) -> dict[str, Verdict]:
+    out = {}
+    for name, text in texts.items():
+        verdict = parse_verdict(text)
+        if verdict is None:
+            raise EntryError(f"{where}: expect: {name}: {text!r} is no verdict (one of BUG TITLE, proved in N, ok in N, n/a)")
+        out[name] = verdict
+    return out
 
 
 def program_lines(program: Program) -> list[str]:
@@ -247,7 +249,7 @@ def emit(entry: Entry) -> str:
         *_list("schedule", entry.schedule),
         "",
         "[expect]",
-        *(f"{name} = {_quote(verdict)}" for name, verdict in entry.expect.items()),
+        *(f"{name} = {_quote(str(verdict))}" for name, verdict in entry.expect.items()),
     ]
     return entry.comment + "\n".join(lines) + "\n"
 
@@ -285,7 +287,7 @@ def changing(path: pathlib.Path) -> Iterator[None]:
         yield
 
 
-def expect(path: pathlib.Path, verdicts: dict[str, str]) -> pathlib.Path:
+def expect(path: pathlib.Path, verdicts: dict[str, Verdict]) -> pathlib.Path:
     """Add verdicts to the entry in a file, as it is by now. EntryError if it cannot be read or written."""
     with changing(path):
         kept = load(path)

@@ -21,7 +21,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from fuzz import reasons
 from fuzz.features import Features
 from fuzz.places import Places
 from fuzz.portfolio import PAIRS_MAX, Sampling, portfolio
@@ -30,8 +29,9 @@ from fuzz.times import SHRINK_SECONDS_MAX, shrink_seconds
 from fuzz.words import count
 from harness import endless, stop
 from harness.errors import Diverged, HarnessError, ProgramError
-from harness.explore.programs import NOTHING, SHARES, Differs, facts
+from harness.explore.programs import Differs, facts
 from harness.finding import Finding
+from harness.incomplete import Incomplete, Reason, of_error
 from harness.machine import Scheduler, m
 from harness.printable import printable
 from harness.program import Program, Result, Runner
@@ -87,8 +87,8 @@ class Sampled:
     tallies: dict[str, Tally] = field(default_factory=dict)
     failures: list[Failure] = field(default_factory=list)
     unconfirmed: list[tuple[Failure, str]] = field(default_factory=list)
-    why: str = ""
-    unseen: str = ""
+    why: Incomplete | None = None
+    unseen: Incomplete | None = None
     interrupted: bool = False
 
     @property
@@ -99,7 +99,8 @@ class Sampled:
     @property
     def story(self) -> str:
         """Everything that is known of the failures, for people."""
-        lines = [self.why, self.unseen, *(line for failure in self.failures for line in ("", failure.title, *failure.story))]
+        lines = [*(str(one) for one in (self.why, self.unseen) if one),
+                 *(line for failure in self.failures for line in ("", failure.title, *failure.story))]
         return "\n".join(map(printable, lines)).strip()
 
 
@@ -126,14 +127,14 @@ def fuzz_runner(runner: Runner, *, runs: int = 0, seconds: float = 60.0, seed: i
         with endless.watched(), stop.held():
             search.sample()
             if not runner.sharing.points:
-                out.unseen = out.unseen or NOTHING
+                out.unseen = out.unseen or Incomplete(Reason.NOTHING)
             for failure in out.failures:
                 left = search.start + seconds + shrink_seconds(seconds) - time.monotonic()
                 each = max(0.0, min(shrink_seconds(seconds), left)) if shrink and not stop.asked() else 0.0
                 if _confirmed(runner, failure, each, out) and told is not None:
                     told(failure)
     except Differs as error:
-        out.why = f"{error.said}: {error}"
+        out.why = error.incomplete
     out.interrupted = stop.asked()
     out.seconds = time.monotonic() - search.start
     return out
@@ -146,7 +147,7 @@ def _confirmed(runner: Runner, failure: Failure, seconds: float, out: Sampled) -
     except (Differs, ProgramError):
         raise                                   # the program's own doing
     except Exception as error:
-        out.unconfirmed.append((failure, reasons.of(error)))
+        out.unconfirmed.append((failure, str(of_error(error))))
         return False
     return True
 
@@ -225,7 +226,7 @@ class _Search:
             why = self.runner.sharing.why
             if not (why and self.runner.watch(self.runner.sharing.places)):     # it may be shared well: what the next runs show
                 break
-        self.out.unseen = f"{SHARES}: {why}" if why else ""
+        self.out.unseen = Incomplete(Reason.SHARES, detail=why) if why else None
 
     def shows(self, name: str, result: Result) -> int:
         new = self.features.take()

@@ -15,10 +15,12 @@ from fuzz import record as records
 from fuzz.exit_codes import CHANGED, COULD_NOT, INTERRUPTED, NOTHING
 from fuzz.functions import REPLAYS, Failure, Sampled, confirm, fuzz_runner, tell
 from fuzz.live import LINE_EVERY, clock, rule_of_three
+from fuzz.reasons import reason_of
 from fuzz.record import Record
 from fuzz.target import TargetError, runner_of, split
 from fuzz.terminal import Voice
-from fuzz.words import count, verdict_text
+from fuzz.verdict import bug
+from fuzz.words import count
 from fuzz.writing import why
 from harness import endless
 from harness.errors import Diverged
@@ -188,8 +190,9 @@ def _json(failure: Failure, name: str, kept: pathlib.Path | None) -> dict[str, o
 
 def _summary(found: Sampled, name: str, code: int) -> dict[str, object]:
     return {"type": "summary", "program": name, "seed": found.seed, "runs": found.runs, "distinct": found.distinct,
-            "limit_runs": found.limit_runs, "seconds": round(found.seconds, 1), "titles": found.titles, "why": found.why,
-            "unseen": found.unseen, "interrupted": found.interrupted, "exit": code,
+            "limit_runs": found.limit_runs, "seconds": round(found.seconds, 1), "titles": found.titles, "why": str(found.why or ""),
+            "unseen": str(found.unseen or ""), "reason": reason_of(found.why or found.unseen), "interrupted": found.interrupted,
+            "exit": code,
             "upper_bound_95": 1 / rule_of_three(found.runs) if found.ok and rule_of_three(found.runs) else None}
 
 
@@ -217,7 +220,7 @@ def replay(path: pathlib.Path, named: str | None, times: int, echo: Said) -> int
     if len(digests) > 1:
         echo(f"{path}: FLAKY: {len(digests)} different traces in {count(times, 'replay')}   (exit {CHANGED})")
         return CHANGED
-    echo(f"{path}: {verdict_text(kept.title)}")
+    echo(f"{path}: {bug(kept.title)}")
     echo(f"  {times} of {count(times, 'replay')}, trace {digests.pop()}, as expected   (exit 0)")
     return 0
 

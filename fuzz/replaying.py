@@ -9,17 +9,19 @@ import traceback
 from collections import Counter
 from collections.abc import Callable
 
-from fuzz import raw, reasons
+from fuzz import raw
 from fuzz.confirm import Confirmed, confirm
 from fuzz.corpus import handle
 from fuzz.entry import Entry, EntryError, expect
 from fuzz.executor import Executor, Lacks, Outcome, Prepared, SetupFailed
+from fuzz.judge import PROVE_MAX, Judged, follow, judge_entry
 from fuzz.shard import Hit
 from fuzz.story import tell
-from fuzz.verdict import INCONCLUSIVE, PROVE_MAX, Verdict, follow, judge_entry
+from fuzz.verdict import Kind, Verdict
 from fuzz.words import count
 from harness import stop
 from harness.errors import Diverged
+from harness.incomplete import of_error
 from harness.machine import Scheduler
 from harness.schedule import Named
 from harness.schedulers import Pct, Walk
@@ -37,7 +39,7 @@ class Table:
         self.entries = entries
         self.backend = backend
         self.only = only
-        self.verdicts: dict[tuple[int, str], Verdict] = {}
+        self.judged: dict[tuple[int, str], Judged] = {}
         self.runs = 0
         self.unstable: list[str] = []
         self.errors: list[tuple[str, str]] = []         # of ours: where, and what
@@ -59,37 +61,37 @@ class Table:
                 say(f"  {number + 1} of {count(len(self.entries), 'entry')}: {entry.name} on {variant}")
                 executor = self.executor(entry.family, variant)
                 try:
-                    verdict = judge_entry(entry, executor, prove=PROVE_MAX if self.prove else 0)
+                    judged = judge_entry(entry, executor, prove=PROVE_MAX if self.prove else 0)
                 except EntryError:
                     raise
                 except Exception as error:          # ours: it says nothing of the entry, and nothing of the others
                     del self._executors[entry.family, variant]
-                    self.verdicts[number, variant] = Verdict(f"{INCONCLUSIVE} {reasons.of(error)}", reasons.of(error))
+                    self.judged[number, variant] = _failed(error)
                     self.errors.append((traceback.format_exc(), f"{type(error).__name__}: {error}"))
                     continue
-                self.runs += verdict.runs
-                self.verdicts[number, variant] = verdict
+                self.runs += judged.runs
+                self.judged[number, variant] = judged
                 ends = Counter(follow(entry, executor) for _ in range(self.times)) if self.times > 1 else Counter()
-                if len(ends) > 1 or (verdict.digest and not all(end.startswith(verdict.digest) for end in ends)):
-                    self.unstable.append(f"{entry.name} on {variant}: {verdict.text} {verdict.digest}".rstrip()
+                if len(ends) > 1 or (judged.digest and not all(end.startswith(judged.digest) for end in ends)):
+                    self.unstable.append(f"{entry.name} on {variant}: {judged.verdict} {judged.digest}".rstrip()
                                          + "".join(f"; {often} of {self.times}: {end}" for end, often in ends.most_common()))
 
     @property
-    def surprises(self) -> list[tuple[Entry, str, str, Verdict]]:
+    def surprises(self) -> list[tuple[Entry, str, Verdict, Judged]]:
         """Where a verdict is not the one expected; a variant the entry does not mention expects nothing."""
         out = []
-        for (number, variant), verdict in self.verdicts.items():
+        for (number, variant), judged in self.judged.items():
             entry = self.entries[number]
             expected = entry.expect.get(variant)
-            if expected is not None and verdict.decided and expected not in (verdict.text, verdict.accepted or None):
-                out.append((entry, variant, expected, verdict))
+            if expected is not None and judged.verdict.decided and expected not in (judged.verdict, judged.accepted):
+                out.append((entry, variant, expected, judged))
         return out
 
     @property
     def undecided(self) -> list[str]:
         """Where nothing can be said: we erred, or the budget of a proof ran out."""
-        return [f"{self.entries[number].name} on {variant}: {verdict.text}" for (number, variant), verdict in self.verdicts.items()
-                if not verdict.decided]
+        return [f"{self.entries[number].name} on {variant}: {judged.verdict}" for (number, variant), judged in self.judged.items()
+                if not judged.verdict.decided]
 
     @property
     def code(self) -> int:
@@ -103,15 +105,15 @@ class Table:
         for number, entry in enumerate(self.entries):
             cells = []
             for name in columns:
-                verdict = self.verdicts.get((number, name))
-                text = verdict.short if verdict is not None else "-"
-                cells.append(f"{text + (' ' + verdict.digest if digests and verdict is not None and verdict.digest else ''):<18}")
+                judged = self.judged.get((number, name))
+                text = judged.verdict.kind.value if judged is not None else "-"
+                cells.append(f"{text + (' ' + judged.digest if digests and judged is not None and judged.digest else ''):<18}")
             out.append(f"{entry.name:<{wide}}" + "  ".join(cells).rstrip())
         out = [line.rstrip() for line in out]
-        for entry, variant, expected, verdict in self.surprises:
-            why, *more = verdict.detail.split("; ")
-            out += [f"{entry.name}  {variant}", f"  expected  {expected}", f"  found     {verdict.text}: {why}",
-                    *(f"            {line}" for line in more), *_what_to_do(entry, variant, verdict)]
+        for entry, variant, expected, judged in self.surprises:
+            why, *more = judged.detail.split("; ")
+            out += [f"{entry.name}  {variant}", f"  expected  {expected}", f"  found     {judged.verdict}: {why}",
+                    *(f"            {line}" for line in more), *_what_to_do(entry, variant, judged)]
         out += [f"unstable: {line}" for line in self.unstable]
         out += self.undecided
         return out
@@ -124,38 +126,42 @@ class Table:
         for number, entry in enumerate(self.entries):
             if any(line.startswith(f"{entry.name} on ") for line in self.unstable):
                 continue
-            judged = {variant: self.verdicts[number, variant] for variant in self._variants(entry)}
-            fresh = {variant: verdict.accepted for variant, verdict in judged.items() if verdict.accepted}
+            each = {variant: self.judged[number, variant].accepted for variant in self._variants(entry)}
+            fresh = {variant: accepted for variant, accepted in each.items() if accepted is not None}
             if not fresh.items() <= entry.expect.items() and entry.path is not None:
                 out.append(expect(entry.path, fresh))
         return out
 
     def summary(self, seconds: float, bad: int, code: int) -> str:
         """The last line. `bad`: files that could not be used; `code`: the exit code."""
-        kinds = Counter(verdict.short for verdict in self.verdicts.values())
-        missing = kinds.pop("n/a", 0)
-        judged = sum(kinds.values())
+        missing = sum(judged.verdict.kind is Kind.ABSENT for judged in self.judged.values())
+        verdicts = len(self.judged) - missing
         state = "all as expected" if not self.code else f"{len(self.surprises)} not as expected, {len(self.unstable)} unstable"
         if self.undecided:
             state += f", {len(self.undecided)} undecided"
         if bad:
             state += f", {count(bad, 'file')} not used"
         often = f", each schedule followed {self.times} times" if self.times > 1 else ""
-        return (f"{count(len(self.entries), 'entry')}, {count(len({v for _, v in self.verdicts}), 'variant')}: {count(judged, 'verdict')} "
+        return (f"{count(len(self.entries), 'entry')}, {count(len({v for _, v in self.judged}), 'variant')}: {count(verdicts, 'verdict')} "
                 f"from {count(self.runs, 'run')}"
                 f"{often}, {missing} not applicable, {state}   ({seconds:.1f} s, exit {code})")
 
 
-def _what_to_do(entry: Entry, variant: str, verdict: Verdict) -> list[str]:
+def _failed(error: Exception) -> Judged:
+    why = of_error(error)
+    return Judged(Verdict(Kind.INCONCLUSIVE, why=why), str(why))
+
+
+def _what_to_do(entry: Entry, variant: str, judged: Judged) -> list[str]:
     """The commands for a verdict that is not the one expected."""
     name = handle(entry)
-    accept = f"vmrace corpus accept {name} --variant {variant}={verdict.accepted.split()[0] if verdict.accepted else ''}"
-    if verdict.still and not verdict.accepted:
+    accept = f"vmrace corpus accept {name} --variant {variant}={judged.accepted.kind.value if judged.accepted else ''}"
+    if judged.elsewhere and not judged.accepted:
         return [f"  if you renamed a point: vmrace shrink {name} --refind"]
-    if not verdict.accepted:
+    if not judged.accepted:
         return ["  this is our bug: please report it"]
-    if verdict.text.startswith(("DIVERGED", "LOST")):
-        why = "if you renamed a point: " if verdict.text.startswith("DIVERGED") else "if it should still fail:"
+    if judged.verdict.kind in (Kind.DIVERGED, Kind.LOST):
+        why = "if you renamed a point: " if judged.verdict.kind is Kind.DIVERGED else "if it should still fail:"
         return [f"  if you fixed the race:   {accept}", f"  {why} vmrace shrink {name} --refind"]
     return [f"  if that is right: {accept}"]
 
@@ -176,7 +182,7 @@ def story_of(entry: Entry, variant: str) -> list[str]:
     for key, task in zip(entry.program.keys(), entry.program.tasks, strict=True):
         out += [f"  {key}   {op}" for op in task.ops]
     out += ["schedule", *(f"  {line}" for line in entry.schedule), "verdicts"]
-    out += [f"  {name:<20} {verdict}" for name, verdict in entry.expect.items()]
+    out += [f"  {name:<20} {verdict!s}" for name, verdict in entry.expect.items()]
     return out
 
 

@@ -36,21 +36,20 @@ from fuzz.explored import Explorer, Reached
 from fuzz.live import COLUMNS, LINE_EVERY, working
 from fuzz.programs import Form, Scope, ScopeError, program_of, text_of
 from fuzz.times import GRACE_SECONDS
+from fuzz.verdict import Kind
 from fuzz.words import are, count
 from fuzz.workers import Erred, Job, Lost, Workers
 from harness import stop
 from harness.explore.exploration import EQUIVALENCE, Exploration
+from harness.incomplete import Incomplete, Reason, of_error
 from harness.sanitizers import table
 from variants.interface import OPERATIONS, Family
 from variants.program import did_you_mean
 
-FORMAT = 2                  # of a state file; 1 had no checksums
-PROVED, BUG, INCONCLUSIVE, NOT_RUN = "proved", "BUG", "inconclusive", "not run"
+FORMAT = 3                  # of a state file; 1 had no checksums, 2 had sentences for reasons
 BATCH = 64                  # programs that a worker is handed at once ...
 BATCH_SECONDS = 1.0         # ... of which it hands back those that it has not begun by then
 UNDECIDED_TOLD = 3          # inconclusive programs that are listed for each reason
-DIED = "its worker process died twice"
-ERRED = "an error of ours, "
 
 Said = Callable[[str], None]
 Make = Callable[[Family, str], Any]
@@ -58,7 +57,6 @@ Make = Callable[[Family, str], Any]
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Title = Annotated[str, msgspec.Meta(min_length=1)]
-Verdict = Annotated[str, msgspec.Meta(pattern="^(proved|BUG|inconclusive)$")]
 
 
 class Result(msgspec.Struct, forbid_unknown_fields=True):
@@ -66,9 +64,9 @@ class Result(msgspec.Struct, forbid_unknown_fields=True):
 
     number: Count
     program: str
-    verdict: Verdict
+    verdict: Kind
     titles: list[Title] = []
-    why: str = ""
+    why: Incomplete | None = None
     classes: Count = 0
     blocked: Count = 0
     seconds: Annotated[float, msgspec.Meta(ge=0)] = 0.0
@@ -77,9 +75,11 @@ class Result(msgspec.Struct, forbid_unknown_fields=True):
 
     def wrong(self) -> str:
         """What of it cannot be, taken together."""
-        if bool(self.titles) != (self.verdict == BUG):
-            return f"titles: {self.verdict} with {count(len(self.titles), 'title')}"
-        return "why: inconclusive without a reason" if self.verdict == INCONCLUSIVE and not self.why else ""
+        if self.verdict not in (Kind.PROVED, Kind.BUG, Kind.INCONCLUSIVE):
+            return f"verdict: {self.verdict.value} is none of a program"
+        if bool(self.titles) != (self.verdict is Kind.BUG):
+            return f"titles: {self.verdict.value} with {count(len(self.titles), 'title')}"
+        return "why: inconclusive without a reason" if self.verdict is Kind.INCONCLUSIVE and not self.why else ""
 
 
 class StateError(Exception):
@@ -122,14 +122,14 @@ def judge(number: int, form: Form, seconds_each: float, runs_each: int) -> Resul
     """Explore one program. Whatever goes wrong on the way, it is not proved."""
     global _explorer
     start = time.monotonic()
-    result = Result(number, text_of(form), INCONCLUSIVE, budget=(seconds_each, runs_each))
+    result = Result(number, text_of(form), Kind.INCONCLUSIVE, budget=(seconds_each, runs_each))
     try:
         if _explorer is None:
             _explorer = _make(_family, _variant)
         found = _explorer.explore(program_of(form), bound=_bound, seconds_max=seconds_each, runs_max=runs_each)
     except Exception as error:              # an error of ours
         _explorer = None
-        result.why = f"{ERRED}{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        result.why = of_error(error)
     else:
         decide(result, found)
     result.seconds = round(time.monotonic() - start, 4)
@@ -141,11 +141,11 @@ def decide(result: Result, found: Exploration) -> None:
     result.classes, result.blocked, result.digest, result.why = found.classes, found.blocked, found.digest, found.why
     result.titles = sorted({title for reached in found.outcomes if isinstance(reached, Reached) for title in reached.titles})
     if result.titles:
-        result.verdict = BUG
+        result.verdict = Kind.BUG
     elif found.complete and found.outcomes and all(isinstance(reached, Reached) for reached in found.outcomes):
-        result.verdict = PROVED
+        result.verdict = Kind.PROVED
     else:
-        result.verdict, result.why = INCONCLUSIVE, found.why or "no run came to its end"
+        result.verdict, result.why = Kind.INCONCLUSIVE, found.why or Incomplete(Reason.NO_RUN)
 
 
 # ---- the state file ---------------------------------------------------------------------------------------------------------
@@ -254,7 +254,7 @@ class State:
 
 def line_of(result: Result, key: str) -> str:
     """A result as its line in the state of the proof of that key: JSON, with a checksum of all that stands before it."""
-    body = json.dumps(msgspec.structs.asdict(result))
+    body = json.dumps(msgspec.to_builtins(result))
     return f'{body[:-1]}, "sum": "{_checksum(body.encode("ascii"), key)}"}}'
 
 
@@ -347,12 +347,12 @@ class Proof:
 
     def _again(self, result: Result) -> bool:
         """What was inconclusive is tried again with more time or more runs, and where a worker died or we erred."""
-        if result.verdict != INCONCLUSIVE:
+        if result.verdict is not Kind.INCONCLUSIVE:
             return False
-        if result.why == DIED or result.why.startswith(ERRED):
+        if reasons.broke(result.why):
             return True
         now, then = (self.seconds_each, self.runs_each), result.budget
-        return result.why.endswith("were not enough") and now != then and now[0] >= then[0] and now[1] >= then[1]
+        return result.why is not None and result.why.reason.budget and now != then and now[0] >= then[0] and now[1] >= then[1]
 
     @property
     def seconds(self) -> float:
@@ -422,7 +422,7 @@ class Proof:
         if at in self.died:
             numbers = [number for number in numbers if number != at]
             budget = (self.seconds_each, self.runs_each)
-            self.state.add(Result(at, text_of(self.forms[at]), INCONCLUSIVE, why=DIED, budget=budget))
+            self.state.add(Result(at, text_of(self.forms[at]), Kind.INCONCLUSIVE, why=Incomplete(Reason.DIED), budget=budget))
         self.died.add(at)
         self.queue += reversed(numbers)
 
@@ -453,9 +453,9 @@ class Table:
     def __init__(self, name: str, scope: Scope, forms: list[Form], all_count: int, results: dict[int, Result]):
         self.name, self.scope, self.forms, self.all_count, self.results = name, scope, forms, all_count, results
         self.counts = Counter(result.verdict for result in results.values())
-        self.counts[NOT_RUN] = len(forms) - len(results)
-        self.undecided = sorted((one for one in results.values() if one.verdict == INCONCLUSIVE), key=lambda one: one.number)
-        self.whys = Counter(result.why for result in self.undecided)
+        self.counts[Kind.NOT_RUN] = len(forms) - len(results)
+        self.undecided = sorted((one for one in results.values() if one.verdict is Kind.INCONCLUSIVE), key=lambda one: one.number)
+        self.whys = Counter(result.why for result in self.undecided if result.why is not None)
         self.titles: dict[str, list[Result]] = {}
         for result in sorted(results.values(), key=lambda one: one.number):
             for title in result.titles:
@@ -465,19 +465,24 @@ class Table:
         self.seconds = sum(result.seconds for result in results.values())
 
     @property
-    def verdict(self) -> str:
-        if self.counts[BUG]:
-            return BUG
-        return PROVED if self.forms and self.counts[PROVED] == len(self.forms) else INCONCLUSIVE
+    def verdict(self) -> Kind:
+        if self.counts[Kind.BUG]:
+            return Kind.BUG
+        return Kind.PROVED if self.forms and self.counts[Kind.PROVED] == len(self.forms) else Kind.INCONCLUSIVE
+
+    @property
+    def open(self) -> int:
+        """The programs that are neither proved nor have a finding."""
+        return self.counts[Kind.INCONCLUSIVE] + self.counts[Kind.NOT_RUN]
 
     @property
     def code(self) -> int:
-        return {PROVED: 0, BUG: CHANGED, INCONCLUSIVE: COULD_NOT}[self.verdict]
+        return {Kind.PROVED: 0, Kind.BUG: CHANGED, Kind.INCONCLUSIVE: COULD_NOT}[self.verdict]
 
     @property
     def digest(self) -> str:
         """Of all classes of runs of all programs; of a scope of which all was run it is the same on every machine."""
-        each = sorted(f"{result.program} {result.verdict} {result.digest}" for result in self.results.values())
+        each = sorted(f"{result.program} {result.verdict.value} {result.digest}" for result in self.results.values())
         return hashlib.blake2b("\n".join(each).encode(), digest_size=12).hexdigest()
 
     def smallest(self, title: str) -> Result:
@@ -486,9 +491,9 @@ class Table:
 
     def lines(self) -> Iterator[str]:
         yield f"  {'verdict':<14} {'programs':>10}   of {len(self.forms):,}"
-        for verdict in (PROVED, BUG, INCONCLUSIVE, NOT_RUN):
-            if self.counts[verdict] or verdict == PROVED:
-                yield f"  {verdict:<14} {self.counts[verdict]:>10,}   {self.counts[verdict] / max(1, len(self.forms)):.1%}"
+        for verdict in (Kind.PROVED, Kind.BUG, Kind.INCONCLUSIVE, Kind.NOT_RUN):
+            if self.counts[verdict] or verdict is Kind.PROVED:
+                yield f"  {verdict.value:<14} {self.counts[verdict]:>10,}   {self.counts[verdict] / max(1, len(self.forms)):.1%}"
         if self.titles:
             yield ""
             yield f"  {'programs':>8}  BUG title, and the first of the smallest programs that have it"
@@ -513,24 +518,23 @@ class Table:
     def last_line(self) -> str:
         total, bound = len(self.forms), self.scope.preemptions
         bounded = "" if bound is None else f" of at most {count(bound, 'preemption')}"
-        if self.verdict == PROVED:
+        if self.verdict is Kind.PROVED:
             return f"vmrace: proved: all {count(total, 'program')}, every schedule{bounded}   (exit 0)"
-        open_ = self.counts[INCONCLUSIVE] + self.counts[NOT_RUN]
-        rest = f"{open_:,} of {count(total, 'program')} {are(open_)} undecided"
-        if self.verdict == BUG:
-            return (f"vmrace: BUG: {count(len(self.titles), 'title')} in {self.counts[BUG]:,} of {count(total, 'program')}"
-                    + (f"; {rest}" if open_ else f"; all others proved{', for schedules' * bool(bounded)}{bounded}") + "   (exit 1)")
+        rest = f"{self.open:,} of {count(total, 'program')} {are(self.open)} undecided"
+        if self.verdict is Kind.BUG:
+            return (f"vmrace: BUG: {count(len(self.titles), 'title')} in {self.counts[Kind.BUG]:,} of {count(total, 'program')}"
+                    + (f"; {rest}" if self.open else f"; all others proved{', for schedules' * bool(bounded)}{bounded}") + "   (exit 1)")
         return f"vmrace: inconclusive: no BUG, but {rest}   (exit 3)"
 
     def json_lines(self, head: dict[str, Any], interrupted: bool) -> Iterator[dict[str, Any]]:
         for title, results in sorted(self.titles.items()):
             yield {"kind": "bug", "title": title, "programs": len(results), "smallest": self.smallest(title).program}
         for one in self.undecided:
-            yield {"kind": "inconclusive", "program": one.program, "why": one.why}
-        yield {"kind": "scope", "verdict": self.verdict, **{key: head[key] for key in ("variant", "image", "vmrace", "scope", "key")},
+            yield {"kind": "inconclusive", "program": one.program, "why": str(one.why), "reason": reasons.reason_of(one.why)}
+        yield {"kind": "scope", "verdict": self.verdict.value, **{key: head[key] for key in ("variant", "image", "vmrace", "scope", "key")},
                "programs": len(self.forms), "stand_for": self.all_count, "equivalence": EQUIVALENCE,
-               "counts": {verdict: self.counts[verdict] for verdict in (PROVED, BUG, INCONCLUSIVE, NOT_RUN)},
-               "inconclusive": dict(self.whys), "classes": self.classes, "blocked": self.blocked,
+               "counts": {verdict.value: self.counts[verdict] for verdict in (Kind.PROVED, Kind.BUG, Kind.INCONCLUSIVE, Kind.NOT_RUN)},
+               "inconclusive": {str(why): number for why, number in self.whys.items()}, "classes": self.classes, "blocked": self.blocked,
                "executions": self.classes, "seconds": round(self.seconds, 3), "digest": self.digest,
                "interrupted": interrupted}
 
@@ -551,7 +555,7 @@ class Meter:
         rest = "nobody can say how long" if estimate is None else (
             f"left {clock(estimate.middle)} ({clock(estimate.low)} .. {clock(estimate.high)})")
         self.echo(f"  {clock(proof.seconds)}   {self.forms - proof.to_do:,} of {count(self.forms, 'program')}   "
-                  f"proved {counts[PROVED]:,}   BUG {counts[BUG]:,}   inconclusive {counts[INCONCLUSIVE]:,}   {rest}")
+                  f"proved {counts[Kind.PROVED]:,}   BUG {counts[Kind.BUG]:,}   inconclusive {counts[Kind.INCONCLUSIVE]:,}   {rest}")
 
 
 def _check_kinds(kinds: Sequence[str], operations: Sequence[str]) -> str:
@@ -656,8 +660,9 @@ def prove(family: Family, variant: str, ops: int, cpus: int, *, workers: int, se
 def _put(into: pathlib.Path, table: Table, interrupted: bool, told: Said) -> str:
     """Put the result where it is asked for, if it is one: a proof that did not come to its end changes nothing that is said there.
     Why that could not be written, or nothing."""
-    if interrupted or table.counts[NOT_RUN]:
-        told(f"vmrace: {into}: not changed: {count(table.counts[NOT_RUN], 'program')} {are(table.counts[NOT_RUN])} still to be run")
+    not_run = table.counts[Kind.NOT_RUN]
+    if interrupted or not_run:
+        told(f"vmrace: {into}: not changed: {count(not_run, 'program')} {are(not_run)} still to be run")
         return ""
     try:
         scope_table.put(into, table)

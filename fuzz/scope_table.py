@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from fuzz import writing
 from fuzz.programs import Scope
+from fuzz.verdict import Kind
 
 if TYPE_CHECKING:
     from fuzz.scope import Table
@@ -48,10 +49,9 @@ def options(scope: Scope) -> str:
 
 
 def row(table: Table) -> str:
-    from fuzz.scope import BUG, INCONCLUSIVE, NOT_RUN, PROVED
     counts = table.counts
-    cells = [f"`{table.name}`", f"`{options(table.scope)}`", f"{len(table.forms):,}", f"{counts[PROVED]:,}", f"{counts[BUG]:,}",
-             "<br>".join(title.replace("|", "\\|") for title in sorted(table.titles)), f"{counts[INCONCLUSIVE] + counts[NOT_RUN]:,}"]
+    cells = [f"`{table.name}`", f"`{options(table.scope)}`", f"{len(table.forms):,}", f"{counts[Kind.PROVED]:,}", f"{counts[Kind.BUG]:,}",
+             "<br>".join(title.replace("|", "\\|") for title in sorted(table.titles)), f"{table.open:,}"]
     return f"| {' | '.join(cells)} |"
 
 

@@ -26,7 +26,8 @@ from fuzz.explored import Explorer
 from fuzz.live import COLUMNS
 from fuzz.reading import json_of, parsing, text_of
 from fuzz.target import runner_of, split
-from fuzz.words import count, verdict_text
+from fuzz.verdict import Kind, Verdict, bug
+from fuzz.words import count
 from harness import stop
 from harness.explore.exploration import EQUIVALENCE, Exploration, Progress
 from harness.explore.programs import verify_runner
@@ -57,7 +58,7 @@ class Subject:
     facts: str
     explore: Callable[..., Exploration]
     plain: Callable[[int | None], set[tuple[str, ...]] | None]
-    expect: str = ""
+    expect: Verdict | None = None
 
 
 def of_entry(entry: Entry, variant: str) -> Subject:
@@ -76,7 +77,7 @@ def of_entry(entry: Entry, variant: str) -> Subject:
         name=f"{entry.name} on {entry.family}/{variant}", kind="entry",
         identity={"entry": file, "variant": f"{entry.family}/{variant}", "program": _hash(program), "image": image.digest},
         facts=f"{count(cpus, 'cpu')}, {count(operations, 'operation')}", plain=plain,
-        explore=lambda **limits: explorer.explore(entry.program, **limits), expect=entry.expect.get(variant, ""))
+        explore=lambda **limits: explorer.explore(entry.program, **limits), expect=entry.expect.get(variant))
 
 
 def of_functions(target: str, args: tuple[str, ...]) -> Subject:
@@ -117,10 +118,10 @@ def vmrace_hash() -> str:
 EXPECTED, CHANGED, UNDECIDED = "as expected", "changed", "undecided"
 
 
-def verdict(found: Exploration) -> str:
-    """As design section 7 has it: `BUG title`, `proved`, or `inconclusive why`."""
+def verdict(found: Exploration) -> Verdict:
+    """BUG with the title that takes the fewest preemptions, proved, or inconclusive."""
     worst = _worst(found)
-    return verdict_text(worst) if worst else "proved" if found.complete else f"inconclusive {found.why}"
+    return bug(worst) if worst else Verdict(Kind.PROVED) if found.complete else Verdict(Kind.INCONCLUSIVE, why=found.why)
 
 
 def _worst(found: Exploration) -> str:
@@ -128,23 +129,22 @@ def _worst(found: Exploration) -> str:
     return min(found.titles, key=lambda title: (found.fewest(title).preemptions, title), default="")
 
 
-def judge(found: Exploration, expect: str) -> tuple[str, str]:
+def judge(found: Exploration, expect: Verdict | None) -> tuple[str, str]:
     """What was found against the verdict that an entry expects (where it has none, nothing may be found), and a line where that
     needs one. What is expected may take more preemptions than were allowed."""
-    titles = {verdict_text(title) for title in found.titles}
-    if not expect.startswith("BUG"):
-        state = CHANGED if titles else EXPECTED if found.complete else UNDECIDED
-    elif expect in titles:
+    if expect is None or expect.kind is not Kind.BUG:
+        state = CHANGED if found.titles else EXPECTED if found.complete else UNDECIDED
+    elif expect.title in found.titles:
         state = EXPECTED
     elif not found.complete:
         return UNDECIDED, f"Not seen so far, and expected: {expect}"
     elif found.bound is not None:
         state = EXPECTED
-    elif expect.startswith(("BUG LEAK", "BUG RACE")):
+    elif expect.title.startswith(("LEAK", "RACE")):
         return UNDECIDED, f"Not looked for by verify (vmrace replay does), and expected: {expect}"
     else:
         state = CHANGED
-    if state is CHANGED and expect:
+    if state is CHANGED and expect is not None:
         return state, f"The entry expects something else: {expect}"
     if state is EXPECTED and reasons.broke(found.why):      # what was lost may have held anything
         return UNDECIDED, "As expected so far; but that something was lost is no success."
@@ -161,7 +161,7 @@ def told(subject: Subject, found: Exploration) -> list[str]:
         lines += [f"inconclusive: {found.why}", *([f"  {runs}"] if found.classes else [])]
     for title in sorted(found.titles, key=lambda title: (found.fewest(title).preemptions, title)):
         share = f"{found.classes_with(title):,} of {count(found.classes, 'class of schedules')}"
-        lines.append(verdict_text(title))
+        lines.append(str(bug(title)))
         fewest = found.fewest(title)
         lines.append(f"  in {share}; least preemptions: {fewest.preemptions}{'' if fewest.least else ' or fewer'}")
     if found.titles:
@@ -176,8 +176,9 @@ def told(subject: Subject, found: Exploration) -> list[str]:
 
 
 def as_json(subject: Subject, found: Exploration) -> dict[str, Any]:
-    return {"subject": subject.name, "verdict": verdict(found), "classes": found.classes, "executions": found.classes,
-            "blocked": found.blocked, "complete": found.complete, "why": found.why, "hint": reasons.hint(found.why),
+    return {"subject": subject.name, "verdict": str(verdict(found)), "classes": found.classes, "executions": found.classes,
+            "blocked": found.blocked, "complete": found.complete, "why": str(found.why or ""),
+            "reason": reasons.reason_of(found.why), "hint": reasons.hint(found.why),
             "bound": found.bound, "way": found.way, "digest": found.digest, "seconds": round(found.seconds, 3),
             "sanitizers": table.on(subject.kind),
             "titles": {title: {"classes": found.classes_with(title), "preemptions": found.fewest(title).preemptions,
@@ -190,7 +191,7 @@ def as_json(subject: Subject, found: Exploration) -> dict[str, Any]:
 def certificate(subject: Subject, found: Exploration) -> dict[str, Any]:
     worst = _worst(found)       # format 1 puts BUG before every title
     return {"certificate": CERTIFICATE, **subject.identity, "vmrace": vmrace_hash(), "bound": found.bound,
-            "equivalence": EQUIVALENCE, "verdict": f"BUG {worst}" if worst else verdict(found), "complete": found.complete,
+            "equivalence": EQUIVALENCE, "verdict": f"BUG {worst}" if worst else str(verdict(found)), "complete": found.complete,
             "executions": found.classes, "blocked": found.blocked, "digest": found.digest,
             "titles": {title: found.classes_with(title) for title in found.titles}}
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Words that are the same wherever people read them: a number with its noun, and a title as a verdict."""
+"""Words that are the same wherever people read them: a number with its noun."""
 
 from __future__ import annotations
 
@@ -18,8 +18,3 @@ def plural(noun: str) -> str:
 
 def are(number: int) -> str:
     return "is" if number == 1 else "are"
-
-
-def verdict_text(title: str) -> str:
-    """A title as a verdict: BUG and the title, which may begin with that word itself."""
-    return title if title.startswith("BUG ") else f"BUG {title}"

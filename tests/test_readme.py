@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from fuzz.cli import main
-from fuzz.verdict import REPLAYS, SAMPLE
+from fuzz.judge import REPLAYS, SAMPLE
 
 ROOT = pathlib.Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")

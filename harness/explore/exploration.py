@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """All runs of one program, and what they come to: the outcomes, how many classes of runs have each, and whether that is all.
 
-`complete` is only said when every class of equivalent runs was run to its end; whatever stopped it early is in `why`.
+`complete` is only said when every class of equivalent runs was run to its end; `why` says what stopped it early.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from harness.explore.optimal import YIELDS_MAX, Name, Optimal
 from harness.explore.preemptions import least_preemptions
 from harness.explore.routes import Routes
 from harness.explore.wakeup import Place
+from harness.incomplete import Incomplete, Reason
 from harness.machine import NEVER, PARK, m
 
 OPTIMAL, BOUNDED = "optimal DPOR", "preemption-bounded search"
@@ -58,14 +59,14 @@ class Exploration:
     cut: int = 0
     events_max: int = 0
     seconds: float = 0.0
-    why: str = ""
+    why: Incomplete | None = None
     digest: str = ""
     bound: int | None = None
     way: str = OPTIMAL
 
     @property
     def complete(self) -> bool:
-        return not self.why
+        return self.why is None
 
     @property
     def titles(self) -> list[str]:
@@ -113,8 +114,7 @@ def explore(run: Callable[[Any], Any], cpus: int, outcome: Callable[[Any, list[E
     are those of some run, not the fewest there are.
     """
     start = time.monotonic()
-    limits = _Limits(runs_max, start + seconds_max, f"{runs_max:,} run{'s were' if runs_max != 1 else ' was'} not enough",
-                     f"{seconds_max:g} s were not enough")
+    limits = _Limits(runs_max, start + seconds_max, Incomplete(Reason.RUNS, runs_max), Incomplete(Reason.SECONDS, seconds_max))
     every = _Every(run, outcome, bound, least, limits, progress)
     if bound is not None:
         few = replace(limits, runs=min(runs_max, FEW << max(0, cpus - FEW_CPUS)), deadline=start + seconds_max / 10)
@@ -131,8 +131,8 @@ def explore(run: Callable[[Any], Any], cpus: int, outcome: Callable[[Any, list[E
 class _Limits:
     runs: int
     deadline: float
-    too_many: str
-    too_long: str
+    too_many: Incomplete
+    too_long: Incomplete
 
 
 @dataclass
@@ -152,7 +152,7 @@ class _Part:
     cut: set[int] = field(default_factory=set)
     blocked: int = 0
     events_max: int = 0
-    why: str = ""
+    why: Incomplete | None = None
 
     def add(self, other: _Part) -> None:
         for key, seen in other.outcomes.items():
@@ -173,8 +173,7 @@ class _Part:
     def exploration(self, bound: int | None, seconds: float, way: str) -> Exploration:
         self._count()
         if self.cut and not self.why:
-            which = "classes of runs" if len(self.cut) > 1 else "class of runs"
-            self.why = f"{len(self.cut)} {which} in which a task yields more than {YIELDS_MAX} times: not followed further"
+            self.why = Incomplete(Reason.YIELDS, len(self.cut), str(YIELDS_MAX))
         traces = set[int]().union(*self.traces.values())
         classes = len(traces)
         if self.why:
@@ -205,7 +204,7 @@ class _Part:
         else:
             lost = not self.earlier.keys() <= self.outcomes.keys()
         if lost:
-            self.why = "an error of ours: a random run came to what no class of runs comes to"
+            self.why = Incomplete(Reason.ERROR, detail="a random run came to what no class of runs comes to")
 
 
 def _keep_fewest(into: dict[Hashable, Seen], other: Mapping[Hashable, Seen]) -> None:
@@ -242,7 +241,7 @@ class _Every:
                 if self.part.why:
                     break
         except HarnessError as error:
-            self.part.why = f"an error of ours: {error}"
+            self.part.why = Incomplete(Reason.ERROR, detail=str(error))
 
     def prove_least(self, cpus: int, up: bool) -> None:
         """Find the least number of preemptions of the outcomes that have too many classes to search each of them: run all that is
@@ -291,7 +290,7 @@ class _Every:
             if result is not None and not explorer.misrouted and not explorer.rerouted and not cut_off:
                 self._add(explorer, result)
             if explorer.limit:
-                mine.why = f"a run of more than {optimal.EVENTS_MAX:,} points"
+                mine.why = Incomplete(Reason.POINTS, optimal.EVENTS_MAX)
             if mine.why:
                 return
             if self.progress is not None and not explorer.run_count % 64:

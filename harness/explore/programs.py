@@ -29,15 +29,12 @@ from harness.explore.again import Again, Alone
 from harness.explore.event import Event
 from harness.explore.exploration import Exploration, Progress, explore, minimal_titles, preemptions_of
 from harness.explore.orders import ORDERS, InOrder, Order, can_be_ordered, stop_of, stops_of
+from harness.incomplete import Incomplete, Reason
 from harness.kept import comparable
 from harness.machine import PARK, Scheduler
 from harness.program import Program, Result, Runner
 from harness.schedulers import NoPreempt, Pct, Walk
 
-DIFFERS = "the program is not a function of its schedule"
-SHARES = "its tasks share plain data"
-UNSEEN = "its tasks share what is no object of harness.kernel, or change what they only read"
-NOTHING = "nothing was explored: no task comes to a point, so nothing of it can be seen"
 SAME_IN_A_CLASS = ("what is found", "what its tasks return", "what is shared at its end")
 REPEATS = 20                # runs that are repeated at least, of however few classes
 SAMPLED = 200               # random schedules of a program that would be proved
@@ -82,27 +79,31 @@ def _verify(runner: Runner, **limits: Any) -> tuple[Exploration, bool]:
             if found.proved:
                 repeats.sample(set(found.outcomes), found.bound)
         except Differs as error:
-            found = Exploration(bound=limits.get("bound"), why=f"{error.said}: {error}")
+            found = Exploration(bound=limits.get("bound"), why=error.incomplete)
             if isinstance(error, Shares):
                 shared = error.places
             if isinstance(error, Ends):
                 runner.image.ends.add(error.loop)
                 return found, True
     if found.complete and not found.titles and not runner.sharing.points:
-        found.why = NOTHING
+        found.why = Incomplete(Reason.NOTHING)
     return found, bool(shared) and runner.watch(shared)
 
 
 class Differs(Exception):
     """Two runs by the same decisions are not the same: one line that says in what."""
 
-    said = DIFFERS
+    reason = Reason.REPEATS
+
+    @property
+    def incomplete(self) -> Incomplete:
+        return Incomplete(self.reason, detail=str(self))
 
 
 class Shares(Differs):
     """Its tasks share plain data: one line that names it, and them; and in which places it is."""
 
-    said = SHARES
+    reason = Reason.SHARES
 
     def __init__(self, why: str, places: frozenset[int]):
         super().__init__(why, places)
@@ -115,13 +116,13 @@ class Shares(Differs):
 class Unseen(Differs):
     """Two runs of one class are not the same: one line that says in what."""
 
-    said = UNSEEN
+    reason = Reason.UNSEEN
 
 
 class Ends(Differs):
     """A loop ends by itself, though it looked as if it waited: which one, as it stands in `ends` of an image."""
 
-    said = "a loop that seems to wait by reading ends by itself"
+    reason = Reason.ENDS
 
     def __init__(self, loop: Any):
         super().__init__(loop)

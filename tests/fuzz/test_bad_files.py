@@ -19,7 +19,8 @@ from click.testing import CliRunner
 from fuzz import reading
 from fuzz.cli import main
 from fuzz.doctor import entries as doctor_entries
-from fuzz.entry import EntryError, can_be_verdict, find, load, load_all
+from fuzz.entry import EntryError, find, load, load_all
+from fuzz.verdict import parse_verdict
 
 ROOT = pathlib.Path(__file__).parents[2]
 GOOD = next(path for path in find(ROOT / "corpus") if "f1738244" in path.name)
@@ -213,14 +214,14 @@ def test_a_file_that_may_not_be_read_is_named(tmp_path: pathlib.Path) -> None:
 def test_a_good_corpus_has_no_bad_file() -> None:
     good, bad = load_all(ROOT / "corpus")
     assert (len(good), bad) == (len(find(ROOT / "corpus")), [])
-    assert all(can_be_verdict(verdict) for entry in good for verdict in entry.expect.values())
+    assert all(parse_verdict(str(verdict)) == verdict for entry in good for verdict in entry.expect.values())
 
 
 @pytest.mark.parametrize("verdict", ["", "ok", "proved", "proved in 0", "proved in -1", "ok in 1000 ", "ok in ten", "proved in ٣",
                                      "proved in 1000000000000", "BUG", "BUG ", "BUG x", "DEADLOCK: x", "LOST", "FLAKY 3/20",
                                      "DIVERGED step 3", "n/a?", "inconclusive x"])
 def test_what_no_replay_can_come_to_is_no_verdict(verdict: str) -> None:
-    assert not can_be_verdict(verdict)
+    assert parse_verdict(verdict) is None
 
 
 # ---- pytest ----------------------------------------------------------------------------------------------------------------------

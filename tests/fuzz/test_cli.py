@@ -21,7 +21,8 @@ from click.testing import CliRunner, Result
 
 from fuzz.cli import main
 from fuzz.entry import emit, load
-from fuzz.verdict import SAMPLE
+from fuzz.judge import SAMPLE
+from fuzz.verdict import Kind, Verdict, bug
 from harness import stop
 from variants.interface import FAMILIES, family
 
@@ -336,7 +337,7 @@ def test_accept_writes_the_same_file_in_canonical_form(corpus: pathlib.Path) -> 
     assert f"wrote {path}" in result.stdout
     assert set(files(corpus)) == before
     assert path.read_text() == emit(load(path))
-    assert load(path).expect == {"pre_patch": TITLE, "daniel_lru_count": "proved in 1"}
+    assert load(path).expect == {"pre_patch": bug(TITLE), "daniel_lru_count": Verdict(Kind.PROVED, number=1)}
     assert vmrace("replay", corpus, "--accept").stdout.count("wrote") == 0
 
 
@@ -508,7 +509,7 @@ def test_accepting_a_verdict_writes_what_is_so_and_nothing_else(here: pathlib.Pa
     result = vmrace("corpus", "accept", "double-free", "--variant", "daniel_lru_count=ok", "--variant", "pre_patch=BUG")
     assert result.exit_code == 0, result.output
     path, = (path for path in files(here) if "double-free" in path.name)
-    assert load(path).expect == {"pre_patch": "BUG double free in __free_pages_ok", "daniel_lru_count": f"ok in {SAMPLE}"}
+    assert load(path).expect == {"pre_patch": bug("double free in __free_pages_ok"), "daniel_lru_count": Verdict(Kind.OK, number=SAMPLE)}
     assert path.read_text() == emit(load(path))
     assert set(files(here)) == set(before)
 
@@ -524,22 +525,22 @@ def test_accepting_without_a_variant_takes_what_is_found_on_all(here: pathlib.Pa
 @pytest.mark.long
 def test_what_is_accepted_is_what_a_replay_finds(here: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All schedules together have the entry's own title, too; a replay samples some, and comes to another one first."""
-    import fuzz.verdict
-    from fuzz.verdict import Verdict
-    monkeypatch.setattr(fuzz.verdict, "_explore", lambda entry, *_: Verdict(entry.title, "in 1 of 2 classes", 2, still=True))
-    monkeypatch.setattr(fuzz.verdict, "_search", lambda *_: (SimpleNamespace(titles=["double free in f"]), 7))
+    import fuzz.judge
+    from fuzz.judge import Judged
+    monkeypatch.setattr(fuzz.judge, "_explore", lambda entry, *_: Judged(bug(entry.title), "in 1 of 2 classes", 2, elsewhere=True))
+    monkeypatch.setattr(fuzz.judge, "_search", lambda *_: (SimpleNamespace(titles=["double free in f"]), 7))
     result = vmrace("corpus", "accept", "bug-at", "--variant", "daniel_lru_count=BUG")
     assert result.exit_code == 0, result.output
     path, = (path for path in files(here) if "bug-at" in path.name)
-    assert load(path).expect["daniel_lru_count"] == "BUG double free in f"
+    assert load(path).expect["daniel_lru_count"] == bug("double free in f")
     assert vmrace("replay", path).exit_code == 0
 
 
 def test_a_verdict_that_is_flaky_is_not_accepted(here: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import fuzz.corpus
-    from fuzz.verdict import Verdict
+    from fuzz.judge import Judged
     monkeypatch.setattr(fuzz.corpus, "judge_entry",
-                        lambda *args, **how: Verdict("FLAKY 17/20", "the same decisions gave different runs", 20))
+                        lambda *args, **how: Judged(Verdict(Kind.FLAKY, number=17, of=20), "the same decisions gave different runs", 20))
     before = files(here)
     refused(vmrace("corpus", "accept", "bug-at", "--variant", "pre_patch"), 1, "FLAKY 17/20", "cannot be accepted")
     assert files(here) == before
@@ -548,8 +549,8 @@ def test_a_verdict_that_is_flaky_is_not_accepted(here: pathlib.Path, monkeypatch
 @pytest.mark.long
 def test_the_way_out_that_a_replay_names_for_a_renamed_point_works(here: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is found near it: so it may be that the race was fixed, or that a point was renamed."""
-    import fuzz.verdict
-    monkeypatch.setattr(fuzz.verdict, "_search", lambda executor, prepared, sample: (None, sample))
+    import fuzz.judge
+    monkeypatch.setattr(fuzz.judge, "_search", lambda executor, prepared, sample: (None, sample))
     path, = (here / "corpus" / "lru_free_2_4").glob("double-free*")
     renamed = load(path)
     path.unlink()
@@ -871,12 +872,12 @@ def test_a_finding_that_is_kept_already_loses_no_triage(tmp_path: pathlib.Path) 
     from fuzz.entry import save
     kept = load(IRQ)
     kept.comment, kept.asks = "# seen by a person\n", "Mine?"
-    kept.expect = {"daniel_lru_count": "ok in 300"}
+    kept.expect = {"daniel_lru_count": Verdict(Kind.OK, number=300)}
     path = save(kept, tmp_path)
     assert save(load(IRQ), tmp_path) == path
     merged = load(path)
     assert (merged.comment, merged.asks) == ("# seen by a person\n", "Mine?")
-    assert merged.expect == {"daniel_lru_count": "ok in 300", "pre_patch": TITLE}
+    assert merged.expect == {"daniel_lru_count": Verdict(Kind.OK, number=300), "pre_patch": bug(TITLE)}
 
 
 @pytest.mark.long

@@ -29,6 +29,7 @@ from fuzz import raw, writing
 from fuzz.cli import main
 from fuzz.entry import Entry, load, save
 from fuzz.raw import load_of_functions
+from fuzz.verdict import Kind, Verdict
 from harness import stop
 from harness.errors import HarnessError
 
@@ -600,8 +601,8 @@ def test_an_error_of_ours_says_nothing_of_the_other_entries(proved: pathlib.Path
 
 @pytest.mark.long
 def test_a_proof_whose_budget_runs_out_is_inconclusive(proved: pathlib.Path, monkeypatch: Patch) -> None:
-    import fuzz.verdict
-    monkeypatch.setattr(fuzz.verdict, "_enough", lambda expected: 5)
+    import fuzz.judge
+    monkeypatch.setattr(fuzz.judge, "_enough", lambda expected: 5)
     monkeypatch.setattr(fuzz.replaying, "PROVE_MAX", 5)
     before = (proved / "proved.toml").read_bytes()
     result = CliRunner().invoke(main, ["replay", str(proved / "proved.toml"), "--accept"])
@@ -687,7 +688,7 @@ def test_two_that_change_one_entry_lose_nothing(tmp_path: pathlib.Path) -> None:
         for turn in range(10):
             expect(path, {("pre_patch", "daniel_lru_count")[number]: f"ok in {turn + 1}"})
     assert set(in_processes(2, change)) == {0}
-    assert load(path).expect == {"pre_patch": "ok in 10", "daniel_lru_count": "ok in 10"}
+    assert load(path).expect == dict.fromkeys(("pre_patch", "daniel_lru_count"), Verdict(Kind.OK, number=10))
 
 
 def test_two_that_change_one_table_lose_nothing(tmp_path: pathlib.Path) -> None:
@@ -707,7 +708,6 @@ def test_two_that_change_one_table_lose_nothing(tmp_path: pathlib.Path) -> None:
 # ---- scopes, explorations -----------------------------------------------------------------------------------------------------
 
 def test_a_scope_whose_workers_exit_0_without_a_result_is_inconclusive(tmp_path: pathlib.Path) -> None:
-    from fuzz import scope
     from tests.fuzz.test_scope import Fake, proof
 
     class Leaves(Fake):
@@ -715,7 +715,7 @@ def test_a_scope_whose_workers_exit_0_without_a_result_is_inconclusive(tmp_path:
             os._exit(0)
     code, lines = proof(tmp_path / "state", ["touch"], Leaves, ops=1, as_json=True)
     assert code == 3
-    assert json.loads(lines[-1])["inconclusive"] == {scope.DIED: 2}
+    assert json.loads(lines[-1])["inconclusive"] == {"its worker process died twice": 2}
 
 
 @pytest.mark.long

@@ -50,7 +50,6 @@ CASES = {
     "replay --accept": Case(("replay", "corpus", "--accept")),
     "replay of functions": Case(("replay", "kept.run", "tests.programs.lost_update:make", "--times", "300")),
     "verify of an entry": Case(("verify", "corpus/proved.toml", "--certify")),
-    "verify by several workers": Case(("verify", "tests.programs.lastzero:make", "--arg", "9", "--certify", "--workers", "3")),
     "verify of functions": Case(("verify", "tests.programs.lastzero:make", "--arg", "8", "--certify")),
     "verify of a scope": Case(("verify", PRE, "--ops", "2", "--kinds", "exit,touch,unpin", *SMALL, "--state", "state",
                                "--into", "TABLE.md")),

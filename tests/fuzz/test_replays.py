@@ -14,14 +14,14 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from fuzz import functions, functions_command, record, verdict
+from fuzz import functions, functions_command, judge, record
 from fuzz.cli import main
 from fuzz.confirm import confirm
 from fuzz.entry import find, load
 from fuzz.executor import Executor, Traced
 from fuzz.functions import REPLAYS, fuzz_runner
+from fuzz.judge import judge_entry
 from fuzz.shard import Hit
-from fuzz.verdict import judge_entry
 from harness.errors import HarnessError
 from harness.kernel.cell import cell
 from harness.program import Program, Runner
@@ -79,7 +79,7 @@ def campaign(number: int, otherwise: Callable[[Any, Any], None] = usual) -> tupl
     told: list[Any] = []
     with tempfile.TemporaryFile() as file:
         out = fuzz_runner(Runner(make, file.fileno(), number, otherwise), seed=1, runs=200, told=told.append)
-        return told, out.why + "".join(why for _failure, why in out.unconfirmed), count(file.fileno())
+        return told, str(out.why or "") + "".join(why for _failure, why in out.unconfirmed), count(file.fileno())
 
 
 @pytest.mark.parametrize("traced_max", [functions.TRACED_MAX, 0])
@@ -187,7 +187,7 @@ def test_a_hit_that_comes_to_another_title_is_not_shrunk() -> None:
 def test_an_entry_of_which_one_replay_differs_is_flaky(replay: int, how: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     entry = load(RACE)
     executor = Executor(family(entry.family), "pre_patch", checked=True)
-    assert judge_entry(entry, executor).text == entry.expect["pre_patch"]
+    assert judge_entry(entry, executor).verdict == entry.expect["pre_patch"]
     differs_at(replay, how, monkeypatch)
-    assert judge_entry(entry, executor).text == "FLAKY 19/20"
-    assert verdict.REPLAYS == 20
+    assert str(judge_entry(entry, executor).verdict) == "FLAKY 19/20"
+    assert judge.REPLAYS == 20

@@ -36,7 +36,9 @@ from fuzz.programs import (
     text_of,
 )
 from fuzz.scope import Result, Table, decide, left, prove
+from fuzz.verdict import Kind
 from harness.explore.exploration import Exploration, Seen
+from harness.incomplete import Incomplete, Reason
 from variants.interface import OPERATIONS, Family, family
 from variants.program import Program
 
@@ -274,7 +276,9 @@ class Fake:
         names = program.operations()
         found = Exploration(classes=3, blocked=0, digest=str(len(names)), outcomes={Reached(): Seen(3)})
         if "swap_out" in names:
-            found.why = f"{seconds_max:g} s were not enough"
+            found.why = Incomplete(Reason.SECONDS, seconds_max)
+        if "read" in names and runs_max < 2:
+            found.why = Incomplete(Reason.RUNS, runs_max)
         if "exit" in names:
             found.outcomes[Reached(("BUG at toy",))] = Seen(1)
         if "unmap" in names:
@@ -353,25 +357,25 @@ def test_what_is_inconclusive_is_never_proved(tmp_path: pathlib.Path) -> None:
 
 
 @pytest.mark.parametrize("found", [
-    Exploration(), Exploration(why="10 runs were not enough", outcomes={Reached(): Seen(1)}), Exploration(outcomes={"?": Seen(1)}),
-    Exploration(why="2 classes of runs in which a task yields", outcomes={Reached(): Seen(1)})])
+    Exploration(), Exploration(why=Incomplete(Reason.RUNS, 10), outcomes={Reached(): Seen(1)}), Exploration(outcomes={"?": Seen(1)}),
+    Exploration(why=Incomplete(Reason.YIELDS, 2, "2"), outcomes={Reached(): Seen(1)})])
 def test_only_a_complete_exploration_with_known_outcomes_proves(found: Exploration) -> None:
-    result = Result(0, "", "proved")
+    result = Result(0, "", Kind.PROVED)
     decide(result, found)
-    assert result.verdict == "inconclusive"
+    assert result.verdict is Kind.INCONCLUSIVE
     assert result.why
 
 
 def test_a_bug_stays_one_where_the_rest_was_not_run() -> None:
-    result = Result(0, "", "proved")
-    decide(result, Exploration(why="1 s was not enough", outcomes={Reached(("BUG x",)): Seen(1)}))
-    assert (result.verdict, result.titles) == ("BUG", ["BUG x"])
+    result = Result(0, "", Kind.PROVED)
+    decide(result, Exploration(why=Incomplete(Reason.SECONDS, 1), outcomes={Reached(("BUG x",)): Seen(1)}))
+    assert (result.verdict, result.titles) == (Kind.BUG, ["BUG x"])
 
 
 def test_a_scope_of_which_one_program_is_missing_is_not_proved() -> None:
     forms = Scope(1, 2, 0, ("touch",), ONE).programs(operations())
-    results = {number: Result(number, text_of(form), "proved") for number, form in enumerate(forms)}
-    assert Table("x", Scope(1, 2), forms, 9, results).verdict == "proved"
+    results = {number: Result(number, text_of(form), Kind.PROVED) for number, form in enumerate(forms)}
+    assert Table("x", Scope(1, 2), forms, 9, results).verdict is Kind.PROVED
     del results[0]
     assert Table("x", Scope(1, 2), forms, 9, results).code == 3
     assert Table("x", Scope(1, 2), [], 9, {}).code == 3
@@ -381,7 +385,7 @@ def test_a_worker_that_always_dies_leaves_its_programs_inconclusive_and_all_othe
     code, lines = proof(tmp_path / "state", ["unmap", "touch"], as_json=True)
     said = summary(lines)
     assert code == 3
-    assert said["inconclusive"] == {scoping.DIED: said["counts"]["inconclusive"]}
+    assert said["inconclusive"] == {str(Incomplete(Reason.DIED)): said["counts"]["inconclusive"]}
     assert said["counts"]["not run"] == 0
     kept = [json.loads(line) for line in (tmp_path / "state").read_text().splitlines()][1:]
     assert all((one["verdict"] == "inconclusive") == ("unmap" in one["program"]) for one in kept)
@@ -408,7 +412,7 @@ def test_a_worker_that_hangs_is_killed(tmp_path: pathlib.Path, monkeypatch: pyte
 def test_an_error_of_ours_is_inconclusive(tmp_path: pathlib.Path) -> None:
     code, lines = proof(tmp_path / "state", ["map"], as_json=True, ops=1)
     assert code == 3
-    assert summary(lines)["inconclusive"] == {"an error of ours, AssertionError: toy": 1}
+    assert summary(lines)["inconclusive"] == {"an error of ours: AssertionError: toy": 1}
 
 
 @pytest.mark.long
@@ -463,6 +467,14 @@ def alive(pid: int) -> bool:
         return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def test_what_one_run_did_not_decide_is_run_again_with_more(tmp_path: pathlib.Path) -> None:
+    state = tmp_path / "state"
+    code, lines = proof(state, ["touch", "read"], runs_each=1, as_json=True)
+    assert code == 3 and set(summary(lines)["inconclusive"]) == {"1 run was not enough"}
+    code, lines = proof(state, ["touch", "read"], runs_each=2, as_json=True)
+    assert code == 0 and summary(lines)["counts"]["inconclusive"] == 0
 
 
 @pytest.mark.long
@@ -591,12 +603,14 @@ FORGED = [
     ('"titles": []', '"titles": ["x"]', "not a result: titles: proved with 1 title"),
     ('"verdict": "proved"', '"verdict": "BUG"', "not a result: titles: BUG with 0 titles"),
     ('"verdict": "proved"', '"verdict": "inconclusive"', "not a result: why: inconclusive without a reason"),
-    ('"verdict": "proved"', '"verdict": "prooved"', "not a result: verdict: Expected"),
+    ('"verdict": "proved"', '"verdict": "prooved"', "not a result: verdict: Invalid enum value"),
+    ('"verdict": "proved"', '"verdict": "ok"', "not a result: verdict: ok is none of a program"),
     ('"verdict": "proved", ', "", "not a result: Object missing required field `verdict`"),
     ('"why"', '"whyy"', "not a result: Object contains unknown field `whyy`"),
     ('"classes": ', '"classes": -', "not a result: classes: Expected `int` >= 0"),
     ('"classes": ', f'"classes": {"9" * 5000}', "not a result: "),
-    ('"why": ""', '"why": ' + "[" * 100_000, "not a result: "),
+    ('"why": null', '"why": ' + "[" * 100_000, "not a result: "),
+    ('"why": null', '"why": {"reason": "whim"}', "not a result: why.reason: Invalid enum value"),
     ('{"number"', '{"number', "not a result: JSON is malformed")]
 
 

@@ -19,7 +19,9 @@ from fuzz import scope_table
 from fuzz.cli import main
 from fuzz.executor import Executor
 from fuzz.programs import OPERAND_KINDS, Scope
-from fuzz.scope import INCONCLUSIVE, PROVED, Result, Table
+from fuzz.scope import Result, Table
+from fuzz.verdict import Kind
+from harness.incomplete import Incomplete, Reason
 from variants.interface import FAMILIES, family
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
@@ -90,7 +92,7 @@ def test_a_proof_that_was_killed_goes_on_with_the_same_command(tmp_path: pathlib
     before = len(state.read_text().splitlines()) - 1
     again = CliRunner().invoke(main, ["verify", *arguments[4:], "--for", "0.5s"])
     assert f"{before} done before" in again.output
-    assert json.loads(state.read_text().splitlines()[1])["verdict"] == PROVED
+    assert json.loads(state.read_text().splitlines()[1])["verdict"] == "proved"
 
 
 def table(results: dict[int, Result], count: int = 9) -> Table:
@@ -98,8 +100,8 @@ def table(results: dict[int, Result], count: int = 9) -> Table:
 
 
 def test_inconclusive_programs_are_listed_with_their_reasons() -> None:
-    results = {number: Result(number, f"program {number}", INCONCLUSIVE, why="10 s were not enough") for number in range(5)}
-    results[5] = Result(5, "program 5", INCONCLUSIVE, why="its worker process died twice")
+    results = {number: Result(number, f"program {number}", Kind.INCONCLUSIVE, why=Incomplete(Reason.SECONDS, 10)) for number in range(5)}
+    results[5] = Result(5, "program 5", Kind.INCONCLUSIVE, why=Incomplete(Reason.DIED))
     lines = list(table(results).lines())
     at = lines.index("         5  10 s were not enough")
     assert [line.strip() for line in lines[at + 1:at + 10]] == [
@@ -108,13 +110,13 @@ def test_inconclusive_programs_are_listed_with_their_reasons() -> None:
         "--workers.", "program 5"]
     told = [one for one in table(results).json_lines(dict.fromkeys(("variant", "image", "vmrace", "scope", "key")), False)
             if one["kind"] == "inconclusive"]
-    assert [(one["program"], one["why"]) for one in told] == [(one.program, one.why) for one in results.values()]
+    assert [(one["program"], one["why"]) for one in told] == [(one.program, str(one.why)) for one in results.values()]
 
 
 def test_a_result_is_a_row_of_the_table_and_replaces_the_one_before(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "README.md"
     path.write_text(f"before\n{scope_table.BEGIN}\n{scope_table.END}\nafter\n")
-    proved = {0: Result(0, "a", PROVED), 1: Result(1, "b", "BUG", titles=["OOPS: a|b in f"])}
+    proved = {0: Result(0, "a", Kind.PROVED), 1: Result(1, "b", Kind.BUG, titles=["OOPS: a|b in f"])}
     for results in ({}, proved):
         scope_table.put(path, table(results, 2))
     text = path.read_text()

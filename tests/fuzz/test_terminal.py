@@ -81,7 +81,7 @@ def corpus(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.P
         text = re.sub(rf'^{name} = ".*"$', lambda found: f'{found[0].partition(" = ")[0]} = {toml(EVIL)}', text, flags=re.MULTILINE)
     text = text.replace('pre_patch = "BUG at mm', f'pre_patch = {toml("BUG DATA: " + EVIL)} # "')
     (place / GOOD.name).write_text("# \x1b[2J\n".replace("\x1b", "") + text)
-    assert load(place / GOOD.name).expect["pre_patch"].endswith(EVIL)
+    assert load(place / GOOD.name).expect["pre_patch"].title.endswith(EVIL)
     monkeypatch.chdir(tmp_path)
     return place / GOOD.name
 

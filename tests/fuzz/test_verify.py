@@ -14,9 +14,11 @@ from fuzz import verify
 from fuzz.cli import main
 from fuzz.entry import load
 from fuzz.explored import Reached
+from fuzz.verdict import Kind, Verdict, bug
 from harness.explore import optimal
 from harness.explore.exploration import Exploration, Seen
 from harness.explore.programs import verify as verify_program
+from harness.incomplete import Incomplete, Reason
 from harness.kernel.cell import cell
 from harness.program import Program
 from tests.programs import lastzero, leaving, readers
@@ -49,7 +51,7 @@ def test_some_certificates_are_kept_and_some_are_confirmed_plainly() -> None:
 def test_an_exhausted_budget_is_never_a_proof(limits: dict[str, Any]) -> None:
     found = verify_program(lastzero.make, 5, **limits)
     assert not found.proved
-    assert verify.verdict(found).startswith("inconclusive ")
+    assert verify.verdict(found).kind is Kind.INCONCLUSIVE
     assert verify_program(lastzero.make, 5).proved
 
 
@@ -57,7 +59,7 @@ def test_a_run_that_is_too_long_is_never_a_proof(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(optimal, "EVENTS_MAX", 5)
     found = verify_program(lastzero.make, 5)
     assert not found.proved
-    assert "points" in found.why
+    assert "points" in str(found.why)
 
 
 def test_a_task_that_yields_too_often_is_never_a_proof() -> None:
@@ -78,7 +80,7 @@ def test_a_task_that_yields_too_often_is_never_a_proof() -> None:
 
     found = verify_program(make)
     assert found.cut and not found.proved
-    assert "yields more than" in found.why
+    assert "yields more than" in str(found.why)
 
 
 def test_nothing_is_certified_that_was_not_run_to_the_end(tmp_path: pathlib.Path) -> None:
@@ -195,7 +197,7 @@ def test_a_bounded_certificate_is_confirmed_plainly_too(tmp_path: pathlib.Path) 
         path = tmp_path / "x.proof.json"
         verify.write_certificate(path, subject, subject.explore(bound=bound))
         checked = verify.check(path, REORDER)
-        assert (verify.verdict(checked.found), checked.wrong, checked.plain) == (verdict, [], True)
+        assert (str(verify.verdict(checked.found)), checked.wrong, checked.plain) == (verdict, [], True)
 
 
 def test_each_program_and_bound_has_a_certificate_of_its_own(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -229,22 +231,26 @@ def test_an_entry_is_verified_on_each_variant_against_what_it_expects() -> None:
     assert "\nBUG at mm/page_alloc.c:95" in result.output and "proved: " in result.output
     path = next((ROOT / "corpus").rglob(f"*{SMALL}.toml"))
     subject = verify.of_entry(load(path), "pre_patch")
-    assert verify.verdict(subject.explore()).startswith("BUG ")
+    assert verify.verdict(subject.explore()).kind is Kind.BUG
 
 
-LATE, LOST, ERRED = "60 s were not enough", "a worker process was lost", "an error of ours: x"
+LATE, LOST, ERRED = Incomplete(Reason.SECONDS, 60), Incomplete(Reason.DIED), Incomplete(Reason.ERROR, detail="x")
+
+
+X, PROVED, OK = bug("x"), Verdict(Kind.PROVED, number=3), Verdict(Kind.OK, number=1000)
 
 
 @pytest.mark.parametrize(("titles", "expect", "bound", "why", "state"), [
-    ((), "BUG x", 0, "", verify.EXPECTED), ((), "BUG x", None, "", verify.CHANGED), ((), "proved in 3", None, "", verify.EXPECTED),
-    (("x",), "ok", 0, "", verify.CHANGED), (("x",), "", None, "", verify.CHANGED), (("x",), "BUG x", 0, "", verify.EXPECTED),
-    (("BUG at a.c:1 in f",), "BUG at a.c:1 in f", None, "", verify.EXPECTED), (("y", "x"), "BUG x", None, "", verify.EXPECTED),
-    (("y",), "BUG x", None, "", verify.CHANGED), (("y",), "BUG x", 1, "", verify.EXPECTED), ((), "BUG x", 0, "why", verify.UNDECIDED),
-    ((), "", None, LATE, verify.UNDECIDED), (("x",), "BUG x", None, LATE, verify.EXPECTED), (("y",), "BUG x", None, LATE, verify.UNDECIDED),
-    (("x",), "BUG x", None, LOST, verify.UNDECIDED), (("x",), "BUG x", None, ERRED, verify.UNDECIDED),
-    (("x",), "", None, LOST, verify.CHANGED), ((), "ok in 1000", None, LOST, verify.UNDECIDED),
-    ((), "BUG LEAK: a", None, "", verify.UNDECIDED), (("LEAK: a",), "BUG LEAK: a", None, "", verify.EXPECTED)])
-def test_what_is_found_against_what_an_entry_expects(titles: tuple[str, ...], expect: str, bound: int | None, why: str, state: str) -> None:
+    ((), X, 0, None, verify.EXPECTED), ((), X, None, None, verify.CHANGED), ((), PROVED, None, None, verify.EXPECTED),
+    (("x",), OK, 0, None, verify.CHANGED), (("x",), None, None, None, verify.CHANGED), (("x",), X, 0, None, verify.EXPECTED),
+    (("BUG at a.c:1 in f",), bug("BUG at a.c:1 in f"), None, None, verify.EXPECTED), (("y", "x"), X, None, None, verify.EXPECTED),
+    (("y",), X, None, None, verify.CHANGED), (("y",), X, 1, None, verify.EXPECTED), ((), X, 0, LATE, verify.UNDECIDED),
+    ((), None, None, LATE, verify.UNDECIDED), (("x",), X, None, LATE, verify.EXPECTED), (("y",), X, None, LATE, verify.UNDECIDED),
+    (("x",), X, None, LOST, verify.UNDECIDED), (("x",), X, None, ERRED, verify.UNDECIDED),
+    (("x",), None, None, LOST, verify.CHANGED), ((), OK, None, LOST, verify.UNDECIDED),
+    ((), bug("LEAK: a"), None, None, verify.UNDECIDED), (("LEAK: a",), bug("LEAK: a"), None, None, verify.EXPECTED)])
+def test_what_is_found_against_what_an_entry_expects(titles: tuple[str, ...], expect: Verdict | None, bound: int | None,
+                                                     why: Incomplete | None, state: str) -> None:
     """A bound may hide what is expected; what was lost is never success."""
     found = Exploration({Reached((title,)): Seen(1, 0) for title in titles} or {Reached(): Seen(1, 0)}, 1, why=why, bound=bound)
     assert verify.judge(found, expect)[0] == state
@@ -256,7 +262,7 @@ def test_a_lost_worker_is_no_success_where_the_finding_is_expected(monkeypatch: 
     result = command(SMALL, "--variant", "pre_patch")
     assert result.exit_code == 3
     assert f"BUG {TITLE}" not in result.output and TITLE in result.output
-    assert "not all: a worker process was lost\n  It was killed, or" in result.output
+    assert "not all: its worker process died twice\n  It was killed, or" in result.output
     assert result.output.endswith("As expected so far; but that something was lost is no success.\n")
 
 

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""Numbers with their nouns, titles as verdicts: the same wherever people read them."""
+"""Numbers with their nouns: the same wherever people read them."""
 
 from __future__ import annotations
 
 import pytest
 
-from fuzz.words import count, verdict_text
+from fuzz.words import count
 
 
 @pytest.mark.parametrize(("number", "noun", "text"), [
@@ -14,9 +14,3 @@ from fuzz.words import count, verdict_text
     (99, "page of each file", "99 pages of each file"), (37, "class of schedules", "37 classes of schedules")])
 def test_a_number_agrees_with_its_noun(number: int, noun: str, text: str) -> None:
     assert count(number, noun) == text
-
-
-@pytest.mark.parametrize(("title", "text"), [
-    ("double free in f", "BUG double free in f"), ("BUG at mm/a.c:1 in f", "BUG at mm/a.c:1 in f")])
-def test_the_word_bug_is_said_once(title: str, text: str) -> None:
-    assert verdict_text(title) == text

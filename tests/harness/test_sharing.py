@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from harness.explore.programs import SHARES, verify
+from harness.explore.programs import verify
+from harness.incomplete import Reason
 from harness.kernel import (
     READ,
     RMW,
@@ -465,7 +466,7 @@ def in_two_interrupts() -> Program:
 def test_plain_data_that_tasks_share_is_refused_by_name(make: Make, why: str) -> None:
     found = verify(make)
     assert not found.proved
-    assert found.why.startswith(f"{SHARES}: {why}"), found.why
+    assert found.why is not None and found.why.reason is Reason.SHARES and found.why.detail.startswith(why), found.why
 
 
 # ---- what is not -----------------------------------------------------------------------------------------------------------
@@ -644,7 +645,7 @@ def test_what_a_rare_schedule_shares_is_seen_too() -> None:
                 n[0] += 1
         return Program([task, task])
     found = verify(make)
-    assert not found.proved and "n, a list that task closes over" in found.why, found.why
+    assert not found.proved and "n, a list that task closes over" in str(found.why), found.why
 
 
 # ---- what is out of sight is seen by what comes of it ---------------------------------------------------------------------------
@@ -755,7 +756,7 @@ def by_a_view_of_a_dict() -> Program:
 @pytest.mark.parametrize("make", [by_a_bound_method, by_a_chain_of_dicts, by_a_view_of_a_dict])
 def test_what_only_stands_before_data_leads_to_it(make: Make) -> None:
     found = verify(make)
-    assert found.why.startswith(SHARES), (found.why, found.titles)
+    assert found.why is not None and found.why.reason is Reason.SHARES, (found.why, found.titles)
 
 
 class _Zone(struct):

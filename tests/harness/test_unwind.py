@@ -103,8 +103,8 @@ def test_a_finally_does_nothing_in_a_run_that_is_over(after: Callable[[Any], Any
 @pytest.mark.parametrize("after", [store, warn, bug, divide, interrupt, ends])
 def test_verify_and_fuzz_find_the_deadlock_alone(after: Callable[[Any], Any]) -> None:
     proof, sampled = verify(sleeps_for_ever(after)), fuzz(sleeps_for_ever(after), runs=50)
-    assert (proof.titles, proof.why) == (["DEADLOCK: tasks asleep for ever: waits"], "")
-    assert (list(sampled.titles), sampled.why) == (proof.titles, "")
+    assert (proof.titles, proof.why) == (["DEADLOCK: tasks asleep for ever: waits"], None)
+    assert (list(sampled.titles), sampled.why) == (proof.titles, None)
     assert "write x" not in sampled.story
 
 
@@ -128,7 +128,7 @@ def test_the_end_of_a_with_gives_nothing_back(manager: Callable[[str], Any]) -> 
                 pass
         return Program([waits, other])
     found = verify(make)
-    assert (found.titles, found.why) == (["DEADLOCK: tasks asleep for ever: waits"], "")
+    assert (found.titles, found.why) == (["DEADLOCK: tasks asleep for ever: waits"], None)
 
 
 def test_a_task_that_dies_keeps_what_it_has_while_the_others_go_on() -> None:
@@ -297,9 +297,9 @@ def test_what_an_interrupt_raises_is_a_finding_wherever_it_was_raised(raised: st
         for result in every_schedule(Runner(make).run, 1, explores=explores):
             assert result.titles == [title]
     found = verify(make)
-    assert (found.titles, found.why) == ([title], "")
+    assert (found.titles, found.why) == ([title], None)
     sampled = fuzz(make, runs=20)
-    assert (list(sampled.titles), sampled.why) == ([title], "")
+    assert (list(sampled.titles), sampled.why) == ([title], None)
 
 
 def test_an_interrupt_gets_its_arguments() -> None:

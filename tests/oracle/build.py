@@ -43,7 +43,7 @@ def explored(program: Program, runs_max: int = RUNS_MAX) -> Explored:
 
     with lockdep_off():
         found = explore(runner.run, runner.cpus, outcome, runs_max=runs_max, least=False)
-    return Explored({seen[1] for seen in found.outcomes}, found.why)  # type: ignore[index]
+    return Explored({seen[1] for seen in found.outcomes}, str(found.why or ""))  # type: ignore[index]
 
 
 def run_in_every_way(program: Program) -> set[Outcome | tuple[str, ...]]:

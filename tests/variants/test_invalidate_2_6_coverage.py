@@ -15,8 +15,8 @@ import pytest
 from fuzz import replaying
 from fuzz.coverage_of import reach
 from fuzz.entry import load_all
+from fuzz.judge import judge_entry
 from fuzz.shard import _workers
-from fuzz.verdict import judge_entry
 from variants.interface import family
 
 CORPUS = pathlib.Path(__file__).parents[2] / "corpus"

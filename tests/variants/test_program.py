@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fuzz.entry import Entry, EntryError, emit, parse
+from fuzz.verdict import bug
 from harness.schedule import parse as parse_line
 from variants.interface import OPERANDS, OPERATIONS
 from variants.program import OPS_MAX, Op, Program, ProgramError, TaskProgram, parse_op, parse_ops
@@ -32,7 +33,7 @@ def entry(program: Program) -> Entry:
     key = program.keys()[0]
     return Entry(title="LEAK: x", asks="Is it \"quoted\" \\ and so on?", source="test", found_on="lru_free_2_4/pre_patch", program=program,
                  schedule=(parse_line(f"{key} until before page_cache_get(A) in shrink_cache"), parse_line(f"{key} to the end")),
-                 expect={"pre_patch": "BUG LEAK: x"}, comment="# why\n# this\n")
+                 expect={"pre_patch": bug("LEAK: x")}, comment="# why\n# this\n")
 
 
 @settings(deadline=None, max_examples=150, derandomize=True)

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: MIT
+"""Verdicts and their texts, and the reasons why something is inconclusive."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from fuzz import reasons
+from fuzz.verdict import Kind, Verdict, bug, parse_verdict
+from harness.incomplete import Incomplete, Reason
+
+
+@pytest.mark.parametrize(("verdict", "text"), [
+    (bug("double free in f"), "BUG double free in f"), (bug("BUG at mm/a.c:1 in f"), "BUG at mm/a.c:1 in f"),
+    (Verdict(Kind.PROVED, number=12), "proved in 12"), (Verdict(Kind.OK, number=1000), "ok in 1000"), (Verdict(Kind.ABSENT), "n/a")])
+def test_a_verdict_is_read_back_from_its_text(verdict: Verdict, text: str) -> None:
+    """And the word BUG is said once."""
+    assert str(verdict) == text
+    assert parse_verdict(text) == verdict
+
+
+@pytest.mark.parametrize(("verdict", "text"), [
+    (Verdict(Kind.DIVERGED, number=3), "DIVERGED step 3"), (Verdict(Kind.LOST), "LOST"),
+    (Verdict(Kind.FLAKY, number=17, of=20), "FLAKY 17/20"),
+    (Verdict(Kind.INCONCLUSIVE, why=Incomplete(Reason.RUNS, 1)), "inconclusive 1 run was not enough")])
+def test_what_no_entry_may_say_is_not_read_back(verdict: Verdict, text: str) -> None:
+    assert str(verdict) == text
+    assert parse_verdict(text) is None
+
+
+def test_every_reason_has_a_sentence_and_survives_a_file() -> None:
+    for reason in Reason:
+        why = Incomplete(reason, 2, "x")
+        assert str(why)
+        assert msgspec.convert(msgspec.to_builtins(why), Incomplete) == why
+
+
+def test_what_broke_is_what_we_or_a_process_did() -> None:
+    assert {reason for reason in Reason if reasons.broke(Incomplete(reason))} == {Reason.ERROR, Reason.DIED}
+    assert not reasons.broke(None)
+    assert all(reasons.hint(Incomplete(reason)) for reason in Reason if reason.broke or reason.budget)
