@@ -27,7 +27,7 @@ from fuzz.times import ASKED_SECONDS, GRACE_SECONDS, shrink_seconds
 from fuzz.verdict import bug
 from fuzz.workers import Erred, Job, Lost, Workers
 from harness import stop
-from harness.finding import only_told
+from harness.finding import is_only_told
 from variants.program import Program
 
 SHARD_SECONDS = 2.0
@@ -208,7 +208,7 @@ class Campaign:
 
     def _more(self) -> bool:
         status, options = self.status, self.options
-        if self._ending() or (not options.keep_going and not all(map(only_told, status.new))):
+        if self._ending() or (not options.keep_going and not all(map(is_only_told, status.new))):
             return False
         if options.runs and not self._runs_left():
             return False

@@ -16,6 +16,7 @@ from fuzz.story import narrate, tell
 from fuzz.verdict import bug
 from fuzz.words import count
 from harness.errors import HarnessError
+from harness.finding import is_of_one_run
 from harness.schedule import Named
 from harness.schedulers.replay import Replay
 from variants.interface import family
@@ -83,7 +84,7 @@ def confirm(family_name: str, variant: str, hit: Hit, seed: int, unshrunk: str =
 
 def _share(executor: Executor, shrunk: Shrunk, title: str) -> list[str]:
     """Which share of all schedules fails, if they can all be run."""
-    if shrunk.cut or title.startswith(("LEAK", "RACE")):
+    if shrunk.cut or is_of_one_run(title):
         return []
     every = explore_on(executor, shrunk.program, runs_max=SHARE_MAX, seconds_max=SHARE_SECONDS)
     if not every.complete or title not in every.titles:

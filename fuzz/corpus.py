@@ -12,7 +12,7 @@ import msgspec
 from fuzz.entry import Entry, EntryError, expect, find, load
 from fuzz.executor import Executor
 from fuzz.judge import PROVE_MAX, judge_entry
-from fuzz.verdict import Kind, Verdict
+from fuzz.verdict import Verdict, Word
 from fuzz.words import count
 from harness import stop
 from variants.interface import family
@@ -92,7 +92,7 @@ def verdicts_text(entry: Entry) -> str:
     """`BUG: pre_patch   ok: daniel_lru_count, ...`"""
     kinds: dict[str, list[str]] = {}
     for variant, verdict in entry.expect.items():
-        kinds.setdefault(verdict.kind.value, []).append(variant)
+        kinds.setdefault(verdict.word.value, []).append(variant)
     return "   ".join(f"{kind}: {', '.join(names)}" for kind, names in kinds.items()) or "no verdict yet: vmrace replay --accept"
 
 
@@ -122,14 +122,14 @@ def accept(path: pathlib.Path, wanted: list[tuple[str, str]], runs: int = PROVE_
     entry = load(path)
     out = []
     for variant, word in wanted or [(name, "") for name in family(entry.family).variants]:
-        asked = msgspec.structs.replace(entry, expect={}) if word == Kind.OK.value else entry       # who says ok does not ask for a proof
+        asked = msgspec.structs.replace(entry, expect={}) if word == Word.OK.value else entry       # who says ok does not ask for a proof
         judged = judge_entry(asked, Executor(family(entry.family), variant, checked=True), prove=runs)
         now = judged.accepted
         if not judged.verdict.decided:
             raise Undecided(f"{path}: {variant} is {judged.verdict}; nothing was written")
         if now is None:
             raise NotAccepted(f"{path}: {variant} is {judged.verdict}: {judged.detail}; that cannot be accepted")
-        if word not in ("", str(now), now.kind.value):
+        if word not in ("", str(now), now.word.value):
             raise NotAccepted(f"{path}: {variant} is {str(now)!r}, not {word!r}; nothing was written")
         out.append(Accepted(variant, entry.expect.get(variant), now))
     stop.look()                     # from here on it is written, whatever comes

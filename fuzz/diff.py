@@ -28,7 +28,7 @@ from fuzz.executor import Executor, Outcome, Prepared, SetupFailed
 from fuzz.explored import Explorer, Reached
 from fuzz.judge import judge_entry
 from fuzz.story import narrate
-from fuzz.verdict import Kind, Verdict
+from fuzz.verdict import Verdict, Word
 from harness.errors import Diverged, HarnessError
 from harness.explore.exploration import Exploration
 from harness.incomplete import Incomplete
@@ -407,7 +407,7 @@ def keep(comparison: Comparison, found: Witness, directory: pathlib.Path) -> pat
                   program=comparison.program, schedule=found.schedule, expect={})
     for side in comparison.sides:
         if side.contender.family.name == family.name:
-            entry.expect[side.contender.variant] = judge_entry(entry, side.contender.executor).accepted or Verdict(Kind.ABSENT)
+            entry.expect[side.contender.variant] = judge_entry(entry, side.contender.executor).accepted or Verdict(Word.ABSENT)
             side.contender.executor.only("")
     found.path = save(entry, directory)
     return found.path

@@ -17,7 +17,7 @@ import msgspec
 
 from fuzz import writing
 from fuzz.reading import parsing, text_of, toml_of
-from fuzz.verdict import Kind, Verdict, parse_verdict
+from fuzz.verdict import Verdict, Word, parse_verdict
 from fuzz.words import count
 from harness import schedule as schedules
 from harness.schedule import Line
@@ -56,7 +56,7 @@ class Entry(msgspec.Struct, kw_only=True):
 
     def is_absent(self, variant: str) -> bool:
         """True if the variant lacks an operation of the program, as far as is known."""
-        return variant in self.expect and self.expect[variant].kind is Kind.ABSENT
+        return variant in self.expect and self.expect[variant].word is Word.ABSENT
 
     @property
     def identity(self) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from harness import stop
 from harness.backends import BACKENDS
 from harness.errors import HarnessError
-from harness.finding import Finding
+from harness.finding import Finding, Kind, kind_of
 from harness.link import Image
 from harness.machine import Machine, Scheduler, Task, m
 from harness.sanitizers import race
@@ -103,8 +103,8 @@ class Executor:
 
     def only(self, title: str) -> None:
         """From now on, look for what costs extra only if this title needs it."""
-        self.drain_after = title.startswith("LEAK")
-        self.races = title.startswith("RACE")
+        self.drain_after = kind_of(title) is Kind.LEAK
+        self.races = kind_of(title) is Kind.RACE
 
     def ready(self, program: Program, title: str) -> Prepared:
         """Prepared to be looked at for that title. Lacks if this variant cannot run the program, SetupFailed as `prepare`."""

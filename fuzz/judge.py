@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from fuzz.entry import Entry
 from fuzz.executor import Executor, Lacks, Outcome, SetupFailed
 from fuzz.explored import explore_on
-from fuzz.verdict import Kind, Verdict, bug
+from fuzz.verdict import Verdict, Word, bug
 from fuzz.words import count
 from harness.errors import Diverged
+from harness.finding import is_of_one_run
 from harness.machine import Scheduler
 from harness.schedule import Named
 from harness.schedulers import NoPreempt, Pct, Walk
@@ -35,9 +36,9 @@ class Judged:
     @property
     def accepted(self) -> Verdict | None:
         """What an entry says from now on, if this is right; None if it cannot be. Without a point or the finding, it is ok."""
-        if self.verdict.kind in (Kind.DIVERGED, Kind.LOST):
-            return None if self.elsewhere else Verdict(Kind.OK, number=self.runs)
-        return None if self.verdict.kind in (Kind.FLAKY, Kind.INCONCLUSIVE) else self.verdict
+        if self.verdict.word in (Word.DIVERGED, Word.LOST):
+            return None if self.elsewhere else Verdict(Word.OK, number=self.runs)
+        return None if self.verdict.word in (Word.FLAKY, Word.INCONCLUSIVE) else self.verdict
 
 
 def judge_entry(entry: Entry, executor: Executor, sample: int = SAMPLE, replays: int = REPLAYS, prove: int = 0) -> Judged:
@@ -47,11 +48,11 @@ def judge_entry(entry: Entry, executor: Executor, sample: int = SAMPLE, replays:
     On the variant that an entry was found on its schedule has to show the finding; on others any schedule may.
     """
     expected = entry.expect.get(executor.variant)
-    expects = expected.kind if expected is not None else None
+    expects = expected.word if expected is not None else None
     try:
         prepared = executor.ready(entry.program, entry.title)
     except Lacks as lacks:
-        return Judged(Verdict(Kind.ABSENT), str(lacks))
+        return Judged(Verdict(Word.ABSENT), str(lacks))
     except SetupFailed as failed:
         return Judged(bug(failed.finding.title), "in the setup already", 1)
     scheduler = Named(entry.schedule, entry.program.keys())
@@ -68,11 +69,11 @@ def judge_entry(entry: Entry, executor: Executor, sample: int = SAMPLE, replays:
                 again = executor.trace(prepared, scheduler)
                 same += again.digest == traced.digest and title in again.outcome.titles
             if same < replays:
-                return Judged(Verdict(Kind.FLAKY, number=same, of=replays), "the same decisions gave different runs", replays)
+                return Judged(Verdict(Word.FLAKY, number=same, of=replays), "the same decisions gave different runs", replays)
             return Judged(bug(title), f"{same} of {replays}", replays, traced.digest)
     own = executor.variant == entry.variant
     by_every: Judged | None = None          # what all schedules come to, if they were run
-    if prove or expects is Kind.PROVED:
+    if prove or expects is Word.PROVED:
         by_every = _explore(entry, executor, max(prove, _enough(expected)))
         if by_every is not None and by_every.verdict.decided and not by_every.elsewhere:
             return by_every             # what is found is looked for as a replay does, that what is accepted is what that finds
@@ -87,17 +88,17 @@ def judge_entry(entry: Entry, executor: Executor, sample: int = SAMPLE, replays:
             return Judged(bug(_title(found, entry.title)), where, runs)
         found_elsewhere = found_elsewhere or f"{_title(found, entry.title)} {where}"
     if by_every is not None and not found_elsewhere and (
-            _broke(by_every) or (expects is Kind.PROVED and not by_every.verdict.decided)):
+            _broke(by_every) or (expects is Word.PROVED and not by_every.verdict.decided)):
         return by_every                 # a proof that did not come to its end drops none
-    if expects is Kind.BUG or found_elsewhere:
+    if expects is Word.BUG or found_elsewhere:
         if not own and by_every is None:
             by_every = _explore(entry, executor, PROVE_MAX)
         if by_every is not None and ((by_every.elsewhere and not own) or (_broke(by_every) and not found_elsewhere)):
             return by_every
-        verdict = Verdict(Kind.DIVERGED, number=diverged.step) if diverged is not None else Verdict(Kind.LOST)
+        verdict = Verdict(Word.DIVERGED, number=diverged.step) if diverged is not None else Verdict(Word.LOST)
         detail = f"{sampled}, but {found_elsewhere}" if found_elsewhere else sampled
         return Judged(verdict, detail, runs, elsewhere=bool(found_elsewhere))
-    return Judged(Verdict(Kind.OK, number=sample), str(diverged or "the schedule runs to its end"), runs)
+    return Judged(Verdict(Word.OK, number=sample), str(diverged or "the schedule runs to its end"), runs)
 
 
 def _broke(judged: Judged) -> bool:
@@ -115,18 +116,18 @@ def follow(entry: Entry, executor: Executor) -> str:
 
 def _enough(expected: Verdict | None) -> int:
     """Runs to prove again what was proved before, with some that turn out to be known."""
-    return max(PROVE_MAX, 2 * expected.number) if expected is not None and expected.kind is Kind.PROVED else PROVE_MAX
+    return max(PROVE_MAX, 2 * expected.number) if expected is not None and expected.word is Word.PROVED else PROVE_MAX
 
 
 def _explore(entry: Entry, executor: Executor, runs_max: int) -> Judged | None:
     """What all schedules come to; None if an exploration does not look for it, inconclusive if not all were run and nothing was found."""
-    if entry.title.startswith(("LEAK", "RACE")):
+    if is_of_one_run(entry.title):
         return None
     proof = explore_on(executor, entry.program, runs_max=runs_max)
     if proof.proved:
-        return Judged(Verdict(Kind.PROVED, number=proof.classes), "every schedule ran", proof.classes)
+        return Judged(Verdict(Word.PROVED, number=proof.classes), "every schedule ran", proof.classes)
     if not proof.titles:
-        return Judged(Verdict(Kind.INCONCLUSIVE, why=proof.why), str(proof.why), proof.classes)
+        return Judged(Verdict(Word.INCONCLUSIVE, why=proof.why), str(proof.why), proof.classes)
     title = entry.title if entry.title in proof.titles else proof.titles[0]
     share = f"{proof.classes_with(title):,} of {count(proof.classes, 'class of schedules')}"
     return Judged(bug(title), f"{title} in {share}", proof.classes, elsewhere=True)

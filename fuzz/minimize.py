@@ -28,6 +28,7 @@ from fuzz.executor import Executor, Outcome, Prepared, SetupFailed
 from fuzz.explored import explore_on
 from fuzz.story import narrate
 from harness.explore.exploration import Seen
+from harness.finding import is_of_one_run
 from harness.machine import Scheduler, m
 from harness.schedule import Line, Named
 from harness.schedulers import Mutate, Pct, Walk
@@ -42,7 +43,6 @@ BRED_TRIES = 120            # schedules near the one that failed
 ENUMERATE_MAX = 60_000      # runs that the proof of the least number of preemptions may take
 REMOVE_MAX = 10_000         # runs that the proof for one removed operation may take
 CLASSES_MAX = 20_000        # runs that exploring the classes of schedules of one program may take
-UNEXPLORED = ("LEAK", "RACE")
 
 CUT_TIME = "the time was up"
 CUT_ASKED = "interrupted"
@@ -153,7 +153,7 @@ class Search:
 
     def classes(self, program: Program, preemptions: int) -> tuple[bool, int, Seen | None]:
         """All classes of schedules with at most that many: (whether all were run, how many, the failing run that takes the fewest)."""
-        if self.title.startswith(UNEXPLORED) or not self.executor.checked:
+        if is_of_one_run(self.title) or not self.executor.checked:
             return False, 0, None
         self._check()
         every = explore_on(self.executor, program, bound=preemptions, runs_max=CLASSES_MAX, progress=lambda _: self._check())

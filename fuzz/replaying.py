@@ -17,7 +17,7 @@ from fuzz.executor import Executor, Lacks, Outcome, Prepared, SetupFailed
 from fuzz.judge import PROVE_MAX, Judged, follow, judge_entry
 from fuzz.shard import Hit
 from fuzz.story import tell
-from fuzz.verdict import Kind, Verdict
+from fuzz.verdict import Verdict, Word
 from fuzz.words import count
 from harness import stop
 from harness.errors import Diverged
@@ -106,7 +106,7 @@ class Table:
             cells = []
             for name in columns:
                 judged = self.judged.get((number, name))
-                text = judged.verdict.kind.value if judged is not None else "-"
+                text = judged.verdict.word.value if judged is not None else "-"
                 cells.append(f"{text + (' ' + judged.digest if digests and judged is not None and judged.digest else ''):<18}")
             out.append(f"{entry.name:<{wide}}" + "  ".join(cells).rstrip())
         out = [line.rstrip() for line in out]
@@ -134,7 +134,7 @@ class Table:
 
     def summary(self, seconds: float, bad: int, code: int) -> str:
         """The last line. `bad`: files that could not be used; `code`: the exit code."""
-        missing = sum(judged.verdict.kind is Kind.ABSENT for judged in self.judged.values())
+        missing = sum(judged.verdict.word is Word.ABSENT for judged in self.judged.values())
         verdicts = len(self.judged) - missing
         state = "all as expected" if not self.code else f"{len(self.surprises)} not as expected, {len(self.unstable)} unstable"
         if self.undecided:
@@ -149,19 +149,19 @@ class Table:
 
 def _failed(error: Exception) -> Judged:
     why = of_error(error)
-    return Judged(Verdict(Kind.INCONCLUSIVE, why=why), str(why))
+    return Judged(Verdict(Word.INCONCLUSIVE, why=why), str(why))
 
 
 def _what_to_do(entry: Entry, variant: str, judged: Judged) -> list[str]:
     """The commands for a verdict that is not the one expected."""
     name = handle(entry)
-    accept = f"vmrace corpus accept {name} --variant {variant}={judged.accepted.kind.value if judged.accepted else ''}"
+    accept = f"vmrace corpus accept {name} --variant {variant}={judged.accepted.word.value if judged.accepted else ''}"
     if judged.elsewhere and not judged.accepted:
         return [f"  if you renamed a point: vmrace shrink {name} --refind"]
     if not judged.accepted:
         return ["  this is our bug: please report it"]
-    if judged.verdict.kind in (Kind.DIVERGED, Kind.LOST):
-        why = "if you renamed a point: " if judged.verdict.kind is Kind.DIVERGED else "if it should still fail:"
+    if judged.verdict.word in (Word.DIVERGED, Word.LOST):
+        why = "if you renamed a point: " if judged.verdict.word is Word.DIVERGED else "if it should still fail:"
         return [f"  if you fixed the race:   {accept}", f"  {why} vmrace shrink {name} --refind"]
     return [f"  if that is right: {accept}"]
 

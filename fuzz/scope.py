@@ -36,7 +36,7 @@ from fuzz.explored import Explorer, Reached
 from fuzz.live import COLUMNS, LINE_EVERY, working
 from fuzz.programs import Form, Scope, ScopeError, program_of, text_of
 from fuzz.times import GRACE_SECONDS
-from fuzz.verdict import Kind
+from fuzz.verdict import Word
 from fuzz.words import are, count
 from fuzz.workers import Erred, Job, Lost, Workers
 from harness import stop
@@ -64,7 +64,7 @@ class Result(msgspec.Struct, forbid_unknown_fields=True):
 
     number: Count
     program: str
-    verdict: Kind
+    verdict: Word
     titles: list[Title] = []
     why: Incomplete | None = None
     classes: Count = 0
@@ -75,11 +75,11 @@ class Result(msgspec.Struct, forbid_unknown_fields=True):
 
     def wrong(self) -> str:
         """What of it cannot be, taken together."""
-        if self.verdict not in (Kind.PROVED, Kind.BUG, Kind.INCONCLUSIVE):
+        if self.verdict not in (Word.PROVED, Word.BUG, Word.INCONCLUSIVE):
             return f"verdict: {self.verdict.value} is none of a program"
-        if bool(self.titles) != (self.verdict is Kind.BUG):
+        if bool(self.titles) != (self.verdict is Word.BUG):
             return f"titles: {self.verdict.value} with {count(len(self.titles), 'title')}"
-        return "why: inconclusive without a reason" if self.verdict is Kind.INCONCLUSIVE and not self.why else ""
+        return "why: inconclusive without a reason" if self.verdict is Word.INCONCLUSIVE and not self.why else ""
 
 
 class StateError(Exception):
@@ -122,7 +122,7 @@ def judge(number: int, form: Form, seconds_each: float, runs_each: int) -> Resul
     """Explore one program. Whatever goes wrong on the way, it is not proved."""
     global _explorer
     start = time.monotonic()
-    result = Result(number, text_of(form), Kind.INCONCLUSIVE, budget=(seconds_each, runs_each))
+    result = Result(number, text_of(form), Word.INCONCLUSIVE, budget=(seconds_each, runs_each))
     try:
         if _explorer is None:
             _explorer = _make(_family, _variant)
@@ -141,11 +141,11 @@ def decide(result: Result, found: Exploration) -> None:
     result.classes, result.blocked, result.digest, result.why = found.classes, found.blocked, found.digest, found.why
     result.titles = sorted({title for reached in found.outcomes if isinstance(reached, Reached) for title in reached.titles})
     if result.titles:
-        result.verdict = Kind.BUG
+        result.verdict = Word.BUG
     elif found.complete and found.outcomes and all(isinstance(reached, Reached) for reached in found.outcomes):
-        result.verdict = Kind.PROVED
+        result.verdict = Word.PROVED
     else:
-        result.verdict, result.why = Kind.INCONCLUSIVE, found.why or Incomplete(Reason.NO_RUN)
+        result.verdict, result.why = Word.INCONCLUSIVE, found.why or Incomplete(Reason.NO_RUN)
 
 
 # ---- the state file ---------------------------------------------------------------------------------------------------------
@@ -347,7 +347,7 @@ class Proof:
 
     def _again(self, result: Result) -> bool:
         """What was inconclusive is tried again with more time or more runs, and where a worker died or we erred."""
-        if result.verdict is not Kind.INCONCLUSIVE:
+        if result.verdict is not Word.INCONCLUSIVE:
             return False
         if reasons.broke(result.why):
             return True
@@ -422,7 +422,7 @@ class Proof:
         if at in self.died:
             numbers = [number for number in numbers if number != at]
             budget = (self.seconds_each, self.runs_each)
-            self.state.add(Result(at, text_of(self.forms[at]), Kind.INCONCLUSIVE, why=Incomplete(Reason.DIED), budget=budget))
+            self.state.add(Result(at, text_of(self.forms[at]), Word.INCONCLUSIVE, why=Incomplete(Reason.DIED), budget=budget))
         self.died.add(at)
         self.queue += reversed(numbers)
 
@@ -453,8 +453,8 @@ class Table:
     def __init__(self, name: str, scope: Scope, forms: list[Form], all_count: int, results: dict[int, Result]):
         self.name, self.scope, self.forms, self.all_count, self.results = name, scope, forms, all_count, results
         self.counts = Counter(result.verdict for result in results.values())
-        self.counts[Kind.NOT_RUN] = len(forms) - len(results)
-        self.undecided = sorted((one for one in results.values() if one.verdict is Kind.INCONCLUSIVE), key=lambda one: one.number)
+        self.counts[Word.NOT_RUN] = len(forms) - len(results)
+        self.undecided = sorted((one for one in results.values() if one.verdict is Word.INCONCLUSIVE), key=lambda one: one.number)
         self.whys = Counter(result.why for result in self.undecided if result.why is not None)
         self.titles: dict[str, list[Result]] = {}
         for result in sorted(results.values(), key=lambda one: one.number):
@@ -465,19 +465,19 @@ class Table:
         self.seconds = sum(result.seconds for result in results.values())
 
     @property
-    def verdict(self) -> Kind:
-        if self.counts[Kind.BUG]:
-            return Kind.BUG
-        return Kind.PROVED if self.forms and self.counts[Kind.PROVED] == len(self.forms) else Kind.INCONCLUSIVE
+    def verdict(self) -> Word:
+        if self.counts[Word.BUG]:
+            return Word.BUG
+        return Word.PROVED if self.forms and self.counts[Word.PROVED] == len(self.forms) else Word.INCONCLUSIVE
 
     @property
     def open(self) -> int:
         """The programs that are neither proved nor have a finding."""
-        return self.counts[Kind.INCONCLUSIVE] + self.counts[Kind.NOT_RUN]
+        return self.counts[Word.INCONCLUSIVE] + self.counts[Word.NOT_RUN]
 
     @property
     def code(self) -> int:
-        return {Kind.PROVED: 0, Kind.BUG: CHANGED, Kind.INCONCLUSIVE: COULD_NOT}[self.verdict]
+        return {Word.PROVED: 0, Word.BUG: CHANGED, Word.INCONCLUSIVE: COULD_NOT}[self.verdict]
 
     @property
     def digest(self) -> str:
@@ -491,8 +491,8 @@ class Table:
 
     def lines(self) -> Iterator[str]:
         yield f"  {'verdict':<14} {'programs':>10}   of {len(self.forms):,}"
-        for verdict in (Kind.PROVED, Kind.BUG, Kind.INCONCLUSIVE, Kind.NOT_RUN):
-            if self.counts[verdict] or verdict is Kind.PROVED:
+        for verdict in (Word.PROVED, Word.BUG, Word.INCONCLUSIVE, Word.NOT_RUN):
+            if self.counts[verdict] or verdict is Word.PROVED:
                 yield f"  {verdict.value:<14} {self.counts[verdict]:>10,}   {self.counts[verdict] / max(1, len(self.forms)):.1%}"
         if self.titles:
             yield ""
@@ -518,11 +518,11 @@ class Table:
     def last_line(self) -> str:
         total, bound = len(self.forms), self.scope.preemptions
         bounded = "" if bound is None else f" of at most {count(bound, 'preemption')}"
-        if self.verdict is Kind.PROVED:
+        if self.verdict is Word.PROVED:
             return f"vmrace: proved: all {count(total, 'program')}, every schedule{bounded}   (exit 0)"
         rest = f"{self.open:,} of {count(total, 'program')} {are(self.open)} undecided"
-        if self.verdict is Kind.BUG:
-            return (f"vmrace: BUG: {count(len(self.titles), 'title')} in {self.counts[Kind.BUG]:,} of {count(total, 'program')}"
+        if self.verdict is Word.BUG:
+            return (f"vmrace: BUG: {count(len(self.titles), 'title')} in {self.counts[Word.BUG]:,} of {count(total, 'program')}"
                     + (f"; {rest}" if self.open else f"; all others proved{', for schedules' * bool(bounded)}{bounded}") + "   (exit 1)")
         return f"vmrace: inconclusive: no BUG, but {rest}   (exit 3)"
 
@@ -533,7 +533,7 @@ class Table:
             yield {"kind": "inconclusive", "program": one.program, "why": str(one.why), "reason": reasons.reason_of(one.why)}
         yield {"kind": "scope", "verdict": self.verdict.value, **{key: head[key] for key in ("variant", "image", "vmrace", "scope", "key")},
                "programs": len(self.forms), "stand_for": self.all_count, "equivalence": EQUIVALENCE,
-               "counts": {verdict.value: self.counts[verdict] for verdict in (Kind.PROVED, Kind.BUG, Kind.INCONCLUSIVE, Kind.NOT_RUN)},
+               "counts": {verdict.value: self.counts[verdict] for verdict in (Word.PROVED, Word.BUG, Word.INCONCLUSIVE, Word.NOT_RUN)},
                "inconclusive": {str(why): number for why, number in self.whys.items()}, "classes": self.classes, "blocked": self.blocked,
                "executions": self.classes, "seconds": round(self.seconds, 3), "digest": self.digest,
                "interrupted": interrupted}
@@ -555,7 +555,7 @@ class Meter:
         rest = "nobody can say how long" if estimate is None else (
             f"left {clock(estimate.middle)} ({clock(estimate.low)} .. {clock(estimate.high)})")
         self.echo(f"  {clock(proof.seconds)}   {self.forms - proof.to_do:,} of {count(self.forms, 'program')}   "
-                  f"proved {counts[Kind.PROVED]:,}   BUG {counts[Kind.BUG]:,}   inconclusive {counts[Kind.INCONCLUSIVE]:,}   {rest}")
+                  f"proved {counts[Word.PROVED]:,}   BUG {counts[Word.BUG]:,}   inconclusive {counts[Word.INCONCLUSIVE]:,}   {rest}")
 
 
 def _check_kinds(kinds: Sequence[str], operations: Sequence[str]) -> str:
@@ -660,7 +660,7 @@ def prove(family: Family, variant: str, ops: int, cpus: int, *, workers: int, se
 def _put(into: pathlib.Path, table: Table, interrupted: bool, told: Said) -> str:
     """Put the result where it is asked for, if it is one: a proof that did not come to its end changes nothing that is said there.
     Why that could not be written, or nothing."""
-    not_run = table.counts[Kind.NOT_RUN]
+    not_run = table.counts[Word.NOT_RUN]
     if interrupted or not_run:
         told(f"vmrace: {into}: not changed: {count(not_run, 'program')} {are(not_run)} still to be run")
         return ""

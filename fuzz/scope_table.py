@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from fuzz import writing
 from fuzz.programs import Scope
-from fuzz.verdict import Kind
+from fuzz.verdict import Word
 
 if TYPE_CHECKING:
     from fuzz.scope import Table
@@ -50,7 +50,7 @@ def options(scope: Scope) -> str:
 
 def row(table: Table) -> str:
     counts = table.counts
-    cells = [f"`{table.name}`", f"`{options(table.scope)}`", f"{len(table.forms):,}", f"{counts[Kind.PROVED]:,}", f"{counts[Kind.BUG]:,}",
+    cells = [f"`{table.name}`", f"`{options(table.scope)}`", f"{len(table.forms):,}", f"{counts[Word.PROVED]:,}", f"{counts[Word.BUG]:,}",
              "<br>".join(title.replace("|", "\\|") for title in sorted(table.titles)), f"{table.open:,}"]
     return f"| {' | '.join(cells)} |"
 

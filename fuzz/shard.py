@@ -22,7 +22,7 @@ from fuzz.minimize import smaller
 from fuzz.places import Places
 from fuzz.portfolio import PAIRS_MAX, Sampling, bred, portfolio
 from fuzz.states import States
-from harness.finding import only_told
+from harness.finding import is_only_told
 from harness.machine import m
 from harness.schedulers import NoPreempt
 from harness.schedulers.mutate import Bred
@@ -431,4 +431,4 @@ class _Shard:
                 result.tallies.setdefault(name, Tally()).findings += 1
                 result.hits.append(Hit(title, program, list(outcome.switches), list(outcome.forced), result.runs, name,
                                        time.monotonic()))
-                self.ended = self.ended or (self.task.kept is not None and title not in self.task.kept and not only_told(title))
+                self.ended = self.ended or (self.task.kept is not None and title not in self.task.kept and not is_only_told(title))

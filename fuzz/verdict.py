@@ -18,12 +18,12 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 
-from harness.finding import TITLE
+from harness.finding import kind_of
 from harness.incomplete import Incomplete
 
 
-class Kind(Enum):
-    """The kinds of verdict, each with the word that people and files have for it."""
+class Word(Enum):
+    """The words that verdicts begin with, for people and in files."""
 
     BUG = "BUG"
     PROVED = "proved"
@@ -41,7 +41,7 @@ class Verdict:
     """`title` of a BUG; `number`: classes that were proved, schedules that were ok, the step where one diverged, replays that agree,
     `of` so many; `why` it is inconclusive."""
 
-    kind: Kind
+    word: Word
     title: str = ""
     number: int = 0
     of: int = 0
@@ -50,23 +50,23 @@ class Verdict:
     @property
     def decided(self) -> bool:
         """True if it says something of the variant: neither the budget ran out nor we erred."""
-        return self.kind is not Kind.INCONCLUSIVE
+        return self.word is not Word.INCONCLUSIVE
 
     def __str__(self) -> str:
-        if self.kind is Kind.BUG:           # which a title may begin with itself
+        if self.word is Word.BUG:           # which a title may begin with itself
             return self.title if self.title.startswith("BUG ") else f"BUG {self.title}"
-        if self.kind in (Kind.PROVED, Kind.OK):
-            return f"{self.kind.value} in {self.number}" if self.number else self.kind.value
-        if self.kind is Kind.DIVERGED:
+        if self.word in (Word.PROVED, Word.OK):
+            return f"{self.word.value} in {self.number}" if self.number else self.word.value
+        if self.word is Word.DIVERGED:
             return f"DIVERGED step {self.number}"
-        if self.kind is Kind.FLAKY:
+        if self.word is Word.FLAKY:
             return f"FLAKY {self.number}/{self.of}"
-        return f"inconclusive {self.why}" if self.kind is Kind.INCONCLUSIVE else self.kind.value
+        return f"inconclusive {self.why}" if self.word is Word.INCONCLUSIVE else self.word.value
 
 
 def bug(title: str) -> Verdict:
     """The verdict that a finding is."""
-    return Verdict(Kind.BUG, title)
+    return Verdict(Word.BUG, title)
 
 
 COUNTED = re.compile(r"(proved|ok) in ([1-9][0-9]{0,11})")
@@ -74,10 +74,10 @@ COUNTED = re.compile(r"(proved|ok) in ([1-9][0-9]{0,11})")
 
 def parse_verdict(text: str) -> Verdict | None:
     """A verdict that an entry may have, from its text. None if it is none: a replay can come to BUG, proved, ok and n/a only."""
-    if text == Kind.ABSENT.value:
-        return Verdict(Kind.ABSENT)
+    if text == Word.ABSENT.value:
+        return Verdict(Word.ABSENT)
     if counted := COUNTED.fullmatch(text):
-        return Verdict(Kind(counted[1]), number=int(counted[2]))
+        return Verdict(Word(counted[1]), number=int(counted[2]))
     if text.startswith("BUG "):
-        return next((bug(title) for title in (text, text.removeprefix("BUG ")) if TITLE.fullmatch(title)), None)
+        return next((bug(title) for title in (text, text.removeprefix("BUG ")) if kind_of(title)), None)
     return None

@@ -26,11 +26,12 @@ from fuzz.explored import Explorer
 from fuzz.live import COLUMNS
 from fuzz.reading import json_of, parsing, text_of
 from fuzz.target import runner_of, split
-from fuzz.verdict import Kind, Verdict, bug
+from fuzz.verdict import Verdict, Word, bug
 from fuzz.words import count
 from harness import stop
 from harness.explore.exploration import EQUIVALENCE, Exploration, Progress
 from harness.explore.programs import verify_runner
+from harness.finding import is_of_one_run
 from harness.program import Program
 from harness.sanitizers import table
 from harness.schedulers.enumerate import every_schedule
@@ -121,7 +122,7 @@ EXPECTED, CHANGED, UNDECIDED = "as expected", "changed", "undecided"
 def verdict(found: Exploration) -> Verdict:
     """BUG with the title that takes the fewest preemptions, proved, or inconclusive."""
     worst = _worst(found)
-    return bug(worst) if worst else Verdict(Kind.PROVED) if found.complete else Verdict(Kind.INCONCLUSIVE, why=found.why)
+    return bug(worst) if worst else Verdict(Word.PROVED) if found.complete else Verdict(Word.INCONCLUSIVE, why=found.why)
 
 
 def _worst(found: Exploration) -> str:
@@ -132,7 +133,7 @@ def _worst(found: Exploration) -> str:
 def judge(found: Exploration, expect: Verdict | None) -> tuple[str, str]:
     """What was found against the verdict that an entry expects (where it has none, nothing may be found), and a line where that
     needs one. What is expected may take more preemptions than were allowed."""
-    if expect is None or expect.kind is not Kind.BUG:
+    if expect is None or expect.word is not Word.BUG:
         state = CHANGED if found.titles else EXPECTED if found.complete else UNDECIDED
     elif expect.title in found.titles:
         state = EXPECTED
@@ -140,7 +141,7 @@ def judge(found: Exploration, expect: Verdict | None) -> tuple[str, str]:
         return UNDECIDED, f"Not seen so far, and expected: {expect}"
     elif found.bound is not None:
         state = EXPECTED
-    elif expect.title.startswith(("LEAK", "RACE")):
+    elif is_of_one_run(expect.title):
         return UNDECIDED, f"Not looked for by verify (vmrace replay does), and expected: {expect}"
     else:
         state = CHANGED

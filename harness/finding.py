@@ -15,18 +15,59 @@ A title is the finding's identity: no addresses, no numbers that vary. Its forms
 
 import re
 from dataclasses import dataclass
-
-TITLE = re.compile(
-    r"((BUG|WARN) at [\w./-]+:\d+ in \w+"
-    r"|(double free|use after free|allocation of a linked object) in \w+"
-    r"|(OOPS|PRINTK|REFCOUNT|LIST|LOCKDEP|SLEEP|LOCKSET|RACE|DEADLOCK|LIVELOCK|LEAK|INVARIANT|DATA|CHECK): \S.*)",
-    re.DOTALL,          # the name of a user's exception may have a newline: whoever prints a title escapes it
-)
+from enum import Enum
 
 
-def only_told(title: str) -> bool:
-    """Nothing has come of it in the run that it was seen in: it is reported, and no reason to stop looking for what is broken."""
-    return title.startswith("RACE: ")
+class Kind(Enum):
+    """The kinds of finding, each with the words that its titles begin with."""
+
+    BUG = "BUG"
+    WARN = "WARN"
+    DOUBLE_FREE = "double free"
+    USE_AFTER_FREE = "use after free"
+    LINKED = "allocation of a linked object"
+    OOPS = "OOPS:"
+    PRINTK = "PRINTK:"
+    REFCOUNT = "REFCOUNT:"
+    LIST = "LIST:"
+    LOCKDEP = "LOCKDEP:"
+    SLEEP = "SLEEP:"
+    LOCKSET = "LOCKSET:"
+    RACE = "RACE:"
+    DEADLOCK = "DEADLOCK:"
+    LIVELOCK = "LIVELOCK:"
+    LEAK = "LEAK:"
+    INVARIANT = "INVARIANT:"
+    DATA = "DATA:"
+    CHECK = "CHECK:"
+
+    def title(self, text: str) -> str:
+        """The title of a finding of this kind."""
+        return f"{self.value} {text}"
+
+
+_TEXTS = {Kind.BUG: r"at [\w./-]+:\d+ in \w+", Kind.WARN: r"at [\w./-]+:\d+ in \w+", Kind.DOUBLE_FREE: r"in \w+",
+          Kind.USE_AFTER_FREE: r"in \w+", Kind.LINKED: r"in \w+"}
+_ANY = r"\S.*"
+_TITLE = re.compile("|".join(f"(?P<{kind.name}>{kind.value} {_TEXTS.get(kind, _ANY)})" for kind in Kind),
+                    re.DOTALL)      # the name of a user's exception may have a newline: whoever prints a title escapes it
+
+
+def kind_of(title: str) -> Kind | None:
+    """The kind of finding that has this title. None if no finding can have it."""
+    found = _TITLE.fullmatch(title)
+    return Kind[found.lastgroup] if found is not None and found.lastgroup is not None else None
+
+
+def is_only_told(title: str) -> bool:
+    """True if nothing has come of it in the run that it was seen in: it is reported, and no reason to stop looking for what is
+    broken."""
+    return kind_of(title) is Kind.RACE
+
+
+def is_of_one_run(title: str) -> bool:
+    """True if single runs are searched for it, and an exploration of all schedules does not look."""
+    return kind_of(title) in (Kind.LEAK, Kind.RACE)
 
 
 @dataclass(frozen=True)
@@ -57,4 +98,10 @@ class Finding:
     breaks: bool = False
 
     def __post_init__(self) -> None:
-        assert TITLE.fullmatch(self.title), f"title outside the grammar: {self.title!r}"
+        assert kind_of(self.title), f"title outside the grammar: {self.title!r}"
+
+    @property
+    def kind(self) -> Kind:
+        kind = kind_of(self.title)
+        assert kind is not None
+        return kind

@@ -22,7 +22,7 @@ from typing import Any, NoReturn, Protocol
 
 from harness import points
 from harness.errors import Abort, Diverged, HarnessError, ProgramError
-from harness.finding import Finding, Site
+from harness.finding import Finding, Kind, Site
 from harness.points import ALONE
 
 STEPS_MAX = 20_000          # points in a run before the schedule is made fair
@@ -416,7 +416,7 @@ class Machine:
             return                                  # out of a `finally`, in a run that is over
         sites = self._sites_of_traceback(error)
         if isinstance(error, AttributeError | TypeError) and sites and _is_null_dereference(error):
-            self._add(Finding(f"OOPS: NULL pointer dereference in {sites[-1].function}", "bug", detail=str(error)), sites)
+            self._add(Finding(Kind.OOPS.title(f"NULL pointer dereference in {sites[-1].function}"), "bug", detail=str(error)), sites)
             self.aborting = self.explorer is None
         else:
             self.error = self.error or error

@@ -30,7 +30,7 @@ from typing import Any
 from harness import endless, foreign, stop
 from harness.backends import BACKENDS
 from harness.errors import Abort, Diverged, HarnessError, LinkError, ProgramError
-from harness.finding import Finding, Site
+from harness.finding import Finding, Kind, Site
 from harness.guards import bind_list_guards, names_of
 from harness.kept import Kept, TooMuch, is_users
 from harness.kernel.registry import Core, linking
@@ -266,7 +266,7 @@ class Runner:
         boot = m.current = Task(-1, "check")
         boot.held = self.image.lockdep.root
         m.stop, m.explorer = NEVER, None
-        title, detail = "CHECK: the program's own check fails", ""
+        title, detail = Kind.CHECK.title("the program's own check fails"), ""
         try:
             takes = len(inspect.signature(check).parameters)
             answer = check(result.results) if takes else check()
@@ -280,7 +280,7 @@ class Runner:
         except _OURS:
             raise
         except (Exception, SystemExit) as error:
-            title, detail = f"CHECK: the program's own check raises {type(error).__name__}", told(error)
+            title, detail = Kind.CHECK.title(f"the program's own check raises {type(error).__name__}"), told(error)
         result.findings.append(Finding(title, "check", result.steps, detail=detail))
 
 
@@ -372,8 +372,8 @@ def _report(error: BaseException) -> None:
             sites.append(Site(known.function, known.path, trace.tb_lineno, known.kernel_file))
         trace = trace.tb_next
     where = sites[-1].function if sites else "task"
-    title = (f"CHECK: an assertion fails in {where}" if isinstance(error, AssertionError)
-             else f"OOPS: {type(error).__name__} in {where}")
+    title = (Kind.CHECK.title(f"an assertion fails in {where}") if isinstance(error, AssertionError)
+             else Kind.OOPS.title(f"{type(error).__name__} in {where}"))
     me = m.current
     m.findings.append(Finding(title, "bug", m.step, me.name, me.cpu.number, told(error), tuple(sites)))
     m.abort()

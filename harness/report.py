@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness import points
-from harness.finding import Finding
+from harness.finding import Finding, Kind
 from harness.trace import Event
 
 WIDTH = 100
@@ -23,7 +23,7 @@ COLUMNS_MAX = 4     # with more, a column is too narrow for the name of an acces
 def oops(finding: Finding, notes: Sequence[Finding], variant: str, digest: str, tasks: Sequence[str]) -> list[str]:
     """The block that a kernel would print."""
     out = ["------------[ cut here ]------------"]
-    word = "kernel BUG" if not finding.title.startswith(("BUG", "WARN", "OOPS")) else "kernel"
+    word = "kernel" if finding.kind in (Kind.BUG, Kind.WARN, Kind.OOPS) else "kernel BUG"
     out.append(f"{word}: {finding.title}")
     if finding.detail:
         out += finding.detail.split("\n")

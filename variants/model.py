@@ -13,6 +13,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from harness.finding import Kind
+
 GONE = "gone"           # what unmap stores: no load may return it
 Access = tuple[str, Any, int, int]      # "load" or "store", value, since, until
 
@@ -109,11 +111,11 @@ def _explain(who: int, where: Any, accesses: Sequence[Access], stored: dict[Any,
         if what == "load" and value and not stored.get(value, set()) & family:
             if value in stored:
                 owners = " and ".join(sorted(_name(one) for one in stored[value]))
-                return ("DATA: a load returns another address space's store",
+                return (Kind.DATA.title("a load returns another address space's store"),
                         f"{_name(who)}.{where}: {value} of {owners}, steps {since}-{until}")
-            return "DATA: a load returns what nobody stored", f"{_name(who)}.{where}: {value}, steps {since}-{until}"
+            return Kind.DATA.title("a load returns what nobody stored"), f"{_name(who)}.{where}: {value}, steps {since}-{until}"
     loads = "; ".join(f"{what} {value} @{since}-{until}" for what, value, since, until in accesses)
-    return "DATA: a load returns an old value", f"{_name(who)}.{where}: {loads}"
+    return Kind.DATA.title("a load returns an old value"), f"{_name(who)}.{where}: {loads}"
 
 
 def _name(who: Any) -> str:

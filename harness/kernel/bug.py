@@ -3,6 +3,7 @@
 
 import sys
 
+from harness.finding import Kind
 from harness.machine import m
 
 
@@ -16,22 +17,22 @@ def _place(frame):
 
 def BUG(line):
     file, function = _place(sys._getframe(1))
-    m.report(f"BUG at {file}:{line} in {function}", "bug")
+    m.report(Kind.BUG.title(f"at {file}:{line} in {function}"), "bug")
 
 
 def BUG_ON(condition, line):
     if condition:
         file, function = _place(sys._getframe(1))
-        m.report(f"BUG at {file}:{line} in {function}", "bug")
+        m.report(Kind.BUG.title(f"at {file}:{line} in {function}"), "bug")
 
 
 def WARN_ON(condition, line):
     """Told, not fatal: becomes the finding of a run in which nothing worse follows."""
     if condition:
         file, function = _place(sys._getframe(1))
-        m.note(f"WARN at {file}:{line} in {function}", "bug")
+        m.note(Kind.WARN.title(f"at {file}:{line} in {function}"), "bug")
 
 
 def printk(text):
     """The kernel complains. A message that no healthy kernel prints is a note, as a warning is."""
-    m.note(f"PRINTK: {text.strip()} in {m.where()}", "bug")
+    m.note(Kind.PRINTK.title(f"{text.strip()} in {m.where()}"), "bug")

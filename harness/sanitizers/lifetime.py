@@ -13,6 +13,7 @@ object is free. Where such source frees memory, a proof does not cover an access
 Programs of plain functions have a point at each such access. No family frees anything but pages.
 """
 
+from harness.finding import Kind
 from harness.links import links_of, owners
 from harness.points import WRITE
 from harness.sanitizers.poison import allocators_link, poison, unpoison
@@ -48,7 +49,7 @@ UNKNOWN = Freed()
 def freed_linked(m, entry):
     """`entry` goes to a free list and is already on some list."""
     if entry.on.freelist:
-        m.report(f"double free in {m.where()}", NAME, told(f"{entry.struct} is already on {entry.on}", entry.struct))
+        m.report(Kind.DOUBLE_FREE.title(f"in {m.where()}"), NAME, told(f"{entry.struct} is already on {entry.on}", entry.struct))
 
 
 def freed(m, obj, entry):
@@ -58,7 +59,7 @@ def freed(m, obj, entry):
     _changed(m, obj, head, _here(m) if not head.type_stable or (m.image is not None and m.image.core != "fast") else UNKNOWN)
     for link in links_of(obj):
         if link is not entry and link.on is not None:
-            m.report(f"LIST: free of a {type(obj).__name__} still on {link.on} in {m.where()}", NAME, f"{link} is on {link.on}")
+            m.report(Kind.LIST.title(f"free of a {type(obj).__name__} still on {link.on} in {m.where()}"), NAME, f"{link} is on {link.on}")
     if not head.type_stable:
         poison(obj, used, entry)
 
@@ -69,13 +70,13 @@ def allocated(m, obj, head):
     _changed(m, obj, head, True)
     for link in links_of(obj):
         if link.on is not None:
-            m.report(f"allocation of a linked object in {m.where()}", NAME, f"{link} is on {link.on}")
+            m.report(Kind.LINKED.title(f"in {m.where()}"), NAME, f"{link} is on {link.on}")
 
 
 def kfreed(m, obj):
     """`obj` was given to kfree()."""
     if not obj.allocated:
-        m.report(f"double free in {m.where()}", NAME, told(f"{obj} is free", obj))
+        m.report(Kind.DOUBLE_FREE.title(f"in {m.where()}"), NAME, told(f"{obj} is free", obj))
     _changed(m, obj, None, _here(m))
     poison(obj, used)
 
@@ -100,7 +101,7 @@ def used(part, slot):
         return
     gone = next(obj for obj in owners(part) if not obj.allocated)
     what = f"{part}.{slot.lstrip('_')}" if part is gone or hasattr(part, "allocated") else str(part)
-    m.report(f"use after free in {m.where()}", NAME, told(f"{what} is accessed", gone))
+    m.report(Kind.USE_AFTER_FREE.title(f"in {m.where()}"), NAME, told(f"{what} is accessed", gone))
 
 
 def told(what, obj):

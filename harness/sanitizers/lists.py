@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """lists: CONFIG_DEBUG_LIST. An entry added while it is linked, or deleted while it is not."""
 
+from harness.finding import Kind
 from harness.sanitizers import lifetime
 
 NAME = "lists"
@@ -9,11 +10,11 @@ NAME = "lists"
 def added_twice(m, entry, head):
     if head is not None and head.freelist:
         lifetime.freed_linked(m, entry)
-    m.report(f"LIST: list_add of a linked {kind(entry)} in {m.where()}", NAME, f"{entry} is on {entry.on}, added to {head}")
+    m.report(Kind.LIST.title(f"list_add of a linked {kind(entry)} in {m.where()}"), NAME, f"{entry} is on {entry.on}, added to {head}")
 
 
 def deleted_unlinked(m, entry):
-    m.report(f"LIST: list_del of an unlinked {kind(entry)} in {m.where()}", NAME, f"{entry} is on no list")
+    m.report(Kind.LIST.title(f"list_del of an unlinked {kind(entry)} in {m.where()}"), NAME, f"{entry} is on no list")
 
 
 def kind(entry):

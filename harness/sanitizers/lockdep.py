@@ -20,6 +20,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from harness.finding import Kind
+
 NAME = "lockdep"
 
 
@@ -146,13 +148,13 @@ class Lockdep:
         if path:
             self.cycle_told = self.exact
             cycle = _rotated([before, *path[:-1]])
-            self._tell(m, f"LOCKDEP: lock order {' -> '.join([*cycle, cycle[0]])}")
+            self._tell(m, Kind.LOCKDEP.title(f"lock order {' -> '.join([*cycle, cycle[0]])}"))
 
     def _check_irqs(self, m: Any, cls: str) -> None:
         """An interrupt on the holder would wait for it for ever, unless both only read."""
         for inside, outside in ((False, False), (False, True), (True, False)):
             if (cls, inside) in self.used_in_irq and (cls, outside) in self.used_irqs_on:
-                self._tell(m, f"LOCKDEP: {cls} taken in an interrupt and with interrupts on",
+                self._tell(m, Kind.LOCKDEP.title(f"{cls} taken in an interrupt and with interrupts on"),
                            f"in an interrupt in {self.used_in_irq[cls, inside]}, with interrupts on in {self.used_irqs_on[cls, outside]}")
 
     def _path(self, start: str, reader_waits: bool, goal: str, reader_holds: bool) -> list[str]:
@@ -181,16 +183,16 @@ class Lockdep:
     def recursion(self, m: Any, lock: Any) -> None:
         """The task that spins is the one that holds the lock: directly, or from an interrupt on top of itself."""
         how = "in an interrupt on its holder" if m.current.irq_depth else "again by its holder"
-        m.report(f"DEADLOCK: {lock.cls} taken {how} in {m.where()}", NAME)
+        m.report(Kind.DEADLOCK.title(f"{lock.cls} taken {how} in {m.where()}"), NAME)
 
     def returned_holding(self, m: Any, task: Any) -> None:
         names = ", ".join(lock.cls for lock in task.held.locks) or "interrupts off"
-        m.report(f"LOCKDEP: {names} still held on return to user space", NAME)
+        m.report(Kind.LOCKDEP.title(f"{names} still held on return to user space"), NAME)
 
 
 def unlocked_by_other(m, lock):
     owner = getattr(lock, "owner", None)
-    m.report(f"LOCKDEP: {lock.cls} released by a task that does not hold it in {m.where()}", NAME, f"held by {owner}")
+    m.report(Kind.LOCKDEP.title(f"{lock.cls} released by a task that does not hold it in {m.where()}"), NAME, f"held by {owner}")
 
 
 def _rotated(cycle: list[str]) -> list[str]:

@@ -7,6 +7,7 @@ excused, where it is a point (in kernel source a list or a guarded field without
 
 import sys
 
+from harness.finding import Kind
 from harness.source import is_excused
 
 NAME = "lockset"
@@ -39,4 +40,4 @@ def check_guard(m, obj, holds, field, loads=False):
     what = f"{type(obj).__name__}.{field}" if field != "list" else obj.name
     if isinstance(field, int):
         what = f"{type(obj.struct).__name__}.{obj.name.rpartition('.')[2]}"
-    m.report(f"LOCKSET: {what} touched without its lock in {m.where()}", NAME, f"{obj} by {m.current.name}")
+    m.report(Kind.LOCKSET.title(f"{what} touched without its lock in {m.where()}"), NAME, f"{obj} by {m.current.name}")

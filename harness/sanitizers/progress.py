@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """progress: nobody can run (deadlock, with who waits for what), or everybody runs and nobody gets there (livelock)."""
 
+from harness.finding import Kind
 from harness.machine import PARKED, SLEEPING
 
 NAME = "progress"
@@ -14,14 +15,14 @@ def stuck(m):
     if parked:
         parts = sorted({m.where(task.waiting_frame) for task in parked})
         details = "; ".join(_wait_for(m, task) for task in waiting)
-        m._add(_finding(f"LIVELOCK: {', '.join(parts)}", details), m.sites(parked[0].waiting_frame))
+        m._add(_finding(Kind.LIVELOCK.title(f"{', '.join(parts)}"), details), m.sites(parked[0].waiting_frame))
         return
     cause = _circle(waiting) or [task for task in waiting if task.waiting is not None and not _before(task, waiting)] or waiting
     parts = sorted({_what(m, task) for task in cause})
     details = "; ".join(_wait_for(m, task) for task in waiting)
     asleep = all(task.waiting is SLEEPING for task in cause)
     word = "tasks asleep for ever" if asleep else "nobody can run"
-    m._add(_finding(f"DEADLOCK: {word}: {', '.join(parts)}", details), m.sites(cause[0].waiting_frame))
+    m._add(_finding(Kind.DEADLOCK.title(f"{word}: {', '.join(parts)}"), details), m.sites(cause[0].waiting_frame))
 
 
 def endless(m):
@@ -32,7 +33,7 @@ def endless(m):
     seen = {m.fair.seen[task.id] for task in left if task.id in m.fair.seen}
     parts = {m.where(task.waiting_frame) for task in waiting if not _before(task, left)}
     detail = "; ".join([f"no end after {m.step} points, the last under a fair schedule", *(_wait_for(m, task) for task in waiting)])
-    m._add(_finding(f"LIVELOCK: {', '.join(sorted({m.where(), *seen, *parts}))}", detail), m.sites())
+    m._add(_finding(Kind.LIVELOCK.title(f"{', '.join(sorted({m.where(), *seen, *parts}))}"), detail), m.sites())
 
 
 def _left(m):

@@ -46,7 +46,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from harness.finding import Finding
+from harness.finding import Finding, Kind
 from harness.kernel.atomic import atomic_t
 from harness.kernel.bitops import flags_t
 from harness.kernel.struct import array
@@ -252,9 +252,9 @@ class Watch:
         first, second = sorted((earlier, later), key=lambda access: (access.word == LOAD, self.source.function(access.stack)))
         where, other = self.source.function(first.stack), self.source.function(second.stack)
         if first.word == ATOMIC_STORE:
-            title = f"RACE: load {_kind(second)} in {other} and {ATOMIC_STORE}"
+            title = Kind.RACE.title(f"load {_kind(second)} in {other} and {ATOMIC_STORE}")
         else:
-            title = f"RACE: {STORE} {_kind(first)} in {where} and {second.word} in {other}"
+            title = Kind.RACE.title(f"{STORE} {_kind(first)} in {where} and {second.word} in {other}")
         if title in self.titles:
             return
         self.titles.add(title)

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: MIT
 """refcount: a count of references below zero (reported), or raised from zero (noted: somebody already owns the freeing)."""
 
+from harness.finding import Kind
 from harness.sanitizers import lifetime
 
 NAME = "refcount"
 
 
 def below_zero(m, v):
-    m.report(f"REFCOUNT: {_kind(v)} below zero in {m.where()}", NAME, f"{v} is {v.counter}")
+    m.report(Kind.REFCOUNT.title(f"{_kind(v)} below zero in {m.where()}"), NAME, f"{v} is {v.counter}")
 
 
 def revived(m, v):
@@ -15,8 +16,8 @@ def revived(m, v):
     if v.counter != 1:
         return
     if v.struct is not None and not v.struct.allocated:
-        m.report(f"use after free in {m.where()}", lifetime.NAME, lifetime.told(f"{v} taken on a free object", v.struct))
-    m.note(f"REFCOUNT: {_kind(v)} raised from zero in {m.where()}", NAME, f"{v} 0 -> 1")
+        m.report(Kind.USE_AFTER_FREE.title(f"in {m.where()}"), lifetime.NAME, lifetime.told(f"{v} taken on a free object", v.struct))
+    m.note(Kind.REFCOUNT.title(f"{_kind(v)} raised from zero in {m.where()}"), NAME, f"{v} 0 -> 1")
 
 
 def _kind(v):

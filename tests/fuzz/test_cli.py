@@ -22,7 +22,7 @@ from click.testing import CliRunner, Result
 from fuzz.cli import main
 from fuzz.entry import emit, load
 from fuzz.judge import SAMPLE
-from fuzz.verdict import Kind, Verdict, bug
+from fuzz.verdict import Verdict, Word, bug
 from harness import stop
 from variants.interface import FAMILIES, family
 
@@ -337,7 +337,7 @@ def test_accept_writes_the_same_file_in_canonical_form(corpus: pathlib.Path) -> 
     assert f"wrote {path}" in result.stdout
     assert set(files(corpus)) == before
     assert path.read_text() == emit(load(path))
-    assert load(path).expect == {"pre_patch": bug(TITLE), "daniel_lru_count": Verdict(Kind.PROVED, number=1)}
+    assert load(path).expect == {"pre_patch": bug(TITLE), "daniel_lru_count": Verdict(Word.PROVED, number=1)}
     assert vmrace("replay", corpus, "--accept").stdout.count("wrote") == 0
 
 
@@ -509,7 +509,7 @@ def test_accepting_a_verdict_writes_what_is_so_and_nothing_else(here: pathlib.Pa
     result = vmrace("corpus", "accept", "double-free", "--variant", "daniel_lru_count=ok", "--variant", "pre_patch=BUG")
     assert result.exit_code == 0, result.output
     path, = (path for path in files(here) if "double-free" in path.name)
-    assert load(path).expect == {"pre_patch": bug("double free in __free_pages_ok"), "daniel_lru_count": Verdict(Kind.OK, number=SAMPLE)}
+    assert load(path).expect == {"pre_patch": bug("double free in __free_pages_ok"), "daniel_lru_count": Verdict(Word.OK, number=SAMPLE)}
     assert path.read_text() == emit(load(path))
     assert set(files(here)) == set(before)
 
@@ -540,7 +540,7 @@ def test_a_verdict_that_is_flaky_is_not_accepted(here: pathlib.Path, monkeypatch
     import fuzz.corpus
     from fuzz.judge import Judged
     monkeypatch.setattr(fuzz.corpus, "judge_entry",
-                        lambda *args, **how: Judged(Verdict(Kind.FLAKY, number=17, of=20), "the same decisions gave different runs", 20))
+                        lambda *args, **how: Judged(Verdict(Word.FLAKY, number=17, of=20), "the same decisions gave different runs", 20))
     before = files(here)
     refused(vmrace("corpus", "accept", "bug-at", "--variant", "pre_patch"), 1, "FLAKY 17/20", "cannot be accepted")
     assert files(here) == before
@@ -872,12 +872,12 @@ def test_a_finding_that_is_kept_already_loses_no_triage(tmp_path: pathlib.Path) 
     from fuzz.entry import save
     kept = load(IRQ)
     kept.comment, kept.asks = "# seen by a person\n", "Mine?"
-    kept.expect = {"daniel_lru_count": Verdict(Kind.OK, number=300)}
+    kept.expect = {"daniel_lru_count": Verdict(Word.OK, number=300)}
     path = save(kept, tmp_path)
     assert save(load(IRQ), tmp_path) == path
     merged = load(path)
     assert (merged.comment, merged.asks) == ("# seen by a person\n", "Mine?")
-    assert merged.expect == {"daniel_lru_count": Verdict(Kind.OK, number=300), "pre_patch": bug(TITLE)}
+    assert merged.expect == {"daniel_lru_count": Verdict(Word.OK, number=300), "pre_patch": bug(TITLE)}
 
 
 @pytest.mark.long

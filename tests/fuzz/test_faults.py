@@ -29,7 +29,7 @@ from fuzz import raw, writing
 from fuzz.cli import main
 from fuzz.entry import Entry, load, save
 from fuzz.raw import load_of_functions
-from fuzz.verdict import Kind, Verdict
+from fuzz.verdict import Verdict, Word
 from harness import stop
 from harness.errors import HarnessError
 
@@ -688,7 +688,7 @@ def test_two_that_change_one_entry_lose_nothing(tmp_path: pathlib.Path) -> None:
         for turn in range(10):
             expect(path, {("pre_patch", "daniel_lru_count")[number]: f"ok in {turn + 1}"})
     assert set(in_processes(2, change)) == {0}
-    assert load(path).expect == dict.fromkeys(("pre_patch", "daniel_lru_count"), Verdict(Kind.OK, number=10))
+    assert load(path).expect == dict.fromkeys(("pre_patch", "daniel_lru_count"), Verdict(Word.OK, number=10))
 
 
 def test_two_that_change_one_table_lose_nothing(tmp_path: pathlib.Path) -> None:

@@ -36,7 +36,7 @@ from fuzz.programs import (
     text_of,
 )
 from fuzz.scope import Result, Table, decide, left, prove
-from fuzz.verdict import Kind
+from fuzz.verdict import Word
 from harness.explore.exploration import Exploration, Seen
 from harness.incomplete import Incomplete, Reason
 from variants.interface import OPERATIONS, Family, family
@@ -360,22 +360,22 @@ def test_what_is_inconclusive_is_never_proved(tmp_path: pathlib.Path) -> None:
     Exploration(), Exploration(why=Incomplete(Reason.RUNS, 10), outcomes={Reached(): Seen(1)}), Exploration(outcomes={"?": Seen(1)}),
     Exploration(why=Incomplete(Reason.YIELDS, 2, "2"), outcomes={Reached(): Seen(1)})])
 def test_only_a_complete_exploration_with_known_outcomes_proves(found: Exploration) -> None:
-    result = Result(0, "", Kind.PROVED)
+    result = Result(0, "", Word.PROVED)
     decide(result, found)
-    assert result.verdict is Kind.INCONCLUSIVE
+    assert result.verdict is Word.INCONCLUSIVE
     assert result.why
 
 
 def test_a_bug_stays_one_where_the_rest_was_not_run() -> None:
-    result = Result(0, "", Kind.PROVED)
+    result = Result(0, "", Word.PROVED)
     decide(result, Exploration(why=Incomplete(Reason.SECONDS, 1), outcomes={Reached(("BUG x",)): Seen(1)}))
-    assert (result.verdict, result.titles) == (Kind.BUG, ["BUG x"])
+    assert (result.verdict, result.titles) == (Word.BUG, ["BUG x"])
 
 
 def test_a_scope_of_which_one_program_is_missing_is_not_proved() -> None:
     forms = Scope(1, 2, 0, ("touch",), ONE).programs(operations())
-    results = {number: Result(number, text_of(form), Kind.PROVED) for number, form in enumerate(forms)}
-    assert Table("x", Scope(1, 2), forms, 9, results).verdict is Kind.PROVED
+    results = {number: Result(number, text_of(form), Word.PROVED) for number, form in enumerate(forms)}
+    assert Table("x", Scope(1, 2), forms, 9, results).verdict is Word.PROVED
     del results[0]
     assert Table("x", Scope(1, 2), forms, 9, results).code == 3
     assert Table("x", Scope(1, 2), [], 9, {}).code == 3

@@ -20,7 +20,7 @@ from fuzz.cli import main
 from fuzz.executor import Executor
 from fuzz.programs import OPERAND_KINDS, Scope
 from fuzz.scope import Result, Table
-from fuzz.verdict import Kind
+from fuzz.verdict import Word
 from harness.incomplete import Incomplete, Reason
 from variants.interface import FAMILIES, family
 
@@ -100,8 +100,8 @@ def table(results: dict[int, Result], count: int = 9) -> Table:
 
 
 def test_inconclusive_programs_are_listed_with_their_reasons() -> None:
-    results = {number: Result(number, f"program {number}", Kind.INCONCLUSIVE, why=Incomplete(Reason.SECONDS, 10)) for number in range(5)}
-    results[5] = Result(5, "program 5", Kind.INCONCLUSIVE, why=Incomplete(Reason.DIED))
+    results = {number: Result(number, f"program {number}", Word.INCONCLUSIVE, why=Incomplete(Reason.SECONDS, 10)) for number in range(5)}
+    results[5] = Result(5, "program 5", Word.INCONCLUSIVE, why=Incomplete(Reason.DIED))
     lines = list(table(results).lines())
     at = lines.index("         5  10 s were not enough")
     assert [line.strip() for line in lines[at + 1:at + 10]] == [
@@ -116,7 +116,7 @@ def test_inconclusive_programs_are_listed_with_their_reasons() -> None:
 def test_a_result_is_a_row_of_the_table_and_replaces_the_one_before(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "README.md"
     path.write_text(f"before\n{scope_table.BEGIN}\n{scope_table.END}\nafter\n")
-    proved = {0: Result(0, "a", Kind.PROVED), 1: Result(1, "b", Kind.BUG, titles=["OOPS: a|b in f"])}
+    proved = {0: Result(0, "a", Word.PROVED), 1: Result(1, "b", Word.BUG, titles=["OOPS: a|b in f"])}
     for results in ({}, proved):
         scope_table.put(path, table(results, 2))
     text = path.read_text()

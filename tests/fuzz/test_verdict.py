@@ -7,13 +7,13 @@ import msgspec
 import pytest
 
 from fuzz import reasons
-from fuzz.verdict import Kind, Verdict, bug, parse_verdict
+from fuzz.verdict import Verdict, Word, bug, parse_verdict
 from harness.incomplete import Incomplete, Reason
 
 
 @pytest.mark.parametrize(("verdict", "text"), [
     (bug("double free in f"), "BUG double free in f"), (bug("BUG at mm/a.c:1 in f"), "BUG at mm/a.c:1 in f"),
-    (Verdict(Kind.PROVED, number=12), "proved in 12"), (Verdict(Kind.OK, number=1000), "ok in 1000"), (Verdict(Kind.ABSENT), "n/a")])
+    (Verdict(Word.PROVED, number=12), "proved in 12"), (Verdict(Word.OK, number=1000), "ok in 1000"), (Verdict(Word.ABSENT), "n/a")])
 def test_a_verdict_is_read_back_from_its_text(verdict: Verdict, text: str) -> None:
     """And the word BUG is said once."""
     assert str(verdict) == text
@@ -21,9 +21,9 @@ def test_a_verdict_is_read_back_from_its_text(verdict: Verdict, text: str) -> No
 
 
 @pytest.mark.parametrize(("verdict", "text"), [
-    (Verdict(Kind.DIVERGED, number=3), "DIVERGED step 3"), (Verdict(Kind.LOST), "LOST"),
-    (Verdict(Kind.FLAKY, number=17, of=20), "FLAKY 17/20"),
-    (Verdict(Kind.INCONCLUSIVE, why=Incomplete(Reason.RUNS, 1)), "inconclusive 1 run was not enough")])
+    (Verdict(Word.DIVERGED, number=3), "DIVERGED step 3"), (Verdict(Word.LOST), "LOST"),
+    (Verdict(Word.FLAKY, number=17, of=20), "FLAKY 17/20"),
+    (Verdict(Word.INCONCLUSIVE, why=Incomplete(Reason.RUNS, 1)), "inconclusive 1 run was not enough")])
 def test_what_no_entry_may_say_is_not_read_back(verdict: Verdict, text: str) -> None:
     assert str(verdict) == text
     assert parse_verdict(text) is None

@@ -14,7 +14,7 @@ from fuzz import verify
 from fuzz.cli import main
 from fuzz.entry import load
 from fuzz.explored import Reached
-from fuzz.verdict import Kind, Verdict, bug
+from fuzz.verdict import Verdict, Word, bug
 from harness.explore import optimal
 from harness.explore.exploration import Exploration, Seen
 from harness.explore.programs import verify as verify_program
@@ -51,7 +51,7 @@ def test_some_certificates_are_kept_and_some_are_confirmed_plainly() -> None:
 def test_an_exhausted_budget_is_never_a_proof(limits: dict[str, Any]) -> None:
     found = verify_program(lastzero.make, 5, **limits)
     assert not found.proved
-    assert verify.verdict(found).kind is Kind.INCONCLUSIVE
+    assert verify.verdict(found).word is Word.INCONCLUSIVE
     assert verify_program(lastzero.make, 5).proved
 
 
@@ -231,13 +231,13 @@ def test_an_entry_is_verified_on_each_variant_against_what_it_expects() -> None:
     assert "\nBUG at mm/page_alloc.c:95" in result.output and "proved: " in result.output
     path = next((ROOT / "corpus").rglob(f"*{SMALL}.toml"))
     subject = verify.of_entry(load(path), "pre_patch")
-    assert verify.verdict(subject.explore()).kind is Kind.BUG
+    assert verify.verdict(subject.explore()).word is Word.BUG
 
 
 LATE, LOST, ERRED = Incomplete(Reason.SECONDS, 60), Incomplete(Reason.DIED), Incomplete(Reason.ERROR, detail="x")
 
 
-X, PROVED, OK = bug("x"), Verdict(Kind.PROVED, number=3), Verdict(Kind.OK, number=1000)
+X, PROVED, OK = bug("x"), Verdict(Word.PROVED, number=3), Verdict(Word.OK, number=1000)
 
 
 @pytest.mark.parametrize(("titles", "expect", "bound", "why", "state"), [

@@ -11,7 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from harness.finding import Kind
 from harness.link import Image
+
+invariant, leak = Kind.INVARIANT.title, Kind.LEAK.title
 
 
 def uptodate_if_mapped(image: Image) -> bool:
@@ -62,52 +65,52 @@ def check(image: Image) -> list[tuple[str, str]]:
         owners = mapped + (page in cached) + (page._private is not None) + tracked.get(page, 0)
         on, mapping = page.lru.on, page._mapping
         if page.unlocked_by_other:
-            out.append(("INVARIANT: a page lock was given back by somebody who did not hold it", page.name))
+            out.append((invariant("a page lock was given back by somebody who did not hold it"), page.name))
         if on is zone.free_list:
             free += 1
             if owners:
-                out.append(("use after free in user_space", f"{page.name} is on the free list and has {owners} owners"))
+                out.append((Kind.USE_AFTER_FREE.title("in user_space"), f"{page.name} is on the free list and has {owners} owners"))
             elif count or word & (t.lru | t.active | t.locked) or page._mapcount.counter != -1 or mapping is not None:
-                out.append(("INVARIANT: a free page has a count, a lock, a mapping or a place on the LRU",
+                out.append((invariant("a free page has a count, a lock, a mapping or a place on the LRU"),
                             f"{page.name}: count {count}, flags {word:#x}"))
             continue
         active_seen += on is active
         inactive_seen += on is inactive
         if word & t.locked:
-            out.append(("INVARIANT: a page stays locked and nobody will unlock it", page.name))
+            out.append((invariant("a page stays locked and nobody will unlock it"), page.name))
         if word & t.writeback:
-            out.append(("INVARIANT: a page stays under writeback and nobody will end it", page.name))
+            out.append((invariant("a page stays under writeback and nobody will end it"), page.name))
         if (on is not None) != bool(word & t.lru) or (on is active) != bool(word & t.lru and word & t.active):
-            out.append(("INVARIANT: PG_lru and PG_active disagree with the lists", f"{page.name} is on {on}, flags {word:#x}"))
+            out.append((invariant("PG_lru and PG_active disagree with the lists"), f"{page.name} is on {on}, flags {word:#x}"))
         if page._mapcount.counter + 1 != mapped:
-            out.append(_more_or_fewer("INVARIANT: page._mapcount counts {} mappings than there are ptes",
+            out.append(_more_or_fewer(invariant("page._mapcount counts {} mappings than there are ptes"),
                                       page._mapcount.counter + 1, mapped, page))
         if count != owners:
             if owners:
-                out.append(_more_or_fewer("REFCOUNT: page._count counts {} references than there are owners, at rest",
+                out.append(_more_or_fewer(Kind.REFCOUNT.title("page._count counts {} references than there are owners, at rest"),
                                           count, owners, page))
             else:
-                out.append(("LEAK: a page that nobody owns is not free", f"{page.name}: count {count}"))
+                out.append((leak("a page that nobody owns is not free"), f"{page.name}: count {count}"))
         elif not count:
-            out.append(("LEAK: lost page: no reference, not free", page.name))
+            out.append((leak("lost page: no reference, not free"), page.name))
         if (page._private is not None) != bool(word & t.private):
-            out.append(("INVARIANT: PG_private disagrees with page->private", page.name))
+            out.append((invariant("PG_private disagrees with page->private"), page.name))
         if mapping is not t.anon:
             _file_page(t, page, word, mapping, mapped, page in cached, out)
     _counters(t, out, free, active_seen, inactive_seen, ptes)
     for lock in t.seqschedlocks:
         if lock.writers.counter:
-            out.append(("INVARIANT: a write section stays open and nobody will end it", f"{lock.name}: {lock.writers.counter} writers"))
+            out.append((invariant("a write section stays open and nobody will end it"), f"{lock.name}: {lock.writers.counter} writers"))
     return out
 
 
 def _file_page(t: _Tables, page: Any, word: int, mapping: Any, mapped: int, cached: bool, out: list[tuple[str, str]]) -> None:
     if mapped and not cached:
-        out.append(("INVARIANT: a mapped page is not in the page cache", f"{page.name}: mapped {mapped} times, mapping {mapping}"))
+        out.append((invariant("a mapped page is not in the page cache"), f"{page.name}: mapped {mapped} times, mapping {mapping}"))
     elif mapped and t.uptodate_if_mapped and not word & t.uptodate:
-        out.append(("INVARIANT: a mapped page is not uptodate", f"{page.name}: mapped {mapped} times"))
+        out.append((invariant("a mapped page is not uptodate"), f"{page.name}: mapped {mapped} times"))
     if word & t.dirty and mapping is None:
-        out.append(("INVARIANT: a page without a mapping is dirty", page.name))
+        out.append((invariant("a page without a mapping is dirty"), page.name))
 
 
 def _ptes(t: _Tables, out: list[tuple[str, str]]) -> dict[Any, int]:
@@ -125,7 +128,7 @@ def _ptes(t: _Tables, out: list[tuple[str, str]]) -> dict[Any, int]:
                 else:
                     file += 1
         if mm.anon_rss + mm.file_rss != anon + file:
-            out.append(("INVARIANT: an mm's rss differs from its ptes",
+            out.append((invariant("an mm's rss differs from its ptes"),
                         f"{mm.name}: {mm.anon_rss} and {mm.file_rss}, not {anon} and {file}"))
     return ptes
 
@@ -138,31 +141,31 @@ def _cached(t: _Tables, out: list[tuple[str, str]]) -> dict[Any, Any]:
         for index, page in enumerate(mapping.page_tree.items):
             if page is None:
                 if mapping.tag_dirty.items[index] or mapping.tag_writeback.items[index]:
-                    out.append(("INVARIANT: an empty slot of the page cache has a tag", f"{mapping.name} {index}"))
+                    out.append((invariant("an empty slot of the page cache has a tag"), f"{mapping.name} {index}"))
                 continue
             seen += 1
             if page in cached or page._mapping is not mapping or page._index != index:
-                out.append(("INVARIANT: a page in the page cache says it is elsewhere", f"{page.name}: in {mapping.name} at {index}"))
+                out.append((invariant("a page in the page cache says it is elsewhere"), f"{page.name}: in {mapping.name} at {index}"))
             cached[page] = mapping
             if page.flags.word & t.dirty and not mapping.tag_dirty.items[index]:
-                out.append(("INVARIANT: a dirty page is not tagged dirty", page.name))
+                out.append((invariant("a dirty page is not tagged dirty"), page.name))
         if mapping._nrpages != seen:
-            out.append(("INVARIANT: nrpages differs from the pages in the page cache", f"{mapping.name}: {mapping._nrpages}, not {seen}"))
+            out.append((invariant("nrpages differs from the pages in the page cache"), f"{mapping.name}: {mapping._nrpages}, not {seen}"))
     for page in t.pages:
         if page._mapping is not None and page._mapping is not t.anon and page not in cached:
-            out.append(("INVARIANT: a page with a mapping is not in the page cache", page.name))
+            out.append((invariant("a page with a mapping is not in the page cache"), page.name))
     return cached
 
 
 def _counters(t: _Tables, out: list[tuple[str, str]], free: int, active: int, inactive: int, ptes: dict[Any, int]) -> None:
     zone = t.zone
     if zone._free_pages != free:
-        out.append(("INVARIANT: free_pages differs from the length of the free list", f"{zone._free_pages}, not {free}"))
+        out.append((invariant("free_pages differs from the length of the free list"), f"{zone._free_pages}, not {free}"))
     if zone._nr_active != active or zone._nr_inactive != inactive:
-        out.append(("INVARIANT: nr_active or nr_inactive differs from the lists",
+        out.append((invariant("nr_active or nr_inactive differs from the lists"),
                     f"{zone._nr_active} and {zone._nr_inactive}, not {active} and {inactive}"))
     if t.nr_mapped.counter != len(ptes):
-        out.append(_more_or_fewer("INVARIANT: nr_mapped counts {} pages than are mapped", t.nr_mapped.counter, len(ptes), t.nr_mapped))
+        out.append(_more_or_fewer(invariant("nr_mapped counts {} pages than are mapped"), t.nr_mapped.counter, len(ptes), t.nr_mapped))
 
 
 def _more_or_fewer(title: str, have: int, should: int, what: Any) -> tuple[str, str]:
@@ -176,7 +179,7 @@ def drained(image: Image) -> Iterator[tuple[str, str]]:
         if page.lru.on is not t.zone.free_list:
             kind = "on the LRU" if page.lru.on is not None else "linked nowhere"
             detail = f"{page.name}: count {page._count.counter}, flags {page.flags.word:#x}"
-            yield f"LEAK: page left over after full reclaim, {kind}", detail
+            yield leak(f"page left over after full reclaim, {kind}"), detail
             return
 
 

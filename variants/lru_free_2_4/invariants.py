@@ -10,7 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from harness.finding import Kind
 from harness.link import Image
+
+invariant, leak = Kind.INVARIANT.title, Kind.LEAK.title
 
 
 def counted(image: Image) -> bool:
@@ -59,9 +62,9 @@ def check(image: Image) -> list[tuple[str, str]]:
         if mapping is space:
             cached.append(page._index)
         if word & t.locked:
-            out.append(("INVARIANT: a page stays locked and nobody will unlock it", page.name))
+            out.append((invariant("a page stays locked and nobody will unlock it"), page.name))
         if (where is not None) != bool(word & t.lru) or (where is active) != bool(word & t.active):
-            out.append(("INVARIANT: PG_lru and PG_active disagree with the lists", f"{page.name} is on {where}, flags {word:#x}"))
+            out.append((invariant("PG_lru and PG_active disagree with the lists"), f"{page.name} is on {where}, flags {word:#x}"))
         active_seen += where is active
         inactive_seen += where is inactive
         expected = owners + (1 if t.lru_counts and word & t.lru else 0)
@@ -69,18 +72,18 @@ def check(image: Image) -> list[tuple[str, str]]:
             out.append(_miscount(page, count, expected))
         elif not count:
             kind = "deferred" if where is not None else "lost"
-            out.append((f"LEAK: {kind} page: no reference, not free", page.name))
+            out.append((leak(f"{kind} page: no reference, not free"), page.name))
     if zone._free_pages != free:
-        out.append(("INVARIANT: free_pages differs from the length of the free list", f"{zone._free_pages}, not {free}"))
+        out.append((invariant("free_pages differs from the length of the free list"), f"{zone._free_pages}, not {free}"))
     vm = t.vm
     if vm._nr_active_pages != active_seen or vm._nr_inactive_pages != inactive_seen:
-        out.append(("INVARIANT: nr_active_pages or nr_inactive_pages differs from the lists",
+        out.append((invariant("nr_active_pages or nr_inactive_pages differs from the lists"),
                     f"{vm._nr_active_pages} and {vm._nr_inactive_pages}, not {active_seen} and {inactive_seen}"))
     for mm in t.mms:
         vma = mm._mmap_cache
         if vma is not None and mm.in_use and not (vma.in_use and vma.vm_mm is mm):
             whose = f"{'a' if vma.in_use else 'a freed'} vma of {vma.vm_mm.name}"
-            out.append(("INVARIANT: mmap_cache is no vma of its address space", f"{mm.name}: {whose}"))
+            out.append((invariant("mmap_cache is no vma of its address space"), f"{mm.name}: {whose}"))
     _check_swap(t, swapped, cached, out)
     return out
 
@@ -106,15 +109,16 @@ def _references(t: _Tables) -> tuple[dict[Any, int], dict[int, int]]:
 
 def _in_use(page: Any, count: int, owners: int, word: int, where: Any) -> tuple[str, str]:
     if owners:
-        return "use after free in user_space", f"{page.name} is on the free list and has {owners} owners"
-    return "INVARIANT: a free page has a count, a lock or a place on the LRU", f"{page.name}: count {count}, flags {word:#x}, on {where}"
+        return Kind.USE_AFTER_FREE.title("in user_space"), f"{page.name} is on the free list and has {owners} owners"
+    return invariant("a free page has a count, a lock or a place on the LRU"), f"{page.name}: count {count}, flags {word:#x}, on {where}"
 
 
 def _miscount(page: Any, count: int, expected: int) -> tuple[str, str]:
     if not expected:
-        return "LEAK: a page that nobody owns is not free", f"{page.name}: count {count}"
+        return leak("a page that nobody owns is not free"), f"{page.name}: count {count}"
     word = "more" if count > expected else "fewer"
-    return f"REFCOUNT: page.count counts {word} references than there are owners, at rest", f"{page.name}: {count}, not {expected}"
+    title = Kind.REFCOUNT.title(f"page.count counts {word} references than there are owners, at rest")
+    return title, f"{page.name}: {count}, not {expected}"
 
 
 def _check_swap(t: _Tables, swapped: dict[int, int], cached: list[int], out: list[tuple[str, str]]) -> None:
@@ -129,10 +133,10 @@ def _check_swap(t: _Tables, swapped: dict[int, int], cached: list[int], out: lis
         for offset, (have, due) in enumerate(zip(t.swap_map, users, strict=True)):
             if have != due:
                 word = "more" if have > due else "fewer"
-                out.append((f"INVARIANT: swap_map counts {word} users of an entry than there are", f"slot {offset}: {have}, not {due}"))
+                out.append((invariant(f"swap_map counts {word} users of an entry than there are"), f"slot {offset}: {have}, not {due}"))
     free = t.swap_map.count(0) - (not t.swap_map[0])
     if t.vm._nr_swap_pages != free:
-        out.append(("INVARIANT: nr_swap_pages differs from the free slots", f"{t.vm._nr_swap_pages}, not {free}"))
+        out.append((invariant("nr_swap_pages differs from the free slots"), f"{t.vm._nr_swap_pages}, not {free}"))
 
 
 def drained(image: Image) -> Iterator[tuple[str, str]]:
@@ -141,11 +145,11 @@ def drained(image: Image) -> Iterator[tuple[str, str]]:
     for page in ns["mem_map"]:
         if page.list.on is not ns["zone_normal"].free_list:
             kind = "on the LRU" if page.lru.on is not None else "linked nowhere"
-            yield f"LEAK: page left over after full reclaim, {kind}", f"{page.name}: count {page.count.counter}, flags {page.flags.word:#x}"
+            yield leak(f"page left over after full reclaim, {kind}"), f"{page.name}: count {page.count.counter}, flags {page.flags.word:#x}"
             return
     for offset in range(1, len(ns["swap_info"][0].swap_map)):
         if ns["swap_info"][0].swap_map.items[offset]:
-            yield "LEAK: swap slot left over after full reclaim", f"slot {offset}"
+            yield leak("swap slot left over after full reclaim"), f"slot {offset}"
             return
 
 
