@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
-from fuzz.entry import LEDGER, EntryError, emit, load, parse
-from fuzz.executor import Executor
-from fuzz.judge import judge_entry
-from fuzz.verdict import Word
+from fuzz.corpus.entry import LEDGER, EntryError, emit, load, parse
+from fuzz.corpus.judge import judge_entry
+from fuzz.corpus.verdict import Word
+from fuzz.run.executor import Executor
 from harness.finding import Kind, kind_of
 from harness.printable import printable
-from variants.interface import family
+from variants.family import family
 
 CORPUS = pathlib.Path(__file__).parent / "corpus"
 

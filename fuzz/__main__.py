@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-from fuzz.search_path import current_folder_last
+from fuzz.functions.search_path import current_folder_last
 
 
 def main() -> None:
     current_folder_last()
-    from fuzz import stopping
+    from fuzz.run import stop_request as stopping
     stopping.install()
-    from fuzz.cli import main as command
+    from fuzz.cli.main import main as command
     try:
         command()
     finally:

@@ -14,8 +14,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from fuzz.cli import main
-from fuzz.judge import REPLAYS, SAMPLE
+from fuzz.cli.main import main
+from fuzz.corpus.judge import REPLAYS, SAMPLE
 
 ROOT = pathlib.Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -103,7 +103,7 @@ def test_every_path_that_is_named_exists(path: str) -> None:
 
 
 def test_the_exit_codes_are_the_real_ones() -> None:
-    from fuzz import cli
+    from fuzz.cli import main as cli
     told = re.search(r"Exit codes: (.*?)\n", TEXT)
     assert told is not None
     numbers = [int(part.split()[0]) for part in told[1].split("; ")]

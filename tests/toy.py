@@ -9,12 +9,12 @@ from typing import Any
 
 from harness.backends import BACKENDS
 from harness.finding import Finding
-from harness.link import link
-from harness.machine import Scheduler, m
-from harness.sanitizers.race import Watch
+from harness.link.linker import link
+from harness.machine.machine import Scheduler, m
 from harness.schedulers import NoPreempt
 from harness.schedulers.replay import Replay
-from harness.trace import Event, Recorder
+from harness.watchers.race import Watch
+from harness.watchers.trace import Event, Recorder
 
 Call = tuple[Any, ...]                  # the name of a kernel function, then what it is called with
 Tasks = Sequence[tuple[int, Sequence[Call]]]        # (cpu, calls) of each task

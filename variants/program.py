@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from variants.interface import OPERANDS, OPERATIONS
+from variants.family import OPERANDS, OPERATIONS
 
 CPUS_MAX = 4
 TASKS_PER_CPU_MAX = 3

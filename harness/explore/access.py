@@ -19,9 +19,9 @@ from harness import points
 from harness.kernel.bitops import flags_t
 from harness.kernel.list import list_head
 from harness.kernel.struct import array, struct
-from harness.links import owners
-from harness.machine import RUNNING, Cpu, Task
+from harness.machine.machine import RUNNING, Cpu, Task
 from harness.sanitizers.lifetime import ALLOCATED, FREED
+from harness.sanitizers.links import owners
 
 READ, WRITE = 0, 1                          # of data; an atomic update is a WRITE
 PART_READ, PART_WRITE = 2, 3                # the whole word or struct, when only a part of it is touched

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from harness.errors import Diverged
 from harness.explore.optimal import YIELDS_MAX
 from harness.explore.spinning import only_reads
-from harness.machine import Machine
+from harness.machine.machine import Machine
 from harness.schedulers.follower import Follower
 from harness.schedulers.replay import Replay
 

@@ -21,7 +21,7 @@ from harness.explore.classes import trace_hash
 from harness.explore.event import EVENTS_MAX, GOES_ON, NO_PROCESS, Event
 from harness.explore.optimal import Choice, Name, Optimal
 from harness.explore.wakeup import NOBODY, Branch, Place, Sleep, Step
-from harness.machine import Machine
+from harness.machine.machine import Machine
 
 SPENT: Final = "spent"
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from harness.errors import Diverged
 from harness.explore.event import Event
 from harness.explore.optimal import IRQS_FROM, YIELDS_MAX
-from harness.machine import Machine
+from harness.machine.machine import Machine
 from harness.schedulers.follower import Follower
 
 Order = Callable[[Sequence[Event]], list[int]]

@@ -27,14 +27,14 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from harness import points
-from harness.kept import Mentioned, comparable, is_users
+from harness.functions.python_state import Mentioned, comparable, is_users
+from harness.functions.watched import uses
 from harness.kernel.barrier import smp_cond_load_relaxed
 from harness.kernel.bitops import flags_t
 from harness.kernel.registry import is_kernel_object
 from harness.kernel.struct import array, struct
-from harness.links import slots_of
-from harness.machine import RUNNING, Cpu, Machine, Task
-from harness.watched import uses
+from harness.machine.machine import RUNNING, Cpu, Machine, Task
+from harness.sanitizers.links import slots_of
 
 Read = tuple[Any, Any, Any]                 # object, argument of the point, the value that was read
 Function = Callable[..., Any]

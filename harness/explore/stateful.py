@@ -14,8 +14,8 @@ from typing import Any
 
 from harness import points
 from harness.errors import Abort
-from harness.links import slots_of
-from harness.machine import NEVER, Machine
+from harness.machine.machine import NEVER, Machine
+from harness.sanitizers.links import slots_of
 
 
 class Stateful:

@@ -5,7 +5,7 @@ Each primitive starts with the machine's preamble: count the step, and call the 
 """
 
 from harness.kernel.registry import register
-from harness.machine import m
+from harness.machine.machine import m
 from harness.points import READ, RMW, WRITE
 from harness.sanitizers import refcount as refcounts
 

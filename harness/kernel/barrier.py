@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """include/asm/system.h and linux/compiler.h. On this (sequentially consistent) machine a barrier is an event, no more."""
 
-from harness.machine import m
+from harness.machine.machine import m
 from harness.points import BARRIER
 
 

@@ -2,7 +2,7 @@
 """include/asm/bitops.h: a word of flags. Each bit is a location of its own; the whole word can be read and stored too."""
 
 from harness.kernel.registry import register
-from harness.machine import m
+from harness.machine.machine import m
 from harness.points import READ, RMW, WRITE
 
 

@@ -4,7 +4,7 @@
 import sys
 
 from harness.finding import Kind
-from harness.machine import m
+from harness.machine.machine import m
 
 
 def _place(frame):

@@ -10,7 +10,7 @@ List operations are no points here: the head's lock guards them. See watched_lis
 """
 
 from harness.kernel.registry import core_now, register
-from harness.machine import m
+from harness.machine.machine import m
 from harness.sanitizers import lifetime, lists
 
 

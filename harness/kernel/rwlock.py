@@ -2,7 +2,7 @@
 """include/linux/spinlock.h, rwlock_t: many readers or one writer, spinning, no fairness (as on i386 in 2.4)."""
 
 from harness.kernel.registry import register
-from harness.machine import m
+from harness.machine.machine import m
 from harness.points import ACQUIRE, RELEASE
 from harness.sanitizers import lockdep
 

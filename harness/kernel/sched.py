@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """include/linux/sched.h: who runs here, and how one stops running."""
 
-from harness.machine import INTERRUPTIBLE, RUNNING, UNINTERRUPTIBLE, m
+from harness.machine.machine import INTERRUPTIBLE, RUNNING, UNINTERRUPTIBLE, m
 from harness.points import READ, WAIT, WRITE
 
 TASK_RUNNING = RUNNING

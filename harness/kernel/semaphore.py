@@ -8,7 +8,7 @@ in between, as in the kernel.
 """
 
 from harness.kernel.registry import register
-from harness.machine import SLEEPING, m
+from harness.machine.machine import SLEEPING, m
 from harness.points import ACQUIRE, RELEASE, TRYLOCK
 from harness.sanitizers import atomic_sleep, lockdep
 

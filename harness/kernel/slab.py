@@ -3,7 +3,7 @@
 is declared `freelist` (see list.py)."""
 
 from harness.errors import ProgramError
-from harness.machine import m
+from harness.machine.machine import m
 from harness.points import RMW
 from harness.sanitizers import lifetime
 

@@ -5,7 +5,7 @@
 """
 
 from harness.kernel.registry import register
-from harness.machine import m
+from harness.machine.machine import m
 from harness.points import ACQUIRE, MASK, READ, RELEASE, RMW, TRYLOCK
 from harness.sanitizers import lockdep
 from harness.sanitizers import refcount as refcounts

@@ -24,7 +24,7 @@ from typing import Any
 
 from harness.kernel.list import list_head
 from harness.kernel.registry import Core, core_now, register
-from harness.machine import m
+from harness.machine.machine import m
 from harness.points import READ, RMW, WRITE
 from harness.sanitizers.lockset import check_guard
 
@@ -233,7 +233,7 @@ def _property_source(key: str, field: Field, core: str) -> str:
     return f"def get(self, m=m):{get}\n    return self._{key}\ndef put(self, value, m=m):{put}\n    self._{key} = value\n"
 
 
-GLOBAL = "m.image.namespace['{}']"          # where plain functions have no globals in common: see harness/guards.py
+GLOBAL = "m.image.namespace['{}']"          # where plain functions have no globals in common: see harness/link/guards.py
 
 
 def _source_for_functions(key: str, field: Field) -> str:

@@ -2,7 +2,7 @@
 """Spinlocks of a kernel built without CONFIG_SMP: they exclude nobody, they only keep a preemptible task on its cpu."""
 
 from harness.kernel.spinlock import local_irq_disable, local_irq_enable, local_irq_restore, local_irq_save
-from harness.machine import m
+from harness.machine.machine import m
 from harness.points import ACQUIRE, RELEASE, RMW, TRYLOCK
 from harness.sanitizers import refcount as refcounts
 

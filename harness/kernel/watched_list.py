@@ -14,10 +14,10 @@ from functools import partial
 
 from harness.kernel import list as plain
 from harness.kernel.list import WATCHED, list_head
-from harness.links import owners
-from harness.machine import m
+from harness.machine.machine import m
 from harness.points import READ, RMW, WRITE
 from harness.sanitizers.lifetime import FREED
+from harness.sanitizers.links import owners
 from harness.sanitizers.lockset import Reader, check_guard
 
 _stored_on = vars(list_head)["on"].__get__  # also of free memory, where `.on` reports

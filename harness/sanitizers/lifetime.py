@@ -14,8 +14,8 @@ Programs of plain functions have a point at each such access. No family frees an
 """
 
 from harness.finding import Kind
-from harness.links import links_of, owners
 from harness.points import WRITE
+from harness.sanitizers.links import links_of, owners
 from harness.sanitizers.poison import allocators_link, poison, unpoison
 
 NAME = "lifetime"
@@ -96,7 +96,7 @@ def poison_again(obj):
 
 def used(part, slot):
     """`part` is a free object, or in one: report it, unless nobody else is there (see check_guard)."""
-    from harness.machine import m
+    from harness.machine.machine import m
     if m.current.id == -1:
         return
     gone = next(obj for obj in owners(part) if not obj.allocated)

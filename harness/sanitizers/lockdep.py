@@ -125,7 +125,7 @@ class Lockdep:
         self.exact = exact
 
     def taken(self, held: Held, lock: Any, tried: bool = False) -> Held:
-        from harness.machine import m
+        from harness.machine.machine import m
         shared = getattr(lock, "shared", False)
         for other in () if tried else held.locks:
             same = other.cls == lock.cls

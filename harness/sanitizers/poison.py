@@ -12,9 +12,9 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from harness.links import links_of, slots_of
+from harness.sanitizers.links import links_of, slots_of
 
-ACCESSORS = ("harness.machine", "harness.program")      # what calls the operations of a task; and see _is_access
+ACCESSORS = ("harness.machine.machine", "harness.functions.program")      # what calls the operations of a task; and see _is_access
 
 _poisoned: dict[type, type] = {}
 

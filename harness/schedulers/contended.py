@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A few preemptions, all of them where one can matter: at accesses to objects that several tasks touch.
 
-`objects` are those found in earlier runs of the program (see fuzz/places): touched by several tasks, changed by one, and
+`objects` are those found in earlier runs of the program (see fuzz/sampling/contention): touched by several tasks, changed by one, and
 under no common lock. Being preempted anywhere else is as good as being preempted at the next such access, so random choices
 are not wasted on points that make no difference. The second preemption is mostly near the first: a window is short.
 
@@ -14,7 +14,7 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
-from harness.machine import NEVER, Machine
+from harness.machine.machine import NEVER, Machine
 from harness.points import place_of
 
 NEAR = 5        # contended accesses, on average, after which a second preemption follows one it is near

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from harness.machine import Machine
+from harness.machine.machine import Machine
 from harness.schedulers.follower import Follower
 
 Deviations = tuple[tuple[int, int], ...]

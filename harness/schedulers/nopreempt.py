@@ -6,7 +6,7 @@
 
 from collections.abc import Sequence
 
-from harness.machine import NEVER, Machine
+from harness.machine.machine import NEVER, Machine
 
 INTERRUPTS = -1
 

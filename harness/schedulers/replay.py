@@ -4,7 +4,7 @@
 from collections.abc import Sequence
 
 from harness.errors import Diverged
-from harness.machine import NEVER, PARK, Machine
+from harness.machine.machine import NEVER, PARK, Machine
 
 
 class Replay:

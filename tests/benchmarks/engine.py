@@ -22,11 +22,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from fuzz.executor import Executor, Prepared, _address_spaces, _call, _threads
-from harness.machine import m
+from fuzz.run.executor import Executor, Prepared, _address_spaces, _call, _threads
+from harness.machine.machine import m
 from harness.schedulers import NoPreempt, Pct, Walk
 from tests.benchmarks import floor
-from variants.interface import family
+from variants.family import family
 from variants.program import Program, TaskProgram, parse_ops
 
 FAMILY, VARIANT = "lru_free_2_4", "pre_patch"
@@ -111,7 +111,7 @@ def engine(backend: str, batch: int) -> list[float]:
 def lost_update_here() -> None:
     """Two tasks, each a load and a store of one racy field: schedules a second, granularity one shared access."""
     from harness.backends import BACKENDS
-    from harness.link import link
+    from harness.link.linker import link
     image = link("tests.benchmarks.lost_update")
     backend = BACKENDS["greenlets"]()
     tasks = [(0, [(image["add_one"], ())]), (1, [(image["add_one"], ())])]

@@ -15,14 +15,14 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from fuzz.entry import load
-from fuzz.executor import Executor
+from fuzz.corpus.entry import load
+from fuzz.run.executor import Executor
 from harness.explore.optimal import Optimal
-from harness.explore.programs import Again
-from harness.machine import m
-from harness.program import Runner
+from harness.functions.program import Runner
+from harness.functions.verify import Again
+from harness.machine.machine import m
 from tests.programs import filesystem, indexer, lastzero
-from variants.interface import family
+from variants.family import family
 
 ASKED = 0.3
 RUNS_MAX = 3_000

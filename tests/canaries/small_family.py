@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.link import Image
-from variants.interface import Family, Variant
+from harness.link.linker import Image
+from variants.family import Family, Variant
 
 
 def check(image: Image) -> Iterator[tuple[str, str]]:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from fuzz.executor import Executor
-from harness import machine
-from harness.machine import m
+from fuzz.run.executor import Executor
+from harness.machine import machine
+from harness.machine.machine import m
 from harness.sanitizers.table import SANITIZERS
 from harness.schedulers.enumerate import every_schedule
 from tests.canaries.small_family import SMALL

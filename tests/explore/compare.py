@@ -19,8 +19,8 @@ from harness.explore.optimal import Optimal
 from harness.explore.preemptions import least_preemptions
 from harness.explore.routes import Routes
 from harness.explore.stateful import Stateful
-from harness.machine import m
-from harness.program import Result, Runner
+from harness.functions.program import Result, Runner
+from harness.machine.machine import m
 from harness.schedulers.enumerate import every_schedule
 
 E = TypeVar("E", bound=Optimal)

@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable
 
 from harness import points
+from harness.functions.program import Program
 from harness.kernel import (
     BUG_ON,
     LIST_HEAD,
@@ -77,8 +78,7 @@ from harness.kernel import (
 )
 from harness.kernel.cell import cell
 from harness.kernel.user import touches
-from harness.machine import m
-from harness.program import Program
+from harness.machine.machine import m
 
 Operation = tuple[str, int, int, list]      # kind, two operands, what is done inside
 

@@ -16,11 +16,11 @@ from harness.explore.access import Locations
 from harness.explore.classes import trace_hash
 from harness.explore.optimal import Optimal
 from harness.explore.preemptions import least_preemptions
-from harness.explore.programs import verify
+from harness.functions.program import Program, Runner
+from harness.functions.verify import verify
 from harness.incomplete import Incomplete, Reason
 from harness.kernel import BUG_ON, yield_cpu
 from harness.kernel.atomic import atomic_inc, atomic_read, atomic_set, atomic_t
-from harness.program import Program, Runner
 from tests.explore.compare import TooMany, bounded, every_run
 from tests.explore.small import OWN, SORTS, TOUCHING, small
 from tests.programs import filesystem, lastzero, readers

@@ -16,8 +16,8 @@ from harness.explore import optimal
 from harness.explore.classes import trace_hash
 from harness.explore.optimal import Optimal
 from harness.explore.routes import Routes
-from harness.machine import m
-from harness.program import Runner
+from harness.functions.program import Runner
+from harness.machine.machine import m
 from tests.explore.small import OWN, SORTS, TOUCHING, small
 
 RUNS_MAX = 500              # of a route: a program that has more is not compared

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from harness.explore.optimal import Optimal
-from harness.program import Program, Runner
+from harness.functions.program import Program, Runner
 from tests.programs import filesystem, indexer, lastzero, readers, reorder
 
 COUNTS = (

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from fuzz.executor import Executor, SetupFailed
+from fuzz.run.executor import Executor, SetupFailed
 from harness.explore.exploration import explore
-from harness.machine import m
+from harness.machine.machine import m
 from harness.schedulers.enumerate import every_schedule
-from variants.interface import OPERANDS, OPERATIONS, family
+from variants.family import OPERANDS, OPERATIONS, family
 from variants.program import Op, Program, TaskProgram
 
 DPOR_CAP, PLAIN_CAP = 100, 200

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from harness.explore.optimal import Optimal
-from harness.explore.programs import verify
+from harness.functions.program import Program, Runner
+from harness.functions.verify import verify
 from harness.kernel import (
     BUG_ON,
     TASK_RUNNING,
@@ -37,7 +38,6 @@ from harness.kernel import (
     yield_cpu,
 )
 from harness.kernel.cell import cell
-from harness.program import Program, Runner
 from tests.explore.compare import by_brute_force, by_dpor, by_states, outcome_of, within
 from tests.programs import reorder
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import pytest
 
-from harness import machine
 from harness.explore import optimal
 from harness.explore.optimal import Optimal
+from harness.functions.program import Program, Runner
 from harness.kernel.cell import cell
-from harness.machine import m
-from harness.program import Program, Runner
+from harness.machine import machine
+from harness.machine.machine import m
 from tests.explore.compare import by_brute_force, by_dpor, by_states
 from tests.programs import readers
 

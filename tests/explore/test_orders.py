@@ -14,19 +14,19 @@ from collections.abc import Iterator
 
 import pytest
 
-from fuzz.entry import load
-from fuzz.executor import Executor, SetupFailed
+from fuzz.corpus.entry import load
+from fuzz.run.executor import Executor, SetupFailed
 from harness.errors import Diverged
-from harness.explore import programs as repeats
 from harness.explore.optimal import Optimal
 from harness.explore.orders import ORDERS, InOrder, can_be_ordered, stop_of, stops_of
+from harness.functions import verify as repeats
+from harness.functions.program import Program as Functions
+from harness.functions.program import Runner
 from harness.incomplete import Reason
 from harness.kernel.cell import cell
-from harness.program import Program as Functions
-from harness.program import Runner
 from tests.explore.test_family_programs import outcome_of, small
 from tests.programs import wrong
-from variants.interface import FAMILIES, family
+from variants.family import FAMILIES, family
 from variants.program import Program
 
 CORPUS = pathlib.Path(__file__).parents[2] / "corpus"

@@ -9,6 +9,7 @@ import pytest
 
 from harness.explore.optimal import Optimal
 from harness.explore.routes import Routes
+from harness.functions.program import Program, Runner
 from harness.kernel import (
     atomic_inc,
     atomic_read,
@@ -22,7 +23,6 @@ from harness.kernel import (
     spinlock_t,
 )
 from harness.kernel.cell import cell
-from harness.program import Program, Runner
 from tests.explore.compare import by_brute_force, by_dpor
 
 CAP = 20_000

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from harness.explore.exploration import Exploration
-from harness.explore.programs import verify
+from harness.functions.program import Program
+from harness.functions.verify import verify
 from harness.kernel import (
     RMW,
     atomic_read,
@@ -31,8 +32,7 @@ from harness.kernel import (
     wait_queue_head_t,
 )
 from harness.kernel.cell import cell
-from harness.machine import TASKS_MAX
-from harness.program import Program
+from harness.machine.machine import TASKS_MAX
 from tests.programs import spinning
 
 RIGHT: list[tuple[Callable[..., Program], tuple[int, ...]]] = [
@@ -73,7 +73,7 @@ def test_what_is_broken_is_found(case: tuple[Callable[..., Program], tuple[int, 
 
 def test_who_waits_for_ever_is_told_what_it_reads() -> None:
     from harness.explore.optimal import Optimal
-    from harness.program import Runner
+    from harness.functions.program import Runner
     runner = Runner(spinning.never)
     results = [result for result in Optimal().runs(runner.run) if result is not None]
     assert [result.findings[0].detail for result in results] == [

@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from fuzz.executor import Executor, SetupFailed
+from fuzz.run.executor import Executor, SetupFailed
 from harness.explore import is_compiled
 from harness.explore.exploration import Exploration, explore
 from harness.explore.optimal import Optimal
-from harness.program import Runner
+from harness.functions.program import Runner
 from tests.explore.compare import outcome_of
 from tests.explore.small import small
 from tests.explore.test_family_programs import small as small_of_family
-from variants.interface import family
+from variants.family import family
 
 RUNS_MAX = 300
 pytestmark = pytest.mark.skipif(is_compiled(), reason="what is compiled cannot be had to ask at every point")

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""Random programs of the shared interface, and the executors that run them: made here, so that tests do not rest on fuzz.generate."""
+"""Random programs of the shared interface, and the executors that run them:
+made here, so that tests do not rest on fuzz.programs.generate."""
 
 from __future__ import annotations
 
 import functools
 import random
 
-from fuzz.executor import Executor, Prepared, SetupFailed
-from variants.interface import OPERANDS, OPERATIONS, family
+from fuzz.run.executor import Executor, Prepared, SetupFailed
+from variants.family import OPERANDS, OPERATIONS, family
 from variants.program import Op, Program, TaskProgram, parse_op
 
 FAMILY = "lru_free_2_4"

@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from fuzz import reading
-from fuzz.cli import main
-from fuzz.doctor import entries as doctor_entries
-from fuzz.entry import EntryError, find, load, load_all
-from fuzz.verdict import parse_verdict
+from fuzz.cli.main import main
+from fuzz.corpus.entry import EntryError, find, load, load_all
+from fuzz.corpus.verdict import parse_verdict
+from fuzz.measure.installation import entries as doctor_entries
+from fuzz.text import reading
 
 ROOT = pathlib.Path(__file__).parents[2]
 GOOD = next(path for path in find(ROOT / "corpus") if "f1738244" in path.name)

@@ -12,15 +12,15 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from fuzz import claims
-from fuzz.cli import main
-from fuzz.entry import LEDGER, find
+from fuzz.claims import checks as claims
+from fuzz.cli.main import main
+from fuzz.corpus.entry import LEDGER, find
 
 ROOT = pathlib.Path(__file__).parents[2]
 CORPUS = ROOT / "corpus"
 CLAIMS = claims.read(CORPUS)
 RUNNER = claims.Runner(CORPUS, replays=1)         # conftest.py does all replays of an entry
-COSTS = importlib.util.find_spec("fuzz.cost") is not None
+COSTS = importlib.util.find_spec("fuzz.measure.cost") is not None
 
 # A thousand sampled schedules take half a second: `ok in N` is judged again where the corpus is replayed (conftest.py).
 QUICK = list(dict.fromkeys(check for claim in CLAIMS for check in claim.tests if not (check.entry and check.expect.startswith("ok"))

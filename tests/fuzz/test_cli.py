@@ -19,19 +19,19 @@ from types import SimpleNamespace
 import pytest
 from click.testing import CliRunner, Result
 
-from fuzz.cli import main
-from fuzz.entry import emit, load
-from fuzz.judge import SAMPLE
-from fuzz.verdict import Verdict, Word, bug
+from fuzz.cli.main import main
+from fuzz.corpus.entry import emit, load
+from fuzz.corpus.judge import SAMPLE
+from fuzz.corpus.verdict import Verdict, Word, bug
 from harness import stop
-from variants.interface import FAMILIES, family
+from variants.family import FAMILIES, family
 
 ROOT = pathlib.Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden"
 VARIANT = "lru_free_2_4/pre_patch"
 TITLE = "BUG at mm/page_alloc.c:95 in __free_pages_ok"
 RACE, IRQ = (GOLDEN / f"{name}.toml" for name in ("double-free", "last-reference"))
-COMMAND = [sys.executable, "-m", "fuzz.cli"]
+COMMAND = [sys.executable, "-m", "fuzz.cli.main"]
 
 
 def vmrace(*args: object) -> Result:
@@ -233,7 +233,7 @@ def test_a_setup_that_fails_alone_is_told_and_not_a_traceback(corpus: pathlib.Pa
 # ---- help ----------------------------------------------------------------------------------------------------------
 
 def test_the_overview_has_a_line_for_every_command_to_come() -> None:
-    from fuzz.cli import OVERVIEW
+    from fuzz.cli.main import OVERVIEW
     assert set(main.commands) <= set(OVERVIEW)
 
 
@@ -269,7 +269,7 @@ HEAVY = ("hypothesis", "rich", "coverage", "multiprocessing")
 @pytest.mark.parametrize("args", [[], ["--help"], ["replay", "--help"], ["fuzz", "--help"], ["variants"], ["corpus"], ["replay", str(IRQ)]],
                          ids=lambda args: " ".join(args)[:20] or "bare")
 def test_what_should_be_quick_imports_nothing_heavy(args: list[str]) -> None:
-    script = ("import sys\nfrom fuzz.cli import main\n"
+    script = ("import sys\nfrom fuzz.cli.main import main\n"
               f"try: main({args!r})\nexcept SystemExit as end: assert not end.code, end.code\n"
               f"found = [name for name in {HEAVY!r} if name in sys.modules]\nassert not found, found")
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, timeout=60)
@@ -362,9 +362,9 @@ def test_replaying_often_agrees_and_counts_it() -> None:
 @pytest.mark.long
 def test_a_replay_that_does_not_agree_with_itself_is_told_and_never_accepted(
         corpus: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import fuzz.replaying
+    import fuzz.corpus.replay
     calls = iter(range(1000))
-    monkeypatch.setattr(fuzz.replaying, "follow", lambda entry, executor: f"{next(calls):016x} nothing like before")
+    monkeypatch.setattr(fuzz.corpus.replay, "follow", lambda entry, executor: f"{next(calls):016x} nothing like before")
     before = files(corpus)
     result = vmrace("replay", corpus, "--times", "2", "--accept")
     assert result.exit_code == 1
@@ -438,12 +438,12 @@ def test_shrinking_what_no_longer_fails_says_so(corpus: pathlib.Path) -> None:
 
 
 def test_an_error_of_ours_is_3_and_never_looks_like_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
-    import fuzz.replaying
+    import fuzz.corpus.replay
     from harness.errors import HarnessError
 
     def broken(*args: object, **how: object) -> object:
         raise HarnessError("the machine is upside down")
-    monkeypatch.setattr(fuzz.replaying, "judge_entry", broken)
+    monkeypatch.setattr(fuzz.corpus.replay, "judge_entry", broken)
     result = vmrace("replay", IRQ)
     assert result.exit_code == 3
     assert result.stderr.splitlines()[-1] == "vmrace: this is our bug, please report it: HarnessError: the machine is upside down"
@@ -454,7 +454,7 @@ def test_an_error_of_ours_is_3_and_never_looks_like_a_finding(monkeypatch: pytes
 @pytest.fixture
 def here(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
     """A directory with a corpus/ of two entries, where commands are called."""
-    from fuzz.entry import save
+    from fuzz.corpus.entry import save
     monkeypatch.chdir(tmp_path)
     for path in (RACE, IRQ):
         save(load(path), pathlib.Path("corpus"))
@@ -471,8 +471,8 @@ def test_an_entry_is_named_by_its_file_or_a_part_of_its_name(name: str, here: pa
 
 
 def test_what_a_command_calls_an_entry_names_it(here: pathlib.Path) -> None:
-    from fuzz.corpus import handle, named
-    from fuzz.entry import find
+    from fuzz.corpus.entry import find
+    from fuzz.corpus.index import handle, named
     for path in find(pathlib.Path("corpus")):
         name = handle(load(path))
         assert len(name) < len(path.stem)
@@ -525,10 +525,10 @@ def test_accepting_without_a_variant_takes_what_is_found_on_all(here: pathlib.Pa
 @pytest.mark.long
 def test_what_is_accepted_is_what_a_replay_finds(here: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All schedules together have the entry's own title, too; a replay samples some, and comes to another one first."""
-    import fuzz.judge
-    from fuzz.judge import Judged
-    monkeypatch.setattr(fuzz.judge, "_explore", lambda entry, *_: Judged(bug(entry.title), "in 1 of 2 classes", 2, elsewhere=True))
-    monkeypatch.setattr(fuzz.judge, "_search", lambda *_: (SimpleNamespace(titles=["double free in f"]), 7))
+    import fuzz.corpus.judge
+    from fuzz.corpus.judge import Judged
+    monkeypatch.setattr(fuzz.corpus.judge, "_explore", lambda entry, *_: Judged(bug(entry.title), "in 1 of 2 classes", 2, elsewhere=True))
+    monkeypatch.setattr(fuzz.corpus.judge, "_search", lambda *_: (SimpleNamespace(titles=["double free in f"]), 7))
     result = vmrace("corpus", "accept", "bug-at", "--variant", "daniel_lru_count=BUG")
     assert result.exit_code == 0, result.output
     path, = (path for path in files(here) if "bug-at" in path.name)
@@ -537,9 +537,9 @@ def test_what_is_accepted_is_what_a_replay_finds(here: pathlib.Path, monkeypatch
 
 
 def test_a_verdict_that_is_flaky_is_not_accepted(here: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import fuzz.corpus
-    from fuzz.judge import Judged
-    monkeypatch.setattr(fuzz.corpus, "judge_entry",
+    import fuzz.corpus.index
+    from fuzz.corpus.judge import Judged
+    monkeypatch.setattr(fuzz.corpus.index, "judge_entry",
                         lambda *args, **how: Judged(Verdict(Word.FLAKY, number=17, of=20), "the same decisions gave different runs", 20))
     before = files(here)
     refused(vmrace("corpus", "accept", "bug-at", "--variant", "pre_patch"), 1, "FLAKY 17/20", "cannot be accepted")
@@ -549,8 +549,8 @@ def test_a_verdict_that_is_flaky_is_not_accepted(here: pathlib.Path, monkeypatch
 @pytest.mark.long
 def test_the_way_out_that_a_replay_names_for_a_renamed_point_works(here: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is found near it: so it may be that the race was fixed, or that a point was renamed."""
-    import fuzz.judge
-    monkeypatch.setattr(fuzz.judge, "_search", lambda executor, prepared, sample: (None, sample))
+    import fuzz.corpus.judge
+    monkeypatch.setattr(fuzz.corpus.judge, "_search", lambda executor, prepared, sample: (None, sample))
     path, = (here / "corpus" / "lru_free_2_4").glob("double-free*")
     renamed = load(path)
     path.unlink()
@@ -573,8 +573,8 @@ def test_the_way_out_that_a_replay_names_for_a_renamed_point_works(here: pathlib
 
 @pytest.mark.long
 def test_what_is_not_found_again_is_left_as_it_is(here: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import fuzz.replaying
-    monkeypatch.setattr(fuzz.replaying, "REFIND_RUNS", 50)
+    import fuzz.corpus.replay
+    monkeypatch.setattr(fuzz.corpus.replay, "REFIND_RUNS", 50)
     path, = (here / "corpus" / "lru_free_2_4").glob("bug-at*")
     path.write_text(path.read_text().replace(TITLE, "BUG at mm/page_alloc.c:96 in __free_pages_ok"))
     before = files(here)
@@ -631,9 +631,9 @@ def test_the_doctor_names_what_is_wrong_with_each_entry_and_where(corpus: pathli
 def test_the_doctor_tells_of_backends_that_differ_and_of_old_packages(here: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import importlib.metadata
 
-    import fuzz.doctor
+    import fuzz.measure.installation
     digests = iter("ab" * 20)
-    monkeypatch.setattr(fuzz.doctor, "_digest", lambda executor: next(digests))
+    monkeypatch.setattr(fuzz.measure.installation, "_digest", lambda executor: next(digests))
     monkeypatch.setattr(importlib.metadata, "requires", lambda name: ["click>=99.1", "nosuchthing>=1", 'pytest>=99; extra == "test"'])
     code, told = doctor()
     assert code == 3
@@ -644,8 +644,8 @@ def test_the_doctor_tells_of_backends_that_differ_and_of_old_packages(here: path
 
 @pytest.mark.parametrize(("version", "numbers"), [("3.1", (3, 1)), ("15.0.0", (15, 0, 0)), ("8.2.0rc1", (8, 2)), ("6.100.8", (6, 100, 8))])
 def test_versions_are_compared_as_numbers(version: str, numbers: tuple[int, ...]) -> None:
-    import fuzz.doctor
-    assert fuzz.doctor.numbers(version) == numbers
+    import fuzz.measure.installation
+    assert fuzz.measure.installation.numbers(version) == numbers
 
 
 # ---- campaigns ---------------------------------------------------------------------------------------------------------
@@ -719,9 +719,9 @@ def test_so_many_runs_are_so_many(runs: int, workers: int, tmp_path: pathlib.Pat
 @pytest.fixture
 def easy(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every program of a campaign is one that fails: what is asked is what happens then, and not how soon."""
-    import fuzz.shard
+    import fuzz.campaign.shard
     program = load(IRQ).program
-    monkeypatch.setattr(fuzz.shard._Shard, "_choose", lambda shard: (program, []))
+    monkeypatch.setattr(fuzz.campaign.shard._Shard, "_choose", lambda shard: (program, []))
 
 
 @pytest.mark.long
@@ -740,8 +740,8 @@ def test_what_is_not_shrunk_because_asked_says_so(tmp_path: pathlib.Path) -> Non
 @pytest.mark.usefixtures("easy")
 def test_a_campaign_ends_near_its_time_and_says_which_shrinking_that_cut(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Shrinking made to take for ever; it has two seconds after the three of the campaign."""
-    import fuzz.minimize
-    monkeypatch.setattr(fuzz.minimize, "_prove_operations", lambda search, state: [search.enumerate(state.program, 1, 10**9)
+    import fuzz.shrink.minimize
+    monkeypatch.setattr(fuzz.shrink.minimize, "_prove_operations", lambda search, state: [search.enumerate(state.program, 1, 10**9)
                                                                                    for _ in range(10**9)])
     result = vmrace("fuzz", VARIANT, "--for", "3s", "--corpus", tmp_path, "--json")
     assert result.exit_code == 1, result.output
@@ -755,7 +755,7 @@ def test_a_campaign_ends_near_its_time_and_says_which_shrinking_that_cut(tmp_pat
 
 @pytest.mark.parametrize(("seconds", "more"), [(1, 2), (60, 6), (3600, 30)])
 def test_shrinking_may_take_a_tenth_longer_within_reason(seconds: float, more: float) -> None:
-    from fuzz.times import shrink_seconds
+    from fuzz.text.times import shrink_seconds
     assert shrink_seconds(seconds) == more
 
 
@@ -763,17 +763,17 @@ def test_shrinking_may_take_a_tenth_longer_within_reason(seconds: float, more: f
 @pytest.mark.usefixtures("easy")
 def test_a_finding_of_an_unfinished_shard_is_kept_on_ctrl_c(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A shard of a minute, and an interrupt as soon as it has seen something: that is confirmed and kept."""
-    import fuzz.campaign
-    import fuzz.shard
-    monkeypatch.setattr(fuzz.campaign, "SHARD_SECONDS", 60.0)
-    failed, driver = fuzz.shard._Shard._failed, os.getpid()
+    import fuzz.campaign.driver
+    import fuzz.campaign.shard
+    monkeypatch.setattr(fuzz.campaign.driver, "SHARD_SECONDS", 60.0)
+    failed, driver = fuzz.campaign.shard._Shard._failed, os.getpid()
 
     def interrupting(shard: object, *args: object) -> None:
         failed(shard, *args)  # type: ignore[arg-type]
         if not stop.asked():                    # a second signal ends it at once
             os.kill(driver, signal.SIGTERM)
         time.sleep(0.1)
-    monkeypatch.setattr(fuzz.shard._Shard, "_failed", interrupting)
+    monkeypatch.setattr(fuzz.campaign.shard._Shard, "_failed", interrupting)
     result = vmrace("fuzz", VARIANT, "--for", "60s", "--corpus", tmp_path / "c", "--keep-going", "--json", "--workers", "1")
     assert result.exit_code == 130, result.output
     finding, last = [json.loads(line) for line in result.stdout.splitlines()]
@@ -790,15 +790,15 @@ def test_a_finding_of_an_unfinished_shard_is_kept_on_ctrl_c(tmp_path: pathlib.Pa
 def test_a_worker_that_does_not_answer_is_not_waited_for_and_what_it_shrank_is_kept(
         tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first interrupt comes while a finding is being shrunk by a worker that is stuck: it is kept as it was found."""
-    import fuzz.campaign
-    import fuzz.minimize
-    monkeypatch.setattr(fuzz.campaign, "ASKED_SECONDS", 0.5)
+    import fuzz.campaign.driver
+    import fuzz.shrink.minimize
+    monkeypatch.setattr(fuzz.campaign.driver, "ASKED_SECONDS", 0.5)
     driver = os.getpid()
 
     def stuck(search: object, state: object) -> None:
         os.kill(driver, signal.SIGINT)
         time.sleep(60)
-    monkeypatch.setattr(fuzz.minimize, "_shrink_program", stuck)
+    monkeypatch.setattr(fuzz.shrink.minimize, "_shrink_program", stuck)
     started = time.monotonic()
     result = vmrace("fuzz", VARIANT, "--corpus", tmp_path / "c", "--json", "--workers", "1")
     assert result.exit_code == 130, result.output
@@ -850,16 +850,16 @@ def test_text_says_what_no_finding_means(tmp_path: pathlib.Path) -> None:
 
 
 def test_a_campaign_of_no_runs_claims_nothing() -> None:
-    from fuzz.campaign import Status
-    from fuzz.live import summary
+    from fuzz.campaign.driver import Status
+    from fuzz.campaign.report import summary
     assert summary(Status(started=time.monotonic()))[-1].endswith("which says nothing")
     assert "fewer than 1 run in 1,001 fails" in summary(Status(started=time.monotonic(), runs=3000))[-1]
 
 
 def test_a_shard_that_is_given_up_is_no_success() -> None:
-    from fuzz.campaign import Status
-    from fuzz.cli import _fuzz_exit
-    from fuzz.live import summary
+    from fuzz.campaign.driver import Status
+    from fuzz.campaign.report import summary
+    from fuzz.cli.main import _fuzz_exit
     again, lost = (Status(started=time.monotonic(), runs=3000, lost=4, given_up=given_up) for given_up in (0, 1))
     assert (_fuzz_exit(again), _fuzz_exit(lost)) == (0, 3)
     assert "; 4 shards lost and run again: at 95 %" in summary(again)[-1]
@@ -869,7 +869,7 @@ def test_a_shard_that_is_given_up_is_no_success() -> None:
 
 
 def test_a_finding_that_is_kept_already_loses_no_triage(tmp_path: pathlib.Path) -> None:
-    from fuzz.entry import save
+    from fuzz.corpus.entry import save
     kept = load(IRQ)
     kept.comment, kept.asks = "# seen by a person\n", "Mine?"
     kept.expect = {"daniel_lru_count": Verdict(Word.OK, number=300)}
@@ -958,7 +958,7 @@ def test_a_command_that_works_for_long_says_so_on_a_terminal_only(monkeypatch: p
         def isatty(self) -> bool:
             return True
 
-    from fuzz.live import working
+    from fuzz.campaign.report import working
     for screen in (Screen(), io.StringIO()):
         monkeypatch.setattr(sys, "stderr", screen)
         with working() as say:
@@ -969,9 +969,9 @@ def test_a_command_that_works_for_long_says_so_on_a_terminal_only(monkeypatch: p
 
 
 def test_ctrl_c_in_any_command_is_130(monkeypatch: pytest.MonkeyPatch) -> None:
-    import fuzz.replaying
+    import fuzz.corpus.replay
 
     def interrupted(*args: object, **how: object) -> object:
         raise KeyboardInterrupt
-    monkeypatch.setattr(fuzz.replaying, "judge_entry", interrupted)
+    monkeypatch.setattr(fuzz.corpus.replay, "judge_entry", interrupted)
     refused(vmrace("replay", IRQ), 130, "interrupted")

@@ -8,10 +8,10 @@ import json
 import pytest
 from click.testing import CliRunner, Result
 
-from fuzz.cli import main
-from fuzz.cost import COLUMNS, SITUATIONS, Costs, Mean, Situation
+from fuzz.cli.main import main
+from fuzz.measure.cost import COLUMNS, SITUATIONS, Costs, Mean, Situation
 from tests.golden.test_golden import golden, said
-from variants.interface import FAMILIES, OPERATIONS, Family, Variant, family
+from variants.family import FAMILIES, OPERATIONS, Family, Variant, family
 
 COUNTED = Family(
     name="counted", summary="", era="none", base=("tests.fuzz.kernels.counted",), tail=("tests.fuzz.kernels.counted_ops",),

@@ -9,13 +9,13 @@ import pathlib
 import pytest
 from click.testing import CliRunner, Result
 
-from fuzz import coverage_of
-from fuzz.cli import main
-from fuzz.coverage_of import Missing, Reached, functions_in, own_functions, ranges, reach, readme, reasons
-from fuzz.executor import Executor
-from fuzz.shard import _workers
+from fuzz.campaign.shard import _workers
+from fuzz.cli.main import main
+from fuzz.measure import coverage as coverage_of
+from fuzz.measure.coverage import Missing, Reached, functions_in, own_functions, ranges, reach, readme, reasons
+from fuzz.run.executor import Executor
 from harness.schedulers import NoPreempt
-from variants.interface import FAMILIES, family
+from variants.family import FAMILIES, family
 from variants.program import Program, TaskProgram, parse_op
 
 FAMILY = family("lru_free_2_4")

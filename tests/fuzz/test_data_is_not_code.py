@@ -16,10 +16,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from fuzz import allowed, search_path, target, verify
-from fuzz.cli import main
-from fuzz.entry import find
-from fuzz.target import NoSuch, TargetError, function_named, is_module, literal, runner_of
+from fuzz.cli.main import main
+from fuzz.corpus.entry import find
+from fuzz.functions import allowed, search_path, target
+from fuzz.functions.target import NoSuch, TargetError, function_named, is_module, literal, runner_of
+from fuzz.verify import report as verify
 
 ROOT = pathlib.Path(__file__).parents[2]
 CHECK = "CHECK: the program's own check fails"
@@ -27,7 +28,7 @@ CHECK = "CHECK: the program's own check fails"
 PROGRAM = '''
 import pathlib
 from harness.kernel.cell import cell
-from harness.program import Program
+from harness.functions.program import Program
 
 (pathlib.Path(__file__).parent / "IMPORTED").touch()
 
@@ -246,8 +247,8 @@ def test_this_project_allows_its_own_programs() -> None:
 TARGETS = '''
 import functools, os, pathlib
 from os import system, removedirs
-from fuzz.words import count
-from harness.program import Program
+from fuzz.text.wording import count
+from harness.functions.program import Program
 from mine import make as taken
 
 
@@ -292,7 +293,7 @@ def test_a_record_of_a_shell_command_is_refused_in_one_line(name: str, arguments
 
 @pytest.mark.parametrize(("name", "why"), [
     ("system", "that is builtin_function_or_method"), ("removedirs", "imported from os"), ("Thing", "that is type"),
-    ("thing", "that is Thing"), ("part", "that is partial"), ("number", "that is int"), ("count", "imported from fuzz.words"),
+    ("thing", "that is Thing"), ("part", "that is partial"), ("number", "that is int"), ("count", "imported from fuzz.text.wording"),
     ("taken", "imported from mine"), ("Program", "that is type"), ("nosuch", "no function 'nosuch'"), ("os", "that is module")])
 def test_only_a_function_that_the_module_defines_makes_a_program(name: str, why: str, elsewhere: pathlib.Path) -> None:
     program(elsewhere)
@@ -389,7 +390,7 @@ SHADOWS = ("random", "telnetlib", "tomllib", "pickle", "difflib", "importlib", "
 USES = '''
 import click, random, sys
 from harness.kernel.cell import cell
-from harness.program import Program
+from harness.functions.program import Program
 
 
 def make():
@@ -403,7 +404,7 @@ def make():
 '''
 
 
-@pytest.mark.parametrize("way", [["-m", "fuzz.cli"], ["-c", "from fuzz.cli import main; main()"], []])
+@pytest.mark.parametrize("way", [["-m", "fuzz.cli.main"], ["-c", "from fuzz.cli.main import main; main()"], []])
 def test_no_file_of_the_current_folder_hides_a_module_of_others(way: list[str], elsewhere: pathlib.Path) -> None:
     for name in SHADOWS:
         (elsewhere / f"{name}.py").write_text(f"raise SystemExit('the local {name} is imported')")

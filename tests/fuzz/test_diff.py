@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from fuzz.cli import main
-from fuzz.diff import (
+from fuzz.cli.main import main
+from fuzz.compare.outcomes import (
     DIFFERENT,
     INCONCLUSIVE,
     NOT_COMPARED,
@@ -26,11 +26,11 @@ from fuzz.diff import (
     text_of,
     witness,
 )
-from fuzz.diff_told import Labels, conclusion, exit_code, inclusions, one_program, sentence
-from fuzz.entry import load
-from fuzz.explored import Reached
+from fuzz.compare.report import Labels, conclusion, exit_code, inclusions, one_program, sentence
+from fuzz.corpus.entry import load
+from fuzz.run.exhaustive import Reached
 from tests.golden.test_golden import golden, normal
-from variants.interface import family
+from variants.family import family
 from variants.program import Op, Program, TaskProgram
 
 ROOT = pathlib.Path(__file__).parents[2]

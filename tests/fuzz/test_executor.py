@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from fuzz.executor import Executor, Outcome, Prepared, SetupFailed
+from fuzz.run.executor import Executor, Outcome, Prepared, SetupFailed
 from harness.schedulers import NoPreempt, Walk
 from harness.schedulers.replay import Replay
 from tests.fuzz.family_programs import executor, prepared, program, random_program

@@ -21,8 +21,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from fuzz import raw, scope_table
-from fuzz.entry import load
+from fuzz.corpus import hit_file as raw
+from fuzz.corpus.entry import load
+from fuzz.verify import scope_document as scope_table
 
 ROOT = pathlib.Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden"

@@ -14,20 +14,23 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from fuzz import functions, functions_command, judge, record
-from fuzz.cli import main
-from fuzz.confirm import confirm
-from fuzz.entry import find, load
-from fuzz.executor import Executor, Traced
-from fuzz.functions import REPLAYS, fuzz_runner
-from fuzz.judge import judge_entry
-from fuzz.shard import Hit
+from fuzz.campaign.shard import Hit
+from fuzz.cli import functions as functions_command
+from fuzz.cli.main import main
+from fuzz.corpus import judge
+from fuzz.corpus.entry import find, load
+from fuzz.corpus.judge import judge_entry
+from fuzz.functions import run_file as record
+from fuzz.functions import sample as functions
+from fuzz.functions.sample import REPLAYS, fuzz_runner
+from fuzz.run.executor import Executor, Traced
+from fuzz.shrink.confirm import confirm
 from harness.errors import HarnessError
+from harness.functions.program import Program, Runner
 from harness.kernel.cell import cell
-from harness.program import Program, Runner
-from harness.schedule import Named
+from harness.replay.named_schedule import Named
 from tests.programs import lost_update
-from variants.interface import family
+from variants.family import family
 
 ROOT = pathlib.Path(__file__).parents[2]
 RACE = next(path for path in find(ROOT / "corpus") if "f1738244" in path.name)

@@ -18,9 +18,8 @@ from typing import Any
 
 import pytest
 
-from fuzz import scope as scoping
-from fuzz.explored import Explorer, Reached
-from fuzz.programs import (
+from fuzz.corpus.verdict import Word
+from fuzz.programs.enumerate import (
     Form,
     Letter,
     Line,
@@ -35,11 +34,12 @@ from fuzz.programs import (
     program_of,
     text_of,
 )
-from fuzz.scope import Result, Table, decide, left, prove
-from fuzz.verdict import Word
+from fuzz.run.exhaustive import Explorer, Reached
+from fuzz.verify import scope as scoping
+from fuzz.verify.scope import Result, Table, decide, left, prove
 from harness.explore.exploration import Exploration, Seen
 from harness.incomplete import Incomplete, Reason
-from variants.interface import OPERATIONS, Family, family
+from variants.family import OPERATIONS, Family, family
 from variants.program import Program
 
 LRU = "lru_free_2_4"
@@ -136,7 +136,7 @@ def without_idle(form: Form) -> Form:
 def without_one(form: Form) -> Form:
     """Without the operation that `idle_operation` means: the one whose program alone, with what else there is, is idle."""
     setup, cpus = form
-    from fuzz.programs import _names, _supplied
+    from fuzz.programs.enumerate import _names, _supplied
     for at, letter in enumerate(setup):
         if _idle(setup[:at], letter, *_supplied(setup[:at])):
             return setup[:at] + setup[at + 1:], cpus

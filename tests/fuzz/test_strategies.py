@@ -11,13 +11,13 @@ import pytest
 from hypothesis import assume, find, given, settings
 from hypothesis import strategies as st
 
-from fuzz.executor import Executor, SetupFailed
-from fuzz.generate import SETUP_MAX, TASK_OPS_MAX, TASKS_MAX
-from fuzz.strategies import operations, ops, programs
-from harness.machine import m
+from fuzz.programs.generate import SETUP_MAX, TASK_OPS_MAX, TASKS_MAX
+from fuzz.programs.strategies import operations, ops, programs
+from fuzz.run.executor import Executor, SetupFailed
+from harness.machine.machine import m
 from harness.schedulers import NoPreempt
 from tests.fuzz.family_programs import executor
-from variants.interface import OPERANDS
+from variants.family import OPERANDS
 from variants.program import CPUS_MAX, TASKS_PER_CPU_MAX, Op, Program, TaskProgram, parse_op
 
 FAMILY = executor().family

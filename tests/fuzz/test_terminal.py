@@ -17,12 +17,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from fuzz import functions, live
-from fuzz.cli import main
-from fuzz.entry import find, load
+from fuzz.campaign import report as live
+from fuzz.cli.main import main
+from fuzz.corpus.entry import find, load
+from fuzz.functions import sample as functions
+from harness.functions.program import Program
 from harness.kernel.cell import cell
 from harness.printable import printable
-from harness.program import Program
 
 ROOT = pathlib.Path(__file__).parents[2]
 GOOD = next(path for path in find(ROOT / "corpus") if "f1738244" in path.name)

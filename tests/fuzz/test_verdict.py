@@ -6,8 +6,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from fuzz import reasons
-from fuzz.verdict import Verdict, Word, bug, parse_verdict
+from fuzz.corpus.verdict import Verdict, Word, bug, parse_verdict
+from fuzz.verify import reasons
 from harness.incomplete import Incomplete, Reason
 
 

@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from fuzz import verify
-from fuzz.cli import main
-from fuzz.entry import load
-from fuzz.explored import Reached
-from fuzz.verdict import Verdict, Word, bug
+from fuzz.cli.main import main
+from fuzz.corpus.entry import load
+from fuzz.corpus.verdict import Verdict, Word, bug
+from fuzz.run.exhaustive import Reached
+from fuzz.verify import report as verify
 from harness.explore import optimal
 from harness.explore.exploration import Exploration, Seen
-from harness.explore.programs import verify as verify_program
+from harness.functions.program import Program
+from harness.functions.verify import verify as verify_program
 from harness.incomplete import Incomplete, Reason
 from harness.kernel.cell import cell
-from harness.program import Program
 from tests.programs import lastzero, leaving, readers
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
@@ -258,7 +258,7 @@ def test_what_is_found_against_what_an_entry_expects(titles: tuple[str, ...], ex
 
 def test_a_lost_worker_is_no_success_where_the_finding_is_expected(monkeypatch: pytest.MonkeyPatch) -> None:
     found = Exploration({Reached((TITLE,)): Seen(1, 0)}, 1, why=LOST)
-    monkeypatch.setattr("fuzz.explored.Explorer.explore", lambda *_, **limits: found)
+    monkeypatch.setattr("fuzz.run.exhaustive.Explorer.explore", lambda *_, **limits: found)
     result = command(SMALL, "--variant", "pre_patch")
     assert result.exit_code == 3
     assert f"BUG {TITLE}" not in result.output and TITLE in result.output
@@ -271,7 +271,7 @@ def test_json_has_verdict_classes_executions_and_blocked(monkeypatch: pytest.Mon
     told = json.loads(result.output)
     assert (told["verdict"], told["classes"], told["executions"], told["blocked"]) == ("proved", 64, 64, 0)
     found = Exploration({Reached((TITLE,)): Seen(2, 0)}, 2, blocked=3, why=LATE)
-    monkeypatch.setattr("fuzz.explored.Explorer.explore", lambda *_, **limits: found)
+    monkeypatch.setattr("fuzz.run.exhaustive.Explorer.explore", lambda *_, **limits: found)
     told = json.loads(command(SMALL, "--variant", "pre_patch", "--json").output)
     assert (told["verdict"], told["classes"], told["executions"], told["blocked"]) == (TITLE, 2, 2, 3)
     assert told["hint"] == "--seconds, --for and --runs allow more."
@@ -289,7 +289,7 @@ def test_json_has_verdict_classes_executions_and_blocked(monkeypatch: pytest.Mon
     (("tests.programs.wrong:setup_raises",), 3, "tests.programs.wrong:setup_raises: KeyError: 'k' ("),
     (("tests.programs.wrong:no_function",), 3, "wrong:no_function: 1 is int, not a function"),
     (("tests.programs.wrong:generator",), 3, "task is a generator or a coroutine: a call would not run it"),
-    (("tests.programs.wrong:nothing",), 3, "returned NoneType, not a harness.program.Program"),
+    (("tests.programs.wrong:nothing",), 3, "returned NoneType, not a harness.functions.program.Program"),
     (("tests.programs.wrong:shares_a_global",), 3, "cell OUTSIDE is made outside of it"),
     (("tests.programs.wrong:ends_in_exit",), 3, "SystemExit: 5"),
     (("tests.programs.lastzero:make", "--arg", "1", "--arg", "2", "--arg", "3"), 3, "tests.programs.lastzero:make"),
@@ -310,7 +310,7 @@ def test_bad_input_gets_one_line(args: tuple[str, ...], code: int, error: str) -
 
 @pytest.mark.parametrize("name", ["loops", "make_loops"])
 def test_what_loops_without_a_point_is_ended_and_told(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.endless.SECONDS", 0.2)
+    monkeypatch.setattr("harness.functions.watchdog.SECONDS", 0.2)
     result = command(f"tests.programs.wrong:{name}")
     assert result.exit_code == 3
     assert result.stderr.startswith("vmrace: no point is reached for 0.2 s in ") and "wrong.py:" in result.stderr

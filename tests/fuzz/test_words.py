@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from fuzz.words import count
+from fuzz.text.wording import count
 
 
 @pytest.mark.parametrize(("number", "noun", "text"), [

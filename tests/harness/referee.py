@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.kernel.rwlock import ReadSide
-from harness.machine import IRQ_DEPTH_MAX, SLEEPING, Machine, Scheduler, Task
+from harness.machine.machine import IRQ_DEPTH_MAX, SLEEPING, Machine, Scheduler, Task
 
 
 def atomic(task: Task) -> bool:

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 import harness.kernel
-from fuzz.functions import fuzz
+from fuzz.functions.sample import fuzz
 from harness.errors import ProgramError
-from harness.explore.programs import verify
 from harness.finding import Finding
+from harness.functions.program import Program, Runner
+from harness.functions.verify import verify
 from harness.kernel import (
     BUG_ON,
     LIST_HEAD,
@@ -51,7 +52,6 @@ from harness.kernel import (
     struct,
 )
 from harness.kernel import test_and_set_bit as take_bit
-from harness.program import Program, Runner
 from harness.sanitizers import table
 from harness.schedulers import NoPreempt
 from harness.schedulers.enumerate import every_schedule

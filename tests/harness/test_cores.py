@@ -8,7 +8,7 @@ import random
 import pytest
 
 from harness.kernel.registry import CORES
-from harness.link import link
+from harness.link.linker import link
 from harness.schedulers import NoPreempt, Walk
 from harness.schedulers.replay import Replay
 from tests.harness.programs import TOY, random_program

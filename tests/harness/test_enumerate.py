@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from harness.machine import Machine
+from harness.machine.machine import Machine
 from harness.schedulers.enumerate import every_schedule
 from tests.toy import Run, Toy
 

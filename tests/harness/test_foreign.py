@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 
 from harness.errors import ProgramError
-from harness.explore.programs import verify
+from harness.functions.program import Program, Runner
+from harness.functions.verify import verify
 from harness.kernel import spin_lock, spin_unlock, spinlock_t
 from harness.kernel.cell import cell
-from harness.program import Program, Runner
 from harness.schedulers import NoPreempt
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from harness.errors import LinkError
-from harness.link import Image, link
+from harness.link.linker import Image, link
 from harness.schedulers import NoPreempt
 from tests.toy import Toy
 
@@ -64,7 +64,7 @@ PATCH = """\
 
 def call(image: Image, name: str) -> Any:
     """What a function returns, called as the boot task."""
-    from harness.machine import NEVER, Task, m
+    from harness.machine.machine import NEVER, Task, m
     m.current, m.stop = Task(-1, "boot"), NEVER
     return image[name]()
 
@@ -167,7 +167,7 @@ def test_an_extern_that_nobody_defines_is_told_even_if_unused(source: Write) -> 
 
 @pytest.mark.parametrize("statement", [
     "from harness.kernel import *", "from harness.kernel import spin_lock as lock", "from variants.lru_free_2_4.types import *",
-    "from os import path", "from fuzz.executor import Executor", "from . import other"])
+    "from os import path", "from fuzz.run.executor import Executor", "from . import other"])
 def test_imports_are_of_plain_names_from_the_toolkit_or_variants(source: Write, statement: str) -> None:
     name = source(f"\n{statement}\n")
     assert refused(name).endswith(f"{name}.py:2: kernel source imports names from harness.kernel or variants, plainly")

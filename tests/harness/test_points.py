@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 
 from harness import kernel
+from harness.functions.program import Program, Runner
 from harness.kernel.cell import cell
-from harness.machine import m
+from harness.machine.machine import m
 from harness.points import NAMES
-from harness.program import Program, Runner
 from harness.schedulers import NoPreempt
 
 CORES = ("fast", "up")

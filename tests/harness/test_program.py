@@ -17,6 +17,7 @@ import pytest
 
 from harness.backends.greenlets import Greenlets
 from harness.backends.threads import ThreadStack
+from harness.functions.program import Program, ProgramError, Result, Runner
 from harness.kernel import (
     atomic_inc,
     atomic_read,
@@ -35,7 +36,6 @@ from harness.kernel import (
     wait_queue_head_t,
 )
 from harness.kernel.cell import cell
-from harness.program import Program, ProgramError, Result, Runner
 from harness.schedulers import NoPreempt
 from harness.schedulers.enumerate import every_schedule
 from harness.schedulers.replay import Replay
@@ -242,7 +242,7 @@ def test_a_list_of_functions_shares_a_cpu() -> None:
 def test_a_make_that_gives_no_program_is_told_so(made: Any) -> None:
     def make() -> Any:
         return made
-    with pytest.raises(ProgramError, match=r"make: returned \w+, not a harness.program.Program"):
+    with pytest.raises(ProgramError, match=r"make: returned \w+, not a harness.functions.program.Program"):
         Runner(make)
 
 

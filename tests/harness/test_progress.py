@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from fuzz.executor import Executor
-from harness import machine
+from fuzz.run.executor import Executor
+from harness.functions.program import Program, Runner
 from harness.kernel import (
     BUG_ON,
     TASK_UNINTERRUPTIBLE,
@@ -36,15 +36,15 @@ from harness.kernel import (
     write_lock,
     write_unlock,
 )
-from harness.machine import NEVER, m
-from harness.program import Program, Runner
+from harness.machine import machine
+from harness.machine.machine import NEVER, m
 from harness.schedulers import NoPreempt, Pct, Walk
 from harness.schedulers.enumerate import every_schedule
 from harness.schedulers.replay import Replay
 from tests.fuzz.family_programs import program as program_of
 from tests.harness.referee import Referee
 from tests.toy import GREENLETS, THREADS, Run, Toy
-from variants.interface import family
+from variants.family import family
 
 LOCKS = "tests.harness.kernels.locks"
 SLEEPERS = "tests.harness.kernels.sleepers"

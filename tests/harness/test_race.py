@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from fuzz.campaign import Campaign, Options
-from fuzz.executor import Executor
+from fuzz.campaign.driver import Campaign, Options
+from fuzz.run.executor import Executor
 from harness import points
-from harness.machine import m
-from harness.sanitizers.race import Watch
+from harness.machine.machine import m
 from harness.schedulers import NoPreempt
 from harness.schedulers.enumerate import every_schedule
 from harness.schedulers.replay import Replay
+from harness.watchers.race import Watch
 from tests.toy import THREADS, Run, Toy
-from variants.interface import family
+from variants.family import family
 from variants.program import Op, Program, TaskProgram
 
 KERNEL = "tests.harness.kernels.races"

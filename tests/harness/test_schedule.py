@@ -7,10 +7,10 @@ import random
 
 import pytest
 
-from fuzz.story import narrate
+from fuzz.run.story import narrate
 from harness.errors import Diverged
-from harness.machine import m
-from harness.schedule import Line, Named, Narrator, parse
+from harness.machine.machine import m
+from harness.replay.named_schedule import Line, Named, Narrator, parse
 from harness.schedulers import NoPreempt, Pct, Walk
 from harness.schedulers.replay import Replay
 from tests.fuzz.family_programs import executor, prepared, random_program

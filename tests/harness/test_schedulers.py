@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.functions.program import Program, Runner
 from harness.kernel import RMW, point, raise_irq, smp_processor_id
 from harness.kernel.cell import cell
-from harness.program import Program, Runner
 from harness.schedulers import SCHEDULERS, Pct, Walk
 from tests.harness.programs import EVERYTHING, INTERRUPTS, LOCKING, OTHER, TOY, programs, random_program, schedulers
 from tests.harness.referee import Referee

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from harness.explore.programs import verify
+from harness.functions.program import Program
+from harness.functions.verify import verify
 from harness.incomplete import Reason
 from harness.kernel import (
     READ,
@@ -40,7 +41,6 @@ from harness.kernel import (
     up_read,
 )
 from harness.kernel.cell import cell
-from harness.program import Program
 from tests.harness import sharing_other
 
 total = 0

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from fuzz.functions import fuzz
+from fuzz.functions.sample import fuzz
 from harness.errors import Diverged
-from harness.explore.programs import verify
+from harness.functions.program import Program, Runner
+from harness.functions.verify import verify
 from harness.kernel import BUG_ON, WARN_ON, down, in_interrupt, local_irq_disable, raise_irq, semaphore, up
 from harness.kernel.cell import cell
-from harness.machine import m
-from harness.program import Program, Runner
+from harness.machine.machine import m
 from harness.schedulers import NoPreempt
 from harness.schedulers.enumerate import every_schedule
 from harness.schedulers.replay import Replay

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from harness.machine import Task, m
+from harness.functions.watched import KINDS, count_of, is_watched, locks_of, uses, watched
+from harness.machine.machine import Task, m
 from harness.sanitizers.lockdep import Lockdep
-from harness.watched import KINDS, count_of, is_watched, locks_of, uses, watched
 
 MAKES: list[Callable[[], Any]] = [
     lambda: [3, 1, 2], lambda: {"a": 1, "b": 2}, lambda: collections.deque([1, 2], 3),

@@ -14,9 +14,9 @@ from typing import Any
 
 import harness.kernel as kernel
 from harness.explore.exploration import explore
+from harness.functions.program import Program as MachineProgram
+from harness.functions.program import Result, Runner
 from harness.kernel.cell import cell
-from harness.program import Program as MachineProgram
-from harness.program import Result, Runner
 from harness.sanitizers.lockdep import Lockdep
 from harness.schedulers.enumerate import every_schedule
 from tests.oracle.language import FORMS, LOCKS, VALUES, Block, Object, Outcome, Program, registers

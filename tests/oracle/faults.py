@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import harness.kernel as kernel
-from harness.machine import m
+from harness.machine.machine import m
 
 RIGHT = dict(vars(kernel))
 

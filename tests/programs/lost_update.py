@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """lost_update(n): n tasks each add one to a plain variable. The README shows it."""
 
+from harness.functions.program import Program
 from harness.kernel.cell import cell
-from harness.program import Program
 
 
 def make(n=2):

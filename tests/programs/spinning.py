@@ -3,6 +3,7 @@
 
 from collections.abc import Callable
 
+from harness.functions.program import Program
 from harness.kernel import (
     RMW,
     atomic_dec_and_test,
@@ -20,7 +21,6 @@ from harness.kernel import (
     yield_cpu,
 )
 from harness.kernel.cell import cell
-from harness.program import Program
 
 
 def flag(broken: int = 0) -> Program:

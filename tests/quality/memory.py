@@ -15,8 +15,8 @@ import gc
 import pathlib
 import time
 
-from fuzz.campaign import HANDED_ON_MAX
-from fuzz.shard import RUNS_PER_SHARD, ShardTask, run_shard
+from fuzz.campaign.driver import HANDED_ON_MAX
+from fuzz.campaign.shard import RUNS_PER_SHARD, ShardTask, run_shard
 from variants.program import Program
 
 VARIANT = ("lru_free_2_4", "pre_patch")

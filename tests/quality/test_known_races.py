@@ -8,13 +8,13 @@ import random
 
 import pytest
 
-from fuzz.entry import find, load
-from fuzz.executor import Executor
-from fuzz.places import Places
-from fuzz.shard import ShardTask, run_shard
-from harness.machine import m
+from fuzz.campaign.shard import ShardTask, run_shard
+from fuzz.corpus.entry import find, load
+from fuzz.run.executor import Executor
+from fuzz.sampling.contention import Places
+from harness.machine.machine import m
 from harness.schedulers import Contended, NoPreempt, Pct, Walk
-from variants.interface import family
+from variants.family import family
 
 CORPUS = pathlib.Path(__file__).parents[2] / "corpus"
 RACES = [path for path in find(CORPUS) if "double-free" in path.name]

@@ -9,17 +9,17 @@ from typing import Any
 
 import pytest
 
-from fuzz.executor import Executor, SetupFailed, _at_boot
-from fuzz.generate import program
-from harness import schedule
-from harness.machine import m
-from harness.schedule import Named
+from fuzz.programs.generate import program
+from fuzz.run.executor import Executor, SetupFailed, _at_boot
+from harness.machine.machine import m
+from harness.replay import named_schedule as schedule
+from harness.replay.named_schedule import Named
 from harness.schedulers import NoPreempt
 from harness.schedulers.walk import Walk
 from tests.fuzz.family_programs import program as tasks
-from variants.interface import OPERATIONS, family
-from variants.model import judge
+from variants.family import OPERATIONS, family
 from variants.program import parse_op
+from variants.user_model import judge
 
 FAMILY = family("invalidate_2_6")
 EXECUTOR = Executor(FAMILY, "pre_2_6_15", checked=True)

@@ -12,12 +12,12 @@ from functools import partial
 
 import pytest
 
-from fuzz import replaying
-from fuzz.coverage_of import reach
-from fuzz.entry import load_all
-from fuzz.judge import judge_entry
-from fuzz.shard import _workers
-from variants.interface import family
+from fuzz.campaign.shard import _workers
+from fuzz.corpus import replay as replaying
+from fuzz.corpus.entry import load_all
+from fuzz.corpus.judge import judge_entry
+from fuzz.measure.coverage import reach
+from variants.family import family
 
 CORPUS = pathlib.Path(__file__).parents[2] / "corpus"
 

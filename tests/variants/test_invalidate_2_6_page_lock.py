@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from fuzz.executor import Executor, _at_boot
-from harness.machine import m
+from fuzz.run.executor import Executor, _at_boot
+from harness.machine.machine import m
 from harness.schedulers import NoPreempt
-from variants.interface import OPERATIONS, family
-from variants.model import judge
+from variants.family import OPERATIONS, family
 from variants.program import parse_op
+from variants.user_model import judge
 
 FAMILY = family("invalidate_2_6")
 PAGE_LOCK = ("nick_lock_page_2_6_23", "fault_2_6_23", "mkwrite_2_6_23")

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from fuzz.executor import Executor, SetupFailed, _at_boot
-from fuzz.generate import program
-from harness.machine import m
+from fuzz.programs.generate import program
+from fuzz.run.executor import Executor, SetupFailed, _at_boot
+from harness.machine.machine import m
 from harness.schedulers import NoPreempt
-from variants.interface import OPERATIONS, family
+from variants.family import OPERATIONS, family
 from variants.invalidate_2_6.invariants import uptodate_if_mapped
 from variants.program import parse_op
 

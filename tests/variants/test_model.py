@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from variants.model import Access, admissible, judge, linearizable
+from variants.user_model import Access, admissible, judge, linearizable
 
 OLD = "DATA: a load returns an old value"
 OTHER = "DATA: a load returns another address space's store"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The family's table: its base, its variants, its oracles. What the model leaves out is told in types.py."""
 
-from variants.interface import Family, Variant
+from variants.family import Family, Variant
 from variants.lru_free_2_4.invariants import check, describe, drained
 
 FAMILY = Family(

@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: MIT
+"""What a campaign prints: findings as they are confirmed, a line of progress, a summary. Plain text, or JSON lines."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import pathlib
+import shlex
+import shutil
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from fuzz.text.terminal import Voice
+from fuzz.text.wording import count
+from harness.printable import printable
+
+if TYPE_CHECKING:
+    from fuzz.campaign.driver import Options, Status
+    from fuzz.campaign.shard import Hit
+    from fuzz.shrink.confirm import Confirmed
+    from variants.family import Family
+
+LINE_EVERY = 10.0       # seconds between lines of progress without a terminal
+
+
+def clock(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
+def rule_of_three(runs: int) -> int:
+    """No failure in `runs` independent runs: at 95 % confidence fewer than one in this many fails."""
+    return int(runs / -math.log(0.05)) if runs else 0
+
+
+def progress(status: Status) -> str:
+    rate = status.runs / max(status.seconds, 0.001)
+    return (f"  {clock(status.seconds)}   {count(status.runs, 'run')}   {rate:,.0f}/s   {status.distinct:,} distinct"
+            f"   features {status.features:,}   corpus {status.kept:,}   last new {status.seconds - status.last_new:.0f} s ago")
+
+
+@contextlib.contextmanager
+def working() -> Iterator[Callable[[str], None]]:
+    """For commands that are silent for long: what they are at, in a line on stderr that is gone in the end. Only on a terminal."""
+    screen = sys.stderr         # this one, whatever is redirected meanwhile
+    if not screen.isatty():
+        yield lambda text: None
+        return
+
+    def say(text: str) -> None:
+        screen.write(f"\r\x1b[K{printable(text)}"[:shutil.get_terminal_size().columns + 3])
+        screen.flush()
+
+    try:
+        yield say
+    finally:
+        say("")
+
+
+class TextView:
+    """For people. On a terminal the progress line is live; without one it is a line every ten seconds."""
+
+    def __init__(self, options: Options):
+        self.options = options
+        self.voice = Voice()
+        self.last = time.monotonic()
+        self.found = 0
+        self.live: Any = None
+
+    def tell(self, kind: str, value: Any) -> None:
+        if kind == "start":
+            self._start(*value)
+        elif kind == "tick":
+            self._tick(value)
+        elif kind == "finding":
+            self._finding(*value)
+        elif kind == "known":
+            self._known(*value)
+        elif kind == "raw":
+            self._raw(*value)
+        elif kind == "stopping":
+            self._print("vmrace: interrupted; what was found is being kept (once more: at once)")
+        else:
+            self._print(f"vmrace: {value}")
+
+    def _start(self, options: Options, status: Status) -> None:
+        stop = "keeps going" if options.keep_going else "stops at the first new title but a RACE"
+        self.voice.say(f"campaign {options.family}/{options.variant}   seed {options.seed}   {count(options.workers, 'worker')}   {stop}")
+        if status.known:
+            self.voice.say(f"{options.corpus}/ knows {count(len(status.known), 'title')} of this variant: seeing {them(len(status.known))}"
+                           " again is counted, and no reason to stop")
+        if sys.stdout.isatty():
+            from rich.live import Live
+            self.live = Live(refresh_per_second=2, transient=True)
+            self.live.start()
+
+    def _print(self, *lines: str) -> None:
+        for line in lines:
+            if self.live is not None:
+                self.live.console.print(printable(line), markup=False, highlight=False)
+            else:
+                self.voice.say(line)
+
+    def _tick(self, status: Status) -> None:
+        if self.live is not None:
+            self.live.update(progress(status))
+        elif time.monotonic() - self.last >= LINE_EVERY and not self.voice.broken:
+            self.last = time.monotonic()
+            self.voice.say(progress(status))
+
+    def _known(self, hit: Hit, path: pathlib.Path) -> None:
+        self._print(f"known     {hit.title}", f"          run {hit.run:,} ({hit.scheduler}), after {hit.seconds:.1f} s; kept as {path}")
+
+    def _finding(self, confirmed: Confirmed, hit: Hit, path: pathlib.Path | None) -> None:
+        self.found += 1
+        whole = f"{confirmed.before}  ->  {confirmed.after}" if confirmed.runs else f"{confirmed.after}, as it was found"
+        lines = [
+            "",
+            f"FINDING {self.found}   {confirmed.title}   run {hit.run:,} ({hit.scheduler}), after {hit.seconds:.1f} s",
+            f"  shrunk    {whole}   ({count(confirmed.runs, 'run')}, {confirmed.seconds:.1f} s)",
+            f"  minimal   {confirmed.minimal}",
+            f"  confirmed {confirmed.replays} of {confirmed.replays} replays, trace {confirmed.digest}",
+            "",
+            *confirmed.story,
+            "",
+        ]
+        if path is None:
+            lines += ["it is kept nowhere; as an entry it is", "", *entry_text(confirmed).splitlines()]
+        else:
+            lines += [f"wrote {path}", f"next: {shlex.join(['vmrace', 'replay', str(path)])}"]
+            if confirmed.cut:
+                lines.append(f"      {shlex.join(['vmrace', 'shrink', str(path)])}")
+        self._print(*lines)
+
+    def _raw(self, hit: Hit, why: str, path: pathlib.Path | None, text: str) -> None:
+        kept = f"kept as it was found\n      vmrace shrink {path}" if path is not None else f"kept nowhere; as it was found it is\n\n{text}"
+        self._print(f"NOT CONFIRMED   {hit.title}   run {hit.run:,} ({hit.scheduler}), after {hit.seconds:.1f} s\n  {why}; {kept}")
+
+    def end(self, status: Status) -> None:
+        if self.live is not None:
+            self.live.stop()
+        for line in summary(status):
+            self.voice.say(line)
+
+
+def entry_text(confirmed: Confirmed) -> str:
+    from fuzz.corpus.entry import emit
+    return emit(confirmed.entry)
+
+
+def summary(status: Status) -> list[str]:
+    """The last lines: who did what, which titles, and what no finding would mean."""
+    out = ["", f"{'scheduler':<12}{'runs':>10}{'distinct':>10}{'new features':>14}{'findings':>10}"]
+    for name, tally in sorted(status.tallies.items()):
+        out.append(f"{name:<12}{tally.runs:>10,}{tally.distinct:>10,}{tally.features:>14,}{tally.findings:>10,}")
+    if status.titles:
+        out += ["", f"{'title':<86}{'runs':>8}{'first':>10}"]
+        for title, seen in sorted(status.titles.items(), key=lambda item: status.first_run.get(item[0], 0)):
+            mark = " (known)" if title in status.known else ""
+            out.append(f"{(title + mark)[:85]:<86}{seen:>8,}{status.first_run.get(title, 0):>10,}")
+    out.append("")
+    where = (f"{count(status.runs, 'run')} ({status.distinct:,} distinct) of {count(status.programs, 'program')} in "
+             f"{status.seconds:.0f} s, {status.checked:,} of them also checked for locks and leaks")
+    if status.limit_runs:
+        where += f"; {count(status.limit_runs, 'run')} hit the step limit"
+    if status.lost:
+        where += f"; {count(status.lost, 'shard')} lost" + (f", {status.given_up:,} for good" if status.given_up else " and run again")
+    new, again = len(status.new), len(status.titles.keys() & status.known.keys())
+    if new:
+        out.append(f"vmrace: {count(new, 'new title')}{f' and {again} known' if again else ''} in {where}")
+    elif again:
+        out.append(f"vmrace: no new title, and {count(again, 'known title')} again, in {where}")
+    elif rule_of_three(status.runs):
+        out.append(f"vmrace: no finding in {where}: at 95 % confidence fewer than 1 run in {rule_of_three(status.runs):,} fails")
+    else:
+        out.append(f"vmrace: no finding in {where}, which says nothing")
+    if status.unshrunk:
+        out.append(f"vmrace: {count(len(status.unshrunk), 'title')} not shrunk to the end; vmrace shrink goes on from the entry")
+    if status.raw:
+        out.append(f"vmrace: {count(len(status.raw), 'title')} seen and not confirmed")
+    if status.unread:
+        out.append(f"vmrace: {count(len(status.unread), 'file')} of the corpus cannot be read; what {them(len(status.unread))} "
+                   "may have known counts as new")
+    if status.errors:
+        out.append(f"vmrace: {count(len(status.errors), 'error')} of ours: please report {them(len(status.errors))}")
+    if status.interrupted:
+        out.append("vmrace: interrupted; what was found is kept")
+    elif again and not new:
+        out.append("vmrace: to watch them being found as if for the first time, name an empty corpus: --corpus found")
+    return out
+
+
+def them(count: int) -> str:
+    return "it" if count == 1 else "them"
+
+
+COLUMNS = 100
+
+
+def variants_table(families: list[Family], operations: dict[tuple[str, str], int], sanitizers: int) -> list[str]:
+    """Families and their variants, with the counts of what each has: at most 100 columns, what is longer goes on below."""
+    out = []
+    wide = max(len(name) for one in families for name in one.variants) + 1
+    for one in families:
+        facts = "   ".join(fact for fact in (one.summary, one.era, one.seeds) if fact)
+        out += textwrap.wrap(facts, COLUMNS, initial_indent=f"{one.name:<16} ", subsequent_indent=" " * 17, break_on_hyphens=False)
+        for variant in one.variants.values():
+            has = f"{operations[one.name, variant.name]:>2} operations  {count(sanitizers, 'sanitizer')}"
+            first, *more = textwrap.wrap(variant.summary, COLUMNS - 4 - wide - len(has), break_on_hyphens=False)
+            out.append(f"  {variant.name:<{wide}} {first:<{COLUMNS - 4 - wide - len(has)}} {has}")
+            out += [f"  {'':<{wide}} {line}" for line in more]
+    return out
+
+
+class JsonView:
+    """For programs: findings and the summary, one object a line."""
+
+    def __init__(self, options: Options):
+        self.options = options
+        self.voice = Voice()
+
+    def tell(self, kind: str, value: Any) -> None:
+        if kind == "finding":
+            confirmed, hit, path = value
+            self._put({
+                "type": "finding", "title": confirmed.title, "variant": f"{self.options.family}/{self.options.variant}",
+                "run": hit.run, "seconds": round(hit.seconds, 3), "scheduler": hit.scheduler,
+                "before": asdict(confirmed.before), "after": asdict(confirmed.after), "shrink_runs": confirmed.runs,
+                "cut": confirmed.cut or None,
+                "least_preemptions_proved": confirmed.least_proved, "operations_proved": confirmed.operations_proved,
+                "replays": confirmed.replays, "digest": confirmed.digest, "path": str(path) if path else None,
+                **({} if path else {"entry": entry_text(confirmed)}),
+            })
+        elif kind in ("lost", "error"):
+            self._put({"type": kind, "text": str(value)})
+        elif kind == "raw":
+            hit, why, path, text = value
+            self._put({"type": "raw", "title": hit.title, "why": why, "run": hit.run, "path": str(path) if path else None,
+                       **({} if path else {"hit": text})})
+        elif kind == "known":
+            hit, path = value
+            self._put({"type": "known", "title": hit.title, "run": hit.run, "seconds": round(hit.seconds, 3), "path": str(path)})
+
+    def _put(self, value: dict[str, Any]) -> None:
+        self.voice.say(json.dumps(value))
+
+    def end(self, status: Status) -> None:
+        self._put({
+            "type": "summary", "variant": f"{self.options.family}/{self.options.variant}", "seed": self.options.seed,
+            "runs": status.runs, "distinct": status.distinct, "programs": status.programs, "checked_runs": status.checked,
+            "limit_runs": status.limit_runs, "seconds": round(status.seconds, 1), "features": status.features,
+            "titles": status.titles, "new": status.new, "unshrunk": status.unshrunk,
+            "known": sorted(status.known.keys() & status.titles.keys()),
+            "first_run": status.first_run, "lost_shards": status.lost, "given_up_shards": status.given_up,
+            "interrupted": status.interrupted, "errors": status.errors,
+            "unread": status.unread,
+            "raw": {title: str(path) if path else None for title, path in status.raw.items()},
+            "upper_bound_95": None if status.titles or not rule_of_three(status.runs) else 1 / rule_of_three(status.runs),
+        })

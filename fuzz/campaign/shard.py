@@ -1,0 +1,435 @@
+# SPDX-License-Identifier: MIT
+"""One shard of a campaign: what a worker process does between two words with the driver.
+
+A shard is a pure function of its task, but for where the deadline cuts it; it makes at most as many runs as it was given, and
+ends where it is asked to with what it has. It generates programs or mutates kept ones, runs
+many schedules of each, keeps what reached something new, and hands back every title that it saw first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import time
+from array import array
+from dataclasses import dataclass, field
+from typing import Any
+
+from fuzz.campaign.start_states import States
+from fuzz.programs import generate
+from fuzz.run import stop_request as stopping
+from fuzz.run.executor import Executor, Outcome, Prepared, SetupFailed
+from fuzz.sampling.contention import Places
+from fuzz.sampling.coverage import Features
+from fuzz.sampling.portfolio import PAIRS_MAX, Sampling, bred, portfolio
+from fuzz.shrink.minimize import smaller
+from harness.finding import is_only_told
+from harness.machine.machine import m
+from harness.schedulers import NoPreempt
+from harness.schedulers.mutate import Bred
+from variants.family import family
+from variants.program import Program, TaskProgram
+
+BATCHES_MAX = 8
+NEW_SHARE = 0.2             # programs made from nothing, once there is a corpus
+STATE_SHARE = 0.6           # programs that start from a state some setup has reached, each state as often as any
+CANDIDATES = 10             # programs drawn of which the newest is run
+REACH_OUT = 8               # setups tried, for each program run
+AGAIN_SHARE = 0.3           # kept programs that are run again as they are
+TOURNAMENT = 6              # kept programs of which the best is picked
+SCHEDULES_KEPT = 6          # of them, those that stay when the program is put aside
+RARE = 0.02                 # a block is rare that no larger share of programs reaches (and a few are always allowed)
+RARE_MIN = 8
+TRIM_RUNS = 6               # schedules that a trimmed program has to reach its block again
+ADOPT_RUNS = 8              # schedules that tell what a program of another worker reaches
+TRIM_SCHEDULERS = 5         # of the table, those that need to have learnt nothing
+RARE_BATCHES = 2            # batches that a program with a rare block gets at least
+KEPT_MAX = 400              # programs a worker keeps
+CHECKED_EVERY = 100         # one run in so many is run again on a checked image
+RUNS_PER_SHARD = 20_000
+
+
+@dataclass
+class ShardTask:
+    """What to do: which variant, which part of the campaign, what is known already."""
+
+    family: str
+    variant: str
+    seed: int
+    number: int
+    runs: int = RUNS_PER_SHARD
+    seconds: float = 3.0
+    known: frozenset[str] = frozenset()
+    programs: list[Program] = field(default_factory=list)
+    preempt: bool = False
+    kept: frozenset[str] | None = None      # if given, the shard ends at the first title that is not among these nor only told
+
+
+@dataclass
+class Hit:
+    """A title seen for the first time: the program and the decisions of the run. `seconds` is when, of time.monotonic in the
+    worker, from the start of the campaign in the driver."""
+
+    title: str
+    program: Program
+    switches: list[int]
+    forced: list[int]
+    run: int
+    scheduler: str
+    seconds: float
+
+
+@dataclass
+class Tally:
+    """What one scheduler did."""
+
+    runs: int = 0
+    distinct: int = 0
+    features: int = 0
+    findings: int = 0
+
+
+@dataclass
+class ShardResult:
+    number: int
+    runs: int = 0
+    distinct: int = 0
+    programs_run: int = 0
+    checked_runs: int = 0
+    failing_runs: int = 0
+    limit_runs: int = 0
+    features: int = 0
+    blocks: int = 0
+    hits: list[Hit] = field(default_factory=list)
+    kept: list[Program] = field(default_factory=list)
+    tallies: dict[str, Tally] = field(default_factory=dict)
+    titles: dict[str, int] = field(default_factory=dict)
+    error: str = ""             # of ours, which ended it before its time: what there is by then is in the rest
+
+
+class Spent(Exception):
+    """No run is left for this shard, or it was asked to end."""
+
+
+class _Explored:
+    """The program being explored, as what is sampled sees it."""
+
+    def __init__(self, shard: _Shard, program: Program, prepared: Prepared):
+        self.shard, self.program, self.prepared = shard, program, prepared
+        self.sampling: Sampling = None  # type: ignore[assignment]
+        self.covered = 0
+
+    def run(self, name: str, scheduler: Any) -> Outcome:
+        return self.shard._one(self.program, self.prepared, name, scheduler)
+
+    def places(self, outcome: Outcome) -> Places:
+        return self.shard._places(self.prepared, outcome)
+
+    def over(self) -> bool:
+        return self.shard.over()
+
+    def shows(self, name: str, outcome: Outcome) -> int:
+        """New blocks are worth most, new pairs a little as long as there is little else."""
+        result, features = self.shard.result, self.shard.worker.features
+        new = features.take()
+        now = self.prepared.image.probes.count(1)
+        weight = 4 if now > self.covered else 1 if new and len(self.sampling.schedules) < PAIRS_MAX else 0
+        self.covered = now
+        tally = result.tallies[name]
+        tally.features += new
+        if self.sampling.new(outcome):
+            tally.distinct += 1
+            result.distinct += 1
+        if result.runs % CHECKED_EVERY == 0:
+            self.shard._check(self.program, outcome)
+        return weight
+
+
+@dataclass
+class Kept:
+    """A program worth more: the blocks it reaches, the runs to breed from, and how often it was picked since."""
+
+    program: Program
+    blocks: array[int]          # a set of so many takes thirty times the room
+    schedules: list[Bred]
+    picks: int = 0
+
+
+class Worker:
+    """What a worker process keeps from shard to shard: its images, its features, its programs."""
+
+    def __init__(self, family_name: str, variant: str):
+        made = family(family_name)
+        self.fast = Executor(made, variant, probes=True)
+        self.checked = Executor(made, variant, checked=True)
+        self.operations = self.fast.operations()
+        self.features = Features()
+        self.states = States()
+        self.kept: list[Kept] = []
+        self.seen: set[int] = set()             # hashes of every program kept here or handed over
+
+    def add(self, one: Kept) -> None:
+        """Keep a program; over the limit, one of the older ones that reaches only what most do goes."""
+        self.kept.append(one)
+        if len(self.kept) > KEPT_MAX:
+            self.kept.remove(max(self.kept[: KEPT_MAX // 2], key=lambda other: self.features.rarity(other.blocks)))
+
+
+_workers: dict[tuple[str, str], Worker] = {}
+
+
+def run_shard(task: ShardTask) -> ShardResult:
+    """Entry point of a worker process. An error of ours ends the shard, and is in its result beside what was found before."""
+    key = (task.family, task.variant)
+    if key not in _workers:
+        _workers[key] = Worker(*key)
+    shard = _Shard(_workers[key], task)
+    try:
+        return shard.run()
+    except Exception as error:              # MemoryError and RecursionError, too
+        del _workers[key]                   # whatever state it is in
+        m.observer = m.recorder = None
+        shard.result.error = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        return shard.result
+
+
+class _Shard:
+    def __init__(self, worker: Worker, task: ShardTask):
+        self.worker = worker
+        self.task = task
+        self.rng = random.Random(f"{task.seed}/{task.number}")
+        self.result = ShardResult(task.number)
+        self.known = set(task.known)
+        self.checked_program: Program | None = None
+        self.checked_prepared: Any = None
+        self.ended = False
+        self.start = time.monotonic()
+        rng = self.rng
+        self.schedulers = portfolio(rng)
+        for name, _ in self.schedulers:
+            self.result.tallies[name] = Tally()
+
+    def over(self) -> bool:
+        return self.ended or self.result.runs >= self.task.runs or time.monotonic() - self.start > self.task.seconds
+
+    def run(self) -> ShardResult:
+        with contextlib.suppress(Spent):
+            self._search()
+        self.worker.features.take()
+        self.result.features = self.worker.features.count
+        self.result.blocks = len(self.worker.features.reached)
+        return self.result
+
+    def _search(self) -> None:
+        handed = [program for program in self.task.programs if hash(program) not in self.worker.seen]
+        while not self.over():
+            self._reach_out()
+            if handed:
+                self._adopt(handed.pop())
+            else:
+                self._program(*self._choose())
+
+    def _spend(self) -> None:
+        """Before a run is made: it counts. Spent if none is left, wherever in an exploration that is."""
+        if self.ended or self.result.runs >= self.task.runs or stopping.asked():
+            raise Spent
+        self.result.runs += 1
+
+    def _reach_out(self) -> None:
+        """Run a few setups that are longer than ones known: only to see which states they reach."""
+        worker = self.worker
+        for _ in range(REACH_OUT):
+            program = generate.extended(self.rng, worker.states.setup(self.rng), worker.operations)
+            try:
+                prepared = worker.fast.prepare(program)
+            except SetupFailed as failed:
+                self._spend()
+                self._setup_failed(program, failed)
+                continue
+            worker.states.reach(program.setup, worker.fast.family.describe(prepared.image))
+
+    def _choose(self) -> tuple[Program, list[Bred]]:
+        """A new program, a kept one again, or a mutated one. Of a few kept ones the rarest and least picked."""
+        rng, kept = self.rng, self.worker.kept
+        if not kept or rng.random() < NEW_SHARE:
+            return generate.program(rng, self.worker.operations), []
+        states, operations = self.worker.states, self.worker.operations
+        if rng.random() < STATE_SHARE:
+            setup = states.setup(rng)
+            return max((generate.from_setup(rng, setup, operations) for _ in range(CANDIDATES)), key=states.novelty), []
+        some = [kept[rng.randrange(len(kept))] for _ in range(TOURNAMENT)]
+        best = min(some, key=lambda one: self.worker.features.rarity(one.blocks) * (1 + one.picks) * one.program.size)
+        best.picks += 1
+        if rng.random() < AGAIN_SHARE:
+            return best.program, list(best.schedules)
+        other = rng.choice(kept).program
+        return max((generate.mutate(rng, best.program, other, operations) for _ in range(CANDIDATES)), key=states.novelty), []
+
+    def _keep(self, program: Program, blocks: frozenset[int], schedules: list[Bred]) -> None:
+        worker = self.worker
+        if hash(program) in worker.seen:
+            for one in worker.kept:
+                if one.program == program:
+                    one.blocks = array("H", blocks)
+            return
+        if len(worker.seen) > 20 * KEPT_MAX:
+            worker.seen.clear()
+        worker.seen.add(hash(program))
+        worker.add(Kept(program, array("H", blocks), schedules[:SCHEDULES_KEPT]))
+        self.result.kept.append(program)
+
+    def _adopt(self, program: Program) -> None:
+        """A program that another worker has explored and kept: find out what it reaches, to mutate it, and no more."""
+        worker = self.worker
+        worker.seen.add(hash(program))
+        try:
+            prepared = worker.fast.prepare(program)
+        except SetupFailed:
+            return
+        worker.states.meet(program, worker.fast.family.describe(prepared.image))
+        marks = prepared.image.probes
+        marks[:] = bytes(len(marks))
+        first = self._one(program, prepared, "nopreempt", NoPreempt())
+        for name, scheduler in self.rng.choices(self.schedulers[:TRIM_SCHEDULERS], k=ADOPT_RUNS):
+            self._one(program, prepared, name, scheduler)
+        blocks = worker.features.blocks_of(prepared.image)
+        worker.features.count_program(blocks, first=True)
+        worker.add(Kept(program, array("H", blocks), [bred(self.rng, first, self._places(prepared, first), 4)]))
+
+    def _program(self, program: Program, schedules: list[Bred]) -> None:
+        worker, result = self.worker, self.result
+        result.programs_run += 1
+        try:
+            prepared = worker.fast.prepare(program)
+        except SetupFailed as failed:
+            self._spend()
+            self._setup_failed(program, failed)
+            return
+        novelty = worker.states.meet(program, worker.fast.family.describe(prepared.image))
+        marks = prepared.image.probes
+        marks[:] = bytes(len(marks))
+        m.observer = worker.features.switched
+        try:
+            self._explore(program, prepared, schedules, novelty)
+        finally:
+            m.observer = None
+
+    def _explore(self, program: Program, prepared: Prepared, schedules: list[Bred], novelty: bool) -> None:
+        """Each task first, with no preemption; where that is new, each of its children; then batches of random schedules, as
+        long as they show something new. Runs that do are bred from."""
+        features, marks = self.worker.features, prepared.image.probes
+        explored = _Explored(self, program, prepared)
+        sampling = Sampling(self.rng, self.schedulers, len(program.tasks), program.size, explored, schedules)
+        explored.sampling = sampling
+        sampling.leads()
+        features.take()
+        explored.covered = marks.count(1)
+        if novelty:
+            sampling.children()
+        kept = False
+        blocks: frozenset[int] = frozenset()
+        for batch in range(BATCHES_MAX):
+            sampling.batch()
+            reached = features.blocks_of(prepared.image)
+            fresh_blocks = features.count_program(reached - blocks, first=not batch)
+            blocks = reached
+            rare = features.rarity(blocks) <= max(RARE_MIN, RARE * features.programs)
+            kept = kept or fresh_blocks > 0 or (rare and not batch)
+            if self.over() or not (fresh_blocks or (rare and batch < RARE_BATCHES)):
+                break
+        if kept:
+            self._trim(program, blocks, schedules)
+
+    def _trim(self, program: Program, blocks: frozenset[int], schedules: list[Bred]) -> None:
+        """Keep the program, or the least part of it that still reaches its rarest block: short programs run more often and
+        have fewer places at which to miss."""
+        features = self.worker.features
+        target = min(blocks, key=lambda block: (features.reached.get(block, 0), block), default=None)
+        trimmed = program
+        progress = hash(program) not in self.worker.seen and target is not None
+        while progress and not self.over():
+            progress = False
+            for candidate in smaller(trimmed):
+                reached = self._reaches(candidate, target)
+                if reached:
+                    trimmed, blocks, progress = candidate, reached, True
+                    break
+        self._keep(trimmed, blocks, schedules if trimmed is program else [])
+
+    def _reaches(self, program: Program, target: int | None) -> frozenset[int]:
+        """The blocks a few schedules of this program reach, if the target is among them."""
+        worker = self.worker
+        try:
+            prepared = worker.fast.prepare(program)
+        except SetupFailed:
+            return frozenset()
+        marks = prepared.image.probes
+        marks[:] = bytes(len(marks))
+        for name, scheduler in [("nopreempt", NoPreempt()), *self.rng.choices(self.schedulers[:TRIM_SCHEDULERS], k=TRIM_RUNS)]:
+            self._one(program, prepared, name, scheduler)
+            if marks[target or 0]:
+                return worker.features.blocks_of(prepared.image)
+        return frozenset()
+
+    def _places(self, prepared: Prepared, outcome: Outcome) -> Places:
+        """The run again, with a recorder, to see where it touches what."""
+        places = Places()
+        observer, m.observer, m.recorder = m.observer, None, places
+        try:
+            self.worker.fast.replay(prepared, outcome.switches, outcome.forced)
+        finally:
+            m.observer, m.recorder = observer, None
+        return places
+
+    def _one(self, program: Program, prepared: Prepared, name: str, scheduler: Any) -> Outcome:
+        result = self.result
+        self._spend()
+        outcome = self.worker.fast.run(prepared, scheduler)
+        result.limit_runs += outcome.limit_hit
+        tally = result.tallies.setdefault(name, Tally())
+        tally.runs += 1
+        if outcome.findings:
+            self._failed(program, outcome, name)
+        return outcome
+
+    def _check(self, program: Program, outcome: Outcome) -> None:
+        """The same decisions on a checked image: guarded fields, lock orders of this run, leaks after full reclaim."""
+        observer, m.observer = m.observer, None
+        checked = self.worker.checked
+        try:
+            if self.checked_program is not program:
+                self.checked_program, self.checked_prepared = program, checked.prepare(program)
+            prepared = self.checked_prepared
+            again = checked.replay(prepared, outcome.switches, outcome.forced)
+            again.findings += checked.leaks(prepared, again)
+            self.result.checked_runs += 1
+            if again.findings:
+                self._failed(program, again, "checked")
+        except SetupFailed as failed:
+            self._setup_failed(program, failed)
+        finally:
+            m.observer = observer
+
+    def _setup_failed(self, program: Program, failed: SetupFailed) -> None:
+        """A finding with no race in it: the setup is the whole program, as a task of its own."""
+        if failed.finding.title in self.known:
+            self.result.failing_runs += 1
+            self.result.titles[failed.finding.title] = self.result.titles.get(failed.finding.title, 0) + 1
+            return
+        alone = Program((), (TaskProgram(0, program.setup),), program.cpus, program.preempt)
+        observer, m.observer = m.observer, None
+        self._failed(alone, self.worker.checked.run(self.worker.checked.prepare(alone), NoPreempt()), "setup")
+        m.observer = observer
+
+    def _failed(self, program: Program, outcome: Outcome, name: str) -> None:
+        result = self.result
+        result.failing_runs += 1
+        for finding in outcome.findings:
+            title = finding.title
+            result.titles[title] = result.titles.get(title, 0) + 1
+            if title not in self.known:
+                self.known.add(title)
+                result.tallies.setdefault(name, Tally()).findings += 1
+                result.hits.append(Hit(title, program, list(outcome.switches), list(outcome.forced), result.runs, name,
+                                       time.monotonic()))
+                self.ended = self.ended or (self.task.kept is not None and title not in self.task.kept and not is_only_told(title))

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Two variants against each other, program by program."""

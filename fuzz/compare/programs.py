@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: MIT
+"""`vmrace diff`: which programs, what each comes to, and what is printed of it."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from fuzz.compare.outcomes import Budget, Comparison, Contender, Difference, Witness, compare, keep, witness
+from fuzz.compare.report import Many, as_json, exit_code, one_program, program_text, wrapped
+from fuzz.corpus.entry import Entry
+from fuzz.corpus.index import handle
+from fuzz.text.wording import count
+from variants.family import OPERATIONS
+from variants.program import Program, ProgramError, did_you_mean
+
+
+@dataclass
+class Programs:
+    """What variants are compared with. `single`: told in full; `small`: machine-made, told only where they show something new."""
+
+    items: Iterable[tuple[str, Program, pathlib.Path | None]]
+    count: int
+    single: bool = False
+    small: str = ""
+
+    @classmethod
+    def of_entries(cls, entries: list[Entry], single: bool = False) -> Programs:
+        return cls([(handle(entry), entry.program, entry.path) for entry in entries], len(entries), single)
+
+    @classmethod
+    def of_operations(cls, kinds: str, ops: int, cpus: int, setup: int, pages: int) -> Programs:
+        """ProgramError if one of these operations does not exist, or there are too many programs."""
+        from fuzz.programs.enumerate import Scope, ScopeError, program_of
+        names = [name.strip() for name in kinds.split(",") if name.strip()]
+        for name in names:
+            if name not in OPERATIONS:
+                raise ProgramError("--programs", f"no operation {name!r}{did_you_mean(name, OPERATIONS)}")
+        if not names:
+            raise ProgramError("--programs", "names no operation")
+        scope = Scope(ops, cpus, setup, tuple(name for name in OPERATIONS if name in names), {"page": pages, "fpage": pages})
+        try:
+            made = [program for program in map(program_of, scope.programs(scope.kinds)) if program.size]
+        except ScopeError as error:
+            raise ProgramError("--programs", str(error)) from None
+        text = f"{count(len(made), 'program')} of up to {ops} of {', '.join(scope.kinds)} on {count(cpus, 'cpu')}"
+        if setup:
+            text += f", after up to {setup} of them"
+        text += f"; {count(pages, 'page')} of each process and file; up to symmetry"
+        return cls([(program_text(program), program, None) for program in made], len(made), small=text)
+
+
+def run(chosen: list[Contender], programs: Programs, budget: Budget, witnesses: int, directory: pathlib.Path | None, json_wanted: bool,
+        echo: Callable[[str], None]) -> int:
+    """Compare, print, and the exit code."""
+    started = time.monotonic()
+    many = Many([contender.name for contender in chosen], quiet=bool(programs.small))
+    if not programs.single and not json_wanted:
+        for line in [*([*wrapped(programs.small), ""] if programs.small else []), *many.head()]:
+            echo(line)
+    for name, program, path in programs.items:
+        comparison = compare(name, program, chosen, budget, path)
+        fresh = many.fresh(comparison)
+        found = _witnesses(comparison, fresh, witnesses, directory)
+        omitted = len(fresh) - len(found)
+        if json_wanted:
+            echo(json.dumps(as_json(comparison, found)))
+            continue
+        for line in one_program(comparison, found, omitted) if programs.single else many.lines(comparison, found, omitted):
+            echo(line)
+    code = exit_code(many.comparisons)
+    if json_wanted:
+        verdicts = [comparison.verdict for comparison in many.comparisons]
+        echo(json.dumps({"summary": True, "programs": len(verdicts), **{word: verdicts.count(word) for word in sorted(set(verdicts))},
+                         "exit": code}))
+    elif not programs.single:
+        for line in many.end(time.monotonic() - started):
+            echo(line)
+    return code
+
+
+def _witnesses(comparison: Comparison, differences: list[Difference], most: int, directory: pathlib.Path | None) -> list[Witness]:
+    """Runs to the first so many outcomes that not all have: findings first."""
+    order = sorted(differences, key=lambda one: (not one.thing.titles, not one.sure))
+    found = [witness(comparison, difference) for difference in order[:most]]
+    if directory is not None:
+        for one in found:
+            if one.schedule:
+                keep(comparison, one, directory)
+    return found

@@ -1,0 +1,296 @@
+# SPDX-License-Identifier: MIT
+"""How `vmrace diff` reads: one program in full, many a line each, at most 100 columns; the same as JSON; and its exit code.
+
+    - an outcome that the first variant has and another lacks        + one that the first lacks
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from fuzz.compare.outcomes import (
+    DIFFERENT,
+    INCONCLUSIVE,
+    NOT_COMPARED,
+    SAME,
+    Comparison,
+    Relation,
+    Side,
+    Witness,
+    text_of,
+)
+from fuzz.text.exit_codes import CHANGED, COULD_NOT, NOTHING
+from fuzz.text.wording import are, count
+from fuzz.verify.reasons import reason_of
+from variants.program import Program
+
+COLUMNS = 100
+OUTCOME_MIN = 34                # columns that an outcome gets at least
+
+
+class Labels:
+    """What variants are called in the head of a table: their names, or letters if these would not fit."""
+
+    def __init__(self, names: Sequence[str]):
+        widths = [max(len(name), 9) + 2 for name in names]
+        self.short = sum(widths) + OUTCOME_MIN > COLUMNS - 2
+        self.of = {name: chr(ord("A") + number) if self.short else name for number, name in enumerate(names)}
+        self.widths = {name: 11 if self.short else width for name, width in zip(names, widths, strict=True)}
+        self.left = COLUMNS - 2 - sum(self.widths.values())
+
+    def row(self, mark: str, text: str, cells: dict[str, str]) -> list[str]:
+        """A line of the table; a long text goes on below."""
+        first, *more = textwrap.wrap(text, self.left - 1, break_long_words=True, break_on_hyphens=False) or [""]
+        line = f"{mark:<2}{first:<{self.left}}" + "".join(f"{cells[name]:>{width}}" for name, width in self.widths.items())
+        return [line.rstrip(), *(f"      {text}" for text in more)]
+
+    def legend(self) -> list[str]:
+        return [f"{letter}  {name}" for name, letter in self.of.items()] if self.short else []
+
+
+def wrapped(text: str, indent: str = "  ", first: str = "") -> list[str]:
+    return textwrap.wrap(text, COLUMNS, initial_indent=first, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+
+
+# ---- sentences -------------------------------------------------------------------------------------------------------------
+
+def sentence(one: Relation) -> str:
+    """What may be said of the left side against the right one. Only of a side all of whose schedules ran is anything denied."""
+    left, right, number = one.left, one.right, len(one.only)
+    if number and one.sure:
+        return f"{left.name} can do {count(number, 'thing')} {right.name} cannot"
+    if number:
+        return f"{left.name} did {count(number, 'thing')} not seen in {count(right.schedules, 'schedule')} of {right.name}"
+    if one.sure:
+        return f"{left.name} can do nothing {right.name} cannot"
+    return f"in {count(left.schedules, 'schedule')} {left.name} did nothing that {right.name} did not do"
+
+
+def conclusion(comparison: Comparison) -> str:
+    """The last words on one program."""
+    sides, verdict = comparison.applying, comparison.verdict
+    if verdict == NOT_COMPARED:
+        return f"not compared: {'none' if not sides else f'only {sides[0].name}'} of the variants has all the operations"
+    if verdict == SAME:
+        return f"no difference: {_all(sides)} can do the same {count(len(comparison.things), 'thing')}"
+    if len(sides) > 2:
+        number = len(comparison.differences)
+        text = (f"{number} of {count(len(comparison.things), 'outcome')} {are(number)} not seen on every variant"
+                if number else "nothing was seen that not all of them do")
+    else:
+        text = "; ".join(sentence(one) for one in comparison.relations())
+    return f"inconclusive: {text}" if verdict == INCONCLUSIVE else text
+
+
+def _all(sides: Sequence[Side]) -> str:
+    return "both" if len(sides) == 2 else f"all {len(sides)}"
+
+
+# ---- one program ---------------------------------------------------------------------------------------------------------------
+
+def exit_code(comparisons: Sequence[Comparison]) -> int:
+    verdicts = {comparison.verdict for comparison in comparisons} - {NOT_COMPARED}
+    if not verdicts:
+        return NOTHING
+    return CHANGED if DIFFERENT in verdicts else COULD_NOT if INCONCLUSIVE in verdicts else 0
+
+
+def head(comparison: Comparison) -> list[str]:
+    """How the set of each side was found."""
+    whole = [side for side in comparison.sides if side.complete]
+    out = wrapped("   ".join([f"{side.name} {side.distinct:,} distinct" for side in whole]), " " * 17, "every schedule:  ") if whole else []
+    for side in comparison.sides:
+        if not side.applies:
+            out += wrapped(f"{side.name} lacks {', '.join(side.missing)}", " " * 17, f"{'n/a:':<17}")
+        elif not side.complete:
+            text = f"{side.name} {count(side.schedules, 'schedule')}, {side.distinct:,} explored and {side.sampled:,} random: {side.why}"
+            out += wrapped(text, " " * 17, f"{'sampled:':<17}")
+    return out
+
+
+def table(comparison: Comparison) -> list[str]:
+    labels = Labels([side.name for side in comparison.sides])
+    out = labels.legend() + labels.row("", "outcome", labels.of)
+    differing = {difference.thing for difference in comparison.differences}
+    for thing in comparison.things:
+        cells = {}
+        for side in comparison.sides:
+            reach = side.reached.get(thing)
+            if not side.applies:
+                cells[side.name] = "n/a"
+            elif reach is None:
+                cells[side.name] = "0" if side.complete else "not seen"
+            else:
+                number = "setup" if side.setup_fails else f"{reach.count:,}"
+                cells[side.name] = f"BUG  {number}" if thing.titles else number
+        mark = "" if thing not in differing else "-" if thing in comparison.applying[0].reached else "+"
+        out += labels.row(mark, text_of(thing), cells)
+    return out
+
+
+def inclusions(comparisons: Sequence[Comparison], names: Sequence[str]) -> list[str]:
+    """Whose outcomes are all among whose: for more than two variants."""
+    labels = Labels(names)
+    out = ["", *labels.row("", "what it can do, can these too?", labels.of)]
+    for left in names:
+        cells = {right: "." if right == left else _included(comparisons, left, right) for right in names}
+        out += labels.row("", labels.of[left], cells)
+    return out
+
+
+def _included(comparisons: Sequence[Comparison], left: str, right: str) -> str:
+    """`yes` if that is sure for every program; `no 3`: three outcomes are not; `?` if it cannot be told; `-` if there is none."""
+    found = [one for comparison in comparisons for one in comparison.relations() if (one.left.name, one.right.name) == (left, right)]
+    lacking = sum(len(one.only) for one in found if one.only and one.sure)
+    if lacking:
+        return f"no {lacking:,}"
+    return "-" if not found else "yes" if all(one.sure for one in found) else "?"
+
+
+def witness_lines(found: Witness, number: int) -> list[str]:
+    """A run to an outcome, and where it leads elsewhere."""
+    side = found.of
+    if side.setup_fails:
+        out = wrapped(f"{number}. {text_of(found.thing)}: {side.name}, in the setup alone", "   ")
+        return out + _elsewhere_lines(found)
+    least = "" if found.least else "at most "
+    out = wrapped(f"{number}. {text_of(found.thing)}: {side.name}, {least}{count(found.preemptions, 'preemption')}", "   ")
+    out += [f"     {line}" for line in found.schedule]
+    out += _elsewhere_lines(found)
+    if found.path is not None:
+        out += [f"   vmrace show {found.path}", f"   vmrace replay {found.path}"]
+    return out
+
+
+def _elsewhere_lines(found: Witness) -> list[str]:
+    return [line for name, end in found.elsewhere.items() for line in wrapped(f"the same on {name}: {end}", "     ", "   ")]
+
+
+def one_program(comparison: Comparison, witnesses: Sequence[Witness], omitted: int) -> list[str]:
+    """Everything about one program."""
+    out = head(comparison)
+    if comparison.things:
+        out += table(comparison)
+    names = [side.name for side in comparison.applying]
+    if len(names) > 2:
+        out += inclusions([comparison], names)
+    if witnesses:
+        out.append("")
+    for number, found in enumerate(witnesses, 1):
+        out += witness_lines(found, number)
+    if omitted:
+        out.append(f"   and {count(omitted, 'more outcome')} that not all have: --witnesses tells more, --json all")
+    if any(found.schedule and found.path is None for found in witnesses):
+        out.append("   --keep DIR writes them as entries, for vmrace show and vmrace replay")
+    if witnesses:
+        out.append("")
+    return out + wrapped(f"{conclusion(comparison)}.  (exit {exit_code([comparison])})")
+
+
+# ---- many programs ---------------------------------------------------------------------------------------------------------------
+
+class Many:
+    """A line for each program as it is done, what is new below it, and the sum of it all. `quiet`: nothing about a program that
+    shows nothing new."""
+
+    def __init__(self, names: Sequence[str], quiet: bool):
+        self.names = list(names)
+        self.labels = Labels(names)
+        self.quiet = quiet
+        self.comparisons: list[Comparison] = []
+        self.told: set[tuple[Any, ...]] = set()
+
+    def head(self) -> list[str]:
+        return self.labels.legend() + self.labels.row("", "program", self.labels.of)
+
+    def fresh(self, comparison: Comparison) -> list[Any]:
+        """The differences that no program before had."""
+        self.comparisons.append(comparison)
+        if not self.quiet:
+            return list(comparison.differences)
+        out = []
+        for difference in comparison.differences:
+            key = (difference.thing, tuple(side.name for side in difference.having), tuple(side.name for side in difference.lacking))
+            if key not in self.told and difference.sure:
+                self.told.add(key)
+                out.append(difference)
+        return out
+
+    def lines(self, comparison: Comparison, witnesses: Sequence[Witness], omitted: int = 0) -> list[str]:
+        if self.quiet and not witnesses and comparison.verdict != INCONCLUSIVE:
+            return []
+        cells = {}
+        for side in comparison.sides:
+            cells[side.name] = "n/a" if not side.applies else f"{side.distinct:,}" if side.complete else f">{side.distinct:,}"
+        out = self.labels.row(MARKS[comparison.verdict], comparison.name, cells)
+        for side in comparison.sides:
+            if not side.applies:
+                out += wrapped(f"{side.name} lacks {', '.join(side.missing)}", "      ", "    ")
+        if comparison.verdict != NOT_COMPARED:
+            out += wrapped(conclusion(comparison), "      ", "    ")
+        for found in witnesses:
+            least = "" if found.least else "at most "
+            how = "in the setup alone" if found.of.setup_fails else f"{least}{count(found.preemptions, 'preemption')}"
+            out += wrapped(f"{found.of.name}: {text_of(found.thing)} ({how})", "        ", "      ")
+            if found.path is not None:
+                out.append(f"        vmrace show {found.path}")
+        if omitted:
+            out.append(f"      and {count(omitted, 'more outcome')}: vmrace diff ... --program {comparison.path or 'ENTRY'}")
+        return out
+
+    def end(self, seconds: float) -> list[str]:
+        kinds = Counter(comparison.verdict for comparison in self.comparisons)
+        out = inclusions(self.comparisons, self.names) if kinds[NOT_COMPARED] < len(self.comparisons) else []
+        text = (f"{count(len(self.comparisons), 'program')}: {kinds[DIFFERENT]} different, {kinds[SAME]} the same, "
+                f"{kinds[INCONCLUSIVE]} inconclusive, {kinds[NOT_COMPARED]} not compared")
+        if any(side.applies and not side.complete for comparison in self.comparisons for side in comparison.sides):
+            out += ["", ">N: not every schedule ran; N are explored, the others sampled"]
+        return [*out, "", f"{text}   ({seconds:.1f} s, exit {exit_code(self.comparisons)})"]
+
+
+MARKS = {DIFFERENT: "!", SAME: "=", INCONCLUSIVE: "?", NOT_COMPARED: ""}
+
+
+def program_text(program: Program) -> str:
+    """A program in a line."""
+    parts = [f"setup: {', '.join(map(str, program.setup))}"] if program.setup else []
+    parts += [f"{key}: {', '.join(map(str, task.ops))}" for key, task in zip(program.keys(), program.tasks, strict=True)]
+    return " | ".join(parts)
+
+
+# ---- JSON ------------------------------------------------------------------------------------------------------------------------
+
+def as_json(comparison: Comparison, witnesses: Sequence[Witness]) -> dict[str, Any]:
+    """One program. `schedule` and `elsewhere` of a difference are there if a witness was looked for."""
+    by_thing = {found.thing: found for found in witnesses}
+    return {
+        "program": comparison.name, "setup": [str(op) for op in comparison.program.setup],
+        "tasks": {key: [str(op) for op in task.ops] for key, task in zip(comparison.program.keys(), comparison.program.tasks, strict=True)},
+        "verdict": comparison.verdict, "conclusion": conclusion(comparison),
+        "variants": [_side_json(side) for side in comparison.sides],
+        "differences": [
+            {"outcome": text_of(one.thing), "finding": bool(one.thing.titles), "can": [side.name for side in one.having],
+             "cannot": [side.name for side in one.lacking if side.complete],
+             "not_seen": [side.name for side in one.lacking if not side.complete], **_witness_json(by_thing.get(one.thing))}
+            for one in comparison.differences],
+    }
+
+
+def _side_json(side: Side) -> dict[str, Any]:
+    return {"variant": side.contender.full_name, "name": side.name, "state": side.state, "why": str(side.why or ""),
+            "reason": reason_of(side.why), "lacks": side.missing,
+            "distinct": side.distinct, "sampled": side.sampled, "digest": side.digest, "setup_fails": side.setup_fails,
+            "outcomes": [{"outcome": text_of(thing), "finding": bool(thing.titles), "schedules": reach.count,
+                          "preemptions": reach.preemptions, "least": reach.least} for thing, reach in side.reached.items()]}
+
+
+def _witness_json(found: Witness | None) -> dict[str, Any]:
+    if found is None:
+        return {}
+    return {"witness": {"on": found.of.contender.full_name, "preemptions": found.preemptions, "least": found.least,
+                        "schedule": [str(line) for line in found.schedule], "elsewhere": found.elsewhere,
+                        "path": str(found.path) if found.path else None}}
+

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Entries, their verdicts, and the replay of all of them."""

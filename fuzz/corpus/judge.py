@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: MIT
+"""What an entry means for a variant: follow its schedule, and where that finds nothing, search near it (see fuzz/corpus/verdict)."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from fuzz.corpus.entry import Entry
+from fuzz.corpus.verdict import Verdict, Word, bug
+from fuzz.run.executor import Executor, Lacks, Outcome, SetupFailed
+from fuzz.run.exhaustive import explore_on
+from fuzz.text.wording import count
+from harness.errors import Diverged
+from harness.finding import is_of_one_run
+from harness.machine.machine import Scheduler
+from harness.replay.named_schedule import Named
+from harness.schedulers import NoPreempt, Pct, Walk
+
+SAMPLE = 1000
+PROVE_MAX = 5000        # runs that a proof may take, unless it is known to take more
+REPLAYS = 20
+
+
+@dataclass
+class Judged:
+    """`detail` is for the reader; `runs` counts what the verdict rests on, and `digest` is the trace of the schedule's run.
+    `elsewhere`: by other schedules than the one of the entry."""
+
+    verdict: Verdict
+    detail: str = ""
+    runs: int = 0
+    digest: str = ""
+    elsewhere: bool = False
+
+    @property
+    def accepted(self) -> Verdict | None:
+        """What an entry says from now on, if this is right; None if it cannot be. Without a point or the finding, it is ok."""
+        if self.verdict.word in (Word.DIVERGED, Word.LOST):
+            return None if self.elsewhere else Verdict(Word.OK, number=self.runs)
+        return None if self.verdict.word in (Word.FLAKY, Word.INCONCLUSIVE) else self.verdict
+
+
+def judge_entry(entry: Entry, executor: Executor, sample: int = SAMPLE, replays: int = REPLAYS, prove: int = 0) -> Judged:
+    """The verdict of one entry on one variant. What is expected to be proved is proved again; with `prove`, it is tried anyway, in
+    so many runs.
+
+    On the variant that an entry was found on its schedule has to show the finding; on others any schedule may.
+    """
+    expected = entry.expect.get(executor.variant)
+    expects = expected.word if expected is not None else None
+    try:
+        prepared = executor.ready(entry.program, entry.title)
+    except Lacks as lacks:
+        return Judged(Verdict(Word.ABSENT), str(lacks))
+    except SetupFailed as failed:
+        return Judged(bug(failed.finding.title), "in the setup already", 1)
+    scheduler = Named(entry.schedule, entry.program.keys())
+    diverged: Diverged | None = None
+    try:
+        traced = executor.trace(prepared, scheduler)
+    except Diverged as error:
+        diverged = error
+    else:
+        if traced.outcome.findings:
+            title = _title(traced.outcome, entry.title)
+            same = 1
+            for _ in range(replays - 1):
+                again = executor.trace(prepared, scheduler)
+                same += again.digest == traced.digest and title in again.outcome.titles
+            if same < replays:
+                return Judged(Verdict(Word.FLAKY, number=same, of=replays), "the same decisions gave different runs", replays)
+            return Judged(bug(title), f"{same} of {replays}", replays, traced.digest)
+    own = executor.variant == entry.variant
+    by_every: Judged | None = None          # what all schedules come to, if they were run
+    if prove or expects is Word.PROVED:
+        by_every = _explore(entry, executor, max(prove, _enough(expected)))
+        if by_every is not None and by_every.verdict.decided and not by_every.elsewhere:
+            return by_every             # what is found is looked for as a replay does, that what is accepted is what that finds
+    found, runs = _search(executor, prepared, sample)
+    sampled = diverged.why if diverged else "the schedule runs to its end"
+    found_elsewhere = by_every.detail if by_every is not None and by_every.elsewhere else ""
+    if found is None:
+        sampled += f"; ok in {sample} schedules near it"
+    else:
+        where = f"by another schedule, the {runs}. of {sample} sampled"
+        if not own:
+            return Judged(bug(_title(found, entry.title)), where, runs)
+        found_elsewhere = found_elsewhere or f"{_title(found, entry.title)} {where}"
+    if by_every is not None and not found_elsewhere and (
+            _broke(by_every) or (expects is Word.PROVED and not by_every.verdict.decided)):
+        return by_every                 # a proof that did not come to its end drops none
+    if expects is Word.BUG or found_elsewhere:
+        if not own and by_every is None:
+            by_every = _explore(entry, executor, PROVE_MAX)
+        if by_every is not None and ((by_every.elsewhere and not own) or (_broke(by_every) and not found_elsewhere)):
+            return by_every
+        verdict = Verdict(Word.DIVERGED, number=diverged.step) if diverged is not None else Verdict(Word.LOST)
+        detail = f"{sampled}, but {found_elsewhere}" if found_elsewhere else sampled
+        return Judged(verdict, detail, runs, elsewhere=bool(found_elsewhere))
+    return Judged(Verdict(Word.OK, number=sample), str(diverged or "the schedule runs to its end"), runs)
+
+
+def _broke(judged: Judged) -> bool:
+    return judged.verdict.why is not None and judged.verdict.why.reason.broke
+
+
+def follow(entry: Entry, executor: Executor) -> str:
+    """What the schedule alone comes to, from the boot on: the digest of its trace and what was found, or where it diverges."""
+    try:
+        traced = executor.trace(executor.ready(entry.program, entry.title), Named(entry.schedule, entry.program.keys()))
+    except (Lacks, SetupFailed, Diverged) as error:
+        return str(error)
+    return f"{traced.digest} {', '.join(traced.outcome.titles) or 'no finding'}"
+
+
+def _enough(expected: Verdict | None) -> int:
+    """Runs to prove again what was proved before, with some that turn out to be known."""
+    return max(PROVE_MAX, 2 * expected.number) if expected is not None and expected.word is Word.PROVED else PROVE_MAX
+
+
+def _explore(entry: Entry, executor: Executor, runs_max: int) -> Judged | None:
+    """What all schedules come to; None if an exploration does not look for it, inconclusive if not all were run and nothing was found."""
+    if is_of_one_run(entry.title):
+        return None
+    proof = explore_on(executor, entry.program, runs_max=runs_max)
+    if proof.proved:
+        return Judged(Verdict(Word.PROVED, number=proof.classes), "every schedule ran", proof.classes)
+    if not proof.titles:
+        return Judged(Verdict(Word.INCONCLUSIVE, why=proof.why), str(proof.why), proof.classes)
+    title = entry.title if entry.title in proof.titles else proof.titles[0]
+    share = f"{proof.classes_with(title):,} of {count(proof.classes, 'class of schedules')}"
+    return Judged(bug(title), f"{title} in {share}", proof.classes, elsewhere=True)
+
+
+def _title(outcome: Outcome, wanted: str) -> str:
+    return wanted if wanted in outcome.titles else outcome.titles[0]
+
+
+def _search(executor: Executor, prepared, sample: int) -> tuple[Outcome | None, int]:  # type: ignore[no-untyped-def]
+    """Sampled schedules of the program, the same ones each time."""
+    rng = random.Random(0)
+    outcome = executor.run(prepared, NoPreempt())
+    schedulers: list[Scheduler] = [Walk(rng, 0.05), Pct(rng, 2, max(outcome.steps, 2)), Walk(rng, 0.2), Pct(rng, 3, max(outcome.steps, 2))]
+    runs = 1
+    while not outcome.findings and runs < sample:
+        outcome = executor.run(prepared, schedulers[runs % len(schedulers)])
+        runs += 1
+    return (outcome if outcome.findings else None), runs

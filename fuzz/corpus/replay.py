@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: MIT
+"""Entries against variants: the table of `vmrace replay`, and what `show` and `shrink` do with one entry."""
+
+from __future__ import annotations
+
+import pathlib
+import random
+import traceback
+from collections import Counter
+from collections.abc import Callable
+
+from fuzz.campaign.shard import Hit
+from fuzz.corpus import hit_file as raw
+from fuzz.corpus.entry import Entry, EntryError, expect
+from fuzz.corpus.index import handle
+from fuzz.corpus.judge import PROVE_MAX, Judged, follow, judge_entry
+from fuzz.corpus.verdict import Verdict, Word
+from fuzz.run.executor import Executor, Lacks, Outcome, Prepared, SetupFailed
+from fuzz.run.story import tell
+from fuzz.shrink.confirm import Confirmed, confirm
+from fuzz.text.wording import count
+from harness import stop
+from harness.errors import Diverged
+from harness.incomplete import of_error
+from harness.machine.machine import Scheduler
+from harness.replay.named_schedule import Named
+from harness.schedulers import Pct, Walk
+from variants.family import family
+
+REFIND_RUNS = 20_000
+
+
+class Table:
+    """Every entry on every variant of its family, with what was expected of it."""
+
+    def __init__(self, entries: list[Entry], backend: str = "greenlets", only: str | None = None, prove: bool = False, times: int = 1):
+        self.prove = prove              # try to prove what is not found
+        self.times = times              # each schedule is followed
+        self.entries = entries
+        self.backend = backend
+        self.only = only
+        self.judged: dict[tuple[int, str], Judged] = {}
+        self.runs = 0
+        self.unstable: list[str] = []
+        self.errors: list[tuple[str, str]] = []         # of ours: where, and what
+        self._executors: dict[tuple[str, str], Executor] = {}
+
+    def _variants(self, entry: Entry) -> list[str]:
+        return [name for name in family(entry.family).variants if self.only in (None, name)]
+
+    def executor(self, family_name: str, variant: str) -> Executor:
+        key = (family_name, variant)
+        if key not in self._executors:
+            self._executors[key] = Executor(family(family_name), variant, self.backend, checked=True)
+        return self._executors[key]
+
+    def replay(self, say: Callable[[str], None] = lambda text: None) -> None:
+        """Judge everything, and follow every schedule `times` times: what comes to another end is unstable. `say` hears of progress."""
+        for number, entry in enumerate(self.entries):
+            for variant in self._variants(entry):
+                say(f"  {number + 1} of {count(len(self.entries), 'entry')}: {entry.name} on {variant}")
+                executor = self.executor(entry.family, variant)
+                try:
+                    judged = judge_entry(entry, executor, prove=PROVE_MAX if self.prove else 0)
+                except EntryError:
+                    raise
+                except Exception as error:          # ours: it says nothing of the entry, and nothing of the others
+                    del self._executors[entry.family, variant]
+                    self.judged[number, variant] = _failed(error)
+                    self.errors.append((traceback.format_exc(), f"{type(error).__name__}: {error}"))
+                    continue
+                self.runs += judged.runs
+                self.judged[number, variant] = judged
+                ends = Counter(follow(entry, executor) for _ in range(self.times)) if self.times > 1 else Counter()
+                if len(ends) > 1 or (judged.digest and not all(end.startswith(judged.digest) for end in ends)):
+                    self.unstable.append(f"{entry.name} on {variant}: {judged.verdict} {judged.digest}".rstrip()
+                                         + "".join(f"; {often} of {self.times}: {end}" for end, often in ends.most_common()))
+
+    @property
+    def surprises(self) -> list[tuple[Entry, str, Verdict, Judged]]:
+        """Where a verdict is not the one expected; a variant the entry does not mention expects nothing."""
+        out = []
+        for (number, variant), judged in self.judged.items():
+            entry = self.entries[number]
+            expected = entry.expect.get(variant)
+            if expected is not None and judged.verdict.decided and expected not in (judged.verdict, judged.accepted):
+                out.append((entry, variant, expected, judged))
+        return out
+
+    @property
+    def undecided(self) -> list[str]:
+        """Where nothing can be said: we erred, or the budget of a proof ran out."""
+        return [f"{self.entries[number].name} on {variant}: {judged.verdict}" for (number, variant), judged in self.judged.items()
+                if not judged.verdict.decided]
+
+    @property
+    def code(self) -> int:
+        """The exit code: 0 all as expected, 1 something is not, 3 something is undecided."""
+        return 1 if self.surprises or self.unstable else 3 if self.undecided else 0
+
+    def lines(self, digests: bool = False) -> list[str]:
+        columns = list(dict.fromkeys(variant for entry in self.entries for variant in self._variants(entry)))
+        wide = max(len("ENTRY"), *(len(entry.name) for entry in self.entries)) + 2
+        out = [f"{'ENTRY':<{wide}}" + "  ".join(f"{name:<18}" for name in columns)]
+        for number, entry in enumerate(self.entries):
+            cells = []
+            for name in columns:
+                judged = self.judged.get((number, name))
+                text = judged.verdict.word.value if judged is not None else "-"
+                cells.append(f"{text + (' ' + judged.digest if digests and judged is not None and judged.digest else ''):<18}")
+            out.append(f"{entry.name:<{wide}}" + "  ".join(cells).rstrip())
+        out = [line.rstrip() for line in out]
+        for entry, variant, expected, judged in self.surprises:
+            why, *more = judged.detail.split("; ")
+            out += [f"{entry.name}  {variant}", f"  expected  {expected}", f"  found     {judged.verdict}: {why}",
+                    *(f"            {line}" for line in more), *_what_to_do(entry, variant, judged)]
+        out += [f"unstable: {line}" for line in self.unstable]
+        out += self.undecided
+        return out
+
+    def accept(self) -> list[pathlib.Path]:
+        """Write what was found as what is expected, each entry where it was read. What is not stable cannot be accepted. Once it has
+        begun to write, it writes all."""
+        stop.look()
+        out = []
+        for number, entry in enumerate(self.entries):
+            if any(line.startswith(f"{entry.name} on ") for line in self.unstable):
+                continue
+            each = {variant: self.judged[number, variant].accepted for variant in self._variants(entry)}
+            fresh = {variant: accepted for variant, accepted in each.items() if accepted is not None}
+            if not fresh.items() <= entry.expect.items() and entry.path is not None:
+                out.append(expect(entry.path, fresh))
+        return out
+
+    def summary(self, seconds: float, bad: int, code: int) -> str:
+        """The last line. `bad`: files that could not be used; `code`: the exit code."""
+        missing = sum(judged.verdict.word is Word.ABSENT for judged in self.judged.values())
+        verdicts = len(self.judged) - missing
+        state = "all as expected" if not self.code else f"{len(self.surprises)} not as expected, {len(self.unstable)} unstable"
+        if self.undecided:
+            state += f", {len(self.undecided)} undecided"
+        if bad:
+            state += f", {count(bad, 'file')} not used"
+        often = f", each schedule followed {self.times} times" if self.times > 1 else ""
+        return (f"{count(len(self.entries), 'entry')}, {count(len({v for _, v in self.judged}), 'variant')}: {count(verdicts, 'verdict')} "
+                f"from {count(self.runs, 'run')}"
+                f"{often}, {missing} not applicable, {state}   ({seconds:.1f} s, exit {code})")
+
+
+def _failed(error: Exception) -> Judged:
+    why = of_error(error)
+    return Judged(Verdict(Word.INCONCLUSIVE, why=why), str(why))
+
+
+def _what_to_do(entry: Entry, variant: str, judged: Judged) -> list[str]:
+    """The commands for a verdict that is not the one expected."""
+    name = handle(entry)
+    accept = f"vmrace corpus accept {name} --variant {variant}={judged.accepted.word.value if judged.accepted else ''}"
+    if judged.elsewhere and not judged.accepted:
+        return [f"  if you renamed a point: vmrace shrink {name} --refind"]
+    if not judged.accepted:
+        return ["  this is our bug: please report it"]
+    if judged.verdict.word in (Word.DIVERGED, Word.LOST):
+        why = "if you renamed a point: " if judged.verdict.word is Word.DIVERGED else "if it should still fail:"
+        return [f"  if you fixed the race:   {accept}", f"  {why} vmrace shrink {name} --refind"]
+    return [f"  if that is right: {accept}"]
+
+
+def story_of(entry: Entry, variant: str) -> list[str]:
+    """What `vmrace show` prints."""
+    executor = Executor(family(entry.family), variant, checked=True)
+    out = [entry.title, f"asks: {entry.asks}", f"from: {entry.source}", ""]
+    try:
+        prepared = executor.ready(entry.program, entry.title)
+        lines, _ = tell(executor, prepared, Named(entry.schedule, entry.program.keys()), None)
+    except Lacks as lacks:
+        return [*out, f"n/a on {variant}: it {lacks}"]
+    except (Diverged, SetupFailed) as error:
+        lines = [f"{variant}: {error}"]
+    out += [*lines, "", "program"]
+    out += [f"  setup  {op}" for op in entry.program.setup]
+    for key, task in zip(entry.program.keys(), entry.program.tasks, strict=True):
+        out += [f"  {key}   {op}" for op in task.ops]
+    out += ["schedule", *(f"  {line}" for line in entry.schedule), "verdicts"]
+    out += [f"  {name:<20} {verdict!s}" for name, verdict in entry.expect.items()]
+    return out
+
+
+def shrink_entry(entry: Entry, seed: int, refind: bool = False) -> Confirmed | str:
+    """Shrink an entry's failure again, or why not: it no longer fails that way. With `refind`, by any schedule that is found."""
+    executor = Executor(family(entry.family), entry.variant, checked=True)
+    try:
+        prepared = executor.ready(entry.program, entry.title)
+        outcome = executor.run(prepared, Named(entry.schedule, entry.program.keys(), lenient=refind))
+    except (Lacks, SetupFailed, Diverged) as error:
+        return str(error)
+    if refind and entry.title not in outcome.titles:
+        outcome, runs = _refound(executor, prepared, outcome, entry.title, seed)
+        if entry.title not in outcome.titles:
+            return f"not found again in {count(runs, 'schedule')}"
+    if entry.title not in outcome.titles:
+        return f"its schedule ends in {outcome.title!r}" if outcome.title else "its schedule finds nothing"
+    hit = Hit(entry.title, entry.program, outcome.switches, outcome.forced, 0, "entry", 0.0)
+    return confirm(entry.family, entry.variant, hit, seed)
+
+
+def shrink_hit(path: pathlib.Path, seed: int) -> Confirmed | str:
+    """Confirm and shrink a hit that was kept as it was found, or why not: it does not fail that way. EntryError if it is none."""
+    hit, found_on = raw.load(path)
+    family_name, _, variant = found_on.partition("/")
+    executor = Executor(family(family_name), variant, checked=True)
+    try:
+        outcome = executor.replay(executor.ready(hit.program, hit.title), hit.switches, hit.forced)
+    except (Lacks, SetupFailed, Diverged) as error:
+        return str(error)
+    if hit.title not in outcome.titles:
+        return f"its run ends in {outcome.title!r}" if outcome.title else "its run finds nothing"
+    return confirm(family_name, variant, hit, seed)
+
+
+def _refound(executor: Executor, prepared: Prepared, outcome: Outcome, title: str, seed: int) -> tuple[Outcome, int]:
+    """Schedules of the program until one ends in that title, or none of so many does."""
+    rng = random.Random(seed)
+    depths = [Pct(rng, depth, max(outcome.steps, 2)) for depth in (2, 3, 4)]
+    schedulers: list[Scheduler] = [*depths, *(Walk(rng, chance) for chance in (0.02, 0.1, 0.3))]
+    runs = 0
+    while title not in outcome.titles and runs < REFIND_RUNS:
+        outcome = executor.run(prepared, schedulers[runs % len(schedulers)])
+        runs += 1
+    return outcome, runs

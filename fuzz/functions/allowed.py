@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: MIT
+"""Data is not code: which MODULE:FUNCTION of a record or a certificate may be imported and called.
+
+A file of data may come from anywhere. The function that it names is run only if
+
+    the command line names it, too      vmrace replay x.run programs.queue:make
+    the caller's Python code does       check(path, functions="programs.queue:make")
+    its project allows it               in pyproject.toml:  [tool.vmrace]
+                                                            functions = ["programs.*"]
+
+A file belongs to the project of the nearest pyproject.toml above it, and only the project that the command was started in has a
+say. A pattern fits MODULE or MODULE:FUNCTION as a whole, with `*` for any text.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import pathlib
+
+from fuzz.functions.target import NoSuch, TargetError, split
+from fuzz.text.reading import text_of, toml_of
+
+PROJECT = "pyproject.toml"
+
+
+class NotAllowed(NoSuch):
+    """Only a file names that function."""
+
+
+def require(file: pathlib.Path, target: str, named: str | None, command: str) -> None:
+    """NotAllowed unless `target`, which `file` names, is also `named` by whoever started this, or its project allows it. The error
+    ends with `command`, which names it. TargetError if the project's own file cannot be read. Nothing is imported."""
+    if named is not None:
+        if split(named) != split(target):
+            raise NotAllowed(f"{file}: is of {target}, not of {named}")
+    elif not by_project(file, target):
+        raise NotAllowed(f"{file}: names {target}, and no code is run because a file names it. If you trust it: {command}")
+
+
+def by_project(file: pathlib.Path, target: str) -> bool:
+    """True if the project that `file` lies in, and that the command was started in, allows `target`. TargetError as of `require`."""
+    wanted = split(target)
+    return any(_fits(pattern, wanted) for pattern in _patterns(file))
+
+
+def _fits(pattern: str, wanted: tuple[str, str]) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for name in (wanted[0], ":".join(wanted)))
+
+
+def _patterns(file: pathlib.Path) -> list[str]:
+    """The functions that the project of a file allows: none if the command was started in another project, or in none."""
+    project = _project_of(file.resolve().parent)
+    if project is None or project != _project_of(pathlib.Path.cwd()):
+        return []
+    return patterns_in(project)
+
+
+def _project_of(place: pathlib.Path) -> pathlib.Path | None:
+    return next((folder / PROJECT for folder in (place, *place.parents) if (folder / PROJECT).is_file()), None)
+
+
+def patterns_in(project: pathlib.Path) -> list[str]:
+    """The list `functions` of the table [tool.vmrace]. TargetError if it is no list of texts."""
+    tool = toml_of(text_of(project, TargetError), project, TargetError).get("tool", {})
+    table = tool.get("vmrace", {}) if isinstance(tool, dict) else {}
+    found = table.get("functions", []) if isinstance(table, dict) else None
+    if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
+        raise TargetError(f'{project}: tool.vmrace.functions: must be a list like ["programs.*"]')
+    return found

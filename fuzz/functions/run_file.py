@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: MIT
+"""A failure of a program of plain functions, kept: which program, and the schedule by the names of its points. TOML, in a file
+that ends in .run. A record is data: its program is run only if whoever replays it names the function, too (see fuzz/functions/allowed).
+
+    format = 1
+    title = "CHECK: the program's own check fails"
+    functions = "tests.programs.lost_update:make"
+    args = ["2"]
+    schedule = ["cpu0 until before write x.value in add", "cpu1 to the end", "cpu0 to the end"]
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pathlib
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from fuzz.corpus.entry import _quote, slug
+from fuzz.functions.target import NoSuch, split
+from fuzz.text import writing
+from fuzz.text.reading import parsing, text_of, toml_of
+from harness.replay import named_schedule as schedules
+from harness.replay.named_schedule import Line
+
+FORMAT = 1
+SUFFIX = ".run"
+
+
+class RecordError(Exception):
+    """A file that is no record, or cannot be read or written: one line that names it."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """`functions`: MODULE:FUNCTION. `args` are as on the command line: literals of Python, or plain text."""
+
+    title: str
+    functions: str
+    args: tuple[str, ...]
+    schedule: tuple[Line, ...]
+
+    @property
+    def name(self) -> str:
+        """Like lost_update-check-the-program-s-own-check-fails-bad27183.run."""
+        said = "\n".join([self.functions, *self.args, *map(str, self.schedule)])
+        module = self.functions.partition(":")[0].rpartition(".")[2]
+        return f"{module}-{slug(self.title)}-{hashlib.blake2b(said.encode(), digest_size=4).hexdigest()}{SUFFIX}"
+
+
+class _Raw(msgspec.Struct, forbid_unknown_fields=True):
+    format: int
+    title: str
+    functions: str
+    schedule: list[str]
+    args: list[str] = []
+
+
+def emit(record: Record) -> str:
+    return "\n".join([f"format = {FORMAT}", f"title = {_quote(record.title)}", f"functions = {_quote(record.functions)}",
+                      f"args = [{', '.join(map(_quote, record.args))}]", "schedule = [",
+                      *(f"  {_quote(str(line))}," for line in record.schedule), "]", ""])
+
+
+def load(path: pathlib.Path) -> Record:
+    """Read a record; nothing that it names is imported. RecordError, naming the file and the place, if it is none."""
+    with parsing(path, RecordError):
+        return _parse(toml_of(text_of(path, RecordError), path, RecordError), path)
+
+
+def _parse(table: dict[str, Any], path: pathlib.Path) -> Record:
+    try:
+        raw = msgspec.convert(table, _Raw)
+    except msgspec.ValidationError as error:
+        raise RecordError(f"{path}: {error}") from None
+    if raw.format != FORMAT:
+        raise RecordError(f"{path}: format: {raw.format}, this vmrace reads {FORMAT}")
+    try:
+        split(raw.functions)
+    except NoSuch as error:
+        raise RecordError(f"{path}: functions: {error}") from None
+    try:
+        return Record(raw.title, raw.functions, tuple(raw.args), tuple(map(schedules.parse, raw.schedule)))
+    except ValueError as error:
+        raise RecordError(f"{path}: schedule: {error}") from None
+
+
+def save(record: Record, directory: pathlib.Path) -> pathlib.Path:
+    """Under its name. RecordError if it cannot be written."""
+    path = directory / record.name
+    try:
+        writing.write(path, emit(record))
+    except OSError as error:
+        raise RecordError(f"{path}: cannot be written: {writing.why(error)}") from None
+    return path

@@ -1,0 +1,403 @@
+# SPDX-License-Identifier: MIT
+"""What each operation costs in a variant, by counting: alone, and against another cpu. What is counted is told in meter.py.
+
+Each operation has situations, in data below and the same for every variant: a setup after which it has work to do, the operation
+itself, its twin for the second cpu, and a partner, another operation that gets in its way.
+
+    alone       the operation on one cpu, no interrupt before the task sleeps: one run
+    twin        the operation and its twin on two cpus: the mean of both over so many schedules
+    partner     the operation on one cpu and the partner on another: the mean of the operation alone over so many schedules
+
+Schedules are random walks, which at each point let somebody chosen at random go on with probability CHANCE; the same seed gives
+the same schedules. Runs that end in a finding are left out, and told. A mean is over the others.
+
+`serialise` measures how n faults on one file page, each on its own cpu, get in each other's way: the longest chain of points
+that have to come one after another (see meter.py), the mean over so many schedules. Faulter i is in address space i mod 4, at
+its address i div 4: from the fifth on they share an mm and its locks with one or more before.
+"""
+
+from __future__ import annotations
+
+import random
+import textwrap
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from fuzz.measure.meter import COLUMNS, Counts, Meter, counting_image, user_classes
+from fuzz.run.executor import Executor, Prepared, SetupFailed
+from fuzz.text.wording import count
+from harness.link.linker import Image
+from harness.machine.machine import m
+from harness.schedulers import NoPreempt, Walk
+from variants.family import MMS, Family
+from variants.program import Op, Program, TaskProgram, parse_op
+
+CHANCE = 0.25
+RUNS = 100
+FAULTERS_MAX = 8
+ERRORS = 3.0
+WIDE = 100
+
+
+@dataclass(frozen=True)
+class Situation:
+    """An operation with work to do. `what` says in words which work."""
+
+    what: str
+    setup: tuple[str, ...]
+    operation: str
+    twin: str
+    partner: str
+
+    @property
+    def name(self) -> str:
+        return self.operation.split()[0]
+
+    def operations(self) -> set[str]:
+        return {text.split()[0] for text in (*self.setup, self.operation)}
+
+
+_TWO_PAGES = ("store m0.0", "store m0.1")
+_MAPPED_PINS = (*_TWO_PAGES, "pin m0.0 k0", "pin m0.1 k1")
+_TWO_PINS = (*_MAPPED_PINS, "unmap m0.0", "unmap m0.1")
+_IN_CACHE = ("read f0.0", "read f0.1")
+_MAPPED = ("read f0.0", "mmap_shared m0.0 f0.0", "fork m0 m1")
+_INACTIVE = ("read f0.0", "read f0.1", "read f1.0")
+
+SITUATIONS: tuple[Situation, ...] = (
+    Situation("in place of a mapped page, which goes", _TWO_PAGES, "map m0.0", "map m0.1", "shrink_cache 2"),
+    Situation("of a mapped page, which is freed", _TWO_PAGES, "unmap m0.0", "unmap m0.1", "shrink_cache 2"),
+    Situation("fault on an anonymous page, the first", (), "store m0.0", "store m0.1", "shrink_cache 2"),
+    Situation("a page shared with a child: copy on write", ("store m0.0", "fork m0 m1"), "store m0.0", "store m1.0", "shrink_cache 2"),
+    Situation("fault on a file page in the cache", _MAPPED, "load m0.0", "load m1.0", "invalidate2 f0"),
+    Situation("fault on a file page on disk", _MAPPED[1:], "load m0.0", "load m1.0", "truncate f0 1"),
+    Situation("of a page that is mapped", ("store m0.0",), "load m0.0", "load m0.0", "shrink_cache 2"),
+    Situation("of a process with a page", ("store m0.0",), "fork m0 m1", "fork m0 m2", "store m0.0"),
+    Situation("of a process with two pages of its own", ("fork m0 m1", *_TWO_PAGES, "store m1.0", "store m1.1"), "exit m0", "exit m1",
+              "shrink_cache 2"),
+    Situation("of a mapped page", ("store m0.0",), "pin m0.0 k0", "pin m0.0 k1", "shrink_cache 2"),
+    Situation("into a pinned page", ("store m0.0", "pin m0.0 k0", "pin m0.0 k1"), "dma k0", "dma k1", "unmap m0.0"),
+    Situation("the last reference to a page", _TWO_PINS, "unpin k0", "unpin k1", "shrink_cache 2"),
+    Situation("the last reference to a page", _TWO_PINS, "put k0", "put k1", "shrink_cache 2"),
+    Situation("of a page in the cache", (*_IN_CACHE, "take f0.0 k0", "take f0.0 k1"), "put k0", "put k1", "invalidate2 f0"),
+    Situation("one reference of two to a page", _MAPPED_PINS, "irq_unpin k0", "irq_unpin k1", "shrink_cache 2"),
+    Situation("one reference of two to a page", _MAPPED_PINS, "irq_put k0", "irq_put k1", "shrink_cache 2"),
+    Situation("over two mapped pages", _TWO_PAGES, "swap_out", "swap_out", "store m0.0"),
+    Situation("three clean file pages are inactive", _INACTIVE, "shrink_cache 2", "shrink_cache 2", "read f0.0"),
+    Situation("two file pages are active", (*_IN_CACHE, *_IN_CACHE, *_IN_CACHE), "refill_inactive 2", "refill_inactive 2", "touch f0.0"),
+    Situation("three clean file pages are inactive", _INACTIVE, "reclaim", "reclaim", "read f0.0"),
+    Situation("of a page in the cache", ("read f0.0",), "read f0.0", "read f0.0", "invalidate2 f0"),
+    Situation("of a page on disk", (), "read f0.0", "read f0.1", "shrink_cache 2"),
+    Situation("in place of a mapped page", _TWO_PAGES, "mmap_private m0.0 f0.0", "mmap_private m0.1 f0.0", "truncate f0 1"),
+    Situation("in place of a mapped page", _TWO_PAGES, "mmap_shared m0.0 f0.0", "mmap_shared m0.1 f0.0", "truncate f0 1"),
+    Situation("of an inactive page in the cache", ("read f0.0",), "touch f0.0", "touch f0.0", "shrink_cache 2"),
+    Situation("of a page in the cache", ("read f0.0",), "lock f0.0", "lock f0.0", "invalidate2 f0"),
+    Situation("of a file with two pages in the cache", _IN_CACHE, "truncate f0 1", "truncate f0 1", "read f0.0"),
+    Situation("of a file with two pages in the cache", _IN_CACHE, "invalidate f0", "invalidate f0", "read f0.0"),
+    Situation("of a file with two pages in the cache", _IN_CACHE, "invalidate2 f0", "invalidate2 f0", "read f0.0"),
+    Situation("the first of a device", (), "swapon", "swapon", "shrink_cache 2"),
+    Situation("of a page in the cache", ("read f0.0",), "write f0.0", "write f0.0", "read f0.0"),
+    Situation("of a page in the cache", ("read f0.0",), "direct_write f0.0", "direct_write f0.0", "read f0.0"),
+    Situation("of a page in the cache, from a mapping of it", _MAPPED, "write_mapped m0.0 f0.0", "write_mapped m1.0 f0.0", "load m0.0"),
+    Situation("of a page in the cache", _MAPPED[:2], "populate m0.0 f0.0", "populate m0.0 f0.0", "invalidate2 f0"),
+    Situation("of a page in the cache", ("read f0.0",), "take f0.0 k0", "take f0.0 k1", "invalidate2 f0"),
+    Situation("of a page in the cache", ("read f0.0",), "invalidate_page f0.0", "invalidate_page f0.0", "read f0.0"),
+    Situation("of a page in the cache", ("read f0.0",), "invalidate2_page f0.0", "invalidate2_page f0.0", "load m0.0"),
+    Situation("of a file with a dirty page", ("write f0.0",), "writeback f0", "writeback f0", "write f0.0"),
+    Situation("of a file with a dirty page", ("write f0.0",), "sync f0", "sync f0", "write f0.0"),
+)
+
+
+@dataclass
+class Mean:
+    """Counts of one operation over some runs."""
+
+    runs: int = 0
+    failed: int = 0
+    operations: int = 0
+    sums: Counter[str] = field(default_factory=Counter)
+    squares: Counter[str] = field(default_factory=Counter)          # of each run's mean
+    taken: Counter[str] = field(default_factory=Counter)
+    waited_for: Counter[str] = field(default_factory=Counter)
+    under: Counter[str] = field(default_factory=Counter)
+
+    def add(self, counts: Counts) -> None:
+        self.operations += 1
+        self.sums.update({name: getattr(counts, name) for name in COLUMNS})
+        self.taken.update(counts.taken)
+        self.waited_for.update(counts.waited_for)
+        self.under.update(counts.under)
+
+    def ran(self, some: Sequence[Counts]) -> None:
+        """The counted operations of one run."""
+        for counts in some:
+            self.add(counts)
+        self.squares.update({name: (sum(getattr(counts, name) for counts in some) / len(some)) ** 2 for name in COLUMNS})
+
+    def error(self, name: str) -> float:
+        """The standard error of a mean."""
+        count = self.runs - self.failed
+        return float(max(0.0, self.squares[name] / count - self.of(name) ** 2) / (count - 1)) ** 0.5 if count > 1 else 0.0
+
+    def of(self, name: str) -> float:
+        return self.sums[name] / self.operations if self.operations else 0.0
+
+    def told(self) -> dict[str, Any]:
+        each = {name: round(value / max(1, self.operations), 3) for name, value in sorted(self.under.items())}
+        return {"runs": self.runs, "left_out": self.failed, **{name: round(self.of(name), 3) for name in COLUMNS},
+                "under": each, "taken": {name: round(value / max(1, self.operations), 3) for name, value in sorted(self.taken.items())},
+                "waited_for": {name: round(value / max(1, self.operations), 3) for name, value in sorted(self.waited_for.items())}}
+
+
+@dataclass
+class Measured:
+    """One situation on one variant; None where an operation is lacking."""
+
+    situation: Situation
+    variant: str
+    alone: Mean | None = None
+    twin: Mean | None = None
+    partner: Mean | None = None
+
+
+@dataclass
+class Chain:
+    """n faults on one page: points of one fault on the mean, and the longest chains of all n."""
+
+    variant: str
+    faults: int
+    runs: int
+    failed: int
+    points: float
+    chain: float
+    line_chain: float
+
+    def told(self) -> dict[str, Any]:
+        return {name: round(value, 3) if isinstance(value, float) else value for name, value in asdict(self).items()}
+
+
+class _Counting(Executor):
+    """An executor whose images tell of every access."""
+
+    def image(self, cpus: int) -> Image:
+        if "counting" not in self._images:
+            self._images["counting"] = counting_image(self.family, self.variant)
+        return self._images["counting"]
+
+
+class Costs:
+    """Measures one variant."""
+
+    def __init__(self, family: Family, variant: str, runs: int = RUNS, seed: int = 0):
+        self.executor = _Counting(family, variant)
+        self.variant = variant
+        self.runs = runs
+        self.seed = seed
+        self.user = user_classes(family)
+        self.operations = set(self.executor.operations())
+
+    def has(self, situation: Situation) -> bool:
+        return situation.operations() <= self.operations
+
+    def measure(self, situation: Situation) -> Measured:
+        out = Measured(situation, self.variant)
+        if not self.has(situation):
+            return out
+        out.alone = self._mean(_program(situation.setup, (situation.operation,)), 1, (0,))
+        out.twin = self._mean(_program(situation.setup, (situation.operation, situation.twin)), self.runs, (0, 1))
+        if situation.partner.split()[0] in self.operations:
+            out.partner = self._mean(_program(situation.setup, (situation.operation, situation.partner)), self.runs, (0,))
+        return out
+
+    def _mean(self, program: Program, runs: int, tasks: Sequence[int]) -> Mean:
+        out = Mean(runs)
+        for meter in self._metered(program, runs):
+            if meter is None:
+                out.failed += 1
+                continue
+            out.ran([meter.counts[task] for task in tasks])
+        return out
+
+    def _metered(self, program: Program, runs: int) -> Iterator[Meter | None]:
+        """A meter for each run, or None for one that ended in a finding."""
+        try:
+            prepared = self.executor.prepare(program)
+        except SetupFailed:
+            yield from [None] * runs
+            return
+        rng = random.Random(self.seed)
+        for _ in range(runs):
+            yield self._one(prepared, NoPreempt() if runs == 1 else Walk(rng, CHANCE))
+
+    def _one(self, prepared: Prepared, scheduler: Any) -> Meter | None:
+        prepared.image.load(prepared.state)
+        meter = Meter(prepared.image, [len(task.ops) for task in prepared.program.tasks], self.user)
+        m.recorder = meter
+        try:
+            outcome = self.executor.run(prepared, scheduler)
+        finally:
+            m.recorder = None
+        return None if outcome.findings else meter
+
+    def serialise(self, most: int = FAULTERS_MAX) -> list[Chain]:
+        """1 to `most` concurrent faults on one page of a file that is in the cache."""
+        pages = range((most + MMS - 1) // MMS)
+        setup = ("read f0.0", *(f"mmap_shared m0.{page} f0.0" for page in pages), *(f"fork m0 m{mm}" for mm in range(1, MMS)))
+        out = []
+        for faults in range(1, most + 1):
+            program = _program(setup, tuple(f"load m{number % MMS}.{number // MMS}" for number in range(faults)))
+            meters = [meter for meter in self._metered(program, self.runs) if meter is not None]
+            count = max(1, len(meters))
+            points = sum(counts.points for meter in meters for counts in meter.counts)
+            out.append(Chain(self.variant, faults, self.runs, self.runs - len(meters), points / count / faults,
+                             sum(meter.chain for meter in meters) / count, sum(meter.line_chain for meter in meters) / count))
+        return out
+
+
+def _program(setup: Sequence[str], tasks: Sequence[str]) -> Program:
+    ops: list[Op] = [parse_op(text, "task") for text in tasks]
+    return Program(tuple(parse_op(text, "setup") for text in setup),
+                   tuple(TaskProgram(cpu, (op,)) for cpu, op in enumerate(ops)), len(ops))
+
+
+def situations(measures: Sequence[Costs], names: Sequence[str]) -> list[Situation]:
+    """What to measure: those of the named operations (of all, if none is named) that a variant has."""
+    return [one for one in SITUATIONS if (not names or one.name in names) and any(costs.has(one) for costs in measures)]
+
+
+# ---- telling -----------------------------------------------------------------------------------------------------------
+
+NAME = 26                   # columns for the name of a variant
+WIDTHS = {name: 9 if name in ("barriers", "foreign") else 7 for name in COLUMNS}
+
+
+def _number(value: float, whole: bool) -> str:
+    return f"{value:.0f}" if whole else f"{value:.2f}"
+
+
+def _row(name: str, mean: Mean | None, whole: bool) -> list[str]:
+    if mean is None:
+        return [f"    {name:<{NAME}} n/a"]
+    if not mean.operations:
+        return [f"    {name:<{NAME}} every run ended in a finding"]
+    out = [f"    {name:<{NAME}}" + "".join(f"{_number(mean.of(column), whole):>{WIDTHS[column]}}" for column in COLUMNS)]
+    if mean.failed:
+        out.append(f"      left out: {mean.failed} of {count(mean.runs, 'run')}, which ended in a finding")
+    return out
+
+
+def _locks(name: str, mean: Mean, whole: bool) -> list[str]:
+    """`pagemap_lru_lock 8/1`: so many points under it, in so many takings."""
+    each = max(1, mean.operations)
+    names = sorted(mean.taken, key=lambda lock: (-mean.under[lock], lock))
+    told = [f"{lock} {_number(mean.under[lock] / each, whole)}/{_number(mean.taken[lock] / each, whole)}"
+            + (f" ({_number(mean.waited_for[lock] / each, whole)} waited)" if mean.waited_for[lock] else "") for lock in names]
+    text = ", ".join(one.replace(" ", "~") for one in told) or "no lock"
+    wrapped = textwrap.wrap(text, WIDE, initial_indent=f"    {name:<{NAME}} ", subsequent_indent=" " * (5 + NAME),
+                            break_on_hyphens=False, break_long_words=False)
+    return [line.replace("~", " ") for line in wrapped]
+
+
+def table(measured: Sequence[Measured]) -> Iterator[str]:
+    """The same situation on several variants."""
+    situation = measured[0].situation
+    yield from _wrapped(f"{situation.operation}   {situation.what}   (after {'; '.join(situation.setup) or 'boot'})")
+    heads = (("alone", "alone", True), ("twin", f"beside {situation.twin}: both", False),
+             ("partner", f"beside {situation.partner}", False))
+    for which, head, whole in heads:
+        means: list[tuple[str, Mean | None]] = [(one.variant, getattr(one, which)) for one in measured]
+        if all(mean is None for _, mean in means):
+            continue
+        yield f"  {head:<{NAME + 2}}" + "".join(f"{column:>{WIDTHS[column]}}" for column in COLUMNS)
+        for name, mean in means:
+            yield from _row(name, mean, whole)
+        yield "    under each lock: points/times taken"
+        for name, mean in means:
+            if mean is not None and mean.operations:
+                yield from _locks(name, mean, whole)
+    yield ""
+
+
+def preamble(runs: int, seed: int) -> Iterator[str]:
+    """What the columns are, once."""
+    text = (f"Counts per operation. Alone: one run. Beside another on a second cpu: the mean of {count(runs, 'schedule')}, seed {seed}. "
+            "waited: locks it had to wait for, or had tried in vain. lines: kernel objects written, each taken as one cache line. foreign: "
+            "stores, RMWs, takings and givings back on a line last written by another cpu. rmw, loads and stores are without those of "
+            "locks. Not counted: the MMU, the disk, fields that are private or constant.")
+    yield from textwrap.wrap(text, WIDE)
+    yield ""
+
+
+def conclusions(all_measured: Sequence[Sequence[Measured]]) -> Iterator[str]:
+    """Every other variant against the first, in counts: no more is said. Two means are told apart if they differ by more than
+    ERRORS standard errors of their difference, and not compared where runs were left out: the others are not the same runs."""
+    same: dict[str, list[str]] = {}
+    for measured in all_measured:
+        base, situation = measured[0], measured[0].situation
+        for other in measured[1:]:
+            if base.alone is None or other.alone is None or not (base.alone.operations and other.alone.operations):
+                continue
+            changes = [f"{other.alone.of(name) - base.alone.of(name):+.0f} {name}" for name in COLUMNS
+                       if other.alone.of(name) != base.alone.of(name)]
+            locks = [f"{other.alone.under[lock] - base.alone.under[lock]:+d} under {lock}"
+                     for lock in sorted(base.alone.under | other.alone.under)
+                     if other.alone.under[lock] != base.alone.under[lock]]
+            label = f"{situation.operation} ({situation.what})"
+            if changes or locks:
+                yield from _wrapped(f"{label}, alone: {other.variant} against {base.variant}: {', '.join(changes + locks)}")
+            else:
+                same.setdefault(other.variant, []).append(label)
+            told = bool(changes or locks)
+            for which, mine, theirs in (("twin", base.twin, other.twin), ("partner", base.partner, other.partner)):
+                if mine is None or theirs is None or not (mine.operations and theirs.operations):
+                    continue
+                if mine.failed or theirs.failed:
+                    pairs = [f"not compared, {mine.failed} and {theirs.failed} of {count(mine.runs, 'run')} ended in a finding"]
+                else:
+                    pairs = [f"{name} {mine.of(name):.2f} -> {theirs.of(name):.2f}" for name in ("waited", "foreign")
+                             if abs(mine.of(name) - theirs.of(name)) > ERRORS * (mine.error(name) ** 2 + theirs.error(name) ** 2) ** 0.5]
+                if pairs:
+                    if not told:
+                        yield from _wrapped(f"{label}: {other.variant} against {base.variant}")
+                        told = True
+                    yield from _wrapped(f"  beside {getattr(situation, which)}: {', '.join(pairs)}")
+    for variant, labels in same.items():
+        yield from _wrapped(f"{variant} counts the same as {all_measured[0][0].variant}, alone, in: {'; '.join(labels)}")
+
+
+def _wrapped(text: str) -> list[str]:
+    indent = "  " * text.startswith("  ")
+    return textwrap.wrap(text.strip(), WIDE, initial_indent=indent, subsequent_indent=indent + "    ", break_on_hyphens=False)
+
+
+def chains(all_chains: Sequence[Sequence[Chain]], seed: int) -> Iterator[str]:
+    """n faults on one page, one row a variant and kind of chain."""
+    first = all_chains[0]
+    yield f"n faults at once on one cached file page, each on its own cpu: mean of {count(first[0].runs, 'schedule')}, seed {seed}"
+    yield f"  {'n':<32}" + "".join(f"{chain.faults:>8}" for chain in first)
+    for title, value in (("points of one fault", "points"), ("longest chain by locks and wake-ups", "chain"),
+                         ("longest chain, cache lines too", "line_chain")):
+        yield f"  {title}"
+        for some in all_chains:
+            yield f"    {some[0].variant:<28}" + "".join(
+                f"{getattr(chain, value):>8.1f}" if chain.failed < chain.runs else f"{'-':>8}" for chain in some)
+    for some in all_chains:
+        last = some[-1]
+        yield from _wrapped(f"  {some[0].variant}: longest chain by locks {some[0].chain:.1f} points at n = 1, {last.chain:.1f} at n ="
+                            f" {last.faults}; cache lines too {some[0].line_chain:.1f} and {last.line_chain:.1f}")
+        failed = {chain.faults: chain.failed for chain in some if chain.failed}
+        if failed:
+            yield from _wrapped(f"  {some[0].variant}: runs that ended in a finding: "
+                                + ", ".join(f"{number} at n = {faults}" for faults, number in failed.items()))
+
+
+# ---- the command -------------------------------------------------------------------------------------------------------
+
+def as_json(measured: Measured) -> dict[str, Any]:
+    situation = measured.situation
+    out: dict[str, Any] = {"variant": measured.variant, **asdict(situation)}
+    out["beside_twin"], out["beside_partner"] = (mean.told() if mean is not None else None for mean in (measured.twin, measured.partner))
+    out["alone"] = measured.alone.told() if measured.alone is not None else None
+    return out

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Programs of operations: generated, enumerated, drawn by Hypothesis."""

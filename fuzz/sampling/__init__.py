@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Which schedules a campaign tries, and what it remembers of them."""

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: MIT
+"""Schedules of one program, sampled: each task first, every child of these runs with one preemption at a contended place, then
+random schedules of all kinds, bred from runs that showed something new. Campaigns and programs of plain functions share it.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Any, Protocol
+
+from fuzz.sampling.contention import Places
+from harness.schedulers import Contended, Mutate, NoPreempt, Pct, Walk
+from harness.schedulers.mutate import Bred
+from harness.schedulers.nopreempt import INTERRUPTS
+
+BATCH = 24                  # schedules before a program has to have shown something new
+CHILDREN_MAX = 600
+SCHEDULES_MAX = 24          # kept runs of a program
+PAIRS_MAX = 8               # of these, as long as there are fewer, also runs that only had a new pair
+
+
+class Ran(Protocol):
+    """What came of a run: fuzz.run.executor.Outcome, or harness.functions.program.Result."""
+
+    switches: list[int]
+    forced: list[int]
+    steps: int
+
+
+class Door(Protocol):
+    """How a program is run, and what a run is worth."""
+
+    def run(self, name: str, scheduler: Any) -> Any:
+        """One run by that kind of schedule."""
+
+    def places(self, ran: Any) -> Places:
+        """The run again, to see where it touches what."""
+
+    def shows(self, name: str, ran: Any) -> int:
+        """The weight with which a run is bred from; 0 if it showed nothing new."""
+
+    def over(self) -> bool:
+        """No more."""
+
+
+def portfolio(rng: random.Random) -> list[tuple[str, Any]]:
+    """Kinds of random schedules, as often as each is worth its runs."""
+    return [
+        ("walk", Walk(rng, 0.02)), ("walk", Walk(rng, 0.05)), ("walk", Walk(rng, 0.1)), ("walk", Walk(rng, 0.25)),
+        ("pct", Pct(rng, 2)), ("pct", Pct(rng, 3)), ("pct", Pct(rng, 5)),
+        *[("mutate", Mutate(rng))] * 5,
+        ("contended", Contended(rng, 1)), ("contended", Contended(rng, 2)), ("contended", Contended(rng, 3)),
+    ]
+
+
+def bred(rng: random.Random, ran: Ran, places: Places, weight: int) -> Bred:
+    """A run as something to breed from."""
+    one = Bred(ran.switches, ran.forced, ran.steps, places.contended(), weight)
+    one.breed(rng, one.places.values(), places.others)
+    return one
+
+
+class Sampling:
+    """What is known of the program being explored. `schedules`: runs of it to breed from, if it was explored before."""
+
+    def __init__(self, rng: random.Random, schedulers: list[tuple[str, Any]], tasks: int, size: int, door: Door, schedules: list[Bred]):
+        self.rng, self.schedulers, self.tasks, self.door, self.schedules = rng, schedulers, tasks, door, schedules
+        self.bases: list[tuple[Bred, Places]] = []      # the runs without preemption, if this is the first time
+        self.steps = 0
+        self.seen: set[int] = set()
+        self.mutate = Mutate(random.Random(size))
+        self.objects: set[Any] = set()
+        self.accesses = 0
+
+    def new(self, ran: Ran) -> bool:
+        """Whether these decisions were not made before."""
+        key = hash((tuple(ran.switches), tuple(ran.forced)))
+        if key in self.seen:
+            return False
+        self.seen.add(key)
+        return True
+
+    def learn(self) -> None:
+        """All objects that were contended in any of the runs, and how many accesses to such there are in a run."""
+        self.objects = {key for one in self.schedules for key in one.places}
+        self.accesses = max(sum(map(len, one.places.values())) for one in self.schedules)
+
+    def leads(self) -> None:
+        """Each task first, with no preemption; then interrupts first."""
+        fresh = not self.schedules
+        for lead in (*range(self.tasks), INTERRUPTS):
+            ran = self.door.run("nopreempt", NoPreempt(lead))
+            self.steps = max(self.steps, ran.steps)
+            if fresh:
+                places = self.door.places(ran)
+                self.schedules.append(Bred(ran.switches, ran.forced, ran.steps, places.contended(), 4))
+                self.bases.append((self.schedules[-1], places))
+        self.learn()
+
+    def children(self) -> None:
+        """Every child of the runs without preemption, once: one preemption, wherever it can matter."""
+        budget = CHILDREN_MAX
+        for base, places in self.bases:
+            touched = places.touched()
+            base.breed(self.rng, [touched[key] for key in self.objects if key in touched], places.others)
+            self.mutate.base = base
+            while base.children and budget and not self.door.over():
+                budget -= 1
+                self._one("mutate", self.mutate)
+
+    def batch(self) -> None:
+        """A batch of random schedules."""
+        rng = self.rng
+        for name, scheduler in rng.choices(self.schedulers, k=BATCH):
+            if name == "pct":
+                scheduler.learn(self.steps)
+            elif name == "contended":
+                scheduler.learn(self.objects, self.accesses)
+            elif name == "mutate":
+                scheduler.base = rng.choices(self.schedules, [one.weight for one in self.schedules])[0]
+            self._one(name, scheduler)
+
+    def _one(self, name: str, scheduler: Any) -> None:
+        """One schedule; kept to breed from if it shows something new."""
+        ran = self.door.run(name, scheduler)
+        weight = self.door.shows(name, ran)
+        if weight:
+            self.schedules.append(bred(self.rng, ran, self.door.places(ran), weight))
+            if len(self.schedules) > SCHEDULES_MAX:
+                del self.schedules[self.rng.randrange(self.tasks, len(self.schedules) - 1)]
+            self.learn()
+
+

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""From a failure to a minimal entry."""

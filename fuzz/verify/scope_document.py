@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: MIT
+"""The table of small-scope proofs in a document, between two marks: a row for each variant and scope, put there by the proof.
+
+    vmrace verify lru_free_2_4/pre_patch --ops 2 --kinds reclaim,unpin --into README.md
+
+A row says what was run: the options that run it again, and how many programs came to what. Rows are replaced by those of the same
+variant and options; a proof that was not run to its end says so in its last column.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import shlex
+from typing import TYPE_CHECKING
+
+from fuzz.corpus.verdict import Word
+from fuzz.programs.enumerate import Scope
+from fuzz.text import writing
+
+if TYPE_CHECKING:
+    from fuzz.verify.scope import Table
+
+BEGIN, END = "<!-- small scopes -->", "<!-- end of small scopes -->"
+HEAD = ["| variant | `vmrace verify VARIANT` with | programs | proved | BUG | titles | undecided |", "|---|---|---:|---:|---:|---|---:|"]
+
+
+def unfit(path: pathlib.Path) -> str:
+    """Why there is no table in that file, in one line, or nothing."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        return f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}"
+    _, begin, rest = text.partition(BEGIN)
+    return "" if begin and END in rest else f"{path}: has no lines {BEGIN} and {END} for a table"
+
+
+def options(scope: Scope) -> str:
+    """What runs that scope again."""
+    parts = [f"--ops {scope.ops} --cpus {scope.cpus}"]
+    if scope.setup:
+        parts.append(f"--setup {scope.setup}")
+    if scope.kinds:
+        parts.append(f"--kinds {shlex.quote(','.join(scope.kinds))}")
+    if scope.operands:
+        parts.append(f"--operands {','.join(f'{kind}={number}' for kind, number in sorted(scope.operands.items()))}")
+    if scope.preemptions is not None:
+        parts.append(f"--preemptions {scope.preemptions}")
+    return " ".join(parts)
+
+
+def row(table: Table) -> str:
+    counts = table.counts
+    cells = [f"`{table.name}`", f"`{options(table.scope)}`", f"{len(table.forms):,}", f"{counts[Word.PROVED]:,}", f"{counts[Word.BUG]:,}",
+             "<br>".join(title.replace("|", "\\|") for title in sorted(table.titles)), f"{table.open:,}"]
+    return f"| {' | '.join(cells)} |"
+
+
+def rows_of(text: str) -> list[str]:
+    """The rows of the table in a text."""
+    inside = text.partition(BEGIN)[2].partition(END)[0]
+    return [line for line in inside.splitlines() if line.startswith("| `")]
+
+
+def put(path: pathlib.Path, table: Table) -> None:
+    """Add or replace the row of this variant and scope. OSError, with the name of the file, if it cannot be written."""
+    with writing.alone(path.parent):        # another proof may put its row there, too
+        text = path.read_text(encoding="utf-8")
+        fresh = row(table)
+        rows = {" | ".join(line.split(" | ")[:2]): line for line in [*rows_of(text), fresh]}
+        before, _, rest = text.partition(BEGIN)
+        lines = [BEGIN, *HEAD, *(rows[key] for key in sorted(rows)), END]
+        writing.write(path, before + "\n".join(lines) + rest.partition(END)[2])

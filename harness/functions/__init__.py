@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Programs of plain functions on the machine."""

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: MIT
+"""Threads, and what they wait by: a task that starts one, or makes a lock or a queue of Python's, is refused.
+
+No explorer sees who waits for such an object, and a thread runs whenever it likes. Objects that a program has made before are found
+by harness/functions/python_state.py; here is what a task does while it runs.
+"""
+
+from __future__ import annotations
+
+import threading
+import types
+from typing import Any
+
+from harness.backends.threads import Carrier
+from harness.functions.python_state import is_maker
+from harness.kernel.registry import linking
+
+
+class Refused:
+    """While in it, ProgramError in a task that starts a thread, or that makes something by one of `makers`: variables (the names that
+    they are among, and their own) by which its functions come to threading and the like."""
+
+    def __init__(self, makers: list[tuple[dict[str, Any], str, Any]]):
+        self.makers = [(names, name, value, _stand_in(value, name)) for names, name, value in makers]
+        self.started = threading.Thread.start
+
+    def __enter__(self) -> None:
+        self.started, mine = threading.Thread.start, threading.get_ident()
+        started = self.started
+
+        def start(thread: threading.Thread) -> None:
+            if linking.running and not isinstance(thread, Carrier) and (
+                    threading.get_ident() == mine or isinstance(threading.current_thread(), Carrier)):
+                linking.refuse(f"a task starts a thread, {thread.name}: no explorer sees what it does; make it a task")
+            started(thread)
+
+        threading.Thread.start = start              # type: ignore[assignment,method-assign]
+        for names, name, _, stand_in in self.makers:
+            names[name] = stand_in
+
+    def __exit__(self, *_: object) -> None:
+        threading.Thread.start = self.started       # type: ignore[method-assign]
+        for names, name, value, _ in self.makers:
+            names[name] = value
+
+
+def _stand_in(value: Any, name: str) -> Any:
+    if isinstance(value, types.ModuleType):
+        return _Module(value)
+    if isinstance(value, type):
+        return _Class(name, (), {"original": value})
+    return lambda *args, **kwargs: _refuse(name)
+
+
+class _Module:
+    """A module of which nothing can be made."""
+
+    def __init__(self, module: types.ModuleType):
+        self._module = module
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._module, name)
+        return _stand_in(value, f"{self._module.__name__}.{name}") if is_maker(value) else value
+
+
+class _Class(type):
+    """A class that others may ask about, but make nothing of."""
+
+    original: type
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        _refuse(cls.__name__)
+
+    def __instancecheck__(cls, instance: object) -> bool:
+        return isinstance(instance, cls.original)
+
+
+def _refuse(name: str) -> None:
+    linking.refuse(f"a task makes a {name}: no explorer sees who waits for it; use locks, semaphores and wait queues of harness.kernel")

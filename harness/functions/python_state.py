@@ -1,0 +1,646 @@
+# SPDX-License-Identifier: MIT
+"""The plain data of a program: what its functions lead to besides kernel objects, where each piece is kept, and how it is put back.
+
+Followed are variables that functions close over or that are global to their module, default arguments, lists, dicts, sets, and the
+attributes of objects, functions and classes, wherever these lead. A kernel object is where that ends: what only its value leads to
+is put back too, but counts as that object's.
+
+Three kinds of things cannot be put back or seen: kernel objects that the program did not make (`outside`), objects of `threading`,
+`queue` and their like (`foreign`), and objects whose state is out of reach (`lost()`): iterators, files, arrays, random generators.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import collections.abc
+import contextlib
+import dis
+import functools
+import gc
+import inspect
+import io
+import operator
+import sys
+import types
+import warnings
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Set
+from dataclasses import dataclass
+from typing import Any
+
+from harness.functions import watched
+from harness.kernel.registry import is_kernel_object
+
+KEPT_MAX = 100_000          # objects that are looked at
+
+Container = list[Any] | dict[Any, Any] | set[Any] | bytearray | collections.deque[Any]
+_CONTAINERS = (list, dict, set, bytearray, collections.deque)
+_MISSING: Any = object()
+_BEFORE = "as before"       # what is not otherwise than in the beginning
+
+
+class TooMuch(Exception):
+    """The functions lead to more than KEPT_MAX objects."""
+
+
+@dataclass(frozen=True)
+class Name:
+    """What a person calls a piece of data: `path`, as `lru.data`, and `how` the program comes to it, through `function`."""
+
+    path: str
+    how: str
+    function: str
+
+    def of(self, path: str) -> Name:
+        """The name of a part of this."""
+        return Name(path, f"that {self.function} reaches", self.function)
+
+    def told(self, kind: str) -> str:
+        return f"{self.path}, {kind} {self.how}"
+
+
+class Variable:
+    """A place that holds one value: a variable or a slot. `put` brings a value back into it."""
+
+    def __init__(self, name: Name, kind: str, get: Callable[[], Any], put: Callable[[Any], None]):
+        self.name, self.kind, self.now, self.put = name, kind, get, put
+
+    def changed(self, since: Any) -> bool:
+        return self.now() is not since
+
+    def frozen(self) -> Any:
+        return frozen(self.now())
+
+    def told(self, since: Any) -> str:
+        return self.name.told(self.kind)
+
+
+class Contents:
+    """A place that holds many values: a list, dict, set, bytearray or deque; or the attributes of an object, if they are in a dict."""
+
+    kind = ""
+
+    def __init__(self, name: Name, value: Container, attributes: bool = False):
+        self.name, self.value, self.attributes = name, value, attributes
+
+    def now(self) -> Any:
+        return self.value.copy()
+
+    def changed(self, since: Any) -> bool:
+        value = self.value
+        if len(value) != len(since):
+            return True
+        if not value:
+            return False
+        if isinstance(value, set | bytearray):
+            return bool(value != since)
+        if isinstance(value, dict) and any(map(operator.is_not, value.values(), since.values())):
+            return True
+        return any(map(operator.is_not, value, since))
+
+    def put(self, copy: Any) -> None:
+        value = self.value
+        if isinstance(value, list | bytearray):
+            value[:] = copy
+        else:
+            value.clear()
+            value.extend(copy) if isinstance(value, collections.deque) else value.update(copy)
+
+    def frozen(self) -> Any:
+        return frozen(self.value)
+
+    def told(self, since: Any) -> str:
+        if not self.attributes:
+            return self.name.told(_a(type(self.value)))
+        return _attribute_told(self.name, self.value, since)
+
+
+class ClassAttributes:
+    """The attributes of a class, but for those that Python gives it."""
+
+    kind = ""
+
+    def __init__(self, name: Name, made: type):
+        self.name, self.made = name, made
+
+    def now(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self.made).items() if not name.startswith("__")}
+
+    def changed(self, since: Any) -> bool:
+        now = self.now()
+        return len(now) != len(since) or any(now.get(name, _MISSING) is not value for name, value in since.items())
+
+    def put(self, copy: Any) -> None:
+        for name in self.now().keys() - copy.keys():
+            type.__delattr__(self.made, name)
+        for name, value in copy.items():
+            if vars(self.made).get(name, _MISSING) is not value:
+                type.__setattr__(self.made, name, value)
+
+    def frozen(self) -> Any:
+        return frozen(self.now())
+
+    def told(self, since: Any) -> str:
+        return _attribute_told(self.name, self.now(), since)
+
+
+Place = Variable | Contents | ClassAttributes
+
+
+def _attribute_told(name: Name, now: Any, since: Any) -> str:
+    changed = [key for key in [*since, *(now.keys() - since.keys())] if now.get(key, _MISSING) is not since.get(key, _MISSING)]
+    return name.of(f"{name.path}.{changed[0]}").told("an attribute") if changed else name.told("an object")
+
+
+def _a(kind: type) -> str:
+    return f"{'an' if kind.__name__[0] in 'aeiouAEIOU' else 'a'} {kind.__name__}"
+
+
+class Kept:
+    """Everything that `roots` lead to, as it is now. `made`: the kernel objects that are put back by others, whose values are
+    followed too. TooMuch if that is more than can be looked at."""
+
+    def __init__(self, roots: Iterable[Any], made: Iterable[Any]):
+        self.places: list[Place] = []
+        self.at: dict[int, list[int]] = {}      # id of an object -> the places that are its own
+        self.leads: dict[int, list[int]] = {}   # id of an object -> those of the objects that it leads to
+        self.outside: list[Any] = []
+        self.foreign: list[tuple[Name, Any]] = []
+        self.opaque: list[tuple[Name, Any, Any]] = []
+        self.makers: list[tuple[dict[str, Any], str, Any]] = []     # globals, name: where a task can come to threading from
+        self.stored: set[str] = set()           # names of variables that some function stores to
+        self.mentioned: set[str] = set()        # names of global variables that some function mentions
+        self.holders: dict[int, list[_Put | None]] = {}     # id of an object -> how to put another in its place, wherever it is
+        self.variables: dict[tuple[int, str], _Global] = {}
+        made = list(made)
+        self.made = {id(one) for one in made}
+        self.seen: dict[int, Any] = {}          # holds on to what it has seen: an id is one object's
+        self.todo: collections.deque[tuple[Any, Name]] = collections.deque()
+        self.owner = 0
+        for root in roots:
+            called = function_name(root)
+            self._lead(root, Name(called, "that is a task", called))
+        for one in made:
+            for value in _values_of(one):
+                self._lead(value, Name(f"{one.name}.value", f"inside {type(one).__name__} {one.name}", one.name))
+        while self.todo:
+            value, name = self.todo.popleft()
+            if id(value) not in self.seen:
+                self.seen[id(value)] = value
+                if len(self.seen) > KEPT_MAX:
+                    raise TooMuch(f"its functions lead to more than {KEPT_MAX:,} objects")
+                self.owner = id(value)
+                self._follow(value, name)
+        self._remember()
+
+    def _remember(self) -> None:
+        """What is there now is the beginning of each run."""
+        self.first = [place.now() for place in self.places]
+        both = list(zip(self.places, self.first, strict=True))
+        # most places are variables, or the attributes that a function could have: for these, what costs least before each run
+        self.variable_now = [(place.now, first, place.put) for place, first in both if isinstance(place, Variable)]
+        self.empty = [place.value for place, first in both if isinstance(place, Contents) and place.attributes and not first]
+        self.others = [(place, first) for place, first in both if not isinstance(place, Variable) and not (
+            isinstance(place, Contents) and place.attributes and not first)]
+
+    def restore(self) -> None:
+        for now, first, put in self.variable_now:
+            if now() is not first:
+                put(first)
+        for attributes in self.empty:
+            if attributes:
+                attributes.clear()          # type: ignore[union-attr]
+        for place, first in self.others:
+            if place.changed(first):
+                place.put(first)
+
+    def present(self) -> Any:
+        """All of it, now, as one hashable value."""
+        return tuple(place.frozen() if place.changed(first) else _BEFORE for place, first in zip(self.places, self.first, strict=True))
+
+    def lost(self) -> str:
+        """The name of something that has changed and cannot be put back, or nothing."""
+        for name, value, before in self.opaque:
+            if _fingerprint(value) != before:
+                return name.told(_a(type(value)))
+        return ""
+
+    def watch(self, numbers: Iterable[int]) -> bool:
+        """Put a container that knows of each use in the place of each of those that can be exchanged: then all is to be followed again.
+
+        It cannot be if somebody else may have it: a global variable, a tuple, an iterator, or whoever has not been followed."""
+        shown = set[int]()
+        for variable in self.variables.values():
+            shown |= self.reached(variable) or set()
+        if self.mentioned & watched.AROUND:
+            return False
+        new: dict[int, Any] = {}
+        self.first, self.variable_now, self.others = [], [], []         # which have references of their own
+        for number in set(numbers) - shown:
+            place = self.places[number]
+            if isinstance(place, Contents) and not place.attributes and type(place.value) in watched.KINDS:
+                key = id(place.value)
+                holders = self.holders[key]
+                if None not in holders and sys.getrefcount(place.value) - _OWN_REFERENCES == len(holders):
+                    new[key] = watched.watched(place.value)
+        self._remember()
+        for key, value in new.items():
+            for put in self.holders[key]:
+                assert put is not None
+                put.into(value, new, self.seen)
+        return bool(new)
+
+    def reached(self, root: Any, without: Set[int] = frozenset()) -> set[int] | None:
+        """The places that `root` leads to, but for those that only the objects with these ids lead to. None if nobody has followed
+        it: it was made later."""
+        todo = [id(root)]
+        if isinstance(root, types.MethodType):          # made anew each time
+            todo = [id(root.__func__), id(root.__self__)]
+        if any(one not in self.seen for one in todo):
+            return None
+        out, seen = set[int](), set(without)
+        while todo:
+            one = todo.pop()
+            if one not in seen:
+                seen.add(one)
+                out.update(self.at.get(one, ()))
+                todo += self.leads.get(one, ())
+        return out
+
+    # ---- where things lead -------------------------------------------------------------------------------------------------
+
+    def _lead(self, value: Any, name: Name, put: _Put | None = None) -> None:
+        if not isinstance(value, _PLAIN):
+            self.leads.setdefault(self.owner, []).append(id(value))
+            self.holders.setdefault(id(value), []).append(put)
+            self.todo.append((value, name))
+
+    def _place(self, place: Place) -> None:
+        self.at.setdefault(self.owner, []).append(len(self.places))
+        self.places.append(place)
+
+    def _follow(self, value: Any, name: Name) -> None:
+        if isinstance(value, types.FunctionType):
+            if is_users(value.__module__):
+                self._function(value)
+        elif isinstance(value, types.CellType):
+            self._variable(name, "a variable", *_cell(value))
+        elif isinstance(value, _Global):
+            self._global(value, name)
+        elif isinstance(value, types.ModuleType):
+            pass                                        # its functions and variables are followed where they are named
+        elif isinstance(value, types.MethodType):
+            self._lead(value.__func__, name)
+            self._lead(value.__self__, name.of(f"{name.path}.self"))
+        elif isinstance(value, functools.partial):
+            self._lead(value.func, name)
+            for part in (*value.args, *value.keywords.values()):
+                self._lead(part, name.of(f"an argument of {name.path}"))
+        elif isinstance(value, _FRONTS):
+            for part in gc.get_referents(value):
+                if not isinstance(part, types.ModuleType | type):
+                    self._lead(part, name.of(f"what {name.path} is of"))
+        elif isinstance(value, type):
+            if is_users(value.__module__):
+                self._class(value, name)
+        elif is_kernel_object(value):
+            if id(value) not in self.made:
+                self.outside.append(value)
+            else:
+                self._kernel_object(value, name)
+        elif isinstance(value, tuple | frozenset):
+            for number, item in enumerate(value):
+                self._lead(item, name.of(f"{name.path}[{number}]"))
+        elif _is_foreign(type(value)):
+            self.foreign.append((name, value))
+        else:
+            self._object(value, name)
+
+    def _object(self, value: Any, name: Name) -> None:
+        if isinstance(value, _CONTAINERS):
+            self._container(value, name)
+        elif (fingerprint := _fingerprint(value)) is not None:
+            self.opaque.append((name, value, fingerprint))
+        if is_users(type(value).__module__) or isinstance(value, _HOLDERS):
+            self._instance(value, name)
+
+    def _variable(self, name: Name, kind: str, get: Callable[[], Any], put: Callable[[Any], None]) -> None:
+        self._place(Variable(name, kind, get, put))
+        self._lead(get(), name, _Put(put=put))
+
+    def _container(self, value: Container, name: Name, attributes: bool = False) -> None:
+        self._place(Contents(name, value, attributes))
+        if isinstance(value, dict):
+            for key, item in value.items():
+                self._lead(key, name.of(f"a key of {name.path}"))
+                if attributes:
+                    self._lead(item, name.of(f"{name.path}.{key}"), _Put(put=functools.partial(operator.setitem, value, key)))
+                else:
+                    self._lead(item, name.of(f"{name.path}[{key!r:.20}]"), _Put(id(value), key))
+        elif not isinstance(value, bytearray):
+            for number, item in enumerate(value):
+                self._lead(item, name.of(f"{name.path}[{number}]"), None if isinstance(value, set) else _Put(id(value), number))
+
+    def _function(self, function: types.FunctionType) -> None:
+        called = function.__name__.strip("<>")
+        code, names = function.__code__, function.__globals__
+        for variable, inner in zip(code.co_freevars, function.__closure__ or (), strict=True):
+            self._lead(inner, Name(variable, f"that {called} closes over", called))
+        mentioned = Mentioned(code)
+        self.stored |= mentioned.stored
+        self.mentioned |= mentioned.globals
+        for variable in sorted(mentioned.globals):
+            self._lead(self._global_of(names, variable), Name(variable, f"that is global to {function.__module__}", called))
+            module = names.get(variable)
+            if isinstance(module, types.ModuleType) and _is_followed(module):
+                for attribute in sorted(mentioned.attributes):
+                    if attribute in vars(module) or attribute in mentioned.set_attributes:
+                        self.stored |= mentioned.set_attributes & {attribute}
+                        name = Name(attribute, f"that is global to {module.__name__}", called)
+                        self._lead(self._global_of(vars(module), attribute), name)
+        for value in (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()):
+            self._lead(value, Name(f"a default of {called}", f"that {called} reaches", called))
+        self._container(function.__dict__, Name(called, f"that {called} reaches", called), attributes=True)
+
+    def _global_of(self, names: dict[str, Any], variable: str) -> _Global:
+        key = id(names), variable
+        if key not in self.variables:
+            self.variables[key] = _Global(names, variable)
+        return self.variables[key]
+
+    def _global(self, variable: _Global, name: Name) -> None:
+        names, value = variable.names, variable.names.get(variable.name, _MISSING)
+        if is_maker(value):
+            self.makers.append((names, variable.name, value))
+        self._variable(name, "a variable", *_item(names, variable.name))
+
+    def _class(self, made: type, name: Name) -> None:
+        name = Name(made.__name__, name.how, name.function)
+        for base in made.__bases__:
+            if base is not object:
+                self._lead(base, name)
+        self._place(ClassAttributes(name, made))
+        for attribute, value in list(vars(made).items()):
+            if isinstance(value, classmethod | staticmethod):
+                value = value.__func__
+            if isinstance(value, types.FunctionType):
+                self._lead(value, name)
+            elif isinstance(value, property):
+                for one in (value.fget, value.fset, value.fdel):
+                    self._lead(one, name)
+            elif isinstance(value, functools.cached_property):
+                self._lead(value.func, name)
+            elif not (attribute.startswith("__") or inspect.isdatadescriptor(value) or inspect.isroutine(value)):
+                self._lead(value, name.of(f"{name.path}.{attribute}"))
+
+    def _instance(self, value: Any, name: Name) -> None:
+        self._lead(type(value), name.of(type(value).__name__))
+        if hasattr(value, "__dict__"):
+            self._container(value.__dict__, name, attributes=True)
+        for base in type(value).__mro__:
+            for attribute, slot in vars(base).items():
+                if isinstance(slot, types.MemberDescriptorType):
+                    self._variable(name.of(f"{name.path}.{attribute}"), "an attribute", *_slot(value, slot))
+
+    def _kernel_object(self, value: Any, name: Name) -> None:
+        """What a struct leads to besides what it watches: a plain field is declared to be one owner's, or constant."""
+        for key, field in getattr(type(value), "fields", {}).items():
+            if field.kind == "plain":
+                slot = getattr(type(value), type(value).slot_of[key])       # no access: where it is kept
+                self._variable(Name(f"{value.name}.{key}", name.how, name.function), "a plain field", *_slot(value, slot))
+        for key in getattr(type(value), "embedded", {}):
+            self._lead(getattr(value, key), name)
+
+
+_PLAIN = (int, float, complex, str, bytes, type(None), type(Ellipsis))
+# Python's own: objects that are all attributes, and what only stands before something else, as a bound `pop` before its list.
+_HOLDERS = (types.SimpleNamespace, argparse.Namespace, collections.UserDict, collections.UserList, collections.ChainMap,
+            functools.partialmethod, weakref.WeakKeyDictionary, weakref.WeakValueDictionary)
+_EMPTY: dict[Any, Any] = {}
+_FRONTS: tuple[type, ...] = (types.BuiltinMethodType, types.MethodWrapperType, types.MappingProxyType,
+                            *map(type, (_EMPTY.keys(), _EMPTY.values(), _EMPTY.items())))
+
+
+@dataclass
+class _Put:
+    """How to put something in the place of an object: in a variable, or, by its key, in a container."""
+
+    parent: int = 0
+    key: Any = None
+    put: Callable[[Any], None] | None = None
+
+    def into(self, value: Any, new: dict[int, Any], old: dict[int, Any]) -> None:
+        if self.put is not None:
+            self.put(value)
+        else:
+            new.get(self.parent, old[self.parent])[self.key] = value
+
+
+_OWN_REFERENCES = 3         # to a container, in Kept.watch: by `seen`, by its place, and by the call that counts
+
+
+@dataclass(frozen=True)
+class _Global:
+    """A variable of a module."""
+
+    names: dict[str, Any]
+    name: str
+
+
+def function_name(function: Any) -> str:
+    """What a task or a handler is called."""
+    function = getattr(function, "func", function)          # of a partial
+    return getattr(function, "__name__", type(function).__name__).strip("<>")
+
+
+def _values_of(made: Any) -> Iterator[Any]:
+    """What a kernel object holds."""
+    for slot in getattr(type(made), "state_slots", ()):
+        yield getattr(made, slot.removesuffix("[:]"), None)
+
+
+def is_users(module: str | None) -> bool:
+    """Not of the harness, nor of Python itself."""
+    return (module or "").partition(".")[0] not in _OURS
+
+
+_OURS = {*sys.stdlib_module_names, "harness", "greenlet"} - {"__main__"}
+
+
+def _is_followed(module: types.ModuleType) -> bool:
+    """Of the user, and not of a library that is installed: those are too large, and rarely change their variables."""
+    return is_users(module.__name__) and "site-packages" not in (getattr(module, "__file__", None) or "")
+
+
+class Mentioned:
+    """The names that code mentions, and those of the code inside it."""
+
+    def __init__(self, code: types.CodeType):
+        self.globals: set[str] = set()
+        self.stored: set[str] = set()
+        self.attributes: set[str] = set()
+        self.set_attributes: set[str] = set()
+        self._read(code)
+
+    def _read(self, code: types.CodeType) -> None:
+        for instruction in dis.get_instructions(code):
+            operation, name = instruction.opname, instruction.argval
+            if operation.endswith("_GLOBAL"):
+                self.globals.add(name)
+            if operation in ("STORE_GLOBAL", "DELETE_GLOBAL", "STORE_DEREF", "DELETE_DEREF"):
+                self.stored.add(name)
+            if operation in ("LOAD_ATTR", "LOAD_METHOD"):
+                self.attributes.add(name)
+            if operation in ("STORE_ATTR", "DELETE_ATTR"):
+                self.attributes.add(name)
+                self.set_attributes.add(name)
+        for constant in code.co_consts:
+            if isinstance(constant, types.CodeType):
+                self._read(constant)
+
+
+# ---- what no explorer sees, and what cannot be put back --------------------------------------------------------------------
+
+_FOREIGN = {"threading", "_thread", "queue", "_queue", "multiprocessing", "_multiprocessing", "asyncio", "_asyncio", "concurrent"}
+
+
+def _is_of_foreign(module: str | None) -> bool:
+    return (module or "").partition(".")[0] in _FOREIGN
+
+
+def _is_foreign(kind: type) -> bool:
+    """An object of this type waits for threads, or is one."""
+    return any(_is_of_foreign(base.__module__) for base in kind.__mro__)
+
+
+def is_maker(value: Any) -> bool:
+    """It makes such objects: a module, a class or a function."""
+    if isinstance(value, types.ModuleType):
+        return _is_of_foreign(value.__name__)
+    if isinstance(value, type):
+        return _is_foreign(value) and not issubclass(value, BaseException)
+    return (isinstance(value, types.BuiltinFunctionType | types.FunctionType) and _is_of_foreign(value.__module__)
+            and value.__name__ in ("allocate_lock", "RLock", "start_new_thread"))
+
+
+def _fingerprint(value: Any) -> Any:
+    """What shows that an object has changed whose state cannot be put back; None of one that has no such state, as far as is known."""
+    if any(base.__module__ == "random" for base in type(value).__mro__):
+        return value.getstate()
+    if isinstance(value, io.IOBase):
+        return None if value in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__) else _position(value)
+    if isinstance(value, types.GeneratorType | types.CoroutineType | types.AsyncGeneratorType):
+        frame = getattr(value, "gi_frame", None) or getattr(value, "cr_frame", None) or getattr(value, "ag_frame", None)
+        return "ended" if frame is None else frame.f_lasti
+    if isinstance(value, functools._lru_cache_wrapper):
+        return tuple(value.cache_info())
+    with contextlib.suppress(TypeError, ValueError, BufferError):
+        return memoryview(value).tobytes()
+    if isinstance(value, collections.abc.Iterator) and not is_users(type(value).__module__):
+        return _iterator(value)
+    return None
+
+
+def _position(file: io.IOBase) -> Any:
+    try:
+        return "closed" if file.closed else file.tell()
+    except (OSError, ValueError):
+        return "no position"
+
+
+def _iterator(value: Any) -> Any:
+    """Where an iterator of Python's is: what it would be copied from."""
+    with warnings.catch_warnings(), contextlib.suppress(Exception):
+        warnings.simplefilter("ignore")
+        parts = [*value.__reduce__()[1:]]
+        return tuple(_iterator(one) if isinstance(one, collections.abc.Iterator) else one if isinstance(one, int | range) else id(one)
+                     for part in parts for one in (part if isinstance(part, tuple) else (part,)))
+    return operator.length_hint(value, -1), repr(value)
+
+
+# ---- variables -------------------------------------------------------------------------------------------------------------
+
+Binding = tuple[Callable[[], Any], Callable[[Any], None]]
+
+
+def _cell(inner: types.CellType) -> Binding:
+    def get() -> Any:
+        try:
+            return inner.cell_contents
+        except ValueError:                  # not bound yet, or deleted
+            return _MISSING
+
+    def put(value: Any) -> None:
+        if value is _MISSING:
+            del inner.cell_contents
+        else:
+            inner.cell_contents = value
+    return get, put
+
+
+def _item(names: dict[str, Any], name: str) -> Binding:
+    def put(value: Any) -> None:
+        if value is _MISSING:
+            del names[name]
+        else:
+            names[name] = value
+    return lambda: names.get(name, _MISSING), put
+
+
+def _slot(owner: Any, slot: Any) -> Binding:
+    def get() -> Any:
+        try:
+            return slot.__get__(owner)
+        except AttributeError:              # nothing was stored there yet
+            return _MISSING
+
+    def put(value: Any) -> None:
+        if value is _MISSING:
+            slot.__delete__(owner)
+        else:
+            slot.__set__(owner, value)
+    return get, put
+
+
+# ---- values ----------------------------------------------------------------------------------------------------------------
+
+Other = Callable[[Any, tuple[int, ...]], Any]
+
+
+def _itself(value: Any, within: tuple[int, ...]) -> Any:
+    return value if isinstance(value, collections.abc.Hashable) else id(value)
+
+
+def frozen(value: Any, other: Other = _itself, within: tuple[int, ...] = ()) -> Any:
+    """A value as one that does not change. `other` does it for what is neither plain nor a container; `within`: in what it is."""
+    if isinstance(value, int | float | complex | str | bytes | type(None)):
+        return value
+    if id(value) in within:
+        return "itself"
+    within = (*within, id(value))
+    if isinstance(value, list | tuple | collections.deque):
+        return tuple(frozen(item, other, within) for item in value)
+    if isinstance(value, dict):
+        return tuple((frozen(key, other, within), frozen(item, other, within)) for key, item in value.items())
+    if isinstance(value, set | frozenset):
+        return frozenset(frozen(item, other, within) for item in value)
+    if isinstance(value, bytearray):
+        return bytes(value)
+    return other(value, within)
+
+
+def comparable(value: Any) -> Any:
+    """A value as one that is equal in two runs that did the same, though its objects were made anew: of an object that is only
+    equal to itself, what it is and its attributes."""
+    return frozen(value, _described)
+
+
+def _described(value: Any, within: tuple[int, ...]) -> Any:
+    kind = type(value)
+    if is_kernel_object(value):
+        return str(value.name)
+    if kind.__eq__ is not object.__eq__ and kind.__hash__ is not None:
+        return value
+    name = f"{kind.__module__}.{kind.__qualname__}"
+    return name, frozen(value.__dict__, _described, within) if is_users(kind.__module__) and hasattr(value, "__dict__") else None

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: MIT
+"""Traces: made by replaying a run's decisions with a recorder, never while searching.
+
+An event is an access in the order in which accesses happened (a task that was preempted before its access makes it when
+it goes on). The digest of a trace is the identity of a run: same decisions, same digest, on every backend.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness import points
+from harness.finding import Site
+from harness.machine.machine import Cpu, Machine, Task
+from harness.watchers.race import Watch
+
+LOCKS = {points.ACQUIRE: "lock", points.RELEASE: "unlock", points.TRYLOCK: "trylock"}
+
+
+@dataclass
+class Event:
+    """One access: which step, by whom, what, on what; `function` is the kernel function that is no accessor."""
+
+    step: int
+    task: int
+    cpu: int
+    irq_depth: int
+    kind: int
+    obj: str
+    arg: Any
+    label: str
+    function: str
+    stack: tuple[Site, ...]
+    depth: int
+    held: tuple[str, ...] = ()
+    after: dict[str, str] = field(default_factory=dict)
+
+    def line(self) -> str:
+        return f"{self.task} {self.irq_depth} {points.NAMES[self.kind]} {self.obj} {self.arg} {self.label} {self.function}"
+
+
+class Recorder:
+    """Put in `m.recorder` (with `m.observer`) for one run. `watch(obj)` may add a text for what an object looks like now.
+    `also` hears of every point too."""
+
+    def __init__(self, m: Machine, watch: Callable[[], dict[str, str]] | None = None):
+        self.m = m
+        self.watch = watch
+        self.events: list[Event] = []
+        self.suspended: dict[int, Event] = {}
+        self.also: Watch | None = None
+
+    def __call__(self, kind: int, obj: Any, arg: Any) -> None:
+        m = self.m
+        me = m.current
+        if self.watch is not None and self.events:
+            self.events[-1].after = self.watch()
+        waiting = self.suspended.get(me.id)
+        if waiting is not None and me.irq_depth <= waiting.irq_depth and not (kind == points.IRQ and arg == "enter"):
+            waiting.step = m.step - (kind not in (points.LOCAL, points.IRQ))    # made just now, whenever it was reached
+            self.events.append(self.suspended.pop(me.id))
+            if self.watch is not None:
+                self.events[-1].after = self.watch()
+        self.events.append(self._event(kind, obj, arg, me))
+        if self.also is not None:
+            self.also(kind, obj, arg)
+
+    def orders(self, what: tuple[Any, ...], after: bool) -> None:
+        """Hand it on (see kernel/order): it is no event."""
+        if self.also is not None:
+            self.also.orders(what, after)
+
+    def switched(self, m: Machine, me: Task) -> None:
+        """`me` was at a point and lost its turn before the access."""
+        if self.events and self.events[-1].task == me.id and self.events[-1].step == m.step:
+            self.suspended[me.id] = self.events.pop()
+
+    def finish(self) -> None:
+        """The run is over: accesses still waiting never happened, except the one that ended it."""
+        last = self.m.findings[-1].task if self.m.findings else ""
+        for task, event in self.suspended.items():
+            if last == f"task{task}":
+                event.step = self.m.findings[-1].step
+                self.events.append(event)
+        if self.watch is not None and self.events:
+            self.events[-1].after = self.watch()
+
+    def _event(self, kind: int, obj: Any, arg: Any, me: Task) -> Event:
+        m = self.m
+        frame = sys._getframe(2)
+        stack = m.sites(frame)
+        label = label_of(m, kind, obj, arg, frame)
+        function = next((site.function for site in reversed(stack) if not site.kernel_file.startswith("include/")),
+                        stack[-1].function if stack else "")
+        return Event(m.step, me.id, me.cpu.number if me.cpu else 0, me.irq_depth, kind, name_of(obj), arg, label, function,
+                     stack, len(stack), tuple(lock.name for lock in me.held.locks))
+
+    def digest(self) -> str:
+        """The identity of the run: a hash over every event in order."""
+        out = hashlib.blake2b(digest_size=8)
+        for event in self.events:
+            out.update(event.line().encode() + b"\n")
+        return out.hexdigest()
+
+
+def name_of(obj: Any) -> str:
+    return str(getattr(obj, "name", obj)) if not isinstance(obj, str) else obj
+
+
+def owner_of(obj: Any) -> str:
+    """The name of the struct an atomic, flags word or field belongs to; its own name if it stands alone."""
+    struct = getattr(obj, "struct", None)
+    return struct.name if struct is not None else name_of(obj)
+
+
+def label_of(m: Machine, kind: int, obj: Any, arg: Any, frame: Any) -> str:
+    """How a person names this point: `page_cache_get(A)`, `unlock pagemap_lru_lock`, `read A.mapping`."""
+    if kind == points.IRQ:
+        return f"irq {obj.number} {arg}: {obj.name}"
+    if kind == points.LOCAL:
+        return f"{arg}"
+    if kind in LOCKS:
+        return f"{LOCKS[kind]} {name_of(obj)}"
+    origin = m.image.origin
+    accessor = primitive = ""
+    while frame is not None:
+        known = origin.get(frame.f_code)
+        if known is None:
+            if accessor or frame.f_code.co_name in ("_body", "_idle_body"):
+                break
+            if frame.f_code.co_name not in ("get", "put", "sched"):
+                primitive = frame.f_code.co_name
+        elif known.kernel_file.startswith("include/"):
+            accessor = known.function
+        else:
+            break
+        frame = frame.f_back
+    if isinstance(obj, Task | Cpu):
+        return accessor or primitive            # a barrier, a sleep: the line says whose, and a task's number is not its name
+    if isinstance(arg, tuple):                  # a list: which of its links, and what of it
+        link, slot = arg
+        return f"{primitive}({name_of(link)})" if primitive else f"{points.NAMES[kind]} {name_of(link)}.{slot}"
+    if accessor:
+        return f"{accessor}({owner_of(obj)})"
+    if isinstance(arg, str) and not primitive:
+        return f"{points.NAMES[kind]} {name_of(obj)}.{arg}"
+    if isinstance(arg, int) and not primitive:
+        return f"{points.NAMES[kind]} {name_of(obj)}[{arg}]"
+    return f"{primitive or points.NAMES[kind]}({name_of(obj)})" if not isinstance(arg, int) else f"{primitive}({owner_of(obj)} bit {arg})"
