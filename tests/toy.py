@@ -10,7 +10,8 @@ from typing import Any
 from harness.backends import BACKENDS
 from harness.finding import Finding
 from harness.link.linker import link
-from harness.machine.machine import Scheduler, m
+from harness.machine.machine import m
+from harness.machine.scheduler import Scheduler
 from harness.schedulers import NoPreempt
 from harness.schedulers.replay import Replay
 from harness.watchers.race import Watch

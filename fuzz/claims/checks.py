@@ -322,8 +322,10 @@ class Judged:
 class Runner:
     """Does checks; images are linked once, and what several claims rest on is done once."""
 
-    def __init__(self, corpus: pathlib.Path, replays: int = REPLAYS):
+    def __init__(self, corpus: pathlib.Path, command: Callable[[list[str]], object], replays: int = REPLAYS):
+        """`command` runs what stands behind `vmrace` on a command line, and exits."""
         self.corpus = corpus
+        self.command = command
         self.replays = replays
         self.done: dict[Check, Result] = {}
         self._executors: dict[tuple[str, str], Executor] = {}
@@ -409,11 +411,10 @@ class Runner:
         return Result(check, text, f"mean of {CHAIN_RUNS} schedules{f', {failed} left out' if failed else ''}")
 
     def _command(self, check: Check) -> Result:
-        from fuzz.cli.main import main
         said = io.StringIO()
         with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
             try:
-                main(shlex.split(check.command)[1:], standalone_mode=True)
+                self.command(shlex.split(check.command)[1:])
                 code: Any = 0
             except SystemExit as error:
                 code = error.code or 0

@@ -875,7 +875,7 @@ def claims(claim: str, as_json: bool, directory: pathlib.Path) -> None:
         if not wanted:
             from variants.program import did_you_mean
             raise Refused(f"no claim {claim!r}{did_you_mean(claim, [one.id for one in kept]) or '. See: vmrace claims'}", USAGE)
-        runner = ledger.Runner(directory)
+        runner = ledger.Runner(directory, main)
         judged: list[ledger.Judged] = []
         with working() as say:
             for asked in wanted:

@@ -32,7 +32,8 @@ from fuzz.run.story import narrate
 from harness.errors import Diverged, HarnessError
 from harness.explore.exploration import Exploration
 from harness.incomplete import Incomplete
-from harness.machine.machine import Scheduler, m
+from harness.machine.machine import m
+from harness.machine.scheduler import Scheduler
 from harness.replay.named_schedule import Line, Named
 from harness.schedulers import NoPreempt, Pct, Walk
 from harness.schedulers.enumerate import every_schedule

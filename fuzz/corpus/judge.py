@@ -13,7 +13,7 @@ from fuzz.run.exhaustive import explore_on
 from fuzz.text.wording import count
 from harness.errors import Diverged
 from harness.finding import is_of_one_run
-from harness.machine.machine import Scheduler
+from harness.machine.scheduler import Scheduler
 from harness.replay.named_schedule import Named
 from harness.schedulers import NoPreempt, Pct, Walk
 

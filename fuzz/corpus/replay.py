@@ -22,7 +22,7 @@ from fuzz.text.wording import count
 from harness import stop
 from harness.errors import Diverged
 from harness.incomplete import of_error
-from harness.machine.machine import Scheduler
+from harness.machine.scheduler import Scheduler
 from harness.replay.named_schedule import Named
 from harness.schedulers import Pct, Walk
 from variants.family import family

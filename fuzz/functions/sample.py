@@ -34,7 +34,8 @@ from harness.functions import watchdog as endless
 from harness.functions.program import Program, Result, Runner
 from harness.functions.verify import Differs, facts
 from harness.incomplete import Incomplete, Reason, of_error
-from harness.machine.machine import Scheduler, m
+from harness.machine.machine import m
+from harness.machine.scheduler import Scheduler
 from harness.printable import printable
 from harness.replay.columns import columns, oops
 from harness.replay.named_schedule import Line, Named, Narrator

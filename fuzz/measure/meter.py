@@ -40,7 +40,8 @@ from harness.kernel import list as lists
 from harness.kernel.bitops import flags_t
 from harness.kernel.wait import wait_queue_head_t
 from harness.link.linker import Image
-from harness.machine.machine import RUNNING, Task, m
+from harness.machine.machine import m
+from harness.machine.task import RUNNING, Task
 from harness.points import ACQUIRE, BARRIER, IRQ, LOCAL, READ, RELEASE, RMW, TRYLOCK, WAKE, WRITE
 from variants.family import Family
 

@@ -12,7 +12,9 @@ from harness.backends import BACKENDS
 from harness.errors import HarnessError
 from harness.finding import Finding, Kind, kind_of
 from harness.link.linker import Image
-from harness.machine.machine import Machine, Scheduler, Task, m
+from harness.machine.machine import Machine, m
+from harness.machine.scheduler import Scheduler
+from harness.machine.task import Task
 from harness.schedulers import NoPreempt
 from harness.schedulers.replay import Replay
 from harness.watchers import race

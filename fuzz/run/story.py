@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from fuzz.run.executor import Executor, Outcome, Prepared, Traced
 from fuzz.text.wording import count
-from harness.machine.machine import Scheduler, m
+from harness.machine.machine import m
+from harness.machine.scheduler import Scheduler
 from harness.printable import printable
 from harness.replay.columns import columns, oops
 from harness.replay.named_schedule import Line, Narrator

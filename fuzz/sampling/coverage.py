@@ -15,7 +15,8 @@ import zlib
 from collections.abc import Iterable
 
 from harness.link.linker import Image
-from harness.machine.machine import Machine, Task
+from harness.machine.machine import Machine
+from harness.machine.task import Task
 
 MAP_BITS = 1 << 16
 

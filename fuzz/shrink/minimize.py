@@ -29,7 +29,8 @@ from fuzz.run.exhaustive import explore_on
 from fuzz.run.story import narrate
 from harness.explore.exploration import Seen
 from harness.finding import is_of_one_run
-from harness.machine.machine import Scheduler, m
+from harness.machine.machine import m
+from harness.machine.scheduler import Scheduler
 from harness.replay.named_schedule import Line, Named
 from harness.schedulers import Mutate, Pct, Walk
 from harness.schedulers.enumerate import every_schedule

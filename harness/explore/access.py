@@ -19,7 +19,7 @@ from harness import points
 from harness.kernel.bitops import flags_t
 from harness.kernel.list import list_head
 from harness.kernel.struct import array, struct
-from harness.machine.machine import RUNNING, Cpu, Task
+from harness.machine.task import RUNNING, Cpu, Task
 from harness.sanitizers.lifetime import ALLOCATED, FREED
 from harness.sanitizers.links import owners
 

@@ -24,7 +24,8 @@ from harness.explore.preemptions import least_preemptions
 from harness.explore.routes import Routes
 from harness.explore.wakeup import Place
 from harness.incomplete import Incomplete, Reason
-from harness.machine.machine import NEVER, PARK, m
+from harness.machine.machine import m
+from harness.machine.task import NEVER, PARK
 
 OPTIMAL, BOUNDED = "optimal DPOR", "preemption-bounded search"
 FEW = 1_000                 # runs that all classes may take where a bound is asked for: so many take less time than the bound saves,

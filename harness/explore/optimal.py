@@ -64,7 +64,8 @@ from harness.explore.access import (
 from harness.explore.event import ASKED, EVENTS_MAX, NEVER_GIVEN, SWITCH, Event, Taking, step_of
 from harness.explore.spinning import Read, Spinning
 from harness.explore.wakeup import ASKED_FOR, DONE, NOBODY, Branch, Place, Plan, Sleep, Step
-from harness.machine.machine import HALTED, IRQ_DEPTH_MAX, NEVER, PARK, PARKED, SLEEPING, TASKS_MAX, Machine, Task, m, preemptible
+from harness.machine.machine import Machine, m
+from harness.machine.task import HALTED, IRQ_DEPTH_MAX, NEVER, PARK, PARKED, SLEEPING, TASKS_MAX, Task, preemptible
 
 YIELDS_MAX: Final = 2       # a task that yields more often is left there: see machine.yielded
 SCOUTS_MIN = 2              # random runs before it starts again: what is learned late is learned at the cost of all that was run

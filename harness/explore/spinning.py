@@ -23,7 +23,7 @@ import functools
 import itertools
 import sys
 import types
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from harness import points
@@ -33,11 +33,20 @@ from harness.kernel.barrier import smp_cond_load_relaxed
 from harness.kernel.bitops import flags_t
 from harness.kernel.registry import is_kernel_object
 from harness.kernel.struct import array, struct
-from harness.machine.machine import RUNNING, Cpu, Machine, Task
+from harness.machine.machine import Machine
+from harness.machine.task import RUNNING, Cpu, Task
 from harness.sanitizers.links import slots_of
 
 Read = tuple[Any, Any, Any]                 # object, argument of the point, the value that was read
 Function = Callable[..., Any]
+
+
+class Reads(list[Read]):
+    """What a task reads in a loop, again and again."""
+
+    def unchanged(self) -> bool:
+        """True if all these loads would read what they read."""
+        return all(value_of(obj, arg) == value for obj, arg, value in self)
 
 
 class _Opaque(Exception):
@@ -72,7 +81,7 @@ class Spinning:
         """From here on every point is seen."""
         self.of.clear()
 
-    def completes_an_iteration(self, m: Machine, task: Task, kind: int, obj: Any, arg: Any) -> list[Read] | None:
+    def completes_an_iteration(self, m: Machine, task: Task, kind: int, obj: Any, arg: Any) -> Reads | None:
         """The task has come to a point: what it has read since it stood there before, if it is as it was then, and did nothing else."""
         history = self.of.get(task.id)
         if kind != points.READ:
@@ -102,7 +111,7 @@ class Spinning:
         at = (obj, arg, inner[-1].f_code, inner[-1].f_lasti)
         before = history.visits.get(at)
         if before is not None and before[0] is frame and before[1] == state:
-            return history.reads[before[2]:]
+            return Reads(history.reads[before[2]:])
         history.visits[at] = (frame, state, len(history.reads))
         return None
 
@@ -141,11 +150,6 @@ def _stored(obj: Any, arg: Any) -> Any:
     if isinstance(obj, array) and arg is not None:
         return obj.items[arg]
     return [getattr(obj, slot) for slot in slots_of(type(obj))]
-
-
-def unchanged(reads: Iterable[Read]) -> bool:
-    """True if all these loads would read what they read."""
-    return all(value_of(obj, arg) == value for obj, arg, value in reads)
 
 
 # ---- where the loop is -----------------------------------------------------------------------------------------------------

@@ -14,7 +14,8 @@ from typing import Any
 
 from harness import points
 from harness.errors import Abort
-from harness.machine.machine import NEVER, Machine
+from harness.machine.machine import Machine
+from harness.machine.task import NEVER
 from harness.sanitizers.links import slots_of
 
 

@@ -40,7 +40,9 @@ from harness.kernel.registry import Core, linking
 from harness.kernel.slab import kfree
 from harness.link.guards import bind_list_guards, names_of
 from harness.link.linker import Image, Origin
-from harness.machine.machine import CPUS_MAX, NEVER, TASKS_MAX, Machine, Scheduler, Task, _is_null_dereference, m
+from harness.machine.machine import Machine, _is_null_dereference, m
+from harness.machine.scheduler import Scheduler
+from harness.machine.task import CPUS_MAX, NEVER, TASKS_MAX, Task
 from harness.sanitizers import lifetime
 from harness.sanitizers.lockdep import Lockdep
 

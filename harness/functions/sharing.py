@@ -21,7 +21,8 @@ from harness.functions.python_state import Contents, Kept, Place, frozen, functi
 from harness.functions.watched import count_of, is_watched, locks_of, used_unseen, uses
 from harness.kernel.registry import is_kernel_object
 from harness.link.guards import holds_of
-from harness.machine.machine import Irq, m
+from harness.machine.machine import m
+from harness.machine.task import Irq
 from harness.points import IRQ, LOCAL, RMW, WRITE
 
 Process = int               # a task by its number, an interrupt n as -1 - n

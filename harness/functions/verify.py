@@ -32,7 +32,8 @@ from harness.functions import watchdog as endless
 from harness.functions.program import Program, Result, Runner
 from harness.functions.python_state import comparable
 from harness.incomplete import Incomplete, Reason
-from harness.machine.machine import PARK, Scheduler
+from harness.machine.scheduler import Scheduler
+from harness.machine.task import PARK
 from harness.schedulers import NoPreempt, Pct, Walk
 
 SAME_IN_A_CLASS = ("what is found", "what its tasks return", "what is shared at its end")

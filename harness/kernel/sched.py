@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """include/linux/sched.h: who runs here, and how one stops running."""
 
-from harness.machine.machine import INTERRUPTIBLE, RUNNING, UNINTERRUPTIBLE, m
+from harness.machine.machine import m
+from harness.machine.task import INTERRUPTIBLE, RUNNING, UNINTERRUPTIBLE
 from harness.points import READ, WAIT, WRITE
 
 TASK_RUNNING = RUNNING

@@ -8,7 +8,8 @@ in between, as in the kernel.
 """
 
 from harness.kernel.registry import register
-from harness.machine.machine import SLEEPING, m
+from harness.machine.machine import m
+from harness.machine.task import SLEEPING
 from harness.points import ACQUIRE, RELEASE, TRYLOCK
 from harness.sanitizers import atomic_sleep, lockdep
 

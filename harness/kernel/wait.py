@@ -7,7 +7,8 @@ queue is always the caller's own. Exclusive sleepers stand at the tail, the othe
 
 from harness.kernel.registry import register
 from harness.kernel.sched import current_task
-from harness.machine.machine import RUNNING, SLEEPING, m
+from harness.machine.machine import m
+from harness.machine.task import RUNNING, SLEEPING
 from harness.points import READ, WAIT, WAKE
 
 

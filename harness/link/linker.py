@@ -32,7 +32,8 @@ from harness.kernel import CORE_TOOLKIT, TOOLKIT
 from harness.kernel.list import list_head
 from harness.kernel.registry import Core, linking
 from harness.link.guards import bind_list_guards
-from harness.machine.machine import NEVER, Task, m
+from harness.machine.machine import m
+from harness.machine.task import NEVER, Task
 from harness.sanitizers import lifetime
 from harness.sanitizers.lockdep import Lockdep
 from harness.sanitizers.poison import unpoison

@@ -18,146 +18,35 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn
 
 from harness import points
 from harness.errors import Abort, Diverged, HarnessError, ProgramError
 from harness.finding import Finding, Kind, Site
+from harness.machine import stuck
+from harness.machine.scheduler import Explorer, FairRun, Scheduler
+from harness.machine.task import (
+    CPUS,
+    CPUS_MAX,
+    HALTED,
+    IRQ_DEPTH_MAX,
+    NEVER,
+    PARK,
+    PARKED,
+    RUNNING,
+    SLEEPING,
+    TASKS_MAX,
+    UNINTERRUPTIBLE,
+    Cpu,
+    Irq,
+    Task,
+    preemptible,
+)
 from harness.points import ALONE
+from harness.sanitizers import atomic_sleep
 
 STEPS_MAX = 20_000          # points in a run before the schedule is made fair
 FAIR_STEPS_MAX = 20_000     # further points under a fair schedule before the run is called a livelock
-FAIR_SLICE = 50             # points a task runs before the fair schedule moves on
-CPUS_MAX = 128
-TASKS_MAX = 128
-IRQ_DEPTH_MAX = 2           # an interrupt may be interrupted by another one, once
-NEVER = 1 << 60
-PARK = -1                   # a decision: the running task runs no more
-
-RUNNING, INTERRUPTIBLE, UNINTERRUPTIBLE = 0, 1, 2
-
-
-class Scheduler(Protocol):
-    """What decides. One object may serve many runs; `begin` starts each."""
-
-    def begin(self, m: Machine) -> None:
-        """A run starts: forget the last one and say when to be asked first (`m.want(step)`)."""
-
-    def at(self, m: Machine) -> int:
-        """At the step asked for: the decision. `m.current.id` means go on. Says with `m.want` when to be asked again."""
-
-    def forced(self, m: Machine, choices: Sequence[int]) -> int:
-        """The running task cannot go on: one of `choices` (two or more)."""
-
-    def wake(self, m: Machine) -> None:
-        """Somebody may have become able to run: the scheduler may ask for an earlier step."""
-
-
-class Explorer(Scheduler, Protocol):
-    """A scheduler that means to see every run.
-
-    It is asked at every choice, even if there is one decision only, and may let a task that yields go on. A finding then
-    does not end the run but halts the cpu it is on: what the others would still have done must be seen too.
-    """
-
-    yields_max: int         # a task that yields more often is left where it is
-
-    def ended(self, m: Machine) -> None:
-        """Nobody can go on, but not all are done."""
-
-    def touched(self, m: Machine, what: Any, kind: int) -> None:
-        """The running event accesses `what` besides what its point announced."""
-
-
-class Cpu:
-    """One processor: the task it runs, and those that could run instead."""
-
-    __slots__ = ("idle", "name", "number", "ready", "running", "shared")
-
-    def __init__(self, number: int):
-        self.number = number
-        self.name = f"cpu{number}"
-        self.shared = False                     # by several tasks
-        self.running: Task | None = None
-        self.ready: list[Task] = []
-        self.idle: Task | None = None
-
-    def __repr__(self) -> str:
-        return self.name
-
-
-CPUS = [Cpu(number) for number in range(CPUS_MAX)]      # the same objects in every run: explorers compare runs by what they touch
-
-
-class Irq:
-    """A raised interrupt: its handler and what it is called with."""
-
-    __slots__ = ("args", "handler", "name", "number")
-
-    def __init__(self, number: int, handler: Callable[..., Any], args: tuple[Any, ...]):
-        self.number = number
-        self.name = getattr(handler, "__name__", "handler")
-        self.handler = handler
-        self.args = args
-
-
-class Task:
-    """A stack of execution on one cpu: a process in the kernel, or the idle loop that takes interrupts.
-
-    `held` says which locks it holds and whether its interrupts are off; `waiting` is what it spins on, if anything,
-    and of a task that sleeps `wants` the lock it sleeps for, if it is one; `task` is the kernel's own task_struct; `queued` counts
-    its entries on wait queues; `reads`, of one that is parked, what it reads again and again.
-    """
-
-    __slots__ = (
-        "at", "below", "cpu", "finished", "held", "id", "inject", "irq_depth", "irqs", "name", "op", "operations",
-        "queued", "reads", "resumes", "stack", "started", "state", "task", "waiting", "waiting_frame", "wants", "yields",
-    )
-
-    def __init__(self, id: int, name: str):
-        self.id = id
-        self.name = name
-        self.cpu: Cpu = None  # type: ignore[assignment]
-        self.operations: Sequence[tuple[Callable[..., Any], tuple[Any, ...]]] = ()
-        self.stack: Any = None
-        self.task: Any = None
-        self.held: Any = None
-        self.wants: Any = None
-        self.irqs: list[int] = []               # numbers of the interrupts it is in
-        self.below: list[Any] = []              # what it held where each of them came over it
-        self.reset()
-
-    def reset(self) -> None:
-        self.started = False
-        self.finished = False
-        self.inject: Irq | None = None
-        self.irq_depth = 0
-        if self.irqs:
-            self.irqs, self.below = [], []
-        self.state = RUNNING
-        self.waiting: Any = None
-        self.waiting_frame: Any = None
-        self.op = -1
-        self.at: tuple[int, Any, Any] | None = None
-        self.resumes: tuple[int, Any, Any] | None = None        # what it was at when the last interrupt hit it
-        self.yields = 0
-        self.queued = 0
-        self.reads: list[tuple[Any, Any, Any]] = []
-
-    def __repr__(self) -> str:
-        return f"<{self.name}>"
-
-
-class Sleeping:
-    """What a task that is off its cpu waits for: to be woken. Nothing else makes it able to run."""
-
-    def available(self, task: Task) -> bool:
-        return False
-
-
-SLEEPING = Sleeping()
-HALTED = Sleeping()         # what a dead cpu waits for
-PARKED = Sleeping()         # what a task waits for that only reads, until others change what it reads
 
 
 class Machine:
@@ -623,8 +512,7 @@ class Machine:
             if parked and not (self.findings or self._reads_nothing_new(parked)):
                 self.void = True
             if not self.halted and not self.cut and not self.void:
-                from harness.machine import stuck as progress
-                progress.stuck(self)
+                stuck.stuck(self)
             self.aborting = True
         if me.stack is not self.main:
             self.main.switch()
@@ -633,17 +521,15 @@ class Machine:
 
     def _reads_nothing_new(self, parked: list[Task]) -> bool:
         """True if all that these tasks read is as they read it: nobody lets them go on."""
-        from harness.explore.spinning import unchanged
-        return all(unchanged(task.reads) for task in parked)
+        return all(not task.reads or task.reads.unchanged() for task in parked)
 
     def _out_of_steps(self) -> None:
         if self.fair is None:
             self.scheduler = self.fair = FairRun(self.steps_max)
             self.deadline = self.steps_max + FAIR_STEPS_MAX
         else:
-            from harness.machine import stuck as progress
             self.limit_hit = True
-            progress.endless(self)
+            stuck.endless(self)
             self.abort()
 
     # ---- what primitives ask of the machine ----------------------------------------------------------------------
@@ -699,7 +585,6 @@ class Machine:
 
     def _may_leave_cpu(self, me: Task) -> None:
         if me.irq_depth or me.held.spinning or me.held.irqs_off:
-            from harness.sanitizers import atomic_sleep
             atomic_sleep.slept(self)
 
     def make_ready(self, task: Task) -> None:
@@ -830,42 +715,12 @@ class Machine:
         return tuple(out)
 
 
-class FairRun:
-    """Everybody in turn, a slice each: what the machine falls back to before it calls a run endless."""
-
-    def __init__(self, since: int):
-        self.turn = 0
-        self.since = since
-        self.seen: dict[int, str] = {}          # task -> the kernel function it was last in
-
-    def begin(self, m: Machine) -> None:
-        pass
-
-    def at(self, m: Machine) -> int:
-        m.want(m.step + FAIR_SLICE)
-        return self.forced(m, m.choices())
-
-    def forced(self, m: Machine, choices: Sequence[int]) -> int:
-        self.seen[m.current.id] = m.where()
-        later = [choice for choice in choices if choice > self.turn]
-        self.turn = later[0] if later else choices[0]
-        return self.turn
-
-    def wake(self, m: Machine) -> None:
-        pass
-
-
 def _ignore_abort(hook: Callable[[Any], Any]) -> Callable[[Any], None]:
     """sys.unraisablehook that says nothing of Abort."""
     def ignore(unraisable: Any) -> None:
         if not issubclass(unraisable.exc_type, Abort):
             hook(unraisable)
     return ignore
-
-
-def preemptible(task: Task) -> bool:
-    """CONFIG_PREEMPT: a task may lose its cpu where it holds no spinlock and is in no interrupt."""
-    return not (task.irq_depth or task.held.spinning or task.held.irqs_off)
 
 
 def _is_null_dereference(error: BaseException) -> bool:

@@ -2,7 +2,7 @@
 """progress: nobody can run (deadlock, with who waits for what), or everybody runs and nobody gets there (livelock)."""
 
 from harness.finding import Kind
-from harness.machine.machine import PARKED, SLEEPING
+from harness.machine.task import PARKED, SLEEPING
 
 NAME = "progress"
 

@@ -21,7 +21,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.errors import Diverged
-from harness.machine.machine import NEVER, Machine, Scheduler, Task
+from harness.machine.machine import Machine
+from harness.machine.scheduler import Scheduler
+from harness.machine.task import NEVER, Task
 from harness.watchers.trace import label_of
 
 LINE = re.compile(

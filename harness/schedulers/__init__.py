@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What decides, one strategy a file. A scheduler knows cpus and decisions, never kernel objects.
 
-Each answers four questions (see harness.machine.machine.Scheduler): begin, at, forced, wake.
+Each answers four questions (see harness.machine.scheduler.Scheduler): begin, at, forced, wake.
 """
 
 from harness.schedulers.contended import Contended

@@ -6,7 +6,8 @@
 
 from collections.abc import Sequence
 
-from harness.machine.machine import NEVER, Machine
+from harness.machine.machine import Machine
+from harness.machine.task import NEVER
 
 INTERRUPTS = -1
 

@@ -10,7 +10,8 @@ that yields is passed over by the machine until the others have yielded too.
 import random
 from collections.abc import Sequence
 
-from harness.machine.machine import NEVER, Machine
+from harness.machine.machine import Machine
+from harness.machine.task import NEVER
 
 
 class Pct:

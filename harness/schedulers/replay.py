@@ -4,7 +4,8 @@
 from collections.abc import Sequence
 
 from harness.errors import Diverged
-from harness.machine.machine import NEVER, PARK, Machine
+from harness.machine.machine import Machine
+from harness.machine.task import NEVER, PARK
 
 
 class Replay:

@@ -51,7 +51,8 @@ from harness.kernel.atomic import atomic_t
 from harness.kernel.bitops import flags_t
 from harness.kernel.struct import array
 from harness.kernel.wait import wait_queue_head_t
-from harness.machine.machine import RUNNING, Machine, Task
+from harness.machine.machine import Machine
+from harness.machine.task import RUNNING, Task
 from harness.points import ACQUIRE, BARRIER, IRQ, LOCAL, READ, RELEASE, RMW, TRYLOCK, WAIT, WAKE, WRITE
 from harness.watchers.call_stack import Stack, source_of
 

@@ -15,7 +15,8 @@ from typing import Any
 
 from harness import points
 from harness.finding import Site
-from harness.machine.machine import Cpu, Machine, Task
+from harness.machine.machine import Machine
+from harness.machine.task import Cpu, Task
 from harness.watchers.race import Watch
 
 LOCKS = {points.ACQUIRE: "lock", points.RELEASE: "unlock", points.TRYLOCK: "trylock"}

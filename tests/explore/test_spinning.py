@@ -32,7 +32,7 @@ from harness.kernel import (
     wait_queue_head_t,
 )
 from harness.kernel.cell import cell
-from harness.machine.machine import TASKS_MAX
+from harness.machine.task import TASKS_MAX
 from tests.programs import spinning
 
 RIGHT: list[tuple[Callable[..., Program], tuple[int, ...]]] = [

@@ -19,7 +19,7 @@ from fuzz.corpus.entry import LEDGER, find
 ROOT = pathlib.Path(__file__).parents[2]
 CORPUS = ROOT / "corpus"
 CLAIMS = claims.read(CORPUS)
-RUNNER = claims.Runner(CORPUS, replays=1)         # conftest.py does all replays of an entry
+RUNNER = claims.Runner(CORPUS, main, replays=1)         # conftest.py does all replays of an entry
 COSTS = importlib.util.find_spec("fuzz.measure.cost") is not None
 
 # A thousand sampled schedules take half a second: `ok in N` is judged again where the corpus is replayed (conftest.py).

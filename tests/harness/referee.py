@@ -6,7 +6,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.kernel.rwlock import ReadSide
-from harness.machine.machine import IRQ_DEPTH_MAX, SLEEPING, Machine, Scheduler, Task
+from harness.machine.machine import Machine
+from harness.machine.scheduler import Scheduler
+from harness.machine.task import IRQ_DEPTH_MAX, SLEEPING, Task
 
 
 def atomic(task: Task) -> bool:

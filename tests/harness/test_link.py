@@ -64,7 +64,8 @@ PATCH = """\
 
 def call(image: Image, name: str) -> Any:
     """What a function returns, called as the boot task."""
-    from harness.machine.machine import NEVER, Task, m
+    from harness.machine.machine import m
+    from harness.machine.task import NEVER, Task
     m.current, m.stop = Task(-1, "boot"), NEVER
     return image[name]()
 

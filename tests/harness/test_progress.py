@@ -37,7 +37,8 @@ from harness.kernel import (
     write_unlock,
 )
 from harness.machine import machine
-from harness.machine.machine import NEVER, m
+from harness.machine.machine import m
+from harness.machine.task import NEVER
 from harness.schedulers import NoPreempt, Pct, Walk
 from harness.schedulers.enumerate import every_schedule
 from harness.schedulers.replay import Replay

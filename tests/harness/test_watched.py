@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from harness.functions.watched import KINDS, count_of, is_watched, locks_of, uses, watched
-from harness.machine.machine import Task, m
+from harness.machine.machine import m
+from harness.machine.task import Task
 from harness.sanitizers.lockdep import Lockdep
 
 MAKES: list[Callable[[], Any]] = [

@@ -105,7 +105,8 @@ def test_a_run_has_no_clock_and_no_chance_of_its_own(path: pathlib.Path) -> None
     assert used <= ({"random"} if generator else other)
     attributes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)]
     named = {node.attr for node in attributes if isinstance(node.value, ast.Name) and node.value.id == "random"}
-    assert named <= ({"getstate", "setstate"} if other else {"Random"}) | ({"Random"} if path.name in ("python_state.py", "verify.py") else set())
+    makes = {"Random"} if not other or path.name in ("python_state.py", "verify.py") else set()
+    assert named <= makes | ({"getstate", "setstate"} if other else set())
 
 
 @each_file
