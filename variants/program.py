@@ -12,7 +12,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from variants.family import OPERANDS, OPERATIONS
+from variants.operations import OPERANDS, OPERATIONS
+from variants.spelling import did_you_mean
 
 CPUS_MAX = 4
 TASKS_PER_CPU_MAX = 3
@@ -120,13 +121,6 @@ def over_limits(cpus: int, on: Iterable[int]) -> str:
         if on.count(cpu) > TASKS_PER_CPU_MAX:
             return f"cpu{cpu}: {on.count(cpu)} tasks, there are at most {TASKS_PER_CPU_MAX} on a cpu"
     return ""
-
-
-def did_you_mean(name: str, names: object) -> str:
-    """`. Did you mean X?` if something is near."""
-    import difflib
-    near = difflib.get_close_matches(name, list(names), 1)  # type: ignore[call-overload]
-    return f". Did you mean {near[0]}?" if near else ""
 
 
 def parse_ops(lines: object, where: str) -> tuple[Op, ...]:

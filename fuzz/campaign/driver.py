@@ -18,13 +18,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from fuzz.campaign.shard import RUNS_PER_SHARD, Hit, ShardResult, ShardTask, Tally, run_shard
+from fuzz.campaign.messages import RUNS_PER_SHARD, ShardResult, ShardTask
+from fuzz.campaign.shard import run_shard
 from fuzz.corpus import entry as entries
 from fuzz.corpus import hit_file as raw
 from fuzz.corpus.entry import EntryError
 from fuzz.corpus.verdict import bug
 from fuzz.run import stop_request as stopping
+from fuzz.run.hit import Hit
 from fuzz.run.workers import Erred, Job, Lost, Workers
+from fuzz.sampling.portfolio import Tally
 from fuzz.shrink.confirm import Confirmed, confirm
 from fuzz.text import writing
 from fuzz.text.times import ASKED_SECONDS, GRACE_SECONDS, shrink_seconds

@@ -3,63 +3,30 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import math
 import pathlib
 import shlex
-import shutil
 import sys
 import textwrap
 import time
-from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from fuzz.text.terminal import Voice
+from fuzz.text.terminal import COLUMNS, LINE_EVERY, Voice, clock, rule_of_three
 from fuzz.text.wording import count
 from harness.printable import printable
 
 if TYPE_CHECKING:
     from fuzz.campaign.driver import Options, Status
-    from fuzz.campaign.shard import Hit
+    from fuzz.run.hit import Hit
     from fuzz.shrink.confirm import Confirmed
     from variants.family import Family
-
-LINE_EVERY = 10.0       # seconds between lines of progress without a terminal
-
-
-def clock(seconds: float) -> str:
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
-
-
-def rule_of_three(runs: int) -> int:
-    """No failure in `runs` independent runs: at 95 % confidence fewer than one in this many fails."""
-    return int(runs / -math.log(0.05)) if runs else 0
 
 
 def progress(status: Status) -> str:
     rate = status.runs / max(status.seconds, 0.001)
     return (f"  {clock(status.seconds)}   {count(status.runs, 'run')}   {rate:,.0f}/s   {status.distinct:,} distinct"
             f"   features {status.features:,}   corpus {status.kept:,}   last new {status.seconds - status.last_new:.0f} s ago")
-
-
-@contextlib.contextmanager
-def working() -> Iterator[Callable[[str], None]]:
-    """For commands that are silent for long: what they are at, in a line on stderr that is gone in the end. Only on a terminal."""
-    screen = sys.stderr         # this one, whatever is redirected meanwhile
-    if not screen.isatty():
-        yield lambda text: None
-        return
-
-    def say(text: str) -> None:
-        screen.write(f"\r\x1b[K{printable(text)}"[:shutil.get_terminal_size().columns + 3])
-        screen.flush()
-
-    try:
-        yield say
-    finally:
-        say("")
 
 
 class TextView:
@@ -197,9 +164,6 @@ def summary(status: Status) -> list[str]:
 
 def them(count: int) -> str:
     return "it" if count == 1 else "them"
-
-
-COLUMNS = 100
 
 
 def variants_table(families: list[Family], operations: dict[tuple[str, str], int], sanitizers: int) -> list[str]:

@@ -12,22 +12,21 @@ import contextlib
 import random
 import time
 from array import array
-from dataclasses import dataclass, field
 from typing import Any
 
-from fuzz.campaign.start_states import States
+from fuzz.campaign.messages import ShardResult, ShardTask
+from fuzz.campaign.worker import KEPT_MAX, Kept, Worker
 from fuzz.programs import generate
+from fuzz.programs.reduce import smaller
 from fuzz.run import stop_request as stopping
-from fuzz.run.executor import Executor, Outcome, Prepared, SetupFailed
+from fuzz.run.executor import Outcome, Prepared, SetupFailed
+from fuzz.run.hit import Hit
 from fuzz.sampling.contention import Places
-from fuzz.sampling.coverage import Features
-from fuzz.sampling.portfolio import PAIRS_MAX, Sampling, bred, portfolio
-from fuzz.shrink.minimize import smaller
+from fuzz.sampling.portfolio import PAIRS_MAX, Sampling, Spent, Tally, bred, portfolio
 from harness.finding import is_only_told
 from harness.machine.machine import m
 from harness.schedulers import NoPreempt
 from harness.schedulers.mutate import Bred
-from variants.family import family
 from variants.program import Program, TaskProgram
 
 BATCHES_MAX = 8
@@ -44,71 +43,7 @@ TRIM_RUNS = 6               # schedules that a trimmed program has to reach its 
 ADOPT_RUNS = 8              # schedules that tell what a program of another worker reaches
 TRIM_SCHEDULERS = 5         # of the table, those that need to have learnt nothing
 RARE_BATCHES = 2            # batches that a program with a rare block gets at least
-KEPT_MAX = 400              # programs a worker keeps
 CHECKED_EVERY = 100         # one run in so many is run again on a checked image
-RUNS_PER_SHARD = 20_000
-
-
-@dataclass
-class ShardTask:
-    """What to do: which variant, which part of the campaign, what is known already."""
-
-    family: str
-    variant: str
-    seed: int
-    number: int
-    runs: int = RUNS_PER_SHARD
-    seconds: float = 3.0
-    known: frozenset[str] = frozenset()
-    programs: list[Program] = field(default_factory=list)
-    preempt: bool = False
-    kept: frozenset[str] | None = None      # if given, the shard ends at the first title that is not among these nor only told
-
-
-@dataclass
-class Hit:
-    """A title seen for the first time: the program and the decisions of the run. `seconds` is when, of time.monotonic in the
-    worker, from the start of the campaign in the driver."""
-
-    title: str
-    program: Program
-    switches: list[int]
-    forced: list[int]
-    run: int
-    scheduler: str
-    seconds: float
-
-
-@dataclass
-class Tally:
-    """What one scheduler did."""
-
-    runs: int = 0
-    distinct: int = 0
-    features: int = 0
-    findings: int = 0
-
-
-@dataclass
-class ShardResult:
-    number: int
-    runs: int = 0
-    distinct: int = 0
-    programs_run: int = 0
-    checked_runs: int = 0
-    failing_runs: int = 0
-    limit_runs: int = 0
-    features: int = 0
-    blocks: int = 0
-    hits: list[Hit] = field(default_factory=list)
-    kept: list[Program] = field(default_factory=list)
-    tallies: dict[str, Tally] = field(default_factory=dict)
-    titles: dict[str, int] = field(default_factory=dict)
-    error: str = ""             # of ours, which ended it before its time: what there is by then is in the rest
-
-
-class Spent(Exception):
-    """No run is left for this shard, or it was asked to end."""
 
 
 class _Explored:
@@ -143,36 +78,6 @@ class _Explored:
         if result.runs % CHECKED_EVERY == 0:
             self.shard._check(self.program, outcome)
         return weight
-
-
-@dataclass
-class Kept:
-    """A program worth more: the blocks it reaches, the runs to breed from, and how often it was picked since."""
-
-    program: Program
-    blocks: array[int]          # a set of so many takes thirty times the room
-    schedules: list[Bred]
-    picks: int = 0
-
-
-class Worker:
-    """What a worker process keeps from shard to shard: its images, its features, its programs."""
-
-    def __init__(self, family_name: str, variant: str):
-        made = family(family_name)
-        self.fast = Executor(made, variant, probes=True)
-        self.checked = Executor(made, variant, checked=True)
-        self.operations = self.fast.operations()
-        self.features = Features()
-        self.states = States()
-        self.kept: list[Kept] = []
-        self.seen: set[int] = set()             # hashes of every program kept here or handed over
-
-    def add(self, one: Kept) -> None:
-        """Keep a program; over the limit, one of the older ones that reaches only what most do goes."""
-        self.kept.append(one)
-        if len(self.kept) > KEPT_MAX:
-            self.kept.remove(max(self.kept[: KEPT_MAX // 2], key=lambda other: self.features.rarity(other.blocks)))
 
 
 _workers: dict[tuple[str, str], Worker] = {}

@@ -10,17 +10,19 @@ import shlex
 import time
 from collections.abc import Callable
 
-from fuzz.campaign.report import LINE_EVERY, clock, rule_of_three
 from fuzz.corpus import hit_file as raw
 from fuzz.corpus.verdict import bug
 from fuzz.functions import allowed, apart
 from fuzz.functions import run_file as records
+from fuzz.functions.result import Failure, Sampled
 from fuzz.functions.run_file import Record
-from fuzz.functions.sample import REPLAYS, Failure, Sampled, confirm, fuzz_runner, tell
+from fuzz.functions.sample import fuzz_runner
+from fuzz.functions.shrink import REPLAYS, confirm
+from fuzz.functions.story import tell
 from fuzz.functions.target import TargetError, runner_of, split
 from fuzz.text import times, writing
 from fuzz.text.exit_codes import CHANGED, COULD_NOT, INTERRUPTED, NOTHING
-from fuzz.text.terminal import Voice
+from fuzz.text.terminal import LINE_EVERY, Voice, clock, rule_of_three
 from fuzz.text.wording import count
 from fuzz.text.writing import why
 from fuzz.verify.reasons import reason_of

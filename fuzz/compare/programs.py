@@ -14,8 +14,9 @@ from fuzz.compare.report import Many, as_json, exit_code, one_program, program_t
 from fuzz.corpus.entry import Entry
 from fuzz.corpus.index import handle
 from fuzz.text.wording import count
-from variants.family import OPERATIONS
-from variants.program import Program, ProgramError, did_you_mean
+from variants.operations import OPERATIONS
+from variants.program import Program, ProgramError
+from variants.spelling import did_you_mean
 
 
 @dataclass

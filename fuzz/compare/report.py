@@ -11,17 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from fuzz.compare.outcomes import (
-    DIFFERENT,
-    INCONCLUSIVE,
-    NOT_COMPARED,
-    SAME,
-    Comparison,
-    Relation,
-    Side,
-    Witness,
-    text_of,
-)
+from fuzz.compare.outcomes import DIFFERENT, INCONCLUSIVE, NOT_COMPARED, SAME, Comparison, Relation, Side, Witness, text_of
 from fuzz.text.exit_codes import CHANGED, COULD_NOT, NOTHING
 from fuzz.text.wording import are, count
 from fuzz.verify.reasons import reason_of

@@ -18,11 +18,13 @@ import msgspec
 from fuzz.corpus.verdict import Verdict, Word, parse_verdict
 from fuzz.text import writing
 from fuzz.text.reading import parsing, text_of, toml_of
+from fuzz.text.toml import _quote, slug
 from fuzz.text.wording import count
 from harness.replay import named_schedule as schedules
 from harness.replay.named_schedule import Line
 from variants.family import FAMILIES, family
-from variants.program import TASK_KEY, Op, Program, ProgramError, TaskProgram, did_you_mean, over_limits, parse_ops
+from variants.program import TASK_KEY, Op, Program, ProgramError, TaskProgram, over_limits, parse_ops
+from variants.spelling import did_you_mean
 
 FORMAT = 1
 LEDGER = "claims.toml"        # beside the entries, and none of them: see fuzz/claims/checks
@@ -83,12 +85,6 @@ class _Raw(msgspec.Struct, forbid_unknown_fields=True):
     cpus: int = 0
     preempt: bool = False
     expect: dict[str, str] = {}
-
-
-def slug(title: str) -> str:
-    """A title as part of a file name."""
-    words = "".join(c if c.isalnum() or c in "_" else " " for c in title.lower()).split()
-    return "-".join(words)[:60]
 
 
 def load(path: pathlib.Path) -> Entry:
@@ -229,11 +225,6 @@ def _list(key: str, items: tuple[Op, ...] | tuple[Line, ...]) -> list[str]:
     if not items:
         return [f"{key} = []"]
     return [f"{key} = [", *(f"  {_quote(str(item))}," for item in items), "]"]
-
-
-def _quote(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + "".join(f"\\u{ord(c):04X}" if c < " " or c == "\x7f" else c for c in escaped) + '"'
 
 
 def emit(entry: Entry) -> str:

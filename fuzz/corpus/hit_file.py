@@ -23,16 +23,16 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from fuzz.campaign.shard import Hit
 from fuzz.corpus import entry as entries
 from fuzz.corpus.entry import Entry, EntryError
 from fuzz.functions.target import NoSuch, split
+from fuzz.run.hit import Hit
 from fuzz.text import writing
 from fuzz.text.reading import text_of, toml_of
 from variants.family import family
 
 if TYPE_CHECKING:
-    from fuzz.functions.sample import Failure
+    from fuzz.functions.result import Failure
 
 SUFFIX = ".hit"
 MARK = "\n[hit]\n"

@@ -16,7 +16,7 @@ from fuzz.run.executor import Executor
 from fuzz.text.wording import count
 from harness import stop
 from variants.family import family
-from variants.program import did_you_mean
+from variants.spelling import did_you_mean
 
 CORPUS = pathlib.Path("corpus")
 COLUMNS = 100

@@ -18,10 +18,10 @@ from typing import Any
 
 import msgspec
 
-from fuzz.corpus.entry import _quote, slug
 from fuzz.functions.target import NoSuch, split
 from fuzz.text import writing
 from fuzz.text.reading import parsing, text_of, toml_of
+from fuzz.text.toml import _quote, slug
 from harness.replay import named_schedule as schedules
 from harness.replay.named_schedule import Line
 

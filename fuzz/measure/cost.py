@@ -28,10 +28,11 @@ from typing import Any
 from fuzz.measure.meter import COLUMNS, Counts, Meter, counting_image, user_classes
 from fuzz.run.executor import Executor, Prepared, SetupFailed
 from fuzz.text.wording import count
-from harness.link.linker import Image
+from harness.link.image import Image
 from harness.machine.machine import m
 from harness.schedulers import NoPreempt, Walk
-from variants.family import MMS, Family
+from variants.family import Family
+from variants.operations import MMS
 from variants.program import Op, Program, TaskProgram, parse_op
 
 CHANCE = 0.25

@@ -153,7 +153,8 @@ def reach(family: Family, variant: str, corpus: Sequence[Entry], seconds: float,
 
 
 def _campaign(family: str, variant: str, seconds: float, runs: int, seed: int) -> int:
-    from fuzz.campaign.shard import ShardTask, run_shard
+    from fuzz.campaign.messages import ShardTask
+    from fuzz.campaign.shard import run_shard
     made = number = 0
     known: frozenset[str] = frozenset()
     started = time.monotonic()

@@ -39,7 +39,7 @@ from harness.kernel import CORE_TOOLKIT, TOOLKIT
 from harness.kernel import list as lists
 from harness.kernel.bitops import flags_t
 from harness.kernel.wait import wait_queue_head_t
-from harness.link.linker import Image
+from harness.link.image import Image
 from harness.machine.machine import m
 from harness.machine.task import RUNNING, Task
 from harness.points import ACQUIRE, BARRIER, IRQ, LOCAL, READ, RELEASE, RMW, TRYLOCK, WAKE, WRITE

@@ -28,7 +28,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from harness import stop
-from variants.family import FILE_PAGES, FILES, MM_PAGES, MMS, NUMBER_MAX, OPERANDS, OPERATIONS, PINS
+from variants.operations import FILE_PAGES, FILES, MM_PAGES, MMS, NUMBER_MAX, OPERANDS, OPERATIONS, PINS
 from variants.program import TASKS_PER_CPU_MAX, Op, Program, TaskProgram
 
 CHOICES_MAX = 30_000_000        # choices of operations that are looked at; more would take hours to list

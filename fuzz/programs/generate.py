@@ -13,7 +13,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from variants.family import OPERANDS, OPERATIONS
+from variants.operations import OPERANDS, OPERATIONS
 from variants.program import CPUS_MAX, TASKS_PER_CPU_MAX, Op, Program, TaskProgram
 
 SETUP_MAX = 10          # the setup is run once for all schedules of a program: it costs nothing

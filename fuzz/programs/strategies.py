@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from fuzz.programs.generate import SETUP_MAX, TASK_OPS_MAX, TASKS_MAX
 from fuzz.run.executor import Executor
-from variants.family import OPERANDS, OPERATIONS, Family
+from variants.family import Family
+from variants.operations import OPERANDS, OPERATIONS
 from variants.program import CPUS_MAX, Op, Program, TaskProgram, over_limits
 
 

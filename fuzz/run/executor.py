@@ -11,7 +11,7 @@ from harness import stop
 from harness.backends import BACKENDS
 from harness.errors import HarnessError
 from harness.finding import Finding, Kind, kind_of
-from harness.link.linker import Image
+from harness.link.image import Image
 from harness.machine.machine import Machine, m
 from harness.machine.scheduler import Scheduler
 from harness.machine.task import Task
@@ -19,7 +19,8 @@ from harness.schedulers import NoPreempt
 from harness.schedulers.replay import Replay
 from harness.watchers import race
 from harness.watchers.trace import Event, Recorder
-from variants.family import MMS, OPERATIONS, Family
+from variants.family import Family
+from variants.operations import MMS, OPERATIONS
 from variants.program import Op, Program, TaskProgram
 from variants.user_model import judge
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable
 
-from harness.link.linker import Image
+from harness.link.image import Image
 from harness.machine.machine import Machine
 from harness.machine.task import Task
 

@@ -6,6 +6,7 @@ random schedules of all kinds, bred from runs that showed something new. Campaig
 from __future__ import annotations
 
 import random
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from fuzz.sampling.contention import Places
@@ -131,3 +132,15 @@ class Sampling:
             self.learn()
 
 
+@dataclass
+class Tally:
+    """What one scheduler did."""
+
+    runs: int = 0
+    distinct: int = 0
+    features: int = 0
+    findings: int = 0
+
+
+class Spent(Exception):
+    """No run is left for this shard, or it was asked to end."""

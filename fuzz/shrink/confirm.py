@@ -7,11 +7,11 @@ import math
 import time
 from dataclasses import dataclass, field
 
-from fuzz.campaign.shard import Hit
 from fuzz.corpus.entry import Entry
 from fuzz.corpus.verdict import bug
 from fuzz.run.executor import Executor, Outcome
 from fuzz.run.exhaustive import explore_on
+from fuzz.run.hit import Hit
 from fuzz.run.story import narrate, tell
 from fuzz.shrink.minimize import Shrunk, minimize
 from fuzz.text.wording import count

@@ -21,8 +21,9 @@ import math
 import random
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
+from fuzz.programs.reduce import _PASSES, _without_an_operation, adapted
 from fuzz.run import stop_request as stopping
 from fuzz.run.executor import Executor, Outcome, Prepared, SetupFailed
 from fuzz.run.exhaustive import explore_on
@@ -36,8 +37,7 @@ from harness.schedulers import Mutate, Pct, Walk
 from harness.schedulers.enumerate import every_schedule
 from harness.schedulers.mutate import Bred
 from harness.schedulers.replay import Replay
-from variants.family import OPERANDS, OPERATIONS
-from variants.program import Op, Program, TaskProgram
+from variants.program import Program
 
 RANDOM_TRIES = 120          # random schedules searched for a candidate program
 BRED_TRIES = 120            # schedules near the one that failed
@@ -286,137 +286,6 @@ def _prove_operations(search: Search, state: Shrunk) -> None:
         state.operations_proved = proved and not progress
 
 
-def adapted(lines: tuple[Line, ...], old: Program, new: Program) -> tuple[Line, ...]:
-    """The lines of a schedule of `old` for `new`, which may lack one of its tasks: the others have moved to other names."""
-    tasks = list(range(len(old.tasks)))
-    if len(new.tasks) < len(old.tasks):
-        gone = next((n for n, task in enumerate(new.tasks) if task.ops != old.tasks[n].ops), len(new.tasks))
-        tasks.remove(gone)
-    names, keys = old.keys(), new.keys()
-    moved = {names[was]: keys[now] for now, was in enumerate(tasks) if now < len(keys)}
-    cpus = {f"cpu{old.tasks[was].cpu}": f"cpu{new.tasks[now].cpu}" for now, was in enumerate(tasks) if now < len(keys)}
-    out = []
-    for line in lines:
-        actor = line.actor
-        if actor.startswith("irq"):
-            head, _, cpu = actor.rpartition(" ")
-            out.append(replace(line, actor=f"{head} {cpus.get(cpu, 'cpu0')}"))
-        elif actor in moved:
-            out.append(replace(line, actor=moved[actor]))
-    return tuple(out)
-
-
-def smaller(program: Program) -> Iterator[Program]:
-    """Programs with a task less, with operations less, or with operations moved into the setup: for trimming."""
-    yield from _without_a_task(program)
-    yield from _fewer_cpus(program)
-    yield from _without_operations(program)
-    yield from _into_setup(program)
-
-
 # ---- candidates, each smaller in the order of the module -----------------------------------------------------------------
 
-def _without_a_task(program: Program) -> Iterator[Program]:
-    for number in range(len(program.tasks)):
-        if len(program.tasks) > 1:
-            yield _renumbered(program.without_task(number))
 
-
-def _renumbered(program: Program) -> Program:
-    """Cpus that nobody is on go, unless one idle cpu was there to take interrupts: that is tried apart."""
-    used = sorted({task.cpu for task in program.tasks})
-    tasks = tuple(replace(task, cpu=used.index(task.cpu)) for task in program.tasks)
-    return replace(program, tasks=tasks, cpus=max(len(used), min(program.cpus, 2)))
-
-
-def _fewer_cpus(program: Program) -> Iterator[Program]:
-    used = sorted({task.cpu for task in program.tasks})
-    if program.cpus > len(used):
-        yield replace(_renumbered(program), cpus=max(len(used), 1))
-    if program.preempt:
-        yield replace(program, preempt=False)
-
-
-def _without_operations(program: Program) -> Iterator[Program]:
-    """Halves first, then single operations."""
-    for number, line in enumerate(_lines(program)):
-        size = len(line) // 2
-        while size > 1:
-            for at in range(0, len(line), size):
-                yield from _with_line(program, number, line[:at] + line[at + size:])
-            size //= 2
-    yield from _without_an_operation(program)
-
-
-def _without_an_operation(program: Program) -> Iterator[Program]:
-    for number, line in enumerate(_lines(program)):
-        for at in reversed(range(len(line))):
-            yield from _with_line(program, number, line[:at] + line[at + 1:])
-
-
-def _into_setup(program: Program) -> Iterator[Program]:
-    """What a task does first may as well have been done before."""
-    for number, task in enumerate(program.tasks):
-        if len(task.ops) > 1:
-            tasks = list(program.tasks)
-            tasks[number] = replace(task, ops=task.ops[1:])
-            yield replace(program, setup=(*program.setup, task.ops[0]), tasks=tuple(tasks))
-
-
-def _simpler_operands(program: Program) -> Iterator[Program]:
-    """Rename one operand everywhere to a lower one of its kind that is not used, or one number to a lower."""
-    used = {(kind, operand) for line in _lines(program) for op in line
-            for kind, operand in zip(OPERATIONS[op.name].operands, op.operands, strict=True)}
-    for kind, operand in sorted(used):
-        for lower in OPERANDS[kind]:
-            if lower == operand:
-                break
-            if kind == "number" or (kind, lower) not in used:
-                yield _renamed(program, kind, operand, lower)
-
-
-def _simpler_operations(program: Program) -> Iterator[Program]:
-    """An operation that comes earlier in the shared interface, on the same operands or the first of them, may do as well."""
-    names = list(OPERATIONS)
-    for number, line in enumerate(_lines(program)):
-        for at, op in enumerate(line):
-            kinds = OPERATIONS[op.name].operands
-            for name in names[: names.index(op.name)]:
-                wanted = OPERATIONS[name].operands
-                if wanted == kinds[: len(wanted)] and (wanted or not kinds):
-                    simpler = Op(name, op.operands[: len(wanted)])
-                    yield from _with_line(program, number, (*line[:at], simpler, *line[at + 1:]))
-
-
-def _renamed(program: Program, kind: str, old: str, new: str) -> Program:
-    def rename(op: Op) -> Op:
-        kinds = OPERATIONS[op.name].operands
-        return Op(op.name, tuple(new if (k, operand) == (kind, old) else operand
-                                 for k, operand in zip(kinds, op.operands, strict=True)))
-    return replace(program, setup=tuple(map(rename, program.setup)),
-                   tasks=tuple(TaskProgram(task.cpu, tuple(map(rename, task.ops))) for task in program.tasks))
-
-
-def _lines(program: Program) -> list[tuple[Op, ...]]:
-    return [program.setup, *(task.ops for task in program.tasks)]
-
-
-def _with_line(program: Program, number: int, ops: tuple[Op, ...]) -> Iterator[Program]:
-    if number == 0:
-        yield replace(program, setup=ops)
-    elif ops:
-        tasks = list(program.tasks)
-        tasks[number - 1] = replace(tasks[number - 1], ops=ops)
-        yield replace(program, tasks=tuple(tasks))
-    elif len(program.tasks) > 1:
-        yield _renumbered(program.without_task(number - 1))
-
-
-_PASSES: dict[str, Callable[[Program], Iterator[Program]]] = {
-    "tasks": _without_a_task,
-    "cpus": _fewer_cpus,
-    "operations": _without_operations,
-    "setup": _into_setup,
-    "names": _simpler_operations,
-    "operands": _simpler_operands,
-}

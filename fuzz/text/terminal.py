@@ -4,8 +4,11 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
+import shutil
 import sys
+from collections.abc import Callable, Iterator
 
 import click
 
@@ -53,3 +56,35 @@ def silence() -> None:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)
+
+LINE_EVERY = 10.0       # seconds between lines of progress without a terminal
+
+
+def clock(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
+def rule_of_three(runs: int) -> int:
+    """No failure in `runs` independent runs: at 95 % confidence fewer than one in this many fails."""
+    return int(runs / -math.log(0.05)) if runs else 0
+
+
+@contextlib.contextmanager
+def working() -> Iterator[Callable[[str], None]]:
+    """For commands that are silent for long: what they are at, in a line on stderr that is gone in the end. Only on a terminal."""
+    screen = sys.stderr         # this one, whatever is redirected meanwhile
+    if not screen.isatty():
+        yield lambda text: None
+        return
+
+    def say(text: str) -> None:
+        screen.write(f"\r\x1b[K{printable(text)}"[:shutil.get_terminal_size().columns + 3])
+        screen.flush()
+
+    try:
+        yield say
+    finally:
+        say("")
+
+
+COLUMNS = 100

@@ -18,7 +18,7 @@ from fuzz.programs.enumerate import Scope
 from fuzz.text import writing
 
 if TYPE_CHECKING:
-    from fuzz.verify.scope import Table
+    from fuzz.verify.scope_report import Table
 
 BEGIN, END = "<!-- small scopes -->", "<!-- end of small scopes -->"
 HEAD = ["| variant | `vmrace verify VARIANT` with | programs | proved | BUG | titles | undecided |", "|---|---|---:|---:|---:|---|---:|"]

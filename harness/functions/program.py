@@ -39,7 +39,7 @@ from harness.functions.watched import uses
 from harness.kernel.registry import Core, linking
 from harness.kernel.slab import kfree
 from harness.link.guards import bind_list_guards, names_of
-from harness.link.linker import Image, Origin
+from harness.link.image import Image, Origin
 from harness.machine.machine import Machine, _is_null_dereference, m
 from harness.machine.scheduler import Scheduler
 from harness.machine.task import CPUS_MAX, NEVER, TASKS_MAX, Task

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.link.linker import Image
+from harness.link.image import Image
 from variants.family import Family, Variant
 
 

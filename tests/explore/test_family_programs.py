@@ -15,7 +15,8 @@ from fuzz.run.executor import Executor, SetupFailed
 from harness.explore.exploration import explore
 from harness.machine.machine import m
 from harness.schedulers.enumerate import every_schedule
-from variants.family import OPERANDS, OPERATIONS, family
+from variants.family import family
+from variants.operations import OPERANDS, OPERATIONS
 from variants.program import Op, Program, TaskProgram
 
 DPOR_CAP, PLAIN_CAP = 100, 200

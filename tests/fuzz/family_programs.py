@@ -8,7 +8,8 @@ import functools
 import random
 
 from fuzz.run.executor import Executor, Prepared, SetupFailed
-from variants.family import OPERANDS, OPERATIONS, family
+from variants.family import family
+from variants.operations import OPERANDS, OPERATIONS
 from variants.program import Op, Program, TaskProgram, parse_op
 
 FAMILY = "lru_free_2_4"

@@ -13,12 +13,14 @@ import pytest
 from click.testing import CliRunner, Result
 
 from fuzz.claims import checks as claims
+from fuzz.claims import ledger as ledgers
+from fuzz.claims import report
 from fuzz.cli.main import main
 from fuzz.corpus.entry import LEDGER, find
 
 ROOT = pathlib.Path(__file__).parents[2]
 CORPUS = ROOT / "corpus"
-CLAIMS = claims.read(CORPUS)
+CLAIMS = ledgers.read(CORPUS)
 RUNNER = claims.Runner(CORPUS, main, replays=1)         # conftest.py does all replays of an entry
 COSTS = importlib.util.find_spec("fuzz.measure.cost") is not None
 
@@ -75,7 +77,7 @@ def test_a_check_comes_to_what_the_ledger_says(check: claims.Check) -> None:
 def test_the_ledger_is_written_as_the_printer_writes_it() -> None:
     text = (CORPUS / LEDGER).read_text()
     comment = "".join(line for line in text.splitlines(keepends=True) if line.startswith("#"))
-    assert claims.emit(CLAIMS, comment) == text
+    assert ledgers.emit(CLAIMS, comment) == text
 
 
 def test_the_counts_in_a_reason_are_those_of_a_check() -> None:
@@ -92,7 +94,7 @@ def test_the_counts_in_a_reason_are_those_of_a_check() -> None:
 def test_every_seed_of_the_two_families_has_claims_and_what_is_undecided_says_what_would_decide_it() -> None:
     assert {"seed 000", "seed 002", "seed 003"} <= {claim.where for claim in CLAIMS}
     assert all(claim.would_decide for claim in CLAIMS if claim.verdict == "undecided")
-    assert {claim.verdict for claim in CLAIMS} == set(claims.VERDICTS)
+    assert {claim.verdict for claim in CLAIMS} == set(ledgers.VERDICTS)
 
 
 def test_the_ledger_is_no_entry() -> None:
@@ -101,7 +103,7 @@ def test_the_ledger_is_no_entry() -> None:
 
 def test_no_line_of_the_table_or_of_a_story_is_longer_than_100_columns() -> None:
     judged = [claims.Judged(claim, [claims.Result(check, "something else", "found " * 30) for check in claim.tests]) for claim in CLAIMS]
-    lines = [*claims.table(judged), *(line for one in judged for line in claims.story(one)), claims.summary(judged, 100.0)]
+    lines = [*report.table(judged), *(line for one in judged for line in report.story(one)), report.summary(judged, 100.0)]
     assert max(map(len, lines)) <= 100, max(lines, key=len)
 
 
@@ -126,7 +128,7 @@ def test_a_verdict_that_has_changed_is_told_and_exits_1(ledger: pathlib.Path) ->
 def test_the_word_bug_is_told_once_and_kept_as_it_is() -> None:
     check = claims.Check(expect="BUG BUG at a.c:1 in f in 1 of 2", verify="x", variant="v")
     told = claims.Judged(CLAIMS[0], [claims.Result(check, "BUG double free in f in 1 of 2")])
-    assert "      expected  BUG at a.c:1 in f in 1 of 2" in list(claims.table([told]))
+    assert "      expected  BUG at a.c:1 in f in 1 of 2" in list(report.table([told]))
     assert claims.Result(check, "BUG at a.c:1 in f in 1 of 2, least preemptions 0").holds
     assert check.expect.startswith("BUG BUG")
 

@@ -31,7 +31,7 @@ GOLDEN = ROOT / "tests" / "golden"
 VARIANT = "lru_free_2_4/pre_patch"
 TITLE = "BUG at mm/page_alloc.c:95 in __free_pages_ok"
 RACE, IRQ = (GOLDEN / f"{name}.toml" for name in ("double-free", "last-reference"))
-COMMAND = [sys.executable, "-m", "fuzz.cli.main"]
+COMMAND = [sys.executable, "-m", "fuzz"]
 
 
 def vmrace(*args: object) -> Result:
@@ -859,7 +859,7 @@ def test_a_campaign_of_no_runs_claims_nothing() -> None:
 def test_a_shard_that_is_given_up_is_no_success() -> None:
     from fuzz.campaign.driver import Status
     from fuzz.campaign.report import summary
-    from fuzz.cli.main import _fuzz_exit
+    from fuzz.cli.fuzz import _fuzz_exit
     again, lost = (Status(started=time.monotonic(), runs=3000, lost=4, given_up=given_up) for given_up in (0, 1))
     assert (_fuzz_exit(again), _fuzz_exit(lost)) == (0, 3)
     assert "; 4 shards lost and run again: at 95 %" in summary(again)[-1]
@@ -958,7 +958,7 @@ def test_a_command_that_works_for_long_says_so_on_a_terminal_only(monkeypatch: p
         def isatty(self) -> bool:
             return True
 
-    from fuzz.campaign.report import working
+    from fuzz.text.terminal import working
     for screen in (Screen(), io.StringIO()):
         monkeypatch.setattr(sys, "stderr", screen)
         with working() as say:

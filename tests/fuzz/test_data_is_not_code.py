@@ -20,7 +20,8 @@ from fuzz.cli.main import main
 from fuzz.corpus.entry import find
 from fuzz.functions import allowed, search_path, target
 from fuzz.functions.target import NoSuch, TargetError, function_named, is_module, literal, runner_of
-from fuzz.verify import report as verify
+from fuzz.verify import certificate as certificates
+from fuzz.verify import subject
 
 ROOT = pathlib.Path(__file__).parents[2]
 CHECK = "CHECK: the program's own check fails"
@@ -90,8 +91,8 @@ def imported(place: pathlib.Path) -> bool:
 
 def certificate(path: pathlib.Path) -> pathlib.Path:
     """Of the program, as whoever has explored it would write it, and without importing it here."""
-    made = verify.of_functions("tests.programs.lost_update:make", ("2",))
-    said = verify.certificate(made, made.explore()) | {"functions": "mine:make", "program": verify._hash(PROGRAM)}
+    made = subject.of_functions("tests.programs.lost_update:make", ("2",))
+    said = certificates.certificate(made, made.explore()) | {"functions": "mine:make", "program": subject._hash(PROGRAM)}
     path.write_text(json.dumps(said))
     return path
 
@@ -167,9 +168,9 @@ def test_the_callers_python_code_names_the_function_of_a_certificate(elsewhere: 
     program(elsewhere)
     path = certificate(elsewhere / "c.json")
     with pytest.raises(allowed.NotAllowed):
-        verify.check(path)
+        certificates.check(path)
     assert not imported(elsewhere)
-    assert not verify.check(path, "mine:make").wrong
+    assert not certificates.check(path, "mine:make").wrong
 
 
 # ---- the project ------------------------------------------------------------------------------------------------------------
@@ -404,7 +405,7 @@ def make():
 '''
 
 
-@pytest.mark.parametrize("way", [["-m", "fuzz.cli.main"], ["-c", "from fuzz.cli.main import main; main()"], []])
+@pytest.mark.parametrize("way", [["-m", "fuzz"], ["-c", "from fuzz.cli.main import main; main()"], []])
 def test_no_file_of_the_current_folder_hides_a_module_of_others(way: list[str], elsewhere: pathlib.Path) -> None:
     for name in SHADOWS:
         (elsewhere / f"{name}.py").write_text(f"raise SystemExit('the local {name} is imported')")

@@ -31,8 +31,11 @@ from fuzz.corpus.entry import Entry, load, save
 from fuzz.corpus.hit_file import load_of_functions
 from fuzz.corpus.verdict import Verdict, Word
 from fuzz.text import writing
+from fuzz.verify import certificate
+from fuzz.verify import subject as subjects
 from harness import stop
 from harness.errors import HarnessError
+from harness.explore.exploration import EQUIVALENCE
 
 ROOT = pathlib.Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden"
@@ -499,9 +502,8 @@ def mine(tmp_path: pathlib.Path) -> pathlib.Path:
                                   ("show", "mine.run"), ("verify", "--check", "mine.json")], ids=lambda args: " ".join(args[:2]))
 def test_a_program_that_ends_its_process_is_no_verdict(what: str, args: tuple[str, ...], mine: pathlib.Path) -> None:
     (mine / "mine.run").write_text(f'format = 1\ntitle = "x"\nfunctions = "mine:make"\nargs = ["{what}"]\nschedule = ["cpu0 to the end"]\n')
-    from fuzz.verify import report as verify
     said = {"certificate": 1, "functions": "mine:make", "args": json.dumps([what]), "program": "", "image": "", "vmrace": "", "bound": None,
-            "equivalence": verify.EQUIVALENCE, "verdict": "proved", "complete": True, "executions": 1, "blocked": 0, "digest": "",
+            "equivalence": EQUIVALENCE, "verdict": "proved", "complete": True, "executions": 1, "blocked": 0, "digest": "",
             "titles": {}}
     (mine / "mine.json").write_text(json.dumps(said))
     more = ("--arg", what) if "mine:make" in args else ()
@@ -532,7 +534,7 @@ def test_a_program_that_nothing_ends_is_killed_in_its_time(args: tuple[str, str]
 def test_a_failure_of_functions_is_written_down_before_it_is_confirmed(fault: str, why: str, mine: pathlib.Path) -> None:
     script = ("import os, fuzz.functions.sample\n"
               f"def confirm(*args):\n    {fault}\n"
-              "fuzz.functions.sample._confirm = confirm\n"
+              "fuzz.functions.shrink._confirm = confirm\n"
               "from fuzz.__main__ import main; main()")
     done = subprocess.run([sys.executable, "-c", script, "fuzz", "mine:make", "--arg", "fails", "--for", "5s", "--seed", "1"], cwd=mine,
                           text=True, capture_output=True, timeout=120, env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{mine}"})
@@ -646,7 +648,6 @@ def test_a_write_that_is_killed_leaves_what_was_there(when: str, tmp_path: pathl
 def test_everything_is_written_beside_and_renamed(what: str, tmp_path: pathlib.Path, monkeypatch: Patch) -> None:
     """Nothing is ever seen half written: the file that had another content is never open for writing."""
     from fuzz.functions import run_file as record
-    from fuzz.verify import report as verify
     from fuzz.verify import scope_document as scope_table
     from harness.replay.named_schedule import parse
     from tests.fuzz.test_scope_options import table
@@ -656,12 +657,12 @@ def test_everything_is_written_beside_and_renamed(what: str, tmp_path: pathlib.P
     entry = load(IRQ)
     document = tmp_path / "README.md"
     document.write_text(f"{scope_table.BEGIN}\n{scope_table.END}\n")
-    subject = verify.of_functions("tests.programs.lost_update:make", ("2",))
+    subject = subjects.of_functions("tests.programs.lost_update:make", ("2",))
     found = subject.explore()
-    hit = fuzz.campaign.shard.Hit(TITLE, entry.program, [1, 0], [], 0, "x", 0.0)
+    hit = fuzz.run.hit.Hit(TITLE, entry.program, [1, 0], [], 0, "x", 0.0)
     path = {"entry": lambda: save(entry, tmp_path),
             "record": lambda: record.save(record.Record("a", "b:c", (), (parse("cpu0 to the end"),)), tmp_path),
-            "certificate": lambda: (verify.write_certificate(tmp_path / "c.json", subject, found), tmp_path / "c.json")[1],
+            "certificate": lambda: (certificate.write_certificate(tmp_path / "c.json", subject, found), tmp_path / "c.json")[1],
             "table": lambda: (scope_table.put(document, table({})), document)[1],
             "hit": lambda: raw.save(hit, VARIANT, tmp_path)}[what]()
     assert renamed == [pathlib.Path(os.path.realpath(path))]
@@ -698,7 +699,7 @@ def test_two_that_change_one_entry_lose_nothing(tmp_path: pathlib.Path) -> None:
 def test_two_that_change_one_table_lose_nothing(tmp_path: pathlib.Path) -> None:
     from fuzz.programs.enumerate import Scope
     from fuzz.verify import scope_document as scope_table
-    from fuzz.verify.scope import Table
+    from fuzz.verify.scope_report import Table
     path = tmp_path / "README.md"
     path.write_text(f"{scope_table.BEGIN}\n{scope_table.END}\n")
 

@@ -18,7 +18,9 @@ from click.testing import CliRunner
 from fuzz.cli.main import main
 from fuzz.functions import run_file as record
 from fuzz.functions import sample as functions
-from fuzz.functions.sample import Failure, fuzz
+from fuzz.functions import story
+from fuzz.functions.result import Failure
+from fuzz.functions.sample import fuzz
 from harness.functions.program import Runner
 from harness.replay.named_schedule import Named
 from harness.schedulers import Walk
@@ -95,7 +97,7 @@ def test_what_has_no_race_has_no_finding() -> None:
 def test_the_schedule_alone_repeats_the_run() -> None:
     failure, = fuzz(reorder.make, seed=1).failures
     runner = Runner(reorder.make)
-    _, digest, result = functions.tell(runner, Named(failure.schedule, runner.keys()))
+    _, digest, result = story.tell(runner, Named(failure.schedule, runner.keys()))
     assert (digest, result.title) == (failure.digest, CHECK)
 
 
@@ -201,7 +203,7 @@ def test_what_loops_without_a_point_is_ended_and_told(monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("command", ["fuzz", "verify"])
 def test_an_interrupt_ends_it(command: str, elsewhere: pathlib.Path) -> None:
-    arguments = [sys.executable, "-m", "fuzz.cli.main", command, "tests.programs.lastzero:make", "--arg", "14"]
+    arguments = [sys.executable, "-m", "fuzz", command, "tests.programs.lastzero:make", "--arg", "14"]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT) as process:
         time.sleep(3)
         process.send_signal(signal.SIGINT)
@@ -249,7 +251,8 @@ def test_in_a_test_it_takes_a_few_lines(elsewhere: pathlib.Path) -> None:
 
 
 MINE = '''
-from fuzz.functions.sample import Failure, fuzz
+from fuzz.functions.sample import fuzz
+from fuzz.functions.result import Failure
 from harness.functions.verify import verify
 from harness.kernel import atomic_inc, atomic_read, atomic_t
 from harness.kernel.cell import cell

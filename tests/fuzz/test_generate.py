@@ -18,7 +18,7 @@ from fuzz.sampling.contention import Places
 from harness.machine.machine import m
 from harness.schedulers import NoPreempt, Walk
 from tests.fuzz.family_programs import executor, program
-from variants.family import OPERANDS
+from variants.operations import OPERANDS
 from variants.program import CPUS_MAX, Op, Program, over_limits, parse_op
 
 OPERATIONS_HERE = executor().operations()

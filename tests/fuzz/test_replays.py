@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from fuzz.campaign.shard import Hit
 from fuzz.cli import functions as functions_command
 from fuzz.cli.main import main
 from fuzz.corpus import judge
@@ -22,8 +21,11 @@ from fuzz.corpus.entry import find, load
 from fuzz.corpus.judge import judge_entry
 from fuzz.functions import run_file as record
 from fuzz.functions import sample as functions
-from fuzz.functions.sample import REPLAYS, fuzz_runner
+from fuzz.functions import shrink, story
+from fuzz.functions.sample import fuzz_runner
+from fuzz.functions.shrink import REPLAYS
 from fuzz.run.executor import Executor, Traced
+from fuzz.run.hit import Hit
 from fuzz.shrink.confirm import confirm
 from harness.errors import HarnessError
 from harness.functions.program import Program, Runner
@@ -85,11 +87,11 @@ def campaign(number: int, otherwise: Callable[[Any, Any], None] = usual) -> tupl
         return told, str(out.why or "") + "".join(why for _failure, why in out.unconfirmed), count(file.fileno())
 
 
-@pytest.mark.parametrize("traced_max", [functions.TRACED_MAX, 0])
+@pytest.mark.parametrize("traced_max", [shrink.TRACED_MAX, 0])
 @pytest.mark.parametrize("otherwise", [looks_elsewhere, looks_twice, fails])
 def test_a_replay_that_differs_is_told_whichever_it_is(otherwise: Any, traced_max: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """`traced_max`: of runs with more points only the first replays are traced, and all compared by what they come to."""
-    monkeypatch.setattr(functions, "TRACED_MAX", traced_max)
+    monkeypatch.setattr(shrink, "TRACED_MAX", traced_max)
     told, why, total = campaign(-1)
     assert (len(told), why) == (1, "")
     seen = 2 if otherwise is looks_elsewhere and not traced_max else REPLAYS        # only a trace shows where it has looked
@@ -100,7 +102,7 @@ def test_a_replay_that_differs_is_told_whichever_it_is(otherwise: Any, traced_ma
 
 def test_a_failure_that_does_not_replay_is_not_kept(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    traced, calls = functions.traced, itertools.count()
+    traced, calls = story.traced, itertools.count()
 
     def flaky(runner: Any, scheduler: Any) -> Any:
         events, result = traced(runner, scheduler)
@@ -108,7 +110,8 @@ def test_a_failure_that_does_not_replay_is_not_kept(tmp_path: pathlib.Path, monk
             result = replace(result, findings=[])
         return events, result
 
-    monkeypatch.setattr(functions, "traced", flaky)
+    monkeypatch.setattr(story, "traced", flaky)
+    monkeypatch.setattr(shrink, "traced", flaky)
     result = CliRunner().invoke(main, ["fuzz", LOST, "--seed", "1"])
     assert result.exit_code == 3
     assert "FINDING" not in result.output and not list(tmp_path.rglob("*.run"))
@@ -117,10 +120,10 @@ def test_a_failure_that_does_not_replay_is_not_kept(tmp_path: pathlib.Path, monk
 def test_every_other_replay_is_by_the_names_of_its_schedule(monkeypatch: pytest.MonkeyPatch) -> None:
     """And one of these that differs is an error of ours: the schedule is what is kept."""
     named: list[Any] = []
-    monkeypatch.setattr(functions, "Named", lambda *args: named.append(Named(*args)) or named[-1])
+    monkeypatch.setattr(shrink, "Named", lambda *args: named.append(Named(*args)) or named[-1])
     told, why, _ = campaign(-1)
     assert (len(told), why, len(named)) == (1, "", REPLAYS // 2)
-    monkeypatch.setattr(functions, "Named", lambda schedule, keys: Named(schedule[:1], keys))
+    monkeypatch.setattr(shrink, "Named", lambda schedule, keys: Named(schedule[:1], keys))
     out = fuzz_runner(Runner(lost_update.make, 2), seed=1, runs=200)
     assert [f"replay 2 of {REPLAYS} differs" in why for _failure, why in out.unconfirmed] == [True]
 

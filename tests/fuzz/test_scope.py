@@ -36,10 +36,15 @@ from fuzz.programs.enumerate import (
 )
 from fuzz.run.exhaustive import Explorer, Reached
 from fuzz.verify import scope as scoping
-from fuzz.verify.scope import Result, Table, decide, left, prove
+from fuzz.verify import scope_state
+from fuzz.verify.scope import ScopeOptions, left, prove
+from fuzz.verify.scope_report import Table
+from fuzz.verify.scope_result import Result
+from fuzz.verify.scope_worker import decide
 from harness.explore.exploration import Exploration, Seen
 from harness.incomplete import Incomplete, Reason
-from variants.family import OPERATIONS, Family, family
+from variants.family import Family, family
+from variants.operations import OPERATIONS
 from variants.program import Program
 
 LRU = "lru_free_2_4"
@@ -316,9 +321,10 @@ class Hangs(Fake):
 
 def proof(state: pathlib.Path | None, kinds: list[str], make: Any = Fake, ops: int = 2, **more: Any) -> tuple[int, list[str]]:
     lines: list[str] = []
-    asked = {"workers": 2, "seconds_each": 5.0, "runs_each": 1000, "state": state, "echo": lines.append, "as_json": False,
-             "kinds": kinds, "operands": ONE, "make": make, **more}
-    code = prove(family(LRU), "pre_patch", ops, 2, **asked)
+    scope = Scope(ops, 2, more.pop("setup", 0), tuple(kinds), more.pop("operands", ONE), more.pop("preemptions", None))
+    complain = more.pop("complain", None)
+    options = ScopeOptions(**{"seconds_each": 5.0, "runs_each": 1000, "state": state, **more})
+    code = prove(family(LRU), "pre_patch", scope, options, lines.append, complain, make)
     return code, lines
 
 
@@ -332,7 +338,7 @@ def test_a_real_scope_is_proved(tmp_path: pathlib.Path) -> None:
     assert code == 0
     assert lines[-1].startswith("vmrace: proved: all ")
     kept = [json.loads(line) for line in (tmp_path / "state").read_text().splitlines()]
-    assert kept[0]["scope_proof"] == scoping.FORMAT
+    assert kept[0]["scope_proof"] == scope_state.FORMAT
     assert all(one["verdict"] == "proved" and one["classes"] >= 1 for one in kept[1:])
     assert sum(one["classes"] for one in kept[1:]) > len(kept) > 10
 
@@ -514,7 +520,7 @@ def key_of(state: pathlib.Path) -> str:
 def summed(line: str, key: str) -> str:
     """A line with the checksum that it would have if it had been written so."""
     body, _, _ = line.rpartition(', "sum": ')
-    return f'{body}, "sum": "{scoping._checksum(f"{body}}}".encode(), key)}"}}'
+    return f'{body}, "sum": "{scope_state._checksum(f"{body}}}".encode(), key)}"}}'
 
 
 @pytest.mark.long
@@ -531,7 +537,7 @@ def test_a_result_of_another_program_is_refused(tmp_path: pathlib.Path) -> None:
 def done(state: pathlib.Path) -> dict[str, tuple[str, tuple[str, ...]]]:
     """The verdict of each program, from the state as it stands in the file."""
     return {result.program: (result.verdict, tuple(result.titles)) for result in (
-        scoping.result_of(line.encode(), key_of(state)) for line in state.read_text().splitlines()[1:] if line.strip())}
+        scope_state.result_of(line.encode(), key_of(state)) for line in state.read_text().splitlines()[1:] if line.strip())}
 
 
 DAMAGES = {
@@ -622,8 +628,8 @@ def test_a_line_that_cannot_be_is_not_trusted_though_its_checksum_fits(tmp_path:
     key = key_of(state)
     for old, new, why in FORGED:
         assert old in first
-        with pytest.raises(scoping.Damaged, match=re.escape(why)):
-            scoping.result_of(summed(first.replace(old, new), key).encode(), key)
+        with pytest.raises(scope_state.Damaged, match=re.escape(why)):
+            scope_state.result_of(summed(first.replace(old, new), key).encode(), key)
     state.write_text("\n".join([head, summed(first.replace(*FORGED[0][:2]), key), *rest]) + "\n")
     code, told = proof(state, ["touch"])
     assert code == 0

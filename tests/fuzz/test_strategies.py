@@ -17,7 +17,7 @@ from fuzz.run.executor import Executor, SetupFailed
 from harness.machine.machine import m
 from harness.schedulers import NoPreempt
 from tests.fuzz.family_programs import executor
-from variants.family import OPERANDS
+from variants.operations import OPERANDS
 from variants.program import CPUS_MAX, TASKS_PER_CPU_MAX, Op, Program, TaskProgram, parse_op
 
 FAMILY = executor().family

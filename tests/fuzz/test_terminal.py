@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from fuzz.campaign import report as live
 from fuzz.cli.main import main
 from fuzz.corpus.entry import find, load
 from fuzz.functions import sample as functions
+from fuzz.text import terminal
 from harness.functions.program import Program
 from harness.kernel.cell import cell
 from harness.printable import printable
@@ -220,7 +220,7 @@ def test_the_line_of_progress_has_none_of_it(monkeypatch: pytest.MonkeyPatch) ->
     screen = io.StringIO()
     monkeypatch.setattr(screen, "isatty", lambda: True)
     monkeypatch.setattr(sys, "stderr", screen)
-    with live.working() as say:
+    with terminal.working() as say:
         say(EVIL)
     assert screen.getvalue().count("\x1b") == 2         # the two that clear the line
     assert plain(screen.getvalue().replace("\r\x1b[K", ""))

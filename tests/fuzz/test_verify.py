@@ -14,7 +14,9 @@ from fuzz.cli.main import main
 from fuzz.corpus.entry import load
 from fuzz.corpus.verdict import Verdict, Word, bug
 from fuzz.run.exhaustive import Reached
+from fuzz.verify import certificate
 from fuzz.verify import report as verify
+from fuzz.verify import subject as subjects
 from harness.explore import optimal
 from harness.explore.exploration import Exploration, Seen
 from harness.functions.program import Program
@@ -37,14 +39,14 @@ def command(*args: str) -> Any:
 @pytest.mark.long
 @pytest.mark.parametrize("path", CERTIFICATES, ids=lambda path: path.name.removesuffix(".proof.json")[-40:])
 def test_what_a_kept_certificate_says_still_holds(path: pathlib.Path) -> None:
-    checked = verify.check(path)
+    checked = certificate.check(path)
     assert not checked.wrong
     assert checked.plain is not False
 
 
 def test_some_certificates_are_kept_and_some_are_confirmed_plainly() -> None:
     assert len(CERTIFICATES) >= 4
-    assert any(verify.check(path).plain for path in CERTIFICATES if SMALL in path.name)
+    assert any(certificate.check(path).plain for path in CERTIFICATES if SMALL in path.name)
 
 
 @pytest.mark.parametrize("limits", [{"runs_max": 10}, {"seconds_max": 0.0}])
@@ -84,19 +86,19 @@ def test_a_task_that_yields_too_often_is_never_a_proof() -> None:
 
 
 def test_nothing_is_certified_that_was_not_run_to_the_end(tmp_path: pathlib.Path) -> None:
-    subject = verify.of_functions("tests.programs.readers:make", ("3",))
-    with pytest.raises(verify.VerifyError, match="no certificate"):
-        verify.write_certificate(tmp_path / "x.json", subject, subject.explore(runs_max=2))
+    subject = subjects.of_functions("tests.programs.readers:make", ("3",))
+    with pytest.raises(subjects.VerifyError, match="no certificate"):
+        certificate.write_certificate(tmp_path / "x.json", subject, subject.explore(runs_max=2))
 
 
 def test_a_certificate_that_says_something_else_does_not_hold(tmp_path: pathlib.Path) -> None:
-    subject = verify.of_functions("tests.programs.readers:make", ("3",))
+    subject = subjects.of_functions("tests.programs.readers:make", ("3",))
     path = tmp_path / "readers.proof.json"
-    verify.write_certificate(path, subject, subject.explore())
-    assert not verify.check(path, READERS).wrong
+    certificate.write_certificate(path, subject, subject.explore())
+    assert not certificate.check(path, READERS).wrong
     said = json.loads(path.read_text())
     path.write_text(json.dumps({**said, "vmrace": "0"}))
-    assert verify.check(path, READERS).other == ["vmrace"]
+    assert certificate.check(path, READERS).other == ["vmrace"]
     assert command(READERS, "--check", str(path)).exit_code == 0
 
 
@@ -106,9 +108,9 @@ OTHERWISE = {"program": "0", "equivalence": "none", "verdict": "BUG x", "complet
 
 @pytest.mark.parametrize("field", OTHERWISE)
 def test_a_certificate_of_which_one_field_says_something_else_does_not_hold(field: str, tmp_path: pathlib.Path) -> None:
-    subject = verify.of_functions(READERS, ("3",))
+    subject = subjects.of_functions(READERS, ("3",))
     path = tmp_path / "readers.proof.json"
-    path.write_text(json.dumps({**verify.certificate(subject, subject.explore()), field: OTHERWISE[field]}))
+    path.write_text(json.dumps({**certificate.certificate(subject, subject.explore()), field: OTHERWISE[field]}))
     result = command(READERS, "--check", str(path))
     assert result.exit_code == 1
     assert [line.split(": ")[1] for line in result.output.splitlines() if line.startswith(str(path))] == [field]
@@ -139,9 +141,9 @@ def test_what_is_no_certificate_is_named(tmp_path: pathlib.Path, text: str, erro
     ({"functions": None}, "functions: null cannot be"), ({"functions": "nosuch:make"}, "no module 'nosuch'"),
 ])
 def test_a_field_that_cannot_be_is_named(change: dict[str, Any], error: str, tmp_path: pathlib.Path) -> None:
-    subject = verify.of_functions("tests.programs.readers:make", ("3",))
+    subject = subjects.of_functions("tests.programs.readers:make", ("3",))
     path = tmp_path / "readers.proof.json"
-    said = {**verify.certificate(subject, subject.explore()), **change}
+    said = {**certificate.certificate(subject, subject.explore()), **change}
     path.write_text(json.dumps(said))
     result = command(said["functions"] or READERS, "--check", str(path))
     assert result.exit_code in (2, 3)
@@ -149,19 +151,19 @@ def test_a_field_that_cannot_be_is_named(change: dict[str, Any], error: str, tmp
 
 
 def test_a_field_that_is_missing_is_named(tmp_path: pathlib.Path) -> None:
-    subject = verify.of_functions("tests.programs.readers:make", ("3",))
-    said = verify.certificate(subject, subject.explore())
+    subject = subjects.of_functions("tests.programs.readers:make", ("3",))
+    said = certificate.certificate(subject, subject.explore())
     path = tmp_path / "readers.proof.json"
     for key in said.keys() - {"certificate", "functions"}:
         path.write_text(json.dumps({name: value for name, value in said.items() if name != key}))
-        with pytest.raises(verify.VerifyError, match=f"{key}: is missing"):
-            verify.check(path)
+        with pytest.raises(subjects.VerifyError, match=f"{key}: is missing"):
+            certificate.check(path)
 
 
 def test_a_check_that_ran_out_of_its_budget_says_so_and_no_more(tmp_path: pathlib.Path) -> None:
-    subject = verify.of_functions("tests.programs.lost_update:make", ("3",))
+    subject = subjects.of_functions("tests.programs.lost_update:make", ("3",))
     path = tmp_path / "x.proof.json"
-    said = verify.certificate(subject, subject.explore())
+    said = certificate.certificate(subject, subject.explore())
     path.write_text(json.dumps(said))
     result = command(LOST_UPDATE, "--check", str(path), "--runs", "3")
     assert result.exit_code == 3
@@ -173,9 +175,9 @@ def test_a_check_that_ran_out_of_its_budget_says_so_and_no_more(tmp_path: pathli
 
 
 def test_a_cut_check_tells_what_is_found_beside_what_the_certificate_says(tmp_path: pathlib.Path) -> None:
-    subject = verify.of_functions(LOST_UPDATE, ("3",))
+    subject = subjects.of_functions(LOST_UPDATE, ("3",))
     path = tmp_path / "x.proof.json"
-    path.write_text(json.dumps({**verify.certificate(subject, subject.explore()), "titles": {"LEAK: x": 1}}))
+    path.write_text(json.dumps({**certificate.certificate(subject, subject.explore()), "titles": {"LEAK: x": 1}}))
     result = command(LOST_UPDATE, "--check", str(path), "--runs", "10")
     assert result.exit_code == 1
     assert "titles: CHECK: the program's own check fails is found, and is not in the certificate" in result.output
@@ -184,19 +186,19 @@ def test_a_cut_check_tells_what_is_found_beside_what_the_certificate_says(tmp_pa
 @pytest.mark.parametrize(("target", "plain"), [(LOST_UPDATE, {()}), (READERS, {("BUG x",)}), (READERS, {(), ("BUG x",)})])
 def test_a_plain_enumeration_that_comes_to_something_else_confirms_nothing(
         target: str, plain: set[tuple[str, ...]], tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    subject = verify.of_functions(target, ("2",))
+    subject = subjects.of_functions(target, ("2",))
     path = tmp_path / "x.proof.json"
-    verify.write_certificate(path, subject, subject.explore())
-    monkeypatch.setattr(verify, "_plainly", lambda run, bound: plain)
-    assert verify.check(path, target).plain is False
+    certificate.write_certificate(path, subject, subject.explore())
+    monkeypatch.setattr(subjects, "_plainly", lambda run, bound: plain)
+    assert certificate.check(path, target).plain is False
 
 
 def test_a_bounded_certificate_is_confirmed_plainly_too(tmp_path: pathlib.Path) -> None:
-    subject = verify.of_functions("tests.programs.reorder:make", ("2",))
+    subject = subjects.of_functions("tests.programs.reorder:make", ("2",))
     for bound, verdict in ((0, "proved"), (1, "BUG CHECK: the program's own check fails")):
         path = tmp_path / "x.proof.json"
-        verify.write_certificate(path, subject, subject.explore(bound=bound))
-        checked = verify.check(path, REORDER)
+        certificate.write_certificate(path, subject, subject.explore(bound=bound))
+        checked = certificate.check(path, REORDER)
         assert (str(verify.verdict(checked.found)), checked.wrong, checked.plain) == (verdict, [], True)
 
 
@@ -210,7 +212,7 @@ def test_each_program_and_bound_has_a_certificate_of_its_own(tmp_path: pathlib.P
     place = pathlib.Path("e.toml")
     entry = load(next((ROOT / "corpus").rglob(f"*{SMALL}.toml")))
     entry.path = place
-    assert str(verify.certificate_path(entry, "pre_patch", 2)) == "e.pre_patch.preemptions-2.proof.json"
+    assert str(certificate.certificate_path(entry, "pre_patch", 2)) == "e.pre_patch.preemptions-2.proof.json"
 
 
 def test_the_digest_is_that_of_the_set_of_classes() -> None:
@@ -230,7 +232,7 @@ def test_an_entry_is_verified_on_each_variant_against_what_it_expects() -> None:
     assert result.exit_code == 0
     assert "\nBUG at mm/page_alloc.c:95" in result.output and "proved: " in result.output
     path = next((ROOT / "corpus").rglob(f"*{SMALL}.toml"))
-    subject = verify.of_entry(load(path), "pre_patch")
+    subject = subjects.of_entry(load(path), "pre_patch")
     assert verify.verdict(subject.explore()).word is Word.BUG
 
 

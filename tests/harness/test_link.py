@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from harness.errors import LinkError
-from harness.link.linker import Image, link
+from harness.link.image import Image
+from harness.link.linker import link
 from harness.schedulers import NoPreempt
 from tests.toy import Toy
 

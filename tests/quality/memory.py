@@ -16,7 +16,8 @@ import pathlib
 import time
 
 from fuzz.campaign.driver import HANDED_ON_MAX
-from fuzz.campaign.shard import RUNS_PER_SHARD, ShardTask, run_shard
+from fuzz.campaign.messages import RUNS_PER_SHARD, ShardTask
+from fuzz.campaign.shard import run_shard
 from variants.program import Program
 
 VARIANT = ("lru_free_2_4", "pre_patch")

@@ -8,7 +8,8 @@ import random
 
 import pytest
 
-from fuzz.campaign.shard import ShardTask, run_shard
+from fuzz.campaign.messages import ShardTask
+from fuzz.campaign.shard import run_shard
 from fuzz.corpus.entry import find, load
 from fuzz.run.executor import Executor
 from fuzz.sampling.contention import Places

@@ -73,7 +73,7 @@ def test_kernel_source_imports_the_toolkit_and_its_own_family_only(path: pathlib
 
 @pytest.mark.parametrize("path", sources("variants"), ids=name)
 def test_variants_know_the_kernel_toolkit_the_linker_and_the_kinds_of_finding_alone(path: pathlib.Path) -> None:
-    known = {"harness.finding", "harness.kernel", "harness.link.linker"}
+    known = {"harness.finding", "harness.kernel", "harness.link.image", "harness.link.linker"}
     assert {module for module in imports(path) if module.startswith("harness")} <= known
 
 

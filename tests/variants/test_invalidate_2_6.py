@@ -17,7 +17,8 @@ from harness.replay.named_schedule import Named
 from harness.schedulers import NoPreempt
 from harness.schedulers.walk import Walk
 from tests.fuzz.family_programs import program as tasks
-from variants.family import OPERATIONS, family
+from variants.family import family
+from variants.operations import OPERATIONS
 from variants.program import parse_op
 from variants.user_model import judge
 

@@ -11,7 +11,8 @@ import pytest
 from fuzz.run.executor import Executor, _at_boot
 from harness.machine.machine import m
 from harness.schedulers import NoPreempt
-from variants.family import OPERATIONS, family
+from variants.family import family
+from variants.operations import OPERATIONS
 from variants.program import parse_op
 from variants.user_model import judge
 

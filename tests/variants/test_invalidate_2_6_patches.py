@@ -13,8 +13,9 @@ from fuzz.programs.generate import program
 from fuzz.run.executor import Executor, SetupFailed, _at_boot
 from harness.machine.machine import m
 from harness.schedulers import NoPreempt
-from variants.family import OPERATIONS, family
+from variants.family import family
 from variants.invalidate_2_6.invariants import uptodate_if_mapped
+from variants.operations import OPERATIONS
 from variants.program import parse_op
 
 FAMILY = family("invalidate_2_6")

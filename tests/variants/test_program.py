@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from fuzz.corpus.entry import Entry, EntryError, emit, parse
 from fuzz.corpus.verdict import bug
 from harness.replay.named_schedule import parse as parse_line
-from variants.family import OPERANDS, OPERATIONS
+from variants.operations import OPERANDS, OPERATIONS
 from variants.program import OPS_MAX, Op, Program, ProgramError, TaskProgram, parse_op, parse_ops
 
 

@@ -15,14 +15,20 @@ from harness.kernel import data_race, smp_rmb, spin_lock, spin_unlock, unlikely
 from variants.invalidate_2_6.pre_2_6_15.filemap import filemap_nopage, unlock_page
 from variants.invalidate_2_6.pre_2_6_15.hardware import copy_to_new_page
 from variants.invalidate_2_6.pre_2_6_15.memory import maybe_mkwrite
-from variants.invalidate_2_6.pre_2_6_15.mm_h import (
-    alloc_page_vma, lock_page, mk_pte, page_cache_release, pte_mkdirty, pte_none, set_pte_at,
-)
+from variants.invalidate_2_6.pre_2_6_15.mm_h import alloc_page_vma, lock_page, mk_pte, page_cache_release, pte_mkdirty, pte_none, set_pte_at
 from variants.invalidate_2_6.pre_2_6_15.page_alloc import cond_resched
 from variants.invalidate_2_6.pre_2_6_15.rmap import anon_vma_prepare, page_add_anon_rmap, page_add_file_rmap
 from variants.invalidate_2_6.pre_2_6_15.swap import lru_cache_add_active
 from variants.invalidate_2_6.types import (
-    GFP_HIGHUSER, NOPAGE_OOM, NOPAGE_SIGBUS, PAGE_MASK, VM_FAULT_MINOR, VM_FAULT_OOM, VM_FAULT_SIGBUS, VM_RESERVED, VM_SHARED,
+    GFP_HIGHUSER,
+    NOPAGE_OOM,
+    NOPAGE_SIGBUS,
+    PAGE_MASK,
+    VM_FAULT_MINOR,
+    VM_FAULT_OOM,
+    VM_FAULT_SIGBUS,
+    VM_RESERVED,
+    VM_SHARED,
 )
 
 # ---- mm/memory.c ----------------------------------------------------------------------------------------------------------------

@@ -13,7 +13,13 @@ from harness.kernel import BUG
 from variants.invalidate_2_6.pre_2_6_15.buffer import try_to_release_page
 from variants.invalidate_2_6.pre_2_6_15.filemap import __remove_from_page_cache
 from variants.invalidate_2_6.pre_2_6_15.mm_h import (
-    ClearPageUptodate, PageDirty, PagePrivate, page_cache_release, page_count, write_lock_irq, write_unlock_irq,
+    ClearPageUptodate,
+    PageDirty,
+    PagePrivate,
+    page_cache_release,
+    page_count,
+    write_lock_irq,
+    write_unlock_irq,
 )
 
 # ---- mm/truncate.c, @@ -68,10 +68,10 @@ and @@ -79,6 +79,9 @@ -------------------------------------------------------------------

@@ -4,22 +4,41 @@
 Read beside the post of that day: same hunks, same order, same names; `&x` is x, `->` is a dot. The line of BUG_ON() in do_no_page() is
 the one its hunk header gives; other functions keep the lines of the tree they were read in.
 """
-from harness.kernel import (
-    BUG, BUG_ON, clear_bit, data_race, read_word, set_bit, smp_rmb, spin_lock, spin_unlock, test_bit, unlikely,
-)
+from harness.kernel import BUG, BUG_ON, clear_bit, data_race, read_word, set_bit, smp_rmb, spin_lock, spin_unlock, test_bit, unlikely
 from variants.invalidate_2_6.pre_2_6_15.buffer import try_to_release_page
 from variants.invalidate_2_6.pre_2_6_15.filemap import __remove_from_page_cache, filemap_nopage, unlock_page
 from variants.invalidate_2_6.pre_2_6_15.hardware import copy_to_new_page
 from variants.invalidate_2_6.pre_2_6_15.memory import maybe_mkwrite
 from variants.invalidate_2_6.pre_2_6_15.mm_h import (
-    ClearPageDirty, ClearPageUptodate, PageDirty, PagePrivate, alloc_page_vma, lock_page, mk_pte, page_cache_release,
-    page_count, page_mapcount, pte_mkdirty, pte_none, set_pte_at, write_lock_irq, write_unlock_irq,
+    ClearPageDirty,
+    ClearPageUptodate,
+    PageDirty,
+    PagePrivate,
+    alloc_page_vma,
+    lock_page,
+    mk_pte,
+    page_cache_release,
+    page_count,
+    page_mapcount,
+    pte_mkdirty,
+    pte_none,
+    set_pte_at,
+    write_lock_irq,
+    write_unlock_irq,
 )
 from variants.invalidate_2_6.pre_2_6_15.page_alloc import FREE_CHECK, bad_page, cond_resched
 from variants.invalidate_2_6.pre_2_6_15.rmap import anon_vma_prepare, page_add_anon_rmap, page_add_file_rmap
 from variants.invalidate_2_6.pre_2_6_15.swap import lru_cache_add_active
 from variants.invalidate_2_6.types import (
-    GFP_HIGHUSER, NOPAGE_OOM, NOPAGE_SIGBUS, PAGE_MASK, PG_dirty, VM_FAULT_MINOR, VM_FAULT_OOM, VM_FAULT_SIGBUS, VM_RESERVED,
+    GFP_HIGHUSER,
+    NOPAGE_OOM,
+    NOPAGE_SIGBUS,
+    PAGE_MASK,
+    PG_dirty,
+    VM_FAULT_MINOR,
+    VM_FAULT_OOM,
+    VM_FAULT_SIGBUS,
+    VM_RESERVED,
     VM_SHARED,
 )
 

@@ -21,23 +21,45 @@ Line numbers of BUG() are those of the patch as posted.
 """
 from harness.kernel import BUG, data_race, likely, spin_lock, spin_unlock, unlikely, yield_cpu
 from variants.invalidate_2_6.andrea_seqschedlock.seqschedlock_h import (
-    SEQSCHEDLOCK_SUCCESS, SEQSCHEDLOCK_WRITER_RACE, SEQSCHEDLOCK_WRITER_RUNNING, read_seqschedlock, read_seqschedunlock,
-    write_seqschedlock, write_seqschedunlock,
+    SEQSCHEDLOCK_SUCCESS,
+    SEQSCHEDLOCK_WRITER_RACE,
+    SEQSCHEDLOCK_WRITER_RUNNING,
+    read_seqschedlock,
+    read_seqschedunlock,
+    write_seqschedlock,
+    write_seqschedunlock,
 )
 from variants.invalidate_2_6.pre_2_6_15.filemap import filemap_nopage, unlock_page
 from variants.invalidate_2_6.pre_2_6_15.hardware import copy_to_new_page
 from variants.invalidate_2_6.pre_2_6_15.memory import maybe_mkwrite
 from variants.invalidate_2_6.pre_2_6_15.mm_h import (
-    PageDirty, PageWriteback, TestSetPageLocked, alloc_page_vma, mk_pte, page_cache_release, page_mapped, pagevec_release,
-    pte_mkdirty, pte_none, set_pte_at,
+    PageDirty,
+    PageWriteback,
+    TestSetPageLocked,
+    alloc_page_vma,
+    mk_pte,
+    page_cache_release,
+    page_mapped,
+    pagevec_release,
+    pte_mkdirty,
+    pte_none,
+    set_pte_at,
 )
 from variants.invalidate_2_6.pre_2_6_15.page_alloc import cond_resched
 from variants.invalidate_2_6.pre_2_6_15.rmap import anon_vma_prepare, page_add_anon_rmap, page_add_file_rmap
 from variants.invalidate_2_6.pre_2_6_15.swap import lru_cache_add_active, pagevec_lookup
 from variants.invalidate_2_6.pre_2_6_15.truncate import invalidate_complete_page
 from variants.invalidate_2_6.types import (
-    GFP_HIGHUSER, NOPAGE_OOM, NOPAGE_SIGBUS, PAGEVEC_SIZE, PAGE_MASK, VM_FAULT_MINOR, VM_FAULT_OOM, VM_FAULT_SIGBUS,
-    VM_RESERVED, VM_SHARED,
+    GFP_HIGHUSER,
+    NOPAGE_OOM,
+    NOPAGE_SIGBUS,
+    PAGEVEC_SIZE,
+    PAGE_MASK,
+    VM_FAULT_MINOR,
+    VM_FAULT_OOM,
+    VM_FAULT_SIGBUS,
+    VM_RESERVED,
+    VM_SHARED,
 )
 
 # ---- mm/memory.c: the yield() of a read section that fails at its end -----------------------------------------------------------

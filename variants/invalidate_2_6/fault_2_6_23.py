@@ -12,8 +12,21 @@ The line of BUG_ON() in mm/memory.c is that of the tree of the commit; in mm/fil
 A struct fault_data is here two arguments and a pair, (page, type).
 """
 from harness.kernel import (
-    BUG_ON, current, data_race, down_read, down_write, downgrade_write, likely, list_add_tail, list_del, need_resched, spin_lock,
-    spin_unlock, unlikely, up_read, up_write,
+    BUG_ON,
+    current,
+    data_race,
+    down_read,
+    down_write,
+    downgrade_write,
+    likely,
+    list_add_tail,
+    list_del,
+    need_resched,
+    spin_lock,
+    spin_unlock,
+    unlikely,
+    up_read,
+    up_write,
 )
 from variants.invalidate_2_6.nick_lock_page_2_6_23 import VM_CAN_INVALIDATE
 from variants.invalidate_2_6.pre_2_6_15.buffer import ext2_readpage
@@ -21,11 +34,34 @@ from variants.invalidate_2_6.pre_2_6_15.filemap import find_lock_page, page_cach
 from variants.invalidate_2_6.pre_2_6_15.fremap import install_file_pte
 from variants.invalidate_2_6.pre_2_6_15.hardware import copy_to_new_page
 from variants.invalidate_2_6.pre_2_6_15.memory import (
-    __handle_mm_fault, do_anonymous_page, do_wp_page, is_restart_addr, maybe_mkwrite, need_lockbreak, zap_page_range,
+    __handle_mm_fault,
+    do_anonymous_page,
+    do_wp_page,
+    is_restart_addr,
+    maybe_mkwrite,
+    need_lockbreak,
+    zap_page_range,
 )
 from variants.invalidate_2_6.pre_2_6_15.mm_h import (
-    ClearPageError, PageDirty, PageLocked, PageUptodate, alloc_page_vma, i_size_read, linear_page_index, lock_page, mk_pte,
-    page_cache_release, pte_dirty, pte_mkdirty, pte_mkyoung, pte_none, pte_offset, pte_page, pte_present, pte_to_pgoff, pte_write,
+    ClearPageError,
+    PageDirty,
+    PageLocked,
+    PageUptodate,
+    alloc_page_vma,
+    i_size_read,
+    linear_page_index,
+    lock_page,
+    mk_pte,
+    page_cache_release,
+    pte_dirty,
+    pte_mkdirty,
+    pte_mkyoung,
+    pte_none,
+    pte_offset,
+    pte_page,
+    pte_present,
+    pte_to_pgoff,
+    pte_write,
     set_pte_at,
 )
 from variants.invalidate_2_6.pre_2_6_15.mmap import find_vma
@@ -34,8 +70,25 @@ from variants.invalidate_2_6.pre_2_6_15.page_writeback import set_page_dirty
 from variants.invalidate_2_6.pre_2_6_15.rmap import anon_vma_prepare, page_add_anon_rmap, page_add_file_rmap
 from variants.invalidate_2_6.pre_2_6_15.swap import lru_cache_add_active, mark_page_accessed
 from variants.invalidate_2_6.types import (
-    EFAULT, EINTR, EINVAL, ENOMEM, GFP_HIGHUSER, PAGE_CACHE_SHIFT, PAGE_CACHE_SIZE, PAGE_MASK, PAGE_SIZE, VM_FAULT_MAJOR,
-    VM_FAULT_MINOR, VM_FAULT_OOM, VM_FAULT_SIGBUS, VM_FAULT_WRITE, VM_NONLINEAR, VM_READ, VM_SHARED, VM_WRITE, generic_file_vm_ops,
+    EFAULT,
+    EINTR,
+    EINVAL,
+    ENOMEM,
+    GFP_HIGHUSER,
+    PAGE_CACHE_SHIFT,
+    PAGE_CACHE_SIZE,
+    PAGE_MASK,
+    PAGE_SIZE,
+    VM_FAULT_MAJOR,
+    VM_FAULT_MINOR,
+    VM_FAULT_OOM,
+    VM_FAULT_SIGBUS,
+    VM_FAULT_WRITE,
+    VM_NONLINEAR,
+    VM_READ,
+    VM_SHARED,
+    VM_WRITE,
+    generic_file_vm_ops,
 )
 
 # ---- Documentation, fs/gfs2, fs/ncpfs, fs/ocfs2, fs/xfs, ipc/shm.c -------------------------------------------------------------

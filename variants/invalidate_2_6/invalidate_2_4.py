@@ -24,15 +24,30 @@ A page that is mapped need not be uptodate here: invariants.py asks for the name
 made for that: __mpage_writepage() has a BUG() for a dirty page that is not uptodate.
 """
 from harness.kernel import BUG
-from variants.invalidate_2_6.pre_2_6_15.buffer import (
-    block_invalidatepage, block_prepare_write, generic_commit_write, try_to_release_page,
-)
+from variants.invalidate_2_6.pre_2_6_15.buffer import block_invalidatepage, block_prepare_write, generic_commit_write, try_to_release_page
 from variants.invalidate_2_6.pre_2_6_15.filemap import (
-    __grab_cache_page, __remove_from_page_cache, filemap_write_and_wait, radix_tree_lookup, unlock_page,
+    __grab_cache_page,
+    __remove_from_page_cache,
+    filemap_write_and_wait,
+    radix_tree_lookup,
+    unlock_page,
 )
 from variants.invalidate_2_6.pre_2_6_15.mm_h import (
-    ClearPageDirty, ClearPageUptodate, PageDirty, PageLocked, PagePrivate, PageWriteback, SetPageReferenced, TestSetPageLocked,
-    page_cache_get, page_cache_release, page_count, pagevec_lru_add, wait_on_page_locked, wait_on_page_writeback, write_lock_irq,
+    ClearPageDirty,
+    ClearPageUptodate,
+    PageDirty,
+    PageLocked,
+    PagePrivate,
+    PageWriteback,
+    SetPageReferenced,
+    TestSetPageLocked,
+    page_cache_get,
+    page_cache_release,
+    page_count,
+    pagevec_lru_add,
+    wait_on_page_locked,
+    wait_on_page_writeback,
+    write_lock_irq,
     write_unlock_irq,
 )
 from variants.invalidate_2_6.pre_2_6_15.page_alloc import cond_resched

@@ -18,21 +18,53 @@ from variants.invalidate_2_6.pre_2_6_15.buffer import __block_commit_write, bloc
 from variants.invalidate_2_6.pre_2_6_15.filemap import find_lock_page, page_cache_read, unlock_page
 from variants.invalidate_2_6.pre_2_6_15.hardware import clear_new_page, copy_to_new_page
 from variants.invalidate_2_6.pre_2_6_15.memory import (
-    can_share_swap_page, do_anonymous_page, is_restart_addr, maybe_mkwrite, need_lockbreak, zap_page_range,
+    can_share_swap_page,
+    do_anonymous_page,
+    is_restart_addr,
+    maybe_mkwrite,
+    need_lockbreak,
+    zap_page_range,
 )
 from variants.invalidate_2_6.pre_2_6_15.mm_h import (
-    ClearPageError, PageAnon, PageUptodate, TestSetPageLocked, alloc_page_vma, i_size_read, lock_page, mk_pte, page_cache_get,
-    page_cache_release, pte_mkdirty, pte_mkyoung, pte_none, pte_page, pte_present, pte_to_pgoff, pte_write,
-    ptep_get_and_clear, set_pte_at,
+    ClearPageError,
+    PageAnon,
+    PageUptodate,
+    TestSetPageLocked,
+    alloc_page_vma,
+    i_size_read,
+    lock_page,
+    mk_pte,
+    page_cache_get,
+    page_cache_release,
+    pte_mkdirty,
+    pte_mkyoung,
+    pte_none,
+    pte_page,
+    pte_present,
+    pte_to_pgoff,
+    pte_write,
+    ptep_get_and_clear,
+    set_pte_at,
 )
 from variants.invalidate_2_6.pre_2_6_15.page_alloc import cond_resched
-from variants.invalidate_2_6.pre_2_6_15.rmap import (
-    anon_vma_prepare, page_add_anon_rmap, page_add_file_rmap, page_remove_rmap,
-)
+from variants.invalidate_2_6.pre_2_6_15.rmap import anon_vma_prepare, page_add_anon_rmap, page_add_file_rmap, page_remove_rmap
 from variants.invalidate_2_6.pre_2_6_15.swap import lru_cache_add_active, mark_page_accessed
 from variants.invalidate_2_6.types import (
-    EINTR, EINVAL, ENOMEM, GFP_HIGHUSER, PAGE_CACHE_SHIFT, PAGE_CACHE_SIZE, PAGE_READONLY, VM_FAULT_MAJOR, VM_FAULT_MINOR,
-    VM_FAULT_OOM, VM_FAULT_SIGBUS, VM_FAULT_WRITE, VM_SHARED, VM_WRITE, empty_zero_page,
+    EINTR,
+    EINVAL,
+    ENOMEM,
+    GFP_HIGHUSER,
+    PAGE_CACHE_SHIFT,
+    PAGE_CACHE_SIZE,
+    PAGE_READONLY,
+    VM_FAULT_MAJOR,
+    VM_FAULT_MINOR,
+    VM_FAULT_OOM,
+    VM_FAULT_SIGBUS,
+    VM_FAULT_WRITE,
+    VM_SHARED,
+    VM_WRITE,
+    empty_zero_page,
 )
 
 # ---- Documentation, drivers, fs/gfs2, fs/ncpfs, fs/ocfs2, fs/xfs, ipc/shm.c ----------------------------------------------------

@@ -16,20 +16,39 @@ know that write(2) has it locked.
 The lines of BUG_ON() in mm/memory.c and mm/truncate.c are those of the tree of the commit; in mm/filemap.c that of the patch as it was
 posted on 18 May 2007.
 """
-from harness.kernel import (
-    BUG, BUG_ON, current, data_race, list_empty, need_resched, spin_lock, spin_unlock, unlikely,
-)
+from harness.kernel import BUG, BUG_ON, current, data_race, list_empty, need_resched, spin_lock, spin_unlock, unlikely
 from variants.invalidate_2_6.pre_2_6_15.buffer import ext2_readpage
 from variants.invalidate_2_6.pre_2_6_15.ext2 import ext2_truncate
 from variants.invalidate_2_6.pre_2_6_15.filemap import find_lock_page, page_cache_read, unlock_page
 from variants.invalidate_2_6.pre_2_6_15.hardware import copy_to_new_page, copy_word_from_user
 from variants.invalidate_2_6.pre_2_6_15.memory import (
-    is_restart_addr, maybe_mkwrite, need_lockbreak, reset_vma_truncate_counts, unmap_mapping_range_list, unmap_mapping_range_tree,
+    is_restart_addr,
+    maybe_mkwrite,
+    need_lockbreak,
+    reset_vma_truncate_counts,
+    unmap_mapping_range_list,
+    unmap_mapping_range_tree,
     zap_page_range,
 )
 from variants.invalidate_2_6.pre_2_6_15.mm_h import (
-    ClearPageError, PageLocked, PageUptodate, PageWriteback, TestSetPageLocked, alloc_page_vma, i_size_read, i_size_write,
-    kmap_atomic, kunmap_atomic, lock_page, mk_pte, page_cache_release, page_mapped, pagevec_release, pte_mkdirty, pte_none, set_pte_at,
+    ClearPageError,
+    PageLocked,
+    PageUptodate,
+    PageWriteback,
+    TestSetPageLocked,
+    alloc_page_vma,
+    i_size_read,
+    i_size_write,
+    kmap_atomic,
+    kunmap_atomic,
+    lock_page,
+    mk_pte,
+    page_cache_release,
+    page_mapped,
+    pagevec_release,
+    pte_mkdirty,
+    pte_none,
+    set_pte_at,
     wait_on_page_writeback,
 )
 from variants.invalidate_2_6.pre_2_6_15.page_alloc import cond_resched
@@ -39,8 +58,24 @@ from variants.invalidate_2_6.pre_2_6_15.swap import lru_cache_add_active, mark_p
 from variants.invalidate_2_6.pre_2_6_15.truncate import invalidate_complete_page, truncate_complete_page
 from variants.invalidate_2_6.pre_2_6_15.usercopy import __copy_from_user
 from variants.invalidate_2_6.types import (
-    EINTR, EIO, ENOMEM, NOPAGE_OOM, NOPAGE_SIGBUS, GFP_HIGHUSER, PAGEVEC_SIZE, PAGE_CACHE_SHIFT, PAGE_CACHE_SIZE, PAGE_MASK, PAGE_SHIFT,
-    PAGE_SIZE, ULONG_MAX, VM_FAULT_MINOR, VM_FAULT_OOM, VM_FAULT_SIGBUS, VM_SHARED, generic_file_vm_ops,
+    EINTR,
+    EIO,
+    ENOMEM,
+    NOPAGE_OOM,
+    NOPAGE_SIGBUS,
+    GFP_HIGHUSER,
+    PAGEVEC_SIZE,
+    PAGE_CACHE_SHIFT,
+    PAGE_CACHE_SIZE,
+    PAGE_MASK,
+    PAGE_SHIFT,
+    PAGE_SIZE,
+    ULONG_MAX,
+    VM_FAULT_MINOR,
+    VM_FAULT_OOM,
+    VM_FAULT_SIGBUS,
+    VM_SHARED,
+    generic_file_vm_ops,
 )
 
 # ---- fs/gfs2, fs/ncpfs, fs/ocfs2, fs/xfs ---------------------------------------------------------------------------------------

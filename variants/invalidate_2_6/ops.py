@@ -16,7 +16,11 @@ written from memory which was not there.
 from harness.kernel import READ, WRITE, current, now, plain, saw, struct, touches
 from variants.invalidate_2_6.pre_2_6_15.ext2 import do_truncate, sys_fsync
 from variants.invalidate_2_6.pre_2_6_15.filemap import (
-    do_generic_mapping_read, find_get_page, find_lock_page, generic_file_write, unlock_page,
+    do_generic_mapping_read,
+    find_get_page,
+    find_lock_page,
+    generic_file_write,
+    unlock_page,
 )
 from variants.invalidate_2_6.pre_2_6_15.fork import copy_mm, exit_mm, mm_init
 from variants.invalidate_2_6.pre_2_6_15.fremap import sys_remap_file_pages
@@ -24,16 +28,38 @@ from variants.invalidate_2_6.pre_2_6_15.hardware import user_load, user_store
 from variants.invalidate_2_6.pre_2_6_15.mm_h import page_cache_release, put_page
 from variants.invalidate_2_6.pre_2_6_15.mmap import do_mmap2, sys_munmap
 from variants.invalidate_2_6.pre_2_6_15.page_writeback import writeback_single_inode
-from variants.invalidate_2_6.pre_2_6_15.swap import (
-    __pagevec_lru_add, __pagevec_lru_add_active, mark_page_accessed, taken,
-)
+from variants.invalidate_2_6.pre_2_6_15.swap import __pagevec_lru_add, __pagevec_lru_add_active, mark_page_accessed, taken
 from variants.invalidate_2_6.pre_2_6_15.truncate import (
-    invalidate_inode_pages, invalidate_inode_pages2, invalidate_inode_pages2_range, invalidate_mapping_pages,
+    invalidate_inode_pages,
+    invalidate_inode_pages2,
+    invalidate_inode_pages2_range,
+    invalidate_mapping_pages,
 )
 from variants.invalidate_2_6.pre_2_6_15.vmscan import refill_inactive_zone, shrink_cache, try_to_free_pages
 from variants.invalidate_2_6.types import (
-    CLONE_VM, ENOMEM, FILE_PAGES, GFP_KERNEL, MAP_ANONYMOUS, MAP_FIXED, MAP_PRIVATE, MAP_SHARED, PAGE_SIZE, PF_MEMALLOC, PF_MEMDIE,
-    USER_ADDRESSES, f0_disk, f0_file, f1_disk, f1_file, lru_add_active_pvecs, lru_add_pvecs, m0, m1, m2, m3, zone_normal,
+    CLONE_VM,
+    ENOMEM,
+    FILE_PAGES,
+    GFP_KERNEL,
+    MAP_ANONYMOUS,
+    MAP_FIXED,
+    MAP_PRIVATE,
+    MAP_SHARED,
+    PAGE_SIZE,
+    PF_MEMALLOC,
+    PF_MEMDIE,
+    USER_ADDRESSES,
+    f0_disk,
+    f0_file,
+    f1_disk,
+    f1_file,
+    lru_add_active_pvecs,
+    lru_add_pvecs,
+    m0,
+    m1,
+    m2,
+    m3,
+    zone_normal,
 )
 
 FIRST_CONTENT = 1000                # a file's words at boot: no operation of a program writes so great a number

@@ -14,7 +14,12 @@ Over andrea_page_count, which is the check. A page that is mapped need not be up
 from variants.invalidate_2_6.andrea_page_count import invalidate_complete_page
 from variants.invalidate_2_6.pre_2_6_15.filemap import unlock_page
 from variants.invalidate_2_6.pre_2_6_15.mm_h import (
-    ClearPageUptodate, PageDirty, PagePrivate, lock_page, pagevec_release, wait_on_page_writeback,
+    ClearPageUptodate,
+    PageDirty,
+    PagePrivate,
+    lock_page,
+    pagevec_release,
+    wait_on_page_writeback,
 )
 from variants.invalidate_2_6.pre_2_6_15.page_alloc import cond_resched
 from variants.invalidate_2_6.pre_2_6_15.page_writeback import set_page_dirty, test_clear_page_dirty

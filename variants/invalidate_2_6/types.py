@@ -44,8 +44,25 @@ Left out, and why that is sound or where it is a limit:
 """
 
 from harness.kernel import (
-    atomic_set, atomic_t, device, embed, flags_t, guarded, guarded_array, list_add_tail, list_head, plain, racy, racy_array,
-    rw_semaphore, rwlock_t, semaphore, set_bit, spinlock_t, struct, wait_queue_head_t,
+    atomic_set,
+    atomic_t,
+    device,
+    embed,
+    flags_t,
+    guarded,
+    guarded_array,
+    list_add_tail,
+    list_head,
+    plain,
+    racy,
+    racy_array,
+    rw_semaphore,
+    rwlock_t,
+    semaphore,
+    set_bit,
+    spinlock_t,
+    struct,
+    wait_queue_head_t,
 )
 
 # ---- constants -------------------------------------------------------------------------------------------------------

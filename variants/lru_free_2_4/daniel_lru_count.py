@@ -10,36 +10,89 @@ one finding has one title in both kernels. In the patched tree they are lower by
 (refill_inactive 552, 553 -> 550, 551).
 """
 from harness.kernel import (
-    BUG, BUG_ON, TASK_RUNNING, __set_current_state, atomic_dec, atomic_dec_and_test, atomic_inc, clear_bit, current,
-    data_race, in_interrupt, likely, list_add, list_add_tail, list_del, list_entry, need_resched, read_word, schedule,
-    set_bit, spin_lock, spin_lock_irqsave, spin_unlock, spin_unlock_irqrestore, unlikely, write_word,
+    BUG,
+    BUG_ON,
+    TASK_RUNNING,
+    __set_current_state,
+    atomic_dec,
+    atomic_dec_and_test,
+    atomic_inc,
+    clear_bit,
+    current,
+    data_race,
+    in_interrupt,
+    likely,
+    list_add,
+    list_add_tail,
+    list_del,
+    list_entry,
+    need_resched,
+    read_word,
+    schedule,
+    set_bit,
+    spin_lock,
+    spin_lock_irqsave,
+    spin_unlock,
+    spin_unlock_irqrestore,
+    unlikely,
+    write_word,
 )
-from variants.lru_free_2_4.pre_patch.buffer import (
-    block_flushpage, block_invalidate_page, try_to_free_buffers, try_to_release_page,
-)
+from variants.lru_free_2_4.pre_patch.buffer import block_flushpage, block_invalidate_page, try_to_free_buffers, try_to_release_page
 from variants.lru_free_2_4.pre_patch.filemap import (
-    __remove_inode_page, a_ops_writepage, find_trylock_page, mark_page_accessed, set_page_dirty,
+    __remove_inode_page,
+    a_ops_writepage,
+    find_trylock_page,
+    mark_page_accessed,
+    set_page_dirty,
     truncate_complete_page,
 )
 from variants.lru_free_2_4.pre_patch.hardware import ptep_get_and_clear, ptep_test_and_clear_young
 from variants.lru_free_2_4.pre_patch.mm_h import (
-    ClearPageActive, ClearPageDirty, ClearPageUptodate, PageActive, PageDirty, PageLRU, PageLaunder, PageLocked,
-    PageReserved, PageSwapCache, SWP_OFFSET, SetPageActive, SetPageDirty, SetPageLaunder, SetPageUptodate,
-    TryLockPage, UnlockPage, VALID_PAGE, __free_page, memclass, page_count, page_zone, pte_dirty, set_pte,
+    ClearPageActive,
+    ClearPageDirty,
+    ClearPageUptodate,
+    PageActive,
+    PageDirty,
+    PageLRU,
+    PageLaunder,
+    PageLocked,
+    PageReserved,
+    PageSwapCache,
+    SWP_OFFSET,
+    SetPageActive,
+    SetPageDirty,
+    SetPageLaunder,
+    SetPageUptodate,
+    TryLockPage,
+    UnlockPage,
+    VALID_PAGE,
+    __free_page,
+    memclass,
+    page_count,
+    page_zone,
+    pte_dirty,
+    set_pte,
     swp_entry_to_pte,
 )
 from variants.lru_free_2_4.pre_patch.pagemap_h import page_cache_get, wait_on_page
 from variants.lru_free_2_4.pre_patch.swap_h import del_page_from_inactive_list, vm_swap_full
-from variants.lru_free_2_4.pre_patch.swap_state import (
-    __delete_from_swap_cache, add_to_swap_cache, delete_from_swap_cache,
-)
-from variants.lru_free_2_4.pre_patch.swapfile import (
-    get_swap_page, swap_duplicate, swap_entry_free, swap_free, swap_info_get, swap_info_put,
-)
+from variants.lru_free_2_4.pre_patch.swap_state import __delete_from_swap_cache, add_to_swap_cache, delete_from_swap_cache
+from variants.lru_free_2_4.pre_patch.swapfile import get_swap_page, swap_duplicate, swap_entry_free, swap_free, swap_info_get, swap_info_put
 from variants.lru_free_2_4.pre_patch.vmscan import swap_out
 from variants.lru_free_2_4.types import (
-    MAPPED_RATIO, PF_FREE_PAGES, PG_dirty, PG_lru, PG_referenced, VM_LOCKED, __GFP_FS, active_list, inactive_list,
-    pagecache_lock, pagemap_lru_lock, swapper_space, vm,
+    MAPPED_RATIO,
+    PF_FREE_PAGES,
+    PG_dirty,
+    PG_lru,
+    PG_referenced,
+    VM_LOCKED,
+    __GFP_FS,
+    active_list,
+    inactive_list,
+    pagecache_lock,
+    pagemap_lru_lock,
+    swapper_space,
+    vm,
 )
 
 # ---- include/linux/mm.h, @@ -180,6 +180,15 @@ and @@ -451,15 +481,6 @@ -----------------------------------------------

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from harness.finding import Kind
-from harness.link.linker import Image
+from harness.link.image import Image
 
 invariant, leak = Kind.INVARIANT.title, Kind.LEAK.title
 

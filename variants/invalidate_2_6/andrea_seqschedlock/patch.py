@@ -4,19 +4,34 @@
 Read beside the post of 13 Dec 2005: same hunks, same order, same names; `&x` is x, `->` is a dot. Line numbers of BUG() and
 WARN_ON() are those its hunk headers give to the patched file; functions it does not touch keep theirs.
 """
-from harness.kernel import (
-    BUG, WARN_ON, data_race, embed, likely, spin_lock, spin_unlock, unlikely, yield_cpu,
-)
+from harness.kernel import BUG, WARN_ON, data_race, embed, likely, spin_lock, spin_unlock, unlikely, yield_cpu
 from variants.invalidate_2_6.andrea_seqschedlock.seqschedlock_h import (
-    SEQSCHEDLOCK_SUCCESS, SEQSCHEDLOCK_WRITER_RACE, SEQSCHEDLOCK_WRITER_RUNNING, read_seqschedlock, read_seqschedunlock,
-    seqschedlock_t, write_seqschedlock, write_seqschedunlock,
+    SEQSCHEDLOCK_SUCCESS,
+    SEQSCHEDLOCK_WRITER_RACE,
+    SEQSCHEDLOCK_WRITER_RUNNING,
+    read_seqschedlock,
+    read_seqschedunlock,
+    seqschedlock_t,
+    write_seqschedlock,
+    write_seqschedunlock,
 )
 from variants.invalidate_2_6.pre_2_6_15.filemap import filemap_nopage, radix_tree_delete, unlock_page
 from variants.invalidate_2_6.pre_2_6_15.hardware import copy_to_new_page
 from variants.invalidate_2_6.pre_2_6_15.memory import maybe_mkwrite, unmap_mapping_range
 from variants.invalidate_2_6.pre_2_6_15.mm_h import (
-    PageDirty, PageWriteback, TestSetPageLocked, alloc_page_vma, lock_page, mk_pte, page_cache_release, page_mapped,
-    pagevec_release, pte_mkdirty, pte_none, set_pte_at, wait_on_page_writeback,
+    PageDirty,
+    PageWriteback,
+    TestSetPageLocked,
+    alloc_page_vma,
+    lock_page,
+    mk_pte,
+    page_cache_release,
+    page_mapped,
+    pagevec_release,
+    pte_mkdirty,
+    pte_none,
+    set_pte_at,
+    wait_on_page_writeback,
 )
 from variants.invalidate_2_6.pre_2_6_15.page_alloc import cond_resched
 from variants.invalidate_2_6.pre_2_6_15.page_writeback import set_page_dirty, test_clear_page_dirty
@@ -24,8 +39,21 @@ from variants.invalidate_2_6.pre_2_6_15.rmap import anon_vma_prepare, page_add_a
 from variants.invalidate_2_6.pre_2_6_15.swap import lru_cache_add_active, pagevec_lookup
 from variants.invalidate_2_6.pre_2_6_15.truncate import invalidate_complete_page
 from variants.invalidate_2_6.types import (
-    EIO, GFP_HIGHUSER, NOPAGE_OOM, NOPAGE_SIGBUS, PAGEVEC_SIZE, PAGE_CACHE_SHIFT, PAGE_CACHE_SIZE, PAGE_MASK, ULONG_MAX,
-    VM_FAULT_MINOR, VM_FAULT_OOM, VM_FAULT_SIGBUS, VM_RESERVED, VM_SHARED, address_space,
+    EIO,
+    GFP_HIGHUSER,
+    NOPAGE_OOM,
+    NOPAGE_SIGBUS,
+    PAGEVEC_SIZE,
+    PAGE_CACHE_SHIFT,
+    PAGE_CACHE_SIZE,
+    PAGE_MASK,
+    ULONG_MAX,
+    VM_FAULT_MINOR,
+    VM_FAULT_OOM,
+    VM_FAULT_SIGBUS,
+    VM_RESERVED,
+    VM_SHARED,
+    address_space,
 )
 
 # ---- fs/inode.c, @@ -197,6 +197,7 @@ -------------------------------------------------------------------------------------------

@@ -1,8 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """fs/direct-io.c, of a synchronous write of one page from a user's buffer that nobody else touches."""
 from harness.kernel import (
-    TASK_RUNNING, TASK_UNINTERRUPTIBLE, __set_current_state, add_wait_queue, atomic_dec_and_test, atomic_read, atomic_set, current,
-    remove_wait_queue, set_current_state, wake_up,
+    TASK_RUNNING,
+    TASK_UNINTERRUPTIBLE,
+    __set_current_state,
+    add_wait_queue,
+    atomic_dec_and_test,
+    atomic_read,
+    atomic_set,
+    current,
+    remove_wait_queue,
+    set_current_state,
+    wake_up,
 )
 from variants.invalidate_2_6.pre_2_6_15.ext2 import has_block
 from variants.invalidate_2_6.pre_2_6_15.hardware import submit_value

@@ -3,9 +3,7 @@
 from harness.kernel import current, down_read, up_read
 from variants.invalidate_2_6.pre_2_6_15.memory import __handle_mm_fault
 from variants.invalidate_2_6.pre_2_6_15.mmap import find_vma
-from variants.invalidate_2_6.types import (
-    PF_MEMDIE, VM_FAULT_OOM, VM_FAULT_SIGBUS, VM_READ, VM_WRITE,
-)
+from variants.invalidate_2_6.types import PF_MEMDIE, VM_FAULT_OOM, VM_FAULT_SIGBUS, VM_READ, VM_WRITE
 
 
 __FILE__ = "arch/i386/mm/fault.c"

@@ -4,7 +4,17 @@
 The order its head states: i_sem, or mmap_sem, then i_mmap_lock, then page_table_lock, then tree_lock.
 """
 from harness.kernel import (
-    BUG, current, data_race, down, likely, smp_mb, smp_mb__after_clear_bit, smp_mb__before_clear_bit, test_bit, unlikely, up,
+    BUG,
+    current,
+    data_race,
+    down,
+    likely,
+    smp_mb,
+    smp_mb__after_clear_bit,
+    smp_mb__before_clear_bit,
+    test_bit,
+    unlikely,
+    up,
 )
 from variants.invalidate_2_6.pre_2_6_15.buffer import block_prepare_write, ext2_readpage, generic_commit_write
 from variants.invalidate_2_6.pre_2_6_15.direct_io import ext2_direct_IO
@@ -12,23 +22,66 @@ from variants.invalidate_2_6.pre_2_6_15.fremap import install_file_pte, install_
 from variants.invalidate_2_6.pre_2_6_15.hardware import read_word_of
 from variants.invalidate_2_6.pre_2_6_15.memory import unmap_mapping_range
 from variants.invalidate_2_6.pre_2_6_15.mm_h import (
-    ClearPageError, PageLocked, PageUptodate, SetPageLocked, TestClearPageLocked, TestClearPageReclaim, TestSetPageLocked,
-    fault_in_pages_readable, i_size_read, i_size_write, kmap_atomic, kunmap_atomic, lock_page, mapping_mapped, page_cache_alloc,
-    page_cache_alloc_cold, page_cache_get, page_cache_release, page_mapping, pagevec_add, pagevec_lru_add, pagevec_release,
-    read_lock_irq, read_unlock_irq, wait_on_page_locked, wait_on_page_writeback, write_lock_irq, write_unlock_irq,
+    ClearPageError,
+    PageLocked,
+    PageUptodate,
+    SetPageLocked,
+    TestClearPageLocked,
+    TestClearPageReclaim,
+    TestSetPageLocked,
+    fault_in_pages_readable,
+    i_size_read,
+    i_size_write,
+    kmap_atomic,
+    kunmap_atomic,
+    lock_page,
+    mapping_mapped,
+    page_cache_alloc,
+    page_cache_alloc_cold,
+    page_cache_get,
+    page_cache_release,
+    page_mapping,
+    pagevec_add,
+    pagevec_lru_add,
+    pagevec_release,
+    read_lock_irq,
+    read_unlock_irq,
+    wait_on_page_locked,
+    wait_on_page_writeback,
+    write_lock_irq,
+    write_unlock_irq,
 )
 from variants.invalidate_2_6.pre_2_6_15.page_alloc import cond_resched
 from variants.invalidate_2_6.pre_2_6_15.page_writeback import do_writepages, test_clear_page_writeback
 from variants.invalidate_2_6.pre_2_6_15.readahead import force_page_cache_readahead
 from variants.invalidate_2_6.pre_2_6_15.swap import (
-    __pagevec_lru_add, lru_cache_add, mark_page_accessed, pagevec_lookup_tag, rotate_reclaimable_page,
+    __pagevec_lru_add,
+    lru_cache_add,
+    mark_page_accessed,
+    pagevec_lookup_tag,
+    rotate_reclaimable_page,
 )
 from variants.invalidate_2_6.pre_2_6_15.truncate import invalidate_inode_pages2_range
 from variants.invalidate_2_6.pre_2_6_15.usercopy import __copy_from_user, __copy_from_user_inatomic
 from variants.invalidate_2_6.pre_2_6_15.wait import __wait_on_bit, __wait_on_bit_lock, __wake_up_bit, io_schedule
 from variants.invalidate_2_6.types import (
-    EEXIST, EFAULT, EINVAL, ENOMEM, FILE_PAGES, NOPAGE_OOM, PAGECACHE_TAG_DIRTY, PAGECACHE_TAG_WRITEBACK, PAGEVEC_SIZE,
-    PAGE_CACHE_SHIFT, PAGE_CACHE_SIZE, PAGE_SHIFT, PAGE_SIZE, PG_locked, PG_writeback, WB_SYNC_ALL, WRITE_BIO,
+    EEXIST,
+    EFAULT,
+    EINVAL,
+    ENOMEM,
+    FILE_PAGES,
+    NOPAGE_OOM,
+    PAGECACHE_TAG_DIRTY,
+    PAGECACHE_TAG_WRITEBACK,
+    PAGEVEC_SIZE,
+    PAGE_CACHE_SHIFT,
+    PAGE_CACHE_SIZE,
+    PAGE_SHIFT,
+    PAGE_SIZE,
+    PG_locked,
+    PG_writeback,
+    WB_SYNC_ALL,
+    WRITE_BIO,
     generic_file_vm_ops,
 )
 

@@ -1,7 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """kernel/fork.c: how an address space begins and ends. A program names the mm that a fork gets."""
 from harness.kernel import (
-    atomic_dec_and_test, atomic_inc, atomic_set, current, down_read, down_write, list_add, spin_lock, spin_unlock, up_read,
+    atomic_dec_and_test,
+    atomic_inc,
+    atomic_set,
+    current,
+    down_read,
+    down_write,
+    list_add,
+    spin_lock,
+    spin_unlock,
+    up_read,
     up_write,
 )
 from variants.invalidate_2_6.pre_2_6_15.hardware import kmem_cache_alloc_vma

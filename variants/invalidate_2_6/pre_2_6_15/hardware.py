@@ -19,9 +19,7 @@ program names. So which object it is does not depend on the schedule.
 """
 from harness.kernel import READ, RMW, WRITE, current, now, point, raise_irq, touches
 from variants.invalidate_2_6.pre_2_6_15.fault import do_page_fault
-from variants.invalidate_2_6.pre_2_6_15.mm_h import (
-    pte_mkdirty, pte_mkyoung, pte_offset, pte_page, pte_present, pte_write,
-)
+from variants.invalidate_2_6.pre_2_6_15.mm_h import pte_mkdirty, pte_mkyoung, pte_offset, pte_page, pte_present, pte_write
 from variants.invalidate_2_6.ops import copied_from_user
 from variants.invalidate_2_6.types import READ_BIO, THE_DEVICE
 

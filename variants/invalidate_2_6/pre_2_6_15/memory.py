@@ -3,28 +3,83 @@
 ptes of a vma is one turn. `ptl` is mm->page_table_lock: see types.
 """
 from harness.kernel import (
-    atomic_read, current, data_race, list_empty, list_entry, need_resched, smp_mb, smp_rmb, smp_wmb, spin_lock, spin_unlock,
+    atomic_read,
+    current,
+    data_race,
+    list_empty,
+    list_entry,
+    need_resched,
+    smp_mb,
+    smp_rmb,
+    smp_wmb,
+    spin_lock,
+    spin_unlock,
 )
 from variants.invalidate_2_6.pre_2_6_15.filemap import filemap_nopage, filemap_populate, unlock_page
 from variants.invalidate_2_6.pre_2_6_15.hardware import clear_new_page, copy_to_new_page
 from variants.invalidate_2_6.pre_2_6_15.mm_h import (
-    PageAnon, SetPageReferenced, TestSetPageLocked, alloc_page_vma, get_page, i_size_write, linear_page_index, mk_pte,
-    page_cache_get, page_cache_release, page_mapcount, pgoff_to_pte, pte_dirty, pte_mkclean, pte_mkdirty, pte_mkold,
-    pte_mkwrite, pte_mkyoung, pte_none, pte_offset, pte_page, pte_present, pte_to_pgoff, pte_write, pte_young,
-    ptep_get_and_clear, ptep_set_wrprotect, set_pte_at,
+    PageAnon,
+    SetPageReferenced,
+    TestSetPageLocked,
+    alloc_page_vma,
+    get_page,
+    i_size_write,
+    linear_page_index,
+    mk_pte,
+    page_cache_get,
+    page_cache_release,
+    page_mapcount,
+    pgoff_to_pte,
+    pte_dirty,
+    pte_mkclean,
+    pte_mkdirty,
+    pte_mkold,
+    pte_mkwrite,
+    pte_mkyoung,
+    pte_none,
+    pte_offset,
+    pte_page,
+    pte_present,
+    pte_to_pgoff,
+    pte_write,
+    pte_young,
+    ptep_get_and_clear,
+    ptep_set_wrprotect,
+    set_pte_at,
 )
 from variants.invalidate_2_6.pre_2_6_15.ext2 import ext2_truncate
 from variants.invalidate_2_6.pre_2_6_15.page_alloc import cond_resched
 from variants.invalidate_2_6.pre_2_6_15.page_writeback import set_page_dirty
 from variants.invalidate_2_6.pre_2_6_15.rmap import (
-    anon_vma_prepare, page_add_anon_rmap, page_add_file_rmap, page_dup_rmap, page_remove_rmap,
+    anon_vma_prepare,
+    page_add_anon_rmap,
+    page_add_file_rmap,
+    page_dup_rmap,
+    page_remove_rmap,
 )
 from variants.invalidate_2_6.pre_2_6_15.swap import lru_add_drain, lru_cache_add_active, mark_page_accessed, release_pages
 from variants.invalidate_2_6.pre_2_6_15.truncate import truncate_inode_pages
 from variants.invalidate_2_6.types import (
-    EINTR, ENOMEM, GFP_HIGHUSER, NOPAGE_OOM, NOPAGE_SIGBUS, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, ULONG_MAX, VM_FAULT_MAJOR,
-    VM_FAULT_MINOR, VM_FAULT_OOM, VM_FAULT_SIGBUS, VM_FAULT_WRITE, VM_MAYWRITE, VM_NONLINEAR, VM_RESERVED, VM_SHARED,
-    VM_WRITE, empty_zero_page,
+    EINTR,
+    ENOMEM,
+    GFP_HIGHUSER,
+    NOPAGE_OOM,
+    NOPAGE_SIGBUS,
+    PAGE_MASK,
+    PAGE_SHIFT,
+    PAGE_SIZE,
+    ULONG_MAX,
+    VM_FAULT_MAJOR,
+    VM_FAULT_MINOR,
+    VM_FAULT_OOM,
+    VM_FAULT_SIGBUS,
+    VM_FAULT_WRITE,
+    VM_MAYWRITE,
+    VM_NONLINEAR,
+    VM_RESERVED,
+    VM_SHARED,
+    VM_WRITE,
+    empty_zero_page,
 )
 
 

@@ -1,9 +1,31 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """include/linux: mm.h, page-flags.h, pagemap.h, buffer_head.h, pagevec.h, spinlock.h; asm-i386: atomic.h, pgtable.h; kmap_atomic()."""
 from harness.kernel import (
-    BUG_ON, RMW, atomic_dec, atomic_inc, atomic_read, atomic_set, clear_bit, current, data_race, in_interrupt, list_add, list_del,
-    local_irq_disable, local_irq_enable, local_irq_restore, local_irq_save, point, read_lock, read_unlock, set_bit,
-    test_and_clear_bit, test_and_set_bit, test_bit, write_lock, write_unlock,
+    BUG_ON,
+    RMW,
+    atomic_dec,
+    atomic_inc,
+    atomic_read,
+    atomic_set,
+    clear_bit,
+    current,
+    data_race,
+    in_interrupt,
+    list_add,
+    list_del,
+    local_irq_disable,
+    local_irq_enable,
+    local_irq_restore,
+    local_irq_save,
+    point,
+    read_lock,
+    read_unlock,
+    set_bit,
+    test_and_clear_bit,
+    test_and_set_bit,
+    test_bit,
+    write_lock,
+    write_unlock,
 )
 from variants.invalidate_2_6.pre_2_6_15.swap import __page_cache_release, __pagevec_lru_add, __pagevec_release
 from variants.invalidate_2_6.pre_2_6_15.filemap import __lock_page, wait_on_page_bit
@@ -11,9 +33,32 @@ from variants.invalidate_2_6.pre_2_6_15.page_alloc import alloc_pages
 from variants.invalidate_2_6.pre_2_6_15.page_writeback import test_clear_page_dirty, test_set_page_writeback
 from variants.invalidate_2_6.pre_2_6_15.usercopy import __get_user
 from variants.invalidate_2_6.types import (
-    BH_Async_Read, BH_Async_Write, BH_Delay, BH_Dirty, BH_Lock, BH_Mapped, BH_New, BH_Req, BH_Uptodate, GFP_HIGHUSER,
-    PAGEVEC_SIZE, PAGE_MAPPING_ANON, PAGE_MASK, PAGE_SHIFT, PG_active, PG_dirty, PG_error, PG_locked, PG_lru,
-    PG_mappedtodisk, PG_private, PG_reclaim, PG_referenced, PG_uptodate, PG_writeback, THE_DEVICE,
+    BH_Async_Read,
+    BH_Async_Write,
+    BH_Delay,
+    BH_Dirty,
+    BH_Lock,
+    BH_Mapped,
+    BH_New,
+    BH_Req,
+    BH_Uptodate,
+    GFP_HIGHUSER,
+    PAGEVEC_SIZE,
+    PAGE_MAPPING_ANON,
+    PAGE_MASK,
+    PAGE_SHIFT,
+    PG_active,
+    PG_dirty,
+    PG_error,
+    PG_locked,
+    PG_lru,
+    PG_mappedtodisk,
+    PG_private,
+    PG_reclaim,
+    PG_referenced,
+    PG_uptodate,
+    PG_writeback,
+    THE_DEVICE,
 )
 
 # ---- atomics and locks -------------------------------------------------------------------------------------------------

@@ -6,8 +6,18 @@ from variants.invalidate_2_6.pre_2_6_15.hardware import kmem_cache_alloc_vma, km
 from variants.invalidate_2_6.pre_2_6_15.memory import tlb_finish_mmu, tlb_gather_mmu, unmap_vmas
 from variants.invalidate_2_6.pre_2_6_15.swap import lru_add_drain
 from variants.invalidate_2_6.types import (
-    ENOMEM, MAP_SHARED, PAGE_READONLY, PAGE_SHARED, TASK_SIZE, VM_MAYREAD, VM_MAYSHARE, VM_MAYWRITE, VM_NONLINEAR, VM_READ,
-    VM_SHARED, VM_WRITE,
+    ENOMEM,
+    MAP_SHARED,
+    PAGE_READONLY,
+    PAGE_SHARED,
+    TASK_SIZE,
+    VM_MAYREAD,
+    VM_MAYSHARE,
+    VM_MAYWRITE,
+    VM_NONLINEAR,
+    VM_READ,
+    VM_SHARED,
+    VM_WRITE,
 )
 
 

@@ -9,15 +9,38 @@ from variants.invalidate_2_6.pre_2_6_15.ext2 import has_block
 from variants.invalidate_2_6.pre_2_6_15.filemap import add_to_page_cache, end_page_writeback, unlock_page
 from variants.invalidate_2_6.pre_2_6_15.hardware import memset_page, submit_bio
 from variants.invalidate_2_6.pre_2_6_15.mm_h import (
-    PageUptodate, PageWriteback, SetPageMappedToDisk, SetPageUptodate, buffer_dirty, buffer_locked, buffer_mapped,
-    buffer_uptodate, clear_buffer_dirty, i_size_read, lock_page, page_buffers, page_cache_release, page_has_buffers,
-    pagevec_add, pagevec_lru_add, pagevec_release, set_page_writeback, wait_on_page_writeback,
+    PageUptodate,
+    PageWriteback,
+    SetPageMappedToDisk,
+    SetPageUptodate,
+    buffer_dirty,
+    buffer_locked,
+    buffer_mapped,
+    buffer_uptodate,
+    clear_buffer_dirty,
+    i_size_read,
+    lock_page,
+    page_buffers,
+    page_cache_release,
+    page_has_buffers,
+    pagevec_add,
+    pagevec_lru_add,
+    pagevec_release,
+    set_page_writeback,
+    wait_on_page_writeback,
 )
 from variants.invalidate_2_6.pre_2_6_15.page_alloc import cond_resched
 from variants.invalidate_2_6.pre_2_6_15.page_writeback import clear_page_dirty_for_io
 from variants.invalidate_2_6.pre_2_6_15.swap import __pagevec_lru_add, pagevec_lookup_tag
 from variants.invalidate_2_6.types import (
-    PAGECACHE_TAG_DIRTY, PAGEVEC_SIZE, PAGE_CACHE_SHIFT, PAGE_CACHE_SIZE, READ_BIO, ULONG_MAX, WB_SYNC_NONE, WRITE_BIO,
+    PAGECACHE_TAG_DIRTY,
+    PAGEVEC_SIZE,
+    PAGE_CACHE_SHIFT,
+    PAGE_CACHE_SIZE,
+    READ_BIO,
+    ULONG_MAX,
+    WB_SYNC_NONE,
+    WRITE_BIO,
 )
 
 

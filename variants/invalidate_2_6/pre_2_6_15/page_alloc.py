@@ -1,17 +1,45 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """mm/page_alloc.c: pages come and go. Per-cpu lists are left out (see types): a page goes to the zone's list at once."""
 from harness.kernel import (
-    atomic_set, current, data_race, in_interrupt, list_add, list_del, list_empty, list_entry, need_resched, printk, read_word,
-    schedule, spin_lock_irqsave, spin_unlock_irqrestore, write_word, yield_cpu,
+    atomic_set,
+    current,
+    data_race,
+    in_interrupt,
+    list_add,
+    list_del,
+    list_empty,
+    list_entry,
+    need_resched,
+    printk,
+    read_word,
+    schedule,
+    spin_lock_irqsave,
+    spin_unlock_irqrestore,
+    write_word,
+    yield_cpu,
 )
 from variants.invalidate_2_6.pre_2_6_15.fault import out_of_memory
-from variants.invalidate_2_6.pre_2_6_15.mm_h import (
-    ClearPageDirty, PageAnon, PageDirty, page_count, page_mapcount, set_page_count,
-)
+from variants.invalidate_2_6.pre_2_6_15.mm_h import ClearPageDirty, PageAnon, PageDirty, page_count, page_mapcount, set_page_count
 from variants.invalidate_2_6.pre_2_6_15.vmscan import try_to_free_pages
 from variants.invalidate_2_6.types import (
-    PF_MEMALLOC, PF_MEMDIE, PG_active, PG_arch_1, PG_checked, PG_dirty, PG_error, PG_locked, PG_lru, PG_mappedtodisk,
-    PG_private, PG_reclaim, PG_referenced, PG_uptodate, PG_writeback, __GFP_FS, __GFP_WAIT, zone_normal,
+    PF_MEMALLOC,
+    PF_MEMDIE,
+    PG_active,
+    PG_arch_1,
+    PG_checked,
+    PG_dirty,
+    PG_error,
+    PG_locked,
+    PG_lru,
+    PG_mappedtodisk,
+    PG_private,
+    PG_reclaim,
+    PG_referenced,
+    PG_uptodate,
+    PG_writeback,
+    __GFP_FS,
+    __GFP_WAIT,
+    zone_normal,
 )
 
 

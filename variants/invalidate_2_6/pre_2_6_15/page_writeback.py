@@ -4,12 +4,30 @@ from harness.kernel import BUG, current, data_race, smp_mb, spin_lock, spin_unlo
 from variants.invalidate_2_6.pre_2_6_15.buffer import __set_page_dirty_buffers
 from variants.invalidate_2_6.pre_2_6_15.filemap import radix_tree_tag_clear, radix_tree_tag_set, radix_tree_tagged
 from variants.invalidate_2_6.pre_2_6_15.mm_h import (
-    PageDirty, SetPageDirty, TestClearPageDirty, TestClearPageWriteback, TestSetPageDirty, TestSetPageWriteback, page_mapping,
-    read_lock_irqsave, read_unlock_irqrestore, write_lock_irq, write_lock_irqsave, write_unlock_irq, write_unlock_irqrestore,
+    PageDirty,
+    SetPageDirty,
+    TestClearPageDirty,
+    TestClearPageWriteback,
+    TestSetPageDirty,
+    TestSetPageWriteback,
+    page_mapping,
+    read_lock_irqsave,
+    read_unlock_irqrestore,
+    write_lock_irq,
+    write_lock_irqsave,
+    write_unlock_irq,
+    write_unlock_irqrestore,
 )
 from variants.invalidate_2_6.pre_2_6_15.mpage import mpage_writepages
 from variants.invalidate_2_6.types import (
-    FILE_PAGES, I_DIRTY_PAGES, I_LOCK, PAGECACHE_TAG_DIRTY, PAGECACHE_TAG_WRITEBACK, PAGE_MAPPING_ANON, WB_SYNC_NONE, inode_lock,
+    FILE_PAGES,
+    I_DIRTY_PAGES,
+    I_LOCK,
+    PAGECACHE_TAG_DIRTY,
+    PAGECACHE_TAG_WRITEBACK,
+    PAGE_MAPPING_ANON,
+    WB_SYNC_NONE,
+    inode_lock,
 )
 
 

@@ -1,18 +1,49 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """mm/rmap.c: from a page to the ptes that map it. Of anonymous pages only the count: see types."""
 from harness.kernel import (
-    BUG, atomic_dec, atomic_inc, atomic_inc_and_test, data_race, list_empty, list_entry, need_resched, schedule, spin_lock,
+    BUG,
+    atomic_dec,
+    atomic_inc,
+    atomic_inc_and_test,
+    data_race,
+    list_empty,
+    list_entry,
+    need_resched,
+    schedule,
+    spin_lock,
     spin_unlock,
 )
 from variants.invalidate_2_6.pre_2_6_15.filemap import unlock_page
 from variants.invalidate_2_6.pre_2_6_15.mm_h import (
-    PageAnon, PageLocked, TestClearPageReferenced, TestSetPageLocked, atomic_add_negative, linear_page_index,
-    page_cache_release, page_mapcount, page_mapped, pgoff_to_pte, pte_dirty, pte_offset, pte_page, pte_present,
-    ptep_get_and_clear, ptep_test_and_clear_young, set_pte_at,
+    PageAnon,
+    PageLocked,
+    TestClearPageReferenced,
+    TestSetPageLocked,
+    atomic_add_negative,
+    linear_page_index,
+    page_cache_release,
+    page_mapcount,
+    page_mapped,
+    pgoff_to_pte,
+    pte_dirty,
+    pte_offset,
+    pte_page,
+    pte_present,
+    ptep_get_and_clear,
+    ptep_test_and_clear_young,
+    set_pte_at,
 )
 from variants.invalidate_2_6.pre_2_6_15.page_writeback import set_page_dirty
 from variants.invalidate_2_6.types import (
-    CLUSTER_SIZE, EFAULT, PAGE_MAPPING_ANON, PAGE_SHIFT, SWAP_AGAIN, SWAP_FAIL, SWAP_SUCCESS, VM_LOCKED, VM_MAYSHARE,
+    CLUSTER_SIZE,
+    EFAULT,
+    PAGE_MAPPING_ANON,
+    PAGE_SHIFT,
+    SWAP_AGAIN,
+    SWAP_FAIL,
+    SWAP_SUCCESS,
+    VM_LOCKED,
+    VM_MAYSHARE,
     nr_mapped,
 )
 

@@ -5,14 +5,37 @@ Pagevecs of the stack are plain lists; the per-cpu ones are taken whole before t
 preemption off, nobody can tell from emptying them at the end.
 """
 from harness.kernel import (
-    BUG, RMW, list_add_tail, list_del, point, smp_processor_id, spin_lock_irq, spin_lock_irqsave, spin_unlock_irq,
+    BUG,
+    RMW,
+    list_add_tail,
+    list_del,
+    point,
+    smp_processor_id,
+    spin_lock_irq,
+    spin_lock_irqsave,
+    spin_unlock_irq,
     spin_unlock_irqrestore,
 )
 from variants.invalidate_2_6.pre_2_6_15.filemap import find_get_pages, find_get_pages_tag
 from variants.invalidate_2_6.pre_2_6_15.mm_h import (
-    ClearPageReferenced, PageActive, PageDirty, PageLRU, PageLocked, PageReferenced, SetPageActive, SetPageReferenced,
-    TestClearPageLRU, TestSetPageActive, TestSetPageLRU, add_page_to_active_list, add_page_to_inactive_list,
-    del_page_from_inactive_list, del_page_from_lru, page_cache_get, page_count, put_page_testzero,
+    ClearPageReferenced,
+    PageActive,
+    PageDirty,
+    PageLRU,
+    PageLocked,
+    PageReferenced,
+    SetPageActive,
+    SetPageReferenced,
+    TestClearPageLRU,
+    TestSetPageActive,
+    TestSetPageLRU,
+    add_page_to_active_list,
+    add_page_to_inactive_list,
+    del_page_from_inactive_list,
+    del_page_from_lru,
+    page_cache_get,
+    page_count,
+    put_page_testzero,
 )
 from variants.invalidate_2_6.pre_2_6_15.page_alloc import __pagevec_free, free_hot_page, pagevec_free
 from variants.invalidate_2_6.pre_2_6_15.page_writeback import test_clear_page_writeback

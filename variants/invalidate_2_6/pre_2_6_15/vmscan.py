@@ -1,15 +1,36 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """mm/vmscan.c: reclaim. Its lists of pages on the stack are the task's here: no task is in there twice."""
-from harness.kernel import (
-    BUG, atomic_read, current, data_race, list_add, list_del, list_empty, list_entry, spin_lock_irq, spin_unlock_irq,
-)
+from harness.kernel import BUG, atomic_read, current, data_race, list_add, list_del, list_empty, list_entry, spin_lock_irq, spin_unlock_irq
 from variants.invalidate_2_6.pre_2_6_15.buffer import try_to_free_buffers, try_to_release_page
 from variants.invalidate_2_6.pre_2_6_15.filemap import __remove_from_page_cache, unlock_page
 from variants.invalidate_2_6.pre_2_6_15.mm_h import (
-    ClearPageDirty, ClearPageReclaim, PageActive, PageAnon, PageDirty, PageLRU, PagePrivate, PageWriteback, SetPageActive,
-    SetPageLRU, SetPageReclaim, TestClearPageActive, TestClearPageLRU, TestSetPageLRU, TestSetPageLocked, __put_page,
-    add_page_to_active_list, add_page_to_inactive_list, get_page_testone, mapping_mapped, page_count, page_mapped,
-    page_mapping, pagevec_add, pagevec_release, write_lock_irq, write_unlock_irq,
+    ClearPageDirty,
+    ClearPageReclaim,
+    PageActive,
+    PageAnon,
+    PageDirty,
+    PageLRU,
+    PagePrivate,
+    PageWriteback,
+    SetPageActive,
+    SetPageLRU,
+    SetPageReclaim,
+    TestClearPageActive,
+    TestClearPageLRU,
+    TestSetPageLRU,
+    TestSetPageLocked,
+    __put_page,
+    add_page_to_active_list,
+    add_page_to_inactive_list,
+    get_page_testone,
+    mapping_mapped,
+    page_count,
+    page_mapped,
+    page_mapping,
+    pagevec_add,
+    pagevec_release,
+    write_lock_irq,
+    write_unlock_irq,
 )
 from variants.invalidate_2_6.pre_2_6_15.buffer import block_write_full_page
 from variants.invalidate_2_6.pre_2_6_15.page_alloc import blk_congestion_wait, cond_resched
@@ -17,8 +38,21 @@ from variants.invalidate_2_6.pre_2_6_15.page_writeback import clear_page_dirty_f
 from variants.invalidate_2_6.pre_2_6_15.rmap import page_referenced, try_to_unmap
 from variants.invalidate_2_6.pre_2_6_15.swap import __pagevec_release, __pagevec_release_nonlru, lru_add_drain
 from variants.invalidate_2_6.types import (
-    DEF_PRIORITY, PAGE_ACTIVATE, PAGE_CLEAN, PAGE_KEEP, PAGE_SUCCESS, SWAP_AGAIN, SWAP_CLUSTER_MAX, SWAP_FAIL, WB_SYNC_NONE,
-    __GFP_FS, nr_mapped, total_memory, total_swap_pages, vm_swappiness, zone_normal,
+    DEF_PRIORITY,
+    PAGE_ACTIVATE,
+    PAGE_CLEAN,
+    PAGE_KEEP,
+    PAGE_SUCCESS,
+    SWAP_AGAIN,
+    SWAP_CLUSTER_MAX,
+    SWAP_FAIL,
+    WB_SYNC_NONE,
+    __GFP_FS,
+    nr_mapped,
+    total_memory,
+    total_swap_pages,
+    vm_swappiness,
+    zone_normal,
 )
 
 

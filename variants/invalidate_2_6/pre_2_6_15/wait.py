@@ -5,8 +5,19 @@ Each queue here is of one bit of one page (or buffer), so the key that a hashed 
 woken sleeper stands where it stood until it has looked at the bit, where the kernel takes it off and puts it back.
 """
 from harness.kernel import (
-    TASK_RUNNING, TASK_UNINTERRUPTIBLE, __set_current_state, add_wait_queue, add_wait_queue_exclusive, remove_wait_queue,
-    current, schedule, set_current_state, test_and_set_bit, test_bit, wake_up, waitqueue_active,
+    TASK_RUNNING,
+    TASK_UNINTERRUPTIBLE,
+    __set_current_state,
+    add_wait_queue,
+    add_wait_queue_exclusive,
+    remove_wait_queue,
+    current,
+    schedule,
+    set_current_state,
+    test_and_set_bit,
+    test_bit,
+    wake_up,
+    waitqueue_active,
 )
 from variants.invalidate_2_6.pre_2_6_15.filemap import sync_page
 

@@ -4,11 +4,29 @@
 A program names the mm that a fork or exec gets, so allocate_mm() is told which one the slab has ready.
 """
 from harness.kernel import (
-    BUG, BUG_ON, atomic_dec_and_lock, atomic_dec_and_test, atomic_inc, atomic_read, atomic_set, current, down_write,
-    list_add, list_del, list_entry, spin_lock, spin_unlock, up_write,
+    BUG,
+    BUG_ON,
+    atomic_dec_and_lock,
+    atomic_dec_and_test,
+    atomic_inc,
+    atomic_read,
+    atomic_set,
+    current,
+    down_write,
+    list_add,
+    list_del,
+    list_entry,
+    spin_lock,
+    spin_unlock,
+    up_write,
 )
 from variants.lru_free_2_4.pre_patch.hardware import (
-    copy_vma, kmem_cache_alloc_mm, kmem_cache_alloc_vma, kmem_cache_free, memcpy_mm, memset_mm,
+    copy_vma,
+    kmem_cache_alloc_mm,
+    kmem_cache_alloc_vma,
+    kmem_cache_free,
+    memcpy_mm,
+    memset_mm,
 )
 from variants.lru_free_2_4.pre_patch.memory import copy_page_range
 from variants.lru_free_2_4.pre_patch.mmap import build_mmap_rb, exit_mmap

@@ -19,7 +19,15 @@ from harness.kernel import BUG, READ, RMW, WRITE, current, data_race, point, rai
 from variants.lru_free_2_4.pre_patch.buffer import buffer_mapped
 from variants.lru_free_2_4.pre_patch.memory import do_page_fault
 from variants.lru_free_2_4.pre_patch.mm_h import (
-    pte_mkdirty, pte_mkold, pte_mkyoung, pte_offset, pte_page, pte_present, pte_write, pte_wrprotect, pte_young,
+    pte_mkdirty,
+    pte_mkold,
+    pte_mkyoung,
+    pte_offset,
+    pte_page,
+    pte_present,
+    pte_write,
+    pte_wrprotect,
+    pte_young,
 )
 
 

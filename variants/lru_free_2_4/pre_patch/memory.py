@@ -4,36 +4,98 @@
 The loops over page directories are gone, the loops over ptes kept where a range can have more than one.
 """
 from harness.kernel import (
-    BUG, READ, TASK_RUNNING, __set_current_state, atomic_inc, current, data_race, down, down_read, in_interrupt,
-    printk, spin_lock, spin_unlock, up, up_read,
+    BUG,
+    READ,
+    TASK_RUNNING,
+    __set_current_state,
+    atomic_inc,
+    current,
+    data_race,
+    down,
+    down_read,
+    in_interrupt,
+    printk,
+    spin_lock,
+    spin_unlock,
+    up,
+    up_read,
 )
 from variants.lru_free_2_4.pre_patch.buffer import ext2_truncate
 from variants.lru_free_2_4.pre_patch.filemap import (
-    filemap_nopage, lock_page, mark_inode_dirty, mark_page_accessed, set_page_dirty, truncate_inode_pages, unlock_page,
+    filemap_nopage,
+    lock_page,
+    mark_inode_dirty,
+    mark_page_accessed,
+    set_page_dirty,
+    truncate_inode_pages,
+    unlock_page,
 )
 from variants.lru_free_2_4.pre_patch.fork import mmput
 from variants.lru_free_2_4.pre_patch.hardware import ptep_set_wrprotect
 from variants.lru_free_2_4.pre_patch.mm_h import (
-    PageReserved, SWP_ENTRY, SWP_TYPE, TryLockPage, UnlockPage, VALID_PAGE, ZERO_PAGE, alloc_page,
-    clear_user_highpage, copy_user_highpage, get_page, mk_pte, pte_clear, pte_dirty, pte_mkclean, pte_mkdirty,
-    pte_mkold, pte_mkwrite, pte_mkyoung, pte_none, pte_offset, pte_page, pte_present, pte_same, pte_to_swp_entry,
-    pte_write, pte_wrprotect, put_page, set_pte,
+    PageReserved,
+    SWP_ENTRY,
+    SWP_TYPE,
+    TryLockPage,
+    UnlockPage,
+    VALID_PAGE,
+    ZERO_PAGE,
+    alloc_page,
+    clear_user_highpage,
+    copy_user_highpage,
+    get_page,
+    mk_pte,
+    pte_clear,
+    pte_dirty,
+    pte_mkclean,
+    pte_mkdirty,
+    pte_mkold,
+    pte_mkwrite,
+    pte_mkyoung,
+    pte_none,
+    pte_offset,
+    pte_page,
+    pte_present,
+    pte_same,
+    pte_to_swp_entry,
+    pte_write,
+    pte_wrprotect,
+    put_page,
+    set_pte,
 )
 from variants.lru_free_2_4.pre_patch.mmap import find_extend_vma, find_vma
 from variants.lru_free_2_4.pre_patch.pagemap_h import page_cache_get, page_cache_release
 from variants.lru_free_2_4.pre_patch.swap import lru_cache_add
 from variants.lru_free_2_4.pre_patch.swap_h import vm_swap_full
-from variants.lru_free_2_4.pre_patch.swap_state import (
-    free_page_and_swap_cache, lookup_swap_cache, read_swap_cache_async,
-)
+from variants.lru_free_2_4.pre_patch.swap_state import free_page_and_swap_cache, lookup_swap_cache, read_swap_cache_async
 from variants.lru_free_2_4.pre_patch.swapfile import (
-    can_share_swap_page, free_swap_and_cache, remove_exclusive_swap_page, swap_duplicate, swap_free,
+    can_share_swap_page,
+    free_swap_and_cache,
+    remove_exclusive_swap_page,
+    swap_duplicate,
+    swap_free,
     valid_swaphandles,
 )
 from variants.lru_free_2_4.pre_patch.tlb_h import tlb_finish_mmu, tlb_gather_mmu, tlb_remove_page
 from variants.lru_free_2_4.types import (
-    EFAULT, EINVAL, ENOMEM, GFP_HIGHUSER, NOPAGE_OOM, PAGE_CACHE_SHIFT, PAGE_CACHE_SIZE, PAGE_MASK, PAGE_SHIFT,
-    PAGE_SIZE, PF_MEMDIE, VM_EXEC, VM_IO, VM_MAYREAD, VM_MAYWRITE, VM_READ, VM_SHARED, VM_WRITE,
+    EFAULT,
+    EINVAL,
+    ENOMEM,
+    GFP_HIGHUSER,
+    NOPAGE_OOM,
+    PAGE_CACHE_SHIFT,
+    PAGE_CACHE_SIZE,
+    PAGE_MASK,
+    PAGE_SHIFT,
+    PAGE_SIZE,
+    PF_MEMDIE,
+    VM_EXEC,
+    VM_IO,
+    VM_MAYREAD,
+    VM_MAYWRITE,
+    VM_READ,
+    VM_SHARED,
+    VM_WRITE,
 )
 
 

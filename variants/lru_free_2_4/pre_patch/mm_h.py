@@ -5,14 +5,39 @@ Page flags are tested and set one bit at a time, each an atomic operation. The z
 never changes and is no access here.
 """
 from harness.kernel import (
-    atomic_dec_and_test, atomic_inc, atomic_read, atomic_set, clear_bit, current, data_race, set_bit,
-    test_and_clear_bit, test_and_set_bit, test_bit,
+    atomic_dec_and_test,
+    atomic_inc,
+    atomic_read,
+    atomic_set,
+    clear_bit,
+    current,
+    data_race,
+    set_bit,
+    test_and_clear_bit,
+    test_and_set_bit,
+    test_bit,
 )
 from variants.lru_free_2_4.pre_patch.filemap import unlock_page
 from variants.lru_free_2_4.pre_patch.page_alloc import __free_pages, _alloc_pages, free_pages
 from variants.lru_free_2_4.types import (
-    PF_NOIO, PG_active, PG_dirty, PG_error, PG_launder, PG_locked, PG_lru, PG_referenced, PG_reserved, PG_uptodate,
-    _PAGE_ACCESSED, _PAGE_RW, __GFP_FS, __GFP_HIGHIO, __GFP_IO, empty_zero_page, swapper_space, zone_normal,
+    PF_NOIO,
+    PG_active,
+    PG_dirty,
+    PG_error,
+    PG_launder,
+    PG_locked,
+    PG_lru,
+    PG_referenced,
+    PG_reserved,
+    PG_uptodate,
+    _PAGE_ACCESSED,
+    _PAGE_RW,
+    __GFP_FS,
+    __GFP_HIGHIO,
+    __GFP_IO,
+    empty_zero_page,
+    swapper_space,
+    zone_normal,
 )
 
 

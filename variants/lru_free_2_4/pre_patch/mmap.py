@@ -9,9 +9,32 @@ from variants.lru_free_2_4.pre_patch.hardware import kmem_cache_alloc_vma, kmem_
 from variants.lru_free_2_4.pre_patch.memory import clear_page_tables, zap_page_range
 from variants.lru_free_2_4.pre_patch.page_alloc import nr_free_pages
 from variants.lru_free_2_4.types import (
-    EINVAL, ENOMEM, MAP_NORESERVE, MAP_PRIVATE, MAP_SHARED, MAP_TYPE, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, PGDIR_MASK,
-    PGDIR_SHIFT, PGDIR_SIZE, PROT_EXEC, PROT_READ, PROT_WRITE, TASK_SIZE, VM_MAYEXEC, VM_MAYREAD, VM_MAYSHARE,
-    VM_MAYWRITE, VM_SHARED, VM_WRITE, max_map_count, protection_map, swapper_space, vm,
+    EINVAL,
+    ENOMEM,
+    MAP_NORESERVE,
+    MAP_PRIVATE,
+    MAP_SHARED,
+    MAP_TYPE,
+    PAGE_MASK,
+    PAGE_SHIFT,
+    PAGE_SIZE,
+    PGDIR_MASK,
+    PGDIR_SHIFT,
+    PGDIR_SIZE,
+    PROT_EXEC,
+    PROT_READ,
+    PROT_WRITE,
+    TASK_SIZE,
+    VM_MAYEXEC,
+    VM_MAYREAD,
+    VM_MAYSHARE,
+    VM_MAYWRITE,
+    VM_SHARED,
+    VM_WRITE,
+    max_map_count,
+    protection_map,
+    swapper_space,
+    vm,
 )
 
 

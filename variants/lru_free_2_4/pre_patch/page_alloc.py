@@ -1,18 +1,39 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """mm/page_alloc.c: the free list of order 0, and allocation with direct reclaim."""
 from harness.kernel import (
-    BUG, current, data_race, in_interrupt, likely, list_add, list_del, list_entry, mb, read_word, spin_lock_irqsave,
-    spin_unlock_irqrestore, unlikely, waitqueue_active, wake_up, write_word, yield_cpu,
+    BUG,
+    current,
+    data_race,
+    in_interrupt,
+    likely,
+    list_add,
+    list_del,
+    list_entry,
+    mb,
+    read_word,
+    spin_lock_irqsave,
+    spin_unlock_irqrestore,
+    unlikely,
+    waitqueue_active,
+    wake_up,
+    write_word,
+    yield_cpu,
 )
 from variants.lru_free_2_4.pre_patch.mm_h import (
-    PageActive, PageDirty, PageLRU, PageLocked, PageReserved, VALID_PAGE, memclass, page_zone, put_page_testzero,
+    PageActive,
+    PageDirty,
+    PageLRU,
+    PageLocked,
+    PageReserved,
+    VALID_PAGE,
+    memclass,
+    page_zone,
+    put_page_testzero,
     set_page_count,
 )
 from variants.lru_free_2_4.pre_patch.swap import lru_cache_del
 from variants.lru_free_2_4.pre_patch.vmscan import try_to_free_pages_zone
-from variants.lru_free_2_4.types import (
-    PF_FREE_PAGES, PF_MEMALLOC, PF_MEMDIE, PG_dirty, PG_referenced, __GFP_WAIT, kswapd_wait, zone_normal,
-)
+from variants.lru_free_2_4.types import PF_FREE_PAGES, PF_MEMALLOC, PF_MEMDIE, PG_dirty, PG_referenced, __GFP_WAIT, kswapd_wait, zone_normal
 
 
 __FILE__ = "mm/page_alloc.c"

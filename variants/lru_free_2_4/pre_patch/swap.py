@@ -3,7 +3,10 @@
 from harness.kernel import spin_lock, spin_unlock
 from variants.lru_free_2_4.pre_patch.mm_h import PageActive, PageLRU, TestClearPageLRU, TestSetPageLRU
 from variants.lru_free_2_4.pre_patch.swap_h import (
-    add_page_to_active_list, add_page_to_inactive_list, del_page_from_active_list, del_page_from_inactive_list,
+    add_page_to_active_list,
+    add_page_to_inactive_list,
+    del_page_from_active_list,
+    del_page_from_inactive_list,
 )
 from variants.lru_free_2_4.types import pagemap_lru_lock
 

@@ -4,18 +4,40 @@ from harness.kernel import BUG, READ, data_race, printk, spin_lock, spin_unlock
 from variants.lru_free_2_4.pre_patch.buffer import block_flushpage
 from variants.lru_free_2_4.pre_patch.filemap import find_trylock_page, lock_page
 from variants.lru_free_2_4.pre_patch.mm_h import (
-    PageLocked, PageReserved, PageSwapCache, SWP_ENTRY, SWP_OFFSET, SWP_TYPE, SetPageDirty, UnlockPage,
-    __get_free_page, free_page, page_count,
+    PageLocked,
+    PageReserved,
+    PageSwapCache,
+    SWP_ENTRY,
+    SWP_OFFSET,
+    SWP_TYPE,
+    SetPageDirty,
+    UnlockPage,
+    __get_free_page,
+    free_page,
+    page_count,
 )
 from variants.lru_free_2_4.pre_patch.page_io import rw_swap_page_nolock
 from variants.lru_free_2_4.pre_patch.pagemap_h import page_cache_get, page_cache_release
-from variants.lru_free_2_4.pre_patch.swap_h import (
-    swap_device_lock, swap_device_unlock, swap_list_lock, swap_list_unlock, vm_swap_full,
-)
+from variants.lru_free_2_4.pre_patch.swap_h import swap_device_lock, swap_device_unlock, swap_list_lock, swap_list_unlock, vm_swap_full
 from variants.lru_free_2_4.pre_patch.swap_state import __delete_from_swap_cache, delete_from_swap_cache
 from variants.lru_free_2_4.types import (
-    EBUSY, EINVAL, ENOMEM, EPERM, GFP_USER, MAX_SWAPFILES, SWAPFILE_CLUSTER, SWAP_MAP_BAD, SWAP_MAP_MAX, SWP_USED,
-    SWP_WRITEOK, page_cluster, pagecache_lock, swap_info, swap_list, swapper_space, vm,
+    EBUSY,
+    EINVAL,
+    ENOMEM,
+    EPERM,
+    GFP_USER,
+    MAX_SWAPFILES,
+    SWAPFILE_CLUSTER,
+    SWAP_MAP_BAD,
+    SWAP_MAP_MAX,
+    SWP_USED,
+    SWP_WRITEOK,
+    page_cluster,
+    pagecache_lock,
+    swap_info,
+    swap_list,
+    swapper_space,
+    vm,
 )
 
 

@@ -4,20 +4,53 @@
 With mm/oom_kill.c, which has the last word.
 """
 from harness.kernel import (
-    BUG_ON, TASK_RUNNING, __set_current_state, atomic_inc, current, data_race, likely, list_add, list_del, list_entry,
-    need_resched, schedule, spin_lock, spin_unlock, unlikely, yield_cpu,
+    BUG_ON,
+    TASK_RUNNING,
+    __set_current_state,
+    atomic_inc,
+    current,
+    data_race,
+    likely,
+    list_add,
+    list_del,
+    list_entry,
+    need_resched,
+    schedule,
+    spin_lock,
+    spin_unlock,
+    unlikely,
+    yield_cpu,
 )
 from variants.lru_free_2_4.pre_patch.buffer import try_to_release_page
-from variants.lru_free_2_4.pre_patch.filemap import (
-    __remove_inode_page, a_ops_writepage, mark_page_accessed, set_page_dirty,
-)
+from variants.lru_free_2_4.pre_patch.filemap import __remove_inode_page, a_ops_writepage, mark_page_accessed, set_page_dirty
 from variants.lru_free_2_4.pre_patch.fork import mmput
 from variants.lru_free_2_4.pre_patch.hardware import ptep_get_and_clear, ptep_test_and_clear_young
 from variants.lru_free_2_4.pre_patch.mm_h import (
-    ClearPageDirty, PageActive, PageDirty, PageLRU, PageLaunder, PageReserved, PageSwapCache,
-    PageTestandClearReferenced, SetPageLaunder, SetPageReferenced, SetPageUptodate, TryLockPage, UnlockPage,
-    VALID_PAGE, is_page_cache_freeable, memclass, page_count, page_zone, pf_gfp_mask, pte_dirty, pte_offset, pte_page,
-    pte_present, set_pte, swp_entry_to_pte,
+    ClearPageDirty,
+    PageActive,
+    PageDirty,
+    PageLRU,
+    PageLaunder,
+    PageReserved,
+    PageSwapCache,
+    PageTestandClearReferenced,
+    SetPageLaunder,
+    SetPageReferenced,
+    SetPageUptodate,
+    TryLockPage,
+    UnlockPage,
+    VALID_PAGE,
+    is_page_cache_freeable,
+    memclass,
+    page_count,
+    page_zone,
+    pf_gfp_mask,
+    pte_dirty,
+    pte_offset,
+    pte_page,
+    pte_present,
+    set_pte,
+    swp_entry_to_pte,
 )
 from variants.lru_free_2_4.pre_patch.mmap import find_vma
 from variants.lru_free_2_4.pre_patch.pagemap_h import page_cache_get, page_cache_release, wait_on_page
@@ -26,9 +59,26 @@ from variants.lru_free_2_4.pre_patch.swap_h import add_page_to_inactive_list, de
 from variants.lru_free_2_4.pre_patch.swap_state import __delete_from_swap_cache, add_to_swap_cache
 from variants.lru_free_2_4.pre_patch.swapfile import get_swap_page, swap_duplicate, swap_free
 from variants.lru_free_2_4.types import (
-    DEF_PRIORITY, GFP_KSWAPD, MAPPED_RATIO, PAGE_SIZE, PF_FREE_PAGES, PF_MEMALLOC, PF_MEMDIE, SWAP_CLUSTER_MAX,
-    TASK_SIZE, VM_LOCKED, VM_RESERVED, __GFP_FS, active_list, inactive_list, init_mm, mmlist_lock, pagecache_lock,
-    pagemap_lru_lock, vm, zone_normal,
+    DEF_PRIORITY,
+    GFP_KSWAPD,
+    MAPPED_RATIO,
+    PAGE_SIZE,
+    PF_FREE_PAGES,
+    PF_MEMALLOC,
+    PF_MEMDIE,
+    SWAP_CLUSTER_MAX,
+    TASK_SIZE,
+    VM_LOCKED,
+    VM_RESERVED,
+    __GFP_FS,
+    active_list,
+    inactive_list,
+    init_mm,
+    mmlist_lock,
+    pagecache_lock,
+    pagemap_lru_lock,
+    vm,
+    zone_normal,
 )
 
 

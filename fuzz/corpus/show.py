@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: MIT
+"""What `vmrace show` prints of an entry."""
+
+from __future__ import annotations
+
+from fuzz.corpus.entry import Entry
+from fuzz.run.executor import Executor, Lacks, SetupFailed
+from fuzz.run.story import tell
+from harness.errors import Diverged
+from harness.replay.named_schedule import Named
+from variants.family import family
+
+
+def story_of(entry: Entry, variant: str) -> list[str]:
+    """What `vmrace show` prints."""
+    executor = Executor(family(entry.family), variant, checked=True)
+    out = [entry.title, f"asks: {entry.asks}", f"from: {entry.source}", ""]
+    try:
+        prepared = executor.ready(entry.program, entry.title)
+        lines, _ = tell(executor, prepared, Named(entry.schedule, entry.program.keys()), None)
+    except Lacks as lacks:
+        return [*out, f"n/a on {variant}: it {lacks}"]
+    except (Diverged, SetupFailed) as error:
+        lines = [f"{variant}: {error}"]
+    out += [*lines, "", "program"]
+    out += [f"  setup  {op}" for op in entry.program.setup]
+    for key, task in zip(entry.program.keys(), entry.program.tasks, strict=True):
+        out += [f"  {key}   {op}" for op in task.ops]
+    out += ["schedule", *(f"  {line}" for line in entry.schedule), "verdicts"]
+    out += [f"  {name:<20} {verdict!s}" for name, verdict in entry.expect.items()]
+    return out

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: MIT
+"""A run of a program of plain functions, once more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from fuzz.sampling.contention import Places
+from harness.errors import Diverged
+from harness.functions.program import Result, Runner
+from harness.functions.verify import Differs, facts
+from harness.machine.machine import m
+from harness.machine.scheduler import Scheduler
+from harness.schedulers.replay import Replay
+
+
+def _places(runner: Runner, result: Result) -> Places:
+    """The run again, to see where it touches what."""
+    places = Places()
+    m.recorder = places
+    try:
+        runner.run(Replay(result.switches, result.forced))
+    except Diverged as error:
+        raise Differs(error.why) from None
+    finally:
+        m.recorder = None
+    return places
+
+
+def again(runner: Runner, switches: Sequence[int], forced: Sequence[int], before: dict[str, Any]) -> None:
+    """Differs if a run by these decisions does not come to what it came to before."""
+    try:
+        now = facts(runner.run(Replay(switches, forced), watch=True))
+    except Diverged as error:
+        raise Differs(error.why) from None
+    for name, was in before.items():
+        if now[name] != was:
+            raise Differs(f"{name}: {was} before, {now[name]} now" if len(f"{was}{now[name]}") < 80 else name)
+
+
+def _replay(runner: Runner, scheduler: Scheduler) -> Result:
+    try:
+        return runner.run(scheduler)
+    except Diverged as error:
+        raise Differs(error.why) from None

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: MIT
+"""What came of sampling a program of plain functions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from fuzz.sampling.portfolio import Tally
+from harness.incomplete import Incomplete
+from harness.printable import printable
+from harness.replay.named_schedule import Line
+
+
+@dataclass
+class Failure:
+    """One title: the run that showed it first, and its schedule with the fewest preemptions. `fewer_runs`: so many schedules have
+    fewer, and none of them fails; None where these were too many to run."""
+
+    title: str
+    run: int
+    seconds: float
+    scheduler: str
+    before: int
+    switches: Sequence[int]
+    forced: Sequence[int]
+    shrink_runs: int = 0
+    fewer_runs: int | None = None
+    schedule: tuple[Line, ...] = ()
+    digest: str = ""
+    story: list[str] = field(default_factory=list)
+
+    @property
+    def preemptions(self) -> int:
+        return len(self.switches) // 2
+
+
+@dataclass
+class Sampled:
+    """What sampling came to. `why`: what kept it from its end, if anything did; then no failure that it has is one. `unseen`: what no
+    schedule can come between, if anything; then no finding says nothing. `unconfirmed`: failures at which we erred, and why."""
+
+    program: str
+    seed: int
+    runs: int = 0
+    distinct: int = 0
+    limit_runs: int = 0
+    seconds: float = 0.0
+    titles: dict[str, int] = field(default_factory=dict)
+    tallies: dict[str, Tally] = field(default_factory=dict)
+    failures: list[Failure] = field(default_factory=list)
+    unconfirmed: list[tuple[Failure, str]] = field(default_factory=list)
+    why: Incomplete | None = None
+    unseen: Incomplete | None = None
+    interrupted: bool = False
+
+    @property
+    def ok(self) -> bool:
+        """True if schedules were sampled, and nothing was found."""
+        return bool(self.runs) and not (self.titles or self.why or self.unseen)
+
+    @property
+    def story(self) -> str:
+        """Everything that is known of the failures, for people."""
+        lines = [*(str(one) for one in (self.why, self.unseen) if one),
+                 *(line for failure in self.failures for line in ("", failure.title, *failure.story))]
+        return "\n".join(map(printable, lines)).strip()

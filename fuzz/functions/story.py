@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: MIT
+"""A run of a program of plain functions, told as a story."""
+
+from __future__ import annotations
+
+from fuzz.text.wording import count
+from harness.finding import Finding
+from harness.functions.program import Result, Runner
+from harness.machine.machine import m
+from harness.machine.scheduler import Scheduler
+from harness.printable import printable
+from harness.replay.columns import columns, oops
+from harness.watchers.trace import Recorder
+
+
+def traced(runner: Runner, scheduler: Scheduler) -> tuple[Recorder, Result]:
+    """One run with everything recorded."""
+    recorder = Recorder(m, lambda: values_of(runner))
+    m.recorder, m.observer = recorder, recorder.switched
+    try:
+        result = runner.run(scheduler)
+    finally:
+        m.recorder = m.observer = None
+    recorder.finish()
+    return recorder, result
+
+
+def tell(runner: Runner, scheduler: Scheduler, title: str | None = None) -> tuple[list[str], str, Result]:
+    """One run as a story: the oops and a column for each cpu; the digest of its trace; what it came to. The story has control
+    characters escaped."""
+    recorder, result = traced(runner, scheduler)
+    digest = recorder.digest()
+    finding = next((one for one in result.findings if title in (None, one.title)), None)
+    if finding is None:
+        return [printable(f"{runner.name}: no finding, {count(result.steps, 'point')}, trace {digest}")], digest, result
+    story = [*_oops(finding, runner, digest), "", *columns(recorder.events, finding, list(m.notes), _names(runner), runner.cpus)]
+    return [printable(line) for line in story], digest, result
+
+
+def _oops(finding: Finding, runner: Runner, digest: str) -> list[str]:
+    """As the kernel's, but that there is no kernel here, and one file is not two."""
+    lines = oops(finding, list(m.notes), runner.name, digest, runner.keys())
+    lines[1] = lines[1].removeprefix("kernel BUG: ").removeprefix("kernel: ")
+    return [line.replace("   variant: ", "   program: ") for line in _once(lines)]
+
+
+def _once(lines: list[str]) -> list[str]:
+    out = []
+    for line in lines:
+        *rest, last = line.split(" ")
+        out.append(" ".join(rest).rstrip() if line.startswith("  ") and any(part.startswith(f"{last}:") for part in rest) else line)
+    return out
+
+
+def _names(runner: Runner) -> dict[tuple[int, int], str]:
+    return {(number, 0): getattr(function, "__name__", "task").strip("<>") for number, function in enumerate(runner.functions)}
+
+
+def values_of(runner: Runner) -> dict[str, str]:
+    """What cells and atomics are, for the column beside a story: by name, of a.amount and a.limit by that of a."""
+    out: dict[str, list[str]] = {}
+    for made in runner.image.objects:
+        for slot in ("_value", "counter"):
+            if hasattr(made, slot):
+                owner, _, rest = made.name.partition(".")
+                out.setdefault(owner, []).append(f"{rest}={getattr(made, slot)!r}" if rest else repr(getattr(made, slot)))
+    return {owner: " ".join(values)[:22] for owner, values in out.items()}

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: MIT
+"""Entries, and hits as they were found, shrunk once more."""
+
+from __future__ import annotations
+
+import pathlib
+import random
+
+from fuzz.corpus import hit_file as raw
+from fuzz.corpus.entry import Entry
+from fuzz.run.executor import Executor, Lacks, Outcome, Prepared, SetupFailed
+from fuzz.run.hit import Hit
+from fuzz.shrink.confirm import Confirmed, confirm
+from fuzz.text.wording import count
+from harness.errors import Diverged
+from harness.machine.scheduler import Scheduler
+from harness.replay.named_schedule import Named
+from harness.schedulers import Pct, Walk
+from variants.family import family
+
+REFIND_RUNS = 20_000
+
+
+def shrink_entry(entry: Entry, seed: int, refind: bool = False) -> Confirmed | str:
+    """Shrink an entry's failure again, or why not: it no longer fails that way. With `refind`, by any schedule that is found."""
+    executor = Executor(family(entry.family), entry.variant, checked=True)
+    try:
+        prepared = executor.ready(entry.program, entry.title)
+        outcome = executor.run(prepared, Named(entry.schedule, entry.program.keys(), lenient=refind))
+    except (Lacks, SetupFailed, Diverged) as error:
+        return str(error)
+    if refind and entry.title not in outcome.titles:
+        outcome, runs = _refound(executor, prepared, outcome, entry.title, seed)
+        if entry.title not in outcome.titles:
+            return f"not found again in {count(runs, 'schedule')}"
+    if entry.title not in outcome.titles:
+        return f"its schedule ends in {outcome.title!r}" if outcome.title else "its schedule finds nothing"
+    hit = Hit(entry.title, entry.program, outcome.switches, outcome.forced, 0, "entry", 0.0)
+    return confirm(entry.family, entry.variant, hit, seed)
+
+
+def shrink_hit(path: pathlib.Path, seed: int) -> Confirmed | str:
+    """Confirm and shrink a hit that was kept as it was found, or why not: it does not fail that way. EntryError if it is none."""
+    hit, found_on = raw.load(path)
+    family_name, _, variant = found_on.partition("/")
+    executor = Executor(family(family_name), variant, checked=True)
+    try:
+        outcome = executor.replay(executor.ready(hit.program, hit.title), hit.switches, hit.forced)
+    except (Lacks, SetupFailed, Diverged) as error:
+        return str(error)
+    if hit.title not in outcome.titles:
+        return f"its run ends in {outcome.title!r}" if outcome.title else "its run finds nothing"
+    return confirm(family_name, variant, hit, seed)
+
+
+def _refound(executor: Executor, prepared: Prepared, outcome: Outcome, title: str, seed: int) -> tuple[Outcome, int]:
+    """Schedules of the program until one ends in that title, or none of so many does."""
+    rng = random.Random(seed)
+    depths = [Pct(rng, depth, max(outcome.steps, 2)) for depth in (2, 3, 4)]
+    schedulers: list[Scheduler] = [*depths, *(Walk(rng, chance) for chance in (0.02, 0.1, 0.3))]
+    runs = 0
+    while title not in outcome.titles and runs < REFIND_RUNS:
+        outcome = executor.run(prepared, schedulers[runs % len(schedulers)])
+        runs += 1
+    return outcome, runs

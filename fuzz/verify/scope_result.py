@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: MIT
+"""What came of one program of a scope."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from fuzz.corpus.verdict import Word
+from fuzz.text.wording import count
+from harness.incomplete import Incomplete
+
+Count = Annotated[int, msgspec.Meta(ge=0)]
+Title = Annotated[str, msgspec.Meta(min_length=1)]
+
+
+class Result(msgspec.Struct, forbid_unknown_fields=True):
+    """What came of one program. `budget`: the seconds and runs it was allowed."""
+
+    number: Count
+    program: str
+    verdict: Word
+    titles: list[Title] = []
+    why: Incomplete | None = None
+    classes: Count = 0
+    blocked: Count = 0
+    seconds: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    digest: str = ""
+    budget: tuple[float, int] = (0.0, 0)
+
+    def wrong(self) -> str:
+        """What of it cannot be, taken together."""
+        if self.verdict not in (Word.PROVED, Word.BUG, Word.INCONCLUSIVE):
+            return f"verdict: {self.verdict.value} is none of a program"
+        if bool(self.titles) != (self.verdict is Word.BUG):
+            return f"titles: {self.verdict.value} with {count(len(self.titles), 'title')}"
+        return "why: inconclusive without a reason" if self.verdict is Word.INCONCLUSIVE and not self.why else ""

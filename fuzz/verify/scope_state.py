@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: MIT
+"""The results of a scope in a file that only grows."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import pathlib
+import re
+import sys
+from dataclasses import asdict
+from typing import IO, Any
+
+import msgspec
+
+from fuzz.programs.enumerate import Scope
+from fuzz.run.executor import Executor
+from fuzz.text import writing
+from fuzz.verify.scope_result import Result
+from variants.family import Family
+
+FORMAT = 3                  # of a state file; 1 had no checksums, 2 had sentences for reasons
+
+
+class StateError(Exception):
+    """A state file that is not of this proof, or cannot be used: one line."""
+
+
+class Unwritable(StateError):
+    """A state file, or the directory that it is to be in, cannot be written."""
+
+
+def header(family: Family, variant: str, scope: Scope) -> dict[str, Any]:
+    """What results hold for: the kernel that was linked, the code that explores and judges, and the scope."""
+    from fuzz.verify.subject import vmrace_hash
+    image = Executor(family, variant, checked=True).image(scope.cpus).digest
+    here = pathlib.Path(__file__).resolve().parents[2]
+    paths = [here / path for path in ("fuzz/programs/enumerate.py", "variants/family.py", "variants/user_model.py", "variants/program.py")]
+    oracle = getattr(sys.modules.get(family.check.__module__), "__file__", None)
+    if oracle:
+        paths.append(pathlib.Path(oracle))
+    vmrace = hashlib.blake2b("\n".join([vmrace_hash(), *(path.read_text() for path in paths)]).encode(), digest_size=8).hexdigest()
+    told = asdict(scope) | {"kinds": sorted(scope.kinds)}
+    head = {"scope_proof": FORMAT, "variant": f"{family.name}/{variant}", "image": image, "vmrace": vmrace, "scope": told}
+    return head | {"key": hashlib.blake2b(json.dumps(head, sort_keys=True).encode(), digest_size=8).hexdigest()}
+
+
+class Damaged(Exception):
+    """A line of a state file that is not as it was written: why, in one line."""
+
+
+class State:
+    """The results so far, in memory and in a file that only grows. `damaged`: the lines that cannot be trusted, each named with
+    what is wrong; no result is taken from them."""
+
+    def __init__(self, path: pathlib.Path, head: dict[str, Any]):
+        self.path, self.key = path, head["key"]
+        self.results: dict[int, Result] = {}
+        self.damaged: list[str] = []
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self.file: IO[bytes] = path.open("a+b")
+        except OSError as error:
+            raise Unwritable(f"{path}: cannot be written: {writing.why(error)}") from None
+        try:
+            self._open(head)
+        except StateError:
+            self.close()
+            raise
+
+    def _open(self, head: dict[str, Any]) -> None:
+        try:
+            fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise StateError(f"{self.path}: another proof is at work on it") from None
+        self.file.seek(0)
+        data = self.file.read()
+        whole = data[:data.rfind(b"\n") + 1]
+        lines = whole.split(b"\n")[:-1]
+        try:
+            said = json.loads(lines[0]) if lines else head if head_cut(data, head) else None
+        except (ValueError, RecursionError, MemoryError):
+            said = None
+        if not isinstance(said, dict) or "scope_proof" not in said:
+            raise StateError(f"{self.path}: not the state of a proof")
+        for name in ("scope_proof", "variant", "scope", "image", "vmrace", "key"):
+            if said.get(name) != head[name]:
+                raise StateError(f"{self.path}: is of another {WORDS.get(name, name)} ({_short(said.get(name))}, now "
+                                 f"{_short(head[name])}); remove it, or name another")
+        if whole != data:                   # a line that was being written when the proof was killed
+            self.file.truncate(len(whole))
+        if not lines:
+            self._write(json.dumps(head))
+        self._read(lines)
+
+    def _read(self, lines: list[bytes]) -> None:
+        """Take the results. A damaged line is made blank, so that it is named once."""
+        at = 0
+        for number, line in enumerate(lines, 1):
+            if number > 1 and line.strip(b" "):
+                try:
+                    result = result_of(line, self.key)
+                except Damaged as why:
+                    self.damaged.append(f"{self.path}:{number}: damaged, {why}: its program is run again")
+                    self._blank(at, len(line))
+                else:
+                    self.results[result.number] = result
+            at += len(line) + 1
+
+    def _blank(self, at: int, size: int) -> None:
+        with self.path.open("r+b") as file:
+            file.seek(at)
+            file.write(b" " * size)
+
+    def add(self, result: Result) -> None:
+        self.results[result.number] = result
+        self._write(line_of(result, self.key))
+
+    def _write(self, line: str) -> None:
+        """One more line; or Unwritable, and the lines before it stay."""
+        file, data = self.file.fileno(), line.encode("ascii") + b"\n"
+        end = os.fstat(file).st_size
+        try:
+            while data:                         # past Python's buffer, which would try again when the file is closed
+                data = data[os.write(file, data):]
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                os.ftruncate(file, end)
+            raise Unwritable(f"{self.path}: cannot be written: {writing.why(error)}") from None
+
+    def close(self) -> None:
+        self.file.close()
+
+
+def line_of(result: Result, key: str) -> str:
+    """A result as its line in the state of the proof of that key: JSON, with a checksum of all that stands before it."""
+    body = json.dumps(msgspec.to_builtins(result))
+    return f'{body[:-1]}, "sum": "{_checksum(body.encode("ascii"), key)}"}}'
+
+
+def result_of(line: bytes, key: str) -> Result:
+    """The result that `line_of` has written. Damaged if the line is not as it was written, or not of that proof."""
+    found = SUMMED.fullmatch(line)
+    if found is None:
+        raise Damaged("it has no checksum")
+    body = found[1] + b"}"
+    if _checksum(body, key) != found[2].decode("ascii"):
+        raise Damaged("its checksum does not fit")
+    try:
+        result = READER.decode(body)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        what, _, place = str(error).partition(" - at `$.")
+        raise Damaged(f"not a result: {f'{place[:-1]}: ' if place else ''}{what}") from None
+    if wrong := result.wrong():
+        raise Damaged(f"not a result: {wrong}")
+    return result
+
+
+def _checksum(body: bytes, key: str) -> str:
+    """The checksum of one line; keyed, so that a line of another proof does not fit."""
+    return hashlib.blake2b(body, digest_size=8, key=key.encode("ascii")).hexdigest()
+
+
+SUMMED = re.compile(rb'(\{.*), "sum": "([0-9a-f]{16})"\}', re.DOTALL)
+READER = msgspec.json.Decoder(Result)
+WORDS = {"scope_proof": "format", "vmrace": "version of vmrace"}
+
+
+def head_cut(data: bytes, head: dict[str, Any]) -> bool:
+    """True if nothing is there yet, or a first line that was cut short."""
+    return b"\n" not in data and json.dumps(head).encode("ascii").startswith(data)
+
+
+def _short(value: Any) -> str:
+    return value[:12] if isinstance(value, str) and "/" not in value else json.dumps(value) if isinstance(value, dict) else str(value)
+
+
+def default_state(head: dict[str, Any]) -> pathlib.Path:
+    """Where results are kept if nobody says: by key, so that it is always the state of this very proof."""
+    room = pathlib.Path(".vmrace")
+    writing.write(room / ".gitignore", "*\n")
+    return room / f"{head['variant'].replace('/', '-')}-{head['key']}.jsonl"

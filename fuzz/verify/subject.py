@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: MIT
+"""What is verified: an entry on a variant, or a program of plain functions."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pathlib
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from fuzz.corpus import entry as entries
+from fuzz.corpus.entry import Entry
+from fuzz.corpus.verdict import Verdict
+from fuzz.functions.target import runner_of, split
+from fuzz.run.exhaustive import Explorer
+from fuzz.text.wording import count
+from harness.explore.exploration import Exploration
+from harness.functions.verify import verify_runner
+from harness.schedulers.enumerate import every_schedule
+from variants.family import family
+
+PLAIN_MAX = 20_000          # schedules that plain enumeration may take to confirm a certificate
+
+
+class VerifyError(Exception):
+    """One line that says what cannot be verified, and why."""
+
+
+@dataclass
+class Subject:
+    """What is verified: a program on a variant, or a program of plain functions. `explore(**limits)` explores it, `plain(bound)`
+    enumerates it."""
+
+    name: str
+    kind: str
+    identity: dict[str, str]
+    facts: str
+    explore: Callable[..., Exploration]
+    plain: Callable[[int | None], set[tuple[str, ...]] | None]
+    expect: Verdict | None = None
+
+
+def of_entry(entry: Entry, variant: str) -> Subject:
+    explorer = Explorer(family(entry.family), variant)
+    executor = explorer.executor
+    image = executor.image(entry.program.cpus)
+    program = "\n".join(entries.program_lines(entry.program))
+    operations, cpus = entry.program.size, entry.program.cpus
+    file = f"{entry.family}/{entry.path.stem}" if entry.path is not None else entry.name
+
+    def plain(bound: int | None) -> set[tuple[str, ...]] | None:
+        prepared = executor.prepare(entry.program)
+        return _plainly(lambda scheduler: executor.run(prepared, scheduler), bound)
+
+    return Subject(
+        name=f"{entry.name} on {entry.family}/{variant}", kind="entry",
+        identity={"entry": file, "variant": f"{entry.family}/{variant}", "program": _hash(program), "image": image.digest},
+        facts=f"{count(cpus, 'cpu')}, {count(operations, 'operation')}", plain=plain,
+        explore=lambda **limits: explorer.explore(entry.program, **limits), expect=entry.expect.get(variant))
+
+
+def of_functions(target: str, args: tuple[str, ...]) -> Subject:
+    """`module:make`, with arguments as Python literals or plain text. TargetError if there is no such thing."""
+    runner = runner_of(target, args)
+    source = pathlib.Path(sys.modules[split(target)[0]].__file__ or "").read_text()
+    return Subject(
+        name=target + (f"({', '.join(args)})" if args else ""), kind="functions",
+        identity={"functions": target, "args": json.dumps(args), "program": _hash(source), "image": ""},
+        facts=f"{count(runner.cpus, 'cpu')}, {count(len(runner.tasks), 'task')}",
+        explore=lambda **limits: verify_runner(runner, **limits), plain=lambda bound: _plainly(runner.run, bound))
+
+
+def _plainly(run: Callable[[Any], Any], bound: int | None) -> set[tuple[str, ...]] | None:
+    """The titles of every schedule by plain enumeration, or None if there are too many."""
+    seen: set[tuple[str, ...]] = set()
+    for number, outcome in enumerate(every_schedule(run, 1 << 30 if bound is None else bound, explores=True), 1):
+        seen.add((*outcome.titles[:1],))
+        if number > PLAIN_MAX:
+            return None
+    return seen
+
+
+def _hash(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def vmrace_hash() -> str:
+    """Of all source that an exploration depends on besides the kernel's own."""
+    import harness
+    room = pathlib.Path(harness.__file__).parent
+    runs = pathlib.Path(__file__).parents[1] / "run"
+    paths = [*sorted(room.rglob("*.py")), runs / "executor.py", runs / "exhaustive.py"]
+    return _hash("\n".join(path.read_text() for path in paths))

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: MIT
+"""An image: linked kernel source with its state, ready to run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from harness.kernel.list import list_head
+from harness.kernel.registry import Core
+from harness.machine.task import Task
+from harness.sanitizers import lifetime
+from harness.sanitizers.lockdep import Lockdep
+from harness.sanitizers.poison import unpoison
+from harness.watchers.call_stack import Span
+
+KERNEL_TASKS, KERNEL_CPUS = 16, 8       # how many task_structs an image has, for tasks and for the idle loops
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a linked function comes from: our file and line, and the file of the real tree."""
+
+    function: str
+    path: str
+    line: int
+    kernel_file: str
+
+
+class Image:
+    """A linked kernel: its namespace, its state, and where each function is from.
+
+    `save()` gives the present state as one value, `load(value)` brings it back; `boot` is the state after linking.
+    """
+
+    def __init__(self, name: str, core: Core, origin: dict[Any, Origin], digest: str, probes: bytearray,
+                 racy_spans: frozenset[Span]):
+        self.name = name
+        self.core = core.name
+        self.namespace = core.namespace
+        self.objects = core.created
+        self.origin = origin
+        self.digest = digest
+        self.probes = probes
+        self.places: list[tuple[str, int]] = []     # of each probe: our file and line
+        self.racy_spans = racy_spans
+        self.lockdep = Lockdep()
+        self.cache: dict[str, Any] = {}                 # what a family's checks have looked up
+        self.tasks: list[Any] = []
+        self.function_of: Callable[[Task], Any] | None = None       # of a program of plain functions: what a task runs
+        self.ends: set[Any] = set()                                 # loops that do not wait: a task, what it reads (see schedulers/alone)
+        # whether what it is given back can be memory that must not be accessed
+        self.frees = core.frees or any(isinstance(made, list_head) and made.freelist and not made.type_stable for made in self.objects)
+        self.bind_state()
+
+    def bind_state(self) -> None:
+        """Work out how the state of all objects is saved and brought back; the present one is that at boot."""
+        self.save, self.load = self._bound(*_state_functions(self.objects, "state_slots"))
+        self.save_volatile, self.load_volatile = self._bound(*_state_functions(self.objects, "volatile_slots"))
+        self.boot: Any = self.save()
+        self.at_rest: Any = self.save_volatile()
+
+    def _bound(self, save: Callable[[], Any], load: Callable[[Any], None]) -> tuple[Callable[[], Any], Callable[[Any], None]]:
+        """The same, where some of the objects may be free: what is free is poisoned, and can then be neither saved nor loaded."""
+        if not self.frees:
+            return save, load
+        structs = [made for made in self.objects if hasattr(made, "allocated")]
+
+        def healthy(act: Callable[..., Any], *state: Any) -> Any:
+            for made in structs:
+                unpoison(made)
+            out = act(*state)
+            for made in structs:
+                if lifetime.is_gone(made):
+                    lifetime.poison_again(made)
+            return out
+        return partial(healthy, save), partial(healthy, load)
+
+    def __getitem__(self, name: str) -> Any:
+        return self.namespace[name]
+
+    def defines(self, name: str) -> bool:
+        return name in self.namespace
+
+
+def _state_functions(objects: list[Any], which: str) -> tuple[Callable[[], Any], Callable[[Any], None]]:
+    """`save` and `load` for all slots that the objects' classes name in `which`, as straight-line code."""
+    scope: dict[str, Any] = {}
+    places = []
+    for number, made in enumerate(objects):
+        for slot in getattr(type(made), which, ()):
+            scope[f"o{number}"] = made
+            places.append(f"o{number}.{slot}")
+    mine = "".join(f", {name}={name}" for name in scope)        # as parameters: local variables are faster than global ones
+    values = ", ".join(f"tuple({place})" if place.endswith("[:]") else place for place in places)
+    targets = ", ".join(places)
+    source = f"def save():\n    return ({values},)\n" if places else "def save():\n    return ()\n"
+    source += f"def load(state{mine}):\n    ({targets},) = state\n" if places else "def load(state):\n    pass\n"
+    exec(compile(source, "<state>", "exec"), scope)
+    return scope["save"], scope["load"]
