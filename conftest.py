@@ -10,14 +10,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-
-from fuzz.corpus.entry import LEDGER, EntryError, emit, load, parse
-from fuzz.corpus.judge import judge_entry
-from fuzz.corpus.verdict import Word
-from fuzz.run.executor import Executor
-from harness.finding import Kind, kind_of
-from harness.printable import printable
-from variants.family import family
+from vmrace.fuzz.corpus.entry import LEDGER, EntryError, emit, load, parse
+from vmrace.fuzz.corpus.judge import judge_entry
+from vmrace.fuzz.corpus.verdict import Word
+from vmrace.fuzz.run.executor import Executor
+from vmrace.harness.finding import Kind, kind_of
+from vmrace.harness.printable import printable
+from vmrace.variants.family import family
 
 CORPUS = pathlib.Path(__file__).parent / "corpus"
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""`VMRACE_COMPILED=1 pip install .` has the explorer compiled by mypyc: the same source, the same runs, less time. Needs a C compiler.
+"""The rooms at the top of the repository are installed as one package: `harness` as `vmrace.harness`, and so on. All else is in
+pyproject.toml.
 
-Otherwise nothing is compiled, and this file is not needed: all else is in pyproject.toml.
+`VMRACE_COMPILED=1 pip install .` has the explorer compiled by mypyc: the same source, the same runs, less time. Needs a C compiler.
 """
 
 import importlib.util
@@ -10,9 +11,13 @@ import shutil
 import sys
 import sysconfig
 
-from setuptools import setup
+from setuptools import find_packages, setup
 
-COMPILED = [f"harness/explore/{name}.py" for name in ("access", "event", "wakeup", "optimal", "classes", "bounded")]
+ROOMS = ("harness", "variants", "fuzz")
+PLACES = {"vmrace": "vmrace", **{f"vmrace.{room}": room for room in ROOMS}}
+PACKAGES = ["vmrace", *(f"vmrace.{name}" for room in ROOMS for name in (room, *(f"{room}.{inner}" for inner in find_packages(room))))]
+# by the links that give the rooms their names: mypyc names a module by where it finds it
+COMPILED = [f".types/vmrace/harness/explore/{name}.py" for name in ("access", "event", "wakeup", "optimal", "classes", "bounded")]
 MYPYC = "mypy>=1.17"
 
 
@@ -27,11 +32,12 @@ def extensions():
     return mypycify(COMPILED, group_name="vmrace", debug_level="0")
 
 
-if os.environ.get("VMRACE_COMPILED", "0") in ("", "0"):
-    setup()
-elif "editable_wheel" in sys.argv:
-    sys.exit("VMRACE_COMPILED=1 is not for pip install -e: what is compiled would not follow the source")
-elif "bdist_wheel" in sys.argv or "build_ext" in sys.argv:
-    setup(ext_modules=extensions())
-else:
-    setup(setup_requires=[MYPYC] if "egg_info" in sys.argv else [])        # pip asks what is needed to build
+more: dict = {}
+if os.environ.get("VMRACE_COMPILED", "0") not in ("", "0"):
+    if "editable_wheel" in sys.argv:
+        sys.exit("VMRACE_COMPILED=1 is not for pip install -e: what is compiled would not follow the source")
+    elif "bdist_wheel" in sys.argv or "build_ext" in sys.argv:
+        more = {"ext_modules": extensions()}
+    elif "egg_info" in sys.argv:
+        more = {"setup_requires": [MYPYC]}          # pip asks what is needed to build
+setup(packages=PACKAGES, package_dir=PLACES, package_data={"vmrace": ["py.typed"]}, **more)

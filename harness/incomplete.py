@@ -55,7 +55,7 @@ class Incomplete:
                            "not followed further",
             Reason.REPEATS: f"the program is not a function of its schedule: {self.detail}",
             Reason.SHARES: f"its tasks share plain data: {self.detail}",
-            Reason.UNSEEN: f"its tasks share what is no object of harness.kernel, or change what they only read: {self.detail}",
+            Reason.UNSEEN: f"its tasks share what is no object of vmrace.harness.kernel, or change what they only read: {self.detail}",
             Reason.ENDS: f"a loop that seems to wait by reading ends by itself: {self.detail}",
             Reason.NOTHING: "nothing was explored: no task comes to a point, so nothing of it can be seen",
             Reason.NO_RUN: "no run came to its end",

@@ -17,17 +17,17 @@ import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).parents[1]
-NOT_NEEDED = shutil.ignore_patterns(".*", "*.egg-info", "build", "__pycache__")
+NOT_NEEDED = shutil.ignore_patterns(".git", ".*-venv", ".*cache*", ".hypothesis", ".vmrace", "*.egg-info", "build", "__pycache__")
 
 
 def build(tree: pathlib.Path) -> str:
     """A compiled copy there. What was wrong, or nothing."""
-    shutil.copytree(ROOT, tree, ignore=NOT_NEEDED)
+    shutil.copytree(ROOT, tree, ignore=NOT_NEEDED, symlinks=True)
     made = subprocess.run([sys.executable, "setup.py", "-q", "build_ext", "--inplace"], cwd=tree, capture_output=True, text=True,
                           env={**os.environ, "VMRACE_COMPILED": "1"})
     if made.returncode:
         return made.stdout + made.stderr
-    asked = [sys.executable, "-c", "from harness.explore import is_compiled; print(is_compiled())"]
+    asked = [sys.executable, "-c", "from vmrace.harness.explore import is_compiled; print(is_compiled())"]
     said = subprocess.run(asked, cwd=tree, capture_output=True, text=True).stdout.strip()
     return "" if said == "True" else f"what was compiled is not what is run: {said}"
 

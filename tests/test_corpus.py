@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pathlib
 
-from fuzz.corpus.entry import find, load
+from vmrace.fuzz.corpus.entry import find, load
 
 CORPUS = pathlib.Path(__file__).parents[1] / "corpus"
 

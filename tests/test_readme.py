@@ -13,9 +13,8 @@ from typing import Any
 import click
 import pytest
 from click.testing import CliRunner
-
-from fuzz.cli.main import main
-from fuzz.corpus.judge import REPLAYS, SAMPLE
+from vmrace.fuzz.cli.main import main
+from vmrace.fuzz.corpus.judge import REPLAYS, SAMPLE
 
 ROOT = pathlib.Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -103,7 +102,7 @@ def test_every_path_that_is_named_exists(path: str) -> None:
 
 
 def test_the_exit_codes_are_the_real_ones() -> None:
-    from fuzz.text import exit_codes
+    from vmrace.fuzz.text import exit_codes
     told = re.search(r"Exit codes: (.*?)\n", TEXT)
     assert told is not None
     numbers = [int(part.split()[0]) for part in told[1].split("; ")]
@@ -149,6 +148,6 @@ def test_what_can_be_compiled_is_there() -> None:
     mypy = re.search(r'MYPYC = "(.*)"', setup)
     assert mypy is not None
     assert f'"{mypy[1]}"' in (ROOT / "pyproject.toml").read_text()      # what the tests install compiles, too
-    found = re.search(r'f"(harness/explore/){name}.py" for name in \((.*?)\)', setup)
+    found = re.search(r'f"\.types/vmrace/(harness/explore/){name}.py" for name in \((.*?)\)', setup)
     assert found is not None
     assert all((ROOT / found[1] / f"{name}.py").exists() for name in re.findall(r'"(\w+)"', found[2]))

@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.backends import BACKENDS
-from harness.finding import Finding
-from harness.link.linker import link
-from harness.machine.machine import m
-from harness.machine.scheduler import Scheduler
-from harness.schedulers import NoPreempt
-from harness.schedulers.replay import Replay
-from harness.watchers.race import Watch
-from harness.watchers.trace import Event, Recorder
+from vmrace.harness.backends import BACKENDS
+from vmrace.harness.finding import Finding
+from vmrace.harness.link.linker import link
+from vmrace.harness.machine.machine import m
+from vmrace.harness.machine.scheduler import Scheduler
+from vmrace.harness.schedulers import NoPreempt
+from vmrace.harness.schedulers.replay import Replay
+from vmrace.harness.watchers.race import Watch
+from vmrace.harness.watchers.trace import Event, Recorder
 
 Call = tuple[Any, ...]                  # the name of a kernel function, then what it is called with
 Tasks = Sequence[tuple[int, Sequence[Call]]]        # (cpu, calls) of each task

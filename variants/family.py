@@ -19,9 +19,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.link.image import Image
-from harness.link.linker import link
-from variants.operations import OPERATIONS
+from vmrace.harness.link.image import Image
+from vmrace.harness.link.linker import link
+from vmrace.variants.operations import OPERATIONS
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,8 @@ class Family:
 
 # name -> module with FAMILY; one line per family
 FAMILIES: dict[str, str] = {
-    "lru_free_2_4": "variants.lru_free_2_4.family",
-    "invalidate_2_6": "variants.invalidate_2_6.family",
+    "lru_free_2_4": "vmrace.variants.lru_free_2_4.family",
+    "invalidate_2_6": "vmrace.variants.invalidate_2_6.family",
 }
 
 

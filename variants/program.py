@@ -12,8 +12,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from variants.operations import OPERANDS, OPERATIONS
-from variants.spelling import did_you_mean
+from vmrace.variants.operations import OPERANDS, OPERATIONS
+from vmrace.variants.spelling import did_you_mean
 
 CPUS_MAX = 4
 TASKS_PER_CPU_MAX = 3

@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from harness.finding import Kind
+from vmrace.harness.finding import Kind
 
 GONE = "gone"           # what unmap stores: no load may return it
 Access = tuple[str, Any, int, int]      # "load" or "store", value, since, until

@@ -18,22 +18,22 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from fuzz.campaign.messages import RUNS_PER_SHARD, ShardResult, ShardTask
-from fuzz.campaign.shard import run_shard
-from fuzz.corpus import entry as entries
-from fuzz.corpus import hit_file as raw
-from fuzz.corpus.entry import EntryError
-from fuzz.corpus.verdict import bug
-from fuzz.run import stop_request as stopping
-from fuzz.run.hit import Hit
-from fuzz.run.workers import Erred, Job, Lost, Workers
-from fuzz.sampling.portfolio import Tally
-from fuzz.shrink.confirm import Confirmed, confirm
-from fuzz.text import writing
-from fuzz.text.times import ASKED_SECONDS, GRACE_SECONDS, shrink_seconds
-from harness import stop
-from harness.finding import is_only_told
-from variants.program import Program
+from vmrace.fuzz.campaign.messages import RUNS_PER_SHARD, ShardResult, ShardTask
+from vmrace.fuzz.campaign.shard import run_shard
+from vmrace.fuzz.corpus import entry as entries
+from vmrace.fuzz.corpus import hit_file as raw
+from vmrace.fuzz.corpus.entry import EntryError
+from vmrace.fuzz.corpus.verdict import bug
+from vmrace.fuzz.run import stop_request as stopping
+from vmrace.fuzz.run.hit import Hit
+from vmrace.fuzz.run.workers import Erred, Job, Lost, Workers
+from vmrace.fuzz.sampling.portfolio import Tally
+from vmrace.fuzz.shrink.confirm import Confirmed, confirm
+from vmrace.fuzz.text import writing
+from vmrace.fuzz.text.times import ASKED_SECONDS, GRACE_SECONDS, shrink_seconds
+from vmrace.harness import stop
+from vmrace.harness.finding import is_only_told
+from vmrace.variants.program import Program
 
 SHARD_SECONDS = 2.0
 RUNS_SHARED_MIN = 500       # a campaign with so few runs left gives them all to one worker

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from fuzz.run.hit import Hit
-from fuzz.sampling.portfolio import Tally
-from variants.program import Program
+from vmrace.fuzz.run.hit import Hit
+from vmrace.fuzz.sampling.portfolio import Tally
+from vmrace.variants.program import Program
 
 RUNS_PER_SHARD = 20_000
 

@@ -12,15 +12,15 @@ import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from fuzz.text.terminal import COLUMNS, LINE_EVERY, Voice, clock, rule_of_three
-from fuzz.text.wording import count
-from harness.printable import printable
+from vmrace.fuzz.text.terminal import COLUMNS, LINE_EVERY, Voice, clock, rule_of_three
+from vmrace.fuzz.text.wording import count
+from vmrace.harness.printable import printable
 
 if TYPE_CHECKING:
-    from fuzz.campaign.driver import Options, Status
-    from fuzz.run.hit import Hit
-    from fuzz.shrink.confirm import Confirmed
-    from variants.family import Family
+    from vmrace.fuzz.campaign.driver import Options, Status
+    from vmrace.fuzz.run.hit import Hit
+    from vmrace.fuzz.shrink.confirm import Confirmed
+    from vmrace.variants.family import Family
 
 
 def progress(status: Status) -> str:
@@ -116,7 +116,7 @@ class TextView:
 
 
 def entry_text(confirmed: Confirmed) -> str:
-    from fuzz.corpus.entry import emit
+    from vmrace.fuzz.corpus.entry import emit
     return emit(confirmed.entry)
 
 

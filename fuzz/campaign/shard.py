@@ -14,20 +14,20 @@ import time
 from array import array
 from typing import Any
 
-from fuzz.campaign.messages import ShardResult, ShardTask
-from fuzz.campaign.worker import KEPT_MAX, Kept, Worker
-from fuzz.programs import generate
-from fuzz.programs.reduce import smaller
-from fuzz.run import stop_request as stopping
-from fuzz.run.executor import Outcome, Prepared, SetupFailed
-from fuzz.run.hit import Hit
-from fuzz.sampling.contention import Places
-from fuzz.sampling.portfolio import PAIRS_MAX, Sampling, Spent, Tally, bred, portfolio
-from harness.finding import is_only_told
-from harness.machine.machine import m
-from harness.schedulers import NoPreempt
-from harness.schedulers.mutate import Bred
-from variants.program import Program, TaskProgram
+from vmrace.fuzz.campaign.messages import ShardResult, ShardTask
+from vmrace.fuzz.campaign.worker import KEPT_MAX, Kept, Worker
+from vmrace.fuzz.programs import generate
+from vmrace.fuzz.programs.reduce import smaller
+from vmrace.fuzz.run import stop_request as stopping
+from vmrace.fuzz.run.executor import Outcome, Prepared, SetupFailed
+from vmrace.fuzz.run.hit import Hit
+from vmrace.fuzz.sampling.contention import Places
+from vmrace.fuzz.sampling.portfolio import PAIRS_MAX, Sampling, Spent, Tally, bred, portfolio
+from vmrace.harness.finding import is_only_told
+from vmrace.harness.machine.machine import m
+from vmrace.harness.schedulers import NoPreempt
+from vmrace.harness.schedulers.mutate import Bred
+from vmrace.variants.program import Program, TaskProgram
 
 BATCHES_MAX = 8
 NEW_SHARE = 0.2             # programs made from nothing, once there is a corpus

@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from itertools import combinations
 from typing import Any
 
-from variants.program import Op, Program
+from vmrace.variants.program import Op, Program
 
 SETUPS_MAX = 6          # kept for each state, the shortest
 KNOWN = 3               # programs after which a triple is well known

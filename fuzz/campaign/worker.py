@@ -6,12 +6,12 @@ from __future__ import annotations
 from array import array
 from dataclasses import dataclass
 
-from fuzz.campaign.start_states import States
-from fuzz.run.executor import Executor
-from fuzz.sampling.coverage import Features
-from harness.schedulers.mutate import Bred
-from variants.family import family
-from variants.program import Program
+from vmrace.fuzz.campaign.start_states import States
+from vmrace.fuzz.run.executor import Executor
+from vmrace.fuzz.sampling.coverage import Features
+from vmrace.harness.schedulers.mutate import Bred
+from vmrace.variants.family import family
+from vmrace.variants.program import Program
 
 KEPT_MAX = 400              # programs a worker keeps
 

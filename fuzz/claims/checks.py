@@ -27,17 +27,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-
-from fuzz.claims.ledger import CHAIN_RUNS, Check, Claim, _program
-from fuzz.corpus.entry import EntryError, load
-from fuzz.corpus.index import named
-from fuzz.corpus.judge import REPLAYS, judge_entry
-from fuzz.corpus.verdict import bug, parse_verdict
-from fuzz.run.executor import Executor
-from fuzz.run.exhaustive import explore_on
-from harness.incomplete import of_error
-from variants.family import family
-from variants.program import Program
+from vmrace.fuzz.claims.ledger import CHAIN_RUNS, Check, Claim, _program
+from vmrace.fuzz.corpus.entry import EntryError, load
+from vmrace.fuzz.corpus.index import named
+from vmrace.fuzz.corpus.judge import REPLAYS, judge_entry
+from vmrace.fuzz.corpus.verdict import bug, parse_verdict
+from vmrace.fuzz.run.executor import Executor
+from vmrace.fuzz.run.exhaustive import explore_on
+from vmrace.harness.incomplete import of_error
+from vmrace.variants.family import family
+from vmrace.variants.program import Program
 
 UNDONE = ("inconclusive", "exit 3", "exit 130")     # how what is found begins where a check came to nothing
 
@@ -141,14 +140,14 @@ class Runner:
         return Result(check, "; ".join(told))
 
     def _of(self, name: str, runs: int) -> Any:
-        from fuzz.measure.cost import Costs
+        from vmrace.fuzz.measure.cost import Costs
         if (name, runs) not in self._costs:
             family_name, _, variant = name.partition("/")
             self._costs[name, runs] = Costs(family(family_name), variant, runs)
         return self._costs[name, runs]
 
     def _cost(self, check: Check) -> Result:
-        from fuzz.measure.cost import SITUATIONS
+        from vmrace.fuzz.measure.cost import SITUATIONS
         fitting = [one for one in SITUATIONS if (one.operation, one.what) == (check.cost, check.of)]
         if not fitting:
             known = [one.what for one in SITUATIONS if one.operation == check.cost]
@@ -156,7 +155,7 @@ class Runner:
         base, mine = (self._of(name, 1).measure(fitting[0]).alone for name in (check.base, check.variant))
         if base is None or mine is None or not base.operations or not mine.operations:
             return Result(check, "n/a")
-        from fuzz.measure.meter import COLUMNS as COUNTED
+        from vmrace.fuzz.measure.meter import COLUMNS as COUNTED
         changes = [f"{mine.of(name) - base.of(name):+.0f} {name}" for name in COUNTED if mine.of(name) != base.of(name)]
         if check.lock:
             changes.append(f"{mine.under[check.lock] - base.under[check.lock]:+d} under {check.lock}")

@@ -8,14 +8,13 @@ import shlex
 from typing import Any
 
 import msgspec
-
-from fuzz.corpus.entry import LEDGER, EntryError, load
-from fuzz.corpus.index import NoSuchEntry, named
-from fuzz.corpus.judge import PROVE_MAX
-from fuzz.text.reading import parsing, text_of, toml_of
-from variants.family import FAMILIES, family
-from variants.program import Program, ProgramError, TaskProgram, over_limits, parse_ops
-from variants.spelling import did_you_mean
+from vmrace.fuzz.corpus.entry import LEDGER, EntryError, load
+from vmrace.fuzz.corpus.index import NoSuchEntry, named
+from vmrace.fuzz.corpus.judge import PROVE_MAX
+from vmrace.fuzz.text.reading import parsing, text_of, toml_of
+from vmrace.variants.family import FAMILIES, family
+from vmrace.variants.program import Program, ProgramError, TaskProgram, over_limits, parse_ops
+from vmrace.variants.spelling import did_you_mean
 
 FORMAT = 1
 VERDICTS = ("holds", "partly", "refuted", "undecided")

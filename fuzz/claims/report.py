@@ -9,10 +9,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import msgspec
-
-from fuzz.claims.checks import Judged
-from fuzz.claims.ledger import VERDICTS
-from fuzz.text.wording import count
+from vmrace.fuzz.claims.checks import Judged
+from vmrace.fuzz.claims.ledger import VERDICTS
+from vmrace.fuzz.text.wording import count
 
 COLUMNS = 100
 

@@ -9,13 +9,12 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
-
-from fuzz.text.exit_codes import COULD_NOT, USAGE
-from fuzz.text.terminal import echo
+from vmrace.fuzz.text.exit_codes import COULD_NOT, USAGE
+from vmrace.fuzz.text.terminal import echo
 
 if TYPE_CHECKING:
-    from fuzz.corpus.entry import Entry
-    from variants.family import Family
+    from vmrace.fuzz.corpus.entry import Entry
+    from vmrace.variants.family import Family
 
 
 class Refused(click.ClickException):
@@ -53,8 +52,8 @@ class Duration(click.ParamType):
 
 def variant_named(name: str) -> tuple[Family, str]:
     """`family/variant`. Refused, with the nearest name, if there is none."""
-    from variants.family import FAMILIES, family
-    from variants.spelling import did_you_mean
+    from vmrace.variants.family import FAMILIES, family
+    from vmrace.variants.spelling import did_you_mean
     family_name, _, variant = name.partition("/")
     names = [f"{one}/{other}" for one in FAMILIES for other in family(one).variants]
     if name not in names:
@@ -68,7 +67,7 @@ def variant_named(name: str) -> tuple[Family, str]:
 
 def which_function(target: str) -> None:
     """Refused if that is a module of the user's (`programs.queue`, `queue.py`), which was named without a function of it."""
-    from fuzz.functions.target import is_module
+    from vmrace.fuzz.functions.target import is_module
     module = target.removesuffix(".py").replace("/", ".")
     if is_module(module):
         raise Refused(f"{target} is a module: name the function that makes the program, {module}:FUNCTION", USAGE)
@@ -82,10 +81,10 @@ def given(context: click.Context, name: str) -> bool:
 @contextlib.contextmanager
 def functions_refused() -> Iterator[None]:
     """Programs of plain functions that there are not, or that cannot be run: one line."""
-    from fuzz.functions.run_file import RecordError
-    from fuzz.functions.target import NoSuch, TargetError
-    from fuzz.verify.subject import VerifyError
-    from harness.errors import ProgramError
+    from vmrace.fuzz.functions.run_file import RecordError
+    from vmrace.fuzz.functions.target import NoSuch, TargetError
+    from vmrace.fuzz.verify.subject import VerifyError
+    from vmrace.harness.errors import ProgramError
     try:
         yield
     except NoSuch as error:
@@ -106,13 +105,13 @@ def only_of_runs(functions: str | None) -> None:
 
 
 def variants_of(entry: Entry) -> list[str]:
-    from variants.family import family
+    from vmrace.variants.family import family
     return list(family(entry.family).variants)
 
 
 def entry_path(name: str) -> pathlib.Path:
     """The file that is meant by a path or by a name in corpus/."""
-    from fuzz.corpus.index import NoSuchEntry, named
+    from vmrace.fuzz.corpus.index import NoSuchEntry, named
     try:
         return named(name)
     except NoSuchEntry as error:
@@ -127,7 +126,7 @@ def is_entry(name: str) -> bool:
 
 
 def entry_named(path: pathlib.Path) -> Entry:
-    from fuzz.corpus.entry import EntryError, load
+    from vmrace.fuzz.corpus.entry import EntryError, load
     try:
         return load(path)
     except EntryError as error:
@@ -136,7 +135,7 @@ def entry_named(path: pathlib.Path) -> Entry:
 
 def known_variant(entry: Entry, variant: str) -> None:
     if variant not in variants_of(entry):
-        from variants.spelling import did_you_mean
+        from vmrace.variants.spelling import did_you_mean
         raise Refused(f"no variant {variant!r} in {entry.family}"
                       f"{did_you_mean(variant, variants_of(entry)) or '. See: vmrace variants'}", USAGE)
 

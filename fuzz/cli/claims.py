@@ -9,11 +9,10 @@ import sys
 import time
 
 import click
-
-from fuzz.cli.arguments import CORPUS, Refused
-from fuzz.text.exit_codes import COULD_NOT, USAGE
-from fuzz.text.terminal import echo, working
-from fuzz.text.wording import count
+from vmrace.fuzz.cli.arguments import CORPUS, Refused
+from vmrace.fuzz.text.exit_codes import COULD_NOT, USAGE
+from vmrace.fuzz.text.terminal import echo, working
+from vmrace.fuzz.text.wording import count
 
 
 @click.command()
@@ -27,15 +26,15 @@ def claims(context: click.Context, claim: str, as_json: bool, directory: pathlib
     With an ID, all about that claim. Exit codes: 0 as the ledger says; 1 a check found something else; 3 one could not be
     done.
     """
-    from fuzz.claims import ledger, report
-    from fuzz.claims.checks import Judged, Runner
-    from fuzz.corpus.entry import EntryError
+    from vmrace.fuzz.claims import ledger, report
+    from vmrace.fuzz.claims.checks import Judged, Runner
+    from vmrace.fuzz.corpus.entry import EntryError
     started = time.monotonic()
     try:
         kept = ledger.read(directory)
         wanted = [one for one in kept if claim in ("", one.id)]
         if not wanted:
-            from variants.spelling import did_you_mean
+            from vmrace.variants.spelling import did_you_mean
             raise Refused(f"no claim {claim!r}{did_you_mean(claim, [one.id for one in kept]) or '. See: vmrace claims'}", USAGE)
         runner = Runner(directory, context.find_root().command.main)
         judged: list[Judged] = []

@@ -8,10 +8,9 @@ import pathlib
 import sys
 
 import click
-
-from fuzz.cli.arguments import CORPUS, Refused, entry_named, known_variant, tell_bad
-from fuzz.text.exit_codes import CHANGED, COULD_NOT, NOTHING, USAGE
-from fuzz.text.terminal import echo, working
+from vmrace.fuzz.cli.arguments import CORPUS, Refused, entry_named, known_variant, tell_bad
+from vmrace.fuzz.text.exit_codes import CHANGED, COULD_NOT, NOTHING, USAGE
+from vmrace.fuzz.text.terminal import echo, working
 
 
 @click.group(invoke_without_command=True)
@@ -22,8 +21,8 @@ def corpus(context: click.Context, directory: pathlib.Path, as_json: bool) -> No
     """The entries that are kept, what each asks, and who fails."""
     if context.invoked_subcommand is not None:
         return
-    from fuzz.corpus.entry import EntryError, load_all
-    from fuzz.corpus.index import listing
+    from vmrace.fuzz.corpus.entry import EntryError, load_all
+    from vmrace.fuzz.corpus.index import listing
     try:
         entries, bad = load_all(directory)
     except EntryError as error:
@@ -50,8 +49,8 @@ def corpus(context: click.Context, directory: pathlib.Path, as_json: bool) -> No
 @CORPUS
 def accept(entry: str, wanted: tuple[str, ...], runs: int, directory: pathlib.Path) -> None:
     """Run an ENTRY and write what is found as what is expected: on the variants named, or on all."""
-    from fuzz.corpus import index as kept
-    from fuzz.corpus.entry import EntryError
+    from vmrace.fuzz.corpus import index as kept
+    from vmrace.fuzz.corpus.entry import EntryError
     try:
         path = kept.named(entry, directory)
     except kept.NoSuchEntry as error:

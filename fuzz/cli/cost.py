@@ -6,10 +6,9 @@ from __future__ import annotations
 import json
 
 import click
-
-from fuzz.cli.arguments import Refused, variant_named
-from fuzz.text.exit_codes import USAGE
-from fuzz.text.terminal import echo
+from vmrace.fuzz.cli.arguments import Refused, variant_named
+from vmrace.fuzz.text.exit_codes import USAGE
+from vmrace.fuzz.text.terminal import echo
 
 
 @click.command()
@@ -24,9 +23,9 @@ def cost(names: tuple[str, ...], ops: str, runs: int, seed: int, as_json: bool) 
     Locks taken, waited for, and points under each; atomic read-modify-writes, loads, stores; stores to a cache line that another
     cpu wrote last, where a cache line is one kernel object. And how 1 to 8 faults on one page get in each other's way.
     """
-    from fuzz.measure import cost as costs
-    from variants.operations import OPERATIONS
-    from variants.spelling import did_you_mean
+    from vmrace.fuzz.measure import cost as costs
+    from vmrace.variants.operations import OPERATIONS
+    from vmrace.variants.spelling import did_you_mean
     chosen = [variant_named(name) for name in names]
     wanted = [one for one in ops.split(",") if one]
     for one in wanted:

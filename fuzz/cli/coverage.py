@@ -8,11 +8,10 @@ import pathlib
 import sys
 
 import click
-
-from fuzz.cli.arguments import Duration, tell_bad, variant_named
-from fuzz.text.exit_codes import CHANGED, COULD_NOT
-from fuzz.text.terminal import echo, working
-from fuzz.text.wording import count
+from vmrace.fuzz.cli.arguments import Duration, tell_bad, variant_named
+from vmrace.fuzz.text.exit_codes import CHANGED, COULD_NOT
+from vmrace.fuzz.text.terminal import echo, working
+from vmrace.fuzz.text.wording import count
 
 
 @click.command()
@@ -29,9 +28,9 @@ def coverage(name: str, seconds: float | None, runs: int, seed: int, directory: 
     Each function with lines that are never reached needs a reason in its family's README, under "## Never reached". Exit code 1 if
     one has none.
     """
-    from fuzz.corpus.entry import load_all
-    from fuzz.measure import coverage as coverage_of
-    from variants.family import FAMILIES, family
+    from vmrace.fuzz.corpus.entry import load_all
+    from vmrace.fuzz.measure import coverage as coverage_of
+    from vmrace.variants.family import FAMILIES, family
     if name and name not in FAMILIES:
         chosen = [variant_named(name)]
     else:

@@ -7,10 +7,9 @@ import pathlib
 import sys
 
 import click
-
-from fuzz.cli.arguments import Duration, Refused, entry_named, entry_path, only_for, tell_bad, variant_named
-from fuzz.text.exit_codes import COULD_NOT, NOTHING, USAGE
-from fuzz.text.terminal import echo
+from vmrace.fuzz.cli.arguments import Duration, Refused, entry_named, entry_path, only_for, tell_bad, variant_named
+from vmrace.fuzz.text.exit_codes import COULD_NOT, NOTHING, USAGE
+from vmrace.fuzz.text.terminal import echo
 
 
 @click.command()
@@ -39,10 +38,10 @@ def diff(context: click.Context, variants: tuple[str, ...], entry: str | None, d
     memory). Leaks and races are not looked for. Where not every schedule fits into --seconds, schedules are sampled, and nothing is
     said not to be possible. Exit codes: 0 no difference; 1 a difference; 3 inconclusive; 4 nothing was compared.
     """
-    from fuzz.compare.outcomes import Budget, contenders
-    from fuzz.compare.programs import Programs, run
-    from fuzz.corpus.entry import EntryError, load_all
-    from variants.program import ProgramError
+    from vmrace.fuzz.compare.outcomes import Budget, contenders
+    from vmrace.fuzz.compare.programs import Programs, run
+    from vmrace.fuzz.corpus.entry import EntryError, load_all
+    from vmrace.variants.program import ProgramError
     if len(variants) < 2:
         raise Refused("diff takes two variants or more: vmrace diff lru_free_2_4/pre_patch lru_free_2_4/daniel_lru_count", USAGE)
     if entry is not None and kinds is not None:

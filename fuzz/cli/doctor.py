@@ -7,17 +7,16 @@ import pathlib
 import sys
 
 import click
-
-from fuzz.cli.arguments import CORPUS
-from fuzz.text.exit_codes import COULD_NOT
-from fuzz.text.terminal import echo
+from vmrace.fuzz.cli.arguments import CORPUS
+from vmrace.fuzz.text.exit_codes import COULD_NOT
+from vmrace.fuzz.text.terminal import echo
 
 
 @click.command()
 @CORPUS
 def doctor(directory: pathlib.Path) -> None:
     """Whether this installation works: one line a check. Exit code 0 if it does, 3 if not."""
-    from fuzz.measure.installation import checks
+    from vmrace.fuzz.measure.installation import checks
     failed = 0
     for check in checks(directory):
         echo(f"{check.state:<5} {check.text}")

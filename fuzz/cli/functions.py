@@ -10,26 +10,26 @@ import shlex
 import time
 from collections.abc import Callable
 
-from fuzz.corpus import hit_file as raw
-from fuzz.corpus.verdict import bug
-from fuzz.functions import allowed, apart
-from fuzz.functions import run_file as records
-from fuzz.functions.result import Failure, Sampled
-from fuzz.functions.run_file import Record
-from fuzz.functions.sample import fuzz_runner
-from fuzz.functions.shrink import REPLAYS, confirm
-from fuzz.functions.story import tell
-from fuzz.functions.target import TargetError, runner_of, split
-from fuzz.text import times, writing
-from fuzz.text.exit_codes import CHANGED, COULD_NOT, INTERRUPTED, NOTHING
-from fuzz.text.terminal import LINE_EVERY, Voice, clock, rule_of_three
-from fuzz.text.wording import count
-from fuzz.text.writing import why
-from fuzz.verify.reasons import reason_of
-from harness.errors import Diverged
-from harness.functions import watchdog as endless
-from harness.functions.verify import Differs
-from harness.replay.named_schedule import Named
+from vmrace.fuzz.corpus import hit_file as raw
+from vmrace.fuzz.corpus.verdict import bug
+from vmrace.fuzz.functions import allowed, apart
+from vmrace.fuzz.functions import run_file as records
+from vmrace.fuzz.functions.result import Failure, Sampled
+from vmrace.fuzz.functions.run_file import Record
+from vmrace.fuzz.functions.sample import fuzz_runner
+from vmrace.fuzz.functions.shrink import REPLAYS, confirm
+from vmrace.fuzz.functions.story import tell
+from vmrace.fuzz.functions.target import TargetError, runner_of, split
+from vmrace.fuzz.text import times, writing
+from vmrace.fuzz.text.exit_codes import CHANGED, COULD_NOT, INTERRUPTED, NOTHING
+from vmrace.fuzz.text.terminal import LINE_EVERY, Voice, clock, rule_of_three
+from vmrace.fuzz.text.wording import count
+from vmrace.fuzz.text.writing import why
+from vmrace.fuzz.verify.reasons import reason_of
+from vmrace.harness.errors import Diverged
+from vmrace.harness.functions import watchdog as endless
+from vmrace.harness.functions.verify import Differs
+from vmrace.harness.replay.named_schedule import Named
 
 PLACE = pathlib.Path(".vmrace")         # where failures are kept, unless another place is named
 

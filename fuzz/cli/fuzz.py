@@ -9,13 +9,12 @@ import time
 from typing import TYPE_CHECKING
 
 import click
-
-from fuzz.cli.arguments import Duration, Refused, functions_refused, given, variant_named, which_function
-from fuzz.functions import apart
-from fuzz.text.exit_codes import CHANGED, COULD_NOT, INTERRUPTED, NOTHING, USAGE
+from vmrace.fuzz.cli.arguments import Duration, Refused, functions_refused, given, variant_named, which_function
+from vmrace.fuzz.functions import apart
+from vmrace.fuzz.text.exit_codes import CHANGED, COULD_NOT, INTERRUPTED, NOTHING, USAGE
 
 if TYPE_CHECKING:
-    from fuzz.campaign.driver import Status
+    from vmrace.fuzz.campaign.driver import Status
 
 
 @click.command()
@@ -40,16 +39,16 @@ def fuzz(context: click.Context, target: str, seconds: float, runs: int, seed: i
     if ":" in target:
         if given(context, "workers"):
             raise Refused("--workers is for a VARIANT: a program of functions is sampled in one process", USAGE)
-        from fuzz.cli import functions as functions_command
+        from vmrace.fuzz.cli import functions as functions_command
         apart.begin(seconds + functions_command.more_seconds(seconds))
         with functions_refused():
             sys.exit(functions_command.run(target, args, seconds=seconds, runs=runs, seed=seed, keep_going=keep_going, as_json=as_json,
                                            shrink=not no_shrink, place=corpus if given(context, "corpus") else None))
     if args:
         raise Refused("--arg is for MODULE:FUNCTION", USAGE)
-    from fuzz.campaign.driver import Campaign, Options
-    from fuzz.campaign.report import JsonView, TextView
-    from fuzz.corpus.entry import EntryError
+    from vmrace.fuzz.campaign.driver import Campaign, Options
+    from vmrace.fuzz.campaign.report import JsonView, TextView
+    from vmrace.fuzz.corpus.entry import EntryError
     if "/" not in target or target.endswith(".py"):
         which_function(target)
     made, name = variant_named(target)

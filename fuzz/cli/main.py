@@ -11,26 +11,25 @@ import errno
 from typing import Any
 
 import click
-
-from fuzz.cli.arguments import Refused
-from fuzz.cli.claims import claims
-from fuzz.cli.corpus import corpus
-from fuzz.cli.cost import cost
-from fuzz.cli.coverage import coverage
-from fuzz.cli.diff import diff
-from fuzz.cli.doctor import doctor
-from fuzz.cli.fuzz import fuzz
-from fuzz.cli.replay import replay
-from fuzz.cli.show import show
-from fuzz.cli.shrink import shrink
-from fuzz.cli.variants import variants
-from fuzz.cli.verify import verify
-from fuzz.functions import apart
-from fuzz.run import stop_request as stopping
-from fuzz.text.exit_codes import COULD_NOT, INTERRUPTED
-from fuzz.text.terminal import echo, silence
-from fuzz.text.writing import why
-from harness import stop
+from vmrace.fuzz.cli.arguments import Refused
+from vmrace.fuzz.cli.claims import claims
+from vmrace.fuzz.cli.corpus import corpus
+from vmrace.fuzz.cli.cost import cost
+from vmrace.fuzz.cli.coverage import coverage
+from vmrace.fuzz.cli.diff import diff
+from vmrace.fuzz.cli.doctor import doctor
+from vmrace.fuzz.cli.fuzz import fuzz
+from vmrace.fuzz.cli.replay import replay
+from vmrace.fuzz.cli.show import show
+from vmrace.fuzz.cli.shrink import shrink
+from vmrace.fuzz.cli.variants import variants
+from vmrace.fuzz.cli.verify import verify
+from vmrace.fuzz.functions import apart
+from vmrace.fuzz.run import stop_request as stopping
+from vmrace.fuzz.text.exit_codes import COULD_NOT, INTERRUPTED
+from vmrace.fuzz.text.terminal import echo, silence
+from vmrace.fuzz.text.writing import why
+from vmrace.harness import stop
 
 # command -> how it is called and what it does: the overview has the lines of the commands that there are
 OVERVIEW = {

@@ -9,11 +9,10 @@ import sys
 import time
 
 import click
-
-from fuzz.cli.arguments import Refused, functions_refused, only_of_runs, tell_bad, variants_of
-from fuzz.functions import apart
-from fuzz.text.exit_codes import COULD_NOT, NOTHING, USAGE
-from fuzz.text.terminal import echo, working
+from vmrace.fuzz.cli.arguments import Refused, functions_refused, only_of_runs, tell_bad, variants_of
+from vmrace.fuzz.functions import apart
+from vmrace.fuzz.text.exit_codes import COULD_NOT, NOTHING, USAGE
+from vmrace.fuzz.text.terminal import echo, working
 
 
 @click.command()
@@ -30,10 +29,10 @@ def replay(corpus: pathlib.Path, functions: str | None, backend: str, only: str 
     A .run file, which vmrace fuzz MODULE:FUNCTION has kept, needs its code named again: a file alone has no code run, unless the
     pyproject.toml of its project allows it. Exit code 3 if a file cannot be used; all others are run.
     """
-    from fuzz.corpus.entry import EntryError, load_all
-    from fuzz.corpus.replay import Table
+    from vmrace.fuzz.corpus.entry import EntryError, load_all
+    from vmrace.fuzz.corpus.replay import Table
     if corpus.suffix == ".run" and corpus.is_file():
-        from fuzz.cli import functions as functions_command
+        from vmrace.fuzz.cli import functions as functions_command
         apart.begin()
         with functions_refused():
             sys.exit(functions_command.replay(corpus, functions, times, echo))
@@ -53,7 +52,7 @@ def replay(corpus: pathlib.Path, functions: str | None, backend: str, only: str 
     if only is not None:
         known = {name for entry in loaded for name in variants_of(entry)}
         if only not in known:
-            from variants.spelling import did_you_mean
+            from vmrace.variants.spelling import did_you_mean
             raise Refused(f"no variant {only!r}{did_you_mean(only, known) or '. See: vmrace variants'}", USAGE)
     table = Table(loaded, backend, only, prove=accept, times=times)
     with working() as say:

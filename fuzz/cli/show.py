@@ -7,10 +7,9 @@ import pathlib
 import sys
 
 import click
-
-from fuzz.cli.arguments import entry_named, entry_path, functions_refused, known_variant, only_of_runs
-from fuzz.functions import apart
-from fuzz.text.terminal import echo
+from vmrace.fuzz.cli.arguments import entry_named, entry_path, functions_refused, known_variant, only_of_runs
+from vmrace.fuzz.functions import apart
+from vmrace.fuzz.text.terminal import echo
 
 
 @click.command()
@@ -20,9 +19,9 @@ from fuzz.text.terminal import echo
 def show(entry: str, functions: str | None, variant: str | None) -> None:
     """The story of one race: of an ENTRY, which is a file, or its name in corpus/. A .run file needs MODULE:FUNCTION, as vmrace
     replay does."""
-    from fuzz.corpus.show import story_of
+    from vmrace.fuzz.corpus.show import story_of
     if entry.endswith(".run") and pathlib.Path(entry).is_file():
-        from fuzz.cli import functions as functions_command
+        from vmrace.fuzz.cli import functions as functions_command
         apart.begin()
         with functions_refused():
             sys.exit(functions_command.show(pathlib.Path(entry), functions, echo))

@@ -8,16 +8,15 @@ import sys
 from typing import TYPE_CHECKING
 
 import click
-
-from fuzz.cli.arguments import Refused, entry_named, entry_path, functions_refused, only_of_runs
-from fuzz.functions import apart
-from fuzz.text.exit_codes import CHANGED, COULD_NOT, USAGE
-from fuzz.text.terminal import echo, working
-from fuzz.text.wording import count
-from harness import stop
+from vmrace.fuzz.cli.arguments import Refused, entry_named, entry_path, functions_refused, only_of_runs
+from vmrace.fuzz.functions import apart
+from vmrace.fuzz.text.exit_codes import CHANGED, COULD_NOT, USAGE
+from vmrace.fuzz.text.terminal import echo, working
+from vmrace.fuzz.text.wording import count
+from vmrace.harness import stop
 
 if TYPE_CHECKING:
-    from fuzz.shrink.confirm import Confirmed
+    from vmrace.fuzz.shrink.confirm import Confirmed
 
 
 @click.command()
@@ -30,8 +29,8 @@ if TYPE_CHECKING:
 def shrink(entry: str, functions: str | None, seed: int, out: pathlib.Path | None, refind: bool) -> None:
     """Minimise an ENTRY again: a file, or its name in corpus/; or a FILE.hit, which a campaign has kept as it was found. A hit of
     plain functions needs MODULE:FUNCTION, as vmrace replay does."""
-    from fuzz.corpus.entry import EntryError, changing, save, write
-    from fuzz.shrink.again import shrink_entry
+    from vmrace.fuzz.corpus.entry import EntryError, changing, save, write
+    from vmrace.fuzz.shrink.again import shrink_entry
     if entry.endswith(".hit") and pathlib.Path(entry).is_file():
         _shrink_hit(pathlib.Path(entry), functions, seed, out)
         return
@@ -75,12 +74,12 @@ def _shrunk(confirmed: Confirmed) -> None:
 
 def _shrink_hit(place: pathlib.Path, functions: str | None, seed: int, out: pathlib.Path | None) -> None:
     """Confirm and shrink what a campaign has kept as it was found; the entry, or the record, takes its place."""
-    from fuzz.corpus import hit_file as raw
-    from fuzz.corpus.entry import EntryError, save
-    from fuzz.shrink.again import shrink_hit
+    from vmrace.fuzz.corpus import hit_file as raw
+    from vmrace.fuzz.corpus.entry import EntryError, save
+    from vmrace.fuzz.shrink.again import shrink_hit
     try:
         if raw.is_of_functions(place):
-            from fuzz.cli import functions as functions_command
+            from vmrace.fuzz.cli import functions as functions_command
             apart.begin()
             with functions_refused():
                 sys.exit(functions_command.shrink(place, functions, out, echo))

@@ -6,18 +6,17 @@ from __future__ import annotations
 import json
 
 import click
-
-from fuzz.text.terminal import echo
+from vmrace.fuzz.text.terminal import echo
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def variants(as_json: bool) -> None:
     """Families, their variants, and what each has."""
-    from fuzz.campaign.report import variants_table
-    from fuzz.run.executor import Executor
-    from harness.sanitizers.table import SANITIZERS
-    from variants.family import FAMILIES, family
+    from vmrace.fuzz.campaign.report import variants_table
+    from vmrace.fuzz.run.executor import Executor
+    from vmrace.harness.sanitizers.table import SANITIZERS
+    from vmrace.variants.family import FAMILIES, family
     made = [family(name) for name in FAMILIES]
     operations = {(one.name, name): Executor(one, name).operations() for one in made for name in one.variants}
     if not as_json:

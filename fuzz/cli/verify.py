@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
-
-from fuzz.cli.arguments import (
+from vmrace.fuzz.cli.arguments import (
     Duration,
     Refused,
     entry_named,
@@ -26,14 +25,14 @@ from fuzz.cli.arguments import (
     variants_of,
     which_function,
 )
-from fuzz.functions import apart
-from fuzz.text import times
-from fuzz.text.exit_codes import CHANGED, COULD_NOT, USAGE
-from fuzz.text.terminal import echo, working
-from fuzz.text.wording import count
+from vmrace.fuzz.functions import apart
+from vmrace.fuzz.text import times
+from vmrace.fuzz.text.exit_codes import CHANGED, COULD_NOT, USAGE
+from vmrace.fuzz.text.terminal import echo, working
+from vmrace.fuzz.text.wording import count
 
 if TYPE_CHECKING:
-    from fuzz.verify.subject import Subject
+    from vmrace.fuzz.verify.subject import Subject
 
 
 @click.command()
@@ -86,8 +85,8 @@ def verify(context: click.Context, target: str | None, only: str | None, bound: 
         only_for(context, "one program, and not for --ops", ("certify",), ops is None)
         only_for(context, "--ops", ("cpus", "kinds", "setup", "operands", "workers", "into", "state"), ops is not None)
         if ops is not None:
-            from fuzz.programs.enumerate import Scope
-            from fuzz.verify.scope import ScopeOptions, prove
+            from vmrace.fuzz.programs.enumerate import Scope
+            from vmrace.fuzz.verify.scope import ScopeOptions, prove
             family, variant = variant_named(target)
             scope = Scope(ops, cpus, setup, _kinds(kinds), _operands(operands), bound)
             options = ScopeOptions(workers, seconds, runs or 1 << 60, seconds_max or 1e9, state, into, as_json)
@@ -111,16 +110,16 @@ class Limits:
 
 
 def _of_functions(target: str, args: tuple[str, ...], bound: int | None) -> list[tuple[Subject, pathlib.Path]]:
-    from fuzz.verify.certificate import functions_certificate_path
-    from fuzz.verify.subject import of_functions
+    from vmrace.fuzz.verify.certificate import functions_certificate_path
+    from vmrace.fuzz.verify.subject import of_functions
     return [(of_functions(target, args), functions_certificate_path(target, args, bound))]
 
 
 def _of_entry(target: str, only: str | None, bound: int | None) -> list[tuple[Subject, pathlib.Path]]:
     """What is verified of an entry, each with the place of its certificate."""
-    from fuzz.verify.certificate import certificate_path
-    from fuzz.verify.subject import of_entry
-    from variants.family import FAMILIES, family
+    from vmrace.fuzz.verify.certificate import certificate_path
+    from vmrace.fuzz.verify.subject import of_entry
+    from vmrace.variants.family import FAMILIES, family
     if target in {f"{made}/{name}" for made in FAMILIES for name in family(made).variants}:
         raise Refused(f"all programs of a variant: up to which size? --ops 2, or vmrace verify ENTRY --variant "
                       f"{target.partition('/')[2]}", USAGE)
@@ -135,8 +134,8 @@ def _of_entry(target: str, only: str | None, bound: int | None) -> list[tuple[Su
 
 def _explore(subjects: list[tuple[Subject, pathlib.Path]], limits: Limits, certify: bool, as_json: bool) -> int:
     """Explore them, one after the other. The exit code."""
-    from fuzz.verify import report
-    from fuzz.verify.certificate import write_certificate
+    from vmrace.fuzz.verify import report
+    from vmrace.fuzz.verify.certificate import write_certificate
     codes = []
     for subject, place in subjects:
         with working() as say:
@@ -167,8 +166,8 @@ def _kinds(text: str | None) -> tuple[str, ...]:
 
 def _operands(text: str | None) -> dict[str, int]:
     """`page=1,file=2` as numbers by kind. Refused if it is not like that."""
-    from fuzz.programs.enumerate import OPERAND_KINDS
-    from variants.spelling import did_you_mean
+    from vmrace.fuzz.programs.enumerate import OPERAND_KINDS
+    from vmrace.variants.spelling import did_you_mean
     out = {}
     for part in text.split(",") if text else ():
         kind, _, number = part.strip().partition("=")
@@ -185,9 +184,9 @@ def _operands(text: str | None) -> dict[str, int]:
 
 def _check(path: pathlib.Path, functions: str | None, limits: Limits, as_json: bool) -> int:
     """Do again what a certificate says. The exit code."""
-    from fuzz.verify import reasons
-    from fuzz.verify.certificate import check
-    from fuzz.verify.report import verdict
+    from vmrace.fuzz.verify import reasons
+    from vmrace.fuzz.verify.certificate import check
+    from vmrace.fuzz.verify.report import verdict
     checked = check(path, functions, seconds_max=limits.left(), runs_max=limits.runs)
     complete = checked.found.complete
     if as_json:

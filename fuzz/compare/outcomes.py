@@ -23,22 +23,22 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from fuzz.corpus.entry import Entry, save
-from fuzz.corpus.judge import judge_entry
-from fuzz.corpus.verdict import Verdict, Word
-from fuzz.run.executor import Executor, Outcome, Prepared, SetupFailed
-from fuzz.run.exhaustive import Explorer, Reached
-from fuzz.run.story import narrate
-from harness.errors import Diverged, HarnessError
-from harness.explore.exploration import Exploration
-from harness.incomplete import Incomplete
-from harness.machine.machine import m
-from harness.machine.scheduler import Scheduler
-from harness.replay.named_schedule import Line, Named
-from harness.schedulers import NoPreempt, Pct, Walk
-from harness.schedulers.enumerate import every_schedule
-from variants.family import Family
-from variants.program import Program
+from vmrace.fuzz.corpus.entry import Entry, save
+from vmrace.fuzz.corpus.judge import judge_entry
+from vmrace.fuzz.corpus.verdict import Verdict, Word
+from vmrace.fuzz.run.executor import Executor, Outcome, Prepared, SetupFailed
+from vmrace.fuzz.run.exhaustive import Explorer, Reached
+from vmrace.fuzz.run.story import narrate
+from vmrace.harness.errors import Diverged, HarnessError
+from vmrace.harness.explore.exploration import Exploration
+from vmrace.harness.incomplete import Incomplete
+from vmrace.harness.machine.machine import m
+from vmrace.harness.machine.scheduler import Scheduler
+from vmrace.harness.replay.named_schedule import Line, Named
+from vmrace.harness.schedulers import NoPreempt, Pct, Walk
+from vmrace.harness.schedulers.enumerate import every_schedule
+from vmrace.variants.family import Family
+from vmrace.variants.program import Program
 
 MAP_FILES = ("mmap_private", "mmap_shared", "populate")     # operations that let an address show a page of a file
 SAMPLE = 1000                   # random schedules of a program, where not every schedule fits

@@ -9,14 +9,14 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from fuzz.compare.outcomes import Budget, Comparison, Contender, Difference, Witness, compare, keep, witness
-from fuzz.compare.report import Many, as_json, exit_code, one_program, program_text, wrapped
-from fuzz.corpus.entry import Entry
-from fuzz.corpus.index import handle
-from fuzz.text.wording import count
-from variants.operations import OPERATIONS
-from variants.program import Program, ProgramError
-from variants.spelling import did_you_mean
+from vmrace.fuzz.compare.outcomes import Budget, Comparison, Contender, Difference, Witness, compare, keep, witness
+from vmrace.fuzz.compare.report import Many, as_json, exit_code, one_program, program_text, wrapped
+from vmrace.fuzz.corpus.entry import Entry
+from vmrace.fuzz.corpus.index import handle
+from vmrace.fuzz.text.wording import count
+from vmrace.variants.operations import OPERATIONS
+from vmrace.variants.program import Program, ProgramError
+from vmrace.variants.spelling import did_you_mean
 
 
 @dataclass
@@ -35,7 +35,7 @@ class Programs:
     @classmethod
     def of_operations(cls, kinds: str, ops: int, cpus: int, setup: int, pages: int) -> Programs:
         """ProgramError if one of these operations does not exist, or there are too many programs."""
-        from fuzz.programs.enumerate import Scope, ScopeError, program_of
+        from vmrace.fuzz.programs.enumerate import Scope, ScopeError, program_of
         names = [name.strip() for name in kinds.split(",") if name.strip()]
         for name in names:
             if name not in OPERATIONS:

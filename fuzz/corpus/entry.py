@@ -14,17 +14,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import msgspec
-
-from fuzz.corpus.verdict import Verdict, Word, parse_verdict
-from fuzz.text import writing
-from fuzz.text.reading import parsing, text_of, toml_of
-from fuzz.text.toml import _quote, slug
-from fuzz.text.wording import count
-from harness.replay import named_schedule as schedules
-from harness.replay.named_schedule import Line
-from variants.family import FAMILIES, family
-from variants.program import TASK_KEY, Op, Program, ProgramError, TaskProgram, over_limits, parse_ops
-from variants.spelling import did_you_mean
+from vmrace.fuzz.corpus.verdict import Verdict, Word, parse_verdict
+from vmrace.fuzz.text import writing
+from vmrace.fuzz.text.reading import parsing, text_of, toml_of
+from vmrace.fuzz.text.toml import _quote, slug
+from vmrace.fuzz.text.wording import count
+from vmrace.harness.replay import named_schedule as schedules
+from vmrace.harness.replay.named_schedule import Line
+from vmrace.variants.family import FAMILIES, family
+from vmrace.variants.program import TASK_KEY, Op, Program, ProgramError, TaskProgram, over_limits, parse_ops
+from vmrace.variants.spelling import did_you_mean
 
 FORMAT = 1
 LEDGER = "claims.toml"        # beside the entries, and none of them: see fuzz/claims/checks

@@ -22,17 +22,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-
-from fuzz.corpus import entry as entries
-from fuzz.corpus.entry import Entry, EntryError
-from fuzz.functions.target import NoSuch, split
-from fuzz.run.hit import Hit
-from fuzz.text import writing
-from fuzz.text.reading import text_of, toml_of
-from variants.family import family
+from vmrace.fuzz.corpus import entry as entries
+from vmrace.fuzz.corpus.entry import Entry, EntryError
+from vmrace.fuzz.functions.target import NoSuch, split
+from vmrace.fuzz.run.hit import Hit
+from vmrace.fuzz.text import writing
+from vmrace.fuzz.text.reading import text_of, toml_of
+from vmrace.variants.family import family
 
 if TYPE_CHECKING:
-    from fuzz.functions.result import Failure
+    from vmrace.fuzz.functions.result import Failure
 
 SUFFIX = ".hit"
 MARK = "\n[hit]\n"

@@ -8,15 +8,14 @@ import textwrap
 from dataclasses import dataclass
 
 import msgspec
-
-from fuzz.corpus.entry import Entry, EntryError, expect, find, load
-from fuzz.corpus.judge import PROVE_MAX, judge_entry
-from fuzz.corpus.verdict import Verdict, Word
-from fuzz.run.executor import Executor
-from fuzz.text.wording import count
-from harness import stop
-from variants.family import family
-from variants.spelling import did_you_mean
+from vmrace.fuzz.corpus.entry import Entry, EntryError, expect, find, load
+from vmrace.fuzz.corpus.judge import PROVE_MAX, judge_entry
+from vmrace.fuzz.corpus.verdict import Verdict, Word
+from vmrace.fuzz.run.executor import Executor
+from vmrace.fuzz.text.wording import count
+from vmrace.harness import stop
+from vmrace.variants.family import family
+from vmrace.variants.spelling import did_you_mean
 
 CORPUS = pathlib.Path("corpus")
 COLUMNS = 100

@@ -6,16 +6,16 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from fuzz.corpus.entry import Entry
-from fuzz.corpus.verdict import Verdict, Word, bug
-from fuzz.run.executor import Executor, Lacks, Outcome, SetupFailed
-from fuzz.run.exhaustive import explore_on
-from fuzz.text.wording import count
-from harness.errors import Diverged
-from harness.finding import is_of_one_run
-from harness.machine.scheduler import Scheduler
-from harness.replay.named_schedule import Named
-from harness.schedulers import NoPreempt, Pct, Walk
+from vmrace.fuzz.corpus.entry import Entry
+from vmrace.fuzz.corpus.verdict import Verdict, Word, bug
+from vmrace.fuzz.run.executor import Executor, Lacks, Outcome, SetupFailed
+from vmrace.fuzz.run.exhaustive import explore_on
+from vmrace.fuzz.text.wording import count
+from vmrace.harness.errors import Diverged
+from vmrace.harness.finding import is_of_one_run
+from vmrace.harness.machine.scheduler import Scheduler
+from vmrace.harness.replay.named_schedule import Named
+from vmrace.harness.schedulers import NoPreempt, Pct, Walk
 
 SAMPLE = 1000
 PROVE_MAX = 5000        # runs that a proof may take, unless it is known to take more

@@ -8,15 +8,15 @@ import traceback
 from collections import Counter
 from collections.abc import Callable
 
-from fuzz.corpus.entry import Entry, EntryError, expect
-from fuzz.corpus.index import handle
-from fuzz.corpus.judge import PROVE_MAX, Judged, follow, judge_entry
-from fuzz.corpus.verdict import Verdict, Word
-from fuzz.run.executor import Executor
-from fuzz.text.wording import count
-from harness import stop
-from harness.incomplete import of_error
-from variants.family import family
+from vmrace.fuzz.corpus.entry import Entry, EntryError, expect
+from vmrace.fuzz.corpus.index import handle
+from vmrace.fuzz.corpus.judge import PROVE_MAX, Judged, follow, judge_entry
+from vmrace.fuzz.corpus.verdict import Verdict, Word
+from vmrace.fuzz.run.executor import Executor
+from vmrace.fuzz.text.wording import count
+from vmrace.harness import stop
+from vmrace.harness.incomplete import of_error
+from vmrace.variants.family import family
 
 
 class Table:

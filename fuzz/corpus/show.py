@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-from fuzz.corpus.entry import Entry
-from fuzz.run.executor import Executor, Lacks, SetupFailed
-from fuzz.run.story import tell
-from harness.errors import Diverged
-from harness.replay.named_schedule import Named
-from variants.family import family
+from vmrace.fuzz.corpus.entry import Entry
+from vmrace.fuzz.run.executor import Executor, Lacks, SetupFailed
+from vmrace.fuzz.run.story import tell
+from vmrace.harness.errors import Diverged
+from vmrace.harness.replay.named_schedule import Named
+from vmrace.variants.family import family
 
 
 def story_of(entry: Entry, variant: str) -> list[str]:

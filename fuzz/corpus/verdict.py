@@ -18,8 +18,8 @@ import re
 from dataclasses import dataclass
 from enum import Enum
 
-from harness.finding import kind_of
-from harness.incomplete import Incomplete
+from vmrace.harness.finding import kind_of
+from vmrace.harness.incomplete import Incomplete
 
 
 class Word(Enum):

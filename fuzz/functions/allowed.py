@@ -17,8 +17,8 @@ from __future__ import annotations
 import fnmatch
 import pathlib
 
-from fuzz.functions.target import NoSuch, TargetError, split
-from fuzz.text.reading import text_of, toml_of
+from vmrace.fuzz.functions.target import NoSuch, TargetError, split
+from vmrace.fuzz.text.reading import text_of, toml_of
 
 PROJECT = "pyproject.toml"
 

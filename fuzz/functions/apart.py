@@ -17,11 +17,11 @@ import threading
 import time
 from typing import Any
 
-from fuzz.run import stop_request as stopping
-from fuzz.text.exit_codes import CHANGED, COULD_NOT, INTERRUPTED
-from fuzz.text.terminal import echo
-from fuzz.text.times import ASKED_SECONDS
-from harness import stop
+from vmrace.fuzz.run import stop_request as stopping
+from vmrace.fuzz.text.exit_codes import CHANGED, COULD_NOT, INTERRUPTED
+from vmrace.fuzz.text.terminal import echo
+from vmrace.fuzz.text.times import ASKED_SECONDS
+from vmrace.harness import stop
 
 LOOK_SECONDS = 0.2          # between two looks at whether it is alive
 

@@ -6,13 +6,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from fuzz.sampling.contention import Places
-from harness.errors import Diverged
-from harness.functions.program import Result, Runner
-from harness.functions.verify import Differs, facts
-from harness.machine.machine import m
-from harness.machine.scheduler import Scheduler
-from harness.schedulers.replay import Replay
+from vmrace.fuzz.sampling.contention import Places
+from vmrace.harness.errors import Diverged
+from vmrace.harness.functions.program import Result, Runner
+from vmrace.harness.functions.verify import Differs, facts
+from vmrace.harness.machine.machine import m
+from vmrace.harness.machine.scheduler import Scheduler
+from vmrace.harness.schedulers.replay import Replay
 
 
 def _places(runner: Runner, result: Result) -> Places:

@@ -6,10 +6,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from fuzz.sampling.portfolio import Tally
-from harness.incomplete import Incomplete
-from harness.printable import printable
-from harness.replay.named_schedule import Line
+from vmrace.fuzz.sampling.portfolio import Tally
+from vmrace.harness.incomplete import Incomplete
+from vmrace.harness.printable import printable
+from vmrace.harness.replay.named_schedule import Line
 
 
 @dataclass

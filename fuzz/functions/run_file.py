@@ -17,13 +17,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-
-from fuzz.functions.target import NoSuch, split
-from fuzz.text import writing
-from fuzz.text.reading import parsing, text_of, toml_of
-from fuzz.text.toml import _quote, slug
-from harness.replay import named_schedule as schedules
-from harness.replay.named_schedule import Line
+from vmrace.fuzz.functions.target import NoSuch, split
+from vmrace.fuzz.text import writing
+from vmrace.fuzz.text.reading import parsing, text_of, toml_of
+from vmrace.fuzz.text.toml import _quote, slug
+from vmrace.harness.replay import named_schedule as schedules
+from vmrace.harness.replay.named_schedule import Line
 
 FORMAT = 1
 SUFFIX = ".run"

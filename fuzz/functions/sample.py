@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Programs of plain functions, fuzzed: schedules are sampled as in a campaign, and what fails is shrunk to the fewest preemptions.
 
-    from fuzz.functions.sample import fuzz
+    from vmrace.fuzz.functions.sample import fuzz
 
     def test_no_update_is_lost():
         found = fuzz(make, 3, runs=1000)
@@ -20,21 +20,21 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from fuzz.functions.rerun import _places, again
-from fuzz.functions.result import Failure, Sampled
-from fuzz.functions.shrink import _confirm
-from fuzz.sampling.contention import Places
-from fuzz.sampling.coverage import Features
-from fuzz.sampling.portfolio import PAIRS_MAX, Sampling, Tally, portfolio
-from fuzz.text.times import shrink_seconds
-from harness import stop
-from harness.errors import HarnessError, ProgramError
-from harness.functions import watchdog as endless
-from harness.functions.program import Program, Result, Runner
-from harness.functions.verify import Differs, facts
-from harness.incomplete import Incomplete, Reason, of_error
-from harness.machine.machine import m
-from harness.machine.scheduler import Scheduler
+from vmrace.fuzz.functions.rerun import _places, again
+from vmrace.fuzz.functions.result import Failure, Sampled
+from vmrace.fuzz.functions.shrink import _confirm
+from vmrace.fuzz.sampling.contention import Places
+from vmrace.fuzz.sampling.coverage import Features
+from vmrace.fuzz.sampling.portfolio import PAIRS_MAX, Sampling, Tally, portfolio
+from vmrace.fuzz.text.times import shrink_seconds
+from vmrace.harness import stop
+from vmrace.harness.errors import HarnessError, ProgramError
+from vmrace.harness.functions import watchdog as endless
+from vmrace.harness.functions.program import Program, Result, Runner
+from vmrace.harness.functions.verify import Differs, facts
+from vmrace.harness.incomplete import Incomplete, Reason, of_error
+from vmrace.harness.machine.machine import m
+from vmrace.harness.machine.scheduler import Scheduler
 
 REPEATED_EVERY = 20         # one run in so many is run again: it must come to the same
 
@@ -92,7 +92,7 @@ class _Spent(Exception):
 
 
 class _Search:
-    """What `Sampling` asks for (see fuzz.sampling.portfolio.Door), of one program."""
+    """What `Sampling` asks for (see vmrace.fuzz.sampling.portfolio.Door), of one program."""
 
     def __init__(self, runner: Runner, out: Sampled, runs: int, seconds: float, keep_going: bool,
                  seen: Callable[[Failure], None] | None, tick: Callable[[Sampled], None] | None, over: Callable[[], bool]):

@@ -7,20 +7,20 @@ import random
 import time
 from typing import Any
 
-from fuzz.functions.rerun import _places, _replay
-from fuzz.functions.result import Failure
-from fuzz.functions.story import tell, traced
-from fuzz.text.times import SHRINK_SECONDS_MAX
-from harness import stop
-from harness.errors import Diverged, HarnessError
-from harness.functions import watchdog as endless
-from harness.functions.program import Result, Runner
-from harness.functions.verify import Differs, facts
-from harness.machine.machine import m
-from harness.replay.named_schedule import Named, Narrator
-from harness.schedulers import Contended
-from harness.schedulers.enumerate import every_schedule
-from harness.schedulers.replay import Replay
+from vmrace.fuzz.functions.rerun import _places, _replay
+from vmrace.fuzz.functions.result import Failure
+from vmrace.fuzz.functions.story import tell, traced
+from vmrace.fuzz.text.times import SHRINK_SECONDS_MAX
+from vmrace.harness import stop
+from vmrace.harness.errors import Diverged, HarnessError
+from vmrace.harness.functions import watchdog as endless
+from vmrace.harness.functions.program import Result, Runner
+from vmrace.harness.functions.verify import Differs, facts
+from vmrace.harness.machine.machine import m
+from vmrace.harness.replay.named_schedule import Named, Narrator
+from vmrace.harness.schedulers import Contended
+from vmrace.harness.schedulers.enumerate import every_schedule
+from vmrace.harness.schedulers.replay import Replay
 
 REPLAYS = 20
 ENUMERATE_MAX = 60_000      # runs that the proof of the least number of preemptions may take

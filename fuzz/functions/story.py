@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-from fuzz.text.wording import count
-from harness.finding import Finding
-from harness.functions.program import Result, Runner
-from harness.machine.machine import m
-from harness.machine.scheduler import Scheduler
-from harness.printable import printable
-from harness.replay.columns import columns, oops
-from harness.watchers.trace import Recorder
+from vmrace.fuzz.text.wording import count
+from vmrace.harness.finding import Finding
+from vmrace.harness.functions.program import Result, Runner
+from vmrace.harness.machine.machine import m
+from vmrace.harness.machine.scheduler import Scheduler
+from vmrace.harness.printable import printable
+from vmrace.harness.replay.columns import columns, oops
+from vmrace.harness.watchers.trace import Recorder
 
 
 def traced(runner: Runner, scheduler: Scheduler) -> tuple[Recorder, Result]:

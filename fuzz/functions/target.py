@@ -20,11 +20,11 @@ from collections.abc import Callable
 from importlib.machinery import PathFinder
 from typing import Any
 
-from fuzz.functions.search_path import current_folder_last
-from harness.errors import ProgramError
-from harness.functions import watchdog as endless
-from harness.functions.program import Program, Runner
-from harness.functions.program import told as told_error
+from vmrace.fuzz.functions.search_path import current_folder_last
+from vmrace.harness.errors import ProgramError
+from vmrace.harness.functions import watchdog as endless
+from vmrace.harness.functions.program import Program, Runner
+from vmrace.harness.functions.program import told as told_error
 
 NAME = r"[^\W\d]\w*"
 TARGET = re.compile(rf"(?P<module>{NAME}(?:\.{NAME})*):(?P<function>{NAME})?")

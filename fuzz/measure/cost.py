@@ -25,15 +25,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from fuzz.measure.meter import COLUMNS, Counts, Meter, counting_image, user_classes
-from fuzz.run.executor import Executor, Prepared, SetupFailed
-from fuzz.text.wording import count
-from harness.link.image import Image
-from harness.machine.machine import m
-from harness.schedulers import NoPreempt, Walk
-from variants.family import Family
-from variants.operations import MMS
-from variants.program import Op, Program, TaskProgram, parse_op
+from vmrace.fuzz.measure.meter import COLUMNS, Counts, Meter, counting_image, user_classes
+from vmrace.fuzz.run.executor import Executor, Prepared, SetupFailed
+from vmrace.fuzz.text.wording import count
+from vmrace.harness.link.image import Image
+from vmrace.harness.machine.machine import m
+from vmrace.harness.schedulers import NoPreempt, Walk
+from vmrace.variants.family import Family
+from vmrace.variants.operations import MMS
+from vmrace.variants.program import Op, Program, TaskProgram, parse_op
 
 CHANCE = 0.25
 RUNS = 100

@@ -26,9 +26,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from fuzz.corpus.entry import Entry
-from fuzz.text.wording import count
-from variants.family import FAMILIES, Family
+from vmrace.fuzz.corpus.entry import Entry
+from vmrace.fuzz.text.wording import count
+from vmrace.variants.family import FAMILIES, Family
 
 SECTION = "## Never reached"
 REASON = re.compile(r"- (`\w+`(?:, `\w+`)*): (.+)")
@@ -131,8 +131,7 @@ def own_functions(family: Family, variant: str) -> dict[pathlib.Path, dict[str, 
 def reach(family: Family, variant: str, corpus: Sequence[Entry], seconds: float, runs: int, seed: int) -> Reached:
     """Replay and campaign under the tracer: `seconds` of campaign, or `runs` if that is not 0 and comes first."""
     import coverage
-
-    from fuzz.corpus.replay import Table
+    from vmrace.fuzz.corpus.replay import Table
     functions = own_functions(family, variant)
     tracer = coverage.Coverage(data_file=None, branch=True, concurrency=["greenlet"], config_file=False,
                                include=[str(path) for path in functions])
@@ -153,8 +152,8 @@ def reach(family: Family, variant: str, corpus: Sequence[Entry], seconds: float,
 
 
 def _campaign(family: str, variant: str, seconds: float, runs: int, seed: int) -> int:
-    from fuzz.campaign.messages import ShardTask
-    from fuzz.campaign.shard import run_shard
+    from vmrace.fuzz.campaign.messages import ShardTask
+    from vmrace.fuzz.campaign.shard import run_shard
     made = number = 0
     known: frozenset[str] = frozenset()
     started = time.monotonic()

@@ -13,15 +13,15 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fuzz.corpus.entry import Entry, EntryError, emit, find, parse
-from fuzz.run.executor import Executor
-from fuzz.text.reading import bytes_of, parsing
-from fuzz.text.wording import count
-from harness.backends import BACKENDS
-from harness.explore import is_compiled
-from harness.schedulers import Walk
-from variants.family import FAMILIES, Family, family
-from variants.program import Program, TaskProgram, parse_op
+from vmrace.fuzz.corpus.entry import Entry, EntryError, emit, find, parse
+from vmrace.fuzz.run.executor import Executor
+from vmrace.fuzz.text.reading import bytes_of, parsing
+from vmrace.fuzz.text.wording import count
+from vmrace.harness.backends import BACKENDS
+from vmrace.harness.explore import is_compiled
+from vmrace.harness.schedulers import Walk
+from vmrace.variants.family import FAMILIES, Family, family
+from vmrace.variants.program import Program, TaskProgram, parse_op
 
 PYTHON_MIN = (3, 11)
 TINY = ("store m0.0", "load m0.0", "unmap m0.0", "swap_out")        # of these, what a family has

@@ -35,15 +35,15 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.kernel import CORE_TOOLKIT, TOOLKIT
-from harness.kernel import list as lists
-from harness.kernel.bitops import flags_t
-from harness.kernel.wait import wait_queue_head_t
-from harness.link.image import Image
-from harness.machine.machine import m
-from harness.machine.task import RUNNING, Task
-from harness.points import ACQUIRE, BARRIER, IRQ, LOCAL, READ, RELEASE, RMW, TRYLOCK, WAKE, WRITE
-from variants.family import Family
+from vmrace.harness.kernel import CORE_TOOLKIT, TOOLKIT
+from vmrace.harness.kernel import list as lists
+from vmrace.harness.kernel.bitops import flags_t
+from vmrace.harness.kernel.wait import wait_queue_head_t
+from vmrace.harness.link.image import Image
+from vmrace.harness.machine.machine import m
+from vmrace.harness.machine.task import RUNNING, Task
+from vmrace.harness.points import ACQUIRE, BARRIER, IRQ, LOCAL, READ, RELEASE, RMW, TRYLOCK, WAKE, WRITE
+from vmrace.variants.family import Family
 
 LOCK_BITS = {"page": "PG_locked", "buffer_head": "BH_Lock"}     # struct -> the bit of its flags that is a lock
 QUEUE = "wait queue"

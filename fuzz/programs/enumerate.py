@@ -15,7 +15,7 @@ Two programs are the same up to symmetry if renaming leads from one to the other
 Not symmetric, though it seems so: the pages of an address space and of a file. Scans and walks go by address: `store m0.0` beside
 `swap_out` has 104 classes of runs on lru_free_2_4/pre_patch, `store m0.1` has 108. To look at one page only is a smaller scope.
 
-An operation whose operand cannot be there does nothing by rule (see variants.family). A program with one is left out if
+An operation whose operand cannot be there does nothing by rule (see vmrace.variants.family). A program with one is left out if
 the same program without it is in the scope and can reach the same: the operation must not be all that makes a task a thread of
 an address space that lives. `idle_operation` has the rules; a program is kept if none of them is sure.
 """
@@ -27,9 +27,9 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from harness import stop
-from variants.operations import FILE_PAGES, FILES, MM_PAGES, MMS, NUMBER_MAX, OPERANDS, OPERATIONS, PINS
-from variants.program import TASKS_PER_CPU_MAX, Op, Program, TaskProgram
+from vmrace.harness import stop
+from vmrace.variants.operations import FILE_PAGES, FILES, MM_PAGES, MMS, NUMBER_MAX, OPERANDS, OPERATIONS, PINS
+from vmrace.variants.program import TASKS_PER_CPU_MAX, Op, Program, TaskProgram
 
 CHOICES_MAX = 30_000_000        # choices of operations that are looked at; more would take hours to list
 PROGRAMS_MAX = 3_000_000        # programs of a scope

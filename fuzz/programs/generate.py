@@ -13,8 +13,8 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from variants.operations import OPERANDS, OPERATIONS
-from variants.program import CPUS_MAX, TASKS_PER_CPU_MAX, Op, Program, TaskProgram
+from vmrace.variants.operations import OPERANDS, OPERATIONS
+from vmrace.variants.program import CPUS_MAX, TASKS_PER_CPU_MAX, Op, Program, TaskProgram
 
 SETUP_MAX = 10          # the setup is run once for all schedules of a program: it costs nothing
 TASK_OPS_MAX = 2

@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from harness.replay.named_schedule import Line
-from variants.operations import OPERANDS, OPERATIONS
-from variants.program import Op, Program, TaskProgram
+from vmrace.harness.replay.named_schedule import Line
+from vmrace.variants.operations import OPERANDS, OPERATIONS
+from vmrace.variants.program import Op, Program, TaskProgram
 
 
 def adapted(lines: tuple[Line, ...], old: Program, new: Program) -> tuple[Line, ...]:

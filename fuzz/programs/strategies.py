@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Hypothesis strategies: programs as values for property tests, within the bounds of `fuzz.programs.generate`.
+"""Hypothesis strategies: programs as values for property tests, within the bounds of `vmrace.fuzz.programs.generate`.
 
 Operands are symbolic, so every program drawn is legal, and so is whatever Hypothesis shrinks it to: fewer tasks, fewer
 operations, operations that come earlier in the interface, operands of the first page.
@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hypothesis import strategies as st
-
-from fuzz.programs.generate import SETUP_MAX, TASK_OPS_MAX, TASKS_MAX
-from fuzz.run.executor import Executor
-from variants.family import Family
-from variants.operations import OPERANDS, OPERATIONS
-from variants.program import CPUS_MAX, Op, Program, TaskProgram, over_limits
+from vmrace.fuzz.programs.generate import SETUP_MAX, TASK_OPS_MAX, TASKS_MAX
+from vmrace.fuzz.run.executor import Executor
+from vmrace.variants.family import Family
+from vmrace.variants.operations import OPERANDS, OPERATIONS
+from vmrace.variants.program import CPUS_MAX, Op, Program, TaskProgram, over_limits
 
 
 def operations(made: Family) -> tuple[str, ...]:
@@ -42,7 +41,7 @@ def programs(draw: st.DrawFn, made: Family, names: Sequence[str] = (), cpus_max:
     """A program of a family: a setup, and one to four short tasks on one to `cpus_max` cpus, at most three on each.
 
     `names` are the operations it is made of; without, those that every variant of the family has. Its setup may be a finding
-    in itself (fuzz.run.executor.SetupFailed): whoever runs it decides what that means.
+    in itself (vmrace.fuzz.run.executor.SetupFailed): whoever runs it decides what that means.
     """
     op = ops(names or operations(made))
     cpus = draw(st.integers(1, cpus_max))

@@ -7,22 +7,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness import stop
-from harness.backends import BACKENDS
-from harness.errors import HarnessError
-from harness.finding import Finding, Kind, kind_of
-from harness.link.image import Image
-from harness.machine.machine import Machine, m
-from harness.machine.scheduler import Scheduler
-from harness.machine.task import Task
-from harness.schedulers import NoPreempt
-from harness.schedulers.replay import Replay
-from harness.watchers import race
-from harness.watchers.trace import Event, Recorder
-from variants.family import Family
-from variants.operations import MMS, OPERATIONS
-from variants.program import Op, Program, TaskProgram
-from variants.user_model import judge
+from vmrace.harness import stop
+from vmrace.harness.backends import BACKENDS
+from vmrace.harness.errors import HarnessError
+from vmrace.harness.finding import Finding, Kind, kind_of
+from vmrace.harness.link.image import Image
+from vmrace.harness.machine.machine import Machine, m
+from vmrace.harness.machine.scheduler import Scheduler
+from vmrace.harness.machine.task import Task
+from vmrace.harness.schedulers import NoPreempt
+from vmrace.harness.schedulers.replay import Replay
+from vmrace.harness.watchers import race
+from vmrace.harness.watchers.trace import Event, Recorder
+from vmrace.variants.family import Family
+from vmrace.variants.operations import MMS, OPERATIONS
+from vmrace.variants.program import Op, Program, TaskProgram
+from vmrace.variants.user_model import judge
 
 
 class Lacks(Exception):

@@ -8,12 +8,12 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any
 
-from fuzz.run.executor import Executor, Outcome, SetupFailed
-from harness.explore.event import Event
-from harness.explore.exploration import Exploration, Progress, explore, minimal_titles
-from harness.machine.machine import m
-from variants.family import Family
-from variants.program import Program
+from vmrace.fuzz.run.executor import Executor, Outcome, SetupFailed
+from vmrace.harness.explore.event import Event
+from vmrace.harness.explore.exploration import Exploration, Progress, explore, minimal_titles
+from vmrace.harness.machine.machine import m
+from vmrace.variants.family import Family
+from vmrace.variants.program import Program
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def _explore(executor: Executor, program: Program, states: bool, bound: int | No
 
 
 def _of_the_setup() -> Any:
-    from harness.explore.exploration import Seen
+    from vmrace.harness.explore.exploration import Seen
     return Seen(classes=1, preemptions=0)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from variants.program import Program
+from vmrace.variants.program import Program
 
 
 @dataclass

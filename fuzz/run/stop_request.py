@@ -18,8 +18,8 @@ import time
 from collections.abc import Callable, Iterator
 from types import FrameType
 
-from fuzz.text.exit_codes import INTERRUPTED
-from harness import stop
+from vmrace.fuzz.text.exit_codes import INTERRUPTED
+from vmrace.harness import stop
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 APART_SECONDS = 0.5     # two signals closer than that are one: `timeout` sends its own to the process, and to its group

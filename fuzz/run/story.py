@@ -3,15 +3,15 @@
 
 from __future__ import annotations
 
-from fuzz.run.executor import Executor, Outcome, Prepared, Traced
-from fuzz.text.wording import count
-from harness.machine.machine import m
-from harness.machine.scheduler import Scheduler
-from harness.printable import printable
-from harness.replay.columns import columns, oops
-from harness.replay.named_schedule import Line, Narrator
-from harness.schedulers.replay import Replay
-from variants.program import Program
+from vmrace.fuzz.run.executor import Executor, Outcome, Prepared, Traced
+from vmrace.fuzz.text.wording import count
+from vmrace.harness.machine.machine import m
+from vmrace.harness.machine.scheduler import Scheduler
+from vmrace.harness.printable import printable
+from vmrace.harness.replay.columns import columns, oops
+from vmrace.harness.replay.named_schedule import Line, Narrator
+from vmrace.harness.schedulers.replay import Replay
+from vmrace.variants.program import Program
 
 
 def narrate(executor: Executor, prepared: Prepared, outcome: Outcome) -> tuple[Line, ...]:

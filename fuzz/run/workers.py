@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from fuzz.run import stop_request as stopping
+from vmrace.fuzz.run import stop_request as stopping
 
 START_TRIES = 4         # to start a process, so many seconds apart
 START_SECONDS = 0.3

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.machine.machine import m
-from harness.points import BARRIER, IRQ, LOCAL, MASK, READ, WAIT, place_of
+from vmrace.harness.machine.machine import m
+from vmrace.harness.points import BARRIER, IRQ, LOCAL, MASK, READ, WAIT, place_of
 
 UNSEEN = (BARRIER, IRQ, LOCAL, MASK, WAIT)
 

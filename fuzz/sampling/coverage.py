@@ -14,9 +14,9 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable
 
-from harness.link.image import Image
-from harness.machine.machine import Machine
-from harness.machine.task import Task
+from vmrace.harness.link.image import Image
+from vmrace.harness.machine.machine import Machine
+from vmrace.harness.machine.task import Task
 
 MAP_BITS = 1 << 16
 

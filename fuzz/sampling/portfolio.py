@@ -9,10 +9,10 @@ import random
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from fuzz.sampling.contention import Places
-from harness.schedulers import Contended, Mutate, NoPreempt, Pct, Walk
-from harness.schedulers.mutate import Bred
-from harness.schedulers.nopreempt import INTERRUPTS
+from vmrace.fuzz.sampling.contention import Places
+from vmrace.harness.schedulers import Contended, Mutate, NoPreempt, Pct, Walk
+from vmrace.harness.schedulers.mutate import Bred
+from vmrace.harness.schedulers.nopreempt import INTERRUPTS
 
 BATCH = 24                  # schedules before a program has to have shown something new
 CHILDREN_MAX = 600
@@ -21,7 +21,7 @@ PAIRS_MAX = 8               # of these, as long as there are fewer, also runs th
 
 
 class Ran(Protocol):
-    """What came of a run: fuzz.run.executor.Outcome, or harness.functions.program.Result."""
+    """What came of a run: vmrace.fuzz.run.executor.Outcome, or vmrace.harness.functions.program.Result."""
 
     switches: list[int]
     forced: list[int]

@@ -6,17 +6,17 @@ from __future__ import annotations
 import pathlib
 import random
 
-from fuzz.corpus import hit_file as raw
-from fuzz.corpus.entry import Entry
-from fuzz.run.executor import Executor, Lacks, Outcome, Prepared, SetupFailed
-from fuzz.run.hit import Hit
-from fuzz.shrink.confirm import Confirmed, confirm
-from fuzz.text.wording import count
-from harness.errors import Diverged
-from harness.machine.scheduler import Scheduler
-from harness.replay.named_schedule import Named
-from harness.schedulers import Pct, Walk
-from variants.family import family
+from vmrace.fuzz.corpus import hit_file as raw
+from vmrace.fuzz.corpus.entry import Entry
+from vmrace.fuzz.run.executor import Executor, Lacks, Outcome, Prepared, SetupFailed
+from vmrace.fuzz.run.hit import Hit
+from vmrace.fuzz.shrink.confirm import Confirmed, confirm
+from vmrace.fuzz.text.wording import count
+from vmrace.harness.errors import Diverged
+from vmrace.harness.machine.scheduler import Scheduler
+from vmrace.harness.replay.named_schedule import Named
+from vmrace.harness.schedulers import Pct, Walk
+from vmrace.variants.family import family
 
 REFIND_RUNS = 20_000
 

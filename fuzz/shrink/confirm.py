@@ -7,19 +7,19 @@ import math
 import time
 from dataclasses import dataclass, field
 
-from fuzz.corpus.entry import Entry
-from fuzz.corpus.verdict import bug
-from fuzz.run.executor import Executor, Outcome
-from fuzz.run.exhaustive import explore_on
-from fuzz.run.hit import Hit
-from fuzz.run.story import narrate, tell
-from fuzz.shrink.minimize import Shrunk, minimize
-from fuzz.text.wording import count
-from harness.errors import HarnessError
-from harness.finding import is_of_one_run
-from harness.replay.named_schedule import Named
-from harness.schedulers.replay import Replay
-from variants.family import family
+from vmrace.fuzz.corpus.entry import Entry
+from vmrace.fuzz.corpus.verdict import bug
+from vmrace.fuzz.run.executor import Executor, Outcome
+from vmrace.fuzz.run.exhaustive import explore_on
+from vmrace.fuzz.run.hit import Hit
+from vmrace.fuzz.run.story import narrate, tell
+from vmrace.fuzz.shrink.minimize import Shrunk, minimize
+from vmrace.fuzz.text.wording import count
+from vmrace.harness.errors import HarnessError
+from vmrace.harness.finding import is_of_one_run
+from vmrace.harness.replay.named_schedule import Named
+from vmrace.harness.schedulers.replay import Replay
+from vmrace.variants.family import family
 
 REPLAYS = 20
 SHARE_MAX = 2000            # runs that counting the share of schedules that fail may take ...

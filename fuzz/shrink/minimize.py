@@ -23,21 +23,21 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from fuzz.programs.reduce import _PASSES, _without_an_operation, adapted
-from fuzz.run import stop_request as stopping
-from fuzz.run.executor import Executor, Outcome, Prepared, SetupFailed
-from fuzz.run.exhaustive import explore_on
-from fuzz.run.story import narrate
-from harness.explore.exploration import Seen
-from harness.finding import is_of_one_run
-from harness.machine.machine import m
-from harness.machine.scheduler import Scheduler
-from harness.replay.named_schedule import Line, Named
-from harness.schedulers import Mutate, Pct, Walk
-from harness.schedulers.enumerate import every_schedule
-from harness.schedulers.mutate import Bred
-from harness.schedulers.replay import Replay
-from variants.program import Program
+from vmrace.fuzz.programs.reduce import _PASSES, _without_an_operation, adapted
+from vmrace.fuzz.run import stop_request as stopping
+from vmrace.fuzz.run.executor import Executor, Outcome, Prepared, SetupFailed
+from vmrace.fuzz.run.exhaustive import explore_on
+from vmrace.fuzz.run.story import narrate
+from vmrace.harness.explore.exploration import Seen
+from vmrace.harness.finding import is_of_one_run
+from vmrace.harness.machine.machine import m
+from vmrace.harness.machine.scheduler import Scheduler
+from vmrace.harness.replay.named_schedule import Line, Named
+from vmrace.harness.schedulers import Mutate, Pct, Walk
+from vmrace.harness.schedulers.enumerate import every_schedule
+from vmrace.harness.schedulers.mutate import Bred
+from vmrace.harness.schedulers.replay import Replay
+from vmrace.variants.program import Program
 
 RANDOM_TRIES = 120          # random schedules searched for a candidate program
 BRED_TRIES = 120            # schedules near the one that failed

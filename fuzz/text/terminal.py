@@ -11,9 +11,8 @@ import sys
 from collections.abc import Callable, Iterator
 
 import click
-
-from fuzz.text.writing import why
-from harness.printable import printable
+from vmrace.fuzz.text.writing import why
+from vmrace.harness.printable import printable
 
 
 def echo(line: object = "", err: bool = False) -> None:

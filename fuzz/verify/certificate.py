@@ -10,16 +10,16 @@ import shlex
 from dataclasses import dataclass
 from typing import Any
 
-from fuzz.corpus import entry as entries
-from fuzz.corpus.entry import Entry
-from fuzz.functions import allowed
-from fuzz.text import writing
-from fuzz.text.reading import json_of, parsing, text_of
-from fuzz.verify.report import _worst, verdict
-from fuzz.verify.subject import Subject, VerifyError, of_entry, of_functions, vmrace_hash
-from harness import stop
-from harness.explore.exploration import EQUIVALENCE, Exploration
-from variants.family import family
+from vmrace.fuzz.corpus import entry as entries
+from vmrace.fuzz.corpus.entry import Entry
+from vmrace.fuzz.functions import allowed
+from vmrace.fuzz.text import writing
+from vmrace.fuzz.text.reading import json_of, parsing, text_of
+from vmrace.fuzz.verify.report import _worst, verdict
+from vmrace.fuzz.verify.subject import Subject, VerifyError, of_entry, of_functions, vmrace_hash
+from vmrace.harness import stop
+from vmrace.harness.explore.exploration import EQUIVALENCE, Exploration
+from vmrace.variants.family import family
 
 CERTIFICATE = 1             # format
 BOUND_MAX = 100             # preemptions that a bound may have

@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-from harness.incomplete import Incomplete, Reason
+from vmrace.harness.incomplete import Incomplete, Reason
 
 WAIT = "A lock, a semaphore or a wait queue is waited for without a loop. This is inconclusive, and no failure."
-SHARE = ("What tasks share are objects of harness.kernel: a cell, an atomic_t, a struct whose fields name their lock; or what is in a "
-         "cell, right after point(cell, RMW).")
+SHARE = ("What tasks share are objects of vmrace.harness.kernel: a cell, an atomic_t, a struct whose fields name their lock; or what is "
+         "in a cell, right after point(cell, RMW).")
 BOUND = "What tasks make each other do over and over ends with --preemptions."
 MORE = "--seconds, --for and --runs allow more."
 

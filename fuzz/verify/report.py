@@ -13,14 +13,14 @@ import shlex
 import textwrap
 from typing import Any
 
-from fuzz.corpus.verdict import Verdict, Word, bug
-from fuzz.text.terminal import COLUMNS
-from fuzz.text.wording import count
-from fuzz.verify import reasons
-from fuzz.verify.subject import Subject
-from harness.explore.exploration import Exploration
-from harness.finding import is_of_one_run
-from harness.sanitizers import table
+from vmrace.fuzz.corpus.verdict import Verdict, Word, bug
+from vmrace.fuzz.text.terminal import COLUMNS
+from vmrace.fuzz.text.wording import count
+from vmrace.fuzz.verify import reasons
+from vmrace.fuzz.verify.subject import Subject
+from vmrace.harness.explore.exploration import Exploration
+from vmrace.harness.finding import is_of_one_run
+from vmrace.harness.sanitizers import table
 
 SECONDS_MAX = 60.0          # that one exploration may take, unless told otherwise
 

@@ -20,27 +20,27 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fuzz.corpus.verdict import Word
-from fuzz.programs.enumerate import Form, Scope, ScopeError, text_of
-from fuzz.run import stop_request as stopping
-from fuzz.run.executor import Executor
-from fuzz.run.exhaustive import Explorer
-from fuzz.run.workers import Erred, Job, Lost, Workers
-from fuzz.text import writing
-from fuzz.text.exit_codes import COULD_NOT, INTERRUPTED, USAGE
-from fuzz.text.terminal import working
-from fuzz.text.times import GRACE_SECONDS
-from fuzz.text.wording import are, count
-from fuzz.verify import reasons, scope_document
-from fuzz.verify.scope_report import Meter, Said, Table, stated
-from fuzz.verify.scope_result import Result
-from fuzz.verify.scope_state import State, StateError, Unwritable, default_state, header
-from fuzz.verify.scope_worker import BATCH_SECONDS, Make, begin, run_batch
-from harness import stop
-from harness.incomplete import Incomplete, Reason
-from variants.family import Family
-from variants.operations import OPERATIONS
-from variants.spelling import did_you_mean
+from vmrace.fuzz.corpus.verdict import Word
+from vmrace.fuzz.programs.enumerate import Form, Scope, ScopeError, text_of
+from vmrace.fuzz.run import stop_request as stopping
+from vmrace.fuzz.run.executor import Executor
+from vmrace.fuzz.run.exhaustive import Explorer
+from vmrace.fuzz.run.workers import Erred, Job, Lost, Workers
+from vmrace.fuzz.text import writing
+from vmrace.fuzz.text.exit_codes import COULD_NOT, INTERRUPTED, USAGE
+from vmrace.fuzz.text.terminal import working
+from vmrace.fuzz.text.times import GRACE_SECONDS
+from vmrace.fuzz.text.wording import are, count
+from vmrace.fuzz.verify import reasons, scope_document
+from vmrace.fuzz.verify.scope_report import Meter, Said, Table, stated
+from vmrace.fuzz.verify.scope_result import Result
+from vmrace.fuzz.verify.scope_state import State, StateError, Unwritable, default_state, header
+from vmrace.fuzz.verify.scope_worker import BATCH_SECONDS, Make, begin, run_batch
+from vmrace.harness import stop
+from vmrace.harness.incomplete import Incomplete, Reason
+from vmrace.variants.family import Family
+from vmrace.variants.operations import OPERATIONS
+from vmrace.variants.spelling import did_you_mean
 
 BATCH = 64                  # programs that a worker is handed at once ...
 

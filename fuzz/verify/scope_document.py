@@ -13,12 +13,12 @@ import pathlib
 import shlex
 from typing import TYPE_CHECKING
 
-from fuzz.corpus.verdict import Word
-from fuzz.programs.enumerate import Scope
-from fuzz.text import writing
+from vmrace.fuzz.corpus.verdict import Word
+from vmrace.fuzz.programs.enumerate import Scope
+from vmrace.fuzz.text import writing
 
 if TYPE_CHECKING:
-    from fuzz.verify.scope_report import Table
+    from vmrace.fuzz.verify.scope_report import Table
 
 BEGIN, END = "<!-- small scopes -->", "<!-- end of small scopes -->"
 HEAD = ["| variant | `vmrace verify VARIANT` with | programs | proved | BUG | titles | undecided |", "|---|---|---:|---:|---:|---|---:|"]

@@ -10,18 +10,18 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from fuzz.corpus.verdict import Word
-from fuzz.programs.enumerate import Form, Scope
-from fuzz.text.exit_codes import CHANGED, COULD_NOT
-from fuzz.text.terminal import COLUMNS, LINE_EVERY
-from fuzz.text.wording import are, count
-from fuzz.verify import reasons
-from fuzz.verify.scope_result import Result
-from harness.explore.exploration import EQUIVALENCE
-from harness.sanitizers import table
+from vmrace.fuzz.corpus.verdict import Word
+from vmrace.fuzz.programs.enumerate import Form, Scope
+from vmrace.fuzz.text.exit_codes import CHANGED, COULD_NOT
+from vmrace.fuzz.text.terminal import COLUMNS, LINE_EVERY
+from vmrace.fuzz.text.wording import are, count
+from vmrace.fuzz.verify import reasons
+from vmrace.fuzz.verify.scope_result import Result
+from vmrace.harness.explore.exploration import EQUIVALENCE
+from vmrace.harness.sanitizers import table
 
 if TYPE_CHECKING:
-    from fuzz.verify.scope import Proof
+    from vmrace.fuzz.verify.scope import Proof
 
 UNDECIDED_TOLD = 3          # inconclusive programs that are listed for each reason
 Said = Callable[[str], None]

@@ -6,10 +6,9 @@ from __future__ import annotations
 from typing import Annotated
 
 import msgspec
-
-from fuzz.corpus.verdict import Word
-from fuzz.text.wording import count
-from harness.incomplete import Incomplete
+from vmrace.fuzz.corpus.verdict import Word
+from vmrace.fuzz.text.wording import count
+from vmrace.harness.incomplete import Incomplete
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Title = Annotated[str, msgspec.Meta(min_length=1)]

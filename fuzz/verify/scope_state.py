@@ -15,12 +15,11 @@ from dataclasses import asdict
 from typing import IO, Any
 
 import msgspec
-
-from fuzz.programs.enumerate import Scope
-from fuzz.run.executor import Executor
-from fuzz.text import writing
-from fuzz.verify.scope_result import Result
-from variants.family import Family
+from vmrace.fuzz.programs.enumerate import Scope
+from vmrace.fuzz.run.executor import Executor
+from vmrace.fuzz.text import writing
+from vmrace.fuzz.verify.scope_result import Result
+from vmrace.variants.family import Family
 
 FORMAT = 3                  # of a state file; 1 had no checksums, 2 had sentences for reasons
 
@@ -35,7 +34,7 @@ class Unwritable(StateError):
 
 def header(family: Family, variant: str, scope: Scope) -> dict[str, Any]:
     """What results hold for: the kernel that was linked, the code that explores and judges, and the scope."""
-    from fuzz.verify.subject import vmrace_hash
+    from vmrace.fuzz.verify.subject import vmrace_hash
     image = Executor(family, variant, checked=True).image(scope.cpus).digest
     here = pathlib.Path(__file__).resolve().parents[2]
     paths = [here / path for path in ("fuzz/programs/enumerate.py", "variants/family.py", "variants/user_model.py", "variants/program.py")]

@@ -7,14 +7,14 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from fuzz.corpus.verdict import Word
-from fuzz.programs.enumerate import Form, program_of, text_of
-from fuzz.run import stop_request as stopping
-from fuzz.run.exhaustive import Explorer, Reached
-from fuzz.verify.scope_result import Result
-from harness.explore.exploration import Exploration
-from harness.incomplete import Incomplete, Reason, of_error
-from variants.family import Family
+from vmrace.fuzz.corpus.verdict import Word
+from vmrace.fuzz.programs.enumerate import Form, program_of, text_of
+from vmrace.fuzz.run import stop_request as stopping
+from vmrace.fuzz.run.exhaustive import Explorer, Reached
+from vmrace.fuzz.verify.scope_result import Result
+from vmrace.harness.explore.exploration import Exploration
+from vmrace.harness.incomplete import Incomplete, Reason, of_error
+from vmrace.variants.family import Family
 
 BATCH_SECONDS = 1.0         # ... of which it hands back those that it has not begun by then
 Make = Callable[[Family, str], Any]

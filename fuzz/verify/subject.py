@@ -11,16 +11,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from fuzz.corpus import entry as entries
-from fuzz.corpus.entry import Entry
-from fuzz.corpus.verdict import Verdict
-from fuzz.functions.target import runner_of, split
-from fuzz.run.exhaustive import Explorer
-from fuzz.text.wording import count
-from harness.explore.exploration import Exploration
-from harness.functions.verify import verify_runner
-from harness.schedulers.enumerate import every_schedule
-from variants.family import family
+from vmrace.fuzz.corpus import entry as entries
+from vmrace.fuzz.corpus.entry import Entry
+from vmrace.fuzz.corpus.verdict import Verdict
+from vmrace.fuzz.functions.target import runner_of, split
+from vmrace.fuzz.run.exhaustive import Explorer
+from vmrace.fuzz.text.wording import count
+from vmrace.harness.explore.exploration import Exploration
+from vmrace.harness.functions.verify import verify_runner
+from vmrace.harness.schedulers.enumerate import every_schedule
+from vmrace.variants.family import family
 
 PLAIN_MAX = 20_000          # schedules that plain enumeration may take to confirm a certificate
 
@@ -89,7 +89,7 @@ def _hash(text: str) -> str:
 
 def vmrace_hash() -> str:
     """Of all source that an exploration depends on besides the kernel's own."""
-    import harness
+    from vmrace import harness
     room = pathlib.Path(harness.__file__).parent
     runs = pathlib.Path(__file__).parents[1] / "run"
     paths = [*sorted(room.rglob("*.py")), runs / "executor.py", runs / "exhaustive.py"]

@@ -5,8 +5,8 @@ A stack has one method, `switch()`: run this one; come back when somebody switch
 with such stacks, by id, for the runs to come.
 """
 
-from harness.backends.greenlets import Greenlets
-from harness.backends.threads import Threads
+from vmrace.harness.backends.greenlets import Greenlets
+from vmrace.harness.backends.threads import Threads
 
 BACKENDS = {
     "greenlets": Greenlets,

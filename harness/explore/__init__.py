@@ -7,5 +7,5 @@ import importlib.util
 
 def is_compiled() -> bool:
     """Is the explorer of this installation compiled (setup.py)?"""
-    found = importlib.util.find_spec("harness.explore.optimal")
+    found = importlib.util.find_spec("vmrace.harness.explore.optimal")
     return found is not None and str(found.origin).endswith(tuple(importlib.machinery.EXTENSION_SUFFIXES))

@@ -15,13 +15,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from harness import points
-from harness.kernel.bitops import flags_t
-from harness.kernel.list import list_head
-from harness.kernel.struct import array, struct
-from harness.machine.task import RUNNING, Cpu, Task
-from harness.sanitizers.lifetime import ALLOCATED, FREED
-from harness.sanitizers.links import owners
+from vmrace.harness import points
+from vmrace.harness.kernel.bitops import flags_t
+from vmrace.harness.kernel.list import list_head
+from vmrace.harness.kernel.struct import array, struct
+from vmrace.harness.machine.task import RUNNING, Cpu, Task
+from vmrace.harness.sanitizers.lifetime import ALLOCATED, FREED
+from vmrace.harness.sanitizers.links import owners
 
 READ, WRITE = 0, 1                          # of data; an atomic update is a WRITE
 PART_READ, PART_WRITE = 2, 3                # the whole word or struct, when only a part of it is touched

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.errors import Diverged
-from harness.explore.optimal import YIELDS_MAX
-from harness.explore.spinning import only_reads
-from harness.machine.machine import Machine
-from harness.schedulers.follower import Follower
-from harness.schedulers.replay import Replay
+from vmrace.harness.errors import Diverged
+from vmrace.harness.explore.optimal import YIELDS_MAX
+from vmrace.harness.explore.spinning import only_reads
+from vmrace.harness.machine.machine import Machine
+from vmrace.harness.schedulers.follower import Follower
+from vmrace.harness.schedulers.replay import Replay
 
 
 class Again(Replay, Follower):

@@ -15,13 +15,13 @@ from __future__ import annotations
 from collections.abc import Container, Mapping, Set
 from typing import Final
 
-from harness.errors import Abort
-from harness.explore.access import Locations
-from harness.explore.classes import trace_hash
-from harness.explore.event import EVENTS_MAX, GOES_ON, NO_PROCESS, Event
-from harness.explore.optimal import Choice, Name, Optimal
-from harness.explore.wakeup import NOBODY, Branch, Place, Sleep, Step
-from harness.machine.machine import Machine
+from vmrace.harness.errors import Abort
+from vmrace.harness.explore.access import Locations
+from vmrace.harness.explore.classes import trace_hash
+from vmrace.harness.explore.event import EVENTS_MAX, GOES_ON, NO_PROCESS, Event
+from vmrace.harness.explore.optimal import Choice, Name, Optimal
+from vmrace.harness.explore.wakeup import NOBODY, Branch, Place, Sleep, Step
+from vmrace.harness.machine.machine import Machine
 
 SPENT: Final = "spent"
 

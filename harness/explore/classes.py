@@ -6,8 +6,8 @@ from __future__ import annotations
 import functools
 import hashlib
 
-from harness.explore.event import Event
-from harness.explore.optimal import Optimal
+from vmrace.harness.explore.event import Event
+from vmrace.harness.explore.optimal import Optimal
 
 
 def trace_hash(explorer: Optimal) -> int:

@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from harness.explore.access import Access, Point
-from harness.finding import Finding
-from harness.machine.task import TASKS_MAX, Task
+from vmrace.harness.explore.access import Access, Point
+from vmrace.harness.finding import Finding
+from vmrace.harness.machine.task import TASKS_MAX, Task
 
 EVENTS_MAX = 4_000          # of one run, or points; a longer one ends the exploration as inconclusive
 NEVER_GIVEN: Final = EVENTS_MAX + TASKS_MAX     # no event has this number

@@ -13,19 +13,19 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from harness.errors import HarnessError
-from harness.explore import optimal
-from harness.explore.access import Locations
-from harness.explore.bounded import Bounded
-from harness.explore.classes import trace_hash
-from harness.explore.event import Event
-from harness.explore.optimal import YIELDS_MAX, Name, Optimal
-from harness.explore.preemptions import least_preemptions
-from harness.explore.routes import Routes
-from harness.explore.wakeup import Place
-from harness.incomplete import Incomplete, Reason
-from harness.machine.machine import m
-from harness.machine.task import NEVER, PARK
+from vmrace.harness.errors import HarnessError
+from vmrace.harness.explore import optimal
+from vmrace.harness.explore.access import Locations
+from vmrace.harness.explore.bounded import Bounded
+from vmrace.harness.explore.classes import trace_hash
+from vmrace.harness.explore.event import Event
+from vmrace.harness.explore.optimal import YIELDS_MAX, Name, Optimal
+from vmrace.harness.explore.preemptions import least_preemptions
+from vmrace.harness.explore.routes import Routes
+from vmrace.harness.explore.wakeup import Place
+from vmrace.harness.incomplete import Incomplete, Reason
+from vmrace.harness.machine.machine import m
+from vmrace.harness.machine.task import NEVER, PARK
 
 OPTIMAL, BOUNDED = "optimal DPOR", "preemption-bounded search"
 FEW = 1_000                 # runs that all classes may take where a bound is asked for: so many take less time than the bound saves,

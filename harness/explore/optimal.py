@@ -33,9 +33,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from harness import points
-from harness.errors import Abort
-from harness.explore.access import (
+from vmrace.harness import points
+from vmrace.harness.errors import Abort
+from vmrace.harness.explore.access import (
     BEGIN,
     CONFLICTS,
     END,
@@ -61,11 +61,11 @@ from harness.explore.access import (
     conflict,
     touched_mode,
 )
-from harness.explore.event import ASKED, EVENTS_MAX, NEVER_GIVEN, SWITCH, Event, Taking, step_of
-from harness.explore.spinning import Read, Spinning
-from harness.explore.wakeup import ASKED_FOR, DONE, NOBODY, Branch, Place, Plan, Sleep, Step
-from harness.machine.machine import Machine, m
-from harness.machine.task import HALTED, IRQ_DEPTH_MAX, NEVER, PARK, PARKED, SLEEPING, TASKS_MAX, Task, preemptible
+from vmrace.harness.explore.event import ASKED, EVENTS_MAX, NEVER_GIVEN, SWITCH, Event, Taking, step_of
+from vmrace.harness.explore.spinning import Read, Spinning
+from vmrace.harness.explore.wakeup import ASKED_FOR, DONE, NOBODY, Branch, Place, Plan, Sleep, Step
+from vmrace.harness.machine.machine import Machine, m
+from vmrace.harness.machine.task import HALTED, IRQ_DEPTH_MAX, NEVER, PARK, PARKED, SLEEPING, TASKS_MAX, Task, preemptible
 
 YIELDS_MAX: Final = 2       # a task that yields more often is left there: see machine.yielded
 SCOUTS_MIN = 2              # random runs before it starts again: what is learned late is learned at the cost of all that was run

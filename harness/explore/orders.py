@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from harness.errors import Diverged
-from harness.explore.event import Event
-from harness.explore.optimal import IRQS_FROM, YIELDS_MAX
-from harness.machine.machine import Machine
-from harness.schedulers.follower import Follower
+from vmrace.harness.errors import Diverged
+from vmrace.harness.explore.event import Event
+from vmrace.harness.explore.optimal import IRQS_FROM, YIELDS_MAX
+from vmrace.harness.machine.machine import Machine
+from vmrace.harness.schedulers.follower import Follower
 
 Order = Callable[[Sequence[Event]], list[int]]
 

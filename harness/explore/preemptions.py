@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from collections import deque
 
-from harness.explore.access import CONFLICTS, TAKE_SHARED, TAKES
-from harness.explore.event import NO_PROCESS, Event
-from harness.explore.optimal import IRQS_FROM, Optimal
+from vmrace.harness.explore.access import CONFLICTS, TAKE_SHARED, TAKES
+from vmrace.harness.explore.event import NO_PROCESS, Event
+from vmrace.harness.explore.optimal import IRQS_FROM, Optimal
 
 _Stacks = tuple[tuple[int, ...], ...]       # of each cpu that is shared: its number, the task that has it, the interrupts over that
 _State = tuple[int, int, _Stacks]           # the events that are done, who runs, who has the cpus

@@ -6,7 +6,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
-from harness.explore.optimal import Name, Optimal
+from vmrace.harness.explore.optimal import Name, Optimal
 
 
 class Routes:

@@ -26,16 +26,16 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-from harness import points
-from harness.functions.python_state import Mentioned, comparable, is_users
-from harness.functions.watched import uses
-from harness.kernel.barrier import smp_cond_load_relaxed
-from harness.kernel.bitops import flags_t
-from harness.kernel.registry import is_kernel_object
-from harness.kernel.struct import array, struct
-from harness.machine.machine import Machine
-from harness.machine.task import RUNNING, Cpu, Task
-from harness.sanitizers.links import slots_of
+from vmrace.harness import points
+from vmrace.harness.functions.python_state import Mentioned, comparable, is_users
+from vmrace.harness.functions.watched import uses
+from vmrace.harness.kernel.barrier import smp_cond_load_relaxed
+from vmrace.harness.kernel.bitops import flags_t
+from vmrace.harness.kernel.registry import is_kernel_object
+from vmrace.harness.kernel.struct import array, struct
+from vmrace.harness.machine.machine import Machine
+from vmrace.harness.machine.task import RUNNING, Cpu, Task
+from vmrace.harness.sanitizers.links import slots_of
 
 Read = tuple[Any, Any, Any]                 # object, argument of the point, the value that was read
 Function = Callable[..., Any]

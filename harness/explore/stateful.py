@@ -12,11 +12,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from harness import points
-from harness.errors import Abort
-from harness.machine.machine import Machine
-from harness.machine.task import NEVER
-from harness.sanitizers.links import slots_of
+from vmrace.harness import points
+from vmrace.harness.errors import Abort
+from vmrace.harness.machine.machine import Machine
+from vmrace.harness.machine.task import NEVER
+from vmrace.harness.sanitizers.links import slots_of
 
 
 class Stateful:

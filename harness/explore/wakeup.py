@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from harness.explore.access import RIVALS, Access, conflict
-from harness.explore.event import Event
+from vmrace.harness.explore.access import RIVALS, Access, conflict
+from vmrace.harness.explore.event import Event
 
 
 class Step:

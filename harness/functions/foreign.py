@@ -11,9 +11,9 @@ import threading
 import types
 from typing import Any
 
-from harness.backends.threads import Carrier
-from harness.functions.python_state import is_maker
-from harness.kernel.registry import linking
+from vmrace.harness.backends.threads import Carrier
+from vmrace.harness.functions.python_state import is_maker
+from vmrace.harness.kernel.registry import linking
 
 
 class Refused:
@@ -76,4 +76,5 @@ class _Class(type):
 
 
 def _refuse(name: str) -> None:
-    linking.refuse(f"a task makes a {name}: no explorer sees who waits for it; use locks, semaphores and wait queues of harness.kernel")
+    linking.refuse(f"a task makes a {name}: no explorer sees who waits for it; use locks, semaphores and wait queues of "
+                   "vmrace.harness.kernel")

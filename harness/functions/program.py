@@ -8,7 +8,7 @@
         return Program([add] * n, check=lambda: atomic_read(x) == n)
 
 Each task is a function (on a cpu of its own) or a list of functions for one cpu's tasks; what it returns is its result. What
-tasks share must be objects of harness.kernel, made by `make` (by a task is an error): only they are watched. Plain variables,
+tasks share must be objects of vmrace.harness.kernel, made by `make` (by a task is an error): only they are watched. Plain variables,
 lists, dicts and objects are put back before each run (python_state.py), but nobody is preempted where they are used: where one task
 changes them and another reaches them, nothing can be proved (sharing.py). What cannot be put back is an error.
 `check` judges a run at rest: with the results if it takes an argument; what is false (0 and empty too, but not None, which a check
@@ -27,24 +27,24 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness import stop
-from harness.backends import BACKENDS
-from harness.errors import Abort, Diverged, HarnessError, LinkError, ProgramError
-from harness.finding import Finding, Kind, Site
-from harness.functions import foreign
-from harness.functions import watchdog as endless
-from harness.functions.python_state import Kept, TooMuch, is_users
-from harness.functions.sharing import Sharing
-from harness.functions.watched import uses
-from harness.kernel.registry import Core, linking
-from harness.kernel.slab import kfree
-from harness.link.guards import bind_list_guards, names_of
-from harness.link.image import Image, Origin
-from harness.machine.machine import Machine, _is_null_dereference, m
-from harness.machine.scheduler import Scheduler
-from harness.machine.task import CPUS_MAX, NEVER, TASKS_MAX, Task
-from harness.sanitizers import lifetime
-from harness.sanitizers.lockdep import Lockdep
+from vmrace.harness import stop
+from vmrace.harness.backends import BACKENDS
+from vmrace.harness.errors import Abort, Diverged, HarnessError, LinkError, ProgramError
+from vmrace.harness.finding import Finding, Kind, Site
+from vmrace.harness.functions import foreign
+from vmrace.harness.functions import watchdog as endless
+from vmrace.harness.functions.python_state import Kept, TooMuch, is_users
+from vmrace.harness.functions.sharing import Sharing
+from vmrace.harness.functions.watched import uses
+from vmrace.harness.kernel.registry import Core, linking
+from vmrace.harness.kernel.slab import kfree
+from vmrace.harness.link.guards import bind_list_guards, names_of
+from vmrace.harness.link.image import Image, Origin
+from vmrace.harness.machine.machine import Machine, _is_null_dereference, m
+from vmrace.harness.machine.scheduler import Scheduler
+from vmrace.harness.machine.task import CPUS_MAX, NEVER, TASKS_MAX, Task
+from vmrace.harness.sanitizers import lifetime
+from vmrace.harness.sanitizers.lockdep import Lockdep
 
 Function = Callable[[], Any]
 
@@ -100,7 +100,7 @@ class Runner:
         finally:
             linking.core = None
         if not isinstance(program, Program):
-            raise ProgramError(f"{self.name}: returned {type(program).__name__}, not a harness.functions.program.Program")
+            raise ProgramError(f"{self.name}: returned {type(program).__name__}, not a vmrace.harness.functions.program.Program")
         self.program = program
         self.functions = self._functions()
         self.image = self._image(core)
@@ -161,7 +161,7 @@ class Runner:
         for name, value in kept.foreign:
             kind = type(value)
             raise ProgramError(f"{self.name}: {name.told(f'a {kind.__module__}.{kind.__qualname__}')}: no explorer sees who waits for it; "
-                               "use locks, semaphores and wait queues of harness.kernel, and tasks for threads")
+                               "use locks, semaphores and wait queues of vmrace.harness.kernel, and tasks for threads")
         return kept
 
     def _sharing(self) -> Sharing:

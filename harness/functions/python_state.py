@@ -29,8 +29,8 @@ from collections.abc import Callable, Iterable, Iterator, Set
 from dataclasses import dataclass
 from typing import Any
 
-from harness.functions import watched
-from harness.kernel.registry import is_kernel_object
+from vmrace.harness.functions import watched
+from vmrace.harness.kernel.registry import is_kernel_object
 
 KEPT_MAX = 100_000          # objects that are looked at
 
@@ -465,7 +465,7 @@ def is_users(module: str | None) -> bool:
     return (module or "").partition(".")[0] not in _OURS
 
 
-_OURS = {*sys.stdlib_module_names, "harness", "greenlet"} - {"__main__"}
+_OURS = {*sys.stdlib_module_names, "vmrace", "greenlet"} - {"__main__"}
 
 
 def _is_followed(module: types.ModuleType) -> bool:

@@ -17,13 +17,13 @@ import types
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from harness.functions.python_state import Contents, Kept, Place, frozen, function_name
-from harness.functions.watched import count_of, is_watched, locks_of, used_unseen, uses
-from harness.kernel.registry import is_kernel_object
-from harness.link.guards import holds_of
-from harness.machine.machine import m
-from harness.machine.task import Irq
-from harness.points import IRQ, LOCAL, RMW, WRITE
+from vmrace.harness.functions.python_state import Contents, Kept, Place, frozen, function_name
+from vmrace.harness.functions.watched import count_of, is_watched, locks_of, used_unseen, uses
+from vmrace.harness.kernel.registry import is_kernel_object
+from vmrace.harness.link.guards import holds_of
+from vmrace.harness.machine.machine import m
+from vmrace.harness.machine.task import Irq
+from vmrace.harness.points import IRQ, LOCAL, RMW, WRITE
 
 Process = int               # a task by its number, an interrupt n as -1 - n
 

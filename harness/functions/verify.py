@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Proofs about programs of plain functions, from Python or a test:
 
-    from harness.functions.verify import verify
+    from vmrace.harness.functions.verify import verify
 
     def test_no_update_is_lost():
         proof = verify(make, 3)
@@ -23,18 +23,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.errors import Diverged, HarnessError
-from harness.explore.again import Again, Alone
-from harness.explore.event import Event
-from harness.explore.exploration import Exploration, Progress, explore, minimal_titles, preemptions_of
-from harness.explore.orders import ORDERS, InOrder, Order, can_be_ordered, stop_of, stops_of
-from harness.functions import watchdog as endless
-from harness.functions.program import Program, Result, Runner
-from harness.functions.python_state import comparable
-from harness.incomplete import Incomplete, Reason
-from harness.machine.scheduler import Scheduler
-from harness.machine.task import PARK
-from harness.schedulers import NoPreempt, Pct, Walk
+from vmrace.harness.errors import Diverged, HarnessError
+from vmrace.harness.explore.again import Again, Alone
+from vmrace.harness.explore.event import Event
+from vmrace.harness.explore.exploration import Exploration, Progress, explore, minimal_titles, preemptions_of
+from vmrace.harness.explore.orders import ORDERS, InOrder, Order, can_be_ordered, stop_of, stops_of
+from vmrace.harness.functions import watchdog as endless
+from vmrace.harness.functions.program import Program, Result, Runner
+from vmrace.harness.functions.python_state import comparable
+from vmrace.harness.incomplete import Incomplete, Reason
+from vmrace.harness.machine.scheduler import Scheduler
+from vmrace.harness.machine.task import PARK
+from vmrace.harness.schedulers import NoPreempt, Pct, Walk
 
 SAME_IN_A_CLASS = ("what is found", "what its tasks return", "what is shared at its end")
 REPEATS = 20                # runs that are repeated at least, of however few classes

@@ -15,8 +15,8 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 
-from harness.errors import ProgramError
-from harness.machine.machine import m
+from vmrace.harness.errors import ProgramError
+from vmrace.harness.machine.machine import m
 
 SECONDS = 5.0
 

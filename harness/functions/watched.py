@@ -16,8 +16,8 @@ import collections.abc
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from harness.machine.machine import m
-from harness.machine.task import Task
+from vmrace.harness.machine.machine import m
+from vmrace.harness.machine.task import Task
 
 # type -> how to copy it
 KINDS: dict[type, Callable[[Any, Any], Any]] = {

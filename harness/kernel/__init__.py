@@ -4,10 +4,10 @@
 Plain functions import from here, and no linker looks at them: what they get is the toolkit of the core "functions".
 """
 
-from harness.kernel import list as _list
-from harness.kernel import up as _up
-from harness.kernel import watched_list as _watched_list
-from harness.kernel.atomic import (
+from vmrace.harness.kernel import list as _list
+from vmrace.harness.kernel import up as _up
+from vmrace.harness.kernel import watched_list as _watched_list
+from vmrace.harness.kernel.atomic import (
     atomic_add,
     atomic_dec,
     atomic_dec_and_test,
@@ -20,7 +20,7 @@ from harness.kernel.atomic import (
     cmpxchg,
     xchg,
 )
-from harness.kernel.barrier import (
+from vmrace.harness.kernel.barrier import (
     cpu_relax,
     data_race,
     likely,
@@ -35,7 +35,7 @@ from harness.kernel.barrier import (
     unlikely,
     wmb,
 )
-from harness.kernel.bitops import (
+from vmrace.harness.kernel.bitops import (
     __clear_bit,
     __set_bit,
     clear_bit,
@@ -48,12 +48,12 @@ from harness.kernel.bitops import (
     test_bit,
     write_word,
 )
-from harness.kernel.bug import BUG, BUG_ON, WARN_ON, printk
-from harness.kernel.irq import READ, RMW, WRITE, point, raise_irq
-from harness.kernel.list import LIST_HEAD, list_entry, list_head
-from harness.kernel.order import happens_after, happens_before
-from harness.kernel.rwlock import read_lock, read_unlock, rwlock_t, write_lock, write_unlock
-from harness.kernel.sched import (
+from vmrace.harness.kernel.bug import BUG, BUG_ON, WARN_ON, printk
+from vmrace.harness.kernel.irq import READ, RMW, WRITE, point, raise_irq
+from vmrace.harness.kernel.list import LIST_HEAD, list_entry, list_head
+from vmrace.harness.kernel.order import happens_after, happens_before
+from vmrace.harness.kernel.rwlock import read_lock, read_unlock, rwlock_t, write_lock, write_unlock
+from vmrace.harness.kernel.sched import (
     TASK_INTERRUPTIBLE,
     TASK_RUNNING,
     TASK_UNINTERRUPTIBLE,
@@ -68,7 +68,7 @@ from harness.kernel.sched import (
     smp_processor_id,
     yield_cpu,
 )
-from harness.kernel.semaphore import (
+from vmrace.harness.kernel.semaphore import (
     down,
     down_read,
     down_trylock,
@@ -80,8 +80,8 @@ from harness.kernel.semaphore import (
     up_read,
     up_write,
 )
-from harness.kernel.slab import kfree
-from harness.kernel.spinlock import (
+from vmrace.harness.kernel.slab import kfree
+from vmrace.harness.kernel.spinlock import (
     atomic_dec_and_lock,
     local_irq_disable,
     local_irq_enable,
@@ -97,9 +97,9 @@ from harness.kernel.spinlock import (
     spin_unlock_irqrestore,
     spinlock_t,
 )
-from harness.kernel.struct import device, embed, guarded, guarded_array, plain, racy, racy_array, struct
-from harness.kernel.user import now, saw, touches
-from harness.kernel.wait import (
+from vmrace.harness.kernel.struct import device, embed, guarded, guarded_array, plain, racy, racy_array, struct
+from vmrace.harness.kernel.user import now, saw, touches
+from vmrace.harness.kernel.wait import (
     add_wait_queue,
     add_wait_queue_exclusive,
     remove_wait_queue,
@@ -108,7 +108,7 @@ from harness.kernel.wait import (
     wake_up,
     wake_up_all,
 )
-from harness.kernel.watched_list import INIT_LIST_HEAD, list_add, list_add_tail, list_del, list_del_init, list_empty
+from vmrace.harness.kernel.watched_list import INIT_LIST_HEAD, list_add, list_add_tail, list_del, list_del_init, list_empty
 
 __all__ = [
     "BUG", "BUG_ON", "CONFIG_SMP", "INIT_LIST_HEAD", "LIST_HEAD", "READ", "RMW", "TASK_INTERRUPTIBLE", "TASK_RUNNING",

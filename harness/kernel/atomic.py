@@ -4,10 +4,10 @@
 Each primitive starts with the machine's preamble: count the step, and call the machine if it asked for this one.
 """
 
-from harness.kernel.registry import register
-from harness.machine.machine import m
-from harness.points import READ, RMW, WRITE
-from harness.sanitizers import refcount as refcounts
+from vmrace.harness.kernel.registry import register
+from vmrace.harness.machine.machine import m
+from vmrace.harness.points import READ, RMW, WRITE
+from vmrace.harness.sanitizers import refcount as refcounts
 
 
 class atomic_t:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """include/asm/system.h and linux/compiler.h. On this (sequentially consistent) machine a barrier is an event, no more."""
 
-from harness.machine.machine import m
-from harness.points import BARRIER
+from vmrace.harness.machine.machine import m
+from vmrace.harness.points import BARRIER
 
 
 def mb():

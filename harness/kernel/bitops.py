@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """include/asm/bitops.h: a word of flags. Each bit is a location of its own; the whole word can be read and stored too."""
 
-from harness.kernel.registry import register
-from harness.machine.machine import m
-from harness.points import READ, RMW, WRITE
+from vmrace.harness.kernel.registry import register
+from vmrace.harness.machine.machine import m
+from vmrace.harness.points import READ, RMW, WRITE
 
 
 class flags_t:

@@ -3,8 +3,8 @@
 
 import sys
 
-from harness.finding import Kind
-from harness.machine.machine import m
+from vmrace.harness.finding import Kind
+from vmrace.harness.machine.machine import m
 
 
 def _place(frame):

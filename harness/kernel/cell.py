@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A shared variable for programs that are no kernel: each load and each store of `.value` is a point."""
 
-from harness.kernel.struct import racy, struct
+from vmrace.harness.kernel.struct import racy, struct
 
 
 class cell(struct):

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What hardware models use: interrupts, and accesses that are one step however much they do."""
 
-from harness.machine.machine import m
-from harness.points import READ, RMW, WRITE
+from vmrace.harness.machine.machine import m
+from vmrace.harness.points import READ, RMW, WRITE
 
 __all__ = ["READ", "RMW", "WRITE", "point", "raise_irq"]
 

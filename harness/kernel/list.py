@@ -9,9 +9,9 @@ and the objects of a SLAB_TYPESAFE_BY_RCU cache: who looks at it does no harm, a
 List operations are no points here: the head's lock guards them. See watched_list.py for the cores that test this.
 """
 
-from harness.kernel.registry import core_now, register
-from harness.machine.machine import m
-from harness.sanitizers import lifetime, lists
+from vmrace.harness.kernel.registry import core_now, register
+from vmrace.harness.machine.machine import m
+from vmrace.harness.sanitizers import lifetime, lists
 
 
 class list_head:

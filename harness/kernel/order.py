@@ -4,7 +4,7 @@
 The sanitizer race takes them as ThreadSanitizer takes ANNOTATE_HAPPENS_BEFORE and ANNOTATE_HAPPENS_AFTER; nobody else listens.
 """
 
-from harness.machine.machine import m
+from vmrace.harness.machine.machine import m
 
 
 def happens_before(*what):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
-from harness.errors import ProgramError
+from vmrace.harness.errors import ProgramError
 
 CORES = ("fast", "checked", "functions", "up", "floor")
 

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 """include/linux/spinlock.h, rwlock_t: many readers or one writer, spinning, no fairness (as on i386 in 2.4)."""
 
-from harness.kernel.registry import register
-from harness.machine.machine import m
-from harness.points import ACQUIRE, RELEASE
-from harness.sanitizers import lockdep
+from vmrace.harness.kernel.registry import register
+from vmrace.harness.machine.machine import m
+from vmrace.harness.points import ACQUIRE, RELEASE
+from vmrace.harness.sanitizers import lockdep
 
 
 class rwlock_t:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """include/linux/sched.h: who runs here, and how one stops running."""
 
-from harness.machine.machine import m
-from harness.machine.task import INTERRUPTIBLE, RUNNING, UNINTERRUPTIBLE
-from harness.points import READ, WAIT, WRITE
+from vmrace.harness.machine.machine import m
+from vmrace.harness.machine.task import INTERRUPTIBLE, RUNNING, UNINTERRUPTIBLE
+from vmrace.harness.points import READ, WAIT, WRITE
 
 TASK_RUNNING = RUNNING
 TASK_INTERRUPTIBLE = INTERRUPTIBLE

@@ -7,11 +7,11 @@ A rw_semaphore hands over in order, so a reader waits behind a waiting writer: a
 in between, as in the kernel.
 """
 
-from harness.kernel.registry import register
-from harness.machine.machine import m
-from harness.machine.task import SLEEPING
-from harness.points import ACQUIRE, RELEASE, TRYLOCK
-from harness.sanitizers import atomic_sleep, lockdep
+from vmrace.harness.kernel.registry import register
+from vmrace.harness.machine.machine import m
+from vmrace.harness.machine.task import SLEEPING
+from vmrace.harness.points import ACQUIRE, RELEASE, TRYLOCK
+from vmrace.harness.sanitizers import atomic_sleep, lockdep
 
 
 class semaphore:

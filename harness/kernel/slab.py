@@ -2,10 +2,10 @@
 """include/linux/slab.h: memory is given back. Objects are made before the run; a cache that hands them out again is a list that
 is declared `freelist` (see list.py)."""
 
-from harness.errors import ProgramError
-from harness.machine.machine import m
-from harness.points import RMW
-from harness.sanitizers import lifetime
+from vmrace.harness.errors import ProgramError
+from vmrace.harness.machine.machine import m
+from vmrace.harness.points import RMW
+from vmrace.harness.sanitizers import lifetime
 
 
 def kfree(obj):

@@ -4,11 +4,11 @@
 `held` of a task is a node of the tree of locksets (see sanitizers/lockdep): taking a lock walks down, giving it back up.
 """
 
-from harness.kernel.registry import register
-from harness.machine.machine import m
-from harness.points import ACQUIRE, MASK, READ, RELEASE, RMW, TRYLOCK
-from harness.sanitizers import lockdep
-from harness.sanitizers import refcount as refcounts
+from vmrace.harness.kernel.registry import register
+from vmrace.harness.machine.machine import m
+from vmrace.harness.points import ACQUIRE, MASK, READ, RELEASE, RMW, TRYLOCK
+from vmrace.harness.sanitizers import lockdep
+from vmrace.harness.sanitizers import refcount as refcounts
 
 
 class spinlock_t:

@@ -22,11 +22,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.kernel.list import list_head
-from harness.kernel.registry import Core, core_now, register
-from harness.machine.machine import m
-from harness.points import READ, RMW, WRITE
-from harness.sanitizers.lockset import check_guard
+from vmrace.harness.kernel.list import list_head
+from vmrace.harness.kernel.registry import Core, core_now, register
+from vmrace.harness.machine.machine import m
+from vmrace.harness.points import READ, RMW, WRITE
+from vmrace.harness.sanitizers.lockset import check_guard
 
 
 class Field:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Spinlocks of a kernel built without CONFIG_SMP: they exclude nobody, they only keep a preemptible task on its cpu."""
 
-from harness.kernel.spinlock import local_irq_disable, local_irq_enable, local_irq_restore, local_irq_save
-from harness.machine.machine import m
-from harness.points import ACQUIRE, RELEASE, RMW, TRYLOCK
-from harness.sanitizers import refcount as refcounts
+from vmrace.harness.kernel.spinlock import local_irq_disable, local_irq_enable, local_irq_restore, local_irq_save
+from vmrace.harness.machine.machine import m
+from vmrace.harness.points import ACQUIRE, RELEASE, RMW, TRYLOCK
+from vmrace.harness.sanitizers import refcount as refcounts
 
 
 def spin_lock(lock):

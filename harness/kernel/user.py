@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What user space saw: the history that the user-visible model judges a run by. Not a point and no part of the kernel."""
 
-from harness.machine.machine import m
-from harness.points import BEGIN, END
+from vmrace.harness.machine.machine import m
+from vmrace.harness.points import BEGIN, END
 
 
 def now():

@@ -5,11 +5,11 @@ A queue's own lock is an irq-safe leaf inside which nothing else happens, so eac
 queue is always the caller's own. Exclusive sleepers stand at the tail, the others at the head.
 """
 
-from harness.kernel.registry import register
-from harness.kernel.sched import current_task
-from harness.machine.machine import m
-from harness.machine.task import RUNNING, SLEEPING
-from harness.points import READ, WAIT, WAKE
+from vmrace.harness.kernel.registry import register
+from vmrace.harness.kernel.sched import current_task
+from vmrace.harness.machine.machine import m
+from vmrace.harness.machine.task import RUNNING, SLEEPING
+from vmrace.harness.points import READ, WAIT, WAKE
 
 
 class wait_queue_head_t:

@@ -12,13 +12,13 @@ cores without a point for it, where it would go unseen. `next` and `prev` take t
 
 from functools import partial
 
-from harness.kernel import list as plain
-from harness.kernel.list import WATCHED, list_head
-from harness.machine.machine import m
-from harness.points import READ, RMW, WRITE
-from harness.sanitizers.lifetime import FREED
-from harness.sanitizers.links import owners
-from harness.sanitizers.lockset import Reader, check_guard
+from vmrace.harness.kernel import list as plain
+from vmrace.harness.kernel.list import WATCHED, list_head
+from vmrace.harness.machine.machine import m
+from vmrace.harness.points import READ, RMW, WRITE
+from vmrace.harness.sanitizers.lifetime import FREED
+from vmrace.harness.sanitizers.links import owners
+from vmrace.harness.sanitizers.lockset import Reader, check_guard
 
 _stored_on = vars(list_head)["on"].__get__  # also of free memory, where `.on` reports
 

@@ -12,11 +12,11 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from harness.errors import ProgramError
-from harness.kernel.bitops import flags_t
-from harness.kernel.list import list_head
-from harness.kernel.registry import Core
-from harness.kernel.struct import array, guard_test, struct
+from vmrace.harness.errors import ProgramError
+from vmrace.harness.kernel.bitops import flags_t
+from vmrace.harness.kernel.list import list_head
+from vmrace.harness.kernel.registry import Core
+from vmrace.harness.kernel.struct import array, guard_test, struct
 
 
 def bind_list_guards(core: Core, names: dict[str, Any]) -> None:

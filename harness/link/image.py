@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from harness.kernel.list import list_head
-from harness.kernel.registry import Core
-from harness.machine.task import Task
-from harness.sanitizers import lifetime
-from harness.sanitizers.lockdep import Lockdep
-from harness.sanitizers.poison import unpoison
-from harness.watchers.call_stack import Span
+from vmrace.harness.kernel.list import list_head
+from vmrace.harness.kernel.registry import Core
+from vmrace.harness.machine.task import Task
+from vmrace.harness.sanitizers import lifetime
+from vmrace.harness.sanitizers.lockdep import Lockdep
+from vmrace.harness.sanitizers.poison import unpoison
+from vmrace.harness.watchers.call_stack import Span
 
 KERNEL_TASKS, KERNEL_CPUS = 16, 8       # how many task_structs an image has, for tasks and for the idle loops
 

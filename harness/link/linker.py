@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Linking: kernel source modules into one image, by symbol name, the last definition wins.
 
-    image = link("variants.lru_free_2_4.types", "variants.lru_free_2_4.pre_patch", "variants.lru_free_2_4.daniel_lru_count")
+    image = link("vmrace.variants.lru_free_2_4.types", "vmrace.variants.lru_free_2_4.pre_patch",
+                 "vmrace.variants.lru_free_2_4.daniel_lru_count")
 
 Each module's source is compiled and run in one fresh namespace, so an unchanged caller reaches the patched callee, as ld
 would bind it, and data is private to the image. A package stands for its modules in alphabetical order. Imports from
-`variants` are extern declarations and those from `harness.kernel` the toolkit: both are checked and bound by name.
+`variants` are extern declarations and those from `vmrace.harness.kernel` the toolkit: both are checked and bound by name.
 `__FILE__ = "mm/swap.c"` names the kernel file of the functions below it.
 
 A patch that adds fields to a struct says `class page(page):` with these fields. They are put into the definition of that name,
@@ -25,16 +26,16 @@ import types
 from collections.abc import Iterator
 from typing import Any
 
-from harness.errors import LinkError
-from harness.kernel import CORE_TOOLKIT, TOOLKIT
-from harness.kernel.registry import Core, linking
-from harness.link.guards import bind_list_guards
-from harness.link.image import KERNEL_CPUS, KERNEL_TASKS, Image, Origin
-from harness.link.rewrite import _extend, _Inline, _is_file_directive, _Probes
-from harness.machine.machine import m
-from harness.machine.task import NEVER, Task
-from harness.sanitizers.lockdep import Lockdep
-from harness.watchers.call_stack import Span, racy_spans
+from vmrace.harness.errors import LinkError
+from vmrace.harness.kernel import CORE_TOOLKIT, TOOLKIT
+from vmrace.harness.kernel.registry import Core, linking
+from vmrace.harness.link.guards import bind_list_guards
+from vmrace.harness.link.image import KERNEL_CPUS, KERNEL_TASKS, Image, Origin
+from vmrace.harness.link.rewrite import _extend, _Inline, _is_file_directive, _Probes
+from vmrace.harness.machine.machine import m
+from vmrace.harness.machine.task import NEVER, Task
+from vmrace.harness.sanitizers.lockdep import Lockdep
+from vmrace.harness.watchers.call_stack import Span, racy_spans
 
 
 def link(*modules: str, core: str = "fast", probes: bool = False, toolkit: dict[str, Any] | None = None) -> Image:
@@ -132,12 +133,12 @@ class _Unit:
             self.origin[inner] = Origin(function, str(path), inner.co_firstlineno, file)
 
     def _import(self, node: ast.ImportFrom, path: pathlib.Path) -> None:
-        root = (node.module or "").partition(".")[0]
+        root = ".".join((node.module or "").split(".")[:2])
         for alias in node.names:
-            if alias.asname or alias.name == "*" or root not in ("harness", "variants"):
-                raise LinkError(f"{path}:{node.lineno}: kernel source imports names from harness.kernel or variants, plainly")
-            if root == "harness" and alias.name not in self.tools:
-                raise LinkError(f"{path}:{node.lineno}: harness.kernel has no {alias.name}")
+            if alias.asname or alias.name == "*" or root not in ("vmrace.harness", "vmrace.variants"):
+                raise LinkError(f"{path}:{node.lineno}: kernel source imports names from vmrace.harness.kernel or vmrace.variants, plainly")
+            if root == "vmrace.harness" and alias.name not in self.tools:
+                raise LinkError(f"{path}:{node.lineno}: vmrace.harness.kernel has no {alias.name}")
             self.externs.append((alias.name, str(path), node.lineno))
 
     def check(self) -> None:

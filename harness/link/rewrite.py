@@ -7,10 +7,10 @@ import ast
 import pathlib
 from typing import TYPE_CHECKING
 
-from harness.errors import LinkError
+from vmrace.harness.errors import LinkError
 
 if TYPE_CHECKING:
-    from harness.link.linker import _Unit
+    from vmrace.harness.link.linker import _Unit
 
 IDENTITY = ("likely", "unlikely", "data_race")      # the linker takes these calls out, and remembers where data_race stood
 

@@ -20,12 +20,12 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
 
-from harness import points
-from harness.errors import Abort, Diverged, HarnessError, ProgramError
-from harness.finding import Finding, Kind, Site
-from harness.machine import stuck
-from harness.machine.scheduler import Explorer, FairRun, Scheduler
-from harness.machine.task import (
+from vmrace.harness import points
+from vmrace.harness.errors import Abort, Diverged, HarnessError, ProgramError
+from vmrace.harness.finding import Finding, Kind, Site
+from vmrace.harness.machine import stuck
+from vmrace.harness.machine.scheduler import Explorer, FairRun, Scheduler
+from vmrace.harness.machine.task import (
     CPUS,
     CPUS_MAX,
     HALTED,
@@ -42,8 +42,8 @@ from harness.machine.task import (
     Task,
     preemptible,
 )
-from harness.points import ALONE
-from harness.sanitizers import atomic_sleep
+from vmrace.harness.points import ALONE
+from vmrace.harness.sanitizers import atomic_sleep
 
 STEPS_MAX = 20_000          # points in a run before the schedule is made fair
 FAIR_STEPS_MAX = 20_000     # further points under a fair schedule before the run is called a livelock

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from harness.machine.machine import Machine
+    from vmrace.harness.machine.machine import Machine
 
 FAIR_SLICE = 50             # points a task runs before the fair schedule moves on
 

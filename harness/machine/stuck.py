@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """progress: nobody can run (deadlock, with who waits for what), or everybody runs and nobody gets there (livelock)."""
 
-from harness.finding import Kind
-from harness.machine.task import PARKED, SLEEPING
+from vmrace.harness.finding import Kind
+from vmrace.harness.machine.task import PARKED, SLEEPING
 
 NAME = "progress"
 
@@ -93,7 +93,7 @@ def _ahead(task):
 
 
 def _finding(title, detail):
-    from harness.finding import Finding
+    from vmrace.harness.finding import Finding
     return Finding(title, NAME, detail=detail)
 
 

@@ -11,9 +11,9 @@ import pathlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness import points
-from harness.finding import Finding, Kind
-from harness.watchers.trace import Event
+from vmrace.harness import points
+from vmrace.harness.finding import Finding, Kind
+from vmrace.harness.watchers.trace import Event
 
 WIDTH = 100
 ROWS_MAX = 60

@@ -20,11 +20,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.errors import Diverged
-from harness.machine.machine import Machine
-from harness.machine.scheduler import Scheduler
-from harness.machine.task import NEVER, Task
-from harness.watchers.trace import label_of
+from vmrace.harness.errors import Diverged
+from vmrace.harness.machine.machine import Machine
+from vmrace.harness.machine.scheduler import Scheduler
+from vmrace.harness.machine.task import NEVER, Task
+from vmrace.harness.watchers.trace import label_of
 
 LINE = re.compile(
     r"(?P<actor>cpu\d+(?:_task\d+)?|idle\d+|irq \d+ on cpu\d+)"

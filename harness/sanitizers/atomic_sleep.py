@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """atomic_sleep: CONFIG_DEBUG_SPINLOCK_SLEEP. Sleeping, or being about to, under a spinlock or in an interrupt."""
 
-from harness.finding import Kind
+from vmrace.harness.finding import Kind
 
 NAME = "atomic_sleep"
 

@@ -13,10 +13,10 @@ object is free. Where such source frees memory, a proof does not cover an access
 Programs of plain functions have a point at each such access. No family frees anything but pages.
 """
 
-from harness.finding import Kind
-from harness.points import WRITE
-from harness.sanitizers.links import links_of, owners
-from harness.sanitizers.poison import allocators_link, poison, unpoison
+from vmrace.harness.finding import Kind
+from vmrace.harness.points import WRITE
+from vmrace.harness.sanitizers.links import links_of, owners
+from vmrace.harness.sanitizers.poison import allocators_link, poison, unpoison
 
 NAME = "lifetime"
 ALLOCATED, FREED = "allocated", "freed"     # what an explorer knows of a type-stable object, and of one that is not
@@ -96,7 +96,7 @@ def poison_again(obj):
 
 def used(part, slot):
     """`part` is a free object, or in one: report it, unless nobody else is there (see check_guard)."""
-    from harness.machine.machine import m
+    from vmrace.harness.machine.machine import m
     if m.current.id == -1:
         return
     gone = next(obj for obj in owners(part) if not obj.allocated)

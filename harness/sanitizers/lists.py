@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """lists: CONFIG_DEBUG_LIST. An entry added while it is linked, or deleted while it is not."""
 
-from harness.finding import Kind
-from harness.sanitizers import lifetime
+from vmrace.harness.finding import Kind
+from vmrace.harness.sanitizers import lifetime
 
 NAME = "lists"
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.finding import Kind
+from vmrace.harness.finding import Kind
 
 NAME = "lockdep"
 
@@ -125,7 +125,7 @@ class Lockdep:
         self.exact = exact
 
     def taken(self, held: Held, lock: Any, tried: bool = False) -> Held:
-        from harness.machine.machine import m
+        from vmrace.harness.machine.machine import m
         shared = getattr(lock, "shared", False)
         for other in () if tried else held.locks:
             same = other.cls == lock.cls

@@ -7,8 +7,8 @@ excused, where it is a point (in kernel source a list or a guarded field without
 
 import sys
 
-from harness.finding import Kind
-from harness.watchers.call_stack import is_excused
+from vmrace.harness.finding import Kind
+from vmrace.harness.watchers.call_stack import is_excused
 
 NAME = "lockset"
 

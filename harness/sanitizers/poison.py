@@ -12,9 +12,10 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from harness.sanitizers.links import links_of, slots_of
+from vmrace.harness.sanitizers.links import links_of, slots_of
 
-ACCESSORS = ("harness.machine.machine", "harness.functions.program")      # what calls the operations of a task; and see _is_access
+# what calls the operations of a task; and see _is_access
+ACCESSORS = ("vmrace.harness.machine.machine", "vmrace.harness.functions.program")
 
 _poisoned: dict[type, type] = {}
 
@@ -87,11 +88,11 @@ def _reports(stored: Any, slot: str, used: Callable[[Any, str], None]) -> proper
 def _is_access(frame: Any) -> bool:
     """True for a primitive and for the code of a task; false for what only looks."""
     name = _module(frame)
-    if not name.startswith("harness.") or name.startswith("harness.kernel."):
-        while frame is not None and not name.startswith("harness."):
+    if not name.startswith("vmrace.harness.") or name.startswith("vmrace.harness.kernel."):
+        while frame is not None and not name.startswith("vmrace.harness."):
             frame = frame.f_back
             name = _module(frame)
-        return name.startswith("harness.kernel.") or name in ACCESSORS
+        return name.startswith("vmrace.harness.kernel.") or name in ACCESSORS
     return False
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """refcount: a count of references below zero (reported), or raised from zero (noted: somebody already owns the freeing)."""
 
-from harness.finding import Kind
-from harness.sanitizers import lifetime
+from vmrace.harness.finding import Kind
+from vmrace.harness.sanitizers import lifetime
 
 NAME = "refcount"
 

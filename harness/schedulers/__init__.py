@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: MIT
 """What decides, one strategy a file. A scheduler knows cpus and decisions, never kernel objects.
 
-Each answers four questions (see harness.machine.scheduler.Scheduler): begin, at, forced, wake.
+Each answers four questions (see vmrace.harness.machine.scheduler.Scheduler): begin, at, forced, wake.
 """
 
-from harness.schedulers.contended import Contended
-from harness.schedulers.mutate import Mutate
-from harness.schedulers.nopreempt import NoPreempt
-from harness.schedulers.pct import Pct
-from harness.schedulers.walk import Walk
+from vmrace.harness.schedulers.contended import Contended
+from vmrace.harness.schedulers.mutate import Mutate
+from vmrace.harness.schedulers.nopreempt import NoPreempt
+from vmrace.harness.schedulers.pct import Pct
+from vmrace.harness.schedulers.walk import Walk
 
 SCHEDULERS = {
     "nopreempt": NoPreempt,

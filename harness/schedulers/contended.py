@@ -14,9 +14,9 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
-from harness.machine.machine import Machine
-from harness.machine.task import NEVER
-from harness.points import place_of
+from vmrace.harness.machine.machine import Machine
+from vmrace.harness.machine.task import NEVER
+from vmrace.harness.points import place_of
 
 NEAR = 5        # contended accesses, on average, after which a second preemption follows one it is near
 

@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from harness.machine.machine import Machine
-from harness.schedulers.follower import Follower
+from vmrace.harness.machine.machine import Machine
+from vmrace.harness.schedulers.follower import Follower
 
 Deviations = tuple[tuple[int, int], ...]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.machine.machine import Machine
+from vmrace.harness.machine.machine import Machine
 
 
 class Follower:

@@ -14,8 +14,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness.machine.machine import Machine
-from harness.machine.task import NEVER
+from vmrace.harness.machine.machine import Machine
+from vmrace.harness.machine.task import NEVER
 
 OTHERS_MAX = 6  # of those who could go on instead, how many a child is made for
 NEAR = 12       # points, on average, after which the second of two preemptions takes the cpu back, if it is near the first

@@ -6,8 +6,8 @@
 
 from collections.abc import Sequence
 
-from harness.machine.machine import Machine
-from harness.machine.task import NEVER
+from vmrace.harness.machine.machine import Machine
+from vmrace.harness.machine.task import NEVER
 
 INTERRUPTS = -1
 

@@ -10,8 +10,8 @@ that yields is passed over by the machine until the others have yielded too.
 import random
 from collections.abc import Sequence
 
-from harness.machine.machine import Machine
-from harness.machine.task import NEVER
+from vmrace.harness.machine.machine import Machine
+from vmrace.harness.machine.task import NEVER
 
 
 class Pct:

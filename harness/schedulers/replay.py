@@ -3,9 +3,9 @@
 
 from collections.abc import Sequence
 
-from harness.errors import Diverged
-from harness.machine.machine import Machine
-from harness.machine.task import NEVER, PARK
+from vmrace.harness.errors import Diverged
+from vmrace.harness.machine.machine import Machine
+from vmrace.harness.machine.task import NEVER, PARK
 
 
 class Replay:

@@ -9,7 +9,7 @@ import math
 import random
 from collections.abc import Sequence
 
-from harness.machine.machine import Machine
+from vmrace.harness.machine.machine import Machine
 
 
 class Walk:

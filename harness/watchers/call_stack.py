@@ -9,7 +9,7 @@ import ast
 import functools
 from typing import Any
 
-from harness.finding import Site
+from vmrace.harness.finding import Site
 
 Span = tuple[str, int, int, int, int]       # file, line, column, last line, column after it
 Stack = tuple[tuple[Any, int], ...]         # (code, instruction) of each kernel function, innermost first

@@ -46,15 +46,15 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from harness.finding import Finding, Kind
-from harness.kernel.atomic import atomic_t
-from harness.kernel.bitops import flags_t
-from harness.kernel.struct import array
-from harness.kernel.wait import wait_queue_head_t
-from harness.machine.machine import Machine
-from harness.machine.task import RUNNING, Task
-from harness.points import ACQUIRE, BARRIER, IRQ, LOCAL, READ, RELEASE, RMW, TRYLOCK, WAIT, WAKE, WRITE
-from harness.watchers.call_stack import Stack, source_of
+from vmrace.harness.finding import Finding, Kind
+from vmrace.harness.kernel.atomic import atomic_t
+from vmrace.harness.kernel.bitops import flags_t
+from vmrace.harness.kernel.struct import array
+from vmrace.harness.kernel.wait import wait_queue_head_t
+from vmrace.harness.machine.machine import Machine
+from vmrace.harness.machine.task import RUNNING, Task
+from vmrace.harness.points import ACQUIRE, BARRIER, IRQ, LOCAL, READ, RELEASE, RMW, TRYLOCK, WAIT, WAKE, WRITE
+from vmrace.harness.watchers.call_stack import Stack, source_of
 
 NAME = "race"
 

@@ -13,11 +13,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from harness import points
-from harness.finding import Site
-from harness.machine.machine import Machine
-from harness.machine.task import Cpu, Task
-from harness.watchers.race import Watch
+from vmrace.harness import points
+from vmrace.harness.finding import Site
+from vmrace.harness.machine.machine import Machine
+from vmrace.harness.machine.task import Cpu, Task
+from vmrace.harness.watchers.race import Watch
 
 LOCKS = {points.ACQUIRE: "lock", points.RELEASE: "unlock", points.TRYLOCK: "trylock"}
 

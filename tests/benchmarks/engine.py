@@ -22,12 +22,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from fuzz.run.executor import Executor, Prepared, _address_spaces, _call, _threads
-from harness.machine.machine import m
-from harness.schedulers import NoPreempt, Pct, Walk
+from vmrace.fuzz.run.executor import Executor, Prepared, _address_spaces, _call, _threads
+from vmrace.harness.machine.machine import m
+from vmrace.harness.schedulers import NoPreempt, Pct, Walk
+from vmrace.variants.family import family
+from vmrace.variants.program import Program, TaskProgram, parse_ops
+
 from tests.benchmarks import floor
-from variants.family import family
-from variants.program import Program, TaskProgram, parse_ops
 
 FAMILY, VARIANT = "lru_free_2_4", "pre_patch"
 # A fault, a free and a reclaim: about 100 points, on the paths that campaigns spend their time on.
@@ -110,8 +111,8 @@ def engine(backend: str, batch: int) -> list[float]:
 
 def lost_update_here() -> None:
     """Two tasks, each a load and a store of one racy field: schedules a second, granularity one shared access."""
-    from harness.backends import BACKENDS
-    from harness.link.linker import link
+    from vmrace.harness.backends import BACKENDS
+    from vmrace.harness.link.linker import link
     image = link("tests.benchmarks.lost_update")
     backend = BACKENDS["greenlets"]()
     tasks = [(0, [(image["add_one"], ())]), (1, [(image["add_one"], ())])]

@@ -15,14 +15,15 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from fuzz.corpus.entry import load
-from fuzz.run.executor import Executor
-from harness.explore.optimal import Optimal
-from harness.functions.program import Runner
-from harness.functions.verify import Again
-from harness.machine.machine import m
+from vmrace.fuzz.corpus.entry import load
+from vmrace.fuzz.run.executor import Executor
+from vmrace.harness.explore.optimal import Optimal
+from vmrace.harness.functions.program import Runner
+from vmrace.harness.functions.verify import Again
+from vmrace.harness.machine.machine import m
+from vmrace.variants.family import family
+
 from tests.programs import filesystem, indexer, lastzero
-from variants.family import family
 
 ASKED = 0.3
 RUNS_MAX = 3_000

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Two tasks add one to a field without a lock: kernel source for the benchmark."""
-from harness.kernel import racy, struct
+from vmrace.harness.kernel import racy, struct
 
 
 class counter(struct):

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.link.image import Image
-from variants.family import Family, Variant
+from vmrace.harness.link.image import Image
+from vmrace.variants.family import Family, Variant
 
 
 def check(image: Image) -> Iterator[tuple[str, str]]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from vmrace.variants.program import Op, Program, TaskProgram
+
 from tests.toy import Tasks
-from variants.program import Op, Program, TaskProgram
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,12 @@ import pathlib
 from typing import Any
 
 import pytest
+from vmrace.fuzz.run.executor import Executor
+from vmrace.harness.machine import machine
+from vmrace.harness.machine.machine import m
+from vmrace.harness.sanitizers.table import SANITIZERS
+from vmrace.harness.schedulers.enumerate import every_schedule
 
-from fuzz.run.executor import Executor
-from harness.machine import machine
-from harness.machine.machine import m
-from harness.sanitizers.table import SANITIZERS
-from harness.schedulers.enumerate import every_schedule
 from tests.canaries.small_family import SMALL
 from tests.canaries.table import CANARIES, FAMILY_CANARIES, Canary, FamilyCanary
 from tests.toy import Run, Toy

@@ -13,15 +13,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from harness.explore.access import Locations
-from harness.explore.bounded import Bounded
-from harness.explore.optimal import Optimal
-from harness.explore.preemptions import least_preemptions
-from harness.explore.routes import Routes
-from harness.explore.stateful import Stateful
-from harness.functions.program import Result, Runner
-from harness.machine.machine import m
-from harness.schedulers.enumerate import every_schedule
+from vmrace.harness.explore.access import Locations
+from vmrace.harness.explore.bounded import Bounded
+from vmrace.harness.explore.optimal import Optimal
+from vmrace.harness.explore.preemptions import least_preemptions
+from vmrace.harness.explore.routes import Routes
+from vmrace.harness.explore.stateful import Stateful
+from vmrace.harness.functions.program import Result, Runner
+from vmrace.harness.machine.machine import m
+from vmrace.harness.schedulers.enumerate import every_schedule
 
 E = TypeVar("E", bound=Optimal)
 Outcome = tuple[Any, ...]

@@ -4,8 +4,7 @@
 from __future__ import annotations
 
 import pytest
-
-from harness.explore import spinning
+from vmrace.harness.explore import spinning
 
 
 @pytest.fixture(autouse=True)

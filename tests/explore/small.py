@@ -6,9 +6,9 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from harness import points
-from harness.functions.program import Program
-from harness.kernel import (
+from vmrace.harness import points
+from vmrace.harness.functions.program import Program
+from vmrace.harness.kernel import (
     BUG_ON,
     LIST_HEAD,
     TASK_RUNNING,
@@ -76,9 +76,9 @@ from harness.kernel import (
     write_word,
     yield_cpu,
 )
-from harness.kernel.cell import cell
-from harness.kernel.user import touches
-from harness.machine.machine import m
+from vmrace.harness.kernel.cell import cell
+from vmrace.harness.kernel.user import touches
+from vmrace.harness.machine.machine import m
 
 Operation = tuple[str, int, int, list]      # kind, two operands, what is done inside
 

@@ -10,17 +10,17 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from vmrace.harness.explore import exploration
+from vmrace.harness.explore.access import Locations
+from vmrace.harness.explore.classes import trace_hash
+from vmrace.harness.explore.optimal import Optimal
+from vmrace.harness.explore.preemptions import least_preemptions
+from vmrace.harness.functions.program import Program, Runner
+from vmrace.harness.functions.verify import verify
+from vmrace.harness.incomplete import Incomplete, Reason
+from vmrace.harness.kernel import BUG_ON, yield_cpu
+from vmrace.harness.kernel.atomic import atomic_inc, atomic_read, atomic_set, atomic_t
 
-from harness.explore import exploration
-from harness.explore.access import Locations
-from harness.explore.classes import trace_hash
-from harness.explore.optimal import Optimal
-from harness.explore.preemptions import least_preemptions
-from harness.functions.program import Program, Runner
-from harness.functions.verify import verify
-from harness.incomplete import Incomplete, Reason
-from harness.kernel import BUG_ON, yield_cpu
-from harness.kernel.atomic import atomic_inc, atomic_read, atomic_set, atomic_t
 from tests.explore.compare import TooMany, bounded, every_run
 from tests.explore.small import OWN, SORTS, TOUCHING, small
 from tests.programs import filesystem, lastzero, readers

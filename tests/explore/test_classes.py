@@ -11,13 +11,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from vmrace.harness.explore import optimal
+from vmrace.harness.explore.classes import trace_hash
+from vmrace.harness.explore.optimal import Optimal
+from vmrace.harness.explore.routes import Routes
+from vmrace.harness.functions.program import Runner
+from vmrace.harness.machine.machine import m
 
-from harness.explore import optimal
-from harness.explore.classes import trace_hash
-from harness.explore.optimal import Optimal
-from harness.explore.routes import Routes
-from harness.functions.program import Runner
-from harness.machine.machine import m
 from tests.explore.small import OWN, SORTS, TOUCHING, small
 
 RUNS_MAX = 500              # of a route: a program that has more is not compared

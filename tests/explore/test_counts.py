@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from vmrace.harness.explore.optimal import Optimal
+from vmrace.harness.functions.program import Program, Runner
 
-from harness.explore.optimal import Optimal
-from harness.functions.program import Program, Runner
 from tests.programs import filesystem, indexer, lastzero, readers, reorder
 
 COUNTS = (

@@ -10,14 +10,13 @@ from collections import Counter
 from typing import Any
 
 import pytest
-
-from fuzz.run.executor import Executor, SetupFailed
-from harness.explore.exploration import explore
-from harness.machine.machine import m
-from harness.schedulers.enumerate import every_schedule
-from variants.family import family
-from variants.operations import OPERANDS, OPERATIONS
-from variants.program import Op, Program, TaskProgram
+from vmrace.fuzz.run.executor import Executor, SetupFailed
+from vmrace.harness.explore.exploration import explore
+from vmrace.harness.machine.machine import m
+from vmrace.harness.schedulers.enumerate import every_schedule
+from vmrace.variants.family import family
+from vmrace.variants.operations import OPERANDS, OPERATIONS
+from vmrace.variants.program import Op, Program, TaskProgram
 
 DPOR_CAP, PLAIN_CAP = 100, 200
 

@@ -7,11 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-
-from harness.explore.optimal import Optimal
-from harness.functions.program import Program, Runner
-from harness.functions.verify import verify
-from harness.kernel import (
+from vmrace.harness.explore.optimal import Optimal
+from vmrace.harness.functions.program import Program, Runner
+from vmrace.harness.functions.verify import verify
+from vmrace.harness.kernel import (
     BUG_ON,
     TASK_RUNNING,
     TASK_UNINTERRUPTIBLE,
@@ -37,7 +36,8 @@ from harness.kernel import (
     wake_up,
     yield_cpu,
 )
-from harness.kernel.cell import cell
+from vmrace.harness.kernel.cell import cell
+
 from tests.explore.compare import by_brute_force, by_dpor, by_states, outcome_of, within
 from tests.programs import reorder
 

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import pytest
+from vmrace.harness.explore import optimal
+from vmrace.harness.explore.optimal import Optimal
+from vmrace.harness.functions.program import Program, Runner
+from vmrace.harness.kernel.cell import cell
+from vmrace.harness.machine import machine
+from vmrace.harness.machine.machine import m
 
-from harness.explore import optimal
-from harness.explore.optimal import Optimal
-from harness.functions.program import Program, Runner
-from harness.kernel.cell import cell
-from harness.machine import machine
-from harness.machine.machine import m
 from tests.explore.compare import by_brute_force, by_dpor, by_states
 from tests.programs import readers
 

@@ -13,21 +13,21 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
+from vmrace.fuzz.corpus.entry import load
+from vmrace.fuzz.run.executor import Executor, SetupFailed
+from vmrace.harness.errors import Diverged
+from vmrace.harness.explore.optimal import Optimal
+from vmrace.harness.explore.orders import ORDERS, InOrder, can_be_ordered, stop_of, stops_of
+from vmrace.harness.functions import verify as repeats
+from vmrace.harness.functions.program import Program as Functions
+from vmrace.harness.functions.program import Runner
+from vmrace.harness.incomplete import Reason
+from vmrace.harness.kernel.cell import cell
+from vmrace.variants.family import FAMILIES, family
+from vmrace.variants.program import Program
 
-from fuzz.corpus.entry import load
-from fuzz.run.executor import Executor, SetupFailed
-from harness.errors import Diverged
-from harness.explore.optimal import Optimal
-from harness.explore.orders import ORDERS, InOrder, can_be_ordered, stop_of, stops_of
-from harness.functions import verify as repeats
-from harness.functions.program import Program as Functions
-from harness.functions.program import Runner
-from harness.incomplete import Reason
-from harness.kernel.cell import cell
 from tests.explore.test_family_programs import outcome_of, small
 from tests.programs import wrong
-from variants.family import FAMILIES, family
-from variants.program import Program
 
 CORPUS = pathlib.Path(__file__).parents[2] / "corpus"
 CLASSES_MAX = 40            # of a program

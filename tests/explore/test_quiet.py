@@ -6,11 +6,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-
-from harness.explore.optimal import Optimal
-from harness.explore.routes import Routes
-from harness.functions.program import Program, Runner
-from harness.kernel import (
+from vmrace.harness.explore.optimal import Optimal
+from vmrace.harness.explore.routes import Routes
+from vmrace.harness.functions.program import Program, Runner
+from vmrace.harness.kernel import (
     atomic_inc,
     atomic_read,
     atomic_t,
@@ -22,7 +21,8 @@ from harness.kernel import (
     spin_unlock_irqrestore,
     spinlock_t,
 )
-from harness.kernel.cell import cell
+from vmrace.harness.kernel.cell import cell
+
 from tests.explore.compare import by_brute_force, by_dpor
 
 CAP = 20_000

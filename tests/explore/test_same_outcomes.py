@@ -12,8 +12,8 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from vmrace.harness.functions.program import Runner
 
-from harness.functions.program import Runner
 from tests.explore.compare import Explored, by_bounded, by_brute_force, by_dpor, by_states, within
 from tests.explore.small import LOCKS, MEMORY, OWN, SORTS, Operation, Small, small
 

@@ -9,11 +9,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-
-from harness.explore.exploration import Exploration
-from harness.functions.program import Program
-from harness.functions.verify import verify
-from harness.kernel import (
+from vmrace.harness.explore.exploration import Exploration
+from vmrace.harness.functions.program import Program
+from vmrace.harness.functions.verify import verify
+from vmrace.harness.kernel import (
     RMW,
     atomic_read,
     atomic_set,
@@ -31,8 +30,9 @@ from harness.kernel import (
     struct,
     wait_queue_head_t,
 )
-from harness.kernel.cell import cell
-from harness.machine.task import TASKS_MAX
+from vmrace.harness.kernel.cell import cell
+from vmrace.harness.machine.task import TASKS_MAX
+
 from tests.programs import spinning
 
 RIGHT: list[tuple[Callable[..., Program], tuple[int, ...]]] = [
@@ -72,8 +72,8 @@ def test_what_is_broken_is_found(case: tuple[Callable[..., Program], tuple[int, 
 
 
 def test_who_waits_for_ever_is_told_what_it_reads() -> None:
-    from harness.explore.optimal import Optimal
-    from harness.functions.program import Runner
+    from vmrace.harness.explore.optimal import Optimal
+    from vmrace.harness.functions.program import Runner
     runner = Runner(spinning.never)
     results = [result for result in Optimal().runs(runner.run) if result is not None]
     assert [result.findings[0].detail for result in results] == [

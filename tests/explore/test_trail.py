@@ -8,16 +8,16 @@ import random
 from typing import Any
 
 import pytest
+from vmrace.fuzz.run.executor import Executor, SetupFailed
+from vmrace.harness.explore import is_compiled
+from vmrace.harness.explore.exploration import Exploration, explore
+from vmrace.harness.explore.optimal import Optimal
+from vmrace.harness.functions.program import Runner
+from vmrace.variants.family import family
 
-from fuzz.run.executor import Executor, SetupFailed
-from harness.explore import is_compiled
-from harness.explore.exploration import Exploration, explore
-from harness.explore.optimal import Optimal
-from harness.functions.program import Runner
 from tests.explore.compare import outcome_of
 from tests.explore.small import small
 from tests.explore.test_family_programs import small as small_of_family
-from variants.family import family
 
 RUNS_MAX = 300
 pytestmark = pytest.mark.skipif(is_compiled(), reason="what is compiled cannot be had to ask at every point")

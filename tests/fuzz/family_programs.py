@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: MIT
 """Random programs of the shared interface, and the executors that run them:
-made here, so that tests do not rest on fuzz.programs.generate."""
+made here, so that tests do not rest on vmrace.fuzz.programs.generate."""
 
 from __future__ import annotations
 
 import functools
 import random
 
-from fuzz.run.executor import Executor, Prepared, SetupFailed
-from variants.family import family
-from variants.operations import OPERANDS, OPERATIONS
-from variants.program import Op, Program, TaskProgram, parse_op
+from vmrace.fuzz.run.executor import Executor, Prepared, SetupFailed
+from vmrace.variants.family import family
+from vmrace.variants.operations import OPERANDS, OPERATIONS
+from vmrace.variants.program import Op, Program, TaskProgram, parse_op
 
 FAMILY = "lru_free_2_4"
 # What makes interrupts; what several tasks contend for. Named twice, so that short programs have them.

@@ -15,12 +15,11 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-
-from fuzz.cli.main import main
-from fuzz.corpus.entry import EntryError, find, load, load_all
-from fuzz.corpus.verdict import parse_verdict
-from fuzz.measure.installation import entries as doctor_entries
-from fuzz.text import reading
+from vmrace.fuzz.cli.main import main
+from vmrace.fuzz.corpus.entry import EntryError, find, load, load_all
+from vmrace.fuzz.corpus.verdict import parse_verdict
+from vmrace.fuzz.measure.installation import entries as doctor_entries
+from vmrace.fuzz.text import reading
 
 ROOT = pathlib.Path(__file__).parents[2]
 GOOD = next(path for path in find(ROOT / "corpus") if "f1738244" in path.name)

@@ -11,18 +11,17 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-
-from fuzz.claims import checks as claims
-from fuzz.claims import ledger as ledgers
-from fuzz.claims import report
-from fuzz.cli.main import main
-from fuzz.corpus.entry import LEDGER, find
+from vmrace.fuzz.claims import checks as claims
+from vmrace.fuzz.claims import ledger as ledgers
+from vmrace.fuzz.claims import report
+from vmrace.fuzz.cli.main import main
+from vmrace.fuzz.corpus.entry import LEDGER, find
 
 ROOT = pathlib.Path(__file__).parents[2]
 CORPUS = ROOT / "corpus"
 CLAIMS = ledgers.read(CORPUS)
 RUNNER = claims.Runner(CORPUS, main, replays=1)         # conftest.py does all replays of an entry
-COSTS = importlib.util.find_spec("fuzz.measure.cost") is not None
+COSTS = importlib.util.find_spec("vmrace.fuzz.measure.cost") is not None
 
 # A thousand sampled schedules take half a second: `ok in N` is judged again where the corpus is replayed (conftest.py).
 QUICK = list(dict.fromkeys(check for claim in CLAIMS for check in claim.tests if not (check.entry and check.expect.startswith("ok"))

@@ -18,23 +18,22 @@ from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner, Result
-
-from fuzz.cli.main import main
-from fuzz.corpus.entry import emit, load
-from fuzz.corpus.judge import SAMPLE
-from fuzz.corpus.verdict import Verdict, Word, bug
-from harness import stop
-from variants.family import FAMILIES, family
+from vmrace.fuzz.cli.main import main
+from vmrace.fuzz.corpus.entry import emit, load
+from vmrace.fuzz.corpus.judge import SAMPLE
+from vmrace.fuzz.corpus.verdict import Verdict, Word, bug
+from vmrace.harness import stop
+from vmrace.variants.family import FAMILIES, family
 
 ROOT = pathlib.Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden"
 VARIANT = "lru_free_2_4/pre_patch"
 TITLE = "BUG at mm/page_alloc.c:95 in __free_pages_ok"
 RACE, IRQ = (GOLDEN / f"{name}.toml" for name in ("double-free", "last-reference"))
-COMMAND = [sys.executable, "-m", "fuzz"]
+COMMAND = [sys.executable, "-m", "vmrace"]
 
 
-def vmrace(*args: object) -> Result:
+def cli(*args: object) -> Result:
     return CliRunner().invoke(main, [str(arg) for arg in args])
 
 
@@ -78,7 +77,7 @@ def files(place: pathlib.Path) -> dict[pathlib.Path, bytes]:
 
 
 def test_help_tells_each_command_in_a_whole_line() -> None:
-    told = " ".join(vmrace("--help").stdout.split()).partition("Commands:")[2]
+    told = " ".join(cli("--help").stdout.split()).partition("Commands:")[2]
     assert "..." not in told
     for name, command in main.commands.items():
         assert f" {name} {' '.join((command.short_help or '').split())}" in told
@@ -88,23 +87,23 @@ def test_help_tells_each_command_in_a_whole_line() -> None:
 
 @pytest.mark.parametrize("name", ["prepatch", "lru_free_2_4/pre_pach", "lru_free/pre_patch", "pre_patch"])
 def test_an_unknown_variant_is_told_with_the_nearest_one(name: str, tmp_path: pathlib.Path) -> None:
-    refused(vmrace("fuzz", name, "--corpus", tmp_path / "c"), 2, f"no variant {name!r}", f"Did you mean {VARIANT}?")
+    refused(cli("fuzz", name, "--corpus", tmp_path / "c"), 2, f"no variant {name!r}", f"Did you mean {VARIANT}?")
     assert not (tmp_path / "c").exists()
 
 
 def test_a_variant_that_is_like_nothing_is_told_where_to_look() -> None:
-    refused(vmrace("fuzz", "zzzzz"), 2, "no variant 'zzzzz'", "vmrace variants")
+    refused(cli("fuzz", "zzzzz"), 2, "no variant 'zzzzz'", "vmrace variants")
 
 
 @pytest.mark.parametrize("text", ["", "soon", "10x", "-5s", "0", "nan", "inf", "1e9s", "s"])
 def test_a_time_that_is_none_is_a_usage_error(text: str, tmp_path: pathlib.Path) -> None:
-    usage(vmrace("fuzz", VARIANT, "--for", text, "--corpus", tmp_path / "c"), "--for", "is no time (60s, 10m, 1h)")
+    usage(cli("fuzz", VARIANT, "--for", text, "--corpus", tmp_path / "c"), "--for", "is no time (60s, 10m, 1h)")
     assert not (tmp_path / "c").exists()
 
 
 @pytest.mark.parametrize("options", [["--workers", "0"], ["--workers", "65"], ["--runs", "-1"], ["--seed", "x"], ["--nosuch"]])
 def test_an_option_out_of_range_is_a_usage_error(options: list[str]) -> None:
-    usage(vmrace("fuzz", VARIANT, *options), options[0])
+    usage(cli("fuzz", VARIANT, *options), options[0])
 
 
 BROKEN = [
@@ -151,34 +150,34 @@ def test_a_broken_entry_is_refused_in_one_line_with_its_file_and_place(case: tup
     path = changed(corpus, old, new)
     before = files(corpus)
     for command in (["replay", corpus], ["replay", corpus, "--accept"], ["show", path], ["shrink", path]):
-        refused(vmrace(*command), 3, path, *words)
+        refused(cli(*command), 3, path, *words)
     assert files(corpus) == before
 
 
 def test_too_many_operations_are_refused(corpus: pathlib.Path) -> None:
     path = changed(corpus, '  "exit m0",\n', '  "exit m0",\n' * 64)
-    refused(vmrace("replay", corpus), 3, path, "setup", "more than 64")
+    refused(cli("replay", corpus), 3, path, "setup", "more than 64")
 
 
 def test_a_file_that_is_not_text_is_refused(corpus: pathlib.Path) -> None:
     path = corpus / "lru_free_2_4" / "mine.toml"
     path.write_bytes(b"\xff\xfe\x00")
-    refused(vmrace("replay", corpus), 3, path, "not UTF-8")
+    refused(cli("replay", corpus), 3, path, "not UTF-8")
 
 
 @pytest.mark.parametrize("command", ["replay", "show", "shrink"])
 def test_a_path_that_is_not_there_could_not_run(command: str, tmp_path: pathlib.Path) -> None:
-    refused(vmrace(command, tmp_path / "gone.toml"), 3, tmp_path / "gone.toml", "o such file or directory")
+    refused(cli(command, tmp_path / "gone.toml"), 3, tmp_path / "gone.toml", "o such file or directory")
 
 
 def test_an_empty_corpus_is_nothing_run(tmp_path: pathlib.Path) -> None:
-    refused(vmrace("replay", tmp_path), 4, tmp_path, "no entries")
+    refused(cli("replay", tmp_path), 4, tmp_path, "no entries")
 
 
 def test_a_corpus_directory_that_cannot_be_made_is_told_before_the_campaign(tmp_path: pathlib.Path) -> None:
     (tmp_path / "file").write_text("mine")
     for place in (tmp_path / "file", tmp_path / "file" / "below"):
-        refused(vmrace("fuzz", VARIANT, "--corpus", place), 3, place, "cannot be written")
+        refused(cli("fuzz", VARIANT, "--corpus", place), 3, place, "cannot be written")
     assert (tmp_path / "file").read_text() == "mine"
 
 
@@ -186,7 +185,7 @@ def test_a_corpus_directory_that_cannot_be_made_is_told_before_the_campaign(tmp_
 def test_a_place_that_cannot_be_written_loses_nothing(corpus: pathlib.Path, tmp_path: pathlib.Path) -> None:
     (tmp_path / "file").write_text("mine")
     path = corpus / "lru_free_2_4" / "mine.toml"
-    result = vmrace("shrink", path, "--out", tmp_path / "file")
+    result = cli("shrink", path, "--out", tmp_path / "file")
     assert result.exit_code == 3
     assert "cannot be written" in result.stderr
     assert (tmp_path / "file").read_text() == "mine"
@@ -196,7 +195,7 @@ def test_a_place_that_cannot_be_written_loses_nothing(corpus: pathlib.Path, tmp_
 @pytest.mark.long
 def test_a_directory_named_like_an_entry_is_named_and_the_entries_are_replayed(corpus: pathlib.Path) -> None:
     (corpus / "x.toml").mkdir()
-    result = vmrace("replay", corpus)
+    result = cli("replay", corpus)
     assert result.exit_code == 3
     assert f"{corpus / 'x.toml'}: a directory, not a file" in result.stderr
     assert "2 entries, " in result.stdout or "1 entry, " in result.stdout
@@ -204,41 +203,41 @@ def test_a_directory_named_like_an_entry_is_named_and_the_entries_are_replayed(c
 
 @pytest.mark.parametrize("command", ["replay", "show"])
 def test_an_unknown_variant_of_an_entry_is_told_with_the_nearest_one(command: str) -> None:
-    refused(vmrace(command, IRQ, "--variant", "pre_pach"), 2, "no variant 'pre_pach'", "Did you mean pre_patch?")
+    refused(cli(command, IRQ, "--variant", "pre_pach"), 2, "no variant 'pre_pach'", "Did you mean pre_patch?")
 
 
 @pytest.mark.long
 def test_an_operation_that_a_variant_lacks_is_not_applicable_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(family("lru_free_2_4").without, "daniel_lru_count", ("irq_put",))
-    result = vmrace("replay", IRQ)
+    result = cli("replay", IRQ)
     assert result.exit_code == 0
     assert re.search(r"BUG +n/a", result.stdout)
     assert "1 not applicable" in result.stdout
-    assert "n/a on daniel_lru_count: it lacks irq_put" in vmrace("show", IRQ, "--variant", "daniel_lru_count").stdout
+    assert "n/a on daniel_lru_count: it lacks irq_put" in cli("show", IRQ, "--variant", "daniel_lru_count").stdout
     monkeypatch.setitem(family("lru_free_2_4").without, "pre_patch", ("irq_put",))
-    refused(vmrace("shrink", IRQ), 1, IRQ, "lacks irq_put")
-    assert vmrace("replay", IRQ).exit_code == 1
+    refused(cli("shrink", IRQ), 1, IRQ, "lacks irq_put")
+    assert cli("replay", IRQ).exit_code == 1
 
 
 @pytest.mark.long
 def test_a_setup_that_fails_alone_is_told_and_not_a_traceback(corpus: pathlib.Path) -> None:
     path = changed(corpus, '  "exit m0",\n', '  "exit m0",\n  "irq_put k0",\n  "swap_out",\n  "read f0.0",\n')
-    shown = vmrace("show", path)
+    shown = cli("show", path)
     assert shown.exit_code == 0
     assert f"the setup alone ends in: {TITLE}" in shown.stdout
-    refused(vmrace("shrink", path), 1, path, "the setup alone ends in")
-    assert "BUG" in vmrace("replay", path).stdout
+    refused(cli("shrink", path), 1, path, "the setup alone ends in")
+    assert "BUG" in cli("replay", path).stdout
 
 
 # ---- help ----------------------------------------------------------------------------------------------------------
 
 def test_the_overview_has_a_line_for_every_command_to_come() -> None:
-    from fuzz.cli.main import OVERVIEW
+    from vmrace.fuzz.cli.main import OVERVIEW
     assert set(main.commands) <= set(OVERVIEW)
 
 
 def test_alone_it_says_what_there_is() -> None:
-    result = vmrace()
+    result = cli()
     assert result.exit_code == 0
     for name in main.commands:
         assert f"vmrace {name}" in result.stdout
@@ -247,7 +246,7 @@ def test_alone_it_says_what_there_is() -> None:
 
 @pytest.mark.parametrize("command", [[], *([name] for name in main.commands)])
 def test_every_command_has_help(command: list[str]) -> None:
-    result = vmrace(*command, "--help")
+    result = cli(*command, "--help")
     assert result.exit_code == 0
     assert "Usage:" in result.stdout
 
@@ -257,7 +256,7 @@ SUBCOMMANDS = [(name, other) for name, command in main.commands.items() if hasat
 
 @pytest.mark.parametrize("command", SUBCOMMANDS, ids=" ".join)
 def test_every_subcommand_has_help(command: tuple[str, str]) -> None:
-    result = vmrace(*command, "--help")
+    result = cli(*command, "--help")
     assert result.exit_code == 0
     assert "Usage:" in result.stdout
 
@@ -269,7 +268,7 @@ HEAVY = ("hypothesis", "rich", "coverage", "multiprocessing")
 @pytest.mark.parametrize("args", [[], ["--help"], ["replay", "--help"], ["fuzz", "--help"], ["variants"], ["corpus"], ["replay", str(IRQ)]],
                          ids=lambda args: " ".join(args)[:20] or "bare")
 def test_what_should_be_quick_imports_nothing_heavy(args: list[str]) -> None:
-    script = ("import sys\nfrom fuzz.cli.main import main\n"
+    script = ("import sys\nfrom vmrace.fuzz.cli.main import main\n"
               f"try: main({args!r})\nexcept SystemExit as end: assert not end.code, end.code\n"
               f"found = [name for name in {HEAVY!r} if name in sys.modules]\nassert not found, found")
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, timeout=60)
@@ -278,7 +277,7 @@ def test_what_should_be_quick_imports_nothing_heavy(args: list[str]) -> None:
 
 @pytest.mark.long
 def test_variants_as_json_is_one_object_a_line() -> None:
-    result = vmrace("variants", "--json")
+    result = cli("variants", "--json")
     told = [json.loads(line) for line in result.stdout.splitlines()]
     assert [(one["family"], one["variant"]) for one in told] == [(made, name) for made in FAMILIES for name in family(made).variants]
     for one in told:
@@ -291,7 +290,7 @@ def test_variants_as_json_is_one_object_a_line() -> None:
 @pytest.mark.long
 def test_a_replay_as_expected_is_0_and_writes_nothing(corpus: pathlib.Path) -> None:
     before = files(corpus)
-    result = vmrace("replay", corpus)
+    result = cli("replay", corpus)
     assert result.exit_code == 0
     assert "all as expected" in result.stdout
     assert "exit 0" in result.stdout
@@ -301,7 +300,7 @@ def test_a_replay_as_expected_is_0_and_writes_nothing(corpus: pathlib.Path) -> N
 @pytest.mark.long
 def test_a_changed_verdict_is_1_and_told_with_what_was_expected(corpus: pathlib.Path) -> None:
     path = changed(corpus, f'pre_patch = "{TITLE}"', 'pre_patch = "ok in 300"')
-    result = vmrace("replay", corpus)
+    result = cli("replay", corpus)
     assert result.exit_code == 1
     lines = result.stdout.splitlines()
     at = lines.index(f"{load(path).name}  pre_patch")
@@ -316,29 +315,29 @@ def test_a_changed_verdict_is_1_and_told_with_what_was_expected(corpus: pathlib.
 def test_a_point_that_was_renamed_is_diverged_and_not_accepted_while_other_schedules_still_find_it(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "race.toml"
     path.write_text(RACE.read_text().replace("page_cache_get(A)", "page_cache_got(A)"))
-    result = vmrace("replay", path, "--variant", "pre_patch")
+    result = cli("replay", path, "--variant", "pre_patch")
     assert result.exit_code == 1
     assert "DIVERGED" in result.stdout
     assert "`page_cache_got(A)` in shrink_cache" in result.stdout
     before = path.read_text()
-    accepted = vmrace("replay", path, "--variant", "pre_patch", "--accept")
+    accepted = cli("replay", path, "--variant", "pre_patch", "--accept")
     assert accepted.exit_code == 1
     assert re.search(r"but double free in __free_pages_ok in [\d,]+ of [\d,]+ classes of schedules", accepted.stdout)
     assert path.read_text() == before
-    assert "DIVERGED" in vmrace("show", path).stdout
+    assert "DIVERGED" in cli("show", path).stdout
 
 
 @pytest.mark.long
 def test_accept_writes_the_same_file_in_canonical_form(corpus: pathlib.Path) -> None:
     path = changed(corpus, "[expect]", "  # a remark\n[expect]")
     before = set(files(corpus))
-    result = vmrace("replay", corpus, "--accept")
+    result = cli("replay", corpus, "--accept")
     assert result.exit_code == 0
     assert f"wrote {path}" in result.stdout
     assert set(files(corpus)) == before
     assert path.read_text() == emit(load(path))
     assert load(path).expect == {"pre_patch": bug(TITLE), "daniel_lru_count": Verdict(Word.PROVED, number=1)}
-    assert vmrace("replay", corpus, "--accept").stdout.count("wrote") == 0
+    assert cli("replay", corpus, "--accept").stdout.count("wrote") == 0
 
 
 @pytest.mark.long
@@ -346,14 +345,14 @@ def test_accept_writes_an_entry_outside_any_corpus_where_it_is(tmp_path: pathlib
     (tmp_path / "a").mkdir()
     path = tmp_path / "a" / "x.toml"
     path.write_text(IRQ.read_text())
-    assert vmrace("replay", path, "--accept").exit_code == 0
+    assert cli("replay", path, "--accept").exit_code == 0
     assert list(files(tmp_path)) == [path]
     assert "daniel_lru_count" in load(path).expect
 
 
 @pytest.mark.long
 def test_replaying_often_agrees_and_counts_it() -> None:
-    result = vmrace("replay", IRQ, "--times", "3")
+    result = cli("replay", IRQ, "--times", "3")
     assert result.exit_code == 0
     assert "each schedule followed 3 times" in result.stdout
     assert "unstable" not in result.stdout
@@ -362,11 +361,11 @@ def test_replaying_often_agrees_and_counts_it() -> None:
 @pytest.mark.long
 def test_a_replay_that_does_not_agree_with_itself_is_told_and_never_accepted(
         corpus: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import fuzz.corpus.replay
+    import vmrace.fuzz.corpus.replay
     calls = iter(range(1000))
-    monkeypatch.setattr(fuzz.corpus.replay, "follow", lambda entry, executor: f"{next(calls):016x} nothing like before")
+    monkeypatch.setattr(vmrace.fuzz.corpus.replay, "follow", lambda entry, executor: f"{next(calls):016x} nothing like before")
     before = files(corpus)
-    result = vmrace("replay", corpus, "--times", "2", "--accept")
+    result = cli("replay", corpus, "--times", "2", "--accept")
     assert result.exit_code == 1
     assert "unstable: " in result.stdout
     assert files(corpus) == before
@@ -376,7 +375,7 @@ def test_a_replay_that_does_not_agree_with_itself_is_told_and_never_accepted(
 @pytest.mark.parametrize("entry", [RACE, IRQ], ids=["race", "irq"])
 def test_threads_and_greenlets_give_the_same_digests(entry: pathlib.Path) -> None:
     def table(backend: str) -> list[str]:
-        result = vmrace("replay", entry, "--backend", backend, "--digests")
+        result = cli("replay", entry, "--backend", backend, "--digests")
         assert result.exit_code == 0
         return result.stdout.splitlines()[:-1]
     assert re.search(r"BUG [0-9a-f]{16}", table("greenlets")[1])
@@ -397,18 +396,18 @@ def test_text_that_people_and_editors_put_there_survives(form: str, corpus: path
     mark = "\ufeff" * (form == "byte order mark")
     path.write_bytes((mark + text.replace("\n", "\r\n" if form == "\r\n" else "\n")).encode())
     kept = load(path)
-    assert vmrace("replay", corpus, "--accept").exit_code == 0
+    assert cli("replay", corpus, "--accept").exit_code == 0
     again = load(path)
     assert (again.asks, again.comment, again.identity) == (kept.asks, kept.comment, kept.identity)
     assert path.read_bytes() == emit(again).encode()
 
 
 def test_show_tells_the_story_of_an_entry_on_any_variant() -> None:
-    result = vmrace("show", RACE)
+    result = cli("show", RACE)
     assert result.exit_code == 0
     for word in ("kernel BUG: double free", "Call trace:", "| cpu1", "schedule", "verdicts"):
         assert word in result.stdout
-    other = vmrace("show", RACE, "--variant", "daniel_lru_count")
+    other = cli("show", RACE, "--variant", "daniel_lru_count")
     assert other.exit_code == 0
     assert "daniel_lru_count: " in other.stdout
 
@@ -417,7 +416,7 @@ def test_show_tells_the_story_of_an_entry_on_any_variant() -> None:
 def test_shrink_makes_an_entry_that_replays_beside_the_one_it_was_given(corpus: pathlib.Path) -> None:
     path = changed(corpus, "asks = ", '# triage\nasks = "Mine?" # ')
     path = changed(corpus, "setup = [", 'setup = [\n  "load m0.1",')
-    result = vmrace("shrink", path)
+    result = cli("shrink", path)
     assert result.exit_code == 0, result.output
     for word in ("shrunk ", "minimal ", "pass "):
         assert word in result.stdout
@@ -427,24 +426,24 @@ def test_shrink_makes_an_entry_that_replays_beside_the_one_it_was_given(corpus: 
     assert made.name == fresh.name.rpartition("/")[2] + ".toml"
     assert fresh.program.size < load(path).program.size
     assert fresh.asks == "Mine?"
-    assert vmrace("replay", corpus).exit_code == 0
+    assert cli("replay", corpus).exit_code == 0
 
 
 def test_shrinking_what_no_longer_fails_says_so(corpus: pathlib.Path) -> None:
     path = changed(corpus, f'title = "{TITLE}"', 'title = "double free in nowhere"')
     before = files(corpus)
-    refused(vmrace("shrink", path), 1, path, "double free in nowhere", TITLE)
+    refused(cli("shrink", path), 1, path, "double free in nowhere", TITLE)
     assert files(corpus) == before
 
 
 def test_an_error_of_ours_is_3_and_never_looks_like_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
-    import fuzz.corpus.replay
-    from harness.errors import HarnessError
+    import vmrace.fuzz.corpus.replay
+    from vmrace.harness.errors import HarnessError
 
     def broken(*args: object, **how: object) -> object:
         raise HarnessError("the machine is upside down")
-    monkeypatch.setattr(fuzz.corpus.replay, "judge_entry", broken)
-    result = vmrace("replay", IRQ)
+    monkeypatch.setattr(vmrace.fuzz.corpus.replay, "judge_entry", broken)
+    result = cli("replay", IRQ)
     assert result.exit_code == 3
     assert result.stderr.splitlines()[-1] == "vmrace: this is our bug, please report it: HarnessError: the machine is upside down"
 
@@ -454,7 +453,7 @@ def test_an_error_of_ours_is_3_and_never_looks_like_a_finding(monkeypatch: pytes
 @pytest.fixture
 def here(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
     """A directory with a corpus/ of two entries, where commands are called."""
-    from fuzz.corpus.entry import save
+    from vmrace.fuzz.corpus.entry import save
     monkeypatch.chdir(tmp_path)
     for path in (RACE, IRQ):
         save(load(path), pathlib.Path("corpus"))
@@ -465,14 +464,14 @@ def here(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Pat
                                   "lru_free_2_4/double-free-in-__free_pages_ok-{0}",
                                   "corpus/lru_free_2_4/double-free-in-__free_pages_ok-{0}.toml"])
 def test_an_entry_is_named_by_its_file_or_a_part_of_its_name(name: str, here: pathlib.Path) -> None:
-    result = vmrace("show", name.format(load(RACE).identity))
+    result = cli("show", name.format(load(RACE).identity))
     assert result.exit_code == 0, result.output
     assert result.stdout.startswith("double free in __free_pages_ok\n")
 
 
 def test_what_a_command_calls_an_entry_names_it(here: pathlib.Path) -> None:
-    from fuzz.corpus.entry import find
-    from fuzz.corpus.index import handle, named
+    from vmrace.fuzz.corpus.entry import find
+    from vmrace.fuzz.corpus.index import handle, named
     for path in find(pathlib.Path("corpus")):
         name = handle(load(path))
         assert len(name) < len(path.stem)
@@ -484,29 +483,29 @@ def test_what_a_command_calls_an_entry_names_it(here: pathlib.Path) -> None:
 
 @pytest.mark.parametrize("command", [["show"], ["shrink"], ["corpus", "accept"]])
 def test_a_name_that_no_entry_or_more_than_one_has_is_a_usage_error(command: list[str], here: pathlib.Path) -> None:
-    refused(vmrace(*command, "nothing"), 2, "no entry 'nothing' in corpus/", "vmrace corpus")
-    refused(vmrace(*command, "__free_pages_ok"), 2, "'__free_pages_ok' fits 2 entries: bug-at-", "double-free-")
+    refused(cli(*command, "nothing"), 2, "no entry 'nothing' in corpus/", "vmrace corpus")
+    refused(cli(*command, "__free_pages_ok"), 2, "'__free_pages_ok' fits 2 entries: bug-at-", "double-free-")
 
 
 def test_the_corpus_is_listed_as_text_and_as_json(here: pathlib.Path) -> None:
-    result = vmrace("corpus")
+    result = cli("corpus")
     assert result.exit_code == 0
     assert "lru_free_2_4   2 entries" in result.stdout
-    told = [json.loads(line) for line in vmrace("corpus", "--json").stdout.splitlines()]
+    told = [json.loads(line) for line in cli("corpus", "--json").stdout.splitlines()]
     assert [one["title"] for one in told] == [TITLE, "double free in __free_pages_ok"]
     assert set(told[0]) == {"path", "name", "title", "asks", "source", "found_on", "expect"}
-    refused(vmrace("corpus", "--corpus", here / "gone"), 3, "no such file")
+    refused(cli("corpus", "--corpus", here / "gone"), 3, "no such file")
     (here / "empty").mkdir()
-    refused(vmrace("corpus", "--corpus", here / "empty"), 4, "no entries")
+    refused(cli("corpus", "--corpus", here / "empty"), 4, "no entries")
 
 
 @pytest.mark.long
 def test_accepting_a_verdict_writes_what_is_so_and_nothing_else(here: pathlib.Path) -> None:
     before = files(here)
-    refused(vmrace("corpus", "accept", "double-free", "--variant", "pre_patch=ok"), 1,
+    refused(cli("corpus", "accept", "double-free", "--variant", "pre_patch=ok"), 1,
             "pre_patch is 'BUG double free in __free_pages_ok', not 'ok'; nothing was written")
     assert files(here) == before
-    result = vmrace("corpus", "accept", "double-free", "--variant", "daniel_lru_count=ok", "--variant", "pre_patch=BUG")
+    result = cli("corpus", "accept", "double-free", "--variant", "daniel_lru_count=ok", "--variant", "pre_patch=BUG")
     assert result.exit_code == 0, result.output
     path, = (path for path in files(here) if "double-free" in path.name)
     assert load(path).expect == {"pre_patch": bug("double free in __free_pages_ok"), "daniel_lru_count": Verdict(Word.OK, number=SAMPLE)}
@@ -516,75 +515,76 @@ def test_accepting_a_verdict_writes_what_is_so_and_nothing_else(here: pathlib.Pa
 
 @pytest.mark.long
 def test_accepting_without_a_variant_takes_what_is_found_on_all(here: pathlib.Path) -> None:
-    assert vmrace("corpus", "accept", "bug-at").exit_code == 0
+    assert cli("corpus", "accept", "bug-at").exit_code == 0
     path, = (path for path in files(here) if "bug-at" in path.name)
     assert set(load(path).expect) == set(family("lru_free_2_4").variants)
-    refused(vmrace("corpus", "accept", "bug-at", "--variant", "pre_pach=ok"), 2, "no variant 'pre_pach'", "Did you mean pre_patch?")
+    refused(cli("corpus", "accept", "bug-at", "--variant", "pre_pach=ok"), 2, "no variant 'pre_pach'", "Did you mean pre_patch?")
 
 
 @pytest.mark.long
 def test_what_is_accepted_is_what_a_replay_finds(here: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All schedules together have the entry's own title, too; a replay samples some, and comes to another one first."""
-    import fuzz.corpus.judge
-    from fuzz.corpus.judge import Judged
-    monkeypatch.setattr(fuzz.corpus.judge, "_explore", lambda entry, *_: Judged(bug(entry.title), "in 1 of 2 classes", 2, elsewhere=True))
-    monkeypatch.setattr(fuzz.corpus.judge, "_search", lambda *_: (SimpleNamespace(titles=["double free in f"]), 7))
-    result = vmrace("corpus", "accept", "bug-at", "--variant", "daniel_lru_count=BUG")
+    import vmrace.fuzz.corpus.judge
+    from vmrace.fuzz.corpus.judge import Judged
+    monkeypatch.setattr(vmrace.fuzz.corpus.judge, "_explore",
+                        lambda entry, *_: Judged(bug(entry.title), "in 1 of 2 classes", 2, elsewhere=True))
+    monkeypatch.setattr(vmrace.fuzz.corpus.judge, "_search", lambda *_: (SimpleNamespace(titles=["double free in f"]), 7))
+    result = cli("corpus", "accept", "bug-at", "--variant", "daniel_lru_count=BUG")
     assert result.exit_code == 0, result.output
     path, = (path for path in files(here) if "bug-at" in path.name)
     assert load(path).expect["daniel_lru_count"] == bug("double free in f")
-    assert vmrace("replay", path).exit_code == 0
+    assert cli("replay", path).exit_code == 0
 
 
 def test_a_verdict_that_is_flaky_is_not_accepted(here: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import fuzz.corpus.index
-    from fuzz.corpus.judge import Judged
-    monkeypatch.setattr(fuzz.corpus.index, "judge_entry",
+    import vmrace.fuzz.corpus.index
+    from vmrace.fuzz.corpus.judge import Judged
+    monkeypatch.setattr(vmrace.fuzz.corpus.index, "judge_entry",
                         lambda *args, **how: Judged(Verdict(Word.FLAKY, number=17, of=20), "the same decisions gave different runs", 20))
     before = files(here)
-    refused(vmrace("corpus", "accept", "bug-at", "--variant", "pre_patch"), 1, "FLAKY 17/20", "cannot be accepted")
+    refused(cli("corpus", "accept", "bug-at", "--variant", "pre_patch"), 1, "FLAKY 17/20", "cannot be accepted")
     assert files(here) == before
 
 
 @pytest.mark.long
 def test_the_way_out_that_a_replay_names_for_a_renamed_point_works(here: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is found near it: so it may be that the race was fixed, or that a point was renamed."""
-    import fuzz.corpus.judge
-    monkeypatch.setattr(fuzz.corpus.judge, "_search", lambda executor, prepared, sample: (None, sample))
+    import vmrace.fuzz.corpus.judge
+    monkeypatch.setattr(vmrace.fuzz.corpus.judge, "_search", lambda executor, prepared, sample: (None, sample))
     path, = (here / "corpus" / "lru_free_2_4").glob("double-free*")
     renamed = load(path)
     path.unlink()
     path = path.with_name("renamed.toml")
     path.write_text(emit(renamed).replace("page_cache_get(A)", "page_cache_got(A)").replace("asks = ", "# triage\nasks = ", 1))
-    result = vmrace("replay", "--variant", "pre_patch")
+    result = cli("replay", "--variant", "pre_patch")
     assert result.exit_code == 1
     fixed, found = (line.split(":", 1)[1].split() for line in result.stdout.splitlines() if line.startswith("  if you "))
     assert fixed == ["vmrace", "corpus", "accept", "renamed", "--variant", "pre_patch=ok"]
     assert found == ["vmrace", "shrink", "renamed", "--refind"]
-    refused(vmrace("shrink", "renamed"), 1, "DIVERGED", "--refind looks for it by other schedules")
+    refused(cli("shrink", "renamed"), 1, "DIVERGED", "--refind looks for it by other schedules")
     assert path.exists()
-    again = vmrace(*found[1:])
+    again = cli(*found[1:])
     assert again.exit_code == 0, again.output
     assert not path.exists()
     fresh = load(next((here / "corpus" / "lru_free_2_4").glob("double-free*")))
     assert (fresh.title, fresh.asks) == (renamed.title, renamed.asks)
-    assert vmrace("replay").exit_code == 0
+    assert cli("replay").exit_code == 0
 
 
 @pytest.mark.long
 def test_what_is_not_found_again_is_left_as_it_is(here: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import fuzz.corpus.replay
-    monkeypatch.setattr(fuzz.corpus.replay, "REFIND_RUNS", 50)
+    import vmrace.fuzz.shrink.again
+    monkeypatch.setattr(vmrace.fuzz.shrink.again, "REFIND_RUNS", 50)
     path, = (here / "corpus" / "lru_free_2_4").glob("bug-at*")
     path.write_text(path.read_text().replace(TITLE, "BUG at mm/page_alloc.c:96 in __free_pages_ok"))
     before = files(here)
-    refused(vmrace("shrink", path, "--refind"), 1, path, "not found again in 50 schedules")
+    refused(cli("shrink", path, "--refind"), 1, path, "not found again in 50 schedules")
     assert files(here) == before
 
 
 def doctor(*args: object) -> tuple[int, dict[str, list[str]]]:
     """Its exit code, and the texts by their state."""
-    result = vmrace("doctor", *args)
+    result = cli("doctor", *args)
     told: dict[str, list[str]] = {"ok": [], "note": [], "FAIL": []}
     for line in result.stdout.splitlines()[:-1]:
         state, text = line.split(maxsplit=1)
@@ -631,9 +631,9 @@ def test_the_doctor_names_what_is_wrong_with_each_entry_and_where(corpus: pathli
 def test_the_doctor_tells_of_backends_that_differ_and_of_old_packages(here: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import importlib.metadata
 
-    import fuzz.measure.installation
+    import vmrace.fuzz.measure.installation
     digests = iter("ab" * 20)
-    monkeypatch.setattr(fuzz.measure.installation, "_digest", lambda executor: next(digests))
+    monkeypatch.setattr(vmrace.fuzz.measure.installation, "_digest", lambda executor: next(digests))
     monkeypatch.setattr(importlib.metadata, "requires", lambda name: ["click>=99.1", "nosuchthing>=1", 'pytest>=99; extra == "test"'])
     code, told = doctor()
     assert code == 3
@@ -644,8 +644,8 @@ def test_the_doctor_tells_of_backends_that_differ_and_of_old_packages(here: path
 
 @pytest.mark.parametrize(("version", "numbers"), [("3.1", (3, 1)), ("15.0.0", (15, 0, 0)), ("8.2.0rc1", (8, 2)), ("6.100.8", (6, 100, 8))])
 def test_versions_are_compared_as_numbers(version: str, numbers: tuple[int, ...]) -> None:
-    import fuzz.measure.installation
-    assert fuzz.measure.installation.numbers(version) == numbers
+    import vmrace.fuzz.measure.installation
+    assert vmrace.fuzz.measure.installation.numbers(version) == numbers
 
 
 # ---- campaigns ---------------------------------------------------------------------------------------------------------
@@ -685,7 +685,7 @@ def test_a_new_title_is_1_and_told_in_json_lines(found: tuple[pathlib.Path, subp
 
 
 def test_what_a_campaign_kept_replays(found: tuple[pathlib.Path, subprocess.CompletedProcess[str]]) -> None:
-    assert vmrace("replay", found[0]).exit_code == 0
+    assert cli("replay", found[0]).exit_code == 0
 
 
 @pytest.mark.long
@@ -719,15 +719,15 @@ def test_so_many_runs_are_so_many(runs: int, workers: int, tmp_path: pathlib.Pat
 @pytest.fixture
 def easy(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every program of a campaign is one that fails: what is asked is what happens then, and not how soon."""
-    import fuzz.campaign.shard
+    import vmrace.fuzz.campaign.shard
     program = load(IRQ).program
-    monkeypatch.setattr(fuzz.campaign.shard._Shard, "_choose", lambda shard: (program, []))
+    monkeypatch.setattr(vmrace.fuzz.campaign.shard._Shard, "_choose", lambda shard: (program, []))
 
 
 @pytest.mark.long
 @pytest.mark.usefixtures("easy")
 def test_what_is_not_shrunk_because_asked_says_so(tmp_path: pathlib.Path) -> None:
-    result = vmrace("fuzz", VARIANT, "--no-shrink", "--corpus", tmp_path)
+    result = cli("fuzz", VARIANT, "--no-shrink", "--corpus", tmp_path)
     assert result.exit_code == 1, result.output
     assert "  minimal   no: not shrunk, as --no-shrink asks\n" in result.stdout
     assert "budget" not in result.stdout
@@ -740,10 +740,10 @@ def test_what_is_not_shrunk_because_asked_says_so(tmp_path: pathlib.Path) -> Non
 @pytest.mark.usefixtures("easy")
 def test_a_campaign_ends_near_its_time_and_says_which_shrinking_that_cut(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Shrinking made to take for ever; it has two seconds after the three of the campaign."""
-    import fuzz.shrink.minimize
-    monkeypatch.setattr(fuzz.shrink.minimize, "_prove_operations", lambda search, state: [search.enumerate(state.program, 1, 10**9)
+    import vmrace.fuzz.shrink.minimize
+    monkeypatch.setattr(vmrace.fuzz.shrink.minimize, "_prove_operations", lambda search, state: [search.enumerate(state.program, 1, 10**9)
                                                                                    for _ in range(10**9)])
-    result = vmrace("fuzz", VARIANT, "--for", "3s", "--corpus", tmp_path, "--json")
+    result = cli("fuzz", VARIANT, "--for", "3s", "--corpus", tmp_path, "--json")
     assert result.exit_code == 1, result.output
     finding, *_, last = [json.loads(line) for line in result.stdout.splitlines()]
     assert finding["cut"] == "the time was up"
@@ -755,7 +755,7 @@ def test_a_campaign_ends_near_its_time_and_says_which_shrinking_that_cut(tmp_pat
 
 @pytest.mark.parametrize(("seconds", "more"), [(1, 2), (60, 6), (3600, 30)])
 def test_shrinking_may_take_a_tenth_longer_within_reason(seconds: float, more: float) -> None:
-    from fuzz.text.times import shrink_seconds
+    from vmrace.fuzz.text.times import shrink_seconds
     assert shrink_seconds(seconds) == more
 
 
@@ -763,18 +763,18 @@ def test_shrinking_may_take_a_tenth_longer_within_reason(seconds: float, more: f
 @pytest.mark.usefixtures("easy")
 def test_a_finding_of_an_unfinished_shard_is_kept_on_ctrl_c(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A shard of a minute, and an interrupt as soon as it has seen something: that is confirmed and kept."""
-    import fuzz.campaign.driver
-    import fuzz.campaign.shard
-    monkeypatch.setattr(fuzz.campaign.driver, "SHARD_SECONDS", 60.0)
-    failed, driver = fuzz.campaign.shard._Shard._failed, os.getpid()
+    import vmrace.fuzz.campaign.driver
+    import vmrace.fuzz.campaign.shard
+    monkeypatch.setattr(vmrace.fuzz.campaign.driver, "SHARD_SECONDS", 60.0)
+    failed, driver = vmrace.fuzz.campaign.shard._Shard._failed, os.getpid()
 
     def interrupting(shard: object, *args: object) -> None:
         failed(shard, *args)  # type: ignore[arg-type]
         if not stop.asked():                    # a second signal ends it at once
             os.kill(driver, signal.SIGTERM)
         time.sleep(0.1)
-    monkeypatch.setattr(fuzz.campaign.shard._Shard, "_failed", interrupting)
-    result = vmrace("fuzz", VARIANT, "--for", "60s", "--corpus", tmp_path / "c", "--keep-going", "--json", "--workers", "1")
+    monkeypatch.setattr(vmrace.fuzz.campaign.shard._Shard, "_failed", interrupting)
+    result = cli("fuzz", VARIANT, "--for", "60s", "--corpus", tmp_path / "c", "--keep-going", "--json", "--workers", "1")
     assert result.exit_code == 130, result.output
     finding, last = [json.loads(line) for line in result.stdout.splitlines()]
     assert last["interrupted"]
@@ -782,7 +782,7 @@ def test_a_finding_of_an_unfinished_shard_is_kept_on_ctrl_c(tmp_path: pathlib.Pa
     assert last["seconds"] < 40
     assert last["new"] == [finding["title"]] == [load(path).title for path in files(tmp_path / "c")]
     assert finding["cut"] == "interrupted"
-    assert vmrace("replay", tmp_path / "c").exit_code == 0
+    assert cli("replay", tmp_path / "c").exit_code == 0
 
 
 @pytest.mark.long
@@ -790,17 +790,17 @@ def test_a_finding_of_an_unfinished_shard_is_kept_on_ctrl_c(tmp_path: pathlib.Pa
 def test_a_worker_that_does_not_answer_is_not_waited_for_and_what_it_shrank_is_kept(
         tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first interrupt comes while a finding is being shrunk by a worker that is stuck: it is kept as it was found."""
-    import fuzz.campaign.driver
-    import fuzz.shrink.minimize
-    monkeypatch.setattr(fuzz.campaign.driver, "ASKED_SECONDS", 0.5)
+    import vmrace.fuzz.campaign.driver
+    import vmrace.fuzz.shrink.minimize
+    monkeypatch.setattr(vmrace.fuzz.campaign.driver, "ASKED_SECONDS", 0.5)
     driver = os.getpid()
 
     def stuck(search: object, state: object) -> None:
         os.kill(driver, signal.SIGINT)
         time.sleep(60)
-    monkeypatch.setattr(fuzz.shrink.minimize, "_shrink_program", stuck)
+    monkeypatch.setattr(vmrace.fuzz.shrink.minimize, "_shrink_program", stuck)
     started = time.monotonic()
-    result = vmrace("fuzz", VARIANT, "--corpus", tmp_path / "c", "--json", "--workers", "1")
+    result = cli("fuzz", VARIANT, "--corpus", tmp_path / "c", "--json", "--workers", "1")
     assert result.exit_code == 130, result.output
     assert time.monotonic() - started < 40
     hit, last = [json.loads(line) for line in result.stdout.splitlines()]
@@ -850,16 +850,16 @@ def test_text_says_what_no_finding_means(tmp_path: pathlib.Path) -> None:
 
 
 def test_a_campaign_of_no_runs_claims_nothing() -> None:
-    from fuzz.campaign.driver import Status
-    from fuzz.campaign.report import summary
+    from vmrace.fuzz.campaign.driver import Status
+    from vmrace.fuzz.campaign.report import summary
     assert summary(Status(started=time.monotonic()))[-1].endswith("which says nothing")
     assert "fewer than 1 run in 1,001 fails" in summary(Status(started=time.monotonic(), runs=3000))[-1]
 
 
 def test_a_shard_that_is_given_up_is_no_success() -> None:
-    from fuzz.campaign.driver import Status
-    from fuzz.campaign.report import summary
-    from fuzz.cli.fuzz import _fuzz_exit
+    from vmrace.fuzz.campaign.driver import Status
+    from vmrace.fuzz.campaign.report import summary
+    from vmrace.fuzz.cli.fuzz import _fuzz_exit
     again, lost = (Status(started=time.monotonic(), runs=3000, lost=4, given_up=given_up) for given_up in (0, 1))
     assert (_fuzz_exit(again), _fuzz_exit(lost)) == (0, 3)
     assert "; 4 shards lost and run again: at 95 %" in summary(again)[-1]
@@ -869,7 +869,7 @@ def test_a_shard_that_is_given_up_is_no_success() -> None:
 
 
 def test_a_finding_that_is_kept_already_loses_no_triage(tmp_path: pathlib.Path) -> None:
-    from fuzz.corpus.entry import save
+    from vmrace.fuzz.corpus.entry import save
     kept = load(IRQ)
     kept.comment, kept.asks = "# seen by a person\n", "Mine?"
     kept.expect = {"daniel_lru_count": Verdict(Word.OK, number=300)}
@@ -888,7 +888,7 @@ def test_two_campaigns_may_keep_into_one_corpus(tmp_path: pathlib.Path) -> None:
         assert one.returncode in (0, 1), errors
     assert all(path.suffix == ".toml" for path in files(tmp_path))
     if files(tmp_path):
-        assert vmrace("replay", tmp_path).exit_code == 0
+        assert cli("replay", tmp_path).exit_code == 0
 
 
 def start(corpus: pathlib.Path, *options: str, group: bool = False) -> subprocess.Popen[str]:
@@ -929,7 +929,7 @@ def test_ctrl_c_is_130_and_keeps_what_was_found(how: signal.Signals, running: su
     assert last["interrupted"]
     assert not any(pathlib.Path(f"/proc/{pid}").exists() for pid in workers)
     assert len(files(tmp_path)) == len(last["new"]) >= 1
-    assert vmrace("replay", tmp_path).exit_code == 0
+    assert cli("replay", tmp_path).exit_code == 0
 
 
 @pytest.mark.long
@@ -958,20 +958,20 @@ def test_a_command_that_works_for_long_says_so_on_a_terminal_only(monkeypatch: p
         def isatty(self) -> bool:
             return True
 
-    from fuzz.text.terminal import working
+    from vmrace.fuzz.text.terminal import working
     for screen in (Screen(), io.StringIO()):
         monkeypatch.setattr(sys, "stderr", screen)
         with working() as say:
             say("  1 of 2 entries: x")
         assert screen.getvalue() == ("\r\x1b[K  1 of 2 entries: x\r\x1b[K" if screen.isatty() else "")
-    result = vmrace("replay", IRQ)
+    result = cli("replay", IRQ)
     assert (result.exit_code, result.stderr) == (0, "")
 
 
 def test_ctrl_c_in_any_command_is_130(monkeypatch: pytest.MonkeyPatch) -> None:
-    import fuzz.corpus.replay
+    import vmrace.fuzz.corpus.replay
 
     def interrupted(*args: object, **how: object) -> object:
         raise KeyboardInterrupt
-    monkeypatch.setattr(fuzz.corpus.replay, "judge_entry", interrupted)
-    refused(vmrace("replay", IRQ), 130, "interrupted")
+    monkeypatch.setattr(vmrace.fuzz.corpus.replay, "judge_entry", interrupted)
+    refused(cli("replay", IRQ), 130, "interrupted")

@@ -7,12 +7,12 @@ import json
 
 import pytest
 from click.testing import CliRunner, Result
+from vmrace.fuzz.cli.main import main
+from vmrace.fuzz.measure.cost import COLUMNS, SITUATIONS, Costs, Mean, Situation
+from vmrace.variants.family import FAMILIES, Family, Variant, family
+from vmrace.variants.operations import OPERATIONS
 
-from fuzz.cli.main import main
-from fuzz.measure.cost import COLUMNS, SITUATIONS, Costs, Mean, Situation
 from tests.golden.test_golden import golden, said
-from variants.family import FAMILIES, Family, Variant, family
-from variants.operations import OPERATIONS
 
 COUNTED = Family(
     name="counted", summary="", era="none", base=("tests.fuzz.kernels.counted",), tail=("tests.fuzz.kernels.counted_ops",),

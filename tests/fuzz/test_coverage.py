@@ -8,15 +8,14 @@ import pathlib
 
 import pytest
 from click.testing import CliRunner, Result
-
-from fuzz.campaign.shard import _workers
-from fuzz.cli.main import main
-from fuzz.measure import coverage as coverage_of
-from fuzz.measure.coverage import Missing, Reached, functions_in, own_functions, ranges, reach, readme, reasons
-from fuzz.run.executor import Executor
-from harness.schedulers import NoPreempt
-from variants.family import FAMILIES, family
-from variants.program import Program, TaskProgram, parse_op
+from vmrace.fuzz.campaign.shard import _workers
+from vmrace.fuzz.cli.main import main
+from vmrace.fuzz.measure import coverage as coverage_of
+from vmrace.fuzz.measure.coverage import Missing, Reached, functions_in, own_functions, ranges, reach, readme, reasons
+from vmrace.fuzz.run.executor import Executor
+from vmrace.harness.schedulers import NoPreempt
+from vmrace.variants.family import FAMILIES, family
+from vmrace.variants.program import Program, TaskProgram, parse_op
 
 FAMILY = family("lru_free_2_4")
 

@@ -15,21 +15,20 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-
-from fuzz.cli.main import main
-from fuzz.corpus.entry import find
-from fuzz.functions import allowed, search_path, target
-from fuzz.functions.target import NoSuch, TargetError, function_named, is_module, literal, runner_of
-from fuzz.verify import certificate as certificates
-from fuzz.verify import subject
+from vmrace.fuzz.cli.main import main
+from vmrace.fuzz.corpus.entry import find
+from vmrace.fuzz.functions import allowed, search_path, target
+from vmrace.fuzz.functions.target import NoSuch, TargetError, function_named, is_module, literal, runner_of
+from vmrace.fuzz.verify import certificate as certificates
+from vmrace.fuzz.verify import subject
 
 ROOT = pathlib.Path(__file__).parents[2]
 CHECK = "CHECK: the program's own check fails"
 
 PROGRAM = '''
 import pathlib
-from harness.kernel.cell import cell
-from harness.functions.program import Program
+from vmrace.harness.kernel.cell import cell
+from vmrace.harness.functions.program import Program
 
 (pathlib.Path(__file__).parent / "IMPORTED").touch()
 
@@ -248,8 +247,8 @@ def test_this_project_allows_its_own_programs() -> None:
 TARGETS = '''
 import functools, os, pathlib
 from os import system, removedirs
-from fuzz.text.wording import count
-from harness.functions.program import Program
+from vmrace.fuzz.text.wording import count
+from vmrace.harness.functions.program import Program
 from mine import make as taken
 
 
@@ -294,7 +293,7 @@ def test_a_record_of_a_shell_command_is_refused_in_one_line(name: str, arguments
 
 @pytest.mark.parametrize(("name", "why"), [
     ("system", "that is builtin_function_or_method"), ("removedirs", "imported from os"), ("Thing", "that is type"),
-    ("thing", "that is Thing"), ("part", "that is partial"), ("number", "that is int"), ("count", "imported from fuzz.text.wording"),
+    ("thing", "that is Thing"), ("part", "that is partial"), ("number", "that is int"), ("count", "imported from vmrace.fuzz.text.wording"),
     ("taken", "imported from mine"), ("Program", "that is type"), ("nosuch", "no function 'nosuch'"), ("os", "that is module")])
 def test_only_a_function_that_the_module_defines_makes_a_program(name: str, why: str, elsewhere: pathlib.Path) -> None:
     program(elsewhere)
@@ -390,8 +389,8 @@ SHADOWS = ("random", "telnetlib", "tomllib", "pickle", "difflib", "importlib", "
            "hypothesis")
 USES = '''
 import click, random, sys
-from harness.kernel.cell import cell
-from harness.functions.program import Program
+from vmrace.harness.kernel.cell import cell
+from vmrace.harness.functions.program import Program
 
 
 def make():
@@ -405,7 +404,7 @@ def make():
 '''
 
 
-@pytest.mark.parametrize("way", [["-m", "fuzz"], ["-c", "from fuzz.cli.main import main; main()"], []])
+@pytest.mark.parametrize("way", [["-m", "vmrace"], ["-c", "from vmrace.fuzz.cli.main import main; main()"], []])
 def test_no_file_of_the_current_folder_hides_a_module_of_others(way: list[str], elsewhere: pathlib.Path) -> None:
     for name in SHADOWS:
         (elsewhere / f"{name}.py").write_text(f"raise SystemExit('the local {name} is imported')")

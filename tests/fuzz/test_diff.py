@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-
-from fuzz.cli.main import main
-from fuzz.compare.outcomes import (
+from vmrace.fuzz.cli.main import main
+from vmrace.fuzz.compare.outcomes import (
     DIFFERENT,
     INCONCLUSIVE,
     NOT_COMPARED,
@@ -26,12 +25,13 @@ from fuzz.compare.outcomes import (
     text_of,
     witness,
 )
-from fuzz.compare.report import Labels, conclusion, exit_code, inclusions, one_program, sentence
-from fuzz.corpus.entry import load
-from fuzz.run.exhaustive import Reached
+from vmrace.fuzz.compare.report import Labels, conclusion, exit_code, inclusions, one_program, sentence
+from vmrace.fuzz.corpus.entry import load
+from vmrace.fuzz.run.exhaustive import Reached
+from vmrace.variants.family import family
+from vmrace.variants.program import Op, Program, TaskProgram
+
 from tests.golden.test_golden import golden, normal
-from variants.family import family
-from variants.program import Op, Program, TaskProgram
 
 ROOT = pathlib.Path(__file__).parents[2]
 LAST = ROOT / "corpus" / "lru_free_2_4" / "bug-at-mm-page_alloc-c-95-in-__free_pages_ok-f1738244.toml"

@@ -6,12 +6,12 @@ from __future__ import annotations
 import random
 
 import pytest
+from vmrace.fuzz.run.executor import Executor, Outcome, Prepared, SetupFailed
+from vmrace.harness.schedulers import NoPreempt, Walk
+from vmrace.harness.schedulers.replay import Replay
+from vmrace.variants.program import Program
 
-from fuzz.run.executor import Executor, Outcome, Prepared, SetupFailed
-from harness.schedulers import NoPreempt, Walk
-from harness.schedulers.replay import Replay
 from tests.fuzz.family_programs import executor, prepared, program, random_program
-from variants.program import Program
 
 VARIANTS = ("pre_patch", "daniel_lru_count")
 

@@ -20,22 +20,21 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import vmrace.fuzz.campaign.driver
+import vmrace.fuzz.campaign.shard
+import vmrace.fuzz.shrink.minimize
 from click.testing import CliRunner, Result
-
-import fuzz.campaign.driver
-import fuzz.campaign.shard
-import fuzz.shrink.minimize
-from fuzz.cli.main import main
-from fuzz.corpus import hit_file as raw
-from fuzz.corpus.entry import Entry, load, save
-from fuzz.corpus.hit_file import load_of_functions
-from fuzz.corpus.verdict import Verdict, Word
-from fuzz.text import writing
-from fuzz.verify import certificate
-from fuzz.verify import subject as subjects
-from harness import stop
-from harness.errors import HarnessError
-from harness.explore.exploration import EQUIVALENCE
+from vmrace.fuzz.cli.main import main
+from vmrace.fuzz.corpus import hit_file as raw
+from vmrace.fuzz.corpus.entry import Entry, load, save
+from vmrace.fuzz.corpus.hit_file import load_of_functions
+from vmrace.fuzz.corpus.verdict import Verdict, Word
+from vmrace.fuzz.text import writing
+from vmrace.fuzz.verify import certificate
+from vmrace.fuzz.verify import subject as subjects
+from vmrace.harness import stop
+from vmrace.harness.errors import HarnessError
+from vmrace.harness.explore.exploration import EQUIVALENCE
 
 ROOT = pathlib.Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden"
@@ -51,7 +50,7 @@ Patch = pytest.MonkeyPatch
 def easy(monkeypatch: Patch) -> None:
     """Every program of a campaign is one that fails."""
     program = load(IRQ).program
-    monkeypatch.setattr(fuzz.campaign.shard._Shard, "_choose", lambda shard: (program, []))
+    monkeypatch.setattr(vmrace.fuzz.campaign.shard._Shard, "_choose", lambda shard: (program, []))
 
 
 def campaign(place: pathlib.Path, *options: str) -> tuple[int, list[dict[str, Any]], dict[str, Any]]:
@@ -100,13 +99,13 @@ def hanging(*args: object, **how: object) -> Any:
 @pytest.mark.usefixtures("easy")
 def test_an_error_of_ours_costs_its_shard(error: Exception, tmp_path: pathlib.Path, monkeypatch: Patch) -> None:
     """What the shard had found before is kept; another shard is run."""
-    seen, mark = fuzz.campaign.shard._Shard._failed, tmp_path / "mark"
+    seen, mark = vmrace.fuzz.campaign.shard._Shard._failed, tmp_path / "mark"
 
     def fails(shard: Any, *args: Any) -> None:
         seen(shard, *args)
         if once(mark):
             raise error
-    monkeypatch.setattr(fuzz.campaign.shard._Shard, "_failed", fails)
+    monkeypatch.setattr(vmrace.fuzz.campaign.shard._Shard, "_failed", fails)
     code, told, last = campaign(tmp_path / "c", "--runs", "40", "--keep-going", "--no-shrink", "--workers", "1")
     assert code == 1
     assert [one["title"] for one in told if one["type"] == "finding"] == last["new"]
@@ -121,23 +120,23 @@ def test_an_error_of_ours_costs_its_shard(error: Exception, tmp_path: pathlib.Pa
 @pytest.mark.usefixtures("easy")
 def test_what_a_shard_had_found_before_an_error_of_ours_is_kept(tmp_path: pathlib.Path, monkeypatch: Patch) -> None:
     """No other shard finds it again."""
-    seen, run, mark = fuzz.campaign.shard._Shard._failed, fuzz.campaign.shard._Shard._search, tmp_path / "mark"
+    seen, run, mark = vmrace.fuzz.campaign.shard._Shard._failed, vmrace.fuzz.campaign.shard._Shard._search, tmp_path / "mark"
 
     def fails(shard: Any, *args: Any) -> None:
         seen(shard, *args)
         raise HarnessError("upside down")
-    monkeypatch.setattr(fuzz.campaign.shard._Shard, "_failed", fails)
-    monkeypatch.setattr(fuzz.campaign.shard._Shard, "_search", lambda shard: run(shard) if once(mark) else time.sleep(0.5))
+    monkeypatch.setattr(vmrace.fuzz.campaign.shard._Shard, "_failed", fails)
+    monkeypatch.setattr(vmrace.fuzz.campaign.shard._Shard, "_search", lambda shard: run(shard) if once(mark) else time.sleep(0.5))
     code, _told, last = campaign(tmp_path / "c", "--for", "4s", "--no-shrink", "--workers", "1")
     assert (code, last["new"]) == (1, [TITLE])
 
 
 @pytest.mark.usefixtures("easy")
 def test_only_errors_of_ours_and_nothing_found_is_3(tmp_path: pathlib.Path, monkeypatch: Patch) -> None:
-    monkeypatch.setattr(fuzz.campaign.shard._Shard, "_search", raising(HarnessError("upside down")))
+    monkeypatch.setattr(vmrace.fuzz.campaign.shard._Shard, "_search", raising(HarnessError("upside down")))
     code, _told, last = campaign(tmp_path / "c", "--for", "60s")
     assert code == 3
-    assert last["given_up_shards"] > fuzz.campaign.driver.LOST_IN_A_ROW_MAX
+    assert last["given_up_shards"] > vmrace.fuzz.campaign.driver.LOST_IN_A_ROW_MAX
     assert last["seconds"] < 50             # it does not go on for a minute with what does not work
 
 
@@ -148,13 +147,13 @@ def test_only_errors_of_ours_and_nothing_found_is_3(tmp_path: pathlib.Path, monk
     "a worker exits 1 without a result -> told, run again -> nothing"])
 @pytest.mark.usefixtures("easy")
 def test_a_worker_that_ends_loses_its_shard_which_is_run_again(end: Callable[[], None], tmp_path: pathlib.Path, monkeypatch: Patch) -> None:
-    run, mark = fuzz.campaign.shard._Shard._search, tmp_path / "mark"
+    run, mark = vmrace.fuzz.campaign.shard._Shard._search, tmp_path / "mark"
 
     def search(shard: Any) -> None:
         if once(mark):
             end()
         run(shard)
-    monkeypatch.setattr(fuzz.campaign.shard._Shard, "_search", search)
+    monkeypatch.setattr(vmrace.fuzz.campaign.shard._Shard, "_search", search)
     code, told, last = campaign(tmp_path / "c", "--runs", "40", "--keep-going", "--no-shrink", "--workers", "1")
     assert code == 1
     assert any(one["type"] == "lost" and "run again" in one["text"] for one in told)
@@ -164,15 +163,15 @@ def test_a_worker_that_ends_loses_its_shard_which_is_run_again(end: Callable[[],
 @pytest.mark.long
 @pytest.mark.usefixtures("easy")
 def test_shards_that_are_lost_for_good_are_counted_and_no_success(tmp_path: pathlib.Path, monkeypatch: Patch) -> None:
-    monkeypatch.setattr(fuzz.campaign.shard._Shard, "_search", killed)
+    monkeypatch.setattr(vmrace.fuzz.campaign.shard._Shard, "_search", killed)
     code, told, last = campaign(tmp_path / "c", "--runs", "1000", "--workers", "1")
     assert code == 3
-    assert last["lost_shards"] > fuzz.campaign.driver.RETRIES_MAX
+    assert last["lost_shards"] > vmrace.fuzz.campaign.driver.RETRIES_MAX
     assert last["given_up_shards"] >= 1
     lines = [one["text"] for one in told if one["type"] == "lost"]
     assert sum("given up" in line for line in lines) == last["given_up_shards"]
     assert sum(" lost (" in line for line in lines) == last["lost_shards"]
-    assert sum(line.startswith("shard 0 lost (") for line in lines) == 1 + fuzz.campaign.driver.RETRIES_MAX
+    assert sum(line.startswith("shard 0 lost (") for line in lines) == 1 + vmrace.fuzz.campaign.driver.RETRIES_MAX
     last_said = {line.split()[1]: line for line in lines}           # of each shard, also of those that were to be run again
     assert all("given up" in line for line in last_said.values())
 
@@ -180,13 +179,14 @@ def test_shards_that_are_lost_for_good_are_counted_and_no_success(tmp_path: path
 @pytest.mark.long
 @pytest.mark.usefixtures("easy")
 def test_a_shard_is_run_again_three_times(tmp_path: pathlib.Path, monkeypatch: Patch) -> None:
-    run, marks = fuzz.campaign.shard._Shard._search, [tmp_path / f"mark{number}" for number in range(fuzz.campaign.driver.RETRIES_MAX)]
+    run = vmrace.fuzz.campaign.shard._Shard._search
+    marks = [tmp_path / f"mark{number}" for number in range(vmrace.fuzz.campaign.driver.RETRIES_MAX)]
 
     def search(shard: Any) -> None:
         if any(map(once, marks)):
             killed()
         run(shard)
-    monkeypatch.setattr(fuzz.campaign.shard._Shard, "_search", search)
+    monkeypatch.setattr(vmrace.fuzz.campaign.shard._Shard, "_search", search)
     code, told, last = campaign(tmp_path / "c", "--runs", "40", "--keep-going", "--no-shrink", "--workers", "1")
     assert (code, last["lost_shards"], last["given_up_shards"], last["runs"]) == (1, 3, 0, 40), told
 
@@ -194,8 +194,8 @@ def test_a_shard_is_run_again_three_times(tmp_path: pathlib.Path, monkeypatch: P
 @pytest.mark.long
 @pytest.mark.usefixtures("easy")
 def test_a_campaign_ends_in_its_time_and_a_grace_whatever_hangs(tmp_path: pathlib.Path, monkeypatch: Patch) -> None:
-    monkeypatch.setattr(fuzz.campaign.shard._Shard, "_search", hanging)
-    monkeypatch.setattr(fuzz.campaign.driver, "GRACE_SECONDS", 1.0)
+    monkeypatch.setattr(vmrace.fuzz.campaign.shard._Shard, "_search", hanging)
+    monkeypatch.setattr(vmrace.fuzz.campaign.driver, "GRACE_SECONDS", 1.0)
     code, _told, last = campaign(tmp_path / "c", "--for", "1s")
     assert code == 3
     assert last["given_up_shards"] >= 1
@@ -216,9 +216,9 @@ def test_a_campaign_ends_in_its_time_and_a_grace_whatever_hangs(tmp_path: pathli
     "who confirms exits 0 -> told, exit 3 -> nothing: the run is kept as it was found"])
 @pytest.mark.usefixtures("easy")
 def test_a_hit_that_is_not_confirmed_is_kept_as_it_was_found(fault: Any, why: str, tmp_path: pathlib.Path, monkeypatch: Patch) -> None:
-    import fuzz.shrink.confirm
+    import vmrace.fuzz.shrink.confirm
     with monkeypatch.context() as patched:
-        patched.setattr(fuzz.shrink.confirm, "_again", fault)
+        patched.setattr(vmrace.fuzz.shrink.confirm, "_again", fault)
         code, told, last = campaign(tmp_path / "c", "--for", "20s", "--runs", "30", "--workers", "1")
     assert code == 3
     assert last["new"] == [] and kept(tmp_path / "c") == []
@@ -237,11 +237,11 @@ def test_a_hit_that_is_not_confirmed_is_kept_as_it_was_found(fault: Any, why: st
 @pytest.mark.long
 @pytest.mark.usefixtures("easy")
 def test_a_hit_whose_shrinker_died_is_confirmed_without_shrinking(tmp_path: pathlib.Path, monkeypatch: Patch) -> None:
-    monkeypatch.setattr(fuzz.shrink.minimize, "_shrink_program", killed)
+    monkeypatch.setattr(vmrace.fuzz.shrink.minimize, "_shrink_program", killed)
     code, told, _last = campaign(tmp_path / "c", "--for", "20s", "--workers", "1")
     assert code == 1
     finding, = (one for one in told if one["type"] == "finding")
-    assert finding["cut"] == fuzz.campaign.driver.DIED
+    assert finding["cut"] == vmrace.fuzz.campaign.driver.DIED
     assert any(one["type"] == "lost" and "shrinking of" in one["text"] for one in told)
     assert load(pathlib.Path(finding["path"])).title == finding["title"]
     assert kept(tmp_path / "c", ".hit") == []
@@ -250,8 +250,8 @@ def test_a_hit_whose_shrinker_died_is_confirmed_without_shrinking(tmp_path: path
 @pytest.mark.long
 @pytest.mark.usefixtures("easy")
 def test_shrinking_that_hangs_ends_in_its_time_and_the_run_is_kept(tmp_path: pathlib.Path, monkeypatch: Patch) -> None:
-    monkeypatch.setattr(fuzz.shrink.minimize, "_shrink_program", hanging)
-    monkeypatch.setattr(fuzz.campaign.driver, "GRACE_SECONDS", 8.0)
+    monkeypatch.setattr(vmrace.fuzz.shrink.minimize, "_shrink_program", hanging)
+    monkeypatch.setattr(vmrace.fuzz.campaign.driver, "GRACE_SECONDS", 8.0)
     code, told, last = campaign(tmp_path / "c", "--for", "3s", "--workers", "1")
     assert code == 3
     assert last["seconds"] < 60
@@ -262,13 +262,13 @@ def test_shrinking_that_hangs_ends_in_its_time_and_the_run_is_kept(tmp_path: pat
 @pytest.mark.long
 @pytest.mark.usefixtures("easy")
 def test_a_hit_is_written_down_before_it_is_confirmed(tmp_path: pathlib.Path, monkeypatch: Patch) -> None:
-    import fuzz.shrink.confirm
-    again, seen = fuzz.shrink.confirm._again, tmp_path / "seen"
+    import vmrace.fuzz.shrink.confirm
+    again, seen = vmrace.fuzz.shrink.confirm._again, tmp_path / "seen"
 
     def looking(*args: Any) -> Any:
         seen.write_text("\n".join(map(str, kept(tmp_path / "c", ".hit"))))
         return again(*args)
-    monkeypatch.setattr(fuzz.shrink.confirm, "_again", looking)
+    monkeypatch.setattr(vmrace.fuzz.shrink.confirm, "_again", looking)
     assert campaign(tmp_path / "c", "--no-shrink")[0] == 1
     assert seen.read_text().endswith(".hit")
     assert kept(tmp_path / "c", ".hit") == []
@@ -277,13 +277,13 @@ def test_a_hit_is_written_down_before_it_is_confirmed(tmp_path: pathlib.Path, mo
 @pytest.mark.long
 @pytest.mark.usefixtures("easy")
 def test_the_driver_runs_no_program_itself(tmp_path: pathlib.Path, monkeypatch: Patch) -> None:
-    import fuzz.run.executor
-    run = fuzz.run.executor.Executor.run
+    import vmrace.fuzz.run.executor
+    run = vmrace.fuzz.run.executor.Executor.run
 
     def elsewhere(*args: Any) -> Any:
         assert os.getpid() != HOME
         return run(*args)
-    monkeypatch.setattr(fuzz.run.executor.Executor, "run", elsewhere)
+    monkeypatch.setattr(vmrace.fuzz.run.executor.Executor, "run", elsewhere)
     assert campaign(tmp_path / "c")[0] == 1
 
 
@@ -296,7 +296,7 @@ def children() -> list[int]:
 # ---- the system ---------------------------------------------------------------------------------------------------------------
 
 def command(*args: object, cwd: pathlib.Path, before: Callable[[], None] | None = None, **how: Any) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "fuzz", *map(str, args)], cwd=cwd, text=True, preexec_fn=before, timeout=300,
+    return subprocess.run([sys.executable, "-m", "vmrace", *map(str, args)], cwd=cwd, text=True, preexec_fn=before, timeout=300,
                           env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{cwd}"}, **{"capture_output": True, **how})
 
 
@@ -340,7 +340,7 @@ def test_too_few_file_descriptors_are_no_verdict(number: int, args: tuple[object
 
 def test_a_closed_pipe_is_3_unless_something_new_was_found(tmp_path: pathlib.Path) -> None:
     for target, more in ((VARIANT, ("--corpus", "c")), ("tests.programs.readers:make", ())):
-        script = f"{sys.executable} -m fuzz fuzz {target} --for 4s --keep-going {' '.join(more)} | true; exit ${{PIPESTATUS[0]}}"
+        script = f"{sys.executable} -m vmrace fuzz {target} --for 4s --keep-going {' '.join(more)} | true; exit ${{PIPESTATUS[0]}}"
         done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=300,
                               env={**os.environ, "PYTHONPATH": str(ROOT)})
         assert done.returncode == (1 if "FINDING" in done.stderr else 3), done.stderr
@@ -363,7 +363,7 @@ def test_a_full_disk_under_stdout_is_3(args: tuple[object, ...], tmp_path: pathl
 def test_on_a_full_disk_what_was_found_is_printed_in_full(tmp_path: pathlib.Path, monkeypatch: Patch) -> None:
     place = tmp_path / "c"
     monkeypatch.setattr(os, "fsync", raising(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))))
-    monkeypatch.setattr(fuzz.campaign.driver, "_writable", lambda directory: None)
+    monkeypatch.setattr(vmrace.fuzz.campaign.driver, "_writable", lambda directory: None)
     result = CliRunner().invoke(main, ["fuzz", VARIANT, "--corpus", str(place), "--seed", "1"])
     assert result.exit_code == 1
     assert "cannot be written: No space left on device" in result.stdout
@@ -430,16 +430,16 @@ def test_a_second_interrupt_waits_for_nothing(target: str, tmp_path: pathlib.Pat
 
 STUCK = """
 import sys, time
-import fuzz.functions.sample, fuzz.campaign.shard
-from fuzz.__main__ import main
-sampled = fuzz.functions.sample._Search.sample
-fuzz.functions.sample._Search.sample = lambda search: (print(flush=True), time.sleep(600))
-fuzz.campaign.shard._Shard._search = lambda shard: time.sleep(600)
+import vmrace.fuzz.functions.sample, vmrace.fuzz.campaign.shard
+from vmrace.__main__ import main
+sampled = vmrace.fuzz.functions.sample._Search.sample
+vmrace.fuzz.functions.sample._Search.sample = lambda search: (print(flush=True), time.sleep(600))
+vmrace.fuzz.campaign.shard._Shard._search = lambda shard: time.sleep(600)
 main()
 """
 
 
-def running(target: str, place: pathlib.Path, script: str = "from fuzz.__main__ import main; main()") -> subprocess.Popen[str]:
+def running(target: str, place: pathlib.Path, script: str = "from vmrace.__main__ import main; main()") -> subprocess.Popen[str]:
     """A campaign that is at work."""
     process = subprocess.Popen([sys.executable, "-c", script, "fuzz", target, "--for", "100s", "--keep-going", "--json", "--corpus", "c"],
                                cwd=place, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
@@ -466,8 +466,8 @@ def test_workers_do_not_outlive_a_driver_that_is_killed(target: str, tmp_path: p
 
 MINE = """
 import os, signal, time
-from harness.kernel.cell import cell
-from harness.functions.program import Program
+from vmrace.harness.kernel.cell import cell
+from vmrace.harness.functions.program import Program
 
 
 def make(what):
@@ -515,7 +515,7 @@ def test_a_program_that_ends_its_process_is_no_verdict(what: str, args: tuple[st
 @pytest.mark.parametrize("args", [("fuzz", "--for"), ("verify", "--seconds")], ids=lambda args: args[0])
 def test_a_program_that_nothing_ends_is_killed_in_its_time(args: tuple[str, str], mine: pathlib.Path) -> None:
     """Where no signal is heard, and so no timer ends it."""
-    script = "import fuzz.text.times as times; times.GRACE_SECONDS = 1.0; from fuzz.__main__ import main; main()"
+    script = "import vmrace.fuzz.text.times as times; times.GRACE_SECONDS = 1.0; from vmrace.__main__ import main; main()"
     started = time.monotonic()
     done = subprocess.run([sys.executable, "-c", script, args[0], "mine:make", "--arg", "loops", args[1], "1s"], cwd=mine, text=True,
                           capture_output=True, timeout=120, env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{mine}"})
@@ -525,17 +525,17 @@ def test_a_program_that_nothing_ends_is_killed_in_its_time(args: tuple[str, str]
 
 @pytest.mark.long
 @pytest.mark.parametrize(("fault", "why"), [
-    ("raise fuzz.functions.sample.HarnessError('upside down')", "upside down"),
+    ("raise vmrace.fuzz.functions.sample.HarnessError('upside down')", "upside down"),
     ("os._exit(0)", "the process that ran the program was lost"),
     ("os.kill(os.getpid(), 9)", "killed by signal 9")], ids=[
     "confirming a failure of functions raises -> told, exit 3 -> nothing: its run is kept",
     "confirming a failure of functions exits 0 -> told, exit 3 -> nothing: its run is kept",
     "confirming a failure of functions is killed -> told, exit 3 -> nothing: its run is kept"])
 def test_a_failure_of_functions_is_written_down_before_it_is_confirmed(fault: str, why: str, mine: pathlib.Path) -> None:
-    script = ("import os, fuzz.functions.sample\n"
+    script = ("import os, vmrace.fuzz.functions.sample\n"
               f"def confirm(*args):\n    {fault}\n"
-              "fuzz.functions.shrink._confirm = confirm\n"
-              "from fuzz.__main__ import main; main()")
+              "vmrace.fuzz.functions.sample._confirm = confirm\n"
+              "from vmrace.__main__ import main; main()")
     done = subprocess.run([sys.executable, "-c", script, "fuzz", "mine:make", "--arg", "fails", "--for", "5s", "--seed", "1"], cwd=mine,
                           text=True, capture_output=True, timeout=120, env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{mine}"})
     assert done.returncode == 3, (done.stdout, done.stderr)
@@ -568,13 +568,13 @@ def proved(tmp_path: pathlib.Path) -> pathlib.Path:
                          f"{type(error).__name__} in an exploration -> undecided, exit 3 -> no verdict")
 @pytest.mark.parametrize("accept", [False, True])
 def test_an_error_of_ours_drops_no_proof(error: Exception, accept: bool, proved: pathlib.Path, monkeypatch: Patch) -> None:
-    import fuzz.run.exhaustive
+    import vmrace.fuzz.run.exhaustive
     before = (proved / "proved.toml").read_bytes()
-    explored = fuzz.run.exhaustive.explore
+    explored = vmrace.fuzz.run.exhaustive.explore
 
     def explore(run: Any, *args: Any, **how: Any) -> Any:
         return explored(raising(error), *args, **how)
-    monkeypatch.setattr(fuzz.run.exhaustive, "explore", explore)
+    monkeypatch.setattr(vmrace.fuzz.run.exhaustive, "explore", explore)
     result = CliRunner().invoke(main, ["replay", str(proved / "proved.toml"), *["--accept"] * accept])
     assert result.exit_code == 3, result.output
     assert "an error of ours" in result.stdout
@@ -587,14 +587,14 @@ def test_an_error_of_ours_drops_no_proof(error: Exception, accept: bool, proved:
 
 @pytest.mark.long
 def test_an_error_of_ours_says_nothing_of_the_other_entries(proved: pathlib.Path, monkeypatch: Patch) -> None:
-    import fuzz.corpus.replay
-    judge = fuzz.corpus.replay.judge_entry
+    import vmrace.fuzz.corpus.replay
+    judge = vmrace.fuzz.corpus.replay.judge_entry
 
     def judging(entry: Entry, *args: Any, **how: Any) -> Any:
         if entry.path is not None and entry.path.stem == "proved":
             raise MemoryError
         return judge(entry, *args, **how)
-    monkeypatch.setattr(fuzz.corpus.replay, "judge_entry", judging)
+    monkeypatch.setattr(vmrace.fuzz.corpus.replay, "judge_entry", judging)
     before = (proved / "proved.toml").read_bytes()
     result = CliRunner().invoke(main, ["replay", str(proved), "--accept"])
     assert result.exit_code == 3
@@ -605,9 +605,9 @@ def test_an_error_of_ours_says_nothing_of_the_other_entries(proved: pathlib.Path
 
 @pytest.mark.long
 def test_a_proof_whose_budget_runs_out_is_inconclusive(proved: pathlib.Path, monkeypatch: Patch) -> None:
-    import fuzz.corpus.judge
-    monkeypatch.setattr(fuzz.corpus.judge, "_enough", lambda expected: 5)
-    monkeypatch.setattr(fuzz.corpus.replay, "PROVE_MAX", 5)
+    import vmrace.fuzz.corpus.judge
+    monkeypatch.setattr(vmrace.fuzz.corpus.judge, "_enough", lambda expected: 5)
+    monkeypatch.setattr(vmrace.fuzz.corpus.replay, "PROVE_MAX", 5)
     before = (proved / "proved.toml").read_bytes()
     result = CliRunner().invoke(main, ["replay", str(proved / "proved.toml"), "--accept"])
     assert result.exit_code == 3
@@ -617,9 +617,10 @@ def test_a_proof_whose_budget_runs_out_is_inconclusive(proved: pathlib.Path, mon
 
 @pytest.mark.long
 def test_a_check_of_a_claim_that_cannot_be_done_has_not_changed(tmp_path: pathlib.Path, monkeypatch: Patch) -> None:
-    import fuzz.claims.checks
+    import vmrace.fuzz.claims.checks
+
     from tests.fuzz.test_interrupts import room
-    monkeypatch.setattr(fuzz.claims.checks, "explore_on", raising(MemoryError()))
+    monkeypatch.setattr(vmrace.fuzz.claims.checks, "explore_on", raising(MemoryError()))
     result = CliRunner().invoke(main, ["claims", "--corpus", str(room(tmp_path / "room") / "ledger")])
     assert result.exit_code == 3, result.output
     assert "1 not done" in result.stdout.splitlines()[-1]
@@ -647,9 +648,10 @@ def test_a_write_that_is_killed_leaves_what_was_there(when: str, tmp_path: pathl
 @pytest.mark.parametrize("what", ["entry", "record", "certificate", "table", "hit"])
 def test_everything_is_written_beside_and_renamed(what: str, tmp_path: pathlib.Path, monkeypatch: Patch) -> None:
     """Nothing is ever seen half written: the file that had another content is never open for writing."""
-    from fuzz.functions import run_file as record
-    from fuzz.verify import scope_document as scope_table
-    from harness.replay.named_schedule import parse
+    from vmrace.fuzz.functions import run_file as record
+    from vmrace.fuzz.verify import scope_document as scope_table
+    from vmrace.harness.replay.named_schedule import parse
+
     from tests.fuzz.test_scope_options import table
     renamed: list[pathlib.Path] = []
     replace = pathlib.Path.replace
@@ -659,7 +661,7 @@ def test_everything_is_written_beside_and_renamed(what: str, tmp_path: pathlib.P
     document.write_text(f"{scope_table.BEGIN}\n{scope_table.END}\n")
     subject = subjects.of_functions("tests.programs.lost_update:make", ("2",))
     found = subject.explore()
-    hit = fuzz.run.hit.Hit(TITLE, entry.program, [1, 0], [], 0, "x", 0.0)
+    hit = vmrace.fuzz.run.hit.Hit(TITLE, entry.program, [1, 0], [], 0, "x", 0.0)
     path = {"entry": lambda: save(entry, tmp_path),
             "record": lambda: record.save(record.Record("a", "b:c", (), (parse("cpu0 to the end"),)), tmp_path),
             "certificate": lambda: (certificate.write_certificate(tmp_path / "c.json", subject, found), tmp_path / "c.json")[1],
@@ -685,7 +687,7 @@ def in_processes(count: int, deed: Callable[[int], None]) -> Iterator[int]:
 
 
 def test_two_that_change_one_entry_lose_nothing(tmp_path: pathlib.Path) -> None:
-    from fuzz.corpus.entry import expect
+    from vmrace.fuzz.corpus.entry import expect
     path = tmp_path / "e.toml"
     path.write_bytes(IRQ.read_bytes())
 
@@ -697,9 +699,9 @@ def test_two_that_change_one_entry_lose_nothing(tmp_path: pathlib.Path) -> None:
 
 
 def test_two_that_change_one_table_lose_nothing(tmp_path: pathlib.Path) -> None:
-    from fuzz.programs.enumerate import Scope
-    from fuzz.verify import scope_document as scope_table
-    from fuzz.verify.scope_report import Table
+    from vmrace.fuzz.programs.enumerate import Scope
+    from vmrace.fuzz.verify import scope_document as scope_table
+    from vmrace.fuzz.verify.scope_report import Table
     path = tmp_path / "README.md"
     path.write_text(f"{scope_table.BEGIN}\n{scope_table.END}\n")
 
@@ -725,7 +727,8 @@ def test_a_scope_whose_workers_exit_0_without_a_result_is_inconclusive(tmp_path:
 
 @pytest.mark.long
 def test_a_state_file_on_a_full_disk_ends_the_proof_and_keeps_its_lines(tmp_path: pathlib.Path, monkeypatch: Patch) -> None:
-    from fuzz.verify import scope
+    from vmrace.fuzz.verify import scope
+
     from tests.fuzz.test_scope import proof
     add, write = scope.State.add, os.write
 
@@ -751,7 +754,8 @@ def test_a_state_file_on_a_full_disk_ends_the_proof_and_keeps_its_lines(tmp_path
 
 @pytest.mark.long
 def test_a_proof_that_was_interrupted_or_out_of_time_changes_no_row(tmp_path: pathlib.Path) -> None:
-    from fuzz.verify import scope_document as scope_table
+    from vmrace.fuzz.verify import scope_document as scope_table
+
     from tests.fuzz.test_scope import Slow, proof
     path = tmp_path / "README.md"
     path.write_text(f"{scope_table.BEGIN}\n{scope_table.END}\n")
@@ -774,12 +778,13 @@ def test_a_proof_that_was_interrupted_or_out_of_time_changes_no_row(tmp_path: pa
 @pytest.mark.long
 def test_ctrl_c_in_python_is_no_result() -> None:
     """Without a command, whose signals ask: KeyboardInterrupt goes through, and is neither a finding nor an error of ours."""
-    from fuzz.functions.sample import fuzz as sample
-    from fuzz.run.executor import Executor
-    from harness.functions.verify import verify
-    from harness.schedulers import NoPreempt
+    from vmrace.fuzz.functions.sample import fuzz as sample
+    from vmrace.fuzz.run.executor import Executor
+    from vmrace.harness.functions.verify import verify
+    from vmrace.harness.schedulers import NoPreempt
+    from vmrace.variants.family import family
+
     from tests.programs import lastzero
-    from variants.family import family
 
     class Interrupts(NoPreempt):
         def begin(self, m: Any) -> None:
@@ -808,9 +813,9 @@ def result_of(*args: object) -> Result:
 def test_a_command_that_is_asked_to_stop_when_it_is_almost_done_is_interrupted(args: tuple[str, ...], tmp_path: pathlib.Path,
                                                                               monkeypatch: Patch) -> None:
     """A signal that nobody had occasion to look at."""
-    import fuzz.cli.main
+    import vmrace.fuzz.cli.main
     path = tmp_path / "e.toml"
     path.write_bytes(IRQ.read_bytes())
-    monkeypatch.setattr(fuzz.cli.main.Commands, "_invoke", lambda group, context: stop.ask())
+    monkeypatch.setattr(vmrace.fuzz.cli.main.Commands, "_invoke", lambda group, context: stop.ask())
     result = result_of(*(arg.format(path) for arg in args))
     assert (result.exit_code, result.stderr) == (130, "vmrace: interrupted\n")

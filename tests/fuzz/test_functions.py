@@ -14,17 +14,17 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from vmrace.fuzz.cli.main import main
+from vmrace.fuzz.functions import run_file as record
+from vmrace.fuzz.functions import sample as functions
+from vmrace.fuzz.functions import story
+from vmrace.fuzz.functions.result import Failure
+from vmrace.fuzz.functions.sample import fuzz
+from vmrace.harness.functions.program import Runner
+from vmrace.harness.replay.named_schedule import Named
+from vmrace.harness.schedulers import Walk
+from vmrace.harness.schedulers.replay import Replay
 
-from fuzz.cli.main import main
-from fuzz.functions import run_file as record
-from fuzz.functions import sample as functions
-from fuzz.functions import story
-from fuzz.functions.result import Failure
-from fuzz.functions.sample import fuzz
-from harness.functions.program import Runner
-from harness.replay.named_schedule import Named
-from harness.schedulers import Walk
-from harness.schedulers.replay import Replay
 from tests.programs import large, lost_update, readers, reorder, wrong
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
@@ -195,7 +195,7 @@ def test_bad_input_gets_one_line(args: tuple[str, ...], code: int, error: str) -
 
 
 def test_what_loops_without_a_point_is_ended_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.functions.watchdog.SECONDS", 0.2)
+    monkeypatch.setattr("vmrace.harness.functions.watchdog.SECONDS", 0.2)
     result = command("fuzz", "tests.programs.wrong:loops")
     assert result.exit_code == 3
     assert "vmrace: no point is reached for 0.2 s in task" in result.stderr
@@ -203,7 +203,7 @@ def test_what_loops_without_a_point_is_ended_and_told(monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("command", ["fuzz", "verify"])
 def test_an_interrupt_ends_it(command: str, elsewhere: pathlib.Path) -> None:
-    arguments = [sys.executable, "-m", "fuzz", command, "tests.programs.lastzero:make", "--arg", "14"]
+    arguments = [sys.executable, "-m", "vmrace", command, "tests.programs.lastzero:make", "--arg", "14"]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT) as process:
         time.sleep(3)
         process.send_signal(signal.SIGINT)
@@ -251,12 +251,12 @@ def test_in_a_test_it_takes_a_few_lines(elsewhere: pathlib.Path) -> None:
 
 
 MINE = '''
-from fuzz.functions.sample import fuzz
-from fuzz.functions.result import Failure
-from harness.functions.verify import verify
-from harness.kernel import atomic_inc, atomic_read, atomic_t
-from harness.kernel.cell import cell
-from harness.functions.program import Program
+from vmrace.fuzz.functions.sample import fuzz
+from vmrace.fuzz.functions.result import Failure
+from vmrace.harness.functions.verify import verify
+from vmrace.harness.kernel import atomic_inc, atomic_read, atomic_t
+from vmrace.harness.kernel.cell import cell
+from vmrace.harness.functions.program import Program
 
 
 def plain(n):

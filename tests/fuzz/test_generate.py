@@ -8,18 +8,18 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
+from vmrace.fuzz.campaign.start_states import KNOWN, SETUPS_MAX, States
+from vmrace.fuzz.corpus.entry import Entry, emit, parse
+from vmrace.fuzz.programs import generate
+from vmrace.fuzz.programs.generate import SETUP_MAX, TASK_OPS_MAX, TASKS_MAX
+from vmrace.fuzz.run.executor import SetupFailed
+from vmrace.fuzz.sampling.contention import Places
+from vmrace.harness.machine.machine import m
+from vmrace.harness.schedulers import NoPreempt, Walk
+from vmrace.variants.operations import OPERANDS
+from vmrace.variants.program import CPUS_MAX, Op, Program, over_limits, parse_op
 
-from fuzz.campaign.start_states import KNOWN, SETUPS_MAX, States
-from fuzz.corpus.entry import Entry, emit, parse
-from fuzz.programs import generate
-from fuzz.programs.generate import SETUP_MAX, TASK_OPS_MAX, TASKS_MAX
-from fuzz.run.executor import SetupFailed
-from fuzz.sampling.contention import Places
-from harness.machine.machine import m
-from harness.schedulers import NoPreempt, Walk
 from tests.fuzz.family_programs import executor, program
-from variants.operations import OPERANDS
-from variants.program import CPUS_MAX, Op, Program, over_limits, parse_op
 
 OPERATIONS_HERE = executor().operations()
 ROUNDS = 60
@@ -249,7 +249,7 @@ def test_for_each_step_it_knows_how_many_others_could_go_on() -> None:
 
 def test_what_a_worker_remembers_is_bounded_and_shares_its_operations(monkeypatch: pytest.MonkeyPatch) -> None:
     """It remembers many thousand setups over a campaign: the latest, of a few hundred operations."""
-    from fuzz.campaign import start_states as module
+    from vmrace.fuzz.campaign import start_states as module
     monkeypatch.setattr(module, "REMEMBERED", 50)
     states, setups = module.States(), []
     for one in made(3, 200):

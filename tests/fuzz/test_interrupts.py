@@ -20,10 +20,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
-
-from fuzz.corpus import hit_file as raw
-from fuzz.corpus.entry import load
-from fuzz.verify import scope_document as scope_table
+from vmrace.fuzz.corpus import hit_file as raw
+from vmrace.fuzz.corpus.entry import load
+from vmrace.fuzz.verify import scope_document as scope_table
 
 ROOT = pathlib.Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden"
@@ -113,7 +112,7 @@ def files(place: pathlib.Path) -> dict[str, bytes]:
 
 def start(case: Case, place: pathlib.Path) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen([sys.executable, "-m", "fuzz", *case.args], cwd=place, text=True, env=environment, start_new_session=True,
+    return subprocess.Popen([sys.executable, "-m", "vmrace", *case.args], cwd=place, text=True, env=environment, start_new_session=True,
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 

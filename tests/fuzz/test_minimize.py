@@ -11,16 +11,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
+from vmrace.fuzz.run.executor import Executor, Outcome, SetupFailed
+from vmrace.fuzz.shrink.confirm import minimal_text
+from vmrace.fuzz.shrink.minimize import CUT_ASKED, CUT_TIME, Shrunk, minimize
+from vmrace.harness.schedulers import Walk
+from vmrace.harness.schedulers.enumerate import every_schedule
+from vmrace.harness.schedulers.replay import Replay
+from vmrace.variants.program import Program
 
-from fuzz.run.executor import Executor, Outcome, SetupFailed
-from fuzz.shrink.confirm import minimal_text
-from fuzz.shrink.minimize import CUT_ASKED, CUT_TIME, Shrunk, minimize
-from harness.schedulers import Walk
-from harness.schedulers.enumerate import every_schedule
-from harness.schedulers.replay import Replay
 from tests.canaries.small_family import SMALL
 from tests.fuzz.family_programs import executor, program
-from variants.program import Program
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,7 @@ def test_a_failure_with_another_title_is_not_what_is_shrunk() -> None:
 
 @each_case
 def test_preemptions_that_are_not_needed_go_without_an_enumeration(name: str) -> None:
-    from fuzz.shrink.minimize import Search, _drop_preemptions
+    from vmrace.fuzz.shrink.minimize import Search, _drop_preemptions
     case = CASES[name]
     ex = runner(case)
     search = Search(ex, case.title, random.Random(0))
@@ -198,7 +198,7 @@ def test_preemptions_that_are_not_needed_go_without_an_enumeration(name: str) ->
 @pytest.mark.parametrize("classes", [5000, 1])
 def test_a_proof_that_exceeds_its_budget_goes_by_classes_or_says_so(name: str, classes: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """With three schedules to enumerate the number is not proved least; the classes of those schedules prove what that would have."""
-    from fuzz.shrink import minimize as module
+    from vmrace.fuzz.shrink import minimize as module
     monkeypatch.setattr(module, "ENUMERATE_MAX", 3)
     monkeypatch.setattr(module, "REMOVE_MAX", 3)
     monkeypatch.setattr(module, "CLASSES_MAX", classes)
@@ -219,7 +219,7 @@ def test_a_proof_that_exceeds_its_budget_goes_by_classes_or_says_so(name: str, c
 @each_case
 @pytest.mark.parametrize("share", [0.0, 0.02, 0.3, 0.7, 0.9, 0.98])
 def test_what_is_cut_stands_and_claims_no_more_than_was_run(name: str, share: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    from fuzz.run import stop_request as stopping
+    from vmrace.fuzz.run import stop_request as stopping
     left = iter(range(int(shrunk(name).runs * share)))
     monkeypatch.setattr(stopping, "asked", lambda: next(left, None) is None)
     case = CASES[name]

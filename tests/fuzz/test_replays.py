@@ -13,26 +13,26 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from vmrace.fuzz.cli import functions as functions_command
+from vmrace.fuzz.cli.main import main
+from vmrace.fuzz.corpus import judge
+from vmrace.fuzz.corpus.entry import find, load
+from vmrace.fuzz.corpus.judge import judge_entry
+from vmrace.fuzz.functions import run_file as record
+from vmrace.fuzz.functions import sample as functions
+from vmrace.fuzz.functions import shrink, story
+from vmrace.fuzz.functions.sample import fuzz_runner
+from vmrace.fuzz.functions.shrink import REPLAYS
+from vmrace.fuzz.run.executor import Executor, Traced
+from vmrace.fuzz.run.hit import Hit
+from vmrace.fuzz.shrink.confirm import confirm
+from vmrace.harness.errors import HarnessError
+from vmrace.harness.functions.program import Program, Runner
+from vmrace.harness.kernel.cell import cell
+from vmrace.harness.replay.named_schedule import Named
+from vmrace.variants.family import family
 
-from fuzz.cli import functions as functions_command
-from fuzz.cli.main import main
-from fuzz.corpus import judge
-from fuzz.corpus.entry import find, load
-from fuzz.corpus.judge import judge_entry
-from fuzz.functions import run_file as record
-from fuzz.functions import sample as functions
-from fuzz.functions import shrink, story
-from fuzz.functions.sample import fuzz_runner
-from fuzz.functions.shrink import REPLAYS
-from fuzz.run.executor import Executor, Traced
-from fuzz.run.hit import Hit
-from fuzz.shrink.confirm import confirm
-from harness.errors import HarnessError
-from harness.functions.program import Program, Runner
-from harness.kernel.cell import cell
-from harness.replay.named_schedule import Named
 from tests.programs import lost_update
-from variants.family import family
 
 ROOT = pathlib.Path(__file__).parents[2]
 RACE = next(path for path in find(ROOT / "corpus") if "f1738244" in path.name)

@@ -17,9 +17,8 @@ import time
 from typing import Any
 
 import pytest
-
-from fuzz.corpus.verdict import Word
-from fuzz.programs.enumerate import (
+from vmrace.fuzz.corpus.verdict import Word
+from vmrace.fuzz.programs.enumerate import (
     Form,
     Letter,
     Line,
@@ -34,18 +33,18 @@ from fuzz.programs.enumerate import (
     program_of,
     text_of,
 )
-from fuzz.run.exhaustive import Explorer, Reached
-from fuzz.verify import scope as scoping
-from fuzz.verify import scope_state
-from fuzz.verify.scope import ScopeOptions, left, prove
-from fuzz.verify.scope_report import Table
-from fuzz.verify.scope_result import Result
-from fuzz.verify.scope_worker import decide
-from harness.explore.exploration import Exploration, Seen
-from harness.incomplete import Incomplete, Reason
-from variants.family import Family, family
-from variants.operations import OPERATIONS
-from variants.program import Program
+from vmrace.fuzz.run.exhaustive import Explorer, Reached
+from vmrace.fuzz.verify import scope as scoping
+from vmrace.fuzz.verify import scope_state
+from vmrace.fuzz.verify.scope import ScopeOptions, left, prove
+from vmrace.fuzz.verify.scope_report import Table
+from vmrace.fuzz.verify.scope_result import Result
+from vmrace.fuzz.verify.scope_worker import decide
+from vmrace.harness.explore.exploration import Exploration, Seen
+from vmrace.harness.incomplete import Incomplete, Reason
+from vmrace.variants.family import Family, family
+from vmrace.variants.operations import OPERATIONS
+from vmrace.variants.program import Program
 
 LRU = "lru_free_2_4"
 ONE = {"page": 1, "file": 1, "fpage": 1, "number": 1}
@@ -141,7 +140,7 @@ def without_idle(form: Form) -> Form:
 def without_one(form: Form) -> Form:
     """Without the operation that `idle_operation` means: the one whose program alone, with what else there is, is idle."""
     setup, cpus = form
-    from fuzz.programs.enumerate import _names, _supplied
+    from vmrace.fuzz.programs.enumerate import _names, _supplied
     for at, letter in enumerate(setup):
         if _idle(setup[:at], letter, *_supplied(setup[:at])):
             return setup[:at] + setup[at + 1:], cpus

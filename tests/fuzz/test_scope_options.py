@@ -14,16 +14,15 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-
-from fuzz.cli.main import main
-from fuzz.corpus.verdict import Word
-from fuzz.programs.enumerate import OPERAND_KINDS, Scope
-from fuzz.run.executor import Executor
-from fuzz.verify import scope_document as scope_table
-from fuzz.verify.scope_report import Table
-from fuzz.verify.scope_result import Result
-from harness.incomplete import Incomplete, Reason
-from variants.family import FAMILIES, family
+from vmrace.fuzz.cli.main import main
+from vmrace.fuzz.corpus.verdict import Word
+from vmrace.fuzz.programs.enumerate import OPERAND_KINDS, Scope
+from vmrace.fuzz.run.executor import Executor
+from vmrace.fuzz.verify import scope_document as scope_table
+from vmrace.fuzz.verify.scope_report import Table
+from vmrace.fuzz.verify.scope_result import Result
+from vmrace.harness.incomplete import Incomplete, Reason
+from vmrace.variants.family import FAMILIES, family
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 VARIANT = "lru_free_2_4/pre_patch"
@@ -81,7 +80,7 @@ def test_operands_narrow_the_scope(tmp_path: pathlib.Path) -> None:
 @pytest.mark.long
 def test_a_proof_that_was_killed_goes_on_with_the_same_command(tmp_path: pathlib.Path) -> None:
     state = tmp_path / "state"
-    arguments = [sys.executable, "-m", "fuzz", "verify", VARIANT, *SMALL[:-1], "exit,touch,unpin,reclaim", "--state", str(state)]
+    arguments = [sys.executable, "-m", "vmrace", "verify", VARIANT, *SMALL[:-1], "exit,touch,unpin,reclaim", "--state", str(state)]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT) as process:
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline and (not state.exists() or state.read_text().count("\n") < 3):

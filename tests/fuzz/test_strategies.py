@@ -10,15 +10,15 @@ import hypothesis
 import pytest
 from hypothesis import assume, find, given, settings
 from hypothesis import strategies as st
+from vmrace.fuzz.programs.generate import SETUP_MAX, TASK_OPS_MAX, TASKS_MAX
+from vmrace.fuzz.programs.strategies import operations, ops, programs
+from vmrace.fuzz.run.executor import Executor, SetupFailed
+from vmrace.harness.machine.machine import m
+from vmrace.harness.schedulers import NoPreempt
+from vmrace.variants.operations import OPERANDS
+from vmrace.variants.program import CPUS_MAX, TASKS_PER_CPU_MAX, Op, Program, TaskProgram, parse_op
 
-from fuzz.programs.generate import SETUP_MAX, TASK_OPS_MAX, TASKS_MAX
-from fuzz.programs.strategies import operations, ops, programs
-from fuzz.run.executor import Executor, SetupFailed
-from harness.machine.machine import m
-from harness.schedulers import NoPreempt
 from tests.fuzz.family_programs import executor
-from variants.operations import OPERANDS
-from variants.program import CPUS_MAX, TASKS_PER_CPU_MAX, Op, Program, TaskProgram, parse_op
 
 FAMILY = executor().family
 NAMES = operations(FAMILY)

@@ -16,14 +16,13 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-
-from fuzz.cli.main import main
-from fuzz.corpus.entry import find, load
-from fuzz.functions import sample as functions
-from fuzz.text import terminal
-from harness.functions.program import Program
-from harness.kernel.cell import cell
-from harness.printable import printable
+from vmrace.fuzz.cli.main import main
+from vmrace.fuzz.corpus.entry import find, load
+from vmrace.fuzz.functions import sample as functions
+from vmrace.fuzz.text import terminal
+from vmrace.harness.functions.program import Program
+from vmrace.harness.kernel.cell import cell
+from vmrace.harness.printable import printable
 
 ROOT = pathlib.Path(__file__).parents[2]
 GOOD = next(path for path in find(ROOT / "corpus") if "f1738244" in path.name)

@@ -5,10 +5,9 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-
-from fuzz.corpus.verdict import Verdict, Word, bug, parse_verdict
-from fuzz.verify import reasons
-from harness.incomplete import Incomplete, Reason
+from vmrace.fuzz.corpus.verdict import Verdict, Word, bug, parse_verdict
+from vmrace.fuzz.verify import reasons
+from vmrace.harness.incomplete import Incomplete, Reason
 
 
 @pytest.mark.parametrize(("verdict", "text"), [

@@ -9,20 +9,20 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from vmrace.fuzz.cli.main import main
+from vmrace.fuzz.corpus.entry import load
+from vmrace.fuzz.corpus.verdict import Verdict, Word, bug
+from vmrace.fuzz.run.exhaustive import Reached
+from vmrace.fuzz.verify import certificate
+from vmrace.fuzz.verify import report as verify
+from vmrace.fuzz.verify import subject as subjects
+from vmrace.harness.explore import optimal
+from vmrace.harness.explore.exploration import Exploration, Seen
+from vmrace.harness.functions.program import Program
+from vmrace.harness.functions.verify import verify as verify_program
+from vmrace.harness.incomplete import Incomplete, Reason
+from vmrace.harness.kernel.cell import cell
 
-from fuzz.cli.main import main
-from fuzz.corpus.entry import load
-from fuzz.corpus.verdict import Verdict, Word, bug
-from fuzz.run.exhaustive import Reached
-from fuzz.verify import certificate
-from fuzz.verify import report as verify
-from fuzz.verify import subject as subjects
-from harness.explore import optimal
-from harness.explore.exploration import Exploration, Seen
-from harness.functions.program import Program
-from harness.functions.verify import verify as verify_program
-from harness.incomplete import Incomplete, Reason
-from harness.kernel.cell import cell
 from tests.programs import lastzero, leaving, readers
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
@@ -65,7 +65,7 @@ def test_a_run_that_is_too_long_is_never_a_proof(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_task_that_yields_too_often_is_never_a_proof() -> None:
-    from harness.kernel import yield_cpu
+    from vmrace.harness.kernel import yield_cpu
 
     def make() -> Program:
         flag, rounds = cell("flag", value=0), cell("rounds", value=0)
@@ -260,7 +260,7 @@ def test_what_is_found_against_what_an_entry_expects(titles: tuple[str, ...], ex
 
 def test_a_lost_worker_is_no_success_where_the_finding_is_expected(monkeypatch: pytest.MonkeyPatch) -> None:
     found = Exploration({Reached((TITLE,)): Seen(1, 0)}, 1, why=LOST)
-    monkeypatch.setattr("fuzz.run.exhaustive.Explorer.explore", lambda *_, **limits: found)
+    monkeypatch.setattr("vmrace.fuzz.run.exhaustive.Explorer.explore", lambda *_, **limits: found)
     result = command(SMALL, "--variant", "pre_patch")
     assert result.exit_code == 3
     assert f"BUG {TITLE}" not in result.output and TITLE in result.output
@@ -273,7 +273,7 @@ def test_json_has_verdict_classes_executions_and_blocked(monkeypatch: pytest.Mon
     told = json.loads(result.output)
     assert (told["verdict"], told["classes"], told["executions"], told["blocked"]) == ("proved", 64, 64, 0)
     found = Exploration({Reached((TITLE,)): Seen(2, 0)}, 2, blocked=3, why=LATE)
-    monkeypatch.setattr("fuzz.run.exhaustive.Explorer.explore", lambda *_, **limits: found)
+    monkeypatch.setattr("vmrace.fuzz.run.exhaustive.Explorer.explore", lambda *_, **limits: found)
     told = json.loads(command(SMALL, "--variant", "pre_patch", "--json").output)
     assert (told["verdict"], told["classes"], told["executions"], told["blocked"]) == (TITLE, 2, 2, 3)
     assert told["hint"] == "--seconds, --for and --runs allow more."
@@ -291,7 +291,7 @@ def test_json_has_verdict_classes_executions_and_blocked(monkeypatch: pytest.Mon
     (("tests.programs.wrong:setup_raises",), 3, "tests.programs.wrong:setup_raises: KeyError: 'k' ("),
     (("tests.programs.wrong:no_function",), 3, "wrong:no_function: 1 is int, not a function"),
     (("tests.programs.wrong:generator",), 3, "task is a generator or a coroutine: a call would not run it"),
-    (("tests.programs.wrong:nothing",), 3, "returned NoneType, not a harness.functions.program.Program"),
+    (("tests.programs.wrong:nothing",), 3, "returned NoneType, not a vmrace.harness.functions.program.Program"),
     (("tests.programs.wrong:shares_a_global",), 3, "cell OUTSIDE is made outside of it"),
     (("tests.programs.wrong:ends_in_exit",), 3, "SystemExit: 5"),
     (("tests.programs.lastzero:make", "--arg", "1", "--arg", "2", "--arg", "3"), 3, "tests.programs.lastzero:make"),
@@ -312,7 +312,7 @@ def test_bad_input_gets_one_line(args: tuple[str, ...], code: int, error: str) -
 
 @pytest.mark.parametrize("name", ["loops", "make_loops"])
 def test_what_loops_without_a_point_is_ended_and_told(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("harness.functions.watchdog.SECONDS", 0.2)
+    monkeypatch.setattr("vmrace.harness.functions.watchdog.SECONDS", 0.2)
     result = command(f"tests.programs.wrong:{name}")
     assert result.exit_code == 3
     assert result.stderr.startswith("vmrace: no point is reached for 0.2 s in ") and "wrong.py:" in result.stderr
@@ -358,13 +358,14 @@ def test_plain_data_that_tasks_share_is_named_and_nothing_is_proved(name: str, w
     result = command(f"tests.programs.wrong:{name}")
     assert result.exit_code == 3, result.output
     assert result.output.startswith(f"inconclusive: its tasks share plain data: {why}\n")
-    assert "objects of harness.kernel: a cell" in result.output and "point(cell, RMW)" in result.output
+    assert "objects of vmrace.harness.kernel: a cell" in result.output and "point(cell, RMW)" in result.output
 
 
 def test_what_is_shared_unseen_is_never_proved() -> None:
     result = command("tests.programs.wrong:in_the_environment")
     assert result.exit_code == 3, result.output
-    assert result.output.startswith("inconclusive: its tasks share what is no object of harness.kernel, or change what they only read: ")
+    said = "inconclusive: its tasks share what is no object of vmrace.harness.kernel, or change what they only read: "
+    assert result.output.startswith(said)
 
 
 @pytest.mark.parametrize("name", ["an_iterator", "an_array"])

@@ -4,8 +4,7 @@
 from __future__ import annotations
 
 import pytest
-
-from fuzz.text.wording import count
+from vmrace.fuzz.text.wording import count
 
 
 @pytest.mark.parametrize(("number", "noun", "text"), [

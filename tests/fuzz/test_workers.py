@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-
-from fuzz.run.workers import Job, Lost, Workers
+from vmrace.fuzz.run.workers import Job, Lost, Workers
 
 
 @pytest.fixture
@@ -43,8 +42,8 @@ def test_a_job_is_answered_once(workers: Workers) -> None:
 
 def test_a_worker_that_dies_after_it_was_waited_for_is_told_the_next_time(workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
     """Between the wait and the look at who is alive."""
-    import fuzz.run.workers
-    wait = fuzz.run.workers.wait
+    import vmrace.fuzz.run.workers
+    wait = vmrace.fuzz.run.workers.wait
     job = workers.give(sleeping, [600.0], 600.0)
 
     def nothing_yet(pipes: Any, timeout: float) -> list[Any]:
@@ -53,7 +52,7 @@ def test_a_worker_that_dies_after_it_was_waited_for_is_told_the_next_time(worker
         job.worker.process.join()
         return ready
     with monkeypatch.context() as patched:
-        patched.setattr(fuzz.run.workers, "wait", nothing_yet)
+        patched.setattr(vmrace.fuzz.run.workers, "wait", nothing_yet)
         assert workers.done(0.05) == []
     assert all_done(workers) == [job]
     with pytest.raises(Lost, match="killed by signal 9"):

@@ -15,8 +15,7 @@ from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
-
-from fuzz.cli.main import main
+from vmrace.fuzz.cli.main import main
 
 HERE = pathlib.Path(__file__).parent
 ENTRIES = {name: HERE / f"{name}.toml" for name in ("double-free", "last-reference")}
@@ -66,9 +65,10 @@ def test_what_there_is_takes_no_more_than_100_columns(name: str) -> None:
 
 
 def test_a_table_of_long_names_and_summaries_takes_no_more_than_100_columns() -> None:
-    from fuzz.campaign.report import variants_table
+    from vmrace.fuzz.campaign.report import variants_table
+    from vmrace.variants.family import Variant
+
     from tests.canaries.small_family import SMALL
-    from variants.family import Variant
     long = {name: Variant(name, (), "a summary that goes on and on, " * 5, "s") for name in ("short", "a_rather_long_name_of_a_variant")}
     made = replace(SMALL, summary="a story of some length " * 8, variants=long)
     lines = variants_table([made], {("small", name): 25 for name in long}, 12)

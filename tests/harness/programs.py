@@ -7,8 +7,7 @@ import random
 from typing import Any
 
 from hypothesis import strategies as st
-
-from harness.schedulers import SCHEDULERS
+from vmrace.harness.schedulers import SCHEDULERS
 
 TOY = "tests.harness.kernels.toy"
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from harness.kernel.rwlock import ReadSide
-from harness.machine.machine import Machine
-from harness.machine.scheduler import Scheduler
-from harness.machine.task import IRQ_DEPTH_MAX, SLEEPING, Task
+from vmrace.harness.kernel.rwlock import ReadSide
+from vmrace.harness.machine.machine import Machine
+from vmrace.harness.machine.scheduler import Scheduler
+from vmrace.harness.machine.task import IRQ_DEPTH_MAX, SLEEPING, Task
 
 
 def atomic(task: Task) -> bool:

@@ -7,14 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-
-import harness.kernel
-from fuzz.functions.sample import fuzz
-from harness.errors import ProgramError
-from harness.finding import Finding
-from harness.functions.program import Program, Runner
-from harness.functions.verify import verify
-from harness.kernel import (
+import vmrace.harness.kernel
+from vmrace.fuzz.functions.sample import fuzz
+from vmrace.harness.errors import ProgramError
+from vmrace.harness.finding import Finding
+from vmrace.harness.functions.program import Program, Runner
+from vmrace.harness.functions.verify import verify
+from vmrace.harness.kernel import (
     BUG_ON,
     LIST_HEAD,
     atomic_dec,
@@ -51,10 +50,10 @@ from harness.kernel import (
     spinlock_t,
     struct,
 )
-from harness.kernel import test_and_set_bit as take_bit
-from harness.sanitizers import table
-from harness.schedulers import NoPreempt
-from harness.schedulers.enumerate import every_schedule
+from vmrace.harness.kernel import test_and_set_bit as take_bit
+from vmrace.harness.sanitizers import table
+from vmrace.harness.schedulers import NoPreempt
+from vmrace.harness.schedulers.enumerate import every_schedule
 
 PG_locked = 1
 
@@ -461,7 +460,7 @@ def test_kfree_of_nothing_does_nothing() -> None:
 
 
 def test_a_kfree_that_no_name_leads_to_is_refused() -> None:
-    runner = Runner(program(lambda lock, head, one, two: getattr(harness.kernel, "k" + "free")(one)))
+    runner = Runner(program(lambda lock, head, one, two: getattr(vmrace.harness.kernel, "k" + "free")(one)))
     with pytest.raises(ProgramError, match=r"kfree\(\) is called by another name"):
         runner.run(NoPreempt())
 

@@ -6,16 +6,16 @@ from __future__ import annotations
 import random
 
 import pytest
+from vmrace.harness.kernel.registry import CORES
+from vmrace.harness.link.linker import link
+from vmrace.harness.schedulers import NoPreempt, Walk
+from vmrace.harness.schedulers.replay import Replay
 
-from harness.kernel.registry import CORES
-from harness.link.linker import link
-from harness.schedulers import NoPreempt, Walk
-from harness.schedulers.replay import Replay
 from tests.harness.programs import TOY, random_program
 from tests.toy import Toy
 
 LOCKS = "tests.harness.kernels.locks"
-FAMILY_BASE = ("variants.lru_free_2_4.types", "variants.lru_free_2_4.pre_patch", "variants.lru_free_2_4.ops")
+FAMILY_BASE = ("vmrace.variants.lru_free_2_4.types", "vmrace.variants.lru_free_2_4.pre_patch", "vmrace.variants.lru_free_2_4.ops")
 
 
 @pytest.mark.parametrize("core", CORES)

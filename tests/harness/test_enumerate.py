@@ -9,9 +9,9 @@ from math import comb
 from typing import Any
 
 import pytest
+from vmrace.harness.machine.machine import Machine
+from vmrace.harness.schedulers.enumerate import every_schedule
 
-from harness.machine.machine import Machine
-from harness.schedulers.enumerate import every_schedule
 from tests.toy import Run, Toy
 
 TOY = Toy("tests.harness.kernels.counters")

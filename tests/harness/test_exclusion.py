@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from vmrace.harness.schedulers.enumerate import every_schedule
 
-from harness.schedulers.enumerate import every_schedule
 from tests.harness.programs import TOY
 from tests.toy import Toy
 

@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 import pytest
+from vmrace.harness.errors import HarnessError
+from vmrace.harness.schedulers import NoPreempt, Walk
 
-from harness.errors import HarnessError
-from harness.schedulers import NoPreempt, Walk
 from tests.toy import THREADS, Run, Toy
 
 FAULTS = "tests.harness.kernels.faults"

@@ -8,8 +8,7 @@ import pathlib
 import re
 
 import pytest
-
-from harness.finding import Finding, Kind, kind_of
+from vmrace.harness.finding import Finding, Kind, kind_of
 
 ROOT = pathlib.Path(__file__).parents[2]
 

@@ -15,13 +15,12 @@ from threading import Lock, Thread
 from typing import Any
 
 import pytest
-
-from harness.errors import ProgramError
-from harness.functions.program import Program, Runner
-from harness.functions.verify import verify
-from harness.kernel import spin_lock, spin_unlock, spinlock_t
-from harness.kernel.cell import cell
-from harness.schedulers import NoPreempt
+from vmrace.harness.errors import ProgramError
+from vmrace.harness.functions.program import Program, Runner
+from vmrace.harness.functions.verify import verify
+from vmrace.harness.kernel import spin_lock, spin_unlock, spinlock_t
+from vmrace.harness.kernel.cell import cell
+from vmrace.harness.schedulers import NoPreempt
 
 
 def reaches(thing: Any) -> Callable[[], Program]:

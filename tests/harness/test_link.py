@@ -10,11 +10,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from vmrace.harness.errors import LinkError
+from vmrace.harness.link.image import Image
+from vmrace.harness.link.linker import link
+from vmrace.harness.schedulers import NoPreempt
 
-from harness.errors import LinkError
-from harness.link.image import Image
-from harness.link.linker import link
-from harness.schedulers import NoPreempt
 from tests.toy import Toy
 
 Write = Callable[..., str]
@@ -40,7 +40,7 @@ def refused(*modules: str) -> str:
 
 
 BASE = """\
-    from harness.kernel import atomic_inc, atomic_t
+    from vmrace.harness.kernel import atomic_inc, atomic_t
 
     __FILE__ = "mm/base.c"
     count = atomic_t("count")
@@ -65,8 +65,8 @@ PATCH = """\
 
 def call(image: Image, name: str) -> Any:
     """What a function returns, called as the boot task."""
-    from harness.machine.machine import m
-    from harness.machine.task import NEVER, Task
+    from vmrace.harness.machine.machine import m
+    from vmrace.harness.machine.task import NEVER, Task
     m.current, m.stop = Task(-1, "boot"), NEVER
     return image[name]()
 
@@ -153,31 +153,32 @@ def test_an_undefined_reference_in_a_comprehension_is_told(source: Write) -> Non
 
 
 def test_a_bug_in_a_comprehension_is_its_functions(source: Write) -> None:
-    name = source("from harness.kernel import BUG\n\n__FILE__ = 'mm/x.c'\n\n\ndef caller():\n    return [BUG(x) for x in (3, 4)]\n")
+    name = source("from vmrace.harness.kernel import BUG\n\n__FILE__ = 'mm/x.c'\n\n\ndef caller():\n    return [BUG(x) for x in (3, 4)]\n")
     assert Toy(name).run([(0, [("caller",)])], NoPreempt()).titles == ["BUG at mm/x.c:3 in caller"]
 
 
 def test_a_symbol_defined_in_a_later_module_is_found(source: Write) -> None:
-    user = source("from variants.anything import callee\n\n\ndef user():\n    return callee()\n")
+    user = source("from vmrace.variants.anything import callee\n\n\ndef user():\n    return callee()\n")
     assert call(link(user, source(PATCH)), "user") == "patch"
 
 
 def test_an_extern_that_nobody_defines_is_told_even_if_unused(source: Write) -> None:
-    name = source("# nothing\nfrom variants.lru_free_2_4.pre_patch import put_page\n")
+    name = source("# nothing\nfrom vmrace.variants.lru_free_2_4.pre_patch import put_page\n")
     assert refused(name).endswith(f"{name}.py:2: undefined reference to put_page (declared extern, defined nowhere)")
 
 
 @pytest.mark.parametrize("statement", [
-    "from harness.kernel import *", "from harness.kernel import spin_lock as lock", "from variants.lru_free_2_4.types import *",
-    "from os import path", "from fuzz.run.executor import Executor", "from . import other"])
+    "from vmrace.harness.kernel import *", "from vmrace.harness.kernel import spin_lock as lock",
+    "from vmrace.variants.lru_free_2_4.types import *",
+    "from os import path", "from vmrace.fuzz.run.executor import Executor", "from . import other"])
 def test_imports_are_of_plain_names_from_the_toolkit_or_variants(source: Write, statement: str) -> None:
     name = source(f"\n{statement}\n")
-    assert refused(name).endswith(f"{name}.py:2: kernel source imports names from harness.kernel or variants, plainly")
+    assert refused(name).endswith(f"{name}.py:2: kernel source imports names from vmrace.harness.kernel or vmrace.variants, plainly")
 
 
 def test_a_tool_that_there_is_not_is_told(source: Write) -> None:
-    name = source("from harness.kernel import spin_lock, spin_look\n")
-    assert refused(name).endswith(f"{name}.py:1: harness.kernel has no spin_look")
+    name = source("from vmrace.harness.kernel import spin_lock, spin_look\n")
+    assert refused(name).endswith(f"{name}.py:1: vmrace.harness.kernel has no spin_look")
 
 
 @pytest.mark.parametrize(("statement", "kind"), [
@@ -202,7 +203,7 @@ def test_after_a_failed_link_the_next_one_works(source: Write) -> None:
 # ---- where things are from -------------------------------------------------------------------------------------------------
 
 TWO_FILES = """\
-    from harness.kernel import BUG, BUG_ON, atomic_inc, atomic_t
+    from vmrace.harness.kernel import BUG, BUG_ON, atomic_inc, atomic_t
 
     __FILE__ = "include/linux/mm.h"
 
@@ -263,7 +264,7 @@ def test_bug_on_is_a_condition_then_a_bug(source: Write) -> None:
 
 def test_likely_unlikely_and_data_race_are_taken_out(source: Write) -> None:
     image = link(source("""\
-        from harness.kernel import data_race, likely, unlikely
+        from vmrace.harness.kernel import data_race, likely, unlikely
 
 
         def f():
@@ -274,12 +275,12 @@ def test_likely_unlikely_and_data_race_are_taken_out(source: Write) -> None:
 
 
 def test_where_data_race_stood_is_remembered(source: Write) -> None:
-    image = link(source("from harness.kernel import data_race\n\n\ndef f(x):\n    return data_race(x.y)\n"))
+    image = link(source("from vmrace.harness.kernel import data_race\n\n\ndef f(x):\n    return data_race(x.y)\n"))
     assert [span for _, *span in image.racy_spans] == [[5, 11, 5, 25]]
 
 
 def test_an_access_through_data_race_is_remembered_as_a_whole(source: Write) -> None:
-    image = link(source("from harness.kernel import data_race\n\n\ndef f(x):\n    data_race(x).y = 1\n"))
+    image = link(source("from vmrace.harness.kernel import data_race\n\n\ndef f(x):\n    data_race(x).y = 1\n"))
     assert sorted(span for _, *span in image.racy_spans) == [[5, 4, 5, 16], [5, 4, 5, 18]]
 
 
@@ -313,7 +314,7 @@ def test_without_probes_there_are_no_marks(source: Write) -> None:
 
 def test_a_list_guard_may_be_a_global_or_a_field_beside_it(source: Write) -> None:
     name = source("""\
-        from harness.kernel import LIST_HEAD, embed, list_add, list_head, spin_lock, spin_unlock, spinlock_t, struct
+        from vmrace.harness.kernel import LIST_HEAD, embed, list_add, list_head, spin_lock, spin_unlock, spinlock_t, struct
 
 
         class zone_t(struct):
@@ -357,7 +358,7 @@ def test_a_list_guard_may_be_a_global_or_a_field_beside_it(source: Write) -> Non
 # ---- structs that a patch adds fields to -----------------------------------------------------------------------------------
 
 STRUCTS = """\
-    from harness.kernel import plain, struct
+    from vmrace.harness.kernel import plain, struct
 
 
     class page(struct):
@@ -372,7 +373,7 @@ STRUCTS = """\
         return sorted(page.fields), sorted(page.embedded)
     """
 ADDS = """\
-    from harness.kernel import atomic_t, embed, plain, struct
+    from vmrace.harness.kernel import atomic_t, embed, plain, struct
 
 
     class counters(struct):
@@ -407,7 +408,7 @@ def test_added_fields_are_part_of_the_state(source: Write) -> None:
 
 def test_two_patches_may_add_to_one_struct(source: Write) -> None:
     more = source("""\
-        from harness.kernel import plain
+        from vmrace.harness.kernel import plain
 
 
         class page(page):

@@ -6,9 +6,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from vmrace.harness.schedulers import NoPreempt
+from vmrace.harness.schedulers.enumerate import every_schedule
 
-from harness.schedulers import NoPreempt
-from harness.schedulers.enumerate import every_schedule
 from tests.toy import Run, Toy
 
 LOCKS = "tests.harness.kernels.locks"

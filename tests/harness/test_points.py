@@ -14,13 +14,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-
-from harness import kernel
-from harness.functions.program import Program, Runner
-from harness.kernel.cell import cell
-from harness.machine.machine import m
-from harness.points import NAMES
-from harness.schedulers import NoPreempt
+from vmrace.harness import kernel
+from vmrace.harness.functions.program import Program, Runner
+from vmrace.harness.kernel.cell import cell
+from vmrace.harness.machine.machine import m
+from vmrace.harness.points import NAMES
+from vmrace.harness.schedulers import NoPreempt
 
 CORES = ("fast", "up")
 k = types.SimpleNamespace()             # the toolkit of the core that is tried

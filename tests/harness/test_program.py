@@ -14,11 +14,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-
-from harness.backends.greenlets import Greenlets
-from harness.backends.threads import ThreadStack
-from harness.functions.program import Program, ProgramError, Result, Runner
-from harness.kernel import (
+from vmrace.harness.backends.greenlets import Greenlets
+from vmrace.harness.backends.threads import ThreadStack
+from vmrace.harness.functions.program import Program, ProgramError, Result, Runner
+from vmrace.harness.kernel import (
     atomic_inc,
     atomic_read,
     atomic_t,
@@ -35,10 +34,11 @@ from harness.kernel import (
     up,
     wait_queue_head_t,
 )
-from harness.kernel.cell import cell
-from harness.schedulers import NoPreempt
-from harness.schedulers.enumerate import every_schedule
-from harness.schedulers.replay import Replay
+from vmrace.harness.kernel.cell import cell
+from vmrace.harness.schedulers import NoPreempt
+from vmrace.harness.schedulers.enumerate import every_schedule
+from vmrace.harness.schedulers.replay import Replay
+
 from tests.harness import sharing_other
 
 CHECK = "CHECK: the program's own check fails"
@@ -242,7 +242,7 @@ def test_a_list_of_functions_shares_a_cpu() -> None:
 def test_a_make_that_gives_no_program_is_told_so(made: Any) -> None:
     def make() -> Any:
         return made
-    with pytest.raises(ProgramError, match=r"make: returned \w+, not a harness.functions.program.Program"):
+    with pytest.raises(ProgramError, match=r"make: returned \w+, not a vmrace.harness.functions.program.Program"):
         Runner(make)
 
 

@@ -9,10 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-
-from fuzz.run.executor import Executor
-from harness.functions.program import Program, Runner
-from harness.kernel import (
+from vmrace.fuzz.run.executor import Executor
+from vmrace.harness.functions.program import Program, Runner
+from vmrace.harness.kernel import (
     BUG_ON,
     TASK_UNINTERRUPTIBLE,
     atomic_dec,
@@ -36,21 +35,22 @@ from harness.kernel import (
     write_lock,
     write_unlock,
 )
-from harness.machine import machine
-from harness.machine.machine import m
-from harness.machine.task import NEVER
-from harness.schedulers import NoPreempt, Pct, Walk
-from harness.schedulers.enumerate import every_schedule
-from harness.schedulers.replay import Replay
+from vmrace.harness.machine import machine
+from vmrace.harness.machine.machine import m
+from vmrace.harness.machine.task import NEVER
+from vmrace.harness.schedulers import NoPreempt, Pct, Walk
+from vmrace.harness.schedulers.enumerate import every_schedule
+from vmrace.harness.schedulers.replay import Replay
+from vmrace.variants.family import family
+
 from tests.fuzz.family_programs import program as program_of
 from tests.harness.referee import Referee
 from tests.toy import GREENLETS, THREADS, Run, Toy
-from variants.family import family
 
 LOCKS = "tests.harness.kernels.locks"
 SLEEPERS = "tests.harness.kernels.sleepers"
 YIELDERS = "tests.harness.kernels.yielders"
-SEQSCHEDLOCK = "variants.invalidate_2_6.andrea_seqschedlock.seqschedlock_h"
+SEQSCHEDLOCK = "vmrace.variants.invalidate_2_6.andrea_seqschedlock.seqschedlock_h"
 TOYS = {LOCKS: Toy(LOCKS), SLEEPERS: Toy(SLEEPERS), YIELDERS: Toy(SEQSCHEDLOCK, YIELDERS)}
 
 

@@ -7,18 +7,18 @@ import time
 from typing import Any
 
 import pytest
+from vmrace.fuzz.campaign.driver import Campaign, Options
+from vmrace.fuzz.run.executor import Executor
+from vmrace.harness import points
+from vmrace.harness.machine.machine import m
+from vmrace.harness.schedulers import NoPreempt
+from vmrace.harness.schedulers.enumerate import every_schedule
+from vmrace.harness.schedulers.replay import Replay
+from vmrace.harness.watchers.race import Watch
+from vmrace.variants.family import family
+from vmrace.variants.program import Op, Program, TaskProgram
 
-from fuzz.campaign.driver import Campaign, Options
-from fuzz.run.executor import Executor
-from harness import points
-from harness.machine.machine import m
-from harness.schedulers import NoPreempt
-from harness.schedulers.enumerate import every_schedule
-from harness.schedulers.replay import Replay
-from harness.watchers.race import Watch
 from tests.toy import THREADS, Run, Toy
-from variants.family import family
-from variants.program import Op, Program, TaskProgram
 
 KERNEL = "tests.harness.kernels.races"
 

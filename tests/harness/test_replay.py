@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from vmrace.harness.errors import Diverged
+from vmrace.harness.schedulers import NoPreempt, Pct, Walk
+from vmrace.harness.schedulers.replay import Replay
 
-from harness.errors import Diverged
-from harness.schedulers import NoPreempt, Pct, Walk
-from harness.schedulers.replay import Replay
 from tests.harness.programs import EVERYTHING, INTERRUPTS, LOCKING, OTHER, SLEEPING, TOY, programs, random_program
 from tests.toy import THREADS, Run, Toy
 

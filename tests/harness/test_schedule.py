@@ -6,13 +6,13 @@ from __future__ import annotations
 import random
 
 import pytest
+from vmrace.fuzz.run.story import narrate
+from vmrace.harness.errors import Diverged
+from vmrace.harness.machine.machine import m
+from vmrace.harness.replay.named_schedule import Line, Named, Narrator, parse
+from vmrace.harness.schedulers import NoPreempt, Pct, Walk
+from vmrace.harness.schedulers.replay import Replay
 
-from fuzz.run.story import narrate
-from harness.errors import Diverged
-from harness.machine.machine import m
-from harness.replay.named_schedule import Line, Named, Narrator, parse
-from harness.schedulers import NoPreempt, Pct, Walk
-from harness.schedulers.replay import Replay
 from tests.fuzz.family_programs import executor, prepared, random_program
 from tests.harness import programs
 from tests.toy import Run, Toy

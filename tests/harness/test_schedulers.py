@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from vmrace.harness.functions.program import Program, Runner
+from vmrace.harness.kernel import RMW, point, raise_irq, smp_processor_id
+from vmrace.harness.kernel.cell import cell
+from vmrace.harness.schedulers import SCHEDULERS, Pct, Walk
 
-from harness.functions.program import Program, Runner
-from harness.kernel import RMW, point, raise_irq, smp_processor_id
-from harness.kernel.cell import cell
-from harness.schedulers import SCHEDULERS, Pct, Walk
 from tests.harness.programs import EVERYTHING, INTERRUPTS, LOCKING, OTHER, TOY, programs, random_program, schedulers
 from tests.harness.referee import Referee
 from tests.toy import Toy

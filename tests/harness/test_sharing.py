@@ -12,11 +12,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-
-from harness.functions.program import Program
-from harness.functions.verify import verify
-from harness.incomplete import Reason
-from harness.kernel import (
+from vmrace.harness.functions.program import Program
+from vmrace.harness.functions.verify import verify
+from vmrace.harness.incomplete import Reason
+from vmrace.harness.kernel import (
     READ,
     RMW,
     atomic_inc,
@@ -40,7 +39,8 @@ from harness.kernel import (
     up,
     up_read,
 )
-from harness.kernel.cell import cell
+from vmrace.harness.kernel.cell import cell
+
 from tests.harness import sharing_other
 
 total = 0

@@ -9,17 +9,16 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-
-from fuzz.functions.sample import fuzz
-from harness.errors import Diverged
-from harness.functions.program import Program, Runner
-from harness.functions.verify import verify
-from harness.kernel import BUG_ON, WARN_ON, down, in_interrupt, local_irq_disable, raise_irq, semaphore, up
-from harness.kernel.cell import cell
-from harness.machine.machine import m
-from harness.schedulers import NoPreempt
-from harness.schedulers.enumerate import every_schedule
-from harness.schedulers.replay import Replay
+from vmrace.fuzz.functions.sample import fuzz
+from vmrace.harness.errors import Diverged
+from vmrace.harness.functions.program import Program, Runner
+from vmrace.harness.functions.verify import verify
+from vmrace.harness.kernel import BUG_ON, WARN_ON, down, in_interrupt, local_irq_disable, raise_irq, semaphore, up
+from vmrace.harness.kernel.cell import cell
+from vmrace.harness.machine.machine import m
+from vmrace.harness.schedulers import NoPreempt
+from vmrace.harness.schedulers.enumerate import every_schedule
+from vmrace.harness.schedulers.replay import Replay
 
 BACKENDS = ("greenlets", "threads")
 

@@ -12,11 +12,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-
-from harness.functions.watched import KINDS, count_of, is_watched, locks_of, uses, watched
-from harness.machine.machine import m
-from harness.machine.task import Task
-from harness.sanitizers.lockdep import Lockdep
+from vmrace.harness.functions.watched import KINDS, count_of, is_watched, locks_of, uses, watched
+from vmrace.harness.machine.machine import m
+from vmrace.harness.machine.task import Task
+from vmrace.harness.sanitizers.lockdep import Lockdep
 
 MAKES: list[Callable[[], Any]] = [
     lambda: [3, 1, 2], lambda: {"a": 1, "b": 2}, lambda: collections.deque([1, 2], 3),
@@ -84,7 +83,7 @@ def test_it_does_what_it_did_and_each_use_is_seen(make: Callable[[], Any], someo
 
 @pytest.mark.parametrize("make", MAKES[:2], ids=IDS[:2])
 def test_the_locks_are_those_that_were_held_each_time(make: Callable[[], Any], someone: Task) -> None:
-    from harness.kernel import spinlock_t
+    from vmrace.harness.kernel import spinlock_t
     a, b, seen = spinlock_t("a"), spinlock_t("b"), watched(make())
     dep = someone.held.dep
     with uses:

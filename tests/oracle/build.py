@@ -12,13 +12,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import harness.kernel as kernel
-from harness.explore.exploration import explore
-from harness.functions.program import Program as MachineProgram
-from harness.functions.program import Result, Runner
-from harness.kernel.cell import cell
-from harness.sanitizers.lockdep import Lockdep
-from harness.schedulers.enumerate import every_schedule
+import vmrace.harness.kernel as kernel
+from vmrace.harness.explore.exploration import explore
+from vmrace.harness.functions.program import Program as MachineProgram
+from vmrace.harness.functions.program import Result, Runner
+from vmrace.harness.kernel.cell import cell
+from vmrace.harness.sanitizers.lockdep import Lockdep
+from vmrace.harness.schedulers.enumerate import every_schedule
+
 from tests.oracle.language import FORMS, LOCKS, VALUES, Block, Object, Outcome, Program, registers
 
 RUNS_MAX = 2_000

@@ -56,7 +56,7 @@ def compare(program: Program, states_max: int = interpreter.STATES_MAX, runs_max
 
 
 # How far a task came, below an interrupt that hangs or off its cpu, over steps that nobody else can see, is not explored by the machine
-# (see harness.explore.access.Locations): no other task can tell, and the run is stuck anyway. So of a stuck run two things are left
+# (see vmrace.harness.explore.access.Locations): no other task can tell, and the run is stuck anyway. So of a stuck run two things are left
 # open. One is the value of what only one body touches, of words (each bit of which is a location), and of the fields under a lock:
 # whoever loads one without the lock has it in its result. The other is whether a task that only had such steps before it has ended.
 

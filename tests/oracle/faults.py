@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import harness.kernel as kernel
-from harness.machine.machine import m
+import vmrace.harness.kernel as kernel
+from vmrace.harness.machine.machine import m
 
 RIGHT = dict(vars(kernel))
 

@@ -5,8 +5,8 @@ Flanagan and Godefroid, "Dynamic Partial-Order Reduction for Model Checking Soft
 2, 8, 32, 64 inequivalent schedules for n = 14, 16, 18, 19.
 """
 
-from harness.functions.program import Program
-from harness.kernel import embed, guarded, spin_lock, spin_unlock, spinlock_t, struct
+from vmrace.harness.functions.program import Program
+from vmrace.harness.kernel import embed, guarded, spin_lock, spin_unlock, spinlock_t, struct
 
 INODES, BLOCKS = 32, 26
 

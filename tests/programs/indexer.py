@@ -5,8 +5,8 @@ Flanagan and Godefroid, "Dynamic Partial-Order Reduction for Model Checking Soft
 8, 64, 512 inequivalent schedules for n = 12, 13, 14.
 """
 
-from harness.functions.program import Program
-from harness.kernel import atomic_t, cmpxchg
+from vmrace.harness.functions.program import Program
+from vmrace.harness.kernel import atomic_t, cmpxchg
 
 SIZE, MESSAGES = 128, 4
 

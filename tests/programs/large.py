@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """large(n, count): n tasks add to a variable under a lock, count times each; the last one once forgets it. Too many schedules to run."""
 
-from harness.functions.program import Program
-from harness.kernel import spin_lock, spin_unlock, spinlock_t
-from harness.kernel.cell import cell
+from vmrace.harness.functions.program import Program
+from vmrace.harness.kernel import spin_lock, spin_unlock, spinlock_t
+from vmrace.harness.kernel.cell import cell
 
 
 def make(n=6, count=10):

@@ -4,8 +4,8 @@
 Abdulla et al., POPL 2014: 64, 320, 3328 inequivalent schedules for n = 5, 7, 10.
 """
 
-from harness.functions.program import Program
-from harness.kernel.cell import cell
+from vmrace.harness.functions.program import Program
+from vmrace.harness.kernel.cell import cell
 
 
 def make(n=5):

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Programs of which one task counts in a plain variable, wherever such a variable can be: it returns 1 in every run."""
 
-from harness.functions.program import Program
-from harness.kernel import RMW, point
-from harness.kernel.cell import cell
+from vmrace.harness.functions.program import Program
+from vmrace.harness.kernel import RMW, point
+from vmrace.harness.kernel.cell import cell
 
 count = 0
 counts = []

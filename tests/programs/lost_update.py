@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: MIT
 """lost_update(n): n tasks each add one to a plain variable. The README shows it."""
 
-from harness.functions.program import Program
-from harness.kernel.cell import cell
+from vmrace import Program, cell
 
 
 def make(n=2):

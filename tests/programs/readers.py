@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """readers(n): one writer and n readers of one variable. 2**n inequivalent schedules (Abdulla et al., POPL 2014)."""
 
-from harness.functions.program import Program
-from harness.kernel.cell import cell
+from vmrace.harness.functions.program import Program
+from vmrace.harness.kernel.cell import cell
 
 
 def make(n=2):

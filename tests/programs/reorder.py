@@ -4,8 +4,8 @@
 SCTBench's reorder_3 (Thomson, Donaldson, Betts, "Concurrency Testing Using Controlled Schedulers", TOPC 2016): one preemption.
 """
 
-from harness.functions.program import Program
-from harness.kernel.cell import cell
+from vmrace.harness.functions.program import Program
+from vmrace.harness.kernel.cell import cell
 
 
 def make(n_setters=3):

@@ -3,8 +3,8 @@
 
 from collections.abc import Callable
 
-from harness.functions.program import Program
-from harness.kernel import (
+from vmrace.harness.functions.program import Program
+from vmrace.harness.kernel import (
     RMW,
     atomic_dec_and_test,
     atomic_inc,
@@ -20,7 +20,7 @@ from harness.kernel import (
     xchg,
     yield_cpu,
 )
-from harness.kernel.cell import cell
+from vmrace.harness.kernel.cell import cell
 
 
 def flag(broken: int = 0) -> Program:

@@ -7,9 +7,9 @@ import os
 import pathlib
 import random
 
-from harness.functions.program import Program
-from harness.kernel import atomic_inc, spin_lock, spin_unlock, spinlock_t
-from harness.kernel.cell import cell
+from vmrace.harness.functions.program import Program
+from vmrace.harness.kernel import atomic_inc, spin_lock, spin_unlock, spinlock_t
+from vmrace.harness.kernel.cell import cell
 
 OUTSIDE = cell("OUTSIDE", value=0)
 numbers = itertools.count()

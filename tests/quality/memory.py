@@ -15,10 +15,10 @@ import gc
 import pathlib
 import time
 
-from fuzz.campaign.driver import HANDED_ON_MAX
-from fuzz.campaign.messages import RUNS_PER_SHARD, ShardTask
-from fuzz.campaign.shard import run_shard
-from variants.program import Program
+from vmrace.fuzz.campaign.driver import HANDED_ON_MAX
+from vmrace.fuzz.campaign.messages import RUNS_PER_SHARD, ShardTask
+from vmrace.fuzz.campaign.shard import run_shard
+from vmrace.variants.program import Program
 
 VARIANT = ("lru_free_2_4", "pre_patch")
 RUNS = 1_000_000

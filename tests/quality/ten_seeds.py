@@ -24,7 +24,7 @@ OUT = pathlib.Path(__file__).with_suffix(".md")
 def campaign(seed: int) -> dict:
     """The summary of one campaign."""
     with tempfile.TemporaryDirectory() as corpus:
-        command = [sys.executable, "-m", "fuzz", "fuzz", VARIANT, "--for", f"{SECONDS}s", "--keep-going", "--seed", str(seed),
+        command = [sys.executable, "-m", "vmrace", "fuzz", VARIANT, "--for", f"{SECONDS}s", "--keep-going", "--seed", str(seed),
                    "--corpus", corpus, "--json"]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=SECONDS * 10)
     return json.loads(done.stdout.splitlines()[-1])

@@ -7,15 +7,14 @@ import pathlib
 import random
 
 import pytest
-
-from fuzz.campaign.messages import ShardTask
-from fuzz.campaign.shard import run_shard
-from fuzz.corpus.entry import find, load
-from fuzz.run.executor import Executor
-from fuzz.sampling.contention import Places
-from harness.machine.machine import m
-from harness.schedulers import Contended, NoPreempt, Pct, Walk
-from variants.family import family
+from vmrace.fuzz.campaign.messages import ShardTask
+from vmrace.fuzz.campaign.shard import run_shard
+from vmrace.fuzz.corpus.entry import find, load
+from vmrace.fuzz.run.executor import Executor
+from vmrace.fuzz.sampling.contention import Places
+from vmrace.harness.machine.machine import m
+from vmrace.harness.schedulers import Contended, NoPreempt, Pct, Walk
+from vmrace.variants.family import family
 
 CORPUS = pathlib.Path(__file__).parents[2] / "corpus"
 RACES = [path for path in find(CORPUS) if "double-free" in path.name]

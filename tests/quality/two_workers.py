@@ -31,7 +31,7 @@ def rates(workers: int, seed: int) -> tuple[float, float]:
     """Runs of one campaign: for each second, and for each second of processor time."""
     before = processor()
     with tempfile.TemporaryDirectory() as corpus:
-        command = [sys.executable, "-m", "fuzz", "fuzz", VARIANT, "--for", f"{SECONDS}s", "--keep-going", "--no-shrink", "--json",
+        command = [sys.executable, "-m", "vmrace", "fuzz", VARIANT, "--for", f"{SECONDS}s", "--keep-going", "--no-shrink", "--json",
                    "--seed", str(seed), "--workers", str(workers), "--corpus", corpus]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=SECONDS * 10)
     summary = json.loads(done.stdout.splitlines()[-1])

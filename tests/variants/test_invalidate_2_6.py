@@ -8,19 +8,19 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from vmrace.fuzz.programs.generate import program
+from vmrace.fuzz.run.executor import Executor, SetupFailed, _at_boot
+from vmrace.harness.machine.machine import m
+from vmrace.harness.replay import named_schedule as schedule
+from vmrace.harness.replay.named_schedule import Named
+from vmrace.harness.schedulers import NoPreempt
+from vmrace.harness.schedulers.walk import Walk
+from vmrace.variants.family import family
+from vmrace.variants.operations import OPERATIONS
+from vmrace.variants.program import parse_op
+from vmrace.variants.user_model import judge
 
-from fuzz.programs.generate import program
-from fuzz.run.executor import Executor, SetupFailed, _at_boot
-from harness.machine.machine import m
-from harness.replay import named_schedule as schedule
-from harness.replay.named_schedule import Named
-from harness.schedulers import NoPreempt
-from harness.schedulers.walk import Walk
 from tests.fuzz.family_programs import program as tasks
-from variants.family import family
-from variants.operations import OPERATIONS
-from variants.program import parse_op
-from variants.user_model import judge
 
 FAMILY = family("invalidate_2_6")
 EXECUTOR = Executor(FAMILY, "pre_2_6_15", checked=True)

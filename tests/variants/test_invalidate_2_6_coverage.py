@@ -11,13 +11,12 @@ import pathlib
 from functools import partial
 
 import pytest
-
-from fuzz.campaign.shard import _workers
-from fuzz.corpus import replay as replaying
-from fuzz.corpus.entry import load_all
-from fuzz.corpus.judge import judge_entry
-from fuzz.measure.coverage import reach
-from variants.family import family
+from vmrace.fuzz.campaign.shard import _workers
+from vmrace.fuzz.corpus import replay as replaying
+from vmrace.fuzz.corpus.entry import load_all
+from vmrace.fuzz.corpus.judge import judge_entry
+from vmrace.fuzz.measure.coverage import reach
+from vmrace.variants.family import family
 
 CORPUS = pathlib.Path(__file__).parents[2] / "corpus"
 

@@ -7,14 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-
-from fuzz.run.executor import Executor, _at_boot
-from harness.machine.machine import m
-from harness.schedulers import NoPreempt
-from variants.family import family
-from variants.operations import OPERATIONS
-from variants.program import parse_op
-from variants.user_model import judge
+from vmrace.fuzz.run.executor import Executor, _at_boot
+from vmrace.harness.machine.machine import m
+from vmrace.harness.schedulers import NoPreempt
+from vmrace.variants.family import family
+from vmrace.variants.operations import OPERATIONS
+from vmrace.variants.program import parse_op
+from vmrace.variants.user_model import judge
 
 FAMILY = family("invalidate_2_6")
 PAGE_LOCK = ("nick_lock_page_2_6_23", "fault_2_6_23", "mkwrite_2_6_23")

@@ -8,15 +8,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-
-from fuzz.programs.generate import program
-from fuzz.run.executor import Executor, SetupFailed, _at_boot
-from harness.machine.machine import m
-from harness.schedulers import NoPreempt
-from variants.family import family
-from variants.invalidate_2_6.invariants import uptodate_if_mapped
-from variants.operations import OPERATIONS
-from variants.program import parse_op
+from vmrace.fuzz.programs.generate import program
+from vmrace.fuzz.run.executor import Executor, SetupFailed, _at_boot
+from vmrace.harness.machine.machine import m
+from vmrace.harness.schedulers import NoPreempt
+from vmrace.variants.family import family
+from vmrace.variants.invalidate_2_6.invariants import uptodate_if_mapped
+from vmrace.variants.operations import OPERATIONS
+from vmrace.variants.program import parse_op
 
 FAMILY = family("invalidate_2_6")
 BOOT_CONTENT = 1000         # of page 0 of f0

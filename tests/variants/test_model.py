@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from variants.user_model import Access, admissible, judge, linearizable
+from vmrace.variants.user_model import Access, admissible, judge, linearizable
 
 OLD = "DATA: a load returns an old value"
 OTHER = "DATA: a load returns another address space's store"

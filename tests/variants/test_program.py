@@ -6,12 +6,11 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from fuzz.corpus.entry import Entry, EntryError, emit, parse
-from fuzz.corpus.verdict import bug
-from harness.replay.named_schedule import parse as parse_line
-from variants.operations import OPERANDS, OPERATIONS
-from variants.program import OPS_MAX, Op, Program, ProgramError, TaskProgram, parse_op, parse_ops
+from vmrace.fuzz.corpus.entry import Entry, EntryError, emit, parse
+from vmrace.fuzz.corpus.verdict import bug
+from vmrace.harness.replay.named_schedule import parse as parse_line
+from vmrace.variants.operations import OPERANDS, OPERATIONS
+from vmrace.variants.program import OPS_MAX, Op, Program, ProgramError, TaskProgram, parse_op, parse_ops
 
 
 @st.composite

@@ -12,12 +12,12 @@ from math import comb, factorial
 from typing import Any
 
 import pytest
+from vmrace.harness.schedulers import NoPreempt
+from vmrace.harness.schedulers.enumerate import every_schedule
 
-from harness.schedulers import NoPreempt
-from harness.schedulers.enumerate import every_schedule
 from tests.toy import Run, Toy
 
-LOCK = "variants.invalidate_2_6.andrea_seqschedlock.seqschedlock_h"
+LOCK = "vmrace.variants.invalidate_2_6.andrea_seqschedlock.seqschedlock_h"
 SECTIONS = "tests.variants.kernels.sections"
 BARE = "tests.variants.kernels.no_barriers"
 AS_POSTED = Toy(LOCK, SECTIONS)

@@ -11,15 +11,16 @@ either before that and is seen, or after it and sees a page that is mapped, whic
  * Backing out is what do_no_page() does when truncate_count has moved.
  * truncate_count stays. That it could go was called a bonus; it would need truncate to unmap under the page's lock as well.
 """
-from harness.kernel import data_race, smp_rmb, spin_lock, spin_unlock, unlikely
-from variants.invalidate_2_6.pre_2_6_15.filemap import filemap_nopage, unlock_page
-from variants.invalidate_2_6.pre_2_6_15.hardware import copy_to_new_page
-from variants.invalidate_2_6.pre_2_6_15.memory import maybe_mkwrite
-from variants.invalidate_2_6.pre_2_6_15.mm_h import alloc_page_vma, lock_page, mk_pte, page_cache_release, pte_mkdirty, pte_none, set_pte_at
-from variants.invalidate_2_6.pre_2_6_15.page_alloc import cond_resched
-from variants.invalidate_2_6.pre_2_6_15.rmap import anon_vma_prepare, page_add_anon_rmap, page_add_file_rmap
-from variants.invalidate_2_6.pre_2_6_15.swap import lru_cache_add_active
-from variants.invalidate_2_6.types import (
+from vmrace.harness.kernel import data_race, smp_rmb, spin_lock, spin_unlock, unlikely
+from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import filemap_nopage, unlock_page
+from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import copy_to_new_page
+from vmrace.variants.invalidate_2_6.pre_2_6_15.memory import maybe_mkwrite
+from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import alloc_page_vma, lock_page, mk_pte
+from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import page_cache_release, pte_mkdirty, pte_none, set_pte_at
+from vmrace.variants.invalidate_2_6.pre_2_6_15.page_alloc import cond_resched
+from vmrace.variants.invalidate_2_6.pre_2_6_15.rmap import anon_vma_prepare, page_add_anon_rmap, page_add_file_rmap
+from vmrace.variants.invalidate_2_6.pre_2_6_15.swap import lru_cache_add_active
+from vmrace.variants.invalidate_2_6.types import (
     GFP_HIGHUSER,
     NOPAGE_OOM,
     NOPAGE_SIGBUS,

@@ -9,10 +9,10 @@ waits for tree_lock.
 
 The line of BUG() is that of 2.6.12-rc2 with this hunk: it moves nothing.
 """
-from harness.kernel import BUG
-from variants.invalidate_2_6.pre_2_6_15.buffer import try_to_release_page
-from variants.invalidate_2_6.pre_2_6_15.filemap import __remove_from_page_cache
-from variants.invalidate_2_6.pre_2_6_15.mm_h import (
+from vmrace.harness.kernel import BUG
+from vmrace.variants.invalidate_2_6.pre_2_6_15.buffer import try_to_release_page
+from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import __remove_from_page_cache
+from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
     ClearPageUptodate,
     PageDirty,
     PagePrivate,

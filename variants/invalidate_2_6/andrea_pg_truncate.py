@@ -4,12 +4,12 @@
 Read beside the post of that day: same hunks, same order, same names; `&x` is x, `->` is a dot. The line of BUG_ON() in do_no_page() is
 the one its hunk header gives; other functions keep the lines of the tree they were read in.
 """
-from harness.kernel import BUG, BUG_ON, clear_bit, data_race, read_word, set_bit, smp_rmb, spin_lock, spin_unlock, test_bit, unlikely
-from variants.invalidate_2_6.pre_2_6_15.buffer import try_to_release_page
-from variants.invalidate_2_6.pre_2_6_15.filemap import __remove_from_page_cache, filemap_nopage, unlock_page
-from variants.invalidate_2_6.pre_2_6_15.hardware import copy_to_new_page
-from variants.invalidate_2_6.pre_2_6_15.memory import maybe_mkwrite
-from variants.invalidate_2_6.pre_2_6_15.mm_h import (
+from vmrace.harness.kernel import BUG, BUG_ON, clear_bit, data_race, read_word, set_bit, smp_rmb, spin_lock, spin_unlock, test_bit, unlikely
+from vmrace.variants.invalidate_2_6.pre_2_6_15.buffer import try_to_release_page
+from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import __remove_from_page_cache, filemap_nopage, unlock_page
+from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import copy_to_new_page
+from vmrace.variants.invalidate_2_6.pre_2_6_15.memory import maybe_mkwrite
+from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
     ClearPageDirty,
     ClearPageUptodate,
     PageDirty,
@@ -26,10 +26,10 @@ from variants.invalidate_2_6.pre_2_6_15.mm_h import (
     write_lock_irq,
     write_unlock_irq,
 )
-from variants.invalidate_2_6.pre_2_6_15.page_alloc import FREE_CHECK, bad_page, cond_resched
-from variants.invalidate_2_6.pre_2_6_15.rmap import anon_vma_prepare, page_add_anon_rmap, page_add_file_rmap
-from variants.invalidate_2_6.pre_2_6_15.swap import lru_cache_add_active
-from variants.invalidate_2_6.types import (
+from vmrace.variants.invalidate_2_6.pre_2_6_15.page_alloc import FREE_CHECK, bad_page, cond_resched
+from vmrace.variants.invalidate_2_6.pre_2_6_15.rmap import anon_vma_prepare, page_add_anon_rmap, page_add_file_rmap
+from vmrace.variants.invalidate_2_6.pre_2_6_15.swap import lru_cache_add_active
+from vmrace.variants.invalidate_2_6.types import (
     GFP_HIGHUSER,
     NOPAGE_OOM,
     NOPAGE_SIGBUS,

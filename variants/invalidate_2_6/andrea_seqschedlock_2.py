@@ -19,8 +19,8 @@ Morton's question of 13 Dec 2005, whether one could check after the pte is set, 
 
 Line numbers of BUG() are those of the patch as posted.
 """
-from harness.kernel import BUG, data_race, likely, spin_lock, spin_unlock, unlikely, yield_cpu
-from variants.invalidate_2_6.andrea_seqschedlock.seqschedlock_h import (
+from vmrace.harness.kernel import BUG, data_race, likely, spin_lock, spin_unlock, unlikely, yield_cpu
+from vmrace.variants.invalidate_2_6.andrea_seqschedlock.seqschedlock_h import (
     SEQSCHEDLOCK_SUCCESS,
     SEQSCHEDLOCK_WRITER_RACE,
     SEQSCHEDLOCK_WRITER_RUNNING,
@@ -29,10 +29,10 @@ from variants.invalidate_2_6.andrea_seqschedlock.seqschedlock_h import (
     write_seqschedlock,
     write_seqschedunlock,
 )
-from variants.invalidate_2_6.pre_2_6_15.filemap import filemap_nopage, unlock_page
-from variants.invalidate_2_6.pre_2_6_15.hardware import copy_to_new_page
-from variants.invalidate_2_6.pre_2_6_15.memory import maybe_mkwrite
-from variants.invalidate_2_6.pre_2_6_15.mm_h import (
+from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import filemap_nopage, unlock_page
+from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import copy_to_new_page
+from vmrace.variants.invalidate_2_6.pre_2_6_15.memory import maybe_mkwrite
+from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
     PageDirty,
     PageWriteback,
     TestSetPageLocked,
@@ -45,11 +45,11 @@ from variants.invalidate_2_6.pre_2_6_15.mm_h import (
     pte_none,
     set_pte_at,
 )
-from variants.invalidate_2_6.pre_2_6_15.page_alloc import cond_resched
-from variants.invalidate_2_6.pre_2_6_15.rmap import anon_vma_prepare, page_add_anon_rmap, page_add_file_rmap
-from variants.invalidate_2_6.pre_2_6_15.swap import lru_cache_add_active, pagevec_lookup
-from variants.invalidate_2_6.pre_2_6_15.truncate import invalidate_complete_page
-from variants.invalidate_2_6.types import (
+from vmrace.variants.invalidate_2_6.pre_2_6_15.page_alloc import cond_resched
+from vmrace.variants.invalidate_2_6.pre_2_6_15.rmap import anon_vma_prepare, page_add_anon_rmap, page_add_file_rmap
+from vmrace.variants.invalidate_2_6.pre_2_6_15.swap import lru_cache_add_active, pagevec_lookup
+from vmrace.variants.invalidate_2_6.pre_2_6_15.truncate import invalidate_complete_page
+from vmrace.variants.invalidate_2_6.types import (
     GFP_HIGHUSER,
     NOPAGE_OOM,
     NOPAGE_SIGBUS,

@@ -11,7 +11,7 @@ make one page of the caller's present; they are of 2.6.22, as which the patch le
 The line of BUG_ON() in mm/memory.c is that of the tree of the commit; in mm/filemap.c that of the patch as it was posted on 18 May 2007.
 A struct fault_data is here two arguments and a pair, (page, type).
 """
-from harness.kernel import (
+from vmrace.harness.kernel import (
     BUG_ON,
     current,
     data_race,
@@ -28,12 +28,12 @@ from harness.kernel import (
     up_read,
     up_write,
 )
-from variants.invalidate_2_6.nick_lock_page_2_6_23 import VM_CAN_INVALIDATE
-from variants.invalidate_2_6.pre_2_6_15.buffer import ext2_readpage
-from variants.invalidate_2_6.pre_2_6_15.filemap import find_lock_page, page_cache_read, unlock_page
-from variants.invalidate_2_6.pre_2_6_15.fremap import install_file_pte
-from variants.invalidate_2_6.pre_2_6_15.hardware import copy_to_new_page
-from variants.invalidate_2_6.pre_2_6_15.memory import (
+from vmrace.variants.invalidate_2_6.nick_lock_page_2_6_23 import VM_CAN_INVALIDATE
+from vmrace.variants.invalidate_2_6.pre_2_6_15.buffer import ext2_readpage
+from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import find_lock_page, page_cache_read, unlock_page
+from vmrace.variants.invalidate_2_6.pre_2_6_15.fremap import install_file_pte
+from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import copy_to_new_page
+from vmrace.variants.invalidate_2_6.pre_2_6_15.memory import (
     __handle_mm_fault,
     do_anonymous_page,
     do_wp_page,
@@ -42,7 +42,7 @@ from variants.invalidate_2_6.pre_2_6_15.memory import (
     need_lockbreak,
     zap_page_range,
 )
-from variants.invalidate_2_6.pre_2_6_15.mm_h import (
+from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
     ClearPageError,
     PageDirty,
     PageLocked,
@@ -64,12 +64,12 @@ from variants.invalidate_2_6.pre_2_6_15.mm_h import (
     pte_write,
     set_pte_at,
 )
-from variants.invalidate_2_6.pre_2_6_15.mmap import find_vma
-from variants.invalidate_2_6.pre_2_6_15.page_alloc import cond_resched
-from variants.invalidate_2_6.pre_2_6_15.page_writeback import set_page_dirty
-from variants.invalidate_2_6.pre_2_6_15.rmap import anon_vma_prepare, page_add_anon_rmap, page_add_file_rmap
-from variants.invalidate_2_6.pre_2_6_15.swap import lru_cache_add_active, mark_page_accessed
-from variants.invalidate_2_6.types import (
+from vmrace.variants.invalidate_2_6.pre_2_6_15.mmap import find_vma
+from vmrace.variants.invalidate_2_6.pre_2_6_15.page_alloc import cond_resched
+from vmrace.variants.invalidate_2_6.pre_2_6_15.page_writeback import set_page_dirty
+from vmrace.variants.invalidate_2_6.pre_2_6_15.rmap import anon_vma_prepare, page_add_anon_rmap, page_add_file_rmap
+from vmrace.variants.invalidate_2_6.pre_2_6_15.swap import lru_cache_add_active, mark_page_accessed
+from vmrace.variants.invalidate_2_6.types import (
     EFAULT,
     EINTR,
     EINVAL,

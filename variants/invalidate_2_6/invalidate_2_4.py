@@ -23,16 +23,17 @@ The pages of the first are released after the lock is dropped: nobody else has t
 A page that is mapped need not be uptodate here: invariants.py asks for the name below. Reclaim and writeback of 2.6 were not
 made for that: __mpage_writepage() has a BUG() for a dirty page that is not uptodate.
 """
-from harness.kernel import BUG
-from variants.invalidate_2_6.pre_2_6_15.buffer import block_invalidatepage, block_prepare_write, generic_commit_write, try_to_release_page
-from variants.invalidate_2_6.pre_2_6_15.filemap import (
+from vmrace.harness.kernel import BUG
+from vmrace.variants.invalidate_2_6.pre_2_6_15.buffer import block_invalidatepage, block_prepare_write
+from vmrace.variants.invalidate_2_6.pre_2_6_15.buffer import generic_commit_write, try_to_release_page
+from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import (
     __grab_cache_page,
     __remove_from_page_cache,
     filemap_write_and_wait,
     radix_tree_lookup,
     unlock_page,
 )
-from variants.invalidate_2_6.pre_2_6_15.mm_h import (
+from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
     ClearPageDirty,
     ClearPageUptodate,
     PageDirty,
@@ -50,10 +51,10 @@ from variants.invalidate_2_6.pre_2_6_15.mm_h import (
     write_lock_irq,
     write_unlock_irq,
 )
-from variants.invalidate_2_6.pre_2_6_15.page_alloc import cond_resched
-from variants.invalidate_2_6.pre_2_6_15.truncate import truncate_complete_page
-from variants.invalidate_2_6.pre_2_6_15.usercopy import __copy_from_user, __get_user
-from variants.invalidate_2_6.types import EFAULT, ENOMEM, FILE_PAGES, PAGE_CACHE_SIZE
+from vmrace.variants.invalidate_2_6.pre_2_6_15.page_alloc import cond_resched
+from vmrace.variants.invalidate_2_6.pre_2_6_15.truncate import truncate_complete_page
+from vmrace.variants.invalidate_2_6.pre_2_6_15.usercopy import __copy_from_user, __get_user
+from vmrace.variants.invalidate_2_6.types import EFAULT, ENOMEM, FILE_PAGES, PAGE_CACHE_SIZE
 
 __FILE__ = "mm/filemap.c"
 

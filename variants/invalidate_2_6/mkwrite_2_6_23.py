@@ -12,12 +12,12 @@ one would call it, this page_mkwrite would wait for itself.
 
 A struct vm_fault is here two arguments and a pair, (ret, page). VM_BUG_ON() is nothing without CONFIG_DEBUG_VM.
 """
-from harness.kernel import data_race, likely, need_resched, plain, spin_lock, spin_unlock, struct, unlikely
-from variants.invalidate_2_6.fault_2_6_23 import FAULT_FLAG_NONLINEAR, FAULT_FLAG_WRITE, do_linear_fault
-from variants.invalidate_2_6.pre_2_6_15.buffer import __block_commit_write, block_prepare_write, ext2_readpage
-from variants.invalidate_2_6.pre_2_6_15.filemap import find_lock_page, page_cache_read, unlock_page
-from variants.invalidate_2_6.pre_2_6_15.hardware import clear_new_page, copy_to_new_page
-from variants.invalidate_2_6.pre_2_6_15.memory import (
+from vmrace.harness.kernel import data_race, likely, need_resched, plain, spin_lock, spin_unlock, struct, unlikely
+from vmrace.variants.invalidate_2_6.fault_2_6_23 import FAULT_FLAG_NONLINEAR, FAULT_FLAG_WRITE, do_linear_fault
+from vmrace.variants.invalidate_2_6.pre_2_6_15.buffer import __block_commit_write, block_prepare_write, ext2_readpage
+from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import find_lock_page, page_cache_read, unlock_page
+from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import clear_new_page, copy_to_new_page
+from vmrace.variants.invalidate_2_6.pre_2_6_15.memory import (
     can_share_swap_page,
     do_anonymous_page,
     is_restart_addr,
@@ -25,7 +25,7 @@ from variants.invalidate_2_6.pre_2_6_15.memory import (
     need_lockbreak,
     zap_page_range,
 )
-from variants.invalidate_2_6.pre_2_6_15.mm_h import (
+from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
     ClearPageError,
     PageAnon,
     PageUptodate,
@@ -46,10 +46,10 @@ from variants.invalidate_2_6.pre_2_6_15.mm_h import (
     ptep_get_and_clear,
     set_pte_at,
 )
-from variants.invalidate_2_6.pre_2_6_15.page_alloc import cond_resched
-from variants.invalidate_2_6.pre_2_6_15.rmap import anon_vma_prepare, page_add_anon_rmap, page_add_file_rmap, page_remove_rmap
-from variants.invalidate_2_6.pre_2_6_15.swap import lru_cache_add_active, mark_page_accessed
-from variants.invalidate_2_6.types import (
+from vmrace.variants.invalidate_2_6.pre_2_6_15.page_alloc import cond_resched
+from vmrace.variants.invalidate_2_6.pre_2_6_15.rmap import anon_vma_prepare, page_add_anon_rmap, page_add_file_rmap, page_remove_rmap
+from vmrace.variants.invalidate_2_6.pre_2_6_15.swap import lru_cache_add_active, mark_page_accessed
+from vmrace.variants.invalidate_2_6.types import (
     EINTR,
     EINVAL,
     ENOMEM,

@@ -16,12 +16,12 @@ know that write(2) has it locked.
 The lines of BUG_ON() in mm/memory.c and mm/truncate.c are those of the tree of the commit; in mm/filemap.c that of the patch as it was
 posted on 18 May 2007.
 """
-from harness.kernel import BUG, BUG_ON, current, data_race, list_empty, need_resched, spin_lock, spin_unlock, unlikely
-from variants.invalidate_2_6.pre_2_6_15.buffer import ext2_readpage
-from variants.invalidate_2_6.pre_2_6_15.ext2 import ext2_truncate
-from variants.invalidate_2_6.pre_2_6_15.filemap import find_lock_page, page_cache_read, unlock_page
-from variants.invalidate_2_6.pre_2_6_15.hardware import copy_to_new_page, copy_word_from_user
-from variants.invalidate_2_6.pre_2_6_15.memory import (
+from vmrace.harness.kernel import BUG, BUG_ON, current, data_race, list_empty, need_resched, spin_lock, spin_unlock, unlikely
+from vmrace.variants.invalidate_2_6.pre_2_6_15.buffer import ext2_readpage
+from vmrace.variants.invalidate_2_6.pre_2_6_15.ext2 import ext2_truncate
+from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import find_lock_page, page_cache_read, unlock_page
+from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import copy_to_new_page, copy_word_from_user
+from vmrace.variants.invalidate_2_6.pre_2_6_15.memory import (
     is_restart_addr,
     maybe_mkwrite,
     need_lockbreak,
@@ -30,7 +30,7 @@ from variants.invalidate_2_6.pre_2_6_15.memory import (
     unmap_mapping_range_tree,
     zap_page_range,
 )
-from variants.invalidate_2_6.pre_2_6_15.mm_h import (
+from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
     ClearPageError,
     PageLocked,
     PageUptodate,
@@ -51,13 +51,13 @@ from variants.invalidate_2_6.pre_2_6_15.mm_h import (
     set_pte_at,
     wait_on_page_writeback,
 )
-from variants.invalidate_2_6.pre_2_6_15.page_alloc import cond_resched
-from variants.invalidate_2_6.pre_2_6_15.page_writeback import set_page_dirty, test_clear_page_dirty
-from variants.invalidate_2_6.pre_2_6_15.rmap import anon_vma_prepare, page_add_anon_rmap, page_add_file_rmap
-from variants.invalidate_2_6.pre_2_6_15.swap import lru_cache_add_active, mark_page_accessed, pagevec_lookup
-from variants.invalidate_2_6.pre_2_6_15.truncate import invalidate_complete_page, truncate_complete_page
-from variants.invalidate_2_6.pre_2_6_15.usercopy import __copy_from_user
-from variants.invalidate_2_6.types import (
+from vmrace.variants.invalidate_2_6.pre_2_6_15.page_alloc import cond_resched
+from vmrace.variants.invalidate_2_6.pre_2_6_15.page_writeback import set_page_dirty, test_clear_page_dirty
+from vmrace.variants.invalidate_2_6.pre_2_6_15.rmap import anon_vma_prepare, page_add_anon_rmap, page_add_file_rmap
+from vmrace.variants.invalidate_2_6.pre_2_6_15.swap import lru_cache_add_active, mark_page_accessed, pagevec_lookup
+from vmrace.variants.invalidate_2_6.pre_2_6_15.truncate import invalidate_complete_page, truncate_complete_page
+from vmrace.variants.invalidate_2_6.pre_2_6_15.usercopy import __copy_from_user
+from vmrace.variants.invalidate_2_6.types import (
     EINTR,
     EIO,
     ENOMEM,

@@ -13,30 +13,30 @@ of files, which may or may not show what is stored after they were made; a file 
 without writing it first, for it throws away what is dirty; a file a direct write to which has failed; and a page of a file that was
 written from memory which was not there.
 """
-from harness.kernel import READ, WRITE, current, now, plain, saw, struct, touches
-from variants.invalidate_2_6.pre_2_6_15.ext2 import do_truncate, sys_fsync
-from variants.invalidate_2_6.pre_2_6_15.filemap import (
+from vmrace.harness.kernel import READ, WRITE, current, now, plain, saw, struct, touches
+from vmrace.variants.invalidate_2_6.pre_2_6_15.ext2 import do_truncate, sys_fsync
+from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import (
     do_generic_mapping_read,
     find_get_page,
     find_lock_page,
     generic_file_write,
     unlock_page,
 )
-from variants.invalidate_2_6.pre_2_6_15.fork import copy_mm, exit_mm, mm_init
-from variants.invalidate_2_6.pre_2_6_15.fremap import sys_remap_file_pages
-from variants.invalidate_2_6.pre_2_6_15.hardware import user_load, user_store
-from variants.invalidate_2_6.pre_2_6_15.mm_h import page_cache_release, put_page
-from variants.invalidate_2_6.pre_2_6_15.mmap import do_mmap2, sys_munmap
-from variants.invalidate_2_6.pre_2_6_15.page_writeback import writeback_single_inode
-from variants.invalidate_2_6.pre_2_6_15.swap import __pagevec_lru_add, __pagevec_lru_add_active, mark_page_accessed, taken
-from variants.invalidate_2_6.pre_2_6_15.truncate import (
+from vmrace.variants.invalidate_2_6.pre_2_6_15.fork import copy_mm, exit_mm, mm_init
+from vmrace.variants.invalidate_2_6.pre_2_6_15.fremap import sys_remap_file_pages
+from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import user_load, user_store
+from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import page_cache_release, put_page
+from vmrace.variants.invalidate_2_6.pre_2_6_15.mmap import do_mmap2, sys_munmap
+from vmrace.variants.invalidate_2_6.pre_2_6_15.page_writeback import writeback_single_inode
+from vmrace.variants.invalidate_2_6.pre_2_6_15.swap import __pagevec_lru_add, __pagevec_lru_add_active, mark_page_accessed, taken
+from vmrace.variants.invalidate_2_6.pre_2_6_15.truncate import (
     invalidate_inode_pages,
     invalidate_inode_pages2,
     invalidate_inode_pages2_range,
     invalidate_mapping_pages,
 )
-from variants.invalidate_2_6.pre_2_6_15.vmscan import refill_inactive_zone, shrink_cache, try_to_free_pages
-from variants.invalidate_2_6.types import (
+from vmrace.variants.invalidate_2_6.pre_2_6_15.vmscan import refill_inactive_zone, shrink_cache, try_to_free_pages
+from vmrace.variants.invalidate_2_6.types import (
     CLONE_VM,
     ENOMEM,
     FILE_PAGES,

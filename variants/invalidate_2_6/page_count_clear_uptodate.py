@@ -11,9 +11,9 @@ nothing is lost if the ptes are not zapped any more either, as in 2.4, so long a
 
 Over andrea_page_count, which is the check. A page that is mapped need not be uptodate: invariants.py asks for the name below.
 """
-from variants.invalidate_2_6.andrea_page_count import invalidate_complete_page
-from variants.invalidate_2_6.pre_2_6_15.filemap import unlock_page
-from variants.invalidate_2_6.pre_2_6_15.mm_h import (
+from vmrace.variants.invalidate_2_6.andrea_page_count import invalidate_complete_page
+from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import unlock_page
+from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
     ClearPageUptodate,
     PageDirty,
     PagePrivate,
@@ -21,10 +21,10 @@ from variants.invalidate_2_6.pre_2_6_15.mm_h import (
     pagevec_release,
     wait_on_page_writeback,
 )
-from variants.invalidate_2_6.pre_2_6_15.page_alloc import cond_resched
-from variants.invalidate_2_6.pre_2_6_15.page_writeback import set_page_dirty, test_clear_page_dirty
-from variants.invalidate_2_6.pre_2_6_15.swap import pagevec_lookup
-from variants.invalidate_2_6.types import EIO, PAGEVEC_SIZE, ULONG_MAX
+from vmrace.variants.invalidate_2_6.pre_2_6_15.page_alloc import cond_resched
+from vmrace.variants.invalidate_2_6.pre_2_6_15.page_writeback import set_page_dirty, test_clear_page_dirty
+from vmrace.variants.invalidate_2_6.pre_2_6_15.swap import pagevec_lookup
+from vmrace.variants.invalidate_2_6.types import EIO, PAGEVEC_SIZE, ULONG_MAX
 
 # ---- mm/truncate.c --------------------------------------------------------------------------------------------------------------
 __FILE__ = "mm/truncate.c"

@@ -43,7 +43,7 @@ Left out, and why that is sound or where it is a limit:
  * i_size_read() is one load: the sequence count of 32-bit machines is left out, a size here is never torn.
 """
 
-from harness.kernel import (
+from vmrace.harness.kernel import (
     atomic_set,
     atomic_t,
     device,

@@ -9,7 +9,7 @@ one finding has one title in both kernels. In the patched tree they are lower by
 (rmqueue 231, 233 -> 222, 224; balance_classzone 261-315 -> 252-306) and by 2 in mm/vmscan.c behind shrink_cache
 (refill_inactive 552, 553 -> 550, 551).
 """
-from harness.kernel import (
+from vmrace.harness.kernel import (
     BUG,
     BUG_ON,
     TASK_RUNNING,
@@ -37,8 +37,8 @@ from harness.kernel import (
     unlikely,
     write_word,
 )
-from variants.lru_free_2_4.pre_patch.buffer import block_flushpage, block_invalidate_page, try_to_free_buffers, try_to_release_page
-from variants.lru_free_2_4.pre_patch.filemap import (
+from vmrace.variants.lru_free_2_4.pre_patch.buffer import block_flushpage, block_invalidate_page, try_to_free_buffers, try_to_release_page
+from vmrace.variants.lru_free_2_4.pre_patch.filemap import (
     __remove_inode_page,
     a_ops_writepage,
     find_trylock_page,
@@ -46,8 +46,8 @@ from variants.lru_free_2_4.pre_patch.filemap import (
     set_page_dirty,
     truncate_complete_page,
 )
-from variants.lru_free_2_4.pre_patch.hardware import ptep_get_and_clear, ptep_test_and_clear_young
-from variants.lru_free_2_4.pre_patch.mm_h import (
+from vmrace.variants.lru_free_2_4.pre_patch.hardware import ptep_get_and_clear, ptep_test_and_clear_young
+from vmrace.variants.lru_free_2_4.pre_patch.mm_h import (
     ClearPageActive,
     ClearPageDirty,
     ClearPageUptodate,
@@ -74,12 +74,13 @@ from variants.lru_free_2_4.pre_patch.mm_h import (
     set_pte,
     swp_entry_to_pte,
 )
-from variants.lru_free_2_4.pre_patch.pagemap_h import page_cache_get, wait_on_page
-from variants.lru_free_2_4.pre_patch.swap_h import del_page_from_inactive_list, vm_swap_full
-from variants.lru_free_2_4.pre_patch.swap_state import __delete_from_swap_cache, add_to_swap_cache, delete_from_swap_cache
-from variants.lru_free_2_4.pre_patch.swapfile import get_swap_page, swap_duplicate, swap_entry_free, swap_free, swap_info_get, swap_info_put
-from variants.lru_free_2_4.pre_patch.vmscan import swap_out
-from variants.lru_free_2_4.types import (
+from vmrace.variants.lru_free_2_4.pre_patch.pagemap_h import page_cache_get, wait_on_page
+from vmrace.variants.lru_free_2_4.pre_patch.swap_h import del_page_from_inactive_list, vm_swap_full
+from vmrace.variants.lru_free_2_4.pre_patch.swap_state import __delete_from_swap_cache, add_to_swap_cache, delete_from_swap_cache
+from vmrace.variants.lru_free_2_4.pre_patch.swapfile import get_swap_page, swap_duplicate, swap_entry_free
+from vmrace.variants.lru_free_2_4.pre_patch.swapfile import swap_free, swap_info_get, swap_info_put
+from vmrace.variants.lru_free_2_4.pre_patch.vmscan import swap_out
+from vmrace.variants.lru_free_2_4.types import (
     MAPPED_RATIO,
     PF_FREE_PAGES,
     PG_dirty,

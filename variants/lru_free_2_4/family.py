@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The family's table: its base, its variants, its oracles. What the model leaves out is told in types.py."""
 
-from variants.family import Family, Variant
-from variants.lru_free_2_4.invariants import check, describe, drained
+from vmrace.variants.family import Family, Variant
+from vmrace.variants.lru_free_2_4.invariants import check, describe, drained
 
 FAMILY = Family(
     name="lru_free_2_4",
     summary="a page freed while it is still on the LRU",
     era="Linux 2.4.17 .. 2.4.20",
     seeds="seeds 000, 003",
-    base=("variants.lru_free_2_4.types", "variants.lru_free_2_4.pre_patch"),
-    tail=("variants.lru_free_2_4.ops",),
+    base=("vmrace.variants.lru_free_2_4.types", "vmrace.variants.lru_free_2_4.pre_patch"),
+    tail=("vmrace.variants.lru_free_2_4.ops",),
     variants={variant.name: variant for variant in (
         Variant("pre_patch", (), "2.4.20-pre7 as it was", "Linux 2.4.20-pre7, 2002"),
-        Variant("daniel_lru_count", ("variants.lru_free_2_4.daniel_lru_count",),
+        Variant("daniel_lru_count", ("vmrace.variants.lru_free_2_4.daniel_lru_count",),
                 "Daniel Phillips, 17 Sep 2002: the LRU holds a count", "seed 000, Daniel Phillips, 17 Sep 2002"),
     )},
     check=check,

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from harness.finding import Kind
-from harness.link.image import Image
+from vmrace.harness.finding import Kind
+from vmrace.harness.link.image import Image
 
 invariant, leak = Kind.INVARIANT.title, Kind.LEAK.title
 

@@ -10,22 +10,22 @@ What a user knows of is over: the fork of the process it runs in, the call that 
 of threads whose tasks have ended, all that these did. In the kernel wake_up_process(), the return from the system call and each
 thread's own do_exit() see to that; here the happens_before()s do.
 """
-from harness.kernel import READ, WRITE, current, down, happens_after, happens_before, now, plain, raise_irq, saw, struct, touches, up
-from variants.lru_free_2_4.pre_patch.filemap import (
+from vmrace.harness.kernel import READ, WRITE, current, down, happens_after, happens_before, now, plain, raise_irq, saw, struct, touches, up
+from vmrace.variants.lru_free_2_4.pre_patch.filemap import (
     do_generic_file_read,
     invalidate_inode_pages,
     invalidate_inode_pages2,
     mark_page_accessed,
 )
-from variants.lru_free_2_4.pre_patch.fork import copy_mm, do_exit, exec_mmap
-from variants.lru_free_2_4.pre_patch.hardware import dma_write, user_load, user_store
-from variants.lru_free_2_4.pre_patch.memory import do_truncate, map_user_kiobuf, mark_dirty_kiobuf, skb_release_data, unmap_kiobuf
-from variants.lru_free_2_4.pre_patch.mm_h import UnlockPage
-from variants.lru_free_2_4.pre_patch.mmap import do_mmap2, sys_munmap
-from variants.lru_free_2_4.pre_patch.pagemap_h import find_get_page, find_lock_page, page_cache_release
-from variants.lru_free_2_4.pre_patch.swapfile import sys_swapon
-from variants.lru_free_2_4.pre_patch.vmscan import refill_inactive, shrink_cache, swap_out, try_to_free_pages
-from variants.lru_free_2_4.types import (
+from vmrace.variants.lru_free_2_4.pre_patch.fork import copy_mm, do_exit, exec_mmap
+from vmrace.variants.lru_free_2_4.pre_patch.hardware import dma_write, user_load, user_store
+from vmrace.variants.lru_free_2_4.pre_patch.memory import do_truncate, map_user_kiobuf, mark_dirty_kiobuf, skb_release_data, unmap_kiobuf
+from vmrace.variants.lru_free_2_4.pre_patch.mm_h import UnlockPage
+from vmrace.variants.lru_free_2_4.pre_patch.mmap import do_mmap2, sys_munmap
+from vmrace.variants.lru_free_2_4.pre_patch.pagemap_h import find_get_page, find_lock_page, page_cache_release
+from vmrace.variants.lru_free_2_4.pre_patch.swapfile import sys_swapon
+from vmrace.variants.lru_free_2_4.pre_patch.vmscan import refill_inactive, shrink_cache, swap_out, try_to_free_pages
+from vmrace.variants.lru_free_2_4.types import (
     CLONE_VM,
     ENOMEM,
     FILE_PAGES,

@@ -58,7 +58,7 @@ Left out, and why that is sound or where it is a limit:
    See oom_kill() in vmscan.
 """
 
-from harness.kernel import (
+from vmrace.harness.kernel import (
     LIST_HEAD,
     atomic_set,
     atomic_t,

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """atomic_sleep: a semaphore is taken, the cpu is given up, with a spinlock held, in an interrupt, with interrupts off."""
 
-from harness.kernel import (
+from vmrace.harness.kernel import (
     TASK_RUNNING,
     TASK_UNINTERRUPTIBLE,
     add_wait_queue,

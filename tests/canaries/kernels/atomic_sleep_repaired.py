@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Nothing is held where one may sleep; the interrupt only tries."""
 
-from harness.kernel import (
+from vmrace.harness.kernel import (
     TASK_RUNNING,
     TASK_UNINTERRUPTIBLE,
     add_wait_queue,

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """bug: a BUG check behind a race: both cpus see the slot empty."""
 
-from harness.kernel import BUG_ON, plain, racy, struct
+from vmrace.harness.kernel import BUG_ON, plain, racy, struct
 
 __FILE__ = "mm/canary.c"
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The slot is claimed with one atomic operation."""
 
-from harness.kernel import BUG_ON, atomic_t, cmpxchg, plain, struct
+from vmrace.harness.kernel import BUG_ON, atomic_t, cmpxchg, plain, struct
 
 __FILE__ = "mm/canary.c"
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """bug: a pointer is checked, then followed; another cpu clears it in between."""
 
-from harness.kernel import plain, racy, struct
+from vmrace.harness.kernel import plain, racy, struct
 
 __FILE__ = "mm/canary.c"
 

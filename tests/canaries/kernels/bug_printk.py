@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """bug: the kernel complains in words."""
 
-from harness.kernel import atomic_dec, atomic_inc, atomic_read, atomic_t, printk
+from vmrace.harness.kernel import atomic_dec, atomic_inc, atomic_read, atomic_t, printk
 
 __FILE__ = "mm/canary.c"
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """One user at a time."""
 
-from harness.kernel import atomic_dec, atomic_inc, atomic_read, printk, spin_lock, spin_unlock, spinlock_t
+from vmrace.harness.kernel import atomic_dec, atomic_inc, atomic_read, printk, spin_lock, spin_unlock, spinlock_t
 
 __FILE__ = "mm/canary.c"
 

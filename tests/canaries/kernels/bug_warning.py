@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """bug: a warning, not fatal: the finding of a run in which nothing worse follows."""
 
-from harness.kernel import WARN_ON, atomic_dec, atomic_inc, atomic_read, atomic_t
+from vmrace.harness.kernel import WARN_ON, atomic_dec, atomic_inc, atomic_read, atomic_t
 
 __FILE__ = "mm/canary.c"
 

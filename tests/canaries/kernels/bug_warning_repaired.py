@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """One user at a time."""
 
-from harness.kernel import WARN_ON, atomic_dec, atomic_inc, atomic_read, spin_lock, spin_unlock, spinlock_t
+from vmrace.harness.kernel import WARN_ON, atomic_dec, atomic_inc, atomic_read, spin_lock, spin_unlock, spinlock_t
 
 __FILE__ = "mm/canary.c"
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """lifetime: a page that is free goes onto the LRU and is then allocated."""
 
-from harness.kernel import LIST_HEAD, atomic_t, embed, list_add, list_del, list_head, spin_lock, spin_unlock, spinlock_t, struct
+from vmrace.harness.kernel import LIST_HEAD, atomic_t, embed, list_add, list_del, list_head, spin_lock, spin_unlock, spinlock_t, struct
 
 __FILE__ = "mm/canary.c"
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Only a page that is not free goes onto the LRU."""
 
-from harness.kernel import list_add, spin_lock, spin_unlock
+from vmrace.harness.kernel import list_add, spin_lock, spin_unlock
 
 __FILE__ = "mm/canary.c"
 

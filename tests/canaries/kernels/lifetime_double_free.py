@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """lifetime: two cpus drop a count with a read and a store, and both see it at zero."""
 
-from harness.kernel import (
+from vmrace.harness.kernel import (
     LIST_HEAD,
     atomic_read,
     atomic_set,

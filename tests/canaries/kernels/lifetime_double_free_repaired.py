@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Only who brought it to zero frees."""
 
-from harness.kernel import atomic_dec_and_test, list_add, spin_lock, spin_unlock
+from vmrace.harness.kernel import atomic_dec_and_test, list_add, spin_lock, spin_unlock
 
 __FILE__ = "mm/canary.c"
 

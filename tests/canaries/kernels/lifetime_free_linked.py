@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """lifetime: a page is freed while it is on the LRU. Whether it is there is checked before the last count is dropped."""
 
-from harness.kernel import (
+from vmrace.harness.kernel import (
     LIST_HEAD,
     atomic_dec,
     atomic_dec_and_test,

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Who dropped the last count looks."""
 
-from harness.kernel import atomic_dec_and_test, list_del, spin_lock, spin_unlock
+from vmrace.harness.kernel import atomic_dec_and_test, list_del, spin_lock, spin_unlock
 
 __FILE__ = "mm/canary.c"
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """lifetime: kfree() of an object that another cpu uses, frees too, or comes to by the list that it is still on."""
 
-from harness.kernel import (
+from vmrace.harness.kernel import (
     LIST_HEAD,
     embed,
     kfree,

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """It is found, taken off its list and freed under the lock."""
 
-from harness.kernel import kfree, list_del, spin_lock, spin_unlock
+from vmrace.harness.kernel import kfree, list_del, spin_lock, spin_unlock
 
 __FILE__ = "mm/canary.c"
 

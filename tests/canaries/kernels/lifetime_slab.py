@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """lifetime: an object of a slab cache is used by one cpu while another gives it back: each kind of thing that it can hold."""
 
-from harness.kernel import (
+from vmrace.harness.kernel import (
     LIST_HEAD,
     add_wait_queue,
     atomic_inc,

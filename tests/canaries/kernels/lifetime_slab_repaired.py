@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Looking whether it is there and using it are one step for whoever gives it back."""
 
-from harness.kernel import down, up
+from vmrace.harness.kernel import down, up
 
 __FILE__ = "mm/canary.c"
 

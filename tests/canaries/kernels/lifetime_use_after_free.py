@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """lifetime: a reference is taken on a page that may be free by now."""
 
-from harness.kernel import (
+from vmrace.harness.kernel import (
     LIST_HEAD,
     atomic_dec_and_test,
     atomic_inc,

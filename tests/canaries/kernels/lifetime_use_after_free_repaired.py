@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Looking up and taking the reference are one step under the lock of the cache."""
 
-from harness.kernel import atomic_inc, spin_lock, spin_unlock, spinlock_t
+from vmrace.harness.kernel import atomic_inc, spin_lock, spin_unlock, spinlock_t
 
 __FILE__ = "mm/canary.c"
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The check is made again under the lock."""
 
-from harness.kernel import list_add, spin_lock, spin_unlock
+from vmrace.harness.kernel import list_add, spin_lock, spin_unlock
 
 __FILE__ = "mm/canary.c"
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """lists: the check whether a page is on the LRU is outside of the lock."""
 
-from harness.kernel import LIST_HEAD, embed, list_add, list_del, list_head, racy, spin_lock, spin_unlock, spinlock_t, struct
+from vmrace.harness.kernel import LIST_HEAD, embed, list_add, list_del, list_head, racy, spin_lock, spin_unlock, spinlock_t, struct
 
 __FILE__ = "mm/canary.c"
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """lockdep: a lock is taken in an interrupt, and elsewhere with interrupts on."""
 
-from harness.kernel import raise_irq, spin_lock, spin_unlock, spinlock_t
+from vmrace.harness.kernel import raise_irq, spin_lock, spin_unlock, spinlock_t
 
 __FILE__ = "mm/canary.c"
 

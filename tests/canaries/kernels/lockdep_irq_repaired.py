@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """It is taken with interrupts off."""
 
-from harness.kernel import spin_lock_irqsave, spin_unlock_irqrestore
+from vmrace.harness.kernel import spin_lock_irqsave, spin_unlock_irqrestore
 
 __FILE__ = "mm/canary.c"
 

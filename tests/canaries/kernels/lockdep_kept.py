@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """lockdep: an error path returns to user space with the lock held."""
 
-from harness.kernel import racy, spin_lock, spin_unlock, spinlock_t, struct
+from vmrace.harness.kernel import racy, spin_lock, spin_unlock, spinlock_t, struct
 
 __FILE__ = "mm/canary.c"
 

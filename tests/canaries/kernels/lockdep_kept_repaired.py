@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """One exit."""
 
-from harness.kernel import spin_lock, spin_unlock
+from vmrace.harness.kernel import spin_lock, spin_unlock
 
 __FILE__ = "mm/canary.c"
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """lockdep: two locks in two orders. One task alone shows it: no deadlock is needed."""
 
-from harness.kernel import spin_lock, spin_unlock, spinlock_t
+from vmrace.harness.kernel import spin_lock, spin_unlock, spinlock_t
 
 __FILE__ = "mm/canary.c"
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Against the order, the lock is only tried for."""
 
-from harness.kernel import spin_lock, spin_trylock, spin_unlock
+from vmrace.harness.kernel import spin_lock, spin_trylock, spin_unlock
 
 __FILE__ = "mm/canary.c"
 

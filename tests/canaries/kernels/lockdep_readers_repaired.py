@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The same two orders, but both only read: the cycle stays, and nobody can wait in it."""
 
-from harness.kernel import read_lock, read_unlock, spin_lock, spin_unlock
+from vmrace.harness.kernel import read_lock, read_unlock, spin_lock, spin_unlock
 
 __FILE__ = "mm/canary.c"
 

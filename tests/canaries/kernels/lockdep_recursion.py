@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """lockdep: a task takes a lock that it holds; so does an interrupt that hits the holder."""
 
-from harness.kernel import racy, raise_irq, spin_lock, spin_unlock, spinlock_t, struct
+from vmrace.harness.kernel import racy, raise_irq, spin_lock, spin_unlock, spinlock_t, struct
 
 __FILE__ = "mm/canary.c"
 

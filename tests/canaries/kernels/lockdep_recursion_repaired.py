@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Interrupts off, and nobody takes it again."""
 
-from harness.kernel import spin_lock_irqsave, spin_unlock_irqrestore
+from vmrace.harness.kernel import spin_lock_irqsave, spin_unlock_irqrestore
 
 __FILE__ = "mm/canary.c"
 

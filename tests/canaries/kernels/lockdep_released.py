@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """lockdep: a lock is given back by a task that does not hold it."""
 
-from harness.kernel import racy, spin_lock, spin_unlock, spinlock_t, struct
+from vmrace.harness.kernel import racy, spin_lock, spin_unlock, spinlock_t, struct
 
 __FILE__ = "mm/canary.c"
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """lockset: a field, an array and a list are touched outside of their lock, if a race has it so."""
 
-from harness.kernel import LIST_HEAD, embed, guarded, guarded_array, list_add, list_head, racy, spinlock_t, struct
+from vmrace.harness.kernel import LIST_HEAD, embed, guarded, guarded_array, list_add, list_head, racy, spinlock_t, struct
 
 __FILE__ = "mm/canary.c"
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """lockset: an interrupt handler touches a field without its lock; it may come to a cpu that is idle."""
 
-from harness.kernel import embed, guarded, raise_irq, spin_lock_irqsave, spin_unlock_irqrestore, spinlock_t, struct
+from vmrace.harness.kernel import embed, guarded, raise_irq, spin_lock_irqsave, spin_unlock_irqrestore, spinlock_t, struct
 
 __FILE__ = "mm/canary.c"
 

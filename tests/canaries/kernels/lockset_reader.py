@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """lockset: a field is stored to by one who holds its rwlock only as a reader, if a race has it so."""
 
-from harness.kernel import embed, guarded, racy, read_lock, read_unlock, rwlock_t, struct
+from vmrace.harness.kernel import embed, guarded, racy, read_lock, read_unlock, rwlock_t, struct
 
 __FILE__ = "mm/canary.c"
 

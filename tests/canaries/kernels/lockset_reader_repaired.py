@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Looked at as a reader, stored to as the writer."""
 
-from harness.kernel import read_lock, read_unlock, write_lock, write_unlock
+from vmrace.harness.kernel import read_lock, read_unlock, write_lock, write_unlock
 
 __FILE__ = "mm/canary.c"
 

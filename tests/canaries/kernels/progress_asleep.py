@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """progress: a lost wake-up. The condition is checked before the task is on the queue."""
 
-from harness.kernel import (
+from vmrace.harness.kernel import (
     TASK_UNINTERRUPTIBLE,
     add_wait_queue,
     atomic_inc,

@@ -1,7 +1,15 @@
 # SPDX-License-Identifier: MIT
 """First on the queue, then the state, then the check."""
 
-from harness.kernel import TASK_RUNNING, TASK_UNINTERRUPTIBLE, add_wait_queue, atomic_read, remove_wait_queue, schedule, set_current_state
+from vmrace.harness.kernel import (
+    TASK_RUNNING,
+    TASK_UNINTERRUPTIBLE,
+    add_wait_queue,
+    atomic_read,
+    remove_wait_queue,
+    schedule,
+    set_current_state,
+)
 
 __FILE__ = "mm/canary.c"
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """progress: each waits for the other to go first."""
 
-from harness.kernel import atomic_inc, atomic_read, atomic_t, yield_cpu
+from vmrace.harness.kernel import atomic_inc, atomic_read, atomic_t, yield_cpu
 
 __FILE__ = "mm/canary.c"
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """One of them does go first."""
 
-from harness.kernel import atomic_inc
+from vmrace.harness.kernel import atomic_inc
 
 __FILE__ = "mm/canary.c"
 

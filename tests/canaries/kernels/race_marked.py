@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """race: a guess and a restart that mean to have no lock, and do not say so."""
 
-from harness.kernel import embed, racy, spin_lock, spin_unlock, spinlock_t, struct
+from vmrace.harness.kernel import embed, racy, spin_lock, spin_unlock, spinlock_t, struct
 
 __FILE__ = "mm/canary.c"
 

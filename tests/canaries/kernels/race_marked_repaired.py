@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """They say so: a load, in whatever function it is, and a store."""
 
-from harness.kernel import data_race
+from vmrace.harness.kernel import data_race
 
 __FILE__ = "mm/canary.c"
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Fields are under the lock, bits are changed one by one and atomically."""
 
-from harness.kernel import clear_bit, set_bit, spin_lock, spin_unlock
+from vmrace.harness.kernel import clear_bit, set_bit, spin_lock, spin_unlock
 
 __FILE__ = "mm/canary.c"
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """refcount: two cpus check a count and then both drop the last reference."""
 
-from harness.kernel import atomic_dec, atomic_read, atomic_t
+from vmrace.harness.kernel import atomic_dec, atomic_read, atomic_t
 
 __FILE__ = "mm/canary.c"
 

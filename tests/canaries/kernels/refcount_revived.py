@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """refcount: a reference is taken while somebody else already owns the freeing."""
 
-from harness.kernel import atomic_dec_and_test, atomic_inc, atomic_t, racy, struct
+from vmrace.harness.kernel import atomic_dec_and_test, atomic_inc, atomic_t, racy, struct
 
 __FILE__ = "mm/canary.c"
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A reference is only taken where there is one."""
 
-from harness.kernel import atomic_read, cmpxchg
+from vmrace.harness.kernel import atomic_read, cmpxchg
 
 __FILE__ = "mm/canary.c"
 

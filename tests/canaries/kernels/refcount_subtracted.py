@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """refcount: the same with a subtraction and with the lock taken at zero."""
 
-from harness.kernel import atomic_dec_and_lock, atomic_read, atomic_sub, atomic_t, spin_unlock, spinlock_t
+from vmrace.harness.kernel import atomic_dec_and_lock, atomic_read, atomic_sub, atomic_t, spin_unlock, spinlock_t
 
 __FILE__ = "mm/canary.c"
 

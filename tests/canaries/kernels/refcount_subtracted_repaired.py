@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Checking and dropping are one step."""
 
-from harness.kernel import atomic_dec_and_lock, atomic_read, atomic_sub, spin_lock, spin_unlock, spinlock_t
+from vmrace.harness.kernel import atomic_dec_and_lock, atomic_read, atomic_sub, spin_lock, spin_unlock, spinlock_t
 
 __FILE__ = "mm/canary.c"
 

@@ -6,7 +6,7 @@ Nothing is locked: `map` loses a count, `unpin` loses a reference, `swap_out` lo
 if `truncate` comes between its two looks and is itself stopped half-way: that takes two preemptions.
 """
 
-from harness.kernel import BUG, now, plain, racy, saw, struct
+from vmrace.harness.kernel import BUG, now, plain, racy, saw, struct
 
 __FILE__ = "mm/small.c"
 

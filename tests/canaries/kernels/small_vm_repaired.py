@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """One lock around everything."""
 
-from harness.kernel import now, saw, spin_lock, spin_unlock, spinlock_t
+from vmrace.harness.kernel import now, saw, spin_lock, spin_unlock, spinlock_t
 
 __FILE__ = "mm/small.c"
 

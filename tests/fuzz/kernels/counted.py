@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A kernel whose every access can be counted by hand: a zone with a list, and pages."""
 
-from harness.kernel import (
+from vmrace.harness.kernel import (
     LIST_HEAD,
     atomic_dec,
     atomic_inc,

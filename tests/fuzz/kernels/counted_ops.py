@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The operations over it, and what user space keeps for itself."""
 
-from harness.kernel import READ, plain, point, raise_irq, struct
+from vmrace.harness.kernel import READ, plain, point, raise_irq, struct
 
 
 class process(struct):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The plainest kernel: so many points, and ways to wait. For counting schedules."""
 
-from harness.kernel import atomic_inc, atomic_t, raise_irq, schedule, spin_lock, spin_unlock, spinlock_t, yield_cpu
+from vmrace.harness.kernel import atomic_inc, atomic_t, raise_irq, schedule, spin_lock, spin_unlock, spinlock_t, yield_cpu
 
 count = atomic_t("count")
 lock = spinlock_t("lock")

@@ -1,7 +1,20 @@
 # SPDX-License-Identifier: MIT
 """What goes wrong: kernel faults, and faults that no kernel could have."""
 
-from harness.kernel import BUG, BUG_ON, WARN_ON, atomic_inc, atomic_t, plain, printk, raise_irq, spin_lock, spin_unlock, spinlock_t, struct
+from vmrace.harness.kernel import (
+    BUG,
+    BUG_ON,
+    WARN_ON,
+    atomic_inc,
+    atomic_t,
+    plain,
+    printk,
+    raise_irq,
+    spin_lock,
+    spin_unlock,
+    spinlock_t,
+    struct,
+)
 
 __FILE__ = "include/linux/faults.h"
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Lock orders, right and wrong, spelled out one function each."""
 
-from harness.kernel import (
+from vmrace.harness.kernel import (
     LIST_HEAD,
     atomic_inc,
     atomic_read,

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A spinlock that excludes nobody, to be linked over the toy kernel."""
 
-from harness.kernel import mb
+from vmrace.harness.kernel import mb
 
 
 def spin_lock(lock):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Two sides of every edge of happens-before: a pair of functions that has it, and one that lacks it by one thing."""
 
-from harness.kernel import (
+from vmrace.harness.kernel import (
     TASK_UNINTERRUPTIBLE,
     __clear_bit,
     __set_bit,

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Sleeping, mostly where one must not."""
 
-from harness.kernel import (
+from vmrace.harness.kernel import (
     TASK_RUNNING,
     TASK_UNINTERRUPTIBLE,
     add_wait_queue,

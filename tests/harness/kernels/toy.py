@@ -5,7 +5,7 @@ Every operation gives back what it takes and locks are nested in one order, so a
 `consume` sleeps for ever if nobody produces.
 """
 
-from harness.kernel import (
+from vmrace.harness.kernel import (
     BUG,
     TASK_RUNNING,
     TASK_UNINTERRUPTIBLE,

@@ -3,7 +3,7 @@
 
 The lock is Andrea Arcangeli's seqschedlock, as posted.
 """
-from harness.kernel import (
+from vmrace.harness.kernel import (
     TASK_RUNNING,
     TASK_UNINTERRUPTIBLE,
     __set_current_state,
@@ -19,7 +19,7 @@ from harness.kernel import (
     wake_up,
     yield_cpu,
 )
-from variants.invalidate_2_6.andrea_seqschedlock.seqschedlock_h import (
+from vmrace.variants.invalidate_2_6.andrea_seqschedlock.seqschedlock_h import (
     SEQSCHEDLOCK_SUCCESS,
     SEQSCHEDLOCK_WRITER_RUNNING,
     read_seqschedlock,

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """read_seqschedlock() without its second load of the sequence."""
-from harness.kernel import atomic_read
+from vmrace.harness.kernel import atomic_read
 
 
 def read_seqschedlock(sl):

@@ -3,8 +3,8 @@
 
 Each body notes when it begins and when it ends; notes are no points. They are what a test looks at after a run.
 """
-from harness.kernel import atomic_inc, atomic_read, atomic_t, plain, struct
-from variants.invalidate_2_6.andrea_seqschedlock.seqschedlock_h import (
+from vmrace.harness.kernel import atomic_inc, atomic_read, atomic_t, plain, struct
+from vmrace.variants.invalidate_2_6.andrea_seqschedlock.seqschedlock_h import (
     read_seqschedlock,
     read_seqschedunlock,
     seqschedlock_t,

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The slip that the order of read_seqschedunlock() avoids: a section between its two loads is in neither of them."""
-from harness.kernel import atomic_read
+from vmrace.harness.kernel import atomic_read
 
 
 def read_seqschedunlock(sl, prev_sequence):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The slip that the order of write_seqschedunlock() avoids: for a moment neither counter tells of the section."""
-from harness.kernel import atomic_dec, atomic_inc
+from vmrace.harness.kernel import atomic_dec, atomic_inc
 
 
 def write_seqschedunlock(sl):

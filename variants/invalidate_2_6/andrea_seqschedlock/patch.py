@@ -4,8 +4,8 @@
 Read beside the post of 13 Dec 2005: same hunks, same order, same names; `&x` is x, `->` is a dot. Line numbers of BUG() and
 WARN_ON() are those its hunk headers give to the patched file; functions it does not touch keep theirs.
 """
-from harness.kernel import BUG, WARN_ON, data_race, embed, likely, spin_lock, spin_unlock, unlikely, yield_cpu
-from variants.invalidate_2_6.andrea_seqschedlock.seqschedlock_h import (
+from vmrace.harness.kernel import BUG, WARN_ON, data_race, embed, likely, spin_lock, spin_unlock, unlikely, yield_cpu
+from vmrace.variants.invalidate_2_6.andrea_seqschedlock.seqschedlock_h import (
     SEQSCHEDLOCK_SUCCESS,
     SEQSCHEDLOCK_WRITER_RACE,
     SEQSCHEDLOCK_WRITER_RUNNING,
@@ -15,10 +15,10 @@ from variants.invalidate_2_6.andrea_seqschedlock.seqschedlock_h import (
     write_seqschedlock,
     write_seqschedunlock,
 )
-from variants.invalidate_2_6.pre_2_6_15.filemap import filemap_nopage, radix_tree_delete, unlock_page
-from variants.invalidate_2_6.pre_2_6_15.hardware import copy_to_new_page
-from variants.invalidate_2_6.pre_2_6_15.memory import maybe_mkwrite, unmap_mapping_range
-from variants.invalidate_2_6.pre_2_6_15.mm_h import (
+from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import filemap_nopage, radix_tree_delete, unlock_page
+from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import copy_to_new_page
+from vmrace.variants.invalidate_2_6.pre_2_6_15.memory import maybe_mkwrite, unmap_mapping_range
+from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
     PageDirty,
     PageWriteback,
     TestSetPageLocked,
@@ -33,12 +33,12 @@ from variants.invalidate_2_6.pre_2_6_15.mm_h import (
     set_pte_at,
     wait_on_page_writeback,
 )
-from variants.invalidate_2_6.pre_2_6_15.page_alloc import cond_resched
-from variants.invalidate_2_6.pre_2_6_15.page_writeback import set_page_dirty, test_clear_page_dirty
-from variants.invalidate_2_6.pre_2_6_15.rmap import anon_vma_prepare, page_add_anon_rmap, page_add_file_rmap
-from variants.invalidate_2_6.pre_2_6_15.swap import lru_cache_add_active, pagevec_lookup
-from variants.invalidate_2_6.pre_2_6_15.truncate import invalidate_complete_page
-from variants.invalidate_2_6.types import (
+from vmrace.variants.invalidate_2_6.pre_2_6_15.page_alloc import cond_resched
+from vmrace.variants.invalidate_2_6.pre_2_6_15.page_writeback import set_page_dirty, test_clear_page_dirty
+from vmrace.variants.invalidate_2_6.pre_2_6_15.rmap import anon_vma_prepare, page_add_anon_rmap, page_add_file_rmap
+from vmrace.variants.invalidate_2_6.pre_2_6_15.swap import lru_cache_add_active, pagevec_lookup
+from vmrace.variants.invalidate_2_6.pre_2_6_15.truncate import invalidate_complete_page
+from vmrace.variants.invalidate_2_6.types import (
     EIO,
     GFP_HIGHUSER,
     NOPAGE_OOM,

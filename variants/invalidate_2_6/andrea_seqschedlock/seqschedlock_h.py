@@ -8,7 +8,7 @@ read_seqschedlock() to the start of read_seqschedunlock(); of what comes after, 
 
 Without CONFIG_SMP there is no lock and every read section succeeds.
 """
-from harness.kernel import CONFIG_SMP, atomic_dec, atomic_inc, atomic_read, atomic_t, embed, smp_rmb, smp_wmb, struct, unlikely
+from vmrace.harness.kernel import CONFIG_SMP, atomic_dec, atomic_inc, atomic_read, atomic_t, embed, smp_rmb, smp_wmb, struct, unlikely
 
 # ---- include/linux/seqschedlock.h, @@ -0,0 +1,129 @@ -------------------------------------------------------------------------
 __FILE__ = "include/linux/seqschedlock.h"

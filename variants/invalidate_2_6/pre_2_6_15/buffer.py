@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """fs/buffer.c: a page's buffer, of its own size. Loops over the buffers of a page are one turn."""
-from harness.kernel import (
+from vmrace.harness.kernel import (
     BUG,
     TASK_RUNNING,
     TASK_UNINTERRUPTIBLE,
@@ -22,10 +22,10 @@ from harness.kernel import (
     waitqueue_active,
     write_word,
 )
-from variants.invalidate_2_6.pre_2_6_15.ext2 import ext2_get_block
-from variants.invalidate_2_6.pre_2_6_15.filemap import end_page_writeback, radix_tree_tag_set, unlock_page
-from variants.invalidate_2_6.pre_2_6_15.hardware import memset_page, submit_bio
-from variants.invalidate_2_6.pre_2_6_15.mm_h import (
+from vmrace.variants.invalidate_2_6.pre_2_6_15.ext2 import ext2_get_block
+from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import end_page_writeback, radix_tree_tag_set, unlock_page
+from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import memset_page, submit_bio
+from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
     PageDirty,
     PageLocked,
     PageUptodate,
@@ -68,10 +68,11 @@ from variants.invalidate_2_6.pre_2_6_15.mm_h import (
     write_lock_irq,
     write_unlock_irq,
 )
-from variants.invalidate_2_6.pre_2_6_15.mpage import mpage_readpage
-from variants.invalidate_2_6.pre_2_6_15.page_writeback import __mark_inode_dirty, __set_page_dirty_nobuffers, redirty_page_for_writepage
-from variants.invalidate_2_6.pre_2_6_15.wait import io_schedule
-from variants.invalidate_2_6.types import (
+from vmrace.variants.invalidate_2_6.pre_2_6_15.mpage import mpage_readpage
+from vmrace.variants.invalidate_2_6.pre_2_6_15.page_writeback import __mark_inode_dirty
+from vmrace.variants.invalidate_2_6.pre_2_6_15.page_writeback import __set_page_dirty_nobuffers, redirty_page_for_writepage
+from vmrace.variants.invalidate_2_6.pre_2_6_15.wait import io_schedule
+from vmrace.variants.invalidate_2_6.types import (
     BH_Dirty,
     BH_Lock,
     BH_Uptodate,

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """fs/direct-io.c, of a synchronous write of one page from a user's buffer that nobody else touches."""
-from harness.kernel import (
+from vmrace.harness.kernel import (
     TASK_RUNNING,
     TASK_UNINTERRUPTIBLE,
     __set_current_state,
@@ -13,11 +13,11 @@ from harness.kernel import (
     set_current_state,
     wake_up,
 )
-from variants.invalidate_2_6.pre_2_6_15.ext2 import has_block
-from variants.invalidate_2_6.pre_2_6_15.hardware import submit_value
-from variants.invalidate_2_6.pre_2_6_15.mm_h import i_size_read
-from variants.invalidate_2_6.pre_2_6_15.wait import io_schedule
-from variants.invalidate_2_6.types import PAGE_CACHE_SHIFT, PAGE_CACHE_SIZE
+from vmrace.variants.invalidate_2_6.pre_2_6_15.ext2 import has_block
+from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import submit_value
+from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import i_size_read
+from vmrace.variants.invalidate_2_6.pre_2_6_15.wait import io_schedule
+from vmrace.variants.invalidate_2_6.types import PAGE_CACHE_SHIFT, PAGE_CACHE_SIZE
 
 
 __FILE__ = "fs/direct-io.c"

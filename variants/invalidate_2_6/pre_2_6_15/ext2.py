@@ -4,11 +4,11 @@
 A file's block number is its offset. A block that is freed and allocated again holds what it held; nobody may see that before it
 was written, which is what BH_New is for.
 """
-from harness.kernel import current, data_race, down, up
-from variants.invalidate_2_6.pre_2_6_15.filemap import filemap_fdatawait, filemap_fdatawrite
-from variants.invalidate_2_6.pre_2_6_15.memory import vmtruncate
-from variants.invalidate_2_6.pre_2_6_15.mm_h import i_size_read, set_buffer_mapped, set_buffer_new
-from variants.invalidate_2_6.types import FILE_PAGES, PAGE_CACHE_SHIFT, PAGE_CACHE_SIZE
+from vmrace.harness.kernel import current, data_race, down, up
+from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import filemap_fdatawait, filemap_fdatawrite
+from vmrace.variants.invalidate_2_6.pre_2_6_15.memory import vmtruncate
+from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import i_size_read, set_buffer_mapped, set_buffer_new
+from vmrace.variants.invalidate_2_6.types import FILE_PAGES, PAGE_CACHE_SHIFT, PAGE_CACHE_SIZE
 
 
 __FILE__ = "fs/ext2/inode.c"

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """arch/i386/mm/fault.c, and as much of mm/oom_kill.c as a machine needs on which whoever asks for memory is the one killed."""
-from harness.kernel import current, down_read, up_read
-from variants.invalidate_2_6.pre_2_6_15.memory import __handle_mm_fault
-from variants.invalidate_2_6.pre_2_6_15.mmap import find_vma
-from variants.invalidate_2_6.types import PF_MEMDIE, VM_FAULT_OOM, VM_FAULT_SIGBUS, VM_READ, VM_WRITE
+from vmrace.harness.kernel import current, down_read, up_read
+from vmrace.variants.invalidate_2_6.pre_2_6_15.memory import __handle_mm_fault
+from vmrace.variants.invalidate_2_6.pre_2_6_15.mmap import find_vma
+from vmrace.variants.invalidate_2_6.types import PF_MEMDIE, VM_FAULT_OOM, VM_FAULT_SIGBUS, VM_READ, VM_WRITE
 
 
 __FILE__ = "arch/i386/mm/fault.c"

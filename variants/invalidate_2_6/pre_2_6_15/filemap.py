@@ -3,7 +3,7 @@
 
 The order its head states: i_sem, or mmap_sem, then i_mmap_lock, then page_table_lock, then tree_lock.
 """
-from harness.kernel import (
+from vmrace.harness.kernel import (
     BUG,
     current,
     data_race,
@@ -16,12 +16,12 @@ from harness.kernel import (
     unlikely,
     up,
 )
-from variants.invalidate_2_6.pre_2_6_15.buffer import block_prepare_write, ext2_readpage, generic_commit_write
-from variants.invalidate_2_6.pre_2_6_15.direct_io import ext2_direct_IO
-from variants.invalidate_2_6.pre_2_6_15.fremap import install_file_pte, install_page
-from variants.invalidate_2_6.pre_2_6_15.hardware import read_word_of
-from variants.invalidate_2_6.pre_2_6_15.memory import unmap_mapping_range
-from variants.invalidate_2_6.pre_2_6_15.mm_h import (
+from vmrace.variants.invalidate_2_6.pre_2_6_15.buffer import block_prepare_write, ext2_readpage, generic_commit_write
+from vmrace.variants.invalidate_2_6.pre_2_6_15.direct_io import ext2_direct_IO
+from vmrace.variants.invalidate_2_6.pre_2_6_15.fremap import install_file_pte, install_page
+from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import read_word_of
+from vmrace.variants.invalidate_2_6.pre_2_6_15.memory import unmap_mapping_range
+from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
     ClearPageError,
     PageLocked,
     PageUptodate,
@@ -51,20 +51,20 @@ from variants.invalidate_2_6.pre_2_6_15.mm_h import (
     write_lock_irq,
     write_unlock_irq,
 )
-from variants.invalidate_2_6.pre_2_6_15.page_alloc import cond_resched
-from variants.invalidate_2_6.pre_2_6_15.page_writeback import do_writepages, test_clear_page_writeback
-from variants.invalidate_2_6.pre_2_6_15.readahead import force_page_cache_readahead
-from variants.invalidate_2_6.pre_2_6_15.swap import (
+from vmrace.variants.invalidate_2_6.pre_2_6_15.page_alloc import cond_resched
+from vmrace.variants.invalidate_2_6.pre_2_6_15.page_writeback import do_writepages, test_clear_page_writeback
+from vmrace.variants.invalidate_2_6.pre_2_6_15.readahead import force_page_cache_readahead
+from vmrace.variants.invalidate_2_6.pre_2_6_15.swap import (
     __pagevec_lru_add,
     lru_cache_add,
     mark_page_accessed,
     pagevec_lookup_tag,
     rotate_reclaimable_page,
 )
-from variants.invalidate_2_6.pre_2_6_15.truncate import invalidate_inode_pages2_range
-from variants.invalidate_2_6.pre_2_6_15.usercopy import __copy_from_user, __copy_from_user_inatomic
-from variants.invalidate_2_6.pre_2_6_15.wait import __wait_on_bit, __wait_on_bit_lock, __wake_up_bit, io_schedule
-from variants.invalidate_2_6.types import (
+from vmrace.variants.invalidate_2_6.pre_2_6_15.truncate import invalidate_inode_pages2_range
+from vmrace.variants.invalidate_2_6.pre_2_6_15.usercopy import __copy_from_user, __copy_from_user_inatomic
+from vmrace.variants.invalidate_2_6.pre_2_6_15.wait import __wait_on_bit, __wait_on_bit_lock, __wake_up_bit, io_schedule
+from vmrace.variants.invalidate_2_6.types import (
     EEXIST,
     EFAULT,
     EINVAL,

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """kernel/fork.c: how an address space begins and ends. A program names the mm that a fork gets."""
-from harness.kernel import (
+from vmrace.harness.kernel import (
     atomic_dec_and_test,
     atomic_inc,
     atomic_set,
@@ -13,10 +13,10 @@ from harness.kernel import (
     up_read,
     up_write,
 )
-from variants.invalidate_2_6.pre_2_6_15.hardware import kmem_cache_alloc_vma
-from variants.invalidate_2_6.pre_2_6_15.memory import copy_page_range
-from variants.invalidate_2_6.pre_2_6_15.mmap import exit_mmap
-from variants.invalidate_2_6.types import CLONE_VM, VM_LOCKED
+from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import kmem_cache_alloc_vma
+from vmrace.variants.invalidate_2_6.pre_2_6_15.memory import copy_page_range
+from vmrace.variants.invalidate_2_6.pre_2_6_15.mmap import exit_mmap
+from vmrace.variants.invalidate_2_6.types import CLONE_VM, VM_LOCKED
 
 
 __FILE__ = "kernel/fork.c"

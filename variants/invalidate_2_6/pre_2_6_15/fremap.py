@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """mm/fremap.c: page tables filled on demand, and vmas that show the pages of a file in another order."""
-from harness.kernel import current, data_race, down_read, down_write, list_add_tail, list_del, spin_lock, spin_unlock, up_read, up_write
-from variants.invalidate_2_6.pre_2_6_15.filemap import filemap_populate
-from variants.invalidate_2_6.pre_2_6_15.mm_h import (
+from vmrace.harness.kernel import current, data_race, down_read, down_write, list_add_tail
+from vmrace.harness.kernel import list_del, spin_lock, spin_unlock, up_read, up_write
+from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import filemap_populate
+from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
     i_size_read,
     linear_page_index,
     mk_pte,
@@ -16,10 +17,10 @@ from variants.invalidate_2_6.pre_2_6_15.mm_h import (
     ptep_get_and_clear,
     set_pte_at,
 )
-from variants.invalidate_2_6.pre_2_6_15.mmap import find_vma
-from variants.invalidate_2_6.pre_2_6_15.page_writeback import set_page_dirty
-from variants.invalidate_2_6.pre_2_6_15.rmap import page_add_file_rmap, page_remove_rmap
-from variants.invalidate_2_6.types import EINVAL, PAGE_CACHE_SHIFT, PAGE_CACHE_SIZE, VM_NONLINEAR, VM_SHARED
+from vmrace.variants.invalidate_2_6.pre_2_6_15.mmap import find_vma
+from vmrace.variants.invalidate_2_6.pre_2_6_15.page_writeback import set_page_dirty
+from vmrace.variants.invalidate_2_6.pre_2_6_15.rmap import page_add_file_rmap, page_remove_rmap
+from vmrace.variants.invalidate_2_6.types import EINVAL, PAGE_CACHE_SHIFT, PAGE_CACHE_SIZE, VM_NONLINEAR, VM_SHARED
 
 
 __FILE__ = "mm/fremap.c"

@@ -17,11 +17,11 @@ completion is an interrupt.
 The slab hands out the one object that is meant for the purpose: a page's buffer, an mm's vma for an address, the mm that a
 program names. So which object it is does not depend on the schedule.
 """
-from harness.kernel import READ, RMW, WRITE, current, now, point, raise_irq, touches
-from variants.invalidate_2_6.pre_2_6_15.fault import do_page_fault
-from variants.invalidate_2_6.pre_2_6_15.mm_h import pte_mkdirty, pte_mkyoung, pte_offset, pte_page, pte_present, pte_write
-from variants.invalidate_2_6.ops import copied_from_user
-from variants.invalidate_2_6.types import READ_BIO, THE_DEVICE
+from vmrace.harness.kernel import READ, RMW, WRITE, current, now, point, raise_irq, touches
+from vmrace.variants.invalidate_2_6.pre_2_6_15.fault import do_page_fault
+from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import pte_mkdirty, pte_mkyoung, pte_offset, pte_page, pte_present, pte_write
+from vmrace.variants.invalidate_2_6.ops import copied_from_user
+from vmrace.variants.invalidate_2_6.types import READ_BIO, THE_DEVICE
 
 
 __FILE__ = "hardware"

@@ -2,7 +2,7 @@
 """mm/memory.c: faults, fork's copy of page tables, unmapping, and unmap_mapping_range(). A vma is one page, so each loop over the
 ptes of a vma is one turn. `ptl` is mm->page_table_lock: see types.
 """
-from harness.kernel import (
+from vmrace.harness.kernel import (
     atomic_read,
     current,
     data_race,
@@ -15,9 +15,9 @@ from harness.kernel import (
     spin_lock,
     spin_unlock,
 )
-from variants.invalidate_2_6.pre_2_6_15.filemap import filemap_nopage, filemap_populate, unlock_page
-from variants.invalidate_2_6.pre_2_6_15.hardware import clear_new_page, copy_to_new_page
-from variants.invalidate_2_6.pre_2_6_15.mm_h import (
+from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import filemap_nopage, filemap_populate, unlock_page
+from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import clear_new_page, copy_to_new_page
+from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
     PageAnon,
     SetPageReferenced,
     TestSetPageLocked,
@@ -47,19 +47,19 @@ from variants.invalidate_2_6.pre_2_6_15.mm_h import (
     ptep_set_wrprotect,
     set_pte_at,
 )
-from variants.invalidate_2_6.pre_2_6_15.ext2 import ext2_truncate
-from variants.invalidate_2_6.pre_2_6_15.page_alloc import cond_resched
-from variants.invalidate_2_6.pre_2_6_15.page_writeback import set_page_dirty
-from variants.invalidate_2_6.pre_2_6_15.rmap import (
+from vmrace.variants.invalidate_2_6.pre_2_6_15.ext2 import ext2_truncate
+from vmrace.variants.invalidate_2_6.pre_2_6_15.page_alloc import cond_resched
+from vmrace.variants.invalidate_2_6.pre_2_6_15.page_writeback import set_page_dirty
+from vmrace.variants.invalidate_2_6.pre_2_6_15.rmap import (
     anon_vma_prepare,
     page_add_anon_rmap,
     page_add_file_rmap,
     page_dup_rmap,
     page_remove_rmap,
 )
-from variants.invalidate_2_6.pre_2_6_15.swap import lru_add_drain, lru_cache_add_active, mark_page_accessed, release_pages
-from variants.invalidate_2_6.pre_2_6_15.truncate import truncate_inode_pages
-from variants.invalidate_2_6.types import (
+from vmrace.variants.invalidate_2_6.pre_2_6_15.swap import lru_add_drain, lru_cache_add_active, mark_page_accessed, release_pages
+from vmrace.variants.invalidate_2_6.pre_2_6_15.truncate import truncate_inode_pages
+from vmrace.variants.invalidate_2_6.types import (
     EINTR,
     ENOMEM,
     GFP_HIGHUSER,

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """include/linux: mm.h, page-flags.h, pagemap.h, buffer_head.h, pagevec.h, spinlock.h; asm-i386: atomic.h, pgtable.h; kmap_atomic()."""
-from harness.kernel import (
+from vmrace.harness.kernel import (
     BUG_ON,
     RMW,
     atomic_dec,
@@ -27,12 +27,12 @@ from harness.kernel import (
     write_lock,
     write_unlock,
 )
-from variants.invalidate_2_6.pre_2_6_15.swap import __page_cache_release, __pagevec_lru_add, __pagevec_release
-from variants.invalidate_2_6.pre_2_6_15.filemap import __lock_page, wait_on_page_bit
-from variants.invalidate_2_6.pre_2_6_15.page_alloc import alloc_pages
-from variants.invalidate_2_6.pre_2_6_15.page_writeback import test_clear_page_dirty, test_set_page_writeback
-from variants.invalidate_2_6.pre_2_6_15.usercopy import __get_user
-from variants.invalidate_2_6.types import (
+from vmrace.variants.invalidate_2_6.pre_2_6_15.swap import __page_cache_release, __pagevec_lru_add, __pagevec_release
+from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import __lock_page, wait_on_page_bit
+from vmrace.variants.invalidate_2_6.pre_2_6_15.page_alloc import alloc_pages
+from vmrace.variants.invalidate_2_6.pre_2_6_15.page_writeback import test_clear_page_dirty, test_set_page_writeback
+from vmrace.variants.invalidate_2_6.pre_2_6_15.usercopy import __get_user
+from vmrace.variants.invalidate_2_6.types import (
     BH_Async_Read,
     BH_Async_Write,
     BH_Delay,

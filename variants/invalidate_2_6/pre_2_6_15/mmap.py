@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """mm/mmap.c: vmas. Each is one page, and there is a hole of a page between any two addresses: they neither merge nor split."""
-from harness.kernel import current, down_write, list_add_tail, list_del, spin_lock, spin_unlock, up_write
-from variants.invalidate_2_6.pre_2_6_15.filemap import generic_file_mmap
-from variants.invalidate_2_6.pre_2_6_15.hardware import kmem_cache_alloc_vma, kmem_cache_free_vma
-from variants.invalidate_2_6.pre_2_6_15.memory import tlb_finish_mmu, tlb_gather_mmu, unmap_vmas
-from variants.invalidate_2_6.pre_2_6_15.swap import lru_add_drain
-from variants.invalidate_2_6.types import (
+from vmrace.harness.kernel import current, down_write, list_add_tail, list_del, spin_lock, spin_unlock, up_write
+from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import generic_file_mmap
+from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import kmem_cache_alloc_vma, kmem_cache_free_vma
+from vmrace.variants.invalidate_2_6.pre_2_6_15.memory import tlb_finish_mmu, tlb_gather_mmu, unmap_vmas
+from vmrace.variants.invalidate_2_6.pre_2_6_15.swap import lru_add_drain
+from vmrace.variants.invalidate_2_6.types import (
     ENOMEM,
     MAP_SHARED,
     PAGE_READONLY,

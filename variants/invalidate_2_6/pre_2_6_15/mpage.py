@@ -3,12 +3,12 @@
 
 A bio is a tuple (block, page) for each page; it goes out when the next page's block does not follow, or at the end.
 """
-from harness.kernel import BUG, current, data_race
-from variants.invalidate_2_6.pre_2_6_15.buffer import block_read_full_page, block_write_full_page
-from variants.invalidate_2_6.pre_2_6_15.ext2 import has_block
-from variants.invalidate_2_6.pre_2_6_15.filemap import add_to_page_cache, end_page_writeback, unlock_page
-from variants.invalidate_2_6.pre_2_6_15.hardware import memset_page, submit_bio
-from variants.invalidate_2_6.pre_2_6_15.mm_h import (
+from vmrace.harness.kernel import BUG, current, data_race
+from vmrace.variants.invalidate_2_6.pre_2_6_15.buffer import block_read_full_page, block_write_full_page
+from vmrace.variants.invalidate_2_6.pre_2_6_15.ext2 import has_block
+from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import add_to_page_cache, end_page_writeback, unlock_page
+from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import memset_page, submit_bio
+from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
     PageUptodate,
     PageWriteback,
     SetPageMappedToDisk,
@@ -29,10 +29,10 @@ from variants.invalidate_2_6.pre_2_6_15.mm_h import (
     set_page_writeback,
     wait_on_page_writeback,
 )
-from variants.invalidate_2_6.pre_2_6_15.page_alloc import cond_resched
-from variants.invalidate_2_6.pre_2_6_15.page_writeback import clear_page_dirty_for_io
-from variants.invalidate_2_6.pre_2_6_15.swap import __pagevec_lru_add, pagevec_lookup_tag
-from variants.invalidate_2_6.types import (
+from vmrace.variants.invalidate_2_6.pre_2_6_15.page_alloc import cond_resched
+from vmrace.variants.invalidate_2_6.pre_2_6_15.page_writeback import clear_page_dirty_for_io
+from vmrace.variants.invalidate_2_6.pre_2_6_15.swap import __pagevec_lru_add, pagevec_lookup_tag
+from vmrace.variants.invalidate_2_6.types import (
     PAGECACHE_TAG_DIRTY,
     PAGEVEC_SIZE,
     PAGE_CACHE_SHIFT,

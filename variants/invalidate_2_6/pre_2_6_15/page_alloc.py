@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """mm/page_alloc.c: pages come and go. Per-cpu lists are left out (see types): a page goes to the zone's list at once."""
-from harness.kernel import (
+from vmrace.harness.kernel import (
     atomic_set,
     current,
     data_race,
@@ -18,10 +18,10 @@ from harness.kernel import (
     write_word,
     yield_cpu,
 )
-from variants.invalidate_2_6.pre_2_6_15.fault import out_of_memory
-from variants.invalidate_2_6.pre_2_6_15.mm_h import ClearPageDirty, PageAnon, PageDirty, page_count, page_mapcount, set_page_count
-from variants.invalidate_2_6.pre_2_6_15.vmscan import try_to_free_pages
-from variants.invalidate_2_6.types import (
+from vmrace.variants.invalidate_2_6.pre_2_6_15.fault import out_of_memory
+from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import ClearPageDirty, PageAnon, PageDirty, page_count, page_mapcount, set_page_count
+from vmrace.variants.invalidate_2_6.pre_2_6_15.vmscan import try_to_free_pages
+from vmrace.variants.invalidate_2_6.types import (
     PF_MEMALLOC,
     PF_MEMDIE,
     PG_active,

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """mm/page-writeback.c: the dirty and the writeback bit, and their tags in the radix tree; fs/fs-writeback.c: the inode's bit."""
-from harness.kernel import BUG, current, data_race, smp_mb, spin_lock, spin_unlock
-from variants.invalidate_2_6.pre_2_6_15.buffer import __set_page_dirty_buffers
-from variants.invalidate_2_6.pre_2_6_15.filemap import radix_tree_tag_clear, radix_tree_tag_set, radix_tree_tagged
-from variants.invalidate_2_6.pre_2_6_15.mm_h import (
+from vmrace.harness.kernel import BUG, current, data_race, smp_mb, spin_lock, spin_unlock
+from vmrace.variants.invalidate_2_6.pre_2_6_15.buffer import __set_page_dirty_buffers
+from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import radix_tree_tag_clear, radix_tree_tag_set, radix_tree_tagged
+from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
     PageDirty,
     SetPageDirty,
     TestClearPageDirty,
@@ -18,8 +18,8 @@ from variants.invalidate_2_6.pre_2_6_15.mm_h import (
     write_unlock_irq,
     write_unlock_irqrestore,
 )
-from variants.invalidate_2_6.pre_2_6_15.mpage import mpage_writepages
-from variants.invalidate_2_6.types import (
+from vmrace.variants.invalidate_2_6.pre_2_6_15.mpage import mpage_writepages
+from vmrace.variants.invalidate_2_6.types import (
     FILE_PAGES,
     I_DIRTY_PAGES,
     I_LOCK,

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """mm/readahead.c: what is read although the device has its readahead switched off."""
-from harness.kernel import data_race
-from variants.invalidate_2_6.pre_2_6_15.filemap import radix_tree_lookup
-from variants.invalidate_2_6.pre_2_6_15.mm_h import i_size_read, page_cache_alloc_cold, read_lock_irq, read_unlock_irq
-from variants.invalidate_2_6.pre_2_6_15.mpage import mpage_readpages
-from variants.invalidate_2_6.types import PAGE_CACHE_SHIFT
+from vmrace.harness.kernel import data_race
+from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import radix_tree_lookup
+from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import i_size_read, page_cache_alloc_cold, read_lock_irq, read_unlock_irq
+from vmrace.variants.invalidate_2_6.pre_2_6_15.mpage import mpage_readpages
+from vmrace.variants.invalidate_2_6.types import PAGE_CACHE_SHIFT
 
 
 __FILE__ = "mm/readahead.c"

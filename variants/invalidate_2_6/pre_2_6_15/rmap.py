@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """mm/rmap.c: from a page to the ptes that map it. Of anonymous pages only the count: see types."""
-from harness.kernel import (
+from vmrace.harness.kernel import (
     BUG,
     atomic_dec,
     atomic_inc,
@@ -13,8 +13,8 @@ from harness.kernel import (
     spin_lock,
     spin_unlock,
 )
-from variants.invalidate_2_6.pre_2_6_15.filemap import unlock_page
-from variants.invalidate_2_6.pre_2_6_15.mm_h import (
+from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import unlock_page
+from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
     PageAnon,
     PageLocked,
     TestClearPageReferenced,
@@ -33,8 +33,8 @@ from variants.invalidate_2_6.pre_2_6_15.mm_h import (
     ptep_test_and_clear_young,
     set_pte_at,
 )
-from variants.invalidate_2_6.pre_2_6_15.page_writeback import set_page_dirty
-from variants.invalidate_2_6.types import (
+from vmrace.variants.invalidate_2_6.pre_2_6_15.page_writeback import set_page_dirty
+from vmrace.variants.invalidate_2_6.types import (
     CLUSTER_SIZE,
     EFAULT,
     PAGE_MAPPING_ANON,

@@ -4,7 +4,7 @@
 Pagevecs of the stack are plain lists; the per-cpu ones are taken whole before they are worked on, which on their own cpu, with
 preemption off, nobody can tell from emptying them at the end.
 """
-from harness.kernel import (
+from vmrace.harness.kernel import (
     BUG,
     RMW,
     list_add_tail,
@@ -16,8 +16,8 @@ from harness.kernel import (
     spin_unlock_irq,
     spin_unlock_irqrestore,
 )
-from variants.invalidate_2_6.pre_2_6_15.filemap import find_get_pages, find_get_pages_tag
-from variants.invalidate_2_6.pre_2_6_15.mm_h import (
+from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import find_get_pages, find_get_pages_tag
+from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
     ClearPageReferenced,
     PageActive,
     PageDirty,
@@ -37,9 +37,9 @@ from variants.invalidate_2_6.pre_2_6_15.mm_h import (
     page_count,
     put_page_testzero,
 )
-from variants.invalidate_2_6.pre_2_6_15.page_alloc import __pagevec_free, free_hot_page, pagevec_free
-from variants.invalidate_2_6.pre_2_6_15.page_writeback import test_clear_page_writeback
-from variants.invalidate_2_6.types import PAGEVEC_SIZE, lru_add_active_pvecs, lru_add_pvecs, zone_normal
+from vmrace.variants.invalidate_2_6.pre_2_6_15.page_alloc import __pagevec_free, free_hot_page, pagevec_free
+from vmrace.variants.invalidate_2_6.pre_2_6_15.page_writeback import test_clear_page_writeback
+from vmrace.variants.invalidate_2_6.types import PAGEVEC_SIZE, lru_add_active_pvecs, lru_add_pvecs, zone_normal
 
 
 __FILE__ = "mm/swap.c"

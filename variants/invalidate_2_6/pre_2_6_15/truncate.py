@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """mm/truncate.c: taking pages out of the page cache from outside of reclaim."""
-from harness.kernel import BUG, data_race
-from variants.invalidate_2_6.pre_2_6_15.buffer import block_invalidatepage, try_to_release_page
-from variants.invalidate_2_6.pre_2_6_15.filemap import __remove_from_page_cache, remove_from_page_cache, unlock_page
-from variants.invalidate_2_6.pre_2_6_15.memory import unmap_mapping_range
-from variants.invalidate_2_6.pre_2_6_15.mm_h import (
+from vmrace.harness.kernel import BUG, data_race
+from vmrace.variants.invalidate_2_6.pre_2_6_15.buffer import block_invalidatepage, try_to_release_page
+from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import __remove_from_page_cache, remove_from_page_cache, unlock_page
+from vmrace.variants.invalidate_2_6.pre_2_6_15.memory import unmap_mapping_range
+from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
     ClearPageMappedToDisk,
     ClearPageUptodate,
     PageDirty,
@@ -20,10 +20,10 @@ from variants.invalidate_2_6.pre_2_6_15.mm_h import (
     write_lock_irq,
     write_unlock_irq,
 )
-from variants.invalidate_2_6.pre_2_6_15.page_alloc import cond_resched
-from variants.invalidate_2_6.pre_2_6_15.page_writeback import set_page_dirty, test_clear_page_dirty
-from variants.invalidate_2_6.pre_2_6_15.swap import pagevec_lookup
-from variants.invalidate_2_6.types import EIO, PAGEVEC_SIZE, PAGE_CACHE_SHIFT, PAGE_CACHE_SIZE, ULONG_MAX
+from vmrace.variants.invalidate_2_6.pre_2_6_15.page_alloc import cond_resched
+from vmrace.variants.invalidate_2_6.pre_2_6_15.page_writeback import set_page_dirty, test_clear_page_dirty
+from vmrace.variants.invalidate_2_6.pre_2_6_15.swap import pagevec_lookup
+from vmrace.variants.invalidate_2_6.types import EIO, PAGEVEC_SIZE, PAGE_CACHE_SHIFT, PAGE_CACHE_SIZE, ULONG_MAX
 
 
 __FILE__ = "mm/truncate.c"

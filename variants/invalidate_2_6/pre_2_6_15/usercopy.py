@@ -5,8 +5,8 @@ Where user memory cannot be loaded from, the exception table leads on. The copy 
 says how much that is. So does, until 2.6.18, the one that must not fault: until it is tried again whoever looks sees the zeros (which, as
 mm/filemap.h says from then on, has happened).
 """
-from variants.invalidate_2_6.pre_2_6_15.hardware import MMU_FAULT, copy_word_from_user, load_from_user, write_word_of
-from variants.invalidate_2_6.types import PAGE_SIZE
+from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import MMU_FAULT, copy_word_from_user, load_from_user, write_word_of
+from vmrace.variants.invalidate_2_6.types import PAGE_SIZE
 
 
 __FILE__ = "arch/i386/lib/usercopy.c"

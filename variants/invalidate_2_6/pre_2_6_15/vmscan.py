@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """mm/vmscan.c: reclaim. Its lists of pages on the stack are the task's here: no task is in there twice."""
-from harness.kernel import BUG, atomic_read, current, data_race, list_add, list_del, list_empty, list_entry, spin_lock_irq, spin_unlock_irq
-from variants.invalidate_2_6.pre_2_6_15.buffer import try_to_free_buffers, try_to_release_page
-from variants.invalidate_2_6.pre_2_6_15.filemap import __remove_from_page_cache, unlock_page
-from variants.invalidate_2_6.pre_2_6_15.mm_h import (
+from vmrace.harness.kernel import BUG, atomic_read, current, data_race, list_add
+from vmrace.harness.kernel import list_del, list_empty, list_entry, spin_lock_irq, spin_unlock_irq
+from vmrace.variants.invalidate_2_6.pre_2_6_15.buffer import try_to_free_buffers, try_to_release_page
+from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import __remove_from_page_cache, unlock_page
+from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
     ClearPageDirty,
     ClearPageReclaim,
     PageActive,
@@ -32,12 +33,12 @@ from variants.invalidate_2_6.pre_2_6_15.mm_h import (
     write_lock_irq,
     write_unlock_irq,
 )
-from variants.invalidate_2_6.pre_2_6_15.buffer import block_write_full_page
-from variants.invalidate_2_6.pre_2_6_15.page_alloc import blk_congestion_wait, cond_resched
-from variants.invalidate_2_6.pre_2_6_15.page_writeback import clear_page_dirty_for_io
-from variants.invalidate_2_6.pre_2_6_15.rmap import page_referenced, try_to_unmap
-from variants.invalidate_2_6.pre_2_6_15.swap import __pagevec_release, __pagevec_release_nonlru, lru_add_drain
-from variants.invalidate_2_6.types import (
+from vmrace.variants.invalidate_2_6.pre_2_6_15.buffer import block_write_full_page
+from vmrace.variants.invalidate_2_6.pre_2_6_15.page_alloc import blk_congestion_wait, cond_resched
+from vmrace.variants.invalidate_2_6.pre_2_6_15.page_writeback import clear_page_dirty_for_io
+from vmrace.variants.invalidate_2_6.pre_2_6_15.rmap import page_referenced, try_to_unmap
+from vmrace.variants.invalidate_2_6.pre_2_6_15.swap import __pagevec_release, __pagevec_release_nonlru, lru_add_drain
+from vmrace.variants.invalidate_2_6.types import (
     DEF_PRIORITY,
     PAGE_ACTIVATE,
     PAGE_CLEAN,

@@ -4,7 +4,7 @@
 Each queue here is of one bit of one page (or buffer), so the key that a hashed queue compares is in the choice of the queue. A
 woken sleeper stands where it stood until it has looked at the bit, where the kernel takes it off and puts it back.
 """
-from harness.kernel import (
+from vmrace.harness.kernel import (
     TASK_RUNNING,
     TASK_UNINTERRUPTIBLE,
     __set_current_state,
@@ -19,7 +19,7 @@ from harness.kernel import (
     wake_up,
     waitqueue_active,
 )
-from variants.invalidate_2_6.pre_2_6_15.filemap import sync_page
+from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import sync_page
 
 
 __FILE__ = "kernel/wait.c"

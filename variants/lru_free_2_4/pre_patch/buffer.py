@@ -3,7 +3,7 @@
 
 Lock order: lru_list_lock, then hash_table_lock, then unused_list_lock.
 """
-from harness.kernel import (
+from vmrace.harness.kernel import (
     BUG,
     BUG_ON,
     READ,
@@ -41,9 +41,9 @@ from harness.kernel import (
     write_unlock,
     write_word,
 )
-from variants.lru_free_2_4.pre_patch.filemap import a_ops_releasepage, mark_inode_dirty
-from variants.lru_free_2_4.pre_patch.hardware import generic_make_request, kmem_cache_alloc_bh
-from variants.lru_free_2_4.pre_patch.mm_h import (
+from vmrace.variants.lru_free_2_4.pre_patch.filemap import a_ops_releasepage, mark_inode_dirty
+from vmrace.variants.lru_free_2_4.pre_patch.hardware import generic_make_request, kmem_cache_alloc_bh
+from vmrace.variants.lru_free_2_4.pre_patch.mm_h import (
     PageError,
     PageHighMem,
     PageLocked,
@@ -53,8 +53,8 @@ from variants.lru_free_2_4.pre_patch.mm_h import (
     clear_user_highpage,
     pf_gfp_mask,
 )
-from variants.lru_free_2_4.pre_patch.pagemap_h import page_cache_get, page_cache_release
-from variants.lru_free_2_4.types import (
+from vmrace.variants.lru_free_2_4.pre_patch.pagemap_h import page_cache_get, page_cache_release
+from vmrace.variants.lru_free_2_4.types import (
     BH_Async,
     BH_Dirty,
     BH_Launder,

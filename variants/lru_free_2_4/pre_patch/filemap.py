@@ -3,7 +3,7 @@
 
 The lock order its head states: swaplock, then pagemap_lru_lock, then pagecache_lock.
 """
-from harness.kernel import (
+from vmrace.harness.kernel import (
     BUG,
     TASK_RUNNING,
     TASK_UNINTERRUPTIBLE,
@@ -35,7 +35,7 @@ from harness.kernel import (
     wake_up_all,
     write_word,
 )
-from variants.lru_free_2_4.pre_patch.buffer import (
+from vmrace.variants.lru_free_2_4.pre_patch.buffer import (
     block_flushpage,
     block_invalidate_page,
     block_sync_page,
@@ -43,7 +43,7 @@ from variants.lru_free_2_4.pre_patch.buffer import (
     ext2_writepage,
     try_to_free_buffers,
 )
-from variants.lru_free_2_4.pre_patch.mm_h import (
+from vmrace.variants.lru_free_2_4.pre_patch.mm_h import (
     ClearPageDirty,
     ClearPageError,
     ClearPageLaunder,
@@ -61,10 +61,10 @@ from variants.lru_free_2_4.pre_patch.mm_h import (
     alloc_page,
     page_count,
 )
-from variants.lru_free_2_4.pre_patch.pagemap_h import page_cache_alloc, page_cache_get, page_cache_release, page_hash, wait_on_page
-from variants.lru_free_2_4.pre_patch.swap import __lru_cache_del, activate_page, lru_cache_add, lru_cache_del
-from variants.lru_free_2_4.pre_patch.swap_state import swap_writepage
-from variants.lru_free_2_4.types import (
+from vmrace.variants.lru_free_2_4.pre_patch.pagemap_h import page_cache_alloc, page_cache_get, page_cache_release, page_hash, wait_on_page
+from vmrace.variants.lru_free_2_4.pre_patch.swap import __lru_cache_del, activate_page, lru_cache_add, lru_cache_del
+from vmrace.variants.lru_free_2_4.pre_patch.swap_state import swap_writepage
+from vmrace.variants.lru_free_2_4.types import (
     CLUSTER_PAGES,
     EIO,
     ENOMEM,

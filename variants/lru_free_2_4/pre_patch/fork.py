@@ -3,7 +3,7 @@
 
 A program names the mm that a fork or exec gets, so allocate_mm() is told which one the slab has ready.
 """
-from harness.kernel import (
+from vmrace.harness.kernel import (
     BUG,
     BUG_ON,
     atomic_dec_and_lock,
@@ -20,7 +20,7 @@ from harness.kernel import (
     spin_unlock,
     up_write,
 )
-from variants.lru_free_2_4.pre_patch.hardware import (
+from vmrace.variants.lru_free_2_4.pre_patch.hardware import (
     copy_vma,
     kmem_cache_alloc_mm,
     kmem_cache_alloc_vma,
@@ -28,9 +28,9 @@ from variants.lru_free_2_4.pre_patch.hardware import (
     memcpy_mm,
     memset_mm,
 )
-from variants.lru_free_2_4.pre_patch.memory import copy_page_range
-from variants.lru_free_2_4.pre_patch.mmap import build_mmap_rb, exit_mmap
-from variants.lru_free_2_4.types import CLONE_VM, ENOMEM, VM_DONTCOPY, VM_LOCKED, init_mm, mmlist_lock, vm
+from vmrace.variants.lru_free_2_4.pre_patch.memory import copy_page_range
+from vmrace.variants.lru_free_2_4.pre_patch.mmap import build_mmap_rb, exit_mmap
+from vmrace.variants.lru_free_2_4.types import CLONE_VM, ENOMEM, VM_DONTCOPY, VM_LOCKED, init_mm, mmlist_lock, vm
 
 
 __FILE__ = "kernel/fork.c"

@@ -15,10 +15,10 @@ marked data_race().
 The slab hands out the one object that is meant for the purpose: a page's buffer, an mm's vma for an address, the mm that a
 program names. So which object it is does not depend on the schedule. Its own locks are leaves nobody waits under.
 """
-from harness.kernel import BUG, READ, RMW, WRITE, current, data_race, point, raise_irq, touches
-from variants.lru_free_2_4.pre_patch.buffer import buffer_mapped
-from variants.lru_free_2_4.pre_patch.memory import do_page_fault
-from variants.lru_free_2_4.pre_patch.mm_h import (
+from vmrace.harness.kernel import BUG, READ, RMW, WRITE, current, data_race, point, raise_irq, touches
+from vmrace.variants.lru_free_2_4.pre_patch.buffer import buffer_mapped
+from vmrace.variants.lru_free_2_4.pre_patch.memory import do_page_fault
+from vmrace.variants.lru_free_2_4.pre_patch.mm_h import (
     pte_mkdirty,
     pte_mkold,
     pte_mkyoung,

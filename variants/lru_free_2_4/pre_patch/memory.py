@@ -3,7 +3,7 @@
 
 The loops over page directories are gone, the loops over ptes kept where a range can have more than one.
 """
-from harness.kernel import (
+from vmrace.harness.kernel import (
     BUG,
     READ,
     TASK_RUNNING,
@@ -20,8 +20,8 @@ from harness.kernel import (
     up,
     up_read,
 )
-from variants.lru_free_2_4.pre_patch.buffer import ext2_truncate
-from variants.lru_free_2_4.pre_patch.filemap import (
+from vmrace.variants.lru_free_2_4.pre_patch.buffer import ext2_truncate
+from vmrace.variants.lru_free_2_4.pre_patch.filemap import (
     filemap_nopage,
     lock_page,
     mark_inode_dirty,
@@ -30,9 +30,9 @@ from variants.lru_free_2_4.pre_patch.filemap import (
     truncate_inode_pages,
     unlock_page,
 )
-from variants.lru_free_2_4.pre_patch.fork import mmput
-from variants.lru_free_2_4.pre_patch.hardware import ptep_set_wrprotect
-from variants.lru_free_2_4.pre_patch.mm_h import (
+from vmrace.variants.lru_free_2_4.pre_patch.fork import mmput
+from vmrace.variants.lru_free_2_4.pre_patch.hardware import ptep_set_wrprotect
+from vmrace.variants.lru_free_2_4.pre_patch.mm_h import (
     PageReserved,
     SWP_ENTRY,
     SWP_TYPE,
@@ -63,12 +63,12 @@ from variants.lru_free_2_4.pre_patch.mm_h import (
     put_page,
     set_pte,
 )
-from variants.lru_free_2_4.pre_patch.mmap import find_extend_vma, find_vma
-from variants.lru_free_2_4.pre_patch.pagemap_h import page_cache_get, page_cache_release
-from variants.lru_free_2_4.pre_patch.swap import lru_cache_add
-from variants.lru_free_2_4.pre_patch.swap_h import vm_swap_full
-from variants.lru_free_2_4.pre_patch.swap_state import free_page_and_swap_cache, lookup_swap_cache, read_swap_cache_async
-from variants.lru_free_2_4.pre_patch.swapfile import (
+from vmrace.variants.lru_free_2_4.pre_patch.mmap import find_extend_vma, find_vma
+from vmrace.variants.lru_free_2_4.pre_patch.pagemap_h import page_cache_get, page_cache_release
+from vmrace.variants.lru_free_2_4.pre_patch.swap import lru_cache_add
+from vmrace.variants.lru_free_2_4.pre_patch.swap_h import vm_swap_full
+from vmrace.variants.lru_free_2_4.pre_patch.swap_state import free_page_and_swap_cache, lookup_swap_cache, read_swap_cache_async
+from vmrace.variants.lru_free_2_4.pre_patch.swapfile import (
     can_share_swap_page,
     free_swap_and_cache,
     remove_exclusive_swap_page,
@@ -76,8 +76,8 @@ from variants.lru_free_2_4.pre_patch.swapfile import (
     swap_free,
     valid_swaphandles,
 )
-from variants.lru_free_2_4.pre_patch.tlb_h import tlb_finish_mmu, tlb_gather_mmu, tlb_remove_page
-from variants.lru_free_2_4.types import (
+from vmrace.variants.lru_free_2_4.pre_patch.tlb_h import tlb_finish_mmu, tlb_gather_mmu, tlb_remove_page
+from vmrace.variants.lru_free_2_4.types import (
     EFAULT,
     EINVAL,
     ENOMEM,

@@ -4,7 +4,7 @@
 Page flags are tested and set one bit at a time, each an atomic operation. The zone number in the upper bits of page->flags
 never changes and is no access here.
 """
-from harness.kernel import (
+from vmrace.harness.kernel import (
     atomic_dec_and_test,
     atomic_inc,
     atomic_read,
@@ -17,9 +17,9 @@ from harness.kernel import (
     test_and_set_bit,
     test_bit,
 )
-from variants.lru_free_2_4.pre_patch.filemap import unlock_page
-from variants.lru_free_2_4.pre_patch.page_alloc import __free_pages, _alloc_pages, free_pages
-from variants.lru_free_2_4.types import (
+from vmrace.variants.lru_free_2_4.pre_patch.filemap import unlock_page
+from vmrace.variants.lru_free_2_4.pre_patch.page_alloc import __free_pages, _alloc_pages, free_pages
+from vmrace.variants.lru_free_2_4.types import (
     PF_NOIO,
     PG_active,
     PG_dirty,

@@ -3,12 +3,12 @@
 
 mm_rb is a chain by address here (see types): linked through vm_rb, with the vma before as what the kernel calls rb_parent.
 """
-from harness.kernel import BUG, atomic_read, current, data_race, down_write, spin_lock, spin_unlock, up_write
-from variants.lru_free_2_4.pre_patch.filemap import generic_file_mmap
-from variants.lru_free_2_4.pre_patch.hardware import kmem_cache_alloc_vma, kmem_cache_free
-from variants.lru_free_2_4.pre_patch.memory import clear_page_tables, zap_page_range
-from variants.lru_free_2_4.pre_patch.page_alloc import nr_free_pages
-from variants.lru_free_2_4.types import (
+from vmrace.harness.kernel import BUG, atomic_read, current, data_race, down_write, spin_lock, spin_unlock, up_write
+from vmrace.variants.lru_free_2_4.pre_patch.filemap import generic_file_mmap
+from vmrace.variants.lru_free_2_4.pre_patch.hardware import kmem_cache_alloc_vma, kmem_cache_free
+from vmrace.variants.lru_free_2_4.pre_patch.memory import clear_page_tables, zap_page_range
+from vmrace.variants.lru_free_2_4.pre_patch.page_alloc import nr_free_pages
+from vmrace.variants.lru_free_2_4.types import (
     EINVAL,
     ENOMEM,
     MAP_NORESERVE,

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """mm/page_alloc.c: the free list of order 0, and allocation with direct reclaim."""
-from harness.kernel import (
+from vmrace.harness.kernel import (
     BUG,
     current,
     data_race,
@@ -19,7 +19,7 @@ from harness.kernel import (
     write_word,
     yield_cpu,
 )
-from variants.lru_free_2_4.pre_patch.mm_h import (
+from vmrace.variants.lru_free_2_4.pre_patch.mm_h import (
     PageActive,
     PageDirty,
     PageLRU,
@@ -31,9 +31,10 @@ from variants.lru_free_2_4.pre_patch.mm_h import (
     put_page_testzero,
     set_page_count,
 )
-from variants.lru_free_2_4.pre_patch.swap import lru_cache_del
-from variants.lru_free_2_4.pre_patch.vmscan import try_to_free_pages_zone
-from variants.lru_free_2_4.types import PF_FREE_PAGES, PF_MEMALLOC, PF_MEMDIE, PG_dirty, PG_referenced, __GFP_WAIT, kswapd_wait, zone_normal
+from vmrace.variants.lru_free_2_4.pre_patch.swap import lru_cache_del
+from vmrace.variants.lru_free_2_4.pre_patch.vmscan import try_to_free_pages_zone
+from vmrace.variants.lru_free_2_4.types import PF_FREE_PAGES, PF_MEMALLOC, PF_MEMDIE, PG_dirty
+from vmrace.variants.lru_free_2_4.types import PG_referenced, __GFP_WAIT, kswapd_wait, zone_normal
 
 
 __FILE__ = "mm/page_alloc.c"

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """mm/page_io.c: reading and writing a page of swap."""
-from harness.kernel import BUG, READ
-from variants.lru_free_2_4.pre_patch.buffer import block_flushpage, brw_page
-from variants.lru_free_2_4.pre_patch.filemap import lock_page
-from variants.lru_free_2_4.pre_patch.mm_h import ClearPageUptodate, PageLocked, PageSwapCache, UnlockPage
-from variants.lru_free_2_4.pre_patch.swapfile import get_swaphandle_info
-from variants.lru_free_2_4.types import PAGE_SIZE, swapper_space
+from vmrace.harness.kernel import BUG, READ
+from vmrace.variants.lru_free_2_4.pre_patch.buffer import block_flushpage, brw_page
+from vmrace.variants.lru_free_2_4.pre_patch.filemap import lock_page
+from vmrace.variants.lru_free_2_4.pre_patch.mm_h import ClearPageUptodate, PageLocked, PageSwapCache, UnlockPage
+from vmrace.variants.lru_free_2_4.pre_patch.swapfile import get_swaphandle_info
+from vmrace.variants.lru_free_2_4.types import PAGE_SIZE, swapper_space
 
 
 __FILE__ = "mm/page_io.c"

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """include/linux/pagemap.h: the page cache's hash, references and lookups."""
-from variants.lru_free_2_4.pre_patch.filemap import ___wait_on_page, __find_get_page, __find_lock_page, find_or_create_page
-from variants.lru_free_2_4.pre_patch.mm_h import PageLocked, __free_page, alloc_pages, get_page
-from variants.lru_free_2_4.types import PAGE_HASH_BITS, PAGE_HASH_SIZE, page_hash_table
+from vmrace.variants.lru_free_2_4.pre_patch.filemap import ___wait_on_page, __find_get_page, __find_lock_page, find_or_create_page
+from vmrace.variants.lru_free_2_4.pre_patch.mm_h import PageLocked, __free_page, alloc_pages, get_page
+from vmrace.variants.lru_free_2_4.types import PAGE_HASH_BITS, PAGE_HASH_SIZE, page_hash_table
 
 
 __FILE__ = "include/linux/pagemap.h"

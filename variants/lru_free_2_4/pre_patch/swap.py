@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """mm/swap.c: on to the LRU lists, off them, and from inactive to active."""
-from harness.kernel import spin_lock, spin_unlock
-from variants.lru_free_2_4.pre_patch.mm_h import PageActive, PageLRU, TestClearPageLRU, TestSetPageLRU
-from variants.lru_free_2_4.pre_patch.swap_h import (
+from vmrace.harness.kernel import spin_lock, spin_unlock
+from vmrace.variants.lru_free_2_4.pre_patch.mm_h import PageActive, PageLRU, TestClearPageLRU, TestSetPageLRU
+from vmrace.variants.lru_free_2_4.pre_patch.swap_h import (
     add_page_to_active_list,
     add_page_to_inactive_list,
     del_page_from_active_list,
     del_page_from_inactive_list,
 )
-from variants.lru_free_2_4.types import pagemap_lru_lock
+from vmrace.variants.lru_free_2_4.types import pagemap_lru_lock
 
 
 __FILE__ = "mm/swap.c"

@@ -3,9 +3,9 @@
 
 The list operations are macros, so that a BUG() in one has the file and line of its use: they are handed their __LINE__.
 """
-from harness.kernel import BUG, data_race, list_add, list_del, spin_lock, spin_unlock
-from variants.lru_free_2_4.pre_patch.mm_h import ClearPageActive, PageActive, PageLRU, SetPageActive
-from variants.lru_free_2_4.types import active_list, inactive_list, swaplock, vm
+from vmrace.harness.kernel import BUG, data_race, list_add, list_del, spin_lock, spin_unlock
+from vmrace.variants.lru_free_2_4.pre_patch.mm_h import ClearPageActive, PageActive, PageLRU, SetPageActive
+from vmrace.variants.lru_free_2_4.types import active_list, inactive_list, swaplock, vm
 
 
 __FILE__ = "include/linux/swap.h"

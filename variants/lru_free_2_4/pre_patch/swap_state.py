@@ -3,14 +3,14 @@
 
 INC_CACHE_INFO is left out: it counts without a lock, and nobody reads it.
 """
-from harness.kernel import BUG, READ, WRITE, data_race, spin_lock, spin_unlock, unlikely
-from variants.lru_free_2_4.pre_patch.buffer import block_flushpage
-from variants.lru_free_2_4.pre_patch.filemap import __remove_inode_page, add_to_page_cache_unique
-from variants.lru_free_2_4.pre_patch.mm_h import ClearPageDirty, PageLocked, PageSwapCache, TryLockPage, UnlockPage, alloc_page
-from variants.lru_free_2_4.pre_patch.page_io import rw_swap_page
-from variants.lru_free_2_4.pre_patch.pagemap_h import find_get_page, page_cache_release, page_hash
-from variants.lru_free_2_4.pre_patch.swapfile import remove_exclusive_swap_page, swap_duplicate, swap_free
-from variants.lru_free_2_4.types import EEXIST, ENOENT, GFP_HIGHUSER, pagecache_lock, swapper_space
+from vmrace.harness.kernel import BUG, READ, WRITE, data_race, spin_lock, spin_unlock, unlikely
+from vmrace.variants.lru_free_2_4.pre_patch.buffer import block_flushpage
+from vmrace.variants.lru_free_2_4.pre_patch.filemap import __remove_inode_page, add_to_page_cache_unique
+from vmrace.variants.lru_free_2_4.pre_patch.mm_h import ClearPageDirty, PageLocked, PageSwapCache, TryLockPage, UnlockPage, alloc_page
+from vmrace.variants.lru_free_2_4.pre_patch.page_io import rw_swap_page
+from vmrace.variants.lru_free_2_4.pre_patch.pagemap_h import find_get_page, page_cache_release, page_hash
+from vmrace.variants.lru_free_2_4.pre_patch.swapfile import remove_exclusive_swap_page, swap_duplicate, swap_free
+from vmrace.variants.lru_free_2_4.types import EEXIST, ENOENT, GFP_HIGHUSER, pagecache_lock, swapper_space
 
 
 __FILE__ = "mm/swap_state.c"

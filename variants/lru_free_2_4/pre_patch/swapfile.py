@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """mm/swapfile.c: the swap map, who else uses a swap page, and swapon as far as the header page."""
-from harness.kernel import BUG, READ, data_race, printk, spin_lock, spin_unlock
-from variants.lru_free_2_4.pre_patch.buffer import block_flushpage
-from variants.lru_free_2_4.pre_patch.filemap import find_trylock_page, lock_page
-from variants.lru_free_2_4.pre_patch.mm_h import (
+from vmrace.harness.kernel import BUG, READ, data_race, printk, spin_lock, spin_unlock
+from vmrace.variants.lru_free_2_4.pre_patch.buffer import block_flushpage
+from vmrace.variants.lru_free_2_4.pre_patch.filemap import find_trylock_page, lock_page
+from vmrace.variants.lru_free_2_4.pre_patch.mm_h import (
     PageLocked,
     PageReserved,
     PageSwapCache,
@@ -16,11 +16,12 @@ from variants.lru_free_2_4.pre_patch.mm_h import (
     free_page,
     page_count,
 )
-from variants.lru_free_2_4.pre_patch.page_io import rw_swap_page_nolock
-from variants.lru_free_2_4.pre_patch.pagemap_h import page_cache_get, page_cache_release
-from variants.lru_free_2_4.pre_patch.swap_h import swap_device_lock, swap_device_unlock, swap_list_lock, swap_list_unlock, vm_swap_full
-from variants.lru_free_2_4.pre_patch.swap_state import __delete_from_swap_cache, delete_from_swap_cache
-from variants.lru_free_2_4.types import (
+from vmrace.variants.lru_free_2_4.pre_patch.page_io import rw_swap_page_nolock
+from vmrace.variants.lru_free_2_4.pre_patch.pagemap_h import page_cache_get, page_cache_release
+from vmrace.variants.lru_free_2_4.pre_patch.swap_h import swap_device_lock, swap_device_unlock
+from vmrace.variants.lru_free_2_4.pre_patch.swap_h import swap_list_lock, swap_list_unlock, vm_swap_full
+from vmrace.variants.lru_free_2_4.pre_patch.swap_state import __delete_from_swap_cache, delete_from_swap_cache
+from vmrace.variants.lru_free_2_4.types import (
     EBUSY,
     EINVAL,
     ENOMEM,

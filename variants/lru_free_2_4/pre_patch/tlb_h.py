@@ -5,11 +5,11 @@ Fast mode, for an mm with a single user, frees each page at once; otherwise ptes
 Callers hold the mm's page_table_lock throughout. A machine with one cpu runs this form too; a kernel built for one frees
 each page at once even for an mm with several users.
 """
-from harness.kernel import atomic_read, smp_processor_id
-from variants.lru_free_2_4.pre_patch.hardware import ptep_get_and_clear
-from variants.lru_free_2_4.pre_patch.memory import __free_pte
-from variants.lru_free_2_4.pre_patch.mm_h import pte_clear
-from variants.lru_free_2_4.types import FREE_PTE_NR, TLB_FAST_MODE, mmu_gathers
+from vmrace.harness.kernel import atomic_read, smp_processor_id
+from vmrace.variants.lru_free_2_4.pre_patch.hardware import ptep_get_and_clear
+from vmrace.variants.lru_free_2_4.pre_patch.memory import __free_pte
+from vmrace.variants.lru_free_2_4.pre_patch.mm_h import pte_clear
+from vmrace.variants.lru_free_2_4.types import FREE_PTE_NR, TLB_FAST_MODE, mmu_gathers
 
 
 __FILE__ = "include/asm-generic/tlb.h"

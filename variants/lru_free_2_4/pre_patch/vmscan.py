@@ -3,7 +3,7 @@
 
 With mm/oom_kill.c, which has the last word.
 """
-from harness.kernel import (
+from vmrace.harness.kernel import (
     BUG_ON,
     TASK_RUNNING,
     __set_current_state,
@@ -21,11 +21,11 @@ from harness.kernel import (
     unlikely,
     yield_cpu,
 )
-from variants.lru_free_2_4.pre_patch.buffer import try_to_release_page
-from variants.lru_free_2_4.pre_patch.filemap import __remove_inode_page, a_ops_writepage, mark_page_accessed, set_page_dirty
-from variants.lru_free_2_4.pre_patch.fork import mmput
-from variants.lru_free_2_4.pre_patch.hardware import ptep_get_and_clear, ptep_test_and_clear_young
-from variants.lru_free_2_4.pre_patch.mm_h import (
+from vmrace.variants.lru_free_2_4.pre_patch.buffer import try_to_release_page
+from vmrace.variants.lru_free_2_4.pre_patch.filemap import __remove_inode_page, a_ops_writepage, mark_page_accessed, set_page_dirty
+from vmrace.variants.lru_free_2_4.pre_patch.fork import mmput
+from vmrace.variants.lru_free_2_4.pre_patch.hardware import ptep_get_and_clear, ptep_test_and_clear_young
+from vmrace.variants.lru_free_2_4.pre_patch.mm_h import (
     ClearPageDirty,
     PageActive,
     PageDirty,
@@ -52,13 +52,13 @@ from variants.lru_free_2_4.pre_patch.mm_h import (
     set_pte,
     swp_entry_to_pte,
 )
-from variants.lru_free_2_4.pre_patch.mmap import find_vma
-from variants.lru_free_2_4.pre_patch.pagemap_h import page_cache_get, page_cache_release, wait_on_page
-from variants.lru_free_2_4.pre_patch.swap import __lru_cache_del
-from variants.lru_free_2_4.pre_patch.swap_h import add_page_to_inactive_list, del_page_from_active_list
-from variants.lru_free_2_4.pre_patch.swap_state import __delete_from_swap_cache, add_to_swap_cache
-from variants.lru_free_2_4.pre_patch.swapfile import get_swap_page, swap_duplicate, swap_free
-from variants.lru_free_2_4.types import (
+from vmrace.variants.lru_free_2_4.pre_patch.mmap import find_vma
+from vmrace.variants.lru_free_2_4.pre_patch.pagemap_h import page_cache_get, page_cache_release, wait_on_page
+from vmrace.variants.lru_free_2_4.pre_patch.swap import __lru_cache_del
+from vmrace.variants.lru_free_2_4.pre_patch.swap_h import add_page_to_inactive_list, del_page_from_active_list
+from vmrace.variants.lru_free_2_4.pre_patch.swap_state import __delete_from_swap_cache, add_to_swap_cache
+from vmrace.variants.lru_free_2_4.pre_patch.swapfile import get_swap_page, swap_duplicate, swap_free
+from vmrace.variants.lru_free_2_4.types import (
     DEF_PRIORITY,
     GFP_KSWAPD,
     MAPPED_RATIO,

@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-from fuzz.functions.search_path import current_folder_last
+from vmrace.fuzz.functions.search_path import current_folder_last
 
 
 def main() -> None:
     current_folder_last()
-    from fuzz.run import stop_request as stopping
+    from vmrace.fuzz.run import stop_request as stopping
     stopping.install()
-    from fuzz.cli.main import main as command
+    from vmrace.fuzz.cli.main import main as command
     try:
         command()
     finally:

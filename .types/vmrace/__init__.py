@@ -1,0 +1,1 @@
+../../vmrace/__init__.py

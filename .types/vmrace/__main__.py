@@ -1,0 +1,1 @@
+../../vmrace/__main__.py

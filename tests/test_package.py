@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: MIT
+"""One package: what is imported from it, from where it may be run, and that nobody's own packages get in its way."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import venv
+
+import pytest
+
+import vmrace
+from tests.programs import lost_update
+
+ROOT = pathlib.Path(__file__).parents[1]
+PROGRAM = '''
+from vmrace import Program, atomic_inc, atomic_read, atomic_t, fuzz, verify
+
+
+def make():
+    x = atomic_t("x")
+    return Program([lambda: atomic_inc(x)] * 2, check=lambda: atomic_read(x) == 2)
+
+
+def test_it():
+    assert verify(make).proved
+    assert fuzz(make, runs=50).ok
+'''
+
+
+def run(*words: str | pathlib.Path, cwd: pathlib.Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    return subprocess.run([*map(str, words)], cwd=cwd, env={**kept, **environment}, capture_output=True, text=True, timeout=300)
+
+
+def test_what_a_user_needs_is_in_the_package_itself() -> None:
+    for name in ("Program", "cell", "fuzz", "verify", "atomic_t", "spinlock_t", "spin_lock", "semaphore", "point", "raise_irq"):
+        assert callable(getattr(vmrace, name)), name
+    with pytest.raises(AttributeError, match="no_such_thing"):
+        _ = vmrace.no_such_thing        # type: ignore[attr-defined]
+
+
+def test_the_room_fuzz_samples_when_it_is_called() -> None:
+    found = vmrace.fuzz(lost_update.make, 2, runs=200)
+    assert found.titles
+    from vmrace.fuzz.functions import sample
+    assert type(found) is type(sample.fuzz(lost_update.make, 2, runs=200))
+
+
+@pytest.fixture
+def crowded(tmp_path: pathlib.Path) -> pathlib.Path:
+    """A folder with packages of a user's own that are called as rooms of ours are."""
+    for name in ("fuzz", "harness", "variants", "tests", "corpus"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text(f"raise SystemExit('the {name} of this folder was imported')\n")
+    (tmp_path / "mine.py").write_text(PROGRAM)
+    (tmp_path / "test_mine.py").write_text(PROGRAM)
+    return tmp_path
+
+
+@pytest.mark.parametrize("words", [["-m", "vmrace", "verify", "mine:make"], ["-m", "vmrace", "variants"], ["-m", "pytest", "test_mine.py"]],
+                         ids=["verify", "variants", "pytest"])
+def test_packages_of_the_current_folder_change_nothing(words: list[str], crowded: pathlib.Path) -> None:
+    done = run(sys.executable, *words, cwd=crowded)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_clone_needs_no_installation(tmp_path: pathlib.Path) -> None:
+    """As far as what vmrace needs is there: here by a path to it, without what is said of this tree there."""
+    clone = tmp_path / "clone"
+    for room in ("vmrace", "harness", "variants", "fuzz"):
+        shutil.copytree(ROOT / room, clone / room, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", clone)
+    (clone / "mine.py").write_text(PROGRAM)
+    needed = ("greenlet", "click", "msgspec", "rich", "hypothesis", "coverage")
+    places = {str(pathlib.Path(__import__(name).__file__ or "").parents[1]) for name in needed}
+    for words in (["-m", "vmrace", "verify", "mine:make"], ["-c", "import vmrace.harness, mine; mine.test_it()"]):
+        done = run(sys.executable, "-S", *words, cwd=clone, PYTHONPATH=os.pathsep.join(sorted(places)))
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.long
+def test_a_wheel_brings_one_package(tmp_path: pathlib.Path) -> None:
+    made = run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", tmp_path, ROOT, cwd=tmp_path)
+    assert made.returncode == 0, made.stderr
+    wheel, = tmp_path.glob("vmrace-*.whl")
+    venv.create(tmp_path / "fresh", with_pip=True)
+    python = tmp_path / "fresh" / "bin" / "python"
+    done = run(python, "-m", "pip", "install", "-q", wheel, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (tmp_path / "mine.py").write_text(PROGRAM)
+    done = run(tmp_path / "fresh" / "bin" / "vmrace", "verify", "mine:make", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    there = run(python, "-c", "import importlib.metadata as m; print(*(f for f in m.files('vmrace')))", cwd=tmp_path).stdout.split()
+    assert {path.partition("/")[0] for path in there if path.endswith(".py")} == {"vmrace"}
+    every = {str(path.relative_to(ROOT)) for room in ("harness", "variants", "fuzz") for path in (ROOT / room).rglob("*.py")}
+    assert {f"vmrace/{name}" for name in every} <= set(there)
+
+
+@pytest.mark.parametrize(("line", "wrong"), [
+    ("verify(3)", "Argument 1"), ("fuzz(make, runs='many')", 'Argument "runs"'), ("Program(3)", "Argument 1"),
+    ("verify(make).prooved", "has no attribute")])
+def test_a_wrong_type_is_reported(line: str, wrong: str, tmp_path: pathlib.Path) -> None:
+    """The type checker sees the rooms by the names that they are installed under."""
+    text = "from vmrace import Program, fuzz, verify\n\n\ndef make() -> Program:\n    return Program([])\n\n\n"
+    (tmp_path / "mine.py").write_text(f"{text}{line}\n")
+    options = ("--no-incremental", "--ignore-missing-imports", "--follow-imports=silent")
+    done = run(sys.executable, "-m", "mypy", *options, "mine.py", cwd=tmp_path, MYPYPATH=str(ROOT / ".types"))
+    assert done.returncode == 1 and wrong in done.stdout, done.stdout + done.stderr
