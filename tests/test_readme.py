@@ -14,7 +14,8 @@ import click
 import pytest
 from click.testing import CliRunner
 from vmrace.fuzz.cli.main import main
-from vmrace.fuzz.corpus.judge import REPLAYS, SAMPLE
+from vmrace.fuzz.corpus.judge import SAMPLE
+from vmrace.fuzz.run.hit import REPLAYS
 
 ROOT = pathlib.Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")

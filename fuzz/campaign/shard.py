@@ -22,7 +22,7 @@ from vmrace.fuzz.run import stop_request as stopping
 from vmrace.fuzz.run.executor import Outcome, Prepared, SetupFailed
 from vmrace.fuzz.run.hit import Hit
 from vmrace.fuzz.sampling.contention import Places
-from vmrace.fuzz.sampling.portfolio import PAIRS_MAX, Sampling, Spent, Tally, bred, portfolio
+from vmrace.fuzz.sampling.portfolio import PAIRS_MAX, SCHEDULERS, Sampling, Spent, Tally, bred, portfolio
 from vmrace.harness.finding import is_only_told
 from vmrace.harness.machine.machine import m
 from vmrace.harness.schedulers import NoPreempt
@@ -41,7 +41,6 @@ RARE = 0.02                 # a block is rare that no larger share of programs r
 RARE_MIN = 8
 TRIM_RUNS = 6               # schedules that a trimmed program has to reach its block again
 ADOPT_RUNS = 8              # schedules that tell what a program of another worker reaches
-TRIM_SCHEDULERS = 5         # of the table, those that need to have learnt nothing
 RARE_BATCHES = 2            # batches that a program with a rare block gets at least
 CHECKED_EVERY = 100         # one run in so many is run again on a checked image
 
@@ -93,7 +92,6 @@ def run_shard(task: ShardTask) -> ShardResult:
         return shard.run()
     except Exception as error:              # MemoryError and RecursionError, too
         del _workers[key]                   # whatever state it is in
-        m.observer = m.recorder = None
         shard.result.error = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
         return shard.result
 
@@ -111,8 +109,9 @@ class _Shard:
         self.start = time.monotonic()
         rng = self.rng
         self.schedulers = portfolio(rng)
-        for name, _ in self.schedulers:
-            self.result.tallies[name] = Tally()
+        self.unlearnt = [(way, scheduler) for way, scheduler in self.schedulers if way.unlearnt]
+        for way in SCHEDULERS:
+            self.result.tallies[way.name] = Tally()
 
     def over(self) -> bool:
         return self.ended or self.result.runs >= self.task.runs or time.monotonic() - self.start > self.task.seconds
@@ -195,8 +194,8 @@ class _Shard:
         marks = prepared.image.probes
         marks[:] = bytes(len(marks))
         first = self._one(program, prepared, "nopreempt", NoPreempt())
-        for name, scheduler in self.rng.choices(self.schedulers[:TRIM_SCHEDULERS], k=ADOPT_RUNS):
-            self._one(program, prepared, name, scheduler)
+        for way, scheduler in self.rng.choices(self.unlearnt, k=ADOPT_RUNS):
+            self._one(program, prepared, way.name, scheduler)
         blocks = worker.features.blocks_of(prepared.image)
         worker.features.count_program(blocks, first=True)
         worker.add(Kept(program, array("H", blocks), [bred(self.rng, first, self._places(prepared, first), 4)]))
@@ -213,11 +212,8 @@ class _Shard:
         novelty = worker.states.meet(program, worker.fast.family.describe(prepared.image))
         marks = prepared.image.probes
         marks[:] = bytes(len(marks))
-        m.observer = worker.features.switched
-        try:
+        with m.watched(observer=worker.features.switched):
             self._explore(program, prepared, schedules, novelty)
-        finally:
-            m.observer = None
 
     def _explore(self, program: Program, prepared: Prepared, schedules: list[Bred], novelty: bool) -> None:
         """Each task first, with no preemption; where that is new, each of its children; then batches of random schedules, as
@@ -270,7 +266,8 @@ class _Shard:
             return frozenset()
         marks = prepared.image.probes
         marks[:] = bytes(len(marks))
-        for name, scheduler in [("nopreempt", NoPreempt()), *self.rng.choices(self.schedulers[:TRIM_SCHEDULERS], k=TRIM_RUNS)]:
+        few = [(way.name, scheduler) for way, scheduler in self.rng.choices(self.unlearnt, k=TRIM_RUNS)]
+        for name, scheduler in [("nopreempt", NoPreempt()), *few]:
             self._one(program, prepared, name, scheduler)
             if marks[target or 0]:
                 return worker.features.blocks_of(prepared.image)
@@ -279,11 +276,8 @@ class _Shard:
     def _places(self, prepared: Prepared, outcome: Outcome) -> Places:
         """The run again, with a recorder, to see where it touches what."""
         places = Places()
-        observer, m.observer, m.recorder = m.observer, None, places
-        try:
+        with m.watched(places):
             self.worker.fast.replay(prepared, outcome.switches, outcome.forced)
-        finally:
-            m.observer, m.recorder = observer, None
         return places
 
     def _one(self, program: Program, prepared: Prepared, name: str, scheduler: Any) -> Outcome:
@@ -299,21 +293,19 @@ class _Shard:
 
     def _check(self, program: Program, outcome: Outcome) -> None:
         """The same decisions on a checked image: guarded fields, lock orders of this run, leaks after full reclaim."""
-        observer, m.observer = m.observer, None
         checked = self.worker.checked
-        try:
-            if self.checked_program is not program:
-                self.checked_program, self.checked_prepared = program, checked.prepare(program)
-            prepared = self.checked_prepared
-            again = checked.replay(prepared, outcome.switches, outcome.forced)
-            again.findings += checked.leaks(prepared, again)
-            self.result.checked_runs += 1
-            if again.findings:
-                self._failed(program, again, "checked")
-        except SetupFailed as failed:
-            self._setup_failed(program, failed)
-        finally:
-            m.observer = observer
+        with m.watched():
+            try:
+                if self.checked_program is not program:
+                    self.checked_program, self.checked_prepared = program, checked.prepare(program)
+                prepared = self.checked_prepared
+                again = checked.replay(prepared, outcome.switches, outcome.forced)
+                again.findings += checked.leaks(prepared, again)
+                self.result.checked_runs += 1
+                if again.findings:
+                    self._failed(program, again, "checked")
+            except SetupFailed as failed:
+                self._setup_failed(program, failed)
 
     def _setup_failed(self, program: Program, failed: SetupFailed) -> None:
         """A finding with no race in it: the setup is the whole program, as a task of its own."""
@@ -322,9 +314,8 @@ class _Shard:
             self.result.titles[failed.finding.title] = self.result.titles.get(failed.finding.title, 0) + 1
             return
         alone = Program((), (TaskProgram(0, program.setup),), program.cpus, program.preempt)
-        observer, m.observer = m.observer, None
-        self._failed(alone, self.worker.checked.run(self.worker.checked.prepare(alone), NoPreempt()), "setup")
-        m.observer = observer
+        with m.watched():
+            self._failed(alone, self.worker.checked.run(self.worker.checked.prepare(alone), NoPreempt()), "setup")
 
     def _failed(self, program: Program, outcome: Outcome, name: str) -> None:
         result = self.result

@@ -30,10 +30,11 @@ import msgspec
 from vmrace.fuzz.claims.ledger import CHAIN_RUNS, Check, Claim, _program
 from vmrace.fuzz.corpus.entry import EntryError, load
 from vmrace.fuzz.corpus.index import named
-from vmrace.fuzz.corpus.judge import REPLAYS, judge_entry
+from vmrace.fuzz.corpus.judge import judge_entry
 from vmrace.fuzz.corpus.verdict import bug, parse_verdict
 from vmrace.fuzz.run.executor import Executor
 from vmrace.fuzz.run.exhaustive import explore_on
+from vmrace.fuzz.run.hit import REPLAYS
 from vmrace.harness.incomplete import of_error
 from vmrace.variants.family import family
 from vmrace.variants.program import Program

@@ -11,9 +11,8 @@ from typing import Any
 import msgspec
 from vmrace.fuzz.claims.checks import Judged
 from vmrace.fuzz.claims.ledger import VERDICTS
+from vmrace.fuzz.text.terminal import COLUMNS
 from vmrace.fuzz.text.wording import count
-
-COLUMNS = 100
 
 
 def table(judged: list[Judged]) -> Iterator[str]:

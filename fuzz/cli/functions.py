@@ -17,9 +17,10 @@ from vmrace.fuzz.functions import run_file as records
 from vmrace.fuzz.functions.result import Failure, Sampled
 from vmrace.fuzz.functions.run_file import Record
 from vmrace.fuzz.functions.sample import fuzz_runner
-from vmrace.fuzz.functions.shrink import REPLAYS, confirm
+from vmrace.fuzz.functions.shrink import confirm
 from vmrace.fuzz.functions.story import tell
 from vmrace.fuzz.functions.target import TargetError, runner_of, split
+from vmrace.fuzz.run.hit import REPLAYS
 from vmrace.fuzz.text import times, writing
 from vmrace.fuzz.text.exit_codes import CHANGED, COULD_NOT, INTERRUPTED, NOTHING
 from vmrace.fuzz.text.terminal import LINE_EVERY, Voice, clock, rule_of_three

@@ -13,11 +13,11 @@ from typing import Any
 
 from vmrace.fuzz.compare.outcomes import DIFFERENT, INCONCLUSIVE, NOT_COMPARED, SAME, Comparison, Relation, Side, Witness, text_of
 from vmrace.fuzz.text.exit_codes import CHANGED, COULD_NOT, NOTHING
+from vmrace.fuzz.text.terminal import COLUMNS
 from vmrace.fuzz.text.wording import are, count
 from vmrace.fuzz.verify.reasons import reason_of
 from vmrace.variants.program import Program
 
-COLUMNS = 100
 OUTCOME_MIN = 34                # columns that an outcome gets at least
 
 

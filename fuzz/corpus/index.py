@@ -12,13 +12,13 @@ from vmrace.fuzz.corpus.entry import Entry, EntryError, expect, find, load
 from vmrace.fuzz.corpus.judge import PROVE_MAX, judge_entry
 from vmrace.fuzz.corpus.verdict import Verdict, Word
 from vmrace.fuzz.run.executor import Executor
+from vmrace.fuzz.text.terminal import COLUMNS
 from vmrace.fuzz.text.wording import count
 from vmrace.harness import stop
 from vmrace.variants.family import family
 from vmrace.variants.spelling import did_you_mean
 
 CORPUS = pathlib.Path("corpus")
-COLUMNS = 100
 NAME_WORDS = 2
 
 

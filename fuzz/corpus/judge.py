@@ -10,6 +10,7 @@ from vmrace.fuzz.corpus.entry import Entry
 from vmrace.fuzz.corpus.verdict import Verdict, Word, bug
 from vmrace.fuzz.run.executor import Executor, Lacks, Outcome, SetupFailed
 from vmrace.fuzz.run.exhaustive import explore_on
+from vmrace.fuzz.run.hit import REPLAYS
 from vmrace.fuzz.text.wording import count
 from vmrace.harness.errors import Diverged
 from vmrace.harness.finding import is_of_one_run
@@ -19,7 +20,6 @@ from vmrace.harness.schedulers import NoPreempt, Pct, Walk
 
 SAMPLE = 1000
 PROVE_MAX = 5000        # runs that a proof may take, unless it is known to take more
-REPLAYS = 20
 
 
 @dataclass

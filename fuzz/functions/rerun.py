@@ -18,13 +18,11 @@ from vmrace.harness.schedulers.replay import Replay
 def _places(runner: Runner, result: Result) -> Places:
     """The run again, to see where it touches what."""
     places = Places()
-    m.recorder = places
     try:
-        runner.run(Replay(result.switches, result.forced))
+        with m.watched(places):
+            runner.run(Replay(result.switches, result.forced))
     except Diverged as error:
         raise Differs(error.why) from None
-    finally:
-        m.recorder = None
     return places
 
 

@@ -25,7 +25,7 @@ from vmrace.fuzz.functions.result import Failure, Sampled
 from vmrace.fuzz.functions.shrink import _confirm
 from vmrace.fuzz.sampling.contention import Places
 from vmrace.fuzz.sampling.coverage import Features
-from vmrace.fuzz.sampling.portfolio import PAIRS_MAX, Sampling, Tally, portfolio
+from vmrace.fuzz.sampling.portfolio import PAIRS_MAX, SCHEDULERS, Sampling, Tally, portfolio
 from vmrace.fuzz.text.times import shrink_seconds
 from vmrace.harness import stop
 from vmrace.harness.errors import HarnessError, ProgramError
@@ -103,7 +103,7 @@ class _Search:
         self.start = time.monotonic()
         rng = random.Random(out.seed)
         schedulers = portfolio(rng)
-        out.tallies.update({name: Tally() for name, _ in schedulers})
+        out.tallies.update({way.name: Tally() for way in SCHEDULERS})
         self.sampling = Sampling(rng, schedulers, len(runner.tasks), len(runner.tasks), self, [])
 
     def sample(self) -> None:
@@ -123,11 +123,8 @@ class _Search:
         out = self.out
         if self.over():
             raise _Spent
-        m.observer = self.features.switched
-        try:
+        with m.watched(observer=self.features.switched):
             result = self.runner.run(scheduler)
-        finally:
-            m.observer = None
         changed = self.runner.sharing.anew()
         out.runs += 1
         out.limit_runs += result.limit_hit

@@ -10,6 +10,7 @@ from typing import Any
 from vmrace.fuzz.functions.rerun import _places, _replay
 from vmrace.fuzz.functions.result import Failure
 from vmrace.fuzz.functions.story import tell, traced
+from vmrace.fuzz.run.hit import REPLAYS
 from vmrace.fuzz.text.times import SHRINK_SECONDS_MAX
 from vmrace.harness import stop
 from vmrace.harness.errors import Diverged, HarnessError
@@ -22,7 +23,6 @@ from vmrace.harness.schedulers import Contended
 from vmrace.harness.schedulers.enumerate import every_schedule
 from vmrace.harness.schedulers.replay import Replay
 
-REPLAYS = 20
 ENUMERATE_MAX = 60_000      # runs that the proof of the least number of preemptions may take
 NEAR_TRIES = 400            # schedules of few preemptions at contended places that are tried before all are run, of each number
 TRACED_MAX = 5_000          # points of a run that is recorded in each of its replays

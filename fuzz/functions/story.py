@@ -16,11 +16,8 @@ from vmrace.harness.watchers.trace import Recorder
 def traced(runner: Runner, scheduler: Scheduler) -> tuple[Recorder, Result]:
     """One run with everything recorded."""
     recorder = Recorder(m, lambda: values_of(runner))
-    m.recorder, m.observer = recorder, recorder.switched
-    try:
+    with m.watched(recorder, recorder.switched):
         result = runner.run(scheduler)
-    finally:
-        m.recorder = m.observer = None
     recorder.finish()
     return recorder, result
 

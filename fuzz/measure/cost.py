@@ -27,6 +27,7 @@ from typing import Any
 
 from vmrace.fuzz.measure.meter import COLUMNS, Counts, Meter, counting_image, user_classes
 from vmrace.fuzz.run.executor import Executor, Prepared, SetupFailed
+from vmrace.fuzz.text.terminal import COLUMNS as PAGE_WIDTH
 from vmrace.fuzz.text.wording import count
 from vmrace.harness.link.image import Image
 from vmrace.harness.machine.machine import m
@@ -39,7 +40,6 @@ CHANCE = 0.25
 RUNS = 100
 FAULTERS_MAX = 8
 ERRORS = 3.0
-WIDE = 100
 
 
 @dataclass(frozen=True)
@@ -235,11 +235,8 @@ class Costs:
     def _one(self, prepared: Prepared, scheduler: Any) -> Meter | None:
         prepared.image.load(prepared.state)
         meter = Meter(prepared.image, [len(task.ops) for task in prepared.program.tasks], self.user)
-        m.recorder = meter
-        try:
+        with m.watched(meter):
             outcome = self.executor.run(prepared, scheduler)
-        finally:
-            m.recorder = None
         return None if outcome.findings else meter
 
     def serialise(self, most: int = FAULTERS_MAX) -> list[Chain]:
@@ -296,7 +293,7 @@ def _locks(name: str, mean: Mean, whole: bool) -> list[str]:
     told = [f"{lock} {_number(mean.under[lock] / each, whole)}/{_number(mean.taken[lock] / each, whole)}"
             + (f" ({_number(mean.waited_for[lock] / each, whole)} waited)" if mean.waited_for[lock] else "") for lock in names]
     text = ", ".join(one.replace(" ", "~") for one in told) or "no lock"
-    wrapped = textwrap.wrap(text, WIDE, initial_indent=f"    {name:<{NAME}} ", subsequent_indent=" " * (5 + NAME),
+    wrapped = textwrap.wrap(text, PAGE_WIDTH, initial_indent=f"    {name:<{NAME}} ", subsequent_indent=" " * (5 + NAME),
                             break_on_hyphens=False, break_long_words=False)
     return [line.replace("~", " ") for line in wrapped]
 
@@ -327,7 +324,7 @@ def preamble(runs: int, seed: int) -> Iterator[str]:
             "waited: locks it had to wait for, or had tried in vain. lines: kernel objects written, each taken as one cache line. foreign: "
             "stores, RMWs, takings and givings back on a line last written by another cpu. rmw, loads and stores are without those of "
             "locks. Not counted: the MMU, the disk, fields that are private or constant.")
-    yield from textwrap.wrap(text, WIDE)
+    yield from textwrap.wrap(text, PAGE_WIDTH)
     yield ""
 
 
@@ -370,7 +367,7 @@ def conclusions(all_measured: Sequence[Sequence[Measured]]) -> Iterator[str]:
 
 def _wrapped(text: str) -> list[str]:
     indent = "  " * text.startswith("  ")
-    return textwrap.wrap(text.strip(), WIDE, initial_indent=indent, subsequent_indent=indent + "    ", break_on_hyphens=False)
+    return textwrap.wrap(text.strip(), PAGE_WIDTH, initial_indent=indent, subsequent_indent=indent + "    ", break_on_hyphens=False)
 
 
 def chains(all_chains: Sequence[Sequence[Chain]], seed: int) -> Iterator[str]:

@@ -27,6 +27,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from vmrace.fuzz.corpus.entry import Entry
+from vmrace.fuzz.text.terminal import COLUMNS as PAGE_WIDTH
 from vmrace.fuzz.text.wording import count
 from vmrace.variants.family import FAMILIES, Family
 
@@ -34,7 +35,6 @@ SECTION = "## Never reached"
 REASON = re.compile(r"- (`\w+`(?:, `\w+`)*): (.+)")
 CHECK = re.compile(r"\s*BUG\(")
 SHARD_SECONDS, SHARD_RUNS = 3.0, 2_000
-WIDE = 100
 
 
 @dataclass
@@ -235,7 +235,7 @@ def lines(reached: Reached, seed: int) -> Iterator[str]:
         if some:
             yield from (f"  {title}" for title in titles)
             for text in some:
-                yield from textwrap.wrap(text, WIDE, initial_indent="    ", subsequent_indent="        ", break_long_words=False,
+                yield from textwrap.wrap(text, PAGE_WIDTH, initial_indent="    ", subsequent_indent="        ", break_long_words=False,
                                          break_on_hyphens=False)
 
 

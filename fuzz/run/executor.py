@@ -222,9 +222,8 @@ class Executor:
             return []
         image = prepared.image
         drain = [(image["drain"], ())]
-        recorder, observer, m.recorder, m.observer = m.recorder, m.observer, None, None
-        m.run(image, [(0, drain)], NoPreempt(), self.backend, prepared.cpus)
-        m.recorder, m.observer = recorder, observer
+        with m.watched():
+            m.run(image, [(0, drain)], NoPreempt(), self.backend, prepared.cpus)
         found = m.findings              # notes of the drain are its own doing
         if m.aborting:
             image.load_volatile(image.at_rest)
@@ -240,11 +239,8 @@ class Executor:
         image = prepared.image
         describe = self.family.describe
         recorder = Recorder(m, (lambda: describe(image)) if watch else None)
-        m.recorder, m.observer = recorder, recorder.switched
-        try:
+        with m.watched(recorder, recorder.switched):
             outcome = self.run(prepared, scheduler)
-        finally:
-            m.recorder = m.observer = None
         recorder.finish()
         return Traced(outcome, recorder.events, recorder.digest(), prepared.program.keys())
 

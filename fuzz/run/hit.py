@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from vmrace.variants.program import Program
 
+REPLAYS = 20            # times that a failure is run again before it is believed
+
 
 @dataclass
 class Hit:

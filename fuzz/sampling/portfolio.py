@@ -6,6 +6,7 @@ random schedules of all kinds, bred from runs that showed something new. Campaig
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -44,14 +45,49 @@ class Door(Protocol):
         """No more."""
 
 
-def portfolio(rng: random.Random) -> list[tuple[str, Any]]:
-    """Kinds of random schedules, as often as each is worth its runs."""
-    return [
-        ("walk", Walk(rng, 0.02)), ("walk", Walk(rng, 0.05)), ("walk", Walk(rng, 0.1)), ("walk", Walk(rng, 0.25)),
-        ("pct", Pct(rng, 2)), ("pct", Pct(rng, 3)), ("pct", Pct(rng, 5)),
-        *[("mutate", Mutate(rng))] * 5,
-        ("contended", Contended(rng, 1)), ("contended", Contended(rng, 2)), ("contended", Contended(rng, 3)),
-    ]
+@dataclass(frozen=True)
+class Way:
+    """A way to make random schedules. `make(rng)`: its scheduler; `weight`: how often it is drawn; `learn(scheduler, sampling)`: what the
+    scheduler is told before each run; `unlearnt`: it is of use, too, where nothing is known of the program yet."""
+
+    name: str
+    make: Callable[[random.Random], Any]
+    weight: int = 1
+    learn: Callable[[Any, Sampling], None] | None = None
+    unlearnt: bool = False
+
+
+def _steps(scheduler: Pct, sampling: Sampling) -> None:
+    scheduler.learn(sampling.steps)
+
+
+def _objects(scheduler: Contended, sampling: Sampling) -> None:
+    scheduler.learn(sampling.objects, sampling.accesses)
+
+
+def _base(scheduler: Mutate, sampling: Sampling) -> None:
+    scheduler.base = sampling.rng.choices(sampling.schedules, [one.weight for one in sampling.schedules])[0]
+
+
+SCHEDULERS = (
+    Way("walk", lambda rng: Walk(rng, 0.02), unlearnt=True),
+    Way("walk", lambda rng: Walk(rng, 0.05), unlearnt=True),
+    Way("walk", lambda rng: Walk(rng, 0.1), unlearnt=True),
+    Way("walk", lambda rng: Walk(rng, 0.25), unlearnt=True),
+    Way("pct", lambda rng: Pct(rng, 2), learn=_steps, unlearnt=True),
+    Way("pct", lambda rng: Pct(rng, 3), learn=_steps),
+    Way("pct", lambda rng: Pct(rng, 5), learn=_steps),
+    Way("mutate", Mutate, weight=5, learn=_base),
+    Way("contended", lambda rng: Contended(rng, 1), learn=_objects),
+    Way("contended", lambda rng: Contended(rng, 2), learn=_objects),
+    Way("contended", lambda rng: Contended(rng, 3), learn=_objects),
+)
+
+
+def portfolio(rng: random.Random) -> list[tuple[Way, Any]]:
+    """Each way with its scheduler, as often as its weight says."""
+    made = [(way, way.make(rng)) for way in SCHEDULERS]
+    return [one for one in made for _ in range(one[0].weight)]
 
 
 def bred(rng: random.Random, ran: Ran, places: Places, weight: int) -> Bred:
@@ -64,7 +100,7 @@ def bred(rng: random.Random, ran: Ran, places: Places, weight: int) -> Bred:
 class Sampling:
     """What is known of the program being explored. `schedules`: runs of it to breed from, if it was explored before."""
 
-    def __init__(self, rng: random.Random, schedulers: list[tuple[str, Any]], tasks: int, size: int, door: Door, schedules: list[Bred]):
+    def __init__(self, rng: random.Random, schedulers: list[tuple[Way, Any]], tasks: int, size: int, door: Door, schedules: list[Bred]):
         self.rng, self.schedulers, self.tasks, self.door, self.schedules = rng, schedulers, tasks, door, schedules
         self.bases: list[tuple[Bred, Places]] = []      # the runs without preemption, if this is the first time
         self.steps = 0
@@ -111,15 +147,10 @@ class Sampling:
 
     def batch(self) -> None:
         """A batch of random schedules."""
-        rng = self.rng
-        for name, scheduler in rng.choices(self.schedulers, k=BATCH):
-            if name == "pct":
-                scheduler.learn(self.steps)
-            elif name == "contended":
-                scheduler.learn(self.objects, self.accesses)
-            elif name == "mutate":
-                scheduler.base = rng.choices(self.schedules, [one.weight for one in self.schedules])[0]
-            self._one(name, scheduler)
+        for way, scheduler in self.rng.choices(self.schedulers, k=BATCH):
+            if way.learn is not None:
+                way.learn(scheduler, self)
+            self._one(way.name, scheduler)
 
     def _one(self, name: str, scheduler: Any) -> None:
         """One schedule; kept to breed from if it shows something new."""

@@ -11,7 +11,7 @@ from vmrace.fuzz.corpus.entry import Entry
 from vmrace.fuzz.corpus.verdict import bug
 from vmrace.fuzz.run.executor import Executor, Outcome
 from vmrace.fuzz.run.exhaustive import explore_on
-from vmrace.fuzz.run.hit import Hit
+from vmrace.fuzz.run.hit import REPLAYS, Hit
 from vmrace.fuzz.run.story import narrate, tell
 from vmrace.fuzz.shrink.minimize import Shrunk, minimize
 from vmrace.fuzz.text.wording import count
@@ -21,7 +21,6 @@ from vmrace.harness.replay.named_schedule import Named
 from vmrace.harness.schedulers.replay import Replay
 from vmrace.variants.family import family
 
-REPLAYS = 20
 SHARE_MAX = 2000            # runs that counting the share of schedules that fail may take ...
 SHARE_SECONDS = 10.0        # ... and how long
 

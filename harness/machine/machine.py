@@ -42,6 +42,7 @@ from vmrace.harness.machine.task import (
     Task,
     preemptible,
 )
+from vmrace.harness.machine.watched import Watched
 from vmrace.harness.points import ALONE
 from vmrace.harness.sanitizers import atomic_sleep
 
@@ -102,6 +103,11 @@ class Machine:
         self.halted = False                     # a cpu is dead
         self.cut = False                        # a task has yielded more often than an explorer looks at
         self.void = False                       # a task is parked that others would have let go on: not a run to its end
+
+    def watched(self, recorder: Any = None, observer: Any = None) -> Watched:
+        """`with m.watched(recorder):` every point of the runs in the block goes to `recorder`, every switch to `observer`; to nobody
+        where there is none."""
+        return Watched(self, recorder, observer)
 
     # ---- one run -------------------------------------------------------------------------------------------------
 

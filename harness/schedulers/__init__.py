@@ -10,10 +10,4 @@ from vmrace.harness.schedulers.nopreempt import NoPreempt
 from vmrace.harness.schedulers.pct import Pct
 from vmrace.harness.schedulers.walk import Walk
 
-SCHEDULERS = {
-    "nopreempt": NoPreempt,
-    "walk": Walk,
-    "pct": Pct,
-    "mutate": Mutate,
-    "contended": Contended,
-}
+__all__ = ["Contended", "Mutate", "NoPreempt", "Pct", "Walk"]

@@ -22,9 +22,8 @@ from vmrace.fuzz.functions import run_file as record
 from vmrace.fuzz.functions import sample as functions
 from vmrace.fuzz.functions import shrink, story
 from vmrace.fuzz.functions.sample import fuzz_runner
-from vmrace.fuzz.functions.shrink import REPLAYS
 from vmrace.fuzz.run.executor import Executor, Traced
-from vmrace.fuzz.run.hit import Hit
+from vmrace.fuzz.run.hit import REPLAYS, Hit
 from vmrace.fuzz.shrink.confirm import confirm
 from vmrace.harness.errors import HarnessError
 from vmrace.harness.functions.program import Program, Runner

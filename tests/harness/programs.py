@@ -7,7 +7,7 @@ import random
 from typing import Any
 
 from hypothesis import strategies as st
-from vmrace.harness.schedulers import SCHEDULERS
+from vmrace.harness.schedulers import Contended, Mutate, NoPreempt, Pct, Walk
 
 TOY = "tests.harness.kernels.toy"
 
@@ -39,5 +39,5 @@ def random_program(rng: random.Random, names: tuple[str, ...] = EVERYTHING, cpus
 
 
 def schedulers(rng: random.Random) -> list[Any]:
-    """One of each of the table."""
-    return [kind() if name == "nopreempt" else kind(rng) for name, kind in SCHEDULERS.items()]
+    """One of each kind."""
+    return [NoPreempt(), Walk(rng), Pct(rng), Mutate(rng), Contended(rng)]
