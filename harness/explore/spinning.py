@@ -27,8 +27,9 @@ from collections.abc import Callable
 from typing import Any
 
 from vmrace.harness import points
-from vmrace.harness.functions.python_state import Mentioned, comparable, is_users
+from vmrace.harness.functions.comparable import comparable
 from vmrace.harness.functions.watched import uses
+from vmrace.harness.functions.whose import Mentioned, is_users
 from vmrace.harness.kernel.barrier import smp_cond_load_relaxed
 from vmrace.harness.kernel.bitops import flags_t
 from vmrace.harness.kernel.registry import is_kernel_object

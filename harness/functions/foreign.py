@@ -12,7 +12,7 @@ import types
 from typing import Any
 
 from vmrace.harness.backends.threads import Carrier
-from vmrace.harness.functions.python_state import is_maker
+from vmrace.harness.functions.whose import is_maker
 from vmrace.harness.kernel.registry import linking
 
 

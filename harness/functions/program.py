@@ -33,9 +33,10 @@ from vmrace.harness.errors import Abort, Diverged, HarnessError, LinkError, Prog
 from vmrace.harness.finding import Finding, Kind, Site
 from vmrace.harness.functions import foreign
 from vmrace.harness.functions import watchdog as endless
-from vmrace.harness.functions.python_state import Kept, TooMuch, is_users
+from vmrace.harness.functions.python_state import Kept, TooMuch
 from vmrace.harness.functions.sharing import Sharing
 from vmrace.harness.functions.watched import uses
+from vmrace.harness.functions.whose import is_users
 from vmrace.harness.kernel.registry import Core, linking
 from vmrace.harness.kernel.slab import kfree
 from vmrace.harness.link.guards import bind_list_guards, names_of

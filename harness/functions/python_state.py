@@ -14,147 +14,31 @@ from __future__ import annotations
 import argparse
 import collections
 import collections.abc
-import contextlib
-import dis
 import functools
 import gc
 import inspect
-import io
 import operator
 import sys
 import types
-import warnings
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Set
 from dataclasses import dataclass
 from typing import Any
 
 from vmrace.harness.functions import watched
+from vmrace.harness.functions.comparable import _fingerprint
+from vmrace.harness.functions.places import _MISSING, ClassAttributes, Container, Contents, Name, Place, Variable, _a, _cell, _item, _slot
+from vmrace.harness.functions.whose import Mentioned, _is_followed, _is_foreign, function_name, is_maker, is_users
 from vmrace.harness.kernel.registry import is_kernel_object
 
 KEPT_MAX = 100_000          # objects that are looked at
 
-Container = list[Any] | dict[Any, Any] | set[Any] | bytearray | collections.deque[Any]
 _CONTAINERS = (list, dict, set, bytearray, collections.deque)
-_MISSING: Any = object()
 _BEFORE = "as before"       # what is not otherwise than in the beginning
 
 
 class TooMuch(Exception):
     """The functions lead to more than KEPT_MAX objects."""
-
-
-@dataclass(frozen=True)
-class Name:
-    """What a person calls a piece of data: `path`, as `lru.data`, and `how` the program comes to it, through `function`."""
-
-    path: str
-    how: str
-    function: str
-
-    def of(self, path: str) -> Name:
-        """The name of a part of this."""
-        return Name(path, f"that {self.function} reaches", self.function)
-
-    def told(self, kind: str) -> str:
-        return f"{self.path}, {kind} {self.how}"
-
-
-class Variable:
-    """A place that holds one value: a variable or a slot. `put` brings a value back into it."""
-
-    def __init__(self, name: Name, kind: str, get: Callable[[], Any], put: Callable[[Any], None]):
-        self.name, self.kind, self.now, self.put = name, kind, get, put
-
-    def changed(self, since: Any) -> bool:
-        return self.now() is not since
-
-    def frozen(self) -> Any:
-        return frozen(self.now())
-
-    def told(self, since: Any) -> str:
-        return self.name.told(self.kind)
-
-
-class Contents:
-    """A place that holds many values: a list, dict, set, bytearray or deque; or the attributes of an object, if they are in a dict."""
-
-    kind = ""
-
-    def __init__(self, name: Name, value: Container, attributes: bool = False):
-        self.name, self.value, self.attributes = name, value, attributes
-
-    def now(self) -> Any:
-        return self.value.copy()
-
-    def changed(self, since: Any) -> bool:
-        value = self.value
-        if len(value) != len(since):
-            return True
-        if not value:
-            return False
-        if isinstance(value, set | bytearray):
-            return bool(value != since)
-        if isinstance(value, dict) and any(map(operator.is_not, value.values(), since.values())):
-            return True
-        return any(map(operator.is_not, value, since))
-
-    def put(self, copy: Any) -> None:
-        value = self.value
-        if isinstance(value, list | bytearray):
-            value[:] = copy
-        else:
-            value.clear()
-            value.extend(copy) if isinstance(value, collections.deque) else value.update(copy)
-
-    def frozen(self) -> Any:
-        return frozen(self.value)
-
-    def told(self, since: Any) -> str:
-        if not self.attributes:
-            return self.name.told(_a(type(self.value)))
-        return _attribute_told(self.name, self.value, since)
-
-
-class ClassAttributes:
-    """The attributes of a class, but for those that Python gives it."""
-
-    kind = ""
-
-    def __init__(self, name: Name, made: type):
-        self.name, self.made = name, made
-
-    def now(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self.made).items() if not name.startswith("__")}
-
-    def changed(self, since: Any) -> bool:
-        now = self.now()
-        return len(now) != len(since) or any(now.get(name, _MISSING) is not value for name, value in since.items())
-
-    def put(self, copy: Any) -> None:
-        for name in self.now().keys() - copy.keys():
-            type.__delattr__(self.made, name)
-        for name, value in copy.items():
-            if vars(self.made).get(name, _MISSING) is not value:
-                type.__setattr__(self.made, name, value)
-
-    def frozen(self) -> Any:
-        return frozen(self.now())
-
-    def told(self, since: Any) -> str:
-        return _attribute_told(self.name, self.now(), since)
-
-
-Place = Variable | Contents | ClassAttributes
-
-
-def _attribute_told(name: Name, now: Any, since: Any) -> str:
-    changed = [key for key in [*since, *(now.keys() - since.keys())] if now.get(key, _MISSING) is not since.get(key, _MISSING)]
-    return name.of(f"{name.path}.{changed[0]}").told("an attribute") if changed else name.told("an object")
-
-
-def _a(kind: type) -> str:
-    return f"{'an' if kind.__name__[0] in 'aeiouAEIOU' else 'a'} {kind.__name__}"
 
 
 class Kept:
@@ -448,199 +332,18 @@ class _Global:
     name: str
 
 
-def function_name(function: Any) -> str:
-    """What a task or a handler is called."""
-    function = getattr(function, "func", function)          # of a partial
-    return getattr(function, "__name__", type(function).__name__).strip("<>")
-
-
 def _values_of(made: Any) -> Iterator[Any]:
     """What a kernel object holds."""
     for slot in getattr(type(made), "state_slots", ()):
         yield getattr(made, slot.removesuffix("[:]"), None)
 
 
-def is_users(module: str | None) -> bool:
-    """Not of the harness, nor of Python itself."""
-    return (module or "").partition(".")[0] not in _OURS
-
-
-_OURS = {*sys.stdlib_module_names, "vmrace", "greenlet"} - {"__main__"}
-
-
-def _is_followed(module: types.ModuleType) -> bool:
-    """Of the user, and not of a library that is installed: those are too large, and rarely change their variables."""
-    return is_users(module.__name__) and "site-packages" not in (getattr(module, "__file__", None) or "")
-
-
-class Mentioned:
-    """The names that code mentions, and those of the code inside it."""
-
-    def __init__(self, code: types.CodeType):
-        self.globals: set[str] = set()
-        self.stored: set[str] = set()
-        self.attributes: set[str] = set()
-        self.set_attributes: set[str] = set()
-        self._read(code)
-
-    def _read(self, code: types.CodeType) -> None:
-        for instruction in dis.get_instructions(code):
-            operation, name = instruction.opname, instruction.argval
-            if operation.endswith("_GLOBAL"):
-                self.globals.add(name)
-            if operation in ("STORE_GLOBAL", "DELETE_GLOBAL", "STORE_DEREF", "DELETE_DEREF"):
-                self.stored.add(name)
-            if operation in ("LOAD_ATTR", "LOAD_METHOD"):
-                self.attributes.add(name)
-            if operation in ("STORE_ATTR", "DELETE_ATTR"):
-                self.attributes.add(name)
-                self.set_attributes.add(name)
-        for constant in code.co_consts:
-            if isinstance(constant, types.CodeType):
-                self._read(constant)
-
-
 # ---- what no explorer sees, and what cannot be put back --------------------------------------------------------------------
-
-_FOREIGN = {"threading", "_thread", "queue", "_queue", "multiprocessing", "_multiprocessing", "asyncio", "_asyncio", "concurrent"}
-
-
-def _is_of_foreign(module: str | None) -> bool:
-    return (module or "").partition(".")[0] in _FOREIGN
-
-
-def _is_foreign(kind: type) -> bool:
-    """An object of this type waits for threads, or is one."""
-    return any(_is_of_foreign(base.__module__) for base in kind.__mro__)
-
-
-def is_maker(value: Any) -> bool:
-    """It makes such objects: a module, a class or a function."""
-    if isinstance(value, types.ModuleType):
-        return _is_of_foreign(value.__name__)
-    if isinstance(value, type):
-        return _is_foreign(value) and not issubclass(value, BaseException)
-    return (isinstance(value, types.BuiltinFunctionType | types.FunctionType) and _is_of_foreign(value.__module__)
-            and value.__name__ in ("allocate_lock", "RLock", "start_new_thread"))
-
-
-def _fingerprint(value: Any) -> Any:
-    """What shows that an object has changed whose state cannot be put back; None of one that has no such state, as far as is known."""
-    if any(base.__module__ == "random" for base in type(value).__mro__):
-        return value.getstate()
-    if isinstance(value, io.IOBase):
-        return None if value in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__) else _position(value)
-    if isinstance(value, types.GeneratorType | types.CoroutineType | types.AsyncGeneratorType):
-        frame = getattr(value, "gi_frame", None) or getattr(value, "cr_frame", None) or getattr(value, "ag_frame", None)
-        return "ended" if frame is None else frame.f_lasti
-    if isinstance(value, functools._lru_cache_wrapper):
-        return tuple(value.cache_info())
-    with contextlib.suppress(TypeError, ValueError, BufferError):
-        return memoryview(value).tobytes()
-    if isinstance(value, collections.abc.Iterator) and not is_users(type(value).__module__):
-        return _iterator(value)
-    return None
-
-
-def _position(file: io.IOBase) -> Any:
-    try:
-        return "closed" if file.closed else file.tell()
-    except (OSError, ValueError):
-        return "no position"
-
-
-def _iterator(value: Any) -> Any:
-    """Where an iterator of Python's is: what it would be copied from."""
-    with warnings.catch_warnings(), contextlib.suppress(Exception):
-        warnings.simplefilter("ignore")
-        parts = [*value.__reduce__()[1:]]
-        return tuple(_iterator(one) if isinstance(one, collections.abc.Iterator) else one if isinstance(one, int | range) else id(one)
-                     for part in parts for one in (part if isinstance(part, tuple) else (part,)))
-    return operator.length_hint(value, -1), repr(value)
 
 
 # ---- variables -------------------------------------------------------------------------------------------------------------
 
-Binding = tuple[Callable[[], Any], Callable[[Any], None]]
-
-
-def _cell(inner: types.CellType) -> Binding:
-    def get() -> Any:
-        try:
-            return inner.cell_contents
-        except ValueError:                  # not bound yet, or deleted
-            return _MISSING
-
-    def put(value: Any) -> None:
-        if value is _MISSING:
-            del inner.cell_contents
-        else:
-            inner.cell_contents = value
-    return get, put
-
-
-def _item(names: dict[str, Any], name: str) -> Binding:
-    def put(value: Any) -> None:
-        if value is _MISSING:
-            del names[name]
-        else:
-            names[name] = value
-    return lambda: names.get(name, _MISSING), put
-
-
-def _slot(owner: Any, slot: Any) -> Binding:
-    def get() -> Any:
-        try:
-            return slot.__get__(owner)
-        except AttributeError:              # nothing was stored there yet
-            return _MISSING
-
-    def put(value: Any) -> None:
-        if value is _MISSING:
-            slot.__delete__(owner)
-        else:
-            slot.__set__(owner, value)
-    return get, put
-
 
 # ---- values ----------------------------------------------------------------------------------------------------------------
 
-Other = Callable[[Any, tuple[int, ...]], Any]
 
-
-def _itself(value: Any, within: tuple[int, ...]) -> Any:
-    return value if isinstance(value, collections.abc.Hashable) else id(value)
-
-
-def frozen(value: Any, other: Other = _itself, within: tuple[int, ...] = ()) -> Any:
-    """A value as one that does not change. `other` does it for what is neither plain nor a container; `within`: in what it is."""
-    if isinstance(value, int | float | complex | str | bytes | type(None)):
-        return value
-    if id(value) in within:
-        return "itself"
-    within = (*within, id(value))
-    if isinstance(value, list | tuple | collections.deque):
-        return tuple(frozen(item, other, within) for item in value)
-    if isinstance(value, dict):
-        return tuple((frozen(key, other, within), frozen(item, other, within)) for key, item in value.items())
-    if isinstance(value, set | frozenset):
-        return frozenset(frozen(item, other, within) for item in value)
-    if isinstance(value, bytearray):
-        return bytes(value)
-    return other(value, within)
-
-
-def comparable(value: Any) -> Any:
-    """A value as one that is equal in two runs that did the same, though its objects were made anew: of an object that is only
-    equal to itself, what it is and its attributes."""
-    return frozen(value, _described)
-
-
-def _described(value: Any, within: tuple[int, ...]) -> Any:
-    kind = type(value)
-    if is_kernel_object(value):
-        return str(value.name)
-    if kind.__eq__ is not object.__eq__ and kind.__hash__ is not None:
-        return value
-    name = f"{kind.__module__}.{kind.__qualname__}"
-    return name, frozen(value.__dict__, _described, within) if is_users(kind.__module__) and hasattr(value, "__dict__") else None

@@ -29,8 +29,8 @@ from vmrace.harness.explore.event import Event
 from vmrace.harness.explore.exploration import Exploration, Progress, explore, minimal_titles, preemptions_of
 from vmrace.harness.explore.orders import ORDERS, InOrder, Order, can_be_ordered, stop_of, stops_of
 from vmrace.harness.functions import watchdog as endless
+from vmrace.harness.functions.comparable import comparable
 from vmrace.harness.functions.program import Program, Result, Runner
-from vmrace.harness.functions.python_state import comparable
 from vmrace.harness.incomplete import Incomplete, Reason
 from vmrace.harness.machine.scheduler import Scheduler
 from vmrace.harness.machine.task import PARK

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: MIT
+"""Plain values as something that can be compared, and kept, while they change."""
+
+from __future__ import annotations
+
+import collections.abc
+import contextlib
+import functools
+import io
+import operator
+import sys
+import types
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+from vmrace.harness.functions.whose import is_users
+from vmrace.harness.kernel.registry import is_kernel_object
+
+
+def _fingerprint(value: Any) -> Any:
+    """What shows that an object has changed whose state cannot be put back; None of one that has no such state, as far as is known."""
+    if any(base.__module__ == "random" for base in type(value).__mro__):
+        return value.getstate()
+    if isinstance(value, io.IOBase):
+        return None if value in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__) else _position(value)
+    if isinstance(value, types.GeneratorType | types.CoroutineType | types.AsyncGeneratorType):
+        frame = getattr(value, "gi_frame", None) or getattr(value, "cr_frame", None) or getattr(value, "ag_frame", None)
+        return "ended" if frame is None else frame.f_lasti
+    if isinstance(value, functools._lru_cache_wrapper):
+        return tuple(value.cache_info())
+    with contextlib.suppress(TypeError, ValueError, BufferError):
+        return memoryview(value).tobytes()
+    if isinstance(value, collections.abc.Iterator) and not is_users(type(value).__module__):
+        return _iterator(value)
+    return None
+
+
+def _position(file: io.IOBase) -> Any:
+    try:
+        return "closed" if file.closed else file.tell()
+    except (OSError, ValueError):
+        return "no position"
+
+
+def _iterator(value: Any) -> Any:
+    """Where an iterator of Python's is: what it would be copied from."""
+    with warnings.catch_warnings(), contextlib.suppress(Exception):
+        warnings.simplefilter("ignore")
+        parts = [*value.__reduce__()[1:]]
+        return tuple(_iterator(one) if isinstance(one, collections.abc.Iterator) else one if isinstance(one, int | range) else id(one)
+                     for part in parts for one in (part if isinstance(part, tuple) else (part,)))
+    return operator.length_hint(value, -1), repr(value)
+
+
+Other = Callable[[Any, tuple[int, ...]], Any]
+
+
+def _itself(value: Any, within: tuple[int, ...]) -> Any:
+    return value if isinstance(value, collections.abc.Hashable) else id(value)
+
+
+def frozen(value: Any, other: Other = _itself, within: tuple[int, ...] = ()) -> Any:
+    """A value as one that does not change. `other` does it for what is neither plain nor a container; `within`: in what it is."""
+    if isinstance(value, int | float | complex | str | bytes | type(None)):
+        return value
+    if id(value) in within:
+        return "itself"
+    within = (*within, id(value))
+    if isinstance(value, list | tuple | collections.deque):
+        return tuple(frozen(item, other, within) for item in value)
+    if isinstance(value, dict):
+        return tuple((frozen(key, other, within), frozen(item, other, within)) for key, item in value.items())
+    if isinstance(value, set | frozenset):
+        return frozenset(frozen(item, other, within) for item in value)
+    if isinstance(value, bytearray):
+        return bytes(value)
+    return other(value, within)
+
+
+def comparable(value: Any) -> Any:
+    """A value as one that is equal in two runs that did the same, though its objects were made anew: of an object that is only
+    equal to itself, what it is and its attributes."""
+    return frozen(value, _described)
+
+
+def _described(value: Any, within: tuple[int, ...]) -> Any:
+    kind = type(value)
+    if is_kernel_object(value):
+        return str(value.name)
+    if kind.__eq__ is not object.__eq__ and kind.__hash__ is not None:
+        return value
+    name = f"{kind.__module__}.{kind.__qualname__}"
+    return name, frozen(value.__dict__, _described, within) if is_users(kind.__module__) and hasattr(value, "__dict__") else None

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: MIT
+"""Where a piece of plain data is kept, and how it is put back there."""
+
+from __future__ import annotations
+
+import collections.abc
+import operator
+import types
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from vmrace.harness.functions.comparable import frozen
+
+Container = list[Any] | dict[Any, Any] | set[Any] | bytearray | collections.deque[Any]
+_MISSING: Any = object()
+
+
+@dataclass(frozen=True)
+class Name:
+    """What a person calls a piece of data: `path`, as `lru.data`, and `how` the program comes to it, through `function`."""
+
+    path: str
+    how: str
+    function: str
+
+    def of(self, path: str) -> Name:
+        """The name of a part of this."""
+        return Name(path, f"that {self.function} reaches", self.function)
+
+    def told(self, kind: str) -> str:
+        return f"{self.path}, {kind} {self.how}"
+
+
+class Variable:
+    """A place that holds one value: a variable or a slot. `put` brings a value back into it."""
+
+    def __init__(self, name: Name, kind: str, get: Callable[[], Any], put: Callable[[Any], None]):
+        self.name, self.kind, self.now, self.put = name, kind, get, put
+
+    def changed(self, since: Any) -> bool:
+        return self.now() is not since
+
+    def frozen(self) -> Any:
+        return frozen(self.now())
+
+    def told(self, since: Any) -> str:
+        return self.name.told(self.kind)
+
+
+class Contents:
+    """A place that holds many values: a list, dict, set, bytearray or deque; or the attributes of an object, if they are in a dict."""
+
+    kind = ""
+
+    def __init__(self, name: Name, value: Container, attributes: bool = False):
+        self.name, self.value, self.attributes = name, value, attributes
+
+    def now(self) -> Any:
+        return self.value.copy()
+
+    def changed(self, since: Any) -> bool:
+        value = self.value
+        if len(value) != len(since):
+            return True
+        if not value:
+            return False
+        if isinstance(value, set | bytearray):
+            return bool(value != since)
+        if isinstance(value, dict) and any(map(operator.is_not, value.values(), since.values())):
+            return True
+        return any(map(operator.is_not, value, since))
+
+    def put(self, copy: Any) -> None:
+        value = self.value
+        if isinstance(value, list | bytearray):
+            value[:] = copy
+        else:
+            value.clear()
+            value.extend(copy) if isinstance(value, collections.deque) else value.update(copy)
+
+    def frozen(self) -> Any:
+        return frozen(self.value)
+
+    def told(self, since: Any) -> str:
+        if not self.attributes:
+            return self.name.told(_a(type(self.value)))
+        return _attribute_told(self.name, self.value, since)
+
+
+class ClassAttributes:
+    """The attributes of a class, but for those that Python gives it."""
+
+    kind = ""
+
+    def __init__(self, name: Name, made: type):
+        self.name, self.made = name, made
+
+    def now(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self.made).items() if not name.startswith("__")}
+
+    def changed(self, since: Any) -> bool:
+        now = self.now()
+        return len(now) != len(since) or any(now.get(name, _MISSING) is not value for name, value in since.items())
+
+    def put(self, copy: Any) -> None:
+        for name in self.now().keys() - copy.keys():
+            type.__delattr__(self.made, name)
+        for name, value in copy.items():
+            if vars(self.made).get(name, _MISSING) is not value:
+                type.__setattr__(self.made, name, value)
+
+    def frozen(self) -> Any:
+        return frozen(self.now())
+
+    def told(self, since: Any) -> str:
+        return _attribute_told(self.name, self.now(), since)
+
+
+Place = Variable | Contents | ClassAttributes
+
+
+def _attribute_told(name: Name, now: Any, since: Any) -> str:
+    changed = [key for key in [*since, *(now.keys() - since.keys())] if now.get(key, _MISSING) is not since.get(key, _MISSING)]
+    return name.of(f"{name.path}.{changed[0]}").told("an attribute") if changed else name.told("an object")
+
+
+def _a(kind: type) -> str:
+    return f"{'an' if kind.__name__[0] in 'aeiouAEIOU' else 'a'} {kind.__name__}"
+
+
+Binding = tuple[Callable[[], Any], Callable[[Any], None]]
+
+
+def _cell(inner: types.CellType) -> Binding:
+    def get() -> Any:
+        try:
+            return inner.cell_contents
+        except ValueError:                  # not bound yet, or deleted
+            return _MISSING
+
+    def put(value: Any) -> None:
+        if value is _MISSING:
+            del inner.cell_contents
+        else:
+            inner.cell_contents = value
+    return get, put
+
+
+def _item(names: dict[str, Any], name: str) -> Binding:
+    def put(value: Any) -> None:
+        if value is _MISSING:
+            del names[name]
+        else:
+            names[name] = value
+    return lambda: names.get(name, _MISSING), put
+
+
+def _slot(owner: Any, slot: Any) -> Binding:
+    def get() -> Any:
+        try:
+            return slot.__get__(owner)
+        except AttributeError:              # nothing was stored there yet
+            return _MISSING
+
+    def put(value: Any) -> None:
+        if value is _MISSING:
+            slot.__delete__(owner)
+        else:
+            slot.__set__(owner, value)
+    return get, put

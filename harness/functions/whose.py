@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: MIT
+"""Whose a module, an object or a name is: of the user, of Python, of a library, or of the harness."""
+
+from __future__ import annotations
+
+import dis
+import sys
+import types
+from typing import Any
+
+
+def function_name(function: Any) -> str:
+    """What a task or a handler is called."""
+    function = getattr(function, "func", function)          # of a partial
+    return getattr(function, "__name__", type(function).__name__).strip("<>")
+
+
+def is_users(module: str | None) -> bool:
+    """Not of the harness, nor of Python itself."""
+    return (module or "").partition(".")[0] not in _OURS
+
+
+_OURS = {*sys.stdlib_module_names, "vmrace", "greenlet"} - {"__main__"}
+
+
+def _is_followed(module: types.ModuleType) -> bool:
+    """Of the user, and not of a library that is installed: those are too large, and rarely change their variables."""
+    return is_users(module.__name__) and "site-packages" not in (getattr(module, "__file__", None) or "")
+
+
+class Mentioned:
+    """The names that code mentions, and those of the code inside it."""
+
+    def __init__(self, code: types.CodeType):
+        self.globals: set[str] = set()
+        self.stored: set[str] = set()
+        self.attributes: set[str] = set()
+        self.set_attributes: set[str] = set()
+        self._read(code)
+
+    def _read(self, code: types.CodeType) -> None:
+        for instruction in dis.get_instructions(code):
+            operation, name = instruction.opname, instruction.argval
+            if operation.endswith("_GLOBAL"):
+                self.globals.add(name)
+            if operation in ("STORE_GLOBAL", "DELETE_GLOBAL", "STORE_DEREF", "DELETE_DEREF"):
+                self.stored.add(name)
+            if operation in ("LOAD_ATTR", "LOAD_METHOD"):
+                self.attributes.add(name)
+            if operation in ("STORE_ATTR", "DELETE_ATTR"):
+                self.attributes.add(name)
+                self.set_attributes.add(name)
+        for constant in code.co_consts:
+            if isinstance(constant, types.CodeType):
+                self._read(constant)
+
+
+_FOREIGN = {"threading", "_thread", "queue", "_queue", "multiprocessing", "_multiprocessing", "asyncio", "_asyncio", "concurrent"}
+
+
+def _is_of_foreign(module: str | None) -> bool:
+    return (module or "").partition(".")[0] in _FOREIGN
+
+
+def _is_foreign(kind: type) -> bool:
+    """An object of this type waits for threads, or is one."""
+    return any(_is_of_foreign(base.__module__) for base in kind.__mro__)
+
+
+def is_maker(value: Any) -> bool:
+    """It makes such objects: a module, a class or a function."""
+    if isinstance(value, types.ModuleType):
+        return _is_of_foreign(value.__name__)
+    if isinstance(value, type):
+        return _is_foreign(value) and not issubclass(value, BaseException)
+    return (isinstance(value, types.BuiltinFunctionType | types.FunctionType) and _is_of_foreign(value.__module__)
+            and value.__name__ in ("allocate_lock", "RLock", "start_new_thread"))
