@@ -19,30 +19,23 @@ import pathlib
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from vmrace.fuzz.corpus.entry import Entry, save
-from vmrace.fuzz.corpus.judge import judge_entry
-from vmrace.fuzz.corpus.verdict import Verdict, Word
 from vmrace.fuzz.run.executor import Executor, Outcome, Prepared, SetupFailed
 from vmrace.fuzz.run.exhaustive import Explorer, Reached
-from vmrace.fuzz.run.story import narrate
-from vmrace.harness.errors import Diverged, HarnessError
+from vmrace.harness.errors import HarnessError
 from vmrace.harness.explore.exploration import Exploration
 from vmrace.harness.incomplete import Incomplete
 from vmrace.harness.machine.machine import m
 from vmrace.harness.machine.scheduler import Scheduler
-from vmrace.harness.replay.named_schedule import Line, Named
 from vmrace.harness.schedulers import NoPreempt, Pct, Walk
-from vmrace.harness.schedulers.enumerate import every_schedule
 from vmrace.variants.family import Family
 from vmrace.variants.program import Program
 
 MAP_FILES = ("mmap_private", "mmap_shared", "populate")     # operations that let an address show a page of a file
 SAMPLE = 1000                   # random schedules of a program, where not every schedule fits
-WITNESS_RUNS, WITNESS_SECONDS = 3000, 5.0       # that looking for a witness with fewer preemptions may take
 DIFFERENT, SAME, INCONCLUSIVE, NOT_COMPARED = "different", "same", "inconclusive", "n/a"
 
 
@@ -259,20 +252,6 @@ def relation(left: Side, right: Side) -> Relation:
 
 
 @dataclass
-class Witness:
-    """A run to an outcome, in the words of a schedule, and where the same schedule leads on the other variants. `least`: none
-    has fewer preemptions."""
-
-    thing: Reached
-    of: Side
-    preemptions: int
-    least: bool
-    schedule: tuple[Line, ...] = ()
-    elsewhere: dict[str, str] = field(default_factory=dict)
-    path: pathlib.Path | None = None
-
-
-@dataclass
 class Difference:
     """An outcome that some sides reach and others were not seen to. `sure` if one of these cannot."""
 
@@ -322,131 +301,7 @@ def compare(name: str, program: Program, chosen: Iterable[Contender], budget: Bu
 
 # ---- witnesses ------------------------------------------------------------------------------------------------------------------
 
-def witness(comparison: Comparison, difference: Difference) -> Witness:
-    """The run with the fewest preemptions that can be found, replayed by name where it was found and on the others."""
-    side = min(difference.having, key=lambda one: one.reached[difference.thing].preemptions)
-    reach = side.reached[difference.thing]
-    if side.setup_fails:
-        return Witness(difference.thing, side, 0, True, elsewhere=_elsewhere(comparison, side, ()))
-    executor = side.contender.executor
-    executor.only("")
-    prepared = executor.prepare(comparison.program)
-    outcome, least = _fewest(executor, prepared, lambda run: difference.thing in things(side.contender, prepared, run), reach)
-    lines = narrate(executor, prepared, outcome)
-    again = things(side.contender, prepared, executor.run(prepared, Named(lines, comparison.program.keys())))
-    if difference.thing not in again:
-        ends = [str(one) for one in again]
-        raise HarnessError(f"the schedule to {difference.thing} on {side.contender.full_name} leads to {ends} by name")
-    return Witness(difference.thing, side, outcome.preemptions, least, lines, _elsewhere(comparison, side, lines))
-
-
-def _fewest(executor: Executor, prepared: Prepared, fits: Callable[[Outcome], bool], reach: Reach) -> tuple[Outcome, bool]:
-    """A run that fits with the fewest preemptions, and whether none can have fewer."""
-    deadline = time.monotonic() + WITNESS_SECONDS
-    runs = 0
-
-    def run(scheduler: Any) -> Outcome | None:
-        nonlocal runs
-        runs += 1
-        outcome = executor.run(prepared, scheduler)
-        return outcome if fits(outcome) else None
-
-    for preemptions in range(reach.preemptions if reach.least else 0, len(reach.switches) // 2 + 1):
-        for outcome in every_schedule(run, preemptions, exactly=True):
-            if outcome is not None:
-                return outcome, True
-            if runs >= WITNESS_RUNS or time.monotonic() > deadline:
-                break
-        if runs >= WITNESS_RUNS or time.monotonic() > deadline:
-            break
-    outcome = _without_some(executor, prepared, fits, executor.replay(prepared, reach.switches, reach.forced))
-    return outcome, reach.least and outcome.preemptions == reach.preemptions
-
-
-def _without_some(executor: Executor, prepared: Prepared, fits: Callable[[Outcome], bool], outcome: Outcome) -> Outcome:
-    """As long as it fits without one of its preemptions, without it."""
-    at = 0
-    while at < len(outcome.switches):
-        fewer = executor.replay(prepared, outcome.switches[:at] + outcome.switches[at + 2:], outcome.forced, lenient=True)
-        if fits(fewer) and fewer.preemptions < outcome.preemptions:
-            outcome, at = fewer, 0
-        else:
-            at += 2
-    return outcome
-
-
-def _elsewhere(comparison: Comparison, side: Side, lines: tuple[Line, ...]) -> dict[str, str]:
-    """Where the same schedule leads on each other variant."""
-    out: dict[str, str] = {}
-    for other in comparison.applying:
-        if other is side:
-            continue
-        executor = other.contender.executor
-        executor.only("")
-        try:
-            prepared = executor.prepare(comparison.program)
-            outcome = executor.run(prepared, Named(lines, comparison.program.keys()))
-        except SetupFailed as failed:
-            out[other.name] = str(failed)
-        except Diverged as error:
-            out[other.name] = f"diverges at step {error.step}: {error.why}"
-        else:
-            out[other.name] = "; ".join(text_of(thing) for thing in things(other.contender, prepared, outcome)) or "no end"
-    return out
-
-
-def keep(comparison: Comparison, found: Witness, directory: pathlib.Path) -> pathlib.Path:
-    """Write a witness as an entry, with the verdict of each variant of its family that was compared. EntryError if that fails."""
-    family = found.of.contender.family
-    if found.thing.titles:
-        title = found.thing.titles[0]
-        asks = f"Can the operations below end in `{title}`?"
-    else:
-        title = f"ends with {text_of(found.thing)}"
-        asks = f"Can the operations below end with {text_of(found.thing)}?"
-    entry = Entry(title=title, asks=asks, source=f"vmrace diff; the program is {comparison.name}", found_on=found.of.contender.full_name,
-                  program=comparison.program, schedule=found.schedule, expect={})
-    for side in comparison.sides:
-        if side.contender.family.name == family.name:
-            entry.expect[side.contender.variant] = judge_entry(entry, side.contender.executor).accepted or Verdict(Word.ABSENT)
-            side.contender.executor.only("")
-    found.path = save(entry, directory)
-    return found.path
-
 
 # ---- outcomes in words -----------------------------------------------------------------------------------------------------------
 
-def text_of(thing: Reached) -> str:
-    """An outcome in a line: a finding by its title; else loads and how the pages ended that are not simply free."""
-    if thing.titles:
-        return "; ".join(thing.titles)
-    return "; ".join([*_loads(thing.values), *_pages(thing.pages)]) or "no finding"
 
-
-def _loads(values: tuple[str, ...]) -> list[str]:
-    """`load m0.0 = 3`, where both words of the page have it; words by themselves where they differ."""
-    left = [value.replace("load mf", "load f") for value in values]
-    out = []
-    for value in left:
-        name, _, loaded = value.partition(" = ")
-        if name.endswith(".0") and f"{name[:-1]}1 = {loaded}" in left:
-            out.append(f"{name[:-2]} = {loaded}")
-        elif not (name.endswith(".1") and f"{name[:-1]}0 = {loaded}" in left):
-            out.append(value)
-    return out
-
-
-def _pages(classes: tuple[str, ...]) -> list[str]:
-    """What pages are in use as; the others are free."""
-    out = []
-    for text in classes:
-        number, _, what = text.rpartition(" x ")
-        if what in ("FREE", "0 FREE"):
-            continue
-        pages = f"{number} pages" if number else "a page"
-        count, _, words = what.partition(" ")
-        if count.isdigit():
-            out.append(f"{pages} with count {count}{', ' if words else ''}{words}")
-        else:
-            out.append(f"{pages} {what or 'of nothing'}")
-    return out or ["all pages free"] * bool(classes)

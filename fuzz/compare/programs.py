@@ -9,8 +9,9 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from vmrace.fuzz.compare.outcomes import Budget, Comparison, Contender, Difference, Witness, compare, keep, witness
+from vmrace.fuzz.compare.outcomes import Budget, Comparison, Contender, Difference, compare
 from vmrace.fuzz.compare.report import Many, as_json, exit_code, one_program, program_text, wrapped
+from vmrace.fuzz.compare.witness import Witness, keep, witness
 from vmrace.fuzz.corpus.entry import Entry
 from vmrace.fuzz.corpus.index import handle
 from vmrace.fuzz.text.wording import count

@@ -11,7 +11,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from vmrace.fuzz.compare.outcomes import DIFFERENT, INCONCLUSIVE, NOT_COMPARED, SAME, Comparison, Relation, Side, Witness, text_of
+from vmrace.fuzz.compare.outcomes import DIFFERENT, INCONCLUSIVE, NOT_COMPARED, SAME, Comparison, Relation, Side
+from vmrace.fuzz.compare.reached_text import text_of
+from vmrace.fuzz.compare.witness import Witness
 from vmrace.fuzz.text.exit_codes import CHANGED, COULD_NOT, NOTHING
 from vmrace.fuzz.text.terminal import COLUMNS
 from vmrace.fuzz.text.wording import are, count

@@ -22,10 +22,10 @@ from vmrace.fuzz.compare.outcomes import (
     compare,
     contenders,
     relation,
-    text_of,
-    witness,
 )
+from vmrace.fuzz.compare.reached_text import text_of
 from vmrace.fuzz.compare.report import Labels, conclusion, exit_code, inclusions, one_program, sentence
+from vmrace.fuzz.compare.witness import witness
 from vmrace.fuzz.corpus.entry import load
 from vmrace.fuzz.run.exhaustive import Reached
 from vmrace.variants.family import family

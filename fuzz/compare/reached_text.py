@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: MIT
+"""What a run came to, in words."""
+
+from __future__ import annotations
+
+from vmrace.fuzz.run.exhaustive import Reached
+
+
+def text_of(thing: Reached) -> str:
+    """An outcome in a line: a finding by its title; else loads and how the pages ended that are not simply free."""
+    if thing.titles:
+        return "; ".join(thing.titles)
+    return "; ".join([*_loads(thing.values), *_pages(thing.pages)]) or "no finding"
+
+
+def _loads(values: tuple[str, ...]) -> list[str]:
+    """`load m0.0 = 3`, where both words of the page have it; words by themselves where they differ."""
+    left = [value.replace("load mf", "load f") for value in values]
+    out = []
+    for value in left:
+        name, _, loaded = value.partition(" = ")
+        if name.endswith(".0") and f"{name[:-1]}1 = {loaded}" in left:
+            out.append(f"{name[:-2]} = {loaded}")
+        elif not (name.endswith(".1") and f"{name[:-1]}0 = {loaded}" in left):
+            out.append(value)
+    return out
+
+
+def _pages(classes: tuple[str, ...]) -> list[str]:
+    """What pages are in use as; the others are free."""
+    out = []
+    for text in classes:
+        number, _, what = text.rpartition(" x ")
+        if what in ("FREE", "0 FREE"):
+            continue
+        pages = f"{number} pages" if number else "a page"
+        count, _, words = what.partition(" ")
+        if count.isdigit():
+            out.append(f"{pages} with count {count}{', ' if words else ''}{words}")
+        else:
+            out.append(f"{pages} {what or 'of nothing'}")
+    return out or ["all pages free"] * bool(classes)
