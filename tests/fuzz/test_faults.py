@@ -327,7 +327,7 @@ def test_no_process_to_be_had_is_3(tmp_path: pathlib.Path, monkeypatch: Patch) -
 @pytest.mark.parametrize("args", [("fuzz", VARIANT, "--for", "2s", "--corpus", "c", "--workers", "8"), ("replay", IRQ),
                                   ("verify", VARIANT, "--ops", "1", "--kinds", "exit,touch", "--state", "s", "--workers", "8"),
                                   ("fuzz", "tests.programs.lost_update:make", "--for", "1s"),
-                                  ("verify", "tests.programs.lastzero:make", "--arg", "8", "--workers", "8")], ids=lambda args: args[0])
+                                  ("verify", "tests.programs.lastzero:make", "--arg", "8")], ids=lambda args: args[0])
 def test_too_few_file_descriptors_are_no_verdict(number: int, args: tuple[object, ...], tmp_path: pathlib.Path) -> None:
     """Enough of them, and it is as ever; too few, and it is 3 with a line, or a finding that is one."""
     done = command(*args, cwd=tmp_path, before=limited(resource.RLIMIT_NOFILE, number))
