@@ -105,3 +105,18 @@ class Finding:
         kind = kind_of(self.title)
         assert kind is not None
         return kind
+
+
+@dataclass(slots=True)
+class Found:
+    """What was found in one run: nothing, if `findings` is empty."""
+
+    findings: list[Finding]
+
+    @property
+    def titles(self) -> list[str]:
+        return [finding.title for finding in self.findings]
+
+    @property
+    def title(self) -> str | None:
+        return self.findings[0].title if self.findings else None

@@ -64,6 +64,11 @@ class Incomplete:
         }[self.reason]
 
 
+def broke(why: Incomplete | None) -> bool:
+    """True if a process was lost or we erred: the rest may hold anything."""
+    return why is not None and why.reason.broke
+
+
 def of_error(error: Exception) -> Incomplete:
     """An error of ours, in one line."""
     return Incomplete(Reason.ERROR, detail=f"{type(error).__name__}: {str(error).partition(chr(10))[0]}".rstrip(": "))

@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from vmrace.fuzz.claims.ledger import CHAIN_RUNS, Check, Claim, _program
+from vmrace.fuzz.claims.ledger import CHAIN_RUNS, Check, Claim, program_of
 from vmrace.fuzz.corpus.entry import EntryError, load
 from vmrace.fuzz.corpus.index import named
 from vmrace.fuzz.corpus.judge import judge_entry
@@ -40,9 +40,6 @@ from vmrace.variants.family import family
 from vmrace.variants.program import Program
 
 UNDONE = ("inconclusive", "exit 3", "exit 130")     # how what is found begins where a check came to nothing
-
-
-# ---- reading and writing ---------------------------------------------------------------------------------------------------
 
 
 # ---- running -----------------------------------------------------------------------------------------------------------------
@@ -123,7 +120,7 @@ class Runner:
 
     def _program(self, check: Check) -> Result:
         family_name, _, variant = check.variant.partition("/")
-        return self._every(check, self._executor(family_name, variant), _program(check), "")
+        return self._every(check, self._executor(family_name, variant), program_of(check), "")
 
     def _every(self, check: Check, executor: Executor, program: Program, first: str) -> Result:
         lacks = executor.lacks(program)
@@ -178,8 +175,3 @@ class Runner:
                 code = error.code or 0
         last = [line for line in said.getvalue().splitlines() if line.strip()][-1:]
         return Result(check, f"exit {code}", "".join(last))
-
-
-# ---- telling -------------------------------------------------------------------------------------------------------------------
-
-

@@ -196,7 +196,7 @@ def _known(check: Check, corpus: pathlib.Path, place: str) -> None:
                 raise ClaimsError(f"{place}: no variant {variant!r}{did_you_mean(variant, full)}")
         if check.program:
             try:
-                program = _program(check)
+                program = program_of(check)
             except ProgramError as error:
                 raise ClaimsError(f"{place}: {error}") from None
             if wrong := over_limits(program.cpus, range(program.cpus)):
@@ -221,7 +221,7 @@ def _wrong_command(text: str) -> str:
     return ""
 
 
-def _program(check: Check) -> Program:
+def program_of(check: Check) -> Program:
     tasks = tuple(TaskProgram(cpu, parse_ops(text.split("; "), "program")) for cpu, text in enumerate(check.program))
     return Program(parse_ops(list(check.after), "after"), tasks, len(tasks))
 

@@ -297,11 +297,3 @@ class Comparison:
 
 def compare(name: str, program: Program, chosen: Iterable[Contender], budget: Budget, path: pathlib.Path | None = None) -> Comparison:
     return Comparison(name, program, [look(contender, program, budget) for contender in chosen], path)
-
-
-# ---- witnesses ------------------------------------------------------------------------------------------------------------------
-
-
-# ---- outcomes in words -----------------------------------------------------------------------------------------------------------
-
-

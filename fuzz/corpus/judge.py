@@ -14,6 +14,7 @@ from vmrace.fuzz.run.hit import REPLAYS
 from vmrace.fuzz.text.wording import count
 from vmrace.harness.errors import Diverged
 from vmrace.harness.finding import is_of_one_run
+from vmrace.harness.incomplete import broke
 from vmrace.harness.machine.scheduler import Scheduler
 from vmrace.harness.replay.named_schedule import Named
 from vmrace.harness.schedulers import NoPreempt, Pct, Walk
@@ -88,21 +89,17 @@ def judge_entry(entry: Entry, executor: Executor, sample: int = SAMPLE, replays:
             return Judged(bug(_title(found, entry.title)), where, runs)
         found_elsewhere = found_elsewhere or f"{_title(found, entry.title)} {where}"
     if by_every is not None and not found_elsewhere and (
-            _broke(by_every) or (expects is Word.PROVED and not by_every.verdict.decided)):
+            broke(by_every.verdict.why) or (expects is Word.PROVED and not by_every.verdict.decided)):
         return by_every                 # a proof that did not come to its end drops none
     if expects is Word.BUG or found_elsewhere:
         if not own and by_every is None:
             by_every = _explore(entry, executor, PROVE_MAX)
-        if by_every is not None and ((by_every.elsewhere and not own) or (_broke(by_every) and not found_elsewhere)):
+        if by_every is not None and ((by_every.elsewhere and not own) or (broke(by_every.verdict.why) and not found_elsewhere)):
             return by_every
         verdict = Verdict(Word.DIVERGED, number=diverged.step) if diverged is not None else Verdict(Word.LOST)
         detail = f"{sampled}, but {found_elsewhere}" if found_elsewhere else sampled
         return Judged(verdict, detail, runs, elsewhere=bool(found_elsewhere))
     return Judged(Verdict(Word.OK, number=sample), str(diverged or "the schedule runs to its end"), runs)
-
-
-def _broke(judged: Judged) -> bool:
-    return judged.verdict.why is not None and judged.verdict.why.reason.broke
 
 
 def follow(entry: Entry, executor: Executor) -> str:

@@ -9,36 +9,28 @@ from typing import Any
 from vmrace.fuzz.sampling.contention import Places
 from vmrace.harness.errors import Diverged
 from vmrace.harness.functions.program import Result, Runner
-from vmrace.harness.functions.verify import Differs, facts
+from vmrace.harness.functions.verify import Differs, facts, must_agree
 from vmrace.harness.machine.machine import m
 from vmrace.harness.machine.scheduler import Scheduler
 from vmrace.harness.schedulers.replay import Replay
 
 
-def _places(runner: Runner, result: Result) -> Places:
+def places_of(runner: Runner, result: Result) -> Places:
     """The run again, to see where it touches what."""
     places = Places()
-    try:
-        with m.watched(places):
-            runner.run(Replay(result.switches, result.forced))
-    except Diverged as error:
-        raise Differs(error.why) from None
+    with m.watched(places):
+        replayed(runner, Replay(result.switches, result.forced))
     return places
 
 
 def again(runner: Runner, switches: Sequence[int], forced: Sequence[int], before: dict[str, Any]) -> None:
     """Differs if a run by these decisions does not come to what it came to before."""
-    try:
-        now = facts(runner.run(Replay(switches, forced), watch=True))
-    except Diverged as error:
-        raise Differs(error.why) from None
-    for name, was in before.items():
-        if now[name] != was:
-            raise Differs(f"{name}: {was} before, {now[name]} now" if len(f"{was}{now[name]}") < 80 else name)
+    must_agree(before, facts(replayed(runner, Replay(switches, forced), watch=True)))
 
 
-def _replay(runner: Runner, scheduler: Scheduler) -> Result:
+def replayed(runner: Runner, scheduler: Scheduler, watch: bool = False) -> Result:
+    """A run by earlier decisions. Differs if these cannot be taken."""
     try:
-        return runner.run(scheduler)
+        return runner.run(scheduler, watch)
     except Diverged as error:
         raise Differs(error.why) from None

@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from vmrace.fuzz.functions.rerun import _places, again
+from vmrace.fuzz.functions.rerun import again, places_of
 from vmrace.fuzz.functions.result import Failure, Sampled
 from vmrace.fuzz.functions.shrink import _confirm
 from vmrace.fuzz.sampling.contention import Places
@@ -166,9 +166,4 @@ class _Search:
         return 1 if new and len(self.sampling.schedules) < PAIRS_MAX else 0
 
     def places(self, result: Result) -> Places:
-        return _places(self.runner, result)
-
-
-# ---- shrinking, naming, replaying -----------------------------------------------------------------------------------------
-
-
+        return places_of(self.runner, result)

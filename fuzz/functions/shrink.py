@@ -7,7 +7,7 @@ import random
 import time
 from typing import Any
 
-from vmrace.fuzz.functions.rerun import _places, _replay
+from vmrace.fuzz.functions.rerun import places_of, replayed
 from vmrace.fuzz.functions.result import Failure
 from vmrace.fuzz.functions.story import tell, traced
 from vmrace.fuzz.run.hit import REPLAYS
@@ -40,7 +40,7 @@ def confirm(runner: Runner, failure: Failure) -> None:
 
 def _confirm(runner: Runner, failure: Failure, seconds: float) -> None:
     """Shrink a failure for so many seconds at most, name its schedule and replay it. Differs if it does not replay."""
-    found = _replay(runner, Replay(failure.switches, failure.forced))
+    found = replayed(runner, Replay(failure.switches, failure.forced))
     if failure.title not in found.titles:
         raise Differs(f"what is found: {failure.title!r} before, {found.title or 'nothing'} now")
     if seconds:
@@ -93,7 +93,7 @@ def _shrunk(runner: Runner, failure: Failure, found: Result, deadline: float) ->
         return None
 
     def with_few() -> Result | None:
-        places = _places(runner, best).contended()
+        places = places_of(runner, best).contended()
         for preemptions in range(1, min(len(best.switches) // 2, 5)):
             scheduler = Contended(random.Random(preemptions), preemptions)
             scheduler.learn(set(places), sum(map(len, places.values())))

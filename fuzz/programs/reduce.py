@@ -68,10 +68,10 @@ def _without_operations(program: Program) -> Iterator[Program]:
             for at in range(0, len(line), size):
                 yield from _with_line(program, number, line[:at] + line[at + size:])
             size //= 2
-    yield from _without_an_operation(program)
+    yield from without_an_operation(program)
 
 
-def _without_an_operation(program: Program) -> Iterator[Program]:
+def without_an_operation(program: Program) -> Iterator[Program]:
     for number, line in enumerate(_lines(program)):
         for at in reversed(range(len(line))):
             yield from _with_line(program, number, line[:at] + line[at + 1:])
@@ -135,7 +135,7 @@ def _with_line(program: Program, number: int, ops: tuple[Op, ...]) -> Iterator[P
         yield _renumbered(program.without_task(number - 1))
 
 
-_PASSES: dict[str, Callable[[Program], Iterator[Program]]] = {
+PASSES: dict[str, Callable[[Program], Iterator[Program]]] = {
     "tasks": _without_a_task,
     "cpus": _fewer_cpus,
     "operations": _without_operations,

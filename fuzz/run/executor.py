@@ -10,7 +10,7 @@ from typing import Any
 from vmrace.harness import stop
 from vmrace.harness.backends import BACKENDS
 from vmrace.harness.errors import HarnessError
-from vmrace.harness.finding import Finding, Kind, kind_of
+from vmrace.harness.finding import Finding, Found, Kind, kind_of
 from vmrace.harness.link.image import Image
 from vmrace.harness.machine.machine import Machine, m
 from vmrace.harness.machine.scheduler import Scheduler
@@ -41,22 +41,13 @@ class SetupFailed(Exception):
 
 
 @dataclass(slots=True)
-class Outcome:
-    """What one run did. `findings` is empty if nothing was wrong; `notes` are broken invariants nothing came of."""
+class Outcome(Found):
+    """One run: what was found, and its decisions."""
 
-    findings: list[Finding]
     switches: list[int]
     forced: list[int]
     steps: int
     limit_hit: bool = False
-
-    @property
-    def titles(self) -> list[str]:
-        return [finding.title for finding in self.findings]
-
-    @property
-    def title(self) -> str | None:
-        return self.findings[0].title if self.findings else None
 
     @property
     def preemptions(self) -> int:

@@ -23,7 +23,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from vmrace.fuzz.programs.reduce import _PASSES, _without_an_operation, adapted
+from vmrace.fuzz.programs.reduce import PASSES, adapted, without_an_operation
 from vmrace.fuzz.run import stop_request as stopping
 from vmrace.fuzz.run.executor import Executor, Outcome, Prepared, SetupFailed
 from vmrace.fuzz.run.exhaustive import explore_on
@@ -187,7 +187,7 @@ def _shrink_program(search: Search, state: Shrunk) -> None:
     improved = True
     while improved:
         improved = False
-        for name, candidates in _PASSES.items():
+        for name, candidates in PASSES.items():
             useful = tried = 0
             progress = True
             while progress:
@@ -271,7 +271,7 @@ def _prove_operations(search: Search, state: Shrunk) -> None:
     while progress:
         progress = False
         proved = True
-        for candidate in _without_an_operation(state.program):
+        for candidate in without_an_operation(state.program):
             found, _, complete = search.enumerate(candidate, state.preemptions, REMOVE_MAX)
             if found is None and not complete:
                 complete, _, seen = search.classes(candidate, state.preemptions)
@@ -284,8 +284,3 @@ def _prove_operations(search: Search, state: Shrunk) -> None:
                 break
             proved = proved and complete
         state.operations_proved = proved and not progress
-
-
-# ---- candidates, each smaller in the order of the module -----------------------------------------------------------------
-
-

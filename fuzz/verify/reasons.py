@@ -28,11 +28,6 @@ def hint(why: Incomplete | None) -> str:
     return HINTS.get(why.reason, "") if why is not None else ""
 
 
-def broke(why: Incomplete | None) -> bool:
-    """True if a process was lost or we erred: the rest may hold anything."""
-    return why is not None and why.reason.broke
-
-
 def reason_of(why: Incomplete | None) -> str | None:
     """The reason as JSON has it."""
     return why.reason.value if why is not None else None

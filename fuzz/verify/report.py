@@ -20,6 +20,7 @@ from vmrace.fuzz.verify import reasons
 from vmrace.fuzz.verify.subject import Subject
 from vmrace.harness.explore.exploration import Exploration
 from vmrace.harness.finding import is_of_one_run
+from vmrace.harness.incomplete import broke
 from vmrace.harness.sanitizers import table
 
 SECONDS_MAX = 60.0          # that one exploration may take, unless told otherwise
@@ -58,7 +59,7 @@ def judge(found: Exploration, expect: Verdict | None) -> tuple[str, str]:
         state = CHANGED
     if state is CHANGED and expect is not None:
         return state, f"The entry expects something else: {expect}"
-    if state is EXPECTED and reasons.broke(found.why):      # what was lost may have held anything
+    if state is EXPECTED and broke(found.why):      # what was lost may have held anything
         return UNDECIDED, "As expected so far; but that something was lost is no success."
     return state, ""
 
@@ -96,6 +97,3 @@ def as_json(subject: Subject, found: Exploration) -> dict[str, Any]:
             "titles": {title: {"classes": found.classes_with(title), "preemptions": found.fewest(title).preemptions,
                                "least": found.fewest(title).least}
                        for title in found.titles}}
-
-
-# ---- certificates ------------------------------------------------------------------------------------------------------

@@ -31,13 +31,13 @@ from vmrace.fuzz.text.exit_codes import COULD_NOT, INTERRUPTED, USAGE
 from vmrace.fuzz.text.terminal import working
 from vmrace.fuzz.text.times import GRACE_SECONDS
 from vmrace.fuzz.text.wording import are, count
-from vmrace.fuzz.verify import reasons, scope_document
+from vmrace.fuzz.verify import scope_document
 from vmrace.fuzz.verify.scope_report import Meter, Said, Table, stated
 from vmrace.fuzz.verify.scope_result import Result
 from vmrace.fuzz.verify.scope_state import State, StateError, Unwritable, default_state, header
 from vmrace.fuzz.verify.scope_worker import BATCH_SECONDS, Make, begin, run_batch
 from vmrace.harness import stop
-from vmrace.harness.incomplete import Incomplete, Reason
+from vmrace.harness.incomplete import Incomplete, Reason, broke
 from vmrace.variants.family import Family
 from vmrace.variants.operations import OPERATIONS
 from vmrace.variants.spelling import did_you_mean
@@ -104,7 +104,7 @@ class Proof:
         """What was inconclusive is tried again with more time or more runs, and where a worker died or we erred."""
         if result.verdict is not Word.INCONCLUSIVE:
             return False
-        if reasons.broke(result.why):
+        if broke(result.why):
             return True
         now, then = (self.seconds_each, self.runs_each), result.budget
         return result.why is not None and result.why.reason.budget and now != then and now[0] >= then[0] and now[1] >= then[1]

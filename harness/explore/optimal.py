@@ -149,21 +149,18 @@ class Optimal:
             self._start()
             result = execute(self)
             self._finish(m)
-            left = True
             if not (self.nothing or self._learned()):
                 self.run_count += 1
                 self.blocked = self.blocked or m.void
                 self.blocked_count += self.blocked
                 yield None if self.blocked else result
                 self._reverse_races()
-            if not self._learned():
-                left = self._backtrack()
             if self._learned():
                 worthless = self.run_count
                 self._start_again()
                 self.restarts += 1
                 self._scout(execute, min(max(worthless, SCOUTS_MIN), SCOUTS_MAX))
-            elif not left:
+            elif not self._backtrack():
                 return
 
     def _learned(self) -> bool:

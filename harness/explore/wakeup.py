@@ -52,12 +52,11 @@ class Plan:
         if accesses is None:
             return None
         marks, mask = self.marks, self.mask
-        if marks:
-            for location, mode in accesses:
-                mark = marks[location]
-                for rival in RIVALS[mode]:
-                    if mark[rival] & mask:
-                        return None
+        for location, mode in accesses:
+            mark = marks[location]
+            for rival in RIVALS[mode]:
+                if mark[rival] & mask:
+                    return None
         for step in self.planned:
             if step.accesses is None or conflict(accesses, step.accesses):
                 return None

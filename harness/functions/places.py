@@ -13,7 +13,7 @@ from typing import Any
 from vmrace.harness.functions.comparable import frozen
 
 Container = list[Any] | dict[Any, Any] | set[Any] | bytearray | collections.deque[Any]
-_MISSING: Any = object()
+MISSING: Any = object()
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Contents:
 
     def told(self, since: Any) -> str:
         if not self.attributes:
-            return self.name.told(_a(type(self.value)))
+            return self.name.told(with_article(type(self.value)))
         return _attribute_told(self.name, self.value, since)
 
 
@@ -101,13 +101,13 @@ class ClassAttributes:
 
     def changed(self, since: Any) -> bool:
         now = self.now()
-        return len(now) != len(since) or any(now.get(name, _MISSING) is not value for name, value in since.items())
+        return len(now) != len(since) or any(now.get(name, MISSING) is not value for name, value in since.items())
 
     def put(self, copy: Any) -> None:
         for name in self.now().keys() - copy.keys():
             type.__delattr__(self.made, name)
         for name, value in copy.items():
-            if vars(self.made).get(name, _MISSING) is not value:
+            if vars(self.made).get(name, MISSING) is not value:
                 type.__setattr__(self.made, name, value)
 
     def frozen(self) -> Any:
@@ -121,50 +121,50 @@ Place = Variable | Contents | ClassAttributes
 
 
 def _attribute_told(name: Name, now: Any, since: Any) -> str:
-    changed = [key for key in [*since, *(now.keys() - since.keys())] if now.get(key, _MISSING) is not since.get(key, _MISSING)]
+    changed = [key for key in [*since, *(now.keys() - since.keys())] if now.get(key, MISSING) is not since.get(key, MISSING)]
     return name.of(f"{name.path}.{changed[0]}").told("an attribute") if changed else name.told("an object")
 
 
-def _a(kind: type) -> str:
+def with_article(kind: type) -> str:
     return f"{'an' if kind.__name__[0] in 'aeiouAEIOU' else 'a'} {kind.__name__}"
 
 
 Binding = tuple[Callable[[], Any], Callable[[Any], None]]
 
 
-def _cell(inner: types.CellType) -> Binding:
+def cell_binding(inner: types.CellType) -> Binding:
     def get() -> Any:
         try:
             return inner.cell_contents
         except ValueError:                  # not bound yet, or deleted
-            return _MISSING
+            return MISSING
 
     def put(value: Any) -> None:
-        if value is _MISSING:
+        if value is MISSING:
             del inner.cell_contents
         else:
             inner.cell_contents = value
     return get, put
 
 
-def _item(names: dict[str, Any], name: str) -> Binding:
+def item_binding(names: dict[str, Any], name: str) -> Binding:
     def put(value: Any) -> None:
-        if value is _MISSING:
+        if value is MISSING:
             del names[name]
         else:
             names[name] = value
-    return lambda: names.get(name, _MISSING), put
+    return lambda: names.get(name, MISSING), put
 
 
-def _slot(owner: Any, slot: Any) -> Binding:
+def slot_binding(owner: Any, slot: Any) -> Binding:
     def get() -> Any:
         try:
             return slot.__get__(owner)
         except AttributeError:              # nothing was stored there yet
-            return _MISSING
+            return MISSING
 
     def put(value: Any) -> None:
-        if value is _MISSING:
+        if value is MISSING:
             slot.__delete__(owner)
         else:
             slot.__set__(owner, value)

@@ -30,7 +30,7 @@ from typing import Any
 from vmrace.harness import stop
 from vmrace.harness.backends import BACKENDS
 from vmrace.harness.errors import Abort, Diverged, HarnessError, LinkError, ProgramError
-from vmrace.harness.finding import Finding, Kind, Site
+from vmrace.harness.finding import Finding, Found, Kind
 from vmrace.harness.functions import foreign
 from vmrace.harness.functions import watchdog as endless
 from vmrace.harness.functions.python_state import Kept, TooMuch
@@ -41,7 +41,7 @@ from vmrace.harness.kernel.registry import Core, linking
 from vmrace.harness.kernel.slab import kfree
 from vmrace.harness.link.guards import bind_list_guards, names_of
 from vmrace.harness.link.image import Image, Origin
-from vmrace.harness.machine.machine import Machine, _is_null_dereference, m
+from vmrace.harness.machine.machine import Machine, is_null_dereference, m
 from vmrace.harness.machine.scheduler import Scheduler
 from vmrace.harness.machine.task import CPUS_MAX, NEVER, TASKS_MAX, Task
 from vmrace.harness.sanitizers import lifetime
@@ -63,10 +63,9 @@ class Program:
 
 
 @dataclass
-class Result:
+class Result(Found):
     """One run: what was found, what the tasks returned, and the state all shared objects are in."""
 
-    findings: list[Finding]
     results: tuple[Any, ...]
     state: Any
     switches: list[int] = field(default_factory=list)
@@ -74,14 +73,6 @@ class Result:
     steps: int = 0
     limit_hit: bool = False
     cut: bool = False
-
-    @property
-    def titles(self) -> list[str]:
-        return [finding.title for finding in self.findings]
-
-    @property
-    def title(self) -> str | None:
-        return self.findings[0].title if self.findings else None
 
 
 class Runner:
@@ -364,23 +355,17 @@ def _is_ours(error: BaseException) -> bool:
 
 
 def _is_null_dereference_of_program(error: BaseException) -> bool:
-    return isinstance(error, AttributeError | TypeError) and _is_null_dereference(error)
+    return isinstance(error, AttributeError | TypeError) and is_null_dereference(error)
 
 
 def _report(error: BaseException) -> None:
     """End the run, or this cpu, with what a task raised."""
-    sites = []
-    trace = error.__traceback__
-    while trace is not None:
-        known = m.image.origin.get(trace.tb_frame.f_code)
-        if known is not None:
-            sites.append(Site(known.function, known.path, trace.tb_lineno, known.kernel_file))
-        trace = trace.tb_next
+    sites = m.sites_of_traceback(error)
     where = sites[-1].function if sites else "task"
     title = (Kind.CHECK.title(f"an assertion fails in {where}") if isinstance(error, AssertionError)
              else Kind.OOPS.title(f"{type(error).__name__} in {where}"))
     me = m.current
-    m.findings.append(Finding(title, "bug", m.step, me.name, me.cpu.number, told(error), tuple(sites)))
+    m.findings.append(Finding(title, "bug", m.step, me.name, me.cpu.number, told(error), sites))
     m.abort()
 
 

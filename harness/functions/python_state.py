@@ -27,8 +27,20 @@ from typing import Any
 
 from vmrace.harness.functions import watched
 from vmrace.harness.functions.comparable import _fingerprint
-from vmrace.harness.functions.places import _MISSING, ClassAttributes, Container, Contents, Name, Place, Variable, _a, _cell, _item, _slot
-from vmrace.harness.functions.whose import Mentioned, _is_followed, _is_foreign, function_name, is_maker, is_users
+from vmrace.harness.functions.places import (
+    MISSING,
+    ClassAttributes,
+    Container,
+    Contents,
+    Name,
+    Place,
+    Variable,
+    cell_binding,
+    item_binding,
+    slot_binding,
+    with_article,
+)
+from vmrace.harness.functions.whose import Mentioned, function_name, is_followed, is_foreign, is_maker, is_users
 from vmrace.harness.kernel.registry import is_kernel_object
 
 KEPT_MAX = 100_000          # objects that are looked at
@@ -107,7 +119,7 @@ class Kept:
         """The name of something that has changed and cannot be put back, or nothing."""
         for name, value, before in self.opaque:
             if _fingerprint(value) != before:
-                return name.told(_a(type(value)))
+                return name.told(with_article(type(value)))
         return ""
 
     def watch(self, numbers: Iterable[int]) -> bool:
@@ -169,7 +181,7 @@ class Kept:
             if is_users(value.__module__):
                 self._function(value)
         elif isinstance(value, types.CellType):
-            self._variable(name, "a variable", *_cell(value))
+            self._variable(name, "a variable", *cell_binding(value))
         elif isinstance(value, _Global):
             self._global(value, name)
         elif isinstance(value, types.ModuleType):
@@ -196,7 +208,7 @@ class Kept:
         elif isinstance(value, tuple | frozenset):
             for number, item in enumerate(value):
                 self._lead(item, name.of(f"{name.path}[{number}]"))
-        elif _is_foreign(type(value)):
+        elif is_foreign(type(value)):
             self.foreign.append((name, value))
         else:
             self._object(value, name)
@@ -237,7 +249,7 @@ class Kept:
         for variable in sorted(mentioned.globals):
             self._lead(self._global_of(names, variable), Name(variable, f"that is global to {function.__module__}", called))
             module = names.get(variable)
-            if isinstance(module, types.ModuleType) and _is_followed(module):
+            if isinstance(module, types.ModuleType) and is_followed(module):
                 for attribute in sorted(mentioned.attributes):
                     if attribute in vars(module) or attribute in mentioned.set_attributes:
                         self.stored |= mentioned.set_attributes & {attribute}
@@ -254,10 +266,10 @@ class Kept:
         return self.variables[key]
 
     def _global(self, variable: _Global, name: Name) -> None:
-        names, value = variable.names, variable.names.get(variable.name, _MISSING)
+        names, value = variable.names, variable.names.get(variable.name, MISSING)
         if is_maker(value):
             self.makers.append((names, variable.name, value))
-        self._variable(name, "a variable", *_item(names, variable.name))
+        self._variable(name, "a variable", *item_binding(names, variable.name))
 
     def _class(self, made: type, name: Name) -> None:
         name = Name(made.__name__, name.how, name.function)
@@ -285,14 +297,14 @@ class Kept:
         for base in type(value).__mro__:
             for attribute, slot in vars(base).items():
                 if isinstance(slot, types.MemberDescriptorType):
-                    self._variable(name.of(f"{name.path}.{attribute}"), "an attribute", *_slot(value, slot))
+                    self._variable(name.of(f"{name.path}.{attribute}"), "an attribute", *slot_binding(value, slot))
 
     def _kernel_object(self, value: Any, name: Name) -> None:
         """What a struct leads to besides what it watches: a plain field is declared to be one owner's, or constant."""
         for key, field in getattr(type(value), "fields", {}).items():
             if field.kind == "plain":
                 slot = getattr(type(value), type(value).slot_of[key])       # no access: where it is kept
-                self._variable(Name(f"{value.name}.{key}", name.how, name.function), "a plain field", *_slot(value, slot))
+                self._variable(Name(f"{value.name}.{key}", name.how, name.function), "a plain field", *slot_binding(value, slot))
         for key in getattr(type(value), "embedded", {}):
             self._lead(getattr(value, key), name)
 
@@ -336,14 +348,3 @@ def _values_of(made: Any) -> Iterator[Any]:
     """What a kernel object holds."""
     for slot in getattr(type(made), "state_slots", ()):
         yield getattr(made, slot.removesuffix("[:]"), None)
-
-
-# ---- what no explorer sees, and what cannot be put back --------------------------------------------------------------------
-
-
-# ---- variables -------------------------------------------------------------------------------------------------------------
-
-
-# ---- values ----------------------------------------------------------------------------------------------------------------
-
-

@@ -223,9 +223,7 @@ class Repeats:
             now = self._watched(Again(expected.switches, expected.forced))
         except Diverged as error:
             raise Differs(error.why) from None
-        for name, was in expected.facts.items():
-            if now[name] != was:
-                raise Differs(f"{name}: {was} before, {now[name]} now" if len(f"{was}{now[name]}") < 80 else name)
+        must_agree(expected.facts, now)
 
     def _watched(self, scheduler: Any) -> dict[str, Any]:
         now = facts(self.runner.run(scheduler, watch=True))
@@ -258,6 +256,13 @@ class Expected:
     forced: Sequence[int]
     facts: dict[str, Any]
     events: Sequence[Event]
+
+
+def must_agree(before: dict[str, Any], now: dict[str, Any]) -> None:
+    """Differs if a run by the same decisions came to something else."""
+    for name, was in before.items():
+        if now[name] != was:
+            raise Differs(f"{name}: {was} before, {now[name]} now" if len(f"{was}{now[name]}") < 80 else name)
 
 
 def facts(result: Result) -> dict[str, Any]:

@@ -23,7 +23,7 @@ def is_users(module: str | None) -> bool:
 _OURS = {*sys.stdlib_module_names, "vmrace", "greenlet"} - {"__main__"}
 
 
-def _is_followed(module: types.ModuleType) -> bool:
+def is_followed(module: types.ModuleType) -> bool:
     """Of the user, and not of a library that is installed: those are too large, and rarely change their variables."""
     return is_users(module.__name__) and "site-packages" not in (getattr(module, "__file__", None) or "")
 
@@ -62,7 +62,7 @@ def _is_of_foreign(module: str | None) -> bool:
     return (module or "").partition(".")[0] in _FOREIGN
 
 
-def _is_foreign(kind: type) -> bool:
+def is_foreign(kind: type) -> bool:
     """An object of this type waits for threads, or is one."""
     return any(_is_of_foreign(base.__module__) for base in kind.__mro__)
 
@@ -72,6 +72,6 @@ def is_maker(value: Any) -> bool:
     if isinstance(value, types.ModuleType):
         return _is_of_foreign(value.__name__)
     if isinstance(value, type):
-        return _is_foreign(value) and not issubclass(value, BaseException)
+        return is_foreign(value) and not issubclass(value, BaseException)
     return (isinstance(value, types.BuiltinFunctionType | types.FunctionType) and _is_of_foreign(value.__module__)
             and value.__name__ in ("allocate_lock", "RLock", "start_new_thread"))

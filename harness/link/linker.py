@@ -31,7 +31,7 @@ from vmrace.harness.kernel import CORE_TOOLKIT, TOOLKIT
 from vmrace.harness.kernel.registry import Core, linking
 from vmrace.harness.link.guards import bind_list_guards
 from vmrace.harness.link.image import KERNEL_CPUS, KERNEL_TASKS, Image, Origin
-from vmrace.harness.link.rewrite import _extend, _Inline, _is_file_directive, _Probes
+from vmrace.harness.link.rewrite import Inline, Probes, extend, is_file_directive
 from vmrace.harness.machine.machine import m
 from vmrace.harness.machine.task import NEVER, Task
 from vmrace.harness.sanitizers.lockdep import Lockdep
@@ -53,7 +53,7 @@ def link(*modules: str, core: str = "fast", probes: bool = False, toolkit: dict[
     m.stop = NEVER
     try:
         sources = [(path, unit.read(path)) for path in _sources(modules)]
-        _extend(sources)
+        extend(sources)
         made_for.frees = any(alias.name == "kfree" for _, tree in sources for node in tree.body if isinstance(node, ast.ImportFrom)
                              for alias in node.names)
         for path, tree in sources:
@@ -113,7 +113,7 @@ class _Unit:
         for node in tree.body:
             if isinstance(node, ast.ImportFrom):
                 self._import(node, path)
-            elif _is_file_directive(node):
+            elif is_file_directive(node):
                 files.append((node.lineno, node.value.value))  # type: ignore[attr-defined]
             elif isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Assign | ast.AnnAssign | ast.Expr):
                 body.append(node)
@@ -122,9 +122,9 @@ class _Unit:
             else:
                 raise LinkError(f"{path}:{node.lineno}: {type(node).__name__.lower()} has no place in kernel source")
         self.racy_spans |= racy_spans(tree, str(path))
-        tree.body = [_Inline().visit(node) for node in body]
+        tree.body = [Inline().visit(node) for node in body]
         if self.probes:
-            tree.body = [_Probes(self, str(path)).visit(node) for node in tree.body]
+            tree.body = [Probes(self, str(path)).visit(node) for node in tree.body]
         ast.fix_missing_locations(tree)
         code = compile(tree, str(path), "exec")
         exec(code, self.core.namespace)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 IDENTITY = ("likely", "unlikely", "data_race")      # the linker takes these calls out, and remembers where data_race stood
 
 
-def _extend(sources: list[tuple[pathlib.Path, ast.Module]]) -> None:
+def extend(sources: list[tuple[pathlib.Path, ast.Module]]) -> None:
     """Move the fields of each `class name(name)` into the definition of that name, and what they embed in front of it."""
     order = {id(tree): number for number, (_, tree) in enumerate(sources)}
     classes = [(path, tree, node) for path, tree in sources for node in tree.body if isinstance(node, ast.ClassDef)]
@@ -39,7 +39,7 @@ def _is_docstring(node: ast.stmt) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
-class _Inline(ast.NodeTransformer):
+class Inline(ast.NodeTransformer):
     """What the C compiler does with macros: likely(x) is x, BUG_ON(c, line) is `if c: BUG(line)`."""
 
     def visit_Call(self, node: ast.Call) -> ast.expr:
@@ -58,7 +58,7 @@ class _Inline(ast.NodeTransformer):
         return node
 
 
-class _Probes(ast.NodeTransformer):
+class Probes(ast.NodeTransformer):
     """`__cov__[k] = 1` at the start of every block."""
 
     def __init__(self, unit: _Unit, path: str):
@@ -81,6 +81,6 @@ class _Probes(ast.NodeTransformer):
         return node
 
 
-def _is_file_directive(node: ast.stmt) -> bool:
+def is_file_directive(node: ast.stmt) -> bool:
     return (isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == "__FILE__"
             and isinstance(node.value, ast.Constant))

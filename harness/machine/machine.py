@@ -309,8 +309,8 @@ class Machine:
         """An exception left kernel source: an oops if it went through a null pointer, else it is our error."""
         if self.unwinding and not isinstance(error, KeyboardInterrupt | ProgramError):
             return                                  # out of a `finally`, in a run that is over
-        sites = self._sites_of_traceback(error)
-        if isinstance(error, AttributeError | TypeError) and sites and _is_null_dereference(error):
+        sites = self.sites_of_traceback(error)
+        if isinstance(error, AttributeError | TypeError) and sites and is_null_dereference(error):
             self._add(Finding(Kind.OOPS.title(f"NULL pointer dereference in {sites[-1].function}"), "bug", detail=str(error)), sites)
             self.aborting = self.explorer is None
         else:
@@ -710,7 +710,8 @@ class Machine:
             accessor = accessor or site.function
         return accessor or "user_space"
 
-    def _sites_of_traceback(self, error: BaseException) -> tuple[Site, ...]:
+    def sites_of_traceback(self, error: BaseException) -> tuple[Site, ...]:
+        """The kernel functions that an exception came through, outermost first."""
         out = []
         trace = error.__traceback__
         while trace is not None:
@@ -729,7 +730,7 @@ def _ignore_abort(hook: Callable[[Any], Any]) -> Callable[[Any], None]:
     return ignore
 
 
-def _is_null_dereference(error: BaseException) -> bool:
+def is_null_dereference(error: BaseException) -> bool:
     return "'NoneType' object" in str(error)        # `obj` of an AttributeError is None, too, where nobody has said which it was
 
 

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from vmrace.fuzz.corpus.verdict import Verdict, Word, bug, parse_verdict
 from vmrace.fuzz.verify import reasons
-from vmrace.harness.incomplete import Incomplete, Reason
+from vmrace.harness.incomplete import Incomplete, Reason, broke
 
 
 @pytest.mark.parametrize(("verdict", "text"), [
@@ -36,6 +36,6 @@ def test_every_reason_has_a_sentence_and_survives_a_file() -> None:
 
 
 def test_what_broke_is_what_we_or_a_process_did() -> None:
-    assert {reason for reason in Reason if reasons.broke(Incomplete(reason))} == {Reason.ERROR, Reason.DIED}
-    assert not reasons.broke(None)
+    assert {reason for reason in Reason if broke(Incomplete(reason))} == {Reason.ERROR, Reason.DIED}
+    assert not broke(None)
     assert all(reasons.hint(Incomplete(reason)) for reason in Reason if reason.broke or reason.budget)
