@@ -109,7 +109,7 @@ class Finding:
 
 @dataclass(slots=True)
 class Found:
-    """What was found in one run: nothing, if `findings` is empty."""
+    """The findings of one run; an empty list says that nothing was found."""
 
     findings: list[Finding]
 

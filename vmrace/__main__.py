@@ -8,13 +8,13 @@ from vmrace.fuzz.functions.search_path import current_folder_last
 
 def main() -> None:
     current_folder_last()
-    from vmrace.fuzz.run import stop_request as stopping
-    stopping.install()
+    from vmrace.fuzz.run import stop_request
+    stop_request.install()
     from vmrace.fuzz.cli.main import main as command
     try:
         command()
     finally:
-        stopping.done()
+        stop_request.done()
 
 
 if __name__ == "__main__":

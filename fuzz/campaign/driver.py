@@ -21,10 +21,10 @@ from typing import Any
 from vmrace.fuzz.campaign.messages import RUNS_PER_SHARD, ShardResult, ShardTask
 from vmrace.fuzz.campaign.shard import run_shard
 from vmrace.fuzz.corpus import entry as entries
-from vmrace.fuzz.corpus import hit_file as raw
+from vmrace.fuzz.corpus import hit_file
 from vmrace.fuzz.corpus.entry import EntryError
 from vmrace.fuzz.corpus.verdict import bug
-from vmrace.fuzz.run import stop_request as stopping
+from vmrace.fuzz.run import stop_request
 from vmrace.fuzz.run.hit import Hit
 from vmrace.fuzz.run.workers import Erred, Job, Lost, Workers
 from vmrace.fuzz.sampling.portfolio import Tally
@@ -140,7 +140,7 @@ class Campaign:
         status.known, bad = known_titles(options)
         status.unread = [str(error) for error in bad]
         status.started = time.monotonic()
-        with stopping.heard(), stopping.at_once(self.workers.kill):
+        with stop_request.heard(), stop_request.at_once(self.workers.kill):
             try:
                 self.tell("start", (options, status))
                 for text in status.unread:
@@ -311,7 +311,7 @@ class Campaign:
     def _write_down(self, hit: Hit) -> None:
         """Keep the hit as it was found, before it is confirmed."""
         try:
-            raw.save(hit, self.found_on, self.options.corpus)
+            hit_file.save(hit, self.found_on, self.options.corpus)
         except EntryError as error:
             self.tell("error", str(error))     # it is told in full, whatever becomes of it
 
@@ -338,7 +338,7 @@ class Campaign:
         path: pathlib.Path | None = None
         try:
             path = entries.save(confirmed.entry, self.options.corpus)
-            raw.remove(hit, self.found_on, self.options.corpus)
+            hit_file.remove(hit, self.found_on, self.options.corpus)
         except EntryError as error:
             self.status.unkept.append(hit.title)
             self.tell("error", str(error))
@@ -349,11 +349,11 @@ class Campaign:
         self.status.new.remove(hit.title)
         path: pathlib.Path | None = None
         try:
-            path = raw.save(hit, self.found_on, self.options.corpus)
+            path = hit_file.save(hit, self.found_on, self.options.corpus)
         except EntryError as error:
             self.tell("error", str(error))
         self.status.raw[hit.title] = path
-        self.tell("raw", (hit, why, path, raw.emit(hit, self.found_on)))
+        self.tell("raw", (hit, why, path, hit_file.emit(hit, self.found_on)))
 
 
 def _writable(directory: pathlib.Path) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the driver and its workers say to each other."""
+"""The messages between the driver and its workers."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from vmrace.fuzz.campaign.messages import ShardResult, ShardTask
 from vmrace.fuzz.campaign.worker import KEPT_MAX, Kept, Worker
 from vmrace.fuzz.programs import generate
 from vmrace.fuzz.programs.reduce import smaller
-from vmrace.fuzz.run import stop_request as stopping
+from vmrace.fuzz.run import stop_request
 from vmrace.fuzz.run.executor import Outcome, Prepared, SetupFailed
 from vmrace.fuzz.run.hit import Hit
 from vmrace.fuzz.sampling.contention import Places
@@ -135,7 +135,7 @@ class _Shard:
 
     def _spend(self) -> None:
         """Before a run is made: it counts. Spent if none is left, wherever in an exploration that is."""
-        if self.ended or self.result.runs >= self.task.runs or stopping.asked():
+        if self.ended or self.result.runs >= self.task.runs or stop_request.asked():
             raise Spent
         self.result.runs += 1
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a worker process keeps from shard to shard."""
+"""The state that a worker process keeps from shard to shard."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Kept:
 
 
 class Worker:
-    """What a worker process keeps from shard to shard: its images, its features, its programs."""
+    """The state of a worker process from shard to shard: its images, its features, its programs."""
 
     def __init__(self, family_name: str, variant: str):
         made = family(family_name)

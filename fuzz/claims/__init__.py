@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""The ledger of what the project says it has found out, and its checks."""
+"""The ledger of claims, and the checks that each claim rests on."""

@@ -1,5 +1,20 @@
 # SPDX-License-Identifier: MIT
-"""The ledger in its file: claims, the checks that each rests on, and what a ledger may say."""
+"""The ledger: what the posts claim, what this project can say of it, and the checks that say it again.
+
+corpus/claims.toml is data: who claimed what and when, in our words; the checks; the verdict and why. A check is one of
+
+    { entry = NAME, variant = V, expect = VERDICT }                     the entry judged on V, as replay does (fuzz/corpus/verdict)
+    { verify = NAME, variant = V, expect = COUNTS }                     every schedule of the entry's program on V (fuzz/run/exhaustive)
+    { program = [TASK, ...], after = [SETUP, ...], variant = F/V, expect = COUNTS }
+                                                                        the same of a program that no entry has, a task a cpu
+    { cost = OPERATION, of = SITUATION, base = F/V, variant = F/V, lock = LOCK, expect = DIFFERENCE }
+                                                                        what the operation counts alone, against base (fuzz/measure/cost)
+    { chain = N, variant = F/V, expect = CHAIN }                        how N faults on one page serialise (fuzz/measure/cost)
+    { command = "vmrace ...", expect = "exit N" }                       a command line that only looks, by its exit code
+
+It holds if what is found is what is expected, or begins with it ("proved", "ok": the counts are then free to change). A ledger
+none of whose checks has changed is as it says; whether a verdict follows from its checks is for its reader to judge.
+"""
 
 from __future__ import annotations
 

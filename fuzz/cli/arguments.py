@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What commands are given, checked: a line that says what is wrong, and an exit code."""
+"""The arguments of commands, checked: a wrong one costs one line and an exit code."""
 
 from __future__ import annotations
 

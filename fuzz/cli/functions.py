@@ -10,10 +10,9 @@ import shlex
 import time
 from collections.abc import Callable
 
-from vmrace.fuzz.corpus import hit_file as raw
+from vmrace.fuzz.corpus import hit_file
 from vmrace.fuzz.corpus.verdict import bug
-from vmrace.fuzz.functions import allowed, apart
-from vmrace.fuzz.functions import run_file as records
+from vmrace.fuzz.functions import allowed, apart, run_file
 from vmrace.fuzz.functions.result import Failure, Sampled
 from vmrace.fuzz.functions.run_file import Record
 from vmrace.fuzz.functions.sample import fuzz_runner
@@ -28,7 +27,7 @@ from vmrace.fuzz.text.wording import count
 from vmrace.fuzz.text.writing import why
 from vmrace.fuzz.verify.reasons import reason_of
 from vmrace.harness.errors import Diverged
-from vmrace.harness.functions import watchdog as endless
+from vmrace.harness.functions import watchdog
 from vmrace.harness.functions.verify import Differs
 from vmrace.harness.replay.named_schedule import Named
 
@@ -70,7 +69,7 @@ def run(target: str, args: tuple[str, ...], *, seconds: float, runs: int, seed: 
 
     def seen(failure: Failure) -> None:
         try:
-            path = hits[failure.title] = raw.save_of_functions(failure, target, args, seed, _place(place))
+            path = hits[failure.title] = hit_file.save_of_functions(failure, target, args, seed, _place(place))
         except OSError as error:
             complain(f"{error.filename}: cannot be written: {why(error)}")
         else:
@@ -80,17 +79,17 @@ def run(target: str, args: tuple[str, ...], *, seconds: float, runs: int, seed: 
         record = Record(failure.title, target, args, failure.schedule)
         kept: pathlib.Path | None = None
         try:
-            kept = records.save(record, _place(place))
+            kept = run_file.save(record, _place(place))
         except OSError as error:
             complain(f"{error.filename}: cannot be written: {why(error)}")
-        except records.RecordError as error:
+        except run_file.RecordError as error:
             complain(str(error))
         if kept is not None and failure.title in hits:
             _forget(hits.pop(failure.title))
         for line in [json.dumps(_json(failure, name, kept))] if as_json else _lines(failure, kept, target):
             echo(line)
         if kept is None:
-            echo(records.emit(record))
+            echo(run_file.emit(record))
         apart.say(found=failure.title)
 
     found = fuzz_runner(runner, seconds=seconds, runs=runs, seed=seed, keep_going=keep_going, shrink=shrink, seen=seen, told=told,
@@ -207,7 +206,7 @@ def replay(path: pathlib.Path, named: str | None, times: int, echo: Said) -> int
     """Run what is kept again. `named`: the function that the command line names, if any (see fuzz/functions/allowed). The exit
     code: 0 if it fails as it did, 1 if not. RecordError, TargetError or ProgramError if it cannot be run."""
     kept, digests = _allowed("replay", path, named), set()
-    with endless.watched():
+    with watchdog.watched():
         runner = runner_of(kept.functions, kept.args)
         for _ in range(times):
             try:
@@ -217,7 +216,7 @@ def replay(path: pathlib.Path, named: str | None, times: int, echo: Said) -> int
                 echo(f"           if a point has another name now: vmrace fuzz {_again(kept)}   (exit {CHANGED})")
                 return CHANGED
             except ValueError as error:
-                raise records.RecordError(f"{path}: schedule: {error}") from None
+                raise run_file.RecordError(f"{path}: schedule: {error}") from None
             digests.add(digest)
             if kept.title not in result.titles:
                 echo(f"{path}: LOST: expected {kept.title}, found {result.title or 'nothing'}   (exit {CHANGED})")
@@ -235,10 +234,10 @@ def show(path: pathlib.Path, named: str | None, echo: Said) -> int:
     kept = _allowed("show", path, named)
     runner = runner_of(kept.functions, kept.args)
     try:
-        with endless.watched():
+        with watchdog.watched():
             story, _, _ = tell(runner, Named(kept.schedule, runner.keys()), kept.title)
     except (Diverged, ValueError) as error:
-        raise records.RecordError(f"{path}: {error}") from None
+        raise run_file.RecordError(f"{path}: {error}") from None
     for line in [*story, "", "schedule", *(f"  {line}" for line in kept.schedule)]:
         echo(line)
     return 0
@@ -247,7 +246,7 @@ def show(path: pathlib.Path, named: str | None, echo: Said) -> int:
 def shrink(path: pathlib.Path, named: str | None, place: pathlib.Path | None, echo: Said) -> int:
     """Confirm a hit that was kept as it was found, shrink it, and put a record in its place. The exit code: 0, or 1 if it does not fail
     that way. EntryError if the file is no hit; `named` and other errors as of `replay`."""
-    hit = raw.load_of_functions(path)
+    hit = hit_file.load_of_functions(path)
     allowed.require(path, hit.functions, named, _command("shrink", path, hit.functions))
     runner, args = runner_of(hit.functions, tuple(hit.args)), tuple(hit.args)
     failure = Failure(hit.title, hit.run, 0.0, "hit", len(hit.switches) // 2, hit.switches, hit.forced)
@@ -256,7 +255,7 @@ def shrink(path: pathlib.Path, named: str | None, place: pathlib.Path | None, ec
     except Differs as error:
         echo(f"{path}: {error}   (exit {CHANGED})")
         return CHANGED
-    kept = records.save(Record(failure.title, hit.functions, args, failure.schedule), place or path.parent)
+    kept = run_file.save(Record(failure.title, hit.functions, args, failure.schedule), place or path.parent)
     for line in _lines(failure, kept, hit.functions):
         echo(line)
     _forget(path)
@@ -265,7 +264,7 @@ def shrink(path: pathlib.Path, named: str | None, place: pathlib.Path | None, ec
 
 def _allowed(command: str, path: pathlib.Path, named: str | None) -> Record:
     """A record whose function may be run."""
-    kept = records.load(path)
+    kept = run_file.load(path)
     allowed.require(path, kept.functions, named, _command(command, path, kept.functions))
     return kept
 

@@ -39,10 +39,10 @@ def fuzz(context: click.Context, target: str, seconds: float, runs: int, seed: i
     if ":" in target:
         if given(context, "workers"):
             raise Refused("--workers is for a VARIANT: a program of functions is sampled in one process", USAGE)
-        from vmrace.fuzz.cli import functions as functions_command
-        apart.begin(seconds + functions_command.more_seconds(seconds))
+        from vmrace.fuzz.cli import functions
+        apart.begin(seconds + functions.more_seconds(seconds))
         with functions_refused():
-            sys.exit(functions_command.run(target, args, seconds=seconds, runs=runs, seed=seed, keep_going=keep_going, as_json=as_json,
+            sys.exit(functions.run(target, args, seconds=seconds, runs=runs, seed=seed, keep_going=keep_going, as_json=as_json,
                                            shrink=not no_shrink, place=corpus if given(context, "corpus") else None))
     if args:
         raise Refused("--arg is for MODULE:FUNCTION", USAGE)

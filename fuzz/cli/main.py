@@ -25,7 +25,7 @@ from vmrace.fuzz.cli.shrink import shrink
 from vmrace.fuzz.cli.variants import variants
 from vmrace.fuzz.cli.verify import verify
 from vmrace.fuzz.functions import apart
-from vmrace.fuzz.run import stop_request as stopping
+from vmrace.fuzz.run import stop_request
 from vmrace.fuzz.text.exit_codes import COULD_NOT, INTERRUPTED
 from vmrace.fuzz.text.terminal import echo, silence
 from vmrace.fuzz.text.writing import why
@@ -65,7 +65,7 @@ class Commands(click.Group):
             raise
 
     def invoke(self, context: click.Context) -> Any:
-        with stopping.heard():
+        with stop_request.heard():
             try:
                 out = self._invoke(context)
             except (Refused, SystemExit) as end:

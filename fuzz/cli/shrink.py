@@ -74,11 +74,11 @@ def _shrunk(confirmed: Confirmed) -> None:
 
 def _shrink_hit(place: pathlib.Path, functions: str | None, seed: int, out: pathlib.Path | None) -> None:
     """Confirm and shrink what a campaign has kept as it was found; the entry, or the record, takes its place."""
-    from vmrace.fuzz.corpus import hit_file as raw
+    from vmrace.fuzz.corpus import hit_file
     from vmrace.fuzz.corpus.entry import EntryError, save
     from vmrace.fuzz.shrink.again import shrink_hit
     try:
-        if raw.is_of_functions(place):
+        if hit_file.is_of_functions(place):
             from vmrace.fuzz.cli import functions as functions_command
             apart.begin()
             with functions_refused():

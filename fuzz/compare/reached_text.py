@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a run came to, in words."""
+"""The outcome of a run, in words."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Entries against variants: the table of `vmrace replay`, and what `show` and `shrink` do with one entry."""
+"""Entries against variants: the table of `vmrace replay`."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What `vmrace show` prints of an entry."""
+"""The story of an entry, as `vmrace show` prints it."""
 
 from __future__ import annotations
 

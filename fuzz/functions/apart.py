@@ -17,7 +17,7 @@ import threading
 import time
 from typing import Any
 
-from vmrace.fuzz.run import stop_request as stopping
+from vmrace.fuzz.run import stop_request
 from vmrace.fuzz.text.exit_codes import CHANGED, COULD_NOT, INTERRUPTED
 from vmrace.fuzz.text.terminal import echo
 from vmrace.fuzz.text.times import ASKED_SECONDS
@@ -43,14 +43,14 @@ def begin(seconds: float = 1e9) -> None:
         _begin_apart(theirs)
         return
     os.close(theirs)
-    with stopping.at_once(lambda: os.kill(pid, signal.SIGKILL)):
+    with stop_request.at_once(lambda: os.kill(pid, signal.SIGKILL)):
         sys.exit(_Watched(pid, ours, time.monotonic() + seconds).code())
 
 
 def _begin_apart(pipe: int) -> None:
     global _pipe
     _pipe = pipe
-    stopping.begin_apart()
+    stop_request.begin_apart()
     stop.belong(raises=True)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What came of sampling a program of plain functions."""
+"""The result of sampling a program of plain functions."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ from vmrace.fuzz.sampling.portfolio import PAIRS_MAX, SCHEDULERS, Sampling, Tall
 from vmrace.fuzz.text.times import shrink_seconds
 from vmrace.harness import stop
 from vmrace.harness.errors import HarnessError, ProgramError
-from vmrace.harness.functions import watchdog as endless
+from vmrace.harness.functions import watchdog
 from vmrace.harness.functions.program import Program, Result, Runner
 from vmrace.harness.functions.verify import Differs, facts
 from vmrace.harness.incomplete import Incomplete, Reason, of_error
@@ -44,7 +44,7 @@ def fuzz(make: Callable[..., Program], *args: Any, runs: int = 10_000, seconds: 
     """Sample schedules of the program that `make(*args)` returns: `runs` of them (0: any number), for `seconds` at most, up to the
     first that fails unless it is to keep going. ProgramError if `make` makes no program, or one that cannot be run; HarnessError if
     we erred."""
-    with endless.watched():
+    with watchdog.watched():
         out = fuzz_runner(Runner(make, *args), runs=runs, seconds=seconds, seed=seed, keep_going=keep_going, shrink=shrink)
     for failure, why in out.unconfirmed:
         raise HarnessError(f"{failure.title}: {why}")
@@ -59,7 +59,7 @@ def fuzz_runner(runner: Runner, *, runs: int = 0, seconds: float = 60.0, seed: i
     out = Sampled(runner.name, seed)
     search = _Search(runner, out, runs, seconds, keep_going, seen, tick, over)
     try:
-        with endless.watched(), stop.held():
+        with watchdog.watched(), stop.held():
             search.sample()
             if not runner.sharing.points:
                 out.unseen = out.unseen or Incomplete(Reason.NOTHING)

@@ -14,7 +14,7 @@ from vmrace.fuzz.run.hit import REPLAYS
 from vmrace.fuzz.text.times import SHRINK_SECONDS_MAX
 from vmrace.harness import stop
 from vmrace.harness.errors import Diverged, HarnessError
-from vmrace.harness.functions import watchdog as endless
+from vmrace.harness.functions import watchdog
 from vmrace.harness.functions.program import Result, Runner
 from vmrace.harness.functions.verify import Differs, facts
 from vmrace.harness.machine.machine import m
@@ -34,7 +34,7 @@ class _Late(Exception):
 
 def confirm(runner: Runner, failure: Failure) -> None:
     """Shrink a failure that was found earlier, name its schedule and replay it. Differs if it does not fail so any more."""
-    with endless.watched(), stop.held():
+    with watchdog.watched(), stop.held():
         _confirm(runner, failure, SHRINK_SECONDS_MAX)
 
 

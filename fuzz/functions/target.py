@@ -22,7 +22,7 @@ from typing import Any
 
 from vmrace.fuzz.functions.search_path import current_folder_last
 from vmrace.harness.errors import ProgramError
-from vmrace.harness.functions import watchdog as endless
+from vmrace.harness.functions import watchdog
 from vmrace.harness.functions.program import Program, Runner
 from vmrace.harness.functions.program import told as told_error
 
@@ -57,7 +57,7 @@ def runner_of(target: str, args: tuple[str, ...]) -> Runner:
     """The program that `module:make` makes of its arguments. TargetError, in one line, if it makes none: whatever the reason."""
     split(target)
     try:
-        with endless.watched():
+        with watchdog.watched():
             return Runner(function_named(target), *map(literal, args))
     except (ProgramError, TargetError) as error:
         raise error if isinstance(error, TargetError) else TargetError(str(error)) from None

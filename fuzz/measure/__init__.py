@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""What a variant costs, what the tests cover, whether the installation works."""
+"""Measurements: the cost of a variant, the coverage of the tests, the state of the installation."""

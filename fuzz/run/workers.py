@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from vmrace.fuzz.run import stop_request as stopping
+from vmrace.fuzz.run import stop_request
 
 START_TRIES = 4         # to start a process, so many seconds apart
 START_SECONDS = 0.3
@@ -187,7 +187,7 @@ def _serve(pipe: Connection, others: list[Connection], begin: Callable[..., None
     """In a worker: one job after the other, until the driver is gone."""
     for other in others:
         other.close()               # or it would not be noticed that the driver is gone
-    stopping.begin()
+    stop_request.begin()
     if begin is not None:
         begin(*args)
     while True:
@@ -195,7 +195,7 @@ def _serve(pipe: Connection, others: list[Connection], begin: Callable[..., None
             function, arguments = pipe.recv()
         except (EOFError, OSError):
             os._exit(0)
-        with stopping.working():
+        with stop_request.working():
             try:
                 answer: Any = function(*arguments), None
                 said = pickle.dumps(answer)

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""Which schedules a campaign tries, and what it remembers of them."""
+"""The schedules that a campaign tries, and its memory of them."""

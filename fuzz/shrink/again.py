@@ -6,7 +6,7 @@ from __future__ import annotations
 import pathlib
 import random
 
-from vmrace.fuzz.corpus import hit_file as raw
+from vmrace.fuzz.corpus import hit_file
 from vmrace.fuzz.corpus.entry import Entry
 from vmrace.fuzz.run.executor import Executor, Lacks, Outcome, Prepared, SetupFailed
 from vmrace.fuzz.run.hit import Hit
@@ -41,7 +41,7 @@ def shrink_entry(entry: Entry, seed: int, refind: bool = False) -> Confirmed | s
 
 def shrink_hit(path: pathlib.Path, seed: int) -> Confirmed | str:
     """Confirm and shrink a hit that was kept as it was found, or why not: it does not fail that way. EntryError if it is none."""
-    hit, found_on = raw.load(path)
+    hit, found_on = hit_file.load(path)
     family_name, _, variant = found_on.partition("/")
     executor = Executor(family(family_name), variant, checked=True)
     try:

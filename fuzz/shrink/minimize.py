@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from vmrace.fuzz.programs.reduce import PASSES, adapted, without_an_operation
-from vmrace.fuzz.run import stop_request as stopping
+from vmrace.fuzz.run import stop_request
 from vmrace.fuzz.run.executor import Executor, Outcome, Prepared, SetupFailed
 from vmrace.fuzz.run.exhaustive import explore_on
 from vmrace.fuzz.run.story import narrate
@@ -82,7 +82,7 @@ class Search:
 
     def _check(self) -> None:
         """Cut if there is no time for more."""
-        if stopping.asked():
+        if stop_request.asked():
             raise Cut(CUT_ASKED)
         if time.monotonic() >= self.deadline:
             raise Cut(CUT_TIME)

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""What every command shares with the terminal and the disk: wording, exit codes, files that are read and written whole."""
+"""Text that every command shares: wording, the terminal, exit codes, files that are read and written whole."""

@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Certificates: what was explored and what came of it, for anybody to do again."""
+"""Certificates of explorations, which anybody can check.
+
+A certificate names what was explored (hashes of the program, of the linked image and of vmrace itself), how (bound and
+equivalence), and what it came to (classes of runs, blocked runs, a digest of the set of classes, the outcomes). To check it is
+to do it again; what is small enough is also enumerated plainly, by code that knows nothing of classes.
+"""
 
 from __future__ import annotations
 

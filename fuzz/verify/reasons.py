@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a reader can do about each reason that a program was not explored to its end."""
+"""Hints: a reader sees what to do about each reason that a program was not explored to its end."""
 
 from __future__ import annotations
 

@@ -1,10 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`vmrace verify`: every schedule of a small program, its verdict, and a certificate that anybody can check.
-
-A certificate names what was explored (hashes of the program, of the linked image and of vmrace itself), how (bound and
-equivalence), and what it came to (classes of runs, blocked runs, a digest of the set of classes, the outcomes). To check it is
-to do it again; what is small enough is also enumerated plainly, by code that knows nothing of classes.
-"""
+"""The verdict of an exploration, held against an entry, and how `vmrace verify` tells it."""
 
 from __future__ import annotations
 

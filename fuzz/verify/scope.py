@@ -2,8 +2,8 @@
 """`vmrace verify VARIANT --ops 3 --cpus 2`: every program of a small scope, each explored to the end. A table of verdicts.
 
 A scope is proved if every program of it is; a program whose worker died, which took too long or met an error of ours is
-inconclusive, and so is the scope. What is done is in a state file, a line a program, so that a killed proof goes on where it
-was. Each line has a checksum: a damaged one is named, and its program is run again. Programs run in a random order (always the
+inconclusive, and so is the scope. A state file has the results so far (scope_state.py), so that a killed proof goes on where it
+was. Programs run in a random order (always the
 same), so that at any time what is done is a fair sample of what is left.
 """
 
@@ -22,7 +22,7 @@ from typing import Any
 
 from vmrace.fuzz.corpus.verdict import Word
 from vmrace.fuzz.programs.enumerate import Form, Scope, ScopeError, text_of
-from vmrace.fuzz.run import stop_request as stopping
+from vmrace.fuzz.run import stop_request
 from vmrace.fuzz.run.executor import Executor
 from vmrace.fuzz.run.exhaustive import Explorer
 from vmrace.fuzz.run.workers import Erred, Job, Lost, Workers
@@ -125,7 +125,7 @@ class Proof:
 
     def run(self) -> str:
         """Run all of it, as long as there is time, and nobody asks to stop. Why it ended before, or nothing."""
-        with stopping.at_once(self.pool.kill):
+        with stop_request.at_once(self.pool.kill):
             try:
                 self._drive()
             except Unwritable as error:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What came of one program of a scope."""
+"""The result of one program of a scope."""
 
 from __future__ import annotations
 

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The results of a scope in a file that only grows."""
+"""The results of a scope in a file that only grows, a line a program.
+
+Each line has a checksum: a damaged one is named, and its program is run again.
+"""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from vmrace.fuzz.corpus.verdict import Word
 from vmrace.fuzz.programs.enumerate import Form, program_of, text_of
-from vmrace.fuzz.run import stop_request as stopping
+from vmrace.fuzz.run import stop_request
 from vmrace.fuzz.run.exhaustive import Explorer, Reached
 from vmrace.fuzz.verify.scope_result import Result
 from vmrace.harness.explore.exploration import Exploration
@@ -37,7 +37,7 @@ def run_batch(batch: list[tuple[int, Form]], place: int, seconds_each: float, ru
     out: list[Result] = []
     start = time.monotonic()
     for number, form in batch:
-        if out and (time.monotonic() - start > BATCH_SECONDS or stopping.asked()):
+        if out and (time.monotonic() - start > BATCH_SECONDS or stop_request.asked()):
             break
         _at[place] = number
         out.append(judge(number, form, seconds_each, runs_each))

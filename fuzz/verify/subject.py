@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is verified: an entry on a variant, or a program of plain functions."""
+"""The subject of a proof: an entry on a variant, or a program of plain functions."""
 
 from __future__ import annotations
 

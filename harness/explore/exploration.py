@@ -138,7 +138,7 @@ class _Limits:
 
 @dataclass
 class _Part:
-    """What a part of an exploration came to. `traces`: outcome -> the classes of runs that have it.
+    """The results of a part of an exploration. `traces`: outcome -> the classes of runs that have it.
 
     `earlier` has the outcomes of random runs and of explorations that had to begin again: such runs are as good as others, but their
     classes cannot be compared with those of later ones. `earlier_classes`: how many the largest of these explorations had."""

@@ -43,7 +43,7 @@ Function = Callable[..., Any]
 
 
 class Reads(list[Read]):
-    """What a task reads in a loop, again and again."""
+    """The loads that a task repeats in a loop."""
 
     def unchanged(self) -> bool:
         """True if all these loads would read what they read."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Where a piece of plain data is kept, and how it is put back there."""
+"""The places where plain data is kept, and how it is put back there."""
 
 from __future__ import annotations
 

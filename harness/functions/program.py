@@ -31,8 +31,7 @@ from vmrace.harness import stop
 from vmrace.harness.backends import BACKENDS
 from vmrace.harness.errors import Abort, Diverged, HarnessError, LinkError, ProgramError
 from vmrace.harness.finding import Finding, Found, Kind
-from vmrace.harness.functions import foreign
-from vmrace.harness.functions import watchdog as endless
+from vmrace.harness.functions import foreign, watchdog
 from vmrace.harness.functions.python_state import Kept, TooMuch
 from vmrace.harness.functions.sharing import Sharing
 from vmrace.harness.functions.watched import uses
@@ -87,7 +86,7 @@ class Runner:
         boot.held = Lockdep().root
         m.stop, raised = NEVER, m.irqs_raised
         try:
-            with endless.busy:
+            with watchdog.busy:
                 program = make(*args)
         finally:
             linking.core = None
@@ -105,7 +104,7 @@ class Runner:
             raise ProgramError(f"{self.name}: tasks for {len(program.tasks)} cpus on {self.cpus}")
         self.raised = [(_guarded(handler), ()) for handler in program.irqs]
         if program.setup is not None:
-            with endless.busy:
+            with watchdog.busy:
                 program.setup()
             self.image.boot, self.image.at_rest = self.image.save(), self.image.save_volatile()
         self._begins_at_rest(boot, raised)
@@ -202,7 +201,7 @@ class Runner:
             raise ProgramError(f"{self.name}: {lost}: it has changed, and cannot be put back before the next run; make it in a task, or "
                                "use a list, a dict or a number")
         if not m.aborting:
-            with endless.busy:
+            with watchdog.busy:
                 self._check(m, result)
             m.step = result.steps           # what it looked at is no part of the run
         if not result.findings:
@@ -218,7 +217,7 @@ class Runner:
         linking.running, m.guard = self.name, _guarded
         gc.disable()                        # what is collected may have a `finally`, which is none of the running task's
         try:
-            with endless.busy, self.refused, uses:
+            with watchdog.busy, self.refused, uses:
                 m.run(self.image, self.tasks, scheduler, self.backend, self.cpus, self.program.preempt, self.raised)
             if watch:
                 self.sharing.finish()

@@ -28,7 +28,7 @@ from vmrace.harness.explore.again import Again, Alone
 from vmrace.harness.explore.event import Event
 from vmrace.harness.explore.exploration import Exploration, Progress, explore, minimal_titles, preemptions_of
 from vmrace.harness.explore.orders import ORDERS, InOrder, Order, can_be_ordered, stop_of, stops_of
-from vmrace.harness.functions import watchdog as endless
+from vmrace.harness.functions import watchdog
 from vmrace.harness.functions.comparable import comparable
 from vmrace.harness.functions.program import Program, Result, Runner
 from vmrace.harness.incomplete import Incomplete, Reason
@@ -50,7 +50,7 @@ def verify(make: Callable[..., Program], *args: Any, bound: int | None = None, r
     The outcomes are (titles, results): what was found, or else what the tasks returned. `bound`: at most so many preemptions;
     `runs_max`, `seconds_max`: what it may take. ProgramError if `make` makes no program, or one that cannot be run.
     """
-    with endless.watched():
+    with watchdog.watched():
         return verify_runner(Runner(make, *args), bound=bound, runs_max=runs_max, seconds_max=seconds_max, progress=progress)
 
 
@@ -73,7 +73,7 @@ def _verify(runner: Runner, **limits: Any) -> tuple[Exploration, bool]:
         titles = minimal_titles(events) or sorted(set(result.titles))
         return tuple(titles), () if titles else told_results(result)
 
-    with endless.watched():
+    with watchdog.watched():
         try:
             found = explore(repeats.run, runner.cpus, reached, up=False, **limits)
             repeats.finish()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Whose a module, an object or a name is: of the user, of Python, of a library, or of the harness."""
+"""The owner of a module, an object or a name: the user, Python, a library, or the harness."""
 
 from __future__ import annotations
 

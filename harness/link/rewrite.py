@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the linker changes of kernel source before it is compiled."""
+"""The changes that the linker makes to kernel source before it is compiled."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a scheduler, and an explorer, is to the machine; and the fair schedule that a run without an end gets."""
+"""The protocols of schedulers and explorers, and the fair schedule that a run without an end gets."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Who watches the machine, for as long as a block runs."""
+"""The watchers of the machine, for as long as a block runs."""
 
 from __future__ import annotations
 

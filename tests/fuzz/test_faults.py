@@ -25,7 +25,7 @@ import vmrace.fuzz.campaign.shard
 import vmrace.fuzz.shrink.minimize
 from click.testing import CliRunner, Result
 from vmrace.fuzz.cli.main import main
-from vmrace.fuzz.corpus import hit_file as raw
+from vmrace.fuzz.corpus import hit_file
 from vmrace.fuzz.corpus.entry import Entry, load, save
 from vmrace.fuzz.corpus.hit_file import load_of_functions
 from vmrace.fuzz.corpus.verdict import Verdict, Word
@@ -256,7 +256,7 @@ def test_shrinking_that_hangs_ends_in_its_time_and_the_run_is_kept(tmp_path: pat
     assert code == 3
     assert last["seconds"] < 60
     one, = (one for one in told if one["type"] == "raw")
-    assert raw.load(pathlib.Path(one["path"]))[0].title == one["title"]
+    assert hit_file.load(pathlib.Path(one["path"]))[0].title == one["title"]
 
 
 @pytest.mark.long
@@ -648,8 +648,8 @@ def test_a_write_that_is_killed_leaves_what_was_there(when: str, tmp_path: pathl
 @pytest.mark.parametrize("what", ["entry", "record", "certificate", "table", "hit"])
 def test_everything_is_written_beside_and_renamed(what: str, tmp_path: pathlib.Path, monkeypatch: Patch) -> None:
     """Nothing is ever seen half written: the file that had another content is never open for writing."""
-    from vmrace.fuzz.functions import run_file as record
-    from vmrace.fuzz.verify import scope_document as scope_table
+    from vmrace.fuzz.functions import run_file
+    from vmrace.fuzz.verify import scope_document
     from vmrace.harness.replay.named_schedule import parse
 
     from tests.fuzz.test_scope_options import table
@@ -658,15 +658,15 @@ def test_everything_is_written_beside_and_renamed(what: str, tmp_path: pathlib.P
     monkeypatch.setattr(pathlib.Path, "replace", lambda path, target: renamed.append(pathlib.Path(target)) or replace(path, target))
     entry = load(IRQ)
     document = tmp_path / "README.md"
-    document.write_text(f"{scope_table.BEGIN}\n{scope_table.END}\n")
+    document.write_text(f"{scope_document.BEGIN}\n{scope_document.END}\n")
     subject = subjects.of_functions("tests.programs.lost_update:make", ("2",))
     found = subject.explore()
     hit = vmrace.fuzz.run.hit.Hit(TITLE, entry.program, [1, 0], [], 0, "x", 0.0)
     path = {"entry": lambda: save(entry, tmp_path),
-            "record": lambda: record.save(record.Record("a", "b:c", (), (parse("cpu0 to the end"),)), tmp_path),
+            "record": lambda: run_file.save(run_file.Record("a", "b:c", (), (parse("cpu0 to the end"),)), tmp_path),
             "certificate": lambda: (certificate.write_certificate(tmp_path / "c.json", subject, found), tmp_path / "c.json")[1],
-            "table": lambda: (scope_table.put(document, table({})), document)[1],
-            "hit": lambda: raw.save(hit, VARIANT, tmp_path)}[what]()
+            "table": lambda: (scope_document.put(document, table({})), document)[1],
+            "hit": lambda: hit_file.save(hit, VARIANT, tmp_path)}[what]()
     assert renamed == [pathlib.Path(os.path.realpath(path))]
 
 
@@ -700,16 +700,16 @@ def test_two_that_change_one_entry_lose_nothing(tmp_path: pathlib.Path) -> None:
 
 def test_two_that_change_one_table_lose_nothing(tmp_path: pathlib.Path) -> None:
     from vmrace.fuzz.programs.enumerate import Scope
-    from vmrace.fuzz.verify import scope_document as scope_table
+    from vmrace.fuzz.verify import scope_document
     from vmrace.fuzz.verify.scope_report import Table
     path = tmp_path / "README.md"
-    path.write_text(f"{scope_table.BEGIN}\n{scope_table.END}\n")
+    path.write_text(f"{scope_document.BEGIN}\n{scope_document.END}\n")
 
     def change(number: int) -> None:
         for turn in range(10):
-            scope_table.put(path, Table(f"f/v{number}{turn}", Scope(1, 1, 0, (), {}), [((), ())], 1, {}))
+            scope_document.put(path, Table(f"f/v{number}{turn}", Scope(1, 1, 0, (), {}), [((), ())], 1, {}))
     assert set(in_processes(4, change)) == {0}
-    assert len(scope_table.rows_of(path.read_text())) == 40
+    assert len(scope_document.rows_of(path.read_text())) == 40
 
 
 # ---- scopes, explorations -----------------------------------------------------------------------------------------------------
@@ -754,13 +754,13 @@ def test_a_state_file_on_a_full_disk_ends_the_proof_and_keeps_its_lines(tmp_path
 
 @pytest.mark.long
 def test_a_proof_that_was_interrupted_or_out_of_time_changes_no_row(tmp_path: pathlib.Path) -> None:
-    from vmrace.fuzz.verify import scope_document as scope_table
+    from vmrace.fuzz.verify import scope_document
 
     from tests.fuzz.test_scope import Slow, proof
     path = tmp_path / "README.md"
-    path.write_text(f"{scope_table.BEGIN}\n{scope_table.END}\n")
+    path.write_text(f"{scope_document.BEGIN}\n{scope_document.END}\n")
     assert proof(tmp_path / "state", ["touch", "read", "fork"], into=path)[0] == 0
-    row, = scope_table.rows_of(path.read_text())
+    row, = scope_document.rows_of(path.read_text())
     (tmp_path / "state").unlink()
     code, lines = proof(tmp_path / "state", ["touch", "read", "fork"], Slow, seconds_max=0.1, into=path)
     assert code == 3
@@ -772,7 +772,7 @@ def test_a_proof_that_was_interrupted_or_out_of_time_changes_no_row(tmp_path: pa
         pass                        # before it has begun
     finally:
         stop.clear()
-    assert scope_table.rows_of(path.read_text()) == [row]
+    assert scope_document.rows_of(path.read_text()) == [row]
 
 
 @pytest.mark.long

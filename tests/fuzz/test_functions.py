@@ -15,9 +15,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from vmrace.fuzz.cli.main import main
-from vmrace.fuzz.functions import run_file as record
+from vmrace.fuzz.functions import run_file, story
 from vmrace.fuzz.functions import sample as functions
-from vmrace.fuzz.functions import story
 from vmrace.fuzz.functions.result import Failure
 from vmrace.fuzz.functions.sample import fuzz
 from vmrace.harness.functions.program import Runner
@@ -118,9 +117,9 @@ def test_what_is_found_is_told_kept_shown_and_replayed(elsewhere: pathlib.Path) 
 def test_what_is_kept_reads_back(elsewhere: pathlib.Path) -> None:
     command("fuzz", LOST, "--arg", "2", "--seed", "1", "--corpus", "here")
     path = kept(elsewhere / "here")
-    loaded = record.load(path)
+    loaded = run_file.load(path)
     assert (loaded.functions, loaded.args, loaded.title) == (LOST, ("2",), CHECK)
-    assert record.emit(loaded) == path.read_text()
+    assert run_file.emit(loaded) == path.read_text()
     assert loaded.name == path.name
 
 

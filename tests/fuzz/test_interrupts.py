@@ -20,9 +20,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
-from vmrace.fuzz.corpus import hit_file as raw
+from vmrace.fuzz.corpus import hit_file
 from vmrace.fuzz.corpus.entry import load
-from vmrace.fuzz.verify import scope_document as scope_table
+from vmrace.fuzz.verify import scope_document
 
 ROOT = pathlib.Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden"
@@ -69,8 +69,9 @@ def room(place: pathlib.Path) -> pathlib.Path:
     (place / "corpus").mkdir()
     shutil.copy(PROVED, place / "corpus" / "proved.toml")
     shutil.copy(GOLDEN / "last-reference.toml", place / "corpus" / "accept.toml")       # has no verdict of daniel_lru_count
-    rows = scope_table.rows_of((ROOT / "README.md").read_text(encoding="utf-8"))
-    (place / "TABLE.md").write_text("\n".join(["before", scope_table.BEGIN, *scope_table.HEAD, *rows, scope_table.END, "after", ""]))
+    rows = scope_document.rows_of((ROOT / "README.md").read_text(encoding="utf-8"))
+    table = "\n".join(["before", scope_document.BEGIN, *scope_document.HEAD, *rows, scope_document.END, "after", ""])
+    (place / "TABLE.md").write_text(table)
     (place / "ledger").mkdir()
     shutil.copy(PROVED, place / "ledger" / "proved.toml")
     (place / "ledger" / "claims.toml").write_text(LEDGER)
@@ -162,7 +163,7 @@ def judge(place: pathlib.Path, before: dict[str, bytes], whole: dict[str, bytes]
             if name.endswith(".toml"):
                 load(place / name)
             elif name.endswith(".hit") and "tests." not in data.decode():
-                raw.load(place / name)
+                hit_file.load(place / name)
         elif name.endswith(".proof.json"):      # how many runs were blocked hangs on who explored what
             assert json.loads(data) | {"blocked": 0} == json.loads(whole[name]) | {"blocked": 0}
         else:

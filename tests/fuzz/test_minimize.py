@@ -219,9 +219,9 @@ def test_a_proof_that_exceeds_its_budget_goes_by_classes_or_says_so(name: str, c
 @each_case
 @pytest.mark.parametrize("share", [0.0, 0.02, 0.3, 0.7, 0.9, 0.98])
 def test_what_is_cut_stands_and_claims_no_more_than_was_run(name: str, share: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    from vmrace.fuzz.run import stop_request as stopping
+    from vmrace.fuzz.run import stop_request
     left = iter(range(int(shrunk(name).runs * share)))
-    monkeypatch.setattr(stopping, "asked", lambda: next(left, None) is None)
+    monkeypatch.setattr(stop_request, "asked", lambda: next(left, None) is None)
     case = CASES[name]
     ex = runner(case)
     result = minimize(ex, case.program, failing_run(case, ex), case.title)

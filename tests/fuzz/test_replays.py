@@ -18,9 +18,8 @@ from vmrace.fuzz.cli.main import main
 from vmrace.fuzz.corpus import judge
 from vmrace.fuzz.corpus.entry import find, load
 from vmrace.fuzz.corpus.judge import judge_entry
-from vmrace.fuzz.functions import run_file as record
+from vmrace.fuzz.functions import run_file, shrink, story
 from vmrace.fuzz.functions import sample as functions
-from vmrace.fuzz.functions import shrink, story
 from vmrace.fuzz.functions.sample import fuzz_runner
 from vmrace.fuzz.run.executor import Executor, Traced
 from vmrace.fuzz.run.hit import REPLAYS, Hit
@@ -131,7 +130,7 @@ def test_every_other_replay_is_by_the_names_of_its_schedule(monkeypatch: pytest.
 def test_a_kept_run_of_which_one_replay_differs_is_flaky(number: int, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "x.run"
     failure, = functions.fuzz(lost_update.make, 2, seed=1).failures
-    path.write_text(record.emit(record.Record(failure.title, LOST, ("2",), failure.schedule)))
+    path.write_text(run_file.emit(run_file.Record(failure.title, LOST, ("2",), failure.schedule)))
     tell, calls = functions_command.tell, itertools.count()
 
     def flaky(*args: Any) -> Any:

@@ -18,7 +18,7 @@ from vmrace.fuzz.cli.main import main
 from vmrace.fuzz.corpus.verdict import Word
 from vmrace.fuzz.programs.enumerate import OPERAND_KINDS, Scope
 from vmrace.fuzz.run.executor import Executor
-from vmrace.fuzz.verify import scope_document as scope_table
+from vmrace.fuzz.verify import scope_document
 from vmrace.fuzz.verify.scope_report import Table
 from vmrace.fuzz.verify.scope_result import Result
 from vmrace.harness.incomplete import Incomplete, Reason
@@ -115,20 +115,20 @@ def test_inconclusive_programs_are_listed_with_their_reasons() -> None:
 
 def test_a_result_is_a_row_of_the_table_and_replaces_the_one_before(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "README.md"
-    path.write_text(f"before\n{scope_table.BEGIN}\n{scope_table.END}\nafter\n")
+    path.write_text(f"before\n{scope_document.BEGIN}\n{scope_document.END}\nafter\n")
     proved = {0: Result(0, "a", Word.PROVED), 1: Result(1, "b", Word.BUG, titles=["OOPS: a|b in f"])}
     for results in ({}, proved):
-        scope_table.put(path, table(results, 2))
+        scope_document.put(path, table(results, 2))
     text = path.read_text()
     assert text.startswith("before\n") and text.endswith("\nafter\n")
     options = "`--ops 2 --cpus 2 --kinds touch,unpin --operands page=1`"
-    assert scope_table.rows_of(text) == [f"| `{VARIANT}` | {options} | 2 | 1 | 1 | OOPS: a\\|b in f | 0 |"]
+    assert scope_document.rows_of(text) == [f"| `{VARIANT}` | {options} | 2 | 1 | 1 | OOPS: a\\|b in f | 0 |"]
     path.write_text("no marks")
-    assert scope_table.unfit(path).endswith("for a table")
+    assert scope_document.unfit(path).endswith("for a table")
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("row", scope_table.rows_of((ROOT / "README.md").read_text(encoding="utf-8")))
+@pytest.mark.parametrize("row", scope_document.rows_of((ROOT / "README.md").read_text(encoding="utf-8")))
 def test_the_rows_of_the_readme_are_of_scopes_that_there_are(row: str) -> None:
     """Every program of the scope is in one of the columns, and there are as many as are listed now."""
     variant, options, *counts, titles, undecided = (cell.strip(" `") for cell in row.strip("|").split(" | "))
@@ -139,7 +139,7 @@ def test_the_rows_of_the_readme_are_of_scopes_that_there_are(row: str) -> None:
     assert set(operands) <= set(OPERAND_KINDS)
     scope = Scope(int(said["ops"]), int(said["cpus"]), int(said.get("setup", 0)), tuple(said.get("kinds", "").split(",")) if "kinds" in said
                   else (), operands, int(said["preemptions"]) if "preemptions" in said else None)
-    assert options == scope_table.options(scope)
+    assert options == scope_document.options(scope)
     programs, proved, bugs = (int(count.replace(",", "")) for count in counts)
     assert programs == proved + bugs + int(undecided.replace(",", ""))
     assert bool(titles) == bool(bugs)
