@@ -17,7 +17,9 @@ ROOMS = ("harness", "variants", "fuzz")
 PLACES = {"vmrace": "vmrace", **{f"vmrace.{room}": room for room in ROOMS}}
 PACKAGES = ["vmrace", *(f"vmrace.{name}" for room in ROOMS for name in (room, *(f"{room}.{inner}" for inner in find_packages(room))))]
 # by the links that give the rooms their names: mypyc names a module by where it finds it
-COMPILED = [f".types/vmrace/harness/explore/{name}.py" for name in ("access", "event", "wakeup", "optimal", "classes", "bounded")]
+COMPILED = [f".types/vmrace/harness/explore/{name}.py" for name in (
+    "access", "bits", "bounded", "classes", "cpus", "event", "event_builder", "happens_before", "optimal", "prefix", "reversal",
+    "run_record", "runnable", "search_tree", "wakeup")]
 MYPYC = "mypy>=1.17"
 
 

@@ -25,8 +25,8 @@ from vmrace.harness.sanitizers.links import owners
 
 READ, WRITE = 0, 1                          # of data; an atomic update is a WRITE
 PART_READ, PART_WRITE = 2, 3                # the whole word or struct, when only a part of it is touched
-TAKE, GIVE = 4, 5                           # exclusively
-TAKE_SHARED, GIVE_SHARED = 6, 7
+ACQUIRE, RELEASE = 4, 5                           # exclusively
+ACQUIRE_SHARED, RELEASE_SHARED = 6, 7
 TRY = 8                                     # looks at a lock, and may take it: possible at any time
 PASS = 9                                    # taken shared and given back within the event
 PASS_ALONE = 10                             # taken exclusively and given back within the event
@@ -36,8 +36,8 @@ BEGIN, END = 12, 13                         # each conflicts with the other only
 _PAIRS = (
     (READ, (WRITE, PART_WRITE)), (WRITE, (WRITE, PART_READ, PART_WRITE, LEAVE_SHARED)),
     (LEAVE_SHARED, (LEAVE_SHARED,)),
-    (TAKE, (TAKE, GIVE, TAKE_SHARED, GIVE_SHARED, TRY, PASS, PASS_ALONE)),
-    (GIVE, (TAKE_SHARED, TRY, PASS, PASS_ALONE)), (TAKE_SHARED, (TRY, PASS_ALONE)), (GIVE_SHARED, (TRY, PASS_ALONE)),
+    (ACQUIRE, (ACQUIRE, RELEASE, ACQUIRE_SHARED, RELEASE_SHARED, TRY, PASS, PASS_ALONE)),
+    (RELEASE, (ACQUIRE_SHARED, TRY, PASS, PASS_ALONE)), (ACQUIRE_SHARED, (TRY, PASS_ALONE)), (RELEASE_SHARED, (TRY, PASS_ALONE)),
     (TRY, (TRY,)), (PASS, (PASS_ALONE,)), (PASS_ALONE, (PASS_ALONE,)),
     (BEGIN, (END,)),
 )
@@ -48,8 +48,8 @@ for _one, _others in _PAIRS:
         CONFLICTS[_other] |= 1 << _one
 
 RIVALS = [tuple(mode for mode in range(len(CONFLICTS)) if modes >> mode & 1) for modes in CONFLICTS]       # mode -> those modes
-TAKES = 1 << TAKE | 1 << TAKE_SHARED | 1 << PASS | 1 << PASS_ALONE      # not possible while somebody else has it
-GIVES = 1 << GIVE | 1 << GIVE_SHARED
+ACQUIRES = 1 << ACQUIRE | 1 << ACQUIRE_SHARED | 1 << PASS | 1 << PASS_ALONE      # not possible while somebody else has it
+RELEASES = 1 << RELEASE | 1 << RELEASE_SHARED
 
 Access = tuple[int, int]                    # location, mode
 Point = tuple[int, Any, Any]                # kind, object, argument
@@ -83,7 +83,7 @@ class Locations:
         self.unannounced: set[int] = set()      # locations that an event may touch without having said so at its point
         self.restart = False
         self.shared: set[int] = set()           # by several processes, one of which writes
-        self.loud: set[Point] = set()           # points that are not quiet although nothing shared is touched
+        self.not_quiet: set[Point] = set()      # points that are not quiet although they touch nothing shared
         self.watched: set[int] = set()          # tasks that an interrupt may have found to be current
         self.owner: dict[int, int] = {}         # location -> the process that touches it, or _SEVERAL
         self.written: set[int] = set()
@@ -95,7 +95,7 @@ class Locations:
         if at in known:
             return known[at]
         accesses = self.announced(at)
-        quiet = at[0] in MAY_BE_QUIET and at not in self.loud and process not in self.watched
+        quiet = at[0] in MAY_BE_QUIET and at not in self.not_quiet and process not in self.watched
         for location, mode in accesses:
             quiet = self._alone(process, location, mode) and quiet
         known[at] = None if quiet else accesses
@@ -128,9 +128,9 @@ class Locations:
             self.shared.add(location)
             self.restart = self.restart or location in self.owner
 
-    def speak(self, at: Point) -> None:
+    def is_not_quiet(self, at: Point) -> None:
         """That point was taken to be quiet, and is not."""
-        self.loud.add(at)
+        self.not_quiet.add(at)
         self.restart = True
 
     def watch(self, tasks: set[int]) -> None:
@@ -271,9 +271,9 @@ def _lock_mode(kind: int, spins: bool, shared: bool) -> int:
             return LEAVE_SHARED
         return READ if kind == points.ACQUIRE and shared else WRITE
     if kind == points.ACQUIRE:
-        return TAKE_SHARED if shared else TAKE
+        return ACQUIRE_SHARED if shared else ACQUIRE
     if kind == points.RELEASE:
-        return GIVE_SHARED if shared else GIVE
+        return RELEASE_SHARED if shared else RELEASE
     return TRY
 
 

@@ -18,8 +18,10 @@ from typing import Final
 from vmrace.harness.errors import Abort
 from vmrace.harness.explore.access import Locations
 from vmrace.harness.explore.classes import trace_hash
+from vmrace.harness.explore.cpus import Name
 from vmrace.harness.explore.event import EVENTS_MAX, GOES_ON, NO_PROCESS, Event
-from vmrace.harness.explore.optimal import Choice, Name, Optimal
+from vmrace.harness.explore.optimal import Optimal
+from vmrace.harness.explore.runnable import Choice
 from vmrace.harness.explore.wakeup import NOBODY, Branch, Place, Sleep, Step
 from vmrace.harness.machine.machine import Machine
 
@@ -49,19 +51,19 @@ class Bounded(Optimal):
 
     def _goes_on(self, m: Machine, enabled: Container[int]) -> int:
         """The process that is preempted if another one is next."""
-        if not self.events or self.events[-1].free:
+        if not self.record.events or self.record.events[-1].yields_cpu:
             return NO_PROCESS
-        process = self._process_of(m.current)
+        process = self.record.process_of(m.current)
         return process if process in enabled else NO_PROCESS
 
     def _open(self, m: Machine) -> Choice | None:
         if self.scout is not None:
             return super()._open(m)
-        enabled = self._enabled(m)
+        enabled = self.runnable.enabled(m)
         if not enabled:
             self.ended(m)
             return None
-        at, spent, mine = len(self.events), self.preemptions[SPENT], self._goes_on(m, enabled)
+        at, spent, mine = len(self.record.events), self.preemptions[SPENT], self._goes_on(m, enabled)
         sleep = self._sleep_here(m, mine)
         first = [process for process in sorted(enabled, key=lambda process: (process != mine, process))
                  if process not in sleep.processes and (mine == NO_PROCESS or process == mine or spent < self.bound)]
@@ -69,24 +71,24 @@ class Bounded(Optimal):
             self.blocked = m.aborting = True
             raise Abort
         self._check_length(m, at)
-        self.places.append(Place(sleep, [Branch([Step(process, None)], at) for process in first]) if len(first) > 1 else sleep)
+        self.tree.places.append(Place(sleep, [Branch([Step(process, None)], at) for process in first]) if len(first) > 1 else sleep)
         self._pay(mine, first[0])
         return (first[0], *enabled[first[0]])
 
     def _sleep_here(self, m: Machine, mine: int) -> Sleep:
         """Who was preempted, and nothing has happened since that what it was to do depends on: it could have done that before."""
-        if not self.events:
+        if not self.record.events:
             return NOBODY
-        last = self.events[-1]
-        sleep = self._sleep_after(last, self._sleep_at(last.number))
-        if mine == NO_PROCESS and not last.free and not m.current.finished and sleep.processes:
-            process = self._process_of(m.current)       # it waits for a lock, which somebody might have given back
-            sleep = sleep.after(process, self.locations.announced(self._pending(process, m.current)))
+        last = self.record.events[-1]
+        sleep = self.tree.sleep_after(last, self.tree.sleep_at(last.number))
+        if mine == NO_PROCESS and not last.yields_cpu and not m.current.finished and sleep.processes:
+            process = self.record.process_of(m.current)       # it waits for a lock, which somebody might have given back
+            sleep = sleep.after(process, self.locations.announced(self.runnable.pending(process, m.current)))
         return sleep
 
     def _was_reached(self, m: Machine, mine: int, spent: int, asleep: Set[int]) -> bool:
         """Begins nothing here that is not known? If so, that is known from now on."""
-        has = tuple(cpu.running.id if cpu.running is not None else NO_PROCESS for cpu in m.cpus if cpu.number in self.multi)
+        has = tuple(cpu.running.id if cpu.running is not None else NO_PROCESS for cpu in m.cpus if cpu.number in self.cpus.shared)
         known = self.reached.setdefault((trace_hash(self), mine, has), [])
         if any(before <= spent and slept <= asleep for before, slept in known):
             return True
@@ -94,17 +96,17 @@ class Bounded(Optimal):
         return False
 
     def _resume(self, m: Machine) -> Choice:
-        mine = self._goes_on(m, self._enabled(m))
+        mine = self._goes_on(m, self.runnable.enabled(m))
         chosen = super()._resume(m)
-        self.plan, self.promised = None, {}     # it was no guess
+        self.tree.drop_plan()                   # a branch is one process here, and no guess
         self._pay(mine, chosen[0])
         return chosen
 
     def _pay(self, mine: int, process: int) -> None:
         if mine != NO_PROCESS and mine != process:
-            self._set(self.preemptions, SPENT, self.preemptions[SPENT] + 1)
+            self.record.set(self.preemptions, SPENT, self.preemptions[SPENT] + 1)
 
-    def _runs_on(self, process: int) -> int:
+    def _runs_on(self) -> int:
         if self.scout is not None:
-            return super()._runs_on(process)
+            return super()._runs_on()
         return 1 if self.preemptions[SPENT] < self.bound else EVENTS_MAX

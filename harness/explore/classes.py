@@ -19,7 +19,7 @@ def trace_hash(explorer: Optimal) -> int:
     bits: dict[int, int] = {}
     for event in events:
         bits[event.process] = bits.get(event.process, 0) | 1 << event.number
-    clocks = [(_hash_of(str(explorer.irq_name.get(process, process))), mask) for process, mask in bits.items()]
+    clocks = [(_hash_of(str(explorer.cpus.names.get(process, process))), mask) for process, mask in bits.items()]
     for event in events[known:]:
         mine = _label_of(explorer, event)
         for name, mask in clocks:
@@ -43,6 +43,6 @@ def _label_of(explorer: Optimal, event: Event) -> int:
     label = explorer.labels.get(key)
     if label is None:
         kind, obj, arg = event.pending
-        name = explorer.irq_name.get(event.process, event.process)
+        name = explorer.cpus.names.get(event.process, event.process)
         label = explorer.labels[key] = _hash_of(f"{name} {event.cpu} {kind} {getattr(obj, 'name', '')} {arg}")
     return label

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""One event of a run that is explored, and who has a lock."""
+"""One event of a run that an explorer watches, and one hold of a lock."""
 
 from __future__ import annotations
 
@@ -10,56 +10,62 @@ from vmrace.harness.explore.access import Access, Point
 from vmrace.harness.finding import Finding
 from vmrace.harness.machine.task import TASKS_MAX, Task
 
-EVENTS_MAX = 4_000          # of one run, or points; a longer one ends the exploration as inconclusive
-NEVER_GIVEN: Final = EVENTS_MAX + TASKS_MAX     # no event has this number
-NO_PROCESS: Final = -9      # in place of one that goes on: whoever comes next preempts nobody
-GOES_ON: Final = 0          # how the machine was told who is next: not at all, where it asked at a point, or had to ask
+EVENTS_MAX = 4_000          # events of one run, or points; a longer run ends the exploration as inconclusive
+IRQS_FROM = TASKS_MAX       # the number of the first process that is an interrupt; lower numbers are tasks
+NEVER_RELEASED: Final = EVENTS_MAX + TASKS_MAX      # no event has this number
+NO_PROCESS: Final = -9      # stands for the process that goes on, where there is none: the next one preempts nobody
+
+# How the machine was told which process is next: not at all, by an answer at a point, by an answer when it had to ask.
+GOES_ON: Final = 0
 SWITCH: Final = 1
 ASKED: Final = 2
 
 
-class Taking:
-    """Of a lock, or what is like one: the event that took it, how (its mode), for which process, how often that one has it, and the
-    event that gave it back."""
+class Hold:
+    """The time for which a process has a lock, a cpu or an interrupt gate.
 
-    __slots__ = ("deep", "giving", "how", "process", "taking")
+    `acquired` and `released` are the numbers of the events at its two ends, `mode` says how it was acquired, `process` has it,
+    and `depth` counts how many times that process has acquired it and not released it.
+    """
 
-    def __init__(self, taking: int, how: int, process: int):
-        self.taking = taking
-        self.how = how
+    __slots__ = ("acquired", "depth", "mode", "process", "released")
+
+    def __init__(self, acquired: int, mode: int, process: int):
+        self.acquired = acquired
+        self.mode = mode
         self.process = process
-        self.deep = 1
-        self.giving = NEVER_GIVEN
+        self.depth = 1
+        self.released = NEVER_RELEASED
 
 
 class Event:
-    """One access of one process and the local work behind it, quiet points among it (access.py).
+    """One access of one process, with the local work and the quiet points behind it (see access.py).
 
-    `past` has the bits of all events that happen before it, and its own; `direct` the same without those that only a
-    hand-over puts there; `base`, where an interrupt enters, only those without which it would not be there.
+    `past` has the bits of all events that happen before it, and its own. `direct` leaves out the events that only the
+    hand-over of a lock orders. `base` has the events without which it could not be there.
     """
 
-    points = 1                          # it comes over: its own and quiet ones
-    last_point: Point | None = None     # the last of these, where it stopped, unless that is its own
-    how = GOES_ON                       # how the machine was told: or SWITCH or ASKED
-    decision = -1                       # what it was told, unless the process goes on
+    points = 1                          # the number of points that it comes over: its own and quiet ones
+    last_point: Point | None = None     # the last of these points, where it stopped, unless that is its own
+    how = GOES_ON                       # how the machine was told of it: GOES_ON, SWITCH or ASKED
+    decision = -1                       # the answer that the machine got, unless the process goes on
     past: int = 0
     direct: int = 0
     base: int = 0
-    leaf: tuple[Access, ...] | None = None      # what it will touch at least, if it runs in another place, unless that is all
-    guess: tuple[Access, ...] | None = ()       # what it was planned to touch, where that was a guess (None: anything)
-    races: Sequence[int] = ()
-    given: Sequence[tuple[int, Taking]] = ()        # location, what it gives back there
-    again: Sequence[tuple[int, Taking]] = ()        # location, what its process had there and takes once more
+    accesses_elsewhere: tuple[Access, ...] | None = None    # its least accesses in another place of a run; None: the same ones
+    planned_accesses: tuple[Access, ...] | None = ()        # its accesses in the plan, where these are a guess; None: any
+    races: Sequence[int] = ()           # the events that it races with
+    released: Sequence[tuple[int, Hold]] = ()       # location, and the hold that ends here
+    reentered: Sequence[tuple[int, Hold]] = ()      # location, and the hold of its own process that becomes deeper here
     findings: Sequence[Finding] = ()
-    got = False                         # it looked at a lock, and took it
-    over: int | None = None             # the process that an interrupt entered over with this event, if there was one
-    interrupted: tuple[Task, tuple[int, Any, Any], int] | None = None       # that one: its task, what it was to do, its level
+    got = False                         # a trylock: it took the lock
+    entered_over: int | None = None     # an interrupt enters: the process that it interrupts, if there is one
+    interrupted: tuple[Task, Point, int] | None = None      # that process: its task, its next point, its interrupt depth
     enters = False                      # an interrupt begins with it
-    leaves = False                      # an interrupt is over with it
-    free = False                        # after it the process may lose its cpu without being preempted
-    off = False                         # after it the process does not have its cpu, if that is shared
-    asleep = False                      # after it the process can only go on when somebody lets it
+    leaves = False                      # an interrupt ends with it
+    yields_cpu = False                  # after it the process may lose its cpu without a preemption
+    leaves_cpu = False                  # after it the process no longer has its cpu, which tasks share
+    asleep = False                      # after it the process can only go on when another one wakes it
     trace: int | None = None            # see classes.trace_hash
 
     def __init__(self, number: int, process: int, cpu: int, step: int, pending: tuple[int, Any, Any], accesses: tuple[Access, ...],
@@ -70,18 +76,19 @@ class Event:
         self.step = step
         self.pending = pending
         self.accesses = accesses
-        self.before = before            # of the same process
+        self.before = before            # the event before it of the same process
 
     def grows(self) -> None:
-        """It touches more than it said it would."""
-        if self.leaf is None:
-            self.leaf = self.accesses
+        """Keep the accesses that its point announced: more are about to be added."""
+        if self.accesses_elsewhere is None:
+            self.accesses_elsewhere = self.accesses
 
     def asleep_by(self) -> tuple[Access, ...] | None:
-        """What wakes its process up where it is to run no more: what is planned there may have parted from it for a guess."""
-        return None if self.guess is None else self.accesses + self.guess
+        """Return the accesses that wake its process in a sleep set. A plan may have parted from the process for a guess, so the
+        guessed ones are among them; None: any access does."""
+        return None if self.planned_accesses is None else self.accesses + self.planned_accesses
 
 
 def step_of(event: Event) -> int:
-    """Where the machine has to ask for what may be done instead; -1 if it asks by itself."""
+    """Return the step at which the machine has to ask for another choice; -1 if it asks by itself."""
     return -1 if event.how == ASKED else event.step

@@ -18,8 +18,9 @@ from vmrace.harness.explore import optimal
 from vmrace.harness.explore.access import Locations
 from vmrace.harness.explore.bounded import Bounded
 from vmrace.harness.explore.classes import trace_hash
+from vmrace.harness.explore.cpus import Name
 from vmrace.harness.explore.event import Event
-from vmrace.harness.explore.optimal import YIELDS_MAX, Name, Optimal
+from vmrace.harness.explore.optimal import YIELDS_MAX, Optimal
 from vmrace.harness.explore.preemptions import least_preemptions
 from vmrace.harness.explore.routes import Routes
 from vmrace.harness.explore.wakeup import Place
@@ -347,7 +348,7 @@ class _Meter:
 
     def read(self, classes: int, explorer: Optimal) -> Progress:
         done, weight = 0.0, 1.0
-        for place in explorer.places:
+        for place in explorer.tree.places:
             if isinstance(place, Place):
                 branches = place.done + len(place.tree)
                 done += weight * place.done / branches

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from vmrace.harness.errors import Diverged
-from vmrace.harness.explore.event import Event
-from vmrace.harness.explore.optimal import IRQS_FROM, YIELDS_MAX
+from vmrace.harness.explore.event import IRQS_FROM, Event
+from vmrace.harness.explore.optimal import YIELDS_MAX
 from vmrace.harness.machine.machine import Machine
 from vmrace.harness.schedulers.follower import Follower
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from collections import deque
 
-from vmrace.harness.explore.access import CONFLICTS, TAKE_SHARED, TAKES
-from vmrace.harness.explore.event import NO_PROCESS, Event
-from vmrace.harness.explore.optimal import IRQS_FROM, Optimal
+from vmrace.harness.explore.access import ACQUIRE_SHARED, ACQUIRES, CONFLICTS
+from vmrace.harness.explore.event import IRQS_FROM, NO_PROCESS, Event
+from vmrace.harness.explore.optimal import Optimal
 
 _Stacks = tuple[tuple[int, ...], ...]       # of each cpu that is shared: its number, the task that has it, the interrupts over that
 _State = tuple[int, int, _Stacks]           # the events that are done, who runs, who has the cpus
@@ -30,9 +30,9 @@ class _Search:
         self.bits: dict[int, int] = {}          # process -> of its events
         for event in self.events:
             self.bits[event.process] = self.bits.get(event.process, 0) | 1 << event.number
-        self.over = {event.process: event.over for event in self.events if event.enters}     # interrupt -> whom it interrupts
-        self.parked = {self.events[number].process for number, *_ in explorer.parks}
-        self.wishes = {event.process: event for event in explorer.waiting}
+        self.over = {event.process: event.entered_over for event in self.events if event.enters}     # interrupt -> whom it interrupts
+        self.parked = {self.events[number].process for number, *_ in explorer.record.parks}
+        self.wishes = {event.process: event for event in explorer.reversal.waiting}
         self.sections: dict[Event, list[tuple[int, int]]] = {}
         self.explorer = explorer
 
@@ -70,9 +70,9 @@ class _Search:
     def _after(self, event: Event, stacks: _Stacks) -> tuple[int, _Stacks]:
         """Who can go on after `event` without a switch, and who is then on the cpus that are shared."""
         process, cpu = event.process, event.cpu
-        if cpu not in self.explorer.multi:
+        if cpu not in self.explorer.cpus.shared:
             over = self.over[process] if event.leaves else process
-            return NO_PROCESS if event.free or over is None else over, stacks
+            return NO_PROCESS if event.yields_cpu or over is None else over, stacks
         others = tuple(stack for stack in stacks if stack[0] != cpu)
         mine = next((stack for stack in stacks if stack[0] == cpu), (cpu,))
         if event.leaves:                    # whom it came over is a matter of the order
@@ -81,8 +81,8 @@ class _Search:
         if event.enters:
             mine = (*mine, process)
         elif process < IRQS_FROM:
-            mine = (cpu,) if event.off else (cpu, process)
-        return NO_PROCESS if event.free else process, tuple(sorted((*others, mine)))
+            mine = (cpu,) if event.leaves_cpu else (cpu, process)
+        return NO_PROCESS if event.yields_cpu else process, tuple(sorted((*others, mine)))
 
     def _could_go_on(self, process: int, done: int) -> bool:
         left = self.bits.get(process, 0) & ~done
@@ -106,7 +106,7 @@ class _Search:
         waits = event.number == len(self.events)
         out = []
         for location, mode in event.accesses:
-            if TAKES >> mode & 1:
-                out += [(taking.taking, taking.giving) for taking in self.explorer.takings[location]
-                        if CONFLICTS[mode] >> taking.how & 1 and (taking.process not in mine or (waits and taking.how == TAKE_SHARED))]
+            if ACQUIRES >> mode & 1:
+                out += [(hold.acquired, hold.released) for hold in self.explorer.record.holds[location]
+                        if CONFLICTS[mode] >> hold.mode & 1 and (hold.process not in mine or (waits and hold.mode == ACQUIRE_SHARED))]
         return out

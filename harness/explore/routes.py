@@ -6,7 +6,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
-from vmrace.harness.explore.optimal import Name, Optimal
+from vmrace.harness.explore.cpus import Name
+from vmrace.harness.explore.optimal import Optimal
 
 
 class Routes:
@@ -18,7 +19,7 @@ class Routes:
         self.done: set[frozenset[tuple[Name, int]]] = set()
 
     def seen(self, explorer: Optimal) -> None:
-        self.names += [name for name in explorer.names if name not in self.names]
+        self.names += [name for name in explorer.cpus.numbers if name not in self.names]
 
     def __iter__(self) -> Iterator[dict[Name, int]]:
         yield {}

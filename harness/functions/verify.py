@@ -192,7 +192,7 @@ class Repeats:
     def _parked(self, scheduler: Any, result: Result) -> None:
         """Remember each new loop that a task was parked in."""
         parks = [index for index in range(1, len(result.switches), 2) if result.switches[index] == PARK]
-        for index, (event, _, reads) in zip(parks, scheduler.parks if parks else (), strict=True):
+        for index, (event, _, reads) in zip(parks, scheduler.record.parks if parks else (), strict=True):
             task, (obj, arg, _) = scheduler.events[event].process, reads[0]
             if (task, obj, arg) not in self.loops:
                 self.loops[task, obj, arg] = Alone(list(result.switches), list(result.forced), index, task, ROUNDS)

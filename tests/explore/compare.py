@@ -79,7 +79,7 @@ def by_dpor(runner: Runner, cap: int) -> Explored | None:
                 costs[outcome] = least_preemptions(explorer, min(costs.get(outcome, UNBOUNDED), len(result.switches) // 2))
     except TooMany:
         return None
-    names = {name for explorer in explorers for name in explorer.names}
+    names = {name for explorer in explorers for name in explorer.cpus.numbers}
     return Explored(costs, runs, sum(explorer.blocked_count for explorer in explorers), len(names))
 
 

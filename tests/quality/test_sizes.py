@@ -13,7 +13,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 ROOMS = ("vmrace", "harness", "fuzz")
 LINES_MAX, CLASS_MAX, FUNCTION_MAX = 450, 300, 70
 # The lines of what is larger: it may shrink, and is then taken from here.
-LARGER = {"harness/explore/optimal.py": 1110, "Optimal": 970, "harness/machine/machine.py": 740, "Machine": 675}
+LARGER = {"harness/machine/machine.py": 740, "Machine": 675}
 
 FILES = sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py"))
 

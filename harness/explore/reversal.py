@@ -1,0 +1,247 @@
+# SPDX-License-Identifier: MIT
+"""Reverses the races of a run: plans, for each, a run in which the later event comes first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vmrace.harness import points
+from vmrace.harness.explore.access import (
+    ACQUIRE,
+    ACQUIRE_SHARED,
+    ACQUIRES,
+    BEGIN,
+    CONFLICTS,
+    END,
+    PASS,
+    PASS_ALONE,
+    RIVALS,
+    TRY,
+    WRITE,
+    Access,
+    Locations,
+    Point,
+    conflict,
+)
+from vmrace.harness.explore.bits import bits_of, numbers_in
+from vmrace.harness.explore.cpus import Cpus
+from vmrace.harness.explore.event import NEVER_RELEASED, Event
+from vmrace.harness.explore.run_record import RunRecord
+from vmrace.harness.explore.runnable import NEEDS_ANOTHER, NO_POINT, Runnable
+from vmrace.harness.explore.search_tree import SearchTree
+from vmrace.harness.explore.wakeup import Plan, Step
+from vmrace.harness.machine.machine import Machine, m
+from vmrace.harness.machine.task import IRQ_DEPTH_MAX, Task
+
+# Locations that say whether an event can be there, not what it does.
+_CONTEXTS = frozenset(("gate", "level", "cpu", "ready", "current"))
+
+_Unannounced = tuple[tuple[Access, ...], list[tuple[int, tuple[int, ...]]]]
+
+
+class Reversal:
+    """Plans runs for the races of the run in `record`. `waiting` has one event for each process that waited when the run ended."""
+
+    def __init__(self, record: RunRecord, tree: SearchTree, locations: Locations, cpus: Cpus, runnable: Runnable):
+        self.record = record
+        self.tree = tree
+        self.locations = locations
+        self.cpus = cpus
+        self.runnable = runnable
+        self.waiting: list[Event] = []
+        self.unannounced: dict[tuple[int, int, int, bool], _Unannounced] = {}
+
+    def reverse_races(self, since: int) -> None:
+        """Plan the runs that reverse the races of the events from that number on, and of those that wait."""
+        for event in self.record.events[since:] + self.waiting:
+            if event.races:
+                sections = self._sections(event)
+                for there in event.races:
+                    self._reverse(self.record.events[there], event, sections)
+
+    # ---- processes that wait -------------------------------------------------------------------------------------
+
+    def look_who_waits(self, m: Machine) -> None:
+        """Set `waiting`: a process that waits at the end of a run races with the one that has what it waits for."""
+        self.waiting = list(self._waiting(m))
+
+    def _waiting(self, m: Machine) -> Iterator[Event]:
+        record, number = self.record, self.locations.number
+        for task in [*m.tasks, *(m.idle_of(cpu) for cpu in m.cpus if cpu.running is not None and cpu.running is cpu.idle)]:
+            if task.waiting in NEEDS_ANOTHER or task.finished:
+                continue
+            process, where = record.process_of(task), task.cpu.number
+            pending = self.runnable.pending(process, task)
+            wants = self._wants(process, pending, task, IRQ_DEPTH_MAX if task.held.irqs_off else task.irq_depth)
+            if where in self.cpus.shared and task.cpu.running is not task and not task.irqs:
+                wants += ((number(("cpu", where)), ACQUIRE),)
+            event = self._never_came(process, where, pending, wants)
+            # It waits for what its own process has, where no other process can tell.
+            event.asleep = all(hold.released != NEVER_RELEASED for location, _ in wants for hold in record.holds[location])
+            yield event
+        handled = {record.irqs[raised][0] for cpu in m.cpus for task in (cpu.running,) if task is not None for raised in task.irqs}
+        for event in record.events:
+            if event.interrupted is not None and event.process in handled:
+                assert event.entered_over is not None
+                task, pending, depth = event.interrupted
+                yield self._never_came(event.entered_over, event.cpu, pending, self._wants(event.entered_over, pending, task, depth))
+        for irq in m.pending:
+            process = record.irqs[irq.number][0]
+            where = self.cpus.of(process)
+            wants = tuple((number(("gate", where, depth)), ACQUIRE) for depth in range(1, IRQ_DEPTH_MAX + 1))
+            yield self._never_came(process, where, NO_POINT, wants, enters=True)
+
+    def _wants(self, process: int, pending: Point, task: Task, depth: int) -> tuple[Access, ...]:
+        """Return the accesses for which a process at that point may have to wait.
+
+        An interrupt may enter over it if `depth` is not the deepest. A lock that its task has may have been acquired by an interrupt
+        over it; a process that has the lock itself goes on, and hangs.
+        """
+        self.locations.seen(process, pending)
+        wants = self.locations.announced(pending)
+        if pending[0] == points.ACQUIRE and wants:
+            location = wants[0][0]
+            if any(hold.process == process and hold.released == NEVER_RELEASED and hold.mode != ACQUIRE_SHARED
+                   for hold in self.record.holds[location]):
+                wants = ((location, TRY),)
+        if depth < self.cpus.depths.get(task.cpu.number, 0):
+            wants += ((self.locations.number(("gate", task.cpu.number, 1 + depth)), PASS),)
+        return wants
+
+    def _never_came(self, process: int, cpu: int, pending: Point, wants: tuple[Access, ...], enters: bool = False) -> Event:
+        """Return the event that a waiting process would have made: it races with the acquire of what is never released."""
+        record = self.record
+        event = Event(len(record.events), process, cpu, 0, pending, wants, None)
+        event.enters = enters
+        event.races = races = []
+        past = 1 << event.number
+        last, woken_by = record.last.get(process), record.woken_by.get(process)
+        if last is not None:
+            past |= last.past
+        if woken_by is not None:
+            past |= record.events[woken_by].past
+        event.past = event.direct = event.base = past
+        for location, mode in wants:
+            for hold in record.holds[location]:
+                there = hold.acquired
+                if hold.released == NEVER_RELEASED and not past >> there & 1 and conflict(
+                        ((location, mode),), record.events[there].accesses):
+                    races.append(there)
+        return event
+
+    # ---- plans ---------------------------------------------------------------------------------------------------
+
+    def _sections(self, event: Event) -> list[tuple[int, int]]:
+        """Return the earlier holds of other processes of what `event` acquires: (event that acquired it, event that released it).
+
+        An interrupt may enter over another one, but not over two, nor where the other has interrupts off.
+        """
+        sections = []
+        accesses = event.accesses
+        if event.enters:
+            accesses = tuple((self.locations.number(("gate", event.cpu, depth)), ACQUIRE) for depth in range(1, IRQ_DEPTH_MAX + 1))
+        for location, mode in accesses:
+            if ACQUIRES >> mode & 1:
+                for hold in self.record.holds[location]:
+                    there = hold.acquired
+                    if there >= event.number:
+                        break
+                    if event.enters and self.record.events[there].enters and self.locations.keys[location][2] < IRQ_DEPTH_MAX:
+                        continue
+                    if CONFLICTS[mode] >> hold.mode & 1 and hold.process != event.process:
+                        sections.append((there, hold.released))
+        return sections
+
+    def _reverse(self, first: Event, later: Event, sections: list[tuple[int, int]]) -> None:
+        """Plan a run in which `later` comes before `first`: put it into the wakeup tree of the place of `first`."""
+        events, bit = self.record.events, first.number
+        same = later.number < len(events) and self._touches_the_same(first, later)
+        accesses, before = self._touches(later, same)
+        if self._sleeps(bit, later.process, before):
+            return
+        rest = [event for event in events[bit + 1:] if not event.past >> bit & 1]
+        among = bits_of(rest)
+        held = True
+        while held:                             # nobody may acquire, before `later`, what they would still have then
+            held = False
+            for acquired, released in sections:
+                if acquired < bit:
+                    if not among >> released & 1 and released >= bit:       # the race can only be reversed together with that hold
+                        if later.enters and not later.base >> acquired & 1:
+                            self._reverse(events[acquired], later, sections)
+                        return
+                elif among >> acquired & 1 and not among >> released & 1:
+                    held = True
+                    if same and later.direct >> acquired & 1:               # it may have read what that event wrote
+                        same = False
+                        accesses, before = self._touches(later, same)
+                    rest = [event for event in rest if not event.past >> acquired & 1]
+                    among = bits_of(rest)
+        planned = Step(later.process, accesses, before, later.number)
+        self.tree.plan_at(bit, Plan([*rest, planned], among, [planned], self.record.marks))
+
+    def _touches(self, later: Event, same: bool) -> tuple[tuple[Access, ...], int]:
+        """Return what an event touches in another place, at most, and the bits of all events that depend on that or are before it
+        anyway. With `same`, the event touches there what it touches here."""
+        accesses = later.accesses if same or later.accesses_elsewhere is None else later.accesses_elsewhere
+        if later.pending[0] == points.WAKE and not same:            # it may wake any task that sleeps there
+            accesses += tuple((self.locations.number(task), WRITE) for task in m.tasks)
+        unannounced, rivals = self._unannounced(later.cpu, not same, later.enters)
+        before = later.direct
+        for location, mode in accesses:
+            before |= self.record.touching(location, RIVALS[mode])
+        for location, modes in rivals:
+            before |= self.record.touching(location, modes)
+        return accesses + unannounced, before & ~(1 << later.number)
+
+    def _sleeps(self, number: int, process: int, before: int) -> bool:
+        """True if the planned run would begin with a process that sleeps at its place: its next event can come first there."""
+        if process not in self.tree.sleep_at(number).processes:
+            return False
+        events = self.record.events
+        return all(events[there].past >> number & 1 for there in numbers_in(before >> number + 1 << number + 1))
+
+    def _touches_the_same(self, first: Event, later: Event) -> bool:
+        """True if `later` touches the same without `first` before it. Its work behind its point depends on what it reads there."""
+        keys = self.locations.keys
+        for location, mode in later.accesses:
+            for there, how in first.accesses:
+                if location == there and CONFLICTS[mode] >> how & 1:
+                    key = keys[location]
+                    if not (isinstance(key, tuple) and key[0] in _CONTEXTS) and not (
+                            _reads_nothing(later.pending) and (location, mode) in self.locations.announced(later.pending)):
+                        return False
+        return True
+
+    def _unannounced(self, cpu: int, reads: bool, enters: bool) -> _Unannounced:
+        """Return what an event on that cpu may touch without announcing it, and of each such location the modes that conflict.
+
+        `reads`: what the event reads decides what it touches.
+        """
+        cpus = self.cpus
+        deepest = cpus.depths.get(cpu, 0) if reads or enters else 0
+        key = cpu, len(self.locations.unannounced) if reads else -1, deepest, cpu in cpus.shared
+        known = self.unannounced.get(key)
+        if known is None:
+            accesses: list[Access] = []
+            number = self.locations.number
+            if deepest:
+                accesses += [(number(("gate", cpu, depth)), PASS_ALONE) for depth in range(1, deepest + 1)]
+                accesses.append((number(("level", cpu)), WRITE))
+            if cpu in cpus.shared:
+                accesses += [(number((what, cpu)), mode) for what, mode in (("cpu", PASS_ALONE), ("ready", WRITE), ("current", WRITE))]
+            if reads:
+                accesses += [(number(("ready", where)), WRITE) for where in sorted(cpus.shared - {cpu})]    # of a task that it may wake
+                for location in sorted(self.locations.unannounced):
+                    accesses += [(location, WRITE), (location, BEGIN), (location, END)]
+            rivals: dict[int, set[int]] = {}
+            for location, mode in accesses:
+                rivals.setdefault(location, set()).update(RIVALS[mode])
+            known = self.unannounced[key] = tuple(accesses), [(location, tuple(modes)) for location, modes in rivals.items()]
+        return known
+
+
+def _reads_nothing(at: Point) -> bool:
+    """True if the work at that point is the same whatever others did. A lock for which tasks sleep may make it wait, or wake one."""
+    kind, obj, _ = at
+    return kind in (points.LOCAL, points.WRITE, points.BARRIER, points.MASK) or (kind in (points.ACQUIRE, points.RELEASE) and obj.spins)
