@@ -31,6 +31,7 @@ from vmrace.harness.explore.runnable import NEEDS_ANOTHER, NO_POINT, Runnable
 from vmrace.harness.explore.search_tree import SearchTree
 from vmrace.harness.explore.wakeup import Plan, Step
 from vmrace.harness.machine.machine import Machine, m
+from vmrace.harness.machine.stacks import idle_of
 from vmrace.harness.machine.task import IRQ_DEPTH_MAX, Task
 
 # Locations that say whether an event can be there, not what it does.
@@ -67,7 +68,7 @@ class Reversal:
 
     def _waiting(self, m: Machine) -> Iterator[Event]:
         record, number = self.record, self.locations.number
-        for task in [*m.tasks, *(m.idle_of(cpu) for cpu in m.cpus if cpu.running is not None and cpu.running is cpu.idle)]:
+        for task in [*m.tasks, *(idle_of(m, cpu) for cpu in m.cpus if cpu.running is not None and cpu.running is cpu.idle)]:
             if task.waiting in NEEDS_ANOTHER or task.finished:
                 continue
             process, where = record.process_of(task), task.cpu.number

@@ -11,6 +11,7 @@ from vmrace.harness.explore.access import Point
 from vmrace.harness.explore.cpus import Cpus
 from vmrace.harness.explore.run_record import RunRecord
 from vmrace.harness.machine.machine import Machine
+from vmrace.harness.machine.stacks import idle_of
 from vmrace.harness.machine.task import HALTED, IRQ_DEPTH_MAX, PARKED, SLEEPING, Task, preemptible
 
 Choice = tuple[int, int, Task]              # a process, the decision that lets it run, and the task it runs on
@@ -61,7 +62,7 @@ class Runnable:
             victim = cpu.running
             if victim is None or (not victim.held.irqs_off and victim.irq_depth < IRQ_DEPTH_MAX):
                 decision = len(m.tasks) + irq.number * len(m.cpus) + cpu.number
-                out[process] = decision, victim or m.idle_of(cpu)
+                out[process] = decision, victim or idle_of(m, cpu)
         return out
 
     def preferred(self, m: Machine, asleep: Container[int]) -> Choice | None:

@@ -40,8 +40,9 @@ from vmrace.harness.kernel.registry import Core, linking
 from vmrace.harness.kernel.slab import kfree
 from vmrace.harness.link.guards import bind_list_guards, names_of
 from vmrace.harness.link.image import Image, Origin
-from vmrace.harness.machine.machine import Machine, is_null_dereference, m
+from vmrace.harness.machine.machine import Machine, m
 from vmrace.harness.machine.scheduler import Scheduler
+from vmrace.harness.machine.sites import is_null_dereference, sites_of_traceback
 from vmrace.harness.machine.task import CPUS_MAX, NEVER, TASKS_MAX, Task
 from vmrace.harness.sanitizers import lifetime
 from vmrace.harness.sanitizers.lockdep import Lockdep
@@ -359,7 +360,7 @@ def _is_null_dereference_of_program(error: BaseException) -> bool:
 
 def _report(error: BaseException) -> None:
     """End the run, or this cpu, with what a task raised."""
-    sites = m.sites_of_traceback(error)
+    sites = sites_of_traceback(m.image, error)
     where = sites[-1].function if sites else "task"
     title = (Kind.CHECK.title(f"an assertion fails in {where}") if isinstance(error, AssertionError)
              else Kind.OOPS.title(f"{type(error).__name__} in {where}"))

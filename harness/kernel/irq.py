@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What hardware models use: interrupts, and accesses that are one step however much they do."""
 
+from vmrace.harness.machine import interrupts
 from vmrace.harness.machine.machine import m
 from vmrace.harness.points import READ, RMW, WRITE
 
@@ -9,7 +10,7 @@ __all__ = ["READ", "RMW", "WRITE", "point", "raise_irq"]
 
 def raise_irq(handler, *args):
     """A device raises an interrupt: `handler(*args)` runs later, nested, on some cpu that has interrupts on."""
-    m.raise_irq(handler, args)
+    interrupts.raise_irq(m, handler, args)
 
 
 def point(obj, kind):

@@ -2,6 +2,7 @@
 """include/linux/spinlock.h, rwlock_t: many readers or one writer, spinning, no fairness (as on i386 in 2.4)."""
 
 from vmrace.harness.kernel.registry import register
+from vmrace.harness.machine import waiting
 from vmrace.harness.machine.machine import m
 from vmrace.harness.points import ACQUIRE, RELEASE
 from vmrace.harness.sanitizers import lockdep
@@ -60,7 +61,7 @@ def write_lock(lock):
         m.sched(ACQUIRE, lock)
     cur = m.current
     if lock.owner is not None or lock.readers:
-        m.spin(lock)
+        waiting.spin(m, lock)
     lock.owner = cur
     cur.held = cur.held[lock]
 
@@ -76,7 +77,7 @@ def write_unlock(lock):
     held = cur.held
     cur.held = held.parent if held.lock is lock else held.without(m, lock)
     if m.waiters:
-        m.released()
+        waiting.released(m)
 
 
 def read_lock(lock):
@@ -85,7 +86,7 @@ def read_lock(lock):
         m.sched(ACQUIRE, lock, "read")
     cur = m.current
     if lock.owner is not None:
-        m.spin(lock.read_side)
+        waiting.spin(m, lock.read_side)
     lock.readers += 1
     cur.held = cur.held[lock.read_side]
 
@@ -99,4 +100,4 @@ def read_unlock(lock):
     cur.held = held.parent if held.lock is side else held.without(m, side)
     lock.readers -= 1
     if m.waiters:
-        m.released()
+        waiting.released(m)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """include/linux/sched.h: who runs here, and how one stops running."""
 
+from vmrace.harness.machine import waiting
 from vmrace.harness.machine.machine import m
 from vmrace.harness.machine.task import INTERRUPTIBLE, RUNNING, UNINTERRUPTIBLE
 from vmrace.harness.points import READ, WAIT, WRITE
@@ -62,9 +63,9 @@ def schedule():
     if s >= m.stop:
         m.sched(WAIT, m.current)
     if m.current.state == RUNNING:
-        m.give_way()
+        waiting.give_way(m)
     else:
-        m.sleep()
+        waiting.sleep(m)
 
 
 def yield_cpu():
@@ -72,7 +73,7 @@ def yield_cpu():
     m.step = s = m.step + 1
     if s >= m.stop:
         m.sched(WAIT, m.current)
-    m.yielded()
+    waiting.yield_cpu(m)
 
 
 set_current_state = set_task_state

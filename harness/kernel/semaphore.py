@@ -8,6 +8,7 @@ in between, as in the kernel.
 """
 
 from vmrace.harness.kernel.registry import register
+from vmrace.harness.machine import waiting
 from vmrace.harness.machine.machine import m
 from vmrace.harness.machine.task import SLEEPING
 from vmrace.harness.points import ACQUIRE, RELEASE, TRYLOCK
@@ -43,7 +44,7 @@ def down(sem):
     while sem.count <= 0:
         if cur not in sem.sleepers:
             sem.sleepers.append(cur)
-        m.sleep(sem)
+        waiting.sleep(m, sem)
     if cur in sem.sleepers:             # it was woken through a wait queue
         sem.sleepers.remove(cur)
     sem.count -= 1
@@ -76,7 +77,7 @@ def up(sem):
     for task in sem.sleepers:
         if task.waiting is SLEEPING:
             sem.sleepers.remove(task)
-            m.make_ready(task)
+            waiting.make_ready(m, task)
             return
 
 
@@ -112,14 +113,14 @@ class rw_semaphore:
             else:
                 self.readers += 1
             if task.waiting is SLEEPING:
-                m.make_ready(task)
+                waiting.make_ready(m, task)
 
     def wait(self, task: object, writes: bool) -> None:
         """Sleep in line until it is handed over."""
         entry = (task, writes)
         self.queue.append(entry)
         while entry in self.queue:
-            m.sleep(self)
+            waiting.sleep(m, self)
 
 
 class ReadSide:

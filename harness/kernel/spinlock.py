@@ -5,6 +5,7 @@
 """
 
 from vmrace.harness.kernel.registry import register
+from vmrace.harness.machine import waiting
 from vmrace.harness.machine.machine import m
 from vmrace.harness.points import ACQUIRE, MASK, READ, RELEASE, RMW, TRYLOCK
 from vmrace.harness.sanitizers import lockdep
@@ -38,7 +39,7 @@ def spin_lock(lock):
         m.sched(ACQUIRE, lock)
     cur = m.current
     if lock.owner is not None:
-        m.spin(lock)
+        waiting.spin(m, lock)
     lock.owner = cur
     cur.held = cur.held[lock]
 
@@ -54,7 +55,7 @@ def spin_unlock(lock):
     held = cur.held
     cur.held = held.parent if held.lock is lock else held.without(m, lock)
     if m.waiters:
-        m.released()
+        waiting.released(m)
 
 
 def spin_trylock(lock):

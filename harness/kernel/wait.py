@@ -7,6 +7,7 @@ queue is always the caller's own. Exclusive sleepers stand at the tail, the othe
 
 from vmrace.harness.kernel.registry import register
 from vmrace.harness.kernel.sched import current_task
+from vmrace.harness.machine import waiting
 from vmrace.harness.machine.machine import m
 from vmrace.harness.machine.task import RUNNING, SLEEPING
 from vmrace.harness.points import READ, WAIT, WAKE
@@ -74,7 +75,7 @@ def _wake(q, exclusive):
             continue
         task.state = RUNNING
         if task.waiting is SLEEPING:
-            m.make_ready(task)
+            waiting.make_ready(m, task)
             if alone:
                 exclusive -= 1
                 if not exclusive:

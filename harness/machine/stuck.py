@@ -1,52 +1,80 @@
 # SPDX-License-Identifier: MIT
-"""progress: nobody can run (deadlock, with who waits for what), or everybody runs and nobody gets there (livelock)."""
+"""The sanitizer of progress: a deadlock (no task can run, with which task waits for what), a livelock (tasks run without end)."""
 
-from vmrace.harness.finding import Kind
-from vmrace.harness.machine.task import PARKED, SLEEPING
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from vmrace.harness.finding import Finding, Kind
+from vmrace.harness.machine.scheduler import FairRun
+from vmrace.harness.machine.sites import sites
+from vmrace.harness.machine.task import PARKED, SLEEPING, Task
+
+if TYPE_CHECKING:
+    from vmrace.harness.machine.machine import Machine
 
 NAME = "progress"
+FAIR_STEPS_MAX = 20_000     # points under a fair schedule, after the first steps_max ones, before the run is called a livelock
 
 
-def stuck(m):
-    """Tasks are left and none can run. Those that wait for each other in a circle give the title, or else those of whom nobody
-    knows what they wait for; who only waits behind them, or for a cpu, is told in the detail."""
+def nobody_can_run(m: Machine) -> None:
+    """Report tasks that are left though none can run.
+
+    Tasks that wait for each other in a circle give the title, or else those that wait for nothing that another task has. The detail
+    has the tasks that wait behind these, or for a cpu.
+    """
     waiting = _left(m)
     parked = [task for task in waiting if task.waiting is PARKED]
-    if parked:
-        parts = sorted({m.where(task.waiting_frame) for task in parked})
-        details = "; ".join(_wait_for(m, task) for task in waiting)
-        m._add(_finding(Kind.LIVELOCK.title(f"{', '.join(parts)}"), details), m.sites(parked[0].waiting_frame))
-        return
-    cause = _circle(waiting) or [task for task in waiting if task.waiting is not None and not _before(task, waiting)] or waiting
-    parts = sorted({_what(m, task) for task in cause})
     details = "; ".join(_wait_for(m, task) for task in waiting)
-    asleep = all(task.waiting is SLEEPING for task in cause)
-    word = "tasks asleep for ever" if asleep else "nobody can run"
-    m._add(_finding(Kind.DEADLOCK.title(f"{word}: {', '.join(parts)}"), details), m.sites(cause[0].waiting_frame))
+    if parked:
+        title, first = Kind.LIVELOCK.title(", ".join(sorted({m.where(task.waiting_frame) for task in parked}))), parked[0]
+    else:
+        cause = _circle(waiting) or [task for task in waiting if task.waiting is not None and not _before(task, waiting)] or waiting
+        asleep = all(task.waiting is SLEEPING for task in cause)
+        word = "tasks asleep for ever" if asleep else "nobody can run"
+        title, first = Kind.DEADLOCK.title(f"{word}: {', '.join(sorted({_what(m, task) for task in cause}))}"), cause[0]
+    m.add_finding(Finding(title, NAME, detail=details), sites(m.image, first.waiting_frame))
 
 
-def endless(m):
-    """Tasks run and get nowhere. Where they were seen gives the title, with those of whom nobody knows what they wait for; who
-    only waits behind others is told in the detail."""
+def out_of_steps(m: Machine) -> None:
+    """Give a run without end a fair schedule. If that does not end it either, report a livelock.
+
+    The functions where its tasks were seen give the title, with those where a task waits that no other one keeps waiting. The detail
+    has the tasks that only wait behind others.
+    """
+    if m.fair is None:
+        m.scheduler = m.fair = FairRun(m.steps_max)
+        m.deadline = m.steps_max + FAIR_STEPS_MAX
+        return
+    m.limit_hit = True
     left = _left(m)
     waiting = [task for task in left if task.waiting_frame is not None]
     seen = {m.fair.seen[task.id] for task in left if task.id in m.fair.seen}
-    parts = {m.where(task.waiting_frame) for task in waiting if not _before(task, left)}
+    stuck = {m.where(task.waiting_frame) for task in waiting if not _before(task, left)}
     detail = "; ".join([f"no end after {m.step} points, the last under a fair schedule", *(_wait_for(m, task) for task in waiting)])
-    m._add(_finding(Kind.LIVELOCK.title(f"{', '.join(sorted({m.where(), *seen, *parts}))}"), detail), m.sites())
+    title = Kind.LIVELOCK.title(", ".join(sorted({m.where(), *seen, *stuck})))
+    m.add_finding(Finding(title, NAME, detail=detail), sites(m.image, sys._getframe(1)))
+    m.abort()
 
 
-def _left(m):
-    """Tasks that are not done, and idle loops that are in an interrupt."""
+def wait_for_ever(parked: Iterable[Task]) -> bool:
+    """True if all that these tasks read in their loops is as they read it: no task lets them go on."""
+    return all(not task.reads or task.reads.unchanged() for task in parked)
+
+
+def _left(m: Machine) -> list[Task]:
+    """Return the tasks that are not done, and the idle loops that are in an interrupt."""
     return [task for task in m.tasks if not task.finished] + [
         cpu.idle for cpu in m.cpus if cpu.idle is not None and cpu.running is cpu.idle]
 
 
-def _circle(waiting):
-    """The tasks that wait for locks of each other; [] if that is not why they wait."""
-    seen = set()
+def _circle(waiting: Sequence[Task]) -> list[Task]:
+    """Return tasks that wait for locks of each other in a circle; [] if there are none."""
+    seen: set[int] = set()
 
-    def walk(path):
+    def walk(path: list[Task]) -> list[Task]:
         if path[-1].id in seen:
             return []
         seen.add(path[-1].id)
@@ -62,18 +90,18 @@ def _circle(waiting):
     return []
 
 
-def _lock(task):
-    """What a task waits for, if that is a lock."""
+def _lock(task: Task) -> Any:
+    """Return the lock that a task waits for; None if it waits for something else."""
     return task.wants if task.waiting is SLEEPING else task.waiting
 
 
-def _before(task, tasks):
-    """For whom of `tasks` a task waits: those who have its lock, and those who are to get it before."""
+def _before(task: Task, tasks: Iterable[Task]) -> list[Task]:
+    """Return the tasks that a task waits for: those that have its lock, and those that get it first."""
     return [*_holders(task, tasks), *_ahead(task)]
 
 
-def _holders(task, tasks):
-    """Who has the lock that a task waits for: its owner, or those who read under it, perhaps below an interrupt."""
+def _holders(task: Task, tasks: Iterable[Task]) -> list[Task]:
+    """Return the tasks that have the lock that a task waits for: its owner or its readers, which may be below an interrupt."""
     lock = _lock(task)
     if lock is None:
         return []
@@ -85,25 +113,21 @@ def _holders(task, tasks):
     return [other for other in tasks if any(side in held.locks for held in (other.held, *other.below))]
 
 
-def _ahead(task):
-    """Of who sleeps for a rw_semaphore: those before it in the queue that it cannot have it with."""
+def _ahead(task: Task) -> list[Task]:
+    """Return the tasks before `task` in the queue of a rw_semaphore with which it cannot share it."""
     queue = list(getattr(_lock(task), "queue", ()))         # (task, does it want to write)
     at = next((at for at, (other, _) in enumerate(queue) if other is task), 0)
     return [other for other, writes in queue[:at] if writes or queue[at][1]]
 
 
-def _finding(title, detail):
-    from vmrace.harness.finding import Finding
-    return Finding(title, NAME, detail=detail)
-
-
-def _what(m, task):
+def _what(m: Machine, task: Task) -> str:
     where = m.where(task.waiting_frame) if task.waiting_frame is not None else "user_space"
     lock = task.waiting
     return where if lock is SLEEPING or lock is None else f"{lock.cls} in {where}"
 
 
-def _wait_for(m, task):
+def _wait_for(m: Machine, task: Task) -> str:
+    """Say what a task waits for, and which task has that."""
     lock = _lock(task)
     if task.waiting is None:
         return f"{task.name} waits for cpu{task.cpu.number}"

@@ -23,6 +23,7 @@ from typing import Any
 from vmrace.harness.errors import Diverged
 from vmrace.harness.machine.machine import Machine
 from vmrace.harness.machine.scheduler import Scheduler
+from vmrace.harness.machine.sites import sites as sites_of
 from vmrace.harness.machine.task import NEVER, Task
 from vmrace.harness.watchers.trace import label_of
 
@@ -92,7 +93,7 @@ def observed(m: Machine, keys: Sequence[str]) -> str:
 def point_of(m: Machine, frame: Any) -> tuple[str, str]:
     """Label and function of the point that the running task is at; `frame` is that of Machine.sched."""
     kind, obj, arg = m.current.at  # type: ignore[misc]
-    sites = m.sites(frame)
+    sites = sites_of(m.image, frame)
     function = next((site.function for site in reversed(sites) if not site.kernel_file.startswith("include/")),
                     sites[-1].function if sites else "-")
     return label_of(m, kind, obj, arg, frame.f_back), function

@@ -14,8 +14,8 @@ from typing import Any
 
 from vmrace.harness.sanitizers.links import links_of, slots_of
 
-# what calls the operations of a task; and see _is_access
-ACCESSORS = ("vmrace.harness.machine.machine", "vmrace.harness.functions.program")
+# The modules that call the operations of a task and the handlers of interrupts; see _is_access.
+ACCESSORS = ("vmrace.harness.machine.stacks", "vmrace.harness.machine.interrupts", "vmrace.harness.functions.program")
 
 _poisoned: dict[type, type] = {}
 

@@ -16,6 +16,7 @@ from typing import Any
 from vmrace.harness import points
 from vmrace.harness.finding import Site
 from vmrace.harness.machine.machine import Machine
+from vmrace.harness.machine.sites import sites
 from vmrace.harness.machine.task import Cpu, Task
 from vmrace.harness.watchers.race import Watch
 
@@ -93,7 +94,7 @@ class Recorder:
     def _event(self, kind: int, obj: Any, arg: Any, me: Task) -> Event:
         m = self.m
         frame = sys._getframe(2)
-        stack = m.sites(frame)
+        stack = sites(m.image, frame)
         label = label_of(m, kind, obj, arg, frame)
         function = next((site.function for site in reversed(stack) if not site.kernel_file.startswith("include/")),
                         stack[-1].function if stack else "")

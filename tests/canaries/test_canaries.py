@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from vmrace.fuzz.run.executor import Executor
-from vmrace.harness.machine import machine
+from vmrace.harness.machine import stuck
 from vmrace.harness.machine.machine import m
 from vmrace.harness.sanitizers.table import SANITIZERS
 from vmrace.harness.schedulers.enumerate import every_schedule
@@ -32,7 +32,7 @@ each_family_canary = pytest.mark.parametrize("canary", FAMILY_CANARIES, ids=lamb
 def short_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     """A canary has a few dozen points: a livelock of one need not be waited for 40,000."""
     monkeypatch.setattr(m, "steps_max", 400)
-    monkeypatch.setattr(machine, "FAIR_STEPS_MAX", 400)
+    monkeypatch.setattr(stuck, "FAIR_STEPS_MAX", 400)
 
 
 def runs_of(canary: Canary, *modules: str, preemptions: int) -> list[Run]:

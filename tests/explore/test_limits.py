@@ -8,7 +8,7 @@ from vmrace.harness.explore import optimal
 from vmrace.harness.explore.optimal import Optimal
 from vmrace.harness.functions.program import Program, Runner
 from vmrace.harness.kernel.cell import cell
-from vmrace.harness.machine import machine
+from vmrace.harness.machine import stuck
 from vmrace.harness.machine.machine import m
 
 from tests.explore.compare import by_brute_force, by_dpor, by_states
@@ -60,7 +60,7 @@ def test_a_run_that_just_fits_is_no_limit(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_run_over_the_steps_of_the_machine_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     """The machine ends it under a schedule that no explorer chose: a livelock, and no exploration is complete with it."""
     monkeypatch.setattr(m, "steps_max", 60)
-    monkeypatch.setattr(machine, "FAIR_STEPS_MAX", 60)
+    monkeypatch.setattr(stuck, "FAIR_STEPS_MAX", 60)
     runner = Runner(spins, False)
     for result in Optimal().runs(runner.run):
         assert result.limit_hit

@@ -35,7 +35,7 @@ from vmrace.harness.kernel import (
     write_lock,
     write_unlock,
 )
-from vmrace.harness.machine import machine
+from vmrace.harness.machine import machine, stuck
 from vmrace.harness.machine.machine import m
 from vmrace.harness.machine.task import NEVER
 from vmrace.harness.schedulers import NoPreempt, Pct, Walk
@@ -65,7 +65,7 @@ def first_with(found: list[Run], start: str) -> Run:
 @pytest.fixture
 def short_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(m, "steps_max", 500)
-    monkeypatch.setattr(machine, "FAIR_STEPS_MAX", 500)
+    monkeypatch.setattr(stuck, "FAIR_STEPS_MAX", 500)
 
 
 # ---- deadlock -------------------------------------------------------------------------------------------------------------
@@ -328,7 +328,7 @@ def test_a_loop_that_does_not_yield_on_the_same_cpu_is_a_livelock() -> None:
 
 def test_a_livelock_is_called_after_the_bound_and_not_before() -> None:
     run = TOYS[LOCKS].run([(0, [("wait_for_go",)])], NoPreempt())
-    assert run.steps == machine.STEPS_MAX + machine.FAIR_STEPS_MAX
+    assert run.steps == machine.STEPS_MAX + stuck.FAIR_STEPS_MAX
 
 
 @each_scheduler

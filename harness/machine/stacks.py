@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: MIT
+"""The stacks of tasks and idle loops. A backend's pool keeps them, and each run after another uses them."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from vmrace.harness import points
+from vmrace.harness.errors import Abort, ProgramError
+from vmrace.harness.finding import Finding, Kind
+from vmrace.harness.machine import interrupts
+from vmrace.harness.machine.sites import is_null_dereference, sites_of_traceback
+from vmrace.harness.machine.task import CPUS, HALTED, NEVER, Cpu, Task
+from vmrace.harness.machine.waiting import comes_or_goes
+
+if TYPE_CHECKING:
+    from vmrace.harness.machine.machine import Machine
+
+Operation = tuple[Callable[..., Any], tuple[Any, ...]]      # a kernel function and its arguments
+
+
+def assign(m: Machine, tasks: Sequence[tuple[int, Sequence[Operation]]], cpus: int) -> None:
+    """Give each of `tasks`, (cpu, operations), a stack, and put it on its cpu."""
+    kernel_tasks = m.image.tasks
+    in_use = m.cpus = CPUS[:cpus]
+    for cpu in in_use:
+        cpu.running = cpu.idle = None
+        cpu.shared = False
+        cpu.ready = []
+    mine = m.tasks = []
+    pool, root = m.backend.pool, m.image.lockdep.root
+    number = 0
+    for where, operations in tasks:
+        task = pool.get(number) or _new_task(m, number, f"task{number}", _body)
+        task.reset()
+        task.operations = operations
+        task.task = kernel_tasks[number]
+        task.held = root
+        task.cpu = cpu = in_use[where]
+        if cpu.ready:
+            cpu.shared = True
+        cpu.ready.append(task)
+        mine.append(task)
+        number += 1
+    for unused in range(cpus - 1, -1, -1):
+        if -2 - unused in pool:
+            break
+        _new_task(m, -2 - unused, f"idle{unused}", _idle_body)       # here, where the stack is not deep
+    m.remaining = number
+
+
+def _new_task(m: Machine, number: int, name: str, body: Callable[[Machine, Task], None]) -> Task:
+    task: Task = Task(number, name)
+    m.backend.pool[number] = task
+    task.stack = m.backend.stack(functools.partial(body, m), task)
+    return task
+
+
+def idle_of(m: Machine, cpu: Cpu) -> Task:
+    """Return the idle loop of `cpu`, which only takes interrupts."""
+    task = cpu.idle
+    if task is None:
+        number = -2 - cpu.number
+        task = cpu.idle = m.backend.pool[number]
+        task.reset()
+        task.cpu = cpu
+        task.task = m.image.tasks[-1 - cpu.number]
+        task.held = m.image.lockdep.root
+    return task
+
+
+def _body(m: Machine, task: Task) -> None:
+    """Live as a task, one run after another."""
+    root = None
+    while True:
+        try:
+            if task.waiting is HALTED:
+                m.dispatch(task)                # until the next run
+                continue
+            root = task.held
+            for number, (function, args) in enumerate(task.operations):
+                task.op = number
+                if m.recorder is not None:
+                    m.recorder(points.LOCAL, task, f"op {task.op}")
+                function(*args)
+                if task.held is not root:
+                    m.image.lockdep.returned_holding(m, task)
+            if m.aborting:                      # a program of plain functions may have caught it
+                raise Abort
+            if m.recorder is not None:
+                m.recorder(points.LOCAL, task, "end")
+            task.finished = True
+            m.remaining -= 1
+            cpu = task.cpu
+            cpu.running = None
+            if cpu.shared:
+                m.enabled = None
+                comes_or_goes(m, task)
+            elif m.enabled is not None:
+                m.enabled = m.enabled.copy()
+                m.enabled.remove(task.id)
+            m.dispatch(task)
+            continue
+        except Abort:
+            pass
+        except BaseException as error:
+            _fault(m, error)
+        _leave(m, task)                         # with nothing left of its frames, nor of what only they know
+
+
+def _idle_body(m: Machine, task: Task) -> None:
+    """Live as an idle loop, one interrupt after another."""
+    while True:
+        try:
+            if task.waiting is HALTED:
+                m.dispatch(task)
+                continue
+            irq, task.inject = task.inject, None
+            if irq is not None:                 # a new stack: later ones are taken where it waits, in dispatch
+                interrupts.handle(m, task, irq)
+            m.dispatch(task)
+            continue
+        except Abort:
+            pass
+        except BaseException as error:
+            _fault(m, error)
+        _leave(m, task)
+
+
+def _leave(m: Machine, task: Task) -> None:
+    if m.explorer is not None and not m.aborting:
+        m.halt(task)                            # an oops kills the cpu it is on
+        return
+    task.finished = True
+    m.main.switch()
+
+
+def _fault(m: Machine, error: BaseException) -> None:
+    """An exception left kernel source: report an oops if it went through a null pointer; else it is an error of ours."""
+    if m.unwinding and not isinstance(error, KeyboardInterrupt | ProgramError):
+        return                                  # out of a `finally`, in a run that is over
+    places = sites_of_traceback(m.image, error)
+    if isinstance(error, AttributeError | TypeError) and places and is_null_dereference(error):
+        m.add_finding(Finding(Kind.OOPS.title(f"NULL pointer dereference in {places[-1].function}"), "bug", detail=str(error)), places)
+        m.aborting = m.explorer is None
+    else:
+        m.error = m.error or error
+        m.aborting = True
+
+
+def end(m: Machine, error: BaseException | None = None) -> NoReturn:
+    """End this run. The running task stays where it is until all stacks are unwound, so that none of its code runs before."""
+    if error is not None and not isinstance(error, Abort):
+        m.error = m.error or error
+    m.aborting = True
+    me = m.current
+    if me.stack is not None and me.stack is not m.main and (not me.finished or me.waiting is HALTED):
+        m.main.switch()
+    raise Abort from None
+
+
+def unwind(m: Machine) -> None:
+    """Throw Abort through every stack that is still in the middle of something.
+
+    The `finally` and `with` of a program run then, but the run is over: each primitive that they call raises Abort at once,
+    and nobody watches.
+    """
+    explorer, recorder, hook, step = m.explorer, m.recorder, sys.unraisablehook, m.step
+    m.explorer = m.recorder = None
+    m.unwinding, m.stop = True, 0
+    sys.unraisablehook = _without_aborts(hook)  # for a generator that is closed when the last frame that knew it is gone
+    try:
+        for task in [*m.tasks, *(cpu.idle for cpu in m.cpus if cpu.idle is not None)]:
+            if task.started and (not task.finished or task.waiting is HALTED):
+                m.current = task
+                task.waiting_frame = None       # it would keep what its frames know until the next run
+                task.stack.switch()
+    finally:
+        m.explorer, m.recorder, sys.unraisablehook, m.step = explorer, recorder, hook, step
+        m.unwinding, m.stop = False, NEVER
+
+
+def _without_aborts(hook: Callable[[Any], Any]) -> Callable[[Any], None]:
+    """Return a sys.unraisablehook that leaves out Abort."""
+    def ignore(unraisable: Any) -> None:
+        if not issubclass(unraisable.exc_type, Abort):
+            hook(unraisable)
+    return ignore
