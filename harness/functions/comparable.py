@@ -88,7 +88,8 @@ def _described(value: Any, within: tuple[int, ...]) -> Any:
     kind = type(value)
     if is_kernel_object(value):
         return str(value.name)
-    if kind.__eq__ is not object.__eq__ and kind.__hash__ is not None:
+    equality: object = kind.__eq__
+    if equality is not object.__eq__ and kind.__hash__ is not None:
         return value
     name = f"{kind.__module__}.{kind.__qualname__}"
     return name, frozen(value.__dict__, _described, within) if is_users(kind.__module__) and hasattr(value, "__dict__") else None

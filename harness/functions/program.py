@@ -38,6 +38,7 @@ from vmrace.harness.functions.watched import uses
 from vmrace.harness.functions.whose import is_users
 from vmrace.harness.kernel.registry import Core, linking
 from vmrace.harness.kernel.slab import kfree
+from vmrace.harness.kernel.struct import struct
 from vmrace.harness.link.guards import bind_list_guards, names_of
 from vmrace.harness.link.image import Image, Origin
 from vmrace.harness.machine.machine import Machine, is_null_dereference, m
@@ -113,7 +114,7 @@ class Runner:
         self.kept = self._keep()
         self.sharing = self._sharing()
         self.refused = foreign.Refused(self.kept.makers)
-        gone = any(lifetime.is_gone(made) for made in self.image.objects if hasattr(made, "allocated"))
+        gone = any(lifetime.is_gone(made) for made in self.image.objects if isinstance(made, struct))
         if not self.image.frees and (gone or calls_kfree(self.kept.seen.values())):
             self.image.frees = True
             self.image.bind_state()
@@ -304,7 +305,7 @@ def _names_kfree(code: types.CodeType) -> bool:
 _OURS = (HarnessError, LinkError, Diverged, ProgramError)       # none of these is something that a program did
 
 
-class _Everywhere(dict[Any, Origin]):
+class _Everywhere(dict[types.CodeType, Origin]):
     """The origin of any function that is not the harness's own."""
 
     def get(self, code: Any, default: Any = None) -> Any:

@@ -106,7 +106,7 @@ class Kept:
                 put(first)
         for attributes in self.empty:
             if attributes:
-                attributes.clear()          # type: ignore[union-attr]
+                attributes.clear()
         for place, first in self.others:
             if place.changed(first):
                 place.put(first)

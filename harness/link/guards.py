@@ -25,9 +25,9 @@ def bind_list_guards(core: Core, names: dict[str, Any]) -> None:
         if isinstance(made, list_head) and made.is_head:
             guards = (made.guard,) if made.guard else ()
             if core.name == "functions":
-                made.holds = holds_of(guards, made.struct, names)  # type: ignore[assignment]
+                made.holds = holds_of(guards, made.struct, names)
             else:
-                made.holds = _holds(guard_test(guards, core.name != "checked"), made.struct, names)  # type: ignore[assignment]
+                made.holds = _holds(guard_test(guards, core.name != "checked"), made.struct, names)
 
 
 def holds_of(guards: tuple[str, ...], owner: Any, names: dict[str, Any]) -> Callable[[Any], bool]:

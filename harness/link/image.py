@@ -6,10 +6,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from types import CodeType
 from typing import Any
 
 from vmrace.harness.kernel.list import list_head
-from vmrace.harness.kernel.registry import Core
+from vmrace.harness.kernel.registry import Core, KernelObject
+from vmrace.harness.kernel.struct import struct
 from vmrace.harness.machine.task import Task
 from vmrace.harness.sanitizers import lifetime
 from vmrace.harness.sanitizers.lockdep import Lockdep
@@ -35,7 +37,7 @@ class Image:
     `save()` gives the present state as one value, `load(value)` brings it back; `boot` is the state after linking.
     """
 
-    def __init__(self, name: str, core: Core, origin: dict[Any, Origin], digest: str, probes: bytearray,
+    def __init__(self, name: str, core: Core, origin: dict[CodeType, Origin], digest: str, probes: bytearray,
                  racy_spans: frozenset[Span]):
         self.name = name
         self.core = core.name
@@ -66,7 +68,7 @@ class Image:
         """The same, where some of the objects may be free: what is free is poisoned, and can then be neither saved nor loaded."""
         if not self.frees:
             return save, load
-        structs = [made for made in self.objects if hasattr(made, "allocated")]
+        structs = [made for made in self.objects if isinstance(made, struct)]
 
         def healthy(act: Callable[..., Any], *state: Any) -> Any:
             for made in structs:
@@ -85,7 +87,7 @@ class Image:
         return name in self.namespace
 
 
-def _state_functions(objects: list[Any], which: str) -> tuple[Callable[[], Any], Callable[[Any], None]]:
+def _state_functions(objects: list[KernelObject], which: str) -> tuple[Callable[[], Any], Callable[[Any], None]]:
     """`save` and `load` for all slots that the objects' classes name in `which`, as straight-line code."""
     scope: dict[str, Any] = {}
     places = []

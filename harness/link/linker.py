@@ -97,7 +97,7 @@ class _Unit:
         self.blocks = 0
         self.places: list[tuple[str, int]] = [("", 0)]
         self.hash = hashlib.blake2b(digest_size=16)
-        self.origin: dict[Any, Origin] = {}
+        self.origin: dict[types.CodeType, Origin] = {}
         self.externs: list[tuple[str, str, int]] = []
         self.racy_spans: set[Span] = set()
         self.defined: dict[str, tuple[str, int]] = {}

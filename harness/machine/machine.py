@@ -661,7 +661,7 @@ class Machine:
 
     # ---- findings ------------------------------------------------------------------------------------------------
 
-    def report(self, title: str, sanitizer: str, detail: str = "") -> None:
+    def report(self, title: str, sanitizer: str, detail: str = "") -> NoReturn:
         """Something is wrong and the run ends here."""
         self._add(Finding(title, sanitizer, detail=detail), self.sites())
         self.abort()
@@ -681,7 +681,7 @@ class Machine:
         finding.stack = sites
         (self.notes if finding.breaks else self.findings).append(finding)
 
-    def abort(self) -> None:
+    def abort(self) -> NoReturn:
         """End the run, or, under an explorer, only halt this cpu: the running task stays where it is until the run is over."""
         if self.explorer is not None and not self.aborting:
             self._halt(self.current)

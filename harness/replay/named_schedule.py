@@ -18,7 +18,7 @@ import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from types import FrameType
 
 from vmrace.harness.errors import Diverged
 from vmrace.harness.machine.machine import Machine
@@ -89,9 +89,11 @@ def observed(m: Machine, keys: Sequence[str]) -> str:
     return "" if task.id < 0 and not task.irqs else actor_of(m, keys, task)
 
 
-def point_of(m: Machine, frame: Any) -> tuple[str, str]:
-    """Label and function of the point that the running task is at; `frame` is that of Machine.sched."""
-    kind, obj, arg = m.current.at  # type: ignore[misc]
+def point_of(m: Machine, frame: FrameType) -> tuple[str, str]:
+    """Return the label and the function of the point that the running task is at. `frame` is that of Machine.sched."""
+    at = m.current.at
+    assert at is not None, m.current
+    kind, obj, arg = at
     sites = m.sites(frame)
     function = next((site.function for site in reversed(sites) if not site.kernel_file.startswith("include/")),
                     sites[-1].function if sites else "-")

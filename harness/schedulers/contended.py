@@ -41,7 +41,7 @@ class Contended:
 
     def at(self, m: Machine) -> int:
         me = m.current
-        _, obj, arg = me.at  # type: ignore[misc]
+        _, obj, arg = me.at
         if place_of(obj, arg) not in self.objects:
             m.want(m.step + 1)
             return me.id

@@ -44,7 +44,8 @@ kept. A machine with one cpu has no races.
 from __future__ import annotations
 
 import sys
-from typing import Any
+from types import FrameType
+from typing import TYPE_CHECKING, Any
 
 from vmrace.harness.finding import Finding, Kind
 from vmrace.harness.kernel.atomic import atomic_t
@@ -55,6 +56,9 @@ from vmrace.harness.machine.machine import Machine
 from vmrace.harness.machine.task import RUNNING, Task
 from vmrace.harness.points import ACQUIRE, BARRIER, IRQ, LOCAL, READ, RELEASE, RMW, TRYLOCK, WAIT, WAKE, WRITE
 from vmrace.harness.watchers.call_stack import Stack, source_of
+
+if TYPE_CHECKING:
+    from vmrace.harness.link.image import Image
 
 NAME = "race"
 
@@ -90,7 +94,7 @@ class Access:
 class Watch:
     """The recorder of one run: put it in `m.recorder`, or in `also` of another recorder. `findings` are its races."""
 
-    def __init__(self, m: Machine, image: Any, cpus: int):
+    def __init__(self, m: Machine, image: Image, cpus: int):
         self.m = m
         self.source = source_of(image)
         self.clocks: list[Clock] = [[0] * cpus for _ in range(cpus)]
@@ -149,7 +153,7 @@ class Watch:
             self._made(access)
         return reached
 
-    def _classify(self, access: Access, frame: Any) -> None:
+    def _classify(self, access: Access, frame: FrameType) -> None:
         kind, obj, arg = access.kind, access.obj, access.arg
         if kind not in (READ, WRITE, RMW):
             return
@@ -274,8 +278,9 @@ def _join(clock: Clock, other: Clock | None) -> None:
                 clock[cpu] = tick
 
 
-def _primitive(frame: Any) -> str:
-    while frame.f_code.co_name in NOT_PRIMITIVES:
+def _primitive(frame: FrameType) -> str:
+    """Return the name of the primitive that has passed this point."""
+    while frame.f_code.co_name in NOT_PRIMITIVES and frame.f_back is not None:
         frame = frame.f_back
     return frame.f_code.co_name
 
