@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The places where plain data is kept, and how it is put back there."""
+"""The places that hold plain data, and the way to restore each."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ MISSING: Any = object()
 
 @dataclass(frozen=True)
 class Name:
-    """What a person calls a piece of data: `path`, as `lru.data`, and `how` the program comes to it, through `function`."""
+    """The name of a piece of data for a person: its `path`, as `lru.data`, and `how` the program's `function` reaches it."""
 
     path: str
     how: str
     function: str
 
     def of(self, path: str) -> Name:
-        """The name of a part of this."""
+        """Return the name of a part of this piece of data."""
         return Name(path, f"that {self.function} reaches", self.function)
 
     def told(self, kind: str) -> str:
@@ -33,7 +33,7 @@ class Name:
 
 
 class Variable:
-    """A place that holds one value: a variable or a slot. `put` brings a value back into it."""
+    """A place that holds one value: a variable or a slot. `now()` returns the value, `put(value)` restores it."""
 
     def __init__(self, name: Name, kind: str, get: Callable[[], Any], put: Callable[[Any], None]):
         self.name, self.kind, self.now, self.put = name, kind, get, put
@@ -49,7 +49,7 @@ class Variable:
 
 
 class Contents:
-    """A place that holds many values: a list, dict, set, bytearray or deque; or the attributes of an object, if they are in a dict."""
+    """A place that holds many values: a list, dict, set, bytearray or deque, or, with `attributes`, the dict of an object's attributes."""
 
     kind = ""
 
@@ -89,7 +89,7 @@ class Contents:
 
 
 class ClassAttributes:
-    """The attributes of a class, but for those that Python gives it."""
+    """A place that holds the attributes of a class, without those that Python adds (`__...`)."""
 
     kind = ""
 

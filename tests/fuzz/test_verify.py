@@ -340,8 +340,8 @@ def test_what_a_function_raises_is_a_finding(name: str, title: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "why"), [
-    ("counts", "what its tasks return: ("), ("draws", "it draws random numbers"),
-    ("counts_points", "its points: "), ("keeps_a_file", "what is found")])
+    ("counts", "its results: ("), ("draws", "it draws random numbers"),
+    ("counts_points", "the number of its points: "), ("keeps_a_file", "its findings")])
 def test_what_differs_by_the_same_schedule_is_never_proved(name: str, why: str, tmp_path: pathlib.Path,
                                                           monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
