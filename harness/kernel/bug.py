@@ -12,6 +12,8 @@ from types import FrameType
 from vmrace.harness.finding import Kind
 from vmrace.harness.machine.machine import m
 
+NAME = "bug"
+
 
 def _place(frame: FrameType) -> tuple[str, str]:
     """Return the kernel file and the function of a check; ("?", "?") if no image has linked that code.
@@ -28,22 +30,22 @@ def _place(frame: FrameType) -> tuple[str, str]:
 
 def BUG(line: int) -> None:
     file, function = _place(sys._getframe(1))
-    m.report(Kind.BUG.title(f"at {file}:{line} in {function}"), "bug")
+    m.report(Kind.BUG.title(f"at {file}:{line} in {function}"), NAME)
 
 
 def BUG_ON(condition: object, line: int) -> None:
     if condition:
         file, function = _place(sys._getframe(1))
-        m.report(Kind.BUG.title(f"at {file}:{line} in {function}"), "bug")
+        m.report(Kind.BUG.title(f"at {file}:{line} in {function}"), NAME)
 
 
 def WARN_ON(condition: object, line: int) -> None:
     """Note a warning. It does not end the run, and becomes its finding if nothing worse follows."""
     if condition:
         file, function = _place(sys._getframe(1))
-        m.note(Kind.WARN.title(f"at {file}:{line} in {function}"), "bug")
+        m.note(Kind.WARN.title(f"at {file}:{line} in {function}"), NAME)
 
 
 def printk(text: str) -> None:
     """Note a complaint of the kernel, as WARN_ON does. A variant calls it only for messages that a healthy kernel never prints."""
-    m.note(Kind.PRINTK.title(f"{text.strip()} in {m.where()}"), "bug")
+    m.note(Kind.PRINTK.title(f"{text.strip()} in {m.where()}"), NAME)
