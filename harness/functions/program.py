@@ -87,6 +87,8 @@ class Runner:
     def __init__(self, make: Callable[..., Program], *args: Any, backend: str = "greenlets"):
         self.backend = BACKENDS[backend]()
         self.name = f"{getattr(make, '__module__', '')}:{getattr(make, '__qualname__', make)}"
+        if linking.core is not None or linking.running:
+            raise ProgramError(f"{self.name}: made inside of another program: its objects would belong to both")
         core = Core("functions")
         linking.core = core
         boot = m.current = Task(-1, "make")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """include/linux/list.h, with CONFIG_DEBUG_LIST: circular lists of embedded links.
 
-A link knows the head that it is linked under (`on`). So the operation that adds a linked entry, or deletes an unlinked one, is
-reported at once.
+A link knows the head that it is linked under (`on`), so list_add() of a linked entry and list_del() of an unlinked one are reported at
+once.
 
 A head declared `freelist=True` holds free memory: list_add() of an object to it frees the object, list_del() allocates it. Any access
 to a free object is a use after free. With `type_stable=True` as well, a free object keeps its type and contents, as struct pages and

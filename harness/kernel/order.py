@@ -12,6 +12,7 @@ from vmrace.harness.machine.machine import m
 
 def happens_before(*what: object) -> None:
     """Order everything that this cpu has done so far before every later `happens_after(*what)`, on any cpu."""
+    assert what, "an order has a name"
     orders = getattr(m.recorder, "orders", None)
     if orders is not None:
         orders(what, False)
@@ -19,6 +20,7 @@ def happens_before(*what: object) -> None:
 
 def happens_after(*what: object) -> None:
     """Order everything that this cpu does from now on after every earlier `happens_before(*what)`, on any cpu."""
+    assert what, "an order has a name"
     orders = getattr(m.recorder, "orders", None)
     if orders is not None:
         orders(what, True)

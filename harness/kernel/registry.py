@@ -65,9 +65,11 @@ linking = _Linking()
 def register(made: Any) -> None:
     """Register a kernel object; its constructor calls this.
 
-    Raises ProgramError if a running task makes the object. It would be another object in each run, so an explorer, which compares
-    runs by the objects that they touch, could not tell which tasks share it.
+    Raises ProgramError if its name is no text, or if a running task makes the object. It would be another object in each run, so an
+    explorer, which compares runs by the objects that they touch, could not tell which tasks share it.
     """
+    if not isinstance(made.name, str):
+        raise ProgramError(f"{type(made).__name__}({made.name!r}): the first argument of a kernel object is its name, a text")
     if linking.core is not None:
         linking.core.created.append(made)
     elif linking.running:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from vmrace.harness.errors import ProgramError
 from vmrace.harness.kernel.registry import register
 from vmrace.harness.machine.machine import m
 from vmrace.harness.machine.task import SLEEPING
@@ -35,6 +36,8 @@ class semaphore:
     def __init__(self, name: str, count: int = 1, struct: Struct | None = None, cls: str = "", mutex: bool | None = None):
         self.name = name
         self.cls = cls or name
+        if count < 0:
+            raise ProgramError(f"semaphore {name} begins with the count {count}: it must be at least 0")
         self.count = count
         self.mutex = count == 1 if mutex is None else mutex
         self.sleepers: list[Task] = []
@@ -64,7 +67,7 @@ def down(sem: semaphore) -> None:
 
 
 def down_trylock(sem: semaphore) -> int:
-    """Acquire the semaphore if that needs no wait. As in the kernel, returns 0 if it was acquired, else 1."""
+    """Acquire the semaphore if that needs no wait. Returns 0 if it was acquired, else 1, as in the kernel."""
     m.step = s = m.step + 1
     if s >= m.stop:
         m.sched(TRYLOCK, sem)
@@ -135,6 +138,8 @@ class rw_semaphore:
         self.queue.append(entry)
         while entry in self.queue:
             m.sleep(self)
+        assert (self.owner is task) == writes, (self, self.owner, task, writes)
+        assert writes or self.readers > 0, (self, self.readers, task)
 
 
 class ReadSide:

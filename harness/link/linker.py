@@ -44,6 +44,7 @@ def link(*modules: str, core: str = "fast", probes: bool = False, toolkit: dict[
     `core`: the way in which fields are watched (see kernel/registry.py). `probes`: mark each block that runs, in `Image.probes`.
     `toolkit`: names that replace those of the toolkit. Raises LinkError.
     """
+    assert linking.core is None, linking.core               # else the objects of both would go to one image
     namespace: dict[str, Any] = {"__builtins__": builtins, "__name__": "vmlinux"}
     made_for = Core(core, namespace)
     tools = {**TOOLKIT, **CORE_TOOLKIT[core], **(toolkit or {})}

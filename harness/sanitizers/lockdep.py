@@ -155,6 +155,7 @@ class Lockdep:
     def taken(self, held: Held, lock: Lock, tried: bool = False) -> Held:
         """Record and check an acquire of `lock` by a task that holds `held`; return its new node. `tried`: by a trylock."""
         from vmrace.harness.machine.machine import m
+        assert held.dep is self, (held.locks, lock)         # else a task began with the root of another image
         shared = getattr(lock, "shared", False)
         for other in () if tried else held.locks:
             same = other.cls == lock.cls
@@ -219,6 +220,7 @@ class Lockdep:
 
     def returned_holding(self, m: Machine, task: Task) -> NoReturn:
         """Report that an operation or a handler of `task` ended with a lock held or interrupts off."""
+        assert task.held.locks or task.held.irqs_off, task      # else it is empty, and another node than the root: of another image
         names = ", ".join(lock.cls for lock in task.held.locks) or "interrupts off"
         m.report(Kind.LOCKDEP.title(f"{names} still held on return to user space"), NAME)
 

@@ -32,6 +32,7 @@ def poison(obj: Struct, used: Used, allocators: list_head | None = None) -> None
 
     `allocators` is the link by which the allocator keeps `obj` on its free list; it is not poisoned.
     """
+    assert allocators is None or allocators.struct is obj, (obj, allocators)
     for part in _parts(obj):
         if part is not allocators and not is_poisoned(part):
             part.__class__ = _poisoned_class(type(part), used)

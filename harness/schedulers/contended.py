@@ -25,6 +25,7 @@ class Contended:
     """A scheduler that makes `preemptions` preemptions a run, each at a random contended access."""
 
     def __init__(self, rng: random.Random, preemptions: int = 2):
+        assert preemptions >= 1, preemptions
         self.rng = rng
         self.preemptions = preemptions
         self.objects: set[Any] = set()

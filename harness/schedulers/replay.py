@@ -18,6 +18,7 @@ class Replay:
     """
 
     def __init__(self, switches: Sequence[int], forced: Sequence[int], lenient: bool = False):
+        assert len(switches) % 2 == 0, switches
         self.switches = tuple(switches)
         self.forced_list = tuple(forced)
         self.lenient = lenient

@@ -323,7 +323,7 @@ def test_what_loops_at_points_is_inconclusive(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(optimal, "EVENTS_MAX", 100)
     result = command("tests.programs.wrong:waits_for_ever")
     assert result.exit_code == 3
-    assert result.output.startswith("inconclusive: a run of more than 100 points")
+    assert result.output.startswith("inconclusive: a run has more than 100 points")
     assert "\n  A loop goes on and on, perhaps one that waits by reading. A lock, a semaphore" in result.output
     assert max(map(len, result.output.splitlines())) <= 100
 
