@@ -28,7 +28,7 @@ class Name:
         """Return the name of a part of this piece of data."""
         return Name(path, f"that {self.function} reaches", self.function)
 
-    def told(self, kind: str) -> str:
+    def described(self, kind: str) -> str:
         return f"{self.path}, {kind} {self.how}"
 
 
@@ -44,8 +44,8 @@ class Variable:
     def frozen(self) -> Any:
         return frozen(self.now())
 
-    def told(self, since: Any) -> str:
-        return self.name.told(self.kind)
+    def described(self, since: Any) -> str:
+        return self.name.described(self.kind)
 
 
 class Contents:
@@ -82,10 +82,10 @@ class Contents:
     def frozen(self) -> Any:
         return frozen(self.value)
 
-    def told(self, since: Any) -> str:
+    def described(self, since: Any) -> str:
         if not self.attributes:
-            return self.name.told(with_article(type(self.value)))
-        return _attribute_told(self.name, self.value, since)
+            return self.name.described(with_article(type(self.value)))
+        return _described_attribute(self.name, self.value, since)
 
 
 class ClassAttributes:
@@ -113,16 +113,16 @@ class ClassAttributes:
     def frozen(self) -> Any:
         return frozen(self.now())
 
-    def told(self, since: Any) -> str:
-        return _attribute_told(self.name, self.now(), since)
+    def described(self, since: Any) -> str:
+        return _described_attribute(self.name, self.now(), since)
 
 
 Place = Variable | Contents | ClassAttributes
 
 
-def _attribute_told(name: Name, now: Any, since: Any) -> str:
+def _described_attribute(name: Name, now: Any, since: Any) -> str:
     changed = [key for key in [*since, *(now.keys() - since.keys())] if now.get(key, MISSING) is not since.get(key, MISSING)]
-    return name.of(f"{name.path}.{changed[0]}").told("an attribute") if changed else name.told("an object")
+    return name.of(f"{name.path}.{changed[0]}").described("an attribute") if changed else name.described("an object")
 
 
 def with_article(kind: type) -> str:

@@ -160,8 +160,9 @@ class Runner:
                                "made by the function that makes the program, so that each run starts from the same")
         for name, value in kept.foreign:
             kind = type(value)
-            raise ProgramError(f"{self.name}: {name.told(f'a {kind.__module__}.{kind.__qualname__}')}: no explorer sees which task waits "
-                               "for it; use locks, semaphores and wait queues of vmrace.harness.kernel, and tasks for threads")
+            described = name.described(f"a {kind.__module__}.{kind.__qualname__}")
+            raise ProgramError(f"{self.name}: {described}: no explorer sees which task waits for it; "
+                               "use locks, semaphores and wait queues of vmrace.harness.kernel, and tasks for threads")
         return kept
 
     def _sharing(self) -> Sharing:
@@ -288,7 +289,7 @@ class Runner:
         except _OURS:
             raise
         except (Exception, SystemExit) as error:
-            title, detail = Kind.CHECK.title(f"the program's own check raises {type(error).__name__}"), told(error)
+            title, detail = Kind.CHECK.title(f"the program's own check raises {type(error).__name__}"), error_line(error)
         result.findings.append(Finding(title, "check", result.steps, detail=detail))
 
 
@@ -377,11 +378,11 @@ def _report(error: BaseException) -> None:
     title = (Kind.CHECK.title(f"an assertion fails in {where}") if isinstance(error, AssertionError)
              else Kind.OOPS.title(f"{type(error).__name__} in {where}"))
     me = m.current
-    m.findings.append(Finding(title, "bug", m.step, me.name, me.cpu.number, told(error), sites))
+    m.findings.append(Finding(title, "bug", m.step, me.name, me.cpu.number, error_line(error), sites))
     m.abort()
 
 
-def told(error: BaseException) -> str:
+def error_line(error: BaseException) -> str:
     """Return an exception in one line: its type and the first line of its message."""
     said = str(error).partition("\n")[0]
     return f"{type(error).__name__}: {said}" if said else type(error).__name__

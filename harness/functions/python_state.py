@@ -122,7 +122,7 @@ class Kept:
         """Return the name of an object that has changed and cannot be restored; "" if there is none."""
         for name, value, before in self.opaque:
             if _fingerprint(value) != before:
-                return name.told(with_article(type(value)))
+                return name.described(with_article(type(value)))
         return ""
 
     def watch(self, numbers: Iterable[int]) -> bool:

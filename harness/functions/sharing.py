@@ -102,7 +102,7 @@ class Sharing:
     def _look(self, who: Process) -> None:
         for index, (number, place, since) in enumerate(self.last):
             if place.changed(since):
-                self.changes.setdefault(number, (set(), place.told(since)))[0].add(who)
+                self.changes.setdefault(number, (set(), place.described(since)))[0].add(who)
                 self.last[index] = number, place, place.now()
                 if number in self.counts:
                     before, self.counts[number] = self.counts[number], count_of(_container(place))
@@ -123,17 +123,17 @@ class Sharing:
         if m.findings:
             return
         places, first = self.kept.places, self.kept.first
-        for number, (processes, told) in self.changes.items():
+        for number, (processes, described) in self.changes.items():
             for who in processes:
                 others = self._others(number, who)
                 if others and not (number in self.counts and locks_of(_container(places[number]))):
                     self.places.add(number)
-                    self._refuse(f"{told}: changed by {self._name(who)}, reached by {' and '.join(others)}")
+                    self._refuse(f"{described}: changed by {self._name(who)}, reached by {' and '.join(others)}")
         for number in self.shared:              # those that were not compared at each point
             if number not in self.changes and places[number].changed(first[number]):
                 others = self._others(number, None)
                 if len(others) > 1:
-                    self._refuse(f"{places[number].told(first[number])}: changed by one of {' and '.join(others)}")
+                    self._refuse(f"{places[number].described(first[number])}: changed by one of {' and '.join(others)}")
                 self.known.add(number)
         for field in self.fields:
             if not field.guarded and id(field.made) not in self.stored and field.value() is not field.first:

@@ -77,7 +77,7 @@ def _verify(runner: Runner, **limits: Any) -> tuple[Exploration, bool]:
     def reached(result: Result, events: list[Event]) -> Any:
         repeats.expect(result, events)
         titles = minimal_titles(events) or sorted(set(result.titles))
-        return tuple(titles), () if titles else told_results(result)
+        return tuple(titles), () if titles else results_of(result)
 
     with watchdog.watched():
         try:
@@ -224,7 +224,7 @@ class Repeats:
             result = self.runner.run(schedulers[number % len(schedulers)])
             if result.limit_hit or result.cut or (bound is not None and preemptions_of(result.switches) > bound):
                 continue
-            came_to = tuple(sorted(set(result.titles))), () if result.titles else told_results(result)
+            came_to = tuple(sorted(set(result.titles))), () if result.titles else results_of(result)
             if came_to not in known:
                 raise Unseen(f"a random schedule has the outcome {result.title or came_to[1]}, and no class of schedules has")
 
@@ -253,7 +253,7 @@ class Repeats:
                              if len(f"{expected.facts[name]}{now[name]}") < 80 else name)
 
 
-def told_results(result: Result) -> tuple[str, ...]:
+def results_of(result: Result) -> tuple[str, ...]:
     """Return the results of the tasks, as a part of an outcome."""
     return tuple(repr(comparable(one)) for one in result.results)
 

@@ -65,7 +65,7 @@ def freed_linked(m: Machine, entry: list_head) -> None:
     if entry.struct is None or entry.on is None:
         raise _not_embedded(entry)
     if entry.on.freelist:
-        m.report(Kind.DOUBLE_FREE.title(f"in {m.where()}"), NAME, told(f"{entry.struct} is already on {entry.on}", entry.struct))
+        m.report(Kind.DOUBLE_FREE.title(f"in {m.where()}"), NAME, where_freed(f"{entry.struct} is already on {entry.on}", entry.struct))
 
 
 def freed(m: Machine, entry: list_head) -> None:
@@ -101,7 +101,7 @@ def allocated(m: Machine, entry: list_head, head: list_head) -> None:
 def kfreed(m: Machine, obj: Struct) -> None:
     """Free `obj` for kfree(). Report if it is free already."""
     if not obj.allocated:
-        m.report(Kind.DOUBLE_FREE.title(f"in {m.where()}"), NAME, told(f"{obj} is free", obj))
+        m.report(Kind.DOUBLE_FREE.title(f"in {m.where()}"), NAME, where_freed(f"{obj} is free", obj))
     _changed(m, obj, None, _here(m))
     poison(obj, used)
 
@@ -126,10 +126,10 @@ def used(part: KernelObject, slot: str) -> None:
         return
     gone = next(obj for obj in owners(part) if not obj.allocated)
     what = f"{part}.{slot.lstrip('_')}" if part is gone or hasattr(part, "allocated") else str(part)
-    m.report(Kind.USE_AFTER_FREE.title(f"in {m.where()}"), NAME, told(f"{what} is accessed", gone))
+    m.report(Kind.USE_AFTER_FREE.title(f"in {m.where()}"), NAME, where_freed(f"{what} is accessed", gone))
 
 
-def told(what: str, obj: Struct) -> str:
+def where_freed(what: str, obj: Struct) -> str:
     """Return `what`, and the place where `obj` was freed, if that is known."""
     where = str(obj.allocated)
     return f"{what}; {obj} was {where}" if where else what

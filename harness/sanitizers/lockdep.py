@@ -141,7 +141,7 @@ class Lockdep:
         self.used_in_irq: dict[tuple[str, bool], str] = {}      # (class, shared with other readers) -> function
         self.used_irqs_on: dict[tuple[str, bool], str] = {}
         self.reported: set[str] = set()
-        self.cycle_told = False
+        self.cycle_reported = False
 
     def set_exact(self, exact: bool) -> None:
         """Turn exact mode on or off. In it no node is cached, so every transition of every run calls `taken`."""
@@ -174,11 +174,11 @@ class Lockdep:
         return self.node((*held.locks, lock), held.irqs_off, held.in_irq)
 
     def _check_order(self, m: Machine, before: str, after: str, reader_holds: bool, reader_waits: bool) -> None:
-        path = [] if self.cycle_told or after not in self.after else self._path(after, reader_waits, before, reader_holds)
+        path = [] if self.cycle_reported or after not in self.after else self._path(after, reader_waits, before, reader_holds)
         if path:
-            self.cycle_told = self.exact
+            self.cycle_reported = self.exact
             cycle = _rotated([before, *path[:-1]])
-            self._tell(m, Kind.LOCKDEP.title(f"lock order {' -> '.join([*cycle, cycle[0]])}"))
+            self._report(m, Kind.LOCKDEP.title(f"lock order {' -> '.join([*cycle, cycle[0]])}"))
 
     def _check_irqs(self, m: Machine, cls: str) -> None:
         """Report a lock acquired both in an interrupt and with interrupts on: the interrupt may hit the holder, and wait for it for ever.
@@ -187,7 +187,7 @@ class Lockdep:
         """
         for inside, outside in ((False, False), (False, True), (True, False)):
             if (cls, inside) in self.used_in_irq and (cls, outside) in self.used_irqs_on:
-                self._tell(m, Kind.LOCKDEP.title(f"{cls} taken in an interrupt and with interrupts on"),
+                self._report(m, Kind.LOCKDEP.title(f"{cls} taken in an interrupt and with interrupts on"),
                            f"in an interrupt in {self.used_in_irq[cls, inside]}, with interrupts on in {self.used_irqs_on[cls, outside]}")
 
     def _path(self, start: str, reader_waits: bool, goal: str, reader_holds: bool) -> list[str]:
@@ -207,7 +207,7 @@ class Lockdep:
                         todo.append(([*path, following], wanted))
         return []
 
-    def _tell(self, m: Machine, title: str, detail: str = "") -> None:
+    def _report(self, m: Machine, title: str, detail: str = "") -> None:
         self.alarmed = True
         if self.exact and title not in self.reported:
             self.reported.add(title)

@@ -27,7 +27,8 @@ def revived(m: Machine, v: atomic_t) -> None:
     if v.counter != 1:
         return
     if v.struct is not None and not v.struct.allocated:
-        m.report(Kind.USE_AFTER_FREE.title(f"in {m.where()}"), lifetime.NAME, lifetime.told(f"{v} taken on a free object", v.struct))
+        m.report(Kind.USE_AFTER_FREE.title(f"in {m.where()}"), lifetime.NAME,
+                 lifetime.where_freed(f"{v} taken on a free object", v.struct))
     m.note(Kind.REFCOUNT.title(f"{_kind(v)} raised from zero in {m.where()}"), NAME, f"{v} 0 -> 1")
 
 

@@ -141,7 +141,7 @@ class Watch:
         if after:
             _join(clock, self.known.get(what))
         else:
-            self._tell(what, clock)
+            self._publish(what, clock)
             clock[me.cpu.number] += 1
 
     def _catch_up(self, me: Task, step: int) -> list[Access]:
@@ -189,12 +189,12 @@ class Watch:
             if access.arg != "read":
                 _join(clock, self.known.get((obj, "readers")))
         elif kind == RELEASE:
-            self._tell((obj, "readers") if access.arg == "read" else obj, clock)
+            self._publish((obj, "readers") if access.arg == "read" else obj, clock)
         elif kind == BARRIER:
             self._barrier(cpu, access.arg)
         elif isinstance(obj, wait_queue_head_t):
             _join(clock, self.known.get(obj))
-            self._tell(obj, clock)
+            self._publish(obj, clock)
             if kind == WAKE:
                 for task, _ in obj.entries:
                     if task.state == RUNNING:
@@ -211,7 +211,7 @@ class Watch:
         if access.full:
             self._barrier(cpu, "mb")
             _join(clock, known)
-            self._tell(variable, clock)
+            self._publish(variable, clock)
             self._barrier(cpu, "mb")
             return
         if access.kind != WRITE or not isinstance(variable, atomic_t):      # set_bit keeps the rest of its word
@@ -219,7 +219,7 @@ class Watch:
         if access.kind == WRITE and isinstance(variable, atomic_t):
             self.known[variable] = list(self.before_barrier[cpu])
         elif access.kind != READ:
-            self._tell(variable, self.before_barrier[cpu])
+            self._publish(variable, self.before_barrier[cpu])
 
     def _barrier(self, cpu: int, what: str) -> None:
         if what == "cpu_relax":
@@ -229,7 +229,7 @@ class Watch:
         if what != "rmb":
             self.before_barrier[cpu] = list(self.clocks[cpu])
 
-    def _tell(self, through: Any, clock: Clock) -> None:
+    def _publish(self, through: Any, clock: Clock) -> None:
         known = self.known.get(through)
         if known is None:
             self.known[through] = list(clock)
