@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""The machine and its watchers. Knows no patch and no fuzzer; depends on greenlet only."""
+"""The machine, and the sanitizers and recorders that watch it. Knows no patch and no fuzzer; depends on greenlet only."""

@@ -1,21 +1,21 @@
 # SPDX-License-Identifier: MIT
-"""Errors that are ours, told apart from what kernel source does wrong."""
+"""The exceptions of the harness. None of them is a finding: a finding is something that kernel source or a program does wrong."""
 
 
 class HarnessError(Exception):
-    """vmrace itself is at fault: please report it. Never raised for something a kernel did."""
+    """An error of vmrace itself: please report it. Kernel source cannot cause one."""
 
 
 class LinkError(Exception):
-    """Kernel source that cannot be linked: an undefined reference, or source outside the rules for variants."""
+    """Kernel source that cannot be linked: it has an undefined reference, or breaks the rules for variants."""
 
 
 class ProgramError(Exception):
-    """A program of plain functions that cannot be run: one line that says why."""
+    """A program of plain functions that cannot be run, with the reason in one line."""
 
 
 class Diverged(Exception):
-    """A schedule names a decision that cannot be taken here. `step` is the point, `why` one line."""
+    """A schedule that this run cannot follow: `step` is the point at which it fails, `why` the reason in one line."""
 
     def __init__(self, step: int, why: str):
         super().__init__(step, why)
@@ -27,4 +27,4 @@ class Diverged(Exception):
 
 
 class Abort(BaseException):
-    """Unwinds a kernel stack when a run ends early. Never seen outside the machine."""
+    """The exception that unwinds the stack of a task when a run ends early. It never leaves the machine."""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What a sanitizer says when it has seen something: a finding and the closed grammar of its title.
+"""A finding, which is the report of a sanitizer, and the closed grammar of its title.
 
-A title is the finding's identity: no addresses, no numbers that vary. Its forms:
+The title is the identity of a finding, so it has no addresses and no numbers that vary between runs. Its forms:
 
     BUG at mm/page_alloc.c:95 in __free_pages_ok        the kernel's own check
     WARN at mm/filemap.c:12 in F   PRINTK: text in F       the kernel's own complaints, when nothing worse follows
@@ -10,8 +10,10 @@ A title is the finding's identity: no addresses, no numbers that vary. Its forms
     REFCOUNT: ... in F     LIST: ... in F     LOCKDEP: ...     SLEEP: ... in F     LOCKSET: ... in F
     RACE: store page.index in F and load in G     RACE: load page.flags in F and atomic store
     DEADLOCK: ...     LIVELOCK: ...     LEAK: ...     INVARIANT: ...     DATA: ...
-    CHECK: ...                                          what a program of plain functions says itself
+    CHECK: ...                                          a program of plain functions fails its own check
 """
+
+from __future__ import annotations
 
 import re
 from dataclasses import dataclass
@@ -19,7 +21,7 @@ from enum import Enum
 
 
 class Kind(Enum):
-    """The kinds of finding, each with the words that its titles begin with."""
+    """The kinds of finding. The value is the beginning of each title of that kind."""
 
     BUG = "BUG"
     WARN = "WARN"
@@ -42,7 +44,7 @@ class Kind(Enum):
     CHECK = "CHECK:"
 
     def title(self, text: str) -> str:
-        """The title of a finding of this kind."""
+        """Return the title of a finding of this kind."""
         return f"{self.value} {text}"
 
 
@@ -50,29 +52,28 @@ _TEXTS = {Kind.BUG: r"at [\w./-]+:\d+ in \w+", Kind.WARN: r"at [\w./-]+:\d+ in \
           Kind.USE_AFTER_FREE: r"in \w+", Kind.LINKED: r"in \w+"}
 _ANY = r"\S.*"
 _TITLE = re.compile("|".join(f"(?P<{kind.name}>{kind.value} {_TEXTS.get(kind, _ANY)})" for kind in Kind),
-                    re.DOTALL)      # the name of a user's exception may have a newline: whoever prints a title escapes it
+                    re.DOTALL)      # the name of a user's exception may have a newline; each place that prints a title escapes it
 
 
 def kind_of(title: str) -> Kind | None:
-    """The kind of finding that has this title. None if no finding can have it."""
+    """Return the kind of a title, or None if the title is outside the grammar."""
     found = _TITLE.fullmatch(title)
     return Kind[found.lastgroup] if found is not None and found.lastgroup is not None else None
 
 
 def is_only_told(title: str) -> bool:
-    """True if nothing has come of it in the run that it was seen in: it is reported, and no reason to stop looking for what is
-    broken."""
+    """True for a race. It is reported, but the run that shows it breaks nothing, so a campaign that stops at a finding goes on."""
     return kind_of(title) is Kind.RACE
 
 
 def is_of_one_run(title: str) -> bool:
-    """True if single runs are searched for it, and an exploration of all schedules does not look."""
+    """True if only single runs are searched for this finding, and an exploration of all schedules does not look for it."""
     return kind_of(title) in (Kind.LEAK, Kind.RACE)
 
 
 @dataclass(frozen=True)
 class Site:
-    """A place in kernel source: `function` of `path`:`line` (our file), told in `kernel_file` of the real tree."""
+    """A place in kernel source: `function` at `path`:`line` in our file, and the file of the historical tree that it is from."""
 
     function: str
     path: str
@@ -82,10 +83,10 @@ class Site:
 
 @dataclass
 class Finding:
-    """One thing a sanitizer saw in one run.
+    """One report of one sanitizer in one run.
 
-    `step` counts points from the start of the run; `stack` runs from the outermost kernel function to the innermost;
-    `breaks` is set for a finding that only says which invariant was broken first: it is reported when nothing worse follows.
+    `step` counts points from the start of the run. `stack` has the kernel functions from the outermost to the innermost. `breaks` is
+    true for a note, which only says that an invariant is broken; it is reported if nothing worse follows in the run.
     """
 
     title: str
@@ -109,7 +110,7 @@ class Finding:
 
 @dataclass(slots=True)
 class Found:
-    """The findings of one run; an empty list says that nothing was found."""
+    """The findings of one run; the list is empty if there were none."""
 
     findings: list[Finding]
 

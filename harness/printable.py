@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Text that a terminal only prints. Titles, names, messages of exceptions and fields of files may hold anything.
+"""Escaped text for the terminal. Titles, names, messages of exceptions and fields of files may contain any character.
 
-A control character would be obeyed instead of shown: it may clear the screen, forge a verdict, or reverse the order of letters.
+A terminal obeys a control character: it may clear the screen, forge a verdict, or reverse the order of letters.
 """
 
 from __future__ import annotations

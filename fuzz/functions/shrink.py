@@ -42,7 +42,7 @@ def _confirm(runner: Runner, failure: Failure, seconds: float) -> None:
     """Shrink a failure for so many seconds at most, name its schedule and replay it. Differs if it does not replay."""
     found = replayed(runner, Replay(failure.switches, failure.forced))
     if failure.title not in found.titles:
-        raise Differs(f"what is found: {failure.title!r} before, {found.title or 'nothing'} now")
+        raise Differs(f"its findings: {failure.title!r} before, {found.title or 'nothing'} now")
     if seconds:
         found = _shrunk(runner, failure, found, time.monotonic() + seconds)
     failure.switches, failure.forced = list(found.switches), list(found.forced)
@@ -65,7 +65,7 @@ def _confirm(runner: Runner, failure: Failure, seconds: float) -> None:
         except Diverged as error:
             same, why = False, error.why
         else:
-            why = next((name for name, was in facts(now).items() if was != before[name]), "its points")
+            why = next((name for name, was in facts(now).items() if was != before[name]), "the number of its points")
             same = same and facts(now) == before
         if not same:
             why = f"{failure.title!r}: replay {number + 1} of {REPLAYS} differs: {why}"

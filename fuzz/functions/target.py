@@ -24,7 +24,7 @@ from vmrace.fuzz.functions.search_path import current_folder_last
 from vmrace.harness.errors import ProgramError
 from vmrace.harness.functions import watchdog
 from vmrace.harness.functions.program import Program, Runner
-from vmrace.harness.functions.program import told as told_error
+from vmrace.harness.functions.program import error_line as told_error
 
 NAME = r"[^\W\d]\w*"
 TARGET = re.compile(rf"(?P<module>{NAME}(?:\.{NAME})*):(?P<function>{NAME})?")

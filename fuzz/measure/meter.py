@@ -171,7 +171,9 @@ class Meter:
         self.clocks: dict[Any, list[int]] = {}                  # two clocks each: of locks, of locks and lines
         self.after: dict[Any, list[int]] = {}                   # what a lock, a queue or a line passes on
         for word in image.objects:
-            name = LOCK_BITS.get(type(getattr(word, "struct", None)).__name__) if isinstance(word, flags_t) else None
+            if not isinstance(word, flags_t):
+                continue
+            name = LOCK_BITS.get(type(word.struct).__name__)
             if name is not None and image.defines(name):
                 self.bit_of[word] = (image[name], name)
                 if word.word >> image[name] & 1:

@@ -75,7 +75,7 @@ def told(subject: Subject, found: Exploration) -> list[str]:
     if found.titles:
         lines.append(f"  {runs}" + ("" if found.complete else f"; not all: {found.why}"))
     lines += textwrap.wrap(reasons.hint(found.why), COLUMNS, initial_indent="  ", subsequent_indent="  ")
-    lines.append(f"  {subject.facts}, {bound}; {table.told(subject.kind)}")
+    lines.append(f"  {subject.facts}, {bound}; {table.summary(subject.kind)}")
     if found.titles and subject.kind == "functions":
         args = "".join(f" --arg {shlex.quote(arg)}" for arg in json.loads(subject.identity["args"]))
         lines.append(f"next: vmrace fuzz {subject.identity['functions']}{args}")

@@ -111,7 +111,7 @@ class Table:
                 yield f"            ... and {number - UNDECIDED_TOLD:,} more (--json has them all)"
         yield ""
         yield (f"  {count(self.classes, 'execution')} ({EQUIVALENCE.partition(' (')[0]}), {self.blocked:,} blocked, "
-               f"{clock(self.seconds)} of work; {table.told('scope')}")
+               f"{clock(self.seconds)} of work; {table.summary('scope')}")
 
     def last_line(self) -> str:
         total, bound = len(self.forms), self.scope.preemptions

@@ -1,25 +1,30 @@
 # SPDX-License-Identifier: MIT
-"""Stacks as OS threads that pass one baton: exactly one runs at any time.
+"""Stacks as OS threads that pass one baton: exactly one of them runs at any time.
 
-The proof that nothing in a run depends on greenlets, and the mode for code that needs real threads. One thread per cpu;
-a cpu that several tasks share has one thread for each of their stacks, of which at most one is on the cpu.
+This backend proves that nothing in a run depends on greenlets, and serves code that needs real threads. Each stack is one thread. If
+several tasks share a cpu, at most one of their threads is on that cpu.
 """
+
+from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from vmrace.harness.machine.task import Task
 
 
 class Carrier(threading.Thread):
-    """A thread that carries a stack."""
+    """A thread that carries a stack. Its type tells it apart from the threads that a program starts (functions/foreign.py)."""
 
 
 class ThreadStack:
-    """A thread and the lock it waits on while it does not have the baton."""
+    """A stack: a thread, and the lock that it waits on while it does not have the baton."""
 
     __slots__ = ("_backend", "_baton", "_body", "_task", "_thread")
 
-    def __init__(self, backend: "Threads", body: Callable[[Any], None] | None, task: Any):
+    def __init__(self, backend: Threads, body: Callable[[Task], None] | None, task: Task | None):
         self._backend = backend
         self._body = body
         self._task = task
@@ -30,7 +35,7 @@ class ThreadStack:
     def switch(self) -> None:
         backend = self._backend
         me, backend.holder = backend.holder, self
-        if self._thread is None and self._body is not None:
+        if self._thread is None and self._body is not None and self._task is not None:
             self._thread = Carrier(target=self._body, args=(self._task,), name=self._task.name, daemon=True)
             self._thread.start()
         else:
@@ -39,13 +44,15 @@ class ThreadStack:
 
 
 class Threads:
+    """The backend of OS threads."""
+
     def __init__(self) -> None:
         self._main = ThreadStack(self, None, None)
         self.holder = self._main
-        self.pool: dict[int, Any] = {}          # its own: stacks pass the baton of the backend that made them
+        self.pool: dict[int, Task] = {}         # not shared: a stack passes the baton of the backend that made it
 
     def main(self) -> ThreadStack:
         return self._main
 
-    def stack(self, body: Callable[[Any], None], task: Any) -> ThreadStack:
+    def stack(self, body: Callable[[Task], None], task: Task) -> ThreadStack:
         return ThreadStack(self, body, task)

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""Programs of plain functions on the machine."""
+"""Programs of plain Python functions, run and verified on the machine."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Plain values as something that can be compared, and kept, while they change."""
+"""Immutable images of plain values, which can be kept and compared after the values themselves have changed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ from vmrace.harness.kernel.registry import is_kernel_object
 
 
 def _fingerprint(value: Any) -> Any:
-    """What shows that an object has changed whose state cannot be put back; None of one that has no such state, as far as is known."""
+    """Return a value that differs once `value` has changed, for an object whose state cannot be restored.
+
+    None for an object that has no such state, as far as this function knows.
+    """
     if any(base.__module__ == "random" for base in type(value).__mro__):
         return value.getstate()
     if isinstance(value, io.IOBase):
@@ -44,7 +47,7 @@ def _position(file: io.IOBase) -> Any:
 
 
 def _iterator(value: Any) -> Any:
-    """Where an iterator of Python's is: what it would be copied from."""
+    """Return the position of one of Python's iterators: the parts that a copy would be made from."""
     with warnings.catch_warnings(), contextlib.suppress(Exception):
         warnings.simplefilter("ignore")
         parts = [*value.__reduce__()[1:]]
@@ -61,7 +64,11 @@ def _itself(value: Any, within: tuple[int, ...]) -> Any:
 
 
 def frozen(value: Any, other: Other = _itself, within: tuple[int, ...] = ()) -> Any:
-    """A value as one that does not change. `other` does it for what is neither plain nor a container; `within`: in what it is."""
+    """Return an immutable image of `value`. Two images are equal if the values are.
+
+    `other(value, within)` returns the image of a value that is neither plain nor a container. `within` are the ids of the containers
+    around it, so that a container that contains itself ends.
+    """
     if isinstance(value, int | float | complex | str | bytes | type(None)):
         return value
     if id(value) in within:
@@ -79,8 +86,10 @@ def frozen(value: Any, other: Other = _itself, within: tuple[int, ...] = ()) -> 
 
 
 def comparable(value: Any) -> Any:
-    """A value as one that is equal in two runs that did the same, though its objects were made anew: of an object that is only
-    equal to itself, what it is and its attributes."""
+    """Return an image of `value` that is equal in two runs that did the same, though each run made its objects anew.
+
+    An object that is equal only to itself is represented by its type and its attributes.
+    """
     return frozen(value, _described)
 
 
@@ -88,7 +97,8 @@ def _described(value: Any, within: tuple[int, ...]) -> Any:
     kind = type(value)
     if is_kernel_object(value):
         return str(value.name)
-    if kind.__eq__ is not object.__eq__ and kind.__hash__ is not None:
+    equality: object = kind.__eq__
+    if equality is not object.__eq__ and kind.__hash__ is not None:
         return value
     name = f"{kind.__module__}.{kind.__qualname__}"
     return name, frozen(value.__dict__, _described, within) if is_users(kind.__module__) and hasattr(value, "__dict__") else None

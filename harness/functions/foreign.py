@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Threads, and what they wait by: a task that starts one, or makes a lock or a queue of Python's, is refused.
+"""Python's own threads, locks and queues: a task that starts a thread, or makes such an object, is refused.
 
-No explorer sees who waits for such an object, and a thread runs whenever it likes. Objects that a program has made before are found
-by harness/functions/python_state.py; here is what a task does while it runs.
+No explorer sees which task waits for such an object, and a thread runs at any time. This module finds the objects that a task makes
+while it runs; python_state.py finds those that a program has made before.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from vmrace.harness.kernel.registry import linking
 
 
 class Refused:
-    """While in it, ProgramError in a task that starts a thread, or that makes something by one of `makers`: variables (the names that
-    they are among, and their own) by which its functions come to threading and the like."""
+    """A context in which a task that starts a thread, or makes an object by one of `makers`, raises ProgramError.
+
+    A maker is a variable through which the program's functions reach threading and the like: its dict of names, its name, its value.
+    """
 
     def __init__(self, makers: list[tuple[dict[str, Any], str, Any]]):
         self.makers = [(names, name, value, _stand_in(value, name)) for names, name, value in makers]
@@ -53,7 +55,7 @@ def _stand_in(value: Any, name: str) -> Any:
 
 
 class _Module:
-    """A module of which nothing can be made."""
+    """A stand-in for a module, by which a task can make none of these objects."""
 
     def __init__(self, module: types.ModuleType):
         self._module = module
@@ -64,7 +66,7 @@ class _Module:
 
 
 class _Class(type):
-    """A class that others may ask about, but make nothing of."""
+    """The type of a stand-in for a class: isinstance() works as with the class, and a call raises ProgramError."""
 
     original: type
 
@@ -76,5 +78,5 @@ class _Class(type):
 
 
 def _refuse(name: str) -> None:
-    linking.refuse(f"a task makes a {name}: no explorer sees who waits for it; use locks, semaphores and wait queues of "
+    linking.refuse(f"a task makes a {name}: no explorer sees which task waits for it; use locks, semaphores and wait queues of "
                    "vmrace.harness.kernel")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The places where plain data is kept, and how it is put back there."""
+"""The places that hold plain data, and the way to restore each."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ MISSING: Any = object()
 
 @dataclass(frozen=True)
 class Name:
-    """What a person calls a piece of data: `path`, as `lru.data`, and `how` the program comes to it, through `function`."""
+    """The name of a piece of data for a person: its `path`, as `lru.data`, and `how` the program's `function` reaches it."""
 
     path: str
     how: str
     function: str
 
     def of(self, path: str) -> Name:
-        """The name of a part of this."""
+        """Return the name of a part of this piece of data."""
         return Name(path, f"that {self.function} reaches", self.function)
 
-    def told(self, kind: str) -> str:
+    def described(self, kind: str) -> str:
         return f"{self.path}, {kind} {self.how}"
 
 
 class Variable:
-    """A place that holds one value: a variable or a slot. `put` brings a value back into it."""
+    """A place that holds one value: a variable or a slot. `now()` returns the value, `put(value)` restores it."""
 
     def __init__(self, name: Name, kind: str, get: Callable[[], Any], put: Callable[[Any], None]):
         self.name, self.kind, self.now, self.put = name, kind, get, put
@@ -44,12 +44,12 @@ class Variable:
     def frozen(self) -> Any:
         return frozen(self.now())
 
-    def told(self, since: Any) -> str:
-        return self.name.told(self.kind)
+    def described(self, since: Any) -> str:
+        return self.name.described(self.kind)
 
 
 class Contents:
-    """A place that holds many values: a list, dict, set, bytearray or deque; or the attributes of an object, if they are in a dict."""
+    """A place that holds many values: a list, dict, set, bytearray or deque, or, with `attributes`, the dict of an object's attributes."""
 
     kind = ""
 
@@ -82,14 +82,14 @@ class Contents:
     def frozen(self) -> Any:
         return frozen(self.value)
 
-    def told(self, since: Any) -> str:
+    def described(self, since: Any) -> str:
         if not self.attributes:
-            return self.name.told(with_article(type(self.value)))
-        return _attribute_told(self.name, self.value, since)
+            return self.name.described(with_article(type(self.value)))
+        return _described_attribute(self.name, self.value, since)
 
 
 class ClassAttributes:
-    """The attributes of a class, but for those that Python gives it."""
+    """A place that holds the attributes of a class, without those that Python adds (`__...`)."""
 
     kind = ""
 
@@ -113,16 +113,16 @@ class ClassAttributes:
     def frozen(self) -> Any:
         return frozen(self.now())
 
-    def told(self, since: Any) -> str:
-        return _attribute_told(self.name, self.now(), since)
+    def described(self, since: Any) -> str:
+        return _described_attribute(self.name, self.now(), since)
 
 
 Place = Variable | Contents | ClassAttributes
 
 
-def _attribute_told(name: Name, now: Any, since: Any) -> str:
+def _described_attribute(name: Name, now: Any, since: Any) -> str:
     changed = [key for key in [*since, *(now.keys() - since.keys())] if now.get(key, MISSING) is not since.get(key, MISSING)]
-    return name.of(f"{name.path}.{changed[0]}").told("an attribute") if changed else name.told("an object")
+    return name.of(f"{name.path}.{changed[0]}").described("an attribute") if changed else name.described("an object")
 
 
 def with_article(kind: type) -> str:

@@ -7,12 +7,15 @@
             atomic_inc(x)
         return Program([add] * n, check=lambda: atomic_read(x) == n)
 
-Each task is a function (on a cpu of its own) or a list of functions for one cpu's tasks; what it returns is its result. What
-tasks share must be objects of vmrace.harness.kernel, made by `make` (by a task is an error): only they are watched. Plain variables,
-lists, dicts and objects are put back before each run (python_state.py), but nobody is preempted where they are used: where one task
-changes them and another reaches them, nothing can be proved (sharing.py). What cannot be put back is an error.
-`check` judges a run at rest: with the results if it takes an argument; what is false (0 and empty too, but not None, which a check
-of assertions returns), or an AssertionError, is a finding. So is whatever a task, a handler or the check raises.
+Each item of `tasks` is a function, which has a cpu of its own, or a list of functions, which are tasks of one cpu. The value that a task
+returns is its result.
+
+Tasks must share objects of vmrace.harness.kernel, and `make` must make these; a task that makes one is an error. Only such objects are
+watched. Plain variables, lists, dicts and objects are restored before each run (python_state.py), but no task is preempted at a use of
+them. If one task changes plain data that another reaches, nothing can be proved (sharing.py). Data that cannot be restored is an error.
+
+`check` judges a run at rest. It is called with the results if it takes an argument. An AssertionError or a false value is a finding;
+None, which a check made of assertions returns, is not. An exception that a task, a handler or the check raises is a finding, too.
 """
 
 from __future__ import annotations
@@ -38,6 +41,7 @@ from vmrace.harness.functions.watched import uses
 from vmrace.harness.functions.whose import is_users
 from vmrace.harness.kernel.registry import Core, linking
 from vmrace.harness.kernel.slab import kfree
+from vmrace.harness.kernel.struct import struct
 from vmrace.harness.link.guards import bind_list_guards, names_of
 from vmrace.harness.link.image import Image, Origin
 from vmrace.harness.machine.machine import Machine, m
@@ -52,19 +56,19 @@ Function = Callable[[], Any]
 
 @dataclass
 class Program:
-    """What `make` returns. `irqs`: handlers of interrupts that are pending when the tasks start."""
+    """A program, as `make` returns it. `irqs`: the handlers of interrupts that are pending when the tasks start."""
 
     tasks: Sequence[Function | list[Function]]
     check: Callable[..., Any] | None = None
     irqs: Sequence[Function] = ()
     cpus: int = 0                       # 0: one for each of `tasks`
     preempt: bool = False
-    setup: Function | None = None       # runs alone, before
+    setup: Function | None = None       # runs once, alone, before all runs
 
 
 @dataclass
 class Result(Found):
-    """One run: what was found, what the tasks returned, and the state all shared objects are in."""
+    """One run: its findings, the results of its tasks, the state of all shared objects, and its decisions."""
 
     results: tuple[Any, ...]
     state: Any
@@ -76,11 +80,16 @@ class Result(Found):
 
 
 class Runner:
-    """Runs one program any number of times, each time from the state that `make` left."""
+    """A program that can run any number of times, each time from the state that `make` and `setup` left.
+
+    Raises ProgramError if `make` returns no program, or one that cannot be run.
+    """
 
     def __init__(self, make: Callable[..., Program], *args: Any, backend: str = "greenlets"):
         self.backend = BACKENDS[backend]()
         self.name = f"{getattr(make, '__module__', '')}:{getattr(make, '__qualname__', make)}"
+        if linking.core is not None or linking.running:
+            raise ProgramError(f"{self.name}: made inside of another program: its objects would belong to both")
         core = Core("functions")
         linking.core = core
         boot = m.current = Task(-1, "make")
@@ -110,27 +119,27 @@ class Runner:
             self.image.boot, self.image.at_rest = self.image.save(), self.image.save_volatile()
         self._begins_at_rest(boot, raised)
         if program.check is not None and _says_nothing(program.check):
-            raise ProgramError(f"{self.name}: what is to check it returns nothing, raises nothing and calls nothing: it says True or False")
+            raise ProgramError(f"{self.name}: its check returns nothing, raises nothing and calls nothing: it must return True or False")
         self.kept = self._keep()
         self.sharing = self._sharing()
         self.refused = foreign.Refused(self.kept.makers)
-        gone = any(lifetime.is_gone(made) for made in self.image.objects if hasattr(made, "allocated"))
+        gone = any(lifetime.is_gone(made) for made in self.image.objects if isinstance(made, struct))
         if not self.image.frees and (gone or calls_kfree(self.kept.seen.values())):
             self.image.frees = True
             self.image.bind_state()
 
     def _begins_at_rest(self, boot: Task, raised: int) -> None:
-        """ProgramError if what made the program has locks that no task could give back, or interrupts that nobody would see."""
+        """Raise ProgramError if `make` or `setup` left a lock held, interrupts off, or an interrupt raised: no task could undo that."""
         if boot.held.locks:
-            raise ProgramError(f"{self.name}: {', '.join(lock.name for lock in boot.held.locks)} still held when its tasks start: a task "
-                               "has what it has taken; a semaphore may begin with a count of 0")
+            raise ProgramError(f"{self.name}: {', '.join(lock.name for lock in boot.held.locks)} still held when its tasks start: only the "
+                               "task that acquired a lock can release it; for a signal, use a semaphore of count 0")
         if boot.held.irqs_off:
             raise ProgramError(f"{self.name}: interrupts still off when its tasks start")
         if m.irqs_raised != raised:
-            raise ProgramError(f"{self.name}: an interrupt is raised before its tasks start: irqs= names those that are pending then")
+            raise ProgramError(f"{self.name}: an interrupt is raised before its tasks start: name it in irqs=")
 
     def _functions(self) -> list[Function]:
-        """Of the tasks. ProgramError if one cannot be run."""
+        """Return the functions of the tasks. Raises ProgramError if one of the program's functions cannot be run."""
         tasks = [function for tasks in self.program.tasks for function in (tasks if isinstance(tasks, list) else [tasks])]
         others = [one for one in (*self.program.irqs, self.program.check, self.program.setup) if one is not None]
         for function in (*tasks, *others):
@@ -152,7 +161,8 @@ class Runner:
                                "made by the function that makes the program, so that each run starts from the same")
         for name, value in kept.foreign:
             kind = type(value)
-            raise ProgramError(f"{self.name}: {name.told(f'a {kind.__module__}.{kind.__qualname__}')}: no explorer sees who waits for it; "
+            described = name.described(f"a {kind.__module__}.{kind.__qualname__}")
+            raise ProgramError(f"{self.name}: {described}: no explorer sees which task waits for it; "
                                "use locks, semaphores and wait queues of vmrace.harness.kernel, and tasks for threads")
         return kept
 
@@ -160,7 +170,7 @@ class Runner:
         return Sharing(self.kept, self.functions, self.keys(), self.program.irqs, self.image.objects, self.image.namespace)
 
     def keys(self) -> list[str]:
-        """The name of each task in a schedule: cpu0, cpu0_task1 ..."""
+        """Return the name of each task in a schedule: cpu0, cpu0_task1 ..."""
         seen: dict[int, int] = {}
         out = []
         for cpu, _ in self.tasks:
@@ -186,8 +196,10 @@ class Runner:
         return tasks, results
 
     def run(self, scheduler: Scheduler, watch: bool = False) -> Result:
-        """One run, judged. `watch`: look at the plain data, too (see `sharing`), which takes longer. ProgramError if the program has
-        changed something that cannot be put back."""
+        """Make one run and judge it. `watch`: also watch the plain data (sharing.py), which takes longer.
+
+        Raises ProgramError if the program has changed data that cannot be restored, and Diverged if it cannot follow the schedule.
+        """
         stop.look()
         image = self.image
         self.kept.restore()
@@ -204,10 +216,10 @@ class Runner:
         if not m.aborting:
             with watchdog.busy:
                 self._check(m, result)
-            m.step = result.steps           # what it looked at is no part of the run
+            m.step = result.steps           # the accesses of the check are no part of the run
         if not result.findings:
             result.findings = list(m.notes)
-        m.aborting, m.stop, m.explorer = True, NEVER, None      # a generator may still be closed, and do what its `finally` says
+        m.aborting, m.stop, m.explorer = True, NEVER, None      # a generator may still be closed, and run its `finally`
         return result
 
     def _run(self, scheduler: Scheduler, watch: bool) -> None:
@@ -216,7 +228,7 @@ class Runner:
             m.recorder = self.sharing
             self.sharing.begin()
         linking.running, m.guard = self.name, _guarded
-        gc.disable()                        # what is collected may have a `finally`, which is none of the running task's
+        gc.disable()                        # an object that is collected may have a `finally`, which the running task must not run
         try:
             with watchdog.busy, self.refused, uses:
                 m.run(self.image, self.tasks, scheduler, self.backend, self.cpus, self.program.preempt, self.raised)
@@ -231,16 +243,18 @@ class Runner:
             refusal, linking.refusal = linking.refusal, None
             if collects:
                 gc.enable()
-        if refusal is not None:             # the task has caught it
+        if refusal is not None:             # the task has caught the error
             raise refusal
 
     def watch(self, places: Iterable[int]) -> bool:
-        """From now on know of each use of what is in these places, which its tasks share. True if that can be known of any of it: then
-        what was run so far says nothing of whether it is shared well."""
+        """Record from now on each use of the containers in `places`, which the tasks share.
+
+        True if any of them can be watched. The runs so far then prove nothing about the way in which it is shared.
+        """
         self.kept.restore()
         self.results[:] = [None] * len(self.results)
         self.image.load(self.image.boot)
-        self.sharing.last = []              # it has references of its own
+        self.sharing.last = []              # it holds references, which Kept.watch counts
         if not self.kept.watch(places):
             return False
         self.kept = self._keep()
@@ -248,7 +262,7 @@ class Runner:
         return True
 
     def state(self) -> Any:
-        """All that is shared, at this moment, as one hashable value."""
+        """Return the present state of all shared data as one hashable value."""
         on, uses.on = uses.on, False
         try:
             return self.image.save(), self.image.save_volatile(), self.kept.present(), tuple(self.results)
@@ -269,19 +283,19 @@ class Runner:
             if answer is None or answer:
                 return
         except Abort:
-            result.findings += m.findings   # a BUG in it
+            result.findings += m.findings   # a finding of a sanitizer, in the check
             return
         except AssertionError as error:
             detail = str(error)
         except _OURS:
             raise
         except (Exception, SystemExit) as error:
-            title, detail = Kind.CHECK.title(f"the program's own check raises {type(error).__name__}"), told(error)
+            title, detail = Kind.CHECK.title(f"the program's own check raises {type(error).__name__}"), error_line(error)
         result.findings.append(Finding(title, "check", result.steps, detail=detail))
 
 
 def _says_nothing(check: Callable[..., Any]) -> bool:
-    """True of a function that compares something, and neither returns, nor raises, nor calls anything: a `return` was forgotten."""
+    """True if `check` compares values, and neither returns a value nor raises nor calls anything: a `return` was forgotten."""
     if not isinstance(check, types.FunctionType):
         return False
     listed = list(dis.get_instructions(check))
@@ -294,7 +308,7 @@ def _says_nothing(check: Callable[..., Any]) -> bool:
 
 
 def calls_kfree(values: Iterable[Any]) -> bool:
-    """True if kfree is among these functions and what they name, or a function has a name of that spelling in it."""
+    """True if kfree is among `values`, or the code of a function among them mentions the name."""
     return any(value is kfree or (isinstance(value, types.FunctionType) and _names_kfree(value.__code__)) for value in list(values))
 
 
@@ -302,11 +316,11 @@ def _names_kfree(code: types.CodeType) -> bool:
     return kfree.__name__ in code.co_names or any(_names_kfree(inner) for inner in code.co_consts if isinstance(inner, types.CodeType))
 
 
-_OURS = (HarnessError, LinkError, Diverged, ProgramError)       # none of these is something that a program did
+_OURS = (HarnessError, LinkError, Diverged, ProgramError)       # errors, not findings: see harness/errors.py
 
 
-class _Everywhere(dict[Any, Origin]):
-    """The origin of any function that is not the harness's own."""
+class _Everywhere(dict[types.CodeType, Origin]):
+    """The origins of all functions but those of the harness, worked out when they are asked for."""
 
     def get(self, code: Any, default: Any = None) -> Any:
         known = super().get(code)
@@ -321,7 +335,7 @@ _KERNEL = str(pathlib.Path(__file__).parents[1] / "kernel")
 
 
 def _guarded(function: Callable[..., Any], results: list[Any] | None = None, number: int = 0) -> Callable[..., None]:
-    """The function, which leaves what it returns in `results`; what it raises is a finding."""
+    """Return `function` as a task: it stores the result in `results[number]`, and reports an exception as a finding."""
     def task(*args: Any) -> None:
         try:
             returned = function(*args)
@@ -329,24 +343,24 @@ def _guarded(function: Callable[..., Any], results: list[Any] | None = None, num
             raise
         except BaseException as error:
             if not isinstance(error, Exception | SystemExit) and not is_users(type(error).__module__):
-                raise                           # of the machine, or Ctrl-C
-            if m.unwinding:                             # the run is over: what comes of that is none of its doing
+                raise                           # an Abort of the machine, or Ctrl-C
+            if m.unwinding:                             # the run is over: the exception is a consequence of that
                 raise Abort from None
             if not isinstance(error, SystemExit) and (_is_ours(error) or _is_null_dereference_of_program(error)):
-                raise                       # the machine tells it, as for kernel source
+                raise                       # the machine reports it, as for kernel source
             _report(error)
         else:
-            if m.unwinding:                             # the program has caught what ends a run
+            if m.unwinding:                             # the program has caught the Abort that ends a run
                 raise Abort
             if results is not None:
                 results[number] = returned
-    task.__name__ = getattr(function, "__name__", "task").strip("<>")       # an interrupt is called by it
+    task.__name__ = getattr(function, "__name__", "task").strip("<>")       # the name of an interrupt
     task.__wrapped__ = function                         # type: ignore[attr-defined]
     return task
 
 
 def _is_ours(error: BaseException) -> bool:
-    """Raised by the harness itself, and not by what kernel source is given to call."""
+    """True if the harness itself has raised `error`, and not a primitive of the kernel toolkit."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
@@ -359,17 +373,17 @@ def _is_null_dereference_of_program(error: BaseException) -> bool:
 
 
 def _report(error: BaseException) -> None:
-    """End the run, or this cpu, with what a task raised."""
+    """Report an exception of a task; it ends the run, or, under an explorer, halts this cpu."""
     sites = sites_of_traceback(m.image, error)
     where = sites[-1].function if sites else "task"
     title = (Kind.CHECK.title(f"an assertion fails in {where}") if isinstance(error, AssertionError)
              else Kind.OOPS.title(f"{type(error).__name__} in {where}"))
     me = m.current
-    m.findings.append(Finding(title, "bug", m.step, me.name, me.cpu.number, told(error), sites))
+    m.findings.append(Finding(title, "bug", m.step, me.name, me.cpu.number, error_line(error), sites))
     m.abort()
 
 
-def told(error: BaseException) -> str:
-    """An exception in one line."""
+def error_line(error: BaseException) -> str:
+    """Return an exception in one line: its type and the first line of its message."""
     said = str(error).partition("\n")[0]
     return f"{type(error).__name__}: {said}" if said else type(error).__name__

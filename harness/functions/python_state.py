@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""The plain data of a program: what its functions lead to besides kernel objects, where each piece is kept, and how it is put back.
+"""The plain data of a program: every object that its functions reach and that is not a kernel object, and the way to restore each.
 
-Followed are variables that functions close over or that are global to their module, default arguments, lists, dicts, sets, and the
-attributes of objects, functions and classes, wherever these lead. A kernel object is where that ends: what only its value leads to
-is put back too, but counts as that object's.
+The search follows variables that functions close over or that are global to their module, default arguments, lists, dicts, sets, and
+the attributes of objects, functions and classes, at any depth. It ends at a kernel object. Data that only the value of a kernel object
+reaches is restored, too, but belongs to that object.
 
-Three kinds of things cannot be put back or seen: kernel objects that the program did not make (`outside`), objects of `threading`,
-`queue` and their like (`foreign`), and objects whose state is out of reach (`lost()`): iterators, files, arrays, random generators.
+Three kinds of objects cannot be restored or watched: kernel objects that the program did not make (`outside`); objects of `threading`,
+`queue` and the like (`foreign`); and objects whose state is out of reach (`lost()`), as iterators, files, arrays, random generators.
 """
 
 from __future__ import annotations
@@ -43,35 +43,37 @@ from vmrace.harness.functions.places import (
 from vmrace.harness.functions.whose import Mentioned, function_name, is_followed, is_foreign, is_maker, is_users
 from vmrace.harness.kernel.registry import is_kernel_object
 
-KEPT_MAX = 100_000          # objects that are looked at
+KEPT_MAX = 100_000          # objects that the search visits at most
 
 _CONTAINERS = (list, dict, set, bytearray, collections.deque)
-_BEFORE = "as before"       # what is not otherwise than in the beginning
+_BEFORE = "as before"       # the image of a place that has not changed since the beginning of the run
 
 
 class TooMuch(Exception):
-    """The functions lead to more than KEPT_MAX objects."""
+    """The functions of a program reach more than KEPT_MAX objects."""
 
 
 class Kept:
-    """Everything that `roots` lead to, as it is now. `made`: the kernel objects that are put back by others, whose values are
-    followed too. TooMuch if that is more than can be looked at."""
+    """The plain data that the functions `roots` reach, as it is now. Raises TooMuch if that is more than KEPT_MAX objects.
+
+    `made`: the kernel objects of the program. The image restores them; here only their values are followed.
+    """
 
     def __init__(self, roots: Iterable[Any], made: Iterable[Any]):
         self.places: list[Place] = []
-        self.at: dict[int, list[int]] = {}      # id of an object -> the places that are its own
-        self.leads: dict[int, list[int]] = {}   # id of an object -> those of the objects that it leads to
+        self.at: dict[int, list[int]] = {}      # id of an object -> its own places
+        self.leads: dict[int, list[int]] = {}   # id of an object -> ids of the objects that it refers to
         self.outside: list[Any] = []
         self.foreign: list[tuple[Name, Any]] = []
         self.opaque: list[tuple[Name, Any, Any]] = []
-        self.makers: list[tuple[dict[str, Any], str, Any]] = []     # globals, name: where a task can come to threading from
+        self.makers: list[tuple[dict[str, Any], str, Any]] = []     # globals, name, value: variables by which a task can reach threading
         self.stored: set[str] = set()           # names of variables that some function stores to
         self.mentioned: set[str] = set()        # names of global variables that some function mentions
-        self.holders: dict[int, list[_Put | None]] = {}     # id of an object -> how to put another in its place, wherever it is
+        self.holders: dict[int, list[_Put | None]] = {}     # id of an object -> for each reference to it, the way to replace it
         self.variables: dict[tuple[int, str], _Global] = {}
         made = list(made)
         self.made = {id(one) for one in made}
-        self.seen: dict[int, Any] = {}          # holds on to what it has seen: an id is one object's
+        self.seen: dict[int, Any] = {}          # keeps each object alive, so that an id stays that of one object
         self.todo: collections.deque[tuple[Any, Name]] = collections.deque()
         self.owner = 0
         for root in roots:
@@ -91,48 +93,51 @@ class Kept:
         self._remember()
 
     def _remember(self) -> None:
-        """What is there now is the beginning of each run."""
+        """Take the present data as the beginning of each run."""
         self.first = [place.now() for place in self.places]
         both = list(zip(self.places, self.first, strict=True))
-        # most places are variables, or the attributes that a function could have: for these, what costs least before each run
+        # most places are variables, or the empty attributes of functions: these have lists of their own, to restore them fast
         self.variable_now = [(place.now, first, place.put) for place, first in both if isinstance(place, Variable)]
         self.empty = [place.value for place, first in both if isinstance(place, Contents) and place.attributes and not first]
         self.others = [(place, first) for place, first in both if not isinstance(place, Variable) and not (
             isinstance(place, Contents) and place.attributes and not first)]
 
     def restore(self) -> None:
+        """Put all plain data back to the beginning of a run."""
         for now, first, put in self.variable_now:
             if now() is not first:
                 put(first)
         for attributes in self.empty:
             if attributes:
-                attributes.clear()          # type: ignore[union-attr]
+                attributes.clear()
         for place, first in self.others:
             if place.changed(first):
                 place.put(first)
 
     def present(self) -> Any:
-        """All of it, now, as one hashable value."""
+        """Return the present plain data as one hashable value."""
         return tuple(place.frozen() if place.changed(first) else _BEFORE for place, first in zip(self.places, self.first, strict=True))
 
     def lost(self) -> str:
-        """The name of something that has changed and cannot be put back, or nothing."""
+        """Return the name of an object that has changed and cannot be restored; "" if there is none."""
         for name, value, before in self.opaque:
             if _fingerprint(value) != before:
-                return name.told(with_article(type(value)))
+                return name.described(with_article(type(value)))
         return ""
 
     def watch(self, numbers: Iterable[int]) -> bool:
-        """Put a container that knows of each use in the place of each of those that can be exchanged: then all is to be followed again.
+        """Replace the containers in the places `numbers`, as far as possible, by containers that record each use (watched.py).
 
-        It cannot be if somebody else may have it: a global variable, a tuple, an iterator, or whoever has not been followed."""
+        A container cannot be replaced if a global variable, a tuple, an iterator, or an object outside the search may refer to it.
+        True if any was replaced; then the search must be made again.
+        """
         shown = set[int]()
         for variable in self.variables.values():
             shown |= self.reached(variable) or set()
         if self.mentioned & watched.AROUND:
             return False
         new: dict[int, Any] = {}
-        self.first, self.variable_now, self.others = [], [], []         # which have references of their own
+        self.first, self.variable_now, self.others = [], [], []         # these hold references, too
         for number in set(numbers) - shown:
             place = self.places[number]
             if isinstance(place, Contents) and not place.attributes and type(place.value) in watched.KINDS:
@@ -148,10 +153,12 @@ class Kept:
         return bool(new)
 
     def reached(self, root: Any, without: Set[int] = frozenset()) -> set[int] | None:
-        """The places that `root` leads to, but for those that only the objects with these ids lead to. None if nobody has followed
-        it: it was made later."""
+        """Return the places that `root` reaches, but not those that it reaches only through objects whose ids are in `without`.
+
+        None if the search has not visited `root`, which was then made later.
+        """
         todo = [id(root)]
-        if isinstance(root, types.MethodType):          # made anew each time
+        if isinstance(root, types.MethodType):          # Python makes it anew for each use
             todo = [id(root.__func__), id(root.__self__)]
         if any(one not in self.seen for one in todo):
             return None
@@ -185,7 +192,7 @@ class Kept:
         elif isinstance(value, _Global):
             self._global(value, name)
         elif isinstance(value, types.ModuleType):
-            pass                                        # its functions and variables are followed where they are named
+            pass                                        # its functions and variables are followed where code names them
         elif isinstance(value, types.MethodType):
             self._lead(value.__func__, name)
             self._lead(value.__self__, name.of(f"{name.path}.self"))
@@ -300,17 +307,17 @@ class Kept:
                     self._variable(name.of(f"{name.path}.{attribute}"), "an attribute", *slot_binding(value, slot))
 
     def _kernel_object(self, value: Any, name: Name) -> None:
-        """What a struct leads to besides what it watches: a plain field is declared to be one owner's, or constant."""
+        """Follow the plain fields of a struct, which are not watched: they are declared to belong to one owner, or to be constant."""
         for key, field in getattr(type(value), "fields", {}).items():
             if field.kind == "plain":
-                slot = getattr(type(value), type(value).slot_of[key])       # no access: where it is kept
+                slot = getattr(type(value), type(value).slot_of[key])       # the slot itself, which no access watches
                 self._variable(Name(f"{value.name}.{key}", name.how, name.function), "a plain field", *slot_binding(value, slot))
         for key in getattr(type(value), "embedded", {}):
             self._lead(getattr(value, key), name)
 
 
 _PLAIN = (int, float, complex, str, bytes, type(None), type(Ellipsis))
-# Python's own: objects that are all attributes, and what only stands before something else, as a bound `pop` before its list.
+# Python's own types: objects that are all attributes; and _FRONTS, which only refer to another object, as a bound `pop` to its list.
 _HOLDERS = (types.SimpleNamespace, argparse.Namespace, collections.UserDict, collections.UserList, collections.ChainMap,
             functools.partialmethod, weakref.WeakKeyDictionary, weakref.WeakValueDictionary)
 _EMPTY: dict[Any, Any] = {}
@@ -320,7 +327,7 @@ _FRONTS: tuple[type, ...] = (types.BuiltinMethodType, types.MethodWrapperType, t
 
 @dataclass
 class _Put:
-    """How to put something in the place of an object: in a variable, or, by its key, in a container."""
+    """The way to replace a reference to an object: in a variable, by `put`, or in the container `parent` (an id), at `key`."""
 
     parent: int = 0
     key: Any = None
@@ -333,18 +340,18 @@ class _Put:
             new.get(self.parent, old[self.parent])[self.key] = value
 
 
-_OWN_REFERENCES = 3         # to a container, in Kept.watch: by `seen`, by its place, and by the call that counts
+_OWN_REFERENCES = 3         # that Kept.watch itself has to a container: in `seen`, in its place, in the call that counts
 
 
 @dataclass(frozen=True)
 class _Global:
-    """A variable of a module."""
+    """A global variable: the dict of its module, and its name."""
 
     names: dict[str, Any]
     name: str
 
 
 def _values_of(made: Any) -> Iterator[Any]:
-    """What a kernel object holds."""
+    """Yield the values of the state slots of a kernel object."""
     for slot in getattr(type(made), "state_slots", ()):
         yield getattr(made, slot.removesuffix("[:]"), None)

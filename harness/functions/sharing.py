@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""Plain data that one task changes and another reaches: no explorer sees where it is used, so nothing can be proved of it.
+"""Plain data that one task changes and another reaches. No explorer sees the uses of such data, so nothing can be proved about it.
 
-A recorder for the runs that are watched. At each point it compares the plain data with what it was at the point before: what has
-changed since was changed by the task, or the interrupt, that comes to this point. Reads cannot be seen; so whoever leads to a piece of
-data (see python_state.py) counts as a reader. A task may do what it likes with data that only it leads to, and `check` may read all.
-Of a list, dict or deque that only the program has, each use can be seen, though (watched.py): it is shared well if all uses, in
-all runs, are under one lock.
+This recorder watches whole runs. At each point it compares the plain data with that at the point before. A change since then was made
+by the task or the interrupt that reaches this point. Reads cannot be seen, so every task whose functions reach the data (see
+python_state.py) counts as a reader. A task may use data freely if no other task reaches it, and `check` may read all data.
 
-What only the value of a kernel object leads to is that object's. It may be changed right after a point that says so (a store, or
-`point(cell, RMW)`), or, in a field that a lock guards, with a lock held.
+The uses of a list, dict or deque can be seen if only the program refers to it (watched.py). It is shared well if all uses, in all
+runs, are under one lock.
+
+Data that only the value of a kernel object reaches belongs to that object. A task may change it right after a point that stores to the
+object (also `point(cell, RMW)`). If the value is in a field that a lock guards, a task may also change it with the lock held.
 """
 
 from __future__ import annotations
@@ -32,13 +33,16 @@ Process = int               # a task by its number, an interrupt n as -1 - n
 
 
 class Sharing:
-    """What the tasks of a program were seen to share. `why`: the first of it in one line, or nothing. `points`: how many were seen."""
+    """The recorder of plain data that the tasks of a program share.
+
+    `why`: the first piece of such data, in one line, or "". `places`: all that have places of their own. `points`: the points seen.
+    """
 
     def __init__(self, kept: Kept, tasks: Sequence[Callable[..., Any]], keys: Sequence[str], irqs: Sequence[Callable[..., Any]],
                  objects: Sequence[Any], names: dict[str, Any]):
-        """`names`: what the guards of the objects name (harness/link/guards.py)."""
+        """`names`: the objects that guards name, as names_of in harness/link/guards.py returns them."""
         self.why = ""
-        self.places: set[int] = set()           # where it is, if it has a place of its own
+        self.places: set[int] = set()           # the shared data, if it has places of its own
         self.points = 0
         self.kept = kept
         self.names = [f"{function_name(task)} on {key}" for task, key in zip(tasks, keys, strict=True)]
@@ -51,11 +55,11 @@ class Sharing:
         raises = any(one.__name__ == "raise_irq" for one in kept.seen.values() if isinstance(one, types.FunctionType))
         self.reached = reached
         self.shared = [number for number, times in enumerate(count) if times > 1 or (times and raises)]
-        # a variable that no function stores to need not be looked at after each point
+        # a variable that no function stores to cannot change, and is not compared at each point
         self.looked_at = [number for number in self.shared
                           if kept.places[number].kind != "a variable" or kept.places[number].name.path in kept.stored]
-        self.last: list[tuple[int, Place, Any]] = []    # places that are looked at, and what was there at the last point
-        self.known: set[int] = set()            # places that were seen to change, and by whom
+        self.last: list[tuple[int, Place, Any]] = []    # the places that are compared, with the data at the last point
+        self.known: set[int] = set()            # places that changed in a watched run
         self.fields = [_Field(made, key, names) for made in objects for key, field in getattr(type(made), "fields", {}).items()
                        if field.kind != "plain"]
         self.fields_of: dict[int, list[_Field]] = {}
@@ -65,22 +69,22 @@ class Sharing:
     # ---- one run -----------------------------------------------------------------------------------------------------------
 
     def begin(self) -> None:
-        """A run starts: everything is as it was in the beginning."""
+        """Begin a run: the data is as it was in the beginning."""
         places, first = self.kept.places, self.kept.first
         self.last = [(number, places[number], first[number]) for number in self.looked_at]
-        self.opened: dict[Process, tuple[int, Any]] = {}        # the point that each has passed last
+        self.opened: dict[Process, tuple[int, Any]] = {}        # the last point of each
         self.handlers: dict[Process, Irq] = {}
         self.changes: dict[int, tuple[set[Process], str]] = {}
         self.counts = {number: count_of(_container(places[number])) for number in self.looked_at
                        if is_watched(getattr(places[number], "value", None))}
-        self.stored: set[int] = set()           # objects to whose fields some point says that it stores
+        self.stored: set[int] = set()           # objects that some point stores to
         for field in self.fields:
             field.begin()
         self.holding = [field for field in self.fields if field.holds is not None]
 
     def __call__(self, kind: int, obj: Any, arg: Any = None) -> None:
-        """A point, an interrupt that enters or leaves, or a task that begins or ends."""
-        if m.findings:                          # who has failed does not come to a point any more
+        """Record a point, an interrupt that enters or leaves, or a task that begins or ends."""
+        if m.findings:                          # a task that has failed reaches no more points
             return
         me = m.current
         who = -1 - me.irqs[-1] if me.irqs else me.id
@@ -98,7 +102,7 @@ class Sharing:
     def _look(self, who: Process) -> None:
         for index, (number, place, since) in enumerate(self.last):
             if place.changed(since):
-                self.changes.setdefault(number, (set(), place.told(since)))[0].add(who)
+                self.changes.setdefault(number, (set(), place.described(since)))[0].add(who)
                 self.last[index] = number, place, place.now()
                 if number in self.counts:
                     before, self.counts[number] = self.counts[number], count_of(_container(place))
@@ -115,21 +119,21 @@ class Sharing:
             self.holding += [field for field in self.fields_of[id(obj)] if field.looks()]
 
     def finish(self) -> None:
-        """The run is over."""
+        """End a run, and judge the changes that were seen in it."""
         if m.findings:
             return
         places, first = self.kept.places, self.kept.first
-        for number, (processes, told) in self.changes.items():
+        for number, (processes, described) in self.changes.items():
             for who in processes:
                 others = self._others(number, who)
                 if others and not (number in self.counts and locks_of(_container(places[number]))):
                     self.places.add(number)
-                    self._refuse(f"{told}: changed by {self._name(who)}, reached by {' and '.join(others)}")
-        for number in self.shared:              # those that were not looked at
+                    self._refuse(f"{described}: changed by {self._name(who)}, reached by {' and '.join(others)}")
+        for number in self.shared:              # those that were not compared at each point
             if number not in self.changes and places[number].changed(first[number]):
                 others = self._others(number, None)
                 if len(others) > 1:
-                    self._refuse(f"{places[number].told(first[number])}: changed by one of {' and '.join(others)}")
+                    self._refuse(f"{places[number].described(first[number])}: changed by one of {' and '.join(others)}")
                 self.known.add(number)
         for field in self.fields:
             if not field.guarded and id(field.made) not in self.stored and field.value() is not field.first:
@@ -137,23 +141,25 @@ class Sharing:
         self.known |= self.changes.keys()
 
     def anew(self) -> bool:
-        """True if something is changed, after a run that was not watched, of which nobody knows yet who does that."""
+        """True if a run that was not watched has changed shared data that no watched run has changed: such a run must be watched, too."""
         places, first = self.kept.places, self.kept.first
         return any(number not in self.known and places[number].changed(first[number]) for number in self.shared)
 
     def _knows_all(self, container: Any) -> bool:
-        """True if what is in it either cannot change or is looked at by itself. Who takes out of it, under a lock, what a task has made
-        may change that without the lock."""
+        """True if each item of `container` is constant, or has a place of its own, which is compared.
+
+        A task that takes another item out of it, under a lock, may change that item later without the lock.
+        """
         items = container.values() if isinstance(container, dict) else container
         return all(_is_constant(item) or id(item) in self.kept.seen for item in items)
 
     # ---- who reaches what --------------------------------------------------------------------------------------------------
 
     def _others(self, number: int, who: Process | None) -> list[str]:
-        """Who else leads to that place."""
+        """Return the names of the other tasks and interrupts that reach the place `number`."""
         handler = self.handlers.get(who) if who is not None else None
         reached = self.reached
-        if handler is not None:                 # who only raises the interrupt does not touch what it touches
+        if handler is not None:                 # a task that only raises the interrupt does not touch its data
             hidden = frozenset({id(_function(handler)), id(getattr(_function(handler), "__func__", None))})
             reached = [self.kept.reached(task, hidden) or set() for task in self.tasks]
         out = [self.names[task] for task, places in enumerate(reached) if task != who and number in places]
@@ -180,7 +186,7 @@ def _function(irq: Irq) -> Any:
 
 
 class _Field:
-    """A watched field of a struct: what it holds may be a list, or another value that can change without a point."""
+    """A watched field of a struct. Its value may be a list, or another object that can change without a point."""
 
     def __init__(self, made: Any, key: str, names: dict[str, Any]):
         self.made = made
@@ -203,14 +209,14 @@ class _Field:
         self.looks()
 
     def looks(self) -> bool:
-        """Remember what it holds now. True if that can change."""
+        """Remember the present value. True if that can change."""
         value = self.value()
         self.holds = None if _is_constant(value) else value
         self.deep = _deep(value) if self.holds is not None else None
         return self.holds is not None
 
     def changed(self) -> bool:
-        """True if what it holds has changed since; and remember what it is now."""
+        """True if the value has changed without a store to the field. Remember the present value."""
         deep, held = self.deep, self.holds
         if self.value() is not held:
             self.looks()
@@ -233,7 +239,7 @@ def _deep(value: Any) -> Any:
 
 
 def _attributes(value: Any, within: tuple[int, ...]) -> Any:
-    """An object as one value: which it is, and what its attributes are."""
+    """Return an image of an object: its id and the images of its attributes."""
     if _is_constant(value) or not hasattr(value, "__dict__"):
         return id(value)
     return id(value), frozen(value.__dict__, _attributes, within)

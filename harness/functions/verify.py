@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Proofs about programs of plain functions, from Python or a test:
+"""Proofs about programs of plain functions, for Python code and for tests:
 
     from vmrace.harness.functions.verify import verify
 
@@ -7,11 +7,14 @@
         proof = verify(make, 3)
         assert proof.proved, proof.titles
 
-Each run is run once more, by its decisions or in another order of the same class. A program that does something else by the same
-schedule (it looks at the clock, at a file, at what an earlier run has left) is told, and never proved; nor is one that draws
-random numbers, nor one whose tasks share what no explorer sees (a plain variable, a list in a cell: harness/functions/sharing.py), nor one
-without any point. A program that would be proved is run by some random schedules, too: what one comes to, a class has come to. And
-where a loop waits by reading (harness/explore/spinning.py), it is left to itself once, to see that it does.
+Each run is repeated once, by its decisions or in another order of the same class. A program is inconclusive if
+    it does something else by the same schedule: it reads a clock, a file, or data that an earlier run has left;
+    it draws random numbers;
+    its tasks share data that no explorer sees, as a plain variable, or a list in a cell (harness/functions/sharing.py);
+    no task reaches a point.
+
+Before a program is proved, it also runs by some random schedules: the outcome of each must be the outcome of a class. If a loop waits by
+reading (harness/explore/spinning.py), its task is left alone once, to test that the loop does wait.
 """
 
 from __future__ import annotations
@@ -36,26 +39,27 @@ from vmrace.harness.machine.scheduler import Scheduler
 from vmrace.harness.machine.task import PARK
 from vmrace.harness.schedulers import NoPreempt, Pct, Walk
 
-SAME_IN_A_CLASS = ("what is found", "what its tasks return", "what is shared at its end")
-REPEATS = 20                # runs that are repeated at least, of however few classes
-SAMPLED = 200               # random schedules of a program that would be proved
-ROUNDS = 1_000              # points for which a loop that waits by reading is left to itself
-STOPS = 200                 # runs, among these, in which a task stops at one of its points until the others are done
+SAME_IN_A_CLASS = ("its findings", "its results", "its shared state at the end")
+REPEATS = 20                # repeated runs at least, however few the classes are
+SAMPLED = 200               # random schedules of a program before it is proved
+ROUNDS = 1_000              # points for which a loop that waits by reading is left alone
+STOPS = 200                 # repeated runs at most in which a task stops at one of its points until the others are done
 
 
 def verify(make: Callable[..., Program], *args: Any, bound: int | None = None, runs_max: int = 1 << 60, seconds_max: float = 1e9,
            progress: Callable[[Progress], None] | None = None) -> Exploration:
-    """Run every class of equivalent runs of the program that `make(*args)` returns.
+    """Run every class of schedules of the program that `make(*args)` returns.
 
-    The outcomes are (titles, results): what was found, or else what the tasks returned. `bound`: at most so many preemptions;
-    `runs_max`, `seconds_max`: what it may take. ProgramError if `make` makes no program, or one that cannot be run.
+    An outcome is (titles, results): the titles of the findings, or, if there are none, the results of the tasks. `bound`: the number of
+    preemptions at most, None for any. `runs_max` and `seconds_max` limit the exploration; beyond them the result is inconclusive.
+    Raises ProgramError if `make` returns no program, or one that cannot be run.
     """
     with watchdog.watched():
         return verify_runner(Runner(make, *args), bound=bound, runs_max=runs_max, seconds_max=seconds_max, progress=progress)
 
 
 def verify_runner(runner: Runner, **limits: Any) -> Exploration:
-    """As `verify`, of a program that is made."""
+    """Verify a program that is made already; `limits` are those of `verify`."""
     start, seconds = time.monotonic(), limits.get("seconds_max", 1e9)
     while True:
         found, again = _verify(runner, **{**limits, "seconds_max": max(0.0, seconds - (time.monotonic() - start))})
@@ -64,14 +68,16 @@ def verify_runner(runner: Runner, **limits: Any) -> Exploration:
 
 
 def _verify(runner: Runner, **limits: Any) -> tuple[Exploration, bool]:
-    """And whether something was learned with which another exploration may come to more: plain data that is shared well, if each use is
-    known, or a loop that does not wait."""
+    """Explore once. Return the exploration, and True if it must be repeated with a fact that it has learnt.
+
+    Such a fact is a loop that does not wait, or plain data whose uses can be recorded, and which may be shared well.
+    """
     repeats, shared = Repeats(runner), frozenset[int]()
 
     def reached(result: Result, events: list[Event]) -> Any:
         repeats.expect(result, events)
         titles = minimal_titles(events) or sorted(set(result.titles))
-        return tuple(titles), () if titles else told_results(result)
+        return tuple(titles), () if titles else results_of(result)
 
     with watchdog.watched():
         try:
@@ -92,7 +98,7 @@ def _verify(runner: Runner, **limits: Any) -> tuple[Exploration, bool]:
 
 
 class Differs(Exception):
-    """Two runs by the same decisions are not the same: one line that says in what."""
+    """Two runs by the same decisions differ; the message says in what, in one line."""
 
     reason = Reason.REPEATS
 
@@ -102,7 +108,7 @@ class Differs(Exception):
 
 
 class Shares(Differs):
-    """Its tasks share plain data: one line that names it, and them; and in which places it is."""
+    """The tasks share plain data: the message names the data and the tasks, in one line; `places` are the places of the data."""
 
     reason = Reason.SHARES
 
@@ -115,13 +121,13 @@ class Shares(Differs):
 
 
 class Unseen(Differs):
-    """Two runs of one class are not the same: one line that says in what."""
+    """Two runs of one class of schedules differ; the message says in what, in one line."""
 
     reason = Reason.UNSEEN
 
 
 class Ends(Differs):
-    """A loop ends by itself, though it looked as if it waited: which one, as it stands in `ends` of an image."""
+    """A loop that seemed to wait ends by itself. `loop` names it, as in `Image.ends`."""
 
     reason = Reason.ENDS
 
@@ -131,7 +137,10 @@ class Ends(Differs):
 
 
 class Repeats:
-    """Runs a program; what was told to `expect` is run again, by its decisions, before the next run."""
+    """A runner that repeats, before each run, the run before it, and checks that both agree.
+
+    `run` makes a run; `expect` hands it over to be repeated. It raises Differs, or a subclass, if the two differ.
+    """
 
     def __init__(self, runner: Runner):
         self.runner = runner
@@ -141,11 +150,12 @@ class Repeats:
         self.count = 0
         self.found = False
         self.random = random.getstate()
-        self.loops: dict[Any, Alone | None] = {}    # each that a task was parked in; and, until that is known, how to see whether it waits
+        self.loops: dict[Any, Alone | None] = {}    # each loop in which a task was parked -> the test whether it waits, until that is made
 
     def expect(self, result: Result, events: Sequence[Event]) -> None:
-        self.found = self.found or bool(result.titles)          # then nothing is proved anyway
-        if not getattr(self.scheduler, "limit", False):         # such a run was cut by who explores: a replay goes on
+        """Expect the repetition of a run to have this result. `events`: those of the run, for its other orders."""
+        self.found = self.found or bool(result.titles)          # then no proof needs the other orders
+        if not getattr(self.scheduler, "limit", False):         # the explorer has cut this run short: a replay would go on
             ordered = can_be_ordered(events) and not self.found and PARK not in result.switches[1::2]
             self.expected = Expected(list(result.switches), list(result.forced), facts(result), list(events) if ordered else [])
             if len(self.some) < REPEATS:
@@ -158,12 +168,12 @@ class Repeats:
             result = self.runner.run(scheduler)
             self._parked(scheduler, result)
             return result
-        except HarnessError as error:               # the beginning of an earlier run could not be run again: who is at fault?
+        except HarnessError as error:               # the explorer could not repeat the beginning of a run: is that the program's fault?
             self.check()
             raise error
 
     def finish(self) -> None:
-        """All is run. Once more what is left, and again what there is, if that is little."""
+        """End the exploration: repeat the last run, then the first few runs until there are REPEATS repetitions, then stop tasks."""
         self.check()
         for number in range(REPEATS if self.some else 0):
             self.expected = self.some[number % len(self.some)]
@@ -173,7 +183,7 @@ class Repeats:
             self._in_order(expected, stop_of(stop))
 
     def check(self) -> None:
-        """Differs if the run that is expected comes to something else now, or a loop that waited in it does not wait."""
+        """Repeat the expected run. Raises Differs if it differs now, or Ends if a loop in which a task waited does not wait."""
         for loop, alone in self.loops.items():
             if alone is not None:
                 self._leave_alone(loop, alone)
@@ -190,7 +200,7 @@ class Repeats:
             self._again(expected)
 
     def _parked(self, scheduler: Any, result: Result) -> None:
-        """Remember each new loop that a task was parked in."""
+        """Remember each loop in which `result` has parked a task, if it is new."""
         parks = [index for index in range(1, len(result.switches), 2) if result.switches[index] == PARK]
         for index, (event, _, reads) in zip(parks, scheduler.record.parks if parks else (), strict=True):
             task, (obj, arg, _) = scheduler.events[event].process, reads[0]
@@ -198,7 +208,7 @@ class Repeats:
                 self.loops[task, obj, arg] = Alone(list(result.switches), list(result.forced), index, task, ROUNDS)
 
     def _leave_alone(self, loop: Any, alone: Alone) -> None:
-        """Ends if the loop does not wait."""
+        """Leave the task alone in its loop, while no other task runs. Raises Ends if the loop ends: it does not wait."""
         self.loops[loop] = None
         with contextlib.suppress(Diverged):
             self.runner.run(alone)
@@ -206,7 +216,7 @@ class Repeats:
             raise Ends(loop)
 
     def sample(self, known: set[Any], bound: int | None) -> None:
-        """Unseen if a random schedule, of so many preemptions at most, comes to what is not known."""
+        """Run SAMPLED random schedules. Raises Unseen if one with at most `bound` preemptions has an outcome that is not in `known`."""
         rng = random.Random(0)
         steps = max(self.runner.run(NoPreempt()).steps, 2)
         schedulers: list[Scheduler] = [Walk(rng, 0.05), Pct(rng, 2, steps), Walk(rng, 0.2), Pct(rng, 3, steps), Walk(rng, 0.5)]
@@ -214,9 +224,9 @@ class Repeats:
             result = self.runner.run(schedulers[number % len(schedulers)])
             if result.limit_hit or result.cut or (bound is not None and preemptions_of(result.switches) > bound):
                 continue
-            came_to = tuple(sorted(set(result.titles))), () if result.titles else told_results(result)
+            came_to = tuple(sorted(set(result.titles))), () if result.titles else results_of(result)
             if came_to not in known:
-                raise Unseen(f"a random schedule comes to {result.title or came_to[1]}, and no class does")
+                raise Unseen(f"a random schedule has the outcome {result.title or came_to[1]}, and no class of schedules has")
 
     def _again(self, expected: Expected) -> None:
         try:
@@ -235,22 +245,22 @@ class Repeats:
         try:
             now = self._watched(InOrder(order(expected.events)))
         except Diverged:
-            return                                  # what a cpu runs is not all that decides: nothing can be said by that
+            return                                  # the class has this order, but no schedule here makes it: it tests nothing
         for name in SAME_IN_A_CLASS:
             if now[name] != expected.facts[name]:
-                self._again(expected)               # or is that so by the same decisions, too?
+                self._again(expected)               # raises Differs if the same decisions differ, too
                 raise Unseen(f"{name}: {expected.facts[name]} in one order of the same accesses, {now[name]} in another"
                              if len(f"{expected.facts[name]}{now[name]}") < 80 else name)
 
 
-def told_results(result: Result) -> tuple[str, ...]:
-    """The results of the tasks, as a part of an outcome."""
+def results_of(result: Result) -> tuple[str, ...]:
+    """Return the results of the tasks, as a part of an outcome."""
     return tuple(repr(comparable(one)) for one in result.results)
 
 
 @dataclass
 class Expected:
-    """A run, and what it came to. `events`: none if it cannot be had in another order."""
+    """A run to be repeated: its decisions, and the facts that must be the same. `events` is empty if it has no other orders."""
 
     switches: Sequence[int]
     forced: Sequence[int]
@@ -259,13 +269,14 @@ class Expected:
 
 
 def must_agree(before: dict[str, Any], now: dict[str, Any]) -> None:
-    """Differs if a run by the same decisions came to something else."""
+    """Raise Differs if the facts of two runs by the same decisions differ."""
     for name, was in before.items():
         if now[name] != was:
             raise Differs(f"{name}: {was} before, {now[name]} now" if len(f"{was}{now[name]}") < 80 else name)
 
 
 def facts(result: Result) -> dict[str, Any]:
-    """What a run came to, as values that can be compared."""
-    return {"what is found": sorted(set(result.titles)), "what its tasks return": comparable(result.results), "its points": result.steps,
-            "its decisions": len(result.switches) + len(result.forced), "what is shared at its end": comparable(result.state)}
+    """Return the facts of a run by their names, as values that can be compared."""
+    return {"its findings": sorted(set(result.titles)), "its results": comparable(result.results), "the number of its points": result.steps,
+            "the number of its decisions": len(result.switches) + len(result.forced),
+            "its shared state at the end": comparable(result.state)}

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""A function that loops without coming to any point cannot be preempted: nothing on the machine can end it. A timer can.
+"""A timer for functions that loop without reaching a point. The machine cannot preempt such a function; a signal can end it.
 
-    with endless.watched():
-        runner.run(...)             # ProgramError, with the line, if no point is reached for SECONDS
+    with watchdog.watched():
+        runner.run(...)             # raises ProgramError, with the line, if no point is reached for SECONDS
 
-Works in the main thread, where nobody else uses SIGALRM; elsewhere nothing is watched.
+It works in the main thread, if nothing else uses SIGALRM; otherwise nothing is watched.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SECONDS = 5.0
 
 
 class _Busy:
-    """Whether code of the user runs, and how often it has been entered."""
+    """A context around code of the user: `depth` is above 0 while such code runs, `count` the number of entries."""
 
     def __init__(self) -> None:
         self.depth = 0
@@ -41,7 +41,7 @@ busy = _Busy()
 
 @contextlib.contextmanager
 def watched(seconds: float | None = None) -> Iterator[None]:
-    """While in it, code of the user that reaches no point for so many seconds (SECONDS) is ended: ProgramError."""
+    """Inside the block, end code of the user that reaches no point for `seconds` (default: SECONDS), by ProgramError."""
     seconds = SECONDS if seconds is None else seconds
     if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGALRM) is not signal.SIG_DFL:
         yield
@@ -54,7 +54,7 @@ def watched(seconds: float | None = None) -> Iterator[None]:
         if busy.depth and now == last and frame is not None:
             code = frame.f_code
             raise ProgramError(f"no point is reached for {seconds:g} s in {code.co_name} ({code.co_filename}:{frame.f_lineno}): "
-                               "what does not end there cannot be run")
+                               "a function that does not end there cannot be run")
         last = now
 
     signal.signal(signal.SIGALRM, tick)

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""Lists, dicts and deques that know under which locks they are used.
+"""Lists, dicts and deques that record the locks under which they are used.
 
-One lock that is held at every use, whatever the task, orders all uses, and each order of that lock is explored; so nothing needs to be
-seen of the container itself. `watched(value)` is a copy of a container whose every method says so first; while `uses.on`, the locks
-that are held then are remembered, and `locks_of` tells those that were held each time.
+If one lock is held at every use, in every task, that lock orders all uses, and the explorer runs each order of the lock. The container
+itself need not be watched then. `watched(value)` is a copy of a container whose methods record each use while `uses.on`. `locks_of`
+returns the locks that were held at every use.
 
-Python's own C code asks the methods of a subclass, too, but for sets and bytearrays, which therefore are none of these, and but for
-some functions (`AROUND`): where a program mentions one of those, no use can be told from none.
+Python's own C code calls the methods of a subclass, with two exceptions. One is sets and bytearrays, which are therefore not watched.
+The other is some functions (`AROUND`): if a program mentions one of them, a use may go unrecorded.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 from vmrace.harness.machine.machine import m
 from vmrace.harness.machine.task import Task
 
-# type -> how to copy it
+# type -> a function that makes a copy of another class
 KINDS: dict[type, Callable[[Any, Any], Any]] = {
     list: lambda kind, value: kind(value),
     dict: lambda kind, value: kind(value),
@@ -28,7 +28,7 @@ KINDS: dict[type, Callable[[Any, Any], Any]] = {
     collections.Counter: lambda kind, value: kind(value),
     collections.defaultdict: lambda kind, value: kind(value.default_factory, value),
 }
-# what comes to the contents without a method, or sees that the type is another
+# names by which code reaches the contents without a method, or observes that the type differs
 AROUND = {"type", "exec", "eval", "operator", "heapq", "heapify", "heappush", "heappop", "heappushpop", "heapreplace", "concat", "iconcat"}
 _AS_IT_IS = {"__new__", "__init__", "__class__", "__class_getitem__", "__getattribute__", "__setattr__", "__delattr__", "__dir__",
              "__doc__", "__hash__", "__init_subclass__", "__subclasshook__", "__sizeof__", "__getstate__", "__reduce__", "__format__",
@@ -36,7 +36,7 @@ _AS_IT_IS = {"__new__", "__init__", "__class__", "__class_getitem__", "__getattr
 
 
 class _Uses:
-    """Whether uses count: not those of who looks at the data, of `check`, or between two runs."""
+    """A context in which uses count: the code of tasks runs. Uses by `check`, by recorders, and between two runs do not count."""
 
     on = False
 
@@ -51,7 +51,7 @@ uses = _Uses()
 
 
 def watched(value: Any) -> Any:
-    """A container with the same contents, which knows of each use."""
+    """Return a container with the same contents that records each use."""
     kind = type(value)
     return KINDS[kind](_class_of(kind), value)
 
@@ -61,27 +61,27 @@ def is_watched(value: Any) -> bool:
 
 
 def locks_of(value: Any) -> frozenset[Any]:
-    """The locks that were held at every use so far."""
+    """Return the locks that were held at every use so far; none if there was no use."""
     return value.vmrace_locks or frozenset()
 
 
 def exclusive(task: Task) -> frozenset[Any]:
-    """The locks that a task holds alone: what is held for reading keeps no other reader out."""
+    """Return the locks that a task holds exclusively: a lock held for reading keeps no other reader out."""
     return frozenset(lock for lock in task.held.locks if not getattr(lock, "reads", False))
 
 
 def count_of(value: Any) -> int:
-    """How often it was used."""
+    """Return the number of uses."""
     return int(value.vmrace_count)
 
 
 def used_unseen(value: Any) -> None:
-    """Somebody has come to its contents in a way of their own: nothing is known of the locks."""
+    """Record a use that no method has seen: no lock is known to be held at every use."""
     value.vmrace_locks = frozenset()
 
 
 class _Watched(type):
-    """The type of these classes."""
+    """The type of the classes of watched containers."""
 
 
 _classes: dict[type, type] = {}
@@ -97,7 +97,7 @@ def _class_of(kind: type) -> type:
             body["__radd__"] = lambda self, other: _method(lambda one: [*other, *one])(self)
         if "__reversed__" in body:
             body["__reversed__"] = _iterator(kind, "__reversed__")
-        if issubclass(kind, dict):                  # what they give out, too, knows of each use
+        if issubclass(kind, dict):                  # their views record each use, too
             body |= {"keys": collections.abc.KeysView, "values": collections.abc.ValuesView, "items": collections.abc.ItemsView}
             body |= {name: _view(body[name]) for name in ("keys", "values", "items")}
         _classes[kind] = _Watched(kind.__name__, (kind,), body)
@@ -141,7 +141,7 @@ def _view(view: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 
 def _reduce(kind: Any) -> Callable[[Any, int], Any]:
-    """Its copies are of the type that it was."""
+    """Return a `__reduce_ex__` by which a copy has the type of the container before it was watched."""
     def reduce(self: Any, protocol: int) -> Any:
         _use(self)
         return _itself, (KINDS[kind](kind, self),)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The owner of a module, an object or a name: the user, Python, a library, or the harness."""
+"""The owner of a module or a type: the user, Python, an installed library, or the harness. And the names that code mentions."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 
 
 def function_name(function: Any) -> str:
-    """What a task or a handler is called."""
-    function = getattr(function, "func", function)          # of a partial
+    """Return the name of the function of a task or a handler."""
+    function = getattr(function, "func", function)          # the function of a partial
     return getattr(function, "__name__", type(function).__name__).strip("<>")
 
 
 def is_users(module: str | None) -> bool:
-    """Not of the harness, nor of Python itself."""
+    """True if the module belongs neither to the harness nor to Python itself."""
     return (module or "").partition(".")[0] not in _OURS
 
 
@@ -24,12 +24,12 @@ _OURS = {*sys.stdlib_module_names, "vmrace", "greenlet"} - {"__main__"}
 
 
 def is_followed(module: types.ModuleType) -> bool:
-    """Of the user, and not of a library that is installed: those are too large, and rarely change their variables."""
+    """True if the module is the user's own. An installed library is not: it is too large, and rarely changes its variables."""
     return is_users(module.__name__) and "site-packages" not in (getattr(module, "__file__", None) or "")
 
 
 class Mentioned:
-    """The names that code mentions, and those of the code inside it."""
+    """The names that code and the code objects inside it mention; `stored` and `set_attributes` are those that it stores to."""
 
     def __init__(self, code: types.CodeType):
         self.globals: set[str] = set()
@@ -63,12 +63,12 @@ def _is_of_foreign(module: str | None) -> bool:
 
 
 def is_foreign(kind: type) -> bool:
-    """An object of this type waits for threads, or is one."""
+    """True if an object of this type is a thread, or waits for threads."""
     return any(_is_of_foreign(base.__module__) for base in kind.__mro__)
 
 
 def is_maker(value: Any) -> bool:
-    """It makes such objects: a module, a class or a function."""
+    """True if `value` is a module, a class or a function that makes such objects."""
     if isinstance(value, types.ModuleType):
         return _is_of_foreign(value.__name__)
     if isinstance(value, type):

@@ -1,8 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""The kernel toolkit: all that kernel source may use, named as include/linux names it. `TOOLKIT` is what `link` binds.
+"""The kernel toolkit: every name that kernel source may use, spelled as in include/linux.
 
-Plain functions import from here, and no linker looks at them: what they get is the toolkit of the core "functions".
+The linker binds kernel source to `TOOLKIT`, with the changes of `CORE_TOOLKIT` for the core that an image is linked for. Plain
+functions import from this module without a linker, and so have the list operations of the core "functions".
 """
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 from vmrace.harness.kernel import list as _list
 from vmrace.harness.kernel import up as _up
@@ -131,10 +137,10 @@ __all__ = [
 
 CONFIG_SMP = 1
 
-TOOLKIT = {name: globals()[name] for name in __all__} | {name: getattr(_list, name) for name in _watched_list.FUNCTIONS}
+TOOLKIT: dict[str, Any] = {name: globals()[name] for name in __all__} | {name: getattr(_list, name) for name in _watched_list.FUNCTIONS}
 
-# What differs where a lock excludes nothing, as in a kernel built for one cpu, or where every use of a guarded list is checked.
-CORE_TOOLKIT = {
+# core -> the names that it defines otherwise: each use of a guarded list is checked, or a lock excludes no other task (one cpu)
+CORE_TOOLKIT: dict[str, Mapping[str, object]] = {
     "fast": {},
     "checked": _watched_list.CHECKED,
     "functions": _watched_list.FUNCTIONS,

@@ -1,22 +1,33 @@
 # SPDX-License-Identifier: MIT
-"""include/asm/atomic.h: counters whose every access is one point.
+"""include/asm/atomic.h: counters; every access to one is one point.
 
-Each primitive starts with the machine's preamble: count the step, and call the machine if it asked for this one.
+Each primitive begins with the same four lines: it counts the step, and calls the machine if the scheduler asked for this step.
+The lines are written out in each primitive, because a call would cost more than the whole point.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from vmrace.harness.kernel.registry import register
 from vmrace.harness.machine.machine import m
 from vmrace.harness.points import READ, RMW, WRITE
 from vmrace.harness.sanitizers import refcount as refcounts
 
+if TYPE_CHECKING:
+    from vmrace.harness.kernel.struct import struct as Struct
+
 
 class atomic_t:
-    """A counter. `refcount=True` declares that it counts references: it must not go below zero nor come back from it."""
+    """A counter. `refcount=True` declares a count of references: the sanitizer refcount reports it below zero, and raised from zero.
+
+    `struct` is the struct that embeds the counter; None for a counter that stands alone.
+    """
 
     __slots__ = ("counter", "name", "refcount", "struct")
     state_slots = ("counter",)
 
-    def __init__(self, name: str, value: int = 0, refcount: bool = False, struct: object = None):
+    def __init__(self, name: str, value: int = 0, refcount: bool = False, struct: Struct | None = None):
         self.name = name
         self.counter = value
         self.refcount = refcount
@@ -27,21 +38,21 @@ class atomic_t:
         return self.name
 
 
-def atomic_read(v):
+def atomic_read(v: atomic_t) -> int:
     m.step = s = m.step + 1
     if s >= m.stop:
         m.sched(READ, v)
     return v.counter
 
 
-def atomic_set(v, n):
+def atomic_set(v: atomic_t, n: int) -> None:
     m.step = s = m.step + 1
     if s >= m.stop:
         m.sched(WRITE, v)
     v.counter = n
 
 
-def atomic_inc(v):
+def atomic_inc(v: atomic_t) -> None:
     m.step = s = m.step + 1
     if s >= m.stop:
         m.sched(RMW, v)
@@ -50,7 +61,7 @@ def atomic_inc(v):
         refcounts.revived(m, v)
 
 
-def atomic_dec(v):
+def atomic_dec(v: atomic_t) -> None:
     m.step = s = m.step + 1
     if s >= m.stop:
         m.sched(RMW, v)
@@ -59,7 +70,7 @@ def atomic_dec(v):
         refcounts.below_zero(m, v)
 
 
-def atomic_dec_and_test(v):
+def atomic_dec_and_test(v: atomic_t) -> bool:
     m.step = s = m.step + 1
     if s >= m.stop:
         m.sched(RMW, v)
@@ -69,7 +80,7 @@ def atomic_dec_and_test(v):
     return not n
 
 
-def atomic_inc_and_test(v):
+def atomic_inc_and_test(v: atomic_t) -> bool:
     m.step = s = m.step + 1
     if s >= m.stop:
         m.sched(RMW, v)
@@ -77,14 +88,14 @@ def atomic_inc_and_test(v):
     return not n
 
 
-def atomic_add(n, v):
+def atomic_add(n: int, v: atomic_t) -> None:
     m.step = s = m.step + 1
     if s >= m.stop:
         m.sched(RMW, v)
     v.counter += n
 
 
-def atomic_sub(n, v):
+def atomic_sub(n: int, v: atomic_t) -> None:
     m.step = s = m.step + 1
     if s >= m.stop:
         m.sched(RMW, v)
@@ -93,7 +104,7 @@ def atomic_sub(n, v):
         refcounts.below_zero(m, v)
 
 
-def xchg(v, n):
+def xchg(v: atomic_t, n: int) -> int:
     m.step = s = m.step + 1
     if s >= m.stop:
         m.sched(RMW, v)
@@ -101,8 +112,8 @@ def xchg(v, n):
     return old
 
 
-def cmpxchg(v, old, new):
-    """Store `new` if the counter is `old`; returns what it was."""
+def cmpxchg(v: atomic_t, old: int, new: int) -> int:
+    """Store `new` if the counter is `old`. Return the value before, whether or not it was replaced."""
     m.step = s = m.step + 1
     if s >= m.stop:
         m.sched(RMW, v)

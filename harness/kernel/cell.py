@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""A shared variable for programs that are no kernel: each load and each store of `.value` is a point."""
+"""A shared variable, for programs that are not kernel source: each load and each store of `.value` is a point."""
+
+from __future__ import annotations
 
 from vmrace.harness.kernel.struct import racy, struct
 
 
 class cell(struct):
-    """`x = cell("x", value=0)`, then `x.value` and `x.value = 1`."""
+    """A variable that tasks share: make it by `x = cell("x", value=0)`; use it as `x.value`."""
 
     value = racy(None)

@@ -1,20 +1,26 @@
 # SPDX-License-Identifier: MIT
-"""What orders two cpus outside of the kernel: a process runs after the fork that made it. Not a point and no part of the kernel.
+"""Orders between two cpus that the kernel does not make itself: for example, a process runs after the fork that made it.
 
-The sanitizer race takes them as ThreadSanitizer takes ANNOTATE_HAPPENS_BEFORE and ANNOTATE_HAPPENS_AFTER; nobody else listens.
+These calls are no points. Only the sanitizer race uses them, as ThreadSanitizer uses ANNOTATE_HAPPENS_BEFORE and
+ANNOTATE_HAPPENS_AFTER.
 """
+
+from __future__ import annotations
 
 from vmrace.harness.machine.machine import m
 
 
-def happens_before(*what):
-    """All that this cpu has done so far comes before whatever follows a later happens_after() of the same name."""
+def happens_before(*what: object) -> None:
+    """Order everything that this cpu has done so far before every later `happens_after(*what)`, on any cpu."""
+    assert what, "an order has a name"
     orders = getattr(m.recorder, "orders", None)
     if orders is not None:
         orders(what, False)
 
 
-def happens_after(*what):
+def happens_after(*what: object) -> None:
+    """Order everything that this cpu does from now on after every earlier `happens_before(*what)`, on any cpu."""
+    assert what, "an order has a name"
     orders = getattr(m.recorder, "orders", None)
     if orders is not None:
         orders(what, True)

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""include/linux/spinlock.h, rwlock_t: many readers or one writer, spinning, no fairness (as on i386 in 2.4)."""
+"""include/linux/spinlock.h, rwlock_t: many readers or one writer; waiters spin, and no order among them is kept (i386 in 2.4)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from vmrace.harness.kernel.registry import register
 from vmrace.harness.machine import waiting
@@ -7,18 +11,25 @@ from vmrace.harness.machine.machine import m
 from vmrace.harness.points import ACQUIRE, RELEASE
 from vmrace.harness.sanitizers import lockdep
 
+if TYPE_CHECKING:
+    from vmrace.harness.kernel.struct import struct as Struct
+    from vmrace.harness.machine.task import Task
+
 
 class rwlock_t:
-    """`owner` is the writer. Readers and the writer each hold one side of it."""
+    """A reader-writer spinlock. `owner` is the writer, `readers` the number of readers.
+
+    The writer holds the lock itself, a reader its `read_side`. `cls` is its lockdep class: locks of one struct field share it.
+    """
 
     __slots__ = ("cls", "name", "owner", "read_side", "readers", "struct")
     spins = True
     volatile_slots = ("owner", "readers")
 
-    def __init__(self, name: str, struct: object = None, cls: str = ""):
+    def __init__(self, name: str, struct: Struct | None = None, cls: str = ""):
         self.name = name
         self.cls = cls or name
-        self.owner = None
+        self.owner: Task | None = None
         self.readers = 0
         self.read_side = ReadSide(self)
         self.struct = struct
@@ -32,7 +43,8 @@ class rwlock_t:
 
 
 class ReadSide:
-    """The lock as a reader takes it: free while there is no writer."""
+    """The lock as its readers hold it: free while there is no writer. A reader excludes no other reader (`shared`), not even one that
+    waits behind a writer."""
 
     __slots__ = ("cls", "name", "rwlock")
     spins = True
@@ -45,7 +57,7 @@ class ReadSide:
         self.cls = rwlock.cls
 
     @property
-    def owner(self) -> object:
+    def owner(self) -> Task | None:
         return self.rwlock.owner
 
     def available(self, task: object) -> bool:
@@ -55,7 +67,7 @@ class ReadSide:
         return self.name
 
 
-def write_lock(lock):
+def write_lock(lock: rwlock_t) -> None:
     m.step = s = m.step + 1
     if s >= m.stop:
         m.sched(ACQUIRE, lock)
@@ -66,7 +78,7 @@ def write_lock(lock):
     cur.held = cur.held[lock]
 
 
-def write_unlock(lock):
+def write_unlock(lock: rwlock_t) -> None:
     m.step = s = m.step + 1
     if s >= m.stop:
         m.sched(RELEASE, lock)
@@ -80,7 +92,7 @@ def write_unlock(lock):
         waiting.released(m)
 
 
-def read_lock(lock):
+def read_lock(lock: rwlock_t) -> None:
     m.step = s = m.step + 1
     if s >= m.stop:
         m.sched(ACQUIRE, lock, "read")
@@ -91,7 +103,7 @@ def read_lock(lock):
     cur.held = cur.held[lock.read_side]
 
 
-def read_unlock(lock):
+def read_unlock(lock: rwlock_t) -> None:
     m.step = s = m.step + 1
     if s >= m.stop:
         m.sched(RELEASE, lock, "read")

@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""include/linux/sched.h: who runs here, and how one stops running."""
+"""include/linux/sched.h: the task that runs on this cpu, and the ways in which it gives up the cpu."""
+
+from __future__ import annotations
+
+from typing import Any
 
 from vmrace.harness.machine import waiting
 from vmrace.harness.machine.machine import m
-from vmrace.harness.machine.task import INTERRUPTIBLE, RUNNING, UNINTERRUPTIBLE
+from vmrace.harness.machine.task import INTERRUPTIBLE, RUNNING, UNINTERRUPTIBLE, Task
 from vmrace.harness.points import READ, WAIT, WRITE
 
 TASK_RUNNING = RUNNING
@@ -11,29 +15,32 @@ TASK_INTERRUPTIBLE = INTERRUPTIBLE
 TASK_UNINTERRUPTIBLE = UNINTERRUPTIBLE
 
 
-def current_task():
-    """The machine's task; in an interrupt, the one interrupted."""
+def current_task() -> Task:
+    """Return the machine's task that runs on this cpu; in an interrupt, the interrupted one."""
     me = m.current
     if me.irq_depth:
         m.looked.add(me.cpu.number)
     return me
 
 
-def current():
-    """The kernel's task_struct of whoever runs on this cpu; in an interrupt, of the one interrupted."""
+def current() -> Any:
+    """Return the kernel's own task_struct of the task on this cpu; in an interrupt, that of the interrupted task.
+
+    Its type belongs to the family. It is None in a family without a task_struct, and in a program of plain functions.
+    """
     return current_task().task
 
 
-def in_interrupt():
+def in_interrupt() -> bool:
     return m.current.irq_depth > 0
 
 
-def smp_processor_id():
+def smp_processor_id() -> int:
     return m.current.cpu.number
 
 
-def need_resched():
-    """Is another task waiting for this cpu? Set by the wake-up in the kernel; there is no timer tick here."""
+def need_resched() -> bool:
+    """True if another task is ready to run on this cpu. In the kernel a wake-up or the timer sets this flag; there is no timer here."""
     cpu = m.current.cpu
     m.step = s = m.step + 1
     if s >= m.stop:
@@ -41,24 +48,24 @@ def need_resched():
     return bool(cpu.ready)
 
 
-def set_task_state(state):
-    """State of current, then a barrier: what is read next is read after anybody could see the state."""
+def set_task_state(state: int) -> None:
+    """Set the state of the current task, then a barrier: a waker can see the state before this task reads anything more."""
     m.step = s = m.step + 1
     if s >= m.stop:
         m.sched(WAIT, m.current, state)
     m.current.state = state
 
 
-def __set_task_state(state):
-    """The same without the barrier. A waker of this task reads the state, so this is a store like any other."""
+def __set_task_state(state: int) -> None:
+    """Set the state without the barrier. A waker reads the state, so this is a point like any store."""
     m.step = s = m.step + 1
     if s >= m.stop:
         m.sched(WRITE, m.current, state)
     m.current.state = state
 
 
-def schedule():
-    """Give up the cpu; sleep, unless woken since the state was set."""
+def schedule() -> None:
+    """Give up the cpu. The task sleeps, unless a waker has set its state to TASK_RUNNING meanwhile."""
     m.step = s = m.step + 1
     if s >= m.stop:
         m.sched(WAIT, m.current)
@@ -68,8 +75,8 @@ def schedule():
         waiting.sleep(m)
 
 
-def yield_cpu():
-    """yield(): let others run first, if there are any."""
+def yield_cpu() -> None:
+    """yield(): let the other tasks run first, if any can. The name is the one that Python cannot spell."""
     m.step = s = m.step + 1
     if s >= m.stop:
         m.sched(WAIT, m.current)

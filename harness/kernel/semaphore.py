@@ -1,12 +1,19 @@
 # SPDX-License-Identifier: MIT
-"""include/asm/semaphore.h and rwsem.h: locks one sleeps for.
+"""include/asm/semaphore.h and rwsem.h: locks that a task sleeps for.
 
-A semaphore wakes its longest sleeper, which then competes again. One that starts at 1 is a mutex, which whoever took it gives
-back; with another count (or `mutex=False`) anybody may up() it, as one does to say that something is done, and nobody holds it.
-A rw_semaphore hands over in order, so a reader waits behind a waiting writer: a task that reads twice can deadlock with a writer
-in between, as in the kernel.
+up() of a semaphore wakes the task that has slept longest, which then competes for it again. A semaphore that starts at 1 is a mutex:
+the task that acquired it must release it. With another count, or `mutex=False`, no task holds it, and any task may up() it, for
+example to signal that some work is done.
+
+A rw_semaphore is handed over in order, so a reader waits behind a waiting writer. A task that acquires it twice for reading can
+therefore deadlock with a writer that came between, as in the kernel.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vmrace.harness.errors import ProgramError
 from vmrace.harness.kernel.registry import register
 from vmrace.harness.machine import waiting
 from vmrace.harness.machine.machine import m
@@ -14,19 +21,27 @@ from vmrace.harness.machine.task import SLEEPING
 from vmrace.harness.points import ACQUIRE, RELEASE, TRYLOCK
 from vmrace.harness.sanitizers import atomic_sleep, lockdep
 
+if TYPE_CHECKING:
+    from vmrace.harness.kernel.struct import struct as Struct
+    from vmrace.harness.machine.task import Task
+
 
 class semaphore:
+    """A counting semaphore. `count` is the number of down() that succeed without a wait, `sleepers` the tasks that wait, in order."""
+
     __slots__ = ("cls", "count", "mutex", "name", "sleepers", "struct")
     spins = False
-    owner = None                        # it counts, and does not know who has it: the holders know
+    owner: Task | None = None           # always: it counts, and only the tasks know that they hold it
     volatile_slots = ("count", "sleepers[:]")
 
-    def __init__(self, name: str, count: int = 1, struct: object = None, cls: str = "", mutex: bool | None = None):
+    def __init__(self, name: str, count: int = 1, struct: Struct | None = None, cls: str = "", mutex: bool | None = None):
         self.name = name
         self.cls = cls or name
+        if count < 0:
+            raise ProgramError(f"semaphore {name} begins with the count {count}: it must be at least 0")
         self.count = count
         self.mutex = count == 1 if mutex is None else mutex
-        self.sleepers: list = []
+        self.sleepers: list[Task] = []
         self.struct = struct
         register(self)
 
@@ -34,7 +49,7 @@ class semaphore:
         return self.name
 
 
-def down(sem):
+def down(sem: semaphore) -> None:
     m.step = s = m.step + 1
     if s >= m.stop:
         m.sched(ACQUIRE, sem)
@@ -45,15 +60,15 @@ def down(sem):
         if cur not in sem.sleepers:
             sem.sleepers.append(cur)
         waiting.sleep(m, sem)
-    if cur in sem.sleepers:             # it was woken through a wait queue
+    if cur in sem.sleepers:             # a wake-up through a wait queue leaves it in the list
         sem.sleepers.remove(cur)
     sem.count -= 1
     if sem.mutex:
         cur.held = cur.held[sem]
 
 
-def down_trylock(sem):
-    """Returns 0 when it took the semaphore, as the kernel's does."""
+def down_trylock(sem: semaphore) -> int:
+    """Acquire the semaphore if that needs no wait. Returns 0 if it was acquired, else 1, as in the kernel."""
     m.step = s = m.step + 1
     if s >= m.stop:
         m.sched(TRYLOCK, sem)
@@ -65,7 +80,7 @@ def down_trylock(sem):
     return 0
 
 
-def up(sem):
+def up(sem: semaphore) -> None:
     m.step = s = m.step + 1
     if s >= m.stop:
         m.sched(RELEASE, sem)
@@ -82,19 +97,22 @@ def up(sem):
 
 
 class rw_semaphore:
-    """`owner` is the writer, `readers` how many read, `queue` who sleeps for it: (task, wants to write)."""
+    """A reader-writer semaphore. `owner` is the writer, `readers` the number of readers.
+
+    `queue` has a pair (task, wants to write) for each task that sleeps for it, in order.
+    """
 
     __slots__ = ("cls", "name", "owner", "queue", "read_side", "readers", "struct")
     spins = False
     volatile_slots = ("owner", "readers", "queue[:]")
 
-    def __init__(self, name: str, struct: object = None, cls: str = ""):
+    def __init__(self, name: str, struct: Struct | None = None, cls: str = ""):
         self.name = name
         self.cls = cls or name
-        self.owner = None
+        self.owner: Task | None = None
         self.readers = 0
         self.read_side = ReadSide(self)
-        self.queue: list = []
+        self.queue: list[tuple[Task, bool]] = []
         self.struct = struct
         register(self)
 
@@ -102,7 +120,7 @@ class rw_semaphore:
         return self.name
 
     def hand_over(self) -> None:
-        """The longest sleeper gets it; behind a reader every reader up to the next writer does."""
+        """Hand the semaphore to the task that has slept longest; if it reads, also to each reader behind it, up to the next writer."""
         while self.queue:
             task, writes = self.queue[0]
             if self.owner is not None or (writes and self.readers):
@@ -115,16 +133,21 @@ class rw_semaphore:
             if task.waiting is SLEEPING:
                 waiting.make_ready(m, task)
 
-    def wait(self, task: object, writes: bool) -> None:
-        """Sleep in line until it is handed over."""
+    def wait(self, task: Task, writes: bool) -> None:
+        """Queue `task`, which runs now, and sleep until the semaphore is handed to it."""
         entry = (task, writes)
         self.queue.append(entry)
         while entry in self.queue:
             waiting.sleep(m, self)
+        assert (self.owner is task) == writes, (self, self.owner, task, writes)
+        assert writes or self.readers > 0, (self, self.readers, task)
 
 
 class ReadSide:
-    """The semaphore as a reader holds it: no guard of stores. Not `shared`: the next reader may have to wait for a writer."""
+    """The semaphore as its readers hold it: no guard of stores.
+
+    It is not `shared`: the next reader may have to wait, behind a writer that waits for the present readers.
+    """
 
     __slots__ = ("cls", "name", "rwlock")
     spins = False
@@ -139,7 +162,7 @@ class ReadSide:
         return self.name
 
 
-def down_read(sem):
+def down_read(sem: rw_semaphore) -> None:
     m.step = s = m.step + 1
     if s >= m.stop:
         m.sched(ACQUIRE, sem, "read")
@@ -153,7 +176,7 @@ def down_read(sem):
     cur.held = cur.held[sem.read_side]
 
 
-def up_read(sem):
+def up_read(sem: rw_semaphore) -> None:
     m.step = s = m.step + 1
     if s >= m.stop:
         m.sched(RELEASE, sem, "read")
@@ -165,7 +188,7 @@ def up_read(sem):
         sem.hand_over()
 
 
-def down_write(sem):
+def down_write(sem: rw_semaphore) -> None:
     m.step = s = m.step + 1
     if s >= m.stop:
         m.sched(ACQUIRE, sem)
@@ -179,7 +202,7 @@ def down_write(sem):
     cur.held = cur.held[sem]
 
 
-def up_write(sem):
+def up_write(sem: rw_semaphore) -> None:
     m.step = s = m.step + 1
     if s >= m.stop:
         m.sched(RELEASE, sem)
@@ -193,8 +216,8 @@ def up_write(sem):
         sem.hand_over()
 
 
-def downgrade_write(sem):
-    """The writer goes on as a reader; readers that sleep behind it go on too, up to the next writer."""
+def downgrade_write(sem: rw_semaphore) -> None:
+    """Turn the writer into a reader. Readers that sleep in line get the semaphore as well, up to the next writer."""
     m.step = s = m.step + 1
     if s >= m.stop:
         m.sched(RELEASE, sem)

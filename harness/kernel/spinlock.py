@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""include/linux/spinlock.h. Taking a lock is enabled only while it is free; taking and giving back are both points.
+"""include/linux/spinlock.h: spinlocks, and interrupts off or on.
 
-`held` of a task is a node of the tree of locksets (see sanitizers/lockdep): taking a lock walks down, giving it back up.
+Acquire and release are both points. A task at an acquire can be chosen only while the lock is free.
+`held` of a task is a node of the tree of locksets (sanitizers/lockdep.py): an acquire moves down the tree, a release up.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from vmrace.harness.kernel.registry import register
 from vmrace.harness.machine import waiting
@@ -11,18 +16,23 @@ from vmrace.harness.points import ACQUIRE, MASK, READ, RELEASE, RMW, TRYLOCK
 from vmrace.harness.sanitizers import lockdep
 from vmrace.harness.sanitizers import refcount as refcounts
 
+if TYPE_CHECKING:
+    from vmrace.harness.kernel.atomic import atomic_t
+    from vmrace.harness.kernel.struct import struct as Struct
+    from vmrace.harness.machine.task import Task
+
 
 class spinlock_t:
-    """A spinlock; `owner` is the task that holds it."""
+    """A spinlock. `owner` is the task that holds it; `cls` its lockdep class, which the locks of one struct field share."""
 
     __slots__ = ("cls", "name", "owner", "struct")
     spins = True
     volatile_slots = ("owner",)
 
-    def __init__(self, name: str, struct: object = None, cls: str = ""):
+    def __init__(self, name: str, struct: Struct | None = None, cls: str = ""):
         self.name = name
         self.cls = cls or name
-        self.owner = None
+        self.owner: Task | None = None
         self.struct = struct
         register(self)
 
@@ -33,7 +43,7 @@ class spinlock_t:
         return self.name
 
 
-def spin_lock(lock):
+def spin_lock(lock: spinlock_t) -> None:
     m.step = s = m.step + 1
     if s >= m.stop:
         m.sched(ACQUIRE, lock)
@@ -44,7 +54,7 @@ def spin_lock(lock):
     cur.held = cur.held[lock]
 
 
-def spin_unlock(lock):
+def spin_unlock(lock: spinlock_t) -> None:
     m.step = s = m.step + 1
     if s >= m.stop:
         m.sched(RELEASE, lock)
@@ -58,7 +68,7 @@ def spin_unlock(lock):
         waiting.released(m)
 
 
-def spin_trylock(lock):
+def spin_trylock(lock: spinlock_t) -> int:
     m.step = s = m.step + 1
     if s >= m.stop:
         m.sched(TRYLOCK, lock)
@@ -69,15 +79,15 @@ def spin_trylock(lock):
     return 1
 
 
-def spin_is_locked(lock):
+def spin_is_locked(lock: spinlock_t) -> bool:
     m.step = s = m.step + 1
     if s >= m.stop:
         m.sched(READ, lock)
     return lock.owner is not None
 
 
-def local_irq_disable():
-    """Interrupts off on this cpu. A point, if they were on: one may still come just before."""
+def local_irq_disable() -> None:
+    """Turn interrupts off on this cpu. It is a point if they were on, as an interrupt may still come just before."""
     cur = m.current
     if not cur.held.irqs_off:
         m.step = s = m.step + 1
@@ -86,48 +96,51 @@ def local_irq_disable():
         cur.held = cur.held.with_irqs_off()
 
 
-def local_irq_enable():
+def local_irq_enable() -> None:
     cur = m.current
     cur.held = cur.held.with_irqs_on()
 
 
-def local_irq_save():
-    """Interrupts off on this cpu; returns what `local_irq_restore` needs."""
-    flags = m.current.held.irqs_off
+def local_irq_save() -> bool:
+    """Turn interrupts off on this cpu. Returns the flags for `local_irq_restore`: true if they were off before."""
+    flags: bool = m.current.held.irqs_off
     local_irq_disable()
     return flags
 
 
-def local_irq_restore(flags):
+def local_irq_restore(flags: bool) -> None:
     if flags:
         local_irq_disable()
     else:
         local_irq_enable()
 
 
-def spin_lock_irq(lock):
+def spin_lock_irq(lock: spinlock_t) -> None:
     local_irq_disable()
     spin_lock(lock)
 
 
-def spin_unlock_irq(lock):
+def spin_unlock_irq(lock: spinlock_t) -> None:
     spin_unlock(lock)
     local_irq_enable()
 
 
-def spin_lock_irqsave(lock):
+def spin_lock_irqsave(lock: spinlock_t) -> bool:
     flags = local_irq_save()
     spin_lock(lock)
     return flags
 
 
-def spin_unlock_irqrestore(lock, flags):
+def spin_unlock_irqrestore(lock: spinlock_t, flags: bool) -> None:
     spin_unlock(lock)
     local_irq_restore(flags)
 
 
-def atomic_dec_and_lock(v, lock):
-    """arch/i386/lib/dec_and_lock.c: drop a count; if that made it 0, return 1 with `lock` held. The drop to 0 happens under the lock."""
+def atomic_dec_and_lock(v: atomic_t, lock: spinlock_t) -> int:
+    """arch/i386/lib/dec_and_lock.c: decrement a count. If it becomes 0, return 1 with `lock` held, else 0 without it.
+
+    The decrement to 0 is made under the lock, any other without it.
+    """
     m.step = s = m.step + 1
     if s >= m.stop:
         m.sched(RMW, v)

@@ -1,26 +1,26 @@
 # SPDX-License-Identifier: MIT
-"""Declared structs: each field says which lock guards it, or that it is read without one.
+"""Declared structs: each field names the lock that guards it, or has none.
 
-    guarded(default, LOCK, ...)   every access under one of these locks. No point: without the lock it is a finding.
-    racy(default, LOCK, ...)      every store under one of these, loads may be without: stores and unlocked loads are points.
-    racy(default)                 no lock: every access is a point.
-    device(default, LOCK, ...)    as racy, but hardware stores it without the lock: every load is a point too.
-    plain(default)                private to one owner, or constant: neither.
+    guarded(default, LOCK, ...)   needs one of these locks at every access. An access is no point; without a lock it is a finding.
+    racy(default, LOCK, ...)      needs one of these locks at every store. Stores are points, and so are loads without a lock.
+    racy(default)                 needs no lock. Every access is a point.
+    device(default, LOCK, ...)    as racy, but hardware stores it without the lock, so every load is a point, too.
+    plain(default)                belongs to one owner, or is constant. An access is neither a point nor a check.
     embed(type, ...)              an atomic_t, flags_t, list_head, lock, wait queue or other struct inside this one.
 
 LOCK is "name" (a global of the image; in a program of plain functions the lock of that name), ".field" (in the same object),
-".path.to.field", or ".flags#PG_locked": that bit is set.
+".path.to.field", or ".flags#PG_locked", which is held while that bit is set.
 
-How a field is kept depends on the core an image is linked for: plain slots where nothing is to be watched, properties
-where an access is a point or a check. The stored slot of a watched field is `_field`.
+The core that an image is linked for decides how a field is kept: in a plain slot if nothing is watched, else as a property that
+is a point, a check, or both. The stored slot of a watched field is `_field`.
 
-For plain functions there is no linker that would vouch for a declaration. So there a plain field is a point as well, and so is
-a guarded one where its lock is not held. In a program that frees memory every access is a point, as memory may go away under any lock.
+For plain functions no linker vouches for a declaration. A plain field is then a point as well, and so is an access to a guarded field
+without its lock. In a program that frees memory every access is a point, because memory can be freed whichever lock is held.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vmrace.harness.kernel.list import list_head
 from vmrace.harness.kernel.registry import Core, core_now, register
@@ -28,20 +28,23 @@ from vmrace.harness.machine.machine import m
 from vmrace.harness.points import READ, RMW, WRITE
 from vmrace.harness.sanitizers.lockset import check_guard
 
+if TYPE_CHECKING:
+    from vmrace.harness.sanitizers.lifetime import Freed
+
 
 class Field:
-    """A scalar field: its default, how it is watched, and the locks that guard it."""
+    """A scalar field: its `kind` (one of the four words in the module's table), its default, and the locks that guard it."""
 
     def __init__(self, kind: str, default: Any, guards: tuple[str, ...]):
         assert kind in ("guarded", "racy", "device", "plain"), kind
-        assert kind != "guarded" or guards, "a guarded field names its lock"
+        assert kind != "guarded" or guards, "a guarded field must name its lock"
         self.kind = kind
         self.default = default
         self.guards = guards
 
 
 class Embedded:
-    """A field that is an object of its own."""
+    """A field that is an object of its own: `cls(name, *args, **kwargs)` makes it for each struct."""
 
     def __init__(self, cls: type, args: tuple[Any, ...], kwargs: dict[str, Any]):
         self.cls = cls
@@ -49,6 +52,7 @@ class Embedded:
         self.kwargs = kwargs
 
 
+# These return Any, for a field is used as a value of the type of its default.
 def guarded(default: Any, *guards: str) -> Any:
     return Field("guarded", default, guards)
 
@@ -70,7 +74,7 @@ def embed(cls: type, *args: Any, **kwargs: Any) -> Any:
 
 
 class StructMeta(type):
-    """Builds a struct's slots and properties for the core being linked."""
+    """The type of declared structs: it builds slots and properties from the fields, for the core that is being linked."""
 
     slot_of: dict[str, str]
     state_slots: tuple[str, ...]
@@ -113,7 +117,11 @@ class StructMeta(type):
 
 
 class struct(metaclass=StructMeta):
-    """Base of declared structs. Every instance has a name; `allocated` is kept by the lifetime sanitizer."""
+    """The base of declared structs.
+
+    `struct(name, field=value, ...)` makes one; AssertionError if it has no such field. `struct` is the struct that embeds it, if any.
+    `allocated` belongs to the sanitizer lifetime: True, or a false value that says where the struct was freed.
+    """
 
     __slots__ = ("allocated", "name", "struct")
     fields: dict[str, Field] = {}
@@ -121,10 +129,10 @@ class struct(metaclass=StructMeta):
     slot_of: dict[str, str] = {}
     state_slots: tuple[str, ...] = ()
 
-    def __init__(self, name: str, struct: object = None, **initial: Any):
+    def __init__(self, name: str, struct: struct | None = None, **initial: Any):
         self.name = name
         self.struct = struct
-        self.allocated = True
+        self.allocated: bool | Freed = True
         for key, field in self.fields.items():
             setattr(self, self.slot_of[key], initial.pop(key, field.default))
         for key, inner in self.embedded.items():
@@ -143,13 +151,13 @@ class struct(metaclass=StructMeta):
 
 
 class array:
-    """A fixed array. `guarded_array` and `racy_array` differ as the fields of these names do."""
+    """An array of fixed length. The items of a `guarded_array` or a `racy_array` are watched as fields of that kind are."""
 
     __slots__ = ("items", "name", "struct")
     state_slots = ("items[:]",)
     guards: tuple[str, ...] = ()            # of each item, relative to the array
 
-    def __init__(self, name: str, length: int, default: Any, *guards: str, struct: object = None):
+    def __init__(self, name: str, length: int, default: Any, *guards: str, struct: struct | None = None):
         self.name = name
         self.items = [default] * length
         self.struct = struct
@@ -162,13 +170,13 @@ class array:
         return self.name
 
 
-def _array_class(kind: str) -> type:
-    """An array is made while an image is linked, so it can look up there which class its core wants."""
+def _array_class(kind: str) -> type[array]:
+    """Return a class that makes, when it is called, an array of the class for the core that is being linked."""
 
     class chosen(array):
         __slots__ = ()
 
-        def __new__(cls, name: str, length: int, default: Any, *guards: str, struct: object = None) -> Any:
+        def __new__(cls, name: str, length: int, default: Any, *guards: str, struct: struct | None = None) -> Any:
             core = core_now()
             made: Any = array.__new__(_array_for(kind, guards, core))
             made.__init__(name, length, default, *guards, struct=struct)
@@ -190,8 +198,11 @@ _POINT = """
 
 
 def guard_test(guards: tuple[str, ...], up: bool, me: str = "me", loads: bool = False, named: str = "{}") -> str:
-    """Python source that is true if the current task holds one of `guards` of the object `self`: for itself, or, where it only
-    `loads`, shared with other readers. `up`: ask the task, not the lock. `named`: how a global is told."""
+    """Return Python source that is true if the task `me` holds one of `guards` of the object `self`; "" if there are no guards.
+
+    `loads`: the access is a load, so the lock may be shared with other readers. `up`: ask the task only, as a lock of a kernel for
+    one cpu has no owner. `named`: a format that turns the name of a global into source.
+    """
     tests = []
     holds = "shares" if loads else "holds"
     for guard in guards:
@@ -208,7 +219,7 @@ def guard_test(guards: tuple[str, ...], up: bool, me: str = "me", loads: bool = 
 
 
 def _property_source(key: str, field: Field, core: str) -> str:
-    """Source of `get` and `set` for a field, or "" where a plain slot will do."""
+    """Return the source of `get` and `put` for a field, or "" if a plain slot is enough."""
     if core == "floor" or field.kind == "plain" or (core == "fast" and field.kind == "guarded"):
         return ""
     up = core == "up"
@@ -233,17 +244,17 @@ def _property_source(key: str, field: Field, core: str) -> str:
     return f"def get(self, m=m):{get}\n    return self._{key}\ndef put(self, value, m=m):{put}\n    self._{key} = value\n"
 
 
-GLOBAL = "m.image.namespace['{}']"          # where plain functions have no globals in common: see harness/link/guards.py
+GLOBAL = "m.image.namespace['{}']"          # plain functions share no globals: see names_of in harness/link/guards.py
 
 
 def _source_for_functions(key: str, field: Field) -> str:
-    """The same for plain functions. What is free is reported first: so a check comes after the access."""
+    """Return the same for plain functions. The check comes after the access, which reports free memory: that is the worse finding."""
     def tests(loads: bool) -> str:
         return guard_test(field.guards, True, loads=loads, named=GLOBAL)
 
     owned = " or ".join(f"me.held.holds({f'self{guard}' if guard.startswith('.') else GLOBAL.format(guard)})"
                         for guard in field.guards if "#" not in guard)
-    bits = any("#" in guard for guard in field.guards)          # others may set them: nobody holds them for sure
+    bits = any("#" in guard for guard in field.guards)          # another task may set the bit, so a set bit proves no holder
     quiet_get = {"guarded": "" if bits else tests(True), "racy": owned}.get(field.kind, "")
     quiet_put = tests(False) if field.kind == "guarded" and not bits else ""
 
@@ -262,7 +273,7 @@ def _source_for_functions(key: str, field: Field) -> str:
 
 
 def _bits(guards: tuple[str, ...]) -> list[tuple[str, str]]:
-    """The words and bits that are looked at to see whether one is held, as source."""
+    """Return, as source, the words and bits that a test of `guards` reads."""
     parts = [guard.partition("#") for guard in guards if "#" in guard]
     return [(f"self{path}" if path.startswith(".") else GLOBAL.format(path), bit if bit.isdigit() else GLOBAL.format(bit))
             for path, _, bit in parts]
@@ -276,7 +287,7 @@ def _property(source: str, key: str, field: Field, core: Core) -> property:
     return property(scope["get"], scope["put"])
 
 
-def _array_for(kind: str, guards: tuple[str, ...], core: Core) -> type:
+def _array_for(kind: str, guards: tuple[str, ...], core: Core) -> type[array]:
     inner = tuple(guard.replace(".", ".struct.", 1) if guard.startswith(".") else guard for guard in guards)
     if core.name == "floor" or (core.name == "fast" and kind == "guarded"):
         source = "def get(self, i, m=m):\n    return self.items[i]\ndef put(self, i, value, m=m):\n    self.items[i] = value\n"

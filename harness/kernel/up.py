@@ -1,13 +1,24 @@
 # SPDX-License-Identifier: MIT
-"""Spinlocks of a kernel built without CONFIG_SMP: they exclude nobody, they only keep a preemptible task on its cpu."""
+"""Spinlocks of a kernel built without CONFIG_SMP: they exclude no task, and only keep a preemptible task on its cpu."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from vmrace.harness.kernel.spinlock import local_irq_disable, local_irq_enable, local_irq_restore, local_irq_save
 from vmrace.harness.machine.machine import m
 from vmrace.harness.points import ACQUIRE, RELEASE, RMW, TRYLOCK
 from vmrace.harness.sanitizers import refcount as refcounts
 
+if TYPE_CHECKING:
+    from vmrace.harness.kernel.atomic import atomic_t
+    from vmrace.harness.kernel.rwlock import ReadSide, rwlock_t
+    from vmrace.harness.kernel.spinlock import spinlock_t
 
-def spin_lock(lock):
+    Lock = spinlock_t | rwlock_t | ReadSide
+
+
+def spin_lock(lock: Lock) -> None:
     m.step = s = m.step + 1
     if s >= m.stop:
         m.sched(ACQUIRE, lock)
@@ -15,7 +26,7 @@ def spin_lock(lock):
     cur.held = cur.held[lock]
 
 
-def spin_unlock(lock):
+def spin_unlock(lock: Lock) -> None:
     m.step = s = m.step + 1
     if s >= m.stop:
         m.sched(RELEASE, lock)
@@ -24,7 +35,7 @@ def spin_unlock(lock):
     cur.held = held.parent if held.lock is lock else held.without(m, lock)
 
 
-def spin_trylock(lock):
+def spin_trylock(lock: Lock) -> int:
     m.step = s = m.step + 1
     if s >= m.stop:
         m.sched(TRYLOCK, lock)
@@ -33,33 +44,33 @@ def spin_trylock(lock):
     return 1
 
 
-def spin_is_locked(lock):
+def spin_is_locked(lock: Lock) -> bool:
     return False
 
 
-def spin_lock_irq(lock):
+def spin_lock_irq(lock: Lock) -> None:
     local_irq_disable()
     spin_lock(lock)
 
 
-def spin_unlock_irq(lock):
+def spin_unlock_irq(lock: Lock) -> None:
     spin_unlock(lock)
     local_irq_enable()
 
 
-def spin_lock_irqsave(lock):
+def spin_lock_irqsave(lock: Lock) -> bool:
     flags = local_irq_save()
     spin_lock(lock)
     return flags
 
 
-def spin_unlock_irqrestore(lock, flags):
+def spin_unlock_irqrestore(lock: Lock, flags: bool) -> None:
     spin_unlock(lock)
     local_irq_restore(flags)
 
 
-def atomic_dec_and_lock(v, lock):
-    """lib/dec_and_lock.c: all of it under the lock."""
+def atomic_dec_and_lock(v: atomic_t, lock: Lock) -> int:
+    """lib/dec_and_lock.c: decrement a count under the lock. Returns 1, with the lock held, if it becomes 0; else 0."""
     spin_lock(lock)
     m.step = s = m.step + 1
     if s >= m.stop:
@@ -73,11 +84,11 @@ def atomic_dec_and_lock(v, lock):
     return 0
 
 
-def read_lock(lock):
+def read_lock(lock: rwlock_t) -> None:
     spin_lock(lock.read_side)
 
 
-def read_unlock(lock):
+def read_unlock(lock: rwlock_t) -> None:
     spin_unlock(lock.read_side)
 
 

@@ -1,25 +1,30 @@
 # SPDX-License-Identifier: MIT
-"""What user space saw: the history that the user-visible model judges a run by. Not a point and no part of the kernel."""
+"""The history of one run as user space sees it; the user-visible model judges a run by it. None of these calls is a point."""
+
+from __future__ import annotations
 
 from vmrace.harness.machine.machine import m
 from vmrace.harness.points import BEGIN, END
 
 
-def now():
-    """The present step."""
+def now() -> int:
+    """Return the present step: user space begins an access that it will report by `saw`."""
     if m.explorer is not None:
         m.explorer.touched(m, "user", BEGIN)
     return m.step
 
 
-def saw(what, who, where, value, since):
-    """User space did `what` to word `where` of `who` and saw `value`, some time between step `since` and now."""
+def saw(what: str, who: object, where: object, value: object, since: int) -> None:
+    """Record that user space did `what` to word `where` of `who` and saw `value`, at some time between step `since` and now."""
     if m.explorer is not None:
         m.explorer.touched(m, "user", END)
     m.history.append((what, who, where, value, since, m.step))
 
 
-def touches(kind, *what):
-    """What user space or a device keeps for itself is accessed, in the step that runs now: an explorer must know of it."""
+def touches(kind: int, *what: object) -> None:
+    """Report an access of `kind` to data that user space or a device keeps outside the kernel, within the present step.
+
+    Without the call an explorer would take two such accesses for independent.
+    """
     if m.explorer is not None:
         m.explorer.touched(m, what if len(what) > 1 else what[0], kind)

@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""include/linux/wait.h: queues one sleeps on.
+"""include/linux/wait.h: queues on which tasks sleep until another task wakes them.
 
-A queue's own lock is an irq-safe leaf inside which nothing else happens, so each operation is one point. The entry on a
-queue is always the caller's own. Exclusive sleepers stand at the tail, the others at the head.
+Each operation is one point: the queue's own lock is safe in interrupts, and no other lock is acquired under it. A task only adds or
+removes an entry of its own. Entries of exclusive sleepers stand at the tail, the others at the head.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from vmrace.harness.kernel.registry import register
 from vmrace.harness.kernel.sched import current_task
@@ -12,16 +16,20 @@ from vmrace.harness.machine.machine import m
 from vmrace.harness.machine.task import RUNNING, SLEEPING
 from vmrace.harness.points import READ, WAIT, WAKE
 
+if TYPE_CHECKING:
+    from vmrace.harness.kernel.struct import struct as Struct
+    from vmrace.harness.machine.task import Task
+
 
 class wait_queue_head_t:
-    """`entries`: (task, exclusive), in the order in which they would be woken."""
+    """A wait queue. `entries` are pairs (task, exclusive), in the order in which a wake-up considers them."""
 
     __slots__ = ("entries", "name", "struct")
     volatile_slots = ("entries[:]",)
 
-    def __init__(self, name: str, struct: object = None):
+    def __init__(self, name: str, struct: Struct | None = None):
         self.name = name
-        self.entries: list = []
+        self.entries: list[tuple[Task, bool]] = []
         self.struct = struct
         register(self)
 
@@ -29,7 +37,7 @@ class wait_queue_head_t:
         return self.name
 
 
-def add_wait_queue(q):
+def add_wait_queue(q: wait_queue_head_t) -> None:
     m.step = s = m.step + 1
     if s >= m.stop:
         m.sched(WAIT, q)
@@ -38,7 +46,7 @@ def add_wait_queue(q):
     q.entries.insert(0, (me, False))
 
 
-def add_wait_queue_exclusive(q):
+def add_wait_queue_exclusive(q: wait_queue_head_t) -> None:
     m.step = s = m.step + 1
     if s >= m.stop:
         m.sched(WAIT, q)
@@ -47,7 +55,7 @@ def add_wait_queue_exclusive(q):
     q.entries.append((me, True))
 
 
-def remove_wait_queue(q):
+def remove_wait_queue(q: wait_queue_head_t) -> None:
     m.step = s = m.step + 1
     if s >= m.stop:
         m.sched(WAIT, q)
@@ -57,16 +65,19 @@ def remove_wait_queue(q):
     q.entries[:] = left
 
 
-def waitqueue_active(q):
+def waitqueue_active(q: wait_queue_head_t) -> bool:
     m.step = s = m.step + 1
     if s >= m.stop:
         m.sched(READ, q)
     return bool(q.entries)
 
 
-def _wake(q, exclusive):
-    """`__wake_up_common` of 2.4 and 2.6: an exclusive sleeper uses up the wake-up only if it was taken off its sleep. One that has
-    set its state and has not slept yet is on the run queue still: it goes on, and the next one is woken, too."""
+def _wake(q: wait_queue_head_t, exclusive: int) -> None:
+    """Wake the sleepers of `q`, at most `exclusive` of the exclusive ones (0: all), as `__wake_up_common` of 2.4 and 2.6 does.
+
+    Only an exclusive task that really slept counts. One that has set its state and does not sleep yet is still on the run queue:
+    it goes on, and the next exclusive sleeper is woken as well.
+    """
     m.step = s = m.step + 1
     if s >= m.stop:
         m.sched(WAKE, q)
@@ -82,10 +93,10 @@ def _wake(q, exclusive):
                     return
 
 
-def wake_up(q):
-    """Wake everybody who does not mind company, and one who does."""
+def wake_up(q: wait_queue_head_t) -> None:
+    """Wake every sleeper that is not exclusive, and one that is."""
     _wake(q, 1)
 
 
-def wake_up_all(q):
+def wake_up_all(q: wait_queue_head_t) -> None:
     _wake(q, 0)

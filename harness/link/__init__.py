@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""From kernel source to an image that the machine runs."""
+"""The linker: it turns kernel source into an image that the machine runs."""

@@ -6,22 +6,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from types import CodeType
 from typing import Any
 
 from vmrace.harness.kernel.list import list_head
-from vmrace.harness.kernel.registry import Core
+from vmrace.harness.kernel.registry import Core, KernelObject
+from vmrace.harness.kernel.struct import struct
 from vmrace.harness.machine.task import Task
 from vmrace.harness.sanitizers import lifetime
 from vmrace.harness.sanitizers.lockdep import Lockdep
 from vmrace.harness.sanitizers.poison import unpoison
 from vmrace.harness.watchers.call_stack import Span
 
-KERNEL_TASKS, KERNEL_CPUS = 16, 8       # how many task_structs an image has, for tasks and for the idle loops
+KERNEL_TASKS, KERNEL_CPUS = 16, 8       # the task_structs of an image: for tasks, for idle loops
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a linked function comes from: our file and line, and the file of the real tree."""
+    """The source of a linked function: our file and line, and the file of the historical tree."""
 
     function: str
     path: str
@@ -30,12 +32,13 @@ class Origin:
 
 
 class Image:
-    """A linked kernel: its namespace, its state, and where each function is from.
+    """A linked kernel: its namespace, its state, and the source of each function.
 
-    `save()` gives the present state as one value, `load(value)` brings it back; `boot` is the state after linking.
+    `save()` returns the present state as one value, `load(value)` restores it; `boot` is the state after the link. `save_volatile`,
+    `load_volatile` and `at_rest` are the same for volatile slots (see kernel/registry.py).
     """
 
-    def __init__(self, name: str, core: Core, origin: dict[Any, Origin], digest: str, probes: bytearray,
+    def __init__(self, name: str, core: Core, origin: dict[CodeType, Origin], digest: str, probes: bytearray,
                  racy_spans: frozenset[Span]):
         self.name = name
         self.core = core.name
@@ -47,26 +50,26 @@ class Image:
         self.places: list[tuple[str, int]] = []     # of each probe: our file and line
         self.racy_spans = racy_spans
         self.lockdep = Lockdep()
-        self.cache: dict[str, Any] = {}                 # what a family's checks have looked up
+        self.cache: dict[str, Any] = {}                 # values that checks have worked out once for this image
         self.tasks: list[Any] = []
-        self.function_of: Callable[[Task], Any] | None = None       # of a program of plain functions: what a task runs
-        self.ends: set[Any] = set()                                 # loops that do not wait: a task, what it reads (see schedulers/alone)
-        # whether what it is given back can be memory that must not be accessed
+        self.function_of: Callable[[Task], Any] | None = None       # of plain functions: the function of a task
+        self.ends: set[Any] = set()                                 # loops that do not wait (functions/verify.py): (task, object, part)
+        # True if a run can free memory that no task may access then
         self.frees = core.frees or any(isinstance(made, list_head) and made.freelist and not made.type_stable for made in self.objects)
         self.bind_state()
 
     def bind_state(self) -> None:
-        """Work out how the state of all objects is saved and brought back; the present one is that at boot."""
+        """Build the functions that save and restore the state of all objects. The present state becomes the one at boot."""
         self.save, self.load = self._bound(*_state_functions(self.objects, "state_slots"))
         self.save_volatile, self.load_volatile = self._bound(*_state_functions(self.objects, "volatile_slots"))
         self.boot: Any = self.save()
         self.at_rest: Any = self.save_volatile()
 
     def _bound(self, save: Callable[[], Any], load: Callable[[Any], None]) -> tuple[Callable[[], Any], Callable[[Any], None]]:
-        """The same, where some of the objects may be free: what is free is poisoned, and can then be neither saved nor loaded."""
+        """Return `save` and `load`, or, if memory is freed, wrappers that lift the poison meanwhile: it allows no access to free memory."""
         if not self.frees:
             return save, load
-        structs = [made for made in self.objects if hasattr(made, "allocated")]
+        structs = [made for made in self.objects if isinstance(made, struct)]
 
         def healthy(act: Callable[..., Any], *state: Any) -> Any:
             for made in structs:
@@ -85,8 +88,8 @@ class Image:
         return name in self.namespace
 
 
-def _state_functions(objects: list[Any], which: str) -> tuple[Callable[[], Any], Callable[[Any], None]]:
-    """`save` and `load` for all slots that the objects' classes name in `which`, as straight-line code."""
+def _state_functions(objects: list[KernelObject], which: str) -> tuple[Callable[[], Any], Callable[[Any], None]]:
+    """Return `save` and `load` for all slots that the objects' classes name in `which`, compiled to straight-line code."""
     scope: dict[str, Any] = {}
     places = []
     for number, made in enumerate(objects):

@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: MIT
-"""Linking: kernel source modules into one image, by symbol name, the last definition wins.
+"""The linker: it links modules of kernel source into one image by the names of symbols. The last definition of a name wins.
 
     image = link("vmrace.variants.lru_free_2_4.types", "vmrace.variants.lru_free_2_4.pre_patch",
                  "vmrace.variants.lru_free_2_4.daniel_lru_count")
 
-Each module's source is compiled and run in one fresh namespace, so an unchanged caller reaches the patched callee, as ld
-would bind it, and data is private to the image. A package stands for its modules in alphabetical order. Imports from
-`variants` are extern declarations and those from `vmrace.harness.kernel` the toolkit: both are checked and bound by name.
-`__FILE__ = "mm/swap.c"` names the kernel file of the functions below it.
+The source of every module is compiled and run in one fresh namespace. So an unchanged caller reaches the patched callee, as with ld,
+and data is private to the image. A package stands for its modules in alphabetical order. An import from `variants` is an extern
+declaration, one from `vmrace.harness.kernel` names the toolkit; both are checked, and bound by name. `__FILE__ = "mm/swap.c"` names the
+kernel file of the functions below it.
 
-A patch that adds fields to a struct says `class page(page):` with these fields. They are put into the definition of that name,
-which an earlier module has, before anything is made of it; a struct that they embed and a later module defines goes before it.
+A patch adds fields to a struct by `class page(page):` with these fields. The linker moves them into the definition of that name in an
+earlier module, before any object is made. If they embed a struct that a later module defines, that definition is moved in front of it.
 
-Errors: LinkError with the file and line for an undefined reference, an extern nobody defines, or source outside the rules.
+Raises LinkError, with the file and the line, for an undefined reference, an extern without a definition, or source outside the rules.
 """
 
 from __future__ import annotations
@@ -39,7 +39,12 @@ from vmrace.harness.watchers.call_stack import Span, racy_spans
 
 
 def link(*modules: str, core: str = "fast", probes: bool = False, toolkit: dict[str, Any] | None = None) -> Image:
-    """Link kernel source. `core`: how fields are watched (see kernel/registry). `probes`: mark each block that runs."""
+    """Link modules of kernel source into an image.
+
+    `core`: the way in which fields are watched (see kernel/registry.py). `probes`: mark each block that runs, in `Image.probes`.
+    `toolkit`: names that replace those of the toolkit. Raises LinkError.
+    """
+    assert linking.core is None, linking.core               # else the objects of both would go to one image
     namespace: dict[str, Any] = {"__builtins__": builtins, "__name__": "vmlinux"}
     made_for = Core(core, namespace)
     tools = {**TOOLKIT, **CORE_TOOLKIT[core], **(toolkit or {})}
@@ -48,7 +53,7 @@ def link(*modules: str, core: str = "fast", probes: bool = False, toolkit: dict[
     namespace["__cov__"] = marks
     unit = _Unit(made_for, tools, probes)
     linking.core = made_for
-    boot_task = m.current = Task(-1, "link")            # module bodies run as the boot task: nobody else is there
+    boot_task = m.current = Task(-1, "link")            # module bodies run as the boot task, alone
     boot_task.held = Lockdep().root
     m.stop = NEVER
     try:
@@ -59,7 +64,7 @@ def link(*modules: str, core: str = "fast", probes: bool = False, toolkit: dict[
         for path, tree in sources:
             unit.load(path, tree)
         unit.check()
-        marks.extend(bytes(unit.blocks + 1))        # nothing has run yet but module bodies, which have no blocks
+        marks.extend(bytes(unit.blocks + 1))        # only module bodies have run, and these have no blocks
         image = Image(modules[-1].rpartition(".")[2], made_for, unit.origin, unit.hash.hexdigest(), marks,
                       frozenset(unit.racy_spans))
         image.places = unit.places
@@ -88,7 +93,7 @@ def _sources(modules: tuple[str, ...]) -> Iterator[pathlib.Path]:
 
 
 class _Unit:
-    """One link in progress."""
+    """One link in progress: the sources read so far, their externs, and the functions they define."""
 
     def __init__(self, core: Core, tools: dict[str, Any], probes: bool):
         self.core = core
@@ -97,7 +102,7 @@ class _Unit:
         self.blocks = 0
         self.places: list[tuple[str, int]] = [("", 0)]
         self.hash = hashlib.blake2b(digest_size=16)
-        self.origin: dict[Any, Origin] = {}
+        self.origin: dict[types.CodeType, Origin] = {}
         self.externs: list[tuple[str, str, int]] = []
         self.racy_spans: set[Span] = set()
         self.defined: dict[str, tuple[str, int]] = {}
@@ -142,7 +147,7 @@ class _Unit:
             self.externs.append((alias.name, str(path), node.lineno))
 
     def check(self) -> None:
-        """Every name that a function uses must be defined by now."""
+        """Raise LinkError if a function of the image, or an extern declaration, uses a name that is not defined."""
         namespace = self.core.namespace
         for name, path, line in self.externs:
             if name not in namespace:
@@ -158,7 +163,7 @@ class _Unit:
 
 
 def functions_of(code: types.CodeType, within: str = "") -> Iterator[tuple[types.CodeType, str]]:
-    """Every code object inside, with the function it is part of: a comprehension is no function of its own."""
+    """Yield every code object inside `code`, with the name of its function. A comprehension belongs to the function around it."""
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
             function = within if constant.co_name.startswith("<") and within else constant.co_name

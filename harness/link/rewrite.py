@@ -12,11 +12,14 @@ from vmrace.harness.errors import LinkError
 if TYPE_CHECKING:
     from vmrace.harness.link.linker import _Unit
 
-IDENTITY = ("likely", "unlikely", "data_race")      # the linker takes these calls out, and remembers where data_race stood
+IDENTITY = ("likely", "unlikely", "data_race")      # the linker removes these calls, and records the places of data_race
 
 
 def extend(sources: list[tuple[pathlib.Path, ast.Module]]) -> None:
-    """Move the fields of each `class name(name)` into the definition of that name, and what they embed in front of it."""
+    """Move the fields of each `class name(name)` into the definition of that name, and the structs that they embed in front of it.
+
+    Raises LinkError if no earlier module defines that name.
+    """
     order = {id(tree): number for number, (_, tree) in enumerate(sources)}
     classes = [(path, tree, node) for path, tree in sources for node in tree.body if isinstance(node, ast.ClassDef)]
     added = [found for found in classes if [base.id for base in found[2].bases if isinstance(base, ast.Name)] == [found[2].name]]
@@ -40,7 +43,7 @@ def _is_docstring(node: ast.stmt) -> bool:
 
 
 class Inline(ast.NodeTransformer):
-    """What the C compiler does with macros: likely(x) is x, BUG_ON(c, line) is `if c: BUG(line)`."""
+    """The expansion of macros, as by the C preprocessor: likely(x) becomes x, BUG_ON(c, line) becomes `if c: BUG(line)`."""
 
     def visit_Call(self, node: ast.Call) -> ast.expr:
         self.generic_visit(node)
@@ -59,7 +62,7 @@ class Inline(ast.NodeTransformer):
 
 
 class Probes(ast.NodeTransformer):
-    """`__cov__[k] = 1` at the start of every block."""
+    """Probes for coverage: it puts `__cov__[k] = 1` at the start of block k."""
 
     def __init__(self, unit: _Unit, path: str):
         self.unit = unit

@@ -19,7 +19,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 from vmrace.harness import points
 from vmrace.harness.errors import Abort, Diverged, HarnessError
@@ -316,7 +316,7 @@ class Machine:
 
     # ---- findings ------------------------------------------------------------------------------------------------
 
-    def report(self, title: str, sanitizer: str, detail: str = "") -> None:
+    def report(self, title: str, sanitizer: str, detail: str = "") -> NoReturn:
         """Something is wrong and the run ends here."""
         self.add_finding(Finding(title, sanitizer, detail=detail), sites.sites(self.image, sys._getframe(1)))
         self.abort()
@@ -336,7 +336,7 @@ class Machine:
         finding.stack = stack
         (self.notes if finding.breaks else self.findings).append(finding)
 
-    def abort(self) -> None:
+    def abort(self) -> NoReturn:
         """End the run, or, under an explorer, only halt this cpu: the running task stays where it is until the run is over."""
         if self.explorer is not None and not self.aborting:
             self.halt(self.current)

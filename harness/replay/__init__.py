@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""Schedules by the names of their points, and the columns that a run is told in."""
+"""Schedules by the names of their points, and the columns in which a run is shown."""

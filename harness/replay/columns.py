@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""How a failure reads: the oops, then the accesses in two columns (one per cpu), as kernel people draw races.
+"""The text of a failure: the oops, then the accesses in columns, one for each cpu, as kernel developers draw races.
 
-Every value shown is from the trace. Of a task's accesses only those to objects that another task also touches are shown;
-the step that first broke an invariant is marked apart from the one where it was detected.
+Every value is from the trace. An access is shown if another task touches its object, too. The step that first breaks an invariant
+has a mark of its own, apart from the step at which a sanitizer detects it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ COLUMNS_MAX = 4     # with more, a column is too narrow for the name of an acces
 
 
 def oops(finding: Finding, notes: Sequence[Finding], variant: str, digest: str, tasks: Sequence[str]) -> list[str]:
-    """The block that a kernel would print."""
+    """Return the block that a kernel would print. `tasks`: the name of each task; `digest`: of the trace."""
     out = ["------------[ cut here ]------------"]
     word = "kernel" if finding.kind in (Kind.BUG, Kind.WARN, Kind.OOPS) else "kernel BUG"
     out.append(f"{word}: {finding.title}")
@@ -43,8 +43,11 @@ def oops(finding: Finding, notes: Sequence[Finding], variant: str, digest: str, 
 
 def columns(events: Sequence[Event], finding: Finding, notes: Sequence[Finding], ops: dict[tuple[int, int], str],
             cpus: int) -> list[str]:
-    """The accesses, one column per cpu. `ops` maps (task, number) to the operation's text. Of many cpus only those with something
-    to show have a column; where these are too many too, all share one, and each row says which cpu it is."""
+    """Return the accesses, in one column for each cpu. `ops` maps (task, number) to the text of an operation.
+
+    With more than COLUMNS_MAX cpus, only those with an access to show have a column. If these are more than COLUMNS_MAX as well, all share
+    one column, and each row names its cpu.
+    """
     shown = _shared(events)
     watched = _watched(events, finding)
     rows: list[_Row] = []
@@ -83,7 +86,7 @@ class _Row:
 
 
 def _drawn(rows: list[_Row], cpus: int, watched: str) -> list[str]:
-    """The rows below their head. `watched`: the object whose state stands in the last column."""
+    """Return the table of the rows. `watched`: the object whose state is in the last column, or ""."""
     room = WIDTH - 6 - (26 if watched else 0)
     places = {cpu: cpu for cpu in range(cpus)} if cpus <= COLUMNS_MAX else {
         cpu: place for place, cpu in enumerate(sorted({row.cpu for row in rows}))}
@@ -103,7 +106,7 @@ def _drawn(rows: list[_Row], cpus: int, watched: str) -> list[str]:
 
 
 def _task(event: Event) -> str:
-    """The name of the task, as a finding has it."""
+    """Return the name of the task as in `Finding.task`."""
     return f"task{event.task}" if event.task >= 0 else f"idle{-2 - event.task}"
 
 
@@ -116,7 +119,7 @@ def _elided(rows: list[str]) -> list[str]:
 
 
 def _shared(events: Sequence[Event]) -> set[int]:
-    """The events on objects that more than one task touches, at least one of them changing it."""
+    """Return the ids of the events on objects that several tasks touch and at least one changes, and of interrupts."""
     by: dict[str, set[int]] = {}
     written: set[str] = set()
     for event in events:
@@ -129,7 +132,7 @@ def _shared(events: Sequence[Event]) -> set[int]:
 
 
 def _watched(events: Sequence[Event], finding: Finding) -> str:
-    """The object whose state is shown beside the accesses: the one the finding names, or the most touched."""
+    """Return the object whose state is shown beside the accesses: the one that the finding names, else the one touched most."""
     names = {name for event in events for name in event.after}
     for word in finding.detail.replace(".", " ").split():
         if word in names:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Schedules by name: what a corpus entry says instead of step numbers, so that it survives edits and fits every variant.
+"""Schedules by name. A corpus entry names its points and not their step numbers, so it survives edits and fits every variant.
 
     cpu0 until before page_cache_get(A) in shrink_cache
     cpu0 until after unlock pagemap_lru_lock in shrink_cache #2
@@ -7,9 +7,9 @@
     irq 0 on cpu1 until done
     cpu1 to the end
 
-A line says who runs next and how far. `before` and `after` name a point by its label and the kernel function it is in; #n
-is its n-th time since the line began. `until blocked` and `to the end` both mean: as long as it can. After the last line
-nobody is preempted. A point that its task never comes to is Diverged.
+A line names the task or interrupt that runs next (its actor), and how far. `before` and `after` name a point by its label and its kernel
+function; #n is its n-th time since the line began. `until blocked` and `to the end` both mean that the actor runs as long as it can.
+After the last line no task is preempted. If the actor never reaches the point, the schedule raises Diverged.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from types import FrameType
 
 from vmrace.harness.errors import Diverged
 from vmrace.harness.machine.machine import Machine
@@ -31,13 +31,13 @@ LINE = re.compile(
     r"(?P<actor>cpu\d+(?:_task\d+)?|idle\d+|irq \d+ on cpu\d+)"
     r"(?: (?P<rest>to the end|until blocked|until done)"
     r"| until (?P<side>before|after) (?P<label>.+?) in (?P<function>\w+)(?: #(?P<nth>\d+))?)",
-    re.DOTALL,          # a user may name an object with a newline
+    re.DOTALL,          # the name that a user gives to an object may have a newline
 )
 
 
 @dataclass(frozen=True)
 class Line:
-    """One line: `side` is "before", "after" or "" (as long as it can, told as `rest`)."""
+    """One line. `side` is "before", "after" or "". With "" the actor runs as long as it can, and `rest` has the words of the line."""
 
     actor: str
     rest: str = ""
@@ -53,7 +53,7 @@ class Line:
 
 
 def parse(text: str) -> Line:
-    """One line of a schedule. ValueError, in one line, if it is none."""
+    """Parse one line of a schedule. Raises ValueError, with a message of one line, if `text` is not one."""
     found = LINE.fullmatch(text)
     if found is None:
         raise ValueError(f"no schedule line: {text!r} (like 'cpu0 until before page_cache_get(A) in shrink_cache')")
@@ -63,13 +63,14 @@ def parse(text: str) -> Line:
 
 
 def actor_of(m: Machine, keys: Sequence[str], task: Task) -> str:
-    """Who runs: a task by its key, an interrupt by its number and cpu."""
+    """Return the actor that `task` is now: its key in `keys`, or, in an interrupt, the number of that and the cpu."""
     if task.irqs:
         return f"irq {task.irqs[-1]} on cpu{task.cpu.number}"
     return keys[task.id] if task.id >= 0 else f"idle{task.cpu.number}"
 
 
 def actor_of_decision(m: Machine, keys: Sequence[str], decision: int) -> str:
+    """Return the actor that runs after `decision`."""
     base = len(m.tasks)
     if decision < 0:
         idle = m.cpus[-2 - decision].idle
@@ -82,28 +83,30 @@ def actor_of_decision(m: Machine, keys: Sequence[str], decision: int) -> str:
 
 
 def observed(m: Machine, keys: Sequence[str]) -> str:
-    """Who is seen to run when the scheduler is asked; "" if nobody in particular: at the start, in an idle loop.
+    """Return the actor that runs while the scheduler is asked; "" at the start of a run and in an idle loop.
 
-    Narrator and Named both move on to a new line when this is not who the line is about, so they agree on where lines begin.
+    Narrator and Named both begin a new line when this is not the actor of the present line, so they agree on where lines begin.
     """
     task = m.current
     return "" if task.id < 0 and not task.irqs else actor_of(m, keys, task)
 
 
-def point_of(m: Machine, frame: Any) -> tuple[str, str]:
-    """Label and function of the point that the running task is at; `frame` is that of Machine.sched."""
-    kind, obj, arg = m.current.at  # type: ignore[misc]
+def point_of(m: Machine, frame: FrameType) -> tuple[str, str]:
+    """Return the label and the function of the point that the running task is at. `frame` is that of Machine.sched."""
+    at = m.current.at
+    assert at is not None, m.current
+    kind, obj, arg = at
     sites = sites_of(m.image, frame)
     function = next((site.function for site in reversed(sites) if not site.kernel_file.startswith("include/")),
                     sites[-1].function if sites else "-")
     return label_of(m, kind, obj, arg, frame.f_back), function
 
 
-NOBODY = 1 << 30        # a decision that is never one of the choices
+NOBODY = 1 << 30        # a decision that is never among the choices
 
 
 class Narrator:
-    """Wraps a replay and writes down, line by line, what it decided."""
+    """A scheduler that wraps a replay, and writes its decisions down as lines (`end` returns them)."""
 
     def __init__(self, inner: Scheduler, keys: Sequence[str]):
         self.inner = inner
@@ -131,7 +134,7 @@ class Narrator:
             self.lines.append(Line(self.actor, "until done" if done else "to the end" if ended else "until blocked"))
 
     def _follow(self, m: Machine) -> None:
-        """The run may have gone on with somebody else without asking: there was only one choice, or an interrupt was over."""
+        """Begin a new line if the actor has changed without a question: there was only one choice, or an interrupt has ended."""
         actor = observed(m, self.keys)
         if actor and actor != self.actor:
             self._close(m)
@@ -155,7 +158,7 @@ class Narrator:
         return decision
 
     def _until(self, last: tuple[str, str] | None, point: tuple[str, str], nth: int) -> Line:
-        """Before the next point, or after the last one if that gave back a lock: it is what a person would say."""
+        """Return the line that ends here: before `point`, or after the last point if that was a release, as a person would put it."""
         if last is not None and last[0].startswith("unlock"):
             return Line(self.actor, "", "after", *last, self.seen[last])
         return Line(self.actor, "", "before", *point, nth)
@@ -175,15 +178,17 @@ class Narrator:
             self.wanted = min(self.wanted, m.stop)
 
     def end(self, m: Machine) -> list[Line]:
-        """All lines, with the last one closed: the run went on to its end."""
+        """Return all lines. The last one is closed here, because the run has reached its end."""
         if self.actor:
             self.lines.append(Line(self.actor, "until done" if self.actor.startswith("irq") else "to the end"))
         return self.lines
 
 
 class Named:
-    """Follows lines. Anything that does not fit is Diverged; `lenient`, it is passed over: what a shrinker wants, which has
-    just taken part of the program away."""
+    """A scheduler that follows lines. A line that it cannot follow raises Diverged.
+
+    With `lenient` such a line is skipped, as a shrinker needs it, which has just removed a part of the program.
+    """
 
     def __init__(self, lines: Sequence[Line], keys: Sequence[str], lenient: bool = False):
         self.lines = list(lines)
@@ -211,7 +216,7 @@ class Named:
                 return NOBODY
             running = m.cpus[cpu].running
             if running is not None and running.irqs[-1:] == [int(number)]:
-                return running.id                       # it has begun and goes on
+                return running.id                       # the interrupt has begun, and goes on
             return len(m.tasks) + int(number) * len(m.cpus) + cpu
         if actor.startswith("idle"):
             return -2 - int(actor[4:])
@@ -222,10 +227,10 @@ class Named:
             raise Diverged(m.step, why)
 
     def _missed(self, m: Machine, line: Line) -> None:
-        self._diverged(m, f"{line.actor} never comes to `{line.label}` in {line.function}{f' #{line.nth}' if line.nth > 1 else ''}")
+        self._diverged(m, f"{line.actor} never reaches `{line.label}` in {line.function}{f' #{line.nth}' if line.nth > 1 else ''}")
 
     def _advance(self, m: Machine) -> Line | None:
-        """The present line is over: on to the next, which must not have missed its point."""
+        """End the present line, which must have reached its point, and return the next one."""
         line = self.line
         if line is not None and line.side and not self.due:
             self._missed(m, line)
@@ -254,7 +259,7 @@ class Named:
         return me.id
 
     def _follow(self, m: Machine) -> str:
-        """Who runs. If the present line does not name them, the next one should."""
+        """Return the actor that runs. If it is not that of the present line, advance to a line that has it."""
         actor = observed(m, self.keys)
         if actor and self.at_line < len(self.lines) and (self.line is None or self.line.actor != actor):
             following = self._advance(m)
@@ -264,7 +269,7 @@ class Named:
         return actor
 
     def finish(self, m: Machine) -> None:
-        """The run is at rest: every point that the schedule names must have been reached."""
+        """Raise Diverged if the run, which is at rest, has not reached every point that the schedule names."""
         for number, line in enumerate(self.lines):
             if line.side and (number > self.at_line or (number == self.at_line and not self.due)):
                 self._missed(m, line)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The watchers, one file each. They know events (a lock taken, a count at zero, a link added), never `struct page`.
+"""The sanitizers, one file each. They know events (a lock is acquired, a count reaches zero, a link is added), never `struct page`.
 
-Each file says what it reports and has the functions that primitives call when something is off; the checks themselves
-are a compare on the primitive's own path.
+A primitive of the kernel toolkit makes the check itself, by one comparison on its own path. If the check fails, it calls a function
+of the sanitizer, which reports. `table.py` lists all sanitizers.
 """

@@ -1,29 +1,43 @@
 # SPDX-License-Identifier: MIT
-"""lifetime: KASAN and page poisoning. An object is free while it is on a list declared `freelist`, or once it was given to kfree().
+"""lifetime: KASAN and page poisoning. An object is free while it is on a list declared `freelist`, and after kfree() of it.
 
-Reports: any access to a free object (use after free), freed while free (double free), freed to a free list while linked
-elsewhere, allocated while another of its links is on a list. As with KASAN, kfree() of an object that is still on a list is no
-finding, but whoever then comes to it by that list is.
+Reports any access to a free object (use after free), a free of a free object (double free), a free to a free list of an object that
+is linked elsewhere, and an allocation of an object that has another link on a list. As with KASAN, kfree() of an object that is still
+on a list is no finding; an access that reaches it by that list is.
 
-Of objects on a free list that is `type_stable` the memory stays what it was: these may be looked at, and only to take a reference
-to a free one is a use after free (see refcount). Struct pages are such objects: the kernel looks at pages that it does not hold.
+Objects on a free list that is `type_stable` keep their type and contents. They may be looked at, and only taking a reference to a free
+one is a use after free (see refcount). Struct pages are such objects: the kernel looks at pages that it does not hold.
 
-A limit: on the cores for kernel source an access under a lock is no point, and no explorer is told that it looks at whether the
-object is free. Where such source frees memory, a proof does not cover an access that another one's free would have to hit there.
-Programs of plain functions have a point at each such access. No family frees anything but pages.
+A limit: on the cores for kernel source an access under a lock is no point, so an explorer does not know that the access depends on
+whether the object is free. If such source frees memory, a proof does not cover a free that another task makes just before such an
+access. Programs of plain functions have a point at each such access. No family frees anything but pages.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vmrace.harness.errors import ProgramError
 from vmrace.harness.finding import Kind
 from vmrace.harness.points import WRITE
 from vmrace.harness.sanitizers.links import links_of, owners
 from vmrace.harness.sanitizers.poison import allocators_link, poison, unpoison
 
+if TYPE_CHECKING:
+    from vmrace.harness.kernel.list import list_head
+    from vmrace.harness.kernel.registry import KernelObject
+    from vmrace.harness.kernel.struct import struct as Struct
+    from vmrace.harness.machine.machine import Machine
+
 NAME = "lifetime"
-ALLOCATED, FREED = "allocated", "freed"     # what an explorer knows of a type-stable object, and of one that is not
+ALLOCATED, FREED = "allocated", "freed"     # the second part of the place that an explorer knows: of a type-stable object, of any other
 
 
 class Freed:
-    """What `allocated` of a free object is: false, and where that was. Any two are equal, as where it was is no part of a state."""
+    """The value of `allocated` for a free object: it is false, and its text says where the object was freed.
+
+    Any two are equal, because the place of the free is no part of the state of a run.
+    """
 
     __slots__ = ("where",)
 
@@ -46,16 +60,23 @@ class Freed:
 UNKNOWN = Freed()
 
 
-def freed_linked(m, entry):
-    """`entry` goes to a free list and is already on some list."""
+def freed_linked(m: Machine, entry: list_head) -> None:
+    """Report a double free if `entry`, which is being added to a free list, is on a free list already."""
+    if entry.struct is None or entry.on is None:
+        raise _not_embedded(entry)
     if entry.on.freelist:
-        m.report(Kind.DOUBLE_FREE.title(f"in {m.where()}"), NAME, told(f"{entry.struct} is already on {entry.on}", entry.struct))
+        m.report(Kind.DOUBLE_FREE.title(f"in {m.where()}"), NAME, where_freed(f"{entry.struct} is already on {entry.on}", entry.struct))
 
 
-def freed(m, obj, entry):
-    """`obj` has entered a free list through `entry`: nothing else of it may be linked."""
-    head = entry.on
-    # The fast core has no time to find out where; a finding is always told by a run on another core.
+def freed(m: Machine, entry: list_head) -> None:
+    """Free the struct of `entry`, which is on a free list now. Report if another of its links is on a list.
+
+    Raises ProgramError if no struct embeds `entry`.
+    """
+    obj, head = entry.struct, entry.on
+    if obj is None or head is None:
+        raise _not_embedded(entry)
+    # The fast core does not spend the time to find out where; a finding is always reported from a run on another core.
     _changed(m, obj, head, _here(m) if not head.type_stable or (m.image is not None and m.image.core != "fast") else UNKNOWN)
     for link in links_of(obj):
         if link is not entry and link.on is not None:
@@ -64,7 +85,11 @@ def freed(m, obj, entry):
         poison(obj, used, entry)
 
 
-def allocated(m, obj, head):
+def allocated(m: Machine, entry: list_head, head: list_head) -> None:
+    """Allocate the struct of `entry`, which has left the free list of `head`. Report if another of its links is on a list."""
+    obj = entry.struct
+    if obj is None:
+        raise _not_embedded(entry)
     if not head.type_stable:
         unpoison(obj)
     _changed(m, obj, head, True)
@@ -73,50 +98,56 @@ def allocated(m, obj, head):
             m.report(Kind.LINKED.title(f"in {m.where()}"), NAME, f"{link} is on {link.on}")
 
 
-def kfreed(m, obj):
-    """`obj` was given to kfree()."""
+def kfreed(m: Machine, obj: Struct) -> None:
+    """Free `obj` for kfree(). Report if it is free already."""
     if not obj.allocated:
-        m.report(Kind.DOUBLE_FREE.title(f"in {m.where()}"), NAME, told(f"{obj} is free", obj))
+        m.report(Kind.DOUBLE_FREE.title(f"in {m.where()}"), NAME, where_freed(f"{obj} is free", obj))
     _changed(m, obj, None, _here(m))
     poison(obj, used)
 
 
-def is_gone(obj):
-    """True if the memory of `obj` must not be accessed."""
+def is_gone(obj: Struct) -> bool:
+    """True if `obj` is free and not type-stable, so that no task may access its memory."""
     if obj.allocated:
         return False
     link = allocators_link(obj)
-    return link is None or not link.on.type_stable
+    return link is None or link.on is None or not link.on.type_stable
 
 
-def poison_again(obj):
-    """`obj` is free in a state that was brought back."""
+def poison_again(obj: Struct) -> None:
+    """Poison `obj`, which is free in a state that was just restored."""
     poison(obj, used, allocators_link(obj))
 
 
-def used(part, slot):
-    """`part` is a free object, or in one: report it, unless nobody else is there (see check_guard)."""
+def used(part: KernelObject, slot: str) -> None:
+    """Report an access to `slot` of `part`, which is a free object or embedded in one; not before or after the run, as check_guard."""
     from vmrace.harness.machine.machine import m
     if m.current.id == -1:
         return
     gone = next(obj for obj in owners(part) if not obj.allocated)
     what = f"{part}.{slot.lstrip('_')}" if part is gone or hasattr(part, "allocated") else str(part)
-    m.report(Kind.USE_AFTER_FREE.title(f"in {m.where()}"), NAME, told(f"{what} is accessed", gone))
+    m.report(Kind.USE_AFTER_FREE.title(f"in {m.where()}"), NAME, where_freed(f"{what} is accessed", gone))
 
 
-def told(what, obj):
-    """`what`, and where `obj` was freed, if that is known."""
+def where_freed(what: str, obj: Struct) -> str:
+    """Return `what`, and the place where `obj` was freed, if that is known."""
     where = str(obj.allocated)
     return f"{what}; {obj} was {where}" if where else what
 
 
-def _here(m):
+def _not_embedded(entry: list_head) -> ProgramError:
+    """Return the error of a program that puts a link on a free list which no struct embeds."""
+    return ProgramError(f"{entry.name} is put on a free list, and no struct embeds it: a free list holds structs with an embed(list_head)")
+
+
+def _here(m: Machine) -> Freed:
     if m.current.id == -1:
         return Freed("freed before the run")
     return Freed(f"freed in {m.where()} by {m.current.name} at step {m.step}")
 
 
-def _changed(m, obj, head, allocated):
+def _changed(m: Machine, obj: Struct, head: list_head | None, allocated: bool | Freed) -> None:
+    """Set `allocated` of `obj`, and report the change to an explorer. `head`: the free list, None for kfree()."""
     if m.explorer is not None:
         m.explorer.touched(m, (obj, ALLOCATED if head is not None and head.type_stable else FREED), WRITE)
     obj.allocated = allocated

@@ -1,60 +1,87 @@
 # SPDX-License-Identifier: MIT
-"""lockdep: lock order cycles and interrupt-unsafe use, from the orders seen, without needing the deadlock.
+"""lockdep: cycles in the order of locks, and locks that are unsafe in interrupts, found from orders seen without a deadlock.
 
-What a task holds is a node: the locks in order, whether interrupts are off, whether it is in an interrupt. Taking a lock
-is one lookup in the node; only a transition never made before comes here, is recorded, and is checked. So the fast path
-costs one dictionary access, and learning goes on over all the runs of an image.
+The lockset of a task is a node (`Held`): its locks in order, whether interrupts are off, whether it is in an interrupt. An acquire is
+one lookup in the node. Only a transition that was never made before calls this module, is recorded, and is checked. So the fast path
+costs one dictionary access, while orders are learnt over all runs of an image.
 
-Which cycles can deadlock is decided as in kernel/locking/lockdep.c: an order is kept with how the first lock was held and how
-the second was wanted. A rwlock's reader waits for a writer only (i386 in 2.4 is not fair), so a cycle in which a reader would
-have to wait for a reader is none. A rw_semaphore is fair: its reader waits behind a waiting writer, and counts as one who waits.
-And as there, the first cycle of a run is the only one told: two functions that nest three locks the other way round close
-several cycles, and are one mistake. Another mistake has a run in which it comes first.
+The rule that decides which cycles can deadlock is that of kernel/locking/lockdep.c. Each order is kept with the way in which the first
+lock was held and the second was wanted. A reader of a rwlock waits for a writer only (i386 in 2.4 is not fair), so a cycle in which a
+reader waits for a reader cannot deadlock. A rw_semaphore is fair: its reader waits behind a waiting writer, and counts as a waiter.
+As there, only the first cycle of a run is reported. Two functions that nest three locks the other way round close several cycles and
+are one mistake; another mistake has a run in which its cycle comes first.
 
-Runs must be pure functions of their schedule, so a report may only rest on orders seen in the same run: `alarmed` says
-that the orders of all runs together hold a cycle, and that runs are worth doing `exact`, where nothing is remembered
-between runs and every transition comes here.
+A run must be a pure function of its schedule, so a report may rest only on orders that were seen in the same run. `alarmed` is true
+once the orders of all runs together contain a cycle. Runs are then worth repeating in `exact` mode, in which nothing is kept from one
+run to the next and every transition calls this module.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from vmrace.harness.finding import Kind
+
+if TYPE_CHECKING:
+    from vmrace.harness.machine.machine import Machine
+    from vmrace.harness.machine.task import Task
 
 NAME = "lockdep"
 
 
-class Held(dict):
-    """A lockset as a node: maps a lock to the node after taking it."""
+class Lock(Protocol):
+    """A lock of the kernel toolkit, or one side of it.
+
+    A class may also have `shared` (its holders do not exclude each other), `reads` (it guards no stores) and `read_side`.
+    """
+
+    @property
+    def name(self) -> str:
+        """The name of this lock."""
+
+    @property
+    def cls(self) -> str:
+        """Its class: orders are kept for classes, as in the kernel. The locks of one field of a struct are one class."""
+
+    @property
+    def spins(self) -> bool:
+        """True if a task waits for it on the cpu, false if it sleeps."""
+
+
+class Held(dict["Lock", "Held"]):
+    """A lockset as a node of a tree: it maps a lock to the node after the acquire of that lock.
+
+    `locks` are in the order of their acquires; `lock` is the last of them, and `parent` the node without it. `spinning` is the number
+    of locks that are spun for.
+    """
 
     __slots__ = ("_off", "_on", "_tried", "dep", "in_irq", "irqs_off", "lock", "locks", "parent", "spinning")
 
-    def __init__(self, dep: Lockdep, locks: tuple[Any, ...], irqs_off: bool, in_irq: bool):
+    def __init__(self, dep: Lockdep, locks: tuple[Lock, ...], irqs_off: bool, in_irq: bool):
         self.dep = dep
         self.locks = locks
         self.irqs_off = irqs_off
         self.in_irq = in_irq
         self.lock = locks[-1] if locks else None
-        self.parent = dep.node(locks[:-1], irqs_off, in_irq) if locks else self
+        self.parent: Held = dep.node(locks[:-1], irqs_off, in_irq) if locks else self
         self.spinning = sum(lock.spins for lock in locks)
         self._off: Held | None = None
         self._on: Held | None = None
-        self._tried: dict[Any, Held] = {}
+        self._tried: dict[Lock, Held] = {}
 
     __hash__ = object.__hash__  # type: ignore[assignment]
 
     def __eq__(self, other: object) -> bool:
         return self is other
 
-    def __missing__(self, lock: Any) -> Held:
+    def __missing__(self, lock: Lock) -> Held:
         node = self.dep.taken(self, lock)
         if not self.dep.exact:
             self[lock] = node
         return node
 
-    def tried(self, lock: Any) -> Held:
-        """The node after a trylock: nobody waited for it, so it makes no order and cannot hang an interrupt."""
+    def tried(self, lock: Lock) -> Held:
+        """Return the node after a trylock of `lock`. A trylock never waits, so it makes no order and cannot hang an interrupt."""
         node = self._tried.get(lock)
         if node is None:
             node = self.dep.taken(self, lock, tried=True)
@@ -62,16 +89,16 @@ class Held(dict):
                 self._tried[lock] = node
         return node
 
-    def holds(self, lock: Any) -> bool:
-        """Nobody else has it: what storing to a guarded field takes. The read side of a lock is shared."""
+    def holds(self, lock: Lock) -> bool:
+        """True if `lock` is held exclusively, as a store to a guarded field needs. A read side is another lock than its rwlock."""
         return lock in self.locks
 
-    def shares(self, lock: Any) -> bool:
-        """Nobody writes under it: what loading a guarded field takes. Either side will do."""
+    def shares(self, lock: Lock) -> bool:
+        """True if `lock` or its read side is held, as a load of a guarded field needs."""
         return lock in self.locks or getattr(lock, "read_side", lock) in self.locks
 
-    def without(self, m: Any, lock: Any) -> Held:
-        """Give back a lock that was not the last one taken."""
+    def without(self, m: Machine, lock: Lock) -> Held:
+        """Return the node after the release of `lock`, which may be any of the locks. Report if it is not held."""
         if lock not in self.locks:
             unlocked_by_other(m, lock)
         at = len(self.locks) - 1 - self.locks[::-1].index(lock)
@@ -89,17 +116,18 @@ class Held(dict):
 
 
 class Lockdep:
-    """The orders seen on one image. `exact`: only those of the present run."""
+    """The orders of locks that were seen on one image; in `exact` mode, those of the present run."""
 
     def __init__(self) -> None:
         self.exact = False
         self.alarmed = False
-        self.nodes: dict[Any, Held] = {}
+        self.nodes: dict[tuple[tuple[Lock, ...], bool, bool], Held] = {}
         self.forget()
         self.root = self.node((), False, False)
         self.irq_root = self.node((), False, True)
 
-    def node(self, locks: tuple[Any, ...], irqs_off: bool, in_irq: bool) -> Held:
+    def node(self, locks: tuple[Lock, ...], irqs_off: bool, in_irq: bool) -> Held:
+        """Return the one node of this lockset."""
         key = (locks, irqs_off, in_irq)
         known = self.nodes.get(key)
         if known is None:
@@ -107,16 +135,16 @@ class Lockdep:
         return known
 
     def forget(self) -> None:
-        """Start from nothing, as at boot."""
-        # class -> class taken while it was held -> how: (the first is held by a reader, the second is wanted by a reader)
+        """Forget every order, as at boot."""
+        # class -> class acquired while it was held -> ways: (a reader holds the first, a reader wants the second)
         self.after: dict[str, dict[str, set[tuple[bool, bool]]]] = {}
         self.used_in_irq: dict[tuple[str, bool], str] = {}      # (class, shared with other readers) -> function
         self.used_irqs_on: dict[tuple[str, bool], str] = {}
         self.reported: set[str] = set()
-        self.cycle_told = False
+        self.cycle_reported = False
 
     def set_exact(self, exact: bool) -> None:
-        """In exact mode nothing is cached, so that every transition of every run is seen."""
+        """Turn exact mode on or off. In it no node is cached, so every transition of every run calls `taken`."""
         if exact or self.exact != exact:
             self.forget()
             for node in self.nodes.values():
@@ -124,8 +152,10 @@ class Lockdep:
                 node._tried.clear()
         self.exact = exact
 
-    def taken(self, held: Held, lock: Any, tried: bool = False) -> Held:
+    def taken(self, held: Held, lock: Lock, tried: bool = False) -> Held:
+        """Record and check an acquire of `lock` by a task that holds `held`; return its new node. `tried`: by a trylock."""
         from vmrace.harness.machine.machine import m
+        assert held.dep is self, (held.locks, lock)         # else a task began with the root of another image
         shared = getattr(lock, "shared", False)
         for other in () if tried else held.locks:
             same = other.cls == lock.cls
@@ -143,24 +173,27 @@ class Lockdep:
                 self._check_irqs(m, lock.cls)
         return self.node((*held.locks, lock), held.irqs_off, held.in_irq)
 
-    def _check_order(self, m: Any, before: str, after: str, reader_holds: bool, reader_waits: bool) -> None:
-        path = [] if self.cycle_told or after not in self.after else self._path(after, reader_waits, before, reader_holds)
+    def _check_order(self, m: Machine, before: str, after: str, reader_holds: bool, reader_waits: bool) -> None:
+        path = [] if self.cycle_reported or after not in self.after else self._path(after, reader_waits, before, reader_holds)
         if path:
-            self.cycle_told = self.exact
+            self.cycle_reported = self.exact
             cycle = _rotated([before, *path[:-1]])
-            self._tell(m, Kind.LOCKDEP.title(f"lock order {' -> '.join([*cycle, cycle[0]])}"))
+            self._report(m, Kind.LOCKDEP.title(f"lock order {' -> '.join([*cycle, cycle[0]])}"))
 
-    def _check_irqs(self, m: Any, cls: str) -> None:
-        """An interrupt on the holder would wait for it for ever, unless both only read."""
+    def _check_irqs(self, m: Machine, cls: str) -> None:
+        """Report a lock acquired both in an interrupt and with interrupts on: the interrupt may hit the holder, and wait for it for ever.
+
+        Two readers do not wait for each other.
+        """
         for inside, outside in ((False, False), (False, True), (True, False)):
             if (cls, inside) in self.used_in_irq and (cls, outside) in self.used_irqs_on:
-                self._tell(m, Kind.LOCKDEP.title(f"{cls} taken in an interrupt and with interrupts on"),
+                self._report(m, Kind.LOCKDEP.title(f"{cls} taken in an interrupt and with interrupts on"),
                            f"in an interrupt in {self.used_in_irq[cls, inside]}, with interrupts on in {self.used_irqs_on[cls, outside]}")
 
     def _path(self, start: str, reader_waits: bool, goal: str, reader_holds: bool) -> list[str]:
-        """A chain of orders from `start`, which is waited for, to `goal`, which is held, both included; [] if there is none.
+        """Return a chain of orders from `start`, which a task waits for, to `goal`, which it holds, both included; [] if there is none.
 
-        Each holder on the chain must be somebody that the one before waits for: a reader does not wait for a reader.
+        On the chain each waiter must really wait for the holder: a reader does not wait for a reader.
         """
         todo, seen = [([start], reader_waits)], {(start, reader_waits)}
         while todo:
@@ -174,28 +207,31 @@ class Lockdep:
                         todo.append(([*path, following], wanted))
         return []
 
-    def _tell(self, m: Any, title: str, detail: str = "") -> None:
+    def _report(self, m: Machine, title: str, detail: str = "") -> None:
         self.alarmed = True
         if self.exact and title not in self.reported:
             self.reported.add(title)
             m.note(title, NAME, detail)
 
-    def recursion(self, m: Any, lock: Any) -> None:
-        """The task that spins is the one that holds the lock: directly, or from an interrupt on top of itself."""
+    def recursion(self, m: Machine, lock: Lock) -> NoReturn:
+        """Report that the task that spins for `lock` holds it: the same function acquires it twice, or an interrupt on its holder does."""
         how = "in an interrupt on its holder" if m.current.irq_depth else "again by its holder"
         m.report(Kind.DEADLOCK.title(f"{lock.cls} taken {how} in {m.where()}"), NAME)
 
-    def returned_holding(self, m: Any, task: Any) -> None:
+    def returned_holding(self, m: Machine, task: Task) -> NoReturn:
+        """Report that an operation or a handler of `task` ended with a lock held or interrupts off."""
+        assert task.held.locks or task.held.irqs_off, task      # else it is empty, and another node than the root: of another image
         names = ", ".join(lock.cls for lock in task.held.locks) or "interrupts off"
         m.report(Kind.LOCKDEP.title(f"{names} still held on return to user space"), NAME)
 
 
-def unlocked_by_other(m, lock):
+def unlocked_by_other(m: Machine, lock: Lock) -> NoReturn:
+    """Report that the running task releases `lock` and does not hold it."""
     owner = getattr(lock, "owner", None)
     m.report(Kind.LOCKDEP.title(f"{lock.cls} released by a task that does not hold it in {m.where()}"), NAME, f"held by {owner}")
 
 
 def _rotated(cycle: list[str]) -> list[str]:
-    """The same cycle, starting from its least name: one title however it was closed."""
+    """Return the cycle from its least name on, so that one cycle has one title, whichever acquire closed it."""
     at = cycle.index(min(cycle))
     return cycle[at:] + cycle[:at]

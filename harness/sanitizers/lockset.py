@@ -1,40 +1,74 @@
 # SPDX-License-Identifier: MIT
-"""lockset: a field or a list declared under a lock was touched by a task that does not hold it (not in fast images).
+"""lockset: a task touches a field or a list that is declared under a lock, and does not hold that lock (not in fast images).
 
-A store takes the lock for oneself; under a rwlock or a rw_semaphore a load may have either side. What stands in data_race() is
-excused, where it is a point (in kernel source a list or a guarded field without its lock is none, and goes on being reported).
+A store needs the lock exclusively. For a load under a rwlock or a rw_semaphore either side is enough. In programs of plain functions
+data_race() excuses the access. In kernel source it does not: there a list, or a guarded field, without its lock is no point, and so no
+schedule would show the race that was excused.
 """
 
+from __future__ import annotations
+
 import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
 
 from vmrace.harness.finding import Kind
 from vmrace.harness.watchers.call_stack import is_excused
 
+if TYPE_CHECKING:
+    from vmrace.harness.kernel.list import list_head
+    from vmrace.harness.kernel.struct import array
+    from vmrace.harness.kernel.struct import struct as Struct
+    from vmrace.harness.machine.machine import Machine
+    from vmrace.harness.machine.task import Task
+    from vmrace.harness.sanitizers.lockdep import Held, Lock
+
 NAME = "lockset"
 
 
+class Locks(Protocol):
+    """A set of locks, as the test of a guard asks for one of them."""
+
+    def holds(self, lock: Lock) -> bool:
+        """True if `lock` is in the set."""
+
+
+class Holder(Protocol):
+    """A task, or a Reader, as the test of a guard sees it."""
+
+    @property
+    def held(self) -> Locks:
+        """The locks that it holds."""
+
+
 class Reader:
-    """A task as one that only loads, for tests of guards that were written for stores."""
+    """A task as one that only loads, for the tests of guards, which are written for stores."""
 
     __slots__ = ("_held",)
 
-    def __init__(self, task):
-        self._held = task.held
+    def __init__(self, task: Task):
+        self._held: Held = task.held
 
     @property
-    def held(self):
+    def held(self) -> Reader:
         return self
 
-    def holds(self, lock):
+    def holds(self, lock: Lock) -> bool:
+        """True if the task holds `lock`, or shares it with other readers."""
         return self._held.shares(lock)
 
 
-def check_guard(m, obj, holds, field, loads=False):
-    """Report, unless `holds(task)` says that the guard is held. Code for fields has tested already and passes None."""
+def check_guard(m: Machine, obj: Struct | array | list_head, holds: Callable[[Holder], bool] | None, field: str | int,
+                loads: bool = False) -> None:
+    """Report an access of the running task to `field` of `obj`, unless `holds(task)` is true: the task holds the guard.
+
+    `holds` is None if the caller has tested the guard and the task does not hold it. `field` is "list" for a list, and the index for
+    an array. `loads`: the access only loads.
+    """
     if holds is not None and holds(Reader(m.current) if loads else m.current):
         return
     if m.current.id == -1:
-        return                      # before and after the run nobody else is there
+        return                      # before and after the run nothing else runs
     if m.image.core == "functions" and is_excused(m.image, sys._getframe(1)):
         return
     what = f"{type(obj).__name__}.{field}" if field != "list" else obj.name

@@ -1,18 +1,25 @@
 # SPDX-License-Identifier: MIT
-"""Poison: what is in free memory must not be accessed. KASAN keeps a shadow of memory for that; here a free object changes its class.
+"""Poison: free memory reports each access to it. KASAN keeps a shadow of memory for this; here a free object changes its class.
 
-In the class that it then has, each slot that a run can change is a property that reports. An access is thus found at the moment
-when it is made, in every primitive, and an object that is not free costs nothing. Looks that the harness takes itself, to show a
-value or to see who waits for what, are no accesses.
+In its new class each slot that a run can change is a property that reports. So every primitive finds an access at the moment when it
+makes it, and objects that are not free cost nothing. The harness itself reads objects, too, to show a value or to find which task waits
+for which; these reads are no accesses.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any
+from types import FrameType
+from typing import TYPE_CHECKING, Any
 
 from vmrace.harness.sanitizers.links import links_of, slots_of
+
+if TYPE_CHECKING:
+    from vmrace.harness.kernel.list import list_head
+    from vmrace.harness.kernel.struct import struct as Struct
+
+Used = Callable[[Any, str], None]       # used(part, slot): called at each access
 
 # The modules that call the operations of a task and the handlers of interrupts; see _is_access.
 ACCESSORS = ("vmrace.harness.machine.stacks", "vmrace.harness.machine.interrupts", "vmrace.harness.functions.program")
@@ -20,14 +27,19 @@ ACCESSORS = ("vmrace.harness.machine.stacks", "vmrace.harness.machine.interrupts
 _poisoned: dict[type, type] = {}
 
 
-def poison(obj: Any, used: Callable[[Any, str], None], allocators: Any = None) -> None:
-    """From now on any access to `obj`, or to what it embeds, calls `used(part, slot)`. The link `allocators` is the allocator's own."""
+def poison(obj: Struct, used: Used, allocators: list_head | None = None) -> None:
+    """Make every later access to `obj`, or to an object that it embeds, call `used(part, slot)`.
+
+    `allocators` is the link by which the allocator keeps `obj` on its free list; it is not poisoned.
+    """
+    assert allocators is None or allocators.struct is obj, (obj, allocators)
     for part in _parts(obj):
         if part is not allocators and not is_poisoned(part):
             part.__class__ = _poisoned_class(type(part), used)
 
 
-def unpoison(obj: Any) -> None:
+def unpoison(obj: Struct) -> None:
+    """Undo `poison`. Does nothing to parts that are not poisoned."""
     for part in _parts(obj):
         if is_poisoned(part):
             part.__class__ = type(part).healthy
@@ -37,12 +49,13 @@ def is_poisoned(part: Any) -> bool:
     return "healthy" in vars(type(part))
 
 
-def allocators_link(obj: Any) -> Any:
-    """The link by which a free object is on its free list, or None."""
+def allocators_link(obj: Struct) -> list_head | None:
+    """Return the link by which a free object is on its free list, or None."""
     return next((link for link in links_of(obj) if link.on is not None and link.on.freelist), None)
 
 
-def _parts(obj: Any) -> Iterator[Any]:
+def _parts(obj: Struct) -> Iterator[Any]:
+    """Yield `obj` and every object that it embeds, at any depth."""
     yield obj
     for key in type(obj).embedded:
         inner = getattr(obj, key)
@@ -54,7 +67,7 @@ def _parts(obj: Any) -> Iterator[Any]:
             yield inner.read_side
 
 
-def _poisoned_class(cls: type, used: Callable[[Any, str], None]) -> type:
+def _poisoned_class(cls: type, used: Used) -> type:
     made = _poisoned.get(cls)
     if made is None:
         body: dict[str, Any] = {"__slots__": (), "__module__": cls.__module__, "healthy": cls}
@@ -68,11 +81,12 @@ def _poisoned_class(cls: type, used: Callable[[Any, str], None]) -> type:
 
 
 def _is_available(lock: Any, task: Any) -> bool:
-    """Whoever waits for a lock in free memory goes on, and is found out."""
+    """True: a task that waits for a lock in free memory can go on. Its next access to the lock reports."""
     return True
 
 
-def _reports(stored: Any, slot: str, used: Callable[[Any, str], None]) -> property:
+def _reports(stored: Any, slot: str, used: Used) -> property:
+    """Return a property that stands for the slot `stored` and reports each access."""
     def get(self: Any) -> Any:
         if _is_access(sys._getframe(1)):
             used(self, slot)
@@ -85,8 +99,8 @@ def _reports(stored: Any, slot: str, used: Callable[[Any, str], None]) -> proper
     return property(get, put)
 
 
-def _is_access(frame: Any) -> bool:
-    """True for a primitive and for the code of a task; false for what only looks."""
+def _is_access(frame: FrameType | None) -> bool:
+    """True if `frame` runs a primitive or the code of a task; false if it is a part of the harness that only looks."""
     name = _module(frame)
     if not name.startswith("vmrace.harness.") or name.startswith("vmrace.harness.kernel."):
         while frame is not None and not name.startswith("vmrace.harness."):
@@ -96,5 +110,5 @@ def _is_access(frame: Any) -> bool:
     return False
 
 
-def _module(frame: Any) -> str:
+def _module(frame: FrameType | None) -> str:
     return str(frame.f_globals.get("__name__", "")) if frame is not None else ""

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""What decides, one strategy a file. A scheduler knows cpus and decisions, never kernel objects.
+"""The schedulers, one strategy a file. A scheduler knows cpus and decisions, never kernel objects.
 
-Each answers four questions (see vmrace.harness.machine.scheduler.Scheduler): begin, at, forced, wake.
+Each has four methods: begin, at, forced, wake (see vmrace.harness.machine.scheduler.Scheduler).
 """
+
+from __future__ import annotations
 
 from vmrace.harness.schedulers.contended import Contended
 from vmrace.harness.schedulers.mutate import Mutate

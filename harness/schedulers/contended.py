@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""A few preemptions, all of them where one can matter: at accesses to objects that several tasks touch.
+"""A few preemptions, each of them at a contended access: an access to an object that several tasks touch.
 
-`objects` are those found in earlier runs of the program (see fuzz/sampling/contention): touched by several tasks, changed by one, and
-under no common lock. Being preempted anywhere else is as good as being preempted at the next such access, so random choices
-are not wasted on points that make no difference. The second preemption is mostly near the first: a window is short.
+`objects` are the contended ones of earlier runs (see fuzz/sampling/contention.py): several tasks touch them, at least one changes them,
+and no lock is common to all. A preemption at any other point has the same effect as one at the next contended access, so no random
+choice is wasted on points that make no difference. The second preemption is mostly near the first, because windows are short.
 
-Costs a look at every point, about a sixth of a run.
+The scheduler is asked at every point, which costs about a sixth of a run.
 """
 
 from __future__ import annotations
@@ -18,15 +18,18 @@ from vmrace.harness.machine.machine import Machine
 from vmrace.harness.machine.task import NEVER
 from vmrace.harness.points import place_of
 
-NEAR = 5        # contended accesses, on average, after which a second preemption follows one it is near
+NEAR = 5        # contended accesses, on average, from the first preemption to a second that is near it
 
 
 class Contended:
+    """A scheduler that makes `preemptions` preemptions a run, each at a random contended access."""
+
     def __init__(self, rng: random.Random, preemptions: int = 2):
+        assert preemptions >= 1, preemptions
         self.rng = rng
         self.preemptions = preemptions
         self.objects: set[Any] = set()
-        self.total = 30             # contended accesses in a run: learnt
+        self.total = 30             # contended accesses in a run: a guess, until `learn`
 
     def begin(self, m: Machine) -> None:
         uniform = self.rng.random
@@ -41,7 +44,7 @@ class Contended:
 
     def at(self, m: Machine) -> int:
         me = m.current
-        _, obj, arg = me.at  # type: ignore[misc]
+        _, obj, arg = me.at
         if place_of(obj, arg) not in self.objects:
             m.want(m.step + 1)
             return me.id
@@ -58,7 +61,7 @@ class Contended:
         return others[int(self.rng.random() * len(others))] if others else me.id
 
     def learn(self, objects: set[Any], total: int) -> None:
-        """What to look for, and how often it came by in a run."""
+        """Set the contended objects, and the number of contended accesses in a run."""
         self.objects = objects
         self.total = max(total, 2)
 

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Every schedule with at most so many preemptions, each exactly once, by plain enumeration.
+"""Every schedule with at most N preemptions, each exactly once, by plain enumeration.
 
-A schedule is its deviations from the default (nobody is preempted, the lowest choice follows): {event: decision}, where an
-event is a point or a forced choice, counted from the start of the run. Deviating at a point costs one preemption, at a
-forced choice nothing. The children of a run deviate once more, later than all its own deviations. No pruning: this is what
-cleverer explorers are tested against, and what proves a number of preemptions least.
+The default schedule preempts no task, and at a forced choice takes the lowest one. Any other schedule is its deviations from the default,
+{event: decision}; an event is a point or a forced choice, counted from the start of the run. A deviation at a point costs one
+preemption, at a forced choice none. Each child of a run has one more deviation, after all those of the run. Nothing is pruned: the
+explorers are tested against this enumeration, and it proves that a number of preemptions is the least.
 """
 
 from __future__ import annotations
@@ -19,17 +19,18 @@ Deviations = tuple[tuple[int, int], ...]
 
 
 class Deviate(Follower):
-    """Follows the default but for `deviations`, and notes at each later event what else could have been decided."""
+    """A scheduler that follows the default but for `deviations`. It lists in `open`, for each later event, the other possible decisions."""
 
     yields_max = 2
 
     def __init__(self, explores: bool = False) -> None:
-        self.explores = explores        # see machine.Explorer
+        self.explores = explores        # see machine.scheduler.Explorer
         self.deviations: Mapping[int, int] = {}
         self.first_open = 0
         self.preempt = True
 
     def set(self, deviations: Deviations, note_points: bool) -> None:
+        """Set the next run. `note_points`: list other decisions at points, too, and not only at forced choices."""
         self.deviations = dict(deviations)
         self.first_open = deviations[-1][0] + 1 if deviations else 0
         self.note_points = note_points
@@ -63,7 +64,7 @@ class Deviate(Follower):
 
 def every_schedule(run: Callable[[Deviate], Any], preemptions: int, exactly: bool = False,
                    explores: bool = False) -> Iterator[Any]:
-    """Yield `run(scheduler)` for each schedule with at most (`exactly`: with just) that many preemptions."""
+    """Yield `run(scheduler)` for each schedule with at most `preemptions` preemptions; with `exactly`, only those with that number."""
     scheduler = Deviate(explores)
     todo: list[tuple[Deviations, int]] = [((), 0)]
     while todo:

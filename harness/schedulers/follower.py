@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What an explorer has to have (machine.Explorer) that only decides: nothing a run tells it matters."""
+"""The base of explorers (machine.scheduler.Explorer) that only decide, and ignore all that a run reports to them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from vmrace.harness.machine.machine import Machine
 
 
 class Follower:
+    """An explorer without `begin`, `at`, `forced` and `yields_max`, which its subclass adds."""
+
     def wake(self, m: Machine) -> None:
         pass
 

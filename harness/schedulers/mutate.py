@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Schedules bred from schedules: the decisions of a kept run up to some point, then a preemption of its own.
+"""Schedules bred from schedules: the decisions of a kept run up to some point, then new preemptions.
 
-First each child of a kept run once: preempted at one of its contended places for one of those who could go on instead. When
-all children were run, random ones with one or two preemptions. A race that needs two preemptions at exact points is found a
-factor (length of a run) sooner if a run that made the first one is known to be worth keeping.
+First each child of a kept run is run once: it is preempted at one contended access, for one of the others that could run there. After
+that the children are random, with one or two new preemptions. If a race needs two preemptions at exact points, and a run that makes the
+first of them is kept, the race is found sooner by a factor of about the number of points in a run.
 """
 
 from __future__ import annotations
@@ -17,24 +17,26 @@ from typing import Any
 from vmrace.harness.machine.machine import Machine
 from vmrace.harness.machine.task import NEVER
 
-OTHERS_MAX = 6  # of those who could go on instead, how many a child is made for
-NEAR = 12       # points, on average, after which the second of two preemptions takes the cpu back, if it is near the first
+OTHERS_MAX = 6  # at each step a child is made for at most this many of the others that could run
+NEAR = 12       # points, on average, from the first of two preemptions to a second that is near it
 
 
 @dataclass
 class Bred:
-    """A run to breed from: its decisions, how many points it had, and for each object that several tasks contend for the steps
-    at which they touch it. To be preempted elsewhere changes nothing that another task could see. `weight`: how much it is worth."""
+    """A kept run: its decisions, its number of points, and in `places` the steps at which tasks touch each contended object.
+
+    A preemption at another step changes nothing that another task could observe. `weight` is the worth of the run, for the caller.
+    """
 
     switches: Sequence[int] = ()
     forced: Sequence[int] = ()
     points: int = 100
     places: dict[Any, list[int]] = field(default_factory=dict)
     weight: int = 1
-    children: array[int] = field(default_factory=lambda: array("L"))    # not yet run: step * OTHERS_MAX + which of the others goes on
+    children: array[int] = field(default_factory=lambda: array("L"))    # not yet run: step * OTHERS_MAX + index of the other
 
     def breed(self, rng: random.Random, places: Iterable[Sequence[int]], others: Mapping[int, int]) -> None:
-        """List the children at those places, in random order; `others` says how many could go on instead at each step."""
+        """List the children, in random order. `places`: the steps of contended accesses; `others`: step -> number of other choices."""
         since = self.switches[-2] if self.switches else 0
         steps = sorted({step for steps in places for step in steps if step > since})
         self.children = array("L", [step * OTHERS_MAX + other for step in steps for other in range(min(others[step], OTHERS_MAX))])
@@ -42,8 +44,11 @@ class Bred:
 
 
 class Mutate:
-    """`base` is what the next runs are bred from. Own preemptions fall on an object chosen at random, then on one of its steps:
-    so an object that is touched once weighs as much as a lock that is taken all the time."""
+    """A scheduler that breeds its runs from `base`.
+
+    A new preemption chooses an object at random, then one of its steps. So an object that is touched once weighs as much as a lock that
+    is acquired all the time.
+    """
 
     def __init__(self, rng: random.Random):
         self.rng = rng
@@ -73,12 +78,12 @@ class Mutate:
     def _start(self, m: Machine, kept: list[int], own: list[int]) -> None:
         self.kept, self.own = kept, own
         self.used = 0
-        self.bred = True                # still on the kept run's path
-        self.kept.reverse()             # decision, step, decision, step ...: taken from the end
+        self.bred = True                # the run is still the same as the kept run
+        self.kept.reverse()             # decision, step, decision, step ...: the next is at the end
         m.want(self._next())
 
     def _place(self, since: int) -> int:
-        """A step after `since` at which to preempt."""
+        """Return a random step after `since` for a new preemption."""
         uniform, base = self.rng.random, self.base
         if base.places and uniform() < 0.8:
             steps = self.rng.choice(list(base.places.values()))

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Nobody loses the cpu while it can go on; who follows is the first in turn, an interrupt only when no task can run.
+"""No preemption: a task keeps the cpu while it can run. After it the lowest task that can run follows; an interrupt only if none can.
 
-`lead` is the task whose turn is first: 0 gives the order of the program. INTERRUPTS: those come before any task.
+`lead` is the first task in turn: 0 gives the order of the program. With INTERRUPTS, interrupts come before tasks.
 """
+
+from __future__ import annotations
 
 from collections.abc import Sequence
 
@@ -13,6 +15,8 @@ INTERRUPTS = -1
 
 
 class NoPreempt:
+    """The scheduler without preemptions, which runs tasks from number `lead` on first."""
+
     def __init__(self, lead: int = 0):
         self.lead = lead
 

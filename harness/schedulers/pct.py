@@ -2,10 +2,12 @@
 """PCT: random priorities and `depth - 1` points at which the running task drops below all others.
 
 Burckhardt, Kothari, Musuvathi, Nagarakatte, ASPLOS 2010: a bug of depth d in a run of k points and n tasks is found with
-probability at least 1 / (n k^(d-1)). k is taken from the runs seen so far. An interrupt is a task of its own here: it gets
-a random place among the others, and a random cpu, when it is raised. Failed trylocks and yields lower nobody here; a task
-that yields is passed over by the machine until the others have yielded too.
+probability at least 1 / (n k^(d-1)). k is learnt from earlier runs. An interrupt counts as a task: when it is raised, it gets a random
+place among the others and a random cpu. A failed trylock or a yield lowers no priority here; the machine passes over a task that
+yields until the others have yielded, too.
 """
+
+from __future__ import annotations
 
 import random
 from collections.abc import Sequence
@@ -15,6 +17,8 @@ from vmrace.harness.machine.task import NEVER
 
 
 class Pct:
+    """The PCT scheduler. `depth`: the depth d of the bugs it looks for, at least 1; `points`: k, for the first run."""
+
     def __init__(self, rng: random.Random, depth: int = 3, points: int = 100):
         assert depth >= 1, depth
         self.random = rng.random
@@ -38,7 +42,7 @@ class Pct:
         m.want(changes[-1])
 
     def learn(self, points: int) -> None:
-        """A run of this program took so many points."""
+        """Set k: a run of this program had `points` points."""
         self.points = max(points, 2)
 
     def at(self, m: Machine) -> int:
@@ -51,7 +55,7 @@ class Pct:
         return self.forced(m, m.enabled or m.choices())
 
     def forced(self, m: Machine, choices: Sequence[int]) -> int:
-        """Of these the one with the highest priority."""
+        """Return the choice with the highest priority."""
         while self.irqs < m.irqs_raised:
             code = len(m.tasks) + self.irqs * len(m.cpus) + int(self.random() * len(m.cpus))
             self.order.insert(int(self.random() * (len(self.order) + 1)), code)

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""Replay: the decisions of an earlier run, exactly. Anything that cannot be taken is Diverged, unless `lenient`."""
+"""Replay: the decisions of an earlier run, exactly. A decision that cannot be taken raises Diverged, unless `lenient`."""
+
+from __future__ import annotations
 
 from collections.abc import Sequence
 
@@ -9,12 +11,14 @@ from vmrace.harness.machine.task import NEVER, PARK
 
 
 class Replay:
-    """`switches` is [step, decision, step, decision ...], `forced` the decisions taken when the running task could not go on.
+    """A scheduler that repeats a run. `switches` is [step, decision, step, decision ...].
 
-    Lenient replay passes over what cannot be done and falls back to the first choice: what a shrinker wants.
+    `forced` are the decisions at the points where the running task could not go on. A lenient replay, as a shrinker needs it, skips a
+    decision that cannot be taken, and takes the first choice if it must choose.
     """
 
     def __init__(self, switches: Sequence[int], forced: Sequence[int], lenient: bool = False):
+        assert len(switches) % 2 == 0, switches
         self.switches = tuple(switches)
         self.forced_list = tuple(forced)
         self.lenient = lenient
@@ -40,8 +44,8 @@ class Replay:
     def forced(self, m: Machine, choices: Sequence[int]) -> int:
         decision = self.forced_list[self.used] if self.used < len(self.forced_list) else None
         self.used += 1
-        if decision in choices:
-            return decision  # type: ignore[return-value]
+        if decision is not None and decision in choices:
+            return decision
         if not self.lenient:
             raise Diverged(m.step, f"forced decision {decision} is not one of {list(choices)}")
         return choices[0]

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""A random walk: at each point, with probability `chance`, somebody chosen at random goes on (perhaps the same).
+"""A random walk: at each point, with probability `chance`, a random choice among all that can run goes on (perhaps the same task).
 
-With chance 1 it is the uniform walk. The gaps between its decisions are drawn at once (geometric), so points in between
-cost nothing.
+With chance 1 it is the uniform walk. The number of points up to the next decision is drawn at once (geometric), so the points in
+between cost nothing.
 """
+
+from __future__ import annotations
 
 import math
 import random
@@ -13,6 +15,8 @@ from vmrace.harness.machine.machine import Machine
 
 
 class Walk:
+    """The random walk; 0 < `chance` <= 1."""
+
     def __init__(self, rng: random.Random, chance: float = 0.1):
         assert 0 < chance <= 1, chance
         self.random = rng.random

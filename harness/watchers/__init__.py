@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""Recorders of a whole run: races, traces, call stacks."""
+"""The recorders of a whole run: races, traces, call stacks."""

@@ -1,50 +1,51 @@
 # SPDX-License-Identifier: MIT
-"""race: KCSAN. Two accesses to one location that nothing orders, at least one of them a store and at least one of them plain.
+"""race: KCSAN. Two accesses to one location are a race if nothing orders them, at least one is a store, and at least one is plain.
 
-Watched from the points of one run, so it costs a run without it nothing. Unlike KCSAN, which has to catch both accesses in the
-act, it keeps vector clocks (as FastTrack does, PLDI 2009): the two are a race whenever no chain of happens-before leads from
-one to the other, however far apart they were in this run.
+The recorder is called at the points of one run, so a run without it costs nothing more. KCSAN has to observe both accesses at the same
+time. This recorder keeps vector clocks (as FastTrack does, PLDI 2009): two accesses are a race if no chain of happens-before leads from
+one to the other, however far apart they are in the run.
 
-What an access is
+The kinds of access
     plain       a load or store of a field or array declared racy; read_word, write_word, __set_bit, __clear_bit.
     marked      atomic_t, the atomic bit operations, locks, wait queues, barriers.
-    exempt      whatever runs inside data_race(...), there or in a function called there (kcsan.rst: "tooling such as KCSAN will
-                not report"); `data_race(page).index = 0` exempts a store. And hardware that goes by point().
+    exempt      any access inside data_race(...), also in a function called there (kcsan.rst: "tooling such as KCSAN will not
+                report"); `data_race(page).index = 0` exempts a store. Also the accesses of hardware, which uses point().
 
-What is reported, for locations as C has them: a field, an array's element, a whole flags word
+The races that are reported, for locations as in C: a field, an element of an array, a whole word of flags
     plain against plain     if one of them stores (LKMM, explanation.txt, "Plain accesses and data races").
     plain against marked    as KCSAN does by default: a plain load against an atomic store (CONFIG_KCSAN_IGNORE_ATOMICS=n), but not a
-                            plain store against an atomic access (CONFIG_KCSAN_ASSUME_PLAIN_WRITES_ATOMIC=y). So `flags &= ~bits`
-                            against set_bit() is a race, by its load; against test_bit(), which sees one bit before or after, it
-                            is none. KCSAN would report that one too, for it counts a compound store apart.
-    A title has both functions, the one that stores first: `store page.index in F and load in G`. Against atomic stores only the
-    plain load is named, which is at fault with whomever it meets: `load page.flags in F and atomic store`.
-    Stores of what was there already are reported; KCSAN's default (REPORT_VALUE_CHANGE_ONLY) leaves them out.
+                            plain store against an atomic access (CONFIG_KCSAN_ASSUME_PLAIN_WRITES_ATOMIC=y). Thus `flags &= ~bits`
+                            against set_bit() is a race, by its load. Against test_bit(), which reads one bit before or after, it
+                            is none. KCSAN would report that pair, too, because it has another rule for a compound store.
+    A title has both functions, with the store first: `store page.index in F and load in G`. Against an atomic store the title names
+    only the plain load, which is at fault whichever store it meets: `load page.flags in F and atomic store`.
+    A store of the value that was there already is reported; KCSAN's default (REPORT_VALUE_CHANGE_ONLY) leaves it out.
 
-What orders two accesses (LKMM; Documentation/memory-barriers.txt, atomic_t.txt, atomic_bitops.txt)
-    program order           of a cpu, not of a task: what a cpu runs later is after a context switch, or it is an interrupt nested
-                            in what it interrupts. So two tasks of one cpu do not race; put on two cpus, they do.
+The orders between two accesses (LKMM; Documentation/memory-barriers.txt, atomic_t.txt, atomic_bitops.txt)
+    program order           of a cpu, not of a task: a cpu runs a later access after a context switch, or in an interrupt that is
+                            nested in what it interrupts. Two tasks of one cpu thus do not race; on two cpus they do.
     locks                   unlock -> later lock, trylock that succeeds; up -> down. Readers: after the last writer, before the next.
-    user space              happens_before(...) and happens_after(...) of kernel/order: what a model of a user says of its own.
-    a wait queue            each operation on it is a section of the queue's lock; and a wake-up comes before what its sleeper
-                            does when it returns from schedule().
-    raise_irq               before the handler, on whatever cpu it runs.
-    value-returning RMWs    atomic_dec_and_test, xchg, test_and_set_bit ... are full barriers: what is before one is before
-                            whatever follows a later one on the same variable. Of a flags word each bit is a variable of its
-                            own: that two cpus happened to set other bits of one word is no protocol.
+    user space              happens_before(...) and happens_after(...) of kernel/order.py, which a model of user space calls.
+    a wait queue            each operation on it is a section of the queue's lock. A wake-up comes before everything that the sleeper
+                            does after it returns from schedule().
+    raise_irq               before the handler, on whichever cpu it runs.
+    value-returning RMWs    atomic_dec_and_test, xchg, test_and_set_bit ... are full barriers: everything before one is before
+                            everything after a later one on the same variable. Each bit of a word of flags is a variable of its
+                            own, because two cpus that set different bits of one word have agreed on no protocol.
     the other atomics       atomic_inc, atomic_read, set_bit, clear_bit, test_bit order nothing by themselves. With a barrier
-                            before the store and a barrier after the load that saw it (smp_mb__before_clear_bit, mb, wmb, rmb;
-                            set_current_state and schedule have one), they do. Dependencies do not.
+                            before the store, and a barrier after the load that read from it, they do (smp_mb__before_clear_bit, mb,
+                            wmb, rmb; set_current_state and schedule have one). Dependencies do not.
 
-Limits. A load under the lock that a racy field names is no point and not seen: what stores without that lock is lockset's to
-find, except where a field has two alternative guards. Of each cpu only the last load and the last store of a location are
-kept. A machine with one cpu has no races.
+Limits. A load under the lock that a racy field names is no point, so this recorder does not see it. A store without that lock is then
+for lockset to report; it cannot if the field has two alternative guards. For each location only the last load and the last store of
+each cpu are kept. A machine with one cpu has no races.
 """
 
 from __future__ import annotations
 
 import sys
-from typing import Any
+from types import FrameType
+from typing import TYPE_CHECKING, Any
 
 from vmrace.harness.finding import Finding, Kind
 from vmrace.harness.kernel.atomic import atomic_t
@@ -55,6 +56,9 @@ from vmrace.harness.machine.machine import Machine
 from vmrace.harness.machine.task import RUNNING, Task
 from vmrace.harness.points import ACQUIRE, BARRIER, IRQ, LOCAL, READ, RELEASE, RMW, TRYLOCK, WAIT, WAKE, WRITE
 from vmrace.harness.watchers.call_stack import Stack, source_of
+
+if TYPE_CHECKING:
+    from vmrace.harness.link.image import Image
 
 NAME = "race"
 
@@ -68,7 +72,7 @@ Clock = list[int]
 
 
 class Access:
-    """One access: reached when it is made up, made when its task comes to its next point."""
+    """One access. Its task reaches it at its point, and has made it by the time when the task reaches its next point."""
 
     __slots__ = ("arg", "cpu", "depth", "full", "kind", "obj", "reached", "stack", "step", "task", "tick", "word")
 
@@ -81,22 +85,22 @@ class Access:
         self.depth = task.irq_depth
         self.step = step
         self.reached = reached
-        self.word = ""                          # how a race would call it; "" if it takes no part in any
+        self.word = ""                          # LOAD, STORE or ATOMIC_STORE; "" if it takes no part in any race
         self.full = False                       # a value-returning RMW
         self.stack: Stack = ()
         self.tick = 0
 
 
 class Watch:
-    """The recorder of one run: put it in `m.recorder`, or in `also` of another recorder. `findings` are its races."""
+    """The recorder of races in one run: `m.recorder` is this object, or `also` of another recorder. `findings` are the races."""
 
-    def __init__(self, m: Machine, image: Any, cpus: int):
+    def __init__(self, m: Machine, image: Image, cpus: int):
         self.m = m
         self.source = source_of(image)
         self.clocks: list[Clock] = [[0] * cpus for _ in range(cpus)]
-        self.before_barrier: list[Clock] = [[0] * cpus for _ in range(cpus)]    # what a later marked store makes known
-        self.seen: list[Clock] = [[0] * cpus for _ in range(cpus)]              # what marked loads saw, for a later barrier
-        self.known: dict[Any, Clock] = {}       # what a lock, a variable, a queue passes on
+        self.before_barrier: list[Clock] = [[0] * cpus for _ in range(cpus)]    # what a later marked store publishes
+        self.seen: list[Clock] = [[0] * cpus for _ in range(cpus)]              # what marked loads have read, for a later barrier
+        self.known: dict[Any, Clock] = {}       # what a lock, a variable or a queue passes on
         self.woken: dict[int, Clock] = {}
         self.raised: dict[int, Clock] = {}
         self.irqs_raised = -1
@@ -107,12 +111,12 @@ class Watch:
         self.titles: set[str] = set()
 
     def __call__(self, kind: int, obj: Any, arg: Any) -> None:
-        """`m.current` is at a point. Whatever it had reached before, it has made meanwhile, and nobody ran since."""
+        """Record that `m.current` is at a point. It has now made every access that it had reached before."""
         m = self.m
         me = m.current
         self.calls += 1
         if kind == IRQ and arg == "left":
-            return                              # what was interrupted has not gone on yet
+            return                              # the interrupted task has not gone on yet
         reached = self._catch_up(me, m.step - (kind not in (LOCAL, IRQ)))
         clock = self.clocks[me.cpu.number]
         if self.irqs_raised != m.irqs_raised:
@@ -128,7 +132,7 @@ class Watch:
             reached.append(access)
 
     def orders(self, what: tuple[Any, ...], after: bool) -> None:
-        """User space has an order of its own: see kernel/order."""
+        """Record an order of user space: see kernel/order.py."""
         me = self.m.current
         self.calls += 1
         self._catch_up(me, self.m.step)
@@ -136,11 +140,11 @@ class Watch:
         if after:
             _join(clock, self.known.get(what))
         else:
-            self._tell(what, clock)
+            self._publish(what, clock)
             clock[me.cpu.number] += 1
 
     def _catch_up(self, me: Task, step: int) -> list[Access]:
-        """What `me` had reached it has made, at `step` if it had lost its turn before; returns what its interrupts hold up."""
+        """Make the accesses that `me` had reached: at `step`, if it was preempted before. Return those that its interrupts delay."""
         reached = self.waiting.setdefault(me.id, [])
         while reached and reached[-1].depth >= me.irq_depth:
             access = reached.pop()
@@ -149,7 +153,7 @@ class Watch:
             self._made(access)
         return reached
 
-    def _classify(self, access: Access, frame: Any) -> None:
+    def _classify(self, access: Access, frame: FrameType) -> None:
         kind, obj, arg = access.kind, access.obj, access.arg
         if kind not in (READ, WRITE, RMW):
             return
@@ -184,12 +188,12 @@ class Watch:
             if access.arg != "read":
                 _join(clock, self.known.get((obj, "readers")))
         elif kind == RELEASE:
-            self._tell((obj, "readers") if access.arg == "read" else obj, clock)
+            self._publish((obj, "readers") if access.arg == "read" else obj, clock)
         elif kind == BARRIER:
             self._barrier(cpu, access.arg)
         elif isinstance(obj, wait_queue_head_t):
             _join(clock, self.known.get(obj))
-            self._tell(obj, clock)
+            self._publish(obj, clock)
             if kind == WAKE:
                 for task, _ in obj.entries:
                     if task.state == RUNNING:
@@ -197,7 +201,7 @@ class Watch:
         elif kind == WAIT:
             self._barrier(cpu, "mb")
             woken = self.woken.pop(obj.id, None)
-            if obj.state == RUNNING:            # else it only says that it will sleep: who woke it before was too early
+            if obj.state == RUNNING:            # else it is about to sleep, and an earlier wake-up does not count
                 _join(clock, woken)
 
     def _marked(self, access: Access, variable: Any) -> None:
@@ -206,7 +210,7 @@ class Watch:
         if access.full:
             self._barrier(cpu, "mb")
             _join(clock, known)
-            self._tell(variable, clock)
+            self._publish(variable, clock)
             self._barrier(cpu, "mb")
             return
         if access.kind != WRITE or not isinstance(variable, atomic_t):      # set_bit keeps the rest of its word
@@ -214,7 +218,7 @@ class Watch:
         if access.kind == WRITE and isinstance(variable, atomic_t):
             self.known[variable] = list(self.before_barrier[cpu])
         elif access.kind != READ:
-            self._tell(variable, self.before_barrier[cpu])
+            self._publish(variable, self.before_barrier[cpu])
 
     def _barrier(self, cpu: int, what: str) -> None:
         if what == "cpu_relax":
@@ -224,7 +228,7 @@ class Watch:
         if what != "rmb":
             self.before_barrier[cpu] = list(self.clocks[cpu])
 
-    def _tell(self, through: Any, clock: Clock) -> None:
+    def _publish(self, through: Any, clock: Clock) -> None:
         known = self.known.get(through)
         if known is None:
             self.known[through] = list(clock)
@@ -234,7 +238,7 @@ class Watch:
     # ---- races ---------------------------------------------------------------------------------------------------------
 
     def _meets(self, access: Access) -> None:
-        """Is it ordered after all that it conflicts with?"""
+        """Report each earlier access that conflicts with this one and is not ordered before it."""
         clock = self.clocks[access.cpu]
         access.tick = clock[access.cpu]
         location = access.obj if isinstance(access.obj, flags_t) else (access.obj, access.arg)
@@ -274,14 +278,15 @@ def _join(clock: Clock, other: Clock | None) -> None:
                 clock[cpu] = tick
 
 
-def _primitive(frame: Any) -> str:
-    while frame.f_code.co_name in NOT_PRIMITIVES:
+def _primitive(frame: FrameType) -> str:
+    """Return the name of the primitive that has passed this point."""
+    while frame.f_code.co_name in NOT_PRIMITIVES and frame.f_back is not None:
         frame = frame.f_back
     return frame.f_code.co_name
 
 
 def _kind(access: Access) -> str:
-    """The location's type and field, without an instance's name."""
+    """Return the type and the field of the location, without the name of an instance."""
     obj = access.obj
     if not isinstance(obj, flags_t | array):
         return f"{type(obj).__name__}.{access.arg}"

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Traces: made by replaying a run's decisions with a recorder, never while searching.
+"""Traces. A trace is made by a replay of a run's decisions with a recorder, and never during a search.
 
-An event is an access in the order in which accesses happened (a task that was preempted before its access makes it when
-it goes on). The digest of a trace is the identity of a run: same decisions, same digest, on every backend.
+Its events are the accesses, in the order in which they were made: a task that was preempted before its access makes it when it goes on.
+The digest of the trace is the identity of the run. The same decisions have the same digest on every backend.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import hashlib
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from types import FrameType
 from typing import Any
 
 from vmrace.harness import points
@@ -25,7 +26,7 @@ LOCKS = {points.ACQUIRE: "lock", points.RELEASE: "unlock", points.TRYLOCK: "tryl
 
 @dataclass
 class Event:
-    """One access: which step, by whom, what, on what; `function` is the kernel function that is no accessor."""
+    """One access: its step, task and cpu, its kind and object. `function` is the innermost kernel function that is not an accessor."""
 
     step: int
     task: int
@@ -46,8 +47,10 @@ class Event:
 
 
 class Recorder:
-    """Put in `m.recorder` (with `m.observer`) for one run. `watch(obj)` may add a text for what an object looks like now.
-    `also` hears of every point too."""
+    """The recorder of one run: `m.recorder` is this object, and `m.observer` its method `switched`.
+
+    `watch()` returns a text for the present state of each object of interest. `also` is another recorder that is called at each point.
+    """
 
     def __init__(self, m: Machine, watch: Callable[[], dict[str, str]] | None = None):
         self.m = m
@@ -63,7 +66,7 @@ class Recorder:
             self.events[-1].after = self.watch()
         waiting = self.suspended.get(me.id)
         if waiting is not None and me.irq_depth <= waiting.irq_depth and not (kind == points.IRQ and arg == "enter"):
-            waiting.step = m.step - (kind not in (points.LOCAL, points.IRQ))    # made just now, whenever it was reached
+            waiting.step = m.step - (kind not in (points.LOCAL, points.IRQ))    # it is made now, however long ago it was reached
             self.events.append(self.suspended.pop(me.id))
             if self.watch is not None:
                 self.events[-1].after = self.watch()
@@ -72,17 +75,17 @@ class Recorder:
             self.also(kind, obj, arg)
 
     def orders(self, what: tuple[Any, ...], after: bool) -> None:
-        """Hand it on (see kernel/order): it is no event."""
+        """Pass an order of user space on to `also` (see kernel/order.py). It is no event."""
         if self.also is not None:
             self.also.orders(what, after)
 
     def switched(self, m: Machine, me: Task) -> None:
-        """`me` was at a point and lost its turn before the access."""
+        """Suspend the event of `me`, which was preempted at a point, before its access."""
         if self.events and self.events[-1].task == me.id and self.events[-1].step == m.step:
             self.suspended[me.id] = self.events.pop()
 
     def finish(self) -> None:
-        """The run is over: accesses still waiting never happened, except the one that ended it."""
+        """End the trace of a run that is over. Suspended accesses were never made, except the one that ended the run."""
         last = self.m.findings[-1].task if self.m.findings else ""
         for task, event in self.suspended.items():
             if last == f"task{task}":
@@ -102,7 +105,7 @@ class Recorder:
                      stack, len(stack), tuple(lock.name for lock in me.held.locks))
 
     def digest(self) -> str:
-        """The identity of the run: a hash over every event in order."""
+        """Return the identity of the run: a hash over all events in order, as 16 hexadecimal digits."""
         out = hashlib.blake2b(digest_size=8)
         for event in self.events:
             out.update(event.line().encode() + b"\n")
@@ -114,13 +117,13 @@ def name_of(obj: Any) -> str:
 
 
 def owner_of(obj: Any) -> str:
-    """The name of the struct an atomic, flags word or field belongs to; its own name if it stands alone."""
+    """Return the name of the struct that embeds `obj`; the name of `obj` if it stands alone."""
     struct = getattr(obj, "struct", None)
     return struct.name if struct is not None else name_of(obj)
 
 
-def label_of(m: Machine, kind: int, obj: Any, arg: Any, frame: Any) -> str:
-    """How a person names this point: `page_cache_get(A)`, `unlock pagemap_lru_lock`, `read A.mapping`."""
+def label_of(m: Machine, kind: int, obj: Any, arg: Any, frame: FrameType | None) -> str:
+    """Return the label of a point, as a person would name it: `page_cache_get(A)`, `unlock pagemap_lru_lock`, `read A.mapping`."""
     if kind == points.IRQ:
         return f"irq {obj.number} {arg}: {obj.name}"
     if kind == points.LOCAL:
@@ -142,8 +145,8 @@ def label_of(m: Machine, kind: int, obj: Any, arg: Any, frame: Any) -> str:
             break
         frame = frame.f_back
     if isinstance(obj, Task | Cpu):
-        return accessor or primitive            # a barrier, a sleep: the line says whose, and a task's number is not its name
-    if isinstance(arg, tuple):                  # a list: which of its links, and what of it
+        return accessor or primitive            # a barrier or a sleep: the line names the actor already
+    if isinstance(arg, tuple):                  # of a list: the link, and "next", "prev" or ""
         link, slot = arg
         return f"{primitive}({name_of(link)})" if primitive else f"{points.NAMES[kind]} {name_of(link)}.{slot}"
     if accessor:

@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
+import importlib
 import pathlib
 from typing import Any
 
 import pytest
 from vmrace.fuzz.run.executor import Executor
+from vmrace.harness.finding import is_of_one_run
 from vmrace.harness.machine import stuck
 from vmrace.harness.machine.machine import m
-from vmrace.harness.sanitizers.table import SANITIZERS
+from vmrace.harness.sanitizers.table import SANITIZERS, Level
 from vmrace.harness.schedulers.enumerate import every_schedule
 
 from tests.canaries.small_family import SMALL
@@ -98,6 +100,28 @@ def test_a_repaired_vm_trips_nothing_under_any_schedule(canary: FamilyCanary) ->
 
 def test_every_sanitizer_of_the_table_has_a_canary() -> None:
     assert {canary.sanitizer for canary in (*CANARIES, *FAMILY_CANARIES)} == set(SANITIZERS)
+
+
+@pytest.mark.parametrize("name", SANITIZERS)
+def test_the_module_of_a_sanitizer_is_there_and_reports_by_its_name(name: str) -> None:
+    sanitizer = SANITIZERS[name]
+    module = importlib.import_module(f"vmrace.{sanitizer.module}")
+    assert sanitizer.by_family or name == module.NAME
+
+
+def test_a_finding_that_only_single_runs_show_is_of_a_sanitizer_that_explorations_do_not_have() -> None:
+    for canary in (*CANARIES, *FAMILY_CANARIES):
+        if is_of_one_run(canary.title):
+            assert SANITIZERS[canary.sanitizer].level is Level.SINGLE, canary.title
+        else:
+            assert SANITIZERS[canary.sanitizer].level is not Level.SINGLE, canary.title
+
+
+def test_the_readme_of_the_harness_lists_every_sanitizer() -> None:
+    text = (pathlib.Path(__file__).parents[2] / "harness" / "README.md").read_text()
+    rows = [line for line in text.splitlines() if line.startswith("| `") and line.count("|") == 5]
+    assert rows == [f"| `{name}` | {one.reports} | {one.level.name.lower()} | {'yes' if one.by_family else ''} |"
+                    for name, one in SANITIZERS.items()]
 
 
 def test_every_canary_kernel_is_in_the_table() -> None:

@@ -577,7 +577,7 @@ def test_an_error_of_ours_drops_no_proof(error: Exception, accept: bool, proved:
     monkeypatch.setattr(vmrace.fuzz.run.exhaustive, "explore", explore)
     result = CliRunner().invoke(main, ["replay", str(proved / "proved.toml"), *["--accept"] * accept])
     assert result.exit_code == 3, result.output
-    assert "an error of ours" in result.stdout
+    assert "an error of vmrace" in result.stdout
     assert "undecided" in result.stdout.splitlines()[-1]
     assert (proved / "proved.toml").read_bytes() == before
     result = CliRunner().invoke(main, ["corpus", "accept", str(proved / "proved.toml"), "--variant", "daniel_lru_count"])

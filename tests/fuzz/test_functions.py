@@ -214,7 +214,7 @@ def test_an_interrupt_ends_it(command: str, elsewhere: pathlib.Path) -> None:
 @pytest.mark.parametrize(("name", "why"), [
     ("plain_count", "its tasks share plain data: count, a list that task closes over: changed by task on cpu"),
     ("list_in_a_cell", "its tasks share plain data: what x.value holds, a list, is changed by lambda on cpu"),
-    ("no_points", "nothing was explored: no task comes to a point")])
+    ("no_points", "nothing was explored: no task reaches a point")])
 def test_no_finding_says_nothing_where_points_cannot_show_it(name: str, why: str) -> None:
     make = getattr(wrong, name)
     found = fuzz(make, runs=3)

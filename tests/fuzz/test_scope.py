@@ -417,7 +417,7 @@ def test_a_worker_that_hangs_is_killed(tmp_path: pathlib.Path, monkeypatch: pyte
 def test_an_error_of_ours_is_inconclusive(tmp_path: pathlib.Path) -> None:
     code, lines = proof(tmp_path / "state", ["map"], as_json=True, ops=1)
     assert code == 3
-    assert summary(lines)["inconclusive"] == {"an error of ours: AssertionError: toy": 1}
+    assert summary(lines)["inconclusive"] == {"an error of vmrace: AssertionError: toy": 1}
 
 
 @pytest.mark.long

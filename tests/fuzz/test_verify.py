@@ -323,7 +323,7 @@ def test_what_loops_at_points_is_inconclusive(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(optimal, "EVENTS_MAX", 100)
     result = command("tests.programs.wrong:waits_for_ever")
     assert result.exit_code == 3
-    assert result.output.startswith("inconclusive: a run of more than 100 points")
+    assert result.output.startswith("inconclusive: a run has more than 100 points")
     assert "\n  A loop goes on and on, perhaps one that waits by reading. A lock, a semaphore" in result.output
     assert max(map(len, result.output.splitlines())) <= 100
 
@@ -340,8 +340,8 @@ def test_what_a_function_raises_is_a_finding(name: str, title: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "why"), [
-    ("counts", "what its tasks return: ("), ("draws", "it draws random numbers"),
-    ("counts_points", "its points: "), ("keeps_a_file", "what is found")])
+    ("counts", "its results: ("), ("draws", "it draws random numbers"),
+    ("counts_points", "the number of its points: "), ("keeps_a_file", "its findings")])
 def test_what_differs_by_the_same_schedule_is_never_proved(name: str, why: str, tmp_path: pathlib.Path,
                                                           monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
@@ -364,7 +364,8 @@ def test_plain_data_that_tasks_share_is_named_and_nothing_is_proved(name: str, w
 def test_what_is_shared_unseen_is_never_proved() -> None:
     result = command("tests.programs.wrong:in_the_environment")
     assert result.exit_code == 3, result.output
-    said = "inconclusive: its tasks share what is no object of vmrace.harness.kernel, or change what they only read: "
+    said = ("inconclusive: it depends on the order of actions that are no points, such as a use of data that is no object of "
+            "vmrace.harness.kernel: ")
     assert result.output.startswith(said)
 
 
@@ -379,7 +380,7 @@ def test_what_cannot_be_put_back_is_refused_in_one_line(name: str) -> None:
 def test_a_program_without_points_is_never_proved(name: str) -> None:
     result = command(f"tests.programs.wrong:{name}")
     assert result.exit_code == 3, result.output
-    assert result.output.startswith("inconclusive: nothing was explored: no task comes to a point, so nothing of it can be seen\n")
+    assert result.output.startswith("inconclusive: nothing was explored: no task reaches a point, so there is only one schedule\n")
 
 
 @pytest.mark.parametrize("name", ["a_global", "a_global_list", "an_object", "a_class", "a_default", "in_a_cell", "a_slot", "made_first"])

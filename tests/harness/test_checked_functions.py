@@ -143,8 +143,8 @@ def test_each_sanitizer_that_a_verdict_on_functions_names_trips_there() -> None:
 
 
 def test_a_verdict_says_which_sanitizers_were_off() -> None:
-    assert table.told("functions") == "8 of 12 sanitizers (off: race, invariant, leak, data)"
-    assert table.told("entry") == table.told("scope") == "10 of 12 sanitizers (off: race, leak)"
+    assert table.summary("functions") == "8 of 12 sanitizers (off: race, invariant, leak, data)"
+    assert table.summary("entry") == table.summary("scope") == "10 of 12 sanitizers (off: race, leak)"
 
 
 # ---- guards ------------------------------------------------------------------------------------------------------------

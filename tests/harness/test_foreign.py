@@ -49,7 +49,7 @@ OBJECTS = [
 
 @pytest.mark.parametrize(("thing", "kind"), OBJECTS, ids=[kind for _, kind in OBJECTS])
 def test_what_threads_wait_by_is_refused_where_a_task_reaches_it(thing: Any, kind: str) -> None:
-    with pytest.raises(ProgramError, match=rf"make: thing, a {kind} that task closes over: no explorer sees who waits for it"):
+    with pytest.raises(ProgramError, match=rf"make: thing, a {kind} that task closes over: no explorer sees which task waits for it"):
         Runner(reaches(thing))
 
 

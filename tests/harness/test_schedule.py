@@ -143,8 +143,8 @@ def test_a_task_that_has_no_line_of_its_own_runs_when_nobody_else_can() -> None:
 
 
 @pytest.mark.parametrize(("lines", "why"), [
-    (["cpu0 until before atomic_inc(B.count) in section", "cpu1 to the end"], "cpu0 never comes to `atomic_inc\\(B.count\\)` in section"),
-    (["cpu0 until before atomic_inc(A.count) in work", "cpu1 to the end"], "cpu0 never comes to `atomic_inc\\(A.count\\)` in work"),
+    (["cpu0 until before atomic_inc(B.count) in section", "cpu1 to the end"], "cpu0 never reaches `atomic_inc\\(B.count\\)` in section"),
+    (["cpu0 until before atomic_inc(A.count) in work", "cpu1 to the end"], "cpu0 never reaches `atomic_inc\\(A.count\\)` in work"),
     (["cpu0 until before atomic_inc(A.count) in section #2", "cpu1 to the end"], "in section #2"),
     (["cpu0 until before lock A.lock in section", "irq 0 on cpu1 until done"], "irq 0 on cpu1 cannot run here"),
 ])
@@ -161,7 +161,7 @@ def test_a_task_that_waits_for_a_lock_cannot_be_named_next() -> None:
 
 
 def test_a_point_of_the_last_line_that_is_not_reached_has_diverged() -> None:
-    with pytest.raises(Diverged, match="cpu0 never comes to"):
+    with pytest.raises(Diverged, match="cpu0 never reaches"):
         follow("cpu1 to the end", "cpu0 until before atomic_inc(C.count) in section", "cpu1 to the end")
 
 

@@ -67,7 +67,7 @@ def _runner(program: Program) -> tuple[Things, Runner]:
 
 @contextmanager
 def lockdep_off() -> Iterator[None]:
-    kept = {name: getattr(Lockdep, name) for name in ("_tell", "returned_holding")}
+    kept = {name: getattr(Lockdep, name) for name in ("_report", "returned_holding")}
     for name in kept:
         setattr(Lockdep, name, lambda self, *arguments: None)
     try:
