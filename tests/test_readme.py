@@ -149,6 +149,6 @@ def test_what_can_be_compiled_is_there() -> None:
     mypy = re.search(r'MYPYC = "(.*)"', setup)
     assert mypy is not None
     assert f'"{mypy[1]}"' in (ROOT / "pyproject.toml").read_text()      # what the tests install compiles, too
-    found = re.search(r'f"\.types/vmrace/(harness/explore/){name}.py" for name in \((.*?)\)', setup)
+    found = re.search(r'f"\.types/vmrace/(harness/explore/){name}.py" for name in \((.*?)\)', setup, re.DOTALL)
     assert found is not None
     assert all((ROOT / found[1] / f"{name}.py").exists() for name in re.findall(r'"(\w+)"', found[2]))

@@ -143,19 +143,10 @@ def _lines(failure: Failure, kept: pathlib.Path | None, target: str) -> list[str
               f"({count(failure.shrink_runs, 'run')})"
               if failure.shrink_runs else f"no: {count(failure.preemptions, 'preemption')}, as it was found")
     return ["", f"FINDING   {failure.title}   run {failure.run:,} ({failure.scheduler}), after {failure.seconds:.1f} s",
-            f"  shrunk    {shrunk}", f"  minimal   {_minimal(failure)}",
+            f"  shrunk    {shrunk}", f"  minimal   {failure.minimal}",
             f"  confirmed {REPLAYS} of {REPLAYS} replays, trace {failure.digest}", "", *failure.story, "", "schedule",
             *(f"  {line}" for line in failure.schedule), "",
             *([f"wrote {kept}", f"next: {_next(kept, target)}"] if kept else ["it is kept nowhere; as a record it is"]), ""]
-
-
-def _minimal(failure: Failure) -> str:
-    if failure.fewer_runs is None:
-        return "not proved: too many schedules have fewer preemptions"
-    if not failure.preemptions:
-        return "it needs no preemption"
-    fewer = count(failure.preemptions - 1, 'preemption') + " or fewer" * (failure.preemptions > 1)
-    return f"no schedule with {fewer} fails (all {failure.fewer_runs:,} run)"
 
 
 def _table(found: Sampled) -> list[str]:
@@ -188,7 +179,7 @@ def _last(found: Sampled, code: int) -> str:
 def _json(failure: Failure, name: str, kept: pathlib.Path | None) -> dict[str, object]:
     return {"type": "finding", "title": failure.title, "program": name, "run": failure.run, "seconds": round(failure.seconds, 3),
             "scheduler": failure.scheduler, "before": failure.before, "preemptions": failure.preemptions,
-            "least_preemptions_proved": failure.fewer_runs is not None, "shrink_runs": failure.shrink_runs, "replays": REPLAYS,
+            "least_preemptions_proved": failure.least_proved, "shrink_runs": failure.shrink_runs, "replays": REPLAYS,
             "digest": failure.digest, "schedule": [str(line) for line in failure.schedule], "path": str(kept) if kept else None}
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from vmrace.fuzz.sampling.contention import Places
+from vmrace.fuzz.shrink.failing import Run
 from vmrace.harness.errors import Diverged
 from vmrace.harness.functions.program import Result, Runner
 from vmrace.harness.functions.verify import Differs, facts, must_agree
@@ -15,7 +16,7 @@ from vmrace.harness.machine.scheduler import Scheduler
 from vmrace.harness.schedulers.replay import Replay
 
 
-def places_of(runner: Runner, result: Result) -> Places:
+def places_of(runner: Runner, result: Run) -> Places:
     """The run again, to see where it touches what."""
     places = Places()
     with m.watched(places):

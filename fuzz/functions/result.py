@@ -14,8 +14,7 @@ from vmrace.harness.replay.named_schedule import Line
 
 @dataclass
 class Failure:
-    """One title: the run that showed it first, and its schedule with the fewest preemptions. `fewer_runs`: so many schedules have
-    fewer, and none of them fails; None where these were too many to run."""
+    """One title: the run that showed it first, and its schedule with the fewest preemptions. `minimal` says what is proved of it."""
 
     title: str
     run: int
@@ -25,7 +24,8 @@ class Failure:
     switches: Sequence[int]
     forced: Sequence[int]
     shrink_runs: int = 0
-    fewer_runs: int | None = None
+    least_proved: bool = False
+    minimal: str = ""
     schedule: tuple[Line, ...] = ()
     digest: str = ""
     story: list[str] = field(default_factory=list)

@@ -22,7 +22,7 @@ from typing import Any
 
 from vmrace.fuzz.functions.rerun import again, places_of
 from vmrace.fuzz.functions.result import Failure, Sampled
-from vmrace.fuzz.functions.shrink import _confirm
+from vmrace.fuzz.functions.shrink import shrink_failure
 from vmrace.fuzz.sampling.contention import Places
 from vmrace.fuzz.sampling.coverage import Features
 from vmrace.fuzz.sampling.portfolio import PAIRS_MAX, SCHEDULERS, Sampling, Tally, portfolio
@@ -78,7 +78,7 @@ def fuzz_runner(runner: Runner, *, runs: int = 0, seconds: float = 60.0, seed: i
 def _confirmed(runner: Runner, failure: Failure, seconds: float, out: Sampled) -> bool:
     """Confirm a failure; what goes wrong with one is nothing to do with the others."""
     try:
-        _confirm(runner, failure, seconds)
+        shrink_failure(runner, failure, seconds)
     except (Differs, ProgramError):
         raise                                   # the program's own doing
     except Exception as error:

@@ -78,6 +78,10 @@ class Result(Found):
     limit_hit: bool = False
     cut: bool = False
 
+    @property
+    def preemptions(self) -> int:
+        return len(self.switches) // 2
+
 
 class Runner:
     """A program that can run any number of times, each time from the state that `make` and `setup` left.

@@ -741,8 +741,9 @@ def test_what_is_not_shrunk_because_asked_says_so(tmp_path: pathlib.Path) -> Non
 def test_a_campaign_ends_near_its_time_and_says_which_shrinking_that_cut(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Shrinking made to take for ever; it has two seconds after the three of the campaign."""
     import vmrace.fuzz.shrink.minimize
-    monkeypatch.setattr(vmrace.fuzz.shrink.minimize, "_prove_operations", lambda search, state: [search.enumerate(state.program, 1, 10**9)
-                                                                                   for _ in range(10**9)])
+    from vmrace.fuzz.shrink.failing import Attempts
+    monkeypatch.setattr(vmrace.fuzz.shrink.minimize, "_prove_operations",
+                        lambda state, budget: [Attempts(state.failing, budget).enumerate(1, 10**9) for _ in range(10**9)])
     result = cli("fuzz", VARIANT, "--for", "3s", "--corpus", tmp_path, "--json")
     assert result.exit_code == 1, result.output
     finding, *_, last = [json.loads(line) for line in result.stdout.splitlines()]
@@ -795,10 +796,10 @@ def test_a_worker_that_does_not_answer_is_not_waited_for_and_what_it_shrank_is_k
     monkeypatch.setattr(vmrace.fuzz.campaign.driver, "ASKED_SECONDS", 0.5)
     driver = os.getpid()
 
-    def stuck(search: object, state: object) -> None:
+    def stuck(*arguments: object) -> None:
         os.kill(driver, signal.SIGINT)
         time.sleep(60)
-    monkeypatch.setattr(vmrace.fuzz.shrink.minimize, "_shrink_program", stuck)
+    monkeypatch.setattr(vmrace.fuzz.shrink.minimize, "shrink_program", stuck)
     started = time.monotonic()
     result = cli("fuzz", VARIANT, "--corpus", tmp_path / "c", "--json", "--workers", "1")
     assert result.exit_code == 130, result.output

@@ -216,9 +216,9 @@ def test_a_campaign_ends_in_its_time_and_a_grace_whatever_hangs(tmp_path: pathli
     "who confirms exits 0 -> told, exit 3 -> nothing: the run is kept as it was found"])
 @pytest.mark.usefixtures("easy")
 def test_a_hit_that_is_not_confirmed_is_kept_as_it_was_found(fault: Any, why: str, tmp_path: pathlib.Path, monkeypatch: Patch) -> None:
-    import vmrace.fuzz.shrink.confirm
+    import vmrace.fuzz.shrink.pipeline
     with monkeypatch.context() as patched:
-        patched.setattr(vmrace.fuzz.shrink.confirm, "_again", fault)
+        patched.setattr(vmrace.fuzz.shrink.pipeline, "_replays", fault)
         code, told, last = campaign(tmp_path / "c", "--for", "20s", "--runs", "30", "--workers", "1")
     assert code == 3
     assert last["new"] == [] and kept(tmp_path / "c") == []
@@ -237,7 +237,7 @@ def test_a_hit_that_is_not_confirmed_is_kept_as_it_was_found(fault: Any, why: st
 @pytest.mark.long
 @pytest.mark.usefixtures("easy")
 def test_a_hit_whose_shrinker_died_is_confirmed_without_shrinking(tmp_path: pathlib.Path, monkeypatch: Patch) -> None:
-    monkeypatch.setattr(vmrace.fuzz.shrink.minimize, "_shrink_program", killed)
+    monkeypatch.setattr(vmrace.fuzz.shrink.minimize, "shrink_program", killed)
     code, told, _last = campaign(tmp_path / "c", "--for", "20s", "--workers", "1")
     assert code == 1
     finding, = (one for one in told if one["type"] == "finding")
@@ -250,7 +250,7 @@ def test_a_hit_whose_shrinker_died_is_confirmed_without_shrinking(tmp_path: path
 @pytest.mark.long
 @pytest.mark.usefixtures("easy")
 def test_shrinking_that_hangs_ends_in_its_time_and_the_run_is_kept(tmp_path: pathlib.Path, monkeypatch: Patch) -> None:
-    monkeypatch.setattr(vmrace.fuzz.shrink.minimize, "_shrink_program", hanging)
+    monkeypatch.setattr(vmrace.fuzz.shrink.minimize, "shrink_program", hanging)
     monkeypatch.setattr(vmrace.fuzz.campaign.driver, "GRACE_SECONDS", 8.0)
     code, told, last = campaign(tmp_path / "c", "--for", "3s", "--workers", "1")
     assert code == 3
@@ -262,13 +262,13 @@ def test_shrinking_that_hangs_ends_in_its_time_and_the_run_is_kept(tmp_path: pat
 @pytest.mark.long
 @pytest.mark.usefixtures("easy")
 def test_a_hit_is_written_down_before_it_is_confirmed(tmp_path: pathlib.Path, monkeypatch: Patch) -> None:
-    import vmrace.fuzz.shrink.confirm
-    again, seen = vmrace.fuzz.shrink.confirm._again, tmp_path / "seen"
+    import vmrace.fuzz.shrink.pipeline
+    again, seen = vmrace.fuzz.shrink.pipeline._replays, tmp_path / "seen"
 
     def looking(*args: Any) -> Any:
         seen.write_text("\n".join(map(str, kept(tmp_path / "c", ".hit"))))
         return again(*args)
-    monkeypatch.setattr(vmrace.fuzz.shrink.confirm, "_again", looking)
+    monkeypatch.setattr(vmrace.fuzz.shrink.pipeline, "_replays", looking)
     assert campaign(tmp_path / "c", "--no-shrink")[0] == 1
     assert seen.read_text().endswith(".hit")
     assert kept(tmp_path / "c", ".hit") == []
@@ -534,7 +534,7 @@ def test_a_program_that_nothing_ends_is_killed_in_its_time(args: tuple[str, str]
 def test_a_failure_of_functions_is_written_down_before_it_is_confirmed(fault: str, why: str, mine: pathlib.Path) -> None:
     script = ("import os, vmrace.fuzz.functions.sample\n"
               f"def confirm(*args):\n    {fault}\n"
-              "vmrace.fuzz.functions.sample._confirm = confirm\n"
+              "vmrace.fuzz.functions.sample.shrink_failure = confirm\n"
               "from vmrace.__main__ import main; main()")
     done = subprocess.run([sys.executable, "-c", script, "fuzz", "mine:make", "--arg", "fails", "--for", "5s", "--seed", "1"], cwd=mine,
                           text=True, capture_output=True, timeout=120, env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{mine}"})

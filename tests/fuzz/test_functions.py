@@ -52,7 +52,7 @@ def test_a_race_is_found_and_shrunk_to_the_one_preemption_that_it_needs(make: An
     found = fuzz(make, *args, seed=seed, runs=2000)
     failure, = found.failures
     assert (failure.title, failure.preemptions) == (CHECK, 1)
-    assert failure.fewer_runs
+    assert failure.least_proved
     assert str(failure.schedule[0]).count(" until before write ") == 1
     assert CHECK in found.story and "preempt" not in str(found.why)
 
@@ -61,9 +61,9 @@ def test_a_failure_with_many_preemptions_loses_those_that_it_does_not_need() -> 
     runner, walk = Runner(lost_update.make, 3), Walk(random.Random(0), 0.9)
     found = next(result for result in iter(lambda: runner.run(walk), None) if result.titles and len(result.switches) > 6)
     failure = Failure(CHECK, 1, 0.0, "walk", len(found.switches) // 2, found.switches, found.forced)
-    functions._confirm(runner, failure, 30.0)
+    functions.shrink_failure(runner, failure, 30.0)
     assert failure.before > 3
-    assert (failure.preemptions, failure.fewer_runs) == (1, 6)
+    assert (failure.preemptions, failure.minimal) == (1, "no schedule with 0 preemptions fails (all 6 run)")
 
 
 def test_a_failure_is_shrunk_to_one_with_its_own_title() -> None:
@@ -78,7 +78,7 @@ def test_what_is_too_large_to_enumerate_is_shrunk_all_the_same_and_nothing_is_sa
     failure, = fuzz(large.make, seed=3, seconds=20.0).failures
     assert failure.before > 3
     assert failure.preemptions <= 2
-    assert failure.fewer_runs is None
+    assert not failure.least_proved
 
 
 def test_one_seed_is_one_search() -> None:

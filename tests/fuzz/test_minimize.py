@@ -11,9 +11,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
+import vmrace.fuzz.shrink.failing
+import vmrace.fuzz.shrink.minimize
+import vmrace.fuzz.shrink.schedule
 from vmrace.fuzz.run.executor import Executor, Outcome, SetupFailed
-from vmrace.fuzz.shrink.confirm import minimal_text
-from vmrace.fuzz.shrink.minimize import CUT_ASKED, CUT_TIME, Shrunk, minimize
+from vmrace.fuzz.shrink import schedule
+from vmrace.fuzz.shrink.failing import CUT_ASKED, CUT_TIME, Attempts, Budget
+from vmrace.fuzz.shrink.minimize import minimize, program_of
+from vmrace.fuzz.shrink.operations import OperationsFail
+from vmrace.fuzz.shrink.schedule import Shrunk, minimal_text
 from vmrace.harness.schedulers import Walk
 from vmrace.harness.schedulers.enumerate import every_schedule
 from vmrace.harness.schedulers.replay import Replay
@@ -73,11 +79,15 @@ def failing_run(case: Case, ex: Executor) -> Outcome:
     raise AssertionError(f"no run of {case.program} fails")
 
 
+def failing(case: Case, ex: Executor) -> OperationsFail:
+    return OperationsFail(ex, case.program, case.title)
+
+
 @functools.cache
 def shrunk(name: str, seed: int = 0) -> Shrunk:
     case = CASES[name]
     ex = runner(case)
-    return minimize(ex, case.program, failing_run(case, ex), case.title, seed)
+    return minimize(failing(case, ex), failing_run(case, ex), Budget(), seed)
 
 
 def text(what: Program) -> list[list[str]]:
@@ -108,28 +118,28 @@ def smaller(what: Program) -> Iterator[Program]:
 
 @each_case
 def test_the_title_is_kept(name: str) -> None:
-    assert CASES[name].title in shrunk(name).outcome.titles
+    assert CASES[name].title in shrunk(name).run.titles
 
 
 @each_case
 def test_the_failing_run_replays_on_the_shrunk_program(name: str) -> None:
     case, result = CASES[name], shrunk(name)
     ex = runner(case)
-    prepared = ex.prepare(result.program)
-    outcome = ex.run(prepared, Replay(result.outcome.switches, result.outcome.forced))
-    assert outcome.titles == result.outcome.titles
+    prepared = ex.prepare(program_of(result))
+    outcome = ex.run(prepared, Replay(result.run.switches, result.run.forced))
+    assert outcome.titles == result.run.titles
 
 
 @each_case
 def test_what_is_left_is_what_a_person_would_write(name: str) -> None:
-    assert sorted(text(shrunk(name).program)) == sorted(CASES[name].ops)
+    assert sorted(text(program_of(shrunk(name)))) == sorted(CASES[name].ops)
 
 
 @each_case
 def test_no_operation_can_go(name: str) -> None:
     case, result = CASES[name], shrunk(name)
     assert result.operations_proved
-    for candidate in smaller(result.program):
+    for candidate in smaller(program_of(result)):
         titles = {title for outcome in runs(case, candidate, result.preemptions) for title in outcome.titles}
         assert case.title not in titles, text(candidate)
 
@@ -138,32 +148,32 @@ def test_no_operation_can_go(name: str) -> None:
 def test_the_least_number_of_preemptions_is_right(name: str) -> None:
     case, result = CASES[name], shrunk(name)
     assert result.least_proved
-    assert result.preemptions == result.outcome.preemptions == case.preemptions
+    assert result.preemptions == result.run.preemptions == case.preemptions
     if result.preemptions:
-        fewer = runs(case, result.program, result.preemptions - 1)
+        fewer = runs(case, program_of(result), result.preemptions - 1)
         assert [outcome.titles for outcome in fewer if case.title in outcome.titles] == []
 
 
 @each_case
 def test_the_schedules_said_to_have_fewer_are_counted_once_each(name: str) -> None:
     case, result = CASES[name], shrunk(name)
-    expected = len(runs(case, result.program, result.preemptions - 1)) if result.preemptions else 0
+    expected = len(runs(case, program_of(result), result.preemptions - 1)) if result.preemptions else 0
     assert result.fewer_runs == expected
 
 
 @each_case
 def test_shrinking_never_makes_a_program_larger(name: str) -> None:
     case, result = CASES[name], shrunk(name)
-    assert result.program.size <= case.program.size
-    assert len(result.program.tasks) <= len(case.program.tasks)
-    assert result.program.cpus <= max(case.program.cpus, 2)
+    assert program_of(result).size <= case.program.size
+    assert len(program_of(result).tasks) <= len(case.program.tasks)
+    assert program_of(result).cpus <= max(case.program.cpus, 2)
 
 
 @pytest.mark.long
 @each_case
 def test_shrinking_with_the_same_seed_gives_the_same_result(name: str) -> None:
     def facts(result: Shrunk) -> tuple[Any, ...]:
-        return result.program, result.outcome.switches, result.outcome.forced, result.runs, result.passes
+        return program_of(result), result.run.switches, result.run.forced, result.runs, result.passes
     first = facts(shrunk(name))
     shrunk.cache_clear()
     assert facts(shrunk(name)) == first
@@ -174,44 +184,41 @@ def test_a_failure_with_another_title_is_not_what_is_shrunk() -> None:
     both = program([], ["map m0.0", "store m0.0", "load m0.0"], ["map m0.1", "swap_out"])
     case = Case("DATA: a load returns an old value", both, [], 2)
     ex = runner(case)
-    result = minimize(ex, both, failing_run(case, ex), case.title)
-    assert case.title in result.outcome.titles
-    assert "map" not in {op.name for task in result.program.tasks for op in task.ops}
+    result = minimize(failing(case, ex), failing_run(case, ex), Budget())
+    assert case.title in result.run.titles
+    assert "map" not in {op.name for task in program_of(result).tasks for op in task.ops}
 
 
 @each_case
 def test_preemptions_that_are_not_needed_go_without_an_enumeration(name: str) -> None:
-    from vmrace.fuzz.shrink.minimize import Search, _drop_preemptions
     case = CASES[name]
     ex = runner(case)
-    search = Search(ex, case.title, random.Random(0))
-    state = Shrunk(case.program, failing_run(case, ex))
-    search.narrate(state)
-    before = state.outcome.preemptions
-    _drop_preemptions(search, state)
-    assert case.title in state.outcome.titles
-    assert case.preemptions <= state.outcome.preemptions <= min(before, case.preemptions + 2)
-    assert search.runs < 500
+    budget, state = Budget(), Shrunk(failing(case, ex), failing_run(case, ex))
+    state.narrate()
+    before = state.run.preemptions
+    schedule.drop_preemptions(state, Attempts(state.failing, budget))
+    assert case.title in state.run.titles
+    assert case.preemptions <= state.run.preemptions <= min(before, case.preemptions + 2)
+    assert budget.runs < 500
 
 
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.preemptions])
 @pytest.mark.parametrize("classes", [5000, 1])
 def test_a_proof_that_exceeds_its_budget_goes_by_classes_or_says_so(name: str, classes: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """With three schedules to enumerate the number is not proved least; the classes of those schedules prove what that would have."""
-    from vmrace.fuzz.shrink import minimize as module
-    monkeypatch.setattr(module, "ENUMERATE_MAX", 3)
-    monkeypatch.setattr(module, "REMOVE_MAX", 3)
-    monkeypatch.setattr(module, "CLASSES_MAX", classes)
+    monkeypatch.setattr(vmrace.fuzz.shrink.schedule, "ENUMERATE_MAX", 3)
+    monkeypatch.setattr(vmrace.fuzz.shrink.minimize, "REMOVE_MAX", 3)
+    monkeypatch.setattr(vmrace.fuzz.shrink.failing, "CLASSES_MAX", classes)
     case = CASES[name]
     ex = Executor(SMALL, "broken", checked=True)
-    result = minimize(ex, case.program, failing_run(case, ex), case.title)
-    assert case.title in result.outcome.titles
+    result = minimize(failing(case, ex), failing_run(case, ex), Budget())
+    assert case.title in result.run.titles
     proved = classes > 1
     assert result.least_proved == proved
     assert result.classes > 0 if proved else result.classes == 0
     if proved:
         assert (result.operations_proved, result.preemptions) == (True, case.preemptions)
-        assert [len(ops) for ops in case.ops] == [len(result.program.setup), *(len(task.ops) for task in result.program.tasks)]
+        assert [len(ops) for ops in case.ops] == [len(program_of(result).setup), *(len(task.ops) for task in program_of(result).tasks)]
         assert "classes of schedules run)" in minimal_text(result)
 
 
@@ -224,30 +231,32 @@ def test_what_is_cut_stands_and_claims_no_more_than_was_run(name: str, share: fl
     monkeypatch.setattr(stop_request, "asked", lambda: next(left, None) is None)
     case = CASES[name]
     ex = runner(case)
-    result = minimize(ex, case.program, failing_run(case, ex), case.title)
+    result = minimize(failing(case, ex), failing_run(case, ex), Budget())
     assert result.cut == CUT_ASKED
     assert not result.operations_proved
     assert minimal_text(result).startswith("no: not shrunk, interrupted" if share == 0.0 else "no: shrinking was cut, interrupted")
-    outcome = ex.run(ex.prepare(result.program), Replay(result.outcome.switches, result.outcome.forced))
+    outcome = ex.run(ex.prepare(program_of(result)), Replay(result.run.switches, result.run.forced))
     assert case.title in outcome.titles
     assert result.preemptions == outcome.preemptions
     if result.least_proved and result.preemptions:
-        fewer = runs(case, result.program, result.preemptions - 1)
+        fewer = runs(case, program_of(result), result.preemptions - 1)
         assert [one.titles for one in fewer if case.title in one.titles] == []
 
 
 def test_a_deadline_that_is_past_cuts_before_the_first_run() -> None:
     case = CASES["a lost count"]
     ex = runner(case)
-    failing = failing_run(case, ex)
-    result = minimize(ex, case.program, failing, case.title, deadline=time.monotonic())
-    assert (result.cut, result.runs, result.program) == (CUT_TIME, 0, case.program)
+    result = minimize(failing(case, ex), failing_run(case, ex), Budget(time.monotonic()))
+    assert (result.cut, result.runs, program_of(result)) == (CUT_TIME, 0, case.program)
 
 
 def test_the_reasons_why_nothing_is_claimed_are_told_apart() -> None:
     def text_of(**what: Any) -> str:
-        return minimal_text(Shrunk(program([], ["swap_out"]), Outcome([], [], [], 1), **what))
+        case = CASES["a lost count"]
+        return minimal_text(Shrunk(failing(case, runner(case)), Outcome([], [], [], 1), **{"operations_proved": False, **what}))
     assert text_of(cut="as --no-shrink asks") == "no: not shrunk, as --no-shrink asks"
     assert text_of(cut=CUT_TIME, runs=7) == "no: shrinking was cut, the time was up; an operation may still go"
     assert text_of(runs=7).count("the budget of runs was spent") == 2
+    assert text_of(runs=7, operations_proved=None) == "the number of preemptions is not proved least, the budget of runs was spent"
+    assert text_of(runs=7, cut=CUT_TIME, operations_proved=None) == "no: shrinking was cut, the time was up"
     assert text_of(runs=7, operations_proved=True, least_proved=True) == "no operation can go; it needs no preemption"

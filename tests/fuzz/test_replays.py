@@ -18,11 +18,12 @@ from vmrace.fuzz.cli.main import main
 from vmrace.fuzz.corpus import judge
 from vmrace.fuzz.corpus.entry import find, load
 from vmrace.fuzz.corpus.judge import judge_entry
-from vmrace.fuzz.functions import run_file, shrink, story
+from vmrace.fuzz.functions import failing, run_file, story
 from vmrace.fuzz.functions import sample as functions
 from vmrace.fuzz.functions.sample import fuzz_runner
 from vmrace.fuzz.run.executor import Executor, Traced
 from vmrace.fuzz.run.hit import REPLAYS, Hit
+from vmrace.fuzz.shrink import pipeline
 from vmrace.fuzz.shrink.confirm import confirm
 from vmrace.harness.errors import HarnessError
 from vmrace.harness.functions.program import Program, Runner
@@ -85,11 +86,11 @@ def campaign(number: int, otherwise: Callable[[Any, Any], None] = usual) -> tupl
         return told, str(out.why or "") + "".join(why for _failure, why in out.unconfirmed), count(file.fileno())
 
 
-@pytest.mark.parametrize("traced_max", [shrink.TRACED_MAX, 0])
+@pytest.mark.parametrize("traced_max", [pipeline.TRACED_MAX, 0])
 @pytest.mark.parametrize("otherwise", [looks_elsewhere, looks_twice, fails])
 def test_a_replay_that_differs_is_told_whichever_it_is(otherwise: Any, traced_max: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """`traced_max`: of runs with more points only the first replays are traced, and all compared by what they come to."""
-    monkeypatch.setattr(shrink, "TRACED_MAX", traced_max)
+    monkeypatch.setattr(pipeline, "TRACED_MAX", traced_max)
     told, why, total = campaign(-1)
     assert (len(told), why) == (1, "")
     seen = 2 if otherwise is looks_elsewhere and not traced_max else REPLAYS        # only a trace shows where it has looked
@@ -109,7 +110,7 @@ def test_a_failure_that_does_not_replay_is_not_kept(tmp_path: pathlib.Path, monk
         return events, result
 
     monkeypatch.setattr(story, "traced", flaky)
-    monkeypatch.setattr(shrink, "traced", flaky)
+    monkeypatch.setattr(failing, "traced", flaky)
     result = CliRunner().invoke(main, ["fuzz", LOST, "--seed", "1"])
     assert result.exit_code == 3
     assert "FINDING" not in result.output and not list(tmp_path.rglob("*.run"))
@@ -118,10 +119,10 @@ def test_a_failure_that_does_not_replay_is_not_kept(tmp_path: pathlib.Path, monk
 def test_every_other_replay_is_by_the_names_of_its_schedule(monkeypatch: pytest.MonkeyPatch) -> None:
     """And one of these that differs is an error of ours: the schedule is what is kept."""
     named: list[Any] = []
-    monkeypatch.setattr(shrink, "Named", lambda *args: named.append(Named(*args)) or named[-1])
+    monkeypatch.setattr(pipeline, "Named", lambda *args: named.append(Named(*args)) or named[-1])
     told, why, _ = campaign(-1)
     assert (len(told), why, len(named)) == (1, "", REPLAYS // 2)
-    monkeypatch.setattr(shrink, "Named", lambda schedule, keys: Named(schedule[:1], keys))
+    monkeypatch.setattr(pipeline, "Named", lambda schedule, keys: Named(schedule[:1], keys))
     out = fuzz_runner(Runner(lost_update.make, 2), seed=1, runs=200)
     assert [f"replay 2 of {REPLAYS} differs" in why for _failure, why in out.unconfirmed] == [True]
 

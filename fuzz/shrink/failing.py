@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: MIT
+"""A failure that is confirmed and shrunk: what the steps from a hit to a kept failure need of a family's program and of plain functions.
+
+    hit -> replay it -> shrink its program (families) -> shrink its schedule -> name the schedule -> replay it REPLAYS times -> keep it
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
+
+from vmrace.fuzz.run import stop_request
+from vmrace.fuzz.sampling.contention import Places
+from vmrace.harness.explore.exploration import Exploration
+from vmrace.harness.machine.machine import m
+from vmrace.harness.machine.scheduler import Scheduler
+from vmrace.harness.replay.named_schedule import Line, Narrator
+from vmrace.harness.schedulers import Pct
+from vmrace.harness.schedulers.enumerate import every_schedule
+from vmrace.harness.schedulers.replay import Replay
+
+CLASSES_MAX = 20_000        # runs that exploring the classes of schedules of one program may take
+
+CUT_TIME = "the time was up"
+CUT_ASKED = "interrupted"
+
+
+class Cut(Exception):
+    """Shrinking has to end here: CUT_TIME or CUT_ASKED."""
+
+
+class Budget:
+    """The runs that shrinking one failure has taken, and its deadline (of time.monotonic)."""
+
+    def __init__(self, deadline: float = math.inf):
+        self.deadline = deadline
+        self.runs = 0
+
+    def check(self) -> None:
+        """Raise Cut if the time is up, or the user asked to stop."""
+        if stop_request.asked():
+            raise Cut(CUT_ASKED)
+        if time.monotonic() >= self.deadline:
+            raise Cut(CUT_TIME)
+
+
+class Run(Protocol):
+    """One run: vmrace.fuzz.run.executor.Outcome, or vmrace.harness.functions.program.Result."""
+
+    @property
+    def titles(self) -> list[str]: ...
+    @property
+    def switches(self) -> list[int]: ...
+    @property
+    def forced(self) -> list[int]: ...
+    @property
+    def steps(self) -> int: ...
+    @property
+    def preemptions(self) -> int: ...
+
+
+class Failing(Protocol):
+    """One program, some of whose runs end in `title`. `keys` are the names of its tasks in a schedule."""
+
+    title: str
+
+    @property
+    def keys(self) -> Sequence[str]: ...
+
+    def run(self, scheduler: Scheduler) -> Run:
+        """Make one run. Diverged if `scheduler` has decisions that cannot be taken."""
+
+    def trace(self, scheduler: Scheduler) -> tuple[str, Run]:
+        """Make one run with everything recorded: the digest of its trace, and the run."""
+
+    def tell(self, scheduler: Scheduler) -> tuple[list[str], str, Run]:
+        """Make one run as a story: its lines, the digest of its trace, and the run."""
+
+    def facts(self, run: Run) -> dict[str, Any]:
+        """Return everything that two runs with the same decisions must have in common, by what it is called in a message."""
+
+    def differs(self, why: str, named: bool) -> Exception:
+        """Return the error for a failure that does not replay; `named`: by the names of its points, not by its decisions."""
+
+    def places(self, run: Run) -> Places:
+        """Make the run once more, and return where it touches what."""
+
+    def classes(self, preemptions: int, runs_max: int, budget: Budget) -> Exploration | None:
+        """Explore the classes of schedules with at most that number of preemptions; None where that shows nothing of the title."""
+
+
+def narrate(failing: Failing, run: Run) -> tuple[Line, ...]:
+    """Return the schedule of a run by the names of its points."""
+    narrator = Narrator(Replay(run.switches, run.forced), failing.keys)
+    failing.run(narrator)
+    return tuple(narrator.end(m))
+
+
+class Attempts:
+    """The one door for attempts at one program: each run is counted and checked against the budget."""
+
+    def __init__(self, failing: Failing, budget: Budget):
+        self.failing = failing
+        self.budget = budget
+
+    def run(self, scheduler: Scheduler) -> Run:
+        self.budget.check()
+        self.budget.runs += 1
+        return self.failing.run(scheduler)
+
+    def fails(self, run: Run) -> bool:
+        return self.failing.title in run.titles
+
+    def first(self, schedulers: Iterator[Scheduler]) -> Run | None:
+        """Return the first run, by these schedulers in turn, that fails; None if none does."""
+        for scheduler in schedulers:
+            run = self.run(scheduler)
+            if isinstance(scheduler, Pct):
+                scheduler.learn(run.steps)
+            if self.fails(run):
+                return run
+        return None
+
+    def enumerate(self, preemptions: int, runs_max: int, exactly: bool = False) -> tuple[Run | None, int, bool]:
+        """Run all schedules with at most that number of preemptions: (a failing run, the number of runs, True if all were run)."""
+        before = self.budget.runs
+        for run in every_schedule(self.run, preemptions, exactly):
+            runs = self.budget.runs - before
+            if self.fails(run):
+                return run, runs, False
+            if runs >= runs_max:
+                return None, runs, False
+        return None, self.budget.runs - before, True
+
+    def classes(self, preemptions: int) -> tuple[bool, int, Run | None]:
+        """Run all classes of schedules with at most that number: (True if all were run, how many, a failing run if one fails)."""
+        self.budget.check()
+        every = self.failing.classes(preemptions, CLASSES_MAX, self.budget)
+        if every is None:
+            return False, 0, None
+        self.budget.runs += every.classes + every.blocked
+        if self.failing.title not in every.titles:
+            return every.complete, every.classes, None
+        seen = every.fewest(self.failing.title)
+        return False, every.classes, self.first(iter([Replay(seen.switches, seen.forced)]))
