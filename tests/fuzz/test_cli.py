@@ -837,7 +837,7 @@ def test_known_titles_read_as_such(found: tuple[pathlib.Path, subprocess.Complet
     if done.returncode == 0:
         assert "vmrace: no new title, and 1 known title again, in " in done.stdout
         assert done.stdout.splitlines()[-1].endswith("name an empty corpus: --corpus found")
-    assert f"{corpus}/ knows 1 title of this variant: seeing it again is counted, and no reason to stop" in done.stdout
+    assert f"{corpus}/ knows 1 title of this variant: runs that show it again are counted, but do not stop the campaign" in done.stdout
     assert re.search(rf"known     {re.escape(title)}\n          run [\d,]+ \(\w+\), after [\d.]+ s; kept as {path}\n", done.stdout)
     assert re.search(rf"{re.escape(title)} \(known\) +[\d,]+ +[\d,]+\n", done.stdout)
 
@@ -863,7 +863,7 @@ def test_a_shard_that_is_given_up_is_no_success() -> None:
     again, lost = (Status(started=time.monotonic(), runs=3000, lost=4, given_up=given_up) for given_up in (0, 1))
     assert (_fuzz_exit(again), _fuzz_exit(lost)) == (0, 3)
     assert "; 4 shards lost and run again: at 95 %" in summary(again)[-1]
-    assert "; 4 shards lost, 1 for good: at 95 %" in summary(lost)[-1]
+    assert "; 4 shards lost, 1 not run again: at 95 %" in summary(lost)[-1]
     lost.new.append("double free in f")
     assert _fuzz_exit(lost) == 1
 
