@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from vmrace.fuzz.run.executor import Executor, Outcome, SetupFailed
 from vmrace.harness.explore.event import Event
 from vmrace.harness.explore.exploration import Exploration, Progress, Seen, explore, minimal_titles
+from vmrace.harness.link.image import Image
 from vmrace.harness.machine.machine import m
 from vmrace.harness.machine.scheduler import Scheduler
 from vmrace.variants.family import Family
@@ -76,17 +77,22 @@ def _explore(executor: Executor, program: Program, states: bool, bound: int | No
         titles = minimal_titles(events) or sorted(set(outcome.titles))
         if titles or not states:
             return Reached(tuple(titles))
-        pages = Counter(executor.family.describe(prepared.image).values())
-        loads = Counter(f"{what} {_place(who, where)} = {value}" for what, who, where, value, *_ in m.history if what == "load")
-        return Reached((), _counted(loads), _counted(pages))
+        return at_end(executor.family, prepared.image)
 
     return explore(run, prepared.cpus, reached, up=prepared.cpus == 1, bound=bound, least=states, runs_max=runs_max,
                    seconds_max=seconds_max, progress=progress)
+
+
+def at_end(family: Family, image: Image) -> Reached:
+    """Return the outcome of the run just made, which had no finding: the results of its loads and the final states of its pages."""
+    loads = Counter(f"load {_place(who, where)} = {value}" for what, who, where, value, *_ in m.history if what == "load")
+    return Reached((), counted(loads), counted(Counter(family.describe(image).values())))
 
 
 def _place(who: object, where: object) -> str:
     return f"m{who}.{'.'.join(str(part) for part in where)}" if isinstance(where, tuple) else f"m{who}"
 
 
-def _counted(counts: Counter[str]) -> tuple[str, ...]:
+def counted(counts: Counter[str]) -> tuple[str, ...]:
+    """List the texts in order, each with its count if that is not 1: `2 x 0 FREE`."""
     return tuple(f"{count} x {text}" if count > 1 else text for text, count in sorted(counts.items()))
