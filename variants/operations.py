@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The operations of the shared interface, and what they are done to."""
+"""The operations of the shared interface, and their operands."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ OPERANDS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Operation:
-    """One thing a user of the VM can do: its name, the kinds of its operands, what it means. `writes`: it is given a value that
-    no other operation of the program writes."""
+    """An action of a user of the VM: its name, the kinds of its operands, and its meaning. With `writes`, it also gets a value that no
+    other operation of the program writes."""
 
     name: str
     operands: tuple[str, ...]
