@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Families and variants of kernel code, and the VM interface that they share.
 
-All families have one language of operations. A family has an operation if its kernel source defines `op_NAME`; a variant may lack
+The families share one language of operations. A family has an operation if its kernel source defines `op_NAME`; a variant may lack
 some of these. An operation whose operand is gone (exited, unmapped, never pinned) does nothing by rule, so every program is legal.
 Operands are symbolic:
 

@@ -6,7 +6,7 @@ counts of pages are not part of it unless `counts` is set: a patch that lets the
 
 If every schedule of a program fits the budget (`Side.complete`), a variant cannot reach any outcome outside its set. Otherwise random
 schedules are sampled as well, and a missing outcome may still be possible: no outcome is called impossible on such a side. An outcome
-that was reached is certain in both cases. So a complete set that is contained in an incomplete one is certainly contained.
+that was reached is certain in both cases. If all outcomes of a complete set are in an incomplete one, that is certain, too.
 
 Leaks and unsynchronised accesses are not looked for. Variants of different families are compared by findings and by loads from anonymous
 memory only: each kernel describes pages in its own terms, and some families do not model the contents of files.

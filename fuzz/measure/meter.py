@@ -156,8 +156,8 @@ class _Access:
 
 
 class Meter:
-    """The recorder of one run. Of task n, the first `operations[n]` calls are counted. Accesses to objects of the classes `user` are
-    not."""
+    """The recorder of one run. The first `operations[n]` calls of task n are counted, except for accesses to objects of the classes
+    `user`."""
 
     def __init__(self, image: Image, operations: list[int], user: frozenset[str] = frozenset()):
         self.origin = image.origin

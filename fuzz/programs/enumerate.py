@@ -16,8 +16,8 @@ The pages of an address space or of a file seem symmetric and are not. Scans and
 has 104 classes of schedules on lru_free_2_4/pre_patch, `store m0.1` has 108. A scope with one page only (`page=1`) is smaller.
 
 An operation whose operand cannot exist does nothing by rule (see vmrace.variants.family). A program with such an operation is left
-out if the same program without it is in the scope and can reach the same outcomes. That fails where the operation alone makes a task
-a thread of a live address space. `idle_operation` has the rules; in doubt a program is kept.
+out if the same program without it is in the scope and can reach the same outcomes. It is kept if the operation alone makes a task a
+thread of a live address space. `idle_operation` has the rules; in doubt a program is kept.
 """
 
 from __future__ import annotations
