@@ -36,7 +36,7 @@ from vmrace.harness.finding import is_only_told
 from vmrace.variants.program import Program
 
 SHARD_SECONDS = 2.0
-RUNS_SHARED_MIN = 500       # a campaign with at most so many runs left gives them all to one worker
+RUNS_SHARED_MIN = 500       # a campaign with at most 500 runs left gives them all to one worker
 RETRIES_MAX = 3             # a shard whose worker died is run again at most three times
 LOST_IN_A_ROW_MAX = 10      # more lost shards without a complete one between: the cause is not in a single shard, so the campaign ends
 NOT_ASKED = "as --no-shrink asks"

@@ -73,16 +73,16 @@ def check(path: pathlib.Path, functions: str | None = None, **limits: Any) -> Ch
     A certificate of plain functions is checked only if `functions` names the same MODULE:FUNCTION, or the project allows it (see
     fuzz/functions/allowed.py): NotAllowed is raised otherwise. Raises VerifyError if the certificate cannot be used.
     """
-    said = _read_certificate(path)
-    subject = _subject_of(path, said, functions)
-    found = subject.explore(bound=said["bound"], **limits)
+    claimed = _read_certificate(path)
+    subject = _subject_of(path, claimed, functions)
+    found = subject.explore(bound=claimed["bound"], **limits)
     now = json.loads(json.dumps(certificate(subject, found)))
     known = now if found.complete else {"certificate": CERTIFICATE, **subject.identity}
-    wrong = [f"{key}: {json.dumps(said[key])} in the certificate, {json.dumps(known[key])} now"
-             for key in known if _differ(said[key], known[key]) and key not in (*MADE_WITH, "blocked")]     # an explorer may change it
+    wrong = [f"{key}: {json.dumps(claimed[key])} in the certificate, {json.dumps(known[key])} now"
+             for key in known if _differ(claimed[key], known[key]) and key not in (*MADE_WITH, "blocked")]     # an explorer may change it
     if not found.complete:
-        wrong += [f"titles: {title} is found, and is not in the certificate" for title in found.titles if title not in said["titles"]]
-    other = [key for key in MADE_WITH if said[key] != now[key]]
+        wrong += [f"titles: {title} is found, and is not in the certificate" for title in found.titles if title not in claimed["titles"]]
+    other = [key for key in MADE_WITH if claimed[key] != now[key]]
     plain = None
     if found.complete:
         titles = subject.plain(found.bound)
@@ -98,27 +98,27 @@ def _differ(one: object, other: object) -> bool:
 
 def _read_certificate(path: pathlib.Path) -> dict[str, Any]:
     """Read a certificate. Raises VerifyError unless every field is present and has the right type."""
-    said = json_of(text_of(path, VerifyError), path, VerifyError)
+    claimed = json_of(text_of(path, VerifyError), path, VerifyError)
     with parsing(path, VerifyError):
-        return _checked_fields(path, said)
+        return _checked_fields(path, claimed)
 
 
-def _checked_fields(path: pathlib.Path, said: object) -> dict[str, Any]:
-    if not isinstance(said, dict) or said.get("certificate") != CERTIFICATE:
+def _checked_fields(path: pathlib.Path, claimed: object) -> dict[str, Any]:
+    if not isinstance(claimed, dict) or claimed.get("certificate") != CERTIFICATE:
         raise VerifyError(f"{path}: certificate: not a certificate of format {CERTIFICATE}")
-    fields = _FIELDS | ({"functions": str, "args": str} if "functions" in said else {"entry": str, "variant": str})
-    for key in [*fields, *said]:
-        if key not in fields or key not in said:
-            raise VerifyError(f"{path}: {key}: {'unknown field' if key in said else 'is missing'}")
-        if type(said[key]) is not fields[key] and not (key == "bound" and said[key] is None):
-            raise VerifyError(f"{path}: {key}: {json.dumps(said[key])} cannot be")
-    if min(said["bound"] or 0, said["executions"], said["blocked"]) < 0:
+    fields = _FIELDS | ({"functions": str, "args": str} if "functions" in claimed else {"entry": str, "variant": str})
+    for key in [*fields, *claimed]:
+        if key not in fields or key not in claimed:
+            raise VerifyError(f"{path}: {key}: {'unknown field' if key in claimed else 'is missing'}")
+        if type(claimed[key]) is not fields[key] and not (key == "bound" and claimed[key] is None):
+            raise VerifyError(f"{path}: {key}: {json.dumps(claimed[key])} cannot be")
+    if min(claimed["bound"] or 0, claimed["executions"], claimed["blocked"]) < 0:
         raise VerifyError(f"{path}: a number is less than 0")
-    if (said["bound"] or 0) > BOUND_MAX:
-        raise VerifyError(f"{path}: bound: {said['bound']}, more than {BOUND_MAX}")
-    if not all(type(number) is int for number in said["titles"].values()):
+    if (claimed["bound"] or 0) > BOUND_MAX:
+        raise VerifyError(f"{path}: bound: {claimed['bound']}, more than {BOUND_MAX}")
+    if not all(type(number) is int for number in claimed["titles"].values()):
         raise VerifyError(f"{path}: titles: a title without its number of classes")
-    return said
+    return claimed
 
 
 _FIELDS: dict[str, type] = {
@@ -126,22 +126,22 @@ _FIELDS: dict[str, type] = {
     "complete": bool, "executions": int, "blocked": int, "digest": str, "titles": dict}
 
 
-def _subject_of(path: pathlib.Path, said: dict[str, Any], functions: str | None) -> Subject:
-    if "functions" in said:
-        target, args = said["functions"], _args(path, said["args"])
+def _subject_of(path: pathlib.Path, claimed: dict[str, Any], functions: str | None) -> Subject:
+    if "functions" in claimed:
+        target, args = claimed["functions"], _args(path, claimed["args"])
         allowed.require(path, target, functions, shlex.join(["vmrace", "verify", target, "--check", str(path)]))
         return of_functions(target, args)
     if functions is not None:
         raise VerifyError(f"{path}: is of an entry, not of {functions}")
-    name = said["entry"]
+    name = claimed["entry"]
     file = path.parent / f"{name.rpartition('/')[2]}.toml"
     try:
         entry = entries.load(file)
     except entries.EntryError as error:
         raise VerifyError(f"{path}: entry: {error}") from None
-    family_name, _, variant = said["variant"].partition("/")
+    family_name, _, variant = claimed["variant"].partition("/")
     if family_name != entry.family or variant not in family(entry.family).variants:
-        raise VerifyError(f"{path}: variant: no variant {said['variant']!r} of {entry.family}")
+        raise VerifyError(f"{path}: variant: no variant {claimed['variant']!r} of {entry.family}")
     return of_entry(entry, variant)
 
 

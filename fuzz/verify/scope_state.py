@@ -85,14 +85,14 @@ class State:
         whole = data[:data.rfind(b"\n") + 1]
         lines = whole.split(b"\n")[:-1]
         try:
-            said = json.loads(lines[0]) if lines else head if head_cut(data, head) else None
+            first = json.loads(lines[0]) if lines else head if head_cut(data, head) else None
         except (ValueError, RecursionError, MemoryError):
-            said = None
-        if not isinstance(said, dict) or "scope_proof" not in said:
+            first = None
+        if not isinstance(first, dict) or "scope_proof" not in first:
             raise StateError(f"{self.path}: not the state of a proof")
         for name in ("scope_proof", "variant", "scope", "image", "vmrace", "key"):
-            if said.get(name) != head[name]:
-                raise StateError(f"{self.path}: is of another {WORDS.get(name, name)} ({_short(said.get(name))}, now "
+            if first.get(name) != head[name]:
+                raise StateError(f"{self.path}: is of another {WORDS.get(name, name)} ({_short(first.get(name))}, now "
                                  f"{_short(head[name])}); remove it, or name another")
         if whole != data:                   # the last line was cut short when the proof was killed
             self.file.truncate(len(whole))

@@ -63,7 +63,7 @@ def judge(number: int, form: Form, seconds_each: float, runs_each: int) -> Resul
         if _explorer is None:
             _explorer = _make()
         found = _explorer.explore(program_of(form), bound=_bound, seconds_max=seconds_each, runs_max=runs_each)
-    except Exception as error:              # an error of ours
+    except Exception as error:              # an error of vmrace
         _explorer = None
         result.why = of_error(error)
     else:
