@@ -14,12 +14,11 @@ from __future__ import annotations
 import pathlib
 import time
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from vmrace.fuzz.campaign.messages import RUNS_PER_SHARD, ShardResult, ShardTask
 from vmrace.fuzz.campaign.shard import run_shard
+from vmrace.fuzz.campaign.view import View
 from vmrace.fuzz.corpus import entry as entries
 from vmrace.fuzz.corpus import hit_file
 from vmrace.fuzz.corpus.entry import EntryError
@@ -114,17 +113,11 @@ def known_titles(options: Options) -> tuple[dict[str, pathlib.Path], list[EntryE
 
 
 class Campaign:
-    """A campaign on one variant. `run` runs it to its end.
+    """A campaign on one variant. `run` runs it to its end, and calls the view for each event."""
 
-    `tell(kind, value)` is called for each event: "start" (Options, Status), "finding" (Confirmed, Hit, path or None), "known"
-    (Hit, path), "raw" (Hit, reason, path or None, text of the hit file), "lost" text, "error" text, "tick" Status, "stopping" Status.
-    If `listens` returns False, because the output cannot be written any more, the campaign ends as if its time were up.
-    """
-
-    def __init__(self, options: Options, tell: Callable[[str, Any], None], listens: Callable[[], bool] = lambda: True):
+    def __init__(self, options: Options, view: View):
         self.options = options
-        self.tell = tell
-        self.listens = listens
+        self.view = view
         self.status = Status()
         self.programs: list[Program] = []
         self.next_shard = 0
@@ -151,16 +144,16 @@ class Campaign:
         status.started = time.monotonic()
         with stop_request.heard(), stop_request.at_once(self.workers.kill):
             try:
-                self.tell("start", (options, status))
+                self.view.start(status)
                 for text in status.unread:
-                    self.tell("error", text)
+                    self.view.error(text)
                 self._drive()
             finally:
                 self.workers.stop()
             for task, _ in (*self.shards.values(), *self.again):
                 if not status.interrupted:
                     status.given_up += 1
-                    self.tell("lost", f"shard {task.number} given up, as the campaign is over")
+                    self.view.lost(f"shard {task.number} given up, as the campaign is over")
             for hit, _ in (*self.confirming.values(), *self.hits):
                 self._keep_raw(hit, "interrupted" if status.interrupted else "the time was up")
         return status
@@ -172,7 +165,7 @@ class Campaign:
         while True:
             if stop.asked() and not status.interrupted:
                 status.interrupted, self.stopped_at = True, time.monotonic()
-                self.tell("stopping", status)
+                self.view.stopping()
             self._fill()
             if not self.shards and not self.confirming:
                 return
@@ -181,7 +174,7 @@ class Campaign:
                     self._shard_done(job)
                 else:
                     self._confirmed(job)
-            self.tell("tick", status)
+            self.view.tick(status)
             if time.monotonic() > self._until():
                 status.lost += len(self.shards)
                 return
@@ -218,7 +211,7 @@ class Campaign:
 
     def _ending(self) -> bool:
         """True if the campaign must end early: it is asked to stop, the output is closed, or workers cannot start or keep dying."""
-        return self.status.interrupted or not self.listens() or self.broken or self.lost_in_a_row > LOST_IN_A_ROW_MAX
+        return self.status.interrupted or not self.view.listens() or self.broken or self.lost_in_a_row > LOST_IN_A_ROW_MAX
 
     def _more(self) -> bool:
         status, options = self.status, self.options
@@ -265,7 +258,7 @@ class Campaign:
             status.lost += 1
             self.lost_in_a_row += 1
             again = isinstance(error, Lost) and retries < RETRIES_MAX and not status.interrupted
-            self.tell("lost", f"shard {task.number} lost ({error}); {'run again' if again else 'given up'}")
+            self.view.lost(f"shard {task.number} lost ({error}); {'run again' if again else 'given up'}")
             if again:
                 self.again.append((task, retries + 1))
             else:
@@ -283,7 +276,7 @@ class Campaign:
 
     def _error(self, text: str) -> None:
         self.status.errors.append(text)
-        self.tell("error", text)
+        self.view.error(text)
 
     def _merge(self, result: ShardResult) -> None:
         status = self.status
@@ -294,7 +287,7 @@ class Campaign:
                 status.first_run[hit.title] = hit.run
                 hit.seconds -= status.started
                 if hit.title in status.known:
-                    self.tell("known", (hit, status.known[hit.title]))
+                    self.view.known(hit, status.known[hit.title])
                 else:
                     status.new.append(hit.title)
                     self._write_down(hit)
@@ -321,7 +314,7 @@ class Campaign:
         try:
             hit_file.save(hit, self.found_on, self.options.corpus)
         except EntryError as error:
-            self.tell("error", str(error))     # no loss yet: the finding, or the raw hit, will be printed in full
+            self.view.error(str(error))     # no loss yet: the finding, or the raw hit, will be printed in full
 
     def _confirmed(self, job: Job) -> None:
         hit, unshrunk = self.confirming.pop(job)
@@ -329,7 +322,7 @@ class Campaign:
             confirmed: Confirmed = job.result()
         except Lost as error:
             if unshrunk in ("", NOT_ASKED) and not self.status.interrupted and time.monotonic() < self._shrunk_by():
-                self.tell("lost", f"shrinking of {hit.title!r} lost ({error}); it will be confirmed without shrinking")
+                self.view.lost(f"shrinking of {hit.title!r} lost ({error}); it will be confirmed without shrinking")
                 self.hits.append((hit, DIED))
             else:
                 self._keep_raw(hit, f"its worker was lost: {error}")
@@ -349,8 +342,8 @@ class Campaign:
             hit_file.remove(hit, self.found_on, self.options.corpus)
         except EntryError as error:
             self.status.unkept.append(hit.title)
-            self.tell("error", str(error))
-        self.tell("finding", (confirmed, hit, path))
+            self.view.error(str(error))
+        self.view.finding(confirmed, hit, path)
 
     def _keep_raw(self, hit: Hit, why: str) -> None:
         """Keep a hit that was not confirmed as a hit file. It no longer counts as a new title. `why` is the reason."""
@@ -360,9 +353,9 @@ class Campaign:
         try:
             path = hit_file.save(hit, self.found_on, self.options.corpus)
         except EntryError as error:
-            self.tell("error", str(error))
+            self.view.error(str(error))
         self.status.raw[hit.title] = path
-        self.tell("raw", (hit, why, path, hit_file.emit(hit, self.found_on)))
+        self.view.raw(hit, why, path, hit_file.emit(hit, self.found_on))
 
 
 def _writable(directory: pathlib.Path) -> None:

@@ -12,6 +12,7 @@ import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from vmrace.fuzz.campaign.view import View
 from vmrace.fuzz.text.terminal import COLUMNS, LINE_EVERY, Voice, clock, rule_of_three
 from vmrace.fuzz.text.wording import count
 from vmrace.harness.printable import printable
@@ -31,7 +32,7 @@ def progress(status: Status) -> str:
             f"   features {status.features:,}   corpus {status.kept:,}   last new {status.seconds - status.last_new:.0f} s ago")
 
 
-class TextView:
+class TextView(View):
     """A campaign's output for people. The line of progress is live on a terminal, else printed every LINE_EVERY seconds."""
 
     def __init__(self, options: Options):
@@ -41,24 +42,20 @@ class TextView:
         self.found = 0
         self.live: Live | None = None
 
-    def tell(self, kind: str, value: Any) -> None:
-        """Print one event of a Campaign."""
-        if kind == "start":
-            self._start(*value)
-        elif kind == "tick":
-            self._tick(value)
-        elif kind == "finding":
-            self._finding(*value)
-        elif kind == "known":
-            self._known(*value)
-        elif kind == "raw":
-            self._raw(*value)
-        elif kind == "stopping":
-            self._print("vmrace: interrupted; the findings are being kept (interrupt again to end at once)")
-        else:
-            self._print(f"vmrace: {value}")
+    def listens(self) -> bool:
+        return self.voice.listens()
 
-    def _start(self, options: Options, status: Status) -> None:
+    def stopping(self) -> None:
+        self._print("vmrace: interrupted; the findings are being kept (interrupt again to end at once)")
+
+    def lost(self, text: str) -> None:
+        self._print(f"vmrace: {text}")
+
+    def error(self, text: str) -> None:
+        self._print(f"vmrace: {text}")
+
+    def start(self, status: Status) -> None:
+        options = self.options
         stop = "keeps going" if options.keep_going else "stops at the first new title other than a RACE"
         self.voice.say(f"campaign {options.family}/{options.variant}   seed {options.seed}   {count(options.workers, 'worker')}   {stop}")
         if status.known:
@@ -76,17 +73,17 @@ class TextView:
             else:
                 self.voice.say(line)
 
-    def _tick(self, status: Status) -> None:
+    def tick(self, status: Status) -> None:
         if self.live is not None:
             self.live.update(progress(status))
         elif time.monotonic() - self.last >= LINE_EVERY and not self.voice.broken:
             self.last = time.monotonic()
             self.voice.say(progress(status))
 
-    def _known(self, hit: Hit, path: pathlib.Path) -> None:
+    def known(self, hit: Hit, path: pathlib.Path) -> None:
         self._print(f"known     {hit.title}", f"          run {hit.run:,} ({hit.scheduler}), after {hit.seconds:.1f} s; kept as {path}")
 
-    def _finding(self, confirmed: Confirmed, hit: Hit, path: pathlib.Path | None) -> None:
+    def finding(self, confirmed: Confirmed, hit: Hit, path: pathlib.Path | None) -> None:
         self.found += 1
         whole = f"{confirmed.before}  ->  {confirmed.after}" if confirmed.runs else f"{confirmed.after}, as it was found"
         lines = [
@@ -107,7 +104,7 @@ class TextView:
                 lines.append(f"      {shlex.join(['vmrace', 'shrink', str(path)])}")
         self._print(*lines)
 
-    def _raw(self, hit: Hit, why: str, path: pathlib.Path | None, text: str) -> None:
+    def raw(self, hit: Hit, why: str, path: pathlib.Path | None, text: str) -> None:
         kept = (f"the run is kept; to try again:\n      vmrace shrink {path}" if path is not None else
                 f"no file could be written; this is its hit file:\n\n{text}")
         self._print(f"NOT CONFIRMED   {hit.title}   run {hit.run:,} ({hit.scheduler}), after {hit.seconds:.1f} s\n  {why}; {kept}")
@@ -187,35 +184,39 @@ def variants_table(families: list[Family], operations: dict[tuple[str, str], int
     return out
 
 
-class JsonView:
+class JsonView(View):
     """A campaign's output for programs: JSON lines, one object for each event and one for the summary."""
 
     def __init__(self, options: Options):
         self.options = options
         self.voice = Voice()
 
-    def tell(self, kind: str, value: Any) -> None:
-        """Print one event of a Campaign."""
-        if kind == "finding":
-            confirmed, hit, path = value
-            self._put({
-                "type": "finding", "title": confirmed.title, "variant": f"{self.options.family}/{self.options.variant}",
-                "run": hit.run, "seconds": round(hit.seconds, 3), "scheduler": hit.scheduler,
-                "before": asdict(confirmed.before), "after": asdict(confirmed.after), "shrink_runs": confirmed.runs,
-                "cut": confirmed.cut or None,
-                "least_preemptions_proved": confirmed.least_proved, "operations_proved": confirmed.operations_proved,
-                "replays": confirmed.replays, "digest": confirmed.digest, "path": str(path) if path else None,
-                **({} if path else {"entry": entry_text(confirmed)}),
-            })
-        elif kind in ("lost", "error"):
-            self._put({"type": kind, "text": str(value)})
-        elif kind == "raw":
-            hit, why, path, text = value
-            self._put({"type": "raw", "title": hit.title, "why": why, "run": hit.run, "path": str(path) if path else None,
-                       **({} if path else {"hit": text})})
-        elif kind == "known":
-            hit, path = value
-            self._put({"type": "known", "title": hit.title, "run": hit.run, "seconds": round(hit.seconds, 3), "path": str(path)})
+    def listens(self) -> bool:
+        return self.voice.listens()
+
+    def finding(self, confirmed: Confirmed, hit: Hit, path: pathlib.Path | None) -> None:
+        self._put({
+            "type": "finding", "title": confirmed.title, "variant": f"{self.options.family}/{self.options.variant}",
+            "run": hit.run, "seconds": round(hit.seconds, 3), "scheduler": hit.scheduler,
+            "before": asdict(confirmed.before), "after": asdict(confirmed.after), "shrink_runs": confirmed.runs,
+            "cut": confirmed.cut or None,
+            "least_preemptions_proved": confirmed.least_proved, "operations_proved": confirmed.operations_proved,
+            "replays": confirmed.replays, "digest": confirmed.digest, "path": str(path) if path else None,
+            **({} if path else {"entry": entry_text(confirmed)}),
+        })
+
+    def lost(self, text: str) -> None:
+        self._put({"type": "lost", "text": text})
+
+    def error(self, text: str) -> None:
+        self._put({"type": "error", "text": text})
+
+    def raw(self, hit: Hit, why: str, path: pathlib.Path | None, text: str) -> None:
+        self._put({"type": "raw", "title": hit.title, "why": why, "run": hit.run, "path": str(path) if path else None,
+                   **({} if path else {"hit": text})})
+
+    def known(self, hit: Hit, path: pathlib.Path) -> None:
+        self._put({"type": "known", "title": hit.title, "run": hit.run, "seconds": round(hit.seconds, 3), "path": str(path)})
 
     def _put(self, value: dict[str, Any]) -> None:
         self.voice.say(json.dumps(value))
