@@ -29,7 +29,7 @@ class View:
         """Report a hit whose title the entry `path` expects."""
 
     def raw(self, hit: Hit, why: str, path: pathlib.Path | None, text: str) -> None:
-        """Report a hit that was not confirmed, for the reason `why`. `path` is its hit file, or None; `text` is the contents of that file."""
+        """Report a hit that was not confirmed, for the reason `why`. `path` is its hit file, or None; `text` is the file's contents."""
 
     def lost(self, text: str) -> None:
         """Report a job whose worker was lost."""
