@@ -184,6 +184,7 @@ class Proof:
 
     def _died(self, at: int, numbers: list[int]) -> None:
         """Queue the programs of a worker that died. The program `at` which it died is run again once, then it is inconclusive."""
+        assert at in numbers, f"program {at} died in a batch of {numbers}: it would be called inconclusive without being run"
         self.lost += 1
         if at in self.died:
             numbers = [number for number in numbers if number != at]
