@@ -222,8 +222,8 @@ class _Shard:
             self._explore(program, prepared, schedules, novelty)
 
     def _explore(self, program: Program, prepared: Prepared, schedules: list[Bred], novelty: bool) -> None:
-        """Run each task first without preemption; if the program has `novelty`, run their children; then run batches of random
-        schedules while they reach new blocks."""
+        """Run the schedules without preemption; if the program has `novelty`, run their children; then run batches of random schedules
+        while they reach new blocks."""
         features, marks = self.worker.features, prepared.image.probes
         explored = _Explored(self, program, prepared, schedules)
         sampling = explored.sampling

@@ -101,8 +101,8 @@ def cores() -> Check:
     """Count the cores that this process may use."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if count == 1:
-        return Check("note", "1 core: more than one worker (--workers 1) makes campaigns no faster")
-    return Check("ok", f"{count} cores: campaigns are fastest with --workers {count}")
+        return Check("note", "1 core: with more than --workers 1, workers share it")
+    return Check("ok", f"{count} cores: with --workers {count}, each worker has one")
 
 
 def links(made: Family) -> Check:

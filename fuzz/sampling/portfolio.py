@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Sampling the schedules of one program, for campaigns and for programs of plain functions.
 
-First each task runs first, without preemption. Then every child of these runs is tried: the same run with one preemption at a
-contended step. Then random schedules of all kinds follow, some of them changed from earlier runs that showed something new.
+The first schedules have no preemption: in each, another task begins. Then every child of these runs is tried, which is the same run with
+one preemption at a contended step. Then random schedules of all kinds follow; some are changes of earlier runs that showed something new.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ class Sampling(Generic[R]):
         self.accesses = max(sum(map(len, one.places.values())) for one in self.schedules)
 
     def leads(self) -> None:
-        """Run the program without preemption, each task first in turn, and then interrupts first."""
+        """Run the program without preemption, once for each task with that task first, and once with interrupts first."""
         fresh = not self.schedules
         for lead in (*range(self.tasks), INTERRUPTS):
             ran = self.door.run("nopreempt", NoPreempt(lead))
