@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The kernel code: one package a family, one module a patch, behind the interface of vmrace.variants.family."""
+"""The kernel code: one package for each family, one module for each patch, behind the interface of vmrace.variants.family."""

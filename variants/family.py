@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The shared VM interface: the operations a user of the VM has, and what a family and a variant are.
+"""Families and variants of kernel code, and the VM interface that they share.
 
-One operation language for all families. A family has an operation if its kernel source defines `op_NAME`; a variant may
-lack more. An operation whose operand is gone (exited, unmapped, never pinned) is a no-op by rule, so every program is
-legal. Operands are symbolic:
+The families share one language of operations. A family has an operation if its kernel source defines `op_NAME`; a variant may lack
+some of these. An operation whose operand is gone (exited, unmapped, never pinned) does nothing by rule, so every program is legal.
+Operands are symbolic:
 
     m0 .. m3      address spaces: m0 is alive at boot, fork makes the others
-    m0.2          a page of one
-    f0, f1        files     f0.1  a page of one
-    k0 .. k3      pins (a get_user_pages reference, or another that is kept for a while)
+    m0.2          a page of an address space
+    f0, f1        files     f0.1  a page of a file
+    k0 .. k3      pins: references to pages, kept for a while, as by get_user_pages
     3             a small number
 """
 
@@ -26,7 +26,7 @@ from vmrace.variants.operations import OPERATIONS
 
 @dataclass(frozen=True)
 class Variant:
-    """A patch, or none: the modules linked over the family's base, and where it comes from."""
+    """A patch of a family's base: the modules to link over the base, none for the base itself, and the public source."""
 
     name: str
     modules: tuple[str, ...]
@@ -36,13 +36,15 @@ class Variant:
 
 @dataclass
 class Family:
-    """A set of variants over one base. `check` judges an image at rest: (title, detail) for each invariant that fails.
+    """A set of variants of one base.
 
-    `drained` does so after everything was given up and reclaimed; `describe` tells each page in a few words.
+    `check` judges an image at rest, when all tasks have ended: (title, detail) for each invariant that fails. `drained` judges an image
+    after `drain()`. `describe` maps each page to a few words on its state. `base`, the variant's modules and `tail` (the operations) are
+    linked in this order. `era` names the kernel versions, `seeds` the posts.
 
-    The linked operations define, besides each `op_NAME`: `boot(threads)`, which makes the first process, with `threads[mm]`
-    tasks in each address space to come; `start()`, the end of the setup; `leave(task, mms)`, a task's last act, with the
-    address spaces it names; `drain()`, which gives everything up.
+    Besides each `op_NAME`, the linked operations define four functions. `boot(threads)` makes the first process; `threads[mm]` is the
+    number of tasks in each address space to come. `start()` ends the setup. `leave(task, mms)` ends a task, which names the address
+    spaces `mms`. `drain()` frees everything and reclaims.
     """
 
     name: str
@@ -55,22 +57,26 @@ class Family:
     describe: Callable[[Image], dict[str, str]]
     tail: tuple[str, ...] = ()
     seeds: str = ""
-    without: dict[str, tuple[str, ...]] = field(default_factory=dict)       # variant -> operations it lacks
+    without: dict[str, tuple[str, ...]] = field(default_factory=dict)       # variant -> operations of the family that it lacks
 
     def link(self, variant: str, core: str = "fast", probes: bool = False, toolkit: dict[str, Any] | None = None) -> Image:
-        """The image of one variant: base, its patches, then the operations."""
+        """Link the image of a variant: the base, its patches, then the operations.
+
+        `core` names the implementation of the toolkit ("fast", "checked" or "up"), `toolkit` replaces parts of it. `probes` counts
+        the blocks of source that run.
+        """
         modules = (*self.base, *self.variants[variant].modules, *self.tail)
         image = link(*modules, core=core, probes=probes, toolkit=toolkit)
         image.name = f"{self.name}/{variant}"
         return image
 
     def operations(self, image: Image, variant: str) -> tuple[str, ...]:
-        """The operations this variant has, in the order of the shared interface."""
+        """List the operations of a variant, in the order of the shared interface."""
         lacks = self.without.get(variant, ())
         return tuple(name for name in OPERATIONS if name not in lacks and image.defines(f"op_{name}"))
 
 
-# name -> module with FAMILY; one line per family
+# name -> the module that defines FAMILY; one line for each family
 FAMILIES: dict[str, str] = {
     "lru_free_2_4": "vmrace.variants.lru_free_2_4.family",
     "invalidate_2_6": "vmrace.variants.invalidate_2_6.family",
@@ -78,5 +84,7 @@ FAMILIES: dict[str, str] = {
 
 
 def family(name: str) -> Family:
-    """The family of that name. KeyError if there is none."""
-    return importlib.import_module(FAMILIES[name]).FAMILY
+    """Return the family of that name. Raises KeyError if there is none."""
+    made = importlib.import_module(FAMILIES[name]).FAMILY
+    assert isinstance(made, Family) and made.name == name, f"{FAMILIES[name]} does not define the family {name}"
+    return made

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The operations of the shared interface, and what they are done to."""
+"""The operations of the shared interface, and their operands."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ OPERANDS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Operation:
-    """One thing a user of the VM can do: its name, the kinds of its operands, what it means. `writes`: it is given a value that
-    no other operation of the program writes."""
+    """An action of a user of the VM: its name, the kinds of its operands, and its meaning. With `writes`, it also gets a value that no
+    other operation of the program writes."""
 
     name: str
     operands: tuple[str, ...]
@@ -31,7 +31,7 @@ class Operation:
 OPERATIONS: dict[str, Operation] = {operation.name: operation for operation in (
     Operation("map", ("page",), "mmap one anonymous private page"),
     Operation("unmap", ("page",), "munmap it"),
-    Operation("store", ("page",), "write a value nobody else writes to both words of a page", True),
+    Operation("store", ("page",), "write a value to both words of a page, which no other operation writes", True),
     Operation("load", ("page",), "read both words of a page"),
     Operation("fork", ("mm", "mm"), "fork the first address space into the second"),
     Operation("exit", ("mm",), "every thread of the process exits, each when it next comes by"),
@@ -42,8 +42,8 @@ OPERATIONS: dict[str, Operation] = {operation.name: operation for operation in (
     Operation("irq_unpin", ("pin",), "the device's completion interrupt drops the pin with page_cache_release"),
     Operation("irq_put", ("pin",), "the device's completion interrupt drops the pin with put_page"),
     Operation("swap_out", (), "scan the page tables once for pages to swap out"),
-    Operation("shrink_cache", ("number",), "reclaim so many pages from the inactive list"),
-    Operation("refill_inactive", ("number",), "move so many pages from the active to the inactive list"),
+    Operation("shrink_cache", ("number",), "reclaim that number of pages from the inactive list"),
+    Operation("refill_inactive", ("number",), "move that number of pages from the active to the inactive list"),
     Operation("reclaim", (), "direct reclaim, all priorities"),
     Operation("read", ("fpage",), "read(2) of a file page"),
     Operation("mmap_private", ("page", "fpage"), "map a file page privately in place of what is there"),
@@ -54,7 +54,7 @@ OPERATIONS: dict[str, Operation] = {operation.name: operation for operation in (
     Operation("invalidate", ("file",), "invalidate_inode_pages"),
     Operation("invalidate2", ("file",), "invalidate_inode_pages2"),
     Operation("swapon", (), "read a swap header page through rw_swap_page_nolock"),
-    Operation("write", ("fpage",), "write(2) of a file page, with a value nobody else writes in both words", True),
+    Operation("write", ("fpage",), "write(2) of a file page, with a value in both words that no other operation writes", True),
     Operation("direct_write", ("fpage",), "the same with O_DIRECT, past the page cache", True),
     Operation("write_mapped", ("page", "fpage"), "write(2) of a file page from a page of memory, which may be a mapping of it"),
     Operation("populate", ("page", "fpage"), "remap_file_pages: let a page of a shared mapping show that page of its file, and map it"),

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The user-visible model: what a load may return, whatever the kernel did.
+"""The user-visible model: the values that a load may return, independent of the kernel's code.
 
-Each word of each page of each address space is a register, and each word of each page of a file. A history is judged as
-linearizable: there must be an order of all accesses to a register, agreeing with the order of those that did not overlap, in
-which each load returns what the last store before it wrote. Fork gives the child's register a value the parent's could have
-had while the fork ran.
+Each word of each page of an address space is a register, and so is each word of each page of a file. A history must be linearizable
+(Herlihy and Wing, TOPLAS 1990): some order of all accesses to a register explains every load. In that order, accesses that did not
+overlap keep their order, and each load returns the value of the last store before it. At a fork, the child's register gets a value that
+the parent's register could have while the fork ran.
 """
 
 from __future__ import annotations
@@ -15,14 +15,20 @@ from typing import Any
 
 from vmrace.harness.finding import Kind
 
-GONE = "gone"           # what unmap stores: no load may return it
-Access = tuple[str, Any, int, int]      # "load" or "store", value, since, until
+GONE = "gone"           # the value that unmap stores: no load may return it
+Access = tuple[str, Any, int, int]      # "load" or "store", value, first and last step
+Fork = tuple[int, int, int, int]        # parent, child, first and last step
+Registers = dict[tuple[Any, Any], list[Access]]     # (address space or file, word) -> its accesses
 
 
 def judge(history: Sequence[tuple[Any, ...]]) -> list[tuple[str, str]]:
-    """(title, detail) for each load that no order explains. Entries: (what, who, where, value, since, until)."""
-    registers: dict[tuple[int, Any], list[Access]] = defaultdict(list)
-    forks: list[tuple[int, int, int, int]] = []
+    """Return (title, detail) for each register whose loads no order explains.
+
+    An entry of the history is (what, who, where, value, since, until). `what` is "load", "store", "fork" (`value` is the child), or
+    "unjudged", after which the register is not judged. `who` is an address space or a file, `where` a word of it.
+    """
+    registers: Registers = defaultdict(list)
+    forks: list[Fork] = []
     unjudged: set[tuple[int, Any]] = set()
     stored: dict[Any, set[Any]] = defaultdict(set)
     for what, who, where, value, since, until in history:
@@ -42,12 +48,12 @@ def judge(history: Sequence[tuple[Any, ...]]) -> list[tuple[str, str]]:
             continue
         initial = _initial(registers, forks, unjudged, who, where)
         if initial is not None and not linearizable(accesses, initial):
-            out.append(_explain(who, where, accesses, stored, registers, forks))
+            out.append(_explain(who, where, accesses, stored, forks))
     return out
 
 
-def _initial(registers: Any, forks: Any, unjudged: Any, who: int, where: Any) -> frozenset[Any] | None:
-    """The values the register can start with; None if the model does not know."""
+def _initial(registers: Registers, forks: list[Fork], unjudged: set[tuple[int, Any]], who: int, where: Any) -> frozenset[Any] | None:
+    """Return the values that a register can have at first; None if the model does not know them."""
     birth = next((fork for fork in forks if fork[1] == who), None)
     if birth is None:
         return frozenset([0])
@@ -61,13 +67,15 @@ def _initial(registers: Any, forks: Any, unjudged: Any, who: int, where: Any) ->
 
 
 def before(end: int, since: int, until: int) -> bool:
-    """Was an access that ended at step `end` over before the one from `since` until `until` began? One that begins in the very
-    step in which another ends came after it: between its beginning and its own first point nobody else ran."""
+    """True if an access that ended at step `end` was over before the access from `since` to `until` began.
+
+    An access that begins in the step in which another ends came after it: no other task ran between its beginning and its first point.
+    """
     return end < since or end == since < until
 
 
 def admissible(accesses: Sequence[Access], initial: Iterable[Any], since: int, until: int) -> frozenset[Any]:
-    """What a read of the register between `since` and `until` could return."""
+    """Return the values that a load of the register between the steps `since` and `until` could return."""
     stores = [access for access in accesses if access[0] == "store"]
     out = {value for _, value, begin, end in stores
            if begin <= until and not any(end < later[2] and later[3] < since for later in stores)}
@@ -77,7 +85,7 @@ def admissible(accesses: Sequence[Access], initial: Iterable[Any], since: int, u
 
 
 def linearizable(accesses: Sequence[Access], initial: Iterable[Any]) -> bool:
-    """Is there an order of these overlapping loads and stores that one register could have produced?"""
+    """True if some order of these loads and stores explains each load, from one of the values `initial`."""
     ordered = sorted(accesses, key=lambda access: (access[2], access[3]))
     full = (1 << len(ordered)) - 1
     seen: set[tuple[int, Any]] = set()
@@ -100,7 +108,8 @@ def linearizable(accesses: Sequence[Access], initial: Iterable[Any]) -> bool:
     return False
 
 
-def _explain(who: int, where: Any, accesses: Sequence[Access], stored: dict[Any, set[Any]], registers: Any, forks: Any) -> tuple[str, str]:
+def _explain(who: int, where: Any, accesses: Sequence[Access], stored: dict[Any, set[Any]], forks: list[Fork]) -> tuple[str, str]:
+    """Return the title and the detail of a register that no order explains, by the origin of the value loaded."""
     family = {who}
     while True:
         more = {parent for parent, child, *_ in forks if child in family} - family
@@ -118,6 +127,6 @@ def _explain(who: int, where: Any, accesses: Sequence[Access], stored: dict[Any,
     return Kind.DATA.title("a load returns an old value"), f"{_name(who)}.{where}: {loads}"
 
 
-def _name(who: Any) -> str:
-    """An address space is known by its number, a file by its name."""
+def _name(who: object) -> str:
+    """Return the name of an address space, given by its number, or of a file, given by its name."""
     return f"m{who}" if isinstance(who, int) else str(who)

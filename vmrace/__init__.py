@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Find, shrink, keep and explain races: in historical Linux VM patches, and in any functions put behind the machine.
+"""Find, shrink, keep and explain races, in historical Linux VM patches and in plain Python functions that run on the same machine.
 
-What a program of plain functions needs is here, by the kernel's names: `from vmrace import Program, cell, fuzz, verify`. The rooms are
-`vmrace.harness` (the machine and its watchers), `vmrace.variants` (the kernel code) and `vmrace.fuzz` (campaigns, corpus, commands);
-each is a folder of that name at the top of the repository.
+A program of plain functions imports its names from here: `from vmrace import Program, cell, fuzz, verify`, and the kernel toolkit by the
+kernel's names. The rooms are `vmrace.harness` (the machine and its watchers), `vmrace.variants` (the kernel code) and `vmrace.fuzz`
+(campaigns, corpus, commands); each is a folder of that name at the top of the repository.
 """
 
 import importlib
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from vmrace.harness.kernel.cell import cell as cell
 
 _CLONE = pathlib.Path(__file__).parents[1]
-if (_CLONE / "pyproject.toml").is_file() and (_CLONE / "harness").is_dir():     # a clone that is not installed
+if (_CLONE / "pyproject.toml").is_file() and (_CLONE / "harness").is_dir():     # in a clone, the rooms are beside this folder
     __path__.append(str(_CLONE))    # noqa: F405
 
 _PLACES = {"Program": "vmrace.harness.functions.program", "verify": "vmrace.harness.functions.verify",
@@ -26,9 +26,9 @@ _PLACES = {"Program": "vmrace.harness.functions.program", "verify": "vmrace.harn
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is asked for when it is asked for: the command starts quickly."""
+    """Import a name when it is first used, so that the command starts quickly. Raises AttributeError if there is no such name."""
     if name.startswith("_"):
         raise AttributeError(name)
     if name in ("fuzz", "harness", "variants"):
-        return importlib.import_module(f"vmrace.{name}")        # `fuzz` can be called: see there
+        return importlib.import_module(f"vmrace.{name}")        # the room `fuzz` can be called: see fuzz/__init__.py
     return getattr(importlib.import_module(_PLACES.get(name, "vmrace.harness.kernel")), name)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`vmrace` begins here: the current folder last, then signals, before anything that takes time is imported."""
+"""The entry point of the command `vmrace`. It sets up the module search path and the signals before the slow imports."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from vmrace.fuzz.functions.search_path import current_folder_last
 
 
 def main() -> None:
+    """Run the command, and exit with its code."""
     current_folder_last()
     from vmrace.fuzz.run import stop_request
     stop_request.install()

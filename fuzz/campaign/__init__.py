@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""Many programs and schedules on worker processes, until the time is over."""
+"""Campaigns: random programs and schedules run on worker processes until the time is up."""

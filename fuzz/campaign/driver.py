@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""A campaign: shards on worker processes, findings shrunk and kept as they come.
+"""The driver of a campaign: it gives shards to worker processes, and has each new title confirmed, shrunk and kept at once.
 
-The driver is the only writer, and runs nothing itself. A worker that dies loses its shard and nothing else: the shard is run
-again. An error of ours in a worker costs its shard, too, and what the shard had found by then is kept. A new title is written down
-as it was found (see raw) before it is confirmed and shrunk; if that fails, hangs or dies, this is what is kept.
+The driver is the only process that writes files, and makes no runs itself. If a worker dies, only its shard is lost, and is run again.
+If vmrace has an error in a worker, its shard ends, and its findings so far are kept. A new title is first saved as a hit file, then
+confirmed and shrunk. If that fails, hangs or dies, the hit file stays.
 
-Ctrl-C asks the workers to end where they are; what they have found by then is confirmed and kept as at any other end. A campaign
-ends within its time, the time of shrinking and GRACE_SECONDS, even if a worker hangs.
+Ctrl-C asks the workers to stop between two runs. Their hits by then are confirmed and kept, as at any other end, for ASKED_SECONDS at
+most. A campaign ends within its time, plus the time for shrinking, plus GRACE_SECONDS, even if a worker hangs.
 """
 
 from __future__ import annotations
@@ -14,12 +14,11 @@ from __future__ import annotations
 import pathlib
 import time
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from vmrace.fuzz.campaign.messages import RUNS_PER_SHARD, ShardResult, ShardTask
 from vmrace.fuzz.campaign.shard import run_shard
+from vmrace.fuzz.campaign.view import View
 from vmrace.fuzz.corpus import entry as entries
 from vmrace.fuzz.corpus import hit_file
 from vmrace.fuzz.corpus.entry import EntryError
@@ -36,17 +35,18 @@ from vmrace.harness.finding import is_only_told
 from vmrace.variants.program import Program
 
 SHARD_SECONDS = 2.0
-RUNS_SHARED_MIN = 500       # a campaign with so few runs left gives them all to one worker
-RETRIES_MAX = 3
-LOST_IN_A_ROW_MAX = 10      # shards, with none between that came to its end: then something is wrong with more than one
+RUNS_SHARED_MIN = 500       # a campaign with at most 500 runs left gives them all to one worker
+RETRIES_MAX = 3             # a shard whose worker died is run again at most three times
+LOST_IN_A_ROW_MAX = 10      # more lost shards without a complete one between: the cause is not in a single shard, so the campaign ends
 NOT_ASKED = "as --no-shrink asks"
 DIED = "the process that shrank it died"
-HANDED_ON_MAX = 60          # kept programs that go along with a shard
+HANDED_ON_MAX = 60          # kept programs sent with a shard
+PROGRAMS_MAX = 2_000        # kept programs that the driver remembers
 
 
 @dataclass
 class Options:
-    """What `vmrace fuzz` was asked for. Times in seconds; `runs` 0 means no limit."""
+    """The options of `vmrace fuzz`. `seconds` is the time limit; `runs` is the limit of runs, 0 means none."""
 
     family: str
     variant: str
@@ -61,7 +61,10 @@ class Options:
 
 @dataclass
 class Status:
-    """Where a campaign is."""
+    """The state of a campaign: its counts, its titles, and everything that was lost.
+
+    `started` and `last_new` are times, in seconds of time.monotonic and since `started`. `kept` counts the kept programs.
+    """
 
     started: float = 0.0
     runs: int = 0
@@ -74,32 +77,33 @@ class Status:
     kept: int = 0
     last_new: float = 0.0
     lost: int = 0
-    given_up: int = 0                                                   # of these, the ones that were not run again
+    given_up: int = 0                                                   # lost shards that were not run again
     tallies: dict[str, Tally] = field(default_factory=dict)
     titles: dict[str, int] = field(default_factory=dict)
     first_run: dict[str, int] = field(default_factory=dict)
     new: list[str] = field(default_factory=list)
-    known: dict[str, pathlib.Path] = field(default_factory=dict)       # title -> the entry that has it
-    unshrunk: list[str] = field(default_factory=list)                   # new titles whose shrinking was cut
-    raw: dict[str, pathlib.Path | None] = field(default_factory=dict)   # titles that were not confirmed, and where their runs are
+    known: dict[str, pathlib.Path] = field(default_factory=dict)       # title -> the entry that expects it
+    unshrunk: list[str] = field(default_factory=list)                   # new titles whose shrinking was cut short
+    raw: dict[str, pathlib.Path | None] = field(default_factory=dict)   # title that was not confirmed -> its hit file
     unkept: list[str] = field(default_factory=list)                     # new titles whose entries could not be written
-    unread: list[str] = field(default_factory=list)                     # files of the corpus that are no entries
+    unread: list[str] = field(default_factory=list)                     # an error for each file of the corpus that is not an entry
     errors: list[str] = field(default_factory=list)
     interrupted: bool = False
 
     @property
     def seconds(self) -> float:
+        """The time since the start of the campaign, in seconds."""
         return time.monotonic() - self.started
 
     @property
     def whole(self) -> bool:
-        """True if nothing was lost on the way: neither a shard, nor a hit, nor an entry, be it one of the corpus."""
+        """True if no shard was given up, every hit was confirmed and kept, every entry of the corpus was read, and vmrace had no error."""
         return not (self.given_up or self.raw or self.unkept or self.unread or self.errors)
 
 
 def known_titles(options: Options) -> tuple[dict[str, pathlib.Path], list[EntryError]]:
-    """Titles that an entry of the corpus already expects of this variant, with the first such entry; and what is wrong with files there
-    that are none."""
+    """Map each title that an entry of the corpus expects on this variant to the first such entry. Also returns an error for each file
+    of the corpus that is not an entry."""
     known: dict[str, pathlib.Path] = {}
     loaded, bad = entries.load_all(options.corpus) if options.corpus.is_dir() else ([], [])
     for kept in loaded:
@@ -109,21 +113,18 @@ def known_titles(options: Options) -> tuple[dict[str, pathlib.Path], list[EntryE
 
 
 class Campaign:
-    """`tell(kind, value)` hears of everything: "start" (Options, Status), "finding" (Confirmed, Hit, path or None), "lost" text,
-    "known" (Hit, path), "raw" (Hit, why, path or None, text), "tick" Status, "error" text, "stopping" Status.
-    When nobody `listens` any more it comes to its end, as if the time were up."""
+    """A campaign on one variant. `run` runs it to its end, and calls the view for each event."""
 
-    def __init__(self, options: Options, tell: Callable[[str, Any], None], listens: Callable[[], bool] = lambda: True):
+    def __init__(self, options: Options, view: View):
         self.options = options
-        self.tell = tell
-        self.listens = listens
+        self.view = view
         self.status = Status()
         self.programs: list[Program] = []
         self.next_shard = 0
         self.workers = Workers(options.workers)
         self.shards: dict[Job, tuple[ShardTask, int]] = {}
-        self.again: deque[tuple[ShardTask, int]] = deque()      # shards that were lost, and are to be run again
-        self.hits: deque[tuple[Hit, str]] = deque()             # to be confirmed, and why they are not to be shrunk
+        self.again: deque[tuple[ShardTask, int]] = deque()      # lost shards to run again
+        self.hits: deque[tuple[Hit, str]] = deque()             # hits to confirm, and the reason not to shrink them, or ""
         self.confirming: dict[Job, tuple[Hit, str]] = {}
         self.seen: set[str] = set()
         self.lost_in_a_row = 0
@@ -135,6 +136,7 @@ class Campaign:
         return f"{self.options.family}/{self.options.variant}"
 
     def run(self) -> Status:
+        """Run the campaign to its end. Raises EntryError if its corpus cannot be written."""
         options, status = self.options, self.status
         _writable(options.corpus)
         status.known, bad = known_titles(options)
@@ -142,16 +144,16 @@ class Campaign:
         status.started = time.monotonic()
         with stop_request.heard(), stop_request.at_once(self.workers.kill):
             try:
-                self.tell("start", (options, status))
+                self.view.start(status)
                 for text in status.unread:
-                    self.tell("error", text)
+                    self.view.error(text)
                 self._drive()
             finally:
                 self.workers.stop()
             for task, _ in (*self.shards.values(), *self.again):
                 if not status.interrupted:
                     status.given_up += 1
-                    self.tell("lost", f"shard {task.number} given up, as the campaign is over")
+                    self.view.lost(f"shard {task.number} given up, as the campaign is over")
             for hit, _ in (*self.confirming.values(), *self.hits):
                 self._keep_raw(hit, "interrupted" if status.interrupted else "the time was up")
         return status
@@ -163,7 +165,7 @@ class Campaign:
         while True:
             if stop.asked() and not status.interrupted:
                 status.interrupted, self.stopped_at = True, time.monotonic()
-                self.tell("stopping", status)
+                self.view.stopping()
             self._fill()
             if not self.shards and not self.confirming:
                 return
@@ -172,23 +174,23 @@ class Campaign:
                     self._shard_done(job)
                 else:
                     self._confirmed(job)
-            self.tell("tick", status)
+            self.view.tick(status)
             if time.monotonic() > self._until():
                 status.lost += len(self.shards)
                 return
 
     def _until(self) -> float:
-        """When the driver waits no longer."""
+        """The time at which the driver stops waiting for workers, of time.monotonic."""
         if self.status.interrupted:
             return self.stopped_at + ASKED_SECONDS
         return self._shrunk_by() + GRACE_SECONDS
 
     def _shrunk_by(self) -> float:
-        """Until when shrinking may go on: a little after the campaign's time, wherever in it the hit came."""
+        """The time at which all shrinking ends, of time.monotonic: `shrink_seconds` after the campaign's time."""
         return self.status.started + self.options.seconds + shrink_seconds(self.options.seconds)
 
     def _fill(self) -> None:
-        """Give every worker something to do: first what was found."""
+        """Give every idle worker a job: first hits to confirm, then lost shards, then new shards."""
         while len(self.shards) + len(self.confirming) < self.options.workers:
             try:
                 if self.hits:
@@ -201,15 +203,15 @@ class Campaign:
                     self._submit(self._next_task(), 0)
                 else:
                     return
-            except OSError as error:            # no process, or no file descriptor, is left
+            except OSError as error:            # the system has no process or no file descriptor left
                 if not self.shards and not self.confirming:
                     self.broken = True
                     self._error(f"no worker process can be started: {writing.why(error)}")
                 return
 
     def _ending(self) -> bool:
-        """True if it is to end as soon as it can: somebody asks, nobody listens, or nothing works."""
-        return self.status.interrupted or not self.listens() or self.broken or self.lost_in_a_row > LOST_IN_A_ROW_MAX
+        """True if the campaign must end early: it is asked to stop, the output is closed, or workers cannot start or keep dying."""
+        return self.status.interrupted or not self.view.listens() or self.broken or self.lost_in_a_row > LOST_IN_A_ROW_MAX
 
     def _more(self) -> bool:
         status, options = self.status, self.options
@@ -220,8 +222,10 @@ class Campaign:
         return status.seconds < options.seconds
 
     def _runs_left(self) -> int:
-        """The runs that no shard has done or been given."""
-        return self.options.runs - self.status.runs - sum(task.runs for task, _ in (*self.shards.values(), *self.again))
+        """The number of runs, out of options.runs, that no shard has made or may still make."""
+        left = self.options.runs - self.status.runs - sum(task.runs for task, _ in (*self.shards.values(), *self.again))
+        assert left >= 0, f"{-left} runs more than the limit of {self.options.runs}"
+        return left
 
     def _next_task(self) -> ShardTask:
         options, number = self.options, self.next_shard
@@ -239,7 +243,7 @@ class Campaign:
         self.shards[self.workers.give(run_shard, [task], task.seconds + GRACE_SECONDS)] = task, retries
 
     def _confirm(self, hit: Hit, unshrunk: str) -> None:
-        """Have a new title confirmed and shrunk."""
+        """Give a hit to a worker, to be confirmed and, unless `unshrunk` names a reason not to, shrunk."""
         deadline = self._shrunk_by()
         arguments = [self.options.family, self.options.variant, hit, self.options.seed, unshrunk, deadline]
         seconds = max(0.0, deadline - time.monotonic()) + GRACE_SECONDS
@@ -254,7 +258,7 @@ class Campaign:
             status.lost += 1
             self.lost_in_a_row += 1
             again = isinstance(error, Lost) and retries < RETRIES_MAX and not status.interrupted
-            self.tell("lost", f"shard {task.number} lost ({error}); {'run again' if again else 'given up'}")
+            self.view.lost(f"shard {task.number} lost ({error}); {'run again' if again else 'given up'}")
             if again:
                 self.again.append((task, retries + 1))
             else:
@@ -268,10 +272,11 @@ class Campaign:
         else:
             self.lost_in_a_row = 0
         self._merge(result)
+        assert status.distinct <= status.runs, f"{status.distinct} distinct runs of {status.runs}"
 
     def _error(self, text: str) -> None:
         self.status.errors.append(text)
-        self.tell("error", text)
+        self.view.error(text)
 
     def _merge(self, result: ShardResult) -> None:
         status = self.status
@@ -282,7 +287,7 @@ class Campaign:
                 status.first_run[hit.title] = hit.run
                 hit.seconds -= status.started
                 if hit.title in status.known:
-                    self.tell("known", (hit, status.known[hit.title]))
+                    self.view.known(hit, status.known[hit.title])
                 else:
                     status.new.append(hit.title)
                     self._write_down(hit)
@@ -298,22 +303,18 @@ class Campaign:
             status.last_new = status.seconds
             self.programs += result.kept
             status.kept = len(self.programs)
-            del self.programs[:-2000]
+            del self.programs[:-PROGRAMS_MAX]
         for name, tally in result.tallies.items():
-            mine = status.tallies.setdefault(name, Tally())
-            mine.runs += tally.runs
-            mine.distinct += tally.distinct
-            mine.features += tally.features
-            mine.findings += tally.findings
+            status.tallies.setdefault(name, Tally()).add(tally)
         for title, seen in result.titles.items():
             status.titles[title] = status.titles.get(title, 0) + seen
 
     def _write_down(self, hit: Hit) -> None:
-        """Keep the hit as it was found, before it is confirmed."""
+        """Save the hit before it is confirmed."""
         try:
             hit_file.save(hit, self.found_on, self.options.corpus)
         except EntryError as error:
-            self.tell("error", str(error))     # it is told in full, whatever becomes of it
+            self.view.error(str(error))     # no loss yet: the finding, or the raw hit, will be printed in full
 
     def _confirmed(self, job: Job) -> None:
         hit, unshrunk = self.confirming.pop(job)
@@ -321,11 +322,11 @@ class Campaign:
             confirmed: Confirmed = job.result()
         except Lost as error:
             if unshrunk in ("", NOT_ASKED) and not self.status.interrupted and time.monotonic() < self._shrunk_by():
-                self.tell("lost", f"shrinking of {hit.title!r} lost ({error}); it is to be confirmed as it was found")
+                self.view.lost(f"shrinking of {hit.title!r} lost ({error}); it will be confirmed without shrinking")
                 self.hits.append((hit, DIED))
             else:
                 self._keep_raw(hit, f"its worker was lost: {error}")
-        except Erred as error:                  # our error: say so, keep the campaign
+        except Erred as error:                  # an error of vmrace: report it, and go on with the campaign
             self._keep_raw(hit, f"{error} (this is our bug)")
         else:
             self._keep(confirmed, hit)
@@ -341,23 +342,24 @@ class Campaign:
             hit_file.remove(hit, self.found_on, self.options.corpus)
         except EntryError as error:
             self.status.unkept.append(hit.title)
-            self.tell("error", str(error))
-        self.tell("finding", (confirmed, hit, path))
+            self.view.error(str(error))
+        self.view.finding(confirmed, hit, path)
 
     def _keep_raw(self, hit: Hit, why: str) -> None:
-        """A hit that was not confirmed is no finding. It stays as it was found."""
+        """Keep a hit that was not confirmed as a hit file. It no longer counts as a new title. `why` is the reason."""
+        assert hit.title in self.status.new, f"{hit.title!r} is reported twice, or was never a new title"
         self.status.new.remove(hit.title)
         path: pathlib.Path | None = None
         try:
             path = hit_file.save(hit, self.found_on, self.options.corpus)
         except EntryError as error:
-            self.tell("error", str(error))
+            self.view.error(str(error))
         self.status.raw[hit.title] = path
-        self.tell("raw", (hit, why, path, hit_file.emit(hit, self.found_on)))
+        self.view.raw(hit, why, path, hit_file.emit(hit, self.found_on))
 
 
 def _writable(directory: pathlib.Path) -> None:
-    """EntryError unless entries can be written there: found out before the campaign, not after."""
+    """Raise EntryError unless a file can be written in `directory`. This is tested before the campaign, not found out at its end."""
     trial = directory / f".writable{writing.PARTIAL}"
     try:
         with writing.alone(directory):

@@ -14,7 +14,12 @@ RUNS_PER_SHARD = 20_000
 
 @dataclass
 class ShardTask:
-    """What to do: which variant, which part of the campaign, what is known already."""
+    """One part of a campaign, for a worker: at most `runs` runs in at most `seconds` seconds, with random numbers from `seed` and
+    `number`.
+
+    Titles in `known` cause no hit. `programs` are programs kept by other workers. If `kept` is given, the shard ends at the first title
+    outside it, unless that is a RACE.
+    """
 
     family: str
     variant: str
@@ -24,12 +29,17 @@ class ShardTask:
     seconds: float = 3.0
     known: frozenset[str] = frozenset()
     programs: list[Program] = field(default_factory=list)
-    preempt: bool = False
-    kept: frozenset[str] | None = None      # if given, the shard ends at the first title that is not among these nor only told
+    kept: frozenset[str] | None = None
 
 
 @dataclass
 class ShardResult:
+    """The counts and hits of one shard, `number`.
+
+    `tallies` counts by kind of schedule, `titles` the runs with each title. `features` and `blocks` are the worker's totals. `kept`
+    holds programs for other workers. `error` is an error of vmrace that ended the shard early; the rest is what was found before it.
+    """
+
     number: int
     runs: int = 0
     distinct: int = 0
@@ -43,4 +53,17 @@ class ShardResult:
     kept: list[Program] = field(default_factory=list)
     tallies: dict[str, Tally] = field(default_factory=dict)
     titles: dict[str, int] = field(default_factory=dict)
-    error: str = ""             # of ours, which ended it before its time: what there is by then is in the rest
+    error: str = ""
+
+    def check(self, task: ShardTask) -> None:
+        """Assert that the counts can be those of `task`: a wrong one would end up in the campaign's summary and its error bound."""
+        assert self.number == task.number, f"a result of shard {self.number} for shard {task.number}"
+        assert self.runs <= task.runs, f"{self.runs} runs in a shard of {task.runs}"
+        assert self.distinct <= self.runs, f"{self.distinct} distinct runs of {self.runs}"
+        assert self.checked_runs <= self.runs, f"{self.checked_runs} checked runs of {self.runs}"
+        assert self.limit_runs <= self.runs, f"{self.limit_runs} runs of {self.runs} hit the limit of steps"
+        by_kind = sum(tally.runs for tally in self.tallies.values())
+        assert by_kind <= self.runs, f"the kinds of schedules have {by_kind} runs, the shard {self.runs}"
+        for hit in self.hits:
+            assert hit.title in self.titles, f"{hit.title!r} has a hit but no run"
+            assert hit.title not in task.known, f"{hit.title!r} is known, so it is no hit"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a campaign prints: findings as they are confirmed, a line of progress, a summary. Plain text, or JSON lines."""
+"""The output of a campaign: each finding once it is confirmed, a line of progress, and a summary. Plain text, or JSON lines."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from vmrace.fuzz.campaign.view import View
 from vmrace.fuzz.text.terminal import COLUMNS, LINE_EVERY, Voice, clock, rule_of_three
 from vmrace.fuzz.text.wording import count
 from vmrace.harness.printable import printable
 
 if TYPE_CHECKING:
+    from rich.live import Live
     from vmrace.fuzz.campaign.driver import Options, Status
     from vmrace.fuzz.run.hit import Hit
     from vmrace.fuzz.shrink.confirm import Confirmed
@@ -24,43 +26,41 @@ if TYPE_CHECKING:
 
 
 def progress(status: Status) -> str:
+    """Write the line of progress."""
     rate = status.runs / max(status.seconds, 0.001)
     return (f"  {clock(status.seconds)}   {count(status.runs, 'run')}   {rate:,.0f}/s   {status.distinct:,} distinct"
             f"   features {status.features:,}   corpus {status.kept:,}   last new {status.seconds - status.last_new:.0f} s ago")
 
 
-class TextView:
-    """For people. On a terminal the progress line is live; without one it is a line every ten seconds."""
+class TextView(View):
+    """A campaign's output for people. The line of progress is live on a terminal, else printed every LINE_EVERY seconds."""
 
     def __init__(self, options: Options):
         self.options = options
         self.voice = Voice()
         self.last = time.monotonic()
         self.found = 0
-        self.live: Any = None
+        self.live: Live | None = None
 
-    def tell(self, kind: str, value: Any) -> None:
-        if kind == "start":
-            self._start(*value)
-        elif kind == "tick":
-            self._tick(value)
-        elif kind == "finding":
-            self._finding(*value)
-        elif kind == "known":
-            self._known(*value)
-        elif kind == "raw":
-            self._raw(*value)
-        elif kind == "stopping":
-            self._print("vmrace: interrupted; what was found is being kept (once more: at once)")
-        else:
-            self._print(f"vmrace: {value}")
+    def listens(self) -> bool:
+        return self.voice.listens()
 
-    def _start(self, options: Options, status: Status) -> None:
-        stop = "keeps going" if options.keep_going else "stops at the first new title but a RACE"
+    def stopping(self) -> None:
+        self._print("vmrace: interrupted; the findings are being kept (interrupt again to end at once)")
+
+    def lost(self, text: str) -> None:
+        self._print(f"vmrace: {text}")
+
+    def error(self, text: str) -> None:
+        self._print(f"vmrace: {text}")
+
+    def start(self, status: Status) -> None:
+        options = self.options
+        stop = "keeps going" if options.keep_going else "stops at the first new title other than a RACE"
         self.voice.say(f"campaign {options.family}/{options.variant}   seed {options.seed}   {count(options.workers, 'worker')}   {stop}")
         if status.known:
-            self.voice.say(f"{options.corpus}/ knows {count(len(status.known), 'title')} of this variant: seeing {them(len(status.known))}"
-                           " again is counted, and no reason to stop")
+            self.voice.say(f"{options.corpus}/ knows {count(len(status.known), 'title')} of this variant: runs that show "
+                           f"{them(len(status.known))} again are counted, but do not stop the campaign")
         if sys.stdout.isatty():
             from rich.live import Live
             self.live = Live(refresh_per_second=2, transient=True)
@@ -73,17 +73,17 @@ class TextView:
             else:
                 self.voice.say(line)
 
-    def _tick(self, status: Status) -> None:
+    def tick(self, status: Status) -> None:
         if self.live is not None:
             self.live.update(progress(status))
         elif time.monotonic() - self.last >= LINE_EVERY and not self.voice.broken:
             self.last = time.monotonic()
             self.voice.say(progress(status))
 
-    def _known(self, hit: Hit, path: pathlib.Path) -> None:
+    def known(self, hit: Hit, path: pathlib.Path) -> None:
         self._print(f"known     {hit.title}", f"          run {hit.run:,} ({hit.scheduler}), after {hit.seconds:.1f} s; kept as {path}")
 
-    def _finding(self, confirmed: Confirmed, hit: Hit, path: pathlib.Path | None) -> None:
+    def finding(self, confirmed: Confirmed, hit: Hit, path: pathlib.Path | None) -> None:
         self.found += 1
         whole = f"{confirmed.before}  ->  {confirmed.after}" if confirmed.runs else f"{confirmed.after}, as it was found"
         lines = [
@@ -97,18 +97,20 @@ class TextView:
             "",
         ]
         if path is None:
-            lines += ["it is kept nowhere; as an entry it is", "", *entry_text(confirmed).splitlines()]
+            lines += ["no file could be written; this is its entry:", "", *entry_text(confirmed).splitlines()]
         else:
             lines += [f"wrote {path}", f"next: {shlex.join(['vmrace', 'replay', str(path)])}"]
             if confirmed.cut:
                 lines.append(f"      {shlex.join(['vmrace', 'shrink', str(path)])}")
         self._print(*lines)
 
-    def _raw(self, hit: Hit, why: str, path: pathlib.Path | None, text: str) -> None:
-        kept = f"kept as it was found\n      vmrace shrink {path}" if path is not None else f"kept nowhere; as it was found it is\n\n{text}"
+    def raw(self, hit: Hit, why: str, path: pathlib.Path | None, text: str) -> None:
+        kept = (f"the run is kept; to try again:\n      vmrace shrink {path}" if path is not None else
+                f"no file could be written; this is its hit file:\n\n{text}")
         self._print(f"NOT CONFIRMED   {hit.title}   run {hit.run:,} ({hit.scheduler}), after {hit.seconds:.1f} s\n  {why}; {kept}")
 
     def end(self, status: Status) -> None:
+        """Print the summary."""
         if self.live is not None:
             self.live.stop()
         for line in summary(status):
@@ -116,12 +118,13 @@ class TextView:
 
 
 def entry_text(confirmed: Confirmed) -> str:
+    """Return the text of a finding's entry."""
     from vmrace.fuzz.corpus.entry import emit
     return emit(confirmed.entry)
 
 
 def summary(status: Status) -> list[str]:
-    """The last lines: who did what, which titles, and what no finding would mean."""
+    """Write the last lines: the counts of each kind of schedule, the titles, and the bound that remains if nothing was found."""
     out = ["", f"{'scheduler':<12}{'runs':>10}{'distinct':>10}{'new features':>14}{'findings':>10}"]
     for name, tally in sorted(status.tallies.items()):
         out.append(f"{name:<12}{tally.runs:>10,}{tally.distinct:>10,}{tally.features:>14,}{tally.findings:>10,}")
@@ -136,7 +139,7 @@ def summary(status: Status) -> list[str]:
     if status.limit_runs:
         where += f"; {count(status.limit_runs, 'run')} hit the step limit"
     if status.lost:
-        where += f"; {count(status.lost, 'shard')} lost" + (f", {status.given_up:,} for good" if status.given_up else " and run again")
+        where += f"; {count(status.lost, 'shard')} lost" + (f", {status.given_up:,} not run again" if status.given_up else " and run again")
     new, again = len(status.new), len(status.titles.keys() & status.known.keys())
     if new:
         out.append(f"vmrace: {count(new, 'new title')}{f' and {again} known' if again else ''} in {where}")
@@ -147,27 +150,27 @@ def summary(status: Status) -> list[str]:
     else:
         out.append(f"vmrace: no finding in {where}, which says nothing")
     if status.unshrunk:
-        out.append(f"vmrace: {count(len(status.unshrunk), 'title')} not shrunk to the end; vmrace shrink goes on from the entry")
+        out.append(f"vmrace: {count(len(status.unshrunk), 'title')} not shrunk to the end; vmrace shrink ENTRY continues")
     if status.raw:
         out.append(f"vmrace: {count(len(status.raw), 'title')} seen and not confirmed")
     if status.unread:
-        out.append(f"vmrace: {count(len(status.unread), 'file')} of the corpus cannot be read; what {them(len(status.unread))} "
-                   "may have known counts as new")
+        out.append(f"vmrace: {count(len(status.unread), 'file')} of the corpus cannot be read; titles known only there count as new")
     if status.errors:
-        out.append(f"vmrace: {count(len(status.errors), 'error')} of ours: please report {them(len(status.errors))}")
+        out.append(f"vmrace: {count(len(status.errors), 'internal error')}: please report {them(len(status.errors))}")
     if status.interrupted:
-        out.append("vmrace: interrupted; what was found is kept")
+        out.append("vmrace: interrupted; the findings are kept")
     elif again and not new:
-        out.append("vmrace: to watch them being found as if for the first time, name an empty corpus: --corpus found")
+        out.append("vmrace: to see them found as new titles, name an empty corpus: --corpus found")
     return out
 
 
 def them(count: int) -> str:
+    """Return `it` for 1, else `them`."""
     return "it" if count == 1 else "them"
 
 
 def variants_table(families: list[Family], operations: dict[tuple[str, str], int], sanitizers: int) -> list[str]:
-    """Families and their variants, with the counts of what each has: at most 100 columns, what is longer goes on below."""
+    """Write the table of families and variants, with the number of operations and sanitizers of each, in at most 100 columns."""
     out = []
     wide = max(len(name) for one in families for name in one.variants) + 1
     for one in families:
@@ -181,39 +184,45 @@ def variants_table(families: list[Family], operations: dict[tuple[str, str], int
     return out
 
 
-class JsonView:
-    """For programs: findings and the summary, one object a line."""
+class JsonView(View):
+    """A campaign's output for programs: JSON lines, one object for each event and one for the summary."""
 
     def __init__(self, options: Options):
         self.options = options
         self.voice = Voice()
 
-    def tell(self, kind: str, value: Any) -> None:
-        if kind == "finding":
-            confirmed, hit, path = value
-            self._put({
-                "type": "finding", "title": confirmed.title, "variant": f"{self.options.family}/{self.options.variant}",
-                "run": hit.run, "seconds": round(hit.seconds, 3), "scheduler": hit.scheduler,
-                "before": asdict(confirmed.before), "after": asdict(confirmed.after), "shrink_runs": confirmed.runs,
-                "cut": confirmed.cut or None,
-                "least_preemptions_proved": confirmed.least_proved, "operations_proved": confirmed.operations_proved,
-                "replays": confirmed.replays, "digest": confirmed.digest, "path": str(path) if path else None,
-                **({} if path else {"entry": entry_text(confirmed)}),
-            })
-        elif kind in ("lost", "error"):
-            self._put({"type": kind, "text": str(value)})
-        elif kind == "raw":
-            hit, why, path, text = value
-            self._put({"type": "raw", "title": hit.title, "why": why, "run": hit.run, "path": str(path) if path else None,
-                       **({} if path else {"hit": text})})
-        elif kind == "known":
-            hit, path = value
-            self._put({"type": "known", "title": hit.title, "run": hit.run, "seconds": round(hit.seconds, 3), "path": str(path)})
+    def listens(self) -> bool:
+        return self.voice.listens()
+
+    def finding(self, confirmed: Confirmed, hit: Hit, path: pathlib.Path | None) -> None:
+        self._put({
+            "type": "finding", "title": confirmed.title, "variant": f"{self.options.family}/{self.options.variant}",
+            "run": hit.run, "seconds": round(hit.seconds, 3), "scheduler": hit.scheduler,
+            "before": asdict(confirmed.before), "after": asdict(confirmed.after), "shrink_runs": confirmed.runs,
+            "cut": confirmed.cut or None,
+            "least_preemptions_proved": confirmed.least_proved, "operations_proved": confirmed.operations_proved,
+            "replays": confirmed.replays, "digest": confirmed.digest, "path": str(path) if path else None,
+            **({} if path else {"entry": entry_text(confirmed)}),
+        })
+
+    def lost(self, text: str) -> None:
+        self._put({"type": "lost", "text": text})
+
+    def error(self, text: str) -> None:
+        self._put({"type": "error", "text": text})
+
+    def raw(self, hit: Hit, why: str, path: pathlib.Path | None, text: str) -> None:
+        self._put({"type": "raw", "title": hit.title, "why": why, "run": hit.run, "path": str(path) if path else None,
+                   **({} if path else {"hit": text})})
+
+    def known(self, hit: Hit, path: pathlib.Path) -> None:
+        self._put({"type": "known", "title": hit.title, "run": hit.run, "seconds": round(hit.seconds, 3), "path": str(path)})
 
     def _put(self, value: dict[str, Any]) -> None:
         self.voice.say(json.dumps(value))
 
     def end(self, status: Status) -> None:
+        """Print the summary."""
         self._put({
             "type": "summary", "variant": f"{self.options.family}/{self.options.variant}", "seed": self.options.seed,
             "runs": status.runs, "distinct": status.distinct, "programs": status.programs, "checked_runs": status.checked,

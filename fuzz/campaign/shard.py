@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""One shard of a campaign: what a worker process does between two words with the driver.
+"""One shard of a campaign: the work of a worker process between two messages of the driver.
 
-A shard is a pure function of its task, but for where the deadline cuts it; it makes at most as many runs as it was given, and
-ends where it is asked to with what it has. It generates programs or mutates kept ones, runs
-many schedules of each, keeps what reached something new, and hands back every title that it saw first.
+A shard is a pure function of its task and of the worker's earlier shards, except for the time at which its deadline ends it. It makes
+at most `task.runs` runs. If it is asked to stop, it returns its results so far. It generates programs or mutates kept ones, runs many
+schedules of each, keeps programs that reach something new, and returns each title that it saw first.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import contextlib
 import random
 import time
 from array import array
-from typing import Any
 
 from vmrace.fuzz.campaign.messages import ShardResult, ShardTask
 from vmrace.fuzz.campaign.worker import KEPT_MAX, Kept, Worker
@@ -25,45 +24,46 @@ from vmrace.fuzz.sampling.contention import Places
 from vmrace.fuzz.sampling.portfolio import PAIRS_MAX, SCHEDULERS, Sampling, Spent, Tally, bred, portfolio
 from vmrace.harness.finding import is_only_told
 from vmrace.harness.machine.machine import m
+from vmrace.harness.machine.scheduler import Scheduler
 from vmrace.harness.schedulers import NoPreempt
 from vmrace.harness.schedulers.mutate import Bred
 from vmrace.variants.program import Program, TaskProgram
 
 BATCHES_MAX = 8
-NEW_SHARE = 0.2             # programs made from nothing, once there is a corpus
-STATE_SHARE = 0.6           # programs that start from a state some setup has reached, each state as often as any
-CANDIDATES = 10             # programs drawn of which the newest is run
-REACH_OUT = 8               # setups tried, for each program run
-AGAIN_SHARE = 0.3           # kept programs that are run again as they are
-TOURNAMENT = 6              # kept programs of which the best is picked
-SCHEDULES_KEPT = 6          # of them, those that stay when the program is put aside
-RARE = 0.02                 # a block is rare that no larger share of programs reaches (and a few are always allowed)
+NEW_SHARE = 0.2             # share of programs that are entirely new, once some are kept
+STATE_SHARE = 0.6           # share of the others that start from a state which some setup has reached, each state equally often
+CANDIDATES = 10             # programs drawn, of which the one with most untried triples is run
+REACH_OUT = 8               # longer setups tried before each program
+AGAIN_SHARE = 0.3           # share of the picked kept programs that are run again unchanged
+TOURNAMENT = 6              # kept programs drawn, of which the best is picked
+SCHEDULES_KEPT = 6          # runs stored with a kept program
+RARE = 0.02                 # a block is rare if at most this share of the programs reaches it, or at most RARE_MIN programs
 RARE_MIN = 8
-TRIM_RUNS = 6               # schedules that a trimmed program has to reach its block again
-ADOPT_RUNS = 8              # schedules that tell what a program of another worker reaches
+TRIM_RUNS = 6               # random schedules in which a trimmed program must reach its rarest block again
+ADOPT_RUNS = 8              # random schedules that measure the coverage of another worker's program
 RARE_BATCHES = 2            # batches that a program with a rare block gets at least
-CHECKED_EVERY = 100         # one run in so many is run again on a checked image
+CHECKED_EVERY = 100         # one run in 100 is also run on a checked image
 
 
 class _Explored:
-    """The program being explored, as what is sampled sees it."""
+    """The program being explored, as the sampler's door."""
 
-    def __init__(self, shard: _Shard, program: Program, prepared: Prepared):
+    def __init__(self, shard: _Shard, program: Program, prepared: Prepared, schedules: list[Bred]):
         self.shard, self.program, self.prepared = shard, program, prepared
-        self.sampling: Sampling = None  # type: ignore[assignment]
+        self.sampling = Sampling(shard.rng, shard.schedulers, len(program.tasks), program.size, self, schedules)
         self.covered = 0
 
-    def run(self, name: str, scheduler: Any) -> Outcome:
+    def run(self, name: str, scheduler: Scheduler) -> Outcome:
         return self.shard._one(self.program, self.prepared, name, scheduler)
 
-    def places(self, outcome: Outcome) -> Places:
-        return self.shard._places(self.prepared, outcome)
+    def places(self, ran: Outcome) -> Places:
+        return self.shard._places(self.prepared, ran)
 
     def over(self) -> bool:
         return self.shard.over()
 
-    def shows(self, name: str, outcome: Outcome) -> int:
-        """New blocks are worth most, new pairs a little as long as there is little else."""
+    def shows(self, name: str, ran: Outcome) -> int:
+        """Return 4 for a run with a new block, 1 for one with a new pair while few runs are kept, else 0."""
         result, features = self.shard.result, self.shard.worker.features
         new = features.take()
         now = self.prepared.image.probes.count(1)
@@ -71,11 +71,11 @@ class _Explored:
         self.covered = now
         tally = result.tallies[name]
         tally.features += new
-        if self.sampling.new(outcome):
+        if self.sampling.new(ran):
             tally.distinct += 1
             result.distinct += 1
         if result.runs % CHECKED_EVERY == 0:
-            self.shard._check(self.program, outcome)
+            self.shard._check(self.program, ran)
         return weight
 
 
@@ -83,7 +83,7 @@ _workers: dict[tuple[str, str], Worker] = {}
 
 
 def run_shard(task: ShardTask) -> ShardResult:
-    """Entry point of a worker process. An error of ours ends the shard, and is in its result beside what was found before."""
+    """Run a shard in a worker process. An error of vmrace ends the shard, and is returned with what was found before."""
     key = (task.family, task.variant)
     if key not in _workers:
         _workers[key] = Worker(*key)
@@ -91,12 +91,14 @@ def run_shard(task: ShardTask) -> ShardResult:
     try:
         return shard.run()
     except Exception as error:              # MemoryError and RecursionError, too
-        del _workers[key]                   # whatever state it is in
+        del _workers[key]                   # its state may be broken
         shard.result.error = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
         return shard.result
 
 
 class _Shard:
+    """The search of one shard. `known` holds the titles that cause no hit any more; `ended` is set by a title that ends the shard."""
+
     def __init__(self, worker: Worker, task: ShardTask):
         self.worker = worker
         self.task = task
@@ -104,7 +106,7 @@ class _Shard:
         self.result = ShardResult(task.number)
         self.known = set(task.known)
         self.checked_program: Program | None = None
-        self.checked_prepared: Any = None
+        self.checked_prepared: Prepared | None = None
         self.ended = False
         self.start = time.monotonic()
         rng = self.rng
@@ -122,6 +124,7 @@ class _Shard:
         self.worker.features.take()
         self.result.features = self.worker.features.count
         self.result.blocks = len(self.worker.features.reached)
+        self.result.check(self.task)
         return self.result
 
     def _search(self) -> None:
@@ -134,13 +137,13 @@ class _Shard:
                 self._program(*self._choose())
 
     def _spend(self) -> None:
-        """Before a run is made: it counts. Spent if none is left, wherever in an exploration that is."""
+        """Charge one run to the shard's budget, before it is made. Raises Spent if the budget is used up or the shard is to end."""
         if self.ended or self.result.runs >= self.task.runs or stop_request.asked():
             raise Spent
         self.result.runs += 1
 
     def _reach_out(self) -> None:
-        """Run a few setups that are longer than ones known: only to see which states they reach."""
+        """Run REACH_OUT setups, each a known one with more operations, to see which states they reach."""
         worker = self.worker
         for _ in range(REACH_OUT):
             program = generate.extended(self.rng, worker.states.setup(self.rng), worker.operations)
@@ -153,7 +156,10 @@ class _Shard:
             worker.states.reach(program.setup, worker.fast.family.describe(prepared.image))
 
     def _choose(self) -> tuple[Program, list[Bred]]:
-        """A new program, a kept one again, or a mutated one. Of a few kept ones the rarest and least picked."""
+        """Choose the next program and its kept runs: a new program, one from a reached state, a kept one, or a mutated one.
+
+        Among TOURNAMENT kept ones, the best has a rare block, was picked seldom and is short.
+        """
         rng, kept = self.rng, self.worker.kept
         if not kept or rng.random() < NEW_SHARE:
             return generate.program(rng, self.worker.operations), []
@@ -183,7 +189,7 @@ class _Shard:
         self.result.kept.append(program)
 
     def _adopt(self, program: Program) -> None:
-        """A program that another worker has explored and kept: find out what it reaches, to mutate it, and no more."""
+        """Measure the coverage of a program that another worker has explored, and keep it for mutation."""
         worker = self.worker
         worker.seen.add(hash(program))
         try:
@@ -216,12 +222,11 @@ class _Shard:
             self._explore(program, prepared, schedules, novelty)
 
     def _explore(self, program: Program, prepared: Prepared, schedules: list[Bred], novelty: bool) -> None:
-        """Each task first, with no preemption; where that is new, each of its children; then batches of random schedules, as
-        long as they show something new. Runs that do are bred from."""
+        """Run the schedules without preemption; if the program has `novelty`, run their children; then run batches of random schedules
+        while they reach new blocks."""
         features, marks = self.worker.features, prepared.image.probes
-        explored = _Explored(self, program, prepared)
-        sampling = Sampling(self.rng, self.schedulers, len(program.tasks), program.size, explored, schedules)
-        explored.sampling = sampling
+        explored = _Explored(self, program, prepared, schedules)
+        sampling = explored.sampling
         sampling.leads()
         features.take()
         explored.covered = marks.count(1)
@@ -242,8 +247,8 @@ class _Shard:
             self._trim(program, blocks, schedules)
 
     def _trim(self, program: Program, blocks: frozenset[int], schedules: list[Bred]) -> None:
-        """Keep the program, or the least part of it that still reaches its rarest block: short programs run more often and
-        have fewer places at which to miss."""
+        """Keep the program, or a smaller one that still reaches its rarest block: a short program runs faster, and has fewer steps at
+        which a preemption is wasted."""
         features = self.worker.features
         target = min(blocks, key=lambda block: (features.reached.get(block, 0), block), default=None)
         trimmed = program
@@ -258,7 +263,7 @@ class _Shard:
         self._keep(trimmed, blocks, schedules if trimmed is program else [])
 
     def _reaches(self, program: Program, target: int | None) -> frozenset[int]:
-        """The blocks a few schedules of this program reach, if the target is among them."""
+        """Return the blocks that a few schedules of this program reach, if `target` is among them; else none."""
         worker = self.worker
         try:
             prepared = worker.fast.prepare(program)
@@ -274,13 +279,13 @@ class _Shard:
         return frozenset()
 
     def _places(self, prepared: Prepared, outcome: Outcome) -> Places:
-        """The run again, with a recorder, to see where it touches what."""
+        """Replay the run with a recorder of the steps at which it touches each object."""
         places = Places()
         with m.watched(places):
             self.worker.fast.replay(prepared, outcome.switches, outcome.forced)
         return places
 
-    def _one(self, program: Program, prepared: Prepared, name: str, scheduler: Any) -> Outcome:
+    def _one(self, program: Program, prepared: Prepared, name: str, scheduler: Scheduler) -> Outcome:
         result = self.result
         self._spend()
         outcome = self.worker.fast.run(prepared, scheduler)
@@ -292,13 +297,14 @@ class _Shard:
         return outcome
 
     def _check(self, program: Program, outcome: Outcome) -> None:
-        """The same decisions on a checked image: guarded fields, lock orders of this run, leaks after full reclaim."""
+        """Make the same decisions on a checked image, which tests guarded fields and lock orders, and look for leaks."""
         checked = self.worker.checked
         with m.watched():
             try:
-                if self.checked_program is not program:
-                    self.checked_program, self.checked_prepared = program, checked.prepare(program)
                 prepared = self.checked_prepared
+                if prepared is None or self.checked_program is not program:
+                    prepared = checked.prepare(program)
+                    self.checked_program, self.checked_prepared = program, prepared
                 again = checked.replay(prepared, outcome.switches, outcome.forced)
                 again.findings += checked.leaks(prepared, again)
                 self.result.checked_runs += 1
@@ -308,7 +314,7 @@ class _Shard:
                 self._setup_failed(program, failed)
 
     def _setup_failed(self, program: Program, failed: SetupFailed) -> None:
-        """A finding with no race in it: the setup is the whole program, as a task of its own."""
+        """Report a finding without a race: the setup becomes the only task of a program, and is run on a checked image."""
         if failed.finding.title in self.known:
             self.result.failing_runs += 1
             self.result.titles[failed.finding.title] = self.result.titles.get(failed.finding.title, 0) + 1

@@ -1,20 +1,20 @@
 # SPDX-License-Identifier: MIT
-"""States: what the pages look like when the tasks start, and which pairs of operations have met there.
+"""Start states: the states of pages when the tasks start, and the pairs of operations that have run from there.
 
-A page's state is the family's description of it, without its name. Random setups reach a few states all the time and others
-once in thousands, or never: so setups grow from setups. A state is picked, rare ones as often as common ones, a setup that
-reaches it gets an operation or two more, and whatever new state that reaches is picked from then on (as in Go-Explore,
-Nature 2021). To pick evenly means: first a word, then a state with it, or the many states of files would drown those of swap.
-Only the setup is run for that, which costs as much as a schedule or two.
+A page's state is the family's description of it, without its name. Random setups reach a few states all the time, and others once in
+thousands or never. Setups therefore grow from setups, as in Go-Explore (Nature 2021). A state is picked, a rare one as often as a common
+one; a setup that reaches it gets an operation or two more; each new state that this reaches can be picked from then on. A word of the
+descriptions is picked first, then a state with that word: otherwise the many states of files would outnumber those of swap. This runs
+only the setup, which takes as long as one or two schedules.
 
-What a program tries is its triples (state, operation of one task, operation of another). Of several candidates the one with
-most triples not yet tried is run, and a program whose triples are all well known is not explored in full.
+A program tries its triples (state, operation of one task, operation of another). Among several candidates, the one with most untried
+triples is run. A program whose triples are all well known is not explored in full.
 
-A state is of one page. Tried and not kept: states of all pages together, how many are free, on the LRU, dirty ... Setups then come
-down to two free pages, which they never do otherwise, and reach the slow path of the allocator in some campaigns (of 1,070 blocks
-of lru_free_2_4/pre_patch 771, not 760, in 150,000 runs; medians of six seeds). But the many new triples draw the programs away from
-states of single pages: the double free came after 80,000 runs, not 28,000; and where the new states only served to pick setups, in two
-seeds of four not at all.
+A state is that of a single page. An alternative was tried and dropped: a state of all pages together (the number of free ones, of those
+on the LRU, of dirty ones ...). Setups then come down to two free pages, which they never do otherwise, and some campaigns reach the slow
+path of the allocator (771 of the 1,070 blocks of lru_free_2_4/pre_patch instead of 760, in 150,000 runs; medians of six seeds). But the
+many new triples draw the programs away from states of single pages: the double free was found after 80,000 runs instead of 28,000. With
+the new states used only to pick setups, two seeds of four did not find it at all.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from itertools import combinations
-from typing import Any
 
 from vmrace.variants.program import Op, Program
 
@@ -35,21 +34,23 @@ Triple = tuple[str, str, str]
 
 
 class States:
+    """A worker's memory of states, of the setups that reach them, and of the triples that programs tried."""
+
     def __init__(self) -> None:
-        self.setups: dict[str, list[Setup]] = {}
-        self.words: dict[str, list[str]] = {}           # word -> the states it occurs in
+        self.setups: dict[str, list[Setup]] = {}        # state -> the shortest setups that reach it
+        self.words: dict[str, list[str]] = {}           # word -> the states with it
         self.reached: dict[Setup, frozenset[str]] = {}
-        self.met: dict[Triple, int] = {}
-        self.once: dict[Any, Any] = {}                  # operations and sets of states, each once: many setups have the same ones
+        self.met: dict[Triple, int] = {}                # triple -> programs that tried it
+        self.once_op: dict[Op, Op] = {}                 # each operation as one object, as many setups have the same ones
+        self.once_states: dict[frozenset[str], frozenset[str]] = {}
 
     def reach(self, setup: Setup, described: dict[str, str]) -> frozenset[str]:
-        """A setup was run and led here. Returns the states of the pages in use."""
-        one_of = self.once.setdefault
+        """Record that a setup leads to pages with these descriptions. Returns the states of the pages in use."""
         states = frozenset(_few(text) for text in described.values() if "FREE" not in text) or frozenset([""])
-        states = one_of(states, states)
-        setup = tuple([one_of(op, op) for op in setup])
+        states = self.once_states.setdefault(states, states)
+        setup = tuple([self.once_op.setdefault(op, op) for op in setup])
         if len(self.reached) >= REMEMBERED:
-            del self.reached[next(iter(self.reached))]          # the one that was met first
+            del self.reached[next(iter(self.reached))]          # the oldest
         self.reached[setup] = states
         for state in states:
             if state not in self.setups:
@@ -63,7 +64,7 @@ class States:
         return states
 
     def meet(self, program: Program, described: dict[str, str]) -> bool:
-        """A program is about to run from this state. Is any of its triples not well known?"""
+        """Record that a program runs from the state with these descriptions. True if one of its triples is not well known yet."""
         fresh = False
         for triple in _triples(self.reach(program.setup, described), program):
             count = self.met.get(triple, 0)
@@ -72,7 +73,7 @@ class States:
         return fresh
 
     def novelty(self, program: Program) -> float:
-        """How much of what the program tries is not well known, for each operation it runs; 0 where its setup never ran."""
+        """Return the number of triples that are not well known, per operation of the tasks; 0 if the setup is not remembered."""
         states = self.reached.get(program.setup)
         if states is None:
             return 0.0
@@ -80,7 +81,7 @@ class States:
         return sum(self.met.get(triple, 0) < KNOWN for triple in _triples(states, program)) / (1 + ops)
 
     def setup(self, rng: random.Random) -> Setup:
-        """A setup for a state: a word of the descriptions is picked evenly, then a state it occurs in."""
+        """Pick a setup: a random word of the descriptions, then a random state with it, then a random setup that reaches that state."""
         if not self.words:
             return ()
         word = rng.choice(list(self.words))
@@ -88,13 +89,13 @@ class States:
 
 
 def _few(text: str) -> str:
-    """A description with its leading count told as 0, 1, 2 or many: 3."""
+    """Replace a description's leading count by 3 if it is more than 3, so that large counts are one state."""
     count, _, rest = text.partition(" ")
     return f"{min(int(count), 3)} {rest}" if count.isdigit() else text
 
 
 def _triples(states: frozenset[str], program: Program) -> Iterator[Triple]:
-    """What the program tries: each state with each pair of operations of different tasks."""
+    """Yield the program's triples: each state with each pair of operations of different tasks."""
     pairs = {
         tuple(sorted((one.name, other.name)))
         for task, rival in combinations(program.tasks, 2) for one in task.ops for other in rival.ops}

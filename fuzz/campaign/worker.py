@@ -13,21 +13,21 @@ from vmrace.harness.schedulers.mutate import Bred
 from vmrace.variants.family import family
 from vmrace.variants.program import Program
 
-KEPT_MAX = 400              # programs a worker keeps
+KEPT_MAX = 400              # programs that a worker keeps
 
 
 @dataclass
 class Kept:
-    """A program worth more: the blocks it reaches, the runs to breed from, and how often it was picked since."""
+    """A program worth more schedules: the blocks that it reaches, runs to make schedules from, and the times it was picked since."""
 
     program: Program
-    blocks: array[int]          # a set of so many takes thirty times the room
+    blocks: array[int]          # a set of the same numbers takes thirty times the memory
     schedules: list[Bred]
     picks: int = 0
 
 
 class Worker:
-    """The state of a worker process from shard to shard: its images, its features, its programs."""
+    """The images, the coverage and the kept programs of a worker process, for one variant."""
 
     def __init__(self, family_name: str, variant: str):
         made = family(family_name)
@@ -37,10 +37,10 @@ class Worker:
         self.features = Features()
         self.states = States()
         self.kept: list[Kept] = []
-        self.seen: set[int] = set()             # hashes of every program kept here or handed over
+        self.seen: set[int] = set()             # hashes of the programs kept here or received from other workers
 
     def add(self, one: Kept) -> None:
-        """Keep a program; over the limit, one of the older ones that reaches only what most do goes."""
+        """Keep a program. Over the limit, drop the one of the older half whose rarest block is the least rare."""
         self.kept.append(one)
         if len(self.kept) > KEPT_MAX:
             self.kept.remove(max(self.kept[: KEPT_MAX // 2], key=lambda other: self.features.rarity(other.blocks)))

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""The ledger of claims, and the checks that each claim rests on."""
+"""The ledger of claims, and the checks that support each claim."""

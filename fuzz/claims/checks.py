@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The checks of the ledger, done again: entries judged, programs explored, costs counted, commands run (see ledger.py)."""
+"""Repeating the checks of the ledger: judging entries, exploring programs, counting costs, running commands (see ledger.py)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pathlib
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING
 
 import msgspec
 from vmrace.fuzz.claims.ledger import CHAIN_RUNS, Check, Claim, program_of
@@ -24,14 +24,17 @@ from vmrace.harness.incomplete import of_error
 from vmrace.variants.family import family
 from vmrace.variants.program import Program
 
-UNDONE = ("inconclusive", "exit 3", "exit 130")     # how what is found begins where a check came to nothing
+if TYPE_CHECKING:
+    from vmrace.fuzz.measure.cost import Costs
+
+UNDONE = ("inconclusive", "exit 3", "exit 130")     # the beginnings of results of checks that could not be done
 
 
 # ---- running -----------------------------------------------------------------------------------------------------------------
 
 @dataclass
 class Result:
-    """One check, done again."""
+    """The result of a repeated check."""
 
     check: Check
     found: str
@@ -39,48 +42,52 @@ class Result:
 
     @property
     def holds(self) -> bool:
+        """True if the result is the expected one."""
         return self.check.fits(self.found)
 
     @property
     def changed(self) -> bool:
-        """True if something else was found; not if the check could not be done."""
+        """True if the check was done and has another result than expected."""
         return not self.holds and not self.found.startswith(UNDONE)
 
 
 @dataclass
 class Judged:
-    """A claim with its checks done again."""
+    """A claim with the results of its repeated checks."""
 
     claim: Claim
     results: list[Result] = field(default_factory=list)
 
     @property
     def holds(self) -> bool:
+        """True if every check has its expected result."""
         return all(result.holds for result in self.results)
 
 
 class Runner:
-    """Does checks; images are linked once, and what several claims rest on is done once."""
+    """A runner of checks. It links each image once, and does a check once even if several claims share it."""
 
     def __init__(self, corpus: pathlib.Path, command: Callable[[list[str]], object], replays: int = REPLAYS):
-        """`command` runs what stands behind `vmrace` on a command line, and exits."""
+        """`command` runs the words after `vmrace` of a command line, and raises SystemExit. `replays` confirm each BUG of an entry."""
         self.corpus = corpus
         self.command = command
         self.replays = replays
         self.done: dict[Check, Result] = {}
         self._executors: dict[tuple[str, str], Executor] = {}
-        self._costs: dict[tuple[str, int], Any] = {}
+        self._costs: dict[tuple[str, int], Costs] = {}
 
     def judge(self, claim: Claim) -> Judged:
+        """Repeat the checks of a claim."""
         return Judged(claim, [self.run(check) for check in claim.tests])
 
     def run(self, check: Check) -> Result:
+        """Repeat a check. An error of vmrace makes it inconclusive; EntryError is raised for an entry that cannot be used."""
         if check not in self.done:
             try:
                 self.done[check] = getattr(self, f"_{check.kind}")(check)
             except EntryError:
                 raise
-            except Exception as error:              # ours: it says nothing of the claim
+            except Exception as error:              # an error of vmrace, which is no evidence about the claim
                 self._executors.clear()
                 self._costs.clear()
                 self.done[check] = Result(check, f"inconclusive: {of_error(error)}")
@@ -117,12 +124,12 @@ class Runner:
             return Result(check, f"inconclusive: {found.why}")
         if found.proved:
             return Result(check, f"proved in {found.classes}")
-        told = [f"{bug(title)} in {found.classes_with(title)} of {found.classes}, "
+        each = [f"{bug(title)} in {found.classes_with(title)} of {found.classes}, "
                 f"least preemptions {found.fewest(title).preemptions}"
                 for title in sorted(found.titles, key=lambda title: (title != first, title))]
-        return Result(check, "; ".join(told))
+        return Result(check, "; ".join(each))
 
-    def _of(self, name: str, runs: int) -> Any:
+    def _of(self, name: str, runs: int) -> Costs:
         from vmrace.fuzz.measure.cost import Costs
         if (name, runs) not in self._costs:
             family_name, _, variant = name.partition("/")
@@ -151,12 +158,12 @@ class Runner:
         return Result(check, text, f"mean of {CHAIN_RUNS} schedules{f', {failed} left out' if failed else ''}")
 
     def _command(self, check: Check) -> Result:
-        said = io.StringIO()
-        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        output = io.StringIO()
+        code: str | int = 0
+        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
             try:
                 self.command(shlex.split(check.command)[1:])
-                code: Any = 0
             except SystemExit as error:
                 code = error.code or 0
-        last = [line for line in said.getvalue().splitlines() if line.strip()][-1:]
+        last = [line for line in output.getvalue().splitlines() if line.strip()][-1:]
         return Result(check, f"exit {code}", "".join(last))

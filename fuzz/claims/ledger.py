@@ -1,26 +1,27 @@
 # SPDX-License-Identifier: MIT
-"""The ledger: what the posts claim, what this project can say of it, and the checks that say it again.
+"""The ledger: the claims of the posts, a verdict on each, and the checks that support the verdict.
 
-corpus/claims.toml is data: who claimed what and when, in our words; the checks; the verdict and why. A check is one of
+corpus/claims.toml has for each claim its author, its date and its statement in our words, the checks, the verdict and the reason. A check
+is one of
 
-    { entry = NAME, variant = V, expect = VERDICT }                     the entry judged on V, as replay does (fuzz/corpus/verdict)
-    { verify = NAME, variant = V, expect = COUNTS }                     every schedule of the entry's program on V (fuzz/run/exhaustive)
+    { entry = NAME, variant = V, expect = VERDICT }                     judges the entry on V, as replay does (fuzz/corpus/verdict)
+    { verify = NAME, variant = V, expect = COUNTS }                     runs every schedule of the entry's program (fuzz/run/exhaustive)
     { program = [TASK, ...], after = [SETUP, ...], variant = F/V, expect = COUNTS }
-                                                                        the same of a program that no entry has, a task a cpu
+                                                                        the same for a program of no entry, one task on each cpu
     { cost = OPERATION, of = SITUATION, base = F/V, variant = F/V, lock = LOCK, expect = DIFFERENCE }
-                                                                        what the operation counts alone, against base (fuzz/measure/cost)
-    { chain = N, variant = F/V, expect = CHAIN }                        how N faults on one page serialise (fuzz/measure/cost)
-    { command = "vmrace ...", expect = "exit N" }                       a command line that only looks, by its exit code
+                                                                        counts the operation alone, on both (fuzz/measure/cost)
+    { chain = N, variant = F/V, expect = CHAIN }                        measures how N faults on one page serialise (fuzz/measure/cost)
+    { command = "vmrace ...", expect = "exit N" }                       runs a command that writes no file, for its exit code
 
-It holds if what is found is what is expected, or begins with it ("proved", "ok": the counts are then free to change). A ledger
-none of whose checks has changed is as it says; whether a verdict follows from its checks is for its reader to judge.
+A check holds if its result equals the expected one, or begins with it ("proved", "ok": the counts may then change). The checks of a
+ledger are repeated by `vmrace claims`; whether a verdict follows from its checks is for the reader to judge.
 """
 
 from __future__ import annotations
 
 import pathlib
 import shlex
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from vmrace.fuzz.corpus.entry import LEDGER, EntryError, load
@@ -32,6 +33,7 @@ from vmrace.variants.program import Program, ProgramError, TaskProgram, over_lim
 from vmrace.variants.spelling import did_you_mean
 
 FORMAT = 1
+CHAIN_RUNS = 20         # schedules over which a `chain` check takes the mean
 VERDICTS = ("holds", "partly", "refuted", "undecided")
 KINDS = ("entry", "verify", "program", "cost", "chain", "command")
 USES = {                                            # kind -> what it needs, what it may have
@@ -42,16 +44,17 @@ USES = {                                            # kind -> what it needs, wha
     "chain": (("variant",), ()),
     "command": ((), ()),
 }
-COMMANDS = ("corpus", "cost", "diff", "replay", "show", "variants", "verify")      # that a ledger may have run ...
-WRITING = ("accept", "--accept", "--certify", "--into", "--keep", "--ops", "--state")     # ... without these words
+COMMANDS = ("corpus", "cost", "diff", "replay", "show", "variants", "verify")       # the commands that a ledger may run ...
+WRITING = ("accept", "--accept", "--certify", "--into", "--keep", "--ops", "--state")     # ... without these words, which write files
+T = TypeVar("T")
 
 
 class ClaimsError(EntryError):
-    """A ledger that cannot be used: one line that names the file and the place."""
+    """The error of a ledger that cannot be used. Its text is one line that names the file and the place."""
 
 
 class Check(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """One thing to do again, and what it came to."""
+    """One check, and its expected result. The module describes the fields."""
 
     expect: str
     entry: str = ""
@@ -69,11 +72,12 @@ class Check(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     @property
     def kind(self) -> str:
+        """The kind of check, one of KINDS."""
         return next(kind for kind in KINDS if getattr(self, kind))
 
     @property
-    def told(self) -> str:
-        """The command line for a reader who wants to see for himself."""
+    def description(self) -> str:
+        """A command line that repeats the check or, for a program of no entry, a description in words."""
         if self.kind == "entry":
             return f"vmrace show {self.entry} --variant {self.variant}"
         if self.kind == "verify":
@@ -88,15 +92,16 @@ class Check(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
     @property
     def wanted(self) -> str:
-        """What is expected, as it is told. In ledgers the word BUG stands before every title, also before one that begins with it."""
+        """The expected result, as reports spell it. Ledgers put the word BUG before every title, even one that begins with BUG."""
         return self.expect.replace("BUG BUG ", "BUG ")
 
     def fits(self, found: str) -> bool:
+        """True if a result equals the expected one, or continues it after a space or punctuation mark."""
         return found == self.wanted or (found.startswith(self.wanted) and found[len(self.wanted)] in " ,:;")
 
 
 class Claim(msgspec.Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """What somebody claimed, and what we can say of it."""
+    """A claim of a post, and our verdict on it. `would_decide` names the evidence that an undecided claim lacks."""
 
     id: str
     who: str
@@ -115,7 +120,7 @@ class _Raw(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def read(corpus: pathlib.Path) -> list[Claim]:
-    """The claims of a corpus. ClaimsError, naming the file and the place, if its ledger cannot be used."""
+    """Read the claims of a corpus, and look up the entries and variants they name. Raises ClaimsError."""
     path = corpus / LEDGER
     text = text_of(path, ClaimsError)
     claims = parse(text, str(path))
@@ -126,7 +131,7 @@ def read(corpus: pathlib.Path) -> list[Claim]:
 
 
 def parse(text: str, where: str = LEDGER) -> list[Claim]:
-    """Claims from text; which entries there are is not looked at. ClaimsError, naming the place, if it is no ledger."""
+    """Parse the text of a ledger, without looking up entries and variants. Raises ClaimsError. `where` is the file's name."""
     raw = toml_of(text, where, ClaimsError)
     with parsing(where, ClaimsError):
         return _claims(raw, where)
@@ -145,12 +150,12 @@ def _claims(raw: dict[str, Any], where: str) -> list[Claim]:
         claim = _convert(item, Claim, place)
         _check_claim(claim, place)
         if claim.id in {one.id for one in claims}:
-            raise ClaimsError(f"{place}: there are two of that id")
+            raise ClaimsError(f"{place}: two claims have this id")
         claims.append(claim)
     return claims
 
 
-def _convert(raw: Any, kind: Any, where: str) -> Any:
+def _convert(raw: object, kind: type[T], where: str) -> T:
     try:
         return msgspec.convert(raw, kind)
     except msgspec.ValidationError as error:
@@ -160,16 +165,16 @@ def _convert(raw: Any, kind: Any, where: str) -> Any:
 
 def _check_claim(claim: Claim, place: str) -> None:
     if claim.id != claim.id.lower() or not all(word.isalnum() for word in claim.id.split("-")):
-        raise ClaimsError(f"{place}: id: {claim.id!r} is not small-words-like-this")
+        raise ClaimsError(f"{place}: id: {claim.id!r} is not of the form lower-case-words")
     for name in ("who", "when", "where", "says", "why"):
         if not getattr(claim, name).strip():
             raise ClaimsError(f"{place}: {name}: empty")
     if claim.verdict not in VERDICTS:
         raise ClaimsError(f"{place}: verdict: {claim.verdict!r} is none of {', '.join(VERDICTS)}{did_you_mean(claim.verdict, VERDICTS)}")
     if claim.verdict == "undecided" and not claim.would_decide:
-        raise ClaimsError(f"{place}: undecided, and would_decide does not say what would decide it")
+        raise ClaimsError(f"{place}: undecided, but would_decide is empty")
     if claim.verdict != "undecided" and not claim.tests:
-        raise ClaimsError(f"{place}: {claim.verdict}, and no test says so")
+        raise ClaimsError(f"{place}: {claim.verdict}, but no test shows it")
     for number, check in enumerate(claim.tests):
         _check_fields(check, f"{place}: tests[{number}]")
 
@@ -191,7 +196,7 @@ def _check_fields(check: Check, place: str) -> None:
 
 
 def _known(check: Check, corpus: pathlib.Path, place: str) -> None:
-    """The entry and the variants that a check names must be there."""
+    """Look up the entry and the variants that a check names. Raises ClaimsError if one is missing."""
     name = check.entry or check.verify
     if name:
         try:
@@ -219,7 +224,8 @@ def _known(check: Check, corpus: pathlib.Path, place: str) -> None:
 
 
 def _wrong_command(text: str) -> str:
-    """Why a ledger, which is data, may not have that command run; or nothing. It may neither write nor name code."""
+    """Name the reason that a ledger may not run a command, or return an empty text. A ledger is data: its commands may neither write
+    files nor name code to run."""
     try:
         words = shlex.split(text)
     except ValueError as error:
@@ -227,7 +233,7 @@ def _wrong_command(text: str) -> str:
     if words[:1] != ["vmrace"]:
         return "not a vmrace command"
     if not set(words[1:2]) & set(COMMANDS):
-        return f"not one of {', '.join(COMMANDS)}, which only look"
+        return f"not one of {', '.join(COMMANDS)}, which write no files"
     for word in words[2:]:
         if word.partition("=")[0] in WRITING:
             return f"{word} writes files"
@@ -237,12 +243,13 @@ def _wrong_command(text: str) -> str:
 
 
 def program_of(check: Check) -> Program:
+    """Make the program of a check, one task on each cpu. Raises ProgramError."""
     tasks = tuple(TaskProgram(cpu, parse_ops(text.split("; "), "program")) for cpu, text in enumerate(check.program))
     return Program(parse_ops(list(check.after), "after"), tasks, len(tasks))
 
 
 def emit(claims: list[Claim], comment: str = "") -> str:
-    """The canonical text of a ledger."""
+    """Write the canonical text of a ledger, after a `comment`."""
     out = [f"format = {FORMAT}"]
     for claim in claims:
         out += ["", "[[claim]]"]
@@ -268,6 +275,4 @@ def _value(value: str | int | tuple[str, ...]) -> str:
 
 
 def _quoted(text: str) -> str:
-    return msgspec.json.encode(text).decode()           # basic strings of TOML escape as JSON does
-
-CHAIN_RUNS = 20
+    return msgspec.json.encode(text).decode()           # TOML's basic strings have the escapes of JSON

@@ -55,11 +55,11 @@ def fuzz(context: click.Context, target: str, seconds: float, runs: int, seed: i
     options = Options(made.name, name, seconds, runs, seed, workers, keep_going, corpus, not no_shrink)
     view = JsonView(options) if as_json else TextView(options)
     try:
-        status = Campaign(options, view.tell, view.voice.listens).run()
+        status = Campaign(options, view).run()
     except EntryError as error:
         raise Refused(str(error), COULD_NOT) from None
     view.end(status)
-    sys.exit(_fuzz_exit(status, view.voice.listens()))
+    sys.exit(_fuzz_exit(status, view.listens()))
 
 
 def _fuzz_exit(status: Status, heard: bool = True) -> int:

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""Two variants against each other, program by program."""
+"""Comparison of variants, program by program, by the outcomes that they can reach."""

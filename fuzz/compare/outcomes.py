@@ -1,16 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""What one variant can do that another cannot: the outcomes that each can reach with a program, compared as sets.
+"""The outcomes that each variant can reach with a program, compared as sets.
 
-An outcome is a finding, or, of a run without one, what user space saw and what the pages ended as. How many references a page
-has then is not part of it unless asked for: a patch that lets the LRU list hold one would differ in every program.
+The outcome of a run is its finding or, without a finding, the results of its loads and the final states of its pages. The reference
+counts of pages are not part of it unless `counts` is set: a patch that lets the LRU list hold a reference would differ in every program.
 
-Where every schedule of a program fits the budget (`Side.complete`), what is not among a variant's outcomes cannot happen. Where
-it does not, schedules are sampled as well, and what was not seen may still be possible: nothing is said to be impossible on
-such a side. What was reached was reached, on either: a set that is known to be whole is included in any set that was seen to
-have its outcomes.
+If every schedule of a program fits the budget (`Side.complete`), a variant cannot reach any outcome outside its set. Otherwise random
+schedules are sampled as well, and a missing outcome may still be possible: no outcome is called impossible on such a side. An outcome
+that was reached is certain in both cases. If all outcomes of a complete set are in an incomplete one, that is certain, too.
 
-Leaks and unsynchronised accesses are not looked for. Variants of different families are compared by findings and by what user
-space loaded from anonymous memory: what pages are is told in terms of each kernel, and not every family knows what is in a file.
+Leaks and unsynchronised accesses are not looked for. Variants of different families are compared by findings and by loads from anonymous
+memory only: each kernel describes pages in its own terms, and some families do not model the contents of files.
 """
 
 from __future__ import annotations
@@ -21,10 +20,9 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from vmrace.fuzz.run.executor import Executor, Outcome, Prepared, SetupFailed
-from vmrace.fuzz.run.exhaustive import Explorer, Reached
+from vmrace.fuzz.run.exhaustive import Explorer, Reached, at_end, counted
 from vmrace.harness.errors import HarnessError
 from vmrace.harness.explore.exploration import Exploration
 from vmrace.harness.incomplete import Incomplete
@@ -35,13 +33,13 @@ from vmrace.variants.family import Family
 from vmrace.variants.program import Program
 
 MAP_FILES = ("mmap_private", "mmap_shared", "populate")     # operations that let an address show a page of a file
-SAMPLE = 1000                   # random schedules of a program, where not every schedule fits
+SAMPLE = 1000                   # random schedules of a program whose schedules do not all fit the budget
 DIFFERENT, SAME, INCONCLUSIVE, NOT_COMPARED = "different", "same", "inconclusive", "n/a"
 
 
 @dataclass
 class Budget:
-    """For each program and variant."""
+    """The limits for each program and variant: seconds and runs of the exploration, and random schedules if it is not complete."""
 
     seconds: float = 10.0
     runs: int = 1 << 60
@@ -49,7 +47,7 @@ class Budget:
 
 
 class Contender:
-    """A variant under its name in this comparison. `pages`: what the pages ended as is part of an outcome; `counts`: with their
+    """A variant and its name in the comparison. With `pages`, final states of pages are part of an outcome; with `counts`, so are their
     reference counts."""
 
     def __init__(self, family: Family, variant: str, name: str, pages: bool = True, counts: bool = False):
@@ -60,11 +58,12 @@ class Contender:
 
     @property
     def full_name(self) -> str:
+        """The name as FAMILY/VARIANT."""
         return f"{self.family.name}/{self.variant}"
 
 
 def contenders(chosen: Sequence[tuple[Family, str]], counts: bool = False) -> list[Contender]:
-    """With the shortest names that tell them apart."""
+    """Make the contenders, with the shortest names that tell them apart."""
     one_family = len({family.name for family, _ in chosen}) == 1
     names: list[str] = []
     for family, variant in chosen:
@@ -76,8 +75,8 @@ def contenders(chosen: Sequence[tuple[Family, str]], counts: bool = False) -> li
 
 @dataclass
 class Reach:
-    """How an outcome is reached: by how many of the schedules that ran, and by one with so few preemptions. `least`: no schedule
-    has fewer."""
+    """The schedules that reach an outcome: their `count` among those that ran, and the decisions of one with the fewest `preemptions`.
+    `least`: it is proved that no schedule needs fewer."""
 
     count: int = 0
     preemptions: int = 1 << 30
@@ -88,7 +87,11 @@ class Reach:
 
 @dataclass
 class Side:
-    """What one variant reaches with one program. `distinct` schedules were explored, `sampled` were random ones."""
+    """The outcomes of one program on one variant.
+
+    `missing` lists operations that the variant lacks. `why` is the reason that the exploration is not complete, or None. `distinct`
+    counts explored classes of schedules, `sampled` the random schedules. `setup_fails`: the setup alone has a finding.
+    """
 
     contender: Contender
     reached: dict[Reached, Reach] = field(default_factory=dict)
@@ -105,26 +108,29 @@ class Side:
 
     @property
     def applies(self) -> bool:
+        """True if the variant has all operations of the program."""
         return not self.missing
 
     @property
     def complete(self) -> bool:
-        """Every schedule ran: what is not in `reached` cannot be reached."""
+        """True if every class of schedules ran, so that an outcome outside `reached` is impossible."""
         return self.applies and not self.why
 
     @property
     def state(self) -> str:
+        """The extent of the search, in words."""
         return "n/a" if not self.applies else "sampled" if self.why else "every schedule"
 
     @property
     def schedules(self) -> int:
+        """The number of schedules that ran, explored or random."""
         return self.distinct + self.sampled
 
 
 # ---- what one variant reaches -----------------------------------------------------------------------------------------------
 
 def look(contender: Contender, program: Program, budget: Budget) -> Side:
-    """All that a variant reaches with a program; or, if that does not fit the budget, what was seen."""
+    """Explore a program on a variant within the budget, and sample random schedules if the exploration is not complete."""
     side = Side(contender, missing=contender.executor.lacks(program))
     if not side.applies:
         return side
@@ -144,10 +150,13 @@ def look(contender: Contender, program: Program, budget: Budget) -> Side:
 
 
 def _take(side: Side, found: Exploration, prepared: Prepared) -> None:
-    """The outcomes of an exploration, each as its run shows it when it is simply replayed."""
+    """Add the outcomes of an exploration to a side, each confirmed by a replay of its run.
+
+    Raises HarnessError if a complete exploration has an outcome that does not replay.
+    """
     executor = side.contender.executor
     for key, seen in found.outcomes.items():
-        assert isinstance(key, Reached)
+        assert isinstance(key, Reached), f"an outcome of an exploration is a {type(key).__name__}"
         exact = found.complete and seen.least
         outcome = executor.replay(prepared, seen.switches, seen.forced, lenient=not found.complete)
         shown = things(side.contender, prepared, outcome)
@@ -155,7 +164,7 @@ def _take(side: Side, found: Exploration, prepared: Prepared) -> None:
             if thing not in shown:
                 if found.complete:
                     raise HarnessError(f"explored {thing} does not replay on {side.contender.full_name}: {[str(one) for one in shown]}")
-                continue                # a run that was not followed to its end
+                continue                # the exploration cut this run short
             reach = side.reached.get(thing)
             if reach is None:
                 side.reached[thing] = Reach(seen.classes, seen.preemptions, seen.switches, seen.forced, exact)
@@ -167,7 +176,7 @@ def _take(side: Side, found: Exploration, prepared: Prepared) -> None:
 
 
 def _parts(reached: Reached, contender: Contender, program: Program) -> list[Reached]:
-    """Outcomes as they are compared: each finding by itself."""
+    """Split and reduce an outcome for comparison: each finding is one, and a clean run has only what the contender compares."""
     if reached.titles:
         return [Reached((title,)) for title in reached.titles]
     if not contender.pages:
@@ -176,11 +185,11 @@ def _parts(reached: Reached, contender: Contender, program: Program) -> list[Rea
     for text in reached.pages:
         count, _, what = text.rpartition(" x ")
         pages[what if contender.counts else _uncounted(what)] += int(count or 1)
-    return [Reached((), reached.values, _counted(pages))]
+    return [Reached((), reached.values, counted(pages))]
 
 
 def _of_memory(value: str, program: Program) -> bool:
-    """Is it a load of a page that no operation of the program can map a file at?"""
+    """True if a load is of a page at which no operation of the program can map a file."""
     place = value.partition("load ")[2].split(".")
     mapped = {op.operands[0].partition(".")[2] for line in (program.setup, *(task.ops for task in program.tasks)) for op in line
               if op.name in MAP_FILES}
@@ -188,31 +197,21 @@ def _of_memory(value: str, program: Program) -> bool:
 
 
 def _uncounted(what: str) -> str:
-    """What a page is, without how many references it has: families tell that first."""
+    """Drop the reference count from a page's description, where it is the first word."""
     return what.partition(" ")[2]
 
 
 def things(contender: Contender, prepared: Prepared, outcome: Outcome) -> list[Reached]:
-    """What the run just made came to; nothing if it was cut short."""
+    """Return the outcomes of the run just made; none if it was cut short."""
     if outcome.findings:
         return [Reached((title,)) for title in dict.fromkeys(outcome.titles)]
     if outcome.limit_hit or m.cut:
         return []
-    loads = Counter(f"load {_place(who, where)} = {value}" for what, who, where, value, *_ in m.history if what == "load")
-    pages = Counter(contender.family.describe(prepared.image).values())
-    return _parts(Reached((), _counted(loads), _counted(pages)), contender, prepared.program)
-
-
-def _place(who: Any, where: Any) -> str:
-    return f"m{who}.{'.'.join(str(part) for part in where)}" if isinstance(where, tuple) else f"m{who}"
-
-
-def _counted(counts: Counter[str]) -> tuple[str, ...]:
-    return tuple(f"{count} x {text}" if count > 1 else text for text, count in sorted(counts.items()))
+    return _parts(at_end(contender.family, prepared.image), contender, prepared.program)
 
 
 def _sample(side: Side, prepared: Prepared, budget: Budget) -> None:
-    """Random schedules, the same ones each time. Of a run with findings the first one counts: what follows may follow from it."""
+    """Run random schedules, from a fixed seed. Only the first finding of a run counts, because it may cause the later ones."""
     executor = side.contender.executor
     deadline = time.monotonic() + budget.seconds
     rng = random.Random(0)
@@ -235,8 +234,7 @@ def _sample(side: Side, prepared: Prepared, budget: Budget) -> None:
 
 @dataclass
 class Relation:
-    """Of all that `left` reaches: what `right` was not seen to reach. `sure`: what is said here is so, and not just as far as
-    it was seen: `right` cannot do these things, or does all that `left` can."""
+    """The outcomes `only` that `left` reaches and `right` was not seen to reach."""
 
     left: Side
     right: Side
@@ -244,16 +242,18 @@ class Relation:
 
     @property
     def sure(self) -> bool:
+        """True if the relation is certain: `right` cannot reach these outcomes or, if there are none, reaches all that `left` can."""
         return self.right.complete if self.only else self.left.complete
 
 
 def relation(left: Side, right: Side) -> Relation:
+    """Compare the outcomes of two sides."""
     return Relation(left, right, [thing for thing in left.reached if thing not in right.reached])
 
 
 @dataclass
 class Difference:
-    """An outcome that some sides reach and others were not seen to. `sure` if one of these cannot."""
+    """An outcome that the sides `having` reach, and the sides `lacking` were not seen to reach."""
 
     thing: Reached
     having: list[Side]
@@ -261,11 +261,12 @@ class Difference:
 
     @property
     def sure(self) -> bool:
+        """True if one of the lacking sides cannot reach the outcome."""
         return any(side.complete for side in self.lacking)
 
 
 class Comparison:
-    """One program on all variants."""
+    """The outcomes of one program on all variants, and their differences. `path` is the program's entry, if it has one."""
 
     def __init__(self, name: str, program: Program, sides: list[Side], path: pathlib.Path | None = None):
         self.name, self.program, self.sides, self.path = name, program, sides, path
@@ -280,6 +281,7 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
+        """DIFFERENT if a difference is certain; SAME if all sides are complete and equal; NOT_COMPARED for fewer than two sides."""
         if len(self.applying) < 2:
             return NOT_COMPARED
         if any(difference.sure for difference in self.differences):
@@ -289,6 +291,7 @@ class Comparison:
         return INCONCLUSIVE
 
     def relations(self) -> Iterator[Relation]:
+        """Yield the relation of each side to each other one."""
         for left in self.applying:
             for right in self.applying:
                 if left is not right:
@@ -296,4 +299,5 @@ class Comparison:
 
 
 def compare(name: str, program: Program, chosen: Iterable[Contender], budget: Budget, path: pathlib.Path | None = None) -> Comparison:
+    """Run a program on each variant, and compare the outcomes."""
     return Comparison(name, program, [look(contender, program, budget) for contender in chosen], path)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`vmrace diff`: which programs, what each comes to, and what is printed of it."""
+"""`vmrace diff`: the programs to compare variants with, and the loop that compares and prints."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ from vmrace.variants.spelling import did_you_mean
 
 @dataclass
 class Programs:
-    """What variants are compared with. `single`: told in full; `small`: machine-made, told only where they show something new."""
+    """The programs of a comparison, each with its name and its entry's path. `single`: one program, reported in full. `small` describes
+    enumerated programs, of which only those with a new difference are reported."""
 
     items: Iterable[tuple[str, Program, pathlib.Path | None]]
     count: int
@@ -31,11 +32,13 @@ class Programs:
 
     @classmethod
     def of_entries(cls, entries: list[Entry], single: bool = False) -> Programs:
+        """Take the programs of entries."""
         return cls([(handle(entry), entry.program, entry.path) for entry in entries], len(entries), single)
 
     @classmethod
     def of_operations(cls, kinds: str, ops: int, cpus: int, setup: int, pages: int) -> Programs:
-        """ProgramError if one of these operations does not exist, or there are too many programs."""
+        """Enumerate the programs of a scope of operations `kinds`, separated by commas. Raises ProgramError for an unknown operation,
+        or if there are too many programs."""
         from vmrace.fuzz.programs.enumerate import Scope, ScopeError, program_of
         names = [name.strip() for name in kinds.split(",") if name.strip()]
         for name in names:
@@ -57,7 +60,7 @@ class Programs:
 
 def run(chosen: list[Contender], programs: Programs, budget: Budget, witnesses: int, directory: pathlib.Path | None, json_wanted: bool,
         echo: Callable[[str], None]) -> int:
-    """Compare, print, and the exit code."""
+    """Compare and print. Returns the exit code. At most `witnesses` witnesses are looked for in each program, and kept in `directory`."""
     started = time.monotonic()
     many = Many([contender.name for contender in chosen], quiet=bool(programs.small))
     if not programs.single and not json_wanted:
@@ -85,7 +88,7 @@ def run(chosen: list[Contender], programs: Programs, budget: Budget, witnesses: 
 
 
 def _witnesses(comparison: Comparison, differences: list[Difference], most: int, directory: pathlib.Path | None) -> list[Witness]:
-    """Runs to the first so many outcomes that not all have: findings first."""
+    """Look for a witness of each of the first `most` differences, findings first."""
     order = sorted(differences, key=lambda one: (not one.thing.titles, not one.sure))
     found = [witness(comparison, difference) for difference in order[:most]]
     if directory is not None:

@@ -7,14 +7,14 @@ from vmrace.fuzz.run.exhaustive import Reached
 
 
 def text_of(thing: Reached) -> str:
-    """An outcome in a line: a finding by its title; else loads and how the pages ended that are not simply free."""
+    """Write an outcome in one line: the title of its finding, or else its loads and the states of the pages that are not free."""
     if thing.titles:
         return "; ".join(thing.titles)
     return "; ".join([*_loads(thing.values), *_pages(thing.pages)]) or "no finding"
 
 
 def _loads(values: tuple[str, ...]) -> list[str]:
-    """`load m0.0 = 3`, where both words of the page have it; words by themselves where they differ."""
+    """Write `load m0.0 = 3` if both words of a page are 3; write both words if they differ."""
     left = [value.replace("load mf", "load f") for value in values]
     out = []
     for value in left:
@@ -27,7 +27,7 @@ def _loads(values: tuple[str, ...]) -> list[str]:
 
 
 def _pages(classes: tuple[str, ...]) -> list[str]:
-    """What pages are in use as; the others are free."""
+    """Describe the pages that are not free."""
     out = []
     for text in classes:
         number, _, what = text.rpartition(" x ")

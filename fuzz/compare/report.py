@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""How `vmrace diff` reads: one program in full, many a line each, at most 100 columns; the same as JSON; and its exit code.
+"""The report of `vmrace diff`: one program in full, or many with one line each, in at most 100 columns; JSON; the exit code.
 
-    - an outcome that the first variant has and another lacks        + one that the first lacks
+The marks of the table: `-` before an outcome that the first variant has and another lacks, `+` before one that the first lacks.
 """
 
 from __future__ import annotations
@@ -11,20 +11,21 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from vmrace.fuzz.compare.outcomes import DIFFERENT, INCONCLUSIVE, NOT_COMPARED, SAME, Comparison, Relation, Side
+from vmrace.fuzz.compare.outcomes import DIFFERENT, INCONCLUSIVE, NOT_COMPARED, SAME, Comparison, Difference, Relation, Side
 from vmrace.fuzz.compare.reached_text import text_of
 from vmrace.fuzz.compare.witness import Witness
+from vmrace.fuzz.run.exhaustive import Reached
 from vmrace.fuzz.text.exit_codes import CHANGED, COULD_NOT, NOTHING
 from vmrace.fuzz.text.terminal import COLUMNS
 from vmrace.fuzz.text.wording import are, count
 from vmrace.fuzz.verify.reasons import reason_of
 from vmrace.variants.program import Program
 
-OUTCOME_MIN = 34                # columns that an outcome gets at least
+OUTCOME_MIN = 34                # the least width of the column of outcomes
 
 
 class Labels:
-    """What variants are called in the head of a table: their names, or letters if these would not fit."""
+    """The heads of a table's columns: the names of the variants, or letters if the names do not fit."""
 
     def __init__(self, names: Sequence[str]):
         widths = [max(len(name), 9) + 2 for name in names]
@@ -34,23 +35,25 @@ class Labels:
         self.left = COLUMNS - 2 - sum(self.widths.values())
 
     def row(self, mark: str, text: str, cells: dict[str, str]) -> list[str]:
-        """A line of the table; a long text goes on below."""
+        """Write a line of the table; a long text continues on the next lines."""
         first, *more = textwrap.wrap(text, self.left - 1, break_long_words=True, break_on_hyphens=False) or [""]
         line = f"{mark:<2}{first:<{self.left}}" + "".join(f"{cells[name]:>{width}}" for name, width in self.widths.items())
         return [line.rstrip(), *(f"      {text}" for text in more)]
 
     def legend(self) -> list[str]:
+        """Write the lines that explain the letters, if there are any."""
         return [f"{letter}  {name}" for name, letter in self.of.items()] if self.short else []
 
 
 def wrapped(text: str, indent: str = "  ", first: str = "") -> list[str]:
+    """Wrap a text at 100 columns; the first line begins with `first`, the others with `indent`."""
     return textwrap.wrap(text, COLUMNS, initial_indent=first, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 # ---- sentences -------------------------------------------------------------------------------------------------------------
 
 def sentence(one: Relation) -> str:
-    """What may be said of the left side against the right one. Only of a side all of whose schedules ran is anything denied."""
+    """Write a relation in words. Only a side whose schedules all ran is said to be unable to do something."""
     left, right, number = one.left, one.right, len(one.only)
     if number and one.sure:
         return f"{left.name} can do {count(number, 'thing')} {right.name} cannot"
@@ -62,7 +65,7 @@ def sentence(one: Relation) -> str:
 
 
 def conclusion(comparison: Comparison) -> str:
-    """The last words on one program."""
+    """Write the conclusion on one program."""
     sides, verdict = comparison.applying, comparison.verdict
     if verdict == NOT_COMPARED:
         return f"not compared: {'none' if not sides else f'only {sides[0].name}'} of the variants has all the operations"
@@ -71,7 +74,7 @@ def conclusion(comparison: Comparison) -> str:
     if len(sides) > 2:
         number = len(comparison.differences)
         text = (f"{number} of {count(len(comparison.things), 'outcome')} {are(number)} not seen on every variant"
-                if number else "nothing was seen that not all of them do")
+                if number else "every outcome that was seen was seen on all of them")
     else:
         text = "; ".join(sentence(one) for one in comparison.relations())
     return f"inconclusive: {text}" if verdict == INCONCLUSIVE else text
@@ -84,6 +87,7 @@ def _all(sides: Sequence[Side]) -> str:
 # ---- one program ---------------------------------------------------------------------------------------------------------------
 
 def exit_code(comparisons: Sequence[Comparison]) -> int:
+    """Return the exit code: 0 for the same outcomes, CHANGED, COULD_NOT if inconclusive, NOTHING if no program was compared."""
     verdicts = {comparison.verdict for comparison in comparisons} - {NOT_COMPARED}
     if not verdicts:
         return NOTHING
@@ -91,7 +95,7 @@ def exit_code(comparisons: Sequence[Comparison]) -> int:
 
 
 def head(comparison: Comparison) -> list[str]:
-    """How the set of each side was found."""
+    """Write the number of schedules that ran on each side, and the reason if they are not all."""
     whole = [side for side in comparison.sides if side.complete]
     out = wrapped("   ".join([f"{side.name} {side.distinct:,} distinct" for side in whole]), " " * 17, "every schedule:  ") if whole else []
     for side in comparison.sides:
@@ -104,6 +108,7 @@ def head(comparison: Comparison) -> list[str]:
 
 
 def table(comparison: Comparison) -> list[str]:
+    """Write the table of outcomes, with the number of schedules that reached each on each variant."""
     labels = Labels([side.name for side in comparison.sides])
     out = labels.legend() + labels.row("", "outcome", labels.of)
     differing = {difference.thing for difference in comparison.differences}
@@ -124,7 +129,7 @@ def table(comparison: Comparison) -> list[str]:
 
 
 def inclusions(comparisons: Sequence[Comparison], names: Sequence[str]) -> list[str]:
-    """Whose outcomes are all among whose: for more than two variants."""
+    """Write a table with a row and a column for each variant: whether the column's variant reaches all outcomes of the row's."""
     labels = Labels(names)
     out = ["", *labels.row("", "what it can do, can these too?", labels.of)]
     for left in names:
@@ -134,7 +139,8 @@ def inclusions(comparisons: Sequence[Comparison], names: Sequence[str]) -> list[
 
 
 def _included(comparisons: Sequence[Comparison], left: str, right: str) -> str:
-    """`yes` if that is sure for every program; `no 3`: three outcomes are not; `?` if it cannot be told; `-` if there is none."""
+    """Write `yes` if `right` surely reaches all outcomes of `left`, `no 3` if it surely lacks three, `?` if neither is sure, and `-`
+    if no program applies to both."""
     found = [one for comparison in comparisons for one in comparison.relations() if (one.left.name, one.right.name) == (left, right)]
     lacking = sum(len(one.only) for one in found if one.only and one.sure)
     if lacking:
@@ -143,7 +149,7 @@ def _included(comparisons: Sequence[Comparison], left: str, right: str) -> str:
 
 
 def witness_lines(found: Witness, number: int) -> list[str]:
-    """A run to an outcome, and where it leads elsewhere."""
+    """Write a witness: its outcome, its schedule, and the outcomes of the same schedule on the other variants."""
     side = found.of
     if side.setup_fails:
         out = wrapped(f"{number}. {text_of(found.thing)}: {side.name}, in the setup alone", "   ")
@@ -162,7 +168,7 @@ def _elsewhere_lines(found: Witness) -> list[str]:
 
 
 def one_program(comparison: Comparison, witnesses: Sequence[Witness], omitted: int) -> list[str]:
-    """Everything about one program."""
+    """Write the full report on one program. `omitted` counts differences without a witness."""
     out = head(comparison)
     if comparison.things:
         out += table(comparison)
@@ -174,7 +180,7 @@ def one_program(comparison: Comparison, witnesses: Sequence[Witness], omitted: i
     for number, found in enumerate(witnesses, 1):
         out += witness_lines(found, number)
     if omitted:
-        out.append(f"   and {count(omitted, 'more outcome')} that not all have: --witnesses tells more, --json all")
+        out.append(f"   and {count(omitted, 'more outcome')} that some variants lack: see --witnesses N, or --json for all")
     if any(found.schedule and found.path is None for found in witnesses):
         out.append("   --keep DIR writes them as entries, for vmrace show and vmrace replay")
     if witnesses:
@@ -185,33 +191,35 @@ def one_program(comparison: Comparison, witnesses: Sequence[Witness], omitted: i
 # ---- many programs ---------------------------------------------------------------------------------------------------------------
 
 class Many:
-    """A line for each program as it is done, what is new below it, and the sum of it all. `quiet`: nothing about a program that
-    shows nothing new."""
+    """A report on many programs: a line for each, its new differences below it, and the totals at the end. With `quiet`, a program
+    without a new difference has no line."""
 
     def __init__(self, names: Sequence[str], quiet: bool):
         self.names = list(names)
         self.labels = Labels(names)
         self.quiet = quiet
         self.comparisons: list[Comparison] = []
-        self.told: set[tuple[Any, ...]] = set()
+        self.reported: set[tuple[Reached, tuple[str, ...], tuple[str, ...]]] = set()
 
     def head(self) -> list[str]:
+        """Write the head of the table."""
         return self.labels.legend() + self.labels.row("", "program", self.labels.of)
 
-    def fresh(self, comparison: Comparison) -> list[Any]:
-        """The differences that no program before had."""
+    def fresh(self, comparison: Comparison) -> list[Difference]:
+        """Record a comparison, and return its differences; with `quiet`, only those that are certain and that no earlier program had."""
         self.comparisons.append(comparison)
         if not self.quiet:
             return list(comparison.differences)
         out = []
         for difference in comparison.differences:
             key = (difference.thing, tuple(side.name for side in difference.having), tuple(side.name for side in difference.lacking))
-            if key not in self.told and difference.sure:
-                self.told.add(key)
+            if key not in self.reported and difference.sure:
+                self.reported.add(key)
                 out.append(difference)
         return out
 
     def lines(self, comparison: Comparison, witnesses: Sequence[Witness], omitted: int = 0) -> list[str]:
+        """Write the lines on one program."""
         if self.quiet and not witnesses and comparison.verdict != INCONCLUSIVE:
             return []
         cells = {}
@@ -234,12 +242,13 @@ class Many:
         return out
 
     def end(self, seconds: float) -> list[str]:
+        """Write the totals, after `seconds` of work."""
         kinds = Counter(comparison.verdict for comparison in self.comparisons)
         out = inclusions(self.comparisons, self.names) if kinds[NOT_COMPARED] < len(self.comparisons) else []
         text = (f"{count(len(self.comparisons), 'program')}: {kinds[DIFFERENT]} different, {kinds[SAME]} the same, "
                 f"{kinds[INCONCLUSIVE]} inconclusive, {kinds[NOT_COMPARED]} not compared")
         if any(side.applies and not side.complete for comparison in self.comparisons for side in comparison.sides):
-            out += ["", ">N: not every schedule ran; N are explored, the others sampled"]
+            out += ["", ">N: not every schedule ran; N classes were explored, and random schedules sampled"]
         return [*out, "", f"{text}   ({seconds:.1f} s, exit {exit_code(self.comparisons)})"]
 
 
@@ -247,7 +256,7 @@ MARKS = {DIFFERENT: "!", SAME: "=", INCONCLUSIVE: "?", NOT_COMPARED: ""}
 
 
 def program_text(program: Program) -> str:
-    """A program in a line."""
+    """Write a program in one line."""
     parts = [f"setup: {', '.join(map(str, program.setup))}"] if program.setup else []
     parts += [f"{key}: {', '.join(map(str, task.ops))}" for key, task in zip(program.keys(), program.tasks, strict=True)]
     return " | ".join(parts)
@@ -256,7 +265,7 @@ def program_text(program: Program) -> str:
 # ---- JSON ------------------------------------------------------------------------------------------------------------------------
 
 def as_json(comparison: Comparison, witnesses: Sequence[Witness]) -> dict[str, Any]:
-    """One program. `schedule` and `elsewhere` of a difference are there if a witness was looked for."""
+    """Return the report on one program as a JSON object. A difference has a `witness` if one was looked for."""
     by_thing = {found.thing: found for found in witnesses}
     return {
         "program": comparison.name, "setup": [str(op) for op in comparison.program.setup],

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A schedule that shows what one variant reaches and another does not; kept as an entry."""
+"""Witnesses: schedules by which one variant reaches an outcome that another does not, to be kept as entries."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import pathlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from vmrace.fuzz.compare.outcomes import Comparison, Difference, Reach, Side, things
 from vmrace.fuzz.compare.reached_text import text_of
@@ -18,16 +17,17 @@ from vmrace.fuzz.run.executor import Executor, Outcome, Prepared, SetupFailed
 from vmrace.fuzz.run.exhaustive import Reached
 from vmrace.fuzz.run.story import narrate
 from vmrace.harness.errors import Diverged, HarnessError
+from vmrace.harness.machine.scheduler import Scheduler
 from vmrace.harness.replay.named_schedule import Line, Named
 from vmrace.harness.schedulers.enumerate import every_schedule
 
-WITNESS_RUNS, WITNESS_SECONDS = 3000, 5.0       # that looking for a witness with fewer preemptions may take
+WITNESS_RUNS, WITNESS_SECONDS = 3000, 5.0       # limits of the search for a witness with fewer preemptions
 
 
 @dataclass
 class Witness:
-    """A run to an outcome, in the words of a schedule, and where the same schedule leads on the other variants. `least`: none
-    has fewer preemptions."""
+    """A schedule by which the side `of` reaches an outcome. `elsewhere` maps each other variant to the outcome of the same schedule.
+    `least`: it is proved that no schedule needs fewer preemptions."""
 
     thing: Reached
     of: Side
@@ -39,7 +39,8 @@ class Witness:
 
 
 def witness(comparison: Comparison, difference: Difference) -> Witness:
-    """The run with the fewest preemptions that can be found, replayed by name where it was found and on the others."""
+    """Find a run with few preemptions that reaches the outcome of a difference, and replay it by the names of its points on every
+    variant. Raises HarnessError if that replay misses the outcome."""
     side = min(difference.having, key=lambda one: one.reached[difference.thing].preemptions)
     reach = side.reached[difference.thing]
     if side.setup_fails:
@@ -57,11 +58,11 @@ def witness(comparison: Comparison, difference: Difference) -> Witness:
 
 
 def _fewest(executor: Executor, prepared: Prepared, fits: Callable[[Outcome], bool], reach: Reach) -> tuple[Outcome, bool]:
-    """A run that fits with the fewest preemptions, and whether none can have fewer."""
+    """Return a run that `fits` with few preemptions, and True if no run with fewer fits."""
     deadline = time.monotonic() + WITNESS_SECONDS
     runs = 0
 
-    def run(scheduler: Any) -> Outcome | None:
+    def run(scheduler: Scheduler) -> Outcome | None:
         nonlocal runs
         runs += 1
         outcome = executor.run(prepared, scheduler)
@@ -80,7 +81,7 @@ def _fewest(executor: Executor, prepared: Prepared, fits: Callable[[Outcome], bo
 
 
 def _without_some(executor: Executor, prepared: Prepared, fits: Callable[[Outcome], bool], outcome: Outcome) -> Outcome:
-    """As long as it fits without one of its preemptions, without it."""
+    """Remove preemptions from a run, one at a time, as long as the run still fits."""
     at = 0
     while at < len(outcome.switches):
         fewer = executor.replay(prepared, outcome.switches[:at] + outcome.switches[at + 2:], outcome.forced, lenient=True)
@@ -92,7 +93,7 @@ def _without_some(executor: Executor, prepared: Prepared, fits: Callable[[Outcom
 
 
 def _elsewhere(comparison: Comparison, side: Side, lines: tuple[Line, ...]) -> dict[str, str]:
-    """Where the same schedule leads on each other variant."""
+    """Run the schedule on each other variant, and describe the outcome."""
     out: dict[str, str] = {}
     for other in comparison.applying:
         if other is side:
@@ -112,7 +113,7 @@ def _elsewhere(comparison: Comparison, side: Side, lines: tuple[Line, ...]) -> d
 
 
 def keep(comparison: Comparison, found: Witness, directory: pathlib.Path) -> pathlib.Path:
-    """Write a witness as an entry, with the verdict of each variant of its family that was compared. EntryError if that fails."""
+    """Write a witness as an entry, with the verdict of each compared variant of its family. Raises EntryError if that fails."""
     family = found.of.contender.family
     if found.thing.titles:
         title = found.thing.titles[0]

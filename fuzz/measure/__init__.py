@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""Measurements: the cost of a variant, the coverage of the tests, the state of the installation."""
+"""Measurements: the cost of the operations of a variant, the coverage of its source, the state of the installation."""

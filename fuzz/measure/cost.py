@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: MIT
-"""What each operation costs in a variant, by counting: alone, and against another cpu. What is counted is told in meter.py.
+"""The cost of each operation in a variant, alone and beside another cpu, as counts of accesses. meter.py describes the counts.
 
-Each operation has situations, in data below and the same for every variant: a setup after which it has work to do, the operation
-itself, its twin for the second cpu, and a partner, another operation that gets in its way.
+Each operation has situations, listed below and the same for every variant: a setup after which the operation has work to do, the
+operation, its twin for the second cpu, and its partner, another operation that interferes with it.
 
     alone       the operation on one cpu, no interrupt before the task sleeps: one run
-    twin        the operation and its twin on two cpus: the mean of both over so many schedules
-    partner     the operation on one cpu and the partner on another: the mean of the operation alone over so many schedules
+    twin        the operation and its twin on two cpus: the mean of both over `runs` schedules
+    partner     the operation on one cpu and its partner on another: the mean of the operation's counts over `runs` schedules
 
-Schedules are random walks, which at each point let somebody chosen at random go on with probability CHANCE; the same seed gives
-the same schedules. Runs that end in a finding are left out, and told. A mean is over the others.
+Schedules are random walks: at each point, with probability CHANCE, a task chosen at random continues. The same seed gives the same
+schedules. Runs that end in a finding are left out of the mean, and their number is reported.
 
-`serialise` measures how n faults on one file page, each on its own cpu, get in each other's way: the longest chain of points
-that have to come one after another (see meter.py), the mean over so many schedules. Faulter i is in address space i mod 4, at
-its address i div 4: from the fifth on they share an mm and its locks with one or more before.
+`serialise` measures how n faults on one file page, each on its own cpu, delay each other: the length of the longest chain of points that
+must come one after another (see meter.py), as the mean over `runs` schedules. Fault i is in address space i mod 4, at its page i div 4:
+from the fifth on, a fault shares an mm and its locks with earlier ones.
 """
 
 from __future__ import annotations
@@ -31,20 +31,21 @@ from vmrace.fuzz.text.terminal import COLUMNS as PAGE_WIDTH
 from vmrace.fuzz.text.wording import count
 from vmrace.harness.link.image import Image
 from vmrace.harness.machine.machine import m
+from vmrace.harness.machine.scheduler import Scheduler
 from vmrace.harness.schedulers import NoPreempt, Walk
 from vmrace.variants.family import Family
 from vmrace.variants.operations import MMS
 from vmrace.variants.program import Op, Program, TaskProgram, parse_op
 
-CHANCE = 0.25
+CHANCE = 0.25           # probability of a preemption at each point
 RUNS = 100
 FAULTERS_MAX = 8
-ERRORS = 3.0
+ERRORS = 3.0            # standard errors by which two means must differ to be reported
 
 
 @dataclass(frozen=True)
 class Situation:
-    """An operation with work to do. `what` says in words which work."""
+    """An operation with work to do. `what` describes the work."""
 
     what: str
     setup: tuple[str, ...]
@@ -54,9 +55,11 @@ class Situation:
 
     @property
     def name(self) -> str:
+        """The name of the operation, without operands."""
         return self.operation.split()[0]
 
     def operations(self) -> set[str]:
+        """Name the operations that a variant needs for the situation."""
         return {text.split()[0] for text in (*self.setup, self.operation)}
 
 
@@ -113,7 +116,7 @@ SITUATIONS: tuple[Situation, ...] = (
 
 @dataclass
 class Mean:
-    """Counts of one operation over some runs."""
+    """The mean counts of one operation over `runs` runs, except the `failed` ones, which ended in a finding."""
 
     runs: int = 0
     failed: int = 0
@@ -125,6 +128,7 @@ class Mean:
     under: Counter[str] = field(default_factory=Counter)
 
     def add(self, counts: Counts) -> None:
+        """Add the counts of one operation."""
         self.operations += 1
         self.sums.update({name: getattr(counts, name) for name in COLUMNS})
         self.taken.update(counts.taken)
@@ -132,20 +136,23 @@ class Mean:
         self.under.update(counts.under)
 
     def ran(self, some: Sequence[Counts]) -> None:
-        """The counted operations of one run."""
+        """Add the counts of the operations of one run."""
+        assert some, "a run without a counted operation has no mean"
         for counts in some:
             self.add(counts)
         self.squares.update({name: (sum(getattr(counts, name) for counts in some) / len(some)) ** 2 for name in COLUMNS})
 
     def error(self, name: str) -> float:
-        """The standard error of a mean."""
+        """Return the standard error of the mean of a count."""
         count = self.runs - self.failed
         return float(max(0.0, self.squares[name] / count - self.of(name) ** 2) / (count - 1)) ** 0.5 if count > 1 else 0.0
 
     def of(self, name: str) -> float:
+        """Return the mean of a count."""
         return self.sums[name] / self.operations if self.operations else 0.0
 
     def told(self) -> dict[str, Any]:
+        """Return the means as a JSON object."""
         each = {name: round(value / max(1, self.operations), 3) for name, value in sorted(self.under.items())}
         return {"runs": self.runs, "left_out": self.failed, **{name: round(self.of(name), 3) for name in COLUMNS},
                 "under": each, "taken": {name: round(value / max(1, self.operations), 3) for name, value in sorted(self.taken.items())},
@@ -154,7 +161,7 @@ class Mean:
 
 @dataclass
 class Measured:
-    """One situation on one variant; None where an operation is lacking."""
+    """The means of one situation on one variant; None if the variant lacks an operation."""
 
     situation: Situation
     variant: str
@@ -165,7 +172,7 @@ class Measured:
 
 @dataclass
 class Chain:
-    """n faults on one page: points of one fault on the mean, and the longest chains of all n."""
+    """The mean cost of n faults on one page: the points of one fault, and the lengths of the longest chains of all n."""
 
     variant: str
     faults: int
@@ -176,11 +183,12 @@ class Chain:
     line_chain: float
 
     def told(self) -> dict[str, Any]:
+        """Return the means as a JSON object."""
         return {name: round(value, 3) if isinstance(value, float) else value for name, value in asdict(self).items()}
 
 
 class _Counting(Executor):
-    """An executor whose images tell of every access."""
+    """An executor whose image has a point at every access."""
 
     def image(self, cpus: int) -> Image:
         if "counting" not in self._images:
@@ -189,7 +197,7 @@ class _Counting(Executor):
 
 
 class Costs:
-    """Measures one variant."""
+    """A measurement of one variant: `runs` schedules for each mean, from `seed`."""
 
     def __init__(self, family: Family, variant: str, runs: int = RUNS, seed: int = 0):
         self.executor = _Counting(family, variant)
@@ -200,9 +208,11 @@ class Costs:
         self.operations = set(self.executor.operations())
 
     def has(self, situation: Situation) -> bool:
+        """True if the variant has the operations of a situation."""
         return situation.operations() <= self.operations
 
     def measure(self, situation: Situation) -> Measured:
+        """Measure a situation alone, beside its twin, and beside its partner."""
         out = Measured(situation, self.variant)
         if not self.has(situation):
             return out
@@ -222,7 +232,7 @@ class Costs:
         return out
 
     def _metered(self, program: Program, runs: int) -> Iterator[Meter | None]:
-        """A meter for each run, or None for one that ended in a finding."""
+        """Yield the meter of each run, or None for a run that ended in a finding."""
         try:
             prepared = self.executor.prepare(program)
         except SetupFailed:
@@ -232,7 +242,7 @@ class Costs:
         for _ in range(runs):
             yield self._one(prepared, NoPreempt() if runs == 1 else Walk(rng, CHANCE))
 
-    def _one(self, prepared: Prepared, scheduler: Any) -> Meter | None:
+    def _one(self, prepared: Prepared, scheduler: Scheduler) -> Meter | None:
         prepared.image.load(prepared.state)
         meter = Meter(prepared.image, [len(task.ops) for task in prepared.program.tasks], self.user)
         with m.watched(meter):
@@ -240,7 +250,7 @@ class Costs:
         return None if outcome.findings else meter
 
     def serialise(self, most: int = FAULTERS_MAX) -> list[Chain]:
-        """1 to `most` concurrent faults on one page of a file that is in the cache."""
+        """Measure 1 to `most` concurrent faults on one page of a file, which is in the page cache."""
         pages = range((most + MMS - 1) // MMS)
         setup = ("read f0.0", *(f"mmap_shared m0.{page} f0.0" for page in pages), *(f"fork m0 m{mm}" for mm in range(1, MMS)))
         out = []
@@ -261,11 +271,11 @@ def _program(setup: Sequence[str], tasks: Sequence[str]) -> Program:
 
 
 def situations(measures: Sequence[Costs], names: Sequence[str]) -> list[Situation]:
-    """What to measure: those of the named operations (of all, if none is named) that a variant has."""
+    """List the situations of the named operations, or of all if none is named, that at least one variant has."""
     return [one for one in SITUATIONS if (not names or one.name in names) and any(costs.has(one) for costs in measures)]
 
 
-# ---- telling -----------------------------------------------------------------------------------------------------------
+# ---- the report --------------------------------------------------------------------------------------------------------
 
 NAME = 26                   # columns for the name of a variant
 WIDTHS = {name: 9 if name in ("barriers", "foreign") else 7 for name in COLUMNS}
@@ -287,19 +297,20 @@ def _row(name: str, mean: Mean | None, whole: bool) -> list[str]:
 
 
 def _locks(name: str, mean: Mean, whole: bool) -> list[str]:
-    """`pagemap_lru_lock 8/1`: so many points under it, in so many takings."""
+    """Write `pagemap_lru_lock 8/1` for a lock with 8 points under it and 1 acquisition."""
     each = max(1, mean.operations)
     names = sorted(mean.taken, key=lambda lock: (-mean.under[lock], lock))
-    told = [f"{lock} {_number(mean.under[lock] / each, whole)}/{_number(mean.taken[lock] / each, whole)}"
-            + (f" ({_number(mean.waited_for[lock] / each, whole)} waited)" if mean.waited_for[lock] else "") for lock in names]
-    text = ", ".join(one.replace(" ", "~") for one in told) or "no lock"
+    cells = [f"{lock} {_number(mean.under[lock] / each, whole)}/{_number(mean.taken[lock] / each, whole)}"
+             + (f" ({_number(mean.waited_for[lock] / each, whole)} waited)" if mean.waited_for[lock] else "") for lock in names]
+    text = ", ".join(one.replace(" ", "~") for one in cells) or "no lock"
     wrapped = textwrap.wrap(text, PAGE_WIDTH, initial_indent=f"    {name:<{NAME}} ", subsequent_indent=" " * (5 + NAME),
                             break_on_hyphens=False, break_long_words=False)
     return [line.replace("~", " ") for line in wrapped]
 
 
 def table(measured: Sequence[Measured]) -> Iterator[str]:
-    """The same situation on several variants."""
+    """Write the table of one situation on several variants."""
+    assert len({one.situation for one in measured}) == 1, "a table compares variants in one situation"
     situation = measured[0].situation
     yield from _wrapped(f"{situation.operation}   {situation.what}   (after {'; '.join(situation.setup) or 'boot'})")
     heads = (("alone", "alone", True), ("twin", f"beside {situation.twin}: both", False),
@@ -311,7 +322,7 @@ def table(measured: Sequence[Measured]) -> Iterator[str]:
         yield f"  {head:<{NAME + 2}}" + "".join(f"{column:>{WIDTHS[column]}}" for column in COLUMNS)
         for name, mean in means:
             yield from _row(name, mean, whole)
-        yield "    under each lock: points/times taken"
+        yield "    under each lock: points/acquisitions"
         for name, mean in means:
             if mean is not None and mean.operations:
                 yield from _locks(name, mean, whole)
@@ -319,18 +330,18 @@ def table(measured: Sequence[Measured]) -> Iterator[str]:
 
 
 def preamble(runs: int, seed: int) -> Iterator[str]:
-    """What the columns are, once."""
+    """Explain the columns."""
     text = (f"Counts per operation. Alone: one run. Beside another on a second cpu: the mean of {count(runs, 'schedule')}, seed {seed}. "
-            "waited: locks it had to wait for, or had tried in vain. lines: kernel objects written, each taken as one cache line. foreign: "
-            "stores, RMWs, takings and givings back on a line last written by another cpu. rmw, loads and stores are without those of "
-            "locks. Not counted: the MMU, the disk, fields that are private or constant.")
+            "waited: locks that it had to wait for, or had tried in vain. lines: kernel objects written, each counted as one cache line. "
+            "foreign: stores, RMWs, acquisitions and releases on a line last written by another cpu. rmw, loads and stores do not count "
+            "those of locks. Not counted: the MMU, the disk, fields that are private or constant.")
     yield from textwrap.wrap(text, PAGE_WIDTH)
     yield ""
 
 
 def conclusions(all_measured: Sequence[Sequence[Measured]]) -> Iterator[str]:
-    """Every other variant against the first, in counts: no more is said. Two means are told apart if they differ by more than
-    ERRORS standard errors of their difference, and not compared where runs were left out: the others are not the same runs."""
+    """Compare each other variant with the first, by counts alone. Two means differ if their difference is more than ERRORS times its
+    standard error. They are not compared if runs were left out, because the remaining runs are not the same."""
     same: dict[str, list[str]] = {}
     for measured in all_measured:
         base, situation = measured[0], measured[0].situation
@@ -347,7 +358,7 @@ def conclusions(all_measured: Sequence[Sequence[Measured]]) -> Iterator[str]:
                 yield from _wrapped(f"{label}, alone: {other.variant} against {base.variant}: {', '.join(changes + locks)}")
             else:
                 same.setdefault(other.variant, []).append(label)
-            told = bool(changes or locks)
+            headed = bool(changes or locks)
             for which, mine, theirs in (("twin", base.twin, other.twin), ("partner", base.partner, other.partner)):
                 if mine is None or theirs is None or not (mine.operations and theirs.operations):
                     continue
@@ -357,9 +368,9 @@ def conclusions(all_measured: Sequence[Sequence[Measured]]) -> Iterator[str]:
                     pairs = [f"{name} {mine.of(name):.2f} -> {theirs.of(name):.2f}" for name in ("waited", "foreign")
                              if abs(mine.of(name) - theirs.of(name)) > ERRORS * (mine.error(name) ** 2 + theirs.error(name) ** 2) ** 0.5]
                 if pairs:
-                    if not told:
+                    if not headed:
                         yield from _wrapped(f"{label}: {other.variant} against {base.variant}")
-                        told = True
+                        headed = True
                     yield from _wrapped(f"  beside {getattr(situation, which)}: {', '.join(pairs)}")
     for variant, labels in same.items():
         yield from _wrapped(f"{variant} counts the same as {all_measured[0][0].variant}, alone, in: {'; '.join(labels)}")
@@ -371,7 +382,7 @@ def _wrapped(text: str) -> list[str]:
 
 
 def chains(all_chains: Sequence[Sequence[Chain]], seed: int) -> Iterator[str]:
-    """n faults on one page, one row a variant and kind of chain."""
+    """Write the table of n faults on one page, with a row for each variant and kind of chain."""
     first = all_chains[0]
     yield f"n faults at once on one cached file page, each on its own cpu: mean of {count(first[0].runs, 'schedule')}, seed {seed}"
     yield f"  {'n':<32}" + "".join(f"{chain.faults:>8}" for chain in first)
@@ -394,6 +405,7 @@ def chains(all_chains: Sequence[Sequence[Chain]], seed: int) -> Iterator[str]:
 # ---- the command -------------------------------------------------------------------------------------------------------
 
 def as_json(measured: Measured) -> dict[str, Any]:
+    """Return the means of a situation as a JSON object."""
     situation = measured.situation
     out: dict[str, Any] = {"variant": measured.variant, **asdict(situation)}
     out["beside_twin"], out["beside_partner"] = (mean.told() if mean is not None else None for mean in (measured.twin, measured.partner))

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""Which lines and branches of a variant's kernel source are reached, and whether each that is not has a reason on file.
+"""The lines and branches of a variant's kernel source that runs reach, and the reasons on file for those they do not reach.
 
-What runs is the replay of the corpus on the variant, then shards of a campaign, in this process. What is seen is what coverage.py's
-C tracer sees: linked code is compiled from the real files, line by line, and the tracer knows greenlets. Every block that
-the linker's probes mark is among the lines it reports, which a test holds.
+The runs are a replay of the corpus on the variant and then shards of a campaign, in this process. coverage.py's C tracer observes
+them: linked code is compiled from the real files, line by line, and the tracer supports greenlets. A test holds that every block marked
+by the linker's probes is among the lines that it reports.
 
-Counted are lines and branches inside functions, in the modules that are the variant's own (for one that has none, the base's), of
-functions that no later module of the variant defines again. A reason stands in the README of the family, in the section
-"## Never reached": a list of "- `function`, `function`: reason", each for all lines of these functions, in all variants.
-A BUG_ON is one line and no branch. A line that is only a BUG() needs no reason: a run that comes to it is a finding.
+Lines and branches are counted inside functions of the variant's own modules (for a variant without any, of the base), except functions
+that a later module of the variant defines again. A reason is an item of the list "## Never reached" in the README of the family, of the
+form "- `function`, `function`: reason". It holds for all lines of these functions, in all variants. A BUG_ON is one line and no branch.
+A line that is only a BUG() needs no reason: a run that reaches it is a finding.
 """
 
 from __future__ import annotations
@@ -24,12 +24,15 @@ import textwrap
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vmrace.fuzz.corpus.entry import Entry
 from vmrace.fuzz.text.terminal import COLUMNS as PAGE_WIDTH
 from vmrace.fuzz.text.wording import count
 from vmrace.variants.family import FAMILIES, Family
+
+if TYPE_CHECKING:
+    import coverage
 
 SECTION = "## Never reached"
 REASON = re.compile(r"- (`\w+`(?:, `\w+`)*): (.+)")
@@ -39,7 +42,7 @@ SHARD_SECONDS, SHARD_RUNS = 3.0, 2_000
 
 @dataclass
 class Missing:
-    """The lines of one function that were never reached."""
+    """The lines of one function that no run reached, and the reason on file, or an empty text."""
 
     function: str
     file: str
@@ -48,12 +51,13 @@ class Missing:
 
     @property
     def place(self) -> str:
+        """The file and its lines, as `file.py:3-5,9`."""
         return f"{self.file}:{ranges(self.lines)}"
 
 
 @dataclass
 class Part:
-    """One file: lines and branches of functions, how many there are and how many were reached."""
+    """The counts of one file: lines and branches inside functions, all of them and those reached."""
 
     file: str
     lines: int = 0
@@ -64,7 +68,7 @@ class Part:
 
 @dataclass
 class Reached:
-    """What was reached of one variant."""
+    """The coverage of one variant, after `runs` runs, with the replays of `entries` entries among them."""
 
     variant: str
     entries: int
@@ -74,19 +78,21 @@ class Reached:
 
     @property
     def unexplained(self) -> list[Missing]:
+        """The functions with lines that were not reached and have no reason on file."""
         return [one for one in self.missing if not one.reason]
 
 
 # ---- the reasons -------------------------------------------------------------------------------------------------------
 
 def readme(family: Family) -> pathlib.Path:
+    """Return the path of a family's README."""
     origin = importlib.import_module(FAMILIES[family.name]).__file__
-    assert origin is not None
+    assert origin is not None, f"{FAMILIES[family.name]} has no file"
     return pathlib.Path(origin).with_name("README.md")
 
 
 def reasons(text: str) -> dict[str, str]:
-    """function -> why lines of it are never reached, from a README: all that is said of it."""
+    """Read the reasons of a README: map each function to the reasons that its lines are never reached, joined if there are several."""
     out: dict[str, str] = {}
     section = text.partition(f"\n{SECTION}\n")[2].partition("\n## ")[0]
     items: list[str] = []
@@ -104,7 +110,7 @@ def reasons(text: str) -> dict[str, str]:
 # ---- the source --------------------------------------------------------------------------------------------------------
 
 def files_of(modules: Sequence[str]) -> Iterator[pathlib.Path]:
-    """The files of kernel source modules, in the order in which they are linked."""
+    """Yield the files of kernel source modules, in the order of linking."""
     for name in modules:
         spec = importlib.util.find_spec(name)
         assert spec is not None and spec.origin is not None, name
@@ -113,13 +119,13 @@ def files_of(modules: Sequence[str]) -> Iterator[pathlib.Path]:
 
 
 def functions_in(path: pathlib.Path) -> dict[str, range]:
-    """Each function of a file: the lines of its body. Of two with one name, the later."""
+    """Map each function of a file to the lines of its body. The last definition of a name counts."""
     tree = ast.parse(path.read_text())
     return {node.name: range(node.body[0].lineno, (node.end_lineno or 0) + 1) for node in tree.body if isinstance(node, ast.FunctionDef)}
 
 
 def own_functions(family: Family, variant: str) -> dict[pathlib.Path, dict[str, range]]:
-    """The files that are the variant's own, and of each the functions that nobody defines again."""
+    """Map each file of the variant to its functions, except those that a later module defines again."""
     modules = family.variants[variant].modules
     last = {name: path for path in files_of((*family.base, *modules, *family.tail)) for name in functions_in(path)}
     return {path: {name: lines for name, lines in functions_in(path).items() if last[name] == path}
@@ -129,7 +135,7 @@ def own_functions(family: Family, variant: str) -> dict[pathlib.Path, dict[str, 
 # ---- running -----------------------------------------------------------------------------------------------------------
 
 def reach(family: Family, variant: str, corpus: Sequence[Entry], seconds: float, runs: int, seed: int) -> Reached:
-    """Replay and campaign under the tracer: `seconds` of campaign, or `runs` if that is not 0 and comes first."""
+    """Replay the entries and run a campaign, for `seconds` or, unless `runs` is 0, at most that many runs. Returns the coverage."""
     import coverage
     from vmrace.fuzz.corpus.replay import Table
     functions = own_functions(family, variant)
@@ -144,10 +150,10 @@ def reach(family: Family, variant: str, corpus: Sequence[Entry], seconds: float,
     finally:
         tracer.stop()
     out = Reached(f"{family.name}/{variant}", len(entries), table.runs + made)
-    told = _told(tracer)
+    measured = _measured(tracer)
     explained = reasons(readme(family).read_text()) if readme(family).exists() else {}
     for path, inside in functions.items():
-        _file(out, path, inside, told.get(path.resolve(), {}), explained)
+        _file(out, path, inside, measured.get(path.resolve(), {}), explained)
     return out
 
 
@@ -167,25 +173,26 @@ def _campaign(family: str, variant: str, seconds: float, runs: int, seed: int) -
     return made
 
 
-def _told(tracer: Any) -> dict[pathlib.Path, dict[str, Any]]:
-    """What coverage.py says of each file."""
+def _measured(tracer: coverage.Coverage) -> dict[pathlib.Path, dict[str, Any]]:
+    """Map each file to coverage.py's report on it."""
     with tempfile.TemporaryDirectory() as directory:
         report = pathlib.Path(directory) / "coverage.json"
         tracer.json_report(outfile=str(report), ignore_errors=False)
         files = json.loads(report.read_text())["files"]
-    return {pathlib.Path(name).resolve(): told for name, told in files.items()}
+    return {pathlib.Path(name).resolve(): report for name, report in files.items()}
 
 
-def _file(out: Reached, path: pathlib.Path, functions: dict[str, range], told: dict[str, Any], explained: dict[str, str]) -> None:
+def _file(out: Reached, path: pathlib.Path, functions: dict[str, range], report: dict[str, Any], explained: dict[str, str]) -> None:
+    """Add the counts of one file, and its functions with lines that were not reached."""
     part = Part(path.name)
     text = path.read_text().splitlines()
     for name, body in functions.items():
-        reached = [line for line in told.get("executed_lines", ()) if line in body]
-        missing = [line for line in told.get("missing_lines", ()) if line in body]
+        reached = [line for line in report.get("executed_lines", ()) if line in body]
+        missing = [line for line in report.get("missing_lines", ()) if line in body]
         part.lines += len(reached) + len(missing)
         part.lines_reached += len(reached)
-        taken = sum(abs(branch[0]) in body for branch in told.get("executed_branches", ()))
-        part.branches += taken + sum(abs(branch[0]) in body for branch in told.get("missing_branches", ()))
+        taken = sum(abs(branch[0]) in body for branch in report.get("executed_branches", ()))
+        part.branches += taken + sum(abs(branch[0]) in body for branch in report.get("missing_branches", ()))
         part.branches_reached += taken
         missing = [line for line in missing if not CHECK.match(text[line - 1])]
         if missing:
@@ -194,10 +201,10 @@ def _file(out: Reached, path: pathlib.Path, functions: dict[str, range], told: d
         out.parts.append(part)
 
 
-# ---- telling -----------------------------------------------------------------------------------------------------------
+# ---- the report --------------------------------------------------------------------------------------------------------
 
 def ranges(lines: Sequence[int]) -> str:
-    """`3-5,9`"""
+    """Write line numbers, which are sorted, as ranges: `3-5,9`."""
     out: list[list[int]] = []
     for line in lines:
         if out and line == out[-1][1] + 1:
@@ -212,6 +219,7 @@ def _share(reached: int, of: int) -> str:
 
 
 def lines(reached: Reached, seed: int) -> Iterator[str]:
+    """Yield the lines of the report."""
     yield (f"{reached.variant}: {count(reached.entries, 'entry')} replayed and a campaign with seed {seed}, "
            f"{count(reached.runs, 'run')} in all; by coverage.py")
     yield f"  {'file':<28}{'lines reached':<24}branches taken"
@@ -222,14 +230,14 @@ def lines(reached: Reached, seed: int) -> Iterator[str]:
             setattr(total, name, getattr(total, name) + getattr(part, name))
     if len(reached.parts) > 1:
         yield f"  {'all':<28}{_share(total.lines_reached, total.lines):<24}{_share(total.branches_reached, total.branches)}"
-    places: dict[str, list[str]] = {}           # a reason -> where: told once
+    places: dict[str, list[str]] = {}           # reason -> its functions: each reason is printed once
     for one in reached.missing:
         if one.reason:
             places.setdefault(one.reason, []).append(f"{one.function}  {one.place}")
     document = f"variants/{reached.variant.partition('/')[0]}/README.md"
     for titles, some in (
             (["not reached in these runs (BUG()s are not counted), and the reason on file:",
-              f"as written in {document}; counts of runs in a reason are of the runs it was written from"],
+              f"as written in {document}; a count of runs in a reason is from the time of writing"],
              [f"{'; '.join(those)}: {reason}" for reason, those in places.items()]),
             (["not reached in these runs, and no reason on file"], [f"{one.function}  {one.place}" for one in reached.unexplained])):
         if some:
@@ -240,4 +248,5 @@ def lines(reached: Reached, seed: int) -> Iterator[str]:
 
 
 def as_json(reached: Reached) -> dict[str, Any]:
+    """Return the report as a JSON object."""
     return {**asdict(reached), "unexplained": [one.function for one in reached.unexplained]}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Whether this installation works: one check after another, each a line that says what was looked at and what is wrong."""
+"""The checks of `vmrace doctor`: each is one line on a part of the installation, and on its fault if it has one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import random
 import re
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from vmrace.fuzz.corpus.entry import Entry, EntryError, emit, find, parse
@@ -24,58 +24,61 @@ from vmrace.variants.family import FAMILIES, Family, family
 from vmrace.variants.program import Program, TaskProgram, parse_op
 
 PYTHON_MIN = (3, 11)
-TINY = ("store m0.0", "load m0.0", "unmap m0.0", "swap_out")        # of these, what a family has
+TINY = ("store m0.0", "load m0.0", "unmap m0.0", "swap_out")        # the program of `backends`; a family may lack some of these
 
 
 @dataclass
 class Check:
-    """One line. `state` is ok, note (works, but) or FAIL."""
+    """One line of the report. `state` is "ok", "note" (it works, with a limit) or "FAIL"."""
 
     state: str
     text: str
 
 
 def checks(corpus: pathlib.Path) -> Iterator[Check]:
+    """Make all checks of the installation, and of the corpus in that directory."""
     yield python()
     yield from dependencies()
     yield cores()
     yield explorer()
     for name in FAMILIES:
-        yield guarded(f"{name}: links", lambda name=name: links(family(name)))     # type: ignore[misc]
-        yield guarded(f"{name}: backends", lambda name=name: backends(family(name)))   # type: ignore[misc]
+        yield guarded(f"{name}: links", links, name)
+        yield guarded(f"{name}: backends", backends, name)
     yield from entries(corpus)
     yield writable(corpus)
 
 
-def guarded(what: str, check: object) -> Check:
-    """A check that breaks is one that fails."""
+def guarded(what: str, check: Callable[[Family], Check], name: str) -> Check:
+    """Make a check of a family. If it raises an exception, it fails."""
     try:
-        return check()  # type: ignore[operator,no-any-return]
+        return check(family(name))
     except Exception as error:
         return Check("FAIL", f"{what}: {type(error).__name__}: {error}".splitlines()[0])
 
 
 def python() -> Check:
+    """Check the version of Python."""
     version, least = ".".join(map(str, sys.version_info[:3])), ".".join(map(str, PYTHON_MIN))
     return Check("ok" if sys.version_info >= PYTHON_MIN else "FAIL", f"Python {version} ({least} or newer)")
 
 
 def dependencies() -> Iterator[Check]:
-    """What the package says that it needs, against what is there."""
+    """Check the versions of installed packages against those that vmrace requires."""
     try:
         wanted = importlib.metadata.requires("vmrace") or []
     except importlib.metadata.PackageNotFoundError:
-        yield Check("note", "vmrace is not installed as a package: versions of what it needs are not checked")
+        yield Check("note", "vmrace is not installed as a package: the versions of required packages are not checked")
         return
     for line in wanted:
         found = re.fullmatch(r"([\w.-]+)>=([\d.]+)", line)
-        if found is not None:           # what has a condition is for tests
+        if found is not None:           # a requirement with a condition is for the tests
             yield _dependency(found[1], found[2])
 
 
 def explorer() -> Check:
+    """Tell whether the explorer is compiled."""
     return Check("ok", "the explorer of verify and diff is " + (
-        "compiled" if is_compiled() else "plain Python (VMRACE_COMPILED=1 pip install . has it compiled, which is faster)"))
+        "compiled" if is_compiled() else "plain Python (VMRACE_COMPILED=1 pip install . compiles it, which makes it faster)"))
 
 
 def _dependency(name: str, least: str) -> Check:
@@ -89,20 +92,21 @@ def _dependency(name: str, least: str) -> Check:
 
 
 def numbers(version: str) -> tuple[int, ...]:
-    """The leading numbers of a version: 8.2.0rc1 is (8, 2)."""
+    """Return the leading numbers of a version: 8.2.0rc1 is (8, 2)."""
     found = re.match(r"\d+(?:\.\d+)*(?![a-z\d])", version)
     return tuple(int(part) for part in found[0].split(".")) if found else ()
 
 
 def cores() -> Check:
+    """Count the cores that this process may use."""
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if count == 1:
-        return Check("note", "1 core: campaigns of one worker (--workers 1) lose nothing here")
-    return Check("ok", f"{count} cores: as many --workers are worth their while")
+        return Check("note", "1 core: with more than --workers 1, workers share it")
+    return Check("ok", f"{count} cores: with --workers {count}, each worker has one")
 
 
 def links(made: Family) -> Check:
-    """Every variant links, and has operations."""
+    """Check that every variant of a family links and has operations."""
     for name in made.variants:
         if not Executor(made, name).operations():
             return Check("FAIL", f"{made.name}/{name} has no operation")
@@ -110,12 +114,12 @@ def links(made: Family) -> Check:
 
 
 def backends(made: Family) -> Check:
-    """A tiny program under one schedule gives one digest, whatever runs the tasks."""
+    """Check that each backend gives the same digest of a tiny program's run."""
     variant = next(iter(made.variants))
     digests = {name: _digest(Executor(made, variant, name, checked=True)) for name in BACKENDS}
-    told = ", ".join(f"{name} {digest}" for name, digest in digests.items())
     if len(set(digests.values())) > 1:
-        return Check("FAIL", f"{made.name}: the backends differ: {told}")
+        each = ", ".join(f"{name} {digest}" for name, digest in digests.items())
+        return Check("FAIL", f"{made.name}: the backends differ: {each}")
     return Check("ok", f"{made.name}: {' and '.join(digests)} give the same digest")
 
 
@@ -127,9 +131,9 @@ def _digest(executor: Executor) -> str:
 
 
 def entries(corpus: pathlib.Path) -> Iterator[Check]:
-    """Every entry can be read, and stands there as it would be written, under its own name."""
+    """Check that every entry can be read, is in canonical form, and has the file name of its title and identity."""
     if not corpus.is_dir():
-        yield Check("note", f"{corpus}/ is not here: vmrace fuzz makes it, vmrace replay needs one")
+        yield Check("note", f"{corpus}/ does not exist: vmrace fuzz creates it, vmrace replay needs one")
         return
     good = 0
     for path in find(corpus):
@@ -148,7 +152,7 @@ def _wrong_with(path: pathlib.Path) -> str:
     except EntryError as error:
         return str(error)
     if emit(entry) != text:
-        return f"{path}: not in canonical form from line {_first_difference(entry, text)} on; vmrace corpus accept {path} writes it anew"
+        return f"{path}: not in canonical form from line {_first_difference(entry, text)} on; vmrace corpus accept {path} rewrites it"
     if path.stem != entry.name.rpartition("/")[2]:
         return f"{path}: should be named {entry.name.rpartition('/')[2]}.toml, after its title and identity"
     return ""
@@ -160,7 +164,7 @@ def _first_difference(entry: Entry, text: str) -> int:
 
 
 def writable(corpus: pathlib.Path) -> Check:
-    """Entries can be written: there, or where the directory would be made. Nothing is left behind."""
+    """Check that a file can be written in the corpus, or where that directory would be created. The file is removed."""
     place = corpus
     while not place.exists() and place != place.parent:
         place = place.parent

@@ -1,28 +1,28 @@
 # SPDX-License-Identifier: MIT
-"""What the accesses of one run cost, counted: a recorder for `m.recorder`, so a run that is not measured pays nothing.
+"""A meter: it counts the accesses of each operation in one run. It is a recorder (`m.recorder`), so unmeasured runs pay nothing.
 
-The image it watches is linked by `counting_image`: locks exclude as on several cpus, and every access to a guarded field is a
-point too, as are the loads and stores of list operations (list_add 1 load and 4 stores, list_del 2 and 2, list_del_init 2
-and 4, list_empty 1 load; walking a list by hand is not seen, nor is a field declared plain).
+The image is linked by `counting_image`. Its locks exclude as on several cpus. Every access to a guarded field is a point, and so is each
+load and store of a list operation (list_add 1 load and 4 stores, list_del 2 and 2, list_del_init 2 and 4, list_empty 1 load). Two kinds
+of access are missed: walking a list by hand, and fields declared plain.
 
-Counted of an operation is what kernel source does in its task, and in the interrupts that it has raised, wherever they run. Not
-counted is what no kernel instruction does (the MMU, the disk) and what the model keeps for user space.
+An operation is charged for the kernel source that runs in its task, and in the interrupts that it raised, on any cpu. It is not charged
+for the MMU and the disk, which execute no kernel instruction, nor for the data that the model keeps for user space.
 
-    locks       spinlocks, rwlocks, semaphores taken; the locks that are a bit (PG_locked, BH_Lock) taken; each use of a wait
-                queue, which takes the queue's own lock
-    waited      of these, those it had to wait for, or had tried in vain before
-    rmw         atomic read-modify-writes: of atomic_t, of a flag bit (set_bit is a locked instruction), xchg of a pte
-    loads       of one word; a test of a bit is one
-    stores      plain ones, those of lists too; taking and giving back locks is in none of rmw, loads, stores
-    lines       different cache lines written, with those of the locks. A cache line is one kernel object here, a struct with all
-                that is embedded in it, or an object that stands alone; in a real kernel a struct can have several lines
-    foreign     stores, RMWs, takings and givings back that write to a line last written by another cpu in this run
-    under       points from when a lock is taken to when it is given back
+    locks       acquired spinlocks, rwlocks and semaphores; acquired bits that are locks (PG_locked, BH_Lock); each use of a wait
+                queue, which acquires the queue's own lock
+    waited      those of `locks` that had to wait, or had been tried in vain before
+    rmw         atomic read-modify-writes: of an atomic_t, of a flag bit (set_bit is a locked instruction), xchg of a pte
+    loads       loads of one word; a test of a bit is one
+    stores      plain stores, those of lists too; to acquire or release a lock counts in none of rmw, loads, stores
+    lines       different cache lines written, with those of locks. A cache line is one kernel object here: a struct with all that is
+                embedded in it, or an object that stands alone. In a real kernel a struct can have several lines
+    foreign     stores, RMWs, acquisitions and releases that write to a line last written by another cpu in this run
+    under       points between the acquisition of a lock and its release
 
-Chains. A chain is a sequence of points each of which has to come after the one before: the next one of the same task, the
-taking of a lock after its giving back (readers do not order readers), what was woken after its wake-up, an interrupt after what
-raised it. The longest one is how long the run takes if every point takes one unit of time and everything else runs at once.
-`line_chain` also has a write to a cache line come after the write before it: a line is at one cpu at a time.
+A chain is a sequence of points each of which must come after the one before. Four kinds of pair are ordered: two points of one task, an
+acquisition after the release before it (readers do not order readers), a woken task after its wake-up, an interrupt after the access
+that raised it. The length of the longest chain is the time of the run if every point takes one unit of time and all other work is
+parallel. For `line_chain`, a write to a cache line must also come after the write before it, as one cpu at a time owns a line.
 """
 
 from __future__ import annotations
@@ -33,11 +33,13 @@ import pathlib
 import sys
 from collections import Counter
 from dataclasses import dataclass, field
+from types import FrameType
 from typing import Any
 
 from vmrace.harness.kernel import CORE_TOOLKIT, TOOLKIT
 from vmrace.harness.kernel import list as lists
 from vmrace.harness.kernel.bitops import flags_t
+from vmrace.harness.kernel.list import list_head
 from vmrace.harness.kernel.wait import wait_queue_head_t
 from vmrace.harness.link.image import Image
 from vmrace.harness.machine.machine import m
@@ -47,12 +49,12 @@ from vmrace.variants.family import Family
 
 LOCK_BITS = {"page": "PG_locked", "buffer_head": "BH_Lock"}     # struct -> the bit of its flags that is a lock
 QUEUE = "wait queue"
-NO_KERNEL = "hardware"                                          # the __FILE__ of what no kernel instruction does
+NO_KERNEL = "hardware"                                          # the __FILE__ of code that models hardware
 
 
 @dataclass
 class Counts:
-    """What was counted of one task's operations. `under`, `taken` and `waited_for` are by lock."""
+    """The counts of one task's operations; the module describes them. `under`, `taken` and `waited_for` are by lock."""
 
     points: int = 0
     locks: int = 0
@@ -73,49 +75,49 @@ COLUMNS = ("points", "locks", "waited", "rmw", "loads", "stores", "barriers", "l
 
 # ---- the image ---------------------------------------------------------------------------------------------------------
 
-def _point(kind: int, link: Any) -> None:
+def _point(kind: int, link: list_head) -> None:
     m.step = s = m.step + 1
     if s >= m.stop:
         m.sched(kind, link, "link")
 
 
-def _list_add(new: Any, head: Any) -> None:
+def _list_add(new: list_head, head: list_head) -> None:
     _point(READ, head)
     for link in (head, new, new, head.next):
         _point(WRITE, link)
     lists.list_add(new, head)
 
 
-def _list_add_tail(new: Any, head: Any) -> None:
+def _list_add_tail(new: list_head, head: list_head) -> None:
     _list_add(new, head.prev)
 
 
-def _list_unlink(entry: Any) -> None:
+def _list_unlink(entry: list_head) -> None:
     _point(READ, entry)
     _point(READ, entry)
     _point(WRITE, entry.prev)
     _point(WRITE, entry.next)
 
 
-def _list_del(entry: Any) -> None:
+def _list_del(entry: list_head) -> None:
     _list_unlink(entry)
     lists.list_del(entry)
 
 
-def _list_del_init(entry: Any) -> None:
+def _list_del_init(entry: list_head) -> None:
     _list_unlink(entry)
     _point(WRITE, entry)
     _point(WRITE, entry)
     lists.list_del_init(entry)
 
 
-def _list_empty(head: Any) -> bool:
+def _list_empty(head: list_head) -> bool:
     _point(READ, head)
     return lists.list_empty(head)
 
 
 def counting_image(family: Family, variant: str) -> Image:
-    """An image on which every access is a point."""
+    """Link an image on which every access is a point, those of list operations too."""
     smp = {name: TOOLKIT[name] for name in CORE_TOOLKIT["up"]}
     return family.link(variant, "up", toolkit={
         **smp, "list_add": _list_add, "list_add_tail": _list_add_tail, "list_del": _list_del,
@@ -123,7 +125,7 @@ def counting_image(family: Family, variant: str) -> Image:
 
 
 def user_classes(family: Family) -> frozenset[str]:
-    """The structs in which the operations keep what user space knows: no memory of the kernel's."""
+    """Name the structs in which a family's operations keep the data of user space, which is not kernel memory."""
     out = set()
     for name in family.tail:
         spec = importlib.util.find_spec(name)
@@ -136,6 +138,8 @@ def user_classes(family: Family) -> frozenset[str]:
 # ---- one run -----------------------------------------------------------------------------------------------------------
 
 class _Access:
+    """An access that a task is about to make, charged to the operations of the task `account`, in the chain `key`."""
+
     __slots__ = ("account", "arg", "cpu", "depth", "held", "key", "kind", "obj", "task", "waited")
 
     def __init__(self, kind: int, obj: Any, arg: Any, task: Task, account: int | None, key: Any):
@@ -146,13 +150,14 @@ class _Access:
         self.cpu = task.cpu.number
         self.depth = task.irq_depth
         self.account = account
-        self.key = key                          # whose chain it is in
+        self.key = key
         self.held = task.held.locks
         self.waited = False
 
 
 class Meter:
-    """The recorder of one run. `operations[n]` is how many of task n's calls are counted; what comes after them is not."""
+    """The recorder of one run. The first `operations[n]` calls of task n are counted, except for accesses to objects of the classes
+    `user`."""
 
     def __init__(self, image: Image, operations: list[int], user: frozenset[str] = frozenset()):
         self.origin = image.origin
@@ -166,10 +171,10 @@ class Meter:
         self.raised = -1
         self.last_writer: dict[Any, int] = {}
         self.bit_of: dict[Any, tuple[int, str]] = {}            # a flags word with a lock in it -> the bit, its name
-        self.bit_held: dict[Any, int | None] = {}               # such a word while the bit is set -> by whom
+        self.bit_held: dict[Any, int | None] = {}               # such a word while its bit is set -> the task that set it
         self.tried: set[tuple[int, Any]] = set()
         self.clocks: dict[Any, list[int]] = {}                  # two clocks each: of locks, of locks and lines
-        self.after: dict[Any, list[int]] = {}                   # what a lock, a queue or a line passes on
+        self.after: dict[Any, list[int]] = {}                   # lock, queue or line -> the clocks of its last release or write
         for word in image.objects:
             if not isinstance(word, flags_t):
                 continue
@@ -181,19 +186,22 @@ class Meter:
 
     @property
     def chain(self) -> int:
+        """The length of the longest chain, in points, without the order of writes to a cache line."""
         return max((clock[0] for clock in self.clocks.values()), default=0)
 
     @property
     def line_chain(self) -> int:
+        """The length of the longest chain, in points, with the order of writes to a cache line."""
         return max((clock[1] for clock in self.clocks.values()), default=0)
 
     def __call__(self, kind: int, obj: Any, arg: Any) -> None:
-        """`m.current` is at a point. What it had reached before, it has made meanwhile, and nobody else ran since."""
+        """Record a point of `m.current`, before its access. The accesses of its earlier points have been made by now, and no other
+        task has run since the last of them."""
         if kind == IRQ and arg == "left":
-            return                              # what was interrupted has not gone on yet
+            return                              # the interrupted task has not continued yet
         me = m.current
         if self.raised != m.irqs_raised:
-            if self.raised >= 0:                # else: raised by the setup
+            if self.raised >= 0:                # not by the setup
                 by = self.last_account.get(me.id), list(self._clock(self._key(me)))
                 self.raiser.update(dict.fromkeys(range(self.raised, m.irqs_raised), by))
             self.raised = m.irqs_raised
@@ -222,16 +230,16 @@ class Meter:
         return me.id if me.id >= 0 and me.op < self.operations[me.id] else None
 
     def _of_the_kernel(self) -> bool:
-        """Is the innermost function of the image kernel source?"""
-        frame = sys._getframe(3)
+        """True if the innermost function of the image on the stack is kernel source."""
+        frame: FrameType | None = sys._getframe(3)
         while frame is not None:
             known = self.origin.get(frame.f_code)
             if known is not None:
                 return known.kernel_file != NO_KERNEL
-            frame = frame.f_back  # type: ignore[assignment]
+            frame = frame.f_back
         return False
 
-    # ---- an access that was made ---------------------------------------------------------------------------------------
+    # ---- counting an access --------------------------------------------------------------------------------------------
 
     def _made(self, access: _Access) -> None:
         kind, obj, account = access.kind, access.obj, access.account
@@ -285,7 +293,8 @@ class Meter:
             counts.waited_for[name] += 1
 
     def _bit(self, access: _Access, counts: Counts) -> tuple[Any, Any]:
-        """A store to a word of flags that may have taken or given back the lock in it."""
+        """Account for a store to a word of flags with a lock in it. Returns the word, first if the store acquired the lock, second if it
+        released the lock; the other item is None."""
         word = access.obj
         if word not in self.bit_of:
             return None, None
@@ -337,7 +346,7 @@ def _name(lock: Any, arg: Any = None) -> str:
 
 
 def _line(obj: Any) -> Any:
-    """The outermost object that an object is part of."""
+    """Return the outermost object that contains an object."""
     while getattr(obj, "struct", None) is not None:
         obj = obj.struct
     return obj

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""Programs of operations: generated, enumerated, drawn by Hypothesis."""
+"""Programs of operations: random ones, all of a small scope, and those that Hypothesis draws."""

@@ -1,29 +1,30 @@
 # SPDX-License-Identifier: MIT
-"""All programs of a small scope, each once up to symmetry.
+"""The list of all programs of a small scope, each once up to symmetry.
 
-Two programs are the same up to symmetry if renaming leads from one to the other and no run can tell:
+Two programs are the same up to symmetry if renaming turns one into the other and no run can tell them apart:
 
     tasks       their order on a cpu: every schedule is explored
-    cpus        any of them; but cpu 0 stays what it is if there is a setup, which runs there and leaves per-cpu data behind
+    cpus        any of them; except cpu 0 if there is a setup, which runs on cpu 0 and leaves per-cpu data there
     m1, m2, m3  alike until they are forked. A task leaves its processes in the order of their numbers, so a renaming must not
                 change the order of two that one task names
     k0 .. k3    alike
-    f0, f1      alike in a program that uses only one of them. With both they are not: page 1 of f0 and page 0 of f1 share a
+    f0, f1      alike in a program that uses only one of them. With both they differ: page 1 of f0 and page 0 of f1 share a
                 bucket of lru_free_2_4's page hash
-    numbers     a truncate to more pages than a file can have is one to all of them
+    numbers     truncates to more pages than a file can have are alike
 
-Not symmetric, though it seems so: the pages of an address space and of a file. Scans and walks go by address: `store m0.0` beside
-`swap_out` has 104 classes of runs on lru_free_2_4/pre_patch, `store m0.1` has 108. To look at one page only is a smaller scope.
+The pages of an address space or of a file seem symmetric and are not. Scans and walks go by address: `store m0.0` beside `swap_out`
+has 104 classes of schedules on lru_free_2_4/pre_patch, `store m0.1` has 108. A scope with one page only (`page=1`) is smaller.
 
-An operation whose operand cannot be there does nothing by rule (see vmrace.variants.family). A program with one is left out if
-the same program without it is in the scope and can reach the same: the operation must not be all that makes a task a thread of
-an address space that lives. `idle_operation` has the rules; a program is kept if none of them is sure.
+An operation whose operand cannot exist does nothing by rule (see vmrace.variants.family). A program with such an operation is left
+out if the same program without it is in the scope and can reach the same outcomes. It is kept if the operation alone makes a task a
+thread of a live address space. `idle_operation` has the rules; in doubt a program is kept.
 """
 
 from __future__ import annotations
 
 import functools
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -31,29 +32,29 @@ from vmrace.harness import stop
 from vmrace.variants.operations import FILE_PAGES, FILES, MM_PAGES, MMS, NUMBER_MAX, OPERANDS, OPERATIONS, PINS
 from vmrace.variants.program import TASKS_PER_CPU_MAX, Op, Program, TaskProgram
 
-CHOICES_MAX = 30_000_000        # choices of operations that are looked at; more would take hours to list
-PROGRAMS_MAX = 3_000_000        # programs of a scope
+CHOICES_MAX = 30_000_000        # choices of operations to look at; more would take hours to list
+PROGRAMS_MAX = 3_000_000        # programs in a scope
 
 Letter = tuple[str, tuple[str, ...]]            # an operation: its name, its operands
-Line = tuple[Letter, ...]
+Line = tuple[Letter, ...]                       # the operations of a setup or of a task
 Cpus = tuple[tuple[Line, ...], ...]             # cpu -> its tasks
 Form = tuple[Line, Cpus]                        # setup, cpus
 
 
 class ScopeError(ValueError):
-    """A scope that cannot be listed: one line."""
+    """An error for a scope that has too many programs to list. Its text is one line."""
 
 
-OPERAND_KINDS = {"page": MM_PAGES, "file": FILES, "fpage": FILE_PAGES, "number": NUMBER_MAX}       # -> how many there are
+OPERAND_KINDS = {"page": MM_PAGES, "file": FILES, "fpage": FILE_PAGES, "number": NUMBER_MAX}       # -> the number of operands
 
 
 @dataclass(frozen=True)
 class Scope:
-    """`ops` operations at most in all tasks together, on `cpus` cpus, after setups of at most `setup` operations.
+    """The set of programs with at most `ops` operations in all tasks together, on `cpus` cpus, after a setup of at most `setup`.
 
-    `kinds`: only these operations, in tasks and setups. `operands`: how many pages an address space has (page), how many files
-    there are (file), how many pages of each (fpage), how large numbers get (number); nothing means all there are.
-    `preemptions`: of each program only schedules with at most so many; None: all.
+    `kinds` names the operations allowed in tasks and setups; empty means all. `operands` limits the pages of an address space (page),
+    the files (file), the pages of a file (fpage) and the largest number (number); a missing one means no limit. `preemptions` limits
+    the schedules of each program to those with at most that many preemptions; None means every schedule.
     """
 
     ops: int
@@ -64,7 +65,7 @@ class Scope:
     preemptions: int | None = None
 
     def alphabet(self, operations: Sequence[str], mms: int = MMS, pins: int = PINS) -> list[Letter]:
-        """Every operation with every operand."""
+        """List every allowed operation with every allowed operand, of the first `mms` address spaces and the first `pins` pins."""
         limit = {"page": 1 << 30, "file": 1 << 30, "fpage": 1 << 30, "number": 1 << 30, **self.operands}
 
         def within(operand: str) -> bool:
@@ -79,24 +80,27 @@ class Scope:
                 for operands in itertools.product(*([one for one in OPERANDS[kind] if within(one)] for kind in OPERATIONS[name].operands))]
 
     def all_count(self, operations: Sequence[str]) -> int:
-        """How many programs there are by name: each order of tasks, each operand, each setup."""
+        """Count the programs without regard to symmetry: every order of tasks, every operand, every setup."""
         letters = len(self.alphabet(operations))
-        setups = sum(letters ** count for count in range(self.setup + 1))
-        return setups * sum(len(_shapes(count, self.cpus)) * letters ** count for count in range(self.ops + 1))
+        setups: int = sum(letters ** count for count in range(self.setup + 1))
+        programs: int = setups * sum(len(_shapes(count, self.cpus)) * letters ** count for count in range(self.ops + 1))
+        return programs
 
     def programs(self, operations: Sequence[str]) -> list[Form]:
-        """One of each class of programs, smaller ones first. ScopeError if there are too many."""
+        """List one program of each symmetry class, small ones first. Raises ScopeError if there are too many."""
         return list(_forms(self, tuple(operations)))
 
 
 def program_of(form: Form) -> Program:
-    """On a machine with all the cpus of the scope; those without a task take interrupts. No operation at all is an idle task."""
+    """Make the program of a form, on a machine with every cpu of the scope. Cpus without a task take interrupts. A form without any
+    operation becomes one idle task."""
     setup, cpus = form
     tasks = tuple(TaskProgram(cpu, tuple(Op(*letter) for letter in line)) for cpu, lines in enumerate(cpus) for line in lines)
     return Program(tuple(Op(*letter) for letter in setup), tasks or (TaskProgram(0, ()),), len(cpus))
 
 
 def form_of(program: Program) -> Form:
+    """Return the form of a program; idle tasks are dropped."""
     cpus: list[list[Line]] = [[] for _ in range(program.cpus)]
     for task in program.tasks:
         if task.ops:
@@ -105,20 +109,20 @@ def form_of(program: Program) -> Form:
 
 
 def text_of(form: Form) -> str:
-    """`[setup: pin m0.0 k0] cpu0: store m0.0, load m0.0 | cpu1: swap_out`"""
+    """Write a form in one line: `setup: pin m0.0 k0 | cpu0: store m0.0, load m0.0 | cpu1: swap_out`."""
     setup, cpus = form
-    parts = [f"cpu{cpu}: {_told(line)}" for cpu, lines in enumerate(cpus) for line in lines]
-    return (f"setup: {_told(setup)} | " if setup else "") + (" | ".join(parts) or "nothing")
+    parts = [f"cpu{cpu}: {_line_text(line)}" for cpu, lines in enumerate(cpus) for line in lines]
+    return (f"setup: {_line_text(setup)} | " if setup else "") + (" | ".join(parts) or "nothing")
 
 
-def _told(line: Line) -> str:
+def _line_text(line: Line) -> str:
     return ", ".join(" ".join((name, *operands)) for name, operands in line)
 
 
 # ---- the canonical form ------------------------------------------------------------------------------------------------
 
 def canonical(form: Form) -> Form:
-    """The least of all forms that renaming leads to. Programs are the same up to symmetry if and only if theirs are equal."""
+    """Return the least form that renaming can make. Two programs are the same up to symmetry if and only if these are equal."""
     setup, cpus = _numbers_cut(form)
     lines = [setup, *(line for tasks in cpus for line in tasks)]
     mms = sorted({mm for line in lines for mm in _names(line, "m") if mm != "m0"})
@@ -135,7 +139,7 @@ def canonical(form: Form) -> Form:
             made = _sorted(*_renamed((setup, cpus), {**mm_map, **file_map, **dict(zip(pins, pin_order))}))
             if best is None or _key(made) < _key(best):
                 best = made
-    assert best is not None
+    assert best is not None, f"no renaming of {text_of(form)} keeps the order of its address spaces"
     return best
 
 
@@ -144,7 +148,7 @@ def _key(form: Form) -> tuple[object, ...]:
 
 
 def _cpu_key(tasks: tuple[Line, ...]) -> tuple[object, ...]:
-    """Cpus with many tasks first, then those with long ones."""
+    """Order cpus: those with many tasks first, then those with long tasks."""
     return -len(tasks), tuple(-len(line) for line in tasks), tasks
 
 
@@ -190,7 +194,7 @@ def _names(line: Line, initial: str) -> frozenset[str]:
 # ---- operations that do nothing ---------------------------------------------------------------------------------------------
 
 def idle_operation(form: Form) -> bool:
-    """Is there an operation that surely does nothing, and may go without another trace?"""
+    """True if the program has an operation that surely does nothing, so that the program without it reaches the same outcomes."""
     setup, cpus = form
     lines = [line for tasks in cpus for line in tasks]
     born, _ = _supplied((*setup, *(letter for line in lines for letter in line)))
@@ -199,7 +203,7 @@ def idle_operation(form: Form) -> bool:
     for number, line in enumerate(lines):
         others = (*setup, *(letter for other, theirs in enumerate(lines) if other != number for letter in theirs))
         for at, letter in enumerate(line):
-            # What others do may have been done by then; of its own task only what comes before.
+            # The operations of other tasks may all have run by then; of this task only the earlier ones have.
             here_born, here_made = _supplied((*others, *line[:at]))
             if _idle(line[:at], letter, here_born, here_made):
                 left = _names((*line[:at], *line[at + 1:]), "m")
@@ -209,7 +213,8 @@ def idle_operation(form: Form) -> bool:
 
 
 def _idle(before: Line, letter: Letter, born: frozenset[str], made: frozenset[str]) -> bool:
-    """`before`: what the same task has done by then. `born`, `made`: address spaces and pins that may be there."""
+    """True if `letter` surely does nothing. `before`: the earlier operations of its task. `born`, `made`: the address spaces and pins
+    that may exist by then."""
     name, operands = letter
     kinds = OPERATIONS[name].operands
     if kinds == ("mm", "mm") and operands[1] in ("m0", operands[0]):
@@ -222,7 +227,7 @@ def _idle(before: Line, letter: Letter, born: frozenset[str], made: frozenset[st
 
 @functools.lru_cache(1 << 16)
 def _supplied(letters: Line) -> tuple[frozenset[str], frozenset[str]]:
-    """The address spaces that can live and the pins that can be held, if these run in any order."""
+    """Return the address spaces that can be alive and the pins that can be held if `letters` run in any order."""
     born = {"m0"}
     while True:
         more = {operands[1] for name, operands in letters if name == "fork" and operands[0] in born} - born
@@ -238,7 +243,7 @@ def _supplied(letters: Line) -> tuple[frozenset[str], frozenset[str]]:
 
 @functools.cache
 def _shapes(count: int, cpus: int) -> list[tuple[tuple[int, ...], ...]]:
-    """cpu -> the lengths of its tasks: every way to spread so many operations."""
+    """List every way to spread `count` operations over tasks on `cpus` cpus: for each cpu the lengths of its tasks."""
     if not cpus:
         return [] if count else [()]
     out = []
@@ -261,7 +266,7 @@ def _compositions(total: int, parts: int) -> Iterator[tuple[int, ...]]:
 
 @functools.cache
 def _plain_shapes(count: int, cpus: int, setup: bool) -> list[tuple[tuple[int, ...], ...]]:
-    """Those shapes that a canonical form can have."""
+    """List the shapes that a canonical form can have."""
     def plain(shape: tuple[tuple[int, ...], ...]) -> bool:
         free = [(-len(lengths), tuple(-length for length in lengths)) for lengths in (shape[1:] if setup else shape)]
         return free == sorted(free) and all(list(lengths) == sorted(lengths, reverse=True) for lengths in shape)
@@ -269,7 +274,8 @@ def _plain_shapes(count: int, cpus: int, setup: bool) -> list[tuple[tuple[int, .
 
 
 def _forms(scope: Scope, operations: tuple[str, ...]) -> Iterator[Form]:
-    """First which operations there are, in no order, with what they need; then every order of them that is its own canonical form."""
+    """Choose the operations first, without an order, and drop choices that lack an operand; then yield each order of the rest that is
+    its own canonical form."""
     most = scope.ops + scope.setup
     letters = _letters(scope, operations, most)
     if _choices(len(letters), most) > CHOICES_MAX:
@@ -295,19 +301,17 @@ def _forms(scope: Scope, operations: tuple[str, ...]) -> Iterator[Form]:
 
 
 def _letters(scope: Scope, operations: tuple[str, ...], total: int) -> list[Letter]:
-    """What programs of so many operations are made of, in canonical names."""
+    """List the operations that a program of `total` operations can have, in canonical names."""
     return [letter for letter in scope.alphabet(operations, min(MMS, total + 1), min(PINS, total)) if _cut(letter) == letter]
 
 
 def _choices(letters: int, total: int) -> int:
-    out = 1
-    for number in range(total):
-        out = out * (letters + number) // (number + 1)
-    return out
+    """Count the choices of `total` operations out of `letters`, with repetition and without order."""
+    return math.comb(letters + total - 1, total) if letters else int(not total)
 
 
 def _may_be_canonical(chosen: Line) -> bool:
-    """Not one with a gap in its names, nor one in which an operation has nothing to work on in any order."""
+    """True unless the names have a gap, or some operation does nothing in every order."""
     mms, pins, files = _names(chosen, "m"), _names(chosen, "k"), _names(chosen, "f")
     if any(f"m{number}" not in mms for number in range(1, len(mms - {"m0"}) + 1)):
         return False

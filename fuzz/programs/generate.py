@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Random programs: swarm generation and mutation. Legal by construction, aimed at nothing.
+"""Random programs, by swarm generation and by mutation. Every program is legal; none is aimed at a particular race.
 
-Swarm testing (Groce et al., ISSTA 2012): each program draws from a random subset of the operations, so that operations
-which drown each other out also get to run without each other. Operands come from a small random pool, so that operations
-meet on the same page.
+Swarm testing (Groce et al., ISSTA 2012): each program draws from a random subset of the operations. An operation that hides the
+effects of another is then sometimes absent. Operands come from a small random pool, so that operations meet on the same page.
 """
 
 from __future__ import annotations
@@ -16,20 +15,20 @@ from dataclasses import dataclass, replace
 from vmrace.variants.operations import OPERANDS, OPERATIONS
 from vmrace.variants.program import CPUS_MAX, TASKS_PER_CPU_MAX, Op, Program, TaskProgram
 
-SETUP_MAX = 10          # the setup is run once for all schedules of a program: it costs nothing
+SETUP_MAX = 10          # a long setup costs little: it runs once for all schedules of a program
 TASK_OPS_MAX = 2
 TASKS_MAX = 4
 
 
 @functools.cache
 def _op(name: str, operands: tuple[str, ...]) -> Op:
-    """There are a few hundred operations, and workers remember many thousand setups of them: each is one object."""
+    """Make an operation, each as one object: workers remember many thousand setups of the same few hundred operations."""
     return Op(name, operands)
 
 
 @dataclass(frozen=True)
 class Swarm:
-    """The part of the operation language one program is drawn from."""
+    """The operations and operands that one program is drawn from."""
 
     operations: tuple[str, ...]
     pool: dict[str, tuple[str, ...]]
@@ -44,7 +43,7 @@ class Swarm:
 
 
 def swarm(rng: random.Random, operations: Sequence[str]) -> Swarm:
-    """A random subset of the operations over a random pool of operands."""
+    """Draw a random subset of the operations and a random pool of operands."""
     share = rng.choice((0.3, 0.5, 0.7))
     chosen = [name for name in operations if rng.random() < share] or [rng.choice(list(operations))]
     mms = OPERANDS["mm"][: rng.choice((1, 2, 2, 3))]
@@ -62,7 +61,7 @@ def swarm(rng: random.Random, operations: Sequence[str]) -> Swarm:
 
 
 def program(rng: random.Random, operations: Sequence[str]) -> Program:
-    """A new program."""
+    """Draw a new program."""
     drawn = swarm(rng, operations)
     cpus = rng.choice((1, 2, 2, 2, 2, 2, 2, 3, 3, 4))
     count = max(cpus, 1) if cpus > 1 and rng.random() < 0.8 else rng.randint(1, TASKS_MAX)
@@ -76,14 +75,14 @@ def program(rng: random.Random, operations: Sequence[str]) -> Program:
 
 
 def extended(rng: random.Random, setup: tuple[Op, ...], operations: Sequence[str]) -> Program:
-    """A longer setup, with an idle task: to see where it leads."""
+    """Lengthen a setup by one to three operations, before an idle task: the run shows which states it reaches."""
     base = Program(setup, (TaskProgram(0, ()),), 2)
     more = tuple(_near(rng, base, operations) for _ in range(rng.choice((1, 1, 2, 3))))
     return replace(base, setup=(*setup, *more)[-SETUP_MAX - 6:])
 
 
 def from_setup(rng: random.Random, setup: tuple[Op, ...], operations: Sequence[str]) -> Program:
-    """A program that starts where that setup leads, with a few short tasks on the operands it uses."""
+    """Draw a program that starts in the state after `setup`, with a few short tasks, mostly on the operands of that setup."""
     cpus = rng.choice((2, 2, 2, 2, 3))
     base = Program(setup, tuple(TaskProgram(cpu, ()) for cpu in range(cpus)), cpus)
     names = [name for name in operations if rng.random() < 0.5] or list(operations)
@@ -93,7 +92,7 @@ def from_setup(rng: random.Random, setup: tuple[Op, ...], operations: Sequence[s
 
 
 def mutate(rng: random.Random, base: Program, other: Program, operations: Sequence[str]) -> Program:
-    """A few small changes to `base`; `other` is where spliced parts come from."""
+    """Make one, two or four small changes to `base`; spliced parts come from `other`."""
     for _ in range(rng.choice((1, 1, 2, 4))):
         base = rng.choice(_MUTATIONS)(rng, base, other, operations)
     return base
@@ -112,7 +111,7 @@ def _with_line(program: Program, number: int, ops: tuple[Op, ...]) -> Program:
 
 
 def _near(rng: random.Random, program: Program, operations: Sequence[str]) -> Op:
-    """An operation on operands the program already uses, mostly."""
+    """Draw an operation, mostly on operands that the program already uses."""
     used: dict[str, list[str]] = {kind: [] for kind in OPERANDS}
     for line in _lines(program):
         for op in line:
@@ -152,7 +151,7 @@ def _change(rng: random.Random, program: Program, other: Program, operations: Se
 
 
 def _move(rng: random.Random, program: Program, other: Program, operations: Sequence[str]) -> Program:
-    """An operation goes from one line to another, mostly to the end of the setup: what ran may have run before."""
+    """Move an operation from one line to another, mostly to the end of the setup, so that the tasks start after it."""
     lines = _lines(program)
     source, target = rng.randrange(len(lines)), rng.randrange(len(lines)) if rng.random() < 0.5 else 0
     if source == target or len(lines[source]) <= (source > 0):
@@ -165,7 +164,7 @@ def _move(rng: random.Random, program: Program, other: Program, operations: Sequ
 
 
 def _splice(rng: random.Random, program: Program, other: Program, operations: Sequence[str]) -> Program:
-    """A line of the other program, or its setup in front of ours."""
+    """Replace a line by one of the other program, or put that line before or after it."""
     theirs = rng.choice(_lines(other))
     number = rng.randrange(len(program.tasks) + 1)
     ours = _lines(program)[number]
@@ -175,7 +174,7 @@ def _splice(rng: random.Random, program: Program, other: Program, operations: Se
 
 
 def _add_task(rng: random.Random, program: Program, other: Program, operations: Sequence[str]) -> Program:
-    """One more task, on a cpu of its own while there are cpus."""
+    """Add a task on a new cpu, if the program has neither TASKS_MAX tasks nor CPUS_MAX cpus."""
     if len(program.tasks) >= TASKS_MAX:
         return program
     cpu = max((task.cpu for task in program.tasks), default=-1) + 1

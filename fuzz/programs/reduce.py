@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Programs that are smaller than one, each a step, in the order in which they are tried."""
+"""The smaller programs that a shrinker tries: each is one step from a given program, in the order of trial."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vmrace.variants.program import Op, Program, TaskProgram
 
 
 def adapted(lines: tuple[Line, ...], old: Program, new: Program) -> tuple[Line, ...]:
-    """The lines of a schedule of `old` for `new`, which may lack one of its tasks: the others have moved to other names."""
+    """Rewrite the lines of a schedule of `old` for `new`, which may lack one task, so that the other tasks have other names."""
     tasks = list(range(len(old.tasks)))
     if len(new.tasks) < len(old.tasks):
         gone = next((n for n, task in enumerate(new.tasks) if task.ops != old.tasks[n].ops), len(new.tasks))
@@ -32,7 +32,7 @@ def adapted(lines: tuple[Line, ...], old: Program, new: Program) -> tuple[Line, 
 
 
 def smaller(program: Program) -> Iterator[Program]:
-    """Programs with a task less, with operations less, or with operations moved into the setup: for trimming."""
+    """Yield programs with one task less, with fewer operations, or with operations moved into the setup."""
     yield from _without_a_task(program)
     yield from _fewer_cpus(program)
     yield from _without_operations(program)
@@ -46,7 +46,7 @@ def _without_a_task(program: Program) -> Iterator[Program]:
 
 
 def _renumbered(program: Program) -> Program:
-    """Cpus that nobody is on go, unless one idle cpu was there to take interrupts: that is tried apart."""
+    """Remove the cpus without a task. One idle cpu, which takes interrupts, stays if there was one: `_fewer_cpus` removes it."""
     used = sorted({task.cpu for task in program.tasks})
     tasks = tuple(replace(task, cpu=used.index(task.cpu)) for task in program.tasks)
     return replace(program, tasks=tasks, cpus=max(len(used), min(program.cpus, 2)))
@@ -61,7 +61,7 @@ def _fewer_cpus(program: Program) -> Iterator[Program]:
 
 
 def _without_operations(program: Program) -> Iterator[Program]:
-    """Halves first, then single operations."""
+    """Remove half of a line first, then smaller parts, then single operations."""
     for number, line in enumerate(_lines(program)):
         size = len(line) // 2
         while size > 1:
@@ -72,13 +72,14 @@ def _without_operations(program: Program) -> Iterator[Program]:
 
 
 def without_an_operation(program: Program) -> Iterator[Program]:
+    """Yield each program with one operation less, the last operation of each line first."""
     for number, line in enumerate(_lines(program)):
         for at in reversed(range(len(line))):
             yield from _with_line(program, number, line[:at] + line[at + 1:])
 
 
 def _into_setup(program: Program) -> Iterator[Program]:
-    """What a task does first may as well have been done before."""
+    """Move the first operation of a task to the end of the setup."""
     for number, task in enumerate(program.tasks):
         if len(task.ops) > 1:
             tasks = list(program.tasks)
@@ -87,7 +88,7 @@ def _into_setup(program: Program) -> Iterator[Program]:
 
 
 def _simpler_operands(program: Program) -> Iterator[Program]:
-    """Rename one operand everywhere to a lower one of its kind that is not used, or one number to a lower."""
+    """Rename one operand everywhere to a lower unused one of its kind, or replace one number by a lower one."""
     used = {(kind, operand) for line in _lines(program) for op in line
             for kind, operand in zip(OPERATIONS[op.name].operands, op.operands, strict=True)}
     for kind, operand in sorted(used):
@@ -99,7 +100,7 @@ def _simpler_operands(program: Program) -> Iterator[Program]:
 
 
 def _simpler_operations(program: Program) -> Iterator[Program]:
-    """An operation that comes earlier in the shared interface, on the same operands or the first of them, may do as well."""
+    """Replace an operation by one that comes earlier in the shared interface, on the same operands or the first of them."""
     names = list(OPERATIONS)
     for number, line in enumerate(_lines(program)):
         for at, op in enumerate(line):

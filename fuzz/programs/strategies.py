@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Hypothesis strategies: programs as values for property tests, within the bounds of `vmrace.fuzz.programs.generate`.
+"""Hypothesis strategies: programs for property tests, within the bounds of `vmrace.fuzz.programs.generate`.
 
-Operands are symbolic, so every program drawn is legal, and so is whatever Hypothesis shrinks it to: fewer tasks, fewer
-operations, operations that come earlier in the interface, operands of the first page.
+Operands are symbolic, so every program is legal, drawn or shrunk. Hypothesis shrinks to fewer tasks, fewer operations, operations
+that come earlier in the interface, and operands of the first page.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from vmrace.variants.program import CPUS_MAX, Op, Program, TaskProgram, over_lim
 
 
 def operations(made: Family) -> tuple[str, ...]:
-    """The operations that every variant of a family has, in the order of the interface."""
+    """List the operations that every variant of a family has, in the order of the interface."""
     has = [set(Executor(made, variant).operations()) for variant in made.variants]
     return tuple(name for name in OPERATIONS if all(name in names for names in has))
 
 
 def ops(names: Sequence[str]) -> st.SearchStrategy[Op]:
-    """One operation of those names with operands of the right kinds; a fork is never into the address space it is of."""
+    """Draw one operation of those names, with operands of the right kinds. A fork never names one address space twice."""
     return st.one_of([_op(name) for name in names])
 
 
@@ -38,10 +38,10 @@ def _op(name: str) -> st.SearchStrategy[Op]:
 
 @st.composite
 def programs(draw: st.DrawFn, made: Family, names: Sequence[str] = (), cpus_max: int = CPUS_MAX) -> Program:
-    """A program of a family: a setup, and one to four short tasks on one to `cpus_max` cpus, at most three on each.
+    """Draw a program of a family: a setup, and one to four short tasks on one to `cpus_max` cpus, at most three on each.
 
-    `names` are the operations it is made of; without, those that every variant of the family has. Its setup may be a finding
-    in itself (vmrace.fuzz.run.executor.SetupFailed): whoever runs it decides what that means.
+    `names` are the operations to draw from; if empty, those that every variant of the family has. The setup alone may already fail:
+    Executor.prepare then raises SetupFailed, and the caller decides what that means.
     """
     op = ops(names or operations(made))
     cpus = draw(st.integers(1, cpus_max))

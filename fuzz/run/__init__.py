@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""One program on one variant: run, run in every schedule, told as a story; worker processes; requests to stop."""
+"""Running one program on one variant: once, in every schedule, and with a story; worker processes; requests to stop."""

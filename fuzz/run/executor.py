@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The one door through which programs run: program and scheduler in, outcome out."""
+"""The executor: the only code that runs programs of a family. It takes a program and a scheduler, and returns an outcome."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,13 +24,15 @@ from vmrace.variants.operations import MMS, OPERATIONS
 from vmrace.variants.program import Op, Program, TaskProgram
 from vmrace.variants.user_model import judge
 
+Call = tuple[Callable[..., Any], tuple[Any, ...]]       # a kernel function and its arguments
+
 
 class Lacks(Exception):
-    """The variant has not all operations of a program: which."""
+    """An error that names the operations of a program which the variant does not have."""
 
 
 class SetupFailed(Exception):
-    """The setup, run alone, already fails: a bug with no race in it, or an error of ours. `finding` says which."""
+    """An error for a setup that fails when it runs alone. `finding` is a bug without a race, or an error of vmrace."""
 
     def __init__(self, finding: Finding):
         super().__init__(finding)
@@ -42,7 +44,11 @@ class SetupFailed(Exception):
 
 @dataclass(slots=True)
 class Outcome(Found):
-    """One run: what was found, and its decisions."""
+    """One run: its findings and its decisions.
+
+    `switches` holds each preemption as two numbers, the step and the task that runs next; `forced` holds the task chosen each time the
+    running one could not go on. `steps` counts the points that were passed. `limit_hit`: the run was cut off at the limit of steps.
+    """
 
     switches: list[int]
     forced: list[int]
@@ -56,21 +62,24 @@ class Outcome(Found):
 
 @dataclass
 class Prepared:
-    """A program bound to an image: the state after its setup, what each task calls, and the interrupts still to come from the
-    I/O that the setup has started."""
+    """A program bound to an image.
+
+    `state` is the image's state after the setup. `tasks` holds for each task its cpu and its calls. `history` holds the loads and
+    stores of the setup, and `raised` the interrupts that its I/O still has to raise.
+    """
 
     program: Program
     image: Image
     state: Any
-    tasks: list[tuple[int, list[tuple[Any, tuple[Any, ...]]]]]
+    tasks: list[tuple[int, list[Call]]]
     cpus: int
     history: list[tuple[Any, ...]]
-    raised: list[tuple[Any, tuple[Any, ...]]]
+    raised: list[Call]
 
 
 @dataclass
 class Traced:
-    """A run told in full."""
+    """A run with every event recorded. `digest` identifies the trace; `tasks` holds the name of each task."""
 
     outcome: Outcome
     events: list[Event]
@@ -79,10 +88,10 @@ class Traced:
 
 
 class Executor:
-    """Runs programs on one variant. Images are linked once: one for machines with several cpus, one for one cpu.
+    """A runner of programs on one variant. It links one image for machines with several cpus and one for a single cpu.
 
-    `checked` images also test every guarded field for its lock, and see lock orders of this run alone: slower, the same
-    points, so the same decisions mean the same run. Races are looked for in them, unless it is another title that is asked for.
+    A `checked` image also tests each guarded field for its lock, and knows the lock orders of the current run only. It is slower, but
+    has the same points, so the same decisions give the same run. It also looks for races, unless `only` asks for another title.
     """
 
     def __init__(self, family: Family, variant: str, backend: str = "greenlets", checked: bool = False, probes: bool = False):
@@ -91,17 +100,17 @@ class Executor:
         self.checked = checked
         self.probes = probes
         self.backend = BACKENDS[backend]()
-        self.drain_after = False            # also look for leaks after each clean run: for titles that are leaks
-        self.races = checked                # also look for unsynchronised accesses: it takes a look at every point
+        self.drain_after = False            # also look for leaks after each clean run: needed for the titles of leaks only
+        self.races = checked                # also look for unsynchronised accesses: it costs time at every point
         self._images: dict[str, Image] = {}
 
     def only(self, title: str) -> None:
-        """From now on, look for what costs extra only if this title needs it."""
+        """From now on run the costly checks, for leaks and for races, only if `title` is one of theirs."""
         self.drain_after = kind_of(title) is Kind.LEAK
         self.races = kind_of(title) is Kind.RACE
 
     def ready(self, program: Program, title: str) -> Prepared:
-        """Prepared to be looked at for that title. Lacks if this variant cannot run the program, SetupFailed as `prepare`."""
+        """Prepare a program for runs that look for `title`. Raises Lacks if an operation is missing, SetupFailed as `prepare` does."""
         lacks = self.lacks(program)
         if lacks:
             raise Lacks(f"lacks {', '.join(lacks)}")
@@ -109,27 +118,29 @@ class Executor:
         return self.prepare(program)
 
     def image(self, cpus: int) -> Image:
+        """Return the image for a machine with `cpus` cpus, linked on the first call."""
         core = "up" if cpus == 1 else "checked" if self.checked else "fast"
         if core not in self._images:
             self._images[core] = self.family.link(self.variant, core, self.probes)
         return self._images[core]
 
     def operations(self) -> tuple[str, ...]:
+        """List the operations of the variant, in the order of the shared interface."""
         return self.family.operations(self.image(2), self.variant)
 
     def lacks(self, program: Program) -> list[str]:
-        """The operations of a program that this variant does not have."""
+        """List the operations of a program that this variant does not have, sorted by name."""
         return sorted(program.operations() - set(self.operations()))
 
     def prepare(self, program: Program) -> Prepared:
-        """Run the setup alone and keep the state after it; its I/O may still be in flight. SetupFailed if it is a finding."""
+        """Run the setup alone and keep the state after it; its I/O may still be in flight. Raises SetupFailed if it has a finding."""
         stop.look()
         image = self.image(program.cpus)
         image.load(image.boot)
         image.load_volatile(image.at_rest)
         image.lockdep.set_exact(self.checked or program.cpus == 1)
         threads = _threads(program)
-        setup: list[tuple[Any, tuple[Any, ...]]] = [(image["boot"], (threads,))]
+        setup: list[Call] = [(image["boot"], (threads,))]
         setup += [_call(image, op, value) for value, op in enumerate(program.setup, 1)]
         setup.append((image["start"], ()))
         m.run(image, [(0, setup)], NoPreempt(), self.backend, program.cpus, settle=False)
@@ -139,7 +150,7 @@ class Executor:
             if m.aborting:
                 image.load_volatile(image.at_rest)
             raise SetupFailed(finding)
-        before = m.step + 1         # the setup lies before step 0
+        before = m.step + 1         # shifts the setup's accesses to steps below 0, before those of the tasks
         history = [(*entry[:4], entry[4] - before, entry[5] - before) for entry in m.history]
         value = len(program.setup) + 1
         tasks = []
@@ -153,32 +164,32 @@ class Executor:
         return Prepared(program, image, image.save(), tasks, program.cpus, history, raised)
 
     def run(self, prepared: Prepared, scheduler: Scheduler) -> Outcome:
-        """One run, judged. Its decisions are in the outcome."""
+        """Run a prepared program once and judge it. The outcome has the decisions, which replay the run."""
         stop.look()
         image = prepared.image
         image.load(prepared.state)
         if image.lockdep.exact:
-            image.lockdep.set_exact(True)               # what other runs have taught it is forgotten
+            image.lockdep.set_exact(True)               # forget the lock orders of other runs
         recorder = m.recorder
         watch = self._watch_races(prepared)
         try:
             m.run(image, prepared.tasks, scheduler, self.backend, prepared.cpus, prepared.program.preempt, prepared.raised)
         except BaseException as error:
-            image.load_volatile(image.at_rest)          # it stopped in the middle: locks are held, tasks are on queues
+            image.load_volatile(image.at_rest)          # the run stopped in the middle: locks are held, tasks are on wait queues
             if isinstance(error, HarnessError) and isinstance(error.__cause__, KeyboardInterrupt):
-                raise error.__cause__ from None         # of a caller in Python, who has not asked but raised
+                raise error.__cause__ from None         # Ctrl-C in a Python program that has not called stop_request.install
             raise
         finally:
             m.recorder = recorder
         outcome = self._judge(prepared)
         if watch is not None and watch.findings:
-            outcome.findings = outcome.findings + watch.findings        # last: nothing has come of them
+            outcome.findings = outcome.findings + watch.findings        # last: a race is a finding without a visible failure
         if self.drain_after:
             outcome.findings = outcome.findings + self.leaks(prepared, outcome)
         return outcome
 
     def _watch_races(self, prepared: Prepared) -> race.Watch | None:
-        """Have every point of the coming run looked at, besides any recorder there is."""
+        """Have every point of the next run checked for races, beside any recorder already set. None if races are not looked for."""
         if not self.races or prepared.cpus == 1:
             return None
         watch = race.Watch(m, prepared.image, prepared.cpus)
@@ -189,6 +200,7 @@ class Executor:
         return watch
 
     def _judge(self, prepared: Prepared) -> Outcome:
+        """Judge the run just made: the machine's findings, the family's invariants at rest, and the user-visible model."""
         image = prepared.image
         outcome = Outcome(m.findings, m.switches, m.forced, m.step, m.limit_hit)
         if m.aborting:
@@ -207,15 +219,15 @@ class Executor:
         return outcome
 
     def leaks(self, prepared: Prepared, outcome: Outcome) -> list[Finding]:
-        """After a clean run, or one with races that nothing came of: give everything up, reclaim until nothing moves, and see what
-        is left over."""
+        """Look for leaks after a run that ended clean or with races alone: free everything, reclaim until no page moves, and report
+        the pages that are left."""
         if m.aborting or any(finding.sanitizer != race.NAME for finding in outcome.findings):
             return []
         image = prepared.image
         drain = [(image["drain"], ())]
         with m.watched():
             m.run(image, [(0, drain)], NoPreempt(), self.backend, prepared.cpus)
-        found = m.findings              # notes of the drain are its own doing
+        found = m.findings              # without m.notes: the drain causes those itself
         if m.aborting:
             image.load_volatile(image.at_rest)
             return found
@@ -223,10 +235,11 @@ class Executor:
         return found + [Finding(title, "leak", outcome.steps, detail=detail) for title, detail in self.family.drained(image)]
 
     def replay(self, prepared: Prepared, switches: Sequence[int], forced: Sequence[int], lenient: bool = False) -> Outcome:
+        """Run the decisions of another run again. With `lenient`, decisions that no longer fit are skipped."""
         return self.run(prepared, Replay(switches, forced, lenient))
 
     def trace(self, prepared: Prepared, scheduler: Scheduler, watch: bool = False) -> Traced:
-        """One run with everything recorded."""
+        """Run a prepared program once and record every event. With `watch`, each event also has a description of the pages."""
         image = prepared.image
         describe = self.family.describe
         recorder = Recorder(m, (lambda: describe(image)) if watch else None)
@@ -240,25 +253,25 @@ _boot = Task(-1, "boot")
 
 
 def _at_boot(m: Machine, image: Image) -> None:
-    """Whoever looks at an image at rest does so as the boot task: no points, no locks needed."""
+    """Make the boot task current: checks of an image at rest then need no lock, and pass no point."""
     _boot.held = image.lockdep.root
     m.current = _boot
     m.stop = 1 << 60
 
 
 def _threads(program: Program) -> tuple[int, ...]:
-    """How many tasks name each address space: the threads its process has."""
+    """Count the tasks that name each address space, at least 1: the number of threads of its process."""
     names = [_address_spaces(task) for task in program.tasks]
     return tuple(max(1, sum(number in mine for mine in names)) for number in range(MMS))
 
 
 def _address_spaces(task: TaskProgram) -> tuple[int, ...]:
-    """The address spaces a task names."""
+    """List the numbers of the address spaces that a task names, ascending."""
     return tuple(sorted({int(operand[1]) for op in task.ops for operand in op.operands if operand[0] == "m"}))
 
 
-def _call(image: Image, op: Op, value: int) -> tuple[Any, tuple[Any, ...]]:
-    """The kernel-side call an operation stands for: its operands as numbers, then the value it writes, if it does."""
+def _call(image: Image, op: Op, value: int) -> Call:
+    """Translate an operation to a call of its kernel function: its operands as numbers, then `value` if the operation writes."""
     args: list[int] = []
     for operand in op.operands:
         args.extend(int(part) for part in operand.lstrip("mfk").split("."))

@@ -1,24 +1,28 @@
 # SPDX-License-Identifier: MIT
-"""Every run of a program of a family on one variant: what harness/explore finds out, in terms of verdicts and outcomes."""
+"""Exploration of every schedule of a program on one variant: harness/explore does the search, this module names the outcomes."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import Any
 
 from vmrace.fuzz.run.executor import Executor, Outcome, SetupFailed
 from vmrace.harness.explore.event import Event
-from vmrace.harness.explore.exploration import Exploration, Progress, explore, minimal_titles
+from vmrace.harness.explore.exploration import Exploration, Progress, Seen, explore, minimal_titles
+from vmrace.harness.link.image import Image
 from vmrace.harness.machine.machine import m
+from vmrace.harness.machine.scheduler import Scheduler
 from vmrace.variants.family import Family
 from vmrace.variants.program import Program
 
 
 @dataclass(frozen=True)
 class Reached:
-    """What a run came to. `titles` if something was found; else what user space saw and the classes the pages ended in."""
+    """The outcome of a run, for comparison with other runs.
+
+    `titles` holds the findings. Without findings, `values` holds the results of all loads, and `pages` counts the pages by final state.
+    """
 
     titles: tuple[str, ...] = ()
     values: tuple[str, ...] = ()
@@ -31,23 +35,24 @@ class Reached:
 
 
 class Explorer:
-    """Explores programs on one variant. Everything is judged, but for leaks and races, which look at single runs."""
+    """An explorer of programs on one variant. It judges every run, except for leaks and races: their checks look at single runs."""
 
     def __init__(self, family: Family, variant: str):
         self.executor = Executor(family, variant, checked=True)
 
     def explore(self, program: Program, *, states: bool = False, bound: int | None = None, runs_max: int = 1 << 60,
                 seconds_max: float = 1e9, progress: Callable[[Progress], None] | None = None) -> Exploration:
-        """All classes of runs. Outcomes are `Reached`; with `states`, clean runs are told apart by what user space saw and how
-        the pages ended. A setup that fails alone is one outcome, of no run."""
+        """Run one schedule of every class, at most `runs_max`, for at most `seconds_max` seconds; with `bound`, only schedules with at
+        most that many preemptions. The outcomes are `Reached`; with `states`, clean runs differ if their loads or the final states of
+        their pages do. A setup that fails alone is the only outcome, without a run."""
         return explore_on(self.executor, program, states=states, bound=bound, runs_max=runs_max, seconds_max=seconds_max,
                           progress=progress)
 
 
 def explore_on(executor: Executor, program: Program, *, states: bool = False, bound: int | None = None, runs_max: int = 1 << 60,
                seconds_max: float = 1e9, progress: Callable[[Progress], None] | None = None) -> Exploration:
-    """As Explorer.explore, on an executor of checked images."""
-    assert executor.checked
+    """Explore like Explorer.explore, on an executor whose images are checked."""
+    assert executor.checked, "an unchecked image misses unguarded accesses, so nothing could be proved on it"
     drain_after, races = executor.drain_after, executor.races
     executor.drain_after = executor.races = False
     try:
@@ -62,32 +67,32 @@ def _explore(executor: Executor, program: Program, states: bool, bound: int | No
         prepared = executor.prepare(program)
     except SetupFailed as failed:
         out = Exploration(bound=bound)
-        out.outcomes[Reached((failed.finding.title,))] = _of_the_setup()
+        out.outcomes[Reached((failed.finding.title,))] = Seen(classes=1, preemptions=0)
         return out
 
-    def run(scheduler: Any) -> Outcome:
+    def run(scheduler: Scheduler) -> Outcome:
         return executor.run(prepared, scheduler)
 
     def reached(outcome: Outcome, events: list[Event]) -> Hashable:
         titles = minimal_titles(events) or sorted(set(outcome.titles))
         if titles or not states:
             return Reached(tuple(titles))
-        pages = Counter(executor.family.describe(prepared.image).values())
-        loads = Counter(f"{what} {_place(who, where)} = {value}" for what, who, where, value, *_ in m.history if what == "load")
-        return Reached((), _counted(loads), _counted(pages))
+        return at_end(executor.family, prepared.image)
 
     return explore(run, prepared.cpus, reached, up=prepared.cpus == 1, bound=bound, least=states, runs_max=runs_max,
                    seconds_max=seconds_max, progress=progress)
 
 
-def _of_the_setup() -> Any:
-    from vmrace.harness.explore.exploration import Seen
-    return Seen(classes=1, preemptions=0)
+def at_end(family: Family, image: Image) -> Reached:
+    """Return the outcome of the run just made, which had no finding: the results of its loads and the final states of its pages."""
+    loads = Counter(f"load {_place(who, where)} = {value}" for what, who, where, value, *_ in m.history if what == "load")
+    return Reached((), counted(loads), counted(Counter(family.describe(image).values())))
 
 
-def _place(who: Any, where: Any) -> str:
+def _place(who: object, where: object) -> str:
     return f"m{who}.{'.'.join(str(part) for part in where)}" if isinstance(where, tuple) else f"m{who}"
 
 
-def _counted(counts: Counter[str]) -> tuple[str, ...]:
+def counted(counts: Counter[str]) -> tuple[str, ...]:
+    """List the texts in order, each with its count if that is not 1: `2 x 0 FREE`."""
     return tuple(f"{count} x {text}" if count > 1 else text for text, count in sorted(counts.items()))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A run that failed, as it was found."""
+"""The first run in which a title was seen."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from dataclasses import dataclass
 
 from vmrace.variants.program import Program
 
-REPLAYS = 20            # times that a failure is run again before it is believed
+REPLAYS = 20            # replays that must all fail before a failure is reported as confirmed
 
 
 @dataclass
 class Hit:
-    """A title seen for the first time: the program and the decisions of the run. `seconds` is when, of time.monotonic in the
-    worker, from the start of the campaign in the driver."""
+    """A title seen for the first time, with the program and the decisions of the run.
+
+    `run` is its number, `scheduler` the name of its kind of schedule. `seconds` is the time of the run: in a worker of time.monotonic,
+    in the driver since the start of the campaign.
+    """
 
     title: str
     program: Program

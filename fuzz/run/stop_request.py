@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Signals, and their effect on a command. The first Ctrl-C, SIGTERM or SIGHUP asks it to stop (see harness/stop); the second ends
-it there.
+"""Signals, and their effect on a command. The first Ctrl-C, SIGTERM or SIGHUP asks the command to stop (see harness/stop); the second
+ends it at once.
 
-A command that was asked keeps what it has found, changes no verdict, and ends with the code 130. The second signal waits for
-nothing: worker processes are killed, and a file that is being written stays as it was.
+A command that is asked to stop keeps its findings, changes no verdict, and ends with exit code 130. The second signal waits for
+nothing: worker processes are killed, and a file that is being written keeps its old contents.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from vmrace.fuzz.text.exit_codes import INTERRUPTED
 from vmrace.harness import stop
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-APART_SECONDS = 0.5     # two signals closer than that are one: `timeout` sends its own to the process, and to its group
+APART_SECONDS = 0.5     # two signals closer than that count as one: `timeout` signals the process and then its process group
 
 _installed = False
-_heard = math.inf       # when the first one came, of time.monotonic
-_last_deeds: list[Callable[[], None]] = []      # what is done before the command ends at once
+_heard = math.inf       # the time of the first signal, of time.monotonic
+_last_actions: list[Callable[[], None]] = []    # called before the command ends at once
 
 
 def install() -> None:
-    """From now on signals ask. SIGHUP does not, where it is ignored (nohup)."""
+    """Make the signals ask the command to stop. SIGHUP stays ignored if it is ignored now (nohup)."""
     global _installed, _heard
     _installed, _heard = True, math.inf
     stop.clear()
@@ -41,7 +41,7 @@ def install() -> None:
 
 @contextlib.contextmanager
 def heard() -> Iterator[None]:
-    """Around a command: signals ask. Within another command, or in another thread than the main one, nothing is changed."""
+    """Make the signals ask the command in the body to stop. Changes nothing inside another command, or outside the main thread."""
     global _installed
     if _installed or threading.current_thread() is not threading.main_thread():
         yield
@@ -58,19 +58,19 @@ def heard() -> Iterator[None]:
 
 
 def done() -> None:
-    """The command has its exit code: no signal changes that while Python ends, which would put the default actions back."""
+    """Ignore the signals from now on. The exit code is decided; Python's own exit would restore the default actions, which change it."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
 
 
 @contextlib.contextmanager
-def at_once(deed: Callable[[], None]) -> Iterator[None]:
-    """In it, `deed` is done if a second signal ends the command: it kills processes."""
-    _last_deeds.append(deed)
+def at_once(action: Callable[[], None]) -> Iterator[None]:
+    """While the body runs, call `action` (to kill processes) if a second signal ends the command."""
+    _last_actions.append(action)
     try:
         yield
     finally:
-        _last_deeds.remove(deed)
+        _last_actions.remove(action)
 
 
 def _ask(number: int, frame: FrameType | None) -> None:
@@ -83,20 +83,21 @@ def _ask(number: int, frame: FrameType | None) -> None:
 
 
 def end_at_once() -> None:
-    """End this process, and what it has forked, without waiting for anything."""
-    for deed in _last_deeds:
+    """Call the last actions and end this process with exit code 130, without waiting."""
+    for action in _last_actions:
         with contextlib.suppress(Exception):
-            deed()
+            action()
     with contextlib.suppress(Exception):
-        shown = b"\x1b[?25h" if sys.stdout.isatty() else b""        # a live line hides the cursor
+        shown = b"\x1b[?25h" if sys.stdout.isatty() else b""        # show the cursor again, which a live line hides
         os.write(2, shown + b"vmrace: interrupted at once\n")
     os._exit(INTERRUPTED)
 
 
 def begin_apart() -> None:
-    """In a process that is watched (see apart): whoever watches hears of Ctrl-C and SIGHUP, and asks."""
+    """Set up a process that runs a user's code (see fuzz/functions/apart.py): its parent receives Ctrl-C and SIGHUP, and asks it to
+    stop."""
     global _heard
-    _last_deeds.clear()
+    _last_actions.clear()
     _heard = math.inf
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -109,25 +110,25 @@ _terminated = False
 
 
 def begin() -> None:
-    """In a new worker process: Ctrl-C and SIGHUP are the business of whoever forked it. SIGTERM asks it to hand back what it has,
-    if it has something; a second one ends it."""
-    _last_deeds.clear()
+    """Set up a new worker process. The driver alone reacts to Ctrl-C and SIGHUP. SIGTERM asks a busy worker to return its results;
+    a second SIGTERM ends it."""
+    _last_actions.clear()
     stop.belong(raises=False)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _told_to_end)
+    signal.signal(signal.SIGTERM, _terminate)
 
 
-def _told_to_end(number: int, frame: FrameType | None) -> None:
+def _terminate(number: int, frame: FrameType | None) -> None:
     global _terminated
     if _terminated:
         os._exit(1)
-    _terminated = _busy         # who does nothing may have been given something, which must not be lost
+    _terminated = _busy         # ignored while idle: a job may already be in the pipe, and must not be lost
 
 
 @contextlib.contextmanager
 def working() -> Iterator[None]:
-    """Around what a worker does for the driver."""
+    """Mark the worker as busy while the body, a job of the driver, runs."""
     global _busy, _terminated
     _busy, _terminated = True, False
     try:
@@ -137,5 +138,5 @@ def working() -> Iterator[None]:
 
 
 def asked() -> bool:
-    """True if this is to end now."""
+    """True if this process is asked to stop, by the command or by its own SIGTERM."""
     return _terminated or stop.asked()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The story of one failure: a program and a run, told by replaying it with everything recorded."""
+"""The story of one run: it is replayed with every event recorded, and printed as an oops and one column per cpu."""
 
 from __future__ import annotations
 
@@ -15,14 +15,17 @@ from vmrace.variants.program import Program
 
 
 def narrate(executor: Executor, prepared: Prepared, outcome: Outcome) -> tuple[Line, ...]:
-    """The schedule of a run, line by line."""
+    """Replay a run and return its schedule, line by line, with the names of points and tasks."""
     narrator = Narrator(Replay(outcome.switches, outcome.forced), prepared.program.keys())
     executor.run(prepared, narrator)
     return tuple(narrator.end(m))
 
 
 def tell(executor: Executor, prepared: Prepared, scheduler: Scheduler, title: str | None = None) -> tuple[list[str], Traced]:
-    """The oops and the two columns. With no finding, the columns alone. Control characters are escaped."""
+    """Run once with every event recorded, and return the lines of the oops and of the columns, and the trace.
+
+    `title` selects the finding; None is the first. Without such a finding there is one line that says so. Control characters are escaped.
+    """
     traced = executor.trace(prepared, scheduler, watch=True)
     notes = list(m.notes)
     finding = next((found for found in traced.outcome.findings if title in (None, found.title)), None)
@@ -36,4 +39,5 @@ def tell(executor: Executor, prepared: Prepared, scheduler: Scheduler, title: st
 
 
 def operations_text(program: Program) -> dict[tuple[int, int], str]:
+    """Map (task, index) to the text of each operation."""
     return {(number, index): str(op) for number, task in enumerate(program.tasks) for index, op in enumerate(task.ops)}

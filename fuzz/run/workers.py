@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""Worker processes, each with a pipe of its own: what happens to one is nobody else's matter.
+"""Worker processes, each with its own pipe, so that the death of one does not affect the others.
 
     workers = Workers(2)
     job = workers.give(function, args, seconds=60.0)
     for job in workers.done(timeout=0.5):
         job.result()                    # what the function returned; Lost, or Erred
 
-A worker is lost if it ends before it has answered, with whatever exit code, or if it has not answered in time: then it is killed.
-Another one takes its place. An exception in a function costs its job alone. A worker that has lost its driver ends, too.
+A worker is lost if it ends before it answers, with any exit code, or if it does not answer in time: then it is killed. The next job
+starts a new worker in its place. An exception in a function fails its job alone. A worker ends when its driver does.
 """
 
 from __future__ import annotations
@@ -21,42 +21,43 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 from vmrace.fuzz.run import stop_request
 
-START_TRIES = 4         # to start a process, so many seconds apart
-START_SECONDS = 0.3
-JOIN_SECONDS = 5.0      # that a process may take to be gone after SIGKILL
+START_TRIES = 4         # attempts to start a process
+START_SECONDS = 0.3     # between two attempts
+JOIN_SECONDS = 5.0      # time limit for a process to end after SIGKILL
 
 
 class Lost(Exception):
-    """A worker ended without an answer, or was ended for want of one: how, in a few words."""
+    """The error of a job whose worker ended without an answer, or was killed because none came. Its text says how, in a few words."""
 
 
 class Erred(Exception):
-    """A worker raised an exception of ours: its text, in one line. `trace` has where."""
+    """The error of a job whose function raised an exception. `message` is its text in one line, `trace` the traceback."""
 
-    def __init__(self, told: str, trace: str):
-        super().__init__(told, trace)
-        self.told, self.trace = told, trace
+    def __init__(self, message: str, trace: str):
+        super().__init__(message, trace)
+        self.message, self.trace = message, trace
 
     def __str__(self) -> str:
-        return self.told
+        return self.message
 
 
 @dataclass(eq=False)
 class Job:
-    """One piece of work of a worker. `until`: when it is no longer waited for, of time.monotonic."""
+    """One call of a function in a worker. `until` is its deadline, of time.monotonic; `seconds` is the limit it came from."""
 
     worker: Worker
     until: float
     seconds: float
-    answer: tuple[Any, Exception | None] | None = None      # what was returned, or why there is nothing
+    answer: tuple[Any, Exception | None] | None = None      # the return value, or the error
 
     def result(self) -> Any:
-        """The return value of the function. Lost, or Erred, if there is nothing."""
-        assert self.answer is not None
+        """Return the return value of the function. Raises Lost or Erred if there is none."""
+        assert self.answer is not None, "a job without an answer has no result"
         returned, error = self.answer
         if error is not None:
             raise error
@@ -67,13 +68,13 @@ class Job:
 class Worker:
     """One process, and the driver's end of its pipe."""
 
-    process: Any
+    process: BaseProcess
     pipe: Connection
     job: Job | None = None
 
 
 class Workers:
-    """Up to `count` processes, forked when they are needed. `begin(*args)` runs first in each."""
+    """A pool of at most `count` processes, forked when a job needs one. Each calls `begin(*args)` first."""
 
     def __init__(self, count: int, begin: Callable[..., None] | None = None, args: Sequence[Any] = ()):
         self.count, self.begin, self.args = count, begin, args
@@ -81,25 +82,28 @@ class Workers:
         self.workers: list[Worker] = []
 
     def give(self, function: Callable[..., Any], args: Sequence[Any], seconds: float) -> Job:
-        """Have a worker that is idle do that, within so many seconds. OSError if there is none, and none can be started."""
+        """Have an idle worker call `function(*args)`, within `seconds`. Raises OSError if no worker is idle and none can be started."""
         worker = next((one for one in self.workers if one.job is None and one.process.is_alive()), None) or self._start()
         job = worker.job = Job(worker, time.monotonic() + seconds, seconds)
         try:
             worker.pipe.send((function, args))
         except OSError:
             self._end(worker, "it was gone")
+        busy = sum(one.job is not None for one in self.workers)
+        assert busy <= self.count, f"{busy} busy workers in a pool of {self.count}"
         return job
 
     def done(self, timeout: float) -> list[Job]:
-        """The jobs that have come to an end, within so many seconds, each of them told once."""
+        """Wait at most `timeout` seconds, and return the jobs that have ended. Each job is returned once."""
         busy = [worker for worker in self.workers if worker.job is not None]
         ready = [worker.job for worker in busy if worker.job is not None and worker.job.answer is not None]
         now = time.monotonic()
         until = min([now + timeout, *(job.until for worker in busy if (job := worker.job) is not None)])
-        waited = {} if ready else {worker.pipe: worker for worker in busy}
-        if waited:
-            for pipe in wait(list(waited), max(0.0, until - now)):
-                self._receive(waited[pipe])  # type: ignore[index]
+        if busy and not ready:
+            answered = wait([worker.pipe for worker in busy], max(0.0, until - now))
+            for worker in busy:
+                if worker.pipe in answered:
+                    self._receive(worker)
         now = time.monotonic()
         for worker in busy:
             if worker.job is not None and worker.job.answer is None and now >= worker.job.until:
@@ -113,26 +117,26 @@ class Workers:
         return out
 
     def kill(self) -> None:
-        """End all of them at once: whatever they had is lost."""
+        """Kill all workers. Their jobs are lost."""
         for worker in self.workers:
             with contextlib.suppress(OSError):
                 worker.process.kill()
 
     def stop(self) -> None:
-        """End all of them, and wait until they are gone."""
+        """Kill all workers, and wait until they have ended."""
         self.kill()
         for worker in self.workers:
             worker.process.join(JOIN_SECONDS)
             worker.pipe.close()
         self.workers = []
 
-    # ---- one of them -------------------------------------------------------------------------------------------------
+    # ---- one worker --------------------------------------------------------------------------------------------------
 
     def _start(self) -> Worker:
         for _ in range(START_TRIES - 1):
             with contextlib.suppress(OSError):
                 return self._fork()
-            time.sleep(START_SECONDS)           # a machine that is full may not be so for long
+            time.sleep(START_SECONDS)           # fork() fails if memory or process ids are short, which may pass
         return self._fork()
 
     def _fork(self) -> Worker:
@@ -154,19 +158,19 @@ class Workers:
         assert worker.job is not None
         try:
             worker.job.answer = worker.pipe.recv()
-        except Exception:               # half an answer can be anything
+        except Exception:               # an answer that was cut off can raise any exception when it is unpickled
             self._end(worker, "")
 
     def _gone(self, worker: Worker) -> bool:
-        """True if it has ended. One that has a job is not asked: it may have died a moment ago, and its pipe says so next time."""
-        assert worker.job is None
+        """True if an idle worker has ended. A busy one may have answered before it died, which only its pipe shows."""
+        assert worker.job is None, "only an idle worker may be dropped: a job would be lost without a report"
         if worker.process.is_alive():
             return False
         worker.pipe.close()
         return True
 
     def _end(self, worker: Worker, why: str) -> None:
-        """It will not answer. `why`: or else how it ended by itself."""
+        """Record that a worker is lost. `why` says how; if it is empty, the worker ended by itself, and its exit code says how."""
         if not why:
             worker.process.join(JOIN_SECONDS)
         else:
@@ -184,9 +188,9 @@ def _ending(code: int | None) -> str:
 
 
 def _serve(pipe: Connection, others: list[Connection], begin: Callable[..., None] | None, args: Sequence[Any]) -> None:
-    """In a worker: one job after the other, until the driver is gone."""
+    """Run in a worker: take one job after the other, until the driver has ended."""
     for other in others:
-        other.close()               # or it would not be noticed that the driver is gone
+        other.close()               # while any copy of the driver's end is open, recv() does not report that the driver has ended
     stop_request.begin()
     if begin is not None:
         begin(*args)
@@ -197,12 +201,11 @@ def _serve(pipe: Connection, others: list[Connection], begin: Callable[..., None
             os._exit(0)
         with stop_request.working():
             try:
-                answer: Any = function(*arguments), None
-                said = pickle.dumps(answer)
+                answer = pickle.dumps((function(*arguments), None))
             except Exception as error:          # MemoryError and RecursionError, too
-                said = pickle.dumps((None, _erred(error)))
+                answer = pickle.dumps((None, _erred(error)))
         try:
-            pipe.send_bytes(said)
+            pipe.send_bytes(answer)
         except OSError:
             os._exit(1)
 

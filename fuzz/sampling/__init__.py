@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""The schedules that a campaign tries, and its memory of them."""
+"""Sampling of schedules: the order in which a campaign tries them, and the coverage that it remembers."""

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Where in a run a preemption can matter: accesses to objects that several tasks touch, at least one of them changing it,
-and that no common lock protects (as Eraser, SOSP 1997, finds its candidates). Being preempted elsewhere is as good as being
-preempted before the lock was taken.
+"""The steps of a run at which a preemption can matter. These are the accesses to contended objects: several tasks touch the object,
+at least one changes it, and no common lock protects it (Eraser, SOSP 1997, finds its candidates like this).
+
+A preemption at another step has the same effect as one before the lock was acquired.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ UNSEEN = (BARRIER, IRQ, LOCAL, MASK, WAIT)
 
 
 class _Object:
+    """The accesses to one object: their steps, their tasks, and the locks that were held at every one of them."""
+
     __slots__ = ("locks", "steps", "tasks", "written")
 
     def __init__(self, locks: set[Any]):
@@ -25,11 +28,11 @@ class _Object:
 
 
 class Places:
-    """A recorder for one run."""
+    """A recorder of the accesses of one run. `others` counts for each step the other tasks that could run there."""
 
     def __init__(self) -> None:
         self.objects: dict[Any, _Object] = {}
-        self.others: dict[int, int] = {}            # step -> how many others could go on there
+        self.others: dict[int, int] = {}
 
     def __call__(self, kind: int, obj: Any, arg: Any) -> None:
         if kind in UNSEEN:
@@ -48,10 +51,10 @@ class Places:
             found.written = True
 
     def touched(self) -> dict[Any, list[int]]:
-        """Every object, and the steps at which it is touched."""
+        """Map each object to the steps at which it is touched."""
         return {key: found.steps for key, found in self.objects.items()}
 
     def contended(self) -> dict[Any, list[int]]:
-        """Each such object (with the bit, index or field), and the steps at which it is touched."""
+        """Map each contended object (with its bit, index or field) to the steps at which it is touched."""
         return {key: found.steps for key, found in self.objects.items()
                 if found.written and len(found.tasks) > 1 and not found.locks}

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""What coverage means here: blocks of kernel source that a program reached, and pairs of functions that met.
+"""Coverage of a campaign: the blocks of kernel source that programs reached, and the pairs of accesses between which they switched.
 
-A pair is (what a task was about to do when it lost its cpu, what the next one was about to do when it lost it), each as kind of
-access and field. It is gated on switches, so that points in between cost nothing. Arc coverage alone is far too coarse to
-tell one interleaving from another; places in the source are too fine: nearly every run has a new pair, and nothing is chosen.
+A pair has two accesses: the one that a task was about to make when it was preempted, and the one that the next task was about to make
+when it last was. Each is a kind of access and a field. Pairs are recorded at preemptions only, so other points cost nothing. Coverage
+of branches alone cannot tell one interleaving from another. Pairs of source lines are too fine: nearly every run has a new one.
 
-Blocks are also counted: over all programs, how many reached each. A program that reaches what few others do is worth more
-schedules and more mutations (as AFLFast and FairFuzz found for paths and branches).
+Blocks are also counted: for each block, the number of programs that reached it. A program that reaches a rare block gets more
+schedules and more mutations (as AFLFast and FairFuzz do for paths and branches).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MAP_BITS = 1 << 16
 
 
 class Features:
-    """Everything seen so far in this process. `fresh` counts what was new since the last `take`."""
+    """The pairs and blocks seen so far in this process. `fresh` counts the new pairs since the last `take`."""
 
     def __init__(self) -> None:
         self.pairs = bytearray(MAP_BITS)
@@ -33,8 +33,8 @@ class Features:
         self._place: dict[int, int] = {}
 
     def switched(self, m: Machine, me: Task) -> None:
-        """Observer of preemptions."""
-        kind, obj, arg = me.at  # type: ignore[misc]
+        """Record the pair of a preemption of the task `me`."""
+        kind, obj, arg = me.at
         place = self._place[me.id] = zlib.crc32(f"{kind} {obj.name.rpartition('.')[2]} {arg}".encode())
         decision = m.switches[-1]
         other = self._place.get(decision, decision)
@@ -45,11 +45,11 @@ class Features:
             self.fresh += 1
 
     def blocks_of(self, image: Image) -> frozenset[int]:
-        """The blocks marked since the marks were last cleared."""
+        """Return the blocks marked since the marks were last cleared."""
         return frozenset(number for number, mark in enumerate(image.probes) if mark)
 
     def count_program(self, blocks: Iterable[int], first: bool) -> int:
-        """A program reached these blocks, besides those told before (`first`: none). Returns how many nobody had reached."""
+        """Count the blocks that a program newly reached; `first` for its first call. Returns the number that no program had reached."""
         self.programs += first
         new = 0
         for block in blocks:
@@ -59,11 +59,11 @@ class Features:
         return new
 
     def rarity(self, blocks: Iterable[int]) -> int:
-        """How many programs reach the rarest of these blocks."""
+        """Return the number of programs that reach the rarest of these blocks."""
         return min((self.reached.get(block, 0) for block in blocks), default=1 << 30)
 
     def take(self) -> int:
-        """How many pairs were new since the last call."""
+        """Return the number of new pairs since the last call."""
         fresh, self.fresh = self.fresh, 0
         self._place.clear()
         return fresh

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Schedules of one program, sampled: each task first, every child of these runs with one preemption at a contended place, then
-random schedules of all kinds, bred from runs that showed something new. Campaigns and programs of plain functions share it.
+"""Sampling the schedules of one program, for campaigns and for programs of plain functions.
+
+The first schedules have no preemption: in each, another task begins. Then every child of these runs is tried, which is the same run with
+one preemption at a contended step. Then random schedules of all kinds follow; some are changes of earlier runs that showed something new.
 """
 
 from __future__ import annotations
@@ -8,64 +10,71 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 from vmrace.fuzz.sampling.contention import Places
+from vmrace.harness.machine.scheduler import Scheduler
 from vmrace.harness.schedulers import Contended, Mutate, NoPreempt, Pct, Walk
 from vmrace.harness.schedulers.mutate import Bred
 from vmrace.harness.schedulers.nopreempt import INTERRUPTS
 
-BATCH = 24                  # schedules before a program has to have shown something new
+BATCH = 24                  # random schedules of a batch: a program that shows nothing new in one is dropped
 CHILDREN_MAX = 600
 SCHEDULES_MAX = 24          # kept runs of a program
-PAIRS_MAX = 8               # of these, as long as there are fewer, also runs that only had a new pair
+PAIRS_MAX = 8               # while fewer runs are kept, a new pair alone is reason enough to keep a run
 
 
 class Ran(Protocol):
-    """What came of a run: vmrace.fuzz.run.executor.Outcome, or vmrace.harness.functions.program.Result."""
+    """The result of a run: vmrace.fuzz.run.executor.Outcome, or vmrace.harness.functions.program.Result."""
 
     switches: list[int]
     forced: list[int]
     steps: int
 
 
-class Door(Protocol):
-    """How a program is run, and what a run is worth."""
+R = TypeVar("R", bound=Ran)
 
-    def run(self, name: str, scheduler: Any) -> Any:
-        """One run by that kind of schedule."""
 
-    def places(self, ran: Any) -> Places:
-        """The run again, to see where it touches what."""
+class Door(Protocol[R]):
+    """The access of a sampler to one program: it runs the program and values the runs."""
 
-    def shows(self, name: str, ran: Any) -> int:
-        """The weight with which a run is bred from; 0 if it showed nothing new."""
+    def run(self, name: str, scheduler: Scheduler) -> R:
+        """Run the program once; `name` is the kind of schedule."""
+
+    def places(self, ran: R) -> Places:
+        """Replay a run and record which steps touch which objects."""
+
+    def shows(self, name: str, ran: R) -> int:
+        """Return the weight with which later schedules are made from this run; 0 if it showed nothing new."""
 
     def over(self) -> bool:
-        """No more."""
+        """True if no more runs are wanted."""
 
 
 @dataclass(frozen=True)
 class Way:
-    """A way to make random schedules. `make(rng)`: its scheduler; `weight`: how often it is drawn; `learn(scheduler, sampling)`: what the
-    scheduler is told before each run; `unlearnt`: it is of use, too, where nothing is known of the program yet."""
+    """One kind of random schedule.
+
+    `make(rng)` makes its scheduler. `weight` is its relative frequency. `learn(scheduler, sampling)` gives the scheduler, before each
+    run, the known facts of the program. `unlearnt`: the scheduler is useful without them as well.
+    """
 
     name: str
-    make: Callable[[random.Random], Any]
+    make: Callable[[random.Random], Scheduler]
     weight: int = 1
-    learn: Callable[[Any, Sampling], None] | None = None
+    learn: Callable[[Any, Sampling[Any]], None] | None = None       # only ever called with the scheduler that `make` made
     unlearnt: bool = False
 
 
-def _steps(scheduler: Pct, sampling: Sampling) -> None:
+def _steps(scheduler: Pct, sampling: Sampling[Any]) -> None:
     scheduler.learn(sampling.steps)
 
 
-def _objects(scheduler: Contended, sampling: Sampling) -> None:
+def _objects(scheduler: Contended, sampling: Sampling[Any]) -> None:
     scheduler.learn(sampling.objects, sampling.accesses)
 
 
-def _base(scheduler: Mutate, sampling: Sampling) -> None:
+def _base(scheduler: Mutate, sampling: Sampling[Any]) -> None:
     scheduler.base = sampling.rng.choices(sampling.schedules, [one.weight for one in sampling.schedules])[0]
 
 
@@ -84,25 +93,27 @@ SCHEDULERS = (
 )
 
 
-def portfolio(rng: random.Random) -> list[tuple[Way, Any]]:
-    """Each way with its scheduler, as often as its weight says."""
+def portfolio(rng: random.Random) -> list[tuple[Way, Scheduler]]:
+    """Make a scheduler for each way, and list it as many times as its weight says."""
     made = [(way, way.make(rng)) for way in SCHEDULERS]
     return [one for one in made for _ in range(one[0].weight)]
 
 
 def bred(rng: random.Random, ran: Ran, places: Places, weight: int) -> Bred:
-    """A run as something to breed from."""
+    """Make a base for the scheduler Mutate from a run; its children are preempted at the contended `places`."""
     one = Bred(ran.switches, ran.forced, ran.steps, places.contended(), weight)
     one.breed(rng, one.places.values(), places.others)
     return one
 
 
-class Sampling:
-    """What is known of the program being explored. `schedules`: runs of it to breed from, if it was explored before."""
+class Sampling(Generic[R]):
+    """A sampler of the schedules of one program. `tasks` is its number of tasks, `size` its number of operations. `schedules` holds
+    kept runs, to make schedules from; it is empty unless the program was explored before."""
 
-    def __init__(self, rng: random.Random, schedulers: list[tuple[Way, Any]], tasks: int, size: int, door: Door, schedules: list[Bred]):
+    def __init__(self, rng: random.Random, schedulers: list[tuple[Way, Scheduler]], tasks: int, size: int, door: Door[R],
+                 schedules: list[Bred]):
         self.rng, self.schedulers, self.tasks, self.door, self.schedules = rng, schedulers, tasks, door, schedules
-        self.bases: list[tuple[Bred, Places]] = []      # the runs without preemption, if this is the first time
+        self.bases: list[tuple[Bred, Places]] = []      # the runs without preemption, on the first exploration only
         self.steps = 0
         self.seen: set[int] = set()
         self.mutate = Mutate(random.Random(size))
@@ -110,7 +121,7 @@ class Sampling:
         self.accesses = 0
 
     def new(self, ran: Ran) -> bool:
-        """Whether these decisions were not made before."""
+        """True if no earlier run made the same decisions."""
         key = hash((tuple(ran.switches), tuple(ran.forced)))
         if key in self.seen:
             return False
@@ -118,12 +129,13 @@ class Sampling:
         return True
 
     def learn(self) -> None:
-        """All objects that were contended in any of the runs, and how many accesses to such there are in a run."""
+        """Collect the objects that were contended in any kept run, and the largest number of accesses to them in one run."""
+        assert self.schedules, "the runs without preemption come first: `leads` keeps one for each task"
         self.objects = {key for one in self.schedules for key in one.places}
         self.accesses = max(sum(map(len, one.places.values())) for one in self.schedules)
 
     def leads(self) -> None:
-        """Each task first, with no preemption; then interrupts first."""
+        """Run the program without preemption, once for each task with that task first, and once with interrupts first."""
         fresh = not self.schedules
         for lead in (*range(self.tasks), INTERRUPTS):
             ran = self.door.run("nopreempt", NoPreempt(lead))
@@ -135,7 +147,7 @@ class Sampling:
         self.learn()
 
     def children(self) -> None:
-        """Every child of the runs without preemption, once: one preemption, wherever it can matter."""
+        """Run every child of the runs without preemption once, at most CHILDREN_MAX: one preemption at each step where it can matter."""
         budget = CHILDREN_MAX
         for base, places in self.bases:
             touched = places.touched()
@@ -146,14 +158,14 @@ class Sampling:
                 self._one("mutate", self.mutate)
 
     def batch(self) -> None:
-        """A batch of random schedules."""
+        """Run BATCH random schedules."""
         for way, scheduler in self.rng.choices(self.schedulers, k=BATCH):
             if way.learn is not None:
                 way.learn(scheduler, self)
             self._one(way.name, scheduler)
 
-    def _one(self, name: str, scheduler: Any) -> None:
-        """One schedule; kept to breed from if it shows something new."""
+    def _one(self, name: str, scheduler: Scheduler) -> None:
+        """Run one schedule, and keep it if it shows something new."""
         ran = self.door.run(name, scheduler)
         weight = self.door.shows(name, ran)
         if weight:
@@ -165,13 +177,20 @@ class Sampling:
 
 @dataclass
 class Tally:
-    """What one scheduler did."""
+    """The counts of one kind of schedule: runs, those with new decisions, new features, and new findings."""
 
     runs: int = 0
     distinct: int = 0
     features: int = 0
     findings: int = 0
 
+    def add(self, other: Tally) -> None:
+        """Add the counts of another tally."""
+        self.runs += other.runs
+        self.distinct += other.distinct
+        self.features += other.features
+        self.findings += other.findings
+
 
 class Spent(Exception):
-    """No run is left for this shard, or it was asked to end."""
+    """The error of a run that is not made, because its shard has no run left or is asked to stop."""

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""Text that every command shares: wording, the terminal, exit codes, files that are read and written whole."""
+"""Text that every command shares: wording, the terminal, exit codes, and reading and writing whole files."""

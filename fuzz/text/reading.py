@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Files of data, read so that a bad one costs one line and no more: `file: what is wrong, where`.
+"""Reading files of data. A bad file causes one line of the form `file: error, place`, and no other damage.
 
-Each kind of file has an error of its own (EntryError, RecordError ...), which these functions raise. A parser may run out of stack
-on nested brackets, or of digits on a long number; that is the file's fault, too.
+Each kind of file has its own exception class (EntryError, RecordError ...), which these functions raise. A parser that runs out of
+stack on nested brackets, or refuses a number with too many digits, is an error of the file as well.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import tomllib
 from collections.abc import Iterator
 from typing import Any
 
-BYTES_MAX = 1 << 20         # that a file of data may have; of those that are kept in corpus/, the ledger has most: 30,000
-DOTS_MAX = 1000             # in a line of TOML: of a key a.b.c ... the parser makes every beginning, which are as many bytes as n * n
+BYTES_MAX = 1 << 20         # the size limit of a data file; the largest in corpus/ is the ledger of claims, with about 30,000 bytes
+DOTS_MAX = 1000             # dots in a line of TOML: for a key a.b.c ... with n dots tomllib stores every prefix, about n * n bytes
 
 
 @contextlib.contextmanager
 def parsing(where: object, error: type[Exception]) -> Iterator[None]:
-    """Raise `error` for whatever a parser raises on the text of `where`."""
+    """Turn any exception that a parser raises into `error`, with one line that begins with `where`, the name of the file."""
     try:
         yield
     except UnicodeDecodeError as why:
@@ -34,14 +34,14 @@ def parsing(where: object, error: type[Exception]) -> Iterator[None]:
         raise error(f"{where}: brackets are nested too deeply") from None
     except MemoryError:
         raise error(f"{where}: more than fits into memory") from None
-    except ValueError:          # the only other one of int(), of the parsers and of their numbers when they are told
+    except ValueError:          # the parsers raise no other ValueError: int() and str() refuse more than 4,300 digits
         raise error(f"{where}: a number has too many digits") from None
 
 
 def bytes_of(path: pathlib.Path, error: type[Exception]) -> bytes:
-    """The bytes of a file. `error` if it cannot be read: it is missing, a directory, a device, or too large."""
+    """Return the bytes of a file. Raises `error` if it is missing, a directory, a device, a pipe, or larger than BYTES_MAX."""
     try:
-        status = path.stat()        # before it is opened: to open a pipe may take for ever
+        status = path.stat()        # before opening it: open() on a pipe waits for a writer, maybe for ever
         if not stat.S_ISREG(status.st_mode):
             raise error(f"{path}: {'a directory' if stat.S_ISDIR(status.st_mode) else 'a device or a pipe'}, not a file")
         if status.st_size > BYTES_MAX:
@@ -50,17 +50,17 @@ def bytes_of(path: pathlib.Path, error: type[Exception]) -> bytes:
     except OSError as why:
         raise error(f"{path}: cannot be read: {why.strerror or why}") from None
     except ValueError:
-        raise error(f"{path}: no name of a file") from None
+        raise error(f"{path}: not a valid file name") from None
 
 
 def text_of(path: pathlib.Path, error: type[Exception]) -> str:
-    """The text of a file in UTF-8, with the line ends of any system as newlines."""
+    """Return the text of a UTF-8 file; CR LF and CR become newlines. Raises `error` as `bytes_of` does, and on bad UTF-8."""
     with parsing(path, error):
         return bytes_of(path, error).decode("utf-8").replace("\r\n", "\n").replace("\r", "\n")
 
 
 def toml_of(text: str, where: object, error: type[Exception]) -> dict[str, Any]:
-    """The table that a text in TOML is."""
+    """Parse a text in TOML. `where` is the file's name; raises `error`."""
     for number, line in enumerate(text.split("\n"), 1):
         if line.count(".") > DOTS_MAX:
             raise error(f"{where}: more than {DOTS_MAX:,} dots in line {number}")
@@ -69,6 +69,6 @@ def toml_of(text: str, where: object, error: type[Exception]) -> dict[str, Any]:
 
 
 def json_of(text: str, where: object, error: type[Exception]) -> Any:
-    """The value that a text in JSON is."""
+    """Parse a text in JSON. `where` is the file's name; raises `error`."""
     with parsing(where, error):
         return json.loads(text)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The edge to the terminal: whatever the commands print leaves through `echo`, a line a call, or through a Voice."""
+"""The only place that prints. Commands print through `echo`, one line a call, or through a Voice."""
 
 from __future__ import annotations
 
@@ -14,14 +14,20 @@ import click
 from vmrace.fuzz.text.writing import why
 from vmrace.harness.printable import printable
 
+COLUMNS = 100           # the widest line of a table
+LINE_EVERY = 10.0       # seconds between two lines of progress, if stdout is not a terminal
+
 
 def echo(line: object = "", err: bool = False) -> None:
-    """Print one line, with what a terminal would obey escaped: on stdout, or on stderr with `err`."""
+    """Print one line on stdout, or with `err` on stderr. Control characters, which a terminal would obey, are escaped."""
     click.echo(printable(line), err=err)
 
 
 class Voice:
-    """Prints to stdout as long as that can be written, and then to stderr, with nothing left out. `broken` says why."""
+    """A printer that loses no line: it writes to stdout until that fails, then to stderr.
+
+    `broken` is the system's reason for the failure, or empty.
+    """
 
     def __init__(self) -> None:
         self.broken = ""
@@ -45,33 +51,35 @@ class Voice:
                 echo(one, err=True)
 
     def listens(self) -> bool:
-        """True if what is said goes where it should."""
+        """True if every line so far was written to stdout."""
         return not self.broken
 
 
 def silence() -> None:
-    """Send stdout nowhere, once it could not be written: or Python tries again at its end, and complains."""
+    """Redirect stdout to the null device, after a write to it failed. Without that, Python writes again when it exits, and complains."""
     with contextlib.suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)
 
-LINE_EVERY = 10.0       # seconds between lines of progress without a terminal
-
 
 def clock(seconds: float) -> str:
+    """Format a duration in seconds as minutes and seconds: `1:05`."""
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
 def rule_of_three(runs: int) -> int:
-    """No failure in `runs` independent runs: at 95 % confidence fewer than one in this many fails."""
+    """Return N: if none of `runs` independent runs failed, then at 95 % confidence fewer than 1 run in N fails. 0 for no runs.
+
+    The bound p satisfies (1 - p) ** runs = 0.05, so p is about 3 / runs (Hanley and Lippman-Hand, JAMA 1983).
+    """
     return int(runs / -math.log(0.05)) if runs else 0
 
 
 @contextlib.contextmanager
 def working() -> Iterator[Callable[[str], None]]:
-    """For commands that are silent for long: what they are at, in a line on stderr that is gone in the end. Only on a terminal."""
-    screen = sys.stderr         # this one, whatever is redirected meanwhile
+    """Show the progress of a long command in one line on stderr, and erase it at the end. Does nothing unless stderr is a terminal."""
+    screen = sys.stderr         # the object of now: the body may redirect sys.stderr
     if not screen.isatty():
         yield lambda text: None
         return
@@ -85,5 +93,3 @@ def working() -> Iterator[Callable[[str], None]]:
     finally:
         say("")
 
-
-COLUMNS = 100

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""How long a command may take over the time that it was given."""
+"""The time limits, in seconds, by which a command may overrun the time that the user gave it."""
 
-GRACE_SECONDS = 30.0            # that whatever hangs is waited for; then it is killed
-ASKED_SECONDS = 20.0            # after Ctrl-C, for a process to hand back what it has
+GRACE_SECONDS = 30.0            # a worker that hangs is killed so long after its time is up
+ASKED_SECONDS = 20.0            # after Ctrl-C, a worker has so long to return its results
 SHRINK_SECONDS_MAX = 30.0
 
 
 def shrink_seconds(seconds: float) -> float:
-    """How long a failure may be shrunk, and all of them after a campaign of so many seconds: a tenth of that, from 2 to 30 seconds."""
+    """Return the time limit for shrinking one failure, or all failures of a campaign of `seconds`: a tenth, from 2 to 30 seconds."""
     return min(max(seconds / 10, 2.0), SHRINK_SECONDS_MAX)

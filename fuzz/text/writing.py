@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The one way in which files are written: beside, and renamed when they are whole. A full disk or a kill leaves what was there.
+"""The only place that writes files. `write` makes a partial file in the same directory and renames it when it is complete.
 
-A process that reads a file and then writes it holds `alone` meanwhile, as another may do the same. Whatever is still beside
-when that is held was left by a process that was killed, and is removed.
+A full disk or a kill therefore leaves the old file as it was. A process that reads a file and then writes it holds `alone` for the
+whole time, because another process may do the same. Partial files found while `alone` is held are leftovers of killed processes, and
+are removed.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ import os
 import pathlib
 from collections.abc import Iterator
 
-PARTIAL = ".vmrace-partial"     # how the name of a file ends that is not whole
+PARTIAL = ".vmrace-partial"     # the end of a partial file's name
 
-_mine: set[str] = set()         # directories that this process holds
+_mine: set[str] = set()         # directories that this process has locked
 
 
 @contextlib.contextmanager
 def alone(directory: pathlib.Path) -> Iterator[None]:
-    """No other process writes into `directory` meanwhile. It is made if it is not there. OSError, with its name, if it cannot be."""
+    """Lock `directory` against other vmrace processes; it is created if it is missing. Raises OSError, with the directory's name."""
     directory.mkdir(parents=True, exist_ok=True)
     name = os.path.realpath(directory)
     if name in _mine:
@@ -28,7 +29,7 @@ def alone(directory: pathlib.Path) -> Iterator[None]:
         return
     held = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        with contextlib.suppress(OSError):      # a file system without locks: a file is whole there, too
+        with contextlib.suppress(OSError):      # a file system without locks still renames, so each file is still complete
             fcntl.flock(held, fcntl.LOCK_EX)
             _remove_partial(directory)
         _mine.add(name)
@@ -45,8 +46,8 @@ def _remove_partial(directory: pathlib.Path) -> None:
 
 
 def write(path: pathlib.Path, text: str) -> None:
-    """Make `text` all that the file holds. OSError, with the name of the file, if that fails; what it held before is then still there."""
-    path = pathlib.Path(os.path.realpath(path))         # what a link points to is written, and the link stays
+    """Replace the contents of a file by `text`. Raises OSError, with the file's name; the old contents are then unchanged."""
+    path = pathlib.Path(os.path.realpath(path))         # a symbolic link stays: its target is written
     partial = path.with_name(f".{path.name}.{os.getpid()}{PARTIAL}")
     try:
         with alone(path.parent):
@@ -54,7 +55,7 @@ def write(path: pathlib.Path, text: str) -> None:
                 with partial.open("w", encoding="utf-8", newline="\n") as file:
                     file.write(text)
                     file.flush()
-                    os.fsync(file.fileno())     # a disk may turn out to be full only now
+                    os.fsync(file.fileno())     # some file systems report a full disk only here
                 with contextlib.suppress(FileNotFoundError):
                     partial.chmod(path.stat().st_mode & 0o7777)
                 partial.replace(path)
@@ -67,5 +68,5 @@ def write(path: pathlib.Path, text: str) -> None:
 
 
 def why(error: OSError) -> str:
-    """The system's reason, in a few words."""
+    """Return the system's reason for an OSError, such as `No space left on device`."""
     return error.strerror or str(error) or type(error).__name__

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: MIT
-"""Every schedule of a program, and every program of a scope; certificates."""
+"""Proofs: every schedule of a program, every program of a scope, and certificates of the results."""

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Certificates of explorations, which anybody can check.
+"""Certificates of explorations, which any installation of vmrace can check.
 
-A certificate names what was explored (hashes of the program, of the linked image and of vmrace itself), how (bound and
-equivalence), and what it came to (classes of runs, blocked runs, a digest of the set of classes, the outcomes). To check it is
-to do it again; what is small enough is also enumerated plainly, by code that knows nothing of classes.
+A certificate names its subject (hashes of the program, of the linked image and of vmrace), the method (bound and equivalence), and the
+result (classes of schedules, blocked runs, a digest of the set of classes, the titles). Checking it repeats the exploration. If the
+program has at most PLAIN_MAX schedules, they are also enumerated one by one, by code that does not know classes.
 """
 
 from __future__ import annotations
@@ -27,11 +27,12 @@ from vmrace.harness.explore.exploration import EQUIVALENCE, Exploration
 from vmrace.variants.family import family
 
 CERTIFICATE = 1             # format
-BOUND_MAX = 100             # preemptions that a bound may have
-MADE_WITH = ("image", "vmrace")     # a certificate outlives a change of these, if what it says still holds
+BOUND_MAX = 100             # the largest bound of preemptions
+MADE_WITH = ("image", "vmrace")     # these may differ from now: the certificate is valid while its results are the same
 
 
 def certificate(subject: Subject, found: Exploration) -> dict[str, Any]:
+    """Make a certificate, as a JSON object."""
     worst = _worst(found)       # format 1 puts BUG before every title
     return {"certificate": CERTIFICATE, **subject.identity, "vmrace": vmrace_hash(), "bound": found.bound,
             "equivalence": EQUIVALENCE, "verdict": f"BUG {worst}" if worst else str(verdict(found)), "complete": found.complete,
@@ -40,7 +41,7 @@ def certificate(subject: Subject, found: Exploration) -> dict[str, Any]:
 
 
 def write_certificate(path: pathlib.Path, subject: Subject, found: Exploration) -> None:
-    """VerifyError if nothing was proved either way, or it cannot be written."""
+    """Write a certificate. Raises VerifyError if the exploration is not complete, or the file cannot be written."""
     if not found.complete:
         raise VerifyError(f"{path}: no certificate: {found.why}")
     stop.look()
@@ -52,9 +53,12 @@ def write_certificate(path: pathlib.Path, subject: Subject, found: Exploration) 
 
 @dataclass
 class Checked:
-    """What checking a certificate came to. `wrong`: what is not as it says. `other`: what it was made with, where that has changed
-    since. `plain`: whether plain enumeration agrees; None if that takes too many schedules. Where `found` is not complete, only what
-    was found though it says that this cannot be is wrong."""
+    """The result of checking a certificate.
+
+    `found` is the repeated exploration. `wrong` lists its differences to the certificate; if it is not complete, only titles that the
+    certificate lacks. `other` names the parts of MADE_WITH that have changed. `plain` is True if plain enumeration agrees, and None if
+    there are too many schedules for it.
+    """
 
     subject: Subject
     found: Exploration
@@ -64,18 +68,21 @@ class Checked:
 
 
 def check(path: pathlib.Path, functions: str | None = None, **limits: Any) -> Checked:
-    """Do again what a certificate says was done. A certificate of plain functions is checked if `functions` names the same
-    MODULE:FUNCTION, or its project allows it (see fuzz/functions/allowed). NotAllowed otherwise; VerifyError if it cannot be used."""
-    said = _read_certificate(path)
-    subject = _subject_of(path, said, functions)
-    found = subject.explore(bound=said["bound"], **limits)
+    """Repeat the exploration of a certificate, within `limits`, and compare the results.
+
+    A certificate of plain functions is checked only if `functions` names the same MODULE:FUNCTION, or the project allows it (see
+    fuzz/functions/allowed.py): NotAllowed is raised otherwise. Raises VerifyError if the certificate cannot be used.
+    """
+    claimed = _read_certificate(path)
+    subject = _subject_of(path, claimed, functions)
+    found = subject.explore(bound=claimed["bound"], **limits)
     now = json.loads(json.dumps(certificate(subject, found)))
     known = now if found.complete else {"certificate": CERTIFICATE, **subject.identity}
-    wrong = [f"{key}: {json.dumps(said[key])} in the certificate, {json.dumps(known[key])} now"
-             for key in known if _differ(said[key], known[key]) and key not in (*MADE_WITH, "blocked")]     # depends on who explores
+    wrong = [f"{key}: {json.dumps(claimed[key])} in the certificate, {json.dumps(known[key])} now"
+             for key in known if _differ(claimed[key], known[key]) and key not in (*MADE_WITH, "blocked")]     # an explorer may change it
     if not found.complete:
-        wrong += [f"titles: {title} is found, and is not in the certificate" for title in found.titles if title not in said["titles"]]
-    other = [key for key in MADE_WITH if said[key] != now[key]]
+        wrong += [f"titles: {title} is found, and is not in the certificate" for title in found.titles if title not in claimed["titles"]]
+    other = [key for key in MADE_WITH if claimed[key] != now[key]]
     plain = None
     if found.complete:
         titles = subject.plain(found.bound)
@@ -84,34 +91,34 @@ def check(path: pathlib.Path, functions: str | None = None, **limits: Any) -> Ch
     return Checked(subject, found, wrong, other, plain)
 
 
-def _differ(one: Any, other: Any) -> bool:
-    """As JSON: 1 is not true."""
+def _differ(one: object, other: object) -> bool:
+    """True if two values differ as JSON, where 1 is not `true`."""
     return json.dumps(one, sort_keys=True) != json.dumps(other, sort_keys=True)
 
 
 def _read_certificate(path: pathlib.Path) -> dict[str, Any]:
-    """What a file says, if that is a certificate: each field there, and of its kind. VerifyError otherwise."""
-    said = json_of(text_of(path, VerifyError), path, VerifyError)
+    """Read a certificate. Raises VerifyError unless every field is present and has the right type."""
+    claimed = json_of(text_of(path, VerifyError), path, VerifyError)
     with parsing(path, VerifyError):
-        return _checked_fields(path, said)
+        return _checked_fields(path, claimed)
 
 
-def _checked_fields(path: pathlib.Path, said: Any) -> dict[str, Any]:
-    if not isinstance(said, dict) or said.get("certificate") != CERTIFICATE:
+def _checked_fields(path: pathlib.Path, claimed: object) -> dict[str, Any]:
+    if not isinstance(claimed, dict) or claimed.get("certificate") != CERTIFICATE:
         raise VerifyError(f"{path}: certificate: not a certificate of format {CERTIFICATE}")
-    fields = _FIELDS | ({"functions": str, "args": str} if "functions" in said else {"entry": str, "variant": str})
-    for key in [*fields, *said]:
-        if key not in fields or key not in said:
-            raise VerifyError(f"{path}: {key}: {'unknown field' if key in said else 'is missing'}")
-        if type(said[key]) is not fields[key] and not (key == "bound" and said[key] is None):
-            raise VerifyError(f"{path}: {key}: {json.dumps(said[key])} cannot be")
-    if min(said["bound"] or 0, said["executions"], said["blocked"]) < 0:
+    fields = _FIELDS | ({"functions": str, "args": str} if "functions" in claimed else {"entry": str, "variant": str})
+    for key in [*fields, *claimed]:
+        if key not in fields or key not in claimed:
+            raise VerifyError(f"{path}: {key}: {'unknown field' if key in claimed else 'is missing'}")
+        if type(claimed[key]) is not fields[key] and not (key == "bound" and claimed[key] is None):
+            raise VerifyError(f"{path}: {key}: {json.dumps(claimed[key])} cannot be")
+    if min(claimed["bound"] or 0, claimed["executions"], claimed["blocked"]) < 0:
         raise VerifyError(f"{path}: a number is less than 0")
-    if (said["bound"] or 0) > BOUND_MAX:
-        raise VerifyError(f"{path}: bound: {said['bound']}, more than {BOUND_MAX}")
-    if not all(type(number) is int for number in said["titles"].values()):
+    if (claimed["bound"] or 0) > BOUND_MAX:
+        raise VerifyError(f"{path}: bound: {claimed['bound']}, more than {BOUND_MAX}")
+    if not all(type(number) is int for number in claimed["titles"].values()):
         raise VerifyError(f"{path}: titles: a title without its number of classes")
-    return said
+    return claimed
 
 
 _FIELDS: dict[str, type] = {
@@ -119,22 +126,22 @@ _FIELDS: dict[str, type] = {
     "complete": bool, "executions": int, "blocked": int, "digest": str, "titles": dict}
 
 
-def _subject_of(path: pathlib.Path, said: dict[str, Any], functions: str | None) -> Subject:
-    if "functions" in said:
-        target, args = said["functions"], _args(path, said["args"])
+def _subject_of(path: pathlib.Path, claimed: dict[str, Any], functions: str | None) -> Subject:
+    if "functions" in claimed:
+        target, args = claimed["functions"], _args(path, claimed["args"])
         allowed.require(path, target, functions, shlex.join(["vmrace", "verify", target, "--check", str(path)]))
         return of_functions(target, args)
     if functions is not None:
         raise VerifyError(f"{path}: is of an entry, not of {functions}")
-    name = said["entry"]
+    name = claimed["entry"]
     file = path.parent / f"{name.rpartition('/')[2]}.toml"
     try:
         entry = entries.load(file)
     except entries.EntryError as error:
         raise VerifyError(f"{path}: entry: {error}") from None
-    family_name, _, variant = said["variant"].partition("/")
+    family_name, _, variant = claimed["variant"].partition("/")
     if family_name != entry.family or variant not in family(entry.family).variants:
-        raise VerifyError(f"{path}: variant: no variant {said['variant']!r} of {entry.family}")
+        raise VerifyError(f"{path}: variant: no variant {claimed['variant']!r} of {entry.family}")
     return of_entry(entry, variant)
 
 
@@ -149,17 +156,17 @@ def _args(path: pathlib.Path, text: str) -> tuple[str, ...]:
 
 
 def certificate_path(entry: Entry, variant: str, bound: int | None = None) -> pathlib.Path:
-    """Next to the entry."""
+    """Name the certificate of an entry on a variant: a file beside the entry."""
     place = entry.path or pathlib.Path(f"{entry.name}.toml")
     return place.with_name(f"{place.stem}.{variant}{_bounded(bound)}.proof.json")
 
 
 def functions_certificate_path(target: str, args: tuple[str, ...], bound: int | None = None) -> pathlib.Path:
-    """Here; another one for other arguments."""
-    told = re.sub(r"[^\w.-]+", "_", "-".join((target.replace(":", "-"), *args)))
-    return pathlib.Path(f"{told}{_bounded(bound)}.proof.json")
+    """Name the certificate of a program of plain functions: a file in the current folder, one for each list of arguments."""
+    stem = re.sub(r"[^\w.-]+", "_", "-".join((target.replace(":", "-"), *args)))
+    return pathlib.Path(f"{stem}{_bounded(bound)}.proof.json")
 
 
 def _bounded(bound: int | None) -> str:
-    """A certificate of less must not take the place of one of all."""
+    """Spell the bound as part of the file name, so that a bounded proof does not replace one of all schedules."""
     return "" if bound is None else f".preemptions-{bound}"

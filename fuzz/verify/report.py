@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The verdict of an exploration, held against an entry, and how `vmrace verify` tells it."""
+"""The verdict of an exploration, its comparison with the expected one, and the report of `vmrace verify`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from vmrace.harness.finding import is_of_one_run
 from vmrace.harness.incomplete import broke
 from vmrace.harness.sanitizers import table
 
-SECONDS_MAX = 60.0          # that one exploration may take, unless told otherwise
+SECONDS_MAX = 60.0          # default time limit for each exploration
 
 
 # ---- verdicts ----------------------------------------------------------------------------------------------------------
@@ -27,41 +27,47 @@ EXPECTED, CHANGED, UNDECIDED = "as expected", "changed", "undecided"
 
 
 def verdict(found: Exploration) -> Verdict:
-    """BUG with the title that takes the fewest preemptions, proved, or inconclusive."""
+    """Return BUG with the title that needs the fewest preemptions, else proved if the exploration is complete, else inconclusive."""
     worst = _worst(found)
     return bug(worst) if worst else Verdict(Word.PROVED) if found.complete else Verdict(Word.INCONCLUSIVE, why=found.why)
 
 
 def _worst(found: Exploration) -> str:
-    """The title that takes the fewest preemptions, if there is one."""
+    """Return the title that needs the fewest preemptions, or an empty text."""
     return min(found.titles, key=lambda title: (found.fewest(title).preemptions, title), default="")
 
 
 def judge(found: Exploration, expect: Verdict | None) -> tuple[str, str]:
-    """What was found against the verdict that an entry expects (where it has none, nothing may be found), and a line where that
-    needs one. What is expected may take more preemptions than were allowed."""
+    """Compare an exploration with the verdict that an entry expects; without one, no title may be found.
+
+    Returns EXPECTED, CHANGED or UNDECIDED, and a line of explanation or an empty text. A bounded exploration without the expected title
+    is as expected, because the title may need more preemptions.
+    """
     if expect is None or expect.word is not Word.BUG:
         state = CHANGED if found.titles else EXPECTED if found.complete else UNDECIDED
     elif expect.title in found.titles:
         state = EXPECTED
     elif not found.complete:
-        return UNDECIDED, f"Not seen so far, and expected: {expect}"
+        return UNDECIDED, f"Expected, and not seen so far: {expect}"
     elif found.bound is not None:
         state = EXPECTED
     elif is_of_one_run(expect.title):
-        return UNDECIDED, f"Not looked for by verify (vmrace replay does), and expected: {expect}"
+        return UNDECIDED, f"Expected, and not looked for by verify (vmrace replay looks for it): {expect}"
     else:
         state = CHANGED
     if state is CHANGED and expect is not None:
-        return state, f"The entry expects something else: {expect}"
-    if state is EXPECTED and broke(found.why):      # what was lost may have held anything
-        return UNDECIDED, "As expected so far; but that something was lost is no success."
+        return state, f"The entry expects another verdict: {expect}"
+    if state is EXPECTED and broke(found.why):      # the lost runs may have had any finding
+        return UNDECIDED, "As expected so far, but some runs were lost: they may have had other findings."
     return state, ""
 
 
 def told(subject: Subject, found: Exploration) -> list[str]:
+    """Write the report of an exploration: the verdict, its counts, and its limits."""
     bound = "no preemption bound" if found.bound is None else f"at most {count(found.bound, 'preemption')}"
     lines = []
+    assert not (found.proved and found.titles), f"proved, although {found.titles} were found"
+    assert not found.complete or found.why is None, f"complete, although {found.why}"
     runs = f"{count(found.classes, 'inequivalent schedule')} run ({found.way}), {found.blocked:,} blocked, {found.seconds:.2f} s"
     if found.proved:
         lines.append(f"proved: {runs}" if found.bound is not None else f"proved: {found.classes:,} of {runs}")
@@ -84,6 +90,7 @@ def told(subject: Subject, found: Exploration) -> list[str]:
 
 
 def as_json(subject: Subject, found: Exploration) -> dict[str, Any]:
+    """Return the report as a JSON object."""
     return {"subject": subject.name, "verdict": str(verdict(found)), "classes": found.classes, "executions": found.classes,
             "blocked": found.blocked, "complete": found.complete, "why": str(found.why or ""),
             "reason": reasons.reason_of(found.why), "hint": reasons.hint(found.why),

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""`vmrace verify VARIANT --ops 3 --cpus 2`: every program of a small scope, each explored to the end. A table of verdicts.
+"""`vmrace verify VARIANT --ops 3 --cpus 2`: explore every program of a small scope, and print a table of verdicts.
 
-A scope is proved if every program of it is; a program whose worker died, which took too long or met an error of ours is
-inconclusive, and so is the scope. A state file has the results so far (scope_state.py), so that a killed proof goes on where it
-was. Programs run in a random order (always the
-same), so that at any time what is done is a fair sample of what is left.
+A scope is proved if every program of it is proved. A program is inconclusive if its worker died, its time ran out, or vmrace had an
+error; the scope then is inconclusive, too. A state file has the results so far (scope_state.py), so that a killed proof can continue.
+The programs run in a fixed random order: at any time, the finished ones are a fair sample of the others.
 """
 
 from __future__ import annotations
@@ -42,12 +41,12 @@ from vmrace.variants.family import Family
 from vmrace.variants.operations import OPERATIONS
 from vmrace.variants.spelling import did_you_mean
 
-BATCH = 64                  # programs that a worker is handed at once ...
+BATCH = 64                  # the most programs in a worker's batch; it returns those that it has not begun after BATCH_SECONDS
 
 
 @dataclass
 class Left:
-    """An estimate: the seconds that what is left takes, from `low` to `high` (95 % if times were normal; they have a long tail)."""
+    """An estimate of the remaining time, in seconds, from `low` to `high`: 95 % if the times were normal, but they have a long tail."""
 
     low: float
     middle: float
@@ -55,12 +54,13 @@ class Left:
 
 
 def left(seconds: Sequence[float], count: int, workers: int) -> Left | None:
-    """From the times of the programs so far, which are a random sample. None while there are too few to say."""
+    """Estimate the time for `count` more programs on `workers` workers, from the `seconds` that a random sample of programs took. None
+    for fewer than ten."""
     if len(seconds) < 10:
         return None
     mean = sum(seconds) / len(seconds)
     variance = sum((one - mean) ** 2 for one in seconds) / (len(seconds) - 1)
-    # the mean of the sample errs, and so does the sum of those to come
+    # two errors add up: that of the sample's mean, and that of the sum of the remaining times
     error = 1.96 * math.sqrt(variance * (count * count / len(seconds) + count))
     lowest = max(0.0, count * mean - error)
     return Left(lowest / workers, count * mean / workers, (count * mean + error) / workers)
@@ -68,8 +68,11 @@ def left(seconds: Sequence[float], count: int, workers: int) -> Left | None:
 
 @dataclass(frozen=True)
 class ScopeOptions:
-    """`seconds_each`, `runs_each`: what one program may take; `seconds_max`: the whole, what is left then is not run. `state`: where
-    results are kept, None for a place in .vmrace/. `into`: a file whose table of scopes gets a row (see scope_document.py)."""
+    """The options of a proof of a scope.
+
+    `seconds_each` and `runs_each` limit each program, `seconds_max` the whole proof. `state` is the state file, None for one in .vmrace/.
+    `into` is a document whose table of scopes gets a row (see scope_document.py).
+    """
 
     workers: int = 2
     seconds_each: float = 60.0
@@ -81,7 +84,7 @@ class ScopeOptions:
 
 
 class Proof:
-    """All programs of a scope on worker processes. `tell` hears of progress, `Proof.run` ends when all is done or time is up."""
+    """The exploration of all programs of a scope on worker processes. `tell` is called with the proof, again and again, for progress."""
 
     def __init__(self, family: Family, variant: str, forms: list[Form], state: State, options: ScopeOptions,
                  tell: Callable[[Proof], None], make: Make, bound: int | None = None):
@@ -92,16 +95,16 @@ class Proof:
         order = list(range(len(forms)))
         random.Random(0).shuffle(order)
         self.queue = [number for number in reversed(order) if number not in state.results or self._again(state.results[number])]
-        self.jobs: dict[Job, tuple[int, list[int]]] = {}        # -> its place, its programs
-        self.died: set[int] = set()             # programs at which a worker has died
+        self.jobs: dict[Job, tuple[int, list[int]]] = {}        # -> its place in `at`, its programs
+        self.died: set[int] = set()             # programs during which a worker died
         self.at = multiprocessing.get_context("fork").RawArray("q", self.workers)
         self.pool = Workers(self.workers, begin, (self.at, family, variant, make, bound))
-        self.lost = 0
-        self.ours: list[float] = []
+        self.lost = 0                           # worker processes that died
+        self.ours: list[float] = []             # the seconds of each program explored by this process, not by an earlier one
         self.started = self.last = time.monotonic()
 
     def _again(self, result: Result) -> bool:
-        """What was inconclusive is tried again with more time or more runs, and where a worker died or we erred."""
+        """True if a program must be explored again: it was inconclusive, and a worker died, vmrace erred, or the budget is larger now."""
         if result.verdict is not Word.INCONCLUSIVE:
             return False
         if broke(result.why):
@@ -111,20 +114,22 @@ class Proof:
 
     @property
     def seconds(self) -> float:
+        """The time since the start, in seconds."""
         return time.monotonic() - self.started
 
     @property
     def to_do(self) -> int:
+        """The number of programs without a result."""
         return len(self.queue) + sum(len(numbers) for _, numbers in self.jobs.values())
 
     def estimate(self) -> Left | None:
-        """None also while those at work take longer than any before: they are no sample of these."""
+        """Estimate the remaining time. None if the current programs take longer than any before, as those are no sample of them."""
         if self.ours and time.monotonic() - self.last > max(self.ours) + BATCH_SECONDS:
             return None
         return left(self.ours, self.to_do, self.workers)
 
     def run(self) -> str:
-        """Run all of it, as long as there is time, and nobody asks to stop. Why it ended before, or nothing."""
+        """Explore all programs, until the time is up or a stop is requested. Returns the error that ended it early, or an empty text."""
         with stop_request.at_once(self.pool.kill):
             try:
                 self._drive()
@@ -147,7 +152,7 @@ class Proof:
         while len(self.jobs) < self.workers and self.queue:
             try:
                 self._submit()
-            except OSError:             # no process, or no file descriptor, is left: with fewer, if there are any
+            except OSError:             # the system has no process or file descriptor left: go on with the workers there are
                 if not self.jobs:
                     raise
                 return
@@ -170,13 +175,16 @@ class Proof:
             self._died(self.at[place], numbers)
             return
         self.last = time.monotonic()
-        for result in results:
+        assert results, f"a batch of {len(numbers)} programs has no result"
+        for number, result in zip(numbers, results):
+            assert result.number == number, f"a result of program {result.number} for program {number}"
             self.state.add(result)
             self.ours.append(result.seconds)
         self.queue += reversed(numbers[len(results):])
 
     def _died(self, at: int, numbers: list[int]) -> None:
-        """The program it died at is run again once; what else it had, as if nothing had been."""
+        """Queue the programs of a worker that died. The program `at` which it died is run again once, then it is inconclusive."""
+        assert at in numbers, f"program {at} died in a batch of {numbers}: it would be called inconclusive without being run"
         self.lost += 1
         if at in self.died:
             numbers = [number for number in numbers if number != at]
@@ -187,7 +195,7 @@ class Proof:
 
 
 class _Refused(Exception):
-    """Nothing is run: why, and the exit code."""
+    """The error of a proof that cannot begin, with the exit code."""
 
     def __init__(self, why: str, code: int = USAGE):
         super().__init__(why)
@@ -196,9 +204,10 @@ class _Refused(Exception):
 
 def prove(family: Family, variant: str, asked: Scope, options: ScopeOptions, echo: Said, complain: Said | None = None,
           make: Make = Explorer) -> int:
-    """Every program of the scope. Returns the exit code: 0 all proved, 1 a BUG, 2 usage, 3 inconclusive, 130 interrupted.
+    """Explore every program of a scope and print the report. Returns the exit code: 0 proved, 1 BUG, 2 usage, 3 inconclusive, 130
+    interrupted.
 
-    `make(family, variant)`: what explores. `complain` hears why nothing is run, unless that is told as JSON.
+    `make(family, variant)` makes the explorer. `echo` prints a line of the report, `complain` a line of error, if that is not JSON.
     """
     complain = complain or echo
     try:
@@ -240,7 +249,8 @@ def prove(family: Family, variant: str, asked: Scope, options: ScopeOptions, ech
 
 
 def _scope_of(asked: Scope, operations: Sequence[str], options: ScopeOptions) -> Scope:
-    """The scope, with its operations in the order of the interface. _Refused if there is no such scope, or no place for its row."""
+    """Return the scope with its operations in the order of the interface. Raises _Refused for an unknown operation, or if the document
+    has no table."""
     if options.into is not None and (wrong := scope_document.unfit(options.into)):
         raise _Refused(wrong)
     for kind in asked.kinds:
@@ -252,7 +262,7 @@ def _scope_of(asked: Scope, operations: Sequence[str], options: ScopeOptions) ->
 
 
 def _begin(scope: Scope, operations: Sequence[str], head: dict[str, Any], options: ScopeOptions) -> tuple[list[Form], State]:
-    """The programs, and what is known of them."""
+    """List the programs, and open the state file. Raises _Refused."""
     try:
         with working() as say:
             say("  listing the programs")
@@ -269,8 +279,8 @@ def _begin(scope: Scope, operations: Sequence[str], head: dict[str, Any], option
         here = text_of(forms[number]) if number < len(forms) else "none"
         if here != result.program:
             kept.close()
-            raise _Refused(f"{kept.path}: program {number} is another one here ({result.program!r}, now {here!r}); remove it, or name "
-                           "another")
+            raise _Refused(f"{kept.path}: program {number} is {result.program!r} in this file, and {here!r} in this scope; remove the "
+                           "file, or name another")
     return forms, kept
 
 
@@ -281,7 +291,7 @@ def _told_before(name: str, scope: Scope, proof: Proof, all_count: int, operatio
     used = {name for setup, cpus in proof.forms for line in (setup, *(line for tasks in cpus for line in tasks)) for name, _ in line}
     idle = [kind for kind in scope.kinds or operations if kind not in used]
     if idle:
-        yield f"  with nothing to work on in any of them: {', '.join(idle)}"
+        yield f"  operations that would do nothing in every program: {', '.join(idle)}"
 
 
 def _told_after(table: Table, proof: Proof, interrupted: bool) -> Iterator[str]:
@@ -289,17 +299,16 @@ def _told_after(table: Table, proof: Proof, interrupted: bool) -> Iterator[str]:
     if proof.lost:
         yield f"  {count(proof.lost, 'worker process')} died"
     if interrupted:
-        yield f"vmrace: interrupted; the same command goes on, from {proof.state.path}   (exit {INTERRUPTED})"
+        yield f"vmrace: interrupted; the same command continues from {proof.state.path}   (exit {INTERRUPTED})"
     else:
         yield table.last_line()
 
 
-def _put(into: pathlib.Path, table: Table, interrupted: bool, told: Said) -> str:
-    """Put the result where it is asked for, if it is one: a proof that did not come to its end changes nothing that is said there.
-    Why that could not be written, or nothing."""
+def _put(into: pathlib.Path, table: Table, interrupted: bool, complain: Said) -> str:
+    """Put the row of a finished proof into a document; one of an unfinished proof changes nothing. Returns the error, or an empty text."""
     not_run = table.counts[Word.NOT_RUN]
     if interrupted or not_run:
-        told(f"vmrace: {into}: not changed: {count(not_run, 'program')} {are(not_run)} still to be run")
+        complain(f"vmrace: {into}: not changed: {count(not_run, 'program')} {are(not_run)} still to be run")
         return ""
     try:
         scope_document.put(into, table)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""The table of small-scope proofs in a document, between two marks: a row for each variant and scope, put there by the proof.
+"""The table of small-scope proofs in a document, between two marks. A proof puts a row for its variant and scope there.
 
     vmrace verify lru_free_2_4/pre_patch --ops 2 --kinds reclaim,unpin --into README.md
 
-A row says what was run: the options that run it again, and how many programs came to what. Rows are replaced by those of the same
-variant and options; a proof that was not run to its end says so in its last column.
+A row has the options that repeat the proof, and the number of programs with each verdict. It replaces the row of the same variant and
+options. Its last column counts the undecided programs.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ HEAD = ["| variant | `vmrace verify VARIANT` with | programs | proved | BUG | ti
 
 
 def unfit(path: pathlib.Path) -> str:
-    """Why there is no table in that file, in one line, or nothing."""
+    """Name the reason that a file has no such table, in one line, or return an empty text."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -35,7 +35,7 @@ def unfit(path: pathlib.Path) -> str:
 
 
 def options(scope: Scope) -> str:
-    """What runs that scope again."""
+    """Write the options of `vmrace verify` that repeat a scope."""
     parts = [f"--ops {scope.ops} --cpus {scope.cpus}"]
     if scope.setup:
         parts.append(f"--setup {scope.setup}")
@@ -49,6 +49,9 @@ def options(scope: Scope) -> str:
 
 
 def row(table: Table) -> str:
+    """Write the row of a scope's results."""
+    decided = table.counts[Word.PROVED] + table.counts[Word.BUG]
+    assert decided + table.open == len(table.forms), f"{decided} decided and {table.open} undecided of {len(table.forms)} programs"
     counts = table.counts
     cells = [f"`{table.name}`", f"`{options(table.scope)}`", f"{len(table.forms):,}", f"{counts[Word.PROVED]:,}", f"{counts[Word.BUG]:,}",
              "<br>".join(title.replace("|", "\\|") for title in sorted(table.titles)), f"{table.open:,}"]
@@ -56,14 +59,14 @@ def row(table: Table) -> str:
 
 
 def rows_of(text: str) -> list[str]:
-    """The rows of the table in a text."""
+    """List the rows of the table in a text."""
     inside = text.partition(BEGIN)[2].partition(END)[0]
     return [line for line in inside.splitlines() if line.startswith("| `")]
 
 
 def put(path: pathlib.Path, table: Table) -> None:
-    """Add or replace the row of this variant and scope. OSError, with the name of the file, if it cannot be written."""
-    with writing.alone(path.parent):        # another proof may put its row there, too
+    """Add or replace the row of this variant and scope. Raises OSError, with the name of the file."""
+    with writing.alone(path.parent):        # two proofs may put their rows there at the same time
         text = path.read_text(encoding="utf-8")
         fresh = row(table)
         rows = {" | ".join(line.split(" | ")[:2]): line for line in [*rows_of(text), fresh]}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How a scope is told."""
+"""The report of a scope: its table of verdicts, the last line, JSON, and the line of progress."""
 
 from __future__ import annotations
 
@@ -23,17 +23,18 @@ from vmrace.harness.sanitizers import table
 if TYPE_CHECKING:
     from vmrace.fuzz.verify.scope import Proof
 
-UNDECIDED_TOLD = 3          # inconclusive programs that are listed for each reason
+UNDECIDED_TOLD = 3          # inconclusive programs listed for each reason
 Said = Callable[[str], None]
 
 
 def clock(seconds: float) -> str:
+    """Format a duration in seconds as `1:05`, or from an hour on as `1:00:05`."""
     whole = int(seconds)
     return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}" if whole >= 3600 else f"{whole // 60}:{whole % 60:02d}"
 
 
 def stated(scope: Scope) -> str:
-    """The scope in a sentence: whatever narrows it is said."""
+    """Describe a scope in one line, with each of its limits."""
     parts = [f"at most {count(scope.ops, 'operation')} in tasks on {count(scope.cpus, 'cpu')}",
              f"setups of at most {count(scope.setup, 'operation')}" if scope.setup else "no setup"]
     if scope.kinds:
@@ -46,12 +47,13 @@ def stated(scope: Scope) -> str:
 
 
 class Table:
-    """The results of a scope, counted."""
+    """The results of a scope, counted by verdict, by title, and by reason for inconclusive ones."""
 
     def __init__(self, name: str, scope: Scope, forms: list[Form], all_count: int, results: dict[int, Result]):
         self.name, self.scope, self.forms, self.all_count, self.results = name, scope, forms, all_count, results
         self.counts = Counter(result.verdict for result in results.values())
         self.counts[Word.NOT_RUN] = len(forms) - len(results)
+        assert all(number < len(forms) for number in results), f"a result of a program that is not among the {len(forms)} of the scope"
         self.undecided = sorted((one for one in results.values() if one.verdict is Word.INCONCLUSIVE), key=lambda one: one.number)
         self.whys = Counter(result.why for result in self.undecided if result.why is not None)
         self.titles: dict[str, list[Result]] = {}
@@ -64,30 +66,33 @@ class Table:
 
     @property
     def verdict(self) -> Word:
+        """BUG if any program has a finding; proved if every program of the scope is proved; else inconclusive."""
         if self.counts[Word.BUG]:
             return Word.BUG
         return Word.PROVED if self.forms and self.counts[Word.PROVED] == len(self.forms) else Word.INCONCLUSIVE
 
     @property
     def open(self) -> int:
-        """The programs that are neither proved nor have a finding."""
+        """The number of programs that are neither proved nor have a finding."""
         return self.counts[Word.INCONCLUSIVE] + self.counts[Word.NOT_RUN]
 
     @property
     def code(self) -> int:
+        """The exit code of the verdict."""
         return {Word.PROVED: 0, Word.BUG: CHANGED, Word.INCONCLUSIVE: COULD_NOT}[self.verdict]
 
     @property
     def digest(self) -> str:
-        """Of all classes of runs of all programs; of a scope of which all was run it is the same on every machine."""
+        """A hash over the classes of schedules of all programs. For a scope that was run completely, it is the same on every machine."""
         each = sorted(f"{result.program} {result.verdict.value} {result.digest}" for result in self.results.values())
         return hashlib.blake2b("\n".join(each).encode(), digest_size=12).hexdigest()
 
     def smallest(self, title: str) -> Result:
-        """Forms are listed by size."""
+        """Return the first of the smallest programs with a title: the list of programs is ordered by size."""
         return self.titles[title][0]
 
     def lines(self) -> Iterator[str]:
+        """Yield the lines of the report, except the last."""
         yield f"  {'verdict':<14} {'programs':>10}   of {len(self.forms):,}"
         for verdict in (Word.PROVED, Word.BUG, Word.INCONCLUSIVE, Word.NOT_RUN):
             if self.counts[verdict] or verdict is Word.PROVED:
@@ -100,7 +105,7 @@ class Table:
             yield f"            {self.smallest(title).program}"
         if self.whys:
             yield ""
-            yield f"  {'programs':>8}  inconclusive, because, and the smallest of them"
+            yield f"  {'programs':>8}  reason for inconclusive, and the smallest programs with it"
         for why, number in self.whys.most_common():
             yield f"  {number:>8,}  {why}"
             if hint := reasons.hint(why):
@@ -114,6 +119,7 @@ class Table:
                f"{clock(self.seconds)} of work; {table.summary('scope')}")
 
     def last_line(self) -> str:
+        """Write the verdict on the scope, with its denominator and the exit code."""
         total, bound = len(self.forms), self.scope.preemptions
         bounded = "" if bound is None else f" of at most {count(bound, 'preemption')}"
         if self.verdict is Word.PROVED:
@@ -125,6 +131,7 @@ class Table:
         return f"vmrace: inconclusive: no BUG, but {rest}   (exit 3)"
 
     def json_lines(self, head: dict[str, Any], interrupted: bool) -> Iterator[dict[str, Any]]:
+        """Yield the report as JSON objects. `head` is the header of the state file."""
         for title, results in sorted(self.titles.items()):
             yield {"kind": "bug", "title": title, "programs": len(results), "smallest": self.smallest(title).program}
         for one in self.undecided:
@@ -138,19 +145,20 @@ class Table:
 
 
 class Meter:
-    """A line of progress every ten seconds."""
+    """A printer of one line of progress every LINE_EVERY seconds."""
 
     def __init__(self, echo: Said, forms: int, as_json: bool):
         self.echo, self.forms, self.as_json = echo, forms, as_json
         self.last = time.monotonic()
 
     def tell(self, proof: Proof) -> None:
+        """Print the progress of the proof, if it is time for a line."""
         if self.as_json or time.monotonic() - self.last < LINE_EVERY:
             return
         self.last = time.monotonic()
         counts = Counter(result.verdict for result in proof.state.results.values())
         estimate = proof.estimate()
-        rest = "nobody can say how long" if estimate is None else (
+        rest = "time left unknown" if estimate is None else (
             f"left {clock(estimate.middle)} ({clock(estimate.low)} .. {clock(estimate.high)})")
         self.echo(f"  {clock(proof.seconds)}   {self.forms - proof.to_do:,} of {count(self.forms, 'program')}   "
                   f"proved {counts[Word.PROVED]:,}   BUG {counts[Word.BUG]:,}   inconclusive {counts[Word.INCONCLUSIVE]:,}   {rest}")

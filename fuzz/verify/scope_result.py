@@ -15,7 +15,8 @@ Title = Annotated[str, msgspec.Meta(min_length=1)]
 
 
 class Result(msgspec.Struct, forbid_unknown_fields=True):
-    """What came of one program. `budget`: the seconds and runs it was allowed."""
+    """The verdict on one program of a scope, with its counts. `number` is its place in the list of programs; `budget` holds the
+    seconds and the runs that it was allowed."""
 
     number: Count
     program: str
@@ -29,9 +30,9 @@ class Result(msgspec.Struct, forbid_unknown_fields=True):
     budget: tuple[float, int] = (0.0, 0)
 
     def wrong(self) -> str:
-        """What of it cannot be, taken together."""
+        """Name the fields that contradict each other, in one line, or return an empty text."""
         if self.verdict not in (Word.PROVED, Word.BUG, Word.INCONCLUSIVE):
-            return f"verdict: {self.verdict.value} is none of a program"
+            return f"verdict: {self.verdict.value} is not a verdict on a program"
         if bool(self.titles) != (self.verdict is Word.BUG):
             return f"titles: {self.verdict.value} with {count(len(self.titles), 'title')}"
         return "why: inconclusive without a reason" if self.verdict is Word.INCONCLUSIVE and not self.why else ""

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The results of a scope in a file that only grows, a line a program.
+"""The state file of a scope: its results, one line for each program. Lines are only appended.
 
-Each line has a checksum: a damaged one is named, and its program is run again.
+Each line has a checksum. A damaged line is reported, and its program is run again.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ FORMAT = 3                  # of a state file; 1 had no checksums, 2 had sentenc
 
 
 class StateError(Exception):
-    """A state file that is not of this proof, or cannot be used: one line."""
+    """The error of a state file that cannot be used, or belongs to another proof. Its text is one line."""
 
 
 class Unwritable(StateError):
-    """A state file, or the directory that it is to be in, cannot be written."""
+    """The error of a state file, or its directory, that cannot be written."""
 
 
 def header(family: Family, variant: str, scope: Scope) -> dict[str, Any]:
-    """What results hold for: the kernel that was linked, the code that explores and judges, and the scope."""
+    """Identify a proof: hashes of the linked kernel and of the code that explores and judges, the scope, and a key over all these."""
     from vmrace.fuzz.verify.subject import vmrace_hash
     image = Executor(family, variant, checked=True).image(scope.cpus).digest
     here = pathlib.Path(__file__).resolve().parents[2]
@@ -45,18 +45,20 @@ def header(family: Family, variant: str, scope: Scope) -> dict[str, Any]:
     if oracle:
         paths.append(pathlib.Path(oracle))
     vmrace = hashlib.blake2b("\n".join([vmrace_hash(), *(path.read_text() for path in paths)]).encode(), digest_size=8).hexdigest()
-    told = asdict(scope) | {"kinds": sorted(scope.kinds)}
-    head = {"scope_proof": FORMAT, "variant": f"{family.name}/{variant}", "image": image, "vmrace": vmrace, "scope": told}
+    fields = asdict(scope) | {"kinds": sorted(scope.kinds)}
+    head = {"scope_proof": FORMAT, "variant": f"{family.name}/{variant}", "image": image, "vmrace": vmrace, "scope": fields}
     return head | {"key": hashlib.blake2b(json.dumps(head, sort_keys=True).encode(), digest_size=8).hexdigest()}
 
 
 class Damaged(Exception):
-    """A line of a state file that is not as it was written: why, in one line."""
+    """The error of a line in a state file that is not as it was written. Its text is one line."""
 
 
 class State:
-    """The results so far, in memory and in a file that only grows. `damaged`: the lines that cannot be trusted, each named with
-    what is wrong; no result is taken from them."""
+    """The results so far, in memory and in a state file, which is locked. `results` maps a program's number to its result.
+
+    `damaged` has an error for each line whose checksum or contents are wrong; no result is taken from such a line.
+    """
 
     def __init__(self, path: pathlib.Path, head: dict[str, Any]):
         self.path, self.key = path, head["key"]
@@ -83,23 +85,23 @@ class State:
         whole = data[:data.rfind(b"\n") + 1]
         lines = whole.split(b"\n")[:-1]
         try:
-            said = json.loads(lines[0]) if lines else head if head_cut(data, head) else None
+            first = json.loads(lines[0]) if lines else head if head_cut(data, head) else None
         except (ValueError, RecursionError, MemoryError):
-            said = None
-        if not isinstance(said, dict) or "scope_proof" not in said:
+            first = None
+        if not isinstance(first, dict) or "scope_proof" not in first:
             raise StateError(f"{self.path}: not the state of a proof")
         for name in ("scope_proof", "variant", "scope", "image", "vmrace", "key"):
-            if said.get(name) != head[name]:
-                raise StateError(f"{self.path}: is of another {WORDS.get(name, name)} ({_short(said.get(name))}, now "
+            if first.get(name) != head[name]:
+                raise StateError(f"{self.path}: is of another {WORDS.get(name, name)} ({_short(first.get(name))}, now "
                                  f"{_short(head[name])}); remove it, or name another")
-        if whole != data:                   # a line that was being written when the proof was killed
+        if whole != data:                   # the last line was cut short when the proof was killed
             self.file.truncate(len(whole))
         if not lines:
             self._write(json.dumps(head))
         self._read(lines)
 
     def _read(self, lines: list[bytes]) -> None:
-        """Take the results. A damaged line is made blank, so that it is named once."""
+        """Read the results. A damaged line is overwritten with spaces, so that it is reported once."""
         at = 0
         for number, line in enumerate(lines, 1):
             if number > 1 and line.strip(b" "):
@@ -118,15 +120,18 @@ class State:
             file.write(b" " * size)
 
     def add(self, result: Result) -> None:
+        """Add a result, in memory and in the file. Raises Unwritable."""
+        wrong = result.wrong()
+        assert not wrong, f"{result.program}: {wrong}"
         self.results[result.number] = result
         self._write(line_of(result, self.key))
 
     def _write(self, line: str) -> None:
-        """One more line; or Unwritable, and the lines before it stay."""
+        """Append a line. Raises Unwritable, and then leaves the lines before it unchanged."""
         file, data = self.file.fileno(), line.encode("ascii") + b"\n"
         end = os.fstat(file).st_size
         try:
-            while data:                         # past Python's buffer, which would try again when the file is closed
+            while data:                         # without Python's buffer, which would write again when the file is closed
                 data = data[os.write(file, data):]
         except OSError as error:
             with contextlib.suppress(OSError):
@@ -134,17 +139,18 @@ class State:
             raise Unwritable(f"{self.path}: cannot be written: {writing.why(error)}") from None
 
     def close(self) -> None:
+        """Close and unlock the file."""
         self.file.close()
 
 
 def line_of(result: Result, key: str) -> str:
-    """A result as its line in the state of the proof of that key: JSON, with a checksum of all that stands before it."""
+    """Write a result as its line in a state file: JSON, whose last field is a checksum of the rest with the key of the proof."""
     body = json.dumps(msgspec.to_builtins(result))
     return f'{body[:-1]}, "sum": "{_checksum(body.encode("ascii"), key)}"}}'
 
 
 def result_of(line: bytes, key: str) -> Result:
-    """The result that `line_of` has written. Damaged if the line is not as it was written, or not of that proof."""
+    """Read a line that `line_of` wrote. Raises Damaged if it was changed, or has the key of another proof."""
     found = SUMMED.fullmatch(line)
     if found is None:
         raise Damaged("it has no checksum")
@@ -162,7 +168,7 @@ def result_of(line: bytes, key: str) -> Result:
 
 
 def _checksum(body: bytes, key: str) -> str:
-    """The checksum of one line; keyed, so that a line of another proof does not fit."""
+    """Compute the checksum of a line. The key makes a line of another proof invalid."""
     return hashlib.blake2b(body, digest_size=8, key=key.encode("ascii")).hexdigest()
 
 
@@ -172,16 +178,16 @@ WORDS = {"scope_proof": "format", "vmrace": "version of vmrace"}
 
 
 def head_cut(data: bytes, head: dict[str, Any]) -> bool:
-    """True if nothing is there yet, or a first line that was cut short."""
+    """True if the file is empty, or has only a part of the first line."""
     return b"\n" not in data and json.dumps(head).encode("ascii").startswith(data)
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     return value[:12] if isinstance(value, str) and "/" not in value else json.dumps(value) if isinstance(value, dict) else str(value)
 
 
 def default_state(head: dict[str, Any]) -> pathlib.Path:
-    """Where results are kept if nobody says: by key, so that it is always the state of this very proof."""
+    """Name the default state file, in `.vmrace/`. The name has the key, so each proof has its own file."""
     room = pathlib.Path(".vmrace")
     writing.write(room / ".gitignore", "*\n")
     return room / f"{head['variant'].replace('/', '-')}-{head['key']}.jsonl"

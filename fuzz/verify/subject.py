@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The subject of a proof: an entry on a variant, or a program of plain functions."""
+"""The subject of a proof: an entry's program on a variant, or a program of plain functions."""
 
 from __future__ import annotations
 
@@ -22,17 +22,20 @@ from vmrace.harness.functions.verify import verify_runner
 from vmrace.harness.schedulers.enumerate import every_schedule
 from vmrace.variants.family import family
 
-PLAIN_MAX = 20_000          # schedules that plain enumeration may take to confirm a certificate
+PLAIN_MAX = 20_000          # limit of schedules for plain enumeration
 
 
 class VerifyError(Exception):
-    """One line that says what cannot be verified, and why."""
+    """The error of a subject or certificate that cannot be verified. Its text is one line."""
 
 
 @dataclass
 class Subject:
-    """What is verified: a program on a variant, or a program of plain functions. `explore(**limits)` explores it, `plain(bound)`
-    enumerates it."""
+    """A program to verify, on a variant or of plain functions.
+
+    `kind` is "entry" or "functions". `identity` has the fields by which a certificate names it, `facts` its size in words.
+    `explore(**limits)` explores it. `plain(bound)` returns the titles by plain enumeration, None if there are too many schedules.
+    """
 
     name: str
     kind: str
@@ -44,6 +47,7 @@ class Subject:
 
 
 def of_entry(entry: Entry, variant: str) -> Subject:
+    """Make the subject of an entry's program on a variant of its family."""
     explorer = Explorer(family(entry.family), variant)
     executor = explorer.executor
     image = executor.image(entry.program.cpus)
@@ -63,7 +67,7 @@ def of_entry(entry: Entry, variant: str) -> Subject:
 
 
 def of_functions(target: str, args: tuple[str, ...]) -> Subject:
-    """`module:make`, with arguments as Python literals or plain text. TargetError if there is no such thing."""
+    """Make the subject of `MODULE:FUNCTION`, with arguments as Python literals or plain text. Raises TargetError if it does not exist."""
     runner = runner_of(target, args)
     source = pathlib.Path(sys.modules[split(target)[0]].__file__ or "").read_text()
     return Subject(
@@ -74,7 +78,8 @@ def of_functions(target: str, args: tuple[str, ...]) -> Subject:
 
 
 def _plainly(run: Callable[[Any], Any], bound: int | None) -> set[tuple[str, ...]] | None:
-    """The titles of every schedule by plain enumeration, or None if there are too many."""
+    """Run every schedule, at most PLAIN_MAX, with at most `bound` preemptions. Returns the first title of each, or None if there are
+    more schedules."""
     seen: set[tuple[str, ...]] = set()
     for number, outcome in enumerate(every_schedule(run, 1 << 30 if bound is None else bound, explores=True), 1):
         seen.add((*outcome.titles[:1],))
@@ -88,7 +93,7 @@ def _hash(text: str) -> str:
 
 
 def vmrace_hash() -> str:
-    """Of all source that an exploration depends on besides the kernel's own."""
+    """Hash all source that an exploration depends on, except kernel source."""
     from vmrace import harness
     room = pathlib.Path(harness.__file__).parent
     runs = pathlib.Path(__file__).parents[1] / "run"

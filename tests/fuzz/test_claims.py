@@ -63,14 +63,14 @@ def changed(corpus: pathlib.Path, old: str, new: str) -> None:
 def judged(check: claims.Check) -> Any:
     """A proof runs all schedules, and is of the long tier."""
     marks = [pytest.mark.long] if check.expect.startswith("proved") else []
-    return pytest.param(check, marks=marks, id=f"{check.told} = {check.expect}"[:100])
+    return pytest.param(check, marks=marks, id=f"{check.description} = {check.expect}"[:100])
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("check", [judged(check) for check in QUICK])
 def test_a_check_comes_to_what_the_ledger_says(check: claims.Check) -> None:
     result = RUNNER.run(check)
-    assert result.holds, f"{result.check.told}: expected {check.expect!r}, found {result.found!r} {result.detail}"
+    assert result.holds, f"{result.check.description}: expected {check.expect!r}, found {result.found!r} {result.detail}"
 
 
 def test_the_ledger_is_written_as_the_printer_writes_it() -> None:

@@ -126,9 +126,9 @@ BROKEN = [
     ('"irq_put k0"', '"irq_put k0 k1"', "cpu0[0]", "irq_put takes one operand (a pin k0 .. k3); two given"),
     ('"irq_put k0"', '"reclaim k0"', "cpu0[0]", "reclaim takes no operand; one given"),
     ('"irq_put k0"', '"fork m0"', "cpu0[0]", "fork takes two operands (an mm m0 .. m3, an mm m0 .. m3); one given"),
-    ('"irq_put k0"', '"read m0.0"', "cpu0[0]", "'m0.0' is no file page (one of f0.0 .. f1.1)"),
-    ('"irq_put k0"', '"irq_put m0"', "cpu0[0]", "'m0' is no pin", "k0 .. k3"),
-    ('"pin m0.0 k0"', '"pin m0.9 k0"', "setup[0]", "'m0.9' is no page", "m0.0 .. m3.2"),
+    ('"irq_put k0"', '"read m0.0"', "cpu0[0]", "'m0.0' is not a file page (one of f0.0 .. f1.1)"),
+    ('"irq_put k0"', '"irq_put m0"', "cpu0[0]", "'m0' is not a pin", "k0 .. k3"),
+    ('"pin m0.0 k0"', '"pin m0.9 k0"', "setup[0]", "'m0.9' is not a page", "m0.0 .. m3.2"),
     ('"exit m0"', '""', "setup[1]", "no operation ''"),
     ('"exit m0"', "7", "setup[1]", "str"),
     ("irq 0 on cpu0 until done", "cpu3 to the end", "schedule[0]", "cpu3 does not exist", "cpu0 on 1 cpu)"),
@@ -838,7 +838,7 @@ def test_known_titles_read_as_such(found: tuple[pathlib.Path, subprocess.Complet
     if done.returncode == 0:
         assert "vmrace: no new title, and 1 known title again, in " in done.stdout
         assert done.stdout.splitlines()[-1].endswith("name an empty corpus: --corpus found")
-    assert f"{corpus}/ knows 1 title of this variant: seeing it again is counted, and no reason to stop" in done.stdout
+    assert f"{corpus}/ knows 1 title of this variant: runs that show it again are counted, but do not stop the campaign" in done.stdout
     assert re.search(rf"known     {re.escape(title)}\n          run [\d,]+ \(\w+\), after [\d.]+ s; kept as {path}\n", done.stdout)
     assert re.search(rf"{re.escape(title)} \(known\) +[\d,]+ +[\d,]+\n", done.stdout)
 
@@ -864,7 +864,7 @@ def test_a_shard_that_is_given_up_is_no_success() -> None:
     again, lost = (Status(started=time.monotonic(), runs=3000, lost=4, given_up=given_up) for given_up in (0, 1))
     assert (_fuzz_exit(again), _fuzz_exit(lost)) == (0, 3)
     assert "; 4 shards lost and run again: at 95 %" in summary(again)[-1]
-    assert "; 4 shards lost, 1 for good: at 95 %" in summary(lost)[-1]
+    assert "; 4 shards lost, 1 not run again: at 95 %" in summary(lost)[-1]
     lost.new.append("double free in f")
     assert _fuzz_exit(lost) == 1
 

@@ -122,7 +122,7 @@ def test_a_reason_is_told_once_and_as_one_that_is_on_file() -> None:
     assert told[0] == "lru_free_2_4/pre_patch: 1 entry replayed and a campaign with seed 5, 1 run in all; by coverage.py"
     assert told[2:] == [
         "  not reached in these runs (BUG()s are not counted), and the reason on file:",
-        "  as written in variants/lru_free_2_4/README.md; counts of runs in a reason are of the runs it was written from",
+        "  as written in variants/lru_free_2_4/README.md; a count of runs in a reason is from the time of writing",
         f"    f  a.c.py:7; g  b.py:1-2: {rare}", "  not reached in these runs, and no reason on file", "    h  a.c.py:9"]
 
 

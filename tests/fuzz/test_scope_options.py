@@ -105,9 +105,9 @@ def test_inconclusive_programs_are_listed_with_their_reasons() -> None:
     lines = list(table(results).lines())
     at = lines.index("         5  10 s were not enough")
     assert [line.strip() for line in lines[at + 1:at + 10]] == [
-        "hint: --seconds, --for and --runs allow more.", "program 0", "program 1", "program 2", "... and 2 more (--json has them all)",
-        "1  its worker process died twice", "hint: It was killed, or the machine had no memory left: run it again, or with fewer",
-        "--workers.", "program 5"]
+        "hint: Allow more with --seconds, --for or --runs.", "program 0", "program 1", "program 2", "... and 2 more (--json has them all)",
+        "1  its worker process died twice", "hint: The process was killed, or memory ran out: run the command again, perhaps with",
+        "fewer --workers.", "program 5"]
     told = [one for one in table(results).json_lines(dict.fromkeys(("variant", "image", "vmrace", "scope", "key")), False)
             if one["kind"] == "inconclusive"]
     assert [(one["program"], one["why"]) for one in told] == [(one.program, str(one.why)) for one in results.values()]

@@ -264,8 +264,8 @@ def test_a_lost_worker_is_no_success_where_the_finding_is_expected(monkeypatch: 
     result = command(SMALL, "--variant", "pre_patch")
     assert result.exit_code == 3
     assert f"BUG {TITLE}" not in result.output and TITLE in result.output
-    assert "not all: its worker process died twice\n  It was killed, or" in result.output
-    assert result.output.endswith("As expected so far; but that something was lost is no success.\n")
+    assert "not all: its worker process died twice\n  The process was killed, or" in result.output
+    assert result.output.endswith("As expected so far, but some runs were lost: they may have had other findings.\n")
 
 
 def test_json_has_verdict_classes_executions_and_blocked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -276,7 +276,7 @@ def test_json_has_verdict_classes_executions_and_blocked(monkeypatch: pytest.Mon
     monkeypatch.setattr("vmrace.fuzz.run.exhaustive.Explorer.explore", lambda *_, **limits: found)
     told = json.loads(command(SMALL, "--variant", "pre_patch", "--json").output)
     assert (told["verdict"], told["classes"], told["executions"], told["blocked"]) == (TITLE, 2, 2, 3)
-    assert told["hint"] == "--seconds, --for and --runs allow more."
+    assert told["hint"] == "Allow more with --seconds, --for or --runs."
 
 
 @pytest.mark.parametrize(("args", "code", "error"), [
@@ -324,7 +324,7 @@ def test_what_loops_at_points_is_inconclusive(monkeypatch: pytest.MonkeyPatch) -
     result = command("tests.programs.wrong:waits_for_ever")
     assert result.exit_code == 3
     assert result.output.startswith("inconclusive: a run has more than 100 points")
-    assert "\n  A loop goes on and on, perhaps one that waits by reading. A lock, a semaphore" in result.output
+    assert "\n  A loop does not end; perhaps it waits by reading. Wait with a lock, a semaphore" in result.output
     assert max(map(len, result.output.splitlines())) <= 100
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from vmrace.fuzz.campaign.driver import Campaign, Options
+from vmrace.fuzz.campaign.view import View
 from vmrace.fuzz.run.executor import Executor
 from vmrace.harness import points
 from vmrace.harness.machine.machine import m
@@ -202,7 +203,7 @@ def test_who_asks_for_another_title_gets_no_races() -> None:
 
 
 def test_a_campaign_goes_on_after_a_race_and_stops_at_what_is_broken() -> None:
-    campaign = Campaign(Options("lru_free_2_4", "pre_patch", 1e9), lambda kind, value: None)
+    campaign = Campaign(Options("lru_free_2_4", "pre_patch", 1e9), View())
     campaign.status.started = time.monotonic()
     campaign.status.new.append(MM_RB)
     assert campaign._more()

@@ -68,9 +68,9 @@ def test_a_comment_does_not_change_what_an_entry_is() -> None:
     ("store", "store takes one operand (a page m0.0 .. m3.2); none given"),
     ("store m0.0 m0.1", "store takes one operand (a page m0.0 .. m3.2); two given"),
     ("reclaim 3", "reclaim takes no operand; one given"),
-    ("store m9.0", "'m9.0' is no page (one of m0.0 .. m3.2)"),
-    ("pin m0.0 m1", "'m1' is no pin (one of k0 .. k3)"),
-    ("shrink_cache 5", "'5' is no number (one of 1 .. 4)"),
+    ("store m9.0", "'m9.0' is not a page (one of m0.0 .. m3.2)"),
+    ("pin m0.0 m1", "'m1' is not a pin (one of k0 .. k3)"),
+    ("shrink_cache 5", "'5' is not a number (one of 1 .. 4)"),
 ])
 def test_what_is_no_operation_is_told_in_one_line(text: str, why: str) -> None:
     with pytest.raises(ProgramError) as caught:

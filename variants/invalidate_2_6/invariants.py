@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What must hold at rest: all tasks done, no interrupt pending. Invariants C1 to C6, I1, I2, I5 and I6 of the family's history.
+"""The invariants of the family at rest, when all tasks have ended and no interrupt is pending (C1 to C6, I1, I2, I5, I6 of its history).
 
-Each check yields (title, detail). A page's owners: one reference for each pte, one for the page cache, one for its buffers, one for
-each pagevec of a cpu it waits in, one for each reference a program has taken. A page lock is given back by the task that has
-taken it, or, of a page that is read, by the interrupt that ends the read.
+Each check returns (title, detail). A page must have one reference for each pte, one for the page cache, one for its buffers, one for each
+pagevec of a cpu that it waits in, and one for each reference of the program. These are its owners. A page lock is released by the task
+that acquired it or, if the page is being read, by the interrupt that ends the read.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ invariant, leak = Kind.INVARIANT.title, Kind.LEAK.title
 
 
 def uptodate_if_mapped(image: Image) -> bool:
-    """Is a page that is mapped uptodate? A variant that gives this up says so."""
+    """True unless the variant allows a mapped page that is not uptodate."""
     return not image.defines("MAPPED_NEED_NOT_BE_UPTODATE")
 
 
 class _Tables:
-    """The objects that the checks look at, looked up once for each image: a check runs after every run."""
+    """The objects that the checks read. They are looked up once for each image, because a check follows every run."""
 
     def __init__(self, image: Image):
         ns = image.namespace
@@ -46,7 +46,7 @@ def _tables(image: Image) -> _Tables:
 
 
 def check(image: Image) -> list[tuple[str, str]]:
-    """At rest."""
+    """Judge an image at rest: return (title, detail) for each invariant that fails."""
     t = _tables(image)
     out: list[tuple[str, str]] = []
     ptes = _ptes(t, out)
@@ -114,7 +114,7 @@ def _file_page(t: _Tables, page: Any, word: int, mapping: Any, mapped: int, cach
 
 
 def _ptes(t: _Tables, out: list[tuple[str, str]]) -> dict[Any, int]:
-    """How many ptes map each page; and the counters that each mm has of its own."""
+    """Count the ptes that map each page, and check the rss of each mm."""
     ptes: dict[Any, int] = {}
     for mm in t.mms:
         anon = file = 0
@@ -134,7 +134,7 @@ def _ptes(t: _Tables, out: list[tuple[str, str]]) -> dict[Any, int]:
 
 
 def _cached(t: _Tables, out: list[tuple[str, str]]) -> dict[Any, Any]:
-    """The pages in the page cache: page -> mapping. Tree, page and tags agree."""
+    """Map each page in the page cache to its mapping, and check that tree, page and tags agree."""
     cached: dict[Any, Any] = {}
     for mapping in t.mappings:
         seen = 0
@@ -173,7 +173,8 @@ def _more_or_fewer(title: str, have: int, should: int, what: Any) -> tuple[str, 
 
 
 def drained(image: Image) -> Iterator[tuple[str, str]]:
-    """After everybody has exited, all references are dropped, all files truncated and everything reclaimed."""
+    """Judge an image after all processes have exited, references were dropped, files truncated and pages reclaimed: report the first
+    page left over."""
     t = _tables(image)
     for page in t.pages:
         if page.lru.on is not t.zone.free_list:
@@ -184,7 +185,7 @@ def drained(image: Image) -> Iterator[tuple[str, str]]:
 
 
 def describe(image: Image) -> dict[str, str]:
-    """Each page that is in use, in a few words: its count and its mappings, and what it is part of."""
+    """Describe each page in a few words: its count, its mappings, its flags, its file and its lists."""
     t = _tables(image)
     ns = image.namespace
     out = {}

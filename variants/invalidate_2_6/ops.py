@@ -1,17 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The operations of the shared interface in terms of this kernel: what user space or a daemon does to get there.
+"""The operations of the shared interface on this kernel: the system calls and daemon passes behind each of them.
 
-Processes. m0 runs from boot with all its pages mapped anonymously. The setup is run by single-threaded processes; when it ends,
-each process gets as many threads (CLONE_VM) as there are tasks that name its address space, and a task that names it acts
-as one of them. `exit` is exit_group: each thread leaves when it next comes by; one whose task has ended leaves at once.
-An address space is born once: a fork into one that ever lived is a no-op. Files are read and written by whoever runs.
+Processes. m0 runs from boot with all its pages mapped anonymously. Single-threaded processes run the setup. At its end, each process
+gets as many threads (CLONE_VM) as there are tasks that name its address space, and each of these tasks acts as one thread. `exit` is
+exit_group: each thread exits at its next operation, and a thread whose task has ended exits at once. An address space is born once: a
+fork into one that ever lived does nothing. Any task may read and write files.
 
-What user space saw. A word of a file is one register, whether it is reached by read(2), by write(2) or through a shared mapping,
-and a truncate stores 0 in it. A word of an anonymous page is a register of its address space. An access counts only if what
-the address shows was the same before and after it, as the process knows from its own calls. Not judged: private mappings
-of files, which may or may not show what is stored after they were made; a file from which invalidate_inode_pages2() was called
-without writing it first, for it throws away what is dirty; a file a direct write to which has failed; and a page of a file that was
-written from memory which was not there.
+Loads and stores. A word of a file is one register, for read(2), write(2) and shared mappings alike; a truncate stores 0 in it. A word
+of an anonymous page is a register of its address space. An access is judged only if the address showed the same page before and after
+it, as the process knows from its own calls. Four registers are not judged: private mappings of files, which may or may not show later
+stores to the file; a file after invalidate_inode_pages2() without a write of its dirty pages, which it discards; a file after a failed
+direct write; and a page of a file that was written from memory which was not present.
 """
 from vmrace.harness.kernel import READ, WRITE, current, now, plain, saw, struct, touches
 from vmrace.variants.invalidate_2_6.pre_2_6_15.ext2 import do_truncate, sys_fsync
@@ -62,36 +61,40 @@ from vmrace.variants.invalidate_2_6.types import (
     zone_normal,
 )
 
-FIRST_CONTENT = 1000                # a file's words at boot: no operation of a program writes so great a number
+FIRST_CONTENT = 1000                # the words of a file at boot: larger than any value that a program writes
 
 
 class process(struct):
-    """One per address space: what its threads know between them."""
+    """The process of an address space, with the data that its threads share."""
     mm = plain(None)
-    threads_to_be = plain(1)            # tasks that name it
+    threads_to_be = plain(1)            # tasks that name the address space
     born = plain(0)
     dying = plain(0)
-    threads = plain(0)                  # that have not left
-    idle = plain(0)                     # of these, whose tasks have ended
-    left = plain(())                    # the tasks that have left
+    threads = plain(0)                  # threads that have not exited
+    idle = plain(0)                     # those of them whose tasks have ended
+    left = plain(())                    # tasks whose threads have exited
 
 
 class mapped(struct):
-    """What one address of a process shows. `shows` is a new object for each call that changes it: None while a call is under way
-    or if it is not known, ("anon",), ("private", file), ("shared", file, index), or ("nothing",)."""
+    """The page that an address of a process shows, as the process knows it.
+
+    `shows` is None while a call changes it, or if it is unknown; else ("anon",), ("private", file), ("shared", file, index) or
+    ("nothing",). Each call that changes it stores a new object.
+    """
     shows = plain(("nothing",))
-    changing = plain(0)                 # calls under way
-    overlapped = plain(0)               # two of them at once, since it was last zero
+    changing = plain(0)                 # the number of calls that are changing it
+    overlapped = plain(0)               # 1 if two calls were changing it at once, until none is
 
 
 class reference(struct):
-    """One per pin: a reference to a page that somebody has found in the page cache."""
+    """The reference of a pin, to a page that a task has found in the page cache."""
     page = plain(None)
-    state = plain(0)                    # 0 free, 1 being taken or dropped, 2 held
+    state = plain(0)                    # 0 free, 1 being made or dropped, 2 held
 
 
 class boot_state(struct):
-    threaded = plain(0)                 # the setup is over
+    """The state of the program: `threaded` is set at the end of the setup."""
+    threaded = plain(0)
 
 
 processes = [process("m0.process", mm=m0), process("m1.process", mm=m1), process("m2.process", mm=m2), process("m3.process", mm=m3)]
@@ -105,7 +108,8 @@ user = boot_state("user")
 
 
 def boot(threads):
-    """Free memory, files on disk, the first process with its pages mapped. `threads[mm]`: how many tasks name each address space."""
+    """Fill the disks, and start the first process with its pages mapped. `threads[mm]` is the number of tasks that name each address
+    space."""
     for number in range(len(processes)):
         processes[number].threads_to_be = threads[number]
     for file in range(len(files)):
@@ -127,7 +131,7 @@ def boot(threads):
 
 
 def start():
-    """The setup is over: every process gets its threads."""
+    """End the setup: give every process its threads."""
     user.threaded = 1
     for p in processes:
         if p.born and p.threads:
@@ -138,7 +142,7 @@ def start():
 
 
 def clone_threads(p):
-    """Nobody else acts in the process meanwhile. Returns how many threads it has now."""
+    """Clone the threads of a process and return their number. No other task acts in the process meanwhile."""
     mm = current().mm
     for extra in range(p.threads_to_be - 1):
         current().mm = p.mm
@@ -148,7 +152,7 @@ def clone_threads(p):
 
 
 def enter(number):
-    """Act as a thread of that process: its mm, or None if there is none (any more)."""
+    """Act as a thread of a process. Returns its mm, or None if the process, or this thread, does not exist or has exited."""
     p = processes[number]
     touches(READ, p)
     if not p.born or not p.threads or current() in p.left:
@@ -161,7 +165,7 @@ def enter(number):
 
 
 def leave_process(p):
-    """The thread that current is exits."""
+    """Exit the thread of the current task."""
     touches(WRITE, p)
     p.left += (current(),)
     p.threads -= 1
@@ -175,7 +179,7 @@ def do_exit(p):
 
 
 def leave(task, mms):
-    """A task has nothing more to do: its threads sleep, or leave processes that are dying."""
+    """End a task: its threads in the address spaces `mms` sleep from now on, or exit if their process is dying."""
     for number in mms:
         p = processes[number]
         touches(WRITE, p)
@@ -187,7 +191,7 @@ def leave(task, mms):
 
 
 def die(p):
-    """exit_group, by a thread of the process."""
+    """Do exit_group() in the current thread: it exits, and so do the threads whose tasks have ended."""
     touches(WRITE, p)
     p.dying = 1
     leave_process(p)
@@ -201,13 +205,13 @@ def die(p):
 
 
 def killed(number, signal):
-    """A fault ended in a signal: SIGKILL, out of memory, ends the process; the others it catches, and gives up the access."""
+    """Handle the signal of a fault. SIGKILL, out of memory, ends the process. It catches other signals, and gives up the access."""
     if signal == "SIGKILL":
         die(processes[number])
 
 
 def not_a_victim():
-    """Whoever acted for no process is not killed: its rights do not go to what runs here next."""
+    """End an operation outside any process: the next operation must not inherit its rights as a victim."""
     current().flags &= ~(PF_MEMALLOC | PF_MEMDIE)
 
 
@@ -228,7 +232,7 @@ def op_fork(number, child_number):
     copy_mm(0, child.mm)
     for page in range(len(USER_ADDRESSES)):
         same = shown[page] is not None and shows(number, page) is shown[page]
-        addresses[child_number][page].shows = shown[page] if same else None     # nobody acts in the child yet
+        addresses[child_number][page].shows = shown[page] if same else None     # no task acts in the child yet
     saw("fork", number, None, child_number, since)
     threads = clone_threads(child) if user.threaded else 1
     touches(WRITE, child)
@@ -259,7 +263,7 @@ def begin_change(number, page):
 
 
 def end_change(number, page, shows):
-    """Calls that changed it at once do not know which was last, not even the one that returns last."""
+    """Record the new page of an address. If calls overlapped, their order is unknown, even to the last to return: it is not judged."""
     address = addresses[number][page]
     touches(WRITE, address)
     address.changing -= 1
@@ -290,7 +294,7 @@ FILE_NAMES = ("f0", "f1")
 
 
 def register(number, page, shown):
-    """Whose register an address stands for: (who, page of it), or None."""
+    """Return the register that an address shows: (address space or file, page of it), or None if it is not judged."""
     if shown[0] == "anon":
         return number, page
     if shown[0] == "shared":
@@ -341,7 +345,7 @@ def op_mmap_shared(number, page, file, index):
 
 
 def op_populate(number, page, file, index):
-    """For an address that shows another page of the file, or that one, and is shared: the system call refuses others."""
+    """Call remap_file_pages() on an address that shows a page of the file, shared: it refuses other addresses."""
     mm = enter(number)
     if mm is None:
         return
@@ -370,9 +374,9 @@ def op_store(number, page, value):
 
 
 def stored(number, page, word, value, since, shown, signal):
-    """Where has it gone? If that is not sure, nothing it may have gone to is judged."""
+    """Record a store to the register that the address shows. If that is unknown, no register that it may be is judged any more."""
     if signal:
-        return                                      # SIGKILL comes instead of the access
+        return                                      # SIGKILL replaced the access
     if shown is None or shows(number, page) is not shown:
         unjudged(number, page)
         file_unjudged(0)
@@ -412,7 +416,7 @@ def op_read(file, index):
 
 
 def holding(value):
-    """A user buffer: memory that is always there."""
+    """Return a user buffer in memory that is always present."""
     buf = current().buf
     buf.address = None
     buf.value = value
@@ -420,7 +424,7 @@ def holding(value):
 
 
 def at(number, page):
-    """A user buffer: that page of the process."""
+    """Return a user buffer in a page of a process."""
     buf = current().buf
     buf.address = USER_ADDRESSES[page]
     buf.where = number, page, shows(number, page)
@@ -429,7 +433,7 @@ def at(number, page):
 
 
 def copied_from_user(buf, word, value, since):
-    """The kernel has loaded a word of a user buffer, in the step that runs now, and is about to store it. A load as any other."""
+    """Record that the kernel loaded a word of a user buffer, in the current step. It is judged as any other load."""
     if buf.address is None:
         return
     number, page, shown = buf.where
@@ -453,12 +457,12 @@ def op_direct_write(file, index, value):
     if written > 0:
         file_saw("store", file, index, value, since)
     else:
-        file_unjudged(file)                         # it is on disk, and who sees it is anybody's guess
+        file_unjudged(file)                         # the data is on disk, and some readers may see the old page
     not_a_victim()
 
 
 def op_write_mapped(number, page, file, index):
-    """What is copied was stored to the file when it was copied, and not before. Of what could not be copied the page holds zeros."""
+    """Write from memory. A word counts as stored at the step at which it was copied. The page holds zeros for words not copied."""
     mm = enter(number)
     if mm is None:
         return
@@ -521,7 +525,7 @@ def op_put(k):
 
 
 def op_truncate(file, pages):
-    """To one page less than `pages`, which may be longer than the file is."""
+    """Truncate a file to `pages` - 1 pages, which may be more than it has."""
     since = now()
     length = min(pages - 1, FILE_PAGES)
     do_truncate(files[file].f_mapping.host, length * PAGE_SIZE)
@@ -538,7 +542,7 @@ def op_invalidate_page(file, index):
 
 
 def op_invalidate2(file):
-    """The caller does not care for what is dirty."""
+    """Invalidate a file, as a caller does that accepts the loss of dirty pages."""
     file_unjudged(file)
     invalidate_inode_pages2(files[file].f_mapping)
 
@@ -564,7 +568,7 @@ def op_refill_inactive(nr_pages):
 
 
 def reclaimer(sc, nr_pages):
-    """A scan in trouble: it takes mapped pages too."""
+    """Set up a scan of the highest priority, which takes mapped pages too."""
     sc.gfp_mask = GFP_KERNEL
     sc.nr_to_scan = nr_pages
     sc.nr_scanned = 0
@@ -580,7 +584,7 @@ def op_reclaim():
 
 
 def drain():
-    """Give everything up, then reclaim until nothing moves: what is left over has leaked."""
+    """Exit, release and truncate everything, then reclaim: a page that is left over has leaked."""
     for p in processes:
         while p.born and p.threads:
             p.threads -= 1
@@ -591,7 +595,7 @@ def drain():
             held.state = 0
             page, held.page = held.page, None
             put_page(page)
-    for pvec in lru_add_pvecs:                      # each cpu drains its own
+    for pvec in lru_add_pvecs:                      # in the kernel, each cpu drains its own pagevecs
         if pvec.pages:
             __pagevec_lru_add(taken(pvec))
     for pvec in lru_add_active_pvecs:

@@ -20,8 +20,8 @@ Left out, and why that is sound or where it is a limit:
  * Swap. A machine without a swap device is a legal one: anonymous pages then stay where they are (refill_inactive_zone() and
    add_to_swap() give up on them), so PG_swapcache is never set. A limit: no page here changes between file and swap cache.
  * anon_vma chains. Without swap, page_referenced() alone follows them, and whatever it finds, shrink_list() puts the page back
-   on the active list. That a vma has one is kept: fork copies page tables by it. PAGE_MAPPING_ANON stands for them all.
- * Readahead: the device has it switched off (blockdev --setra 0). What filemap_populate() forces is kept.
+   on the active list. One fact is kept: whether a vma has one, as fork copies page tables by it. PAGE_MAPPING_ANON stands for them all.
+ * Readahead: the device has it switched off (blockdev --setra 0). The readahead that filemap_populate() forces is kept.
  * Per-cpu lists of free pages (a limit): a page is free for all at once. Buddy orders, zones, highmem: every allocation is one page.
  * Page directories and page-table pages: a page table is one pte slot per address. With fewer than four cpus configured
    (CONFIG_SPLIT_PTLOCK_CPUS), pte_lockptr() is mm->page_table_lock, as here; with one page-table page per mm, the lock of that
@@ -194,7 +194,7 @@ page_uptodate_lock = spinlock_t("page_uptodate_lock")
 # ---- pages and buffers -----------------------------------------------------------------------------------------------
 
 class frame(struct):
-    """What a page frame or a disk block holds. Reached by the functions of hardware alone: each access of a word is a point."""
+    """The contents of a page frame or a disk block. Only the functions of `hardware` access them, and each access of a word is a point."""
     word0 = plain(0)
     word1 = plain(0)
 
@@ -215,7 +215,7 @@ class buffer_head(struct):
 
 
 class anon_vma(struct):
-    """What page->mapping of an anonymous page points to."""
+    """The object that page->mapping of an anonymous page points to."""
 
 
 class page(struct):
@@ -419,11 +419,11 @@ class dio(struct):
 
 
 class user_buffer(struct):
-    """Where write(2) copies from: a page of the process at `address`; or, without one, memory that is always there, that holds
-    `value` in both words, and that nobody else touches."""
+    """The buffer that write(2) copies from: a page of the process at `address` or, without one, memory that is always present, holds
+    `value` in both words, and that no other task accesses."""
     address = plain(None)
     value = plain(0)
-    # of the model, for what user space saw
+    # data of the model, for the loads and stores that user space saw
     where = plain(None)                                     # the address as a program names it, and what it shows
     copied = plain(())                                      # each word loaded from there: word, value, step
 

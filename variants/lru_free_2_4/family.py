@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The family's table: its base, its variants, its oracles. What the model leaves out is told in types.py."""
+"""The family's table: its base, its variants, its invariants. types.py lists the parts of the kernel that the model leaves out."""
 
 from vmrace.variants.family import Family, Variant
 from vmrace.variants.lru_free_2_4.invariants import check, describe, drained

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""What must hold at rest: all tasks done, no interrupt pending. Oracles O1, O3, O8 to O11 of the family's history.
+"""The invariants of the family at rest, when all tasks have ended and no interrupt is pending (O1, O3, O8 to O11 of its history).
 
-Each check yields (title, detail). A page's owners: one reference for each pte, one for the mapping, one for its buffers,
-one for each pin, and in the variants that count it one for the LRU.
+Each check returns (title, detail). A page must have one reference for each pte, one for its mapping, one for its buffers, one for each
+pin and, in variants that count it, one for the LRU. These are its owners.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ invariant, leak = Kind.INVARIANT.title, Kind.LEAK.title
 
 
 def counted(image: Image) -> bool:
-    """Does membership of the LRU own a reference?"""
+    """True if the variant counts a page's place on the LRU as a reference."""
     return image.defines("LRU_PLUS_CACHE")
 
 
 class _Tables:
-    """The objects that the checks look at, looked up once for each image: a check runs after every run."""
+    """The objects that the checks read. They are looked up once for each image, because a check follows every run."""
 
     def __init__(self, image: Image):
         ns = image.namespace
@@ -40,7 +40,7 @@ class _Tables:
 
 
 def check(image: Image) -> list[tuple[str, str]]:
-    """At rest."""
+    """Judge an image at rest: return (title, detail) for each invariant that fails."""
     t = image.cache.get("tables") or image.cache.setdefault("tables", _Tables(image))
     out: list[tuple[str, str]] = []
     references, swapped = _references(t)
@@ -89,7 +89,7 @@ def check(image: Image) -> list[tuple[str, str]]:
 
 
 def _references(t: _Tables) -> tuple[dict[Any, int], dict[int, int]]:
-    """References to pages from ptes and pins, and to swap entries from ptes."""
+    """Count the references to each page from ptes and pins, and those to each swap entry from ptes."""
     pages: dict[Any, int] = {}
     entries: dict[int, int] = {}
     for slot in t.ptes:
@@ -122,7 +122,7 @@ def _miscount(page: Any, count: int, expected: int) -> tuple[str, str]:
 
 
 def _check_swap(t: _Tables, swapped: dict[int, int], cached: list[int], out: list[tuple[str, str]]) -> None:
-    """swap_map counts the ptes and the cache of each entry; the free slots are counted too."""
+    """Check that swap_map counts the ptes and the swap cache page of each entry, and that the count of free slots is right."""
     users = [0] * len(t.swap_map)
     for entry, count in swapped.items():
         users[t.offsets.get(entry, 0)] += count
@@ -140,7 +140,8 @@ def _check_swap(t: _Tables, swapped: dict[int, int], cached: list[int], out: lis
 
 
 def drained(image: Image) -> Iterator[tuple[str, str]]:
-    """After everybody has exited, all pins are dropped, all files truncated and everything reclaimed."""
+    """Judge an image after all processes have exited, pins were dropped, files truncated and pages reclaimed: report the first page
+    and the first swap slot left over."""
     ns = image.namespace
     for page in ns["mem_map"]:
         if page.list.on is not ns["zone_normal"].free_list:
@@ -154,7 +155,7 @@ def drained(image: Image) -> Iterator[tuple[str, str]]:
 
 
 def describe(image: Image) -> dict[str, str]:
-    """Each page that is in use, in a few words: its count and what it is part of."""
+    """Describe each page in a few words: its count, its flags, its mapping and its lists."""
     ns = image.namespace
     out = {}
     for page in ns["mem_map"]:

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""The operations of the shared interface in terms of this kernel: what user space, a device or kswapd does to get there.
+"""The operations of the shared interface on this kernel: the system calls, device accesses and kswapd passes behind each of them.
 
-Processes. m0 runs from boot with all its pages mapped. The setup is run by single-threaded processes; when it ends, each
-process gets as many threads (CLONE_VM) as there are tasks that name its address space, and a task that names it acts as
-one of them. `exit` is exit_group: each thread leaves when it next comes by; one whose task has ended leaves at once.
-An address space is born once: a fork into one that ever lived is a no-op.
+Processes. m0 runs from boot with all its pages mapped. Single-threaded processes run the setup. At its end, each process gets as many
+threads (CLONE_VM) as there are tasks that name its address space, and each of these tasks acts as one thread. `exit` is exit_group:
+each thread exits at its next operation, and a thread whose task has ended exits at once. An address space is born once: a fork into one
+that ever lived does nothing.
 
-What a user knows of is over: the fork of the process it runs in, the call that made the pin it uses, and, when it leaves on behalf
-of threads whose tasks have ended, all that these did. In the kernel wake_up_process(), the return from the system call and each
-thread's own do_exit() see to that; here the happens_before()s do.
+Order. Three things happen before an operation uses their result: the fork of its process, the call that made its pin and, if it exits
+on behalf of threads whose tasks have ended, all that these did. In the kernel, wake_up_process(), the return from the system call and
+each thread's own do_exit() order them; here the happens_before()s do.
 """
 from vmrace.harness.kernel import READ, WRITE, current, down, happens_after, happens_before, now, plain, raise_irq, saw, struct, touches, up
 from vmrace.variants.lru_free_2_4.pre_patch.filemap import (
@@ -56,25 +56,26 @@ from vmrace.variants.lru_free_2_4.types import (
 
 
 class process(struct):
-    """One per address space. Kept by user space for itself: neither points nor locks."""
+    """The process of an address space. It is data of user space: its accesses are no points and need no lock."""
     mm = plain(None)
-    threads_to_be = plain(1)            # tasks that name it
+    threads_to_be = plain(1)            # tasks that name the address space
     born = plain(0)
     dying = plain(0)
-    threads = plain(0)                  # that have not left
-    idle = plain(0)                     # of these, whose tasks have ended
-    left = plain(())                    # the tasks that have left
+    threads = plain(0)                  # threads that have not exited
+    idle = plain(0)                     # those of them whose tasks have ended
+    left = plain(())                    # tasks whose threads have exited
 
 
 class pin(struct):
-    """One per kiobuf."""
+    """The pin of a kiobuf."""
     iobuf = plain(None)
     state = plain(0)                    # 0 free, 1 being made or dropped, 2 held
-    where = plain((0, 0))               # address space and page it was made for
+    where = plain((0, 0))               # the address space and the page that it pins
 
 
 class boot_state(struct):
-    threaded = plain(0)                 # the setup is over
+    """The state of the program: `threaded` is set at the end of the setup."""
+    threaded = plain(0)
 
 
 processes = [process("m0.process", mm=m0), process("m1.process", mm=m1), process("m2.process", mm=m2), process("m3.process", mm=m3)]
@@ -84,7 +85,7 @@ user = boot_state("user")
 
 
 def boot(threads):
-    """Free memory, the first process, its pages mapped. `threads[mm]`: how many tasks name each address space."""
+    """Start the first process, with its pages mapped. `threads[mm]` is the number of tasks that name each address space."""
     for number in range(len(processes)):
         processes[number].threads_to_be = threads[number]
     first = processes[0]
@@ -98,7 +99,7 @@ def boot(threads):
 
 
 def start():
-    """The setup is over: every process gets its threads."""
+    """End the setup: give every process its threads."""
     user.threaded = 1
     for p in processes:
         if p.born and p.threads:
@@ -106,7 +107,7 @@ def start():
 
 
 def clone_threads(p):
-    """Nobody else acts in the process meanwhile. Returns how many threads it has now."""
+    """Clone the threads of a process and return their number. No other task acts in the process meanwhile."""
     mm = current().mm
     for extra in range(p.threads_to_be - 1):
         current().mm = p.mm
@@ -116,7 +117,7 @@ def clone_threads(p):
 
 
 def enter(number):
-    """Act as a thread of that process: its mm, or None if there is none (any more)."""
+    """Act as a thread of a process. Returns its mm, or None if the process, or this thread, does not exist or has exited."""
     p = processes[number]
     touches(READ, p)
     if not p.born or not p.threads or current() in p.left:
@@ -131,7 +132,7 @@ def enter(number):
 
 
 def leave_process(p):
-    """The thread that current is exits."""
+    """Exit the thread of the current task."""
     touches(WRITE, p)
     p.left += (current(),)
     p.threads -= 1
@@ -141,7 +142,7 @@ def leave_process(p):
 
 
 def leave(task, mms):
-    """A task has nothing more to do: its threads sleep, or leave processes that are dying."""
+    """End a task: its threads in the address spaces `mms` sleep from now on, or exit if their process is dying."""
     for number in mms:
         p = processes[number]
         touches(WRITE, p)
@@ -154,7 +155,7 @@ def leave(task, mms):
 
 
 def die(p):
-    """exit_group, by a thread of the process."""
+    """Do exit_group() in the current thread: it exits, and so do the threads whose tasks have ended."""
     touches(WRITE, p)
     p.dying = 1
     if not user.threaded:
@@ -173,7 +174,7 @@ def die(p):
 
 
 def killed(number, signal):
-    """A fault ended in a signal: SIGKILL, out of memory, ends the process; the others it catches, and gives up the access."""
+    """Handle the signal of a fault. SIGKILL, out of memory, ends the process. It catches other signals, and gives up the access."""
     if signal == "SIGKILL":
         die(processes[number])
 
@@ -265,7 +266,7 @@ def op_pin(number, page, k):
 
 
 def op_dma(k, value):
-    """Raw I/O: the device writes, then whoever waited for it marks the pages dirty. Nobody drops a pin while it is in use."""
+    """Do raw I/O: the device writes, then the task that waited for it marks the pages dirty. A pin in use cannot be dropped."""
     touches(WRITE, pins[k])
     if pins[k].state != 2:
         return
@@ -339,7 +340,7 @@ def op_refill_inactive(nr_pages):
 
 
 def not_a_victim():
-    """kswapd, or a reader outside the program, is current: if it was to be killed, its rights do not go to what runs here next."""
+    """End an operation of kswapd, or of a reader outside the program: the next operation must not inherit its rights as a victim."""
     current().flags &= ~(PF_MEMALLOC | PF_MEMDIE)
 
 
@@ -385,7 +386,7 @@ def op_lock(file, index):
 
 
 def op_truncate(file, pages):
-    """To one page less than `pages`, which may be longer than the file is."""
+    """Truncate a file to `pages` - 1 pages, which may be more than it has."""
     do_truncate(files[file].f_dentry.d_inode, min(pages - 1, FILE_PAGES) * PAGE_SIZE)
 
 
@@ -394,7 +395,7 @@ def op_invalidate(file):
 
 
 def op_invalidate2(file):
-    """Its only caller is a write with O_DIRECT, at its end and under i_sem; the write itself is left out."""
+    """Invalidate as the only caller does, a write with O_DIRECT, at its end and under i_sem; the write itself is left out."""
     inode = files[file].f_dentry.d_inode
     down(inode.i_sem)
     invalidate_inode_pages2(inode.i_mapping)
@@ -407,7 +408,7 @@ def op_swapon():
 
 
 def drain():
-    """Give everything up, then reclaim until nothing moves: what is left over has leaked."""
+    """Exit, unpin and truncate everything, then reclaim six times: a page that is left over has leaked."""
     for p in processes:
         while p.born and p.threads:
             p.threads -= 1

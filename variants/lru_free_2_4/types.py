@@ -13,7 +13,7 @@ Constants scaled down with the machine (everything else is the kernel's own numb
  * MAPPED_RATIO 2, not 10: max_mapped is max_scan / 10, which is 0 for any list this short, and then shrink_cache() could
    never go on behind a mapped page.
  * MAX_SWAPFILES 3, not 32: one swap device in use, and two that a program may try to swapon.
- * page_cluster is what swap_setup() computes for a machine below 16 MB. So a swap-in reads the slots 1-3 or 4-5, from the
+ * page_cluster is what swap_setup() computes for a machine below 16 MB. A swap-in therefore reads the slots 1-3 or 4-5, from the
    first of the group up to one that is free; and a fault on page 1 of a file reads page 0 too, but not the other way round,
    since as far as mmap is concerned a file ends with the mapping.
 
