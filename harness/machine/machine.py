@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: MIT
 """The machine: cpus, tasks and interrupts over one image, one decision at a time.
 
-A run is a pure function of (image, tasks, decisions). Kernel primitives count steps and come here only at the step at
-which the scheduler asked to be called (`stop`), or when the running task cannot go on. Everything here runs on the stack
-of the task concerned: there is no hub to switch through.
+A run is a pure function of (image, tasks, decisions). Kernel primitives count steps and call the machine only at the step at which
+the scheduler asked to be called (`stop`), or when the running task cannot go on. All of this runs on the stack of the task concerned;
+there is no hub to switch through.
 
-Decisions are ints. From 0 below `len(tasks)`: that task runs next. From there on `tasks + number * cpus + cpu`: interrupt
-`number` (in the order raised) hits that cpu. Negative, `-2 - cpu`: an idle cpu goes on with the interrupt it is in. They are
-kept in two lists: `switches` (step, decision), taken at a point although the running task could have gone on, and `forced`,
-taken in order whenever it could not and there was a choice. PARK among the switches says that the running task waits there by
-reading, for ever as far as this run goes (see explore/spinning.py).
+A decision is an int. From 0 to `len(tasks) - 1`: that task runs next. From there on `len(tasks) + number * cpus + cpu`: interrupt
+`number`, in the order of raising, hits that cpu. Negative, `-2 - cpu`: an idle cpu goes on with the interrupt it is in. Decisions
+are kept in two lists. `switches` has (step, decision), taken at a point although the running task could have gone on. `forced` has
+the others in order, one for each time that the running task could not go on and there was a choice. PARK among the switches says
+that the running task waits there by reading, until the end of this run (see explore/spinning.py).
 
 There is one machine in a process, `m`, because its step counter is on the fast path of every primitive.
 """
@@ -19,7 +19,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from types import FrameType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from vmrace.harness import points
 from vmrace.harness.errors import Abort, Diverged, HarnessError
@@ -43,11 +43,15 @@ from vmrace.harness.machine.task import (
 from vmrace.harness.machine.watched import Watched
 from vmrace.harness.points import ALONE
 
+if TYPE_CHECKING:
+    from vmrace.harness.backends import Backend, Stack
+    from vmrace.harness.link.image import Image
+
 STEPS_MAX = 20_000          # points in a run before the schedule is made fair (stuck.py)
 
 
 class Machine:
-    """See the module. Fields on the fast path: `step`, `stop`, `current`, `waiters`."""
+    """The machine of this process (see above). Fields on the fast path of primitives: `step`, `stop`, `current`, `waiters`."""
 
     __slots__ = (
         "aborting", "backend", "boot", "cpus", "current", "cut", "deadline", "enabled", "error", "exact",
@@ -59,24 +63,24 @@ class Machine:
     def __init__(self) -> None:
         self.step = 0
         self.stop = NEVER
-        self.waiters = 0                        # tasks that spin; they hear of every release
+        self.waiters = 0                        # the number of tasks that spin
         self.current = self.boot = Task(-1, "boot")
-        self.backend: Any = None
+        self.backend: Backend = None  # type: ignore[assignment]    # until the first run
         self.remaining = 0                      # tasks that are not done
-        self.main: Any = None
-        self.image: Any = None
+        self.main: Stack = None  # type: ignore[assignment]
+        self.image: Image = None  # type: ignore[assignment]
         self.tasks: list[Task] = []
         self.cpus = CPUS
         self.recorder: Callable[[int, Any, Any], None] | None = None
-        self.trail: list[Any] | None = None     # of an explorer: points, and what was held at each
-        self.spinning: Any = None               # of an explorer: finds tasks that only read
+        self.trail: list[Any] | None = None     # for an explorer: points, each with the locks that the task held there
+        self.spinning: Any = None               # for an explorer: finds tasks that only read
         self.observer: Any = None
-        self.guard: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None    # what a raised handler is called through
+        self.guard: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None    # wraps the handler of each raised interrupt
         self.exact = False
         self.preempt = False
         self.steps_max = STEPS_MAX
         self.looked: set[int] = set()           # cpus on which an interrupt has asked for current
-        self.passed: set[int] = set()           # tasks that have yielded while others still wait for their turn
+        self.passed: set[int] = set()           # tasks that have yielded while others wait for their turn
         self._clear()
 
     def _clear(self) -> None:
@@ -90,7 +94,7 @@ class Machine:
         self.irqs_raised = 0
         self.history: list[tuple[Any, ...]] = []
         self.looked.clear()
-        self.enabled: list[int] | None = None   # what can be decided, while only a switch or a wait can change that
+        self.enabled: list[int] | None = None   # the possible decisions, while only a switch or a wait can change them
         self.passed.clear()
         self.waiters = 0
         self.step = 0
@@ -98,23 +102,23 @@ class Machine:
         self.fair: FairRun | None = None
         self.explorer: Explorer | None = None
         self.halted = False                     # a cpu is dead
-        self.cut = False                        # a task has yielded more often than an explorer looks at
-        self.void = False                       # a task is parked that others would have let go on: not a run to its end
+        self.cut = False                        # a task has yielded more often than the explorer follows
+        self.void = False                       # a task is parked that others would have let go on: the run does not count
 
     def watched(self, recorder: Any = None, observer: Any = None) -> Watched:
-        """`with m.watched(recorder):` every point of the runs in the block goes to `recorder`, every switch to `observer`, if any."""
+        """Return a block in which every point goes to `recorder` and every switch to `observer`: `with m.watched(recorder):`."""
         return Watched(self, recorder, observer)
 
     # ---- one run -------------------------------------------------------------------------------------------------
 
-    def run(self, image: Any, tasks: Sequence[tuple[int, Sequence[Operation]]],
-            scheduler: Scheduler, backend: Any, cpus: int, preempt: bool = False,
+    def run(self, image: Image, tasks: Sequence[tuple[int, Sequence[Operation]]],
+            scheduler: Scheduler, backend: Backend, cpus: int, preempt: bool = False,
             raised: Sequence[Operation] = (), settle: bool = True) -> None:
-        """Run `tasks`, each (cpu, operations), to rest on the state `image` is in. What happened is left in this object.
+        """Run `tasks`, each (cpu, operations), to rest, from the present state of `image`. This object then has what happened.
 
-        `raised` are interrupts pending from before (handler and arguments). With `settle` false the run is over when the tasks
-        are done, and what they have raised may be left in `pending`.
-        Raises HarnessError when an exception that no kernel can cause leaves a task.
+        `raised` are interrupts that are pending already (handler and arguments). With `settle` false the run ends when the tasks
+        are done, and interrupts may be left in `pending`. Raises HarnessError if an exception that no kernel can cause leaves a
+        task.
         """
         assert 1 <= cpus <= CPUS_MAX, cpus
         assert 0 < len(tasks) <= TASKS_MAX, len(tasks)
@@ -154,7 +158,7 @@ class Machine:
                 raise HarnessError(f"{type(self.error).__name__} in {at_fault}: {self.error}") from self.error
 
     def halt(self, task: Task) -> None:
-        """Whatever `task` had, it keeps; its cpu does nothing any more, and the others go on."""
+        """Stop the cpu of `task` for good. The task keeps its locks, and the other cpus go on."""
         self.halted = task.finished = True
         task.waiting = HALTED
         task.cpu.running = task
@@ -164,21 +168,21 @@ class Machine:
     # ---- decisions -----------------------------------------------------------------------------------------------
 
     def want(self, step: int) -> None:
-        """The scheduler wants to be asked at the first point whose step is at least `step`."""
+        """Ask the scheduler at the first point whose step is at least `step`."""
         if self.recorder is not None or self.trail is not None:
             self.wanted = step
         else:
             self.stop = step if step < self.deadline else self.deadline
 
     def follow(self, trail: list[Any] | None) -> None:
-        """From now on every point goes on `trail`, with what the running task holds there, until the step that is wanted or
-        a point at which it matters what others do; None: no more of that."""
+        """Append every point to `trail`, with the locks that the running task holds there, until the step that is wanted, or a point
+        at which the actions of other tasks matter. None: stop that."""
         self.trail = trail
         self.wanted = NEVER
         self.stop = 0 if trail is not None or self.recorder is not None else self.deadline
 
     def sched(self, kind: int, obj: Any, arg: Any = None) -> None:
-        """The slow path of a point: called before the access it stands for."""
+        """Pass a point on the slow path: before the access, the scheduler may let another task run."""
         if self.aborting:                           # a `finally` calls a primitive, in a run that is over
             raise Abort
         me = self.current
@@ -214,7 +218,7 @@ class Machine:
             self.enact(me, decision)
 
     def choices(self) -> list[int]:
-        """Every decision that can be taken now, tasks first, by number."""
+        """Return every decision that can be taken now, tasks first, by number."""
         if self.enabled is not None:
             return self.enabled
         out: list[int] = []
@@ -239,7 +243,7 @@ class Machine:
         return out
 
     def dispatch(self, me: Task) -> None:
-        """`me` cannot go on: somebody else runs until it is chosen again."""
+        """Let other tasks run until `me`, which cannot go on, is chosen again."""
         if self.aborting:
             raise Abort
         choices = self.choices() if self.remaining or self.settle else []
@@ -299,7 +303,7 @@ class Machine:
             interrupts.handle(self, me, irq)
 
     def _nobody(self, me: Task) -> None:
-        """No decision is left: the run is at rest, or it is stuck."""
+        """End the run, as no decision is left: it is at rest, or it is stuck."""
         if self.remaining or any(cpu.running is not None for cpu in self.cpus):     # an interrupt can hang after the last task
             if self.explorer is not None:
                 self.explorer.ended(self)
@@ -317,12 +321,12 @@ class Machine:
     # ---- findings ------------------------------------------------------------------------------------------------
 
     def report(self, title: str, sanitizer: str, detail: str = "") -> NoReturn:
-        """Something is wrong and the run ends here."""
+        """Report a finding and end the run; under an explorer, halt this cpu only."""
         self.add_finding(Finding(title, sanitizer, detail=detail), sites.sites(self.image, sys._getframe(1)))
         self.abort()
 
     def note(self, title: str, sanitizer: str, detail: str = "") -> None:
-        """An invariant is broken; the run goes on, to show what becomes of it."""
+        """Report a broken invariant. The run goes on, to show what follows from it."""
         finding = Finding(title, sanitizer, detail=detail, breaks=True)
         if all(known.title != title for known in self.notes):
             self.add_finding(finding, sites.sites(self.image, sys._getframe(1)))
@@ -337,7 +341,7 @@ class Machine:
         (self.notes if finding.breaks else self.findings).append(finding)
 
     def abort(self) -> NoReturn:
-        """End the run, or, under an explorer, only halt this cpu: the running task stays where it is until the run is over."""
+        """End the run; under an explorer, halt this cpu only: the running task stays where it is until the run is over."""
         if self.explorer is not None and not self.aborting:
             self.halt(self.current)
             self.dispatch(self.current)

@@ -13,39 +13,39 @@ FAIR_SLICE = 50             # points a task runs before the fair schedule moves 
 
 
 class Scheduler(Protocol):
-    """What decides. One object may serve many runs; `begin` starts each."""
+    """Takes the decisions of a run. One object may serve many runs; `begin` starts each."""
 
     def begin(self, m: Machine) -> None:
-        """A run starts: forget the last one and say when to be asked first (`m.want(step)`)."""
+        """Start a run: forget the last one, and say with `m.want(step)` when to be asked first."""
 
     def at(self, m: Machine) -> int:
-        """At the step asked for: the decision. `m.current.id` means go on. Says with `m.want` when to be asked again."""
+        """Return the decision at the step asked for (`m.current.id`: go on), and say with `m.want` when to be asked again."""
 
     def forced(self, m: Machine, choices: Sequence[int]) -> int:
-        """The running task cannot go on: one of `choices` (two or more)."""
+        """Return one of `choices`, two or more, as the running task cannot go on."""
 
     def wake(self, m: Machine) -> None:
-        """Somebody may have become able to run: the scheduler may ask for an earlier step."""
+        """Hear that a task may have become able to run. The scheduler may now ask for an earlier step."""
 
 
 class Explorer(Scheduler, Protocol):
     """A scheduler that means to see every run.
 
-    It is asked at every choice, even if there is one decision only, and may let a task that yields go on. A finding then
-    does not end the run but halts the cpu it is on: what the others would still have done must be seen too.
+    The machine asks it at every choice, even if only one decision is possible; it may let a task that yields go on. A finding does
+    not end the run but halts its cpu: what the other cpus would still have done must be seen, too.
     """
 
-    yields_max: int         # a task that yields more often is left where it is
+    yields_max: int         # a task that yields more often runs no more
 
     def ended(self, m: Machine) -> None:
-        """Nobody can go on, but not all are done."""
+        """Hear that no task can go on, although not all are done."""
 
     def touched(self, m: Machine, what: Any, kind: int) -> None:
-        """The running event accesses `what` besides what its point announced."""
+        """Hear that the running event accesses `what` as well as what its point announced."""
 
 
 class FairRun:
-    """Everybody in turn, a slice each: what the machine falls back to before it calls a run endless."""
+    """Lets each task run in turn, for FAIR_SLICE points: the machine falls back to it before it calls a run endless."""
 
     def __init__(self, since: int):
         self.turn = 0

@@ -10,7 +10,7 @@ CPUS_MAX = 128
 TASKS_MAX = 128
 IRQ_DEPTH_MAX = 2           # an interrupt may be interrupted by another one, once
 NEVER = 1 << 60
-PARK = -1                   # a decision: the running task runs no more
+PARK = -1                   # the decision that the running task runs no more
 RUNNING, INTERRUPTIBLE, UNINTERRUPTIBLE = 0, 1, 2
 
 
@@ -35,7 +35,7 @@ CPUS = [Cpu(number) for number in range(CPUS_MAX)]      # the same objects in ev
 
 
 class Irq:
-    """A raised interrupt: its handler and what it is called with."""
+    """A raised interrupt: its handler and the arguments of that."""
 
     __slots__ = ("args", "handler", "name", "number")
 
@@ -49,9 +49,9 @@ class Irq:
 class Task:
     """A stack of execution on one cpu: a process in the kernel, or the idle loop that takes interrupts.
 
-    `held` says which locks it holds and whether its interrupts are off; `waiting` is what it spins on, if anything,
-    and of a task that sleeps `wants` the lock it sleeps for, if it is one; `task` is the kernel's own task_struct; `queued` counts
-    its entries on wait queues; `reads`, of one that is parked, what it reads again and again.
+    `held` has the locks that it holds, and whether interrupts are off. `waiting` is the lock that it spins on, SLEEPING, HALTED or
+    PARKED; `wants` is the lock that it sleeps for, if any. `task` is the kernel's task_struct, and `queued` counts its entries on
+    wait queues. `reads` has the loads that a parked task repeats.
     """
 
     __slots__ = (
@@ -69,7 +69,7 @@ class Task:
         self.held: Any = None
         self.wants: Any = None
         self.irqs: list[int] = []               # numbers of the interrupts it is in
-        self.below: list[Any] = []              # what it held where each of them came over it
+        self.below: list[Any] = []              # the locks that it held where each of them interrupted it
         self.reset()
 
     def reset(self) -> None:
@@ -84,27 +84,27 @@ class Task:
         self.waiting_frame: Any = None
         self.op = -1
         self.at: tuple[int, Any, Any] | None = None
-        self.resumes: tuple[int, Any, Any] | None = None        # what it was at when the last interrupt hit it
+        self.resumes: tuple[int, Any, Any] | None = None        # its point when the last interrupt hit it
         self.yields = 0
         self.queued = 0
-        self.reads: Any = ()            # what it waits by reading, if it is PARKED: of explore/spinning.py
+        self.reads: Any = ()            # explore/spinning.py's Reads, if it is PARKED
 
     def __repr__(self) -> str:
         return f"<{self.name}>"
 
 
 class Sleeping:
-    """What a task that is off its cpu waits for: to be woken. Nothing else makes it able to run."""
+    """The thing that a task waits for which only another task can end: it is never available."""
 
     def available(self, task: Task) -> bool:
         return False
 
 
 SLEEPING = Sleeping()
-HALTED = Sleeping()         # what a dead cpu waits for
-PARKED = Sleeping()         # what a task waits for that only reads, until others change what it reads
+HALTED = Sleeping()         # for a dead cpu
+PARKED = Sleeping()         # for a task that waits by reading
 
 
 def preemptible(task: Task) -> bool:
-    """CONFIG_PREEMPT: a task may lose its cpu where it holds no spinlock and is in no interrupt."""
+    """True if the task may lose its cpu with CONFIG_PREEMPT: it holds no spinlock, and is in no interrupt."""
     return not (task.irq_depth or task.held.spinning or task.held.irqs_off)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The watchers of the machine, for as long as a block runs."""
+"""A block in which watchers hear of every point of the machine."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Watched:
-    """The recorder and the observer of a machine; after the block they are as they were before it, whatever was raised."""
+    """Sets the recorder and the observer of a machine for a block, and puts back the old ones, whatever was raised."""
 
     __slots__ = ("before", "m", "now")
 

@@ -2,13 +2,13 @@
 """lockdep: cycles in the order of locks, and locks that are unsafe in interrupts, found from orders seen without a deadlock.
 
 The lockset of a task is a node (`Held`): its locks in order, whether interrupts are off, whether it is in an interrupt. An acquire is
-one lookup in the node. Only a transition that was never made before calls this module, is recorded, and is checked. So the fast path
+one lookup in the node. Only a transition that was never made before calls this module, is recorded, and is checked. Thus the fast path
 costs one dictionary access, while orders are learnt over all runs of an image.
 
 The rule that decides which cycles can deadlock is that of kernel/locking/lockdep.c. Each order is kept with the way in which the first
 lock was held and the second was wanted. A reader of a rwlock waits for a writer only (i386 in 2.4 is not fair), so a cycle in which a
-reader waits for a reader cannot deadlock. A rw_semaphore is fair: its reader waits behind a waiting writer, and counts as a waiter.
-As there, only the first cycle of a run is reported. Two functions that nest three locks the other way round close several cycles and
+reader waits for a reader cannot deadlock. A rw_semaphore is fair: its reader waits behind a waiting writer, and counts as a waiter. Only
+the first cycle of a run is reported, as in the kernel. Two functions that nest three locks the other way round close several cycles and
 are one mistake; another mistake has a run in which its cycle comes first.
 
 A run must be a pure function of its schedule, so a report may rest only on orders that were seen in the same run. `alarmed` is true

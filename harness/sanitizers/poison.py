@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Poison: free memory reports each access to it. KASAN keeps a shadow of memory for this; here a free object changes its class.
 
-In its new class each slot that a run can change is a property that reports. So every primitive finds an access at the moment when it
+In its new class each slot that a run can change is a property that reports. Every primitive thus finds an access at the moment when it
 makes it, and objects that are not free cost nothing. The harness itself reads objects, too, to show a value or to find which task waits
 for which; these reads are no accesses.
 """
