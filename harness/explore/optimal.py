@@ -45,7 +45,7 @@ from vmrace.harness.explore.run_record import RunRecord
 from vmrace.harness.explore.runnable import Choice, Runnable, can_be_acquired
 from vmrace.harness.explore.search_tree import SearchTree
 from vmrace.harness.explore.spinning import Spinning
-from vmrace.harness.explore.wakeup import ASKED_FOR, DONE, NOBODY, Branch, Place, Sleep, Step
+from vmrace.harness.explore.wakeup import ASKED_FOR, DONE, NONE_ASLEEP, Branch, Place, Sleep, Step
 from vmrace.harness.machine.machine import Machine, m
 
 YIELDS_MAX: Final = 2       # a task that yields more often is left there: see machine.yielded
@@ -226,7 +226,7 @@ class Optimal:
                 if getattr(obj, "owner", None) is task or not can_be_acquired(obj, arg, task):
                     return self._decide(m, False)
                 goes_on = m.step < m.wanted
-            if goes_on or (kind in MAY_BE_QUIET and m.step < EVENTS_MAX and self.locations.seen(current.process, task.at) is None):
+            if goes_on or (kind in MAY_BE_QUIET and m.step < EVENTS_MAX and self.locations.visible(current.process, task.at) is None):
                 self.builder.trail += (task.at, task.held)
                 return task.id
         elif self.prefix.switches:
@@ -261,7 +261,7 @@ class Optimal:
         """See that nobody can go on, but not all are done: a process that waits still races for what it waits for."""
         self._close_last(m)
         if not self.only_waiters:
-            self.reversal.look_who_waits(m)
+            self.reversal.find_waiting(m)
             self.only_waiters = True
             m.follow(None)
 
@@ -328,7 +328,7 @@ class Optimal:
     def _open(self, m: Machine) -> Choice | None:
         """Choose at a place that no run has come to. None if the run ends here."""
         tree, at = self.tree, len(self.record.events)
-        sleep = tree.sleep_after(self.record.events[-1], tree.sleep_at(at - 1)) if at else NOBODY
+        sleep = tree.sleep_after(self.record.events[-1], tree.sleep_at(at - 1)) if at else NONE_ASLEEP
         branches: list[Branch] = []
         chosen = tree.next_planned(m, at, self.runnable, branches)
         if chosen is None:
@@ -357,7 +357,7 @@ class Optimal:
             process = min(awake) if scout is None else scout.choice(sorted(awake))
             return (process, *enabled[process])
         if enabled:
-            self.reversal.look_who_waits(m)     # a process that waits for a lock need not wait if it comes before the one that has it
+            self.reversal.find_waiting(m)     # a process that waits for a lock need not wait if it comes before the one that has it
             self.blocked = m.aborting = True
             raise Abort
         self.ended(m)
