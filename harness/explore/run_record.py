@@ -18,7 +18,7 @@ def _no_marks() -> list[int]:
 
 
 class RunRecord:
-    """A run, event by event. All attributes but `events` and `turns` are indexes over the events, or state that events change."""
+    """A run, event by event. Each attribute but `events` and `turns` is an index over the events, or state that events change."""
 
     def __init__(self) -> None:
         self.clear()

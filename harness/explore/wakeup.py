@@ -25,7 +25,7 @@ class Step:
 class Plan:
     """A run that is to begin at a place: events in one of the orders that agree with happens-before.
 
-    `planned` has the steps that are only planned. All others are events of the present run: `marks` says which locations they
+    `planned` has the steps that are only planned. The other steps are events of the present run: `marks` says which locations they
     touch, and `mask` has their bits.
     """
 
