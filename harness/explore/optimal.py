@@ -101,7 +101,6 @@ class Optimal:
 
     @property
     def events(self) -> list[Event]:
-        """The events of the last run."""
         return self.record.events
 
     # ---- the search ----------------------------------------------------------------------------------------------
@@ -164,7 +163,6 @@ class Optimal:
         number, events = self.tree.back_to_a_branch(), self.record.events
         if number is None:
             return False
-        assert len(self.tree.places) == number + 1, (len(self.tree.places), number)
         if number < len(events):
             self.put_to_sleep(self.tree.place(number), events[number])
             self.branch_step = step_of(events[number])
@@ -174,14 +172,12 @@ class Optimal:
 
     def put_to_sleep(self, place: Place, event: Event) -> None:
         """Put the process of the event to sleep at that place: all runs that begin with this event there are made."""
-        assert all(branch.process != event.process for branch in place.tree), (event.number, event.process)
-        place.sleep = place.sleep.with_({event.process: event.asleep_by()})
+        place.put_to_sleep(event)
 
     # ---- one run: the machine asks for decisions -----------------------------------------------------------------
 
     def _start(self) -> None:
-        self.blocked = False
-        self.nothing_left = False       # no process is left to run at the place where the run parts from the last one
+        self.blocked = self.nothing_left = False    # nothing_left: no process is left to run where the run parts from the last one
         self.misrouted = False          # an interrupt can only go to a cpu of another route, which has this run
         self.only_waiters = False       # the only processes that can run are tasks that go on to wait for ever
         self.cpus.learned = False
@@ -333,7 +329,6 @@ class Optimal:
     def _open(self, m: Machine) -> Choice | None:
         """Choose at a place that no run has reached. None if the run ends here."""
         tree, at = self.tree, len(self.record.events)
-        assert at == len(tree.places), (at, len(tree.places))
         sleep = tree.sleep_after(self.record.events[-1], tree.sleep_at(at - 1)) if at else NONE_ASLEEP
         branches: list[Branch] = []
         chosen = tree.next_planned(m, at, self.runnable, branches)
@@ -347,7 +342,6 @@ class Optimal:
         return chosen
 
     def _check_length(self, m: Machine, at: int) -> None:
-        """End the run if it has more than EVENTS_MAX events or points."""
         if at >= EVENTS_MAX or m.step >= EVENTS_MAX:
             self.limit = m.aborting = True
             raise Abort

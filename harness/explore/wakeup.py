@@ -141,6 +141,11 @@ class Place:
         self.widened = UNASKED
         self.done = 0                   # the number of branches that are explored
 
+    def put_to_sleep(self, event: Event) -> None:
+        """Add the process of the event to the sleep set."""
+        assert all(branch.process != event.process for branch in self.tree), (event.number, event.process)
+        self.sleep = self.sleep.with_({event.process: event.asleep_by()})
+
     def has_more(self) -> bool:
         """True if something is left to run first."""
         return bool(self.tree) or self.widened == ASKED_FOR
