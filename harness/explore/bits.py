@@ -17,7 +17,7 @@ def bits_of(events: Sequence[Event]) -> int:
 
 
 def numbers_in(bits: int) -> Iterator[int]:
-    """Yield the numbers of the events in a set, in order."""
+    """Yield the numbers of the events in a set, in ascending order."""
     while bits:
         low = bits & -bits
         yield low.bit_length() - 1

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""To which class of equivalent runs a run belongs, or its beginning: one number."""
+"""One number for the class of schedules that a run, or the beginning of a run, belongs to."""
 
 from __future__ import annotations
 
@@ -11,21 +11,24 @@ from vmrace.harness.explore.optimal import Optimal
 
 
 def trace_hash(explorer: Optimal) -> int:
-    """Of the class that the last run belongs to: the same for every run of it, in every process and on every day. It is the sum
-    of those of its events, each of what it is and of how many events of each process happen before it."""
+    """Return a hash of the class that the last run belongs to. It is the same for every run of the class, in every Python process.
+
+    It is the sum of a hash for each event: of its label and of the number of events of each process that happen before it. Each event
+    keeps the sum up to it, so a later call begins where the run has changed.
+    """
     events = explorer.events
-    known = next((number for number in range(len(events), 0, -1) if events[number - 1].trace is not None), 0)
-    total = events[known - 1].trace or 0 if known else 0
+    hashed = next((number for number in range(len(events), 0, -1) if events[number - 1].trace is not None), 0)
+    total = events[hashed - 1].trace or 0 if hashed else 0
     bits: dict[int, int] = {}
     for event in events:
         bits[event.process] = bits.get(event.process, 0) | 1 << event.number
     clocks = [(_hash_of(str(explorer.cpus.names.get(process, process))), mask) for process, mask in bits.items()]
-    for event in events[known:]:
-        mine = _label_of(explorer, event)
+    for event in events[hashed:]:
+        value = _label_of(explorer, event)
         for name, mask in clocks:
-            mine += name * (event.past & mask).bit_count()
-        mine = (mine ^ mine >> 31) * _ODD & _WORD
-        event.trace = total = (total + ((mine ^ mine >> 29) * _ODD & _WORD)) & _WORD
+            value += name * (event.past & mask).bit_count()
+        value = (value ^ value >> 31) * _ODD & _WORD
+        event.trace = total = (total + ((value ^ value >> 29) * _ODD & _WORD)) & _WORD
     return total
 
 
@@ -39,6 +42,7 @@ def _hash_of(text: str) -> int:
 
 
 def _label_of(explorer: Optimal, event: Event) -> int:
+    """Return a hash of the process, the cpu and the point of the event."""
     key = event.process, event.cpu, event.pending
     label = explorer.labels.get(key)
     if label is None:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Makes events of what the machine reports: points, accesses without a point, wake-ups, raised interrupts.
+"""Makes events of the reports of the machine: points, accesses without a point, wake-ups, raised interrupts.
 
-A process runs on over many points before the explorer is asked again. The machine writes these points to a list, the trail, and
-`advance` makes events of them when an answer is needed.
+A process runs over many points before the machine asks the explorer again. The machine appends these points to a list, the trail,
+and `advance` makes events of them when the explorer needs them.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ from vmrace.harness.machine.machine import Machine
 from vmrace.harness.machine.task import HALTED, PARKED, SLEEPING, Task, preemptible
 
 _UNSEEN: Any = object()
-# (irqs off, or not to be preempted: before, after) -> the mode in which an event touches the gate of its cpu
+# (irqs off, or preemption impossible: before, after) -> the mode in which an event touches the gate of its cpu
 _PASSAGE = {(False, False): PASS, (False, True): ACQUIRE, (True, False): RELEASE, (True, True): None}
-# (runs on its cpu: before, after) -> the mode in which an event touches the cpu
+# (its task has the cpu: before, after) -> the mode in which an event touches the cpu
 _HOLDING = {(False, True): ACQUIRE, (True, False): RELEASE, (False, False): PASS_ALONE, (True, True): None}
 
 
 class EventBuilder:
-    """Appends the events of the present run to `record`. `current` is the event that runs; None while the explorer chooses."""
+    """Appends the events of the present run to `record`. `current` is the running event; None while the explorer chooses."""
 
     def __init__(self, record: RunRecord, tree: SearchTree, locations: Locations, cpus: Cpus, runnable: Runnable):
         self.record = record
@@ -54,32 +54,33 @@ class EventBuilder:
         """Forget the last run."""
         self.current: Event | None = None
         self.task: Task | None = None           # the task that `current` runs on
-        self.trail: list[Any] = []              # the points of the process since `current`, each with what the task held there
-        self.quiet_point: Point | None = None   # the quiet point that `current` is at, if any, and what the task held there
-        self.quiet_held: Any = None
+        self.trail: list[Any] = []              # the points of the process since `current`, each with the `held` of the task there
+        self.quiet_point: Point | None = None   # the quiet point that `current` is at, if any
+        self.quiet_held: Any = None             # `held` of the task at that point
         self.asleep: set[int] = set()           # tasks that sleep
-        self.found = self.noted = 0             # findings and notes that belong to events by now
+        self.found = self.noted = 0             # the numbers of findings and notes that already belong to events
         self.since = 0                          # the first event that later findings can belong to
-        # of the task before `current`
-        self.depth = 0                          # how deep it was in interrupts
+        # the state of the task before `current`
+        self.depth = 0                          # its interrupt depth
         self.irqs_off = False
         self.had_cpu = True
-        self.had_cpu_alone = False              # no other task could preempt it
+        self.had_cpu_alone = False              # it had the cpu, and no other task could preempt it
 
     def watch(self, m: Machine) -> None:
-        """Begin to see the run, at the end of what it repeats from the last one."""
+        """Begin to watch the run, at the end of the part that it repeats from the last one."""
         self.found, self.noted = len(m.findings), len(m.notes)
         self.since = len(self.record.events)
         self.asleep = {task.id for task in m.tasks if task.waiting is SLEEPING and not task.finished}
 
     def begin(self, m: Machine, choice: Choice, asked: bool) -> None:
-        """Begin the event with which the chosen process goes on. `asked`: the machine had to ask for it."""
+        """Begin the event with which the chosen process goes on. `asked`: the running task could not go on."""
         record, (process, decision, task) = self.record, choice
+        assert len(self.tree.places) == len(record.events) + 1, (len(self.tree.places), len(record.events))
         enters = decision >= len(m.tasks)
         pending: Point = NO_POINT if enters else self.runnable.pending(process, task)
-        accesses = self.locations.seen(process, pending)
+        accesses = self.locations.visible(process, pending)
         if pending[0] == points.WAKE or pending[0] == points.ACQUIRE:
-            accesses = self.locations.of(*pending, task)
+            accesses = self.locations.accesses_of(*pending, task)
         self.current = event = Event(len(record.events), process, task.cpu.number, m.step, pending, accesses or (),
                                      record.last.get(process))
         if asked or decision != m.current.id:
@@ -108,60 +109,60 @@ class EventBuilder:
             return
         event = self.advance(m)
         for id in [id for id in self.asleep if m.tasks[id].waiting is not SLEEPING]:
-            self._is_not_quiet()
+            self._learn_not_quiet()
             self.asleep.discard(id)
             record.set(record.woken_by, id, event.number)
-            where = m.tasks[id].cpu.number
-            if where in self.cpus.shared:
+            cpu = m.tasks[id].cpu.number
+            if cpu in self.cpus.shared:
                 event.grows()
-                event.accesses += ((self.locations.number(("ready", where)), WRITE),)
+                event.accesses += ((self.locations.number(("ready", cpu)), WRITE),)
         while len(record.irqs) < m.irqs_raised:
-            self._is_not_quiet()
+            self._learn_not_quiet()
             raiser = self.cpus.names.get(event.process, (event.process,))
             before = record.raised.get(event.process, 0)
             record.set(record.raised, event.process, before + 1)
             self.raise_interrupt((*raiser, before), event.number)
 
     def raise_interrupt(self, name: Name, event: int) -> None:
-        """Record an interrupt, raised by that event; -1: before the run."""
+        """Record an interrupt that the event raised; -1: it is raised before the run."""
         if event < 0:
             name = (*name, len(self.record.irqs))
         self.record.irqs.append((self.cpus.process_of(name), event))
 
-    def touched(self, m: Machine, what: Any, kind: int) -> None:
-        """Add an access to the running event that no point announced."""
+    def touched(self, m: Machine, key: Any, kind: int) -> None:
+        """Add an access that no point announced to the running event."""
         if self.current is not None:
             event = self.advance(m)
-            if self.locations.is_moot(what, kind) or self._was_announced(event, (self.locations.number(what), touched_mode(kind))):
+            if self.locations.is_moot(key, kind) or self._was_announced(event, (self.locations.number(key), touched_mode(kind))):
                 return
-            self._is_not_quiet()
+            self._learn_not_quiet()
             event.grows()
-            event.accesses += (self.locations.touched(what, kind),)
+            event.accesses += (self.locations.touched(key, kind),)
 
     def _was_announced(self, event: Event, access: Access) -> bool:
-        """True if the point that runs has that access anyway."""
+        """True if the running point has announced that access."""
         return access in (event.accesses if self.quiet_point is None else self.locations.announced(self.quiet_point))
 
-    def _is_not_quiet(self) -> None:
-        """Learn that others can tell that the running point is passed."""
+    def _learn_not_quiet(self) -> None:
+        """Learn that other processes can notice when the running point is passed."""
         if self.quiet_point is not None:
-            self.locations.is_not_quiet(self.quiet_point)
+            self.locations.learn_not_quiet(self.quiet_point)
             self.quiet_point = None
 
-    def _shuts(self, m: Machine, held: Any) -> None:
-        """Learn that the last point, taken for a quiet one, is none, if only after it an interrupt, or another task of the cpu, is
-        shut out."""
+    def _check_shut_out(self, m: Machine, held: Any) -> None:
+        """Learn that the last quiet point is not quiet if it shut out an interrupt, or another task of the cpu: `held` is what the task
+        holds after it."""
         assert self.task is not None
-        was = self.quiet_held
-        gate = self.task.cpu.number in self.cpus.depths and held.irqs_off and not was.irqs_off
-        cpu = m.preempt and (held.irqs_off or held.spinning) and not (was.irqs_off or was.spinning)
+        before = self.quiet_held
+        gate = self.task.cpu.number in self.cpus.depths and held.irqs_off and not before.irqs_off
+        cpu = m.preempt and (held.irqs_off or held.spinning) and not (before.irqs_off or before.spinning)
         if gate or cpu:
-            self._is_not_quiet()
+            self._learn_not_quiet()
 
     # ---- when it is over -----------------------------------------------------------------------------------------
 
     def advance(self, m: Machine) -> Event:
-        """Make events of all points on the trail but the last, at which the running event is now. Return the running event."""
+        """Make events of all points on the trail but the last, where the running event is now. Return the running event."""
         event, trail = self.current, self.trail
         assert event is not None
         if not trail:
@@ -169,23 +170,23 @@ class EventBuilder:
         record, tree, cpus, locations = self.record, self.tree, self.cpus, self.locations
         events, places = record.events, tree.places
         process, cpu, depth, irqs_off = event.process, event.cpu, self.depth, self.irqs_off
-        known = locations.seen_by(process)
+        known = locations.points_of(process)
         open_gate: tuple[Access, ...] = ()
         passes = False
         sleep: Sleep | None = None
         for position in range(0, len(trail), 2):
             at, held = trail[position], trail[position + 1]
             if self.quiet_point is not None and held is not self.quiet_held:
-                self._shuts(m, held)
+                self._check_shut_out(m, held)
             next_accesses = known.get(at, _UNSEEN)
             if next_accesses is _UNSEEN:
-                next_accesses = locations.seen(process, at)
+                next_accesses = locations.visible(process, at)
             if next_accesses is None:                       # a quiet point
                 self.quiet_point, self.quiet_held = at, held
                 event.points += 1
                 continue
             self.quiet_point = None
-            if sleep is None:                               # the event that was chosen
+            if sleep is None:                               # the first event, which the explorer chose
                 self._add(event, self._gates(m, event, held.irqs_off, False, True, False) if cpus.depths or cpus.shared else ())
                 if depth < cpus.depths.get(cpu, 0):
                     open_gate = self._passage(cpu, depth, False, False)
@@ -204,7 +205,7 @@ class EventBuilder:
                     event.accesses_elsewhere = accesses
                     event.accesses += open_gate
                     order(record, event, accesses if passes else event.accesses, past)
-                    if passes:                              # an event before its passage is before the one before it, too
+                    if passes:                              # what comes before this passage comes before the previous one, too
                         record.marks[open_gate[0][0]][PASS] |= 1 << event.number
                     passes = True
                 events.append(event)
@@ -220,7 +221,7 @@ class EventBuilder:
         return event
 
     def close(self, m: Machine) -> None:
-        """End the running event: the explorer chooses who is next."""
+        """End the running event: the explorer chooses the next process."""
         event, task, record, self.current = self.current, self.task, self.record, None
         assert event is not None and task is not None
         running = task.cpu.running is task
@@ -228,9 +229,9 @@ class EventBuilder:
         if self.quiet_point is not None:
             event.last_point = self.quiet_point
             if task.waiting is SLEEPING or task.waiting is HALTED or (event.yields_cpu and event.cpu in self.cpus.shared):
-                self._is_not_quiet()
+                self._learn_not_quiet()
             else:
-                self._shuts(m, task.held)
+                self._check_shut_out(m, task.held)
             self.quiet_point = None
         if self.cpus.depths or self.cpus.shared:
             event.leaves_cpu = not running
@@ -244,10 +245,10 @@ class EventBuilder:
             event.asleep = True
             if not task.finished:
                 self.asleep.add(task.id)
-        self._give_findings(m, event)
+        self._assign_findings(m, event)
 
-    def _give_findings(self, m: Machine, event: Event) -> None:
-        """Give the new findings to the events that made them; `event` is the last one."""
+    def _assign_findings(self, m: Machine, event: Event) -> None:
+        """Assign the new findings to the events that made them; `event` is the last one."""
         events = self.record.events
         if len(m.findings) > self.found or len(m.notes) > self.noted:
             for finding in m.findings[self.found:] + m.notes[self.noted:]:
@@ -257,6 +258,7 @@ class EventBuilder:
         self.since = len(events)
 
     def _add(self, event: Event, gates: tuple[Access, ...]) -> None:
+        """Add these accesses to a chosen event, and append it to the record and to the tree of its place."""
         record, tree = self.record, self.tree
         if gates:
             event.grows()
@@ -273,32 +275,35 @@ class EventBuilder:
     # ---- interrupt gates and shared cpus -------------------------------------------------------------------------
 
     def _gates(self, m: Machine, event: Event, off_after: bool, leaves: bool, running: bool, preempt: bool) -> tuple[Access, ...]:
-        """Return how the event touches the interrupt gates of its cpu, and the cpu itself if tasks share it."""
-        depth, number, where, enters = self.depth, self.locations.number, event.cpu, event.enters
+        """Return the accesses of the event to the interrupt gates of its cpu, and to the cpu itself if tasks share it.
+
+        After the event interrupts are off (`off_after`), its task has the cpu (`running`). `leaves`: an interrupt ends with it.
+        """
+        depth, number, cpu, enters = self.depth, self.locations.number, event.cpu, event.enters
         out: tuple[Access, ...] = ()
-        if where in self.cpus.depths:
+        if cpu in self.cpus.depths:
             if enters or leaves:
-                out += ((number(("level", where)), WRITE),
-                        (number(("gate", where, depth)), PASS_ALONE if enters and leaves else ACQUIRE if enters else RELEASE))
-            if depth < self.cpus.depths[where]:
-                out += self._passage(where, depth, self.irqs_off, off_after)
-        if where in self.cpus.shared:
+                out += ((number(("level", cpu)), WRITE),
+                        (number(("gate", cpu, depth)), PASS_ALONE if enters and leaves else ACQUIRE if enters else RELEASE))
+            if depth < self.cpus.depths[cpu]:
+                out += self._passage(cpu, depth, self.irqs_off, off_after)
+        if cpu in self.cpus.shared:
             assert self.task is not None
-            out += ((number(("ready", where)), READ),)
+            out += ((number(("ready", cpu)), READ),)
             if not depth:
                 mode = (_PASSAGE[self.had_cpu_alone, running and not preemptible(self.task)] if preempt
                         else _HOLDING[self.had_cpu, running])
                 if mode is not None:
-                    out += ((number(("cpu", where)), mode),)
-            if (enters or not depth) and self._is_asked_for(m, where):
-                out += ((number(("current", where)), READ if enters else WRITE),)
+                    out += ((number(("cpu", cpu)), mode),)
+            if (enters or not depth) and self._current_matters(m, cpu):
+                out += ((number(("current", cpu)), READ if enters else WRITE),)
         return out
 
-    def _is_asked_for(self, m: Machine, cpu: int) -> bool:
-        """True if interrupts ask which of the tasks that share that cpu they interrupt, and the cpu can be lost anywhere."""
+    def _current_matters(self, m: Machine, cpu: int) -> bool:
+        """True if interrupts ask which task of that shared cpu is `current`, and a task may lose the cpu at any point."""
         return m.preempt and any(m.tasks[id].cpu.number == cpu for id in self.locations.watched)
 
-    def _passage(self, where: int, depth: int, off_before: bool, off_after: bool) -> tuple[Access, ...]:
-        """Return how an event touches the gate of an interrupt that might enter over it."""
+    def _passage(self, cpu: int, depth: int, off_before: bool, off_after: bool) -> tuple[Access, ...]:
+        """Return the access of an event to the gate of an interrupt that might enter on top of it."""
         mode = _PASSAGE[off_before, off_after]
-        return () if mode is None else ((self.locations.number(("gate", where, depth + 1)), mode),)
+        return () if mode is None else ((self.locations.number(("gate", cpu, depth + 1)), mode),)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The place of a new event in happens-before, and the races that it ends. Sets of events are bits of an int."""
+"""Puts a new event into happens-before, and finds the races that end with it. Sets of events are bits of an int."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ MEETS = [tuple(rival for rival in rivals if not (ACQUIRES >> mode & 1 and RELEAS
 
 
 def base_of(record: RunRecord, event: Event) -> int:
-    """Return the bits of the events without which `event` could not be there, whatever it touches, and its own."""
+    """Return the bits of `event` and of the events without which it could not be there, whatever it touches."""
     past, before = 1 << event.number, event.before
     if before is not None:
         past |= before.past
@@ -49,7 +49,7 @@ def base_of(record: RunRecord, event: Event) -> int:
 
 
 def order(record: RunRecord, event: Event, accesses: tuple[Access, ...], past: int) -> None:
-    """Set the past of `event`, which has these accesses and comes after `past`, and the races that it ends; mark its accesses."""
+    """Set the past of `event`, which has these accesses and comes after `past`. Set the races that end with it. Mark its accesses."""
     marks, bit = record.marks, 1 << event.number
     met = 0
     handed_over: list[tuple[int, int]] = []
@@ -80,9 +80,9 @@ def order(record: RunRecord, event: Event, accesses: tuple[Access, ...], past: i
         while met:
             there = met.bit_length() - 1
             races.append(there)
-            its = events[there].past
-            past |= its
-            direct |= its                       # not in it: the events that only a hand-over orders
+            past_there = events[there].past
+            past |= past_there
+            direct |= past_there                # without the events that only a hand-over orders
             met &= ~past
         for _, acquired in handed_over:
             if not direct >> acquired & 1 and acquired not in races:
@@ -92,9 +92,9 @@ def order(record: RunRecord, event: Event, accesses: tuple[Access, ...], past: i
 
 
 def _hand_over(record: RunRecord, event: Event, location: int, releases: int, handed_over: list[tuple[int, int]]) -> int:
-    """Add each release among these events, with the event that had acquired the lock, to `handed_over`.
+    """Add each release among these events to `handed_over`, with the event that acquired the lock.
 
-    Return the bits of those that `event` comes after without a hand-over: the ends of other interrupts, where one enters.
+    Return the bits of the releases that are no hand-over: `event` is the entry of an interrupt, the release the end of another one.
     """
     met = 0
     for there in numbers_in(releases):
@@ -106,7 +106,8 @@ def _hand_over(record: RunRecord, event: Event, location: int, releases: int, ha
 
 
 def _last_releases(mark: Sequence[int], mode: int) -> int:
-    """Return the bits of the events that released the lock that is acquired now: all since one process had it alone, or that one."""
+    """Return the bits of the last releases before an acquire in that mode: those of all readers since a process had the lock alone, or
+    that of this process."""
     alone, released, shared = mark[ACQUIRE] | mark[PASS_ALONE], mark[RELEASE], mark[RELEASE_SHARED]
     since = max(alone, released).bit_length()
     last = 1 << since - 1 if released > alone else 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Optimal dynamic partial-order reduction: one run of each class of equivalent schedules, and no run twice.
+"""Optimal dynamic partial-order reduction: one run of each class of schedules, and no run twice.
 
 Abdulla, Aronis, Jonsson, Sagonas, "Optimal Dynamic Partial Order Reduction" (POPL 2014): wakeup trees and sleep sets. Two schedules
 are equivalent if they order every two dependent events alike (Mazurkiewicz); equivalent runs have the same findings and end in the
@@ -7,24 +7,24 @@ same state. The explorer looks for races in each finished run: two dependent eve
 them orders. For each race it plans a run with the reverse order. The plan goes into the wakeup tree of the place of the first
 event, unless a branch there leads, or has led, to an equivalent run.
 
-Processes are the tasks and the interrupts. Which cpu an interrupt goes to is fixed before an exploration (see routes.py, which goes
-through all choices). Happens-before is a set of event numbers for each event.
+Processes are the tasks and the interrupts. An exploration has a fixed cpu for each interrupt; routes.py goes through all
+assignments. Happens-before is a set of event numbers for each event.
 
-The machine asks for more than the published algorithm knows:
+The machine asks for more than the published algorithm has:
   * A lock can be acquired only while it is free, so a release and the acquire after it cannot be reversed. The two acquires can, if
     only that hand-over orders them. The same holds for cpus and interrupt gates (access.py).
-  * A finding halts its cpu only: the races of what the other cpus would still do must be seen.
-  * Where an interrupt can enter depends on what runs on its cpu, so a planned run may turn out to be impossible. Then every process
-    that can run is run first at the place that it was planned for (Flanagan, Godefroid, POPL 2005). This is never wrong; it may
-    lead to known runs, which are blocked.
-  * What an event does behind its point depends on what it reads there. Where a reversal may change that, its plan says that the event
-    may touch everything that is ever touched without a point. Such a plan may part from a process that it does not depend on in
-    truth. That process does not sleep behind it, and the run may turn out to be known at its end.
+  * A finding halts its cpu only: the exploration must see the races of everything that the other cpus would still do.
+  * The place where an interrupt can enter depends on the process that its cpu runs, so a planned run may turn out to be impossible.
+    Then every process that can run is run first at the place that it was planned for (Flanagan, Godefroid, POPL 2005). This loses no
+    class; it may lead to known runs, which are blocked.
+  * The work of an event behind its point depends on the values that it reads there. If a reversal may change them, its plan says that
+    the event may touch every location that is ever touched without a point. Such a plan may part from a process of which it is
+    independent in truth. Then that process does not sleep behind it, and the run may turn out to be known at its end.
   * An access that no other process can notice is no event. Random runs teach which accesses these are, and so does each run; when
-    one more access turns out to be shared, the exploration begins again (access.py). So it makes no class where among such accesses
-    an interrupt enters.
-  * A run repeats its beginning from the last run at full speed; the explorer watches from where the two part. There, too, a process
-    runs on: the machine writes down its points, and events are made of them when the explorer has to choose (event_builder.py).
+    one more access turns out to be shared, the exploration begins again (access.py). It therefore makes no difference to the class
+    of a run among which of these accesses an interrupt enters.
+  * A run repeats its beginning from the last run at full speed; the explorer watches from the place where the two part. There, too,
+    a process runs on: the machine writes down its points, and makes them events when the explorer has to choose (event_builder.py).
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ from vmrace.harness import points
 from vmrace.harness.errors import Abort
 from vmrace.harness.explore.access import MAY_BE_QUIET, Locations
 from vmrace.harness.explore.cpus import Cpus, Name
-from vmrace.harness.explore.event import EVENTS_MAX, Event, step_of
+from vmrace.harness.explore.event import EVENTS_MAX as EVENTS_MAX
+from vmrace.harness.explore.event import Event, step_of
 from vmrace.harness.explore.event_builder import EventBuilder
 from vmrace.harness.explore.prefix import Prefix
 from vmrace.harness.explore.reversal import Reversal
@@ -45,13 +46,13 @@ from vmrace.harness.explore.run_record import RunRecord
 from vmrace.harness.explore.runnable import Choice, Runnable, can_be_acquired
 from vmrace.harness.explore.search_tree import SearchTree
 from vmrace.harness.explore.spinning import Spinning
-from vmrace.harness.explore.wakeup import ASKED_FOR, DONE, NOBODY, Branch, Place, Sleep, Step
+from vmrace.harness.explore.wakeup import ASKED_FOR, DONE, NONE_ASLEEP, Branch, Place, Sleep, Step
 from vmrace.harness.machine.machine import Machine, m
 
 YIELDS_MAX: Final = 2       # a task that yields more often is left there: see machine.yielded
-SCOUTS_MIN = 2              # random runs before the exploration begins again: what is learned late costs all runs made before
-SCOUTS_MAX = 100            # at least as many random runs as were lost, at most this number
-SCOUTED = 8                 # points at a time, on average, in such a run
+SCOUTS_MIN = 2              # the least number of random runs before the exploration begins again: learning late costs all earlier runs
+SCOUTS_MAX = 100            # the most; between the two, the number of runs that were lost
+SCOUTED = 8                 # points for which a process runs on, on average, in a random run
 
 
 def _never() -> bool:
@@ -65,14 +66,14 @@ def _nothing(result: Any) -> None:
 class Optimal:
     """An exploration of one program. `for run in explorer.runs(execute): ...` where `execute(explorer)` runs the program once.
 
-    After each run `events` holds it, and `blocked` is true if the run was ended early because it turned out to be known.
+    After each run `events` has its events, and `blocked` is true if the run was ended early because it turned out to be known.
     """
 
     explores = True
     yields_max = YIELDS_MAX
 
     def __init__(self, routes: Mapping[Name, int] | None = None, up: bool = False, locations: Locations | None = None):
-        self.locations = locations or Locations(up)     # what another explorer of the program has learned helps this one
+        self.locations = locations or Locations(up)     # those of another explorer of the program, which has learned already
         self.locations.forget_processes()
         self.cpus = Cpus(routes or {})
         self.record = RunRecord()
@@ -82,11 +83,11 @@ class Optimal:
         self.reversal = Reversal(self.record, self.tree, self.locations, self.cpus, self.runnable)
         self.labels: dict[Any, int] = {}        # see classes.trace_hash
         self.spinning: Spinning | None = None
-        self.scout: random.Random | None = None     # decides in a run that is only to teach something
-        self.restarts = 0               # how often the exploration began again because something was learned
-        self.enough: Callable[[], bool] = _never            # asked between two runs: must the exploration stop?
-        self.stopped = False            # `enough` said so
-        self.scouted: Callable[[Any], None] = _nothing      # hears of each random run
+        self.scout: random.Random | None = None     # makes the decisions of a random run, which is only to teach something
+        self.restarts = 0               # the number of times that the exploration began again because something was learned
+        self.enough: Callable[[], bool] = _never            # called between two runs: true if the exploration must stop
+        self.stopped = False            # `enough` returned true
+        self.scouted: Callable[[Any], None] = _nothing      # called with the result of each random run
         self.blocked = self.nothing_left = False
         self._forget()
 
@@ -129,7 +130,7 @@ class Optimal:
 
     @property
     def learned(self) -> bool:
-        """True if the runs so far were made with less knowledge than there is now: the exploration begins again."""
+        """True if the last run taught something that earlier runs were made without: the exploration must begin again."""
         return self.cpus.learned or self.locations.restart
 
     def _start_again(self) -> None:
@@ -137,7 +138,7 @@ class Optimal:
         self._forget()
 
     def _scout(self, execute: Callable[[Optimal], Any], count: int) -> None:
-        """Make random runs: what is learned late costs all runs made before."""
+        """Make `count` random runs, which teach early what would cost all runs before it later."""
         for number in range(count):
             if self.enough():
                 return
@@ -145,7 +146,7 @@ class Optimal:
             self._start_again()
 
     def sample(self, execute: Callable[[Optimal], Any], seed: int) -> Any:
-        """Make one random run, from nothing; `events` holds it."""
+        """Make one random run with that seed. `events` has its events; the exploration so far is forgotten."""
         self._forget()
         self.scout = random.Random(seed)
         self._start()
@@ -170,22 +171,21 @@ class Optimal:
         return True
 
     def put_to_sleep(self, place: Place, event: Event) -> None:
-        """Run no more at that place what begins with the event: all of it is run."""
-        place.sleep = place.sleep.with_({event.process: event.asleep_by()})
+        """Put the process of the event to sleep at that place: all runs that begin with this event there are made."""
+        place.put_to_sleep(event)
 
-    # ---- one run, as the machine asks for decisions --------------------------------------------------------------
+    # ---- one run: the machine asks for decisions -----------------------------------------------------------------
 
     def _start(self) -> None:
-        self.blocked = False
-        self.nothing_left = False       # no process turned out to be left to run at the branch
-        self.misrouted = False          # an interrupt can only go where its route does not lead: another route has this run
-        self.only_waiters = False       # nobody can run any more, except to go and wait for ever
+        self.blocked = self.nothing_left = False    # nothing_left: no process is left to run where the run parts from the last one
+        self.misrouted = False          # an interrupt can only go to a cpu of another route, which has this run
+        self.only_waiters = False       # the only processes that can run are tasks that go on to wait for ever
         self.cpus.learned = False
         self.limit = False              # the run has more than EVENTS_MAX events or points
         self.reversal.waiting = []
         self.builder.start()
         self.tree.drop_plan()
-        self.live = not self.tree.places    # the explorer watches; before that the run repeats the last one
+        self.live = not self.tree.places    # the explorer watches the run; before that the run repeats the last one
 
     def begin(self, m: Machine) -> None:
         self.cpus.shared = {cpu.number for cpu in m.cpus if cpu.shared}
@@ -199,7 +199,7 @@ class Optimal:
             self.prefix.want_next(m)
 
     def _watch(self, m: Machine) -> None:
-        """See every point from here on."""
+        """Watch every point from here on."""
         m.follow(self.builder.trail)
         function_of = m.image.function_of
         if function_of is not None:
@@ -226,7 +226,7 @@ class Optimal:
                 if getattr(obj, "owner", None) is task or not can_be_acquired(obj, arg, task):
                     return self._decide(m, False)
                 goes_on = m.step < m.wanted
-            if goes_on or (kind in MAY_BE_QUIET and m.step < EVENTS_MAX and self.locations.seen(current.process, task.at) is None):
+            if goes_on or (kind in MAY_BE_QUIET and m.step < EVENTS_MAX and self.locations.visible(current.process, task.at) is None):
                 self.builder.trail += (task.at, task.held)
                 return task.id
         elif self.prefix.switches:
@@ -241,10 +241,10 @@ class Optimal:
                 return self.prefix.forced.pop()
             self._go_live(m)
         decision = -1 if self.only_waiters else self._decide(m, True)
-        return self._one_who_waits(m, choices) if self.only_waiters else decision
+        return self._let_wait(m, choices) if self.only_waiters else decision
 
-    def _one_who_waits(self, m: Machine, choices: Sequence[int]) -> int:
-        """Let a task go on to where it waits for ever."""
+    def _let_wait(self, m: Machine, choices: Sequence[int]) -> int:
+        """Return the decision for a task that goes on to the point where it waits for ever."""
         tasks = [choice for choice in choices if choice < len(m.tasks)]
         if not tasks:
             self.misrouted = m.aborting = True
@@ -258,15 +258,15 @@ class Optimal:
         self.builder.touched(m, what, kind)
 
     def ended(self, m: Machine) -> None:
-        """See that nobody can go on, but not all are done: a process that waits still races for what it waits for."""
+        """Note that no process can go on, though not all have ended: a waiting process races with the holder of its lock."""
         self._close_last(m)
         if not self.only_waiters:
-            self.reversal.look_who_waits(m)
+            self.reversal.find_waiting(m)
             self.only_waiters = True
             m.follow(None)
 
     def _finish(self, m: Machine) -> None:
-        """See the end of the run."""
+        """Close the last event, and learn which tasks interrupts found to be `current`."""
         self._close_last(m)
         if m.looked:
             self.locations.watch({task.id for task in m.tasks if task.cpu.number in m.looked})
@@ -278,7 +278,7 @@ class Optimal:
 
     @property
     def rerouted(self) -> bool:
-        """True if the last run is one of another route as well: an interrupt that this route sends elsewhere never entered."""
+        """True if the last run belongs to another route, too: an interrupt that this route sends to another cpu never entered."""
         return self.cpus.is_of_another_route(self.record.events)
 
     # ---- decisions -----------------------------------------------------------------------------------------------
@@ -300,14 +300,15 @@ class Optimal:
         return chosen[1]
 
     def _runs_on(self) -> int:
-        """Return over how many points the chosen process runs before another choice."""
+        """Return the number of points for which the chosen process runs on before another choice."""
         if self.scout is not None:
             return int(self.scout.expovariate(1 / SCOUTED)) + 1
         return self.tree.points_of_next()
 
     def _resume(self, m: Machine) -> Choice:
-        """Choose what is left to be run first, at the place where the present run parts from the last one."""
+        """Choose the next branch at the place where the present run parts from the last one."""
         at, tree = len(self.record.events), self.tree
+        assert at == self.branch, (at, self.branch)
         place = tree.place(at)
         branches = place.tree
         while True:
@@ -316,7 +317,7 @@ class Optimal:
                 if chosen is not None:
                     tree.follow(branches[0], at)
                     return chosen
-                tree.plan_at(branches.pop(0).root, None)    # planned, but impossible: all that can be there is run instead
+                tree.plan_at(branches.pop(0).root, None)    # the plan is impossible: every process that can run there runs first instead
             elif place.widened == ASKED_FOR:
                 place.widened = DONE
                 branches += [Branch([Step(process, None)], at) for process in self.runnable.enabled(m)
@@ -326,9 +327,9 @@ class Optimal:
                 raise Abort
 
     def _open(self, m: Machine) -> Choice | None:
-        """Choose at a place that no run has come to. None if the run ends here."""
+        """Choose at a place that no run has reached. None if the run ends here."""
         tree, at = self.tree, len(self.record.events)
-        sleep = tree.sleep_after(self.record.events[-1], tree.sleep_at(at - 1)) if at else NOBODY
+        sleep = tree.sleep_after(self.record.events[-1], tree.sleep_at(at - 1)) if at else NONE_ASLEEP
         branches: list[Branch] = []
         chosen = tree.next_planned(m, at, self.runnable, branches)
         if chosen is None:
@@ -346,7 +347,7 @@ class Optimal:
             raise Abort
 
     def _awake(self, m: Machine, sleep: Sleep) -> Choice | None:
-        """Choose where nothing is planned: the running process goes on if it can. None if no process can."""
+        """Choose a process that does not sleep, without a plan: the running process if it can go on. None if no process can run."""
         asleep, scout, runnable = sleep.processes, self.scout, self.runnable
         chosen = runnable.preferred(m, asleep) if scout is None else None
         if chosen is not None:
@@ -357,7 +358,7 @@ class Optimal:
             process = min(awake) if scout is None else scout.choice(sorted(awake))
             return (process, *enabled[process])
         if enabled:
-            self.reversal.look_who_waits(m)     # a process that waits for a lock need not wait if it comes before the one that has it
+            self.reversal.find_waiting(m)    # a process that waits for a lock need not wait if it comes before the holder
             self.blocked = m.aborting = True
             raise Abort
         self.ended(m)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Other orders of a run that are equivalent to it: what is run again in one of them must come to the same.
+"""Other orders of a run in the same class of schedules. A run in such an order must have the same outcome.
 
-If it does not, the program did something that no explorer was told of: a plain variable that tasks share, a kernel object whose
-value is changed where it is only read. What was proved by one run of each class is then worth nothing.
+If its outcome differs, the program did something that no point announced: its tasks share a plain variable, or one changes the value of
+a kernel object that it only seems to read. Then one run of each class proves nothing.
 """
 
 from __future__ import annotations
@@ -19,33 +19,38 @@ Order = Callable[[Sequence[Event]], list[int]]
 
 
 def last_first(events: Sequence[Event]) -> list[int]:
-    """The process that came last goes on whenever it can; as processes, point by point."""
+    """Order the points so that the process that began last goes on whenever it can. Return the process of each point."""
     rank: dict[int, int] = {}
     for event in events:
         rank.setdefault(event.process, -len(rank))
-    return _ordered(events, lambda process, last, passed: (rank[process], 0))
+    return _order_points(events, lambda process, last, passed: (rank[process], 0))
 
 
 def in_turn(events: Sequence[Event]) -> list[int]:
-    """Whoever ran longest ago goes on."""
-    return _ordered(events, lambda process, last, passed: (last.get(process, 0), -process))
+    """Order the points so that the process that ran longest ago goes on. Return the process of each point."""
+    return _order_points(events, lambda process, last, passed: (last.get(process, 0), -process))
 
 
 def stop_of(number: int) -> Order:
-    """The order of that number, below `stops_of`: one process goes on first, stops after one of its points, and waits there until the
-    others are done. So whatever it leaves half done between two points, be they as quiet as they like, the others see."""
+    """Return the order with that number, which is below `stops_of`.
+
+    One process goes first, stops after one of its points, and waits there until the other processes have ended. They see everything
+    that it leaves half done between two points, also between quiet ones.
+    """
     def order(events: Sequence[Event]) -> list[int]:
-        process, after = [(process, point) for process, points in _points(events).items() for point in range(points)][number]
-        return _ordered(events, lambda one, last, passed: ((one == process) * (1 if passed.get(one, 0) > after else -1), one))
+        stopping, after = [(process, point) for process, points in _points(events).items() for point in range(points)][number]
+        return _order_points(
+            events, lambda process, last, passed: ((process == stopping) * (1 if passed.get(process, 0) > after else -1), process))
     return order
 
 
 def stops_of(events: Sequence[Event]) -> int:
-    """How many such orders there are."""
+    """Return the number of orders that `stop_of` has for this run."""
     return sum(_points(events).values())
 
 
 def _points(events: Sequence[Event]) -> dict[int, int]:
+    """Return the number of points of each process."""
     points: dict[int, int] = {}
     for event in events:
         points[event.process] = points.get(event.process, 0) + event.points
@@ -55,44 +60,50 @@ def _points(events: Sequence[Event]) -> dict[int, int]:
 ORDERS: tuple[Order, ...] = (last_first, in_turn)
 
 
-def _ordered(events: Sequence[Event], first: Callable[[int, dict[int, int], dict[int, int]], tuple[int, int]]) -> list[int]:
-    """`first` of a process, of when each was last, and of how many points each has passed: the least goes on."""
-    lines: dict[int, list[Event]] = {}
+def _order_points(events: Sequence[Event], rank: Callable[[int, dict[int, int], dict[int, int]], tuple[int, int]]) -> list[int]:
+    """Return the process of each point, in an order that agrees with happens-before.
+
+    The process with the least `rank(process, last, passed)` goes on: `last` maps a process to the position of its last point in the
+    order, `passed` to the number of its points so far.
+    """
+    events_of: dict[int, list[Event]] = {}
     for event in events:
-        lines.setdefault(event.process, []).append(event)
-    at = dict.fromkeys(lines, 0)
-    points = dict.fromkeys(lines, 0)        # of its event, that are behind it: the first has all that others can see
+        events_of.setdefault(event.process, []).append(event)
+    position = dict.fromkeys(events_of, 0)
+    points = dict.fromkeys(events_of, 0)    # passed points of the present event: other processes can notice only the first
     last: dict[int, int] = {}
     passed: dict[int, int] = {}
     done, count = 0, sum(event.points for event in events)
-    together = len({event.cpu for event in events}) < len(lines)     # who dies on a cpu takes others with it
-    out: list[int] = []
-    while len(out) < count:
-        ready = [process for process, line in lines.items()
-                 if at[process] < len(line) and not line[at[process]].past & ~done & ~(1 << line[at[process]].number)]
-        process = min(ready, key=lambda process: first(process, last, passed))
-        event = lines[process][at[process]]
+    shared = len({event.cpu for event in events}) < len(events_of)      # a process that dies on a shared cpu stops the others there
+    order: list[int] = []
+    while len(order) < count:
+        ready = [process for process, own in events_of.items() if position[process] < len(own)
+                 and not own[position[process]].past & ~done & ~(1 << own[position[process]].number)]
+        assert ready, (len(order), count)
+        process = min(ready, key=lambda process: rank(process, last, passed))
+        event = events_of[process][position[process]]
         points[process] += 1
         over = points[process] == event.points
         if over:
-            at[process], points[process] = at[process] + 1, 0
-        if over or not together:
+            position[process], points[process] = position[process] + 1, 0
+        if over or not shared:
             done |= 1 << event.number
-        out.append(process)
-        last[process] = len(out)
+        order.append(process)
+        last[process] = len(order)
         passed[process] = passed.get(process, 0) + 1
-    return out
+    return order
 
 
 def can_be_ordered(events: Sequence[Event]) -> bool:
-    """Where an interrupt enters depends on what its cpu runs, and is no matter of processes alone."""
+    """True if an order of processes says all of a run. It does not if interrupts enter, which also depends on what their cpus run."""
     return bool(events) and all(event.process < IRQS_FROM for event in events)
 
 
 class InOrder(Follower):
-    """A scheduler that runs the processes in that order, point by point, as an explorer does: a finding halts its cpu only.
+    """A scheduler that runs the processes in that order, point by point. A finding halts its cpu only, as in an exploration.
 
-    Diverged if one of them cannot go on where it should."""
+    Raises Diverged if a process cannot go on at its turn.
+    """
 
     explores = True
     yields_max = YIELDS_MAX
@@ -101,7 +112,7 @@ class InOrder(Follower):
         self.order = order
 
     def begin(self, m: Machine) -> None:
-        self.left = list(reversed(self.order))
+        self.remaining = list(reversed(self.order))
         m.want(1)
 
     def at(self, m: Machine) -> int:
@@ -112,9 +123,9 @@ class InOrder(Follower):
         return self._next(m, choices, choices[0])
 
     def _next(self, m: Machine, choices: Sequence[int], otherwise: int) -> int:
-        if not self.left:
+        if not self.remaining:
             return otherwise
-        process = self.left.pop()
+        process = self.remaining.pop()
         if process not in choices:
             raise Diverged(m.step, f"task {process} cannot go on")
         return process

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Reverses the races of a run: plans, for each, a run in which the later event comes first."""
+"""Reverses the races of a run: for each race, plans a run in which the later event comes first."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ from vmrace.harness.machine.machine import Machine, m
 from vmrace.harness.machine.stacks import idle_of
 from vmrace.harness.machine.task import IRQ_DEPTH_MAX, Task
 
-# Locations that say whether an event can be there, not what it does.
+# Locations that decide whether an event can come at its place, not what the event does.
 _CONTEXTS = frozenset(("gate", "level", "cpu", "ready", "current"))
 
 _Unannounced = tuple[tuple[Access, ...], list[tuple[int, tuple[int, ...]]]]
 
 
 class Reversal:
-    """Plans runs for the races of the run in `record`. `waiting` has one event for each process that waited when the run ended."""
+    """Plans runs for the races of the run in `record`. `waiting` has an event for each process that waits at the end of the run."""
 
     def __init__(self, record: RunRecord, tree: SearchTree, locations: Locations, cpus: Cpus, runnable: Runnable):
         self.record = record
@@ -53,7 +53,7 @@ class Reversal:
         self.unannounced: dict[tuple[int, int, int, bool], _Unannounced] = {}
 
     def reverse_races(self, since: int) -> None:
-        """Plan the runs that reverse the races of the events from that number on, and of those that wait."""
+        """Plan the runs that reverse the races of the events from number `since` on, and of the processes that wait."""
         for event in self.record.events[since:] + self.waiting:
             if event.races:
                 sections = self._sections(event)
@@ -62,8 +62,8 @@ class Reversal:
 
     # ---- processes that wait -------------------------------------------------------------------------------------
 
-    def look_who_waits(self, m: Machine) -> None:
-        """Set `waiting`: a process that waits at the end of a run races with the one that has what it waits for."""
+    def find_waiting(self, m: Machine) -> None:
+        """Set `waiting`: a process that waits at the end of a run races with the holder of the lock, gate or cpu it waits for."""
         self.waiting = list(self._waiting(m))
 
     def _waiting(self, m: Machine) -> Iterator[Event]:
@@ -71,13 +71,13 @@ class Reversal:
         for task in [*m.tasks, *(idle_of(m, cpu) for cpu in m.cpus if cpu.running is not None and cpu.running is cpu.idle)]:
             if task.waiting in NEEDS_ANOTHER or task.finished:
                 continue
-            process, where = record.process_of(task), task.cpu.number
+            process, cpu = record.process_of(task), task.cpu.number
             pending = self.runnable.pending(process, task)
             wants = self._wants(process, pending, task, IRQ_DEPTH_MAX if task.held.irqs_off else task.irq_depth)
-            if where in self.cpus.shared and task.cpu.running is not task and not task.irqs:
-                wants += ((number(("cpu", where)), ACQUIRE),)
-            event = self._never_came(process, where, pending, wants)
-            # It waits for what its own process has, where no other process can tell.
+            if cpu in self.cpus.shared and task.cpu.running is not task and not task.irqs:
+                wants += ((number(("cpu", cpu)), ACQUIRE),)
+            event = self._never_came(process, cpu, pending, wants)
+            # It waits for what its own process has acquired at a quiet point.
             event.asleep = all(hold.released != NEVER_RELEASED for location, _ in wants for hold in record.holds[location])
             yield event
         handled = {record.irqs[raised][0] for cpu in m.cpus for task in (cpu.running,) if task is not None for raised in task.irqs}
@@ -88,17 +88,17 @@ class Reversal:
                 yield self._never_came(event.entered_over, event.cpu, pending, self._wants(event.entered_over, pending, task, depth))
         for irq in m.pending:
             process = record.irqs[irq.number][0]
-            where = self.cpus.of(process)
-            wants = tuple((number(("gate", where, depth)), ACQUIRE) for depth in range(1, IRQ_DEPTH_MAX + 1))
-            yield self._never_came(process, where, NO_POINT, wants, enters=True)
+            target = self.cpus.of(process)
+            wants = tuple((number(("gate", target, depth)), ACQUIRE) for depth in range(1, IRQ_DEPTH_MAX + 1))
+            yield self._never_came(process, target, NO_POINT, wants, enters=True)
 
     def _wants(self, process: int, pending: Point, task: Task, depth: int) -> tuple[Access, ...]:
         """Return the accesses for which a process at that point may have to wait.
 
-        An interrupt may enter over it if `depth` is not the deepest. A lock that its task has may have been acquired by an interrupt
-        over it; a process that has the lock itself goes on, and hangs.
+        An interrupt may enter on top of it if `depth` is not the deepest. If the task has the lock, an interrupt on top of the process may
+        have acquired it. If the process has it, the process goes on, and hangs.
         """
-        self.locations.seen(process, pending)
+        self.locations.visible(process, pending)
         wants = self.locations.announced(pending)
         if pending[0] == points.ACQUIRE and wants:
             location = wants[0][0]
@@ -110,7 +110,7 @@ class Reversal:
         return wants
 
     def _never_came(self, process: int, cpu: int, pending: Point, wants: tuple[Access, ...], enters: bool = False) -> Event:
-        """Return the event that a waiting process would have made: it races with the acquire of what is never released."""
+        """Return the event that a waiting process would have made. It races with the acquires that are never released."""
         record = self.record
         event = Event(len(record.events), process, cpu, 0, pending, wants, None)
         event.enters = enters
@@ -133,9 +133,9 @@ class Reversal:
     # ---- plans ---------------------------------------------------------------------------------------------------
 
     def _sections(self, event: Event) -> list[tuple[int, int]]:
-        """Return the earlier holds of other processes of what `event` acquires: (event that acquired it, event that released it).
+        """Return the earlier holds, by other processes, of what `event` acquires: (event that acquired it, event that released it).
 
-        An interrupt may enter over another one, but not over two, nor where the other has interrupts off.
+        An interrupt may enter on top of another one, unless that one has interrupts off, but not on top of two.
         """
         sections = []
         accesses = event.accesses
@@ -154,7 +154,7 @@ class Reversal:
         return sections
 
     def _reverse(self, first: Event, later: Event, sections: list[tuple[int, int]]) -> None:
-        """Plan a run in which `later` comes before `first`: put it into the wakeup tree of the place of `first`."""
+        """Plan a run in which `later` comes before `first`, and put it into the wakeup tree of the place of `first`."""
         events, bit = self.record.events, first.number
         same = later.number < len(events) and self._touches_the_same(first, later)
         accesses, before = self._touches(later, same)
@@ -162,9 +162,9 @@ class Reversal:
             return
         rest = [event for event in events[bit + 1:] if not event.past >> bit & 1]
         among = bits_of(rest)
-        held = True
-        while held:                             # nobody may acquire, before `later`, what they would still have then
-            held = False
+        dropped = True
+        while dropped:                          # drop each acquire of the lock whose release is not in the plan: it would stop `later`
+            dropped = False
             for acquired, released in sections:
                 if acquired < bit:
                     if not among >> released & 1 and released >= bit:       # the race can only be reversed together with that hold
@@ -172,8 +172,8 @@ class Reversal:
                             self._reverse(events[acquired], later, sections)
                         return
                 elif among >> acquired & 1 and not among >> released & 1:
-                    held = True
-                    if same and later.direct >> acquired & 1:               # it may have read what that event wrote
+                    dropped = True
+                    if same and later.direct >> acquired & 1:               # `later` may have read what that event wrote
                         same = False
                         accesses, before = self._touches(later, same)
                     rest = [event for event in rest if not event.past >> acquired & 1]
@@ -182,8 +182,8 @@ class Reversal:
         self.tree.plan_at(bit, Plan([*rest, planned], among, [planned], self.record.marks))
 
     def _touches(self, later: Event, same: bool) -> tuple[tuple[Access, ...], int]:
-        """Return what an event touches in another place, at most, and the bits of all events that depend on that or are before it
-        anyway. With `same`, the event touches there what it touches here."""
+        """Return the accesses that an event may make in another place, at most, and the bits of the events that depend on them or come
+        before it anyway. With `same`, it makes the same accesses there as here."""
         accesses = later.accesses if same or later.accesses_elsewhere is None else later.accesses_elsewhere
         if later.pending[0] == points.WAKE and not same:            # it may wake any task that sleeps there
             accesses += tuple((self.locations.number(task), WRITE) for task in m.tasks)
@@ -196,18 +196,18 @@ class Reversal:
         return accesses + unannounced, before & ~(1 << later.number)
 
     def _sleeps(self, number: int, process: int, before: int) -> bool:
-        """True if the planned run would begin with a process that sleeps at its place: its next event can come first there."""
+        """True if `process` sleeps at that place, and the plan has nothing that must come before its event."""
         if process not in self.tree.sleep_at(number).processes:
             return False
         events = self.record.events
         return all(events[there].past >> number & 1 for there in numbers_in(before >> number + 1 << number + 1))
 
     def _touches_the_same(self, first: Event, later: Event) -> bool:
-        """True if `later` touches the same without `first` before it. Its work behind its point depends on what it reads there."""
+        """True if `later` makes the same accesses without `first` before it: it reads nothing at its point that `first` may change."""
         keys = self.locations.keys
         for location, mode in later.accesses:
-            for there, how in first.accesses:
-                if location == there and CONFLICTS[mode] >> how & 1:
+            for there, rival in first.accesses:
+                if location == there and CONFLICTS[mode] >> rival & 1:
                     key = keys[location]
                     if not (isinstance(key, tuple) and key[0] in _CONTEXTS) and not (
                             _reads_nothing(later.pending) and (location, mode) in self.locations.announced(later.pending)):
@@ -215,9 +215,9 @@ class Reversal:
         return True
 
     def _unannounced(self, cpu: int, reads: bool, enters: bool) -> _Unannounced:
-        """Return what an event on that cpu may touch without announcing it, and of each such location the modes that conflict.
+        """Return the accesses that an event on that cpu may make without announcing them, and the conflicting modes of each location.
 
-        `reads`: what the event reads decides what it touches.
+        `reads`: the values that the event reads decide which accesses it makes. `enters`: an interrupt enters with it.
         """
         cpus = self.cpus
         deepest = cpus.depths.get(cpu, 0) if reads or enters else 0
@@ -230,9 +230,9 @@ class Reversal:
                 accesses += [(number(("gate", cpu, depth)), PASS_ALONE) for depth in range(1, deepest + 1)]
                 accesses.append((number(("level", cpu)), WRITE))
             if cpu in cpus.shared:
-                accesses += [(number((what, cpu)), mode) for what, mode in (("cpu", PASS_ALONE), ("ready", WRITE), ("current", WRITE))]
+                accesses += [(number((name, cpu)), mode) for name, mode in (("cpu", PASS_ALONE), ("ready", WRITE), ("current", WRITE))]
             if reads:
-                accesses += [(number(("ready", where)), WRITE) for where in sorted(cpus.shared - {cpu})]    # of a task that it may wake
+                accesses += [(number(("ready", other)), WRITE) for other in sorted(cpus.shared - {cpu})]    # it may wake a task there
                 for location in sorted(self.locations.unannounced):
                     accesses += [(location, WRITE), (location, BEGIN), (location, END)]
             rivals: dict[int, set[int]] = {}
@@ -243,6 +243,7 @@ class Reversal:
 
 
 def _reads_nothing(at: Point) -> bool:
-    """True if the work at that point is the same whatever others did. A lock for which tasks sleep may make it wait, or wake one."""
+    """True if the work at that point is the same whatever other processes did. A lock for which tasks sleep may make its task wait, or
+    wake a task."""
     kind, obj, _ = at
     return kind in (points.LOCAL, points.WRITE, points.BARRIER, points.MASK) or (kind in (points.ACQUIRE, points.RELEASE) and obj.spins)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The present run of an exploration: its events, and what they have done. The last events of it can be taken back."""
+"""The present run of an exploration: its events and their effects. The last events can be taken back."""
 
 from __future__ import annotations
 
@@ -18,40 +18,42 @@ def _no_marks() -> list[int]:
 
 
 class RunRecord:
-    """A run, event by event. Everything but `events` and `turns` is an index over the events, or was changed by one of them."""
+    """A run, event by event. Each attribute but `events` and `turns` is an index over the events, or state that events change."""
 
     def __init__(self) -> None:
         self.clear()
 
     def clear(self) -> None:
-        """Begin with no event."""
+        """Forget all events."""
         self.events: list[Event] = []
         self.turns: list[Event] = []            # the events for which the machine needed an answer
-        self.marks: defaultdict[int, list[int]] = defaultdict(_no_marks)        # location -> mode -> the bits of all such events
+        self.marks: defaultdict[int, list[int]] = defaultdict(_no_marks)        # location -> mode -> the bits of these events
         self.holds: defaultdict[int, list[Hold]] = defaultdict(list)            # location -> its holds, in the order of acquiring
         self.last: dict[int, Event | None] = {}                 # process -> its last event
         self.woken_by: dict[int, int] = {}                      # process -> the event that woke it last
         self.undo: list[tuple[int, dict[Any, Any], Any, Any]] = []      # event, table, key, the value before the event
         self.irqs: list[tuple[int, int]] = []                   # number of an interrupt -> its process, the event that raised it or -1
-        self.raised: dict[int, int] = {}                        # process -> how many interrupts it has raised
-        self.parks: list[tuple[int, int, list[Read]]] = []      # the event after which a task is parked, the step, the loads of its loop
+        self.raised: dict[int, int] = {}                        # process -> the number of interrupts that it has raised
+        self.parks: list[tuple[int, int, list[Read]]] = []      # event after which a task is parked, step, loads of its loop
 
     def add(self, event: Event) -> None:
-        """Append an event whose place in happens-before is known."""
+        """Append an event. Its past is known."""
         assert event.number == len(self.events), (event.number, len(self.events))
+        assert event.past >> event.number == 1, (event.number, event.past)          # itself, and no later event
         self.events.append(event)
         self.last[event.process] = event
         if event.how:
             self.turns.append(event)
 
     def set(self, table: dict[Any, Any], key: Any, value: Any) -> None:
-        """Set `table[key]` until the event that comes next is taken back."""
+        """Set `table[key]`. The old value comes back when the next event is taken back."""
         self.undo.append((len(self.events), table, key, table.get(key)))
         table[key] = value
 
     def take_back(self, number: int) -> None:
         """Take back the event with that number and all after it."""
         events, undo, last = self.events, self.undo, self.last
+        assert 0 <= number <= len(events), (number, len(events))
         while undo and undo[-1][0] >= number:
             _, table, key, old = undo.pop()
             if old is None:
@@ -76,7 +78,7 @@ class RunRecord:
     def acquire(self, event: Event, location: int, mode: int) -> None:
         """Record that `event` acquires the lock at `location`."""
         holds = self.holds[location]
-        if mode != ACQUIRE:                     # no process acquires a lock twice for itself alone
+        if mode != ACQUIRE:                     # no process acquires a lock exclusively twice
             for hold in holds:
                 if hold.released == NEVER_RELEASED and hold.process == event.process:
                     hold.depth += 1
@@ -85,7 +87,7 @@ class RunRecord:
         holds.append(Hold(event.number, mode, event.process))
 
     def release(self, event: Event, location: int, mode: int) -> None:
-        """Record that `event` releases the lock at `location`, which its process need not have acquired."""
+        """Record that `event` releases the lock at `location`. Its process need not have acquired it."""
         for hold in reversed(self.holds[location]):
             if hold.released == NEVER_RELEASED and hold.process == event.process:
                 break
@@ -101,6 +103,7 @@ class RunRecord:
         holds = self.holds[location]
         if holds and holds[-1].acquired == event.number:
             holds.pop()
+        assert not holds or holds[-1].acquired < event.number, (location, holds[-1].acquired, event.number)
         for where, hold in event.released:
             if where == location:
                 hold.depth += 1
@@ -108,9 +111,10 @@ class RunRecord:
         for where, hold in event.reentered:
             if where == location:
                 hold.depth -= 1
+                assert hold.depth > 0, (location, hold.acquired, event.number)
 
     def touching(self, location: int, modes: Sequence[int]) -> int:
-        """Return the bits of all events that touch the location in one of these modes."""
+        """Return the bits of all events that touch the location in any of these modes."""
         bits, mark = 0, self.marks[location]
         for mode in modes:
             bits |= mark[mode]

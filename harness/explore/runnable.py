@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Which processes can run next, and how the machine is told to run each."""
+"""The processes that can run next, and the decision that makes the machine run each."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from vmrace.harness.machine.task import HALTED, IRQ_DEPTH_MAX, PARKED, SLEEPING,
 Choice = tuple[int, int, Task]              # a process, the decision that lets it run, and the task it runs on
 
 NO_POINT: Point = (points.LOCAL, None, None)        # of a process that is not at a point: it has not begun
-NEEDS_ANOTHER = (SLEEPING, HALTED, PARKED)          # a task that waits for one of these cannot go on by itself
+NEEDS_ANOTHER = (SLEEPING, HALTED, PARKED)          # a task that waits for one of these needs another process to go on
 
 
 class Runnable:
-    """Answers for the processes of the run in `record`."""
+    """The processes that can run next in the run of `record`."""
 
     def __init__(self, record: RunRecord, cpus: Cpus):
         self.record = record
@@ -31,17 +31,17 @@ class Runnable:
         """Return the point from which a process goes on."""
         last = self.record.last.get(process)
         if last is not None and last.yields_cpu:
-            return last.last_point or last.pending  # it left its cpu in the middle of that
+            return last.last_point or last.pending  # it left its cpu in the middle of that point
         at = task.resumes if task.at is not None and task.at[0] == points.IRQ else task.at
         return at or NO_POINT
 
     def choice(self, m: Machine, process: int) -> Choice | None:
-        """Return how that process can be let run; None if it cannot."""
+        """Return the choice that lets the process run; None if it cannot run."""
         if 0 <= process < len(m.tasks) and not m.tasks[process].irqs:
             task = m.tasks[process]
             return (process, process, task) if self.may_run(m, task, process) else None
-        found = self.enabled(m).get(process)
-        return None if found is None else (process, *found)
+        decision = self.enabled(m).get(process)
+        return None if decision is None else (process, *decision)
 
     def enabled(self, m: Machine) -> dict[int, tuple[int, Task]]:
         """Return every process that can run, with the decision that lets it run and the task it runs on."""
@@ -66,7 +66,7 @@ class Runnable:
         return out
 
     def preferred(self, m: Machine, asleep: Container[int]) -> Choice | None:
-        """Return how the running process goes on; if it cannot, or sleeps, the first task that can and does not. None: no such task."""
+        """Return the choice of the running process if it can go on and is not in `asleep`, else that of the first such task; or None."""
         running = self.record.process_of(m.current)
         chosen = self.choice(m, running) if running not in asleep and not m.current.finished else None
         if chosen is not None:
@@ -77,7 +77,7 @@ class Runnable:
         return None
 
     def may_run(self, m: Machine, task: Task, process: int) -> bool:
-        """True if `process`, which is on that task, can go on now: it has its cpu or can preempt who has it, and no lock stops it."""
+        """True if `process`, which is on `task`, can go on now: it has the cpu or can preempt its holder, and no lock stops it."""
         running = task.cpu.running
         if task.finished or task.waiting in NEEDS_ANOTHER:
             return False
@@ -92,7 +92,7 @@ class Runnable:
 
 
 def can_be_acquired(obj: Any, arg: Any, task: Task) -> bool:
-    """True if `task` may go on to acquire that lock. A task that has it already hangs, and that is a finding."""
+    """True if `task` may go on to acquire that lock. A task that has the lock itself hangs, which is a finding."""
     if not obj.spins or obj.owner is task:
         return True
     return bool((obj.read_side if arg == "read" and hasattr(obj, "read_side") else obj).available(task))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The places of the present run: what sleeps at each, what is still to be run there first, and the plan that is being followed."""
+"""The places of the present run, each with its sleep set and wakeup tree, and the plan that the run follows."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from vmrace.harness.explore.access import Access
 from vmrace.harness.explore.event import EVENTS_MAX, Event
 from vmrace.harness.explore.run_record import RunRecord
 from vmrace.harness.explore.runnable import Choice, Runnable
-from vmrace.harness.explore.wakeup import NOBODY, Branch, Place, Plan, Sleep, Step
+from vmrace.harness.explore.wakeup import NONE_ASLEEP, Branch, Place, Plan, Sleep, Step
 from vmrace.harness.machine.machine import Machine
 
 
 class SearchTree:
-    """`places[number]` is the place before the event with that number. A place with only one thing to run is no more than its
-    sleep set; `place()` makes a Place of it when a second one comes.
+    """The places of the run in `record`: `places[number]` is the place before the event with that number.
 
-    `plan` is the branch that the run follows, and `planned_at` the number of its first event. `promised` has what these events
-    were planned to touch, which is a guess where the reversal changed what they read.
+    A place with only one branch is just its sleep set; `place()` makes a Place of it when a second branch comes. `plan` is the branch
+    that the run follows, and `planned_at` the number of its first event. `promised` has the planned accesses of these events: a
+    guess if the reversal changed what an event reads.
     """
 
     def __init__(self, record: RunRecord):
@@ -24,7 +24,7 @@ class SearchTree:
         self.clear()
 
     def clear(self) -> None:
-        """Begin with no place."""
+        """Forget all places."""
         self.places: list[Place | Sleep] = []
         self.drop_plan()
 
@@ -35,36 +35,37 @@ class SearchTree:
         self.promised: dict[int, tuple[Access, ...] | None] = {}
 
     def follow(self, plan: Branch, at: int) -> None:
-        """Follow that plan from the event with number `at` on."""
+        """Follow that plan. Its first event has the number `at`."""
         self.plan, self.planned_at = plan, at
         self.promised = {number: step.accesses for number, step in enumerate(plan.steps, at) if isinstance(step, Step)}
 
     def place(self, number: int) -> Place:
-        """Return the place before that event, as one to which branches can be added."""
+        """Return the place before that event as a Place, to which branches can be added."""
         place = self.places[number]
         if not isinstance(place, Place):
             place = self.places[number] = Place(place, [Branch([self.record.events[number]], number)])
         return place
 
     def back_to_a_branch(self) -> int | None:
-        """Drop the last places, up to one with something left to run first, and return its number; None if there is none.
+        """Drop the last places, back to one with something left to run first. Return its number; None if there is none.
 
-        The branch that was run is dropped from each place.
+        Each place loses the branch that was run.
         """
         places = self.places
         while places:
             place, number = places[-1], len(places) - 1
             if isinstance(place, Place):
                 if number < len(self.record.events):
-                    place.tree.pop(0)
+                    branch = place.tree.pop(0)
+                    assert branch.process == self.record.events[number].process, (number, branch.process)
                     place.done += 1
-                if place.more():
+                if place.has_more():
                     return number
             places.pop()
         return None
 
     def plan_at(self, number: int, plan: Plan | None) -> None:
-        """Have that run begin at the place; None: have every process that can run first run first there."""
+        """Have that run begin at the place before that event; None: have every process that can run first run first there."""
         self.place(number).add(number, plan)
 
     def sleep_at(self, number: int) -> Sleep:
@@ -75,22 +76,23 @@ class SearchTree:
     def sleep_after(self, event: Event, sleep: Sleep) -> Sleep:
         """Return the processes of `sleep` that still sleep after the event.
 
-        Where a plan parted from others for what the event might touch, a process that conflicts with the guess wakes up, too.
+        A planned event wakes the processes that conflict with its guess, too, because the plan may have parted from them only for that.
         """
         if event.number in self.promised:
             promised = self.promised[event.number]
-            sleep = NOBODY if promised is None else sleep.after(event.process, promised)
+            sleep = NONE_ASLEEP if promised is None else sleep.after(event.process, promised)
         return sleep.after(event.process, event.accesses) if sleep.processes else sleep
 
     def next_planned(self, m: Machine, at: int, runnable: Runnable, branches: list[Branch]) -> Choice | None:
-        """Return how the machine runs the next process of the plan; None if there is no plan, or that process cannot run.
+        """Return the choice of the next process of the plan; None if there is no plan, or that process cannot run.
 
-        Where the plan ends in several branches, add those whose process can run to `branches`, and follow the first of them.
+        If the plan ends in several branches, add those whose process can run to `branches`, and follow the first of them.
         """
         plan = self.plan
         if plan is None:
             return None
         step, length = at - self.planned_at, len(plan.steps)
+        assert step >= 0, (at, self.planned_at)
         if step < length:
             chosen = runnable.choice(m, plan.steps[step].process)
             if chosen is None:
@@ -111,10 +113,11 @@ class SearchTree:
         return chosen
 
     def points_of_next(self) -> int:
-        """Return over how many points the plan has its next process run before it needs an answer."""
+        """Return the number of points for which the plan has its next process run before another choice."""
         if self.plan is None:
             return EVENTS_MAX
         steps, number = self.plan.steps, len(self.record.events) - self.planned_at
+        assert 0 <= number < len(steps), (number, len(steps))
         process, count = steps[number].process, 0
         while number < len(steps) and steps[number].process == process:
             count += steps[number].points

@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: MIT
-"""Loops that wait by reading: found, so that an exploration of them ends.
+"""Finds loops that wait by reading, so that an exploration of them ends.
 
-A task that reads in a loop, without a store, until another task has changed something, can go round any number of times. An iteration
-after which the task is where it was, with the same local state, and in which it only read, changes nothing: leaving it out of a run
-gives a run to the same end. Runs with such an iteration need not be made. A task that has completed one is parked: it runs no
-more. If at the end of the run all that the iteration read is as it was, the task really waits for ever, and that is a finding. If not,
-another run has the task read later, and this one is left aside (Kokologiannakis, Ren, Vafeiadis, "Dynamic Partial Order Reductions for
-Spinloops", FMCAD 2021, where a compiler finds these loops).
+A task that only reads in a loop, until another task has changed something, can repeat the loop any number of times. If an iteration
+only reads, and the task is then at the same point with the same local state, the iteration changes nothing. A run without it has the
+same end, so no run needs such an iteration. A task that has completed one is parked: it runs no more. If the loads of the iteration
+would still read the same values at the end of the run, the task waits for ever, which is a finding. If not, another run has the task
+read later, and this run does not count (Kokologiannakis, Ren, Vafeiadis, "Dynamic Partial Order Reductions for Spinloops", FMCAD 2021,
+where a compiler finds these loops).
 
-"The same local state" is compared here: the code positions and local variables of the frames from the loop inwards, and all plain data
-that the task's function leads to. A value that cannot be compared (an iterator, a file) makes no loop one that waits: the answer
-is then that a run has too many points. Some state is out of sight: that of a generator's caller, of C code, of a module. Each
-loop is therefore left to itself once (harness/explore/again.py, Alone), and one that ends is in `ends` of the image: no task is
-parked there again. Nothing is looked at but loops of the `while` kind, where a task holds no lock and is in no interrupt.
+The local state is compared: the code positions and local variables of the frames from the loop inwards, and all plain data that
+the function of the task leads to. If a value cannot be compared (an iterator, a file), no task is parked in that loop; a run of it
+then has too many points. Some state is invisible here: that of the caller of a generator, of C code, of a module. Each loop is
+therefore run alone once (harness/explore/again.py, Alone). A loop that ends then is in `ends` of the image, and no task is parked there
+again. Only `while` loops are examined, and only while the task holds no lock and is in no interrupt.
 """
 
 from __future__ import annotations
@@ -43,72 +43,73 @@ Function = Callable[..., Any]
 
 
 class Reads(list[Read]):
-    """The loads that a task repeats in a loop."""
+    """The loads that a task repeats in a loop, each with the value that it read."""
 
     def unchanged(self) -> bool:
-        """True if all these loads would read what they read."""
+        """True if all these loads would read the same values again."""
         return all(value_of(obj, arg) == value for obj, arg, value in self)
 
 
 class _Opaque(Exception):
-    """A value that cannot be compared with what it was before."""
+    """A value that cannot be compared with an earlier one."""
 
 
 class _History:
-    """The reads of a task since it last did something else, and its state at points to which it may come back."""
+    """The reads of a task since its last point that was no read, and its state at points that it may reach again."""
 
     __slots__ = ("pending", "reads", "visits")
 
     def __init__(self) -> None:
         self.pending: tuple[Any, Any] | None = None
         self.reads: list[Read] = []
-        self.visits: dict[Any, tuple[types.FrameType, Any, int]] = {}      # point and place -> frame of the loop, local state, reads before
+        # point and code position -> frame of the loop, local state, number of reads before
+        self.visits: dict[Any, tuple[types.FrameType, Any, int]] = {}
 
-    def has_read(self) -> None:
-        """The task has gone on since its last point, and nobody else ran meanwhile: what it read there is what is there now."""
+    def note_read(self) -> None:
+        """Note the value that the task read at its last point. No other task has run since then, so it is the present value."""
         if self.pending is not None:
             self.reads.append((*self.pending, value_of(*self.pending)))
             self.pending = None
 
 
 class Spinning:
-    """Watches the points of the runs of one exploration. `function_of(task)` is what the task runs; None if that is not known."""
+    """Watches the points of the runs of one exploration. `function_of(task)` returns the function of a task; None if it is unknown."""
 
     def __init__(self, function_of: Callable[[Task], Function | None]):
         self.function_of = function_of
         self.of: dict[int, _History] = {}
 
     def begin(self) -> None:
-        """From here on every point is seen."""
+        """Begin a run, or the watched part of one: from here on every point is reported."""
         self.of.clear()
 
     def completes_an_iteration(self, m: Machine, task: Task, kind: int, obj: Any, arg: Any) -> Reads | None:
-        """The task has come to a point: what it has read since it stood there before, if it is as it was then, and did nothing else."""
+        """Return the loads of an iteration if the task completes one here: it only read since it was here before, in the same state."""
         history = self.of.get(task.id)
         if kind != points.READ:
             if history is not None:
-                history.has_read()
+                history.note_read()
                 if not only_reads(task, kind, obj, arg):
                     del self.of[task.id]
             return None
         loop = _loop_around(sys._getframe(1), m.image.origin) if (task.id, obj, arg) not in m.image.ends else None
         if loop is None or task.irq_depth or task.held is not m.image.lockdep.root:
             if history is not None:
-                history.has_read()
+                history.note_read()
                 history.pending = (obj, arg)
             return None
         if history is None:
             history = self.of[task.id] = _History()
-        history.has_read()
+        history.note_read()
         history.pending = (obj, arg)
         frame, inner = loop
-        seen, uses.on = uses.on, False          # looking is no use
+        recording, uses.on = uses.on, False     # a comparison is no use of the data
         try:
             state = m.irqs_raised, self._local_state(task, inner)       # an iteration that raises an interrupt does more than read
         except _Opaque:
             return None
         finally:
-            uses.on = seen
+            uses.on = recording
         at = (obj, arg, inner[-1].f_code, inner[-1].f_lasti)
         before = history.visits.get(at)
         if before is not None and before[0] is frame and before[1] == state:
@@ -116,27 +117,28 @@ class Spinning:
         history.visits[at] = (frame, state, len(history.reads))
         return None
 
-    def _local_state(self, task: Task, frames: list[types.FrameType]) -> Any:
+    def _local_state(self, task: Task, frames: list[types.FrameType]) -> list[Any]:
+        """Return the local state of the task as a value that can be compared. Raises _Opaque if that is impossible."""
         walker = _Walker()
-        out: list[Any] = [(id(frame.f_code), frame.f_lasti) for frame in frames]
+        state: list[Any] = [(id(frame.f_code), frame.f_lasti) for frame in frames]
         for frame in frames:
-            out.append(walker.of(dict(frame.f_locals)))
+            state.append(walker.of(dict(frame.f_locals)))
         function = self.function_of(task)
         if function is None:
             raise _Opaque
-        out.append(walker.of(function))
-        return out
+        state.append(walker.of(function))
+        return state
 
 
 def only_reads(task: Task, kind: int, obj: Any, arg: Any) -> bool:
-    """True if nobody can tell that the task has passed such a point: it reads, or it gives up a cpu that no other task wants, by yield()
-    or by schedule() in TASK_RUNNING."""
+    """True if no other task can notice that the task has passed such a point: it reads, or it gives up a cpu that no other task wants, by
+    yield() or by schedule() in TASK_RUNNING."""
     yields = kind == points.WAIT and obj is task and arg is None and task.state == RUNNING and not task.cpu.shared
     return kind in (points.READ, points.BARRIER) or yields
 
 
 def value_of(obj: Any, arg: Any) -> Any:
-    """The value that a load at such a point reads, and all that this leads to: a list may change while it stays the same one."""
+    """Return the value that a load at such a point reads, with all data that it leads to: a list may change and remain the same list."""
     value = _stored(obj, arg)
     return value if type(value) in (int, bool, str) or value is None else comparable(value)
 
@@ -153,77 +155,78 @@ def _stored(obj: Any, arg: Any) -> Any:
     return [getattr(obj, slot) for slot in slots_of(type(obj))]
 
 
-# ---- where the loop is -----------------------------------------------------------------------------------------------------
+# ---- the loop around a point -----------------------------------------------------------------------------------------------
 
 def _loop_around(frame: types.FrameType | None, origin: Any) -> tuple[types.FrameType, list[types.FrameType]] | None:
-    """The frame of the innermost `while` loop around a point, and it with the frames in it, of the user's code."""
+    """Return the frame of the innermost `while` loop around a point, and the frames of user code from that one inwards; None if there
+    is no such loop. `origin` has the code of the program."""
     inner: list[types.FrameType] = []
     while frame is not None:
         code = frame.f_code
         if code is smp_cond_load_relaxed.__code__ or origin.get(code) is not None:
             inner.insert(0, frame)
-            left, loops = _place(code, frame.f_lasti)
-            if left is None:
+            depth, loops = _stack_depths(code, frame.f_lasti)
+            if depth is None:
                 return None
-            if any(left == depth for depth in loops):
+            if depth in loops:
                 return frame, inner
-            if left:                        # a value that was worked out in this iteration, maybe from what was read
+            if depth:                       # the stack has a value of this iteration, maybe one that depends on a read
                 return None
         frame = frame.f_back
     return None
 
 
 @functools.cache
-def _place(code: types.CodeType, at: int) -> tuple[int | None, tuple[int, ...]]:
-    """Of the instruction that a frame is in: how many values are on its stack below the operands (None: not known), and how many were
-    there where each `while` loop around it begins."""
-    instructions = {one.offset: one for one in dis.get_instructions(code)}
+def _stack_depths(code: types.CodeType, at: int) -> tuple[int | None, tuple[int, ...]]:
+    """Return two things of the instruction at offset `at`: the number of values on the stack below its operands (None: not known), and
+    the number of values on the stack at the beginning of each `while` loop around it."""
+    instructions = {instruction.offset: instruction for instruction in dis.get_instructions(code)}
     depths = _depths(code)
-    at = max((offset for offset in instructions if offset <= at), default=-1)      # a call stands in its instruction's inline cache
+    at = max((offset for offset in instructions if offset <= at), default=-1)      # the offset of a call is in its inline cache
     if at not in depths:
         return None, ()
-    if instructions[at].opname == "PRECALL":            # of Python 3.11, which calls some builtins here already, once it is warm
+    if instructions[at].opname == "PRECALL":            # Python 3.11 calls some builtins in this instruction once the code is warm
         at = min(offset for offset in instructions if offset > at)
-    one = instructions[at]
-    if one.opname not in _ONE_RESULT:
+    instruction = instructions[at]
+    if instruction.opname not in _ONE_RESULT:
         return None, ()
     loops = []
     for jump in instructions.values():
         target = jump.argval if jump.opcode in dis.hasjrel or jump.opcode in dis.hasjabs else None
         if target is not None and target <= at <= jump.offset and instructions[target].opname != "FOR_ITER" and target in depths:
             loops.append(depths[target])
-    return depths[at] + dis.stack_effect(one.opcode, one.arg, jump=False) - 1, tuple(loops)
+    return depths[at] + dis.stack_effect(instruction.opcode, instruction.arg, jump=False) - 1, tuple(loops)
 
 
-# The instructions that can come to a point within them, and leave one result.
+# The instructions in the middle of which a task can be at a point, and which leave one result.
 _ONE_RESULT = frozenset(("CALL", "CALL_KW", "CALL_FUNCTION_EX", "LOAD_ATTR", "BINARY_SUBSCR", "CONTAINS_OP", "COMPARE_OP", "BINARY_OP",
                          "UNARY_NOT"))
 
 
 @functools.cache
 def _depths(code: types.CodeType) -> dict[int, int]:
-    """How many values are on the stack before each instruction that is reached without an exception."""
-    listed = list(dis.get_instructions(code))
-    following = {one.offset: after.offset for one, after in itertools.pairwise(listed)}
-    by_offset = {one.offset: one for one in listed}
-    depths = {listed[0].offset: 0}
-    todo = [listed[0].offset]
+    """Return the number of values on the stack before each instruction that is reached without an exception, by offset."""
+    instructions = list(dis.get_instructions(code))
+    following = {instruction.offset: after.offset for instruction, after in itertools.pairwise(instructions)}
+    by_offset = {instruction.offset: instruction for instruction in instructions}
+    depths = {instructions[0].offset: 0}
+    todo = [instructions[0].offset]
     while todo:
         offset = todo.pop()
-        one = by_offset[offset]
-        ways = []
-        if one.opcode in dis.hasjrel or one.opcode in dis.hasjabs:
-            ways.append((one.argval, True))
-        if one.opname not in _ENDS and offset in following:
-            ways.append((following[offset], False))
-        for there, jumps in ways:
+        instruction = by_offset[offset]
+        successors = []
+        if instruction.opcode in dis.hasjrel or instruction.opcode in dis.hasjabs:
+            successors.append((instruction.argval, True))
+        if instruction.opname not in _ENDS and offset in following:
+            successors.append((following[offset], False))
+        for successor, jumps in successors:
             try:
-                depth = depths[offset] + dis.stack_effect(one.opcode, one.arg, jump=jumps)
+                depth = depths[offset] + dis.stack_effect(instruction.opcode, instruction.arg, jump=jumps)
             except ValueError:
                 continue
-            if there not in depths:
-                depths[there] = depth
-                todo.append(there)
+            if successor not in depths:
+                depths[successor] = depth
+                todo.append(successor)
     return depths
 
 
@@ -234,14 +237,17 @@ _ENDS = frozenset(("RETURN_VALUE", "RETURN_CONST", "RAISE_VARARGS", "RERAISE", "
 # ---- the local state -------------------------------------------------------------------------------------------------------
 
 class _Walker:
-    """Values as ones that can be compared later: everything that they lead to is followed, each object once. Kernel objects are
-    told apart by what they are; of the task's own data it is enough that it looks the same, and shares the same parts."""
+    """Turns values into values that can be compared later. It follows everything that they lead to, each object once.
+
+    Kernel objects are compared by identity. Data of the task itself is equal if it has equal values and shares the same parts.
+    """
 
     def __init__(self) -> None:
         self.seen: dict[int, int] = {}
-        self.alive: list[Any] = []          # an id is one object's for as long as that lives
+        self.alive: list[Any] = []          # keeps the objects alive: until then no other object gets the same id
 
     def of(self, value: Any) -> Any:
+        """Return the value in a form that can be compared. Raises _Opaque if it cannot be compared."""
         if value is None or isinstance(value, int | float | complex | str | bytes | types.ModuleType | types.BuiltinFunctionType):
             return value
         number = self.seen.get(id(value))
@@ -274,7 +280,7 @@ class _Walker:
         if isinstance(value, staticmethod | classmethod):
             return self.of(value.__func__)
         if isinstance(value, property):
-            return [self.of(one) for one in (value.fget, value.fset)]
+            return [self.of(accessor) for accessor in (value.fget, value.fset)]
         if is_kernel_object(value):
             fields = getattr(type(value), "fields", {})
             return id(value), [self.of(getattr(value, value.slot_of[key])) for key, field in fields.items() if field.kind == "plain"]

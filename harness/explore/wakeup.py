@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Wakeup trees and sleep sets: what is to be run first at a place of a run, and what no more (Abdulla et al., POPL 2014)."""
+"""Wakeup trees and sleep sets: the runs to begin at a place, and the processes not to run first there (Abdulla et al., POPL 2014)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from vmrace.harness.explore.event import Event
 
 
 class Step:
-    """An event that is only planned: its process, what it will touch (None if that is not known), what must come before it."""
+    """A planned event: its process, its accesses (None: not known), the bits of the events that must come before it, its points."""
 
     __slots__ = ("accesses", "number", "past", "points", "process")
 
@@ -23,9 +23,11 @@ class Step:
 
 
 class Plan:
-    """A run that is to begin somewhere: events in one of the orders that agree with happens-before. `mask`: the bits of them
-    that count in the past of one of them. `planned`: those that are only planned; all others are of the present run, and what
-    they touch is in `marks`."""
+    """A run that is to begin at a place: events in one of the orders that agree with happens-before.
+
+    `planned` has the steps that are only planned. The other steps are events of the present run: `marks` says which locations they
+    touch, and `mask` has their bits.
+    """
 
     __slots__ = ("marks", "mask", "planned", "steps")
 
@@ -36,16 +38,23 @@ class Plan:
         self.marks = marks
 
     def before(self, step: Event | Step) -> int:
+        """Return the bits of the events in the plan that must come before the step."""
         return step.past & self.mask & ~(1 << step.number)
 
     def drop(self, position: int) -> None:
+        """Drop the step at that position, which no other step of the plan must precede."""
         step = self.steps.pop(position)
+        assert not self.before(step), (step.number, self.before(step))
         self.mask &= ~(1 << step.number)
         if step in self.planned:
             self.planned.remove(step)
 
-    def starts(self, process: int, accesses: tuple[Access, ...] | None) -> int | None:
-        """Can it begin with `process`? The position of that one's first event, or -1 if it has none and is independent of all."""
+    def first_position(self, process: int, accesses: tuple[Access, ...] | None) -> int | None:
+        """Return the position of the first step of `process` if an equivalent of the plan begins with it.
+
+        -1 if the plan has no step of `process`, and `accesses` do not conflict with any of its steps. None if the plan cannot begin with
+        `process`.
+        """
         for position, step in enumerate(self.steps):
             if step.process == process:
                 return None if self.before(step) else position
@@ -64,57 +73,65 @@ class Plan:
 
 
 class Branch:
-    """A node of a wakeup tree: these events are run in this order, then one of `children`. `root`: the number of the place
-    that it was planned for."""
+    """A node of a wakeup tree: run these steps in this order, then one of `children`. `root` is the number of the place that the
+    branch was planned for."""
 
     __slots__ = ("children", "root", "steps")
 
     def __init__(self, steps: Sequence[Event | Step], root: int, children: list[Branch] | None = None):
+        assert steps, root
         self.steps = steps
         self.root = root
         self.children = children or []
 
     @property
     def process(self) -> int:
+        """The process that runs first."""
         return self.steps[0].process
 
 
 class Sleep:
-    """What must not run first at a place any more: process -> accesses (None: not known). It is never changed."""
+    """A sleep set: the processes that must not run first at a place any more -> their next accesses (None: not known). Immutable."""
 
     __slots__ = ("locations", "processes")
 
     def __init__(self, processes: Mapping[int, tuple[Access, ...] | None]):
         self.processes = processes
-        self.locations: set[int] | None = None      # that they touch, if that is known of all; made when it is needed
+        self.locations: set[int] | None = None      # the locations of all these accesses, if all are known; made when needed
 
     def with_(self, more: Mapping[int, tuple[Access, ...] | None]) -> Sleep:
+        """Return a sleep set that has these processes, too."""
         return Sleep({**self.processes, **more})
 
-    def after(self, who: int, accesses: tuple[Access, ...]) -> Sleep:
-        """Who still sleeps after an event. A process that runs although it sleeps (where a plan leads to what is known, which is
-        not always seen) is no longer at what it was to do."""
+    def after(self, process: int, accesses: tuple[Access, ...]) -> Sleep:
+        """Return the processes that still sleep after an event of `process` with these accesses.
+
+        A plan may lead to a known run without anything to show it. Then a process may run although it sleeps; its next event is
+        another one after that, so it sleeps no more.
+        """
         if self.locations is None and None not in self.processes.values():
-            self.locations = {location for wanted in self.processes.values() for location, _ in wanted}     # type: ignore[union-attr]
-        if self.locations is not None and who not in self.processes:
+            self.locations = {location for pending in self.processes.values() for location, _ in pending}     # type: ignore[union-attr]
+        if self.locations is not None and process not in self.processes:
             for location, _ in accesses:
                 if location in self.locations:
                     break
             else:
                 return self
-        left = {process: wanted for process, wanted in self.processes.items()
-                if wanted is not None and process != who and not conflict(wanted, accesses)}
-        return Sleep(left) if len(left) < len(self.processes) else self
+        asleep = {sleeper: pending for sleeper, pending in self.processes.items()
+                  if pending is not None and sleeper != process and not conflict(pending, accesses)}
+        return Sleep(asleep) if len(asleep) < len(self.processes) else self
 
 
-NOBODY = Sleep({})
+NONE_ASLEEP = Sleep({})
 UNASKED, ASKED_FOR, DONE = 0, 1, 2
 
 
 class Place:
-    """A place in the present run where there is a choice: what sleeps, and what is to be run first, the present one first.
+    """A place of the present run with a choice: its sleep set, and its wakeup tree, whose first branch is the present run.
 
-    `widened`: whether all that can be run first is to be run, since a plan turned out to be impossible."""
+    `widened` is ASKED_FOR if a plan turned out to be impossible, so that every process that can run must run first here; DONE if
+    each of them has a branch.
+    """
 
     __slots__ = ("done", "sleep", "tree", "widened")
 
@@ -122,31 +139,37 @@ class Place:
         self.sleep = sleep
         self.tree = tree
         self.widened = UNASKED
-        self.done = 0                   # branches that are explored
+        self.done = 0                   # the number of branches that are explored
 
-    def more(self) -> bool:
-        """Is something left to be run first?"""
+    def put_to_sleep(self, event: Event) -> None:
+        """Add the process of the event to the sleep set."""
+        assert all(branch.process != event.process for branch in self.tree), (event.number, event.process)
+        self.sleep = self.sleep.with_({event.process: event.asleep_by()})
+
+    def has_more(self) -> bool:
+        """True if something is left to run first."""
         return bool(self.tree) or self.widened == ASKED_FOR
 
     def add(self, number: int, plan: Plan | None) -> bool:
-        """Have that run begin here, or all that can if it is not known which. False if that is, or was to be, run anyway."""
+        """Have that run begin here; None: have every process that can run first run first. False if that is done or planned already."""
         if plan is None:
             new, self.widened = self.widened == UNASKED, max(self.widened, ASKED_FOR)
             return new
-        if any(plan.starts(process, accesses) is not None for process, accesses in self.sleep.processes.items()):
+        if any(plan.first_position(process, accesses) is not None for process, accesses in self.sleep.processes.items()):
             return False
         return insert(self.tree, plan, number)
 
 
 def insert(tree: list[Branch], plan: Plan, root: int) -> bool:
-    """Add the plan, which is used up, to a wakeup tree, unless a branch leads to an equivalent of it already; then False."""
+    """Add the plan to a wakeup tree, and use the plan up. False if a branch leads to an equivalent of it already."""
     while plan.steps:
         for branch in tree:
-            if plan.starts(branch.process, branch.steps[0].accesses) is None:
+            if plan.first_position(branch.process, branch.steps[0].accesses) is None:
                 continue
             for number, step in enumerate(branch.steps):
-                position = 0 if plan.steps[0].process == step.process else plan.starts(step.process, step.accesses)
+                position = 0 if plan.steps[0].process == step.process else plan.first_position(step.process, step.accesses)
                 if position is None:                    # they part here
+                    assert number, branch.process
                     branch.children = [Branch(branch.steps[number:], branch.root, branch.children), Branch(plan.steps, root)]
                     branch.steps = branch.steps[:number]
                     return True

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""One program, every explorer: the outcomes each of them sees, and with how few preemptions.
+"""The outcomes that each explorer sees of one program, each with its fewest preemptions.
 
-An outcome is all that a run leaves behind: what was found, what the tasks returned, what is shared, whether it was cut. Where a
-cpu died and took something with it that it had interrupted, it is only what was found: how far that was, as nobody could tell,
-is not explored.
-Each explorer gives up at a cap; then it says nothing (None), and nothing is compared with it.
+An outcome is everything that a run leaves behind: its findings, the results of its tasks, the shared state, and whether it was cut. If
+a cpu may have died on top of an interrupted process, the outcome is the findings only: the explorers do not explore how far such a
+process had come, since no other process can tell.
+Each explorer gives up at a cap. Then its result is None, and is compared with nothing.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def outcome_of(result: Result) -> Outcome:
 
 @dataclass
 class Explored:
-    """By DPOR. `irqs`: how many interrupts it knows of."""
+    """The result of optimal DPOR. `irqs` is the number of interrupts that it has seen."""
 
     costs: Costs
     run_count: int
@@ -48,11 +48,11 @@ class Explored:
 
 
 class TooMany(Exception):
-    """More runs than the cap, or one without end."""
+    """An exploration has more runs than the cap, or a run without end."""
 
 
 def every_run(runner: Runner, cap: int, explorer_of: Callable[[Any], E]) -> Iterator[tuple[E, Result | None]]:
-    """Of every route: its explorer, and a run of it (None if that was blocked)."""
+    """Yield the explorer and the result of each run of every route; the result is None if the run was blocked. Raises TooMany."""
     runs = 0
     routes = Routes(runner.cpus)
     for route in routes:
@@ -88,7 +88,7 @@ def bounded(bound: int, route: Any, locations: Locations | None = None) -> Bound
 
 
 def by_bounded(runner: Runner, cap: int, bound: int) -> set[Outcome] | None:
-    """By runs within the bound only."""
+    """Return the outcomes of the runs that bounded.py makes; None if there are too many runs."""
     try:
         return {outcome_of(result) for explorer, result in every_run(runner, cap, lambda route: bounded(bound, route))
                 if result is not None and not explorer.misrouted}
@@ -97,7 +97,7 @@ def by_bounded(runner: Runner, cap: int, bound: int) -> set[Outcome] | None:
 
 
 def by_brute_force(runner: Runner, cap: int, bound: int = UNBOUNDED) -> Costs | None:
-    """Every schedule with at most `bound` preemptions; each switch of a run is one."""
+    """Run every schedule with at most `bound` preemptions. Each switch of a run is one."""
     costs: Costs = {}
     for count, result in enumerate(every_schedule(runner.run, bound, explores=True), 1):
         if count > cap or result.limit_hit:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Small random programs have loops that yield. What they are compared with runs these until it gives up, and so do explorers here."""
+"""Has explorers run the loops of small random programs until they give up, as the searches do that they are compared with."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Small random programs over everything a process can do to another: what the explorers are held against each other on."""
+"""Small random programs over everything that one process can do to another. The explorers are compared on them."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ from vmrace.harness.kernel.cell import cell
 from vmrace.harness.kernel.user import touches
 from vmrace.harness.machine.machine import m
 
-Operation = tuple[str, int, int, list]      # kind, two operands, what is done inside
+Operation = tuple[str, int, int, list]      # kind, two operands, the operations inside
 
 DATA = ("read", "set", "inc", "cas", "dec", "bug", "test_bit", "set_bit", "clear_bit", "test_and_set", "read_word", "write_word",
         "load", "store")
@@ -104,12 +104,12 @@ SORTS = (
     ("lock", "two", "lock_irq", "read_lock", "write_lock", "trylock", "inc", "raise"),
     ("yield", "yield_until", "give_way", "set_bit", "store", "load", "lock", "down", "raise"),
 )
-OWN = (     # what is nobody else's is no event of its own
+OWN = (     # data of only one process makes no events
     ("mine", "load", "store", "inc", "lock_irq", "irqs_off", "raise"),
     ("mine", "inc", "read", "cas", "store", "load", "give_way", "yield", "two", "trylock"),
 )
-BLOCKS_TOO = ("down_touch", "await")        # and are of the sorts below only
-TOUCHING = (    # what is touched behind a point, which does not say so
+BLOCKS_TOO = ("down_touch", "await")        # more of these, in the sorts below only
+TOUCHING = (    # accesses behind a point that does not announce them
     ("touch", "down_touch", "signal", "await"),
     ("touch", "signal", "signal", "await", "await", "resched"),
     ("touch", "lock_touch", "down_touch", "inc"),
@@ -144,7 +144,7 @@ class thing(struct):
 
 
 class Small:
-    """One program: `code` is a list of operations for each task, `handlers` one for each interrupt handler."""
+    """One program: `code` has a list of operations for each task, `handlers` one for each interrupt handler."""
 
     def __init__(self, rng: random.Random, size: int, kinds: tuple[str, ...]):
         self.kinds = kinds
@@ -154,9 +154,9 @@ class Small:
         self.handlers = [self.block(rng.randint(1, 2), number) for number in range(2)] if self.interrupts else []
         self.code = [self.block(max(1, (size + extra) // tasks), None) for extra in range(tasks)]
         shared = rng.random()
-        self.together = 0 if shared < 0.6 else 2 if shared < 0.8 or tasks == 2 else 3    # so many tasks share the last cpu
+        self.together = 0 if shared < 0.6 else 2 if shared < 0.8 or tasks == 2 else 3    # the number of tasks that share the last cpu
         self.preempt = bool(self.together) and rng.random() < 0.5
-        self.spare_cpu = self.interrupts and rng.random() < 0.3                          # one that only takes interrupts
+        self.spare_cpu = self.interrupts and rng.random() < 0.3                          # a cpu that only takes interrupts
         self.pending = self.interrupts and rng.random() < 0.3
 
     def __repr__(self) -> str:
@@ -168,7 +168,7 @@ class Small:
         return [self.operation(handler, 0) for _ in range(size)]
 
     def operation(self, handler: int | None, depth: int) -> Operation:
-        """An operation that is allowed there: nobody sleeps in an interrupt, or with anything held; handler 0 may raise 1."""
+        """Return an operation that is legal there: no task sleeps in an interrupt or with a lock held; handler 0 may raise 1."""
         rng = self.rng
         banned: set[str] = set()
         if handler is not None or depth:
@@ -176,7 +176,7 @@ class Small:
         if handler or (handler == 0 and rng.random() < 0.7):
             banned.add("raise")
         kind = rng.choice([kind for kind in self.kinds if kind not in banned] or ["inc"])
-        one = 1 if handler is not None and kind == "raise" else int(rng.random() < 0.3)     # mostly the same thing: they shall meet
+        one = 1 if handler is not None and kind == "raise" else int(rng.random() < 0.3)     # mostly the same object, so that tasks meet
         nests = kind in NESTS and depth < 2
         inner = [self.operation(handler, depth + 1) for _ in range(rng.randint(0, 1 if depth else 2))] if nests else []
         return kind, one, rng.randrange(2), inner
@@ -271,7 +271,7 @@ class _Things:
 
     def do_mine(self, one, other, inner, seen):
         current()
-        own = self.own[m.current.id]            # of an interrupt: of what it came over
+        own = self.own[m.current.id]            # of an interrupt: of the task that it interrupts
         own.value = own.value + 1
         seen.append(own.value)
 
@@ -523,16 +523,16 @@ class _Things:
 
 
 def small(seed: int, size: int = 6, sorts: tuple[tuple[str, ...], ...] = SORTS) -> Small:
-    """The program of that number, of one of those sorts."""
+    """Return the program of that seed, made of one of these sorts of operations."""
     rng = random.Random(seed)
     sort = sorts[seed % len(sorts)]
     kinds = rng.sample(sort, min(len(sort), rng.randint(2, 5)))
     if "raise" in sort and rng.random() < 0.6:
         kinds.append("raise")
     if "bug" in sort and rng.random() < 0.4:
-        kinds += ["bug", "inc"]             # what a BUG looks at has to change
+        kinds += ["bug", "inc"]             # a BUG needs something that changes
     if sort in MEMORY:
-        kinds.append(sort[0])               # what frees, or links
+        kinds.append(sort[0])               # operations that free, or link
     if set(kinds) <= set(SLEEPS):
         kinds += ["inc", "read"]
     return Small(rng, size, tuple(kinds))

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A bound: what is run with at most so many preemptions, by two ways that share little. Optimal DPOR runs all classes, and of each
-the least number of preemptions is searched for; bounded.py makes runs within the bound only. They must come to the same classes."""
+"""A bound on preemptions, in two ways that share little code. Optimal DPOR runs all classes, and searches each for its least number
+of preemptions; bounded.py makes only runs within the bound. Both must find the same classes."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ from tests.programs import filesystem, lastzero, readers
 
 CAP, BOUNDED_CAP = 300, 1_500
 
-# seed, size, sorts: of these, the least number of preemptions was wrong once
+# seed, size, sorts: programs whose least number of preemptions was wrong once, because the search ...
 WRONG = (
-    (30_043, 3, OWN),                               # a lock that is given back where nobody can tell was taken to be held for ever
-    (113, 2, SORTS), (10_238, 4, SORTS),            # one whose holder is interrupted was taken to be waited for
-    (514, 2, SORTS), (10_208, 4, SORTS),            # a writer that waits for its own reader was taken to go on ...
-    (10_718, 4, SORTS),                             # ... where nobody can tell that it reads
-    (1_137, 2, SORTS), (40_030, 4, TOUCHING),       # whom an interrupt comes over, where a task may lose its cpu at any time
-    (30_766, 3, OWN), (339, 2, SORTS),              # who has a cpu that is shared; who has it still after a yield
+    (30_043, 3, OWN),                               # took a lock that is released at a quiet point to be held for ever
+    (113, 2, SORTS), (10_238, 4, SORTS),            # had a process wait for a lock whose holder it interrupts
+    (514, 2, SORTS), (10_208, 4, SORTS),            # had a writer go on that waits for its own reader ...
+    (10_718, 4, SORTS),                             # ... also if it reads at a quiet point
+    (1_137, 2, SORTS), (40_030, 4, TOUCHING),       # took a wrong task to be interrupted, where a task may lose its cpu at any time
+    (30_766, 3, OWN), (339, 2, SORTS),              # took a wrong task to have a shared cpu; also after a yield
 )
 
 
 def classes(runner: Runner, explorer_of: Callable[[Any], Optimal], cap: int) -> tuple[dict[int, int], Locations] | None:
-    """Every class that is run: with how few preemptions. None if there are too many."""
-    found: dict[tuple[Optimal, int], dict[int, int]] = {}       # what was run before something was learned is worth nothing
+    """Return every class that is run, with its least number of preemptions; None if there are too many runs."""
+    found: dict[tuple[Optimal, int], dict[int, int]] = {}       # runs from before a restart do not count
     try:
         for explorer, result in every_run(runner, cap, explorer_of):
             if result is not None and not explorer.misrouted and not explorer.rerouted:
@@ -53,7 +53,7 @@ def classes(runner: Runner, explorer_of: Callable[[Any], Optimal], cap: int) -> 
 
 def of_all(runner: Runner) -> tuple[dict[int, int], Locations] | None:
     every = classes(runner, Optimal, CAP)
-    for _ in range(2):                  # classes can only be compared where the same is known to be shared
+    for _ in range(2):                  # classes are comparable only if both explorers know the same locations as shared
         locations = every and every[1]
         every = every and classes(runner, lambda route, known=locations: Optimal(route, locations=known), CAP)   # type: ignore[misc]
     return every
@@ -65,7 +65,7 @@ def within(runner: Runner, bound: int, locations: Locations) -> dict[int, int] |
 
 
 def compare(seed: int, size: int, sorts: tuple[tuple[str, ...], ...]) -> int:
-    """How many bounds could be compared."""
+    """Return the number of bounds that could be compared."""
     runner = Runner(small(seed, size, sorts).make)
     every = of_all(runner)
     if every is None:
@@ -109,7 +109,7 @@ def test_both_ways_say_the_same(make: Any, n: int, monkeypatch: pytest.MonkeyPat
 
 
 def for_ever(limit: int) -> Program:
-    """Two that look whether the other one has moved, and go on for as long as it has: some schedules never end."""
+    """Make two tasks, each of which goes on for as long as the other one has moved: some schedules never end."""
     x, y = atomic_t("x"), atomic_t("y")
 
     def follow(mine: Any, other: Any) -> None:
@@ -130,7 +130,7 @@ def test_a_bound_ends_where_runs_do_not(monkeypatch: pytest.MonkeyPatch) -> None
         least = next(bound for bound in itertools.count() if verify(for_ever, limit, bound=bound).titles)
         assert verify(for_ever, limit, bound=least - 1).proved
         needed.append(least)
-    assert needed == sorted(set(needed))        # each turn takes another preemption
+    assert needed == sorted(set(needed))        # each turn needs one more preemption
 
 
 def test_a_bound_is_no_proof_where_there_are_not_enough_runs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,7 +141,7 @@ def test_a_bound_is_no_proof_where_there_are_not_enough_runs(monkeypatch: pytest
 
 
 def transient() -> Program:
-    """One that yields for as long as the other one has not cleared what it has set, and counts how often: it does not only wait."""
+    """Make a task that yields until the other one clears its flag, and counts its turns: it does more than wait."""
     x, rounds = atomic_t("x"), atomic_t("rounds")
 
     def wait() -> None:
@@ -164,7 +164,7 @@ def test_what_is_cut_beyond_the_bound_is_no_matter(monkeypatch: pytest.MonkeyPat
 
 
 def slow() -> Program:
-    """Every run takes a while, and the first search most of the time."""
+    """Make a program whose runs take so long that the first search would use up the time."""
     counts = [atomic_t(f"count{number}") for number in range(3)]
 
     def task() -> None:

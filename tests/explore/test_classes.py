@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""No run is of a class that the explorer does not know.
+"""Every random run belongs to a class that the explorer has run.
 
 The outcomes of thousands of programs agree with brute force (test_same_outcomes.py), but an explorer may lose classes without
-losing an outcome. So random runs are made with what it has learned, and each must be of a class it has run. That cannot show
-that all classes are there; each of the seeds in LOST was found in this way, with an explorer that lacked some.
+losing an outcome. This test makes random runs with the same locations, and each must belong to a class that the explorer has run.
+It cannot show that no class is lost. Each seed in LOST was found in this way, with an explorer that lost some.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from vmrace.harness.machine.machine import m
 
 from tests.explore.small import OWN, SORTS, TOUCHING, small
 
-RUNS_MAX = 500              # of a route: a program that has more is not compared
+RUNS_MAX = 500              # of a route: a program with more runs is not compared
 
-# (seed, size, sorts): what was lost by an explorer that
+# (seed, size, sorts) of a program of which an explorer lost classes that
 LOST = {
     "took a lock of an interrupt for one of the task below": (228, 2, SORTS),
     "forgot whom a planned wake-up makes ready": (237, 2, SORTS),
@@ -31,13 +31,13 @@ LOST = {
     "took a lock that one sleeps for to read nothing": (524, 4, TOUCHING),
     "let a process sleep on what it touched, not on what it was parted by": (1000, 5, TOUCHING),
 }
-# first seed, seeds, size, sorts, random runs, and how many of them must be compared
+# first seed, number of seeds, size, sorts, random runs of each program, and the least number of programs that must be compared
 CHUNKS = (
     (200, 80, 2, SORTS, 60, 70), (10_000, 30, 4, SORTS, 60, 18), (30_050, 40, 3, OWN, 60, 30), (40_000, 30, 4, TOUCHING, 60, 20))
 
 
 def unknown(seed: int, size: int, sorts: tuple[tuple[str, ...], ...], runs: int) -> int | None:
-    """Random runs whose class the explorer has not run; None if that has too many to be compared."""
+    """Return the number of random runs whose class the explorer has not run; None if the program has too many runs to compare."""
     runner = Runner(small(seed, size, sorts).make)
     locations, out = None, 0
     routes = Routes(runner.cpus)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""As many runs as the literature has inequivalent schedules, and none of them blocked: what optimal means."""
+"""Optimal DPOR makes exactly the numbers of runs that the literature gives for inequivalent schedules, and blocks none of them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_each_class_of_schedules_is_run_once(make: Callable[[int], Program], n: 
     results: list[Any] = []
     restarts = 0
     for result in explorer.runs(runner.run):
-        if explorer.restarts != restarts:               # what was run before it knew what is shared is worth nothing
+        if explorer.restarts != restarts:               # runs from before a restart do not count
             restarts, results = explorer.restarts, []
         results.append(result)
     assert (len(results), explorer.run_count, explorer.blocked_count) == (count, count, 0)
@@ -34,12 +34,12 @@ def test_each_class_of_schedules_is_run_once(make: Callable[[int], Program], n: 
 
 
 def test_no_two_runs_are_equivalent() -> None:
-    """A run's class is which of whose events are before which: the same for every order of it."""
+    """Tell two classes apart by their happens-before, which is the same for every order of a class."""
     runner, explorer = Runner(reorder.make, 2), Optimal()
     classes = []
     for _ in explorer.runs(runner.run):
         index: dict[int, int] = {}
-        names = []                              # of events: (process, which of its events it is)
+        names = []                              # of events: (process, index among the events of that process)
         for event in explorer.events:
             index[event.process] = index.get(event.process, -1) + 1
             names.append((event.process, index[event.process]))

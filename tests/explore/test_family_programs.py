@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Programs of the families, whatever their operations: what every schedule with at most one preemption comes to by plain
-enumeration is what the exploration says is possible with one."""
+"""Programs of the families: plain enumeration of the schedules with at most one preemption gives the outcomes that the exploration
+has with at most one."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def outcome_of(executor: Executor, image: Any, outcome: Any) -> tuple[Any, ...]:
 
 
 def compare(executor: Executor, program: Program) -> int:
-    """How many schedules agreed; 0 if there are too many to say."""
+    """Return the number of schedules that agreed; 0 if there are too many classes to compare."""
     try:
         prepared = executor.prepare(program)
     except SetupFailed:
@@ -58,7 +58,8 @@ IRQS = ("irq_put", "irq_unpin", "swap_out", "shrink_cache", "read")
 
 
 def small(rng: random.Random, names: tuple[str, ...], kind: str) -> Program:
-    """Two or three tasks of one operation: on two cpus, with something that raises interrupts, or two of them on one cpu."""
+    """Return a program of two or three tasks with one operation each: on two cpus, with an operation that raises interrupts, or with
+    two tasks on one cpu."""
     def op(among: tuple[str, ...]) -> Op:
         name = rng.choice(among)
         return Op(name, tuple(rng.choice(OPERANDS[operand][:2]) for operand in OPERATIONS[name].operands))
@@ -70,7 +71,7 @@ def small(rng: random.Random, names: tuple[str, ...], kind: str) -> Program:
     return Program(setup, tasks, 2, kind == "shared" and rng.random() < 0.5)
 
 
-# (variant, programs, schedules that must have been compared)
+# (variant, programs, the least number of schedules that must be compared)
 VARIANTS = (("lru_free_2_4/pre_patch", 25, 500), ("lru_free_2_4/daniel_lru_count", 25, 500), ("invalidate_2_6/pre_2_6_15", 25, 500))
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Programs that everybody knows, with all that can come of them; beside each the repaired twin, of which only good can come."""
+"""Well-known programs with all their outcomes, and beside each a repaired twin, which has only good ones."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from tests.explore.compare import by_brute_force, by_dpor, by_states, outcome_of
 from tests.programs import reorder
 
 CAP = 20_000
-test_bit.__test__ = False               # it is the kernel's, not a test
+test_bit.__test__ = False               # a function of the kernel, no test
 
 
 def lost_update(repaired: bool) -> Program:
@@ -88,7 +88,7 @@ def interrupted_holder(repaired: bool) -> Program:
 
 
 def lost_wakeup(repaired: bool) -> Program:
-    """The sleeper looks, and only then says that it will sleep: a wake-up in between finds nobody."""
+    """Make a sleeper that tests the bit before it sets its state: a wake-up in between finds no sleeper."""
     queue, word = wait_queue_head_t("queue"), flags_t("word")
 
     def sleeper() -> None:
@@ -112,7 +112,7 @@ def lost_wakeup(repaired: bool) -> Program:
 
 
 def trylock(repaired: bool) -> Program:
-    """Who does not get the lock goes on without it; repaired, it yields and tries again."""
+    """Make tasks that go on without the lock if the trylock fails; repaired, they yield and try again."""
     lock, count = spinlock_t("lock"), cell("count", value=0)
 
     def add() -> None:
@@ -147,7 +147,7 @@ def philosophers(repaired: bool) -> Program:
 
 CHECK = "CHECK: the program's own check fails"
 GOOD: frozenset[tuple[str, ...]] = frozenset({()})
-# program, the findings of each of its outcomes, the fewest preemptions with which something goes wrong
+# program, the findings of each of its outcomes, the fewest preemptions of an outcome that is bad
 PROGRAMS = (
     (lost_update, {(), (CHECK,)}, 1),
     (abba, {("LOCKDEP: lock order a -> b -> a",), ("DEADLOCK: nobody can run: a in task, b in task",)}, 1),
@@ -205,7 +205,7 @@ def test_reorder_needs_one_preemption(setters: int) -> None:
 
 
 def test_a_check_may_look_at_all_there_is() -> None:
-    """What it looks at is no step of the run."""
+    """Read five cells in the check: its reads are no steps of the run."""
     def make() -> Program:
         cells = [cell(f"x{number}", value=0) for number in range(5)]
 
@@ -217,7 +217,7 @@ def test_a_check_may_look_at_all_there_is() -> None:
 
 
 def two_bugs() -> Program:
-    """Each task may fail by the other's first store; whoever does leaves its second undone. A third sees what was done."""
+    """Make two tasks, each of which dies if it sees the first store of the other; then its second store is missing. A third task reads."""
     x, y, done = (cell(name, value=0) for name in ("x", "y", "done"))
 
     def left() -> None:
@@ -245,7 +245,7 @@ def test_a_bug_in_one_task_does_not_hide_those_of_another() -> None:
 
 
 def test_what_is_left_to_do_when_a_task_dies_is_still_explored() -> None:
-    """A BUG that ended its run would hide the order of the other two tasks, which comes after it."""
+    """Let a task die before the other two run. A BUG that ended the run would hide their order."""
     def make() -> Program:
         x, y = cell("x", value=1), cell("y", value=0)
 
@@ -263,7 +263,7 @@ def test_what_is_left_to_do_when_a_task_dies_is_still_explored() -> None:
 
 
 def sets_state_without_barrier() -> Program:
-    """It says that it will sleep after it has looked, in the same step: a wake-up before that step is lost."""
+    """Make a sleeper that sets its state in the step in which it reads `other`: a wake-up before that step is lost."""
     queue, ready, other = wait_queue_head_t("queue"), cell("ready", value=0), cell("other", value=0)
 
     def sleeper() -> None:
@@ -281,7 +281,7 @@ def sets_state_without_barrier() -> Program:
 
 
 def asks_who_is_ready(preempt: bool) -> Program:
-    """One task of a cpu asks whether the other is ready, which wakes, ends and sleeps by what others do."""
+    """Make a task that asks whether the other task of its cpu is ready; that one sleeps, is woken and ends."""
     queue, ready, other = wait_queue_head_t("queue"), cell("ready", value=0), cell("other", value=0)
 
     def sleeper() -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What was not explored to its end is never said to have been."""
+"""An exploration that stopped early is never reported as complete."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.programs import readers
 
 
 def spins(sets: bool = True) -> Program:
-    """One task goes round, and stores something each time, until the other lets it go; there is no end to that."""
+    """Make a task that loops, with a store in each turn, until the other task lets it go: some runs have no end."""
     go, rounds = cell("go", value=0), cell("rounds", value=0)
 
     def spin() -> None:
@@ -44,7 +44,7 @@ def test_a_run_without_an_end_is_a_limit(monkeypatch: pytest.MonkeyPatch, sets: 
 
 
 def test_a_run_that_just_fits_is_no_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """readers(2) has one event for each of its three tasks, before and after its access: six at most."""
+    """Set the limit to the longest run of readers(2), then to one event less: it has three tasks with at most two events each."""
     runner = Runner(readers.make, 2)
     explorer = Optimal()
     longest = 0
@@ -58,7 +58,7 @@ def test_a_run_that_just_fits_is_no_limit(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_run_over_the_steps_of_the_machine_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The machine ends it under a schedule that no explorer chose: a livelock, and no exploration is complete with it."""
+    """End the run at the steps of the machine, in a schedule that no explorer chose: a livelock, and no exploration is complete."""
     monkeypatch.setattr(m, "steps_max", 60)
     monkeypatch.setattr(stuck, "FAIR_STEPS_MAX", 60)
     runner = Runner(spins, False)

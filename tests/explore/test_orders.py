@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What the kernel families do without telling explorers: nothing. Classes of runs of every corpus entry on every variant, and of
-generated programs, are run again in other orders of the same class, and must come to the same.
+"""The kernel families do nothing that explorers cannot see. For every corpus entry on every variant, and for generated programs, runs
+are repeated in other orders of the same class, and must have the same outcome.
 
 The canary is tests/programs/wrong.py (in_the_environment), which `vmrace verify` refuses by the same means.
 """
@@ -30,7 +30,7 @@ from tests.explore.test_family_programs import outcome_of, small
 from tests.programs import wrong
 
 CORPUS = pathlib.Path(__file__).parents[2] / "corpus"
-CLASSES_MAX = 40            # of a program
+CLASSES_MAX = 40            # of one program
 GENERATED = 6
 VARIANTS = [(room, variant) for room in FAMILIES for variant in family(room).variants]
 
@@ -44,7 +44,7 @@ def programs(executor: Executor) -> Iterator[Program]:
 
 
 def agree(executor: Executor, program: Program) -> Counter[str]:
-    """Runs some classes of the program in each order; AssertionError if one comes to something else."""
+    """Run some classes of the program in each order; AssertionError if an order has another outcome. Return the numbers of runs."""
     seen: Counter[str] = Counter()
     try:
         prepared = executor.prepare(program)
@@ -58,7 +58,7 @@ def agree(executor: Executor, program: Program) -> Counter[str]:
         if outcome is None or explorer.misrouted or outcome.titles or not can_be_ordered(explorer.events):
             continue
         before, events = outcome_of(executor, prepared.image, outcome), list(explorer.events)
-        alone = len({event.cpu for event in events}) == len({event.process for event in events})       # else it may not stop there
+        alone = len({event.cpu for event in events}) == len({event.process for event in events})       # otherwise it cannot stop there
         stop = stop_of(seen["runs"] * 7 % stops_of(events))
         for order in (*ORDERS, stop) if alone else ORDERS:
             try:
@@ -84,7 +84,7 @@ def test_every_order_of_a_class_comes_to_the_same(room: str, variant: str) -> No
 # ---- quiet points ----------------------------------------------------------------------------------------------------------
 
 def two_quiet_tasks() -> Functions:
-    """What each touches, only it does: all points of a task are one event, and there is one class."""
+    """Make two tasks that share nothing: all points of a task are one event, and there is one class."""
     cells = [cell("a", value=0), cell("b", value=0)]
 
     def task(one: cell, times: int) -> None:
@@ -96,7 +96,7 @@ def two_quiet_tasks() -> Functions:
 def test_each_process_stops_after_each_of_its_points_until_the_others_are_done() -> None:
     runner, explorer = Runner(two_quiet_tasks), Optimal()
     events = next(list(explorer.events) for _ in explorer.runs(runner.run))
-    assert len(events) == 2 and stops_of(events) == 8       # the start of a task is one, too
+    assert len(events) == 2 and stops_of(events) == 8       # the start of a task is a point, too
     orders = [stop_of(number)(events) for number in range(8)]
     first, second = (event.process for event in events)
     points = {event.process: event.points for event in events}
@@ -110,7 +110,7 @@ def test_each_process_stops_after_each_of_its_points_until_the_others_are_done()
 
 
 def test_what_is_half_done_between_two_quiet_points_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only an order in which one task stops right there shows it: two orders of whole tasks, and taking turns, do not."""
+    """Find it with an order in which one task stops right there. Two orders of whole tasks, and taking turns, do not show it."""
     found = repeats.verify(wrong.in_the_environment)
     assert not found.proved and found.why is not None and found.why.reason is Reason.UNSEEN
     monkeypatch.setattr(repeats, "SAMPLED", 0)

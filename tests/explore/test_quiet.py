@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What only one process can see makes no classes; and whatever makes it visible after all is noticed."""
+"""Accesses that only one process can notice make no classes, and the explorer learns of everything that makes them visible."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CAP = 20_000
 
 
 def classes(make: Callable[[], Program]) -> int:
-    """On route 0, where all interrupts hit cpu 0."""
+    """Return the number of classes on the route that sends all interrupts to cpu 0."""
     runner, explorer = Runner(make), Optimal()
     for _ in explorer.runs(runner.run):
         pass
@@ -38,7 +38,7 @@ def classes(make: Callable[[], Program]) -> int:
 
 
 def agrees(make: Callable[[], Program]) -> set[object]:
-    """The outcomes, which are those of all schedules."""
+    """Return the results of the tasks in all outcomes, after a comparison of optimal DPOR with every schedule."""
     runner = Runner(make)
     explored, schedules = by_dpor(runner, CAP), by_brute_force(runner, CAP)
     assert explored is not None
@@ -48,7 +48,7 @@ def agrees(make: Callable[[], Program]) -> set[object]:
 
 
 def interrupted(steps: int) -> Callable[[], Program]:
-    """An interrupt that looks at what its cpu writes after so many steps of its own."""
+    """Make a program whose interrupt reads a cell that its cpu writes after that number of private steps."""
     def make() -> Program:
         mine, shown = cell("mine", value=0), cell("shown", value=0)
         seen: list[int] = []
@@ -89,11 +89,11 @@ def test_a_lock_and_its_data_that_one_task_has_alone_make_no_class() -> None:
     runner, explorer = Runner(make), Optimal()
     events = {len(explorer.events) for _ in explorer.runs(runner.run)}
     assert explorer.run_count == 2
-    assert min(events) == 4                 # of each task its start and the increment
+    assert min(events) == 4                 # the start of each task, and its increment
 
 
 def test_what_only_a_late_run_shares_is_noticed() -> None:
-    """The second task touches what the first has only where it comes between two of that one's steps."""
+    """Let the second task touch the data of the first only if it comes between two steps of the first."""
     def make() -> Program:
         step, mine = cell("step", value=0), cell("mine", value=0)
 
@@ -113,7 +113,7 @@ def test_what_only_a_late_run_shares_is_noticed() -> None:
 
 @pytest.mark.parametrize("way", ["irqsave", "preempt"])
 def test_a_step_after_which_nobody_may_come_in_any_more_is_an_event(way: str) -> None:
-    """Between `shown` and the section, behind a step that is nobody else's, somebody comes in: not once the section has begun."""
+    """Let another process come between `shown` and the section, behind a private step; once the section has begun, it cannot."""
     def make() -> Program:
         lock, mine, shown = spinlock_t("lock"), cell("mine", value=0), cell("shown", value=0)
         seen = cell("seen", value=-1)
@@ -143,7 +143,7 @@ def test_a_step_after_which_nobody_may_come_in_any_more_is_an_event(way: str) ->
 
 
 def test_an_interrupt_that_asks_for_current_can_tell_how_far_its_task_is() -> None:
-    """A task_struct's own fields are no accesses: they are current's, and of whoever interrupts it."""
+    """Use data that is keyed by `current`, which is no access: only the task itself and its interrupts can see it."""
     def make() -> Program:
         mine, seen = cell("mine", value=0), cell("seen", value=0)
         words = {}

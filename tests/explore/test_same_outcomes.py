@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Every explorer sees the same: DPOR, the stateful search and brute force, on thousands of generated small programs.
+"""Optimal DPOR, the stateful search and brute force see the same outcomes of thousands of generated small programs.
 
-Brute force knows nothing but how to take another decision. Where it comes to its end, it has every outcome, and for each the
-fewest preemptions with which it can be had: that is then all the bounds at once. Where it does not, it has a smaller bound.
-An explorer that gave up is compared with nothing; how many programs each was compared on is asserted, lest nothing was.
+Brute force only tries every decision. If it ends, it has every outcome with its fewest preemptions, which answers all bounds at once.
+If it does not end, it tries the bounds one by one. An explorer that gave up is compared with nothing; the test asserts the number of
+programs that each explorer was compared on.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from tests.explore.small import LOCKS, MEMORY, OWN, SORTS, Operation, Small, sma
 
 BOUNDS = (0, 1, 2, 3)
 DPOR_CAP, STATES_CAP, BRUTE_CAP = 400, 200, 250
-BOUNDED_EVERY = 8           # every so many programs the bounds themselves are run too, not only read off
+BOUNDED_EVERY = 8           # of this number of programs, one is also run with each bound
 
-# (first seed, seeds, size, sorts)
+# (first seed, number of seeds, size, sorts)
 CHUNKS = (
     *((first, 200, 2, SORTS) for first in range(0, 2200, 200)),
     *((first, 80, 4, SORTS) for first in range(10_000, 10_320, 80)),
@@ -30,14 +30,14 @@ CHUNKS = (
     *((first, 100, 4, MEMORY) for first in range(40_000, 40_200, 100)),
 )
 FEW = ((0, 30, 2, SORTS), (10_000, 8, 4, SORTS), (20_000, 5, 6, SORTS), (30_000, 15, 3, OWN), (40_000, 10, 4, MEMORY))
-# What the programs of one size must contain, of a hundred.
+# Of a hundred programs of one size, at least this number must have ...
 MIXTURE = {
     "several outcomes": 20, "deadlock": 12, "interrupt": 12, "two interrupts": 5, "asleep": 2, "shared cpu": 25, "preempt": 11,
     "locks of two stacks": 15,
 }
-RARE = {"BUG": 1, "cut": 1, "nobody can run": 1}      # there must be one in each chunk, or the chunk is too small for it
+RARE = {"BUG": 1, "cut": 1, "nobody can run": 1}      # at least one in each chunk; otherwise the chunk is too small
 MIXTURE_OF_MEMORY = {"free memory": 25, "several outcomes": 30, "LIST or LOCKSET": 8}
-# What the explorers must have been compared on, of a hundred, by size.
+# Of a hundred programs, by size, each comparison must have been possible for at least this number.
 COMPARED = {
     2: {"two": 85, "dpor = brute force": 65, "dpor = states": 70, "all three": 65, "bound 0": 85, "bound 1": 80, "bound 2": 70,
         "bound 3": 65, "bounds run": 8, "bounded states": 8,
@@ -52,7 +52,7 @@ COMPARED = {
 
 
 def compare(program: Small, bounds_too: bool) -> Counter[str]:
-    """Explore the program in every way; AssertionError if two of them differ. What could be compared, and what there was."""
+    """Explore the program in every way; AssertionError if two ways differ. Return the comparisons made and the kinds of outcome."""
     runner = Runner(program.make)
     explored = by_dpor(runner, DPOR_CAP)
     seen = Counter({"programs": 1})
@@ -154,5 +154,5 @@ def test_every_explorer_sees_the_same_outcomes(first: int, count: int, size: int
 
 
 def test_two_thousand_programs_are_compared() -> None:
-    """What each chunk is held to adds up."""
+    """Add up the programs that the chunks must have compared."""
     assert sum(count * COMPARED[size]["two"] // 100 for _, count, size, _ in CHUNKS) >= 2_000

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Loops that wait by reading end in an exploration, with the outcomes of all schedules; loops that only look so are left alone."""
+"""An exploration ends although loops wait by reading, and has the outcomes of all schedules; loops that only seem to wait go on."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ RIGHT: list[tuple[Callable[..., Program], tuple[int, ...]]] = [
     (spinning.peterson, ()), (spinning.ticket, (2,)), (spinning.ticket, (3,)),
     (spinning.ttas, (2,)), (spinning.ttas, (3,)), (spinning.mcs, (2,)), (spinning.mcs, (3,)), (spinning.barrier, (3,)),
 ]
-# and of the broken one what is found, at least
+# and for the broken one, a title that must be found
 BROKEN: list[tuple[Callable[..., Program], tuple[int, ...], str]] = [
     (spinning.flag, (1,), "CHECK: an assertion fails in reader"), (spinning.flag_by_cond_load, (1,), "CHECK: an assertion fails in reader"),
     (spinning.flag_with_yield, (1,), "LIVELOCK: reader"), (spinning.never, (), "LIVELOCK: reader"),
@@ -83,8 +83,8 @@ def test_who_waits_for_ever_is_told_what_it_reads() -> None:
 # ---- the outcomes are those of the same program with bounded loops -----------------------------------------------------------
 
 def _spins(rng: random.Random, tries: int | None) -> Callable[[], Program]:
-    """A random program of two or three tasks, some of whose steps wait until a cell has a value: for ever (None), or for so many
-    loads, after which the task says that it gave up."""
+    """Return the maker of a random program of two or three tasks. Some steps wait until a cell has a value: for ever if `tries` is None,
+    else for that number of loads, after which the task returns that it gave up."""
     tasks = [[(rng.choice(("store", "inc", "wait", "wait_two", "load", "load")), rng.randrange(2), rng.randrange(3))
               for _ in range(rng.randint(2, 4))] for _ in range(rng.choice((2, 2, 2, 3)))]
 
@@ -124,7 +124,7 @@ def _clean(found: Exploration) -> set[Any]:
 
 @pytest.mark.long
 def test_random_programs_have_the_outcomes_of_bounded_loops() -> None:
-    """An outcome needs no iteration that changes nothing, so two loads, or three, are as good as any number."""
+    """Replace loops that wait by two loads, or three: no outcome needs an iteration that changes nothing."""
     compared = waited = several = 0
     for seed in range(80):
         forever = verify(_spins(random.Random(seed), None), runs_max=400)
@@ -142,7 +142,7 @@ def test_random_programs_have_the_outcomes_of_bounded_loops() -> None:
     assert several >= 15
 
 
-# ---- loops that only look as if they wait ------------------------------------------------------------------------------------
+# ---- loops that only seem to wait ------------------------------------------------------------------------------------
 
 def _counts_in_a_local() -> Program:
     x = cell("x", value=0)
@@ -217,7 +217,7 @@ def _counts_in_an_outer_loop() -> Program:
 
 
 def _walks_equal_nodes() -> Program:
-    """Where it stands in a list of things that look the same is a part of its state."""
+    """Walk a list of equal nodes: the position in it is a part of the local state."""
     x, nodes = cell("x", value=0), [[], [], []]
 
     def task() -> int:
@@ -313,7 +313,7 @@ def _kicks_a_device() -> Program:
     (_counts_in_a_base_class, ["CHECK: an assertion fails in task"]), (_polls_by_a_generator, ["CHECK: an assertion fails in task"]),
     (_adds_what_a_map_gives, [])])
 def test_a_loop_whose_state_is_out_of_sight_does_not_wait(make: Callable[[], Program], titles: list[str]) -> None:
-    """It is left to itself, and ends."""
+    """Run it alone: it ends."""
     found = verify(make)
     assert (found.titles, found.why) == (titles, None)
 

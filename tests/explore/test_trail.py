@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""An exploration that lets a process run on alone, and works out later what it did, sees the classes of one that is asked at
-every point: the same number, the same digest, the same outcomes."""
+"""An exploration that lets a process run on, and makes events of its points later, sees the same classes as one that the machine asks
+at every point: the same number, the same digest, the same outcomes."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from tests.explore.small import small
 from tests.explore.test_family_programs import small as small_of_family
 
 RUNS_MAX = 300
-pytestmark = pytest.mark.skipif(is_compiled(), reason="what is compiled cannot be had to ask at every point")
+pytestmark = pytest.mark.skipif(is_compiled(), reason="a compiled explorer cannot be patched to be asked at every point")
 
 
 def twice(monkeypatch: pytest.MonkeyPatch, run: Any, cpus: int, outcome: Any, up: bool) -> int:
-    """Classes that both saw; 0 if they are too many."""
+    """Return the number of classes, which both explorations must agree on; 0 if there are too many."""
     def once() -> Exploration:
         return explore(run, cpus, lambda result, _: outcome(result), up=up, runs_max=RUNS_MAX)
 
     alone = once()
     with monkeypatch.context() as patch:
-        patch.setattr(Optimal, "_runs_on", lambda self, process: 1)
+        patch.setattr(Optimal, "_runs_on", lambda self: 1)
         asked = once()
     if not (alone.complete and asked.complete):
         return 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`python -m tests.oracle --programs N --seed S [--profile P]`: compare so many generated programs. Exit code 1 if one differs."""
+"""`python -m tests.oracle --programs N --seed S [--profile P]`: compare N generated programs. The exit code is 1 if one differs."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def main() -> int:
 
 
 def counted(found: Comparison) -> Counter[str]:
-    """What a comparison adds to the summary."""
+    """Return the counts that a comparison adds to the summary."""
     program = found.program
     return Counter(name for name, there in {
         "programs": True,
@@ -56,7 +56,7 @@ def counted(found: Comparison) -> Counter[str]:
 
 
 def summary(total: Counter[str]) -> str:
-    """One line of the main counts, and the reasons after it."""
+    """Return one line of the main counts, and the reasons after it."""
     main_counts = ("programs", "with interrupts", "with shared cpus or preemption", "stuck", "with more than one outcome", "different",
                    "undecided")
     more = [f"\n  {name}: {count}" for name, count in sorted(total.items()) if ": " in name]

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The same program for the machine, and what `verify`'s exploration sees of it: the one file here that imports the harness.
+"""Builds the same program for the machine, and explores it as `verify` does. With faults.py, only this file imports the harness.
 
 Lockdep is off for these runs: it reports an order of locks that can deadlock, or a lock held at the end, whether or not the run
-goes wrong by it. Here only what the run comes to counts. What it says of a cpu that waits for itself is a deadlock and stays.
+goes wrong. Here only the end of the run counts. The report of a cpu that waits for itself is a deadlock, and stays.
 """
 
 from __future__ import annotations
@@ -29,14 +29,17 @@ SLOTS = {"atomic": "counter", "word": "word", "cell": "_value"}
 
 @dataclass
 class Explored:
-    """`outcomes` are all if `why` is empty. An outcome of a run with another finding than a deadlock is its titles instead."""
+    """The outcomes that the exploration sees: all of them if `why` is empty.
+
+    A run with a finding other than a deadlock has its titles as outcome.
+    """
 
     outcomes: set[Outcome | tuple[str, ...]]
     why: str
 
 
 def explored(program: Program, runs_max: int = RUNS_MAX) -> Explored:
-    """Explore the program on the machine. The runs may be at most `runs_max`."""
+    """Explore the program on the machine, in at most `runs_max` runs."""
     things, runner = _runner(program)
 
     def outcome(result: Result, events: Any) -> Any:
@@ -48,7 +51,7 @@ def explored(program: Program, runs_max: int = RUNS_MAX) -> Explored:
 
 
 def run_in_every_way(program: Program) -> set[Outcome | tuple[str, ...]]:
-    """The outcomes by plain enumeration of schedules, which tries what the explorer knows to be in vain."""
+    """Return the outcomes of all schedules by plain enumeration, which also makes the runs that the explorer knows to be in vain."""
     things, runner = _runner(program)
     with lockdep_off():
         return {things.outcome(result) for result in every_schedule(runner.run, 1 << 30, explores=True)}
@@ -121,7 +124,7 @@ class Things:
         return _function(self.names, body)
 
     def outcome(self, result: Result) -> Outcome | tuple[str, ...]:
-        """What the run that has just ended came to."""
+        """Return the outcome of the run that has just ended."""
         if not all(title.startswith(("DEADLOCK", "LIVELOCK")) for title in result.titles):
             return tuple(result.titles)
         results: list[Any] = [None] * len(self.order)
@@ -135,7 +138,7 @@ class Things:
         return getattr(thing, thing.slot_of[slot] if hasattr(thing, "slot_of") and slot in thing.slot_of else slot)
 
 
-# What runs refers to nothing but the objects: the runner follows all that a function leads to.
+# The functions refer only to the objects, because the runner follows everything that a function leads to.
 
 
 @dataclass

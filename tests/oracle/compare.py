@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The outcomes of one program, by the oracle and by the machine; where they differ, the smallest program in which they do."""
+"""Compares the outcomes of one program by the oracle and by the machine; if they differ, shrinks the program."""
 
 from __future__ import annotations
 
@@ -17,7 +17,11 @@ ATTEMPTS_MAX = 600
 
 @dataclass
 class Comparison:
-    """`missing`: outcomes that the machine does not see; `extra`: those that it sees alone. `undecided`: why nothing can be said."""
+    """A comparison of both sets of outcomes.
+
+    `missing` has the outcomes that the machine does not see, `extra` those that only the machine sees. `undecided` is the reason if
+    nothing can be said.
+    """
 
     program: Program
     outcomes: set[Outcome]
@@ -43,7 +47,7 @@ def _line(outcome: Any) -> str:
 
 
 def compare(program: Program, states_max: int = interpreter.STATES_MAX, runs_max: int = build.RUNS_MAX) -> Comparison:
-    """Raises Illegal if no kernel could run the program."""
+    """Compare the outcomes of the program. Raises Illegal if no kernel could run it."""
     try:
         answer = interpreter.answer(program, states_max)
     except interpreter.TooManyStates:
@@ -55,14 +59,15 @@ def compare(program: Program, states_max: int = interpreter.STATES_MAX, runs_max
     return Comparison(program, answer.outcomes, missing, extra, explored.why if not extra else "")
 
 
-# How far a task came, below an interrupt that hangs or off its cpu, over steps that nobody else can see, is not explored by the machine
-# (see vmrace.harness.explore.access.Locations): no other task can tell, and the run is stuck anyway. So of a stuck run two things are left
-# open. One is the value of what only one body touches, of words (each bit of which is a location), and of the fields under a lock:
-# whoever loads one without the lock has it in its result. The other is whether a task that only had such steps before it has ended.
+# The machine does not explore how far a task came, over steps that no other task can see, below an interrupt that hangs or off its cpu
+# (see vmrace.harness.explore.access.Locations): no other task can tell, and the run is stuck anyway. The comparison of a stuck run
+# therefore leaves two things open. One is the value of an object that only one body touches, of words (each bit of which is a location),
+# and of the fields under a lock: a task that loads one without the lock has it in its result. The other is whether a task has ended that
+# only had such steps before it.
 
 
 def _observed(outcomes: set[Any], answer: interpreter.Answer) -> set[Any]:
-    """The outcomes with None for the values that are left open."""
+    """Return the outcomes with None for the values that are left open."""
     program = answer.program
     seen = [not one.lock and (not _leaves_tasks(program) or (one.kind != "word" and len(answer.touched[one.name]) > 1))
             for one in program.objects if one.kind in VALUES]
@@ -71,12 +76,12 @@ def _observed(outcomes: set[Any], answer: interpreter.Answer) -> set[Any]:
 
 
 def _leaves_tasks(program: Program) -> bool:
-    """True if a task may be stopped where it did not ask for it."""
+    """True if a task may be stopped at a point where it did not ask for that."""
     return bool(program.handlers) or program.preempt
 
 
 def _has_match(outcome: Any, others: set[Any], program: Program) -> bool:
-    """True if one of the others differs only in which tasks have ended, where that is left open."""
+    """True if one of the others differs only in the tasks that have ended, and that is left open."""
     if not isinstance(outcome, Outcome) or not outcome.stuck or not _leaves_tasks(program):
         return False
     return any(isinstance(other, Outcome) and other.stuck and other.values == outcome.values
@@ -85,7 +90,7 @@ def _has_match(outcome: Any, others: set[Any], program: Program) -> bool:
 
 
 def shrunk(found: Comparison, attempts: int = ATTEMPTS_MAX) -> Comparison:
-    """A comparison that still differs, of a program from which nothing can be dropped any more, as far as so many attempts go."""
+    """Return a comparison that still differs, of a program from which nothing more can be dropped within that number of attempts."""
     limits = {"states_max": STATES_FEW, "runs_max": RUNS_FEW}
     candidates = _smaller(found.program)
     while attempts:
@@ -103,7 +108,7 @@ def shrunk(found: Comparison, attempts: int = ATTEMPTS_MAX) -> Comparison:
 
 
 def _smaller(program: Program) -> Iterator[Program]:
-    """The program without one of its parts, or without two statements."""
+    """Yield the program without one of its parts, then without one statement, then without two."""
     for number in range(len(program.tasks) if len(program.tasks) > 1 else 0):
         yield pruned(replace(program, tasks=program.tasks[:number] + program.tasks[number + 1:]))
     for number in range(len(program.pending)):
@@ -121,7 +126,7 @@ def _smaller(program: Program) -> Iterator[Program]:
 
 
 def _without(program: Program, dropped: set[int]) -> Program:
-    """Without the statements of those numbers, as `program.statements` counts them."""
+    """Return the program without the statements with these numbers, as `program.statements` counts them."""
     numbers = iter(range(1 << 30))
 
     def block(body: Block) -> Block:
@@ -131,7 +136,7 @@ def _without(program: Program, dropped: set[int]) -> Program:
             kept = tuple(block(part) if isinstance(part, tuple) else part for part in statement)
             if number not in dropped:
                 out.append(kept)
-            elif number + 1 not in dropped:                 # what is in a block may stay without it
+            elif number + 1 not in dropped:                 # the statements in a block may stay without the block
                 out += [inner for part in kept if isinstance(part, tuple) for inner in part]
         return tuple(out)
 
@@ -140,7 +145,7 @@ def _without(program: Program, dropped: set[int]) -> Program:
 
 
 def pruned(program: Program) -> Program:
-    """Without objects and handlers that nothing names."""
+    """Return the program without the objects and handlers that nothing names."""
     raised = set(program.pending) | {statement[1] for statement in program.statements if statement[0] == "raise_irq"}
     program = replace(program, handlers=tuple((name, body) for name, body in program.handlers if name in raised))
     named = {part for body in program.blocks for statement in every_statement(body) for part in statement if isinstance(part, str)}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Primitives with a fault: what the comparison has to find. Each stands for one that somebody could write by mistake."""
+"""Primitives with a fault, which the comparison has to find. Each stands for a mistake that a developer could make."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ RIGHT = dict(vars(kernel))
 
 @dataclass(frozen=True)
 class Fault:
-    """`primitives`: name -> what is called instead. `profile`: programs in which it shows; `uses`: what these must call, so often."""
+    """A fault: `primitives` maps a name to the function that is called instead.
+
+    It shows in programs of `profile` that call each primitive in `uses` at least as often as it is named there.
+    """
 
     profile: str
     uses: tuple[str, ...]

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Random programs, each a function of its profile and seed: legal kernel code, small enough to see all of its states.
 
-Nothing sleeps in an interrupt, under a spinlock or with interrupts off. A guarded field is touched under its lock. What was taken
-is released, but for a semaphore that a task may keep at its end. Deadlocks, lost wake-ups and lost updates are there on purpose.
+No task sleeps in an interrupt, under a spinlock or with interrupts off. A guarded field is touched under its lock. Every lock is
+released, except a semaphore that a task may keep at its end. Deadlocks, lost wake-ups and lost updates are possible on purpose.
 """
 
 from __future__ import annotations
@@ -25,20 +25,23 @@ OBJECTS = (
     Object("rwsem", "rwsem"), Object("rwsem_racy", "racy", 0, "rwsem"), Object("rwsem_guarded", "guarded", 0, "rwsem"),
     Object("queue", "queue"), Object("queue2", "queue"),
 )
-YIELDS_MAX = 2              # of one task: the explorer follows no more
-TRIES_MAX = 20              # until the tasks meet
+YIELDS_MAX = 2              # of one task: the explorer follows at most this number
+TRIES_MAX = 20              # attempts to generate tasks that meet
 
 
 @dataclass(frozen=True)
 class Profile:
-    """`kinds`: what its programs are made of, each as often as it is named. `sizes`: statements of a task, of how many tasks.
-    `interrupts`: how many come in one run at most, but for one program in ten, where it is one more."""
+    """A kind of program. `kinds` names the statements that its programs are made of; a name that stands there twice is twice as likely.
+
+    `sizes` maps a number of tasks to the least and the greatest number of statements of a task. `interrupts` is the most interrupts
+    in one run, plus one in one program of ten.
+    """
 
     kinds: tuple[str, ...]
     sizes: dict[int, tuple[int, int]]
     interrupts: int = 0
-    shares: float = 0.0     # how many of its programs have tasks that share a cpu
-    preempt: float = 0.0    # and how many of these switch anywhere
+    shares: float = 0.0     # the share of its programs whose tasks share a cpu
+    preempt: float = 0.0    # the share of these that can switch at any point
 
 
 DATA = ("load", "load", "store", "store", "add", "atomic", "atomic", "bit", "bit", "word")
@@ -66,7 +69,7 @@ PROFILES = {
 
 
 def generate(profile: str, seed: int) -> Program:
-    """The program of that number."""
+    """Return the program of that profile and seed."""
     rng = random.Random(f"{profile} {seed}")
     for _ in range(TRIES_MAX):
         program = pruned(_Generator(rng, PROFILES[profile]).program())
@@ -86,7 +89,7 @@ def _meet(program: Program) -> bool:
 
 @dataclass(frozen=True)
 class Where:
-    """What may be done at a place. `sleeps`: it may sleep; `held`: locks; `handler`: the number of the handler it is in."""
+    """The rules of a place in a body. `sleeps`: the task may sleep; `held`: its locks; `handler`: the number of the handler it is in."""
 
     sleeps: bool = True
     irqs_on: bool = True
@@ -133,7 +136,7 @@ class _Generator:
                        max(cpus) + 1 + spare if spare else 0, shares and rng.random() < profile.preempt)
 
     def sleepers_and_waker(self, count: int) -> list[list[Statement]]:
-        """All tasks but the last sleep on one queue; the last wakes them, and does something else."""
+        """Return the bodies of tasks that all sleep on one queue, but for the last one, which wakes them and does something else."""
         self.queues = ("queue",)
         tasks = []
         for _ in range(count - 1):
@@ -147,7 +150,7 @@ class _Generator:
         self.registers = self.yields = 0
         out = self.block(size, where)
         if self.rng.random() < 0.04 and where.handler is None and out[-1][0] in ("up", "up_read", "up_write"):
-            out.pop()                           # the lock is kept for ever
+            out.pop()                           # the task keeps the lock for ever
         return out
 
     def block(self, size: int, where: Where) -> list[Statement]:
@@ -157,20 +160,20 @@ class _Generator:
         return out
 
     def one(self, where: Where) -> list[Statement]:
-        """Statements of one kind that is possible there."""
+        """Return statements of one kind that is legal there."""
         while True:
             made: list[Statement] | None = getattr(self, self.rng.choice(self.kinds))(where)
             if made is not None:
                 return made
 
     def inner(self, where: Where, **changes: Any) -> list[Statement]:
-        """What is done in a region."""
+        """Return the statements inside a region."""
         inside = replace(where, depth=where.depth + 1, **changes)
         return self.block(self.rng.choice((0, 1, 1, 2)) if where.depth < 1 else self.rng.randint(0, 1), inside)
 
     def region(self, where: Where, lock: str, enter: list[Statement], leave: list[Statement], alone: bool = True,
                **changes: Any) -> list[Statement] | None:
-        """Between those statements, with that lock: often with its fields."""
+        """Return a region between these statements, under that lock, often with accesses to its fields. None if it is not legal there."""
         if lock in where.held or where.depth > 1:
             return None
         fields = [self.field(lock, alone) for _ in range(self.rng.choice((0, 1, 1, 2)))] if f"{lock}_racy" in _NAMES else []
@@ -261,7 +264,7 @@ class _Generator:
         return self.region(where, "rw", [("write_lock", "rw")], [("write_unlock", "rw")], sleeps=False)
 
     def until(self, where: Where) -> list[Statement] | None:
-        """Only where a task has no lock and is in no interrupt is a loop known that waits by reading."""
+        """Return a loop that waits by reading. The explorer finds such a loop only if the task has no lock and is in no interrupt."""
         if where.held or where.queued or not where.irqs_on or where.handler is not None:
             return None
         return [("until", self.rng.choice((*self.cells, "a")), self.rng.choice((0, 1, 1, 2)))]
@@ -293,11 +296,11 @@ class _Generator:
         return object.__getattribute__(self, {"raise": "raise_", "yield": "yield_", "await": "await_"}.get(name, name))
 
     def raise_(self, where: Where) -> list[Statement] | None:
-        """Only handler 0 raises, and only handler 1: there is an end."""
+        """Return a raise of an interrupt. Only handler 0 raises, and only handler 1, so every run ends."""
         if self.interrupts >= self.interrupts_max or where.handler == 1:
             return None
         if where.handler is not None and self.interrupts * 2 > self.interrupts_max:
-            return None                         # that handler may run several times
+            return None                         # the handler may run several times
         self.interrupts += 1
         return [("raise_irq", "h1" if where.handler is not None else self.rng.choice(("h0", "h1")))]
 
@@ -342,7 +345,7 @@ class _Generator:
         return self.rng.choice(self.queues)
 
     def condition(self) -> tuple[Statement, list[Statement]]:
-        """A test that leaves 0 in a register until it may go on, and statements that make it 1."""
+        """Return a test that leaves 0 in a register until the task may go on, and statements that make it 1."""
         choice, register = self.rng.random(), self.register()
         if choice < 0.5:
             return ("load", register, "x"), [("store", "x", 1)]
@@ -351,7 +354,7 @@ class _Generator:
         return ("test_and_clear_bit", register, 0, "bits"), [("set_bit", 0, "bits")]
 
     def wait(self, where: Where) -> list[Statement] | None:
-        """The loop of wait_event(), or one of the ways to get it wrong."""
+        """Return the loop of wait_event(), or a wrong version of it."""
         queue, rng = self.queue(), self.rng
         if not where.sleeps or queue in where.queued or where.depth > 1:
             return None

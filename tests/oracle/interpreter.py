@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""Every outcome of a program: its reachable states, breadth first.
+"""Finds every outcome of a program: it visits the reachable states, breadth first.
 
-At each state, each cpu may do any of these. Its running stack takes its next step, if that is possible. If nothing runs, one of
+In each state, each cpu may do any of these. Its running stack takes its next step, if that is possible. If nothing runs, one of
 the tasks that are ready there is put on the cpu. With `preempt`, another ready task takes it from one that holds no spinlock, has
 interrupts on and is in no interrupt. A pending interrupt comes, if interrupts are on and fewer than IRQ_DEPTH_MAX are nested.
 A cpu that waits for a lock which it holds itself, below an interrupt or not, is dead: it does nothing any more and takes no
-interrupt, as on the machine. A run ends where nobody can do anything, but for tasks that take a cpu from each other and wait there.
+interrupt, as on the machine. A run ends when no stack can take a step, except for tasks that take a cpu from each other and wait there.
 Then it is stuck unless every task and interrupt has ended.
 """
 
@@ -32,7 +32,7 @@ class TooManyStates(Exception):
 
 @dataclass
 class Answer:
-    """All outcomes of a program. `touched`: object -> the bodies that access it in some run, as numbers of `program.blocks`."""
+    """The outcomes of a program. `touched`: object -> the bodies that access it in some run, as numbers of `program.blocks`."""
 
     program: Program
     outcomes: set[Outcome]
@@ -40,12 +40,12 @@ class Answer:
 
 
 def outcomes(program: Program, states_max: int = STATES_MAX) -> set[Outcome]:
-    """All that a run of the program can come to. Raises Illegal, TooManyStates."""
+    """Return all outcomes of the program. Raises Illegal or TooManyStates."""
     return answer(program, states_max).outcomes
 
 
 def answer(program: Program, states_max: int = STATES_MAX) -> Answer:
-    """The same, with who touches what."""
+    """Return all outcomes of the program, and the bodies that touch each object. Raises Illegal or TooManyStates."""
     interpreter = Interpreter(program)
     start = interpreter.start()
     seen, todo, found = {start}, [start], set()
@@ -113,7 +113,7 @@ class Interpreter:
         return [task for task in self.on_cpu[cpu] if state.places[task] == READY and task != state.running[cpu]]
 
     def steps(self, state: State) -> Iterator[State]:
-        """All but the preemptions."""
+        """Yield the states after each possible step that is no preemption."""
         for cpu, running in enumerate(state.running):
             if running == DEAD:
                 continue
@@ -139,7 +139,7 @@ class Interpreter:
         return depth < IRQ_DEPTH_MAX and frames[-1].irqs_on
 
     def _put(self, state: State, cpu: int, task: int) -> State:
-        """The task runs on the cpu, from where it left it or from its start."""
+        """Put the task on the cpu, where it goes on or starts."""
         world = World(state, cpu)
         world.running[cpu] = world.me = task
         self._go_on(world, Frame(state.stacks[task][-1]))
@@ -155,7 +155,7 @@ class Interpreter:
         return world.freeze()
 
     def _move(self, state: State, cpu: int) -> State | None:
-        """The running stack takes its next step. None if it cannot."""
+        """Take the next step of the running stack. Return None if that is impossible."""
         world = World(state, cpu)
         frame = Frame(state.stacks[world.me][-1])
         step = self.codes[frame.code].steps[frame.at]
@@ -168,7 +168,7 @@ class Interpreter:
         return world.freeze()
 
     def _go_on(self, world: World, frame: Frame) -> None:
-        """Take the local steps after an atomic one, and leave what is over: unless it has left the cpu."""
+        """Take the local steps after an atomic one, and leave frames that have ended, unless the stack has left the cpu."""
         code = self.codes[frame.code]
         runs = world.running[world.cpu] == world.me
         while runs and frame.at < len(code.steps) and code.steps[frame.at].local:

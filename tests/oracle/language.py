@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Small kernel programs as plain data: shared objects, tasks on cpus, and interrupt handlers, as statements over registers.
 
-A statement is a tuple: the name of a primitive, then its arguments in the kernel's order. Where the primitive returns something,
-the register that receives it stands first. A register is a name: `r...` is part of a task's result, `f...` (saved flags) is not.
+A statement is a tuple: the name of a primitive, then its arguments in the kernel's order. If the primitive returns something, the
+register that receives it stands first. A register is a name: `r...` is part of a task's result, `f...` (saved flags) is not.
 A value is an int or a register. `if` and `while` hold blocks: ("if", register, value, block, block) compares for equality;
 ("while", register, value, times, block) repeats while they are equal, at most `times`; ("until", object, value) reads until it reads
 that. `racy` and `guarded` objects are fields
@@ -56,7 +56,7 @@ ACCEPTS = {"field": FIELDS, "at will": READ_AT_WILL, "semaphore": ("semaphore", 
 
 @dataclass(frozen=True)
 class Object:
-    """Something shared. `initial`: its value, or the count of a semaphore; `lock`: of a racy or a guarded field."""
+    """A shared object. `initial`: its value, or the count of a semaphore; `lock`: the lock of a racy or a guarded field."""
 
     name: str
     kind: str
@@ -72,7 +72,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Program:
-    """`pending`: names of the handlers of interrupts that are pending when the tasks start, each as often as it is."""
+    """A program. `pending` names the handler of each interrupt that is pending when the tasks start."""
 
     objects: tuple[Object, ...]
     tasks: tuple[Task, ...]
@@ -103,8 +103,11 @@ class Program:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ends. `results`: the registers of each task, None of one that does not end; `values`: of the shared objects, None of one
-    that is not compared."""
+    """The end of a run.
+
+    `results` has the registers of each task, None for a task that does not end. `values` has the value of each shared object, None for
+    one that is not compared.
+    """
 
     results: tuple[tuple[int, ...] | None, ...]
     values: tuple[int | None, ...]
@@ -120,7 +123,7 @@ def every_statement(block: Block) -> Iterator[Statement]:
 
 
 def registers(block: Block) -> tuple[str, ...]:
-    """The registers that make up the result of a task with that body, in the order of its result."""
+    """Return the registers that make up the result of a task with that body, in the order of its result."""
     names = {argument for statement in every_statement(block) for argument in statement if is_register(argument)}
     return tuple(sorted(name for name in names if name[0] == "r"))
 
@@ -130,7 +133,7 @@ def is_register(argument: Any) -> bool:
 
 
 def check(program: Program) -> None:
-    """AssertionError unless every statement has the arguments of its form, and every name is declared."""
+    """Raise AssertionError unless every statement has the arguments of its form, and every name is declared."""
     kinds = {one.name: one.kind for one in program.objects}
     handlers = [name for name, _ in program.handlers]
     assert len(kinds) == len(program.objects), "two objects of one name"
@@ -150,7 +153,7 @@ def check(program: Program) -> None:
 
 
 def source(program: Program) -> str:
-    """The program as a person reads it."""
+    """Return the program as a text for people."""
     lines = []
     for one in program.objects:
         lock = f" under {one.lock}" if one.lock else ""

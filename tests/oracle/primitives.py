@@ -57,7 +57,7 @@ def load(w: World, f: Frame, to: int, what: int) -> None:
 
 
 def until(w: World, f: Frame, what: int, value: Operand) -> bool:
-    """A loop that reads until it reads that. Every earlier turn leaves all as it was, so only the last one is a step."""
+    """Loop until the object has that value. An earlier turn changes nothing, so only the last one is a step."""
     return bool(w.memory[what] == f.value(value))
 
 
@@ -108,7 +108,7 @@ def test_bit(w: World, f: Frame, to: int, bit: Operand, what: int) -> None:
 
 
 def change_bit(w: World, f: Frame, to: int | None, bit: Operand, what: int, how: str) -> None:
-    """One locked instruction: the old bit goes to register `to`."""
+    """Change a bit in one locked instruction: the old bit goes to register `to`."""
     mask = 1 << f.value(bit)
     old = w.memory[what]
     w.memory[what] = old | mask if how == "set" else old & ~mask if how == "clear" else old ^ mask
@@ -117,7 +117,7 @@ def change_bit(w: World, f: Frame, to: int | None, bit: Operand, what: int, how:
 
 
 def store_bit(w: World, f: Frame, loaded: int, bit: Operand, what: int, on: bool) -> None:
-    """The second half of __set_bit() or __clear_bit(): the whole word is stored."""
+    """Take the second half of __set_bit() or __clear_bit(): store the whole word."""
     mask = 1 << f.value(bit)
     w.memory[what] = f.registers[loaded] | mask if on else f.registers[loaded] & ~mask
 
@@ -130,7 +130,7 @@ def set_irqs(w: World, f: Frame, on: bool) -> None:
 
 
 def save_irqs(w: World, f: Frame, to: int) -> None:
-    """local_irq_save(): the saved flags are 1 if interrupts were off already."""
+    """Do local_irq_save(): the saved flags are 1 if interrupts were off already."""
     f.registers[to] = int(not f.irqs_on)
     f.irqs_on = False
 
@@ -196,7 +196,7 @@ def write_unlock(w: World, f: Frame, lock: int) -> None:
 
 
 def decrement_unless_one(w: World, f: Frame, to: int, what: int, done: int) -> None:
-    """atomic_add_unless(v, -1, 1), the fast path of atomic_dec_and_lock()."""
+    """Do atomic_add_unless(v, -1, 1), the fast path of atomic_dec_and_lock()."""
     if w.memory[what] != 1:
         w.memory[what] -= 1
         f.registers[to] = 0
@@ -296,7 +296,7 @@ def down_write(w: World, f: Frame, sem: int) -> None:
 
 
 def wait_for_rwsem(w: World, f: Frame, sem: int, side: str) -> None:
-    """A sleeper goes on once it was given the semaphore; if anything else woke it, it sleeps again."""
+    """Let a sleeper go on once the semaphore was handed to it; if anything else woke it, it sleeps again."""
     if any(task == w.me for task, _ in w.memory[sem][2]):
         w.task_states[w.me] = UNINTERRUPTIBLE
         w.sleep()
@@ -329,7 +329,7 @@ def downgrade_write(w: World, f: Frame, sem: int) -> None:
 
 
 def _hand_over(w: World, sem: int) -> None:
-    """To the first of the queue: one writer if nobody reads, or all readers before the next writer."""
+    """Hand the semaphore to the first of the queue: one writer if no task reads, or all readers before the next writer."""
     writer, readers, queue = w.memory[sem]
     while queue and not writer and not (queue[0][1] and readers):
         (task, writer), queue = queue[0], queue[1:]
@@ -355,7 +355,7 @@ def waitqueue_active(w: World, f: Frame, to: int, queue: int) -> None:
 
 
 def wake_up(w: World, f: Frame, queue: int, exclusive_count: int) -> None:
-    """__wake_up_common(). A count of 0 wakes all."""
+    """Do __wake_up_common(). A count of 0 wakes all."""
     for task, exclusive in w.memory[queue]:
         if w.task_states[task] != RUNNING and w.wake(task) and exclusive:
             exclusive_count -= 1
@@ -391,7 +391,7 @@ SIMPLE: dict[str, tuple[Callable[..., Any], tuple[Any, ...], tuple[Any, ...]]] =
 
 
 class Code:
-    """A body as a list of steps. `returns`: which of its registers are the result of a task."""
+    """A body as a list of steps. `returns`: the registers that are the result of a task."""
 
     def __init__(self, program: Program, body: Block):
         self.objects = {one.name: number for number, one in enumerate(program.objects)}
@@ -414,12 +414,12 @@ class Code:
         return self.register_count - 1
 
     def step(self, does: Callable[..., Any], *arguments: Any) -> int:
-        """Append a step. Its number."""
+        """Append a step. Return its number."""
         self.steps.append(Step(does, arguments, does in LOCAL, self.touches))
         return len(self.steps) - 1
 
     def land(self, *jumps: int) -> None:
-        """Those steps go to where the code is now: the last of their arguments."""
+        """Have these steps go to the present end of the code: that is the last of their arguments."""
         for jump in jumps:
             step = self.steps[jump]
             self.steps[jump] = step._replace(arguments=(*step.arguments, len(self.steps)))

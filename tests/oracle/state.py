@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Explicit states of a program that runs: all that is shared, every stack, who runs where, which interrupts are pending.
+"""Explicit states of a running program: all that is shared, every stack, the stack on each cpu, the pending interrupts.
 
 A stack belongs to a task, or to the idle loop of a cpu, which only takes interrupts. Its frames are the task's own code and one
-for each interrupt on top of it. A stack that is not empty stands before an atomic step: what only its own frame can see is done
-at once, since no other stack can tell when.
+for each interrupt on top of it. A stack that is not empty stands before an atomic step: steps that only its own frame can see are
+taken at once, since no other stack can tell when.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 NOBODY = -1
-DEAD = -2                   # what runs on a cpu that waits for itself
-READY, ASLEEP, DONE = "ready", "asleep", "done"         # is a task on the run queue? One that runs is.
+DEAD = -2                   # stands for the stack of a cpu that waits for itself
+READY, ASLEEP, DONE = "ready", "asleep", "done"         # is a task on the run queue? A task that runs is.
 RUNNING, UNINTERRUPTIBLE = "TASK_RUNNING", "TASK_UNINTERRUPTIBLE"
 
 
 class Illegal(Exception):
-    """The program does what no kernel code may do: there is no right outcome."""
+    """The program does something that no kernel code may do: there is no right outcome."""
 
 
 class Step(NamedTuple):
@@ -63,7 +63,7 @@ class Frame:
         self.registers = list(registers)
 
     def value(self, operand: tuple[bool, int]) -> int:
-        """An operand is (is it a register, its number or the value)."""
+        """Return the value of an operand, which is (is it a register, its number or the value)."""
         return self.registers[operand[1]] if operand[0] else operand[1]
 
     @property
@@ -103,7 +103,7 @@ class World:
                      tuple(sorted(self.pending)), tuple(self.results))
 
     def wake(self, task: int) -> bool:
-        """try_to_wake_up(): True if it took the task off its sleep. One that has not yet slept only has its state set."""
+        """Do try_to_wake_up(): True if the task was asleep. A task that does not yet sleep only gets its state set."""
         self.task_states[task] = RUNNING
         if self.places[task] != ASLEEP:
             return False
@@ -115,7 +115,7 @@ class World:
         self.leave_cpu()
 
     def wait_for_lock(self, frame: Frame, lock: int) -> bool:
-        """The frame finds that somebody has the lock alone. If that is itself, or what it interrupted, the cpu is dead."""
+        """Stop the cpu if the frame waits for a lock that it has alone, or that a frame below it has. True if the cpu is dead now."""
         held = [*frame.held, *(one for below in self.stacks[self.me][:-1] for one in below.held)]
         if not any(other == lock and side == "alone" for other, side, _ in held):
             return False
@@ -126,13 +126,13 @@ class World:
         self.running[self.cpu] = NOBODY
 
     def task(self) -> int:
-        """The task that runs, and is in no interrupt."""
+        """Return the task that runs, and is in no interrupt."""
         if self.me >= len(self.places) or len(self.stacks[self.me]) > 1:
             raise Illegal("an interrupt touches the state of current, or sleeps")
         return self.me
 
     def may_sleep(self, frame: Frame) -> int:
-        """The task that sleeps now, or might."""
+        """Return the task that sleeps now, or might sleep."""
         if frame.spins or not frame.irqs_on:
             raise Illegal("sleeping with a spinlock held or with interrupts off")
         return self.task()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A fault in a primitive is found: the machine with it and the oracle do not agree, on a program on which they agree without it."""
+"""The comparison finds a fault in a primitive: with it, machine and oracle differ on a program on which they agree without it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _plant(fault: Fault, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _caught(fault: Fault, monkeypatch: pytest.MonkeyPatch) -> Comparison | None:
-    """The first comparison that differs with the fault only."""
+    """Return the first comparison that differs only with the fault."""
     for seed in SEEDS:
         program = generate(fault.profile, seed)
         if Counter(fault.uses) <= Counter(statement[0] for statement in program.statements):

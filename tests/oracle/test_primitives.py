@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The oracle itself: small programs whose outcomes were written down by hand, from the kernel's rules."""
+"""Tests of the oracle: small programs whose outcomes were written down by hand, from the kernel's rules."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ADD_X = ("add", "x", 1)
 
 def program(*bodies: Block, cpus: tuple[int, ...] = (), handlers: tuple[Block, ...] = (), pending: tuple[str, ...] = (),
             cpu_count: int = 0, preempt: bool = False) -> Program:
-    """Each body on a cpu of its own, or on that of `cpus`. Handlers are h0, h1, ..."""
+    """Return a program with each body on a cpu of its own, or on that of `cpus`. Its handlers are h0, h1, ..."""
     places = cpus or range(len(bodies))
     tasks = tuple(Task(cpu, body) for cpu, body in zip(places, bodies, strict=True))
     made = Program(EVERYTHING, tasks, tuple((f"h{number}", body) for number, body in enumerate(handlers)), pending, cpu_count, preempt)
@@ -31,14 +31,14 @@ def program(*bodies: Block, cpus: tuple[int, ...] = (), handlers: tuple[Block, .
 
 
 def values(made: Program, name: str) -> set[object]:
-    """What that object can hold in the end, and STUCK if the program can get stuck."""
+    """Return the values that the object can have at the end, and STUCK if the program can get stuck."""
     at = [one.name for one in EVERYTHING if one.kind in ("cell", "atomic", "word")].index(name)
     found = outcomes(made)
     return {outcome.values[at] for outcome in found if not outcome.stuck} | {STUCK for outcome in found if outcome.stuck}
 
 
 def results(made: Program) -> set[object]:
-    """What its tasks can return, and STUCK."""
+    """Return the results that its tasks can have, and STUCK if the program can get stuck."""
     return {STUCK if outcome.stuck else outcome.results for outcome in outcomes(made)}
 
 
@@ -114,7 +114,7 @@ def test_atomic_dec_and_lock_takes_the_lock_for_the_last_count_only() -> None:
 
 
 def test_atomic_dec_and_lock_needs_no_lock_below_one() -> None:
-    """atomic_add_unless(v, -1, 1)."""
+    """Test the fast path, atomic_add_unless(v, -1, 1)."""
     made = program((("atomic_set", "a", 0), ("spin_lock", "lock"), ("atomic_dec_and_lock", "r0", "a", "lock"), ("spin_unlock", "lock")))
     assert results(made) == {((0,),)}
     assert values(made, "a") == {-1}
@@ -229,7 +229,7 @@ def test_a_task_that_gives_way_lets_others_run(gives_way: str) -> None:
 
 
 def test_a_woken_task_waits_for_its_cpu() -> None:
-    """Whoever woke it goes on, unless it can be preempted."""
+    """Let the task that woke it go on, unless it can be preempted."""
     bodies: tuple[Block, ...] = (("down", "sem"), ("load", "r0", "x")), (("up", "sem"), ("store", "x", 1))
     assert results(program(*bodies, cpus=(0, 0))) == {((1,), ())}
     assert results(program(*bodies, cpus=(0, 0), preempt=True)) == {((0,), ()), ((1,), ())}
@@ -249,7 +249,7 @@ def test_a_semaphore_lets_in_as_many_as_were_counted_up() -> None:
 
 
 def test_a_woken_sleeper_competes_with_a_newcomer() -> None:
-    """The one that gives the mutex back can take it again before the sleeper runs: both orders are seen."""
+    """Release a mutex and acquire it again before the sleeper runs: both orders are seen."""
     made = program((("down", "mutex"), ("up", "mutex"), ("down", "mutex"), ("store", "x", 1), ("up", "mutex")),
                    (("down", "mutex"), ("load", "r0", "x"), ("up", "mutex")))
     assert results(made) == {((), (0,)), ((), (1,))}
@@ -261,7 +261,7 @@ def test_down_trylock_returns_0_if_it_took_it() -> None:
 
 
 def test_a_reader_waits_behind_a_writer_that_waits() -> None:
-    """So one that reads twice can deadlock, unlike with a rwlock."""
+    """Read twice, which can deadlock, unlike with a rwlock."""
     reader: Block = (("down_read", "rwsem"), ("down_read", "rwsem"), ("up_read", "rwsem"), ("up_read", "rwsem"))
     assert results(program(reader, (("down_write", "rwsem"), ("up_write", "rwsem")))) == {((), ()), STUCK}
 
@@ -277,7 +277,7 @@ def test_a_downgraded_writer_lets_readers_in_and_no_writer() -> None:
 
 @pytest.mark.parametrize(("lock", "take", "release"), [("mutex", "down", "up"), ("rwsem", "down_read", "up_read")])
 def test_a_sleeper_that_is_woken_without_the_lock_sleeps_again(lock: str, take: str, release: str) -> None:
-    """It also stands on a wait queue, and somebody wakes that."""
+    """Have it stand on a wait queue, too, which another task wakes."""
     sleeper: Block = (("add_wait_queue", "queue"), (take, lock), ("load", "r0", "x"), (release, lock), ("remove_wait_queue", "queue"))
     alone = ("down", "up") if lock == "mutex" else ("down_write", "up_write")
     waker: Block = ((alone[0], lock), ("store", "x", 1), ("wake_up", "queue"), ("store", "x", 0), (alone[1], lock))
@@ -285,7 +285,7 @@ def test_a_sleeper_that_is_woken_without_the_lock_sleeps_again(lock: str, take: 
 
 
 def test_a_task_that_slept_for_a_lock_is_running_after_it() -> None:
-    """So a state that was set before is gone, and schedule() returns; without having slept it is not."""
+    """Set a state before: after the sleep it is lost, and schedule() returns; without a sleep it is kept."""
     made = program((("set_current_state", UNINTERRUPTIBLE), ("down", "mutex"), ("up", "mutex"), ("schedule",)),
                    (("down", "mutex"), ("up", "mutex")))
     assert results(made) == {((), ()), STUCK}
@@ -336,14 +336,14 @@ def test_wake_up_all_wakes_every_exclusive_sleeper() -> None:
 
 
 def test_an_exclusive_entry_of_a_running_task_does_not_use_up_the_wake_up() -> None:
-    """Both tasks stand on the queue; the second one wakes, while it runs."""
+    """Have both tasks stand on the queue; the second one wakes it while it runs."""
     made = program((("down", "sem"), ("add_wait_queue_exclusive", "queue"), *SLEEP),
                    (("add_wait_queue_exclusive", "queue"), ("up", "sem"), ("yield_cpu",), ("wake_up", "queue")), cpus=(0, 0))
     assert results(made) == {((), ()), STUCK}   # stuck where it did not yield: then the first one was not yet on the queue
 
 
 def test_a_task_that_does_not_yet_sleep_does_not_use_up_the_wake_up() -> None:
-    """try_to_wake_up() sets its state, finds it on the run queue, and returns 0: the next exclusive one is woken too."""
+    """Have try_to_wake_up() set its state, find it on the run queue and return 0: the next exclusive task is woken, too."""
     sleeper: Block = (("add_wait_queue_exclusive", "queue"), *SLEEP, ("remove_wait_queue", "queue"))
     assert results(program(sleeper, sleeper, (("wake_up", "queue"),))) == {((), (), ()), STUCK}
 

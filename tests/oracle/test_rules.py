@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The machine follows the kernel's rule, each shown by the smallest program on which another rule gives other outcomes.
+"""The machine follows the rules of the kernel. Each is shown by the smallest program on which another rule gives other outcomes.
 
 Generated programs found most of these. test_primitives.py has the same rules for the oracle alone, with the outcomes written down.
 """
@@ -54,7 +54,7 @@ def test_the_machine_follows_the_rule(rule: str) -> None:
 
 
 def _woken_too_early(take: str, release: str, lock: str, alone: tuple[str, str]) -> Program:
-    """A task sleeps for a lock while it stands on a wait queue, and somebody wakes that."""
+    """Return a program with a task that sleeps for a lock while it stands on a wait queue, which another task wakes."""
     sleeper: Block = (("add_wait_queue", "queue"), (take, lock), ("load", "r0", "x"), (release, lock), ("remove_wait_queue", "queue"))
     waker: Block = ((alone[0], lock), ("store", "x", 1), ("wake_up", "queue"), ("store", "x", 0), (alone[1], lock))
     return pruned(program(sleeper, waker))

@@ -16,8 +16,8 @@ from tests.oracle.generate import PROFILES, generate
 from tests.oracle.interpreter import TooManyStates, outcomes
 from tests.oracle.language import FORMS, Program, every_statement, source
 
-PROGRAMS = 20               # of each profile
-MANY = range(60)            # programs of each that are generated only
+PROGRAMS = 20               # programs of each profile
+MANY = range(60)            # programs of each profile that are only generated
 UNDECIDED_MAX = PROGRAMS // 3
 KNOWN_TO_THE_HARNESS = {"build.py", "faults.py"}
 
@@ -45,7 +45,7 @@ def test_half_of_the_programs_have_more_than_one_outcome() -> None:
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_every_generated_program_is_legal_and_small(profile: str) -> None:
-    """check() is called where it is made; here, that it holds what its profile promises."""
+    """Test that a program has what its profile promises. generate() has called check() already."""
     wanted = PROFILES[profile]
     programs = [generate(profile, seed) for seed in MANY]
     assert all(1 <= len(program.tasks) <= 3 and program.cpu_count <= 4 for program in programs)
@@ -67,7 +67,7 @@ def test_generating_is_a_function_of_profile_and_seed() -> None:
 
 
 def test_interrupts_meet_no_artificial_barriers() -> None:
-    """There is no barrier in the language: what is between two accesses is what the primitives themselves are."""
+    """Look for barriers: the language has none, so between two accesses there is only what the primitives are made of."""
     assert not any("mb" in name for name in (statement[0] for program in _with_interrupts() for statement in program.statements))
 
 
