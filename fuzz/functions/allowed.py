@@ -24,12 +24,15 @@ PROJECT = "pyproject.toml"
 
 
 class NotAllowed(NoSuch):
-    """Only a file names that function."""
+    """The error that only a file names a function, and nothing else allows it."""
 
 
 def require(file: pathlib.Path, target: str, named: str | None, command: str) -> None:
-    """NotAllowed unless `target`, which `file` names, is also `named` by whoever started this, or its project allows it. The error
-    ends with `command`, which names it. TargetError if the project's own file cannot be read. Nothing is imported."""
+    """Check that the function `target`, which `file` names, may be called: the user has `named` it, too, or its project allows it.
+
+    NotAllowed if not; the message ends with `command`, which names it. TargetError if the project's pyproject.toml cannot be read.
+    Nothing is imported.
+    """
     if named is not None:
         if split(named) != split(target):
             raise NotAllowed(f"{file}: is of {target}, not of {named}")
@@ -38,7 +41,7 @@ def require(file: pathlib.Path, target: str, named: str | None, command: str) ->
 
 
 def by_project(file: pathlib.Path, target: str) -> bool:
-    """True if the project that `file` lies in, and that the command was started in, allows `target`. TargetError as of `require`."""
+    """True if `file` lies in the project in which the command was started, and that project allows `target`. TargetError as `require`."""
     wanted = split(target)
     return any(_fits(pattern, wanted) for pattern in _patterns(file))
 
@@ -48,7 +51,7 @@ def _fits(pattern: str, wanted: tuple[str, str]) -> bool:
 
 
 def _patterns(file: pathlib.Path) -> list[str]:
-    """The functions that the project of a file allows: none if the command was started in another project, or in none."""
+    """Return the patterns that the project of a file allows; none if the command was started in another project, or in none."""
     project = _project_of(file.resolve().parent)
     if project is None or project != _project_of(pathlib.Path.cwd()):
         return []
@@ -60,7 +63,7 @@ def _project_of(place: pathlib.Path) -> pathlib.Path | None:
 
 
 def patterns_in(project: pathlib.Path) -> list[str]:
-    """The list `functions` of the table [tool.vmrace]. TargetError if it is no list of texts."""
+    """Return the list `functions` of the table [tool.vmrace]. TargetError if it is not a list of texts."""
     tool = toml_of(text_of(project, TargetError), project, TargetError).get("tool", {})
     table = tool.get("vmrace", {}) if isinstance(tool, dict) else {}
     found = table.get("functions", []) if isinstance(table, dict) else None

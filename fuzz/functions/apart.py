@@ -2,7 +2,7 @@
 """A process for a user's code, watched by the process that forked it.
 
 The code may do anything to its process: `os._exit`, `exec`, a loop in C that no signal ends, a crash. The watching process therefore
-believes only an exit code that comes through a pipe, kills a process that does not end in time, and tells what was found by then.
+believes only an exit code that comes through a pipe, kills a process that does not end in time, and reports the findings so far.
 """
 
 from __future__ import annotations
@@ -23,14 +23,16 @@ from vmrace.fuzz.text.terminal import echo
 from vmrace.fuzz.text.times import ASKED_SECONDS
 from vmrace.harness import stop
 
-LOOK_SECONDS = 0.2          # between two looks at whether it is alive
+LOOK_SECONDS = 0.2          # between two checks that the process is alive
 
-_pipe: int | None = None    # to whoever watches this process
+_pipe: int | None = None    # to the process that watches this one
 
 
 def begin(seconds: float = 1e9) -> None:
-    """From here on everything is done in a process of its own, in which this returns. The other one watches it for so many seconds
-    at most, and leaves with its exit code. Nothing of this where output is collected in this process, or without a main thread."""
+    """Fork, and return in the new process. The old one watches it for at most `seconds`, and exits with its exit code.
+
+    Do nothing where output is collected in this process, and outside the main thread.
+    """
     collected = sys.stdout is not sys.__stdout__ or sys.stderr is not sys.__stderr__
     if _pipe is not None or collected or threading.current_thread() is not threading.main_thread():
         return
@@ -55,14 +57,14 @@ def _begin_apart(pipe: int) -> None:
 
 
 def say(**what: Any) -> None:
-    """Tell whoever watches this process: `hit` or `kept` (a path), `found` (a title), `code`. Nothing where nobody does."""
+    """Send to the watching process, if there is one: `hit` or `kept` (a path), `found` (a title), `code`."""
     if _pipe is not None:
         with contextlib.suppress(OSError):
             os.write(_pipe, json.dumps(what).encode() + b"\n")
 
 
 class _Watched:
-    """A process, the pipe from it, and until when it is waited for."""
+    """A watched process, the pipe from it, and the time (of time.monotonic) at which it is killed."""
 
     def __init__(self, pid: int, pipe: int, until: float):
         self.pid, self.pipe, self.until = pid, pipe, until
@@ -71,7 +73,7 @@ class _Watched:
         self.killed = ""
 
     def code(self) -> int:
-        """The exit code, once it has ended."""
+        """Wait for its end, and return its exit code."""
         status = self._wait()
         told = [json.loads(line) for line in self.said.split(b"\n") if line.endswith(b"}")]
         codes = [one["code"] for one in told if "code" in one]
@@ -100,7 +102,7 @@ class _Watched:
                 os.kill(self.pid, signal.SIGKILL)
 
     def _read(self) -> None:
-        """Read what it says, or nothing within a moment."""
+        """Read a message of the process, if one comes within LOOK_SECONDS."""
         if not self.open:
             time.sleep(LOOK_SECONDS / 10)
         elif select.select([self.pipe], [], [], LOOK_SECONDS)[0]:

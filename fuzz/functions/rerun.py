@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A run of a program of plain functions, once more."""
+"""Repeats a run of plain functions by its decisions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from vmrace.harness.schedulers.replay import Replay
 
 
 def places_of(runner: Runner, result: Run) -> Places:
-    """The run again, to see where it touches what."""
+    """Make the run again, and return where it touches what."""
     places = Places()
     with m.watched(places):
         replayed(runner, Replay(result.switches, result.forced))
@@ -25,12 +25,12 @@ def places_of(runner: Runner, result: Run) -> Places:
 
 
 def again(runner: Runner, switches: Sequence[int], forced: Sequence[int], before: dict[str, Any]) -> None:
-    """Differs if a run by these decisions does not come to what it came to before."""
+    """Make the run with these decisions again. Differs if its facts are not those `before`."""
     must_agree(before, facts(replayed(runner, Replay(switches, forced), watch=True)))
 
 
 def replayed(runner: Runner, scheduler: Scheduler, watch: bool = False) -> Result:
-    """A run by earlier decisions. Differs if these cannot be taken."""
+    """Make a run with decisions that were possible before. Differs if they cannot be taken now."""
     try:
         return runner.run(scheduler, watch)
     except Diverged as error:

@@ -14,7 +14,7 @@ from vmrace.harness.replay.named_schedule import Line
 
 @dataclass
 class Failure:
-    """One title: the run that showed it first, and its schedule with the fewest preemptions. `minimal` says what is proved of it."""
+    """A failure: the run that showed its title first, and its schedule with the fewest preemptions. `minimal` says what is proved."""
 
     title: str
     run: int
@@ -37,8 +37,12 @@ class Failure:
 
 @dataclass
 class Sampled:
-    """What sampling came to. `why`: what kept it from its end, if anything did; then no failure that it has is one. `unseen`: what no
-    schedule can come between, if anything; then no finding says nothing. `unconfirmed`: failures at which we erred, and why."""
+    """The result of sampling.
+
+    With `why`, the program does not repeat its runs, and none of the failures counts. With `unseen`, some accesses were no points, so
+    the absence of findings shows nothing. `unconfirmed` has failures that an error of vmrace kept from being confirmed, each with that
+    error.
+    """
 
     program: str
     seed: int
@@ -61,7 +65,7 @@ class Sampled:
 
     @property
     def story(self) -> str:
-        """Everything that is known of the failures, for people."""
+        """Everything that is known of the failures, as text for people."""
         lines = [*(str(one) for one in (self.why, self.unseen) if one),
                  *(line for failure in self.failures for line in ("", failure.title, *failure.story))]
         return "\n".join(map(printable, lines)).strip()

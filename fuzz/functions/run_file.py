@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""A failure of a program of plain functions, kept: which program, and the schedule by the names of its points. TOML, in a file
-that ends in .run. A record is data: its program is run only if whoever replays it names the function, too (see fuzz/functions/allowed).
+"""The record of a failure of plain functions: its program, and its schedule by the names of its points. TOML, in a file *.run.
+
+A record is data: its program runs only if the user who replays it names the function, too (see fuzz/functions/allowed.py).
 
     format = 1
     title = "CHECK: the program's own check fails"
@@ -29,12 +30,12 @@ SUFFIX = ".run"
 
 
 class RecordError(Exception):
-    """A file that is no record, or cannot be read or written: one line that names it."""
+    """The error that a file is not a record, or cannot be read or written; its message is one line that names the file."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """`functions`: MODULE:FUNCTION. `args` are as on the command line: literals of Python, or plain text."""
+    """A kept failure. `functions` is MODULE:FUNCTION; `args` are as on the command line: literals of Python, or plain text."""
 
     title: str
     functions: str
@@ -43,7 +44,7 @@ class Record:
 
     @property
     def name(self) -> str:
-        """Like lost_update-check-the-program-s-own-check-fails-bad27183.run."""
+        """The name of its file, like lost_update-check-the-program-s-own-check-fails-bad27183.run."""
         said = "\n".join([self.functions, *self.args, *map(str, self.schedule)])
         module = self.functions.partition(":")[0].rpartition(".")[2]
         return f"{module}-{slug(self.title)}-{hashlib.blake2b(said.encode(), digest_size=4).hexdigest()}{SUFFIX}"
@@ -64,7 +65,7 @@ def emit(record: Record) -> str:
 
 
 def load(path: pathlib.Path) -> Record:
-    """Read a record; nothing that it names is imported. RecordError, naming the file and the place, if it is none."""
+    """Read a record; nothing that it names is imported. RecordError, with the file and the place, if it is not a record."""
     with parsing(path, RecordError):
         return _parse(toml_of(text_of(path, RecordError), path, RecordError), path)
 
@@ -87,7 +88,7 @@ def _parse(table: dict[str, Any], path: pathlib.Path) -> Record:
 
 
 def save(record: Record, directory: pathlib.Path) -> pathlib.Path:
-    """Under its name. RecordError if it cannot be written."""
+    """Write a record under its name, and return the path. RecordError if it cannot be written."""
     path = directory / record.name
     try:
         writing.write(path, emit(record))

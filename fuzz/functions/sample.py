@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Programs of plain functions, fuzzed: schedules are sampled as in a campaign, and what fails is shrunk to the fewest preemptions.
+"""Fuzzing of plain functions: schedules are sampled as in a campaign, and each failure is shrunk to the fewest preemptions.
 
     from vmrace.fuzz.functions.sample import fuzz
 
@@ -7,9 +7,9 @@
         found = fuzz(make, 3, runs=1000)
         assert found.ok, found.story
 
-A failure is replayed twenty times, by its decisions and by the names in its schedule, before it is told. A program whose runs do
-not repeat by the same schedule is told as that, and nothing else is said of it. Of one whose tasks share plain data, or that has no
-points, what was found is told, but never that nothing was.
+A failure is replayed REPLAYS times, by its decisions and by the names in its schedule, before it is reported. If the runs of a
+program do not repeat by the same schedule, that is the only report. If its tasks share plain data, or it has no points, failures are
+reported, but the absence of failures is not.
 """
 
 from __future__ import annotations
@@ -36,14 +36,16 @@ from vmrace.harness.incomplete import Incomplete, Reason, of_error
 from vmrace.harness.machine.machine import m
 from vmrace.harness.machine.scheduler import Scheduler
 
-REPEATED_EVERY = 20         # one run in so many is run again: it must come to the same
+REPEATED_EVERY = 20         # one run in that number is made again, and must have the same facts
 
 
 def fuzz(make: Callable[..., Program], *args: Any, runs: int = 10_000, seconds: float = 60.0, seed: int = 0, keep_going: bool = False,
          shrink: bool = True) -> Sampled:
-    """Sample schedules of the program that `make(*args)` returns: `runs` of them (0: any number), for `seconds` at most, up to the
-    first that fails unless it is to keep going. ProgramError if `make` makes no program, or one that cannot be run; HarnessError if
-    we erred."""
+    """Sample schedules of the program that `make(*args)` returns.
+
+    At most `runs` of them (0: any number), for at most `seconds`, up to the first that fails unless `keep_going`. ProgramError if
+    `make` makes no program, or one that cannot be run. HarnessError for an error of vmrace.
+    """
     with watchdog.watched():
         out = fuzz_runner(Runner(make, *args), runs=runs, seconds=seconds, seed=seed, keep_going=keep_going, shrink=shrink)
     for failure, why in out.unconfirmed:
@@ -54,8 +56,11 @@ def fuzz(make: Callable[..., Program], *args: Any, runs: int = 10_000, seconds: 
 def fuzz_runner(runner: Runner, *, runs: int = 0, seconds: float = 60.0, seed: int = 0, keep_going: bool = False, shrink: bool = True,
                 seen: Callable[[Failure], None] | None = None, told: Callable[[Failure], None] | None = None,
                 tick: Callable[[Sampled], None] | None = None, over: Callable[[], bool] = lambda: False) -> Sampled:
-    """As `fuzz`, of a program that is made. `seen` hears of each failure as it comes, `told` once it is shrunk and replayed, `tick` of
-    progress. A request to stop, or `over`, ends the sampling; the failures found by then are replayed and told, and not shrunk."""
+    """Sample schedules of a program as `fuzz` does.
+
+    `seen` hears of each failure at once, `told` hears of it when it is shrunk and replayed, `tick` hears of progress. A request to stop,
+    or `over`, ends the sampling; the failures found by then are replayed and reported, and not shrunk.
+    """
     out = Sampled(runner.name, seed)
     search = _Search(runner, out, runs, seconds, keep_going, seen, tick, over)
     try:
@@ -76,11 +81,11 @@ def fuzz_runner(runner: Runner, *, runs: int = 0, seconds: float = 60.0, seed: i
 
 
 def _confirmed(runner: Runner, failure: Failure, seconds: float, out: Sampled) -> bool:
-    """Confirm a failure; what goes wrong with one is nothing to do with the others."""
+    """Confirm one failure. An error of vmrace with it does not keep the others from being confirmed."""
     try:
         shrink_failure(runner, failure, seconds)
     except (Differs, ProgramError):
-        raise                                   # the program's own doing
+        raise                                   # an error of the program
     except Exception as error:
         out.unconfirmed.append((failure, str(of_error(error))))
         return False
@@ -88,11 +93,11 @@ def _confirmed(runner: Runner, failure: Failure, seconds: float, out: Sampled) -
 
 
 class _Spent(Exception):
-    """No more runs."""
+    """The end of sampling."""
 
 
 class _Search:
-    """What `Sampling` asks for (see vmrace.fuzz.sampling.portfolio.Door), of one program."""
+    """The door of `Sampling` to one program (see vmrace.fuzz.sampling.portfolio.Door)."""
 
     def __init__(self, runner: Runner, out: Sampled, runs: int, seconds: float, keep_going: bool,
                  seen: Callable[[Failure], None] | None, tick: Callable[[Sampled], None] | None, over: Callable[[], bool]):
@@ -156,7 +161,7 @@ class _Search:
         while True:
             again(self.runner, result.switches, result.forced, before)
             why = self.runner.sharing.why
-            if not (why and self.runner.watch(self.runner.sharing.places)):     # it may be shared well: what the next runs show
+            if not (why and self.runner.watch(self.runner.sharing.places)):     # the program may order them; the next runs show it
                 break
         self.out.unseen = Incomplete(Reason.SHARES, detail=why) if why else None
 

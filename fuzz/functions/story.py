@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A run of a program of plain functions, told as a story."""
+"""The story of a run of plain functions, for people."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vmrace.harness.watchers.trace import Recorder
 
 
 def traced(runner: Runner, scheduler: Scheduler) -> tuple[Recorder, Result]:
-    """One run with everything recorded."""
+    """Make one run with everything recorded."""
     recorder = Recorder(m, lambda: values_of(runner))
     with m.watched(recorder, recorder.switched):
         result = runner.run(scheduler)
@@ -23,8 +23,10 @@ def traced(runner: Runner, scheduler: Scheduler) -> tuple[Recorder, Result]:
 
 
 def tell(runner: Runner, scheduler: Scheduler, title: str | None = None) -> tuple[list[str], str, Result]:
-    """One run as a story: the oops and a column for each cpu; the digest of its trace; what it came to. The story has control
-    characters escaped."""
+    """Make one run and return its story, the digest of its trace, and the run.
+
+    The story has the oops, then a column for each cpu. Control characters are escaped.
+    """
     recorder, result = traced(runner, scheduler)
     digest = recorder.digest()
     finding = next((one for one in result.findings if title in (None, one.title)), None)
@@ -35,7 +37,7 @@ def tell(runner: Runner, scheduler: Scheduler, title: str | None = None) -> tupl
 
 
 def _oops(finding: Finding, runner: Runner, digest: str) -> list[str]:
-    """As the kernel's, but that there is no kernel here, and one file is not two."""
+    """Return the lines of an oops, without the words that are about a kernel and a variant."""
     lines = oops(finding, list(m.notes), runner.name, digest, runner.keys())
     lines[1] = lines[1].removeprefix("kernel BUG: ").removeprefix("kernel: ")
     return [line.replace("   variant: ", "   program: ") for line in _once(lines)]
@@ -54,7 +56,7 @@ def _names(runner: Runner) -> dict[tuple[int, int], str]:
 
 
 def values_of(runner: Runner) -> dict[str, str]:
-    """What cells and atomics are, for the column beside a story: by name, of a.amount and a.limit by that of a."""
+    """Return the values of cells and atomics for the column beside a story, by name: those of a.amount and a.limit under a."""
     out: dict[str, list[str]] = {}
     for made in runner.image.objects:
         for slot in ("_value", "counter"):

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""MODULE:FUNCTION, as a program of plain functions is named: what it may be, and the program that it makes.
+"""MODULE:FUNCTION, the name of a program of plain functions on the command line and in files of data.
 
-FUNCTION has to be a plain function that MODULE itself defines. An import of MODULE, a builtin, a class or an object that can be
-called makes no program; nor does anything of Python's own library: `os:system` and `shutil:rmtree` are refused before a module is
-imported. Arguments are literals of Python, or plain text.
+FUNCTION has to be a plain function that MODULE itself defines. A name that MODULE imports, a builtin, a class and a callable object are
+refused. Modules of Python's own library are refused before any module is imported: `os:system` and `shutil:rmtree` make no program.
+Arguments are literals of Python, or plain text.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ FUNCTION = "make"           # if none is named
 
 
 class TargetError(Exception):
-    """One line that says why there is no such program."""
+    """The error that there is no such program; its message is one line."""
 
 
 class NoSuch(TargetError):
-    """It names a module or a function that there is not, or that can make no program."""
+    """The error that a module or a function does not exist, or can make no program."""
 
 
 def split(target: str) -> tuple[str, str]:
-    """Module and function. NoSuch if it is not like MODULE:FUNCTION, or names a module of Python's own library."""
+    """Return the module and the function. NoSuch if `target` is not MODULE:FUNCTION, or names a module of Python's own library."""
     found = TARGET.fullmatch(target)
     if found is None:
         module = target.partition(":")[0]
@@ -54,7 +54,7 @@ def split(target: str) -> tuple[str, str]:
 
 
 def runner_of(target: str, args: tuple[str, ...]) -> Runner:
-    """The program that `module:make` makes of its arguments. TargetError, in one line, if it makes none: whatever the reason."""
+    """Call the function with these arguments, and return a runner of the program that it makes. TargetError if it makes none."""
     split(target)
     try:
         with watchdog.watched():
@@ -66,7 +66,7 @@ def runner_of(target: str, args: tuple[str, ...]) -> Runner:
 
 
 def function_named(target: str) -> Callable[..., Program]:
-    """Import the module and return its function. NoSuch if that is no plain function, or is defined elsewhere."""
+    """Import the module and return its function. NoSuch if that is not a plain function, or is defined elsewhere."""
     module, name = split(target)
     current_folder_last()
     made: Any = vars(importlib.import_module(module)).get(name)
@@ -80,7 +80,7 @@ def function_named(target: str) -> Callable[..., Program]:
 
 
 def literal(text: str) -> Any:
-    """An argument: the value of a literal of Python, or else the text itself. Nothing is ever called."""
+    """Return an argument: the value of a literal of Python, or else the text itself. Nothing is ever called."""
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
@@ -99,13 +99,13 @@ def is_module(name: str) -> bool:
             if spec is None or spec.submodule_search_locations is None:
                 return False
             spec = PathFinder.find_spec(".".join((top, *rest[:number])), list(spec.submodule_search_locations))
-    except (ImportError, ValueError):       # it is there, and is no module
+    except (ImportError, ValueError):       # something else has that name
         return False
     return spec is not None
 
 
 def _refusal(target: str, error: BaseException) -> TargetError:
-    """Why there is no program, and where that is in the user's source."""
+    """Say why there is no program, and at which place of the user's source."""
     module, _ = split(target)
     sites = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(("<", *_OURS))]
     if isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}."):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Entries, and hits as they were found, shrunk once more."""
+"""Shrinks an entry, or a hit as it was found, once more."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ REFIND_RUNS = 20_000
 
 
 def shrink_entry(entry: Entry, seed: int, refind: bool = False) -> Confirmed | str:
-    """Shrink an entry's failure again, or why not: it no longer fails that way. With `refind`, by any schedule that is found."""
+    """Shrink an entry's failure again; a text says why it no longer fails. With `refind`, look for another schedule that fails."""
     executor = Executor(family(entry.family), entry.variant, checked=True)
     try:
         prepared = executor.ready(entry.program, entry.title)
@@ -40,7 +40,7 @@ def shrink_entry(entry: Entry, seed: int, refind: bool = False) -> Confirmed | s
 
 
 def shrink_hit(path: pathlib.Path, seed: int) -> Confirmed | str:
-    """Confirm and shrink a hit that was kept as it was found, or why not: it does not fail that way. EntryError if it is none."""
+    """Confirm and shrink a hit that was kept as it was found; a text says why it does not fail. EntryError if the file is no hit."""
     hit, found_on = hit_file.load(path)
     family_name, _, variant = found_on.partition("/")
     executor = Executor(family(family_name), variant, checked=True)
@@ -54,7 +54,7 @@ def shrink_hit(path: pathlib.Path, seed: int) -> Confirmed | str:
 
 
 def _refound(executor: Executor, prepared: Prepared, outcome: Outcome, title: str, seed: int) -> tuple[Outcome, int]:
-    """Schedules of the program until one ends in that title, or none of so many does."""
+    """Run at most REFIND_RUNS schedules of the program, until one ends in that title."""
     rng = random.Random(seed)
     depths = [Pct(rng, depth, max(outcome.steps, 2)) for depth in (2, 3, 4)]
     schedulers: list[Scheduler] = [*depths, *(Walk(rng, chance) for chance in (0.02, 0.1, 0.3))]

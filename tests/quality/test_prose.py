@@ -23,9 +23,9 @@ SHARE_MAX = 0.02
 WORDS_MIN = 3
 # room -> the number of such sentences that it still has. A room whose share has come below the limit is taken from here.
 NOT_YET = {
-    "harness/explore": 37, "harness/machine": 5, "harness/sanitizers": 4,
-    "tests": 7, "tests/benchmarks": 1, "tests/explore": 17, "tests/fuzz": 15, "tests/harness": 7, "tests/oracle": 16,
-    "tests/programs": 1, "tests/quality": 2, "tests/variants": 7,
+    "fuzz/cli": 6, "fuzz/corpus": 14,
+    "tests": 7, "tests/benchmarks": 1, "tests/fuzz": 15, "tests/harness": 7, "tests/programs": 1, "tests/quality": 2,
+    "tests/variants": 7,
 }
 
 OUR_VARIANT_FILES = frozenset(["__init__.py", "family.py", "types.py", "ops.py", "invariants.py"])      # the others are kernel source
