@@ -27,9 +27,6 @@ from collections.abc import Callable
 from typing import Any
 
 from vmrace.harness import points
-from vmrace.harness.functions.comparable import comparable
-from vmrace.harness.functions.watched import uses
-from vmrace.harness.functions.whose import Mentioned, is_users
 from vmrace.harness.kernel.barrier import smp_cond_load_relaxed
 from vmrace.harness.kernel.bitops import flags_t
 from vmrace.harness.kernel.registry import is_kernel_object
@@ -37,6 +34,9 @@ from vmrace.harness.kernel.struct import array, struct
 from vmrace.harness.machine.machine import Machine
 from vmrace.harness.machine.task import RUNNING, Cpu, Task
 from vmrace.harness.sanitizers.links import slots_of
+from vmrace.harness.user_data.comparable import comparable
+from vmrace.harness.user_data.watched import uses
+from vmrace.harness.user_data.whose import Mentioned, is_users
 
 Read = tuple[Any, Any, Any]                 # object, argument of the point, the value that was read
 Function = Callable[..., Any]

@@ -34,11 +34,7 @@ from vmrace.harness import stop
 from vmrace.harness.backends import BACKENDS
 from vmrace.harness.errors import Abort, Diverged, HarnessError, LinkError, ProgramError
 from vmrace.harness.finding import Finding, Found, Kind
-from vmrace.harness.functions import foreign, watchdog
-from vmrace.harness.functions.python_state import Kept, TooMuch
-from vmrace.harness.functions.sharing import Sharing
-from vmrace.harness.functions.watched import uses
-from vmrace.harness.functions.whose import is_users
+from vmrace.harness.functions import watchdog
 from vmrace.harness.kernel.registry import Core, linking
 from vmrace.harness.kernel.slab import kfree
 from vmrace.harness.kernel.struct import struct
@@ -50,6 +46,11 @@ from vmrace.harness.machine.sites import is_null_dereference, sites_of_traceback
 from vmrace.harness.machine.task import CPUS_MAX, NEVER, TASKS_MAX, Task
 from vmrace.harness.sanitizers import lifetime
 from vmrace.harness.sanitizers.lockdep import Lockdep
+from vmrace.harness.user_data import foreign
+from vmrace.harness.user_data.python_state import Kept, TooMuch
+from vmrace.harness.user_data.sharing import Sharing
+from vmrace.harness.user_data.watched import uses
+from vmrace.harness.user_data.whose import is_users
 
 Function = Callable[[], Any]
 

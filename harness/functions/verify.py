@@ -10,7 +10,7 @@
 Each run is repeated once, by its decisions or in another order of the same class. A program is inconclusive if
     it does something else by the same schedule: it reads a clock, a file, or data that an earlier run has left;
     it draws random numbers;
-    its tasks share data that no explorer sees, as a plain variable, or a list in a cell (harness/functions/sharing.py);
+    its tasks share data that no explorer sees, as a plain variable, or a list in a cell (harness/user_data/sharing.py);
     no task reaches a point.
 
 Before a program is proved, it also runs by some random schedules: the outcome of each must be the outcome of a class. If a loop waits by
@@ -32,12 +32,12 @@ from vmrace.harness.explore.event import Event
 from vmrace.harness.explore.exploration import Exploration, Progress, explore, minimal_titles, preemptions_of
 from vmrace.harness.explore.orders import ORDERS, InOrder, Order, can_be_ordered, stop_of, stops_of
 from vmrace.harness.functions import watchdog
-from vmrace.harness.functions.comparable import comparable
 from vmrace.harness.functions.program import Program, Result, Runner
 from vmrace.harness.incomplete import Incomplete, Reason
 from vmrace.harness.machine.scheduler import Scheduler
 from vmrace.harness.machine.task import PARK
 from vmrace.harness.schedulers import NoPreempt, Pct, Walk
+from vmrace.harness.user_data.comparable import comparable
 
 SAME_IN_A_CLASS = ("its findings", "its results", "its shared state at the end")
 REPEATS = 20                # repeated runs at least, however few the classes are

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from vmrace.harness.kernel import waiting
 from vmrace.harness.kernel.registry import register
-from vmrace.harness.machine import waiting
 from vmrace.harness.machine.machine import m
 from vmrace.harness.points import ACQUIRE, RELEASE
 from vmrace.harness.sanitizers import lockdep

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from vmrace.harness.machine import waiting
+from vmrace.harness.kernel import waiting
 from vmrace.harness.machine.machine import m
 from vmrace.harness.machine.task import INTERRUPTIBLE, RUNNING, UNINTERRUPTIBLE, Task
 from vmrace.harness.points import READ, WAIT, WRITE

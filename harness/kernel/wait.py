@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from vmrace.harness.kernel import waiting
 from vmrace.harness.kernel.registry import register
 from vmrace.harness.kernel.sched import current_task
-from vmrace.harness.machine import waiting
 from vmrace.harness.machine.machine import m
 from vmrace.harness.machine.task import RUNNING, SLEEPING
 from vmrace.harness.points import READ, WAIT, WAKE

@@ -9,6 +9,7 @@ from functools import partial
 from types import CodeType
 from typing import Any
 
+from vmrace.harness.call_stack import Span
 from vmrace.harness.kernel.list import list_head
 from vmrace.harness.kernel.registry import Core, KernelObject
 from vmrace.harness.kernel.struct import struct
@@ -16,7 +17,6 @@ from vmrace.harness.machine.task import Task
 from vmrace.harness.sanitizers import lifetime
 from vmrace.harness.sanitizers.lockdep import Lockdep
 from vmrace.harness.sanitizers.poison import unpoison
-from vmrace.harness.watchers.call_stack import Span
 
 KERNEL_TASKS, KERNEL_CPUS = 16, 8       # the task_structs of an image: for tasks, for idle loops
 

@@ -26,6 +26,7 @@ import types
 from collections.abc import Iterator
 from typing import Any
 
+from vmrace.harness.call_stack import Span, racy_spans
 from vmrace.harness.errors import LinkError
 from vmrace.harness.kernel import CORE_TOOLKIT, TOOLKIT
 from vmrace.harness.kernel.registry import Core, linking
@@ -35,7 +36,6 @@ from vmrace.harness.link.rewrite import Inline, Probes, extend, is_file_directiv
 from vmrace.harness.machine.machine import m
 from vmrace.harness.machine.task import NEVER, Task
 from vmrace.harness.sanitizers.lockdep import Lockdep
-from vmrace.harness.watchers.call_stack import Span, racy_spans
 
 
 def link(*modules: str, core: str = "fast", probes: bool = False, toolkit: dict[str, Any] | None = None) -> Image:

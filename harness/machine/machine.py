@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from vmrace.harness import points
 from vmrace.harness.errors import Abort, Diverged, HarnessError
 from vmrace.harness.finding import Finding, Site
-from vmrace.harness.machine import interrupts, sites, stacks, stuck, waiting
+from vmrace.harness.machine import interrupts, sites, stacks, stuck
 from vmrace.harness.machine.scheduler import Explorer, FairRun, Scheduler
 from vmrace.harness.machine.stacks import Operation
 from vmrace.harness.machine.task import (
@@ -195,7 +195,7 @@ class Machine:
                 reads = self.spinning.completes_an_iteration(self, me, kind, obj, arg)
                 if reads is not None:
                     me.reads = reads
-                    waiting.park(self, me)
+                    stacks.park(self, me)
             if self.step < self.wanted and ALONE[kind] and self.step < self.deadline:
                 trail.append(at)
                 trail.append(me.held)
@@ -209,7 +209,7 @@ class Machine:
         except BaseException as error:              # the program, which may catch what it likes, must not see it
             stacks.end(self, error)
         if decision == PARK:
-            waiting.park(self, me)
+            stacks.park(self, me)
         if decision != me.id:
             self.switches.append(self.step)
             self.switches.append(decision)

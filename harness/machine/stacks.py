@@ -13,8 +13,7 @@ from vmrace.harness.errors import Abort, ProgramError
 from vmrace.harness.finding import Finding, Kind
 from vmrace.harness.machine import interrupts
 from vmrace.harness.machine.sites import is_null_dereference, sites_of_traceback
-from vmrace.harness.machine.task import CPUS, HALTED, NEVER, Cpu, Task
-from vmrace.harness.machine.waiting import comes_or_goes
+from vmrace.harness.machine.task import CPUS, HALTED, NEVER, PARK, PARKED, Cpu, Task
 
 if TYPE_CHECKING:
     from vmrace.harness.machine.machine import Machine
@@ -149,6 +148,27 @@ def _fault(m: Machine, error: BaseException) -> None:
     else:
         m.error = m.error or error
         m.aborting = True
+
+
+def comes_or_goes(m: Machine, task: Task) -> None:
+    """Tell an explorer that a task is ready, or no longer ready: need_resched() shows that to other tasks of its cpu."""
+    if m.explorer is not None and task.cpu.shared:
+        m.explorer.touched(m, task.cpu, points.END)
+
+
+def park(m: Machine, me: Task) -> NoReturn:
+    """Let the task run no more: it waits by reading (see explore/spinning.py), and the point that it is at did not happen.
+
+    It keeps its cpu, as a task does that spins.
+    """
+    m.switches += (m.step, PARK)
+    m.step -= 1
+    me.waiting = PARKED
+    me.waiting_frame = sys._getframe(2)
+    m.waiters += 1
+    m.enabled = None
+    while True:                                 # interrupts may come over it
+        m.dispatch(me)
 
 
 def end(m: Machine, error: BaseException | None = None) -> NoReturn:

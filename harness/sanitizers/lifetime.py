@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from vmrace.harness.errors import ProgramError
 from vmrace.harness.finding import Kind
+from vmrace.harness.machine.machine import Machine, m
 from vmrace.harness.points import WRITE
 from vmrace.harness.sanitizers.links import links_of, owners
 from vmrace.harness.sanitizers.poison import allocators_link, poison, unpoison
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from vmrace.harness.kernel.list import list_head
     from vmrace.harness.kernel.registry import KernelObject
     from vmrace.harness.kernel.struct import struct as Struct
-    from vmrace.harness.machine.machine import Machine
 
 NAME = "lifetime"
 ALLOCATED, FREED = "allocated", "freed"     # the second part of the place that an explorer knows: of a type-stable object, of any other
@@ -121,7 +121,6 @@ def poison_again(obj: Struct) -> None:
 
 def used(part: KernelObject, slot: str) -> None:
     """Report an access to `slot` of `part`, which is a free object or embedded in one; not before or after the run, as check_guard."""
-    from vmrace.harness.machine.machine import m
     if m.current.id == -1:
         return
     gone = next(obj for obj in owners(part) if not obj.allocated)

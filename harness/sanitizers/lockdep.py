@@ -21,9 +21,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from vmrace.harness.finding import Kind
+from vmrace.harness.machine.machine import Machine, m
 
 if TYPE_CHECKING:
-    from vmrace.harness.machine.machine import Machine
     from vmrace.harness.machine.task import Task
 
 NAME = "lockdep"
@@ -154,7 +154,6 @@ class Lockdep:
 
     def taken(self, held: Held, lock: Lock, tried: bool = False) -> Held:
         """Record and check an acquire of `lock` by a task that holds `held`; return its new node. `tried`: by a trylock."""
-        from vmrace.harness.machine.machine import m
         assert held.dep is self, (held.locks, lock)         # else a task began with the root of another image
         shared = getattr(lock, "shared", False)
         for other in () if tried else held.locks:

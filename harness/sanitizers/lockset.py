@@ -12,8 +12,8 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
+from vmrace.harness.call_stack import is_excused
 from vmrace.harness.finding import Kind
-from vmrace.harness.watchers.call_stack import is_excused
 
 if TYPE_CHECKING:
     from vmrace.harness.kernel.list import list_head

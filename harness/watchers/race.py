@@ -47,6 +47,7 @@ import sys
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from vmrace.harness.call_stack import Stack, source_of
 from vmrace.harness.finding import Finding, Kind
 from vmrace.harness.kernel.atomic import atomic_t
 from vmrace.harness.kernel.bitops import flags_t
@@ -55,7 +56,6 @@ from vmrace.harness.kernel.wait import wait_queue_head_t
 from vmrace.harness.machine.machine import Machine
 from vmrace.harness.machine.task import RUNNING, Task
 from vmrace.harness.points import ACQUIRE, BARRIER, IRQ, LOCAL, READ, RELEASE, RMW, TRYLOCK, WAIT, WAKE, WRITE
-from vmrace.harness.watchers.call_stack import Stack, source_of
 
 if TYPE_CHECKING:
     from vmrace.harness.link.image import Image

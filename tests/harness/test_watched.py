@@ -12,10 +12,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from vmrace.harness.functions.watched import KINDS, count_of, is_watched, locks_of, uses, watched
 from vmrace.harness.machine.machine import m
 from vmrace.harness.machine.task import Task
 from vmrace.harness.sanitizers.lockdep import Lockdep
+from vmrace.harness.user_data.watched import KINDS, count_of, is_watched, locks_of, uses, watched
 
 MAKES: list[Callable[[], Any]] = [
     lambda: [3, 1, 2], lambda: {"a": 1, "b": 2}, lambda: collections.deque([1, 2], 3),

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from vmrace.harness.functions.comparable import frozen
+from vmrace.harness.user_data.comparable import frozen
 
 Container = list[Any] | dict[Any, Any] | set[Any] | bytearray | collections.deque[Any]
 MISSING: Any = object()

@@ -14,8 +14,8 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from vmrace.harness.functions.whose import is_users
 from vmrace.harness.kernel.registry import is_kernel_object
+from vmrace.harness.user_data.whose import is_users
 
 
 def _fingerprint(value: Any) -> Any:

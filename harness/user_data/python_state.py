@@ -25,9 +25,10 @@ from collections.abc import Callable, Iterable, Iterator, Set
 from dataclasses import dataclass
 from typing import Any
 
-from vmrace.harness.functions import watched
-from vmrace.harness.functions.comparable import _fingerprint
-from vmrace.harness.functions.places import (
+from vmrace.harness.kernel.registry import is_kernel_object
+from vmrace.harness.user_data import watched
+from vmrace.harness.user_data.comparable import _fingerprint
+from vmrace.harness.user_data.places import (
     MISSING,
     ClassAttributes,
     Container,
@@ -40,8 +41,7 @@ from vmrace.harness.functions.places import (
     slot_binding,
     with_article,
 )
-from vmrace.harness.functions.whose import Mentioned, function_name, is_followed, is_foreign, is_maker, is_users
-from vmrace.harness.kernel.registry import is_kernel_object
+from vmrace.harness.user_data.whose import Mentioned, function_name, is_followed, is_foreign, is_maker, is_users
 
 KEPT_MAX = 100_000          # objects that the search visits at most
 

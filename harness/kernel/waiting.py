@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""The ways in which the running task gives up its cpu or waits, for the primitives of harness.kernel."""
+"""The ways in which the running task waits or gives up its cpu: every primitive that does so calls one of these."""
 
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from vmrace.harness import points
-from vmrace.harness.machine.task import HALTED, PARK, PARKED, RUNNING, SLEEPING, UNINTERRUPTIBLE, Task
+from vmrace.harness.machine.stacks import comes_or_goes
+from vmrace.harness.machine.task import HALTED, RUNNING, SLEEPING, UNINTERRUPTIBLE, Task
 from vmrace.harness.sanitizers import atomic_sleep
 
 if TYPE_CHECKING:
@@ -110,27 +111,6 @@ def yield_cpu(m: Machine) -> None:
         decision = m.ask(others)
         m.forced.append(decision)
     m.enact(me, decision)
-
-
-def park(m: Machine, me: Task) -> NoReturn:
-    """Let the task run no more: it waits by reading (see explore/spinning.py), and the point that it is at did not happen.
-
-    It keeps its cpu, as a task does that spins.
-    """
-    m.switches += (m.step, PARK)
-    m.step -= 1
-    me.waiting = PARKED
-    me.waiting_frame = sys._getframe(2)
-    m.waiters += 1
-    m.enabled = None
-    while True:                                 # interrupts may come over it
-        m.dispatch(me)
-
-
-def comes_or_goes(m: Machine, task: Task) -> None:
-    """Tell an explorer that a task is ready, or no longer ready: need_resched() shows that to other tasks of its cpu."""
-    if m.explorer is not None and task.cpu.shared:
-        m.explorer.touched(m, task.cpu, points.END)
 
 
 def _set_state(m: Machine, me: Task, state: int) -> None:

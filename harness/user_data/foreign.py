@@ -12,8 +12,8 @@ import types
 from typing import Any
 
 from vmrace.harness.backends.threads import Carrier
-from vmrace.harness.functions.whose import is_maker
 from vmrace.harness.kernel.registry import linking
+from vmrace.harness.user_data.whose import is_maker
 
 
 class Refused:

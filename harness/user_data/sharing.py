@@ -18,16 +18,16 @@ import types
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from vmrace.harness.functions.comparable import frozen
-from vmrace.harness.functions.places import Contents, Place
-from vmrace.harness.functions.python_state import Kept
-from vmrace.harness.functions.watched import count_of, is_watched, locks_of, used_unseen, uses
-from vmrace.harness.functions.whose import function_name
 from vmrace.harness.kernel.registry import is_kernel_object
 from vmrace.harness.link.guards import holds_of
 from vmrace.harness.machine.machine import m
 from vmrace.harness.machine.task import Irq
 from vmrace.harness.points import IRQ, LOCAL, RMW, WRITE
+from vmrace.harness.user_data.comparable import frozen
+from vmrace.harness.user_data.places import Contents, Place
+from vmrace.harness.user_data.python_state import Kept
+from vmrace.harness.user_data.watched import count_of, is_watched, locks_of, used_unseen, uses
+from vmrace.harness.user_data.whose import function_name
 
 Process = int               # a task by its number, an interrupt n as -1 - n
 
