@@ -19,9 +19,8 @@ from dataclasses import dataclass, field
 from vmrace.fuzz.campaign.messages import RUNS_PER_SHARD, ShardResult, ShardTask
 from vmrace.fuzz.campaign.shard import run_shard
 from vmrace.fuzz.campaign.view import View
-from vmrace.fuzz.corpus import entry as entries
 from vmrace.fuzz.corpus import hit_file
-from vmrace.fuzz.corpus.entry import EntryError
+from vmrace.fuzz.corpus.entry import EntryError, load_all, save
 from vmrace.fuzz.corpus.verdict import bug
 from vmrace.fuzz.run import stop_request
 from vmrace.fuzz.run.hit import Hit
@@ -105,7 +104,7 @@ def known_titles(options: Options) -> tuple[dict[str, pathlib.Path], list[EntryE
     """Map each title that an entry of the corpus expects on this variant to the first such entry. Also returns an error for each file
     of the corpus that is not an entry."""
     known: dict[str, pathlib.Path] = {}
-    loaded, bad = entries.load_all(options.corpus) if options.corpus.is_dir() else ([], [])
+    loaded, bad = load_all(options.corpus) if options.corpus.is_dir() else ([], [])
     for kept in loaded:
         if kept.path is not None and kept.family == options.family and kept.expect.get(options.variant) == bug(kept.title):
             known.setdefault(kept.title, kept.path)
@@ -338,7 +337,7 @@ class Campaign:
             self.status.unshrunk.append(hit.title)
         path: pathlib.Path | None = None
         try:
-            path = entries.save(confirmed.entry, self.options.corpus)
+            path = save(confirmed.entry, self.options.corpus)
             hit_file.remove(hit, self.found_on, self.options.corpus)
         except EntryError as error:
             self.status.unkept.append(hit.title)
@@ -355,7 +354,7 @@ class Campaign:
         except EntryError as error:
             self.view.error(str(error))
         self.status.raw[hit.title] = path
-        self.view.raw(hit, why, path, hit_file.emit(hit, self.found_on))
+        self.view.raw(hit, why, path, hit_file.emit_hit(hit, self.found_on))
 
 
 def _writable(directory: pathlib.Path) -> None:

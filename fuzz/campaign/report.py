@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The output of a campaign: each finding once it is confirmed, a line of progress, and a summary. Plain text, or JSON lines."""
+"""The output of a campaign: each finding once it is confirmed, a line of progress, and a summary. Plain text, or JSON."""
 
 from __future__ import annotations
 
-import json
 import pathlib
 import shlex
 import sys
@@ -13,6 +12,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from vmrace.fuzz.campaign.view import View
+from vmrace.fuzz.text.document import document
 from vmrace.fuzz.text.terminal import COLUMNS, LINE_EVERY, Voice, clock, rule_of_three
 from vmrace.fuzz.text.wording import count
 from vmrace.harness.printable import printable
@@ -109,8 +109,8 @@ class TextView(View):
                 f"no file could be written; this is its hit file:\n\n{text}")
         self._print(f"NOT CONFIRMED   {hit.title}   run {hit.run:,} ({hit.scheduler}), after {hit.seconds:.1f} s\n  {why}; {kept}")
 
-    def end(self, status: Status) -> None:
-        """Print the summary."""
+    def end(self, status: Status, code: int) -> None:
+        """Print the summary. `code` is the exit code, which its last line leaves out."""
         if self.live is not None:
             self.live.stop()
         for line in summary(status):
@@ -185,17 +185,18 @@ def variants_table(families: list[Family], operations: dict[tuple[str, str], int
 
 
 class JsonView(View):
-    """A campaign's output for programs: JSON lines, one object for each event and one for the summary."""
+    """A campaign's output for programs: one JSON document, printed at the end. `events` holds what happened, in order."""
 
     def __init__(self, options: Options):
         self.options = options
         self.voice = Voice()
+        self.events: list[dict[str, Any]] = []
 
     def listens(self) -> bool:
         return self.voice.listens()
 
     def finding(self, confirmed: Confirmed, hit: Hit, path: pathlib.Path | None) -> None:
-        self._put({
+        self.events.append({
             "type": "finding", "title": confirmed.title, "variant": f"{self.options.family}/{self.options.variant}",
             "run": hit.run, "seconds": round(hit.seconds, 3), "scheduler": hit.scheduler,
             "before": asdict(confirmed.before), "after": asdict(confirmed.after), "shrink_runs": confirmed.runs,
@@ -206,25 +207,22 @@ class JsonView(View):
         })
 
     def lost(self, text: str) -> None:
-        self._put({"type": "lost", "text": text})
+        self.events.append({"type": "lost", "text": text})
 
     def error(self, text: str) -> None:
-        self._put({"type": "error", "text": text})
+        self.events.append({"type": "error", "text": text})
 
     def raw(self, hit: Hit, why: str, path: pathlib.Path | None, text: str) -> None:
-        self._put({"type": "raw", "title": hit.title, "why": why, "run": hit.run, "path": str(path) if path else None,
-                   **({} if path else {"hit": text})})
+        self.events.append({"type": "raw", "title": hit.title, "why": why, "run": hit.run, "path": str(path) if path else None,
+                            **({} if path else {"hit": text})})
 
     def known(self, hit: Hit, path: pathlib.Path) -> None:
-        self._put({"type": "known", "title": hit.title, "run": hit.run, "seconds": round(hit.seconds, 3), "path": str(path)})
+        self.events.append({"type": "known", "title": hit.title, "run": hit.run, "seconds": round(hit.seconds, 3), "path": str(path)})
 
-    def _put(self, value: dict[str, Any]) -> None:
-        self.voice.say(json.dumps(value))
-
-    def end(self, status: Status) -> None:
-        """Print the summary."""
-        self._put({
-            "type": "summary", "variant": f"{self.options.family}/{self.options.variant}", "seed": self.options.seed,
+    def end(self, status: Status, code: int) -> None:
+        """Print the document. `code` is the exit code."""
+        self.voice.say(document("fuzz", code, events=self.events, summary={
+            "variant": f"{self.options.family}/{self.options.variant}", "seed": self.options.seed,
             "runs": status.runs, "distinct": status.distinct, "programs": status.programs, "checked_runs": status.checked,
             "limit_runs": status.limit_runs, "seconds": round(status.seconds, 1), "features": status.features,
             "titles": status.titles, "new": status.new, "unshrunk": status.unshrunk,
@@ -234,4 +232,4 @@ class JsonView(View):
             "unread": status.unread,
             "raw": {title: str(path) if path else None for title, path in status.raw.items()},
             "upper_bound_95": None if status.titles or not rule_of_three(status.runs) else 1 / rule_of_three(status.runs),
-        })
+        }))

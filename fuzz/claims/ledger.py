@@ -45,7 +45,7 @@ USES = {                                            # kind -> what it needs, wha
     "command": ((), ()),
 }
 COMMANDS = ("corpus", "cost", "diff", "replay", "show", "variants", "verify")       # the commands that a ledger may run ...
-WRITING = ("accept", "--accept", "--certify", "--into", "--keep", "--ops", "--state")     # ... without these words, which write files
+WRITING = ("accept", "--accept", "--certify", "--into", "--size", "--state")     # ... without these words, which write files
 T = TypeVar("T")
 
 
@@ -81,13 +81,13 @@ class Check(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         if self.kind == "entry":
             return f"vmrace show {self.entry} --variant {self.variant}"
         if self.kind == "verify":
-            return f"vmrace verify {self.verify} --variant {self.variant} --runs {self.runs}"
+            return f"vmrace verify {self.verify} --variant {self.variant} --runs-each {self.runs}"
         if self.kind == "program":
             return f"every schedule of {' beside '.join(self.program)} after {', '.join(self.after) or 'boot'}, on {self.variant}"
         if self.kind == "cost":
-            return f"vmrace cost {self.base} {self.variant} --ops {self.cost.split()[0]}"
+            return f"vmrace cost {self.base} {self.variant} --operations {self.cost.split()[0]}"
         if self.kind == "chain":
-            return f"vmrace cost {self.variant} --runs {CHAIN_RUNS}"
+            return f"vmrace cost {self.variant} --runs-each {CHAIN_RUNS}"
         return self.command
 
     @property

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The arguments of commands, checked: a wrong one costs one line and an exit code."""
+"""The arguments of commands, checked. A wrong argument costs one line on stderr and an exit code."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Refused(click.ClickException):
 
 
 def parse_duration(text: str) -> float:
-    """`60s`, `10m`, `1h` or plain seconds. ValueError otherwise."""
+    """Convert `60s`, `10m`, `1h` or plain seconds to seconds. ValueError if the text is none of these, or not more than 0."""
     units = {"s": 1, "m": 60, "h": 3600}
     unit = units.get(text[-1:], 0)
     value = float(text[:-1]) * unit if unit else float(text)
@@ -38,7 +38,7 @@ def parse_duration(text: str) -> float:
     return value
 
 
-class Duration(click.ParamType):
+class Duration(click.ParamType):  # type: ignore[type-arg, unused-ignore]
     name = "time"
 
     def convert(self, value: Any, param: Any, context: Any) -> float:
@@ -51,7 +51,7 @@ class Duration(click.ParamType):
 
 
 def variant_named(name: str) -> tuple[Family, str]:
-    """`family/variant`. Refused, with the nearest name, if there is none."""
+    """Find a variant by `family/variant`. Refused, with the nearest name, if there is none."""
     from vmrace.variants.family import FAMILIES, family
     from vmrace.variants.spelling import did_you_mean
     family_name, _, variant = name.partition("/")
@@ -66,7 +66,7 @@ def variant_named(name: str) -> tuple[Family, str]:
 
 
 def which_function(target: str) -> None:
-    """Refused if that is a module of the user's (`programs.queue`, `queue.py`), which was named without a function of it."""
+    """Refuse a module of the user's (`programs.queue`, `queue.py`) that was named without one of its functions."""
     from vmrace.fuzz.functions.target import is_module
     module = target.removesuffix(".py").replace("/", ".")
     if is_module(module):
@@ -74,13 +74,13 @@ def which_function(target: str) -> None:
 
 
 def given(context: click.Context, name: str) -> bool:
-    """Whether an option was said, and not left as it is."""
+    """True if the command line has the option."""
     return context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
 
 
 @contextlib.contextmanager
 def functions_refused() -> Iterator[None]:
-    """Programs of plain functions that there are not, or that cannot be run: one line."""
+    """Turn the errors of programs of plain functions into one line with an exit code."""
     from vmrace.fuzz.functions.run_file import RecordError
     from vmrace.fuzz.functions.target import NoSuch, TargetError
     from vmrace.fuzz.verify.subject import VerifyError
@@ -94,7 +94,7 @@ def functions_refused() -> Iterator[None]:
 
 
 def tell_bad(bad: Sequence[Exception]) -> None:
-    """Name each file that cannot be used."""
+    """Name each file that cannot be used, on stderr."""
     for error in bad:
         echo(f"vmrace: {error}", err=True)
 
@@ -110,7 +110,7 @@ def variants_of(entry: Entry) -> list[str]:
 
 
 def entry_path(name: str) -> pathlib.Path:
-    """The file that is meant by a path or by a name in corpus/."""
+    """Find the file of an entry by its path, or by a part of its name in corpus/. Refused if no entry or more than one fits."""
     from vmrace.fuzz.corpus.index import NoSuchEntry, named
     try:
         return named(name)
@@ -141,7 +141,7 @@ def known_variant(entry: Entry, variant: str) -> None:
 
 
 def only_for(context: click.Context, what: str, names: tuple[str, ...], fits: bool) -> None:
-    """Refuse options that were said and would be passed over."""
+    """Refuse those of the options `names` that were given, unless `fits`: `what` says what they are for."""
     for parameter in context.command.params:
         if not fits and parameter.name in names and given(context, parameter.name):
             name = parameter.opts[0] if parameter.param_type_name == "option" else (parameter.name or "").upper()
@@ -149,4 +149,40 @@ def only_for(context: click.Context, what: str, names: tuple[str, ...], fits: bo
 
 
 CORPUS = click.option("--corpus", "directory", type=click.Path(path_type=pathlib.Path), default=pathlib.Path("corpus"),
-                      show_default=True, help="Where the entries are.")
+                      show_default=True, help="Directory of the entries.")
+
+JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead (see docs/reference/json.md).")
+
+# All programs of a VARIANT up to a size, in vmrace verify and vmrace diff.
+SIZE = click.option("--size", type=click.IntRange(1, 6), default=None, help="All programs of at most N operations ...")
+CPUS = click.option("--cpus", type=click.IntRange(1, 3), default=2, show_default=True, help="... on N cpus ...")
+SETUP = click.option("--setup", type=click.IntRange(0, 3), default=0, show_default=True,
+                     help="... after setups of at most N operations ...")
+OPERATIONS = click.option("--operations", default=None, help="... of these operations only: reclaim,unpin,exit ...")
+OPERANDS_HELP = "... with at most that number of each kind of operand: page=1,file=1,fpage=1,number=1."
+
+
+def operation_names(text: str | None) -> tuple[str, ...]:
+    """Convert `reclaim,exit` to names; no names if the option was left out. Refused if it names nothing."""
+    names = tuple(one.strip() for one in (text or "").split(",") if one.strip())
+    if text is not None and not names:
+        raise Refused("--operations: names no operation", USAGE)
+    return names
+
+
+def operand_numbers(text: str | None) -> dict[str, int]:
+    """Convert `page=1,file=2` to numbers by kind. Refused if a kind is unknown, or a number is no number or too large."""
+    from vmrace.fuzz.programs.enumerate import OPERAND_KINDS
+    from vmrace.variants.spelling import did_you_mean
+    out = {}
+    for part in text.split(",") if text else ():
+        kind, _, number = part.strip().partition("=")
+        if kind not in OPERAND_KINDS:
+            hint = did_you_mean(kind, OPERAND_KINDS) or f"; there are {', '.join(OPERAND_KINDS)}"
+            raise Refused(f"--operands: no kind {kind!r}{hint}", USAGE)
+        if not number.isdecimal() or not int(number):
+            raise Refused(f"--operands: {part!r} is not like {kind}=1", USAGE)
+        if int(number) > OPERAND_KINDS[kind]:
+            raise Refused(f"--operands: {part.strip()}: the most is {kind}={OPERAND_KINDS[kind]}", USAGE)
+        out[kind] = int(number)
+    return out

@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""`vmrace claims`: the ledger, and its checks again."""
+"""`vmrace claims`: check the ledger again."""
 
 from __future__ import annotations
 
-import json
 import pathlib
 import sys
 import time
 
 import click
-from vmrace.fuzz.cli.arguments import CORPUS, Refused
+from vmrace.fuzz.cli.arguments import CORPUS, JSON, Refused
+from vmrace.fuzz.text.document import document
 from vmrace.fuzz.text.exit_codes import COULD_NOT, USAGE
 from vmrace.fuzz.text.terminal import echo, working
 from vmrace.fuzz.text.wording import count
@@ -17,14 +17,14 @@ from vmrace.fuzz.text.wording import count
 
 @click.command()
 @click.argument("claim", default="", metavar="[ID]")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line: claims, then a summary.")
+@JSON
 @CORPUS
 @click.pass_context
 def claims(context: click.Context, claim: str, as_json: bool, directory: pathlib.Path) -> None:
-    """What the posts claim, and what we can say of it: every check of the ledger (CORPUS/claims.toml) done again.
+    """Check again what the posts claim: run every check of the ledger (CORPUS/claims.toml), and print the claims and verdicts.
 
-    With an ID, all about that claim. Exit codes: 0 as the ledger says; 1 a check found something else; 3 one could not be
-    done.
+    With an ID, print everything about that claim. Exit codes: 0 as the ledger says; 1 a check found something else; 3 a check could not
+    be run.
     """
     from vmrace.fuzz.claims import ledger, report
     from vmrace.fuzz.claims.checks import Judged, Runner
@@ -46,9 +46,7 @@ def claims(context: click.Context, claim: str, as_json: bool, directory: pathlib
         raise Refused(str(error), COULD_NOT) from None
     code = report.code(judged)
     if as_json:
-        for one in judged:
-            echo(json.dumps(report.as_json(one)))
-        echo(json.dumps({"summary": True, **report.counts(judged), "exit": code}))
+        echo(document("claims", code, claims=[report.as_json(one) for one in judged], summary=report.counts(judged)))
     else:
         for line in report.story(judged[0]) if claim else report.table(judged):
             echo(line)

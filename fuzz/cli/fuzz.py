@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`vmrace fuzz`: a campaign on a variant, or schedules of a program of plain functions."""
+"""`vmrace fuzz`: run a campaign on a variant, or sample schedules of a program of plain functions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 import click
-from vmrace.fuzz.cli.arguments import Duration, Refused, functions_refused, given, variant_named, which_function
+from vmrace.fuzz.cli.arguments import JSON, Duration, Refused, functions_refused, given, variant_named, which_function
 from vmrace.fuzz.functions import apart
 from vmrace.fuzz.text.exit_codes import CHANGED, COULD_NOT, INTERRUPTED, NOTHING, USAGE
 
@@ -20,29 +20,29 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("target", metavar="VARIANT")
 @click.option("--for", "seconds", type=Duration(), default="60s", show_default=True,
-              help="How long to look; shrinking what was found may take a tenth longer.")
-@click.option("--runs", type=click.IntRange(min=0), default=0, help="Stop after so many runs (0: no limit).")
-@click.option("--seed", type=int, default=None, help="Where the random choices start; shown, so that it can be given again.")
+              help="Time limit; shrinking what was found may take a tenth longer.")
+@click.option("--runs", type=click.IntRange(min=1), default=None, help="Stop after N runs.  [default: no limit]")
+@click.option("--seed", type=int, default=None, help="Seed of the random choices; printed, so that it can be given again.")
 @click.option("--arg", "args", multiple=True, help="An argument for a FUNCTION that makes a program. Repeatable.")
 @click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="Worker processes; a FUNCTION has one.")
 @click.option("--corpus", type=click.Path(path_type=pathlib.Path), default=pathlib.Path("corpus"), show_default=True,
-              help="Where entries are kept; for a FUNCTION, whose failures are files of their own: .vmrace.")
-@click.option("--keep-going", is_flag=True, help="Do not stop at the first new title (at a RACE it does not in any case).")
+              help="Keep entries in this directory; a FUNCTION's failures are kept in .vmrace by default.")
+@click.option("--keep-going", is_flag=True, help="Go on after the first new title; a RACE never stops a campaign.")
 @click.option("--no-shrink", is_flag=True, help="Keep findings as they were found.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line: findings, then a summary.")
+@JSON
 @click.pass_context
-def fuzz(context: click.Context, target: str, seconds: float, runs: int, seed: int | None, args: tuple[str, ...], workers: int,
+def fuzz(context: click.Context, target: str, seconds: float, runs: int | None, seed: int | None, args: tuple[str, ...], workers: int,
          corpus: pathlib.Path, keep_going: bool, no_shrink: bool, as_json: bool) -> None:
-    """Look for races in VARIANT (family/variant), or, given MODULE:FUNCTION, in the program of plain functions that this makes."""
+    """Look for races in VARIANT (family/variant), or in the program of plain functions that MODULE:FUNCTION makes."""
     if seed is None:
         seed = time.time_ns() % 100_000
     if ":" in target:
         if given(context, "workers"):
             raise Refused("--workers is for a VARIANT: a program of functions is sampled in one process", USAGE)
-        from vmrace.fuzz.cli import functions
-        apart.begin(seconds + functions.more_seconds(seconds))
+        from vmrace.fuzz.cli import function_commands
+        apart.begin(seconds + function_commands.more_seconds(seconds))
         with functions_refused():
-            sys.exit(functions.run(target, args, seconds=seconds, runs=runs, seed=seed, keep_going=keep_going, as_json=as_json,
+            sys.exit(function_commands.run(target, args, seconds=seconds, runs=runs or 0, seed=seed, keep_going=keep_going, as_json=as_json,
                                            shrink=not no_shrink, place=corpus if given(context, "corpus") else None))
     if args:
         raise Refused("--arg is for MODULE:FUNCTION", USAGE)
@@ -52,14 +52,14 @@ def fuzz(context: click.Context, target: str, seconds: float, runs: int, seed: i
     if "/" not in target or target.endswith(".py"):
         which_function(target)
     made, name = variant_named(target)
-    options = Options(made.name, name, seconds, runs, seed, workers, keep_going, corpus, not no_shrink)
+    options = Options(made.name, name, seconds, runs or 0, seed, workers, keep_going, corpus, not no_shrink)
     view = JsonView(options) if as_json else TextView(options)
     try:
         status = Campaign(options, view).run()
     except EntryError as error:
         raise Refused(str(error), COULD_NOT) from None
-    view.end(status)
-    sys.exit(_fuzz_exit(status, view.listens()))
+    view.end(status, _fuzz_exit(status, view.listens()))
+    sys.exit(_fuzz_exit(status, view.listens()))            # asked again: the last line may be the first that could not be written
 
 
 def _fuzz_exit(status: Status, heard: bool = True) -> int:

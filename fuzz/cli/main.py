@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The command line. Each command imports what it needs when it runs: `--help` and `replay` stay quick.
 
-Exit codes: 0 as expected; 1 a new title or a changed verdict; 2 usage; 3 could not run, was inconclusive, or lost a worker for good;
-4 nothing was run; 130 interrupted: Ctrl-C, SIGTERM or SIGHUP.
+Exit codes: 0 as expected; 1 a new title or a changed verdict; 2 usage; 3 could not run, was inconclusive, or lost a worker for good; 4
+nothing was run; 130 interrupted: Ctrl-C, SIGTERM or SIGHUP.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from vmrace.fuzz.cli.coverage import coverage
 from vmrace.fuzz.cli.diff import diff
 from vmrace.fuzz.cli.doctor import doctor
 from vmrace.fuzz.cli.fuzz import fuzz
+from vmrace.fuzz.cli.operations import operations
 from vmrace.fuzz.cli.replay import replay
 from vmrace.fuzz.cli.show import show
 from vmrace.fuzz.cli.shrink import shrink
@@ -31,31 +32,38 @@ from vmrace.fuzz.text.terminal import echo, silence
 from vmrace.fuzz.text.writing import why
 from vmrace.harness import stop
 
-# command -> how it is called and what it does: the overview has the lines of the commands that there are
+# command -> how it is called and what it does, in the order of a user's work: the overview has the commands that there are
 OVERVIEW = {
-    "fuzz": ("fuzz VARIANT", "look for races in one variant  (start: vmrace fuzz lru_free_2_4/pre_patch)"),
+    "fuzz": ("fuzz VARIANT", "look for races in one variant: start with lru_free_2_4/pre_patch"),
     "replay": ("replay [CORPUS]", "run kept races against every variant"),
-    "diff": ("diff A B", "what one variant can do that the other cannot"),
-    "verify": ("verify ENTRY", "every schedule of a small program, up to a bound, or all of them"),
+    "show": ("show ENTRY", "print the story of one race"),
     "shrink": ("shrink ENTRY", "minimise again; --refind where a point was renamed"),
-    "show": ("show ENTRY", "the story of one race"),
-    "cost": ("cost A B ...", "what each operation costs, by counting: locks, shared writes, chains"),
-    "coverage": ("coverage [NAME]", "lines of each variant that nothing reaches, and why"),
-    "variants": ("variants", "the families, their variants, and what each has"),
-    "corpus": ("corpus", "the entries that are kept; corpus accept ENTRY takes a verdict over"),
-    "claims": ("claims [ID]", "what the posts claim, what we can say of it, and the checks again"),
-    "doctor": ("doctor", "whether this installation works"),
+    "diff": ("diff A B", "print what one variant can do that the other cannot"),
+    "verify": ("verify ENTRY", "run every schedule of a small program, up to a bound or without one"),
+    "variants": ("variants", "list the families, their variants, and what each has"),
+    "operations": ("operations [FAMILY]", "print what each operation means, and the kernel function it calls"),
+    "corpus": ("corpus", "list the kept entries; corpus accept ENTRY writes the verdicts of now"),
+    "claims": ("claims [ID]", "check again what the posts claim"),
+    "cost": ("cost A B ...", "count what each operation costs: locks, shared writes, chains"),
+    "coverage": ("coverage [NAME]", "list the lines of each variant that nothing reaches, and why"),
+    "doctor": ("doctor", "check whether this installation works"),
 }
 
 
 def overview() -> str:
+    """Return the introduction that `vmrace` prints: a line for each command."""
     lines = ["vmrace: find, keep and explain races in historical Linux VM patches", ""]
-    lines += [f"  vmrace {call:<16} {text}" for name, (call, text) in OVERVIEW.items() if name in main.commands]
+    lines += [f"  vmrace {call:<20} {text}" for name, (call, text) in OVERVIEW.items() if name in main.commands]
     return "\n".join([*lines, "", "ENTRY is a file, or a part of its name in corpus/. Each command has --help."])
 
 
 class Commands(click.Group):
-    """Ctrl-C, an error of ours, or of the system ends any command with its own exit code: none of them is a finding."""
+    """The group of all commands. Ctrl-C, an error of ours, or of the system ends any command with its own exit code: none of them is a
+    finding."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        """List the commands in the order of the overview; click would sort them by name."""
+        return [name for name in OVERVIEW if name in self.commands]
 
     def main(self, *args: Any, **how: Any) -> Any:
         try:
@@ -108,6 +116,6 @@ def main(context: click.Context) -> None:
             echo(line)
 
 
-for _command in (fuzz, replay, diff, verify, shrink, show, cost, coverage, variants, corpus, claims, doctor):
+for _command in (fuzz, replay, show, shrink, diff, verify, variants, operations, corpus, claims, cost, coverage, doctor):
     _command.short_help = OVERVIEW[_command.name or ""][1]      # as in the overview: click would cut a docstring
     main.add_command(_command)

@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: MIT
-"""`vmrace shrink`: an entry, or a hit as it was found, minimised again."""
+"""`vmrace shrink`: minimise an entry again, or a hit as it was found."""
 
 from __future__ import annotations
 
 import pathlib
 import sys
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
-from vmrace.fuzz.cli.arguments import Refused, entry_named, entry_path, functions_refused, only_of_runs
+from vmrace.fuzz.cli.arguments import JSON, Refused, entry_named, entry_path, functions_refused, only_of_runs
 from vmrace.fuzz.functions import apart
+from vmrace.fuzz.text.document import document
 from vmrace.fuzz.text.exit_codes import CHANGED, COULD_NOT, USAGE
 from vmrace.fuzz.text.terminal import echo, working
 from vmrace.fuzz.text.wording import count
@@ -22,17 +24,19 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("entry")
 @click.argument("functions", required=False, metavar="[MODULE:FUNCTION]")
-@click.option("--seed", type=int, default=0, show_default=True)
-@click.option("--out", type=click.Path(path_type=pathlib.Path), default=None,
-              help="Corpus directory for the result (default: beside the entry).")
-@click.option("--refind", is_flag=True, help="Where the schedule no longer fits: look for the same failure, and put it in its place.")
-def shrink(entry: str, functions: str | None, seed: int, out: pathlib.Path | None, refind: bool) -> None:
-    """Minimise an ENTRY again: a file, or its name in corpus/; or a FILE.hit, which a campaign has kept as it was found. A hit of
-    plain functions needs MODULE:FUNCTION, as vmrace replay does."""
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of the random choices.")
+@click.option("--into", type=click.Path(path_type=pathlib.Path), default=None,
+              help="Write the result into this directory.  [default: beside the entry]")
+@click.option("--refind", is_flag=True,
+              help="If the schedule no longer fits: look for the same failure by other schedules, and replace the entry.")
+@JSON
+def shrink(entry: str, functions: str | None, seed: int, into: pathlib.Path | None, refind: bool, as_json: bool) -> None:
+    """Minimise an ENTRY again: a file, or its name in corpus/; or a FILE.hit, which a campaign has kept as it was found. A hit of plain
+    functions needs MODULE:FUNCTION, as for vmrace replay."""
     from vmrace.fuzz.corpus.entry import EntryError, changing, save, write
     from vmrace.fuzz.shrink.again import shrink_entry
     if entry.endswith(".hit") and pathlib.Path(entry).is_file():
-        _shrink_hit(pathlib.Path(entry), functions, seed, out)
+        _shrink_hit(pathlib.Path(entry), functions, seed, into, as_json)
         return
     only_of_runs(functions)
     if entry.endswith(".run"):
@@ -45,54 +49,63 @@ def shrink(entry: str, functions: str | None, seed: int, out: pathlib.Path | Non
     if isinstance(confirmed, str):
         hint = "" if refind else "; --refind looks for it by other schedules"
         raise Refused(f"{place}: no longer fails with {kept.title!r} on {kept.found_on}: {confirmed}{hint}", CHANGED)
-    _shrunk(confirmed)
     fresh = confirmed.entry
     fresh.asks, fresh.source, fresh.comment = kept.asks, kept.source, kept.comment
     fresh.expect = {**kept.expect, **fresh.expect}
     stop.look()                         # from here on it is written, whatever comes
     try:
-        if out is not None:
-            path = save(fresh, out)
+        if into is not None:
+            path = save(fresh, into)
         else:
             path = place.with_name(f"{fresh.name.rpartition('/')[2]}.toml")
             with changing(path):
                 write(fresh, path)
     except EntryError as error:
         raise Refused(str(error), COULD_NOT) from None
-    echo(f"wrote {path}")
-    if refind and out is None and path != place:
+    replaced = refind and into is None and path != place
+    if replaced:
         place.unlink()
-        echo(f"removed {place}, in whose place it is")
+    _shrunk(confirmed, path, [place] if replaced else [], as_json)
 
 
-def _shrunk(confirmed: Confirmed) -> None:
+def _shrunk(confirmed: Confirmed, path: pathlib.Path, removed: list[pathlib.Path], as_json: bool) -> None:
+    """Print the result. `path`: its file. `removed`: the files that it replaces."""
+    if as_json:
+        passes = {name: {"useful": useful, "attempts": tried} for name, (useful, tried) in confirmed.passes.items()}
+        echo(document("shrink", 0, path=str(path), removed=list(map(str, removed)), title=confirmed.title, before=asdict(confirmed.before),
+                      after=asdict(confirmed.after), shrink_runs=confirmed.runs, seconds=round(confirmed.seconds, 1), passes=passes,
+                      minimal=confirmed.minimal))
+        return
     echo(f"  shrunk    {confirmed.before}  ->  {confirmed.after}   ({count(confirmed.runs, 'run')}, {confirmed.seconds:.1f} s)")
     echo(f"  minimal   {confirmed.minimal}")
     for name, (useful, tried) in confirmed.passes.items():
         echo(f"  pass      {name:<11} {useful:,} of {count(tried, 'attempt')} useful")
+    echo(f"wrote {path}")
+    for place in removed:
+        echo(f"removed {place}, which it replaces")
 
 
-def _shrink_hit(place: pathlib.Path, functions: str | None, seed: int, out: pathlib.Path | None) -> None:
-    """Confirm and shrink what a campaign has kept as it was found; the entry, or the record, takes its place."""
+def _shrink_hit(place: pathlib.Path, functions: str | None, seed: int, into: pathlib.Path | None,
+                as_json: bool) -> None:
+    """Confirm and shrink a hit that a campaign has kept as it was found. The entry, or the record, takes its place."""
     from vmrace.fuzz.corpus import hit_file
     from vmrace.fuzz.corpus.entry import EntryError, save
     from vmrace.fuzz.shrink.again import shrink_hit
     try:
         if hit_file.is_of_functions(place):
-            from vmrace.fuzz.cli import functions as functions_command
+            from vmrace.fuzz.cli import function_commands
             apart.begin()
             with functions_refused():
-                sys.exit(functions_command.shrink(place, functions, out, echo))
+                sys.exit(function_commands.shrink(place, functions, into, echo, as_json))
         only_of_runs(functions)
         with working() as say:
             say(f"  shrinking {place}")
             confirmed = shrink_hit(place, seed)
         if isinstance(confirmed, str):
             raise Refused(f"{place}: {confirmed}", CHANGED)
-        _shrunk(confirmed)
         stop.look()
-        path = save(confirmed.entry, out if out is not None else place.parent.parent)
+        path = save(confirmed.entry, into if into is not None else place.parent.parent)
     except EntryError as error:
         raise Refused(str(error), COULD_NOT) from None
     place.unlink()
-    echo(f"wrote {path}, in the place of {place}")
+    _shrunk(confirmed, path, [place], as_json)

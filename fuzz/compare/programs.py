@@ -3,17 +3,18 @@
 
 from __future__ import annotations
 
-import json
 import pathlib
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from vmrace.fuzz.compare.outcomes import Budget, Comparison, Contender, Difference, compare
 from vmrace.fuzz.compare.report import Many, as_json, exit_code, one_program, program_text, wrapped
 from vmrace.fuzz.compare.witness import Witness, keep, witness
 from vmrace.fuzz.corpus.entry import Entry
 from vmrace.fuzz.corpus.index import handle
+from vmrace.fuzz.text.document import document
 from vmrace.fuzz.text.wording import count
 from vmrace.variants.operations import OPERATIONS
 from vmrace.variants.program import Program, ProgramError
@@ -36,25 +37,22 @@ class Programs:
         return cls([(handle(entry), entry.program, entry.path) for entry in entries], len(entries), single)
 
     @classmethod
-    def of_operations(cls, kinds: str, ops: int, cpus: int, setup: int, pages: int) -> Programs:
-        """Enumerate the programs of a scope of operations `kinds`, separated by commas. Raises ProgramError for an unknown operation,
-        or if there are too many programs."""
+    def of_operations(cls, operations: tuple[str, ...], size: int, cpus: int, setup: int, operands: dict[str, int]) -> Programs:
+        """Enumerate the programs of at most `size` of these operations. Raises ProgramError for an unknown operation, or if there are
+        too many programs."""
         from vmrace.fuzz.programs.enumerate import Scope, ScopeError, program_of
-        names = [name.strip() for name in kinds.split(",") if name.strip()]
-        for name in names:
+        for name in operations:
             if name not in OPERATIONS:
-                raise ProgramError("--programs", f"no operation {name!r}{did_you_mean(name, OPERATIONS)}")
-        if not names:
-            raise ProgramError("--programs", "names no operation")
-        scope = Scope(ops, cpus, setup, tuple(name for name in OPERATIONS if name in names), {"page": pages, "fpage": pages})
+                raise ProgramError("--operations", f"no operation {name!r}{did_you_mean(name, OPERATIONS)}")
+        scope = Scope(size, cpus, setup, tuple(name for name in OPERATIONS if name in operations), operands)
         try:
-            made = [program for program in map(program_of, scope.programs(scope.kinds)) if program.size]
+            made = [program for program in map(program_of, scope.programs(scope.operations)) if program.size]
         except ScopeError as error:
-            raise ProgramError("--programs", str(error)) from None
-        text = f"{count(len(made), 'program')} of up to {ops} of {', '.join(scope.kinds)} on {count(cpus, 'cpu')}"
+            raise ProgramError("--operations", str(error)) from None
+        text = f"{count(len(made), 'program')} of up to {size} of {', '.join(scope.operations)} on {count(cpus, 'cpu')}"
         if setup:
             text += f", after up to {setup} of them"
-        text += f"; {count(pages, 'page')} of each process and file; up to symmetry"
+        text += "".join(f"; {kind}={number}" for kind, number in sorted(operands.items())) + "; up to symmetry"
         return cls([(program_text(program), program, None) for program in made], len(made), small=text)
 
 
@@ -62,6 +60,7 @@ def run(chosen: list[Contender], programs: Programs, budget: Budget, witnesses: 
         echo: Callable[[str], None]) -> int:
     """Compare and print. Returns the exit code. At most `witnesses` witnesses are looked for in each program, and kept in `directory`."""
     started = time.monotonic()
+    told: list[dict[str, Any]] = []
     many = Many([contender.name for contender in chosen], quiet=bool(programs.small))
     if not programs.single and not json_wanted:
         for line in [*([*wrapped(programs.small), ""] if programs.small else []), *many.head()]:
@@ -72,15 +71,15 @@ def run(chosen: list[Contender], programs: Programs, budget: Budget, witnesses: 
         found = _witnesses(comparison, fresh, witnesses, directory)
         omitted = len(fresh) - len(found)
         if json_wanted:
-            echo(json.dumps(as_json(comparison, found)))
+            told.append(as_json(comparison, found))
             continue
         for line in one_program(comparison, found, omitted) if programs.single else many.lines(comparison, found, omitted):
             echo(line)
     code = exit_code(many.comparisons)
     if json_wanted:
         verdicts = [comparison.verdict for comparison in many.comparisons]
-        echo(json.dumps({"summary": True, "programs": len(verdicts), **{word: verdicts.count(word) for word in sorted(set(verdicts))},
-                         "exit": code}))
+        summary = {"programs": len(verdicts), **{word: verdicts.count(word) for word in sorted(set(verdicts))}}
+        echo(document("diff", code, programs=told, summary=summary))
     elif not programs.single:
         for line in many.end(time.monotonic() - started):
             echo(line)

@@ -182,7 +182,7 @@ def one_program(comparison: Comparison, witnesses: Sequence[Witness], omitted: i
     if omitted:
         out.append(f"   and {count(omitted, 'more outcome')} that some variants lack: see --witnesses N, or --json for all")
     if any(found.schedule and found.path is None for found in witnesses):
-        out.append("   --keep DIR writes them as entries, for vmrace show and vmrace replay")
+        out.append("   --into DIR writes them as entries, for vmrace show and vmrace replay")
     if witnesses:
         out.append("")
     return out + wrapped(f"{conclusion(comparison)}.  (exit {exit_code([comparison])})")
@@ -238,7 +238,7 @@ class Many:
             if found.path is not None:
                 out.append(f"        vmrace show {found.path}")
         if omitted:
-            out.append(f"      and {count(omitted, 'more outcome')}: vmrace diff ... --program {comparison.path or 'ENTRY'}")
+            out.append(f"      and {count(omitted, 'more outcome')}: vmrace diff ... --entry {comparison.path or 'ENTRY'}")
         return out
 
     def end(self, seconds: float) -> list[str]:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Corpus entries: one race a file, TOML, written by a canonical printer so that `emit(parse(text)) == text`.
 
-Plain keys first, the table of verdicts last. Comments and triage do not change an entry's identity, which is a hash of
-program and schedule.
+Plain keys come first, the table of verdicts last. Comments and triage do not change an entry's identity, which is a hash of program and
+schedule.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from vmrace.fuzz.text import writing
 from vmrace.fuzz.text.reading import parsing, text_of, toml_of
 from vmrace.fuzz.text.toml import _quote, slug
 from vmrace.fuzz.text.wording import count
-from vmrace.harness.replay import named_schedule as schedules
+from vmrace.harness.replay import named_schedule
 from vmrace.harness.replay.named_schedule import Line
 from vmrace.variants.family import FAMILIES, family
 from vmrace.variants.program import TASK_KEY, Op, Program, ProgramError, TaskProgram, over_limits, parse_ops
@@ -61,18 +61,18 @@ class Entry(msgspec.Struct, kw_only=True):
 
     @property
     def identity(self) -> str:
-        """Eight hex digits of program and schedule."""
+        """The identity of the race: eight hex digits, a hash of program and schedule."""
         text = "\n".join(program_lines(self.program) + [str(line) for line in self.schedule])
         return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
 
     @property
     def name(self) -> str:
-        """family/title-identity, or where the file is."""
+        """The entry's family, title and identity, which its file is named by: family/title-identity."""
         return f"{self.family}/{slug(self.title)}-{self.identity}"
 
 
 class _Raw(msgspec.Struct, forbid_unknown_fields=True):
-    """The file's own fields, before programs and schedules are read; tasks (cpu0 ...) are taken out first."""
+    """The fields of the file, before programs and schedules are read. The tasks (cpu0 ...) have been taken out."""
 
     format: int
     title: str
@@ -87,15 +87,15 @@ class _Raw(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def load(path: pathlib.Path) -> Entry:
-    """Read one entry. EntryError, naming the file and the place, if it is none."""
+    """Read one entry. EntryError, naming the file and the place, if the file is no entry."""
     entry = parse(text_of(path, EntryError), str(path))
     entry.path = path
     return entry
 
 
 def load_all(place: pathlib.Path) -> tuple[list[Entry], list[EntryError]]:
-    """The entries below a directory, or the one of a file, and what is wrong with each file that is none. EntryError if there is
-    no such place."""
+    """Read the entries below a directory, or the one of a file. Returns them, and an error for each file that is no entry. EntryError if
+    there is no such place."""
     good, bad = [], []
     for path in find(place):
         try:
@@ -106,8 +106,8 @@ def load_all(place: pathlib.Path) -> tuple[list[Entry], list[EntryError]]:
 
 
 def parse(text: str, where: str = "entry") -> Entry:
-    """An entry from its text. EntryError, naming `where` and the place, if it is none. A byte order mark, which editors put in
-    front, is dropped as line ends of Windows are: it is not canonical, and gone when the entry is next written."""
+    """Read an entry from its text. EntryError, naming `where` and the place, if the text is no entry. A byte order mark, which some
+    editors write, is ignored: the canonical form has none, as it has no line ends of Windows."""
     text = text.removeprefix("\ufeff")
     raw = toml_of(text, where, EntryError)
     with parsing(where, EntryError):
@@ -140,7 +140,7 @@ def _entry(raw: dict[str, Any], text: str, where: str) -> Entry:
 
 
 def _comment(text: str) -> str:
-    """The lines of comment above the first key."""
+    """Return the lines of comment above the first key."""
     lines = []
     for line in text.splitlines():
         if not line.startswith("#"):
@@ -175,14 +175,14 @@ def _schedule(lines: list[str], where: str) -> tuple[Line, ...]:
     out = []
     for number, line in enumerate(lines):
         try:
-            out.append(schedules.parse(line))
+            out.append(named_schedule.parse(line))
         except ValueError as error:
             raise EntryError(f"{where}: schedule[{number}]: {error}") from None
     return tuple(out)
 
 
 def _check(entry: Entry, where: str) -> None:
-    """What the fields say must agree: the family, its variants, the cpus that the schedule names."""
+    """Check that the fields agree: the family, its variants, and the cpus that the schedule names. EntryError if they do not."""
     if entry.family not in FAMILIES:
         raise EntryError(f"{where}: found_on: no family {entry.family!r}{did_you_mean(entry.family, FAMILIES)}")
     known = family(entry.family).variants
@@ -227,7 +227,7 @@ def _list(key: str, items: tuple[Op, ...] | tuple[Line, ...]) -> list[str]:
 
 
 def emit(entry: Entry) -> str:
-    """The canonical text of an entry."""
+    """Return the canonical text of an entry."""
     lines = [
         f"format = {FORMAT}",
         f"title = {_quote(entry.title)}",
@@ -245,7 +245,7 @@ def emit(entry: Entry) -> str:
 
 
 def write(entry: Entry, path: pathlib.Path) -> pathlib.Path:
-    """Write an entry, whole or not at all. EntryError if it cannot be written."""
+    """Write an entry, whole or not at all. EntryError if that fails."""
     try:
         writing.write(path, emit(entry))
     except OSError as error:
@@ -255,8 +255,8 @@ def write(entry: Entry, path: pathlib.Path) -> pathlib.Path:
 
 
 def save(entry: Entry, directory: pathlib.Path) -> pathlib.Path:
-    """Write an entry under `directory`, by its name. Where that race is kept already, what was written of it stays and only the
-    verdicts are added. EntryError if the directory cannot be written."""
+    """Write an entry under `directory`, by its name. If that race is kept already, its text stays, and only the verdicts are added.
+    EntryError if the directory cannot be written."""
     path = directory / f"{entry.name}.toml"
     with changing(path):
         if path.is_file():
@@ -268,7 +268,7 @@ def save(entry: Entry, directory: pathlib.Path) -> pathlib.Path:
 
 @contextlib.contextmanager
 def changing(path: pathlib.Path) -> Iterator[None]:
-    """Around reading an entry and writing it: nobody else changes it meanwhile. EntryError if its directory cannot be used."""
+    """Keep other processes from changing an entry while it is read and written. EntryError if its directory cannot be used."""
     with contextlib.ExitStack() as held:
         try:
             held.enter_context(writing.alone(path.parent))
@@ -278,7 +278,7 @@ def changing(path: pathlib.Path) -> Iterator[None]:
 
 
 def expect(path: pathlib.Path, verdicts: dict[str, Verdict]) -> pathlib.Path:
-    """Add verdicts to the entry in a file, as it is by now. EntryError if it cannot be read or written."""
+    """Add verdicts to the entry in a file, as the file is now. EntryError if it cannot be read or written."""
     with changing(path):
         kept = load(path)
         kept.expect = {**kept.expect, **verdicts}
@@ -286,8 +286,8 @@ def expect(path: pathlib.Path, verdicts: dict[str, Verdict]) -> pathlib.Path:
 
 
 def find(place: pathlib.Path) -> list[pathlib.Path]:
-    """The paths of the entries below a directory, or the one file; whatever is called so, also what cannot be read. EntryError if
-    there is no such place."""
+    """List the paths of the entries below a directory, or the one file: all that are named like an entry, also unreadable ones.
+    EntryError if there is no such place."""
     if place.is_file():
         return [place]
     if not place.is_dir():

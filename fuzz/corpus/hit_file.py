@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""A hit as it was found: the program and the decisions of the run. It is written down before anything is made of it, beside the
-entries of the corpus, and removed once there is an entry. A hit that could not be confirmed stays; `vmrace shrink FILE.hit` tries again.
+"""Hits, kept as they were found: the program and the decisions of a run. A hit is written before it is confirmed and shrunk, beside the
+entries of the corpus, and removed once there is an entry. A hit that could not be confirmed stays; `vmrace shrink FILE.hit` tries
+again.
 
-It is the text of an entry without a schedule, and after it the decisions:
+The file has the text of an entry without a schedule, and after it the decisions:
 
     [hit]
     switches = [3, 1]
     forced = [0]
 
-A hit of plain functions names the program instead, as a record does (fuzz/functions/run_file.py), and like a record it is data:
-`vmrace shrink FILE.hit MODULE:FUNCTION`.
+A hit of plain functions names the program instead, as a record does (fuzz/functions/run_file.py), and like a record it is data: `vmrace
+shrink FILE.hit MODULE:FUNCTION`.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from vmrace.fuzz.corpus import entry as entries
-from vmrace.fuzz.corpus.entry import Entry, EntryError
+from vmrace.fuzz.corpus.entry import Entry, EntryError, emit, parse
 from vmrace.fuzz.functions.target import NoSuch, split
 from vmrace.fuzz.run.hit import Hit
 from vmrace.fuzz.text import writing
 from vmrace.fuzz.text.reading import text_of, toml_of
+from vmrace.fuzz.text.toml import slug
 from vmrace.variants.family import family
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class _Decisions(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class HitOfFunctions(msgspec.Struct, forbid_unknown_fields=True):
-    """A run of a program of plain functions that failed: `run` of a campaign with that seed."""
+    """A run of a program of plain functions that failed. `run`: its number in a campaign with that seed."""
 
     title: str
     functions: str
@@ -55,12 +56,12 @@ class HitOfFunctions(msgspec.Struct, forbid_unknown_fields=True):
     forced: list[int]
 
 
-def emit(hit: Hit, found_on: str) -> str:
-    """The text of a hit."""
+def emit_hit(hit: Hit, found_on: str) -> str:
+    """Return the text of a hit."""
     family_name, _, variant = found_on.partition("/")
     entry = Entry(title=hit.title, asks=f"Can the operations below end in `{hit.title}`?", found_on=found_on, program=hit.program,
                   source=family(family_name).variants[variant].source, schedule=(), expect={})
-    return entries.emit(entry) + MARK + "\n".join([*_numbers("switches", hit.switches), *_numbers("forced", hit.forced), ""])
+    return emit(entry) + MARK + "\n".join([*_numbers("switches", hit.switches), *_numbers("forced", hit.forced), ""])
 
 
 def _numbers(name: str, numbers: Sequence[int]) -> list[str]:
@@ -69,31 +70,31 @@ def _numbers(name: str, numbers: Sequence[int]) -> list[str]:
 
 
 def path_of(hit: Hit, found_on: str, directory: pathlib.Path) -> pathlib.Path:
-    """The path of a hit: like lru_free_2_4/double-free-in-f-5a3c9e01.hit."""
-    identity = hashlib.blake2b(emit(hit, found_on).encode(), digest_size=4).hexdigest()
-    return directory / found_on.partition("/")[0] / f"{entries.slug(hit.title)}-{identity}{SUFFIX}"
+    """Return the path of a hit: like lru_free_2_4/double-free-in-f-5a3c9e01.hit."""
+    identity = hashlib.blake2b(emit_hit(hit, found_on).encode(), digest_size=4).hexdigest()
+    return directory / found_on.partition("/")[0] / f"{slug(hit.title)}-{identity}{SUFFIX}"
 
 
 def save(hit: Hit, found_on: str, directory: pathlib.Path) -> pathlib.Path:
-    """Write a hit down. EntryError if that fails."""
+    """Write a hit. EntryError if that fails."""
     path = path_of(hit, found_on, directory)
     try:
-        writing.write(path, emit(hit, found_on))
+        writing.write(path, emit_hit(hit, found_on))
     except OSError as error:
         raise EntryError(f"{path}: cannot be written: {writing.why(error)}") from None
     return path
 
 
 def remove(hit: Hit, found_on: str, directory: pathlib.Path) -> None:
-    """It has become an entry."""
+    """Remove a hit that has become an entry."""
     with contextlib.suppress(OSError):
         path_of(hit, found_on, directory).unlink()
 
 
 def load(path: pathlib.Path) -> tuple[Hit, str]:
-    """A hit, and what it was found on. EntryError, naming the file and the place, if it is none."""
+    """Read a hit, and the variant that it was found on. EntryError, naming the file and the place, if the file is no hit."""
     told, _, decisions = text_of(path, EntryError).partition(MARK)
-    entry = entries.parse(told, str(path))
+    entry = parse(told, str(path))
     made = _converted(toml_of(decisions, path, EntryError), _Decisions, path)
     return Hit(entry.title, entry.program, made.switches, made.forced, 0, "hit", 0.0), entry.found_on
 
@@ -111,7 +112,7 @@ def is_of_functions(path: pathlib.Path) -> bool:
 
 
 def load_of_functions(path: pathlib.Path) -> HitOfFunctions:
-    """A hit of plain functions; nothing that it names is imported. EntryError, naming the file and the place, if it is none."""
+    """Read a hit of plain functions, and import nothing that it names. EntryError, naming the file and the place, if it is none."""
     hit: HitOfFunctions = _converted(toml_of(text_of(path, EntryError), path, EntryError), HitOfFunctions, path)
     try:
         split(hit.functions)
@@ -121,10 +122,10 @@ def load_of_functions(path: pathlib.Path) -> HitOfFunctions:
 
 
 def save_of_functions(failure: Failure, functions: str, args: tuple[str, ...], seed: int, directory: pathlib.Path) -> pathlib.Path:
-    """Write down a failure of a program of plain functions: what it takes to find it again. OSError if that fails."""
+    """Write a failure of a program of plain functions, with all that it takes to find it again. OSError if that fails."""
     lines = [f"title = {json.dumps(failure.title)}", f"functions = {json.dumps(functions)}", f"args = {json.dumps(args)}",
              f"seed = {seed}", f"run = {failure.run}", *_numbers("switches", failure.switches), *_numbers("forced", failure.forced), ""]
     text = "\n".join(lines)
-    path = directory / f"{entries.slug(failure.title)}-{hashlib.blake2b(text.encode(), digest_size=4).hexdigest()}{SUFFIX}"
+    path = directory / f"{slug(failure.title)}-{hashlib.blake2b(text.encode(), digest_size=4).hexdigest()}{SUFFIX}"
     writing.write(path, text)
     return path

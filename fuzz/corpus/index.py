@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""The corpus as people handle it: entries by name, the list of them, and verdicts accepted one by one."""
+"""The corpus as people use it: entries by name, the list of them, and verdicts accepted one by one."""
 
 from __future__ import annotations
 
 import pathlib
 import textwrap
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 from vmrace.fuzz.corpus.entry import Entry, EntryError, expect, find, load
@@ -27,7 +28,7 @@ class NoSuchEntry(EntryError):
 
 
 def short_name(entry: Entry) -> str:
-    """What an entry is called on the command line: two words of its title and its identity, if that is how its file is named."""
+    """Return the name of an entry on the command line: two words of its title and its identity, if its file is named by these."""
     assert entry.path is not None
     return _brief(entry.path.stem) if entry.path.stem.endswith(f"-{entry.identity}") else entry.path.stem
 
@@ -38,14 +39,14 @@ def _brief(stem: str) -> str:
 
 
 def handle(entry: Entry) -> str:
-    """What to give a command for it: its name where it is found by that, else the file."""
+    """Return the argument that names an entry to a command: its short name, if it is in corpus/; else its file."""
     assert entry.path is not None
     return short_name(entry) if CORPUS in entry.path.parents else str(entry.path)
 
 
 def named(name: str, directory: pathlib.Path = CORPUS) -> pathlib.Path:
-    """The file that is meant: a path, or an entry of the corpus by a part of its name (`double-free-13024daf`, `13024daf`).
-    NoSuchEntry if no entry or more than one fits; a path that is not there is left to whoever reads it."""
+    """Find the file of an entry: by its path, or by a part of its name in the corpus (`double-free-13024daf`, `13024daf`). NoSuchEntry if
+    no entry or more than one fits. A path need not exist: reading it gives the error."""
     path = pathlib.Path(name)
     if path.exists() or path.suffix == ".toml":
         return path
@@ -62,7 +63,7 @@ def named(name: str, directory: pathlib.Path = CORPUS) -> pathlib.Path:
 
 
 def _fits(name: str, key: str) -> bool:
-    """Part of it; or its beginning and its identity, with words of the title left out between them."""
+    """True if `name` is a part of the key; or its beginning and its identity, with words of the title left out between them."""
     head, _, identity = name.rpartition("-")
     stem = key.rpartition("/")[2]
     return name in key or bool(head and stem.startswith(f"{head}-") and stem.endswith(f"-{identity}"))
@@ -71,7 +72,7 @@ def _fits(name: str, key: str) -> bool:
 # ---- the list ------------------------------------------------------------------------------------------------------------
 
 def listing(entries: list[Entry]) -> list[str]:
-    """A few lines an entry: its name and title, what it asks, who fails."""
+    """Return the list of `vmrace corpus`: of each entry its name, title, question, and who fails, in a few lines."""
     out: list[str] = []
     families = list(dict.fromkeys(entry.family for entry in entries))
     for name in families:
@@ -87,8 +88,14 @@ def listing(entries: list[Entry]) -> list[str]:
     return out
 
 
+def as_json(entry: Entry) -> dict[str, Any]:
+    """Return an entry for a JSON document, without its program."""
+    return {"path": str(entry.path or ""), "name": entry.name, "title": entry.title, "asks": entry.asks, "source": entry.source,
+            "found_on": entry.found_on, "expect": {name: str(verdict) for name, verdict in entry.expect.items()}}
+
+
 def verdicts_text(entry: Entry) -> str:
-    """`BUG: pre_patch   ok: daniel_lru_count, ...`"""
+    """Return the variants by verdict: `BUG: pre_patch   ok: daniel_lru_count, ...`"""
     kinds: dict[str, list[str]] = {}
     for variant, verdict in entry.expect.items():
         kinds.setdefault(verdict.word.value, []).append(variant)
@@ -98,11 +105,11 @@ def verdicts_text(entry: Entry) -> str:
 # ---- accepting a verdict ---------------------------------------------------------------------------------------------------
 
 class NotAccepted(Exception):
-    """What was to be accepted is not what is so."""
+    """A verdict that was to be accepted, and is not what was found."""
 
 
 class Undecided(NotAccepted):
-    """Nothing can be said of it: the budget ran out, or we erred."""
+    """A verdict that was to be accepted, where nothing can be said: the budget ran out, or we erred."""
 
 
 @dataclass
@@ -115,9 +122,11 @@ class Accepted:
 
 
 def accept(path: pathlib.Path, wanted: list[tuple[str, str]], runs: int = PROVE_MAX) -> list[Accepted]:
-    """Judge an entry on variants and write down what is found; each with the word or the whole verdict that it has to be ("" for
-    any); on all variants if none is named. `runs`: what a proof may take. NotAccepted, with nothing written, if one is something
-    else, or cannot be accepted."""
+    """Judge an entry on variants and write the verdicts found as those expected.
+
+    `wanted`: the variants, each with the word or the whole verdict that it must have ("" for any); all variants if there are none.
+    `runs`: the limit of a proof. NotAccepted, with nothing written, if a verdict is another one, or cannot be accepted.
+    """
     entry = load(path)
     out = []
     for variant, word in wanted or [(name, "") for name in family(entry.family).variants]:

@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: MIT
-"""What an entry means for a variant: follow its schedule, and where that finds nothing, search near it (see fuzz/corpus/verdict)."""
+"""The verdict of an entry on a variant: follow its schedule; if that finds nothing, search near it (see fuzz/corpus/verdict)."""
 
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from vmrace.fuzz.corpus.entry import Entry
 from vmrace.fuzz.corpus.verdict import Verdict, Word, bug
-from vmrace.fuzz.run.executor import Executor, Lacks, Outcome, SetupFailed
+from vmrace.fuzz.run.executor import Executor, Lacks, Outcome, Prepared, SetupFailed
 from vmrace.fuzz.run.exhaustive import explore_on
 from vmrace.fuzz.run.hit import REPLAYS
 from vmrace.fuzz.text.wording import count
 from vmrace.harness.errors import Diverged
+from vmrace.harness.explore.exploration import Exploration
 from vmrace.harness.finding import is_of_one_run
 from vmrace.harness.incomplete import broke
 from vmrace.harness.machine.scheduler import Scheduler
@@ -23,31 +25,42 @@ SAMPLE = 1000
 PROVE_MAX = 5000        # runs that a proof may take, unless it is known to take more
 
 
+Explored = Callable[[Exploration], None]
+
+
 @dataclass
 class Judged:
-    """`detail` is for the reader; `runs` counts what the verdict rests on, and `digest` is the trace of the schedule's run.
-    `elsewhere`: by other schedules than the one of the entry."""
+    """The verdict of one entry on one variant. `detail` is for the reader; `runs` is the number of runs that the verdict rests on;
+    `digest` is the trace of the schedule's run. `elsewhere`: other schedules than the one of the entry show it. `certified`: a
+    certificate stands for the runs."""
 
     verdict: Verdict
     detail: str = ""
     runs: int = 0
     digest: str = ""
     elsewhere: bool = False
+    certified: bool = False
 
     @property
     def accepted(self) -> Verdict | None:
-        """What an entry says from now on, if this is right; None if it cannot be. Without a point or the finding, it is ok."""
+        """The verdict that the entry has from now on, if it is accepted; None if it cannot be. If the point or the finding is gone, that
+        is ok."""
         if self.verdict.word in (Word.DIVERGED, Word.LOST):
             return None if self.elsewhere else Verdict(Word.OK, number=self.runs)
         return None if self.verdict.word in (Word.FLAKY, Word.INCONCLUSIVE) else self.verdict
 
 
-def judge_entry(entry: Entry, executor: Executor, sample: int = SAMPLE, replays: int = REPLAYS, prove: int = 0) -> Judged:
-    """The verdict of one entry on one variant. What is expected to be proved is proved again; with `prove`, it is tried anyway, in
-    so many runs.
+def judge_entry(entry: Entry, executor: Executor, sample: int = SAMPLE, replays: int = REPLAYS, prove: int = 0,
+                certified: int | None = None, explored: Explored | None = None) -> Judged:
+    """Judge one entry on one variant.
 
-    On the variant that an entry was found on its schedule has to show the finding; on others any schedule may.
+    On the variant that an entry was found on, its schedule has to show the finding; on others any schedule may. If the entry expects a
+    proof, the proof is made again. `prove`: the number of runs for a proof that is tried in any case, 0 for none. `certified`: the number
+    of classes that a certificate says were proved; it stands for the exploration, if the entry expects that number. `explored`: called
+    with each exploration that was made.
     """
+    assert executor.checked and executor.family.name == entry.family, (executor.family.name, entry.family)
+    assert sample >= 1 and replays >= 1, (sample, replays)
     expected = entry.expect.get(executor.variant)
     expects = expected.word if expected is not None else None
     try:
@@ -59,7 +72,7 @@ def judge_entry(entry: Entry, executor: Executor, sample: int = SAMPLE, replays:
     scheduler = Named(entry.schedule, entry.program.keys())
     diverged: Diverged | None = None
     try:
-        traced = executor.trace(prepared, scheduler)
+        traced = executor.trace(prepared, scheduler, stacks=False)
     except Diverged as error:
         diverged = error
     else:
@@ -67,15 +80,17 @@ def judge_entry(entry: Entry, executor: Executor, sample: int = SAMPLE, replays:
             title = _title(traced.outcome, entry.title)
             same = 1
             for _ in range(replays - 1):
-                again = executor.trace(prepared, scheduler)
+                again = executor.trace(prepared, scheduler, stacks=False)
                 same += again.digest == traced.digest and title in again.outcome.titles
             if same < replays:
                 return Judged(Verdict(Word.FLAKY, number=same, of=replays), "the same decisions gave different runs", replays)
             return Judged(bug(title), f"{same} of {replays}", replays, traced.digest)
     own = executor.variant == entry.variant
     by_every: Judged | None = None          # what all schedules come to, if they were run
+    if expects is Word.PROVED and not prove and certified is not None and expected == Verdict(Word.PROVED, number=certified):
+        return Judged(Verdict(Word.PROVED, number=certified), "its certificate says so", certified=True)
     if prove or expects is Word.PROVED:
-        by_every = _explore(entry, executor, max(prove, _enough(expected)))
+        by_every = _explore(entry, executor, max(prove, _enough(expected)), explored)
         if by_every is not None and by_every.verdict.decided and not by_every.elsewhere:
             return by_every             # what is found is looked for as a replay does, that what is accepted is what that finds
     found, runs = _search(executor, prepared, sample)
@@ -93,7 +108,7 @@ def judge_entry(entry: Entry, executor: Executor, sample: int = SAMPLE, replays:
         return by_every                 # a proof that did not come to its end drops none
     if expects is Word.BUG or found_elsewhere:
         if not own and by_every is None:
-            by_every = _explore(entry, executor, PROVE_MAX)
+            by_every = _explore(entry, executor, PROVE_MAX, explored)
         if by_every is not None and ((by_every.elsewhere and not own) or (broke(by_every.verdict.why) and not found_elsewhere)):
             return by_every
         verdict = Verdict(Word.DIVERGED, number=diverged.step) if diverged is not None else Verdict(Word.LOST)
@@ -103,24 +118,26 @@ def judge_entry(entry: Entry, executor: Executor, sample: int = SAMPLE, replays:
 
 
 def follow(entry: Entry, executor: Executor) -> str:
-    """What the schedule alone comes to, from the boot on: the digest of its trace and what was found, or where it diverges."""
+    """Run the schedule alone, from the boot on. Returns the digest of its trace and the titles, or where it diverges."""
     try:
-        traced = executor.trace(executor.ready(entry.program, entry.title), Named(entry.schedule, entry.program.keys()))
+        traced = executor.trace(executor.ready(entry.program, entry.title), Named(entry.schedule, entry.program.keys()), stacks=False)
     except (Lacks, SetupFailed, Diverged) as error:
         return str(error)
     return f"{traced.digest} {', '.join(traced.outcome.titles) or 'no finding'}"
 
 
 def _enough(expected: Verdict | None) -> int:
-    """Runs to prove again what was proved before, with some that turn out to be known."""
+    """Return the number of runs that suffice to make a proof again: twice its classes, as some runs turn out to be known."""
     return max(PROVE_MAX, 2 * expected.number) if expected is not None and expected.word is Word.PROVED else PROVE_MAX
 
 
-def _explore(entry: Entry, executor: Executor, runs_max: int) -> Judged | None:
-    """What all schedules come to; None if an exploration does not look for it, inconclusive if not all were run and nothing was found."""
+def _explore(entry: Entry, executor: Executor, runs_max: int, explored: Explored | None) -> Judged | None:
+    """Run all schedules. None if an exploration does not look for that title; inconclusive if not all were run and nothing was found."""
     if is_of_one_run(entry.title):
         return None
     proof = explore_on(executor, entry.program, runs_max=runs_max)
+    if explored is not None:
+        explored(proof)
     if proof.proved:
         return Judged(Verdict(Word.PROVED, number=proof.classes), "every schedule ran", proof.classes)
     if not proof.titles:
@@ -134,8 +151,8 @@ def _title(outcome: Outcome, wanted: str) -> str:
     return wanted if wanted in outcome.titles else outcome.titles[0]
 
 
-def _search(executor: Executor, prepared, sample: int) -> tuple[Outcome | None, int]:  # type: ignore[no-untyped-def]
-    """Sampled schedules of the program, the same ones each time."""
+def _search(executor: Executor, prepared: Prepared, sample: int) -> tuple[Outcome | None, int]:
+    """Run sampled schedules of the program, the same ones each time, up to the first finding. Returns it, and the number of runs."""
     rng = random.Random(0)
     outcome = executor.run(prepared, NoPreempt())
     schedulers: list[Scheduler] = [Walk(rng, 0.05), Pct(rng, 2, max(outcome.steps, 2)), Walk(rng, 0.2), Pct(rng, 3, max(outcome.steps, 2))]

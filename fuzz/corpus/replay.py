@@ -1,157 +1,277 @@
 # SPDX-License-Identifier: MIT
-"""Entries against variants: the table of `vmrace replay`."""
+"""Judge every entry on every variant, on worker processes: exact verdicts first, then those that take longest.
+
+A verdict that rests on a recorded schedule takes twenty runs. One that rests on samples takes a thousand. A proof takes a run for each
+class of schedules. A certificate beside the entry stands for these runs, if its hashes are those of now (see fuzz/verify/certificate). A
+few certificates, chosen at random, are checked each time by running their classes again.
+"""
 
 from __future__ import annotations
 
-import pathlib
+import random
+import time
 import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 
-from vmrace.fuzz.corpus.entry import Entry, EntryError, expect
-from vmrace.fuzz.corpus.index import handle
-from vmrace.fuzz.corpus.judge import PROVE_MAX, Judged, follow, judge_entry
+from vmrace.fuzz.corpus.entry import Entry
+from vmrace.fuzz.corpus.judge import PROVE_MAX, SAMPLE, Judged, follow, judge_entry
 from vmrace.fuzz.corpus.verdict import Verdict, Word
+from vmrace.fuzz.run import stop_request
 from vmrace.fuzz.run.executor import Executor
+from vmrace.fuzz.run.hit import REPLAYS
+from vmrace.fuzz.run.workers import Erred, Job, Lost, Worker, Workers
+from vmrace.fuzz.text.terminal import clock
 from vmrace.fuzz.text.wording import count
+from vmrace.fuzz.verify.certificate import certificate_path, kept_proof
+from vmrace.fuzz.verify.subject import VerifyError
 from vmrace.harness import stop
-from vmrace.harness.incomplete import of_error
+from vmrace.harness.explore.exploration import Exploration
+from vmrace.harness.finding import Kind, kind_of
+from vmrace.harness.incomplete import Incomplete, Reason, of_error
 from vmrace.variants.family import family
 
+POLL_SECONDS = 0.2      # between two looks at whether to stop
+CELL_SECONDS = 3600.0   # for one verdict of a worker, which is then given up: a proof takes seconds
+TRACED, EXPLORED = 15, 4        # measured: times as long as a sampled run takes one that is traced, and one of an exploration
+ENDLESS = 100           # times as long as another run takes one that ends at the limit of steps
+TOLD_FROM = 0.05        # of the work has to be done before the rest is estimated from it: linking a variant takes as long as its samples
+RECHECKED = 2           # certificates that are run again, unless another number is asked for,
+RECHECKED_MAX = 1_000   # and the classes that one of them may have: 25,000 take as long as all else
 
-class Table:
-    """Every entry on every variant of its family, with what was expected of it."""
+Cell = tuple[int, str]  # the number of an entry, and a variant
 
-    def __init__(self, entries: list[Entry], backend: str = "greenlets", only: str | None = None, prove: bool = False, times: int = 1):
-        self.prove = prove              # try to prove what is not found
-        self.times = times              # each schedule is followed
-        self.entries = entries
-        self.backend = backend
-        self.only = only
-        self.judged: dict[tuple[int, str], Judged] = {}
-        self.runs = 0
-        self.unstable: list[str] = []
-        self.errors: list[tuple[str, str]] = []         # of ours: where, and what
+
+@dataclass(frozen=True)
+class Options:
+    """The options of a replay. `only`: the one variant to judge. `prove`: try to prove whatever has no finding, and believe no
+    certificate. `times`: replay each schedule that number of times. `certified`: believe certificates, and run `recheck` of them
+    again. `workers`: processes; 1 is this process."""
+
+    backend: str = "greenlets"
+    only: str | None = None
+    prove: bool = False
+    times: int = 1
+    certified: bool = False
+    recheck: int = RECHECKED
+    workers: int = 1
+
+    def __post_init__(self) -> None:
+        assert self.times >= 1, self.times
+        assert self.workers >= 1, self.workers
+        assert self.recheck >= 0, self.recheck
+
+
+@dataclass
+class Replayed:
+    """The result of one entry on one variant. `ends`: how often the schedule alone ended in which way. `error`: an error of ours, its
+    trace and its text. `wrong`: lines of a certificate that do not hold. `unusable`: why a certificate cannot be read. `rechecked`: a
+    certificate was run again."""
+
+    judged: Judged
+    ends: Counter[str] = field(default_factory=Counter)
+    error: tuple[str, str] | None = None
+    wrong: list[str] = field(default_factory=list)
+    unusable: str = ""
+    rechecked: bool = False
+
+
+class Judge:
+    """A judge of cells in one process, which links each variant once."""
+
+    def __init__(self, entries: list[Entry], options: Options):
+        self.entries, self.options = entries, options
         self._executors: dict[tuple[str, str], Executor] = {}
 
-    def _variants(self, entry: Entry) -> list[str]:
-        return [name for name in family(entry.family).variants if self.only in (None, name)]
-
     def executor(self, family_name: str, variant: str) -> Executor:
-        key = (family_name, variant)
+        key = family_name, variant
         if key not in self._executors:
-            self._executors[key] = Executor(family(family_name), variant, self.backend, checked=True)
+            self._executors[key] = Executor(family(family_name), variant, self.options.backend, checked=True)
         return self._executors[key]
 
-    def replay(self, say: Callable[[str], None] = lambda text: None) -> None:
-        """Judge everything, and follow every schedule `times` times: what comes to another end is unstable. `say` hears of progress."""
-        for number, entry in enumerate(self.entries):
-            for variant in self._variants(entry):
-                say(f"  {number + 1} of {count(len(self.entries), 'entry')}: {entry.name} on {variant}")
-                executor = self.executor(entry.family, variant)
+    def judge(self, cell: Cell, recheck: bool) -> Replayed:
+        """Judge one entry on one variant. `recheck`: run again what its certificate says. An error of ours is in the result, and says
+        nothing of other cells."""
+        number, variant = cell
+        entry = self.entries[number]
+        try:
+            return self._judge(entry, self.executor(entry.family, variant), recheck)
+        except Exception as error:
+            self._executors.pop((entry.family, variant), None)      # its image may be in any state
+            return failed(of_error(error), (traceback.format_exc(), f"{type(error).__name__}: {error}"))
+
+    def _judge(self, entry: Entry, executor: Executor, recheck: bool) -> Replayed:
+        options, kept, unusable = self.options, None, ""
+        expected = entry.expect.get(executor.variant)
+        if options.certified and not options.prove and expected is not None and expected.word is Word.PROVED:
+            try:
+                kept = kept_proof(entry, executor)
+            except VerifyError as error:
+                unusable = str(error)
+        explorations: list[Exploration] = []
+        judged = judge_entry(entry, executor, prove=PROVE_MAX if options.prove else 0, explored=explorations.append,
+                             certified=kept.classes if kept is not None and not recheck else None)
+        ends = Counter(follow(entry, executor) for _ in range(options.times)) if options.times > 1 else Counter()
+        wrong = [f"{kept.path}: {line}" for found in explorations for line in kept.wrong(found)] if kept is not None else []
+        return Replayed(judged, ends, wrong=wrong, unusable=unusable, rechecked=kept is not None and bool(explorations))
+
+
+def failed(why: Incomplete, error: tuple[str, str] | None = None) -> Replayed:
+    """Return the result of a cell without a verdict."""
+    return Replayed(Judged(Verdict(Word.INCONCLUSIVE, why=why), str(why)), error=error)
+
+
+# ---- in a worker process -----------------------------------------------------------------------------------------------------
+
+_judge: Judge | None = None
+
+
+def _begin(entries: list[Entry], options: Options) -> None:
+    global _judge
+    _judge = Judge(entries, options)
+
+
+def _judge_cell(cell: Cell, recheck: bool) -> Replayed:
+    assert _judge is not None
+    return _judge.judge(cell, recheck)
+
+
+# ---- all cells ---------------------------------------------------------------------------------------------------------------
+
+class Replay:
+    """A replay of all entries on all variants of their families. `say` is called with a line of progress several times a second."""
+
+    def __init__(self, entries: list[Entry], options: Options, say: Callable[[str], None] = lambda text: None):
+        self.entries, self.options, self.say = entries, options, say
+        self.cells = [(number, variant) for number, entry in enumerate(entries) for variant in variants_of(entry, options.only)]
+        self.rechecked = self._choose()
+        self.cost = {cell: self._cost(cell) for cell in self.cells}
+        self.done: dict[Cell, Replayed] = {}
+        self.started = time.monotonic()
+
+    def run(self) -> dict[Cell, Replayed]:
+        """Judge every cell. Returns the results in the order of the table. KeyboardInterrupt if a stop is asked for, with nothing
+        written; OSError if no worker process can be started."""
+        self.started = time.monotonic()
+        queue = sorted(self.cells, key=lambda cell: (not self._is_exact(cell), -self.cost[cell]))
+        for cell, replayed in self._results(queue):
+            self.done[cell] = replayed
+            self.say(self.progress())
+        assert self.done.keys() == set(self.cells), "a cell has no result"
+        return {cell: self.done[cell] for cell in self.cells}
+
+    def progress(self) -> str:
+        """Return a line such as `replay: 120 of 400 verdicts   0:21, about 0:14 left`: the time left is in proportion to the cost left."""
+        made, whole = sum(self.cost[cell] for cell in self.done), sum(self.cost.values())
+        seconds = time.monotonic() - self.started
+        estimate = f", about {clock(seconds * (whole - made) / made)} left" if TOLD_FROM * whole <= made < whole else ""
+        return f"  replay: {len(self.done):,} of {count(len(self.cells), 'verdict')}   {clock(seconds)}{estimate}"
+
+    def _expected(self, cell: Cell) -> Verdict | None:
+        return self.entries[cell[0]].expect.get(cell[1])
+
+    def _image(self, cell: Cell) -> tuple[str, str]:
+        return self.entries[cell[0]].family, cell[1]
+
+    def _is_exact(self, cell: Cell) -> bool:
+        """True if the verdict that is expected rests on the recorded schedule, or on nothing."""
+        expected = self._expected(cell)
+        return expected is not None and expected.word in (Word.BUG, Word.ABSENT)
+
+    def _choose(self) -> set[Cell]:
+        """Choose certificates to run again: other ones each time, and none that takes minutes unless all are asked for."""
+        having = [cell for cell in self.cells if self._has_certificate(cell)] if self.options.certified else []
+        if self.options.recheck >= len(having):
+            return set(having)
+        short = [cell for cell in having if self._classes(cell) <= RECHECKED_MAX]
+        return set(random.Random().sample(short, min(self.options.recheck, len(short))))
+
+    def _classes(self, cell: Cell) -> int:
+        expected = self._expected(cell)
+        return expected.number if expected is not None else 0
+
+    def _has_certificate(self, cell: Cell) -> bool:
+        expected = self._expected(cell)
+        return expected is not None and expected.word is Word.PROVED and certificate_path(self.entries[cell[0]], cell[1]).is_file()
+
+    def _cost(self, cell: Cell) -> int:
+        """Estimate the time of a cell, in sampled runs; at least 1."""
+        expected, options = self._expected(cell), self.options
+        if expected is not None and expected.word is Word.ABSENT:
+            return 1
+        if expected is not None and expected.word is Word.BUG:
+            return REPLAYS * TRACED * (ENDLESS if kind_of(expected.title) is Kind.LIVELOCK else 1)
+        if options.prove:
+            return PROVE_MAX * EXPLORED
+        if expected is None or expected.word is not Word.PROVED:
+            return TRACED + SAMPLE
+        believed = options.certified and self._has_certificate(cell) and cell not in self.rechecked
+        return TRACED + (0 if believed else expected.number * EXPLORED)
+
+    # ---- one after the other, or at the same time ----
+
+    def _results(self, queue: list[Cell]) -> Iterator[tuple[Cell, Replayed]]:
+        if self.options.workers == 1 or len(queue) == 1:
+            judge = Judge(self.entries, self.options)
+            for cell in queue:
+                stop.look()
+                yield cell, judge.judge(cell, cell in self.rechecked)
+            return
+        pool = Workers(self.options.workers, _begin, (self.entries, self.options))
+        with stop_request.at_once(pool.kill):
+            try:
+                yield from self._of_workers(pool, queue[::-1])
+            finally:
+                pool.stop()
+
+    def _of_workers(self, pool: Workers, queue: list[Cell]) -> Iterator[tuple[Cell, Replayed]]:
+        """Judge a queue whose last cell is next. If a worker dies, its cell goes to another worker, once."""
+        jobs: dict[Job, Cell] = {}
+        linked: dict[tuple[str, str], Worker] = {}          # a family's variant -> the process that has judged it last
+        died: set[Cell] = set()
+        while queue or jobs:
+            stop.look()
+            while queue and len(jobs) < self.options.workers:
+                cell = self._next(queue, linked, pool.idle())
                 try:
-                    judged = judge_entry(entry, executor, prove=PROVE_MAX if self.prove else 0)
-                except EntryError:
-                    raise
-                except Exception as error:          # ours: it says nothing of the entry, and nothing of the others
-                    del self._executors[entry.family, variant]
-                    self.judged[number, variant] = _failed(error)
-                    self.errors.append((traceback.format_exc(), f"{type(error).__name__}: {error}"))
-                    continue
-                self.runs += judged.runs
-                self.judged[number, variant] = judged
-                ends = Counter(follow(entry, executor) for _ in range(self.times)) if self.times > 1 else Counter()
-                if len(ends) > 1 or (judged.digest and not all(end.startswith(judged.digest) for end in ends)):
-                    self.unstable.append(f"{entry.name} on {variant}: {judged.verdict} {judged.digest}".rstrip()
-                                         + "".join(f"; {often} of {self.times}: {end}" for end, often in ends.most_common()))
+                    job = pool.give(_judge_cell, (cell, cell in self.rechecked), CELL_SECONDS)
+                except OSError:             # no process, or no file descriptor, is left: go on with fewer
+                    if not jobs:
+                        raise
+                    break
+                queue.remove(cell)
+                jobs[job] = cell
+                linked[self._image(cell)] = job.worker
+            for job in pool.done(POLL_SECONDS):
+                cell = jobs.pop(job)
+                try:
+                    yield cell, job.result()
+                except Lost:
+                    if cell in died:
+                        yield cell, failed(Incomplete(Reason.DIED))
+                    else:
+                        died.add(cell)
+                        queue.append(cell)
+                except Erred as error:
+                    yield cell, failed(Incomplete(Reason.ERROR, detail=error.message), (error.trace, error.message))
+            self.say(self.progress())
 
-    @property
-    def surprises(self) -> list[tuple[Entry, str, Verdict, Judged]]:
-        """Where a verdict is not the one expected; a variant the entry does not mention expects nothing."""
-        out = []
-        for (number, variant), judged in self.judged.items():
-            entry = self.entries[number]
-            expected = entry.expect.get(variant)
-            if expected is not None and judged.verdict.decided and expected not in (judged.verdict, judged.accepted):
-                out.append((entry, variant, expected, judged))
-        return out
-
-    @property
-    def undecided(self) -> list[str]:
-        """Where nothing can be said: we erred, or the budget of a proof ran out."""
-        return [f"{self.entries[number].name} on {variant}: {judged.verdict}" for (number, variant), judged in self.judged.items()
-                if not judged.verdict.decided]
-
-    @property
-    def code(self) -> int:
-        """The exit code: 0 all as expected, 1 something is not, 3 something is undecided."""
-        return 1 if self.surprises or self.unstable else 3 if self.undecided else 0
-
-    def lines(self, digests: bool = False) -> list[str]:
-        columns = list(dict.fromkeys(variant for entry in self.entries for variant in self._variants(entry)))
-        wide = max(len("ENTRY"), *(len(entry.name) for entry in self.entries)) + 2
-        out = [f"{'ENTRY':<{wide}}" + "  ".join(f"{name:<18}" for name in columns)]
-        for number, entry in enumerate(self.entries):
-            cells = []
-            for name in columns:
-                judged = self.judged.get((number, name))
-                text = judged.verdict.word.value if judged is not None else "-"
-                cells.append(f"{text + (' ' + judged.digest if digests and judged is not None and judged.digest else ''):<18}")
-            out.append(f"{entry.name:<{wide}}" + "  ".join(cells).rstrip())
-        out = [line.rstrip() for line in out]
-        for entry, variant, expected, judged in self.surprises:
-            why, *more = judged.detail.split("; ")
-            out += [f"{entry.name}  {variant}", f"  expected  {expected}", f"  found     {judged.verdict}: {why}",
-                    *(f"            {line}" for line in more), *_what_to_do(entry, variant, judged)]
-        out += [f"unstable: {line}" for line in self.unstable]
-        out += self.undecided
-        return out
-
-    def accept(self) -> list[pathlib.Path]:
-        """Write what was found as what is expected, each entry where it was read. What is not stable cannot be accepted. Once it has
-        begun to write, it writes all."""
-        stop.look()
-        out = []
-        for number, entry in enumerate(self.entries):
-            if any(line.startswith(f"{entry.name} on ") for line in self.unstable):
-                continue
-            each = {variant: self.judged[number, variant].accepted for variant in self._variants(entry)}
-            fresh = {variant: accepted for variant, accepted in each.items() if accepted is not None}
-            if not fresh.items() <= entry.expect.items() and entry.path is not None:
-                out.append(expect(entry.path, fresh))
-        return out
-
-    def summary(self, seconds: float, bad: int, code: int) -> str:
-        """The last line. `bad`: files that could not be used; `code`: the exit code."""
-        missing = sum(judged.verdict.word is Word.ABSENT for judged in self.judged.values())
-        verdicts = len(self.judged) - missing
-        state = "all as expected" if not self.code else f"{len(self.surprises)} not as expected, {len(self.unstable)} unstable"
-        if self.undecided:
-            state += f", {len(self.undecided)} undecided"
-        if bad:
-            state += f", {count(bad, 'file')} not used"
-        often = f", each schedule followed {self.times} times" if self.times > 1 else ""
-        return (f"{count(len(self.entries), 'entry')}, {count(len({v for _, v in self.judged}), 'variant')}: {count(verdicts, 'verdict')} "
-                f"from {count(self.runs, 'run')}"
-                f"{often}, {missing} not applicable, {state}   ({seconds:.1f} s, exit {code})")
+    def _next(self, queue: list[Cell], linked: dict[tuple[str, str], Worker], worker: Worker | None) -> Cell:
+        """Choose a cell for a worker: of those that are about as urgent as the next one, one whose variant it has linked, which takes as
+        long as its samples; else one that no worker has linked."""
+        next_one = queue[-1]
+        if worker is None:
+            return next_one
+        for wanted in (worker, None):
+            for cell in reversed(queue):
+                if self._is_exact(cell) != self._is_exact(next_one) or 2 * self.cost[cell] < self.cost[next_one]:
+                    break
+                if linked.get(self._image(cell)) is wanted:
+                    return cell
+        return next_one
 
 
-def _failed(error: Exception) -> Judged:
-    why = of_error(error)
-    return Judged(Verdict(Word.INCONCLUSIVE, why=why), str(why))
-
-
-def _what_to_do(entry: Entry, variant: str, judged: Judged) -> list[str]:
-    """The commands for a verdict that is not the one expected."""
-    name = handle(entry)
-    accept = f"vmrace corpus accept {name} --variant {variant}={judged.accepted.word.value if judged.accepted else ''}"
-    if judged.elsewhere and not judged.accepted:
-        return [f"  if you renamed a point: vmrace shrink {name} --refind"]
-    if not judged.accepted:
-        return ["  this is our bug: please report it"]
-    if judged.verdict.word in (Word.DIVERGED, Word.LOST):
-        why = "if you renamed a point: " if judged.verdict.word is Word.DIVERGED else "if it should still fail:"
-        return [f"  if you fixed the race:   {accept}", f"  {why} vmrace shrink {name} --refind"]
-    return [f"  if that is right: {accept}"]
-
-
+def variants_of(entry: Entry, only: str | None) -> list[str]:
+    """Return the variants of an entry's family; with `only`, that one."""
+    return [name for name in family(entry.family).variants if only in (None, name)]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The story of an entry, as `vmrace show` prints it."""
+"""The story of an entry."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vmrace.variants.family import family
 
 
 def story_of(entry: Entry, variant: str) -> list[str]:
-    """What `vmrace show` prints."""
+    """Run an entry's schedule on a variant. Returns the lines that `vmrace show` prints."""
     executor = Executor(family(entry.family), variant, checked=True)
     out = [entry.title, f"asks: {entry.asks}", f"from: {entry.source}", ""]
     try:

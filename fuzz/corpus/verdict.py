@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""Verdicts: what an entry says of a variant, and what a replay or an exploration comes to.
+"""Verdicts: what an entry says of a variant, and what a replay or an exploration finds.
 
     BUG title         the finding with that title
-    proved in N       no finding in any of the N classes of schedules there are (see fuzz/run/exhaustive)
+    proved in N       every class of schedules was run, N of them, and none has a finding (see fuzz/run/exhaustive)
     ok in N           no finding: not by the schedule, nor in N sampled schedules of the same program
     n/a               the variant lacks an operation of the program
-    DIVERGED step k   the schedule names a point this variant never comes to, though a finding was expected
-    LOST              the schedule fits and the finding that was expected is gone
+    DIVERGED step k   the schedule names a point that this variant does not reach, though a finding was expected
+    LOST              the schedule fits, and the finding that was expected is gone
     FLAKY a/b         the same decisions gave different runs: our error
     inconclusive why  a budget ran out, or vmrace failed
-    not run           a program of a scope that was not come to
+    not run           a program of a scope that was not run
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class Word(Enum):
 
 @dataclass(frozen=True)
 class Verdict:
-    """`title` of a BUG; `number`: classes that were proved, schedules that were ok, the step where one diverged, replays that agree,
-    `of` so many; `why` it is inconclusive."""
+    """A verdict. `title` of a BUG. `number`: the classes that were proved, the schedules that were ok, the step that diverged, or the
+    replays that agree, of `of` replays. `why` it is inconclusive."""
 
     word: Word
     title: str = ""
@@ -47,9 +47,13 @@ class Verdict:
     of: int = 0
     why: Incomplete | None = None
 
+    def __post_init__(self) -> None:
+        assert bool(self.title) == (self.word is Word.BUG), (self.word, self.title)
+        assert self.number >= 0, self.number
+
     @property
     def decided(self) -> bool:
-        """True if it says something of the variant: neither the budget ran out nor we erred."""
+        """True if it says something of the variant: no budget ran out, and we did not err."""
         return self.word is not Word.INCONCLUSIVE
 
     def __str__(self) -> str:
@@ -65,7 +69,7 @@ class Verdict:
 
 
 def bug(title: str) -> Verdict:
-    """The verdict that a finding is."""
+    """Return the verdict of a finding."""
     return Verdict(Word.BUG, title)
 
 
@@ -73,7 +77,7 @@ COUNTED = re.compile(r"(proved|ok) in ([1-9][0-9]{0,11})")
 
 
 def parse_verdict(text: str) -> Verdict | None:
-    """A verdict that an entry may have, from its text. None if it is none: a replay can come to BUG, proved, ok and n/a only."""
+    """Read a verdict of an entry from its text. None if the text is none; an entry may have BUG, proved, ok and n/a only."""
     if text == Word.ABSENT.value:
         return Verdict(Word.ABSENT)
     if counted := COUNTED.fullmatch(text):

@@ -404,7 +404,7 @@ def chains(all_chains: Sequence[Sequence[Chain]], seed: int) -> Iterator[str]:
 
 # ---- the command -------------------------------------------------------------------------------------------------------
 
-def as_json(measured: Measured) -> dict[str, Any]:
+def measured_as_json(measured: Measured) -> dict[str, Any]:
     """Return the means of a situation as a JSON object."""
     situation = measured.situation
     out: dict[str, Any] = {"variant": measured.variant, **asdict(situation)}

@@ -137,14 +137,15 @@ def own_functions(family: Family, variant: str) -> dict[pathlib.Path, dict[str, 
 def reach(family: Family, variant: str, corpus: Sequence[Entry], seconds: float, runs: int, seed: int) -> Reached:
     """Replay the entries and run a campaign, for `seconds` or, unless `runs` is 0, at most that many runs. Returns the coverage."""
     import coverage
-    from vmrace.fuzz.corpus.replay import Table
+    from vmrace.fuzz.corpus.replay import Options
+    from vmrace.fuzz.corpus.table import Table
     functions = own_functions(family, variant)
     tracer = coverage.Coverage(data_file=None, branch=True, concurrency=["greenlet"], config_file=False,
                                include=[str(path) for path in functions])
     entries = [entry for entry in corpus if entry.family == family.name]
     tracer.start()
     try:
-        table = Table(entries, only=variant)
+        table = Table(entries, Options(only=variant))       # in this process, which is traced
         table.replay()
         made = _campaign(family.name, variant, seconds, runs, seed)
     finally:
@@ -247,6 +248,6 @@ def lines(reached: Reached, seed: int) -> Iterator[str]:
                                          break_on_hyphens=False)
 
 
-def as_json(reached: Reached) -> dict[str, Any]:
+def reached_as_json(reached: Reached) -> dict[str, Any]:
     """Return the report as a JSON object."""
     return {**asdict(reached), "unexplained": [one.function for one in reached.unexplained]}

@@ -50,17 +50,17 @@ OPERAND_KINDS = {"page": MM_PAGES, "file": FILES, "fpage": FILE_PAGES, "number":
 
 @dataclass(frozen=True)
 class Scope:
-    """The set of programs with at most `ops` operations in all tasks together, on `cpus` cpus, after a setup of at most `setup`.
+    """The set of programs with at most `size` operations in all tasks together, on `cpus` cpus, after a setup of at most `setup`.
 
-    `kinds` names the operations allowed in tasks and setups; empty means all. `operands` limits the pages of an address space (page),
+    `operations` names those allowed in tasks and setups; empty means all. `operands` limits the pages of an address space (page),
     the files (file), the pages of a file (fpage) and the largest number (number); a missing one means no limit. `preemptions` limits
     the schedules of each program to those with at most that many preemptions; None means every schedule.
     """
 
-    ops: int
+    size: int
     cpus: int
     setup: int = 0
-    kinds: tuple[str, ...] = ()
+    operations: tuple[str, ...] = ()
     operands: dict[str, int] = field(default_factory=dict)
     preemptions: int | None = None
 
@@ -76,14 +76,14 @@ class Scope:
                 return int(first[1:]) < limit["file"] and (not second or int(second) < limit["fpage"])
             return int(operand[1:]) < pins if operand[0] == "k" else int(operand) <= limit["number"]
 
-        return [(name, operands) for name in operations if not self.kinds or name in self.kinds
+        return [(name, operands) for name in operations if not self.operations or name in self.operations
                 for operands in itertools.product(*([one for one in OPERANDS[kind] if within(one)] for kind in OPERATIONS[name].operands))]
 
     def all_count(self, operations: Sequence[str]) -> int:
         """Count the programs without regard to symmetry: every order of tasks, every operand, every setup."""
         letters = len(self.alphabet(operations))
         setups: int = sum(letters ** count for count in range(self.setup + 1))
-        programs: int = setups * sum(len(_shapes(count, self.cpus)) * letters ** count for count in range(self.ops + 1))
+        programs: int = setups * sum(len(_shapes(count, self.cpus)) * letters ** count for count in range(self.size + 1))
         return programs
 
     def programs(self, operations: Sequence[str]) -> list[Form]:
@@ -276,7 +276,7 @@ def _plain_shapes(count: int, cpus: int, setup: bool) -> list[tuple[tuple[int, .
 def _forms(scope: Scope, operations: tuple[str, ...]) -> Iterator[Form]:
     """Choose the operations first, without an order, and drop choices that lack an operand; then yield each order of the rest that is
     its own canonical form."""
-    most = scope.ops + scope.setup
+    most = scope.size + scope.setup
     letters = _letters(scope, operations, most)
     if _choices(len(letters), most) > CHOICES_MAX:
         raise ScopeError(f"too many programs to list: {len(letters)} operations with their operands, {most} in a program; "
@@ -284,7 +284,7 @@ def _forms(scope: Scope, operations: tuple[str, ...]) -> Iterator[Form]:
     count = 0
     for total in range(most + 1):
         letters = _letters(scope, operations, total)
-        splits = [(setup, total - setup) for setup in range(min(scope.setup, total) + 1) if total - setup <= scope.ops]
+        splits = [(setup, total - setup) for setup in range(min(scope.setup, total) + 1) if total - setup <= scope.size]
         for chosen in itertools.combinations_with_replacement(letters, total):
             stop.look()
             if not _may_be_canonical(chosen):

@@ -81,9 +81,13 @@ class Workers:
         self.context = multiprocessing.get_context("fork")
         self.workers: list[Worker] = []
 
+    def idle(self) -> Worker | None:
+        """Return the worker that gets the next job. None if it has yet to be started."""
+        return next((one for one in self.workers if one.job is None and one.process.is_alive()), None)
+
     def give(self, function: Callable[..., Any], args: Sequence[Any], seconds: float) -> Job:
         """Have an idle worker call `function(*args)`, within `seconds`. Raises OSError if no worker is idle and none can be started."""
-        worker = next((one for one in self.workers if one.job is None and one.process.is_alive()), None) or self._start()
+        worker = self.idle() or self._start()
         job = worker.job = Job(worker, time.monotonic() + seconds, seconds)
         try:
             worker.pipe.send((function, args))

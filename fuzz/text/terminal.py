@@ -8,6 +8,7 @@ import math
 import os
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator
 
 import click
@@ -77,11 +78,21 @@ def rule_of_three(runs: int) -> int:
 
 
 @contextlib.contextmanager
-def working() -> Iterator[Callable[[str], None]]:
-    """Show the progress of a long command in one line on stderr, and erase it at the end. Does nothing unless stderr is a terminal."""
+def working(lines: bool = False) -> Iterator[Callable[[str], None]]:
+    """Show the progress of a long command in one line on stderr, and erase it at the end. If stderr is no terminal, nothing is shown, or,
+    with `lines`, one plain line every ten seconds."""
     screen = sys.stderr         # the object of now: the body may redirect sys.stderr
     if not screen.isatty():
-        yield lambda text: None
+        last = time.monotonic()
+
+        def now_and_then(text: str) -> None:
+            nonlocal last
+            if lines and time.monotonic() - last >= LINE_EVERY:
+                last = time.monotonic()
+                screen.write(f"{printable(text)}\n")
+                screen.flush()
+
+        yield now_and_then
         return
 
     def say(text: str) -> None:

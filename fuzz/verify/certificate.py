@@ -15,13 +15,14 @@ import shlex
 from dataclasses import dataclass
 from typing import Any
 
-from vmrace.fuzz.corpus import entry as entries
-from vmrace.fuzz.corpus.entry import Entry
+from vmrace.fuzz.corpus.entry import Entry, EntryError, load
+from vmrace.fuzz.corpus.verdict import Verdict, Word
 from vmrace.fuzz.functions import allowed
+from vmrace.fuzz.run.executor import Executor
 from vmrace.fuzz.text import writing
 from vmrace.fuzz.text.reading import json_of, parsing, text_of
 from vmrace.fuzz.verify.report import _worst, verdict
-from vmrace.fuzz.verify.subject import Subject, VerifyError, of_entry, of_functions, vmrace_hash
+from vmrace.fuzz.verify.subject import Subject, VerifyError, identity_of, of_entry, of_functions, vmrace_hash
 from vmrace.harness import stop
 from vmrace.harness.explore.exploration import EQUIVALENCE, Exploration
 from vmrace.variants.family import family
@@ -33,11 +34,20 @@ MADE_WITH = ("image", "vmrace")     # these may differ from now: the certificate
 
 def certificate(subject: Subject, found: Exploration) -> dict[str, Any]:
     """Make a certificate, as a JSON object."""
+    return certified(subject.identity, found)
+
+
+def certified(identity: dict[str, str], found: Exploration) -> dict[str, Any]:
+    """Make the certificate of a subject with that identity."""
     worst = _worst(found)       # format 1 puts BUG before every title
-    return {"certificate": CERTIFICATE, **subject.identity, "vmrace": vmrace_hash(), "bound": found.bound,
+    return {"certificate": CERTIFICATE, **identity, "vmrace": _made_by(identity), "bound": found.bound,
             "equivalence": EQUIVALENCE, "verdict": f"BUG {worst}" if worst else str(verdict(found)), "complete": found.complete,
             "executions": found.classes, "blocked": found.blocked, "digest": found.digest,
             "titles": {title: found.classes_with(title) for title in found.titles}}
+
+
+def _made_by(identity: dict[str, str]) -> str:
+    return vmrace_hash(identity.get("variant", "").partition("/")[0])
 
 
 def write_certificate(path: pathlib.Path, subject: Subject, found: Exploration) -> None:
@@ -78,8 +88,7 @@ def check(path: pathlib.Path, functions: str | None = None, **limits: Any) -> Ch
     found = subject.explore(bound=claimed["bound"], **limits)
     now = json.loads(json.dumps(certificate(subject, found)))
     known = now if found.complete else {"certificate": CERTIFICATE, **subject.identity}
-    wrong = [f"{key}: {json.dumps(claimed[key])} in the certificate, {json.dumps(known[key])} now"
-             for key in known if _differ(claimed[key], known[key]) and key not in (*MADE_WITH, "blocked")]     # an explorer may change it
+    wrong = _wrong(claimed, known)
     if not found.complete:
         wrong += [f"titles: {title} is found, and is not in the certificate" for title in found.titles if title not in claimed["titles"]]
     other = [key for key in MADE_WITH if claimed[key] != now[key]]
@@ -89,6 +98,45 @@ def check(path: pathlib.Path, functions: str | None = None, **limits: Any) -> Ch
         plain = None if titles is None else {title for outcome in titles for title in outcome} <= set(found.titles) and (
             bool(found.titles) == any(titles))
     return Checked(subject, found, wrong, other, plain)
+
+
+@dataclass(frozen=True)
+class KeptProof:
+    """A certificate beside an entry that says `proved` of this very program, image and vmrace, without a bound."""
+
+    path: pathlib.Path
+    claimed: dict[str, Any]
+    identity: dict[str, str]
+
+    @property
+    def classes(self) -> int:
+        """The number of classes of schedules that were proved."""
+        return int(self.claimed["executions"])
+
+    def wrong(self, found: Exploration) -> list[str]:
+        """List what a repeated exploration contradicts, a line each. Nothing if it is not complete and has no finding."""
+        if not found.complete and not found.titles:
+            return []
+        return _wrong(self.claimed, json.loads(json.dumps(certified(self.identity, found))))
+
+
+def kept_proof(entry: Entry, executor: Executor) -> KeptProof | None:
+    """Read the certificate of an entry on the executor's variant. None if there is none, if its verdict is another than proved, or if its
+    hashes are not those of now. Raises VerifyError if it cannot be used."""
+    path = certificate_path(entry, executor.variant)
+    if not path.is_file():
+        return None
+    claimed, identity = _read_certificate(path), identity_of(entry, executor)
+    proof: dict[str, Any] = {**identity, "vmrace": _made_by(identity), "bound": None, "equivalence": EQUIVALENCE,
+                             "verdict": str(Verdict(Word.PROVED)), "complete": True, "titles": {}}
+    differs = any(_differ(claimed.get(key), value) for key, value in proof.items())
+    return None if differs else KeptProof(path, claimed, identity)
+
+
+def _wrong(claimed: dict[str, Any], known: dict[str, Any]) -> list[str]:
+    """List the fields that are not as claimed, a line each. The number of blocked runs may differ: another explorer may change it."""
+    return [f"{key}: {json.dumps(claimed[key])} in the certificate, {json.dumps(known[key])} now"
+            for key in known if _differ(claimed[key], known[key]) and key not in (*MADE_WITH, "blocked")]
 
 
 def _differ(one: object, other: object) -> bool:
@@ -136,8 +184,8 @@ def _subject_of(path: pathlib.Path, claimed: dict[str, Any], functions: str | No
     name = claimed["entry"]
     file = path.parent / f"{name.rpartition('/')[2]}.toml"
     try:
-        entry = entries.load(file)
-    except entries.EntryError as error:
+        entry = load(file)
+    except EntryError as error:
         raise VerifyError(f"{path}: entry: {error}") from None
     family_name, _, variant = claimed["variant"].partition("/")
     if family_name != entry.family or variant not in family(entry.family).variants:

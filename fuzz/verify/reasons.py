@@ -9,7 +9,7 @@ WAIT = "Wait with a lock, a semaphore or a wait queue instead of a loop. The ver
 SHARE = ("Tasks must share objects of vmrace.harness.kernel: a cell, an atomic_t, a struct whose fields name their lock; or the value "
          "inside a cell, right after point(cell, RMW).")
 BOUND = "If tasks keep making each other repeat their work, --preemptions N bounds that."
-MORE = "Allow more with --seconds, --for or --runs."
+MORE = "Allow more with --for-each, --for or --runs-each."
 
 HINTS = {
     Reason.RUNS: MORE,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`vmrace verify VARIANT --ops 3 --cpus 2`: explore every program of a small scope, and print a table of verdicts.
+"""`vmrace verify VARIANT --size 3 --cpus 2`: explore every program of a small scope, and print a table of verdicts.
 
 A scope is proved if every program of it is proved. A program is inconclusive if its worker died, its time ran out, or vmrace had an
 error; the scope then is inconclusive, too. A state file has the results so far (scope_state.py), so that a killed proof can continue.
@@ -9,7 +9,6 @@ The programs run in a fixed random order: at any time, the finished ones are a f
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 import multiprocessing
 import pathlib
@@ -26,6 +25,7 @@ from vmrace.fuzz.run.executor import Executor
 from vmrace.fuzz.run.exhaustive import Explorer
 from vmrace.fuzz.run.workers import Erred, Job, Lost, Workers
 from vmrace.fuzz.text import writing
+from vmrace.fuzz.text.document import document
 from vmrace.fuzz.text.exit_codes import COULD_NOT, INTERRUPTED, USAGE
 from vmrace.fuzz.text.terminal import working
 from vmrace.fuzz.text.times import GRACE_SECONDS
@@ -207,7 +207,7 @@ def prove(family: Family, variant: str, asked: Scope, options: ScopeOptions, ech
     """Explore every program of a scope and print the report. Returns the exit code: 0 proved, 1 BUG, 2 usage, 3 inconclusive, 130
     interrupted.
 
-    `make(family, variant)` makes the explorer. `echo` prints a line of the report, `complain` a line of error, if that is not JSON.
+    `make(family, variant)` makes the explorer. `echo` prints a line of the report, `complain` a line of error.
     """
     complain = complain or echo
     try:
@@ -216,19 +216,13 @@ def prove(family: Family, variant: str, asked: Scope, options: ScopeOptions, ech
         head = header(family, variant, scope)
         forms, kept = _begin(scope, operations, head, options)
     except _Refused as error:
-        if options.as_json:
-            echo(json.dumps({"kind": "error", "why": str(error)}))
-        else:
-            complain(f"vmrace: {error}")
+        complain(f"vmrace: {error}")
         return error.code
     with contextlib.closing(kept):
         proof = Proof(family, variant, forms, kept, options, Meter(echo, len(forms), options.as_json).tell, make, scope.preemptions)
         all_count = scope.all_count(operations)
         for line in kept.damaged:
-            if options.as_json:
-                echo(json.dumps({"kind": "damaged", "why": line}))
-            else:
-                complain(f"vmrace: {line}")
+            complain(f"vmrace: {line}")
         if not options.as_json:
             for line in _told_before(f"{family.name}/{variant}", scope, proof, all_count, operations):
                 echo(line)
@@ -239,13 +233,14 @@ def prove(family: Family, variant: str, asked: Scope, options: ScopeOptions, ech
             broken = _put(options.into, table, interrupted, complain)
         if broken:
             complain(f"vmrace: {broken}")
+        code = INTERRUPTED if interrupted else COULD_NOT if broken and not table.code else table.code
         if options.as_json:
-            for one in table.json_lines(head, interrupted):
-                echo(json.dumps(one))
+            damaged = [{"kind": "damaged", "why": line} for line in kept.damaged]
+            echo(document("verify", code, events=damaged + table.events(), scope=table.as_json(head, interrupted)))
         else:
             for line in _told_after(table, proof, interrupted):
                 echo(line)
-    return INTERRUPTED if interrupted else COULD_NOT if broken and not table.code else table.code
+    return code
 
 
 def _scope_of(asked: Scope, operations: Sequence[str], options: ScopeOptions) -> Scope:
@@ -253,12 +248,12 @@ def _scope_of(asked: Scope, operations: Sequence[str], options: ScopeOptions) ->
     has no table."""
     if options.into is not None and (wrong := scope_document.unfit(options.into)):
         raise _Refused(wrong)
-    for kind in asked.kinds:
+    for kind in asked.operations:
         if kind not in OPERATIONS:
             raise _Refused(f"no operation {kind!r}{did_you_mean(kind, OPERATIONS)}")
         if kind not in operations:
             raise _Refused(f"this variant has no operation {kind!r}")
-    return replace(asked, kinds=tuple(kind for kind in operations if kind in asked.kinds))
+    return replace(asked, operations=tuple(kind for kind in operations if kind in asked.operations))
 
 
 def _begin(scope: Scope, operations: Sequence[str], head: dict[str, Any], options: ScopeOptions) -> tuple[list[Form], State]:
@@ -289,7 +284,7 @@ def _told_before(name: str, scope: Scope, proof: Proof, all_count: int, operatio
     yield (f"  {count(len(proof.forms), 'program')} up to symmetry, of {all_count:,}"
            + (f"; {proof.before:,} done before" if proof.before else "") + f"; state in {proof.state.path}")
     used = {name for setup, cpus in proof.forms for line in (setup, *(line for tasks in cpus for line in tasks)) for name, _ in line}
-    idle = [kind for kind in scope.kinds or operations if kind not in used]
+    idle = [kind for kind in scope.operations or operations if kind not in used]
     if idle:
         yield f"  operations that would do nothing in every program: {', '.join(idle)}"
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The table of small-scope proofs in a document, between two marks. A proof puts a row for its variant and scope there.
 
-    vmrace verify lru_free_2_4/pre_patch --ops 2 --kinds reclaim,unpin --into README.md
+    vmrace verify lru_free_2_4/pre_patch --size 2 --operations reclaim,unpin --into README.md
 
 A row has the options that repeat the proof, and the number of programs with each verdict. It replaces the row of the same variant and
 options. Its last column counts the undecided programs.
@@ -36,11 +36,11 @@ def unfit(path: pathlib.Path) -> str:
 
 def options(scope: Scope) -> str:
     """Write the options of `vmrace verify` that repeat a scope."""
-    parts = [f"--ops {scope.ops} --cpus {scope.cpus}"]
+    parts = [f"--size {scope.size} --cpus {scope.cpus}"]
     if scope.setup:
         parts.append(f"--setup {scope.setup}")
-    if scope.kinds:
-        parts.append(f"--kinds {shlex.quote(','.join(scope.kinds))}")
+    if scope.operations:
+        parts.append(f"--operations {shlex.quote(','.join(scope.operations))}")
     if scope.operands:
         parts.append(f"--operands {','.join(f'{kind}={number}' for kind, number in sorted(scope.operands.items()))}")
     if scope.preemptions is not None:

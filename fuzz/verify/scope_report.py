@@ -35,10 +35,10 @@ def clock(seconds: float) -> str:
 
 def stated(scope: Scope) -> str:
     """Describe a scope in one line, with each of its limits."""
-    parts = [f"at most {count(scope.ops, 'operation')} in tasks on {count(scope.cpus, 'cpu')}",
+    parts = [f"at most {count(scope.size, 'operation')} in tasks on {count(scope.cpus, 'cpu')}",
              f"setups of at most {count(scope.setup, 'operation')}" if scope.setup else "no setup"]
-    if scope.kinds:
-        parts.append(f"only {', '.join(scope.kinds)}")
+    if scope.operations:
+        parts.append(f"only {', '.join(scope.operations)}")
     words = {"page": "page of each address space", "file": "file", "fpage": "page of each file"}
     parts += [count(number, words[kind]) if kind in words else f"{number} as the largest number" for kind, number in scope.operands.items()]
     if scope.preemptions is not None:
@@ -130,18 +130,21 @@ class Table:
                     + (f"; {rest}" if self.open else f"; all others proved{', for schedules' * bool(bounded)}{bounded}") + "   (exit 1)")
         return f"vmrace: inconclusive: no BUG, but {rest}   (exit 3)"
 
-    def json_lines(self, head: dict[str, Any], interrupted: bool) -> Iterator[dict[str, Any]]:
-        """Yield the report as JSON objects. `head` is the header of the state file."""
-        for title, results in sorted(self.titles.items()):
-            yield {"kind": "bug", "title": title, "programs": len(results), "smallest": self.smallest(title).program}
-        for one in self.undecided:
-            yield {"kind": "inconclusive", "program": one.program, "why": str(one.why), "reason": reasons.reason_of(one.why)}
-        yield {"kind": "scope", "verdict": self.verdict.value, **{key: head[key] for key in ("variant", "image", "vmrace", "scope", "key")},
-               "programs": len(self.forms), "stand_for": self.all_count, "equivalence": EQUIVALENCE,
-               "counts": {verdict.value: self.counts[verdict] for verdict in (Word.PROVED, Word.BUG, Word.INCONCLUSIVE, Word.NOT_RUN)},
-               "inconclusive": {str(why): number for why, number in self.whys.items()}, "classes": self.classes, "blocked": self.blocked,
-               "executions": self.classes, "seconds": round(self.seconds, 3), "digest": self.digest,
-               "interrupted": interrupted}
+    def events(self) -> list[dict[str, Any]]:
+        """List each title and each undecided program, as JSON objects."""
+        bugs = [{"kind": "bug", "title": title, "programs": len(results), "smallest": self.smallest(title).program}
+                for title, results in sorted(self.titles.items())]
+        return bugs + [{"kind": "inconclusive", "program": one.program, "why": str(one.why), "reason": reasons.reason_of(one.why)}
+                       for one in self.undecided]
+
+    def as_json(self, head: dict[str, Any], interrupted: bool) -> dict[str, Any]:
+        """Return the counts and the identity of the scope as a JSON object. `head` is the header of the state file."""
+        return {
+            "verdict": self.verdict.value, **{key: head[key] for key in ("variant", "image", "vmrace", "scope", "key")},
+            "programs": len(self.forms), "stand_for": self.all_count, "equivalence": EQUIVALENCE,
+            "counts": {verdict.value: self.counts[verdict] for verdict in (Word.PROVED, Word.BUG, Word.INCONCLUSIVE, Word.NOT_RUN)},
+            "inconclusive": {str(why): number for why, number in self.whys.items()}, "classes": self.classes, "blocked": self.blocked,
+            "executions": self.classes, "seconds": round(self.seconds, 3), "digest": self.digest, "interrupted": interrupted}
 
 
 class Meter:

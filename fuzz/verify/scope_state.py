@@ -24,7 +24,7 @@ from vmrace.fuzz.text import writing
 from vmrace.fuzz.verify.scope_result import Result
 from vmrace.variants.family import Family
 
-FORMAT = 3                  # of a state file; 1 had no checksums, 2 had sentences for reasons
+FORMAT = 4                  # of a state file; 1 had no checksums, 2 had sentences for reasons, 3 had other names for size and operations
 
 
 class StateError(Exception):
@@ -45,7 +45,7 @@ def header(family: Family, variant: str, scope: Scope) -> dict[str, Any]:
     if oracle:
         paths.append(pathlib.Path(oracle))
     vmrace = hashlib.blake2b("\n".join([vmrace_hash(), *(path.read_text() for path in paths)]).encode(), digest_size=8).hexdigest()
-    fields = asdict(scope) | {"kinds": sorted(scope.kinds)}
+    fields = asdict(scope) | {"operations": sorted(scope.operations)}
     head = {"scope_proof": FORMAT, "variant": f"{family.name}/{variant}", "image": image, "vmrace": vmrace, "scope": fields}
     return head | {"key": hashlib.blake2b(json.dumps(head, sort_keys=True).encode(), digest_size=8).hexdigest()}
 

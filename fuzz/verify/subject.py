@@ -11,10 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from vmrace.fuzz.corpus import entry as entries
-from vmrace.fuzz.corpus.entry import Entry
+from vmrace.fuzz.corpus.entry import Entry, program_lines
 from vmrace.fuzz.corpus.verdict import Verdict
 from vmrace.fuzz.functions.target import runner_of, split
+from vmrace.fuzz.run.executor import Executor
 from vmrace.fuzz.run.exhaustive import Explorer
 from vmrace.fuzz.text.wording import count
 from vmrace.harness.explore.exploration import Exploration
@@ -50,10 +50,7 @@ def of_entry(entry: Entry, variant: str) -> Subject:
     """Make the subject of an entry's program on a variant of its family."""
     explorer = Explorer(family(entry.family), variant)
     executor = explorer.executor
-    image = executor.image(entry.program.cpus)
-    program = "\n".join(entries.program_lines(entry.program))
     operations, cpus = entry.program.size, entry.program.cpus
-    file = f"{entry.family}/{entry.path.stem}" if entry.path is not None else entry.name
 
     def plain(bound: int | None) -> set[tuple[str, ...]] | None:
         prepared = executor.prepare(entry.program)
@@ -61,9 +58,18 @@ def of_entry(entry: Entry, variant: str) -> Subject:
 
     return Subject(
         name=f"{entry.name} on {entry.family}/{variant}", kind="entry",
-        identity={"entry": file, "variant": f"{entry.family}/{variant}", "program": _hash(program), "image": image.digest},
+        identity=identity_of(entry, executor),
         facts=f"{count(cpus, 'cpu')}, {count(operations, 'operation')}", plain=plain,
         explore=lambda **limits: explorer.explore(entry.program, **limits), expect=entry.expect.get(variant))
+
+
+def identity_of(entry: Entry, executor: Executor) -> dict[str, str]:
+    """Name an entry and a variant, and hash the program and the linked image: the fields of a certificate that say what it is of."""
+    assert executor.family.name == entry.family, (executor.family.name, entry.family)
+    file = f"{entry.family}/{entry.path.stem}" if entry.path is not None else entry.name
+    program = "\n".join(program_lines(entry.program))
+    return {"entry": file, "variant": f"{entry.family}/{executor.variant}", "program": _hash(program),
+            "image": executor.image(entry.program.cpus).digest}
 
 
 def of_functions(target: str, args: tuple[str, ...]) -> Subject:
@@ -92,10 +98,17 @@ def _hash(text: str) -> str:
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
-def vmrace_hash() -> str:
-    """Hash all source that an exploration depends on, except kernel source."""
-    from vmrace import harness
-    room = pathlib.Path(harness.__file__).parent
-    runs = pathlib.Path(__file__).parents[1] / "run"
-    paths = [*sorted(room.rglob("*.py")), runs / "executor.py", runs / "exhaustive.py"]
+JUDGES = ("family.py", "invariants.py")     # the modules of a family that are linked into no image, and judge its runs
+
+
+def vmrace_hash(family_name: str = "") -> str:
+    """Hash all source that an exploration depends on besides the linked kernel source: the machine, the executor, and, of a family's
+    program, the rules by which its runs are judged."""
+    from vmrace import harness, variants
+    paths = sorted(pathlib.Path(harness.__file__).parent.rglob("*.py"))
+    paths += [pathlib.Path(__file__).parents[1] / "run" / name for name in ("executor.py", "exhaustive.py")]
+    if family_name:
+        room = pathlib.Path(variants.__file__).parent
+        paths += sorted(room.glob("*.py"))
+        paths += [path for path in (room / family_name / name for name in JUDGES) if path.is_file()]
     return _hash("\n".join(path.read_text() for path in paths))

@@ -46,16 +46,16 @@ ROUNDS = 1_000              # points for which a loop that waits by reading is l
 STOPS = 200                 # repeated runs at most in which a task stops at one of its points until the others are done
 
 
-def verify(make: Callable[..., Program], *args: Any, bound: int | None = None, runs_max: int = 1 << 60, seconds_max: float = 1e9,
+def verify(make: Callable[..., Program], *args: Any, preemptions: int | None = None, runs: int = 1 << 60, seconds: float = 1e9,
            progress: Callable[[Progress], None] | None = None) -> Exploration:
     """Run every class of schedules of the program that `make(*args)` returns.
 
-    An outcome is (titles, results): the titles of the findings, or, if there are none, the results of the tasks. `bound`: the number of
-    preemptions at most, None for any. `runs_max` and `seconds_max` limit the exploration; beyond them the result is inconclusive.
+    An outcome is (titles, results): the titles of the findings, or, if there are none, the results of the tasks. `preemptions`: at most
+    that number in a schedule, None for any. `runs` and `seconds` limit the exploration; beyond them the result is inconclusive.
     Raises ProgramError if `make` returns no program, or one that cannot be run.
     """
     with watchdog.watched():
-        return verify_runner(Runner(make, *args), bound=bound, runs_max=runs_max, seconds_max=seconds_max, progress=progress)
+        return verify_runner(Runner(make, *args), bound=preemptions, runs_max=runs, seconds_max=seconds, progress=progress)
 
 
 def verify_runner(runner: Runner, **limits: Any) -> Exploration:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -15,16 +14,13 @@ if TYPE_CHECKING:
 
 def sites(image: Image, frame: FrameType | None) -> tuple[Site, ...]:
     """Return the kernel functions on the stack that ends in `frame`, outermost first."""
-    return tuple(_innermost_first(image, frame))[::-1]
-
-
-def _innermost_first(image: Image, frame: FrameType | None) -> Iterator[Site]:
-    origin = image.origin
+    origin, out = image.origin, []
     while frame is not None:
         known = origin.get(frame.f_code)
         if known is not None:
-            yield Site(known.function, known.path, frame.f_lineno, known.kernel_file)
+            out.append(Site(known.function, known.path, frame.f_lineno, known.kernel_file))
         frame = frame.f_back
+    return tuple(reversed(out))
 
 
 def where(image: Image, frame: FrameType | None) -> str:
@@ -32,12 +28,20 @@ def where(image: Image, frame: FrameType | None) -> str:
 
     Functions of include/ are accessors; one is named only if there is nothing else. "user_space" if there is no kernel function.
     """
-    accessor = None
-    for site in _innermost_first(image, frame):
-        if not site.kernel_file.startswith("include/"):
-            return site.function
-        accessor = accessor or site.function
-    return accessor or "user_space"
+    return innermost(image, frame) or "user_space"
+
+
+def innermost(image: Image, frame: FrameType | None) -> str:
+    """Return the same name, or "" if there is no kernel function. Traces ask at every point, so no Site is made."""
+    origin, accessor = image.origin, ""
+    while frame is not None:
+        known = origin.get(frame.f_code)
+        if known is not None:
+            if not known.kernel_file.startswith("include/"):
+                return known.function
+            accessor = accessor or known.function
+        frame = frame.f_back
+    return accessor
 
 
 def sites_of_traceback(image: Image, error: BaseException) -> tuple[Site, ...]:

@@ -17,7 +17,7 @@ from typing import Any
 from vmrace.harness import points
 from vmrace.harness.finding import Site
 from vmrace.harness.machine.machine import Machine
-from vmrace.harness.machine.sites import sites
+from vmrace.harness.machine.sites import innermost, sites
 from vmrace.harness.machine.task import Cpu, Task
 from vmrace.harness.watchers.race import Watch
 
@@ -50,11 +50,13 @@ class Recorder:
     """The recorder of one run: `m.recorder` is this object, and `m.observer` its method `switched`.
 
     `watch()` returns a text for the present state of each object of interest. `also` is another recorder that is called at each point.
+    Without `stacks`, events have no stack, which takes most of the time and is not in the digest.
     """
 
-    def __init__(self, m: Machine, watch: Callable[[], dict[str, str]] | None = None):
+    def __init__(self, m: Machine, watch: Callable[[], dict[str, str]] | None = None, stacks: bool = True):
         self.m = m
         self.watch = watch
+        self.stacks = stacks
         self.events: list[Event] = []
         self.suspended: dict[int, Event] = {}
         self.also: Watch | None = None
@@ -97,12 +99,10 @@ class Recorder:
     def _event(self, kind: int, obj: Any, arg: Any, me: Task) -> Event:
         m = self.m
         frame = sys._getframe(2)
-        stack = sites(m.image, frame)
+        stack = sites(m.image, frame) if self.stacks else ()
         label = label_of(m, kind, obj, arg, frame)
-        function = next((site.function for site in reversed(stack) if not site.kernel_file.startswith("include/")),
-                        stack[-1].function if stack else "")
-        return Event(m.step, me.id, me.cpu.number if me.cpu else 0, me.irq_depth, kind, name_of(obj), arg, label, function,
-                     stack, len(stack), tuple(lock.name for lock in me.held.locks))
+        return Event(m.step, me.id, me.cpu.number if me.cpu else 0, me.irq_depth, kind, name_of(obj), arg, label,
+                     innermost(m.image, frame), stack, len(stack), tuple(lock.name for lock in me.held.locks))
 
     def digest(self) -> str:
         """Return the identity of the run: a hash over all events in order, as 16 hexadecimal digits."""

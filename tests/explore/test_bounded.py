@@ -97,9 +97,9 @@ def test_so_it_is_where_the_least_number_was_wrong_once(seed: int, size: int, so
 @pytest.mark.parametrize(("make", "n"), [(readers.make, 4), (lastzero.make, 3), (filesystem.make, 4)])
 def test_both_ways_say_the_same(make: Any, n: int, monkeypatch: pytest.MonkeyPatch) -> None:
     for bound in range(3):
-        before = verify(make, n, bound=bound)
+        before = verify(make, n, preemptions=bound)
         monkeypatch.setattr(exploration, "FEW", 1)
-        after = verify(make, n, bound=bound)
+        after = verify(make, n, preemptions=bound)
         monkeypatch.undo()
         assert before.way == exploration.OPTIMAL and before.complete and after.complete
         assert after.way == exploration.BOUNDED or before.classes == 1
@@ -124,11 +124,11 @@ def for_ever(limit: int) -> Program:
 @pytest.mark.long
 def test_a_bound_ends_where_runs_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exploration, "FEW", 50)
-    assert not verify(for_ever, 100, runs_max=500).complete
+    assert not verify(for_ever, 100, runs=500).complete
     needed = []
     for limit in (2, 3, 4):
-        least = next(bound for bound in itertools.count() if verify(for_ever, limit, bound=bound).titles)
-        assert verify(for_ever, limit, bound=least - 1).proved
+        least = next(bound for bound in itertools.count() if verify(for_ever, limit, preemptions=bound).titles)
+        assert verify(for_ever, limit, preemptions=least - 1).proved
         needed.append(least)
     assert needed == sorted(set(needed))        # each turn needs one more preemption
 
@@ -136,7 +136,7 @@ def test_a_bound_ends_where_runs_do_not(monkeypatch: pytest.MonkeyPatch) -> None
 def test_a_bound_is_no_proof_where_there_are_not_enough_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exploration, "FEW", 5)
     for runs in (1, 5, 20):
-        found = verify(for_ever, 100, bound=3, runs_max=runs)
+        found = verify(for_ever, 100, preemptions=3, runs=runs)
         assert not found.complete and found.why == Incomplete(Reason.RUNS, runs)
 
 
@@ -159,8 +159,8 @@ def transient() -> Program:
 def test_what_is_cut_beyond_the_bound_is_no_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     for few in (1, 1_000):
         monkeypatch.setattr(exploration, "FEW", few)
-        assert verify(transient, bound=0).proved
-        assert "yields more than" in str(verify(transient, bound=1).why)
+        assert verify(transient, preemptions=0).proved
+        assert "yields more than" in str(verify(transient, preemptions=1).why)
 
 
 def slow() -> Program:
@@ -177,4 +177,4 @@ def slow() -> Program:
 
 @pytest.mark.long
 def test_what_the_first_search_takes_leaves_time_for_the_bound() -> None:
-    assert verify(slow).titles == verify(slow, bound=1, seconds_max=1.5).titles != []
+    assert verify(slow).titles == verify(slow, preemptions=1, seconds=1.5).titles != []

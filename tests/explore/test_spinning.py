@@ -127,8 +127,8 @@ def test_random_programs_have_the_outcomes_of_bounded_loops() -> None:
     """Replace loops that wait by two loads, or three: no outcome needs an iteration that changes nothing."""
     compared = waited = several = 0
     for seed in range(80):
-        forever = verify(_spins(random.Random(seed), None), runs_max=400)
-        bounded = verify(_spins(random.Random(seed), 2), runs_max=400)
+        forever = verify(_spins(random.Random(seed), None), runs=400)
+        bounded = verify(_spins(random.Random(seed), 2), runs=400)
         if not (forever.complete and bounded.complete):
             continue
         assert _clean(forever) == _clean(bounded), f"seed {seed}"
@@ -319,7 +319,7 @@ def test_a_loop_whose_state_is_out_of_sight_does_not_wait(make: Callable[[], Pro
 
 
 def test_who_raises_interrupts_does_more_than_read() -> None:
-    found = verify(_kicks_a_device, runs_max=200)
+    found = verify(_kicks_a_device, runs=200)
     assert found.why and not found.titles
 
 
@@ -384,4 +384,4 @@ def test_many_tasks_wait_for_one() -> None:
         def sets() -> None:
             go.value = 1
         return Program([waits] * (TASKS_MAX - 1) + [sets])
-    assert not verify(make, runs_max=20).titles
+    assert not verify(make, runs=20).titles

@@ -21,6 +21,8 @@ from vmrace.fuzz.corpus.verdict import parse_verdict
 from vmrace.fuzz.measure.installation import entries as doctor_entries
 from vmrace.fuzz.text import reading
 
+from tests.documents import campaign
+
 ROOT = pathlib.Path(__file__).parents[2]
 GOOD = next(path for path in find(ROOT / "corpus") if "f1738244" in path.name)
 TEXT = GOOD.read_text()
@@ -137,8 +139,7 @@ def test_the_others_are_run_and_the_exit_code_is_not_0(arguments: tuple[str, ...
 
 def test_a_campaign_names_them_and_goes_on(corpus: pathlib.Path) -> None:
     result = command("fuzz", "lru_free_2_4/pre_patch", "--runs", "10", "--corpus", corpus, "--workers", "1", "--json")
-    told = [json.loads(line) for line in result.stdout.splitlines()]
-    last = told[-1]
+    told, last = campaign(result.stdout)
     assert named_in([one["text"] for one in told if one["type"] == "error"]) == named_in(last["unread"]) == set(ENTRIES)
     assert last["runs"] >= 10
     assert result.exit_code == (1 if last["new"] else 3)
@@ -146,7 +147,7 @@ def test_a_campaign_names_them_and_goes_on(corpus: pathlib.Path) -> None:
 
 @pytest.mark.long
 def test_what_is_reached_is_told_beside_them(corpus: pathlib.Path) -> None:
-    result = command("coverage", "lru_free_2_4/pre_patch", "--runs", "10", "--corpus", corpus)
+    result = command("coverage", "lru_free_2_4/pre_patch", "--runs-each", "10", "--corpus", corpus)
     assert named_in(result.stderr.splitlines()) == set(ENTRIES)
     assert result.exit_code in (1, 3) and f"(exit {result.exit_code})" in result.stdout.splitlines()[-1]
 
@@ -340,7 +341,7 @@ def test_a_bad_state_of_a_scope_is_named_with_what_is_wrong(name: str, tmp_path:
     write, wrong = STATES[name]
     path = tmp_path / "state"
     write(path)
-    result = command("verify", "lru_free_2_4/pre_patch", "--ops", "1", "--kinds", "touch", "--state", path)
+    result = command("verify", "lru_free_2_4/pre_patch", "--size", "1", "--operations", "touch", "--state", path)
     code = 3 if "cannot be written" in wrong else 2
     assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (code, "", 1), result.output
     assert result.stderr.startswith(f"vmrace: {path}: ") and wrong in result.stderr

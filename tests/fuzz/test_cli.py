@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import pathlib
 import re
@@ -24,6 +23,8 @@ from vmrace.fuzz.corpus.judge import SAMPLE
 from vmrace.fuzz.corpus.verdict import Verdict, Word, bug
 from vmrace.harness import stop
 from vmrace.variants.family import FAMILIES, family
+
+from tests.documents import campaign, document
 
 ROOT = pathlib.Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden"
@@ -185,7 +186,7 @@ def test_a_corpus_directory_that_cannot_be_made_is_told_before_the_campaign(tmp_
 def test_a_place_that_cannot_be_written_loses_nothing(corpus: pathlib.Path, tmp_path: pathlib.Path) -> None:
     (tmp_path / "file").write_text("mine")
     path = corpus / "lru_free_2_4" / "mine.toml"
-    result = cli("shrink", path, "--out", tmp_path / "file")
+    result = cli("shrink", path, "--into", tmp_path / "file")
     assert result.exit_code == 3
     assert "cannot be written" in result.stderr
     assert (tmp_path / "file").read_text() == "mine"
@@ -276,9 +277,8 @@ def test_what_should_be_quick_imports_nothing_heavy(args: list[str]) -> None:
 
 
 @pytest.mark.long
-def test_variants_as_json_is_one_object_a_line() -> None:
-    result = cli("variants", "--json")
-    told = [json.loads(line) for line in result.stdout.splitlines()]
+def test_variants_as_json_have_their_operations_and_sanitizers() -> None:
+    told = document(cli("variants", "--json").stdout, "variants")["variants"]
     assert [(one["family"], one["variant"]) for one in told] == [(made, name) for made in FAMILIES for name in family(made).variants]
     for one in told:
         assert one["operations"]
@@ -491,7 +491,7 @@ def test_the_corpus_is_listed_as_text_and_as_json(here: pathlib.Path) -> None:
     result = cli("corpus")
     assert result.exit_code == 0
     assert "lru_free_2_4   2 entries" in result.stdout
-    told = [json.loads(line) for line in cli("corpus", "--json").stdout.splitlines()]
+    told = document(cli("corpus", "--json").stdout, "corpus")["entries"]
     assert [one["title"] for one in told] == [TITLE, "double free in __free_pages_ok"]
     assert set(told[0]) == {"path", "name", "title", "asks", "source", "found_on", "expect"}
     refused(cli("corpus", "--corpus", here / "gone"), 3, "no such file")
@@ -666,11 +666,10 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, subpr
     return corpus, done
 
 
-def test_a_new_title_is_1_and_told_in_json_lines(found: tuple[pathlib.Path, subprocess.CompletedProcess[str]]) -> None:
+def test_a_new_title_is_1_and_told_in_json(found: tuple[pathlib.Path, subprocess.CompletedProcess[str]]) -> None:
     corpus, done = found
     assert done.returncode == 1, done.stderr
-    *told, last = [json.loads(line) for line in done.stdout.splitlines()]
-    assert last["type"] == "summary"
+    told, last = campaign(done.stdout)
     assert last["new"]
     assert last["runs"] > 0
     assert not last["interrupted"]
@@ -692,16 +691,16 @@ def test_what_a_campaign_kept_replays(found: tuple[pathlib.Path, subprocess.Comp
 def test_titles_that_are_all_known_are_0(found: tuple[pathlib.Path, subprocess.CompletedProcess[str]], tmp_path: pathlib.Path) -> None:
     """The first campaign stops at its first title, and so does one without a corpus: the same seed comes to the same title."""
     corpus, first = found
-    summary = json.loads(first.stdout.splitlines()[-1])
+    summary = campaign(first.stdout)[1]
     before = files(corpus)
     done = fuzz(corpus, "--json", seed=summary["seed"], seconds="3s")
-    told = [json.loads(line) for line in done.stdout.splitlines()]
-    if told[-1]["new"]:                # it went on, and came to another one
+    told, last = campaign(done.stdout)
+    if last["new"]:                # it went on, and came to another one
         assert done.returncode == 1
         return
     assert done.returncode == 0
     assert all(one["type"] != "finding" for one in told)
-    assert set(told[-1]["known"]) == set(told[-1]["titles"])
+    assert set(last["known"]) == set(last["titles"])
     assert files(corpus) == before
 
 
@@ -711,7 +710,7 @@ def test_so_many_runs_are_so_many(runs: int, workers: int, tmp_path: pathlib.Pat
     """Not a program or a shard more, however many workers share them."""
     done = fuzz(tmp_path, "--runs", str(runs), "--workers", str(workers), "--keep-going", "--no-shrink", "--json", seconds="60s")
     assert done.returncode in (0, 1), done.stderr
-    last = json.loads(done.stdout.splitlines()[-1])
+    last = campaign(done.stdout)[1]
     assert last["runs"] == runs
     assert not last["lost_shards"]
 
@@ -746,7 +745,7 @@ def test_a_campaign_ends_near_its_time_and_says_which_shrinking_that_cut(tmp_pat
                         lambda state, budget: [Attempts(state.failing, budget).enumerate(1, 10**9) for _ in range(10**9)])
     result = cli("fuzz", VARIANT, "--for", "3s", "--corpus", tmp_path, "--json")
     assert result.exit_code == 1, result.output
-    finding, *_, last = [json.loads(line) for line in result.stdout.splitlines()]
+    (finding, *_), last = campaign(result.stdout)
     assert finding["cut"] == "the time was up"
     assert not finding["operations_proved"]
     assert load(pathlib.Path(finding["path"])).title == finding["title"]
@@ -777,7 +776,7 @@ def test_a_finding_of_an_unfinished_shard_is_kept_on_ctrl_c(tmp_path: pathlib.Pa
     monkeypatch.setattr(vmrace.fuzz.campaign.shard._Shard, "_failed", interrupting)
     result = cli("fuzz", VARIANT, "--for", "60s", "--corpus", tmp_path / "c", "--keep-going", "--json", "--workers", "1")
     assert result.exit_code == 130, result.output
-    finding, last = [json.loads(line) for line in result.stdout.splitlines()]
+    (finding,), last = campaign(result.stdout)
     assert last["interrupted"]
     assert last["runs"] > 0
     assert last["seconds"] < 40
@@ -804,7 +803,7 @@ def test_a_worker_that_does_not_answer_is_not_waited_for_and_what_it_shrank_is_k
     result = cli("fuzz", VARIANT, "--corpus", tmp_path / "c", "--json", "--workers", "1")
     assert result.exit_code == 130, result.output
     assert time.monotonic() - started < 40
-    hit, last = [json.loads(line) for line in result.stdout.splitlines()]
+    (hit,), last = campaign(result.stdout)
     assert (hit["type"], hit["why"]) == ("raw", "interrupted")
     assert {pathlib.Path(hit["path"])} == set(files(tmp_path / "c"))
     assert last["raw"] == {hit["title"]: hit["path"]} and last["new"] == []
@@ -815,12 +814,11 @@ def test_a_worker_that_does_not_answer_is_not_waited_for_and_what_it_shrank_is_k
 def test_a_signal_to_the_whole_group_loses_nothing(tmp_path: pathlib.Path) -> None:
     """As `timeout` and batch systems send it: the workers get it too."""
     process = start(tmp_path, "--for", "60s", "--seed", "3", "--keep-going", "--no-shrink", "--json", group=True)
-    assert process.stdout is not None
-    process.stdout.readline()               # a finding
+    until_found(process, tmp_path)
     os.killpg(process.pid, signal.SIGTERM)
     rest, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors
-    last = json.loads(rest.splitlines()[-1])
+    last = campaign(rest)[1]
     assert not last["lost_shards"]
     assert {load(path).title for path in files(tmp_path)} == set(last["new"])
 
@@ -828,13 +826,13 @@ def test_a_signal_to_the_whole_group_loses_nothing(tmp_path: pathlib.Path) -> No
 @pytest.mark.long
 def test_known_titles_read_as_such(found: tuple[pathlib.Path, subprocess.CompletedProcess[str]], tmp_path: pathlib.Path) -> None:
     kept, first = found
-    title = json.loads(first.stdout.splitlines()[-1])["new"][0]         # two workers may each have found one
+    title = campaign(first.stdout)[1]["new"][0]         # two workers may each have found one
     kept_as = next(path for path in files(kept) if load(path).title == title)       # another test may have found more
     corpus = tmp_path / "known"
     path = corpus / kept_as.relative_to(kept)
     path.parent.mkdir(parents=True)
     shutil.copy(kept_as, path)
-    done = fuzz(corpus, "--runs", "30000", "--no-shrink", seed=json.loads(first.stdout.splitlines()[-1])["seed"], seconds="20s")
+    done = fuzz(corpus, "--runs", "30000", "--no-shrink", seed=campaign(first.stdout)[1]["seed"], seconds="20s")
     if done.returncode == 0:
         assert "vmrace: no new title, and 1 known title again, in " in done.stdout
         assert done.stdout.splitlines()[-1].endswith("name an empty corpus: --corpus found")
@@ -897,6 +895,14 @@ def start(corpus: pathlib.Path, *options: str, group: bool = False) -> subproces
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "PYTHONUNBUFFERED": "1"})
 
 
+def until_found(process: subprocess.Popen[str], place: pathlib.Path) -> None:
+    """Wait until a campaign has kept an entry, which takes a few seconds."""
+    until = time.monotonic() + 60
+    while not list(place.rglob("*.toml")):
+        assert process.poll() is None and time.monotonic() < until
+        time.sleep(0.05)
+
+
 def children(process: subprocess.Popen[str]) -> list[int]:
     """Its child processes, by /proc."""
     return [int(pid) for task in pathlib.Path(f"/proc/{process.pid}/task").iterdir()
@@ -917,16 +923,14 @@ def running(tmp_path: pathlib.Path) -> Iterator[subprocess.Popen[str]]:
 @pytest.mark.long
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_is_130_and_keeps_what_was_found(how: signal.Signals, running: subprocess.Popen[str], tmp_path: pathlib.Path) -> None:
-    assert running.stdout is not None
-    first = json.loads(running.stdout.readline())           # a finding: after a few seconds
-    assert first["type"] == "finding"
+    until_found(running, tmp_path)
     time.sleep(0.5)
     workers = children(running)
     os.kill(running.pid, how)
     rest, errors = running.communicate(timeout=60)
     assert running.returncode == 130, errors
     assert "Traceback" not in errors
-    last = json.loads(rest.splitlines()[-1])
+    last = campaign(rest)[1]
     assert last["interrupted"]
     assert not any(pathlib.Path(f"/proc/{pid}").exists() for pid in workers)
     assert len(files(tmp_path)) == len(last["new"]) >= 1
@@ -944,12 +948,11 @@ def test_a_worker_that_is_killed_costs_its_shard_which_is_run_again(tmp_path: pa
     os.kill(children(process)[0], signal.SIGKILL)
     told, errors = process.communicate(timeout=120)
     assert process.returncode in (0, 1), errors
-    lines = [json.loads(line) for line in told.splitlines()]
-    lost = [one["text"] for one in lines if one["type"] == "lost"]
+    events, last = campaign(told)
+    lost = [one["text"] for one in events if one["type"] == "lost"]
     assert lost
     assert all(re.search(r"shard \d+ lost .*run again|shrinking of .* lost", text) for text in lost)
-    assert lines[-1]["type"] == "summary"
-    assert lines[-1]["runs"] > 0
+    assert last["runs"] > 0
 
 
 @pytest.mark.long
@@ -975,4 +978,4 @@ def test_ctrl_c_in_any_command_is_130(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*args: object, **how: object) -> object:
         raise KeyboardInterrupt
     monkeypatch.setattr(vmrace.fuzz.corpus.replay, "judge_entry", interrupted)
-    refused(cli("replay", IRQ), 130, "interrupted")
+    refused(cli("replay", IRQ, "--workers", "1"), 130, "interrupted")

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import pathlib
 
 import pytest
@@ -16,6 +15,8 @@ from vmrace.fuzz.run.executor import Executor
 from vmrace.harness.schedulers import NoPreempt
 from vmrace.variants.family import FAMILIES, family
 from vmrace.variants.program import Program, TaskProgram, parse_op
+
+from tests.documents import document
 
 FAMILY = family("lru_free_2_4")
 
@@ -130,10 +131,11 @@ def test_a_reason_is_told_once_and_as_one_that_is_on_file() -> None:
 def test_the_exit_code_says_whether_a_reason_is_missing(reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
     told = Reached("lru_free_2_4/pre_patch", 2, 10, [coverage_of.Part("swap.py", 4, 3, 2, 1)], [Missing("f", "swap.py", [7], reason)])
     monkeypatch.setattr(coverage_of, "reach", lambda *_: told)
-    result = vmrace("coverage", "lru_free_2_4/pre_patch", "--runs", 10)
+    result = vmrace("coverage", "lru_free_2_4/pre_patch", "--runs-each", 10)
     assert result.exit_code == (0 if reason else 1)
     assert "    f  swap.py:7" + (f": {reason}" if reason else "") in result.stdout.splitlines()
-    assert json.loads(vmrace("coverage", "lru_free_2_4/pre_patch", "--json").stdout)["unexplained"] == ([] if reason else ["f"])
+    told, = document(vmrace("coverage", "lru_free_2_4/pre_patch", "--json").stdout, "coverage")["variants"]
+    assert told["unexplained"] == ([] if reason else ["f"])
 
 
 @pytest.mark.parametrize(("args", "words"), [

@@ -128,7 +128,7 @@ def test_a_certificate_alone_has_nothing_imported_and_the_line_that_is_told_chec
 @pytest.mark.parametrize("arguments", [
     ("shrink", "x.run"), ("shrink", "./x.run"), ("verify", "x.run"), ("fuzz", "x.run"), ("fuzz", "mine"), ("verify", "mine.nosuch"),
     ("verify", "mine.py"), ("replay", "."), ("corpus", "--corpus", "."), ("diff", "lru_free_2_4/pre_patch", "lru_free_2_4/pre_patch",
-     "--program", "x.run"), ("corpus", "accept", "x.run"), ("claims", "--corpus", "."), ("replay", "x.run", "--accept")])
+     "--entry", "x.run"), ("corpus", "accept", "x.run"), ("claims", "--corpus", "."), ("replay", "x.run", "--accept")])
 def test_no_other_command_imports_what_a_record_names(arguments: tuple[str, ...], elsewhere: pathlib.Path) -> None:
     program(elsewhere)
     (elsewhere / "claims.toml").write_text(LEDGER.replace("COMMAND", "vmrace verify mine:make"))
@@ -372,8 +372,8 @@ why = "It was run."
     ("vmrace fuzz mine:make", "not one of corpus, cost"), ("vmrace fuzz lru_free_2_4/pre_patch", "not one of corpus, cost"),
     ("vmrace claims", "not one of"), ("vmrace", "not one of"), ("vmrace --version", "not one of"), ("rm -r", "not a vmrace command"),
     (" ", "empty"), ("vmrace 'x", "No closing quotation"), ("vmrace corpus accept x", "accept writes files"),
-    ("vmrace replay --accept", "--accept writes files"), ("vmrace diff a b --keep=there", "--keep=there writes files"),
-    ("vmrace verify a/b --ops 2 --into README.md", "--ops writes files"), ("vmrace verify x --certify", "--certify writes files")])
+    ("vmrace replay --accept", "--accept writes files"), ("vmrace diff a b --into=there", "--into=there writes files"),
+    ("vmrace verify a/b --size 2 --into README.md", "--size writes files"), ("vmrace verify x --certify", "--certify writes files")])
 def test_a_command_of_a_ledger_only_looks(text: str, why: str, elsewhere: pathlib.Path) -> None:
     program(elsewhere)
     (elsewhere / "claims.toml").write_text(LEDGER.replace("COMMAND", text))

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import pathlib
 from typing import Any
 
@@ -31,6 +30,7 @@ from vmrace.fuzz.run.exhaustive import Reached
 from vmrace.variants.family import family
 from vmrace.variants.program import Op, Program, TaskProgram
 
+from tests.documents import document
 from tests.golden.test_golden import golden, normal
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -58,14 +58,16 @@ def program(*lines: str, setup: tuple[str, ...] = ()) -> Program:
 
 
 def objects(result: Result) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in result.stdout.splitlines()]
+    """The programs, and then the summary, with the exit code."""
+    told = document(result.stdout, "diff")
+    return [*told["programs"], {**told["summary"], "exit": told["exit"]}]
 
 
 # ---- what can be reached ------------------------------------------------------------------------------------------------
 
 @pytest.mark.long
 def test_what_only_one_variant_can_do_is_told_with_runs_that_anyone_can_repeat(tmp_path: pathlib.Path) -> None:
-    result = diff(PRE, DANIEL, "--program", LAST, "--keep", tmp_path, "--witnesses", 1)
+    result = diff(PRE, DANIEL, "--entry", LAST, "--into", tmp_path, "--witnesses", 1)
     assert result.exit_code == 1, result.output
     assert "pre_patch can do 1 thing daniel_lru_count cannot" in result.output
     paths = [line.split()[-1] for line in result.output.splitlines() if line.strip().startswith("vmrace show")]
@@ -82,15 +84,15 @@ def test_what_only_one_variant_can_do_is_told_with_runs_that_anyone_can_repeat(t
 
 @pytest.mark.long
 def test_how_one_program_reads() -> None:
-    result = diff(PRE, DANIEL, "--program", LAST)
+    result = diff(PRE, DANIEL, "--entry", LAST)
     text = result.output.replace(str(LAST), "ENTRY").replace(str(ROOT), "")
-    golden("diff", normal(f"$ vmrace diff {PRE} {DANIEL} --program bug-at-f1738244\n{text}"))
+    golden("diff", normal(f"$ vmrace diff {PRE} {DANIEL} --entry bug-at-f1738244\n{text}"))
     assert max(map(len, result.output.splitlines())) <= 100
 
 
 @pytest.mark.long
 def test_a_variant_does_not_differ_from_itself() -> None:
-    result = diff(PRE, PRE, "--program", LAST)
+    result = diff(PRE, PRE, "--entry", LAST)
     assert result.exit_code == 0
     assert result.output.splitlines()[-1] == "no difference: both can do the same 2 things.  (exit 0)"
     assert "pre_patch#2" in result.output
@@ -121,7 +123,7 @@ def test_pages_are_told_apart_by_their_reference_counts_only_if_asked() -> None:
 
 @pytest.mark.long
 def test_a_program_that_does_not_fit_is_sampled_and_nothing_is_claimed() -> None:
-    result = diff(PRE, DANIEL, "--program", DOUBLE, "--runs", 60, "--witnesses", 0)
+    result = diff(PRE, DANIEL, "--entry", DOUBLE, "--runs-each", 60, "--witnesses", 0)
     assert result.exit_code == 3, result.output
     words = " ".join(result.output.split())
     assert "60 random: 60 runs were not enough" in words
@@ -166,7 +168,7 @@ def test_only_of_a_side_that_ran_whole_is_anything_denied(left: Any, right: Any,
 
 @pytest.mark.long
 def test_the_setup_alone_can_be_the_difference() -> None:
-    result = diff(PRE, DANIEL, "--program", ROOT / "corpus/lru_free_2_4/lockdep-pagemap_lru_lock-taken-in-an-interrupt-"
+    result = diff(PRE, DANIEL, "--entry", ROOT / "corpus/lru_free_2_4/lockdep-pagemap_lru_lock-taken-in-an-interrupt-"
                   "and-with-inte-58db2eed.toml")
     assert result.exit_code in (0, 1)
 
@@ -189,7 +191,7 @@ def test_one_side_alone_is_no_comparison() -> None:
 
 @pytest.mark.long
 def test_families_are_compared_by_what_user_space_loads_from_memory() -> None:
-    result = diff(PRE, OLD, "--programs", "load,read,sync", "--ops", 1, "--cpus", 1, "--setup", 1, "--json")
+    result = diff(PRE, OLD, "--operations", "load,read,sync", "--size", 1, "--cpus", 1, "--setup", 1, "--json")
     *programs, summary = objects(result)
     assert summary["exit"] == result.exit_code == 0
     assert summary["same"] >= 4
@@ -202,7 +204,7 @@ def test_families_are_compared_by_what_user_space_loads_from_memory() -> None:
 
 @pytest.mark.long
 def test_all_programs_of_some_operations_show_each_new_difference_once() -> None:
-    result = diff(PRE, DANIEL, "--programs", "exit,pin,irq_unpin", "--ops", 2, "--cpus", 1, "--setup", 1)
+    result = diff(PRE, DANIEL, "--operations", "exit,pin,irq_unpin", "--size", 2, "--cpus", 1, "--setup", 1)
     assert result.exit_code == 1, result.output
     lines = result.output.splitlines()
     assert max(map(len, lines)) <= 100
@@ -221,7 +223,7 @@ def test_a_corpus_has_a_line_for_each_entry(tmp_path: pathlib.Path) -> None:
 
 @pytest.mark.long
 def test_several_variants_have_a_table_of_what_includes_what() -> None:
-    result = diff(PRE, DANIEL, PRE, "--program", LAST)
+    result = diff(PRE, DANIEL, PRE, "--entry", LAST)
     assert result.exit_code == 1
     rows = [line.split() for line in result.output.splitlines()]
     assert ["pre_patch", ".", "no", "1", "yes"] in rows
@@ -242,23 +244,23 @@ def test_long_names_become_letters() -> None:
 
 @pytest.mark.long
 def test_json_tells_programs_and_a_summary() -> None:
-    one, summary = objects(diff(PRE, DANIEL, "--program", LAST, "--json"))
+    one, summary = objects(diff(PRE, DANIEL, "--entry", LAST, "--json"))
     assert one["verdict"] == DIFFERENT
     assert [variant["state"] for variant in one["variants"]] == ["every schedule"] * 2
     found = next(item for item in one["differences"] if item["finding"])
     assert (found["can"], found["cannot"], found["not_seen"]) == (["pre_patch"], ["daniel_lru_count"], [])
     assert found["witness"]["schedule"]
-    assert summary == {"summary": True, "programs": 1, "different": 1, "exit": 1}
+    assert summary == {"programs": 1, "different": 1, "exit": 1}
 
 
 @pytest.mark.parametrize(("args", "words"), [
     ((PRE,), "two variants or more"),
     ((PRE, "lru_free_2_4/daniel"), "Did you mean lru_free_2_4/daniel_lru_count?"),
-    ((PRE, DANIEL, "--programs", "reclam"), "Did you mean reclaim?"),
-    ((PRE, DANIEL, "--programs", ","), "names no operation"),
-    ((PRE, DANIEL, "--programs", "exit", "--program", "x"), "either --program or --programs"),
-    ((PRE, DANIEL, "--program", "x", "--ops", "2"), "--ops is for --programs"),
-    ((PRE, DANIEL, "--program", "x", "--corpus", "corpus"), "--corpus is for the programs of entries, without --program"),
+    ((PRE, DANIEL, "--operations", "reclam"), "Did you mean reclaim?"),
+    ((PRE, DANIEL, "--operations", ","), "names no operation"),
+    ((PRE, DANIEL, "--operations", "exit", "--entry", "x"), "either --entry or --operations"),
+    ((PRE, DANIEL, "--entry", "x", "--size", "2"), "--size is for --operations"),
+    ((PRE, DANIEL, "--entry", "x", "--corpus", "corpus"), "--corpus is for the programs of entries, without --entry"),
 ])
 def test_what_a_user_gets_wrong_is_told_in_a_line(args: tuple[str, ...], words: str) -> None:
     result = diff(*args)

@@ -36,6 +36,8 @@ from vmrace.harness import stop
 from vmrace.harness.errors import HarnessError
 from vmrace.harness.explore.exploration import EQUIVALENCE
 
+from tests import documents
+
 ROOT = pathlib.Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden"
 VARIANT = "lru_free_2_4/pre_patch"
@@ -56,8 +58,7 @@ def easy(monkeypatch: Patch) -> None:
 def campaign(place: pathlib.Path, *options: str) -> tuple[int, list[dict[str, Any]], dict[str, Any]]:
     """The exit code, what is told, and the summary."""
     result = CliRunner().invoke(main, ["fuzz", VARIANT, "--corpus", str(place), "--seed", "1", "--json", *options])
-    *told, last = [json.loads(line) for line in result.stdout.splitlines()]
-    return result.exit_code, told, last
+    return result.exit_code, *documents.campaign(result.stdout)
 
 
 def kept(place: pathlib.Path, suffix: str = ".toml") -> list[pathlib.Path]:
@@ -227,7 +228,7 @@ def test_a_hit_that_is_not_confirmed_is_kept_as_it_was_found(fault: Any, why: st
     assert last["raw"] == {one["title"]: one["path"]}
     path, = kept(tmp_path / "c", ".hit")
     assert str(path) == one["path"]
-    again = CliRunner().invoke(main, ["shrink", one["path"], "--out", str(tmp_path / "out")])        # nothing that it needs was lost
+    again = CliRunner().invoke(main, ["shrink", one["path"], "--into", str(tmp_path / "out")])        # nothing that it needs was lost
     assert again.exit_code == 0, again.output
     entry, = kept(tmp_path / "out")
     assert load(entry).title == one["title"]
@@ -325,7 +326,7 @@ def test_no_process_to_be_had_is_3(tmp_path: pathlib.Path, monkeypatch: Patch) -
 @pytest.mark.long
 @pytest.mark.parametrize("number", [7, 10, 20])
 @pytest.mark.parametrize("args", [("fuzz", VARIANT, "--for", "2s", "--corpus", "c", "--workers", "8"), ("replay", IRQ),
-                                  ("verify", VARIANT, "--ops", "1", "--kinds", "exit,touch", "--state", "s", "--workers", "8"),
+                                  ("verify", VARIANT, "--size", "1", "--operations", "exit,touch", "--state", "s", "--workers", "8"),
                                   ("fuzz", "tests.programs.lost_update:make", "--for", "1s"),
                                   ("verify", "tests.programs.lastzero:make", "--arg", "8")], ids=lambda args: args[0])
 def test_too_few_file_descriptors_are_no_verdict(number: int, args: tuple[object, ...], tmp_path: pathlib.Path) -> None:
@@ -385,8 +386,8 @@ def test_a_full_disk_is_told_before_a_campaign(tmp_path: pathlib.Path, monkeypat
 @pytest.mark.parametrize("args", [("replay", "e.toml", "--accept"), ("corpus", "accept", "e.toml"), ("shrink", "e.toml"),
                                   ("verify", "e.toml", "--certify", "--variant", "pre_patch"),
                                   ("verify", "tests.programs.lastzero:make", "--arg", "4", "--certify"),
-                                  ("verify", VARIANT, "--ops", "1", "--kinds", "exit,touch", "--state", "s"),
-                                  ("verify", VARIANT, "--ops", "1", "--kinds", "exit,touch")], ids=lambda args: " ".join(args[::3]))
+                                  ("verify", VARIANT, "--size", "1", "--operations", "exit,touch", "--state", "s"),
+                                  ("verify", VARIANT, "--size", "1", "--operations", "exit,touch")], ids=lambda args: " ".join(args[::3]))
 def test_where_nothing_can_be_written_what_was_there_stays(args: tuple[object, ...], tmp_path: pathlib.Path) -> None:
     """No file may grow beyond a few bytes, as on a full disk."""
     (tmp_path / "e.toml").write_bytes(IRQ.read_bytes())
@@ -409,8 +410,7 @@ def test_a_signal_ends_a_campaign_in_order(number: signal.Signals, target: str, 
     told, errors = process.communicate(timeout=120)
     assert process.returncode == 130, errors
     assert "Traceback" not in errors
-    last = json.loads(told.splitlines()[-1])
-    assert last["type"] == "summary" and last["interrupted"]
+    assert documents.campaign(told.strip())[1]["interrupted"]
 
 
 @pytest.mark.long
@@ -512,7 +512,7 @@ def test_a_program_that_ends_its_process_is_no_verdict(what: str, args: tuple[st
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("args", [("fuzz", "--for"), ("verify", "--seconds")], ids=lambda args: args[0])
+@pytest.mark.parametrize("args", [("fuzz", "--for"), ("verify", "--for-each")], ids=lambda args: args[0])
 def test_a_program_that_nothing_ends_is_killed_in_its_time(args: tuple[str, str], mine: pathlib.Path) -> None:
     """Where no signal is heard, and so no timer ends it."""
     script = "import vmrace.fuzz.text.times as times; times.GRACE_SECONDS = 1.0; from vmrace.__main__ import main; main()"
@@ -722,7 +722,7 @@ def test_a_scope_whose_workers_exit_0_without_a_result_is_inconclusive(tmp_path:
             os._exit(0)
     code, lines = proof(tmp_path / "state", ["touch"], Leaves, ops=1, as_json=True)
     assert code == 3
-    assert json.loads(lines[-1])["inconclusive"] == {"its worker process died twice": 2}
+    assert documents.document(lines[-1], "verify")["scope"]["inconclusive"] == {"its worker process died twice": 2}
 
 
 @pytest.mark.long
@@ -749,7 +749,7 @@ def test_a_state_file_on_a_full_disk_ends_the_proof_and_keeps_its_lines(tmp_path
     assert any("state: cannot be written: No space left on device" in line for line in lines)
     code, lines = proof(tmp_path / "state", ["touch", "read"], as_json=True)
     assert code == 0
-    assert json.loads(lines[-1])["verdict"] == "proved"
+    assert documents.document(lines[-1], "verify")["scope"]["verdict"] == "proved"
 
 
 @pytest.mark.long

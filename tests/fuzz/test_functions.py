@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import pathlib
 import random
 import signal
@@ -24,6 +23,7 @@ from vmrace.harness.replay.named_schedule import Named
 from vmrace.harness.schedulers import Walk
 from vmrace.harness.schedulers.replay import Replay
 
+from tests.documents import document
 from tests.programs import large, lost_update, readers, reorder, wrong
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
@@ -156,10 +156,11 @@ def test_what_is_no_record_is_told_in_one_line(text: str, error: str, elsewhere:
 
 def test_json_has_the_finding_and_a_summary() -> None:
     result = command("fuzz", LOST, "--arg", "2", "--seed", "1", "--json")
-    finding, summary = map(json.loads, result.output.splitlines())
+    told = document(result.output, "fuzz")
+    (finding,), summary = told["events"], told["summary"]
     assert (finding["title"], finding["preemptions"], finding["least_preemptions_proved"]) == (CHECK, 1, True)
     assert finding["schedule"] == ["cpu1 until before write x.value in add", "cpu0 to the end"]
-    assert (summary["titles"], summary["exit"], summary["seed"]) == ({CHECK: 1}, 1, 1)
+    assert (summary["titles"], told["exit"], summary["seed"]) == ({CHECK: 1}, 1, 1)
 
 
 def test_no_finding_says_what_that_leaves_open() -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from vmrace.fuzz.cli import functions as functions_command
+from vmrace.fuzz.cli import function_commands
 from vmrace.fuzz.cli.main import main
 from vmrace.fuzz.corpus import judge
 from vmrace.fuzz.corpus.entry import find, load
@@ -132,13 +132,13 @@ def test_a_kept_run_of_which_one_replay_differs_is_flaky(number: int, tmp_path: 
     path = tmp_path / "x.run"
     failure, = functions.fuzz(lost_update.make, 2, seed=1).failures
     path.write_text(run_file.emit(run_file.Record(failure.title, LOST, ("2",), failure.schedule)))
-    tell, calls = functions_command.tell, itertools.count()
+    tell, calls = function_commands.tell, itertools.count()
 
     def flaky(*args: Any) -> Any:
         story, digest, result = tell(*args)
         return story, "0" * 16 if next(calls) == number else digest, result
 
-    monkeypatch.setattr(functions_command, "tell", flaky)
+    monkeypatch.setattr(function_commands, "tell", flaky)
     result = CliRunner().invoke(main, ["replay", str(path), LOST, "--times", "5"])
     assert (result.exit_code, "FLAKY: 2 different traces in 5 replays" in result.output) == (1, True)
 

@@ -34,7 +34,6 @@ from vmrace.fuzz.programs.enumerate import (
     text_of,
 )
 from vmrace.fuzz.run.exhaustive import Explorer, Reached
-from vmrace.fuzz.verify import scope as scoping
 from vmrace.fuzz.verify import scope_state
 from vmrace.fuzz.verify.scope import ScopeOptions, left, prove
 from vmrace.fuzz.verify.scope_report import Table
@@ -45,6 +44,8 @@ from vmrace.harness.incomplete import Incomplete, Reason
 from vmrace.variants.family import Family, family
 from vmrace.variants.operations import OPERATIONS
 from vmrace.variants.program import Program
+
+from tests.documents import document
 
 LRU = "lru_free_2_4"
 ONE = {"page": 1, "file": 1, "fpage": 1, "number": 1}
@@ -66,7 +67,7 @@ def all_forms(scope: Scope) -> list[Form]:
     """Every program by name: nothing is left out."""
     letters = scope.alphabet(operations())
     out = []
-    for setup_count, count in itertools.product(range(scope.setup + 1), range(scope.ops + 1)):
+    for setup_count, count in itertools.product(range(scope.setup + 1), range(scope.size + 1)):
         for shape in _shapes(count, scope.cpus):
             for chosen in itertools.product(letters, repeat=setup_count + count):
                 rest = iter(chosen[setup_count:])
@@ -328,7 +329,7 @@ def proof(state: pathlib.Path | None, kinds: list[str], make: Any = Fake, ops: i
 
 
 def summary(lines: list[str]) -> dict[str, Any]:
-    return json.loads(lines[-1])
+    return dict(document(lines[-1], "verify")["scope"])
 
 
 @pytest.mark.long
@@ -406,8 +407,8 @@ def test_a_worker_that_dies_once_loses_nothing(tmp_path: pathlib.Path) -> None:
 
 
 def test_a_worker_that_hangs_is_killed(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scoping, "GRACE_SECONDS", 0.0)
-    monkeypatch.setattr(scoping, "BATCH_SECONDS", 0.3)
+    monkeypatch.setattr("vmrace.fuzz.verify.scope.GRACE_SECONDS", 0.0)
+    monkeypatch.setattr("vmrace.fuzz.verify.scope.BATCH_SECONDS", 0.3)
     code, lines = proof(tmp_path / "state", ["touch"], Hangs, ops=1, seconds_each=0.2, as_json=True)
     assert code == 3
     assert summary(lines)["counts"] == {"proved": 1, "BUG": 0, "inconclusive": 1, "not run": 0}
@@ -585,7 +586,8 @@ def test_every_line_may_be_damaged(tmp_path: pathlib.Path) -> None:
     state.write_text("\n".join([head, *(line.replace("BUG", "BUH").replace("proved", "BUG") for line in lines)]) + "\n")
     code, told = proof(state, ["exit", "touch"], as_json=True)
     assert code == 1
-    assert [json.loads(line)["kind"] for line in told] == [*["damaged"] * len(lines), "bug", "scope"]
+    assert [one["kind"] for one in document(told[-1], "verify")["events"]] == [*["damaged"] * len(lines), "bug"]
+    assert len(told) == len(lines) + 1              # `complain` was called with each, too: by the command, that is stderr
     assert done(state) == before
 
 
@@ -643,8 +645,8 @@ def test_a_state_that_is_no_text_is_refused(tmp_path: pathlib.Path) -> None:
 
 @pytest.mark.long
 def test_two_proofs_do_not_write_one_state(tmp_path: pathlib.Path) -> None:
-    head = scoping.header(family(LRU), "pre_patch", Scope(2, 2, 0, ("touch",), ONE))
-    held = scoping.State(tmp_path / "state", head)
+    head = scope_state.header(family(LRU), "pre_patch", Scope(2, 2, 0, ("touch",), ONE))
+    held = scope_state.State(tmp_path / "state", head)
     assert "another proof is at work on it" in proof(tmp_path / "state", ["touch"])[1][0]
     held.close()
 
@@ -662,14 +664,14 @@ def test_what_narrows_the_scope_is_said(tmp_path: pathlib.Path) -> None:
     assert "operations that would do nothing in every program: unpin" in lines[2]
 
 
-def test_json_has_a_line_for_each_title_and_a_summary(tmp_path: pathlib.Path) -> None:
+def test_json_has_each_title_and_the_scope(tmp_path: pathlib.Path) -> None:
     code, lines = proof(tmp_path / "state", ["exit", "touch"], as_json=True)
-    made = [json.loads(line) for line in lines]
+    event, = document(lines[-1], "verify")["events"]
+    scope = summary(lines)
     assert code == 1
-    assert [one["kind"] for one in made] == ["bug", "scope"]
-    assert made[0]["smallest"] == "cpu0: exit m0"
-    assert made[1]["programs"] == sum(made[1]["counts"].values()) < made[1]["stand_for"]
-    assert made[1]["executions"] == made[1]["classes"] > made[1]["blocked"] == 0
+    assert (event["kind"], event["smallest"]) == ("bug", "cpu0: exit m0")
+    assert scope["programs"] == sum(scope["counts"].values()) < scope["stand_for"]
+    assert scope["executions"] == scope["classes"] > scope["blocked"] == 0
 
 
 def test_the_estimate_holds_for_samples() -> None:

@@ -24,9 +24,11 @@ from vmrace.fuzz.verify.scope_result import Result
 from vmrace.harness.incomplete import Incomplete, Reason
 from vmrace.variants.family import FAMILIES, family
 
+from tests.documents import document
+
 ROOT = pathlib.Path(__file__).parent.parent.parent
 VARIANT = "lru_free_2_4/pre_patch"
-SMALL = ("--ops", "2", "--operands", "page=1,file=1,fpage=1,number=1", "--kinds", "unpin,touch")
+SMALL = ("--size", "2", "--operands", "page=1,file=1,fpage=1,number=1", "--operations", "unpin,touch")
 
 
 def command(*args: str) -> Any:
@@ -34,19 +36,19 @@ def command(*args: str) -> Any:
 
 
 @pytest.mark.parametrize(("args", "error"), [
-    ((VARIANT, "--ops", "2", "--operands", "pages=1"), "--operands: no kind 'pages'. Did you mean page?"),
-    ((VARIANT, "--ops", "2", "--operands", "page"), "--operands: 'page' is not like page=1"),
-    ((VARIANT, "--ops", "2", "--operands", "page=0"), "--operands: 'page=0' is not like page=1"),
-    ((VARIANT, "--ops", "2", "--operands", "file=1, page=99"), "--operands: page=99: the most is page=3"),
-    ((VARIANT, "--ops", "2", "--kinds", "tuoch"), "no operation 'tuoch'. Did you mean touch?"),
-    ((VARIANT, "--ops", "2", "--certify"), "--certify is for one program, and not for --ops"),
-    ((VARIANT, "--ops", "2", "--arg", "1"), "--arg is for MODULE:FUNCTION"),
-    (("f1738244", "--kinds", "touch"), "--kinds is for --ops"),
+    ((VARIANT, "--size", "2", "--operands", "pages=1"), "--operands: no kind 'pages'. Did you mean page?"),
+    ((VARIANT, "--size", "2", "--operands", "page"), "--operands: 'page' is not like page=1"),
+    ((VARIANT, "--size", "2", "--operands", "page=0"), "--operands: 'page=0' is not like page=1"),
+    ((VARIANT, "--size", "2", "--operands", "file=1, page=99"), "--operands: page=99: the most is page=3"),
+    ((VARIANT, "--size", "2", "--operations", "tuoch"), "no operation 'tuoch'. Did you mean touch?"),
+    ((VARIANT, "--size", "2", "--certify"), "--certify is for one program, and not for --size"),
+    ((VARIANT, "--size", "2", "--arg", "1"), "--arg is for MODULE:FUNCTION"),
+    (("f1738244", "--operations", "touch"), "--operations is for --size"),
     (("f1738244", "--arg", "1"), "--arg is for MODULE:FUNCTION"),
     (("tests.programs.readers:make", "--variant", "pre_patch"), "--variant is for an entry"),
-    (("tests.programs.readers:make", "--state", "x"), "--state is for --ops"),
-    ((VARIANT, "--ops", "2", "--into", "nosuch.md"), "nosuch.md: cannot be read: No such file or directory"),
-    (("lru_free_2_4/prepatch", "--ops", "2"), "Did you mean lru_free_2_4/pre_patch?"),
+    (("tests.programs.readers:make", "--state", "x"), "--state is for --size"),
+    ((VARIANT, "--size", "2", "--into", "nosuch.md"), "nosuch.md: cannot be read: No such file or directory"),
+    (("lru_free_2_4/prepatch", "--size", "2"), "Did you mean lru_free_2_4/pre_patch?"),
 ])
 def test_bad_options_get_one_line(args: tuple[str, ...], error: str) -> None:
     result = command(*args)
@@ -56,7 +58,7 @@ def test_bad_options_get_one_line(args: tuple[str, ...], error: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["soon", "-1", "0"])
-@pytest.mark.parametrize("option", ["--seconds", "--for"])
+@pytest.mark.parametrize("option", ["--for-each", "--for"])
 def test_times_are_given_as_in_other_commands(option: str, text: str) -> None:
     result = command("tests.programs.readers:make", option, text)
     assert result.exit_code == 2
@@ -105,11 +107,11 @@ def test_inconclusive_programs_are_listed_with_their_reasons() -> None:
     lines = list(table(results).lines())
     at = lines.index("         5  10 s were not enough")
     assert [line.strip() for line in lines[at + 1:at + 10]] == [
-        "hint: Allow more with --seconds, --for or --runs.", "program 0", "program 1", "program 2", "... and 2 more (--json has them all)",
+        "hint: Allow more with --for-each, --for or --runs-each.", "program 0", "program 1", "program 2",
+        "... and 2 more (--json has them all)",
         "1  its worker process died twice", "hint: The process was killed, or memory ran out: run the command again, perhaps with",
         "fewer --workers.", "program 5"]
-    told = [one for one in table(results).json_lines(dict.fromkeys(("variant", "image", "vmrace", "scope", "key")), False)
-            if one["kind"] == "inconclusive"]
+    told = [one for one in table(results).events() if one["kind"] == "inconclusive"]
     assert [(one["program"], one["why"]) for one in told] == [(one.program, str(one.why)) for one in results.values()]
 
 
@@ -121,7 +123,7 @@ def test_a_result_is_a_row_of_the_table_and_replaces_the_one_before(tmp_path: pa
         scope_document.put(path, table(results, 2))
     text = path.read_text()
     assert text.startswith("before\n") and text.endswith("\nafter\n")
-    options = "`--ops 2 --cpus 2 --kinds touch,unpin --operands page=1`"
+    options = "`--size 2 --cpus 2 --operations touch,unpin --operands page=1`"
     assert scope_document.rows_of(text) == [f"| `{VARIANT}` | {options} | 2 | 1 | 1 | OOPS: a\\|b in f | 0 |"]
     path.write_text("no marks")
     assert scope_document.unfit(path).endswith("for a table")
@@ -137,8 +139,9 @@ def test_the_rows_of_the_readme_are_of_scopes_that_there_are(row: str) -> None:
     said = dict(re.findall(r"--(\w+) (\S+)", options))
     operands = {kind: int(number) for kind, number in (part.split("=") for part in said.get("operands", "").split(",") if part)}
     assert set(operands) <= set(OPERAND_KINDS)
-    scope = Scope(int(said["ops"]), int(said["cpus"]), int(said.get("setup", 0)), tuple(said.get("kinds", "").split(",")) if "kinds" in said
-                  else (), operands, int(said["preemptions"]) if "preemptions" in said else None)
+    operations = tuple(said["operations"].split(",")) if "operations" in said else ()
+    scope = Scope(int(said["size"]), int(said["cpus"]), int(said.get("setup", 0)), operations, operands,
+                  int(said["preemptions"]) if "preemptions" in said else None)
     assert options == scope_document.options(scope)
     programs, proved, bugs = (int(count.replace(",", "")) for count in counts)
     assert programs == proved + bugs + int(undecided.replace(",", ""))
@@ -152,7 +155,7 @@ def test_a_scope_may_be_of_few_preemptions(tmp_path: pathlib.Path) -> None:
     state, runs, small = tmp_path / "state", [], (*SMALL[:-1], "fork,swap_out")
     for bound in ("0", "1", None):
         args = (VARIANT, *small, *(("--preemptions", bound) if bound else ()), "--json", "--state", f"{state}{bound}")
-        runs.append(json.loads(command(*args).output.splitlines()[-1]))
+        runs.append(document(command(*args).stdout, "verify")["scope"])
         assert runs[-1]["scope"]["preemptions"] == (None if bound is None else int(bound))
     assert [run["programs"] for run in runs] == [runs[0]["programs"]] * 3
     assert runs[0]["classes"] <= runs[1]["classes"] < runs[2]["classes"]

@@ -24,6 +24,8 @@ from vmrace.harness.functions.program import Program
 from vmrace.harness.kernel.cell import cell
 from vmrace.harness.printable import printable
 
+from tests.documents import campaign, document
+
 ROOT = pathlib.Path(__file__).parents[2]
 GOOD = next(path for path in find(ROOT / "corpus") if "f1738244" in path.name)
 EVIL = "a\x1b[2J\x1b]0;t\x07b\x9bmc\u202ed\u2066e\x7f\x00f\rg\u200f\u061c\u2028h\ni"
@@ -92,7 +94,7 @@ def corpus(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.P
     ("corpus",), ("corpus", "accept", "f1738244", "--variant", "pre_patch=x"), ("corpus", "accept", "f1738244"),
     ("replay", "corpus", "--accept"),
     ("verify", "f1738244"), ("shrink", "f1738244"), ("verify", "f1738244", "--variant", "daniel_lru_count"),
-    ("diff", "lru_free_2_4/pre_patch", "lru_free_2_4/daniel_lru_count", "--program", "f1738244")])
+    ("diff", "lru_free_2_4/pre_patch", "lru_free_2_4/daniel_lru_count", "--entry", "f1738244")])
 def test_no_field_of_an_entry_reaches_the_terminal_raw(arguments: tuple[str, ...], corpus: pathlib.Path) -> None:
     result = command(*arguments)
     assert plain(result.output), repr(result.output)
@@ -102,7 +104,7 @@ def test_no_field_of_an_entry_reaches_the_terminal_raw(arguments: tuple[str, ...
 def test_in_json_it_is_an_escape_and_reads_back(corpus: pathlib.Path) -> None:
     result = command("corpus", "--json")
     assert plain(result.stdout)
-    told, = map(json.loads, result.stdout.splitlines())
+    told, = document(result.stdout, "corpus")["entries"]
     assert (told["title"], told["asks"], told["source"]) == (EVIL, EVIL, EVIL)
     assert told["expect"]["pre_patch"] == f"BUG DATA: {EVIL}"
 
@@ -206,7 +208,7 @@ def test_nor_does_it_stand_in_a_story(make: Any) -> None:
 def test_in_json_the_title_of_a_program_reads_back(elsewhere: pathlib.Path) -> None:
     result = command("fuzz", f"{__name__}:raises", "--seed", "1", "--json")
     assert plain(result.stdout)
-    assert json.loads(result.stdout.splitlines()[0])["title"] == f"OOPS: {EVIL.replace(EXCEPT, '')} in task"
+    assert campaign(result.stdout)[0][0]["title"] == f"OOPS: {EVIL.replace(EXCEPT, '')} in task"
 
 
 def test_a_message_of_many_lines_is_told_line_by_line() -> None:

@@ -23,6 +23,7 @@ from vmrace.harness.functions.verify import verify as verify_program
 from vmrace.harness.incomplete import Incomplete, Reason
 from vmrace.harness.kernel.cell import cell
 
+from tests.documents import document
 from tests.programs import lastzero, leaving, readers
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
@@ -49,7 +50,7 @@ def test_some_certificates_are_kept_and_some_are_confirmed_plainly() -> None:
     assert any(certificate.check(path).plain for path in CERTIFICATES if SMALL in path.name)
 
 
-@pytest.mark.parametrize("limits", [{"runs_max": 10}, {"seconds_max": 0.0}])
+@pytest.mark.parametrize("limits", [{"runs": 10}, {"seconds": 0.0}])
 def test_an_exhausted_budget_is_never_a_proof(limits: dict[str, Any]) -> None:
     found = verify_program(lastzero.make, 5, **limits)
     assert not found.proved
@@ -165,11 +166,11 @@ def test_a_check_that_ran_out_of_its_budget_says_so_and_no_more(tmp_path: pathli
     path = tmp_path / "x.proof.json"
     said = certificate.certificate(subject, subject.explore())
     path.write_text(json.dumps(said))
-    result = command(LOST_UPDATE, "--check", str(path), "--runs", "3")
+    result = command(LOST_UPDATE, "--check", str(path), "--runs-each", "3")
     assert result.exit_code == 3
     assert result.output == f"{path}: inconclusive: 3 runs were not enough\n"
     path.write_text(json.dumps({**said, "verdict": "proved", "titles": {}}))
-    result = command(LOST_UPDATE, "--check", str(path), "--runs", "10")
+    result = command(LOST_UPDATE, "--check", str(path), "--runs-each", "10")
     assert result.exit_code == 1
     assert "titles: CHECK: the program's own check fails is found, and is not in the certificate" in result.output
 
@@ -178,7 +179,7 @@ def test_a_cut_check_tells_what_is_found_beside_what_the_certificate_says(tmp_pa
     subject = subjects.of_functions(LOST_UPDATE, ("3",))
     path = tmp_path / "x.proof.json"
     path.write_text(json.dumps({**certificate.certificate(subject, subject.explore()), "titles": {"LEAK: x": 1}}))
-    result = command(LOST_UPDATE, "--check", str(path), "--runs", "10")
+    result = command(LOST_UPDATE, "--check", str(path), "--runs-each", "10")
     assert result.exit_code == 1
     assert "titles: CHECK: the program's own check fails is found, and is not in the certificate" in result.output
 
@@ -222,7 +223,7 @@ def test_the_digest_is_that_of_the_set_of_classes() -> None:
 
 def test_a_bound_keeps_what_it_allows() -> None:
     free = verify_program(readers.make, 3)
-    bounded = verify_program(readers.make, 3, bound=0)
+    bounded = verify_program(readers.make, 3, preemptions=0)
     assert set(bounded.outcomes) <= set(free.outcomes)
     assert all(seen.preemptions == 0 for seen in bounded.outcomes.values())
 
@@ -270,17 +271,17 @@ def test_a_lost_worker_is_no_success_where_the_finding_is_expected(monkeypatch: 
 
 def test_json_has_verdict_classes_executions_and_blocked(monkeypatch: pytest.MonkeyPatch) -> None:
     result = command("tests.programs.lastzero:make", "--arg", "5", "--json")
-    told = json.loads(result.output)
+    told, = document(result.output, "verify")["explorations"]
     assert (told["verdict"], told["classes"], told["executions"], told["blocked"]) == ("proved", 64, 64, 0)
     found = Exploration({Reached((TITLE,)): Seen(2, 0)}, 2, blocked=3, why=LATE)
     monkeypatch.setattr("vmrace.fuzz.run.exhaustive.Explorer.explore", lambda *_, **limits: found)
-    told = json.loads(command(SMALL, "--variant", "pre_patch", "--json").output)
+    told, = document(command(SMALL, "--variant", "pre_patch", "--json").output, "verify")["explorations"]
     assert (told["verdict"], told["classes"], told["executions"], told["blocked"]) == (TITLE, 2, 2, 3)
-    assert told["hint"] == "Allow more with --seconds, --for or --runs."
+    assert told["hint"] == "Allow more with --for-each, --for or --runs-each."
 
 
 @pytest.mark.parametrize(("args", "code", "error"), [
-    ((), 2, "verify what?"),
+    ((), 2, "verify needs a TARGET"),
     (("nosuch:make",), 2, "no module 'nosuch'"),
     (("tests.programs.nosuch:make",), 2, "no module 'tests.programs.nosuch'"),
     ((":make",), 2, "no module ''"),
@@ -299,8 +300,8 @@ def test_json_has_verdict_classes_executions_and_blocked(monkeypatch: pytest.Mon
     (("tests.programs.wrong",), 2, "wrong is a module: name the function that makes the program, tests.programs.wrong:FUNCTION"),
     (("tests/programs/wrong.py",), 2, "wrong.py is a module: name the function that makes the program, tests.programs.wrong:F"),
     ((SMALL, "--variant", "nosuch"), 2, "no variant 'nosuch' in lru_free_2_4. See: vmrace variants"),
-    (("lru_free_2_4/pre_patch",), 2, "all programs of a variant: up to which size? --ops 2, or vmrace verify ENTRY --variant pre_patch"),
-    (("lru_free_2_4/pre_patch", "--ops", "1", "--kinds", ","), 2, "--kinds: names no operation"),
+    (("lru_free_2_4/pre_patch",), 2, "all programs of a variant: up to which size? --size 2, or vmrace verify ENTRY --variant pre_patch"),
+    (("lru_free_2_4/pre_patch", "--size", "1", "--operations", ","), 2, "--operations: names no operation"),
     ((SMALL, "--check", "x.json"), 2, "TARGET is for an exploration; with --check, only a MODULE:FUNCTION"),
     (("--check", "x.json", "--preemptions", "1"), 2, "--preemptions is for an exploration, and not for --check"),
 ])

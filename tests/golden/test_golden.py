@@ -25,6 +25,7 @@ def normal(text: str) -> str:
     text = re.sub(r"\.py:\d+ *", lambda found: ".py:N".ljust(len(found[0])), text)
     text = re.sub(r"\b[0-9a-f]{16}\b", "D" * 16, text)
     text = re.sub(r"\d+\.\d s\b", "N s", text)
+    text = re.sub(r"^  replay: .*\n", "", text, flags=re.MULTILINE)          # progress, which a slow machine prints
     text = text.replace("[OPTIONS] [COMMAND] [ARGS]...", "[OPTIONS] COMMAND [ARGS]...")       # click says either, by its version
     return text.replace(f"{HERE}/", "").replace(str(HERE), "tests/golden")
 

@@ -27,7 +27,7 @@ def campaign(seed: int) -> dict:
         command = [sys.executable, "-m", "vmrace", "fuzz", VARIANT, "--for", f"{SECONDS}s", "--keep-going", "--seed", str(seed),
                    "--corpus", corpus, "--json"]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=SECONDS * 10)
-    return json.loads(done.stdout.splitlines()[-1])
+    return json.loads(done.stdout)["summary"]
 
 
 def table(summaries: list[dict]) -> str:

@@ -34,7 +34,7 @@ def rates(workers: int, seed: int) -> tuple[float, float]:
         command = [sys.executable, "-m", "vmrace", "fuzz", VARIANT, "--for", f"{SECONDS}s", "--keep-going", "--no-shrink", "--json",
                    "--seed", str(seed), "--workers", str(workers), "--corpus", corpus]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=SECONDS * 10)
-    summary = json.loads(done.stdout.splitlines()[-1])
+    summary = json.loads(done.stdout)["summary"]
     return summary["runs"] / summary["seconds"], summary["runs"] / (processor() - before)
 
 

@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: MIT
-"""`vmrace fuzz MODULE:FUNCTION`, and `vmrace replay` and `vmrace show` of what it has kept: what people read, and exit codes."""
+"""The commands for programs of plain functions: `vmrace fuzz MODULE:FUNCTION`, and `vmrace replay`, `show` and `shrink` of a kept run."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import pathlib
 import shlex
 import time
+from collections import Counter
 from collections.abc import Callable
 
 from vmrace.fuzz.corpus import hit_file
-from vmrace.fuzz.corpus.verdict import bug
+from vmrace.fuzz.corpus.verdict import Verdict, Word, bug
 from vmrace.fuzz.functions import allowed, apart, run_file
 from vmrace.fuzz.functions.result import Failure, Sampled
 from vmrace.fuzz.functions.run_file import Record
@@ -21,6 +21,7 @@ from vmrace.fuzz.functions.story import tell
 from vmrace.fuzz.functions.target import TargetError, runner_of, split
 from vmrace.fuzz.run.hit import REPLAYS
 from vmrace.fuzz.text import times, writing
+from vmrace.fuzz.text.document import document
 from vmrace.fuzz.text.exit_codes import CHANGED, COULD_NOT, INTERRUPTED, NOTHING
 from vmrace.fuzz.text.terminal import LINE_EVERY, Voice, clock, rule_of_three
 from vmrace.fuzz.text.wording import count
@@ -37,15 +38,15 @@ Said = Callable[[str], None]
 
 
 def more_seconds(seconds: float) -> float:
-    """The seconds that sampling may take beyond those, even if it hangs: to shrink what fails, and the grace of any command."""
+    """Return the seconds that sampling may take beyond `seconds`, even if it hangs: to shrink failures, and the grace of any command."""
     return times.shrink_seconds(seconds) + times.GRACE_SECONDS
 
 
 def run(target: str, args: tuple[str, ...], *, seconds: float, runs: int, seed: int, keep_going: bool, shrink: bool,
         place: pathlib.Path | None, as_json: bool) -> int:
-    """Sample schedules of a program. The exit code: 0 no finding, 1 a finding, 3 it is not a function of its schedule, or no
-    finding says nothing, or something was lost, 4 nothing was run, 130 interrupted. TargetError if there is no such program;
-    ProgramError if it cannot be run."""
+    """Sample schedules of a program. Returns the exit code: 0 no finding; 1 a finding; 3 something was lost, the program is not a
+    function of its schedule, or having no finding says nothing; 4 nothing was run; 130 interrupted. TargetError if there is no such
+    program; ProgramError if it cannot be run."""
     runner = runner_of(target, args)
     name = target + (f"({', '.join(args)})" if args else "")
     voice = Voice()
@@ -54,6 +55,7 @@ def run(target: str, args: tuple[str, ...], *, seconds: float, runs: int, seed: 
         echo(f"sampling {name}   seed {seed}   {'keeps going' if keep_going else 'stops at the first finding'}")
     last = time.monotonic()
     hits: dict[str, pathlib.Path] = {}          # a title -> where its run is
+    events: list[dict[str, object]] = []        # of the document
     unkept: list[str] = []
 
     def tick(out: Sampled) -> None:
@@ -65,7 +67,9 @@ def run(target: str, args: tuple[str, ...], *, seconds: float, runs: int, seed: 
 
     def complain(text: str) -> None:
         unkept.append(text)
-        echo(json.dumps({"type": "error", "text": text}) if as_json else f"vmrace: {text}")
+        events.append({"type": "error", "text": text})
+        if not as_json:
+            echo(f"vmrace: {text}")
 
     def seen(failure: Failure) -> None:
         try:
@@ -86,10 +90,9 @@ def run(target: str, args: tuple[str, ...], *, seconds: float, runs: int, seed: 
             complain(str(error))
         if kept is not None and failure.title in hits:
             _forget(hits.pop(failure.title))
-        for line in [json.dumps(_json(failure, name, kept))] if as_json else _lines(failure, kept, target):
+        events.append({**_json(failure, name, kept), **({} if kept else {"record": run_file.emit(record)})})
+        for line in [] if as_json else [*_lines(failure, kept, target), *([] if kept else [run_file.emit(record)])]:
             echo(line)
-        if kept is None:
-            echo(run_file.emit(record))
         apart.say(found=failure.title)
 
     found = fuzz_runner(runner, seconds=seconds, runs=runs, seed=seed, keep_going=keep_going, shrink=shrink, seen=seen, told=told,
@@ -98,13 +101,15 @@ def run(target: str, args: tuple[str, ...], *, seconds: float, runs: int, seed: 
         for path in hits.values():
             _forget(path)                       # what does not repeat is no finding
     for failure, reason in found.unconfirmed:
-        echo(json.dumps(_unconfirmed(failure, reason, hits.get(failure.title))) if as_json else
-             f"NOT CONFIRMED   {failure.title}: {reason} (this is our bug)\n"
-             f"  kept as it was found: {hits.get(failure.title, f'{failure.switches} {failure.forced}')}")
+        events.append(_unconfirmed(failure, reason, hits.get(failure.title)))
+        if not as_json:
+            echo(f"NOT CONFIRMED   {failure.title}: {reason} (this is our bug)\n"
+                 f"  kept as it was found: {hits.get(failure.title, f'{failure.switches} {failure.forced}')}")
     code = _code(found, bool(unkept) or not voice.listens())
-    for line in [json.dumps(_summary(found, name, code))] if as_json else [*_table(found), _last(found, code)]:
+    lines = [document("fuzz", code, events=events, summary=_summary(found, name))] if as_json else [*_table(found), _last(found, code)]
+    for line in lines:
         echo(line)
-    return code
+    return _code(found, bool(unkept) or not voice.listens())
 
 
 def _code(found: Sampled, lost: bool) -> int:
@@ -120,7 +125,7 @@ def _code(found: Sampled, lost: bool) -> int:
 
 
 def _forget(path: pathlib.Path) -> None:
-    """A run as it was found, of which more is known now."""
+    """Remove a hit that has become a record, or was no finding."""
     with contextlib.suppress(OSError):
         path.unlink()
     apart.say(kept=str(path))
@@ -132,7 +137,7 @@ def _unconfirmed(failure: Failure, reason: str, path: pathlib.Path | None) -> di
 
 
 def _place(place: pathlib.Path | None) -> pathlib.Path:
-    """The directory that keeps it. OSError, with the name, if that cannot be."""
+    """Return the directory that keeps runs. OSError, with its name, if it cannot be made."""
     if place is None and not (PLACE / ".gitignore").is_file():
         writing.write(PLACE / ".gitignore", "*\n")
     return place or PLACE
@@ -183,44 +188,58 @@ def _json(failure: Failure, name: str, kept: pathlib.Path | None) -> dict[str, o
             "digest": failure.digest, "schedule": [str(line) for line in failure.schedule], "path": str(kept) if kept else None}
 
 
-def _summary(found: Sampled, name: str, code: int) -> dict[str, object]:
-    return {"type": "summary", "program": name, "seed": found.seed, "runs": found.runs, "distinct": found.distinct,
+def _summary(found: Sampled, name: str) -> dict[str, object]:
+    return {"program": name, "seed": found.seed, "runs": found.runs, "distinct": found.distinct,
             "limit_runs": found.limit_runs, "seconds": round(found.seconds, 1), "titles": found.titles, "why": str(found.why or ""),
             "unseen": str(found.unseen or ""), "reason": reason_of(found.why or found.unseen), "interrupted": found.interrupted,
-            "exit": code,
             "upper_bound_95": 1 / rule_of_three(found.runs) if found.ok and rule_of_three(found.runs) else None}
 
 
 # ---- what is kept -----------------------------------------------------------------------------------------------------------
 
-def replay(path: pathlib.Path, named: str | None, times: int, echo: Said) -> int:
-    """Run what is kept again. `named`: the function that the command line names, if any (see fuzz/functions/allowed). The exit
-    code: 0 if it fails as it did, 1 if not. RecordError, TargetError or ProgramError if it cannot be run."""
-    kept, digests = _allowed("replay", path, named), set()
+def replay(path: pathlib.Path, named: str | None, times: int, echo: Said, as_json: bool = False) -> int:
+    """Replay a kept run. `named`: the function that the command line names, if any (see fuzz/functions/allowed). Returns the exit code: 0
+    if it fails as it did, 1 if not. RecordError, TargetError or ProgramError if it cannot be run."""
+    kept = _allowed("replay", path, named)
+    verdict, detail, digest = _replayed(path, kept, times)
+    code = 0 if verdict.word is Word.BUG else CHANGED
+    if as_json:
+        echo(document("replay", code, run={"path": str(path), "functions": kept.functions, "args": list(kept.args), "title": kept.title,
+                                           "verdict": str(verdict), "detail": detail, "replays": times, "digest": digest}))
+        return code
+    if not code:
+        echo(f"{path}: {verdict}")
+        echo(f"  {detail}, trace {digest}, as expected   (exit 0)")
+    elif verdict.word is Word.DIVERGED:
+        echo(f"{path}: {detail}")
+        echo(f"           if a point has another name now: vmrace fuzz {_again(kept)}   (exit {code})")
+    else:
+        echo(f"{path}: {detail}   (exit {code})")
+    return code
+
+
+def _replayed(path: pathlib.Path, kept: Record, times: int) -> tuple[Verdict, str, str]:
+    """Replay a kept run `times` times: the verdict, a detail for the reader, and the digest of the trace."""
+    digests: Counter[str] = Counter()
     with watchdog.watched():
         runner = runner_of(kept.functions, kept.args)
         for _ in range(times):
             try:
                 _, digest, result = tell(runner, Named(kept.schedule, runner.keys()), kept.title)
             except Diverged as error:
-                echo(f"{path}: {error}")
-                echo(f"           if a point has another name now: vmrace fuzz {_again(kept)}   (exit {CHANGED})")
-                return CHANGED
+                return Verdict(Word.DIVERGED, number=error.step), str(error), ""
             except ValueError as error:
                 raise run_file.RecordError(f"{path}: schedule: {error}") from None
-            digests.add(digest)
+            digests[digest] += 1
             if kept.title not in result.titles:
-                echo(f"{path}: LOST: expected {kept.title}, found {result.title or 'nothing'}   (exit {CHANGED})")
-                return CHANGED
+                return Verdict(Word.LOST), f"LOST: expected {kept.title}, found {result.title or 'nothing'}", digest
     if len(digests) > 1:
-        echo(f"{path}: FLAKY: {len(digests)} different traces in {count(times, 'replay')}   (exit {CHANGED})")
-        return CHANGED
-    echo(f"{path}: {bug(kept.title)}")
-    echo(f"  {times} of {count(times, 'replay')}, trace {digests.pop()}, as expected   (exit 0)")
-    return 0
+        most = digests.most_common(1)[0][1]
+        return Verdict(Word.FLAKY, number=most, of=times), f"FLAKY: {len(digests)} different traces in {count(times, 'replay')}", ""
+    return bug(kept.title), f"{times} of {count(times, 'replay')}", digest
 
 
-def show(path: pathlib.Path, named: str | None, echo: Said) -> int:
+def show(path: pathlib.Path, named: str | None, echo: Said, as_json: bool = False) -> int:
     """Print the story of a kept run, and its schedule. `named` and errors as of `replay`."""
     kept = _allowed("show", path, named)
     runner = runner_of(kept.functions, kept.args)
@@ -229,14 +248,19 @@ def show(path: pathlib.Path, named: str | None, echo: Said) -> int:
             story, _, _ = tell(runner, Named(kept.schedule, runner.keys()), kept.title)
     except (Diverged, ValueError) as error:
         raise run_file.RecordError(f"{path}: {error}") from None
-    for line in [*story, "", "schedule", *(f"  {line}" for line in kept.schedule)]:
+    schedule = [str(line) for line in kept.schedule]
+    if as_json:
+        echo(document("show", 0, path=str(path), title=kept.title, functions=kept.functions, args=list(kept.args), schedule=schedule,
+                      story=story))
+        return 0
+    for line in [*story, "", "schedule", *(f"  {line}" for line in schedule)]:
         echo(line)
     return 0
 
 
-def shrink(path: pathlib.Path, named: str | None, place: pathlib.Path | None, echo: Said) -> int:
-    """Confirm a hit that was kept as it was found, shrink it, and put a record in its place. The exit code: 0, or 1 if it does not fail
-    that way. EntryError if the file is no hit; `named` and other errors as of `replay`."""
+def shrink(path: pathlib.Path, named: str | None, place: pathlib.Path | None, echo: Said, as_json: bool = False) -> int:
+    """Confirm a hit that was kept as it was found, shrink it, and put a record in its place. Returns the exit code: 0, or 1 if it does
+    not fail that way. EntryError if the file is no hit; `named` and other errors as of `replay`."""
     hit = hit_file.load_of_functions(path)
     allowed.require(path, hit.functions, named, _command("shrink", path, hit.functions))
     runner, args = runner_of(hit.functions, tuple(hit.args)), tuple(hit.args)
@@ -244,29 +268,30 @@ def shrink(path: pathlib.Path, named: str | None, place: pathlib.Path | None, ec
     try:
         confirm(runner, failure)
     except Differs as error:
-        echo(f"{path}: {error}   (exit {CHANGED})")
+        echo(document("shrink", CHANGED, path=str(path), why=str(error)) if as_json else f"{path}: {error}   (exit {CHANGED})")
         return CHANGED
     kept = run_file.save(Record(failure.title, hit.functions, args, failure.schedule), place or path.parent)
-    for line in _lines(failure, kept, hit.functions):
+    finding = _json(failure, hit.functions, kept)
+    for line in [document("shrink", 0, **finding, removed=[str(path)])] if as_json else _lines(failure, kept, hit.functions):
         echo(line)
     _forget(path)
     return 0
 
 
 def _allowed(command: str, path: pathlib.Path, named: str | None) -> Record:
-    """A record whose function may be run."""
+    """Load a record whose function may be run. NotAllowed otherwise, with the command to type."""
     kept = run_file.load(path)
     allowed.require(path, kept.functions, named, _command(command, path, kept.functions))
     return kept
 
 
 def _command(command: str, path: pathlib.Path, target: str) -> str:
-    """A line to be typed as it stands."""
+    """Return a command to be typed as it stands."""
     return shlex.join(["vmrace", command, str(path), ":".join(split(target))])
 
 
 def _next(path: pathlib.Path, target: str) -> str:
-    """The line that replays a record. A function that the project allows need not be named."""
+    """Return the command that replays a record. It leaves out a function that the project allows."""
     with contextlib.suppress(TargetError):
         if allowed.by_project(path, target):
             return shlex.join(["vmrace", "replay", str(path)])
