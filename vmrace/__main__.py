@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from vmrace.fuzz.functions.search_path import current_folder_last
+from vmrace.fuzz.run.search_path import current_folder_last
 
 
 def main() -> None:

@@ -134,7 +134,7 @@ class Campaign:
     def found_on(self) -> str:
         return f"{self.options.family}/{self.options.variant}"
 
-    def run(self) -> Status:
+    def conduct(self) -> Status:
         """Run the campaign to its end. Raises EntryError if its corpus cannot be written."""
         options, status = self.options, self.status
         _writable(options.corpus)

@@ -89,7 +89,7 @@ def run_shard(task: ShardTask) -> ShardResult:
         _workers[key] = Worker(*key)
     shard = _Shard(_workers[key], task)
     try:
-        return shard.run()
+        return shard.make_runs()
     except Exception as error:              # MemoryError and RecursionError, too
         del _workers[key]                   # its state may be broken
         shard.result.error = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
@@ -118,7 +118,7 @@ class _Shard:
     def over(self) -> bool:
         return self.ended or self.result.runs >= self.task.runs or time.monotonic() - self.start > self.task.seconds
 
-    def run(self) -> ShardResult:
+    def make_runs(self) -> ShardResult:
         with contextlib.suppress(Spent):
             self._search()
         self.worker.features.take()

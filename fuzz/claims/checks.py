@@ -78,9 +78,9 @@ class Runner:
 
     def judge(self, claim: Claim) -> Judged:
         """Repeat the checks of a claim."""
-        return Judged(claim, [self.run(check) for check in claim.tests])
+        return Judged(claim, [self.repeat(check) for check in claim.tests])
 
-    def run(self, check: Check) -> Result:
+    def repeat(self, check: Check) -> Result:
         """Repeat a check. An error of vmrace makes it inconclusive; EntryError is raised for an entry that cannot be used."""
         if check not in self.done:
             try:

@@ -22,7 +22,7 @@ class Refused(click.ClickException):
 
     def __init__(self, message: str, code: int):
         super().__init__(message)
-        self.exit_code = code
+        self.exit_code = code  # type: ignore[misc]     # click has it as a class variable, and reads it of the instance
 
     def show(self, file: Any = None) -> None:
         echo(f"vmrace: {self.message}", err=True)
@@ -67,7 +67,7 @@ def variant_named(name: str) -> tuple[Family, str]:
 
 def which_function(target: str) -> None:
     """Refuse a module of the user's (`programs.queue`, `queue.py`) that was named without one of its functions."""
-    from vmrace.fuzz.functions.target import is_module
+    from vmrace.fuzz.run.target import is_module
     module = target.removesuffix(".py").replace("/", ".")
     if is_module(module):
         raise Refused(f"{target} is a module: name the function that makes the program, {module}:FUNCTION", USAGE)
@@ -82,7 +82,7 @@ def given(context: click.Context, name: str) -> bool:
 def functions_refused() -> Iterator[None]:
     """Turn the errors of programs of plain functions into one line with an exit code."""
     from vmrace.fuzz.functions.run_file import RecordError
-    from vmrace.fuzz.functions.target import NoSuch, TargetError
+    from vmrace.fuzz.run.target import NoSuch, TargetError
     from vmrace.fuzz.verify.subject import VerifyError
     from vmrace.harness.errors import ProgramError
     try:

@@ -59,7 +59,7 @@ def diff(context: click.Context, variants: tuple[str, ...], entry: str | None, d
     no outcome is then called impossible. Exit codes: 0 no difference; 1 a difference; 3 inconclusive; 4 nothing was compared.
     """
     from vmrace.fuzz.compare.outcomes import Budget, contenders
-    from vmrace.fuzz.compare.programs import Programs, run
+    from vmrace.fuzz.compare.programs import Programs, compare_programs
     from vmrace.fuzz.corpus.entry import EntryError, load_all
     from vmrace.variants.program import ProgramError
     if len(variants) < 2:
@@ -85,7 +85,7 @@ def diff(context: click.Context, variants: tuple[str, ...], entry: str | None, d
             if not programs.count:
                 raise Refused(f"{directory}: no entries of {' or '.join(sorted(families))}", NOTHING)
         budget = Budget(seconds_each, runs_each or 1 << 60)
-        code = run(contenders(chosen, counts), programs, budget, witnesses, into, as_json, echo)
+        code = compare_programs(contenders(chosen, counts), programs, budget, witnesses, into, as_json, echo)
     except ProgramError as error:
         raise Refused(str(error), USAGE) from None
     except EntryError as error:

@@ -18,8 +18,8 @@ from vmrace.fuzz.functions.run_file import Record
 from vmrace.fuzz.functions.sample import fuzz_runner
 from vmrace.fuzz.functions.shrink import confirm
 from vmrace.fuzz.functions.story import tell
-from vmrace.fuzz.functions.target import TargetError, runner_of, split
 from vmrace.fuzz.run.hit import REPLAYS
+from vmrace.fuzz.run.target import TargetError, runner_of, split
 from vmrace.fuzz.text import times, writing
 from vmrace.fuzz.text.document import document
 from vmrace.fuzz.text.exit_codes import CHANGED, COULD_NOT, INTERRUPTED, NOTHING
@@ -42,7 +42,7 @@ def more_seconds(seconds: float) -> float:
     return times.shrink_seconds(seconds) + times.GRACE_SECONDS
 
 
-def run(target: str, args: tuple[str, ...], *, seconds: float, runs: int, seed: int, keep_going: bool, shrink: bool,
+def fuzz_functions(target: str, args: tuple[str, ...], *, seconds: float, runs: int, seed: int, keep_going: bool, shrink: bool,
         place: pathlib.Path | None, as_json: bool) -> int:
     """Sample schedules of a program. Returns the exit code: 0 no finding; 1 a finding; 3 something was lost, the program is not a
     function of its schedule, or having no finding says nothing; 4 nothing was run; 130 interrupted. TargetError if there is no such

@@ -41,9 +41,10 @@ def fuzz(context: click.Context, target: str, seconds: float, runs: int | None, 
             raise Refused("--workers is for a VARIANT: a program of functions is sampled in one process", USAGE)
         from vmrace.fuzz.cli import function_commands
         apart.begin(seconds + function_commands.more_seconds(seconds))
+        place = corpus if given(context, "corpus") else None
         with functions_refused():
-            sys.exit(function_commands.run(target, args, seconds=seconds, runs=runs or 0, seed=seed, keep_going=keep_going, as_json=as_json,
-                                           shrink=not no_shrink, place=corpus if given(context, "corpus") else None))
+            sys.exit(function_commands.fuzz_functions(target, args, seconds=seconds, runs=runs or 0, seed=seed, keep_going=keep_going,
+                                                      as_json=as_json, shrink=not no_shrink, place=place))
     if args:
         raise Refused("--arg is for MODULE:FUNCTION", USAGE)
     from vmrace.fuzz.campaign.driver import Campaign, Options
@@ -55,7 +56,7 @@ def fuzz(context: click.Context, target: str, seconds: float, runs: int | None, 
     options = Options(made.name, name, seconds, runs or 0, seed, workers, keep_going, corpus, not no_shrink)
     view = JsonView(options) if as_json else TextView(options)
     try:
-        status = Campaign(options, view).run()
+        status = Campaign(options, view).conduct()
     except EntryError as error:
         raise Refused(str(error), COULD_NOT) from None
     view.end(status, _fuzz_exit(status, view.listens()))

@@ -39,8 +39,8 @@ def replay(corpus: pathlib.Path, functions: str | None, backend: str, only: str 
     (all others are run), or a verdict is undecided.
     """
     from vmrace.fuzz.corpus.entry import EntryError, load_all
-    from vmrace.fuzz.corpus.replay import Options
-    from vmrace.fuzz.corpus.table import Table
+    from vmrace.fuzz.replay.replay import Options
+    from vmrace.fuzz.replay.table import Table
     from vmrace.fuzz.verify.subject import VerifyError
     if corpus.suffix == ".run" and corpus.is_file():
         from vmrace.fuzz.cli import function_commands

@@ -56,8 +56,8 @@ class Programs:
         return cls([(program_text(program), program, None) for program in made], len(made), small=text)
 
 
-def run(chosen: list[Contender], programs: Programs, budget: Budget, witnesses: int, directory: pathlib.Path | None, json_wanted: bool,
-        echo: Callable[[str], None]) -> int:
+def compare_programs(chosen: list[Contender], programs: Programs, budget: Budget, witnesses: int,
+                     directory: pathlib.Path | None, json_wanted: bool, echo: Callable[[str], None]) -> int:
     """Compare and print. Returns the exit code. At most `witnesses` witnesses are looked for in each program, and kept in `directory`."""
     started = time.monotonic()
     told: list[dict[str, Any]] = []

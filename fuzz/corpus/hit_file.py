@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from vmrace.fuzz.corpus.entry import Entry, EntryError, emit, parse
-from vmrace.fuzz.functions.target import NoSuch, split
 from vmrace.fuzz.run.hit import Hit
+from vmrace.fuzz.run.target import NoSuch, split
 from vmrace.fuzz.text import writing
 from vmrace.fuzz.text.reading import text_of, toml_of
 from vmrace.fuzz.text.toml import slug

@@ -17,7 +17,7 @@ from __future__ import annotations
 import fnmatch
 import pathlib
 
-from vmrace.fuzz.functions.target import NoSuch, TargetError, split
+from vmrace.fuzz.run.target import NoSuch, TargetError, split
 from vmrace.fuzz.text.reading import text_of, toml_of
 
 PROJECT = "pyproject.toml"

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from vmrace.fuzz.functions.target import NoSuch, split
+from vmrace.fuzz.run.target import NoSuch, split
 from vmrace.fuzz.text import writing
 from vmrace.fuzz.text.reading import parsing, text_of, toml_of
 from vmrace.fuzz.text.toml import _quote, slug

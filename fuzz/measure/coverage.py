@@ -137,8 +137,8 @@ def own_functions(family: Family, variant: str) -> dict[pathlib.Path, dict[str, 
 def reach(family: Family, variant: str, corpus: Sequence[Entry], seconds: float, runs: int, seed: int) -> Reached:
     """Replay the entries and run a campaign, for `seconds` or, unless `runs` is 0, at most that many runs. Returns the coverage."""
     import coverage
-    from vmrace.fuzz.corpus.replay import Options
-    from vmrace.fuzz.corpus.table import Table
+    from vmrace.fuzz.replay.replay import Options
+    from vmrace.fuzz.replay.table import Table
     functions = own_functions(family, variant)
     tracer = coverage.Coverage(data_file=None, branch=True, concurrency=["greenlet"], config_file=False,
                                include=[str(path) for path in functions])

@@ -34,6 +34,7 @@ class Features:
 
     def switched(self, m: Machine, me: Task) -> None:
         """Record the pair of a preemption of the task `me`."""
+        assert me.at is not None, me
         kind, obj, arg = me.at
         place = self._place[me.id] = zlib.crc32(f"{kind} {obj.name.rpartition('.')[2]} {arg}".encode())
         decision = m.switches[-1]

@@ -128,7 +128,7 @@ class Proof:
             return None
         return left(self.ours, self.to_do, self.workers)
 
-    def run(self) -> str:
+    def verify_all(self) -> str:
         """Explore all programs, until the time is up or a stop is requested. Returns the error that ended it early, or an empty text."""
         with stop_request.at_once(self.pool.kill):
             try:
@@ -226,7 +226,7 @@ def prove(family: Family, variant: str, asked: Scope, options: ScopeOptions, ech
         if not options.as_json:
             for line in _told_before(f"{family.name}/{variant}", scope, proof, all_count, operations):
                 echo(line)
-        broken = proof.run()
+        broken = proof.verify_all()
         interrupted = stop.asked()
         table = Table(f"{family.name}/{variant}", scope, forms, all_count, kept.results)
         if options.into is not None and not broken:

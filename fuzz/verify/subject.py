@@ -13,9 +13,9 @@ from typing import Any
 
 from vmrace.fuzz.corpus.entry import Entry, program_lines
 from vmrace.fuzz.corpus.verdict import Verdict
-from vmrace.fuzz.functions.target import runner_of, split
 from vmrace.fuzz.run.executor import Executor
 from vmrace.fuzz.run.exhaustive import Explorer
+from vmrace.fuzz.run.target import runner_of, split
 from vmrace.fuzz.text.wording import count
 from vmrace.harness.explore.exploration import Exploration
 from vmrace.harness.functions.verify import verify_runner

@@ -59,7 +59,7 @@ class list_head:
         return self.name
 
 
-list_head.next, list_head.prev = list_head._next, list_head._prev       # the same slots, unless a core watches them
+list_head.next, list_head.prev = list_head._next, list_head._prev  # type: ignore[misc]    # the same slots, unless a core watches them
 WATCHED: dict[str, type[list_head]] = {}    # core -> the class of its links, where that is not list_head
 
 

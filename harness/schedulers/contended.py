@@ -44,6 +44,7 @@ class Contended:
 
     def at(self, m: Machine) -> int:
         me = m.current
+        assert me.at is not None, me
         _, obj, arg = me.at
         if place_of(obj, arg) not in self.objects:
             m.want(m.step + 1)

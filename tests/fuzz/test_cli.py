@@ -361,9 +361,9 @@ def test_replaying_often_agrees_and_counts_it() -> None:
 @pytest.mark.long
 def test_a_replay_that_does_not_agree_with_itself_is_told_and_never_accepted(
         corpus: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import vmrace.fuzz.corpus.replay
+    import vmrace.fuzz.replay.replay
     calls = iter(range(1000))
-    monkeypatch.setattr(vmrace.fuzz.corpus.replay, "follow", lambda entry, executor: f"{next(calls):016x} nothing like before")
+    monkeypatch.setattr(vmrace.fuzz.replay.replay, "follow", lambda entry, executor: f"{next(calls):016x} nothing like before")
     before = files(corpus)
     result = cli("replay", corpus, "--times", "2", "--accept")
     assert result.exit_code == 1
@@ -437,12 +437,12 @@ def test_shrinking_what_no_longer_fails_says_so(corpus: pathlib.Path) -> None:
 
 
 def test_an_error_of_ours_is_3_and_never_looks_like_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
-    import vmrace.fuzz.corpus.replay
+    import vmrace.fuzz.replay.replay
     from vmrace.harness.errors import HarnessError
 
     def broken(*args: object, **how: object) -> object:
         raise HarnessError("the machine is upside down")
-    monkeypatch.setattr(vmrace.fuzz.corpus.replay, "judge_entry", broken)
+    monkeypatch.setattr(vmrace.fuzz.replay.replay, "judge_entry", broken)
     result = cli("replay", IRQ)
     assert result.exit_code == 3
     assert result.stderr.splitlines()[-1] == "vmrace: this is our bug, please report it: HarnessError: the machine is upside down"
@@ -973,9 +973,9 @@ def test_a_command_that_works_for_long_says_so_on_a_terminal_only(monkeypatch: p
 
 
 def test_ctrl_c_in_any_command_is_130(monkeypatch: pytest.MonkeyPatch) -> None:
-    import vmrace.fuzz.corpus.replay
+    import vmrace.fuzz.replay.replay
 
     def interrupted(*args: object, **how: object) -> object:
         raise KeyboardInterrupt
-    monkeypatch.setattr(vmrace.fuzz.corpus.replay, "judge_entry", interrupted)
+    monkeypatch.setattr(vmrace.fuzz.replay.replay, "judge_entry", interrupted)
     refused(cli("replay", IRQ, "--workers", "1"), 130, "interrupted")

@@ -17,8 +17,9 @@ import pytest
 from click.testing import CliRunner
 from vmrace.fuzz.cli.main import main
 from vmrace.fuzz.corpus.entry import find
-from vmrace.fuzz.functions import allowed, search_path, target
-from vmrace.fuzz.functions.target import NoSuch, TargetError, function_named, is_module, literal, runner_of
+from vmrace.fuzz.functions import allowed
+from vmrace.fuzz.run import search_path, target
+from vmrace.fuzz.run.target import NoSuch, TargetError, function_named, is_module, literal, runner_of
 from vmrace.fuzz.verify import certificate as certificates
 from vmrace.fuzz.verify import subject
 

@@ -587,14 +587,14 @@ def test_an_error_of_ours_drops_no_proof(error: Exception, accept: bool, proved:
 
 @pytest.mark.long
 def test_an_error_of_ours_says_nothing_of_the_other_entries(proved: pathlib.Path, monkeypatch: Patch) -> None:
-    import vmrace.fuzz.corpus.replay
-    judge = vmrace.fuzz.corpus.replay.judge_entry
+    import vmrace.fuzz.replay.replay
+    judge = vmrace.fuzz.replay.replay.judge_entry
 
     def judging(entry: Entry, *args: Any, **how: Any) -> Any:
         if entry.path is not None and entry.path.stem == "proved":
             raise MemoryError
         return judge(entry, *args, **how)
-    monkeypatch.setattr(vmrace.fuzz.corpus.replay, "judge_entry", judging)
+    monkeypatch.setattr(vmrace.fuzz.replay.replay, "judge_entry", judging)
     before = (proved / "proved.toml").read_bytes()
     result = CliRunner().invoke(main, ["replay", str(proved), "--accept"])
     assert result.exit_code == 3
@@ -607,7 +607,7 @@ def test_an_error_of_ours_says_nothing_of_the_other_entries(proved: pathlib.Path
 def test_a_proof_whose_budget_runs_out_is_inconclusive(proved: pathlib.Path, monkeypatch: Patch) -> None:
     import vmrace.fuzz.corpus.judge
     monkeypatch.setattr(vmrace.fuzz.corpus.judge, "_enough", lambda expected: 5)
-    monkeypatch.setattr(vmrace.fuzz.corpus.replay, "PROVE_MAX", 5)
+    monkeypatch.setattr(vmrace.fuzz.replay.replay, "PROVE_MAX", 5)
     before = (proved / "proved.toml").read_bytes()
     result = CliRunner().invoke(main, ["replay", str(proved / "proved.toml"), "--accept"])
     assert result.exit_code == 3

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 from vmrace.fuzz.cli.main import main
-from vmrace.fuzz.corpus import replay as replaying
 from vmrace.fuzz.corpus.entry import Entry, load, load_all
 from vmrace.fuzz.corpus.judge import Judged, judge_entry
-from vmrace.fuzz.corpus.replay import Options, Replay, Replayed
-from vmrace.fuzz.corpus.table import Table
 from vmrace.fuzz.corpus.verdict import Verdict, Word, bug
+from vmrace.fuzz.replay import replay as replaying
+from vmrace.fuzz.replay.replay import Options, Replay, Replayed
+from vmrace.fuzz.replay.table import Table
 from vmrace.fuzz.verify.certificate import certificate_path, write_certificate
 from vmrace.fuzz.verify.subject import of_entry
 from vmrace.harness.incomplete import Reason

@@ -57,6 +57,41 @@ def test_imports_flow_one_way(path: pathlib.Path) -> None:
     assert roots(path) & set(ROOMS[mine + 1:]) == set()
 
 
+# The folders and files of a room, from below: each imports only those of the rows above its own. `__init__` of a room is its face.
+ORDER: dict[str, tuple[str, ...]] = {
+    "harness": ("points errors finding incomplete printable stop backends", "call_stack machine", "sanitizers schedulers", "kernel",
+                "link watchers", "user_data replay", "explore", "functions"),
+    "fuzz": ("text", "run sampling", "programs corpus", "shrink", "functions campaign", "verify", "compare replay", "measure", "claims",
+             "cli"),
+}
+
+
+def imports_at_run_time(tree: ast.AST) -> Iterator[str]:
+    """Yield every module or name that is imported outside `if TYPE_CHECKING`."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        yield from imports_at_run_time(node)
+
+
+def test_every_folder_has_its_row() -> None:
+    for room, rows in ORDER.items():
+        found = {path.relative_to(ROOT).parts[1].removesuffix(".py") for path in sources(room)} - {"__init__"}
+        assert found == {one for row in rows for one in row.split()}
+
+
+@pytest.mark.parametrize("path", [path for room in ORDER for path in sources(room) if path != ROOT / room / "__init__.py"], ids=name)
+def test_a_folder_imports_only_folders_below_it(path: pathlib.Path) -> None:
+    room, folder = (part.removesuffix(".py") for part in path.relative_to(ROOT).parts[:2])
+    row_of = {one: number for number, row in enumerate(ORDER[room]) for one in row.split()}
+    parts = [module.split(".") for module in imports_at_run_time(ast.parse(path.read_text())) if module.startswith(f"vmrace.{room}.")]
+    assert [".".join(part) for part in parts if part[2] != folder and row_of[part[2]] >= row_of[folder]] == []
+
+
 @pytest.mark.parametrize("path", [path for room in ("harness", "variants") for path in sources(room)], ids=name)
 def test_only_the_fuzzing_room_imports_fuzzing_libraries(path: pathlib.Path) -> None:
     assert roots(path) & FUZZ_ONLY == set()

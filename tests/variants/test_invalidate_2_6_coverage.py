@@ -12,10 +12,10 @@ from functools import partial
 
 import pytest
 from vmrace.fuzz.campaign.shard import _workers
-from vmrace.fuzz.corpus import replay as replaying
 from vmrace.fuzz.corpus.entry import load_all
 from vmrace.fuzz.corpus.judge import judge_entry
 from vmrace.fuzz.measure.coverage import reach
+from vmrace.fuzz.replay import replay as replaying
 from vmrace.variants.family import family
 
 CORPUS = pathlib.Path(__file__).parents[2] / "corpus"

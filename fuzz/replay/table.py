@@ -11,8 +11,8 @@ from typing import Any
 from vmrace.fuzz.corpus.entry import Entry, expect
 from vmrace.fuzz.corpus.index import handle, short_name
 from vmrace.fuzz.corpus.judge import Judged
-from vmrace.fuzz.corpus.replay import Cell, Options, Replay, Replayed, variants_of
 from vmrace.fuzz.corpus.verdict import Verdict, Word
+from vmrace.fuzz.replay.replay import Cell, Options, Replay, Replayed, variants_of
 from vmrace.fuzz.text.terminal import COLUMNS
 from vmrace.fuzz.text.wording import count
 from vmrace.harness import stop

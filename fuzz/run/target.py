@@ -20,7 +20,7 @@ from collections.abc import Callable
 from importlib.machinery import PathFinder
 from typing import Any
 
-from vmrace.fuzz.functions.search_path import current_folder_last
+from vmrace.fuzz.run.search_path import current_folder_last
 from vmrace.harness.errors import ProgramError
 from vmrace.harness.functions import watchdog
 from vmrace.harness.functions.program import Program, Runner
