@@ -125,7 +125,7 @@ def test_an_order_of_readers_does_not_hide_an_order_with_a_writer_of_the_same_lo
 
 
 def test_lockdep_reports_a_cycle_of_readers_only_if_some_schedule_deadlocks() -> None:
-    """Of each pair every schedule is run: lockdep reports a cycle if and only if some schedule deadlocks."""
+    """Every schedule of each pair is run: lockdep reports a cycle if and only if some schedule deadlocks."""
     pairs = [("read_then_other", "other_then_read"), ("first_then_read", "read_then_first"), ("read_then_other", "other_then_write"),
              ("read_then_other", "write_other_then_read"), ("first_then_write", "read_then_first"), ("read_then_write", "read_then_write"),
              ("other_then_write", "write_other_then_read"), ("other_then_write", "other_then_write")]
