@@ -243,7 +243,7 @@ def test_long_names_of_variants_become_letters_in_the_table() -> None:
 # ---- the command --------------------------------------------------------------------------------------------------------------------
 
 @pytest.mark.long
-def test_json_has_a_line_for_each_program_and_a_summary() -> None:
+def test_json_has_each_program_and_a_summary() -> None:
     one, summary = objects(diff(PRE, DANIEL, "--entry", LAST, "--json"))
     assert one["verdict"] == DIFFERENT
     assert [variant["state"] for variant in one["variants"]] == ["every schedule"] * 2

@@ -56,7 +56,7 @@ def easy(monkeypatch: Patch) -> None:
 
 
 def campaign(place: pathlib.Path, *options: str) -> tuple[int, list[dict[str, Any]], dict[str, Any]]:
-    """Run a campaign; return its exit code, the lines of its JSON but the last, and the summary."""
+    """Run a campaign; return its exit code, and the events and the summary of its JSON."""
     result = CliRunner().invoke(main, ["fuzz", VARIANT, "--corpus", str(place), "--seed", "1", "--json", *options])
     return result.exit_code, *documents.campaign(result.stdout)
 
