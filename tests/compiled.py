@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""Run something with the explorer compiled (setup.py), in a copy of this tree: the source here stays what is run here.
+"""Run a module with the explorer compiled (setup.py), in a copy of this tree, so that this tree still runs from source.
 
     python -m tests.compiled pytest -n auto tests/explore
     python -m tests.compiled tests.benchmarks.explore
 
-Needs a C compiler, and mypy, which the tests need anyway. Ends as what it runs ends; 0 where there is no compiler, and says so.
+Needs a C compiler, and mypy, which the tests need anyway. The exit code is that of the module; without a compiler it is 0, and a line
+says so.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ NOT_NEEDED = shutil.ignore_patterns(".git", ".*-venv", ".*cache*", ".hypothesis"
 
 
 def build(tree: pathlib.Path) -> str:
-    """A compiled copy there. What was wrong, or nothing."""
+    """Build a compiled copy at `tree`; return the error, or an empty text."""
     shutil.copytree(ROOT, tree, ignore=NOT_NEEDED, symlinks=True)
     made = subprocess.run([sys.executable, "setup.py", "-q", "build_ext", "--inplace"], cwd=tree, capture_output=True, text=True,
                           env={**os.environ, "VMRACE_COMPILED": "1"})

@@ -10,7 +10,7 @@ from vmrace.fuzz.text.document import SCHEMA
 
 
 def document(text: str, command: str) -> dict[str, Any]:
-    """The one document on stdout, which is that of `command`. AssertionError if there is anything else."""
+    """Return the one document on stdout, which is that of `command`. Raises AssertionError if there is anything else."""
     told = json.loads(text)
     assert isinstance(told, dict), told
     assert (told["schema"], told["command"]) == (SCHEMA, command)
@@ -19,6 +19,6 @@ def document(text: str, command: str) -> dict[str, Any]:
 
 
 def campaign(text: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """The events and the summary of `vmrace fuzz --json`."""
+    """Return the events and the summary of `vmrace fuzz --json`."""
     told = document(text, "fuzz")
     return told["events"], told["summary"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The corpus as a whole: its index asks one question per entry, and every entry stands for a race of its own."""
+"""The index of the corpus asks one question per entry, and every entry has a question of its own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ CORPUS = pathlib.Path(__file__).parents[1] / "corpus"
 
 
 def index_lines() -> list[str]:
-    """The index as it must read: made from the entries."""
+    """Return the lines that the index must have, made from the entries."""
     return [f"| [{entry.title}]({entry.path.relative_to(CORPUS)}) | {entry.asks} |"  # type: ignore[union-attr]
             for entry in map(load, find(CORPUS))]
 

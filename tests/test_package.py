@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""One package: what is imported from it, from where it may be run, and that nobody's own packages get in its way."""
+"""vmrace is one package: users import from it, it runs from a clone or a wheel, and packages of a user do not shadow it."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def run(*words: str | pathlib.Path, cwd: pathlib.Path, **environment: str) -> su
     return subprocess.run([*map(str, words)], cwd=cwd, env={**kept, **environment}, capture_output=True, text=True, timeout=300)
 
 
-def test_what_a_user_needs_is_in_the_package_itself() -> None:
+def test_the_names_that_a_user_needs_are_in_the_package_itself() -> None:
     for name in ("Program", "cell", "fuzz", "verify", "atomic_t", "spinlock_t", "spin_lock", "semaphore", "point", "raise_irq"):
         assert callable(getattr(vmrace, name)), name
     with pytest.raises(AttributeError, match="no_such_thing"):
         _ = vmrace.no_such_thing        # type: ignore[attr-defined]
 
 
-def test_the_room_fuzz_samples_when_it_is_called() -> None:
+def test_the_module_fuzz_can_be_called_and_samples_schedules() -> None:
     found = vmrace.fuzz(lost_update.make, 2, runs=200)
     assert found.titles
     from vmrace.fuzz.functions import sample
@@ -52,7 +52,7 @@ def test_the_room_fuzz_samples_when_it_is_called() -> None:
 
 @pytest.fixture
 def crowded(tmp_path: pathlib.Path) -> pathlib.Path:
-    """A folder with packages of a user's own that are called as rooms of ours are."""
+    """Make a folder with a user's packages that have the names of our rooms."""
     for name in ("fuzz", "harness", "variants", "tests", "corpus"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text(f"raise SystemExit('the {name} of this folder was imported')\n")
@@ -63,13 +63,13 @@ def crowded(tmp_path: pathlib.Path) -> pathlib.Path:
 
 @pytest.mark.parametrize("words", [["-m", "vmrace", "verify", "mine:make"], ["-m", "vmrace", "variants"], ["-m", "pytest", "test_mine.py"]],
                          ids=["verify", "variants", "pytest"])
-def test_packages_of_the_current_folder_change_nothing(words: list[str], crowded: pathlib.Path) -> None:
+def test_packages_of_the_current_folder_do_not_shadow_vmrace(words: list[str], crowded: pathlib.Path) -> None:
     done = run(sys.executable, *words, cwd=crowded)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_a_clone_needs_no_installation(tmp_path: pathlib.Path) -> None:
-    """As far as what vmrace needs is there: here by a path to it, without what is said of this tree there."""
+    """It needs only the libraries: here PYTHONPATH leads to them, and -S keeps out the editable install of this tree."""
     clone = tmp_path / "clone"
     for room in ("vmrace", "harness", "variants", "fuzz"):
         shutil.copytree(ROOT / room, clone / room, ignore=shutil.ignore_patterns("__pycache__"))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Running small kernels on the machine without a family: link, run, look. What the tests of harness/ and the canaries share."""
+"""Link and run small kernels on the machine without a family. Shared by the tests of harness/ and the canaries."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from vmrace.harness.schedulers.replay import Replay
 from vmrace.harness.watchers.race import Watch
 from vmrace.harness.watchers.trace import Event, Recorder
 
-Call = tuple[Any, ...]                  # the name of a kernel function, then what it is called with
+Call = tuple[Any, ...]                  # the name of a kernel function, then its arguments
 Tasks = Sequence[tuple[int, Sequence[Call]]]        # (cpu, calls) of each task
 
 GREENLETS = BACKENDS["greenlets"]()
-THREADS = BACKENDS["threads"]()         # one for the process: its pooled threads live as long as it does
+THREADS = BACKENDS["threads"]()         # one for the process, as its pooled threads live as long as the backend
 
 
 @dataclass
 class Run:
-    """What one run left behind. `titles` are of findings, or of notes if there was nothing worse, as the executor tells them."""
+    """The result of one run. `titles` are of findings, or of notes if there is no finding, as the executor reports them."""
 
     findings: list[Finding]
     notes: list[Finding]
@@ -56,13 +56,13 @@ class Run:
 
     @property
     def facts(self) -> tuple[Any, ...]:
-        """All that must be the same when the same decisions are run again."""
+        """Return the facts that must be the same if the same decisions are run again."""
         found = [(f.title, f.step, f.task, f.cpu, f.detail, f.stack) for f in self.findings + self.notes]
         return self.decisions, self.steps, found, self.digest
 
 
 class Toy:
-    """A linked image, and runs of tasks on it. With `races` each run is watched for them, and has them among its findings."""
+    """A linked image, and runs of tasks on it. With `races` each run is watched for races, which are among its findings."""
 
     def __init__(self, *modules: str, core: str = "fast", exact: bool = False, backend: Any = GREENLETS, races: bool = False):
         self.image = link(*modules, core=core)
@@ -76,13 +76,13 @@ class Toy:
         return self.image[name]
 
     def setup(self, *calls: Call) -> None:
-        """Runs these calls alone; every later run starts from the state after them."""
+        """Run these calls alone; every later run starts from the state after them."""
         run = self.run([(0, calls)], NoPreempt())
         assert not run.titles, run.titles
         self.image.boot = run.state
 
     def run(self, tasks: Tasks, scheduler: Scheduler, cpus: int | None = None, preempt: bool = False) -> Run:
-        """One run from the state at boot."""
+        """Make one run from the state at boot."""
         image = self.image
         image.load(image.boot)
         if self.exact:
@@ -109,7 +109,7 @@ class Toy:
         return Run(m.findings, m.notes, m.switches, m.forced, m.step, state, m.limit_hit)
 
     def trace(self, tasks: Tasks, scheduler: Scheduler, cpus: int | None = None, preempt: bool = False) -> Run:
-        """One run with everything recorded."""
+        """Make one run and record its events and its digest."""
         recorder = Recorder(m)
         m.recorder, m.observer = recorder, recorder.switched
         try:
@@ -121,5 +121,5 @@ class Toy:
         return run
 
     def replay(self, run: Run, tasks: Tasks, cpus: int | None = None, preempt: bool = False) -> Run:
-        """The same decisions again, traced."""
+        """Make the decisions of `run` again, and record them."""
         return self.trace(tasks, Replay(run.switches, run.forced), cpus, preempt)

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""The engine against the floor, and against frontrun: one command, one run, ratios.
+"""Measure the engine against the floor, and against frontrun: one command, one run, ratios.
 
     python -m tests.benchmarks.engine
 
 Floor: the same kernel functions linked over plain primitives (floor.py), one task after another, state reset the same way.
-Each figure is the least of many rounds of one fixed batch, and the floor is measured in every round: where it varies, the
-machine had something else to do, and the last line says so. To reach, on greenlets: 2.2x without preemption, 2.8x PCT d=3,
-7x uniform walk. frontrun (if it is installed) explores a lost update of two threads; its points are bytecodes, ours are shared
-accesses, so schedules a second are side by side, not the same work.
+Each figure is the least of many rounds of one fixed batch, and the floor is measured in every round: if the floor varies, the
+machine was busy, and the last line says so. The goals on greenlets: 2.2x without preemption, 2.8x PCT d=3, 7x uniform walk.
+frontrun (if it is installed) explores a lost update of two threads. Its points are bytecodes, ours are shared accesses, so its
+schedules a second do other work than ours.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from vmrace.variants.program import Program, TaskProgram, parse_ops
 from tests.benchmarks import floor
 
 FAMILY, VARIANT = "lru_free_2_4", "pre_patch"
-# A fault, a free and a reclaim: about 100 points, on the paths that campaigns spend their time on.
+# A fault, a free and a reclaim: about 100 points, on the paths on which campaigns spend their time.
 PROGRAM = Program(
     parse_ops(["store m0.0", "store m0.1"], "setup"),
     (TaskProgram(0, parse_ops(["unmap m0.0"], "cpu0")), TaskProgram(1, parse_ops(["store m0.2"], "cpu1")),
@@ -39,11 +39,11 @@ PROGRAM = Program(
 
 
 ROUNDS = 15
-STEADY = 1.1        # half of the rounds of the floor lie within this of the least, on a machine with nothing else to do
+STEADY = 1.1        # on an idle machine half of the rounds of the floor take at most this many times the least
 
 
 def once(run: Callable[[], Any], batch: int) -> float:
-    """Microseconds of one call, over a batch of them; so many again before it, as others have just run."""
+    """Return the microseconds of one call, over a batch of calls. A batch before it, not timed, warms up, as other code has just run."""
     for _ in range(batch):
         run()
     start = time.perf_counter()
@@ -53,7 +53,7 @@ def once(run: Callable[[], Any], batch: int) -> float:
 
 
 def floor_run(program: Program) -> Callable[[], None]:
-    """The program as plain Python calls."""
+    """Return a function that runs the program as plain Python calls."""
     image = family(FAMILY).link(VARIANT, "floor", toolkit=floor.TOOLKIT)
     floor.now_running.task = image.tasks[0]
     image.load(image.boot)
@@ -77,7 +77,7 @@ def floor_run(program: Program) -> Callable[[], None]:
 
 
 def bare(executor: Executor, prepared: Prepared, scheduler: Any) -> Callable[[], None]:
-    """The machine alone: reset and run, nothing judged at rest."""
+    """Return a function that resets the machine and runs the program, without judging it at rest."""
     image = prepared.image
 
     def run() -> None:
@@ -89,7 +89,7 @@ def bare(executor: Executor, prepared: Prepared, scheduler: Any) -> Callable[[],
 
 
 def engine(backend: str, batch: int) -> list[float]:
-    """Print the ratios on that backend; what the floor took in each round."""
+    """Print the ratios on `backend`; return the microseconds of the floor in each round."""
     executor = Executor(family(FAMILY), VARIANT, backend)
     prepared = executor.prepare(PROGRAM)
     points = executor.run(prepared, NoPreempt()).steps
@@ -110,7 +110,7 @@ def engine(backend: str, batch: int) -> list[float]:
 
 
 def lost_update_here() -> None:
-    """Two tasks, each a load and a store of one racy field: schedules a second, granularity one shared access."""
+    """Print schedules a second of two tasks that each load and store one racy field; a point is one shared access."""
     from vmrace.harness.backends import BACKENDS
     from vmrace.harness.link.linker import link
     image = link("tests.benchmarks.lost_update")

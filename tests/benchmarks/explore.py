@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""What it costs to know which run is next: DPOR against the same runs replayed, with nothing analysed. One command, ratios.
+"""Measure the cost of choosing the next run: DPOR against a replay of the same runs without analysis. One command, ratios.
 
     python -m tests.benchmarks.explore
     python -m tests.compiled tests.benchmarks.explore       # with the explorer compiled; the machine that replays is not
 
 Each program is explored once and the decisions of all its runs are kept; then it is explored again and replayed, in turn, and
-the least time of each counts. The ratio is replay's time to DPOR's: 0.3 is asked for.
+the least time of each counts. The ratio is replay's time to DPOR's; the goal is 0.3.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ Run = Callable[[Any], Any]
 
 
 def explore(run: Run) -> list[tuple[list[int], list[int]]]:
-    """Every run's decisions."""
+    """Explore, and return the decisions of every run."""
     decisions = []
     for _ in Optimal().runs(run):
         decisions.append((m.switches, m.forced))
@@ -63,7 +63,7 @@ def measure(name: str, run: Run) -> None:
 
 
 def kernel(entry: str, variant: str) -> tuple[str, Run]:
-    """The program of a corpus entry."""
+    """Return a name for a corpus entry on `variant`, and a function that runs its program."""
     known = load(CORPUS / entry)
     executor = Executor(family(known.family), variant)
     prepared = executor.prepare(known.program)

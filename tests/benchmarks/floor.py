@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The floor: the toolkit with no engine at all. The same kernel functions, linked over this, are plain Python.
+"""The floor: the toolkit without an engine. The same kernel functions, linked over this, are plain Python.
 
-One task runs after another, so locks are only counted, nobody sleeps, and an interrupt runs at once.
+One task runs after another, so locks are only counted, no task sleeps, and an interrupt runs at once.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ def raise_irq(handler, *args):
 
 
 def deliver():
-    """Run what devices have raised; the caller does it where a task ends."""
+    """Run the interrupts that devices have raised; the caller does it where a task ends."""
     while now_running.pending:
         handler, args = now_running.pending.pop(0)
         now_running.irqs += 1

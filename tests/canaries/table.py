@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""The canaries there are: for each sanitizer, kernels that must trip it and the titles they must trip it with.
+"""The canaries: for each sanitizer, kernels that must trip it and the titles that it must report.
 
-`kernel` is a module of kernels/; with `kernel_repaired` linked over it nothing may be found under any schedule. `tasks` is
+`kernel` is a module of kernels/; with `kernel_repaired` linked over it no schedule may have a finding. `tasks` is
 (cpu, calls) of each task; `cpus` may be more, for interrupts. The last three sanitizers judge the small family at rest.
 """
 
@@ -16,7 +16,7 @@ from tests.toy import Tasks
 
 @dataclass(frozen=True)
 class Canary:
-    """`core` "checked" for the sanitizers that watch in checked images only; `exact` for lockdep's notes."""
+    """A kernel that must trip a sanitizer. `core` is "checked" for the sanitizers that watch only checked images."""
 
     sanitizer: str
     title: str
@@ -34,7 +34,7 @@ class Canary:
 
 
 def two(first: str, second: str) -> Tasks:
-    """One call on each of two cpus; its operand goes behind a colon."""
+    """Return one call on each of two cpus; an operand follows after a colon."""
     return (0, [tuple(first.split(":"))]), (1, [tuple(second.split(":"))])
 
 
@@ -89,7 +89,7 @@ CANARIES = (
     Canary("lockset", "LOCKSET: device_list touched without its lock in register_device", "lockset_field",
            two("register_device", "prepare"), core="checked"),
     Canary("lockset", "LOCKSET: device_t.used touched without its lock in use", "lockset_reader", two("use", "prepare"), core="checked"),
-    # with no preemption the interrupt comes when the task is over: to an idle cpu
+    # without preemption the interrupt comes after the end of the task, to an idle cpu
     Canary("lockset", "LOCKSET: device_t.done touched without its lock in complete", "lockset_in_irq", ((0, [("submit",)]),),
            core="checked", preemptions=0),
     *(Canary("lockset", f"LOCKSET: devices touched without its lock in {call}", "lockset_list", two(call, "prepare"), core="checked")
@@ -115,7 +115,7 @@ CANARIES = (
 
 @dataclass(frozen=True)
 class FamilyCanary:
-    """A program of the shared interface on the small family."""
+    """A program of the shared interface that must trip a sanitizer on the small family."""
 
     sanitizer: str
     title: str
@@ -123,7 +123,7 @@ class FamilyCanary:
 
 
 def program(setup: str, first: str, second: str) -> Program:
-    """Operations divided by semicolons, on two cpus."""
+    """Return a program on two cpus; each text has operations separated by semicolons."""
     def ops(text: str) -> tuple[Op, ...]:
         return tuple(Op(name, tuple(rest)) for name, *rest in (part.split() for part in text.split(";") if part.strip()))
     return Program(ops(setup), (TaskProgram(0, ops(first)), TaskProgram(1, ops(second))), 2)

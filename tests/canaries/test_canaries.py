@@ -22,7 +22,7 @@ from tests.toy import Run, Toy
 KERNELS = "tests.canaries.kernels."
 KERNELS_DIRECTORY = pathlib.Path(__file__).parent / "kernels"
 
-# Lockdep's notes need no race; whoever sleeps where he must not or waits for the other cannot be run alone.
+# Lockdep's notes need no race; a task that sleeps where it is forbidden or waits for the other task cannot be run alone.
 RACES = [canary for canary in CANARIES if canary.sanitizer not in ("atomic_sleep", "progress") and len(canary.tasks) > 1]
 
 each_canary = pytest.mark.parametrize("canary", CANARIES, ids=lambda canary: canary.name)
@@ -32,13 +32,13 @@ each_family_canary = pytest.mark.parametrize("canary", FAMILY_CANARIES, ids=lamb
 
 @pytest.fixture(autouse=True)
 def short_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A canary has a few dozen points: a livelock of one need not be waited for 40,000."""
+    """Lower the bound of steps: a canary has a few dozen points, so a livelock of one shows long before 40,000 steps."""
     monkeypatch.setattr(m, "steps_max", 400)
     monkeypatch.setattr(stuck, "FAIR_STEPS_MAX", 400)
 
 
 def runs_of(canary: Canary, *modules: str, preemptions: int) -> list[Run]:
-    """Every schedule of a canary's tasks on these kernel modules."""
+    """Run every schedule of a canary's tasks on these kernel modules, with at most `preemptions` preemptions."""
     toy = Toy(*(KERNELS + name for name in modules), core="up" if canary.cpus == 1 else canary.core, exact=canary.core == "checked",
               races=canary.sanitizer == "race")
     if toy.image.defines("boot"):
@@ -54,8 +54,8 @@ def test_a_broken_kernel_trips_its_sanitizer_with_the_exact_title(canary: Canary
 
 
 @each_race
-def test_a_broken_kernel_does_not_fail_without_somebody_else(canary: Canary) -> None:
-    """Else the canary would show a broken kernel, not a broken schedule."""
+def test_a_task_of_a_broken_kernel_does_not_fail_alone(canary: Canary) -> None:
+    """Otherwise the canary would show a mistake that needs no schedule."""
     for task in canary.tasks:
         alone = Canary(canary.sanitizer, canary.title, canary.kernel, ((0, task[1]),), canary.cpus, canary.core)
         titles = [run.title for run in runs_of(alone, canary.kernel, preemptions=0)]
@@ -70,7 +70,7 @@ def test_the_repaired_twin_trips_nothing_under_any_schedule(canary: Canary) -> N
 
 @each_race
 def test_the_repaired_twin_was_run_under_many_schedules(canary: Canary) -> None:
-    """Two tasks of at least two points each: one default, and a preemption at each point of either."""
+    """Two tasks of at least two points each have one default schedule, and one with a preemption at each point of either."""
     runs = runs_of(canary, canary.kernel, canary.kernel + "_repaired", preemptions=2)
     assert len({run.decisions for run in runs}) >= 5
 
@@ -89,7 +89,7 @@ def test_a_broken_vm_trips_the_oracle_at_rest_with_the_exact_title(canary: Famil
 
 
 @each_family_canary
-def test_a_broken_vm_is_clean_when_nobody_is_preempted(canary: FamilyCanary) -> None:
+def test_a_broken_vm_has_no_finding_without_a_preemption(canary: FamilyCanary) -> None:
     assert outcomes_of(canary, "broken")[0].titles == []
 
 
@@ -103,13 +103,13 @@ def test_every_sanitizer_of_the_table_has_a_canary() -> None:
 
 
 @pytest.mark.parametrize("name", SANITIZERS)
-def test_the_module_of_a_sanitizer_is_there_and_reports_by_its_name(name: str) -> None:
+def test_the_module_of_a_sanitizer_exists_and_reports_by_its_name(name: str) -> None:
     sanitizer = SANITIZERS[name]
     module = importlib.import_module(f"vmrace.{sanitizer.module}")
     assert sanitizer.by_family or name == module.NAME
 
 
-def test_a_finding_that_only_single_runs_show_is_of_a_sanitizer_that_explorations_do_not_have() -> None:
+def test_only_sanitizers_of_single_runs_report_titles_that_explorations_cannot() -> None:
     for canary in (*CANARIES, *FAMILY_CANARIES):
         if is_of_one_run(canary.title):
             assert SANITIZERS[canary.sanitizer].level is Level.SINGLE, canary.title

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A bad file among others costs one line that names it and says what is wrong, and where: the others are run, and no exit code is 0."""
+"""A bad file gives one line with its name, the place and the mistake; the other files are run, and the exit code is never 0."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def command(*args: object) -> Any:
 
 @pytest.fixture
 def corpus(tmp_path: pathlib.Path) -> pathlib.Path:
-    """Every bad file, and a good one."""
+    """Write every bad file and a good one, and return their folder."""
     place = tmp_path / "corpus" / "lru_free_2_4"
     place.mkdir(parents=True)
     for name, (write, _) in ENTRIES.items():
@@ -108,7 +108,7 @@ def named_in(lines: list[str]) -> set[str]:
 
 
 @pytest.mark.parametrize("name", ENTRIES)
-def test_each_bad_file_is_named_with_what_is_wrong(name: str, tmp_path: pathlib.Path) -> None:
+def test_each_bad_file_is_named_with_its_mistake(name: str, tmp_path: pathlib.Path) -> None:
     write, wrong = ENTRIES[name]
     path = tmp_path / f"{name}.toml"
     write(path)
@@ -123,11 +123,11 @@ def test_each_bad_file_is_named_with_what_is_wrong(name: str, tmp_path: pathlib.
 @pytest.mark.long
 @pytest.mark.parametrize("arguments", [("replay", "."), ("corpus", "--corpus", "."),
                                        ("diff", "lru_free_2_4/pre_patch", "lru_free_2_4/daniel_lru_count", "--corpus", ".")])
-def test_the_others_are_run_and_the_exit_code_is_not_0(arguments: tuple[str, ...], corpus: pathlib.Path,
+def test_the_files_beside_a_bad_one_are_run_and_the_exit_code_is_not_0(arguments: tuple[str, ...], corpus: pathlib.Path,
                                                        monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(corpus)
     result = command(*arguments)
-    assert result.exit_code == (1 if arguments[0] == "diff" else 3)         # there is a difference, which comes first
+    assert result.exit_code == (1 if arguments[0] == "diff" else 3)         # a difference comes before a bad file
     assert named_in(result.stderr.splitlines()) == set(ENTRIES)
     assert len(result.stderr.splitlines()) == len(ENTRIES)
     assert GOOD.stem[:30] in result.stdout or "bug-at-f1738244" in result.stdout
@@ -137,7 +137,7 @@ def test_the_others_are_run_and_the_exit_code_is_not_0(arguments: tuple[str, ...
         assert f", all as expected, {len(ENTRIES)} files not used   (" in last
 
 
-def test_a_campaign_names_them_and_goes_on(corpus: pathlib.Path) -> None:
+def test_a_campaign_names_bad_files_and_goes_on(corpus: pathlib.Path) -> None:
     result = command("fuzz", "lru_free_2_4/pre_patch", "--runs", "10", "--corpus", corpus, "--workers", "1", "--json")
     told, last = campaign(result.stdout)
     assert named_in([one["text"] for one in told if one["type"] == "error"]) == named_in(last["unread"]) == set(ENTRIES)
@@ -146,7 +146,7 @@ def test_a_campaign_names_them_and_goes_on(corpus: pathlib.Path) -> None:
 
 
 @pytest.mark.long
-def test_what_is_reached_is_told_beside_them(corpus: pathlib.Path) -> None:
+def test_coverage_is_printed_beside_the_lines_of_bad_files(corpus: pathlib.Path) -> None:
     result = command("coverage", "lru_free_2_4/pre_patch", "--runs-each", "10", "--corpus", corpus)
     assert named_in(result.stderr.splitlines()) == set(ENTRIES)
     assert result.exit_code in (1, 3) and f"(exit {result.exit_code})" in result.stdout.splitlines()[-1]
@@ -165,7 +165,7 @@ HITS: dict[str, tuple[str | bytes, str]] = {
 
 
 @pytest.mark.parametrize("name", HITS)
-def test_a_bad_hit_is_one_line(name: str, tmp_path: pathlib.Path) -> None:
+def test_a_bad_hit_gives_one_line(name: str, tmp_path: pathlib.Path) -> None:
     content, wrong = HITS[name]
     path = tmp_path / f"{name}.hit"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -176,7 +176,7 @@ def test_a_bad_hit_is_one_line(name: str, tmp_path: pathlib.Path) -> None:
 
 
 @pytest.mark.long
-def test_a_changed_verdict_comes_before_a_bad_file(corpus: pathlib.Path) -> None:
+def test_a_changed_verdict_decides_the_exit_code_before_a_bad_file(corpus: pathlib.Path) -> None:
     good = corpus / GOOD.name
     good.write_text(good.read_text().replace("mm/page_alloc.c:95 in __free_pages_ok\"\ndaniel", "mm/page_alloc.c:94 in f\"\ndaniel"))
     assert "page_alloc.c:94" in good.read_text()
@@ -186,7 +186,7 @@ def test_a_changed_verdict_comes_before_a_bad_file(corpus: pathlib.Path) -> None
 
 
 @pytest.mark.long
-def test_verdicts_are_accepted_beside_bad_files_and_these_stay_as_they_are(corpus: pathlib.Path) -> None:
+def test_accepting_verdicts_leaves_bad_files_as_they_are(corpus: pathlib.Path) -> None:
     before = {path.name: path.read_bytes() for path in corpus.iterdir() if path.is_file() and path.stat().st_size < 10_000}
     good = corpus / GOOD.name
     good.write_text(re.sub(r'daniel_lru_count = ".*"\n', "", good.read_text()))
@@ -196,7 +196,7 @@ def test_verdicts_are_accepted_beside_bad_files_and_these_stay_as_they_are(corpu
     assert all((corpus / name).read_bytes() == kept for name, kept in before.items() if name != GOOD.name)
 
 
-def test_doctor_names_each_of_them(corpus: pathlib.Path) -> None:
+def test_doctor_names_each_bad_file(corpus: pathlib.Path) -> None:
     told = list(doctor_entries(corpus))
     assert named_in([check.text for check in told if check.state == "FAIL"]) == set(ENTRIES)
     assert told[-1].text.endswith(": 1 entry readable and in canonical form")
@@ -220,14 +220,14 @@ def test_a_good_corpus_has_no_bad_file() -> None:
 @pytest.mark.parametrize("verdict", ["", "ok", "proved", "proved in 0", "proved in -1", "ok in 1000 ", "ok in ten", "proved in ٣",
                                      "proved in 1000000000000", "BUG", "BUG ", "BUG x", "DEADLOCK: x", "LOST", "FLAKY 3/20",
                                      "DIVERGED step 3", "n/a?", "inconclusive x"])
-def test_what_no_replay_can_come_to_is_no_verdict(verdict: str) -> None:
+def test_a_verdict_that_no_replay_can_have_is_refused(verdict: str) -> None:
     assert parse_verdict(verdict) is None
 
 
 # ---- pytest ----------------------------------------------------------------------------------------------------------------------
 
 @pytest.mark.long
-def test_in_pytest_each_bad_file_is_a_test_that_fails_and_the_others_run(corpus: pathlib.Path) -> None:
+def test_in_pytest_each_bad_file_is_a_failing_test_and_the_other_files_run(corpus: pathlib.Path) -> None:
     shutil.copy(ROOT / "conftest.py", corpus.parent.parent)
     ran = subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tier", "all", "-rfE", "corpus"],
                          capture_output=True, text=True, cwd=corpus.parent.parent)
@@ -263,7 +263,7 @@ RECORDS: dict[str, tuple[Write, str]] = {
 
 
 @pytest.mark.parametrize("name", RECORDS)
-def test_a_bad_record_is_named_with_what_is_wrong(name: str, tmp_path: pathlib.Path) -> None:
+def test_a_bad_record_is_named_with_its_mistake(name: str, tmp_path: pathlib.Path) -> None:
     write, wrong = RECORDS[name]
     path = tmp_path / "x.run"
     write(path)
@@ -295,7 +295,7 @@ CERTIFICATES: dict[str, tuple[Write, str]] = {
 
 
 @pytest.mark.parametrize("name", CERTIFICATES)
-def test_a_bad_certificate_is_named_with_what_is_wrong(name: str, tmp_path: pathlib.Path) -> None:
+def test_a_bad_certificate_is_named_with_its_mistake(name: str, tmp_path: pathlib.Path) -> None:
     write, wrong = CERTIFICATES[name]
     path = tmp_path / "x.json"
     write(path)
@@ -316,7 +316,7 @@ LEDGERS: dict[str, tuple[Write, str]] = {
 
 
 @pytest.mark.parametrize("name", LEDGERS)
-def test_a_bad_ledger_is_named_with_what_is_wrong(name: str, tmp_path: pathlib.Path) -> None:
+def test_a_bad_ledger_is_named_with_its_mistake(name: str, tmp_path: pathlib.Path) -> None:
     write, wrong = LEDGERS[name]
     path = tmp_path / "claims.toml"
     write(path)
@@ -337,7 +337,7 @@ STATES: dict[str, tuple[Write, str]] = {
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", STATES)
-def test_a_bad_state_of_a_scope_is_named_with_what_is_wrong(name: str, tmp_path: pathlib.Path) -> None:
+def test_a_bad_state_of_a_scope_is_named_with_its_mistake(name: str, tmp_path: pathlib.Path) -> None:
     write, wrong = STATES[name]
     path = tmp_path / "state"
     write(path)

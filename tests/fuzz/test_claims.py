@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The ledger of claims: it can be read, its checks come to what it says, and a check that does not is told."""
+"""The ledger of claims can be read, its checks have the verdicts that it states, and a check with another verdict is reported."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def vmrace(*args: object) -> Result:
 
 @pytest.fixture
 def ledger(tmp_path: pathlib.Path) -> pathlib.Path:
-    """A corpus with one entry, and one claim that rests on it."""
+    """Write a corpus with one entry and one claim that rests on it."""
     entry = next(path for path in find(CORPUS) if "4b95baf5" in path.name)
     (tmp_path / entry.name).write_text(entry.read_text())
     (tmp_path / LEDGER).write_text(ONE)
@@ -62,42 +62,42 @@ def changed(corpus: pathlib.Path, old: str, new: str) -> None:
 
 
 def judged(check: claims.Check) -> Any:
-    """A proof runs all schedules, and is of the long tier."""
+    """Return the check as a parameter; a proof runs all schedules, so it is in the long tier."""
     marks = [pytest.mark.long] if check.expect.startswith("proved") else []
     return pytest.param(check, marks=marks, id=f"{check.description} = {check.expect}"[:100])
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("check", [judged(check) for check in QUICK])
-def test_a_check_comes_to_what_the_ledger_says(check: claims.Check) -> None:
+def test_each_check_has_the_verdict_that_the_ledger_states(check: claims.Check) -> None:
     result = RUNNER.repeat(check)
     assert result.holds, f"{result.check.description}: expected {check.expect!r}, found {result.found!r} {result.detail}"
 
 
-def test_the_ledger_is_written_as_the_printer_writes_it() -> None:
+def test_the_ledger_is_written_as_its_printer_writes_it() -> None:
     text = (CORPUS / LEDGER).read_text()
     comment = "".join(line for line in text.splitlines(keepends=True) if line.startswith("#"))
     assert ledgers.emit(CLAIMS, comment) == text
 
 
-def test_the_counts_in_a_reason_are_those_of_a_check() -> None:
+def test_the_counts_in_the_reason_of_a_claim_are_those_of_a_check() -> None:
     for claim in CLAIMS:
         expected = " ".join(check.expect for check in claim.tests)
         for share in re.findall(r"\b\d+ of \d+\b", claim.why):
-            if share == "20 of 20":                 # replays: what the word BUG means
+            if share == "20 of 20":                 # a verdict BUG means 20 of 20 replays
                 assert any(check.entry and check.expect.startswith("BUG") for check in claim.tests), claim.id
             else:
                 few, _, many = share.partition(" of ")
                 assert share in expected or (few == many and f"proved in {many}" in expected), f"{claim.id}: {share}"
 
 
-def test_every_seed_of_the_two_families_has_claims_and_what_is_undecided_says_what_would_decide_it() -> None:
+def test_every_seed_has_claims_and_each_undecided_claim_says_what_would_decide_it() -> None:
     assert {"seed 000", "seed 002", "seed 003"} <= {claim.where for claim in CLAIMS}
     assert all(claim.would_decide for claim in CLAIMS if claim.verdict == "undecided")
     assert {claim.verdict for claim in CLAIMS} == set(ledgers.VERDICTS)
 
 
-def test_the_ledger_is_no_entry() -> None:
+def test_the_ledger_of_claims_is_no_entry_of_the_corpus() -> None:
     assert CORPUS / LEDGER not in find(CORPUS)
 
 
@@ -109,13 +109,13 @@ def test_no_line_of_the_table_or_of_a_story_is_longer_than_100_columns() -> None
 
 # ---- the command -----------------------------------------------------------------------------------------------------------
 
-def test_a_ledger_that_is_right_exits_0(ledger: pathlib.Path) -> None:
+def test_a_ledger_whose_checks_hold_exits_0(ledger: pathlib.Path) -> None:
     result = vmrace("claims", "--corpus", ledger)
     assert result.exit_code == 0, result.output
     assert "1 claim: 1 holds; 1 check, all as the ledger says" in result.stdout
 
 
-def test_a_verdict_that_has_changed_is_told_and_exits_1(ledger: pathlib.Path) -> None:
+def test_a_changed_verdict_is_reported_and_exits_1(ledger: pathlib.Path) -> None:
     changed(ledger, "proved in 1", "proved in 2")
     result = vmrace("claims", "--corpus", ledger)
     assert result.exit_code == 1
@@ -125,7 +125,7 @@ def test_a_verdict_that_has_changed_is_told_and_exits_1(ledger: pathlib.Path) ->
     assert "vmrace verify 4b95baf5 --variant pre_patch" in result.stdout
 
 
-def test_the_word_bug_is_told_once_and_kept_as_it_is() -> None:
+def test_a_title_that_begins_with_bug_prints_the_word_once() -> None:
     check = claims.Check(expect="BUG BUG at a.c:1 in f in 1 of 2", verify="x", variant="v")
     told = claims.Judged(CLAIMS[0], [claims.Result(check, "BUG double free in f in 1 of 2")])
     assert "      expected  BUG at a.c:1 in f in 1 of 2" in list(report.table([told]))
@@ -134,21 +134,21 @@ def test_the_word_bug_is_told_once_and_kept_as_it_is() -> None:
 
 
 @pytest.mark.long
-def test_counts_that_are_left_out_may_change(ledger: pathlib.Path) -> None:
+def test_counts_that_a_claim_leaves_out_may_change(ledger: pathlib.Path) -> None:
     changed(ledger, "proved in 1", "proved")
     assert vmrace("claims", "--corpus", ledger).exit_code == 0
     changed(ledger, "proved in 1", "prove")
     assert vmrace("claims", "--corpus", ledger).exit_code == 1
 
 
-def test_a_command_is_a_check_by_its_exit_code(ledger: pathlib.Path) -> None:
+def test_a_command_in_the_ledger_is_checked_by_its_exit_code(ledger: pathlib.Path) -> None:
     check = '{ verify = "4b95baf5", variant = "pre_patch", expect = "proved in 1" }'
     for expect, code in (("exit 0", 0), ("exit 1", 1)):
         changed(ledger, check, f'{{ command = "vmrace corpus --corpus {ledger}", expect = "{expect}" }}')
         assert vmrace("claims", "--corpus", ledger).exit_code == code
 
 
-def test_one_claim_is_told_in_full(ledger: pathlib.Path) -> None:
+def test_a_claim_named_by_its_id_is_printed_in_full(ledger: pathlib.Path) -> None:
     result = vmrace("claims", "one", "--corpus", ledger)
     assert result.exit_code == 0
     for text in ("one: holds", "seed 000   A, 1 Jan 2000", "It is so.", "It was run.", "proved in 1"):
@@ -165,7 +165,7 @@ def test_json_has_the_claims_and_a_summary(ledger: pathlib.Path) -> None:
     assert result.exit_code == told["exit"] == 1
 
 
-def test_an_unknown_claim_is_told_with_the_nearest_one(ledger: pathlib.Path) -> None:
+def test_an_unknown_claim_is_refused_with_the_nearest_name(ledger: pathlib.Path) -> None:
     result = vmrace("claims", "onne", "--corpus", ledger)
     assert (result.exit_code, result.stderr) == (2, "vmrace: no claim 'onne'. Did you mean one?\n")
 

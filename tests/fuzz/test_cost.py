@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Counts against counts by hand, and `vmrace cost` as a user meets it."""
+"""`vmrace cost` counts as a person counts by hand, and reads as kept."""
 
 from __future__ import annotations
 
@@ -34,44 +34,44 @@ def columns(mean: Mean) -> dict[str, float]:
     return {name: mean.of(name) for name in COLUMNS if mean.of(name)}
 
 
-def test_what_is_counted_of_an_operation_alone_is_what_a_person_counts() -> None:
+def test_the_counts_of_an_operation_alone_are_those_of_a_count_by_hand() -> None:
     alone, _, _ = measured("touch f0.0")
     # atomic_inc 1, test_bit 1, spin_lock 1, nr 1 + 1, list_add 1 + 4, list_del 2 + 2, spin_unlock 1, index 1, wmb 1; not the
     # point of user space, nor leave(). Lines: the page, the zone, the list head, which stands alone.
     assert columns(alone) == {"points": 17, "locks": 1, "rmw": 1, "loads": 5, "stores": 8, "barriers": 1, "lines": 3}
     assert alone.taken == {"zone.lock": 1}
-    assert alone.under == {"zone.lock": 12}         # nr, the list, and the giving back
+    assert alone.under == {"zone.lock": 12}         # nr, the list, and the unlock
 
 
-def test_a_lock_that_is_a_bit_counts_as_a_lock_and_as_the_instructions_it_is() -> None:
+def test_a_bit_lock_counts_as_a_lock_and_as_its_instructions() -> None:
     alone, twin, _ = measured("lock f0.0")
     assert columns(alone) == {"points": 3, "locks": 1, "rmw": 2, "loads": 1, "lines": 1}
     assert alone.taken == {"PG_locked": 1} and alone.under == {"PG_locked": 2}
     assert twin.of("locks") == 1 and twin.of("waited") > 0
 
 
-def test_an_interrupt_counts_to_whoever_raised_it() -> None:
+def test_an_interrupt_counts_for_the_operation_that_raised_it() -> None:
     alone, twin, partner = measured("irq_put k0", partner="lock f0.1")
     assert columns(alone) == {"points": 1, "rmw": 1, "lines": 1}
     assert twin.of("rmw") == partner.of("rmw") == 1
 
 
-def test_another_cpu_makes_it_wait_and_takes_its_cache_lines() -> None:
+def test_a_second_cpu_makes_an_operation_wait_and_takes_its_cache_lines() -> None:
     alone, twin, _ = measured("touch f0.0", "touch f0.1")
     assert alone.of("foreign") == alone.of("waited") == 0
     assert 0 < twin.of("waited") < 1
     assert 1 < twin.of("foreign") < twin.of("stores")
-    assert twin.of("points") == alone.of("points")          # nobody does more for it
+    assert twin.of("points") == alone.of("points")          # no cpu makes more accesses because of it
     same, = {measured("touch f0.0", partner="lock f0.1")[2].of("foreign")}
     assert same == 0                                        # they share no line
 
 
-def test_the_same_seed_gives_the_same_counts_and_another_others() -> None:
+def test_the_counts_depend_on_the_seed_alone() -> None:
     one, again, other = (measured("touch f0.0", seed=seed)[1].told() for seed in (3, 3, 4))
     assert one == again != other
 
 
-def test_a_chain_is_one_fault_when_alone_and_longer_with_each_that_has_to_wait() -> None:
+def test_the_chain_of_one_fault_is_its_points_and_grows_with_each_fault_that_waits() -> None:
     costs = Costs(family("invalidate_2_6"), "nick_lock_page_2_6_23", 10)
     one, two, three = costs.serialise(3)
     assert one.chain == one.line_chain == one.points
@@ -80,7 +80,7 @@ def test_a_chain_is_one_fault_when_alone_and_longer_with_each_that_has_to_wait()
 
 
 @pytest.mark.long
-def test_there_is_a_situation_for_every_operation_and_it_does_some_work() -> None:
+def test_every_operation_has_a_situation_in_which_it_does_work() -> None:
     assert {situation.name for situation in SITUATIONS} == set(OPERATIONS)
     for name in FAMILIES:
         made = family(name)
@@ -114,12 +114,12 @@ def test_json_has_each_situation_and_variant_and_each_number_of_faults() -> None
     (["lru_free_2_4/pre_patch", "--operations", "unpinn"], "no operation 'unpinn'. Did you mean unpin?"),
     (["lru_free_2_4/pre_patch", "--operations", "write"], "none of these variants has the operation write"),
 ])
-def test_bad_input_is_one_line(args: list[str], said: str) -> None:
+def test_bad_input_to_cost_gives_one_line(args: list[str], said: str) -> None:
     result = vmrace("cost", *args)
     assert (result.exit_code, result.stdout, result.stderr) == (2, "", f"vmrace: {said}\n")
 
 
-def test_costs_read_as_kept() -> None:
+def test_the_table_of_costs_reads_as_kept() -> None:
     text = said("cost", "lru_free_2_4/pre_patch", "lru_free_2_4/daniel_lru_count", "--operations", "unpin,pin", "--runs-each", "20")
     assert max(map(len, text.splitlines()[1:])) <= 100
     golden("cost", text)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`vmrace coverage`: what it sees, what it asks reasons for, and how it is called."""
+"""`vmrace coverage` sees the lines that run, asks a reason for each other line, and says so in its exit code."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def vmrace(*args: object) -> Result:
 
 
 @pytest.mark.long
-def test_what_the_probes_mark_is_among_what_the_tracer_sees() -> None:
+def test_the_lines_that_probes_mark_are_among_those_that_coverage_sees() -> None:
     import coverage
     functions = own_functions(FAMILY, "pre_patch")
     tracer = coverage.Coverage(data_file=None, branch=True, concurrency=["greenlet"], config_file=False,
@@ -47,7 +47,7 @@ def test_what_the_probes_mark_is_among_what_the_tracer_sees() -> None:
     assert all("BUG_ON(" in pathlib.Path(name).read_text().splitlines()[line - 1] for name, line in beyond)     # one line, two blocks
 
 
-def test_a_patched_variant_answers_for_its_own_functions_only() -> None:
+def test_a_patched_variant_is_measured_on_its_own_functions_only() -> None:
     own = own_functions(FAMILY, "daniel_lru_count")
     assert [path.name for path in own] == ["daniel_lru_count.py"]
     assert "shrink_cache" in next(iter(own.values()))
@@ -58,7 +58,7 @@ def test_a_patched_variant_answers_for_its_own_functions_only() -> None:
     assert len(named) == len(set(named))            # a function that a later patch defines again counts once
 
 
-def test_reasons_are_a_list_in_one_section() -> None:
+def test_the_reasons_are_read_from_the_list_of_one_section() -> None:
     text = """# x
 
 - `no`: not here
@@ -80,7 +80,7 @@ Words.
     assert reasons(text) == {"a": "one and more", "b": "two", "c": "two three"}
 
 
-def test_every_reason_names_a_function_that_there_is() -> None:
+def test_every_reason_names_an_existing_function() -> None:
     for name in FAMILIES:
         made = family(name)
         modules = [module for variant in made.variants.values() for module in variant.modules]
@@ -88,12 +88,12 @@ def test_every_reason_names_a_function_that_there_is() -> None:
         assert set(reasons(readme(made).read_text())) <= known
 
 
-def test_lines_are_told_as_ranges() -> None:
+def test_line_numbers_are_printed_as_ranges() -> None:
     assert ranges([3, 4, 5, 9, 11, 12]) == "3-5,9,11-12"
 
 
 @pytest.mark.long
-def test_what_is_not_reached_is_listed_with_its_reason_or_without() -> None:
+def test_unreached_lines_are_listed_with_their_reason_if_they_have_one() -> None:
     _workers.clear()
     reached = reach(FAMILY, "daniel_lru_count", [], 1e9, 60, 1)
     assert (reached.entries, reached.runs) == (0, 60)
@@ -107,7 +107,7 @@ def test_what_is_not_reached_is_listed_with_its_reason_or_without() -> None:
 
 
 @pytest.mark.long
-def test_so_many_runs_with_a_seed_reach_the_same() -> None:
+def test_the_same_number_of_runs_with_one_seed_reaches_the_same_lines() -> None:
     one, again = [], []
     for out in (one, again):
         _workers.clear()
@@ -115,8 +115,8 @@ def test_so_many_runs_with_a_seed_reach_the_same() -> None:
     assert one == again
 
 
-def test_a_reason_is_told_once_and_as_one_that_is_on_file() -> None:
-    """What it counts was counted when it was written, and not now."""
+def test_a_reason_is_printed_once_with_its_file() -> None:
+    """The text says that a count of runs in a reason is from the time of writing."""
     rare = "rare (reached in 71,573 runs, not in 19,770)"
     missing = [Missing("f", "a.c.py", [7], rare), Missing("h", "a.c.py", [9], ""), Missing("g", "b.py", [1, 2], rare)]
     told = list(coverage_of.lines(Reached("lru_free_2_4/pre_patch", 1, 1, [], missing), 5))
@@ -142,6 +142,6 @@ def test_the_exit_code_says_whether_a_reason_is_missing(reason: str, monkeypatch
     (["lru_free_2_4/pre_pach"], "no variant 'lru_free_2_4/pre_pach'. Did you mean lru_free_2_4/pre_patch?"),
     (["nothing"], "no variant 'nothing'. See: vmrace variants"),
 ])
-def test_bad_input_is_one_line(args: list[str], words: str) -> None:
+def test_bad_input_to_coverage_gives_one_line(args: list[str], words: str) -> None:
     result = vmrace("coverage", *args)
     assert (result.exit_code, result.stdout, result.stderr) == (2, "", f"vmrace: {words}\n")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A record, a certificate or a ledger has no code run that nobody named; and the current folder hides no module of others."""
+"""A record, a certificate or a ledger runs no code that the user has not named; the current folder hides no module of others."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def command(*args: str) -> Any:
 
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[pathlib.Path]:
-    """An empty folder to start commands in; what they import from there is forgotten afterwards."""
+    """Change into an empty folder; modules imported from there are forgotten afterwards."""
     place = tmp_path / "elsewhere"
     place.mkdir()
     monkeypatch.chdir(place)
@@ -73,7 +73,7 @@ def elsewhere(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
 
 
 def program(place: pathlib.Path, name: str = "mine") -> pathlib.Path:
-    """A program of the user's, with a record of it beside."""
+    """Write a program of a user and a record of it beside; return the path of the record."""
     place.mkdir(exist_ok=True, parents=True)
     (place / f"{name}.py").write_text(PROGRAM)
     return record(place, f"{name}:make", ["2"])
@@ -90,17 +90,17 @@ def imported(place: pathlib.Path) -> bool:
 
 
 def certificate(path: pathlib.Path) -> pathlib.Path:
-    """Of the program, as whoever has explored it would write it, and without importing it here."""
+    """Write a certificate of the user's program, as its author's exploration would, without importing the program here."""
     made = subject.of_functions("tests.programs.lost_update:make", ("2",))
     said = certificates.certificate(made, made.explore()) | {"functions": "mine:make", "program": subject._hash(PROGRAM)}
     path.write_text(json.dumps(said))
     return path
 
 
-# ---- what nobody has named is not imported -----------------------------------------------------------------------------------
+# ---- a function that the user has not named is not imported -------------------------------------------------------------------
 
 @pytest.mark.parametrize("name", ["replay", "show"])
-def test_a_record_alone_has_nothing_imported_and_the_line_that_is_told_runs_it(name: str, elsewhere: pathlib.Path) -> None:
+def test_a_record_alone_imports_nothing_and_the_printed_command_runs_it(name: str, elsewhere: pathlib.Path) -> None:
     path = program(elsewhere)
     result = command(name, "x.run")
     assert (result.exit_code, result.stdout, imported(elsewhere)) == (2, "", False)
@@ -113,7 +113,7 @@ def test_a_record_alone_has_nothing_imported_and_the_line_that_is_told_runs_it(n
     assert path.exists()
 
 
-def test_a_certificate_alone_has_nothing_imported_and_the_line_that_is_told_checks_it(elsewhere: pathlib.Path) -> None:
+def test_a_certificate_alone_imports_nothing_and_the_printed_command_checks_it(elsewhere: pathlib.Path) -> None:
     program(elsewhere)
     certificate(elsewhere / "a b.json")
     result = command("verify", "--check", "a b.json")
@@ -130,7 +130,7 @@ def test_a_certificate_alone_has_nothing_imported_and_the_line_that_is_told_chec
     ("shrink", "x.run"), ("shrink", "./x.run"), ("verify", "x.run"), ("fuzz", "x.run"), ("fuzz", "mine"), ("verify", "mine.nosuch"),
     ("verify", "mine.py"), ("replay", "."), ("corpus", "--corpus", "."), ("diff", "lru_free_2_4/pre_patch", "lru_free_2_4/pre_patch",
      "--entry", "x.run"), ("corpus", "accept", "x.run"), ("claims", "--corpus", "."), ("replay", "x.run", "--accept")])
-def test_no_other_command_imports_what_a_record_names(arguments: tuple[str, ...], elsewhere: pathlib.Path) -> None:
+def test_no_other_command_imports_the_function_that_a_record_names(arguments: tuple[str, ...], elsewhere: pathlib.Path) -> None:
     program(elsewhere)
     (elsewhere / "claims.toml").write_text(LEDGER.replace("COMMAND", "vmrace verify mine:make"))
     result = command(*arguments)
@@ -138,7 +138,7 @@ def test_no_other_command_imports_what_a_record_names(arguments: tuple[str, ...]
     assert not imported(elsewhere), result.output
 
 
-def test_another_function_that_is_named_is_not_run_for_that_of_the_file(elsewhere: pathlib.Path) -> None:
+def test_naming_another_function_than_the_file_does_is_refused(elsewhere: pathlib.Path) -> None:
     program(elsewhere)
     program(elsewhere, "yours")
     for arguments in (("replay", "x.run", "mine:make"), ("show", "x.run", "yours:other")):
@@ -147,7 +147,7 @@ def test_another_function_that_is_named_is_not_run_for_that_of_the_file(elsewher
         assert result.stderr == f"vmrace: x.run: is of yours:make, not of {arguments[2]}\n"
 
 
-def test_a_function_is_named_for_records_only(elsewhere: pathlib.Path) -> None:
+def test_naming_a_function_for_an_entry_is_refused(elsewhere: pathlib.Path) -> None:
     entry = str(next(path for path in find(ROOT / "corpus") if "f1738244" in path.name))
     for name in ("replay", "show"):
         result = command(name, entry, "mine:make")
@@ -155,7 +155,7 @@ def test_a_function_is_named_for_records_only(elsewhere: pathlib.Path) -> None:
         assert "for a file in .run" in result.stderr
 
 
-def test_the_next_line_of_a_campaign_works_as_it_stands(elsewhere: pathlib.Path) -> None:
+def test_the_next_line_of_a_campaign_can_be_run_as_printed(elsewhere: pathlib.Path) -> None:
     program(elsewhere)
     for place in (".vmrace", "a place"):
         result = command("fuzz", "mine:make", "--seed", "1", "--corpus", place)
@@ -164,7 +164,7 @@ def test_the_next_line_of_a_campaign_works_as_it_stands(elsewhere: pathlib.Path)
         assert command(*shlex.split(told)[1:]).exit_code == 0
 
 
-def test_the_callers_python_code_names_the_function_of_a_certificate(elsewhere: pathlib.Path) -> None:
+def test_check_in_python_runs_the_function_that_its_caller_names(elsewhere: pathlib.Path) -> None:
     program(elsewhere)
     path = certificate(elsewhere / "c.json")
     with pytest.raises(allowed.NotAllowed):
@@ -182,7 +182,7 @@ def project(place: pathlib.Path, patterns: str) -> pathlib.Path:
 
 
 @pytest.mark.parametrize("patterns", ['["mine"]', '["other", "m*"]', '["mine:make"]', '["mine:*"]'])
-def test_what_the_project_allows_need_not_be_named(patterns: str, elsewhere: pathlib.Path) -> None:
+def test_a_function_that_the_project_allows_need_not_be_named(patterns: str, elsewhere: pathlib.Path) -> None:
     path = program(project(elsewhere, patterns))
     result = command("replay", str(path))
     assert result.exit_code == 0, result.output
@@ -194,13 +194,13 @@ def test_what_the_project_allows_need_not_be_named(patterns: str, elsewhere: pat
 
 
 @pytest.mark.parametrize("patterns", ["[]", '["min"]', '["mine.*"]', '["mine:other"]', '["yours", "make"]'])
-def test_a_pattern_that_does_not_fit_allows_nothing(patterns: str, elsewhere: pathlib.Path) -> None:
+def test_a_pattern_that_does_not_match_allows_nothing(patterns: str, elsewhere: pathlib.Path) -> None:
     program(project(elsewhere, patterns))
     assert command("replay", "x.run").exit_code == 2
     assert not imported(elsewhere)
 
 
-def test_a_folder_of_the_project_is_in_the_project(elsewhere: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_command_in_a_subfolder_of_the_project_uses_its_patterns(elsewhere: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     project(elsewhere, '["mine"]')
     program(elsewhere / "below")
     monkeypatch.chdir(elsewhere / "below")
@@ -213,13 +213,13 @@ def test_a_record_from_outside_is_not_allowed_by_the_project_it_is_replayed_in(e
     sent.mkdir()
     record(sent, "mine:make", ["2"])
     (elsewhere / "link.run").symlink_to(sent / "x.run")
-    record(project(elsewhere / "unpacked", '["mine"]'), "mine:make", ["2"])     # with a project of its own, which says that it may
+    record(project(elsewhere / "unpacked", '["mine"]'), "mine:make", ["2"])     # with a pyproject.toml of its own that allows it
     for name in (str(sent / "x.run"), "link.run", "unpacked/x.run"):
         result = command("replay", name)
         assert (result.exit_code, imported(elsewhere)) == (2, False), name
 
 
-def test_a_project_has_no_say_where_the_command_was_started_elsewhere(elsewhere: pathlib.Path, tmp_path: pathlib.Path) -> None:
+def test_a_project_allows_nothing_for_a_command_started_outside_of_it(elsewhere: pathlib.Path, tmp_path: pathlib.Path) -> None:
     path = program(project(tmp_path / "sent", '["*"]'))
     assert command("replay", str(path)).exit_code == 2
     assert not imported(tmp_path / "sent")
@@ -228,7 +228,7 @@ def test_a_project_has_no_say_where_the_command_was_started_elsewhere(elsewhere:
 @pytest.mark.parametrize(("text", "error"), [
     ("[tool.vmrace]\nfunctions = 'mine'", "tool.vmrace.functions: must be a list"), ("[tool]\nvmrace = 3", "must be a list"),
     ("[tool.vmrace]\nfunctions = [1]", "must be a list"), ("[tool.vmrace", "not TOML"), ("x = " + "[" * 100_000, "nested too deeply")])
-def test_a_project_that_cannot_be_read_allows_nothing_and_is_named(text: str, error: str, elsewhere: pathlib.Path) -> None:
+def test_an_unreadable_pyproject_allows_nothing_and_is_named(text: str, error: str, elsewhere: pathlib.Path) -> None:
     program(elsewhere)
     (elsewhere / "pyproject.toml").write_text(text)
     result = command("replay", "x.run")
@@ -243,7 +243,7 @@ def test_this_project_allows_its_own_programs() -> None:
     assert allowed.patterns_in(ROOT / "pyproject.toml") == ["tests.programs.*"]
 
 
-# ---- what may be named -------------------------------------------------------------------------------------------------------
+# ---- functions that may be named ---------------------------------------------------------------------------------------------
 
 TARGETS = '''
 import functools, os, pathlib
@@ -273,7 +273,7 @@ def __getattr__(name):
 @pytest.mark.parametrize("name", ["os:system", "os:removedirs", "shutil:rmtree", "subprocess:getoutput", "builtins:exec", "posix:system",
                                   "os.path:join", "this:make", "antigravity:make"])
 @pytest.mark.parametrize("words", [("verify",), ("fuzz",)])
-def test_what_is_pythons_own_makes_no_program(name: str, words: tuple[str, ...], elsewhere: pathlib.Path) -> None:
+def test_a_function_of_python_itself_is_refused(name: str, words: tuple[str, ...], elsewhere: pathlib.Path) -> None:
     before = set(sys.modules)
     result = command(*words, name, "--arg", "touch CALLED")
     assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1)
@@ -296,7 +296,7 @@ def test_a_record_of_a_shell_command_is_refused_in_one_line(name: str, arguments
     ("system", "that is builtin_function_or_method"), ("removedirs", "imported from os"), ("Thing", "that is type"),
     ("thing", "that is Thing"), ("part", "that is partial"), ("number", "that is int"), ("count", "imported from vmrace.fuzz.text.wording"),
     ("taken", "imported from mine"), ("Program", "that is type"), ("nosuch", "no function 'nosuch'"), ("os", "that is module")])
-def test_only_a_function_that_the_module_defines_makes_a_program(name: str, why: str, elsewhere: pathlib.Path) -> None:
+def test_a_function_that_its_module_does_not_define_is_refused(name: str, why: str, elsewhere: pathlib.Path) -> None:
     program(elsewhere)
     (elsewhere / "targets.py").write_text(TARGETS)
     for words in (("verify", f"targets:{name}"), ("fuzz", f"targets:{name}"), ("replay", "x.run", f"targets:{name}")):
@@ -309,13 +309,13 @@ def test_only_a_function_that_the_module_defines_makes_a_program(name: str, why:
 
 @pytest.mark.parametrize("name", ["targets:Thing.method", "targets:thing.__call__", "a/b:make", ":make", "targets:a b",
                                   "..targets:make", "targets:", "targets:make\n", "targets:make()", "targets:é-"])
-def test_what_is_not_like_module_and_function_is_no_target(name: str, elsewhere: pathlib.Path) -> None:
+def test_a_text_that_is_not_module_and_function_is_refused(name: str, elsewhere: pathlib.Path) -> None:
     (elsewhere / "targets.py").write_text("")
     with pytest.raises(NoSuch):
         function_named(name)
 
 
-def test_a_local_file_with_the_name_of_a_module_of_pythons_is_told_to_be_renamed(elsewhere: pathlib.Path) -> None:
+def test_the_error_for_a_file_named_like_a_module_of_python_says_to_rename_it(elsewhere: pathlib.Path) -> None:
     (elsewhere / "queue.py").write_text(PROGRAM)
     result = command("verify", "queue:make")
     assert result.exit_code == 2 and not imported(elsewhere)
@@ -326,11 +326,11 @@ def test_a_local_file_with_the_name_of_a_module_of_pythons_is_told_to_be_renamed
     ("3", 3), ("(1, 'a')", (1, "a")), ("{'a': [1]}", {"a": [1]}), ("loop", "loop"), ("__import__('os')", "__import__('os')"),
     ("[x for x in 'a']", "[x for x in 'a']"), ("9" * 5000, "9" * 5000), ("[" * 100_000, "[" * 100_000), ("a\0b", "a\0b"), ("", ""),
     ("{[]: 1}", "{[]: 1}")])
-def test_an_argument_is_a_literal_or_its_own_text(text: str, value: Any) -> None:
+def test_an_argument_is_a_literal_or_else_plain_text(text: str, value: Any) -> None:
     assert literal(text) == value
 
 
-def test_a_target_without_a_function_means_make(elsewhere: pathlib.Path) -> None:
+def test_a_target_without_a_function_means_its_function_make(elsewhere: pathlib.Path) -> None:
     program(elsewhere)
     assert target.split("mine:") == ("mine", "make")
     assert runner_of("mine:", ("3",)).name == "mine:make"
@@ -339,7 +339,7 @@ def test_a_target_without_a_function_means_make(elsewhere: pathlib.Path) -> None
         runner_of("mine:make", ("1", "2"))
 
 
-def test_to_look_whether_there_is_a_module_imports_nothing(elsewhere: pathlib.Path) -> None:
+def test_looking_for_a_module_imports_nothing(elsewhere: pathlib.Path) -> None:
     package = elsewhere / "package"
     (package / "inner").mkdir(parents=True)
     for place in (package, package / "inner"):
@@ -375,7 +375,7 @@ why = "It was run."
     (" ", "empty"), ("vmrace 'x", "No closing quotation"), ("vmrace corpus accept x", "accept writes files"),
     ("vmrace replay --accept", "--accept writes files"), ("vmrace diff a b --into=there", "--into=there writes files"),
     ("vmrace verify a/b --size 2 --into README.md", "--size writes files"), ("vmrace verify x --certify", "--certify writes files")])
-def test_a_command_of_a_ledger_only_looks(text: str, why: str, elsewhere: pathlib.Path) -> None:
+def test_a_ledger_command_that_writes_or_may_run_code_is_refused(text: str, why: str, elsewhere: pathlib.Path) -> None:
     program(elsewhere)
     (elsewhere / "claims.toml").write_text(LEDGER.replace("COMMAND", text))
     result = command("claims", "--corpus", ".")
@@ -411,7 +411,7 @@ def test_no_file_of_the_current_folder_hides_a_module_of_others(way: list[str], 
         (elsewhere / f"{name}.py").write_text(f"raise SystemExit('the local {name} is imported')")
     (elsewhere / "mine.py").write_text(USES)
     start = [sys.executable, *way] if way else [str(pathlib.Path(sys.executable).with_name("vmrace"))]
-    if way[:1] == ["-c"]:           # Python itself has the folder first until main() runs: what is hidden by then is its own doing
+    if way[:1] == ["-c"]:           # Python itself has the folder first until main() runs: a module hidden by then is out of our reach
         for name in SHADOWS:
             if name != "telnetlib":
                 (elsewhere / f"{name}.py").unlink()
@@ -421,7 +421,7 @@ def test_no_file_of_the_current_folder_hides_a_module_of_others(way: list[str], 
     assert ran.stdout.startswith("proved: ")
 
 
-def test_the_current_folder_is_moved_wherever_it_stands(elsewhere: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_current_folder_is_moved_to_the_end_of_sys_path(elsewhere: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", ["", str(elsewhere), "/nosuch", "/usr", "."])
     for _ in range(2):
         search_path.current_folder_last()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""vmrace diff: sets of outcomes, what may be said of them, and what is printed."""
+"""vmrace diff compares sets of outcomes, claims only a difference that was seen, and reads as kept."""
 
 from __future__ import annotations
 
@@ -63,10 +63,10 @@ def objects(result: Result) -> list[dict[str, Any]]:
     return [*told["programs"], {**told["summary"], "exit": told["exit"]}]
 
 
-# ---- what can be reached ------------------------------------------------------------------------------------------------
+# ---- reachable outcomes -------------------------------------------------------------------------------------------------
 
 @pytest.mark.long
-def test_what_only_one_variant_can_do_is_told_with_runs_that_anyone_can_repeat(tmp_path: pathlib.Path) -> None:
+def test_an_outcome_of_only_one_variant_is_reported_with_a_run_that_repeats_it(tmp_path: pathlib.Path) -> None:
     result = diff(PRE, DANIEL, "--entry", LAST, "--into", tmp_path, "--witnesses", 1)
     assert result.exit_code == 1, result.output
     assert "pre_patch can do 1 thing daniel_lru_count cannot" in result.output
@@ -83,7 +83,7 @@ def test_what_only_one_variant_can_do_is_told_with_runs_that_anyone_can_repeat(t
 
 
 @pytest.mark.long
-def test_how_one_program_reads() -> None:
+def test_the_diff_of_one_program_reads_as_kept() -> None:
     result = diff(PRE, DANIEL, "--entry", LAST)
     text = result.output.replace(str(LAST), "ENTRY").replace(str(ROOT), "")
     golden("diff", normal(f"$ vmrace diff {PRE} {DANIEL} --entry bug-at-f1738244\n{text}"))
@@ -111,7 +111,7 @@ def test_the_witness_has_the_fewest_preemptions_and_leads_elsewhere_on_the_other
 
 
 @pytest.mark.long
-def test_pages_are_told_apart_by_their_reference_counts_only_if_asked() -> None:
+def test_reference_counts_of_pages_are_compared_only_with_the_option() -> None:
     one = program("touch f0.0", setup=("shrink_cache 1", "store m0.0"))
     plain, counted = (compare("x", one, made(PRE, DANIEL, counts=counts), Budget()) for counts in (False, True))
     assert (plain.verdict, counted.verdict) == (SAME, DIFFERENT)
@@ -119,10 +119,10 @@ def test_pages_are_told_apart_by_their_reference_counts_only_if_asked() -> None:
     assert "with count" in "".join(map(text_of, counted.things))
 
 
-# ---- what is not known -----------------------------------------------------------------------------------------------------
+# ---- incomplete comparisons ------------------------------------------------------------------------------------------------
 
 @pytest.mark.long
-def test_a_program_that_does_not_fit_is_sampled_and_nothing_is_claimed() -> None:
+def test_a_program_that_exceeds_the_budget_is_sampled_and_nothing_is_claimed() -> None:
     result = diff(PRE, DANIEL, "--entry", DOUBLE, "--runs-each", 60, "--witnesses", 0)
     assert result.exit_code == 3, result.output
     words = " ".join(result.output.split())
@@ -152,13 +152,13 @@ A, B, C = Reached((), ("load m0.0.0 = 1",)), Reached((), ("load m0.0.0 = 2",)), 
     ((B, ""), (A, "time"), (INCONCLUSIVE, "did 1 thing not seen in 15 schedules", "can do 1 thing")),
     ((B, "time"), (A, "time"), (INCONCLUSIVE, "did 1 thing not seen", "did 1 thing not seen")),
 ])
-def test_only_of_a_side_that_ran_whole_is_anything_denied(left: Any, right: Any, claims: tuple[str, str, str]) -> None:
+def test_only_a_side_that_ran_every_schedule_can_lack_an_outcome(left: Any, right: Any, claims: tuple[str, str, str]) -> None:
     x, y = side("x", [left[0], C], left[1]), side("y", [right[0], C], right[1])
     comparison = Comparison("p", load(LAST).program, [x, y])
     verdict, forward, back = claims
     assert sentence(relation(x, y)).find(forward) >= 0
     assert sentence(relation(y, x)).find(back) >= 0
-    # What the left has and a whole right lacks is a difference, however little of the left was seen.
+    # An outcome of the left that a complete right lacks is a difference, however little of the left was seen.
     if left[0] is not right[0] and (not left[1] or not right[1]):
         verdict = DIFFERENT
     assert comparison.verdict == verdict
@@ -167,15 +167,15 @@ def test_only_of_a_side_that_ran_whole_is_anything_denied(left: Any, right: Any,
 
 
 @pytest.mark.long
-def test_the_setup_alone_can_be_the_difference() -> None:
+def test_a_setup_that_fails_on_one_variant_is_a_difference() -> None:
     result = diff(PRE, DANIEL, "--entry", ROOT / "corpus/lru_free_2_4/lockdep-pagemap_lru_lock-taken-in-an-interrupt-"
                   "and-with-inte-58db2eed.toml")
     assert result.exit_code in (0, 1)
 
 
-# ---- what cannot be compared --------------------------------------------------------------------------------------------------
+# ---- variants that cannot be compared -----------------------------------------------------------------------------------------
 
-def test_a_variant_that_lacks_an_operation_is_not_applicable_and_says_which() -> None:
+def test_the_line_of_a_variant_that_lacks_an_operation_names_it() -> None:
     comparison = compare("x", program("swapon", "populate m0.0 f0.0"), made(PRE, DANIEL), Budget())
     assert comparison.verdict == NOT_COMPARED
     text = "\n".join(one_program(comparison, [], 0))
@@ -183,14 +183,14 @@ def test_a_variant_that_lacks_an_operation_is_not_applicable_and_says_which() ->
     assert exit_code([comparison]) == 4
 
 
-def test_one_side_alone_is_no_comparison() -> None:
+def test_a_diff_with_only_one_applicable_variant_is_no_comparison() -> None:
     comparison = compare("x", program("sync f0"), made(PRE, OLD), Budget())
     assert [one.applies for one in comparison.sides] == [False, True]
     assert conclusion(comparison) == "not compared: only invalidate_2_6/pre_2_6_15 of the variants has all the operations"
 
 
 @pytest.mark.long
-def test_families_are_compared_by_what_user_space_loads_from_memory() -> None:
+def test_variants_of_two_families_are_compared_by_the_loads_of_user_space() -> None:
     result = diff(PRE, OLD, "--operations", "load,read,sync", "--size", 1, "--cpus", 1, "--setup", 1, "--json")
     *programs, summary = objects(result)
     assert summary["exit"] == result.exit_code == 0
@@ -213,7 +213,7 @@ def test_all_programs_of_some_operations_show_each_new_difference_once() -> None
 
 
 @pytest.mark.long
-def test_a_corpus_has_a_line_for_each_entry(tmp_path: pathlib.Path) -> None:
+def test_the_diff_of_a_corpus_has_a_line_for_each_entry(tmp_path: pathlib.Path) -> None:
     (tmp_path / "one.toml").write_text(LAST.read_text())
     result = diff(PRE, DANIEL, "--corpus", tmp_path)
     assert result.exit_code == 1
@@ -222,7 +222,7 @@ def test_a_corpus_has_a_line_for_each_entry(tmp_path: pathlib.Path) -> None:
 
 
 @pytest.mark.long
-def test_several_variants_have_a_table_of_what_includes_what() -> None:
+def test_several_variants_have_a_table_of_which_outcomes_include_which() -> None:
     result = diff(PRE, DANIEL, PRE, "--entry", LAST)
     assert result.exit_code == 1
     rows = [line.split() for line in result.output.splitlines()]
@@ -233,7 +233,7 @@ def test_several_variants_have_a_table_of_what_includes_what() -> None:
     assert [line.split() for line in text.splitlines()][2:] == [["x", ".", "yes"], ["y", "no", "1", "."]]
 
 
-def test_long_names_become_letters() -> None:
+def test_long_names_of_variants_become_letters_in_the_table() -> None:
     names = [f"variant_with_a_long_name_{number}" for number in range(5)]
     labels = Labels(names)
     assert labels.legend()[0] == "A  variant_with_a_long_name_0"
@@ -243,7 +243,7 @@ def test_long_names_become_letters() -> None:
 # ---- the command --------------------------------------------------------------------------------------------------------------------
 
 @pytest.mark.long
-def test_json_tells_programs_and_a_summary() -> None:
+def test_json_has_each_program_and_a_summary() -> None:
     one, summary = objects(diff(PRE, DANIEL, "--entry", LAST, "--json"))
     assert one["verdict"] == DIFFERENT
     assert [variant["state"] for variant in one["variants"]] == ["every schedule"] * 2
@@ -262,7 +262,7 @@ def test_json_tells_programs_and_a_summary() -> None:
     ((PRE, DANIEL, "--entry", "x", "--size", "2"), "--size is for --operations"),
     ((PRE, DANIEL, "--entry", "x", "--corpus", "corpus"), "--corpus is for the programs of entries, without --entry"),
 ])
-def test_what_a_user_gets_wrong_is_told_in_a_line(args: tuple[str, ...], words: str) -> None:
+def test_bad_input_to_diff_gives_one_line(args: tuple[str, ...], words: str) -> None:
     result = diff(*args)
     assert result.exit_code == 2
     assert words in result.stderr

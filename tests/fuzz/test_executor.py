@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The one door through which programs run: the same on every backend and image, and nothing left over between runs."""
+"""The executor runs every program: with the same digest on every backend and image, and independently of earlier runs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ VARIANTS = ("pre_patch", "daniel_lru_count")
 
 
 def random_runs(count: int, seed: int, variant: str) -> list[tuple[Program, Prepared, Outcome]]:
-    """Random programs whose setup does not fail, each with one random run."""
+    """Return `count` random programs whose setup does not fail, each with one random run."""
     rng = random.Random(seed)
     ex = executor(variant)
     out = []
@@ -64,7 +64,7 @@ def test_a_replay_has_the_same_titles_steps_and_decisions(variant: str) -> None:
 
 
 @pytest.mark.long
-def test_looking_for_leaks_leaves_the_next_run_alone() -> None:
+def test_searching_for_leaks_does_not_change_the_next_run() -> None:
     plain, drained = Executor(executor().family, "pre_patch"), Executor(executor().family, "pre_patch")
     drained.drain_after = True
     for made, _, outcome in random_runs(15, 54, "pre_patch"):
@@ -72,7 +72,7 @@ def test_looking_for_leaks_leaves_the_next_run_alone() -> None:
         assert digest(drained, made, outcome) == digest(plain, made, outcome)
 
 
-def test_a_setup_that_fails_alone_is_told_with_its_finding() -> None:
+def test_a_setup_that_fails_alone_is_reported_with_its_finding() -> None:
     with pytest.raises(SetupFailed) as caught:
         executor().prepare(program(["pin m0.0 k0", "exit m0", "irq_put k0", "swap_out", "read f0.0"], ["reclaim"], ["reclaim"]))
     assert caught.value.finding.title == "BUG at mm/page_alloc.c:95 in __free_pages_ok"
@@ -86,7 +86,7 @@ def test_after_a_setup_that_failed_programs_run_as_before() -> None:
     assert executor().trace(executor().prepare(good), NoPreempt()).digest == before
 
 
-def test_an_operation_a_variant_lacks_is_told() -> None:
+def test_an_operation_that_a_variant_lacks_is_reported() -> None:
     lacking = Executor(executor().family, "pre_patch")
     has = set(lacking.operations())
     made = program([], ["reclaim", "invalidate2 f0"])
@@ -94,8 +94,8 @@ def test_an_operation_a_variant_lacks_is_told() -> None:
 
 
 @pytest.mark.parametrize("checked", [False, True])
-def test_on_one_cpu_a_lock_order_is_told_of_each_run_that_has_it(checked: bool) -> None:
-    """The image of one cpu learns from the present run alone: the second run says what the first one did, with the same detail."""
+def test_on_one_cpu_a_lock_order_cycle_is_reported_in_each_run_that_has_it(checked: bool) -> None:
+    """The image of one cpu learns from the present run alone: the second run reports the same as the first one, with the same detail."""
     made = program(["pin m0.0 k0", "mmap_private m0.0 f0.0", "store m0.0"], ["truncate f0 1", "irq_unpin k0"])
     ex = executor("daniel_lru_count", checked=checked)
     ready = ex.prepare(made)

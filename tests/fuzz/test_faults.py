@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""What goes wrong, what is then seen, and what is lost: a row of TABLE each, with the fault injected from outside.
+"""Each fault that is injected from outside has the outcome and the loss that its test states; some ids read fault -> outcome -> loss.
 
-Campaigns here run a program that fails in every run (`easy`), so that what is asked is what happens then, and not how soon.
+Campaigns here run a program that fails in every run (`easy`), so that a test does not depend on the time until a finding.
 """
 
 from __future__ import annotations
@@ -50,13 +50,13 @@ Patch = pytest.MonkeyPatch
 
 @pytest.fixture
 def easy(monkeypatch: Patch) -> None:
-    """Every program of a campaign is one that fails."""
+    """Make every program of a campaign one that fails."""
     program = load(IRQ).program
     monkeypatch.setattr(vmrace.fuzz.campaign.shard._Shard, "_choose", lambda shard: (program, []))
 
 
 def campaign(place: pathlib.Path, *options: str) -> tuple[int, list[dict[str, Any]], dict[str, Any]]:
-    """The exit code, what is told, and the summary."""
+    """Run a campaign; return its exit code, and the events and the summary of its JSON."""
     result = CliRunner().invoke(main, ["fuzz", VARIANT, "--corpus", str(place), "--seed", "1", "--json", *options])
     return result.exit_code, *documents.campaign(result.stdout)
 
@@ -66,7 +66,7 @@ def kept(place: pathlib.Path, suffix: str = ".toml") -> list[pathlib.Path]:
 
 
 def once(mark: pathlib.Path) -> bool:
-    """Whether this is the first time, in whichever process."""
+    """True if this is the first call for `mark` in any process."""
     try:
         mark.touch(exist_ok=False)
     except FileExistsError:
@@ -98,8 +98,8 @@ def hanging(*args: object, **how: object) -> Any:
 @pytest.mark.parametrize("error", [HarnessError("upside down"), MemoryError(), RecursionError("too deep"), KeyError("x")],
                          ids=lambda error: f"{type(error).__name__} in one shard -> told, exit 1 -> the rest of that shard")
 @pytest.mark.usefixtures("easy")
-def test_an_error_of_ours_costs_its_shard(error: Exception, tmp_path: pathlib.Path, monkeypatch: Patch) -> None:
-    """What the shard had found before is kept; another shard is run."""
+def test_a_harness_error_ends_only_its_shard(error: Exception, tmp_path: pathlib.Path, monkeypatch: Patch) -> None:
+    """The findings that the shard made before the error are kept, and another shard is run."""
     seen, mark = vmrace.fuzz.campaign.shard._Shard._failed, tmp_path / "mark"
 
     def fails(shard: Any, *args: Any) -> None:
@@ -119,8 +119,8 @@ def test_an_error_of_ours_costs_its_shard(error: Exception, tmp_path: pathlib.Pa
 
 @pytest.mark.long
 @pytest.mark.usefixtures("easy")
-def test_what_a_shard_had_found_before_an_error_of_ours_is_kept(tmp_path: pathlib.Path, monkeypatch: Patch) -> None:
-    """No other shard finds it again."""
+def test_findings_of_a_shard_before_a_harness_error_are_kept(tmp_path: pathlib.Path, monkeypatch: Patch) -> None:
+    """The other shards only sleep, so none of them can find it again."""
     seen, run, mark = vmrace.fuzz.campaign.shard._Shard._failed, vmrace.fuzz.campaign.shard._Shard._search, tmp_path / "mark"
 
     def fails(shard: Any, *args: Any) -> None:
@@ -133,12 +133,12 @@ def test_what_a_shard_had_found_before_an_error_of_ours_is_kept(tmp_path: pathli
 
 
 @pytest.mark.usefixtures("easy")
-def test_only_errors_of_ours_and_nothing_found_is_3(tmp_path: pathlib.Path, monkeypatch: Patch) -> None:
+def test_a_campaign_of_only_harness_errors_exits_3(tmp_path: pathlib.Path, monkeypatch: Patch) -> None:
     monkeypatch.setattr(vmrace.fuzz.campaign.shard._Shard, "_search", raising(HarnessError("upside down")))
     code, _told, last = campaign(tmp_path / "c", "--for", "60s")
     assert code == 3
     assert last["given_up_shards"] > vmrace.fuzz.campaign.driver.LOST_IN_A_ROW_MAX
-    assert last["seconds"] < 50             # it does not go on for a minute with what does not work
+    assert last["seconds"] < 50             # a campaign that only fails does not go on for a minute
 
 
 @pytest.mark.long
@@ -147,7 +147,7 @@ def test_only_errors_of_ours_and_nothing_found_is_3(tmp_path: pathlib.Path, monk
     "a worker exits 0 without a result -> told, run again -> nothing",
     "a worker exits 1 without a result -> told, run again -> nothing"])
 @pytest.mark.usefixtures("easy")
-def test_a_worker_that_ends_loses_its_shard_which_is_run_again(end: Callable[[], None], tmp_path: pathlib.Path, monkeypatch: Patch) -> None:
+def test_the_shard_of_a_worker_that_dies_is_run_again(end: Callable[[], None], tmp_path: pathlib.Path, monkeypatch: Patch) -> None:
     run, mark = vmrace.fuzz.campaign.shard._Shard._search, tmp_path / "mark"
 
     def search(shard: Any) -> None:
@@ -163,7 +163,7 @@ def test_a_worker_that_ends_loses_its_shard_which_is_run_again(end: Callable[[],
 
 @pytest.mark.long
 @pytest.mark.usefixtures("easy")
-def test_shards_that_are_lost_for_good_are_counted_and_no_success(tmp_path: pathlib.Path, monkeypatch: Patch) -> None:
+def test_a_campaign_that_gives_up_lost_shards_counts_them_and_exits_3(tmp_path: pathlib.Path, monkeypatch: Patch) -> None:
     monkeypatch.setattr(vmrace.fuzz.campaign.shard._Shard, "_search", killed)
     code, told, last = campaign(tmp_path / "c", "--runs", "1000", "--workers", "1")
     assert code == 3
@@ -173,13 +173,13 @@ def test_shards_that_are_lost_for_good_are_counted_and_no_success(tmp_path: path
     assert sum("given up" in line for line in lines) == last["given_up_shards"]
     assert sum(" lost (" in line for line in lines) == last["lost_shards"]
     assert sum(line.startswith("shard 0 lost (") for line in lines) == 1 + vmrace.fuzz.campaign.driver.RETRIES_MAX
-    last_said = {line.split()[1]: line for line in lines}           # of each shard, also of those that were to be run again
+    last_said = {line.split()[1]: line for line in lines}           # the last line of each shard, also of one due to be run again
     assert all("given up" in line for line in last_said.values())
 
 
 @pytest.mark.long
 @pytest.mark.usefixtures("easy")
-def test_a_shard_is_run_again_three_times(tmp_path: pathlib.Path, monkeypatch: Patch) -> None:
+def test_a_lost_shard_is_run_again_at_most_three_times(tmp_path: pathlib.Path, monkeypatch: Patch) -> None:
     run = vmrace.fuzz.campaign.shard._Shard._search
     marks = [tmp_path / f"mark{number}" for number in range(vmrace.fuzz.campaign.driver.RETRIES_MAX)]
 
@@ -194,7 +194,7 @@ def test_a_shard_is_run_again_three_times(tmp_path: pathlib.Path, monkeypatch: P
 
 @pytest.mark.long
 @pytest.mark.usefixtures("easy")
-def test_a_campaign_ends_in_its_time_and_a_grace_whatever_hangs(tmp_path: pathlib.Path, monkeypatch: Patch) -> None:
+def test_a_campaign_with_a_hanging_worker_ends_in_its_time_and_a_grace(tmp_path: pathlib.Path, monkeypatch: Patch) -> None:
     monkeypatch.setattr(vmrace.fuzz.campaign.shard._Shard, "_search", hanging)
     monkeypatch.setattr(vmrace.fuzz.campaign.driver, "GRACE_SECONDS", 1.0)
     code, _told, last = campaign(tmp_path / "c", "--for", "1s")
@@ -228,7 +228,7 @@ def test_a_hit_that_is_not_confirmed_is_kept_as_it_was_found(fault: Any, why: st
     assert last["raw"] == {one["title"]: one["path"]}
     path, = kept(tmp_path / "c", ".hit")
     assert str(path) == one["path"]
-    again = CliRunner().invoke(main, ["shrink", one["path"], "--into", str(tmp_path / "out")])        # nothing that it needs was lost
+    again = CliRunner().invoke(main, ["shrink", one["path"], "--into", str(tmp_path / "out")])        # the hit file is enough
     assert again.exit_code == 0, again.output
     entry, = kept(tmp_path / "out")
     assert load(entry).title == one["title"]
@@ -277,7 +277,7 @@ def test_a_hit_is_written_down_before_it_is_confirmed(tmp_path: pathlib.Path, mo
 
 @pytest.mark.long
 @pytest.mark.usefixtures("easy")
-def test_the_driver_runs_no_program_itself(tmp_path: pathlib.Path, monkeypatch: Patch) -> None:
+def test_only_workers_run_programs_and_never_the_driver(tmp_path: pathlib.Path, monkeypatch: Patch) -> None:
     import vmrace.fuzz.run.executor
     run = vmrace.fuzz.run.executor.Executor.run
 
@@ -306,7 +306,7 @@ def limited(what: int, number: int) -> Callable[[], None]:
 
 
 def one_line(done: subprocess.CompletedProcess[str], *words: str) -> None:
-    """Exit 3, and the last line of stderr says why; no traceback."""
+    """Assert exit 3, no traceback, and a last line of stderr that contains `words`."""
     assert done.returncode == 3, (done.stdout, done.stderr)
     assert "Traceback" not in done.stderr, done.stderr
     last = done.stderr.splitlines()[-1]
@@ -316,7 +316,7 @@ def one_line(done: subprocess.CompletedProcess[str], *words: str) -> None:
 
 
 @pytest.mark.usefixtures("easy")
-def test_no_process_to_be_had_is_3(tmp_path: pathlib.Path, monkeypatch: Patch) -> None:
+def test_if_no_process_can_be_started_a_campaign_exits_3(tmp_path: pathlib.Path, monkeypatch: Patch) -> None:
     monkeypatch.setattr(os, "fork", raising(OSError(errno.EAGAIN, "Resource temporarily unavailable")))
     code, _told, last = campaign(tmp_path / "c")
     assert code == 3
@@ -329,8 +329,8 @@ def test_no_process_to_be_had_is_3(tmp_path: pathlib.Path, monkeypatch: Patch) -
                                   ("verify", VARIANT, "--size", "1", "--operations", "exit,touch", "--state", "s", "--workers", "8"),
                                   ("fuzz", "tests.programs.lost_update:make", "--for", "1s"),
                                   ("verify", "tests.programs.lastzero:make", "--arg", "8")], ids=lambda args: args[0])
-def test_too_few_file_descriptors_are_no_verdict(number: int, args: tuple[object, ...], tmp_path: pathlib.Path) -> None:
-    """Enough of them, and it is as ever; too few, and it is 3 with a line, or a finding that is one."""
+def test_with_too_few_file_descriptors_no_verdict_is_given(number: int, args: tuple[object, ...], tmp_path: pathlib.Path) -> None:
+    """With enough descriptors the command works as usual. With too few it exits 3 with a line, unless it has a true finding."""
     done = command(*args, cwd=tmp_path, before=limited(resource.RLIMIT_NOFILE, number))
     assert "Traceback" not in done.stderr, done.stderr
     found = "FINDING" in done.stdout
@@ -339,7 +339,7 @@ def test_too_few_file_descriptors_are_no_verdict(number: int, args: tuple[object
         assert any(words in done.stdout for words in ("all as expected", "no finding in", "proved: "))
 
 
-def test_a_closed_pipe_is_3_unless_something_new_was_found(tmp_path: pathlib.Path) -> None:
+def test_a_campaign_with_a_closed_stdout_exits_3_unless_it_has_a_finding(tmp_path: pathlib.Path) -> None:
     for target, more in ((VARIANT, ("--corpus", "c")), ("tests.programs.readers:make", ())):
         script = f"{sys.executable} -m vmrace fuzz {target} --for 4s --keep-going {' '.join(more)} | true; exit ${{PIPESTATUS[0]}}"
         done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=300,
@@ -353,7 +353,7 @@ def test_a_closed_pipe_is_3_unless_something_new_was_found(tmp_path: pathlib.Pat
 @pytest.mark.parametrize("args", [("variants",), ("replay", IRQ), ("show", IRQ), ("verify", IRQ), ("corpus", "--corpus", GOLDEN)],
                          ids=lambda args: args[0])
 @pytest.mark.skipif(not pathlib.Path("/dev/full").exists(), reason="has no /dev/full")
-def test_a_full_disk_under_stdout_is_3(args: tuple[object, ...], tmp_path: pathlib.Path) -> None:
+def test_with_stdout_on_a_full_disk_a_command_exits_3(args: tuple[object, ...], tmp_path: pathlib.Path) -> None:
     with open("/dev/full", "w") as full:
         done = command(*args, cwd=tmp_path, capture_output=False, stdout=full, stderr=subprocess.PIPE)
     one_line(done, "stdout: cannot be written: No space left on device")
@@ -361,7 +361,7 @@ def test_a_full_disk_under_stdout_is_3(args: tuple[object, ...], tmp_path: pathl
 
 @pytest.mark.long
 @pytest.mark.usefixtures("easy")
-def test_on_a_full_disk_what_was_found_is_printed_in_full(tmp_path: pathlib.Path, monkeypatch: Patch) -> None:
+def test_a_finding_that_a_full_disk_cannot_keep_is_printed_in_full(tmp_path: pathlib.Path, monkeypatch: Patch) -> None:
     place = tmp_path / "c"
     monkeypatch.setattr(os, "fsync", raising(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))))
     monkeypatch.setattr(vmrace.fuzz.campaign.driver, "_writable", lambda directory: None)
@@ -375,7 +375,7 @@ def test_on_a_full_disk_what_was_found_is_printed_in_full(tmp_path: pathlib.Path
     assert CliRunner().invoke(main, ["replay", str(tmp_path / "e.toml")]).exit_code == 0
 
 
-def test_a_full_disk_is_told_before_a_campaign(tmp_path: pathlib.Path, monkeypatch: Patch) -> None:
+def test_a_full_disk_is_reported_before_a_campaign_starts(tmp_path: pathlib.Path, monkeypatch: Patch) -> None:
     monkeypatch.setattr(os, "fsync", raising(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))))
     result = CliRunner().invoke(main, ["fuzz", VARIANT, "--corpus", str(tmp_path / "c")])
     assert result.exit_code == 3
@@ -388,8 +388,8 @@ def test_a_full_disk_is_told_before_a_campaign(tmp_path: pathlib.Path, monkeypat
                                   ("verify", "tests.programs.lastzero:make", "--arg", "4", "--certify"),
                                   ("verify", VARIANT, "--size", "1", "--operations", "exit,touch", "--state", "s"),
                                   ("verify", VARIANT, "--size", "1", "--operations", "exit,touch")], ids=lambda args: " ".join(args[::3]))
-def test_where_nothing_can_be_written_what_was_there_stays(args: tuple[object, ...], tmp_path: pathlib.Path) -> None:
-    """No file may grow beyond a few bytes, as on a full disk."""
+def test_if_a_file_cannot_be_written_its_old_content_stays(args: tuple[object, ...], tmp_path: pathlib.Path) -> None:
+    """A limit of 20 bytes for each file stands for a full disk."""
     (tmp_path / "e.toml").write_bytes(IRQ.read_bytes())
     done = command(*args, cwd=tmp_path, before=limited(resource.RLIMIT_FSIZE, 20))
     assert done.returncode == 3, (done.stdout, done.stderr)
@@ -415,7 +415,7 @@ def test_a_signal_ends_a_campaign_in_order(number: signal.Signals, target: str, 
 
 @pytest.mark.long
 @pytest.mark.parametrize("target", [VARIANT, "tests.programs.lost_update:make"])
-def test_a_second_interrupt_waits_for_nothing(target: str, tmp_path: pathlib.Path) -> None:
+def test_a_second_interrupt_ends_a_campaign_at_once(target: str, tmp_path: pathlib.Path) -> None:
     from tests.fuzz.test_interrupts import gone
     process = running(target, tmp_path, STUCK)
     process.send_signal(signal.SIGINT)
@@ -440,7 +440,7 @@ main()
 
 
 def running(target: str, place: pathlib.Path, script: str = "from vmrace.__main__ import main; main()") -> subprocess.Popen[str]:
-    """A campaign that is at work."""
+    """Start a campaign and wait until it has workers."""
     process = subprocess.Popen([sys.executable, "-c", script, "fuzz", target, "--for", "100s", "--keep-going", "--json", "--corpus", "c"],
                                cwd=place, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
                                env={**os.environ, "PYTHONPATH": str(ROOT)})
@@ -462,7 +462,7 @@ def test_workers_do_not_outlive_a_driver_that_is_killed(target: str, tmp_path: p
     assert gone(process.pid) == []
 
 
-# ---- code of a user's ---------------------------------------------------------------------------------------------------------
+# ---- code of a user -----------------------------------------------------------------------------------------------------------
 
 MINE = """
 import os, signal, time
@@ -500,7 +500,7 @@ def mine(tmp_path: pathlib.Path) -> pathlib.Path:
     "exec in a program -> told, exit 3 -> its run", "a crash in a program -> told, exit 3 -> its run"])
 @pytest.mark.parametrize("args", [("fuzz", "mine:make", "--for", "2s"), ("verify", "mine:make"), ("replay", "mine.run"),
                                   ("show", "mine.run"), ("verify", "--check", "mine.json")], ids=lambda args: " ".join(args[:2]))
-def test_a_program_that_ends_its_process_is_no_verdict(what: str, args: tuple[str, ...], mine: pathlib.Path) -> None:
+def test_a_program_that_ends_its_process_gets_no_verdict(what: str, args: tuple[str, ...], mine: pathlib.Path) -> None:
     (mine / "mine.run").write_text(f'format = 1\ntitle = "x"\nfunctions = "mine:make"\nargs = ["{what}"]\nschedule = ["cpu0 to the end"]\n')
     said = {"certificate": 1, "functions": "mine:make", "args": json.dumps([what]), "program": "", "image": "", "vmrace": "", "bound": None,
             "equivalence": EQUIVALENCE, "verdict": "proved", "complete": True, "executions": 1, "blocked": 0, "digest": "",
@@ -513,8 +513,8 @@ def test_a_program_that_ends_its_process_is_no_verdict(what: str, args: tuple[st
 
 @pytest.mark.long
 @pytest.mark.parametrize("args", [("fuzz", "--for"), ("verify", "--for-each")], ids=lambda args: args[0])
-def test_a_program_that_nothing_ends_is_killed_in_its_time(args: tuple[str, str], mine: pathlib.Path) -> None:
-    """Where no signal is heard, and so no timer ends it."""
+def test_a_program_that_blocks_its_timer_is_killed_at_its_time_limit(args: tuple[str, str], mine: pathlib.Path) -> None:
+    """It blocks SIGALRM, so that no timer ends it."""
     script = "import vmrace.fuzz.text.times as times; times.GRACE_SECONDS = 1.0; from vmrace.__main__ import main; main()"
     started = time.monotonic()
     done = subprocess.run([sys.executable, "-c", script, args[0], "mine:make", "--arg", "loops", args[1], "1s"], cwd=mine, text=True,
@@ -555,7 +555,7 @@ def test_a_failure_of_functions_is_written_down_before_it_is_confirmed(fault: st
 
 @pytest.fixture
 def proved(tmp_path: pathlib.Path) -> pathlib.Path:
-    """An entry that expects a proof on one variant, beside one that has nothing wrong with it."""
+    """Write an entry that expects a proof on one variant, beside an entry without a mistake; return their folder."""
     from tests.fuzz.test_interrupts import PROVED
     (tmp_path / "corpus").mkdir()
     (tmp_path / "corpus" / "proved.toml").write_bytes(PROVED.read_bytes())
@@ -567,7 +567,7 @@ def proved(tmp_path: pathlib.Path) -> pathlib.Path:
 @pytest.mark.parametrize("error", [HarnessError("upside down"), MemoryError(), RecursionError("deep")], ids=lambda error:
                          f"{type(error).__name__} in an exploration -> undecided, exit 3 -> no verdict")
 @pytest.mark.parametrize("accept", [False, True])
-def test_an_error_of_ours_drops_no_proof(error: Exception, accept: bool, proved: pathlib.Path, monkeypatch: Patch) -> None:
+def test_a_harness_error_drops_no_expected_proof(error: Exception, accept: bool, proved: pathlib.Path, monkeypatch: Patch) -> None:
     import vmrace.fuzz.run.exhaustive
     before = (proved / "proved.toml").read_bytes()
     explored = vmrace.fuzz.run.exhaustive.explore
@@ -586,7 +586,7 @@ def test_an_error_of_ours_drops_no_proof(error: Exception, accept: bool, proved:
 
 
 @pytest.mark.long
-def test_an_error_of_ours_says_nothing_of_the_other_entries(proved: pathlib.Path, monkeypatch: Patch) -> None:
+def test_a_harness_error_in_one_entry_leaves_the_others_judged(proved: pathlib.Path, monkeypatch: Patch) -> None:
     import vmrace.fuzz.replay.replay
     judge = vmrace.fuzz.replay.replay.judge_entry
 
@@ -616,7 +616,7 @@ def test_a_proof_whose_budget_runs_out_is_inconclusive(proved: pathlib.Path, mon
 
 
 @pytest.mark.long
-def test_a_check_of_a_claim_that_cannot_be_done_has_not_changed(tmp_path: pathlib.Path, monkeypatch: Patch) -> None:
+def test_a_check_of_a_claim_that_cannot_be_run_does_not_count_as_changed(tmp_path: pathlib.Path, monkeypatch: Patch) -> None:
     import vmrace.fuzz.claims.checks
 
     from tests.fuzz.test_interrupts import room
@@ -629,7 +629,7 @@ def test_a_check_of_a_claim_that_cannot_be_done_has_not_changed(tmp_path: pathli
 # ---- writing ------------------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("when", ["fsync", "replace"])
-def test_a_write_that_is_killed_leaves_what_was_there(when: str, tmp_path: pathlib.Path) -> None:
+def test_a_killed_write_leaves_the_old_content(when: str, tmp_path: pathlib.Path) -> None:
     path = tmp_path / "e.toml"
     path.write_text("before\n")
     pid = os.fork()
@@ -641,13 +641,13 @@ def test_a_write_that_is_killed_leaves_what_was_there(when: str, tmp_path: pathl
     assert path.read_text() == "before\n"
     left = [one.name for one in tmp_path.iterdir() if one != path]
     assert len(left) == 1 and left[0].endswith(writing.PARTIAL)
-    writing.write(tmp_path / "other", "x")                          # whoever writes there next removes it
+    writing.write(tmp_path / "other", "x")                          # the next write to that folder removes the partial file
     assert sorted(one.name for one in tmp_path.iterdir()) == ["e.toml", "other"]
 
 
 @pytest.mark.parametrize("what", ["entry", "record", "certificate", "table", "hit"])
-def test_everything_is_written_beside_and_renamed(what: str, tmp_path: pathlib.Path, monkeypatch: Patch) -> None:
-    """Nothing is ever seen half written: the file that had another content is never open for writing."""
+def test_every_file_is_written_beside_its_place_and_renamed(what: str, tmp_path: pathlib.Path, monkeypatch: Patch) -> None:
+    """A reader never sees a half-written file, as the file in place is never open for writing."""
     from vmrace.fuzz.functions import run_file
     from vmrace.fuzz.verify import scope_document
     from vmrace.harness.replay.named_schedule import parse
@@ -686,7 +686,7 @@ def in_processes(count: int, deed: Callable[[int], None]) -> Iterator[int]:
         yield os.waitpid(pid, 0)[1]
 
 
-def test_two_that_change_one_entry_lose_nothing(tmp_path: pathlib.Path) -> None:
+def test_two_processes_that_change_one_entry_lose_no_change(tmp_path: pathlib.Path) -> None:
     from vmrace.fuzz.corpus.entry import expect
     path = tmp_path / "e.toml"
     path.write_bytes(IRQ.read_bytes())
@@ -698,7 +698,7 @@ def test_two_that_change_one_entry_lose_nothing(tmp_path: pathlib.Path) -> None:
     assert load(path).expect == dict.fromkeys(("pre_patch", "daniel_lru_count"), Verdict(Word.OK, number=10))
 
 
-def test_two_that_change_one_table_lose_nothing(tmp_path: pathlib.Path) -> None:
+def test_processes_that_change_one_table_lose_no_row(tmp_path: pathlib.Path) -> None:
     from vmrace.fuzz.programs.enumerate import Scope
     from vmrace.fuzz.verify import scope_document
     from vmrace.fuzz.verify.scope_report import Table
@@ -753,7 +753,7 @@ def test_a_state_file_on_a_full_disk_ends_the_proof_and_keeps_its_lines(tmp_path
 
 
 @pytest.mark.long
-def test_a_proof_that_was_interrupted_or_out_of_time_changes_no_row(tmp_path: pathlib.Path) -> None:
+def test_a_proof_that_was_interrupted_or_ran_out_of_time_changes_no_row(tmp_path: pathlib.Path) -> None:
     from vmrace.fuzz.verify import scope_document
 
     from tests.fuzz.test_scope import Slow, proof
@@ -769,15 +769,15 @@ def test_a_proof_that_was_interrupted_or_out_of_time_changes_no_row(tmp_path: pa
     try:
         assert proof(tmp_path / "other", ["touch", "read", "fork"], into=path)[0] == 130
     except KeyboardInterrupt:
-        pass                        # before it has begun
+        pass                        # the signal may come before the proof has begun
     finally:
         stop.clear()
     assert scope_document.rows_of(path.read_text()) == [row]
 
 
 @pytest.mark.long
-def test_ctrl_c_in_python_is_no_result() -> None:
-    """Without a command, whose signals ask: KeyboardInterrupt goes through, and is neither a finding nor an error of ours."""
+def test_keyboard_interrupt_in_python_is_raised_to_the_caller() -> None:
+    """Only a command handles signals itself: elsewhere KeyboardInterrupt is neither a finding nor an error of vmrace."""
     from vmrace.fuzz.functions.sample import fuzz as sample
     from vmrace.fuzz.run.executor import Executor
     from vmrace.harness.functions.verify import verify
@@ -810,9 +810,9 @@ def result_of(*args: object) -> Result:
 
 @pytest.mark.parametrize("args", [("replay", "{}", "--accept"), ("corpus", "accept", "{}"), ("shrink", "{}"), ("verify", "{}", "--certify"),
                                   ("show", "{}"), ("cost", VARIANT), ("variants",), ("claims",), ("corpus",)], ids=lambda args: args[0])
-def test_a_command_that_is_asked_to_stop_when_it_is_almost_done_is_interrupted(args: tuple[str, ...], tmp_path: pathlib.Path,
-                                                                              monkeypatch: Patch) -> None:
-    """A signal that nobody had occasion to look at."""
+def test_a_command_that_is_asked_to_stop_at_its_very_end_exits_130(
+        args: tuple[str, ...], tmp_path: pathlib.Path, monkeypatch: Patch) -> None:
+    """The request comes after the command last checked for one."""
     import vmrace.fuzz.cli.main
     path = tmp_path / "e.toml"
     path.write_bytes(IRQ.read_bytes())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""vmrace fuzz MODULE:FUNCTION: schedules of plain functions, sampled, shrunk, kept and replayed."""
+"""vmrace fuzz MODULE:FUNCTION samples schedules of plain functions; it shrinks, keeps and replays each failure."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_race_is_found_and_shrunk_to_the_one_preemption_that_it_needs(make: An
     assert CHECK in found.story and "preempt" not in str(found.why)
 
 
-def test_a_failure_with_many_preemptions_loses_those_that_it_does_not_need() -> None:
+def test_shrinking_a_failure_removes_the_preemptions_that_it_does_not_need() -> None:
     runner, walk = Runner(lost_update.make, 3), Walk(random.Random(0), 0.9)
     found = next(result for result in iter(lambda: runner.run(walk), None) if result.titles and len(result.switches) > 6)
     failure = Failure(CHECK, 1, 0.0, "walk", len(found.switches) // 2, found.switches, found.forced)
@@ -67,40 +67,40 @@ def test_a_failure_with_many_preemptions_loses_those_that_it_does_not_need() -> 
 
 
 def test_a_failure_is_shrunk_to_one_with_its_own_title() -> None:
-    """Without its preemption each run of that program still fails, in another way."""
+    """Without its preemption each run of that program still fails, with another title."""
     failures = fuzz(wrong.two_mistakes, keep_going=True, runs=300, seed=1).failures
     assert {failure.title: failure.preemptions for failure in failures} == {CHECK: 0, "OOPS: ValueError in second": 1}
     for failure in failures:
         assert failure.title in Runner(wrong.two_mistakes).run(Replay(failure.switches, failure.forced)).titles
 
 
-def test_what_is_too_large_to_enumerate_is_shrunk_all_the_same_and_nothing_is_said_to_be_proved() -> None:
+def test_a_failure_of_a_program_too_large_to_enumerate_is_shrunk_and_no_minimum_is_claimed() -> None:
     failure, = fuzz(large.make, seed=3, seconds=20.0).failures
     assert failure.before > 3
     assert failure.preemptions <= 2
     assert not failure.least_proved
 
 
-def test_one_seed_is_one_search() -> None:
+def test_the_same_seed_makes_the_same_search() -> None:
     one, other = (fuzz(lost_update.make, 4, seed=7, runs=500, keep_going=True, shrink=False) for _ in range(2))
     assert (one.distinct, one.titles, one.tallies) == (other.distinct, other.titles, other.tallies)
     assert one.runs == 500
 
 
-def test_what_has_no_race_has_no_finding() -> None:
+def test_a_program_without_a_race_has_no_finding() -> None:
     found = fuzz(readers.make, 3, runs=1000)
     assert (found.runs, found.titles, found.failures, found.why) == (1000, {}, [], None)
     assert sum(tally.runs for tally in found.tallies.values()) == 1000
 
 
-def test_the_schedule_alone_repeats_the_run() -> None:
+def test_the_schedule_of_a_failure_alone_repeats_its_run() -> None:
     failure, = fuzz(reorder.make, seed=1).failures
     runner = Runner(reorder.make)
     _, digest, result = story.tell(runner, Named(failure.schedule, runner.keys()))
     assert (digest, result.title) == (failure.digest, CHECK)
 
 
-def test_what_is_found_is_told_kept_shown_and_replayed(elsewhere: pathlib.Path) -> None:
+def test_a_finding_is_printed_kept_shown_and_replayed(elsewhere: pathlib.Path) -> None:
     result = command("fuzz", LOST, "--arg", "2", "--seed", "1")
     assert result.exit_code == 1
     path = kept(elsewhere / ".vmrace")
@@ -114,7 +114,7 @@ def test_what_is_found_is_told_kept_shown_and_replayed(elsewhere: pathlib.Path) 
     assert command("show", str(path), LOST).output in result.output
 
 
-def test_what_is_kept_reads_back(elsewhere: pathlib.Path) -> None:
+def test_a_record_reads_back_as_it_was_written(elsewhere: pathlib.Path) -> None:
     command("fuzz", LOST, "--arg", "2", "--seed", "1", "--corpus", "here")
     path = kept(elsewhere / "here")
     loaded = run_file.load(path)
@@ -123,7 +123,7 @@ def test_what_is_kept_reads_back(elsewhere: pathlib.Path) -> None:
     assert loaded.name == path.name
 
 
-def test_a_kept_run_that_no_longer_fails_or_no_longer_fits_is_told(elsewhere: pathlib.Path) -> None:
+def test_replay_reports_a_record_that_no_longer_fails_or_no_longer_fits(elsewhere: pathlib.Path) -> None:
     command("fuzz", LOST, "--arg", "2", "--seed", "1")
     path = kept(elsewhere)
     text = path.read_text()
@@ -145,7 +145,7 @@ def test_a_kept_run_that_no_longer_fails_or_no_longer_fits_is_told(elsewhere: pa
     ("format = 1", "missing required field"), ("[", "not TOML"), ('format = 9\ntitle = ""\nfunctions = ""\nschedule = []', "format: 9"),
     ('format = 1\ntitle = ""\nfunctions = "nosuch:make"\nschedule = ["hop"]', "no schedule line"),
     ('format = 1\ntitle = ""\nfunctions = "tests.programs.lost_update:make"\nschedule = ["cpu7 to the end"]', "names cpu7")])
-def test_what_is_no_record_is_told_in_one_line(text: str, error: str, elsewhere: pathlib.Path) -> None:
+def test_a_text_that_is_no_record_gives_one_line(text: str, error: str, elsewhere: pathlib.Path) -> None:
     path = elsewhere / "x.run"
     path.write_text(text)
     for name in ("replay", "show"):
@@ -163,20 +163,20 @@ def test_json_has_the_finding_and_a_summary() -> None:
     assert (summary["titles"], told["exit"], summary["seed"]) == ({CHECK: 1}, 1, 1)
 
 
-def test_no_finding_says_what_that_leaves_open() -> None:
+def test_a_search_without_a_finding_says_what_that_leaves_open() -> None:
     result = command("fuzz", "tests.programs.readers:make", "--runs", "1000", "--seed", "0")
     assert result.exit_code == 0
     assert "no finding in 1,000 runs" in result.output and "fewer than 1 run in 333 fails" in result.output
 
 
-def test_keep_going_tells_every_title() -> None:
+def test_keep_going_reports_every_title() -> None:
     found = fuzz(wrong.two_mistakes, runs=300, keep_going=True)
     assert found.runs == 300
     assert {failure.title for failure in found.failures} == set(found.titles) == {CHECK, "OOPS: ValueError in second"}
 
 
 @pytest.mark.parametrize("name", ["counts", "draws", "counts_points", "keeps_a_file"])
-def test_a_program_that_is_no_function_of_its_schedule_is_told_so(name: str) -> None:
+def test_a_program_whose_runs_differ_by_the_same_schedule_is_reported(name: str) -> None:
     result = command("fuzz", f"tests.programs.wrong:{name}", "--runs", "200")
     assert result.exit_code == 3
     assert "FINDING" not in result.output
@@ -188,13 +188,13 @@ def test_a_program_that_is_no_function_of_its_schedule_is_told_so(name: str) -> 
     (("tests.programs.wrong:raises",), 3, "ZeroDivisionError"),
     (("lru_free_2_4/pre_patch", "--arg", "2"), 2, "--arg is for MODULE:FUNCTION"),
     ((LOST, "--workers", "2"), 2, "--workers is for a VARIANT")])
-def test_bad_input_gets_one_line(args: tuple[str, ...], code: int, error: str) -> None:
+def test_bad_input_to_fuzz_gives_one_line(args: tuple[str, ...], code: int, error: str) -> None:
     result = command("fuzz", *args)
     assert result.exit_code == code
     assert error in result.stderr and result.stderr.count("\n") == 1
 
 
-def test_what_loops_without_a_point_is_ended_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_loop_without_a_point_is_ended_and_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vmrace.harness.functions.watchdog.SECONDS", 0.2)
     result = command("fuzz", "tests.programs.wrong:loops")
     assert result.exit_code == 3
@@ -202,7 +202,7 @@ def test_what_loops_without_a_point_is_ended_and_told(monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("command", ["fuzz", "verify"])
-def test_an_interrupt_ends_it(command: str, elsewhere: pathlib.Path) -> None:
+def test_ctrl_c_ends_a_search_of_functions(command: str, elsewhere: pathlib.Path) -> None:
     arguments = [sys.executable, "-m", "vmrace", command, "tests.programs.lastzero:make", "--arg", "14"]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT) as process:
         time.sleep(3)
@@ -216,7 +216,7 @@ def test_an_interrupt_ends_it(command: str, elsewhere: pathlib.Path) -> None:
     ("plain_count", "its tasks share plain data: count, a list that task closes over: changed by task on cpu"),
     ("list_in_a_cell", "its tasks share plain data: what x.value holds, a list, is changed by lambda on cpu"),
     ("no_points", "nothing was explored: no task reaches a point")])
-def test_no_finding_says_nothing_where_points_cannot_show_it(name: str, why: str) -> None:
+def test_a_search_of_a_program_with_unseen_sharing_or_no_points_claims_nothing(name: str, why: str) -> None:
     make = getattr(wrong, name)
     found = fuzz(make, runs=3)
     assert why in str(found.unseen) and why in found.story and not found.ok
@@ -225,21 +225,21 @@ def test_no_finding_says_nothing_where_points_cannot_show_it(name: str, why: str
     assert why in result.output and "fewer than 1 run in" not in result.output
 
 
-def test_a_finding_stays_one_where_tasks_share_plain_data() -> None:
+def test_a_finding_is_reported_even_if_tasks_share_plain_data() -> None:
     result = command("fuzz", "tests.programs.wrong:plain_list", "--seed", "1")
     assert result.exit_code == 1
     assert f"FINDING   {CHECK}" in result.output and "1 title in " in result.output
     assert "; its tasks share plain data: out, a list that lambda closes over: " in result.output
 
 
-def test_what_cannot_be_put_back_is_refused() -> None:
+def test_data_that_cannot_be_restored_is_refused() -> None:
     result = command("fuzz", "tests.programs.wrong:an_array", "--runs", "100")
     assert (result.exit_code, result.stderr.count("\n")) == (3, 1)
     assert "line, an array that task closes over: it has changed, and cannot be put back" in result.stderr
 
 
 @pytest.mark.long
-def test_in_a_test_it_takes_a_few_lines(elsewhere: pathlib.Path) -> None:
+def test_fuzz_and_verify_can_be_called_in_a_test(elsewhere: pathlib.Path) -> None:
     (elsewhere / "test_mine.py").write_text(MINE)
     ran = subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_mine.py"], capture_output=True, text=True,
                          cwd=elsewhere, timeout=120)

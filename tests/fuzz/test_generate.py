@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Generated and mutated programs: legal on every variant, bounded, from subsets; states and contended places as documented."""
+"""Generated and mutated programs are legal on every variant, bounded, and from subsets; states and places are as documented."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ROUNDS = 60
 
 
 def made(seed: int, rounds: int = ROUNDS) -> Iterator[Program]:
-    """A line of descent: new programs, mutated ones of mutated ones, longer setups, and programs that start from those."""
+    """Generate programs: new ones, mutations of mutations, longer setups, and programs that start from those."""
     rng = random.Random(seed)
     base = other = generate.program(rng, OPERATIONS_HERE)
     yield base
@@ -42,8 +42,8 @@ def made(seed: int, rounds: int = ROUNDS) -> Iterator[Program]:
 
 @pytest.mark.parametrize("variant", ["pre_patch", "daniel_lru_count"])
 @pytest.mark.parametrize("seed", [1, 2])
-def test_whatever_is_made_runs_on_every_variant(variant: str, seed: int) -> None:
-    """A HarnessError would come out here: a kernel may fail, vmrace may not."""
+def test_every_generated_program_runs_on_every_variant(variant: str, seed: int) -> None:
+    """A HarnessError fails this test: a kernel may fail, vmrace may not."""
     runner, rng, ran = executor(variant), random.Random(seed), 0
     for one in made(seed):
         try:
@@ -58,7 +58,7 @@ def test_whatever_is_made_runs_on_every_variant(variant: str, seed: int) -> None
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_whatever_is_made_is_legal_text_and_bounded(seed: int) -> None:
+def test_every_generated_program_is_legal_text_and_bounded(seed: int) -> None:
     for one in made(seed, 200):
         assert 1 <= one.cpus <= CPUS_MAX
         assert len(one.tasks) <= TASKS_MAX
@@ -73,11 +73,11 @@ def test_whatever_is_made_is_legal_text_and_bounded(seed: int) -> None:
         assert parse(emit(entry)).program == one
 
 
-def test_the_same_seed_makes_the_same_programs() -> None:
+def test_the_same_seed_generates_the_same_programs() -> None:
     assert list(made(7, 20)) == list(made(7, 20)) != list(made(8, 20))
 
 
-def test_a_swarm_is_a_part_of_the_operations_and_its_programs_keep_to_it() -> None:
+def test_programs_of_a_swarm_use_only_its_subset_of_the_operations() -> None:
     """With shares of 0.3, 0.5 and 0.7 of 25 operations, none of 200 swarms is likely to have all (0.7 ** 25 is 1e-4)."""
     rng = random.Random(1)
     sizes = []
@@ -97,7 +97,7 @@ def test_a_swarm_is_a_part_of_the_operations_and_its_programs_keep_to_it() -> No
     assert max(sizes) > len(OPERATIONS_HERE) / 2
 
 
-def test_every_operation_occurs_and_every_number_of_cpus() -> None:
+def test_generated_programs_use_every_operation_and_every_number_of_cpus() -> None:
     rng = random.Random(1)
     names: Counter[str] = Counter()
     cpus: Counter[int] = Counter()
@@ -124,7 +124,7 @@ def setup(*names: str) -> tuple[Op, ...]:
     return tuple(Op(name, ()) for name in names)
 
 
-def test_a_state_is_a_description_without_its_page_and_with_its_count_told_in_few() -> None:
+def test_a_state_is_the_description_of_a_page_without_its_name_and_with_few_counts() -> None:
     states = States()
     assert states.reach(setup("a"), {"A": "1 LRU dirty", "B": "0 FREE"}) == {"1 LRU dirty"}
     assert states.reach(setup("b"), {"B": "1 LRU dirty"}) == {"1 LRU dirty"}
@@ -141,8 +141,8 @@ def test_the_shortest_setups_of_a_state_are_kept() -> None:
     assert len(states.setups["1 LRU"]) == SETUPS_MAX
 
 
-def test_words_are_picked_evenly_however_many_states_have_them() -> None:
-    """One state with `swap`, many with `file`: by states, swap would be picked once in 31 times."""
+def test_words_of_states_are_picked_evenly_however_many_states_have_them() -> None:
+    """One state has `swap`, and many have `file`: a pick by states would choose swap once in 31 times."""
     states = States()
     for number in range(30):
         states.reach(setup(f"file{number}"), {"A": "file " + " ".join(word for bit, word in enumerate("abcde") if number >> bit & 1)})
@@ -154,14 +154,14 @@ def test_words_are_picked_evenly_however_many_states_have_them() -> None:
     assert picked["swap"] / 2000 == pytest.approx(1 / 7, abs=0.04)      # sd is sqrt(1/7 * 6/7 / 2000) = 0.008
 
 
-def test_without_a_state_the_setup_is_empty() -> None:
+def test_without_a_known_state_the_setup_is_empty() -> None:
     assert States().setup(random.Random(1)) == ()
 
 
-def test_a_triple_is_new_until_it_was_met_a_few_times() -> None:
+def test_a_triple_of_state_and_operations_is_new_until_it_was_met_a_few_times() -> None:
     states = States()
     one = program([], ["store m0.0"], ["swap_out"])
-    assert states.novelty(one) == 0.0                   # its setup never ran: nothing is known of where it leads
+    assert states.novelty(one) == 0.0                   # its setup never ran, so its state is not known
     for _ in range(KNOWN):
         assert states.meet(one, {"A": "1 LRU"})
     assert states.met["1 LRU", "store", "swap_out"] == KNOWN
@@ -173,14 +173,14 @@ def test_a_triple_is_new_until_it_was_met_a_few_times() -> None:
     assert states.meet(other, {"A": "1 LRU"})           # another operation from the same state
 
 
-def test_a_triple_is_of_different_tasks_in_any_order() -> None:
+def test_the_operations_of_a_triple_are_of_different_tasks_in_any_order() -> None:
     states = States()
     states.meet(program([], ["store m0.0", "load m0.0"], ["swap_out"]), {"A": "1 LRU"})
     states.meet(program([], ["swap_out"], ["store m0.0"]), {"A": "1 LRU"})
     assert states.met == {("1 LRU", "store", "swap_out"): 2, ("1 LRU", "load", "swap_out"): 1}
 
 
-def test_a_single_task_tries_nothing_new() -> None:
+def test_a_program_of_one_task_has_no_new_triple() -> None:
     states = States()
     assert not states.meet(program([], ["store m0.0", "swap_out"]), {"A": "1 LRU"})
 
@@ -198,7 +198,7 @@ def contended(one: Program) -> tuple[Places, dict[str, list[int]]]:
     return places, {str(key): steps for key, steps in places.contended().items()}
 
 
-def test_one_task_contends_with_nobody() -> None:
+def test_a_program_of_one_task_has_no_contended_place() -> None:
     places, found = contended(program(["store m0.0"], ["swap_out", "reclaim"]))
     assert places.objects
     assert found == {}
@@ -210,7 +210,7 @@ def test_tasks_that_touch_other_processes_pages_and_no_list_contend_for_no_page(
     assert len(more) > len(found)
 
 
-def test_what_is_contended_was_written_by_one_of_several_without_a_common_lock() -> None:
+def test_a_contended_object_was_written_by_one_of_several_tasks_without_a_common_lock() -> None:
     places, found = contended(program(["store m0.0"], ["exit m0"], ["swap_out", "shrink_cache 1"]))
     assert found
     for touched in places.objects.values():
@@ -224,12 +224,12 @@ def test_what_is_contended_was_written_by_one_of_several_without_a_common_lock()
 
 
 def shared_under_locks(places: Places) -> dict[str, set[str]]:
-    """What several tasks touched, one of them changing it, all under the same locks: those locks."""
+    """Return the common locks of each object that several tasks touched and one of them changed."""
     return {str(key): {str(lock) for lock in touched.locks} for key, touched in places.objects.items()
             if touched.written and len(touched.tasks) > 1 and touched.locks}
 
 
-def test_what_a_common_lock_protects_is_no_place() -> None:
+def test_an_object_under_a_common_lock_is_no_contended_place() -> None:
     places, found = contended(program([], ["map m0.0"], ["map m0.1"]))         # mmap takes mmap_sem for writing
     guarded = shared_under_locks(places)
     assert "m0.mmap_sem" in guarded["(m0, 'mmap_cache')"]
@@ -241,14 +241,14 @@ def test_two_page_faults_of_one_process_contend_for_its_page_table_lock() -> Non
     assert "m0.page_table_lock" in found, shared_under_locks(places)
 
 
-def test_for_each_step_it_knows_how_many_others_could_go_on() -> None:
+def test_the_places_count_for_each_step_the_other_tasks_that_could_run() -> None:
     places, _ = contended(program(["store m0.0"], ["load m0.0"], ["swap_out"]))
     assert set(places.others.values()) <= {0, 1, 2}
     assert max(places.others.values()) >= 1
 
 
-def test_what_a_worker_remembers_is_bounded_and_shares_its_operations(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It remembers many thousand setups over a campaign: the latest, of a few hundred operations."""
+def test_the_memory_of_a_worker_is_bounded_and_shares_its_operations(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker remembers many thousand setups over a campaign: the latest, of a few hundred operations."""
     from vmrace.fuzz.campaign import start_states as module
     monkeypatch.setattr(module, "REMEMBERED", 50)
     states, setups = module.States(), []

@@ -27,7 +27,7 @@ REFERENCE = (ROOT / "docs/reference/json.md").read_text(encoding="utf-8")
 
 @pytest.fixture
 def here(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
-    """A directory with a corpus of one entry, a ledger and a kept run, where commands are called."""
+    """Make a directory with a corpus of one entry, a ledger and a record, in which commands are called."""
     from tests.fuzz.test_interrupts import LEDGER, RUN
     monkeypatch.chdir(tmp_path)
     (tmp_path / "corpus").mkdir()
@@ -71,7 +71,7 @@ DATA = {"verdicts", "expect", "titles", "first_run", "raw", "passes", "tasks", "
 
 
 def keys(told: Any) -> Iterator[str]:
-    """The keys of a document, but for those that are data."""
+    """Return the keys of a document, except for those that are data."""
     if isinstance(told, dict):
         for key, value in told.items():
             yield key
@@ -120,7 +120,7 @@ def test_a_command_that_is_refused_prints_no_document_and_one_line_on_stderr(arg
     assert result.stderr.startswith("vmrace: ") and len(result.stderr.splitlines()) == 1
 
 
-def test_replay_tells_what_is_expected_and_what_is_not(here: pathlib.Path) -> None:
+def test_the_json_of_replay_says_which_verdicts_are_as_expected(here: pathlib.Path) -> None:
     path = here / ENTRY
     path.write_text(path.read_text().replace("proved in 39", "proved in 38"))
     told = document(run("replay", "corpus", "--json").stdout, "replay")

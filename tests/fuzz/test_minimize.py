@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Shrinking: the title stays, nothing more can go, and the number of preemptions is the least there is."""
+"""Shrinking keeps the title, leaves no operation that can be removed, and reaches the least number of preemptions."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.fuzz.family_programs import executor, program
 
 @dataclass(frozen=True)
 class Case:
-    """A program that fails with `title`, what is left of it, and the preemptions that takes."""
+    """A program that fails with `title`, the operations that must remain, and the preemptions that these need."""
 
     title: str
     program: Program
@@ -69,7 +69,7 @@ def runner(case: Case) -> Executor:
 
 
 def failing_run(case: Case, ex: Executor) -> Outcome:
-    """By a random walk: the schedule that is shrunk is no neat one."""
+    """Return a failing run of a random walk, so that the schedule to shrink is not a simple one."""
     prepared = ex.prepare(case.program)
     rng = random.Random(41)
     for _ in range(5000):
@@ -95,7 +95,7 @@ def text(what: Program) -> list[list[str]]:
 
 
 def runs(case: Case, what: Program, preemptions: int) -> list[Outcome]:
-    """Every schedule with at most so many preemptions."""
+    """Run every schedule with at most `preemptions` preemptions; [] if the setup fails."""
     ex = runner(case)
     try:
         prepared = ex.prepare(what)
@@ -105,7 +105,7 @@ def runs(case: Case, what: Program, preemptions: int) -> list[Outcome]:
 
 
 def smaller(what: Program) -> Iterator[Program]:
-    """Each program with one operation less."""
+    """Generate each program that has one operation less."""
     for at in range(len(what.setup)):
         yield replace(what, setup=what.setup[:at] + what.setup[at + 1:])
     for number, task in enumerate(what.tasks):
@@ -117,7 +117,7 @@ def smaller(what: Program) -> Iterator[Program]:
 
 
 @each_case
-def test_the_title_is_kept(name: str) -> None:
+def test_shrinking_keeps_the_title(name: str) -> None:
     assert CASES[name].title in shrunk(name).run.titles
 
 
@@ -131,12 +131,12 @@ def test_the_failing_run_replays_on_the_shrunk_program(name: str) -> None:
 
 
 @each_case
-def test_what_is_left_is_what_a_person_would_write(name: str) -> None:
+def test_the_shrunk_program_is_the_one_that_a_person_would_write(name: str) -> None:
     assert sorted(text(program_of(shrunk(name)))) == sorted(CASES[name].ops)
 
 
 @each_case
-def test_no_operation_can_go(name: str) -> None:
+def test_no_operation_of_a_shrunk_program_can_be_removed(name: str) -> None:
     case, result = CASES[name], shrunk(name)
     assert result.operations_proved
     for candidate in smaller(program_of(result)):
@@ -145,7 +145,7 @@ def test_no_operation_can_go(name: str) -> None:
 
 
 @each_case
-def test_the_least_number_of_preemptions_is_right(name: str) -> None:
+def test_no_run_of_a_shrunk_program_fails_with_fewer_preemptions(name: str) -> None:
     case, result = CASES[name], shrunk(name)
     assert result.least_proved
     assert result.preemptions == result.run.preemptions == case.preemptions
@@ -155,7 +155,7 @@ def test_the_least_number_of_preemptions_is_right(name: str) -> None:
 
 
 @each_case
-def test_the_schedules_said_to_have_fewer_are_counted_once_each(name: str) -> None:
+def test_each_schedule_with_fewer_preemptions_is_counted_exactly_once(name: str) -> None:
     case, result = CASES[name], shrunk(name)
     expected = len(runs(case, program_of(result), result.preemptions - 1)) if result.preemptions else 0
     assert result.fewer_runs == expected
@@ -179,8 +179,8 @@ def test_shrinking_with_the_same_seed_gives_the_same_result(name: str) -> None:
     assert facts(shrunk(name)) == first
 
 
-def test_a_failure_with_another_title_is_not_what_is_shrunk() -> None:
-    """The program fails in two ways; what is asked for stays, though the other needs fewer preemptions."""
+def test_a_failure_is_not_replaced_by_one_with_another_title() -> None:
+    """The program fails in two ways; the requested title stays, although the other one needs fewer preemptions."""
     both = program([], ["map m0.0", "store m0.0", "load m0.0"], ["map m0.1", "swap_out"])
     case = Case("DATA: a load returns an old value", both, [], 2)
     ex = runner(case)
@@ -190,7 +190,7 @@ def test_a_failure_with_another_title_is_not_what_is_shrunk() -> None:
 
 
 @each_case
-def test_preemptions_that_are_not_needed_go_without_an_enumeration(name: str) -> None:
+def test_unneeded_preemptions_are_removed_without_an_enumeration(name: str) -> None:
     case = CASES[name]
     ex = runner(case)
     budget, state = Budget(), Shrunk(failing(case, ex), failing_run(case, ex))
@@ -204,8 +204,9 @@ def test_preemptions_that_are_not_needed_go_without_an_enumeration(name: str) ->
 
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.preemptions])
 @pytest.mark.parametrize("classes", [5000, 1])
-def test_a_proof_that_exceeds_its_budget_goes_by_classes_or_says_so(name: str, classes: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With three schedules to enumerate the number is not proved least; the classes of those schedules prove what that would have."""
+def test_after_an_enumeration_exceeds_its_budget_classes_prove_it_or_nothing_is_claimed(
+        name: str, classes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a budget of three schedules the enumeration does not prove the least number; an exploration of the classes does."""
     monkeypatch.setattr(vmrace.fuzz.shrink.schedule, "ENUMERATE_MAX", 3)
     monkeypatch.setattr(vmrace.fuzz.shrink.minimize, "REMOVE_MAX", 3)
     monkeypatch.setattr(vmrace.fuzz.shrink.failing, "CLASSES_MAX", classes)
@@ -225,7 +226,7 @@ def test_a_proof_that_exceeds_its_budget_goes_by_classes_or_says_so(name: str, c
 @pytest.mark.long
 @each_case
 @pytest.mark.parametrize("share", [0.0, 0.02, 0.3, 0.7, 0.9, 0.98])
-def test_what_is_cut_stands_and_claims_no_more_than_was_run(name: str, share: float, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_shrink_that_is_cut_claims_no_more_than_it_has_run(name: str, share: float, monkeypatch: pytest.MonkeyPatch) -> None:
     from vmrace.fuzz.run import stop_request
     left = iter(range(int(shrunk(name).runs * share)))
     monkeypatch.setattr(stop_request, "asked", lambda: next(left, None) is None)
@@ -243,14 +244,14 @@ def test_what_is_cut_stands_and_claims_no_more_than_was_run(name: str, share: fl
         assert [one.titles for one in fewer if case.title in one.titles] == []
 
 
-def test_a_deadline_that_is_past_cuts_before_the_first_run() -> None:
+def test_shrinking_after_its_deadline_makes_no_run() -> None:
     case = CASES["a lost count"]
     ex = runner(case)
     result = minimize(failing(case, ex), failing_run(case, ex), Budget(time.monotonic()))
     assert (result.cut, result.runs, program_of(result)) == (CUT_TIME, 0, case.program)
 
 
-def test_the_reasons_why_nothing_is_claimed_are_told_apart() -> None:
+def test_each_reason_why_no_minimum_is_claimed_has_its_own_text() -> None:
     def text_of(**what: Any) -> str:
         case = CASES["a lost count"]
         return minimal_text(Shrunk(failing(case, runner(case)), Outcome([], [], [], 1), **{"operations_proved": False, **what}))

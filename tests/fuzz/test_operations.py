@@ -23,7 +23,7 @@ def test_every_operation_has_one_plain_sentence(name: str) -> None:
     assert len({operation.meaning for operation in OPERATIONS.values()}) == len(OPERATIONS)
 
 
-def test_every_kind_of_operand_is_told() -> None:
+def test_every_kind_of_operand_is_explained() -> None:
     assert KINDS.keys() == OPERANDS.keys()
 
 

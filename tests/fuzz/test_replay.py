@@ -37,7 +37,7 @@ def cli(*args: object) -> Result:
 
 @pytest.fixture
 def proved(tmp_path: pathlib.Path) -> pathlib.Path:
-    """An entry that is proved on daniel_lru_count, and its certificate."""
+    """Write an entry that is proved on daniel_lru_count, and its certificate; return the path of the entry."""
     path = pathlib.Path(shutil.copy(PROVED, tmp_path / "proved.toml"))
     subject = of_entry(load(path), DANIEL)
     write_certificate(certificate_path(load(path), DANIEL), subject, subject.explore())
@@ -45,7 +45,7 @@ def proved(tmp_path: pathlib.Path) -> pathlib.Path:
 
 
 def forge(path: pathlib.Path, **fields: Any) -> pathlib.Path:
-    """Have the certificate say something else."""
+    """Change fields of the certificate."""
     place = certificate_path(load(path), DANIEL)
     place.write_text(json.dumps({**json.loads(place.read_text()), **fields}))
     return place
@@ -90,7 +90,7 @@ def test_a_verdict_whose_worker_dies_once_is_judged_again(tmp_path: pathlib.Path
     assert (tmp_path / "died").exists()
 
 
-def test_what_is_exact_is_judged_first_and_then_what_takes_longest(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_replay_judges_exact_verdicts_first_and_then_the_longest_proofs(monkeypatch: pytest.MonkeyPatch) -> None:
     order: list[Verdict | None] = []
 
     def judging(entry: Entry, executor: Any, **how: Any) -> Judged:
@@ -183,7 +183,7 @@ def test_a_forged_certificate_is_caught_when_it_is_run_again(fields: dict[str, A
 
 
 def test_a_forged_certificate_with_another_number_than_its_entry_is_never_believed(proved: pathlib.Path) -> None:
-    """Not even where it is not among those that are run again: the exploration that it does not stand for shows it."""
+    """This holds even if it is not among those that are run again, because the entry is then explored."""
     place = forge(proved, executions=7)
     result = cli(proved, "--recheck", "0", "--variant", DANIEL)
     assert result.exit_code == 1
@@ -191,7 +191,7 @@ def test_a_forged_certificate_with_another_number_than_its_entry_is_never_believ
 
 
 def test_a_certificate_of_a_race_is_never_believed_against_the_schedule_that_shows_it(proved: pathlib.Path) -> None:
-    """An entry and a certificate that agree on a lie: the recorded schedule is run first, and fails."""
+    """The entry and its certificate agree on a false proof, but the recorded schedule is run first, and fails."""
     text = proved.read_text()
     title = next(line for line in text.splitlines() if line.startswith("pre_patch = "))
     proved.write_text(text.replace(title, 'pre_patch = "proved in 39"'))
@@ -235,7 +235,7 @@ def test_a_certificate_that_takes_minutes_is_run_again_only_with_all_others(prov
 
 
 def test_the_hash_of_vmrace_covers_what_judges_the_runs_of_a_family(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No image has the user model and the invariants in it, so an old certificate must not outlive a change of them."""
+    """No image contains the user model and the invariants, so a certificate must not outlive a change of them."""
     from vmrace.fuzz.verify.subject import vmrace_hash
     before, read = vmrace_hash("lru_free_2_4"), pathlib.Path.read_text
     for name in ("variants/user_model.py", "variants/lru_free_2_4/invariants.py", "fuzz/run/executor.py", "harness/finding.py"):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A finding is replayed twenty times before it is told, and all twenty are compared: one that differs is enough, whichever it is."""
+"""A finding is replayed twenty times before it is reported, and if any of the twenty replays differs, it is not confirmed."""
 
 from __future__ import annotations
 
@@ -41,17 +41,17 @@ LOST = "tests.programs.lost_update:make"
 # ---- programs of functions --------------------------------------------------------------------------------------------------
 
 def looks_elsewhere(x: Any, y: Any) -> None:
-    """As many points, and the trace is another."""
+    """Make as many points as usual, with another trace."""
     assert y.value == 0
 
 
 def looks_twice(x: Any, y: Any) -> None:
-    """One point more."""
+    """Make one point more than usual."""
     assert x.value + x.value >= 0
 
 
 def fails(x: Any, y: Any) -> None:
-    """Another title."""
+    """Fail with another title."""
     raise KeyError
 
 
@@ -60,12 +60,12 @@ def usual(x: Any, y: Any) -> None:
 
 
 def count(file: int) -> int:
-    """How often this was called for a file. The system keeps that number, where nothing is put back after a run."""
+    """Return the number of earlier calls for `file`. It is the file's offset, which is not restored after a run."""
     return os.lseek(file, 1, os.SEEK_CUR) - 1
 
 
 def make(file: int, number: int, otherwise: Callable[[Any, Any], None]) -> Program:
-    """An update is lost. In one run a task does something else."""
+    """Make a program that loses an update. In run `number` a task calls `otherwise` instead of `usual`."""
     x, y = cell("x", value=0), cell("y", value=0)
 
     def add() -> None:
@@ -79,7 +79,7 @@ def make(file: int, number: int, otherwise: Callable[[Any, Any], None]) -> Progr
 
 
 def campaign(number: int, otherwise: Callable[[Any, Any], None] = usual) -> tuple[list[Any], str, int]:
-    """The failures that are told, why there are none, and the number of runs."""
+    """Return the failures that are reported, why a failure is not, and the number of runs."""
     told: list[Any] = []
     with tempfile.TemporaryFile() as file:
         out = fuzz_runner(Runner(make, file.fileno(), number, otherwise), seed=1, runs=200, told=told.append)
@@ -88,12 +88,12 @@ def campaign(number: int, otherwise: Callable[[Any, Any], None] = usual) -> tupl
 
 @pytest.mark.parametrize("traced_max", [pipeline.TRACED_MAX, 0])
 @pytest.mark.parametrize("otherwise", [looks_elsewhere, looks_twice, fails])
-def test_a_replay_that_differs_is_told_whichever_it_is(otherwise: Any, traced_max: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`traced_max`: of runs with more points only the first replays are traced, and all compared by what they come to."""
+def test_any_one_of_the_twenty_replays_that_differs_is_reported(otherwise: Any, traced_max: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`traced_max`: of runs with more points only the first replays are traced, and the outcomes of all are compared."""
     monkeypatch.setattr(pipeline, "TRACED_MAX", traced_max)
     told, why, total = campaign(-1)
     assert (len(told), why) == (1, "")
-    seen = 2 if otherwise is looks_elsewhere and not traced_max else REPLAYS        # only a trace shows where it has looked
+    seen = 2 if otherwise is looks_elsewhere and not traced_max else REPLAYS        # only a trace shows the place of an access
     for replay in range(1, seen + 1):
         told, why, _ = campaign(total - REPLAYS + replay - 1, otherwise)
         assert (told, f"replay {replay} of {REPLAYS} differs" in why) == ([], True), (replay, why)
@@ -116,8 +116,8 @@ def test_a_failure_that_does_not_replay_is_not_kept(tmp_path: pathlib.Path, monk
     assert "FINDING" not in result.output and not list(tmp_path.rglob("*.run"))
 
 
-def test_every_other_replay_is_by_the_names_of_its_schedule(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And one of these that differs is an error of ours: the schedule is what is kept."""
+def test_every_other_replay_follows_the_names_in_the_schedule(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If one of these differs it is an error of vmrace, because the schedule by names is what is kept."""
     named: list[Any] = []
     monkeypatch.setattr(pipeline, "Named", lambda *args: named.append(Named(*args)) or named[-1])
     told, why, _ = campaign(-1)
@@ -128,7 +128,7 @@ def test_every_other_replay_is_by_the_names_of_its_schedule(monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("number", range(5))
-def test_a_kept_run_of_which_one_replay_differs_is_flaky(number: int, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_record_is_flaky_if_one_replay_differs(number: int, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "x.run"
     failure, = functions.fuzz(lost_update.make, 2, seed=1).failures
     path.write_text(run_file.emit(run_file.Record(failure.title, LOST, ("2",), failure.schedule)))
@@ -161,7 +161,7 @@ def other_title(traced: Traced) -> Traced:
 
 
 def differs_at(number: int, how: Callable[[Traced], Traced], monkeypatch: pytest.MonkeyPatch) -> None:
-    """One traced run, counted from 0, comes to something else."""
+    """Make the traced run `number`, counted from 0, end as `how` says."""
     trace, calls = Executor.trace, itertools.count()
 
     def flaky(self: Executor, *args: Any, **more: Any) -> Traced:
@@ -174,22 +174,22 @@ def differs_at(number: int, how: Callable[[Traced], Traced], monkeypatch: pytest
 @pytest.mark.long
 @pytest.mark.parametrize("how", [other_digest, other_title])
 @pytest.mark.parametrize("replay", [1, 2, 11, 20])
-def test_a_campaign_tells_no_finding_of_which_one_replay_differs(replay: int, how: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_campaign_reports_no_finding_if_one_replay_differs(replay: int, how: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     found = hit()
     assert confirm("lru_free_2_4", "pre_patch", found, 0, unshrunk="as it is").replays == 20
-    differs_at(replay, how, monkeypatch)        # 0 is the run that is told
+    differs_at(replay, how, monkeypatch)        # 0 is the run that is reported
     with pytest.raises(HarnessError, match=f"replay {replay} of 20 differs"):
         confirm("lru_free_2_4", "pre_patch", found, 0, unshrunk="as it is")
 
 
-def test_a_hit_that_comes_to_another_title_is_not_shrunk() -> None:
+def test_a_hit_whose_replay_has_another_title_is_not_shrunk() -> None:
     with pytest.raises(HarnessError, match="'BUG x' does not replay"):
         confirm("lru_free_2_4", "pre_patch", replace(hit(), title="BUG x"), 0)
 
 
 @pytest.mark.parametrize("how", [other_digest, other_title])
 @pytest.mark.parametrize("replay", [1, 2, 11, 19])
-def test_an_entry_of_which_one_replay_differs_is_flaky(replay: int, how: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_entry_is_flaky_if_one_replay_differs(replay: int, how: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     entry = load(RACE)
     executor = Executor(family(entry.family), "pre_patch", checked=True)
     assert judge_entry(entry, executor).verdict == entry.expect["pre_patch"]

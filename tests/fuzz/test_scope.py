@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Small-scope proofs: every program once up to symmetry, nothing proved that was not, and no work lost to a kill."""
+"""Small-scope proofs list every program once up to symmetry, claim only complete explorations, and lose no work to a kill."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def operations(name: str = f"{LRU}/pre_patch") -> tuple[str, ...]:
 # ---- the list of programs ------------------------------------------------------------------------------------------------
 
 def all_forms(scope: Scope) -> list[Form]:
-    """Every program by name: nothing is left out."""
+    """Return every program of the scope, without leaving any out for symmetry."""
     letters = scope.alphabet(operations())
     out = []
     for setup_count, count in itertools.product(range(scope.setup + 1), range(scope.size + 1)):
@@ -83,7 +83,7 @@ def renamed(form: Form, names: dict[str, str]) -> Form:
 
 
 def alike(form: Form) -> set[Form]:
-    """All that a renaming leads to, found without `canonical`: names of address spaces and pins, order of tasks and cpus."""
+    """Return every renaming of the form without using `canonical`: names of address spaces and pins, order of tasks and cpus."""
     out = set()
     names = {operand[:2] for line in (form[0], *itertools.chain(*form[1])) for _, operands in line for operand in operands}
     pins = [f"k{number}" for number in range(4)] if any(name[0] == "k" for name in names) else []
@@ -123,7 +123,7 @@ def test_the_list_has_one_program_of_each_class_and_no_other(scope: Scope) -> No
 
 
 def test_a_program_that_is_left_out_for_an_idle_operation_has_a_smaller_one_in_the_list() -> None:
-    """Taking idle operations out, one after the other, always ends in a listed program: each is only left out for a smaller one."""
+    """Removing idle operations one after another always ends in a listed program, so a program is left out only for a smaller one."""
     scope = Scope(2, 2, 0, ("fork", "pin", "unpin", "exit"), {"page": 1})
     listed = set(scope.programs(operations()))
     rng = random.Random(5)
@@ -132,14 +132,14 @@ def test_a_program_that_is_left_out_for_an_idle_operation_has_a_smaller_one_in_t
 
 
 def without_idle(form: Form) -> Form:
-    """Takes operations out as long as that leaves a program of which `idle_operation` says that it may be."""
+    """Remove operations as long as `idle_operation` finds an idle one."""
     while idle_operation(form):
         form = without_one(form)
     return form
 
 
 def without_one(form: Form) -> Form:
-    """Without the operation that `idle_operation` means: the one whose program alone, with what else there is, is idle."""
+    """Remove the operation that `idle_operation` found: the one that is idle beside the other operations."""
     setup, cpus = form
     from vmrace.fuzz.programs.enumerate import _names, _supplied
     for at, letter in enumerate(setup):
@@ -159,8 +159,8 @@ def without_one(form: Form) -> Form:
     raise AssertionError(text_of(form))
 
 
-def test_counts_of_the_family() -> None:
-    """As measured; the full language of lru_free_2_4 with 25 operations."""
+def test_the_numbers_of_programs_of_the_family_are_as_measured() -> None:
+    """The full language of lru_free_2_4 has 25 operations."""
     assert operations()[0] == "map"
     assert len(operations()) == 25
     assert (len(Scope(1, 2).programs(operations())), Scope(1, 2).all_count(operations())) == (54, 535)
@@ -168,16 +168,16 @@ def test_counts_of_the_family() -> None:
     assert len(Scope(2, 2, operands=ONE).programs(operations())) == 1_029
 
 
-def test_what_is_too_much_to_list_is_refused_in_one_line() -> None:
+def test_a_scope_that_is_too_large_to_list_is_refused_in_one_line() -> None:
     with pytest.raises(ScopeError, match="too many programs to list"):
         Scope(6, 3).programs(operations())
 
 
-# ---- what is left out can do nothing else ----------------------------------------------------------------------------------
+# ---- programs that are left out have no other outcomes ---------------------------------------------------------------------
 
 def reached(name: str, program: Program) -> Any:
-    """How many classes of runs, and what they come to; None if they are many. Not how many of them come to what: that counts
-    runs, and of two tasks on a cpu some classes are run twice, depending on their order."""
+    """Return the number of classes and the set of outcomes; None if there are more than 60 runs. The number of runs of each outcome is left
+    out: of two tasks on a cpu some classes are run twice, depending on their order."""
     found = explorer(name).explore(program, runs_max=60)
     if not found.complete:
         return None
@@ -189,7 +189,7 @@ CHEAP = {LRU: ("fork", "exit", "unmap", "map", "pin", "unpin", "irq_put", "swapo
 
 
 def shuffled(rng: random.Random, form: Form) -> Form:
-    """The same up to symmetry, by names and places drawn at random."""
+    """Return a random program of the same class up to symmetry."""
     return rng.choice(sorted(alike(form)))
 
 
@@ -226,8 +226,8 @@ def drawn(rng: random.Random, letters: list[Letter]) -> Form:
     return (setup if rng.random() < 0.5 else ()), tuple(cpus)
 
 
-def test_one_file_alone_is_as_good_as_the_other() -> None:
-    """Not only by name: f1's pages are in other buckets of the page hash."""
+def test_programs_of_one_file_have_the_same_runs_with_either_file() -> None:
+    """The files differ in more than their names: f1's pages are in other buckets of the page hash."""
     for name in (f"{LRU}/pre_patch", "invalidate_2_6/pre_2_6_15"):
         for first, second in (("truncate f0 1", "touch f0.1"), ("mmap_shared m0.0 f0.1", "truncate f0 2"), ("truncate f0 4", "touch f0.0")):
             form = form_of_texts((), (first,), (second,))
@@ -246,14 +246,14 @@ def form_of_texts(setup: tuple[str, ...], *tasks: tuple[str, ...]) -> Form:
 
 
 def test_pages_are_not_symmetric() -> None:
-    """Why the list keeps them apart: a walk by address passes other things first."""
+    """The list keeps programs apart that differ in their pages, because a walk by address meets other pages first."""
     classes = [reached(f"{LRU}/pre_patch", program_of(form_of_texts((), (f"unmap m0.{page}",), ("fork m0 m1",))))[0] for page in (0, 1)]
     assert classes[0] != classes[1]
 
 
 @pytest.mark.parametrize("name", [f"{LRU}/pre_patch", "invalidate_2_6/pre_2_6_15"])
 def test_an_operation_that_is_left_out_as_idle_does_nothing(name: str) -> None:
-    """Each kind of idle operation beside, before and after others: the outcomes are those without it."""
+    """Each kind of idle operation is beside, before and after others, and the outcomes are those without it."""
     rng = random.Random(11)
     letters = Scope(3, 2, 0, CHEAP[name.partition("/")[0]], {"page": 1, "number": 1}).alphabet(operations(name))
     compared = 0
@@ -272,7 +272,7 @@ def test_an_operation_that_is_left_out_as_idle_does_nothing(name: str) -> None:
 # ---- proofs ----------------------------------------------------------------------------------------------------------------
 
 class Fake:
-    """Explores nothing: what it says hangs on the program's operations alone."""
+    """An explorer that runs nothing: its result depends on the program's operations alone."""
 
     def __init__(self, family: Family, variant: str):
         pass
@@ -300,7 +300,7 @@ class Slow(Fake):
 
 
 class DiesOnce(Fake):
-    """Once for each program in which there is an unmap."""
+    """An explorer that kills its process once for each program with an unmap."""
 
     room = pathlib.Path()
 
@@ -333,7 +333,7 @@ def summary(lines: list[str]) -> dict[str, Any]:
 
 
 @pytest.mark.long
-def test_a_real_scope_is_proved(tmp_path: pathlib.Path) -> None:
+def test_a_scope_of_real_programs_is_proved(tmp_path: pathlib.Path) -> None:
     code, lines = proof(tmp_path / "state", ["unmap", "exit", "touch"], Explorer)
     assert code == 0
     assert lines[-1].startswith("vmrace: proved: all ")
@@ -352,7 +352,7 @@ def test_a_bug_is_counted_with_its_smallest_program_and_ends_with_1(tmp_path: pa
     assert lines[-1].endswith("(exit 1)")
 
 
-def test_what_is_inconclusive_is_never_proved(tmp_path: pathlib.Path) -> None:
+def test_a_scope_with_an_inconclusive_program_is_never_proved(tmp_path: pathlib.Path) -> None:
     code, lines = proof(tmp_path / "state", ["touch", "swap_out"], as_json=True)
     assert code == 3
     said = summary(lines)
@@ -372,13 +372,13 @@ def test_only_a_complete_exploration_with_known_outcomes_proves(found: Explorati
     assert result.why
 
 
-def test_a_bug_stays_one_where_the_rest_was_not_run() -> None:
+def test_a_bug_is_reported_even_if_other_programs_were_not_run() -> None:
     result = Result(0, "", Word.PROVED)
     decide(result, Exploration(why=Incomplete(Reason.SECONDS, 1), outcomes={Reached(("BUG x",)): Seen(1)}))
     assert (result.verdict, result.titles) == (Word.BUG, ["BUG x"])
 
 
-def test_a_scope_of_which_one_program_is_missing_is_not_proved() -> None:
+def test_a_scope_with_one_program_missing_is_not_proved() -> None:
     forms = Scope(1, 2, 0, ("touch",), ONE).programs(operations())
     results = {number: Result(number, text_of(form), Word.PROVED) for number, form in enumerate(forms)}
     assert Table("x", Scope(1, 2), forms, 9, results).verdict is Word.PROVED
@@ -415,14 +415,14 @@ def test_a_worker_that_hangs_is_killed(tmp_path: pathlib.Path, monkeypatch: pyte
 
 
 @pytest.mark.long
-def test_an_error_of_ours_is_inconclusive(tmp_path: pathlib.Path) -> None:
+def test_a_harness_error_makes_its_program_inconclusive(tmp_path: pathlib.Path) -> None:
     code, lines = proof(tmp_path / "state", ["map"], as_json=True, ops=1)
     assert code == 3
     assert summary(lines)["inconclusive"] == {"an error of vmrace: AssertionError: toy": 1}
 
 
 @pytest.mark.long
-def test_a_proof_that_is_out_of_time_says_what_was_not_run(tmp_path: pathlib.Path) -> None:
+def test_a_proof_that_ran_out_of_time_names_the_programs_it_did_not_run(tmp_path: pathlib.Path) -> None:
     code, lines = proof(tmp_path / "state", ["touch", "read", "fork"], Slow, seconds_max=0.3, as_json=True)
     assert code == 3
     assert summary(lines)["counts"]["not run"] > 0
@@ -437,7 +437,7 @@ sys.exit(proof(pathlib.Path(sys.argv[1]), ["touch", "read", "fork", "lock"], Slo
 
 
 @pytest.mark.long
-def test_a_killed_proof_goes_on_where_it_was_and_comes_to_the_same(tmp_path: pathlib.Path) -> None:
+def test_a_killed_proof_resumes_and_has_the_same_result(tmp_path: pathlib.Path) -> None:
     state, whole = tmp_path / "state", tmp_path / "whole"
     process = subprocess.Popen([sys.executable, "-c", SCRIPT, str(state)], stdout=subprocess.PIPE, start_new_session=True)
     try:
@@ -458,14 +458,14 @@ def test_a_killed_proof_goes_on_where_it_was_and_comes_to_the_same(tmp_path: pat
     assert [json.dumps(line) for line in after[:len(before)]] == before
     assert len({one["number"] for one in after[1:]}) == len(after) - 1 == summary(lines)["programs"] > len(before)
     assert proof(whole, ["touch", "read", "fork", "lock"], as_json=True)[0] == 0
-    again, told = proof(state, ["touch", "read", "fork", "lock"], as_json=True)     # nothing is left: nothing is run
+    again, told = proof(state, ["touch", "read", "fork", "lock"], as_json=True)     # every program has its result, so none is run
     assert again == 0
     assert len(state.read_text().splitlines()) == len(after)
     assert summary(told)["digest"] == summary(proof(whole, ["touch", "read", "fork", "lock"], as_json=True)[1])["digest"]
     deadline = time.monotonic() + 5
     while any(alive(pid) for pid in children) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert not any(alive(pid) for pid in children)      # nobody works on for a driver that is gone
+    assert not any(alive(pid) for pid in children)      # no worker outlives its driver
 
 
 def alive(pid: int) -> bool:
@@ -475,7 +475,7 @@ def alive(pid: int) -> bool:
         return False
 
 
-def test_what_one_run_did_not_decide_is_run_again_with_more(tmp_path: pathlib.Path) -> None:
+def test_a_program_left_undecided_is_run_again_with_a_larger_budget(tmp_path: pathlib.Path) -> None:
     state = tmp_path / "state"
     code, lines = proof(state, ["touch", "read"], runs_each=1, as_json=True)
     assert code == 3 and set(summary(lines)["inconclusive"]) == {"1 run was not enough"}
@@ -484,7 +484,7 @@ def test_what_one_run_did_not_decide_is_run_again_with_more(tmp_path: pathlib.Pa
 
 
 @pytest.mark.long
-def test_what_took_too_long_is_run_again_if_it_may_take_longer(tmp_path: pathlib.Path) -> None:
+def test_a_program_that_took_too_long_is_run_again_with_a_longer_limit(tmp_path: pathlib.Path) -> None:
     state = tmp_path / "state"
     proof(state, ["touch", "swap_out"])
     size = len(state.read_text().splitlines())
@@ -518,7 +518,7 @@ def key_of(state: pathlib.Path) -> str:
 
 
 def summed(line: str, key: str) -> str:
-    """A line with the checksum that it would have if it had been written so."""
+    """Return the line with a matching checksum."""
     body, _, _ = line.rpartition(', "sum": ')
     return f'{body}, "sum": "{scope_state._checksum(f"{body}}}".encode(), key)}"}}'
 
@@ -535,7 +535,7 @@ def test_a_result_of_another_program_is_refused(tmp_path: pathlib.Path) -> None:
 
 
 def done(state: pathlib.Path) -> dict[str, tuple[str, tuple[str, ...]]]:
-    """The verdict of each program, from the state as it stands in the file."""
+    """Return the verdict and the titles of each program, read from the state file."""
     return {result.program: (result.verdict, tuple(result.titles)) for result in (
         scope_state.result_of(line.encode(), key_of(state)) for line in state.read_text().splitlines()[1:] if line.strip())}
 
@@ -561,7 +561,7 @@ def test_each_damaged_line_is_named_once_and_its_program_is_run_again(tmp_path: 
     assert proof(state, ["exit", "touch"])[0] == 1
     before = done(state)
     head, *lines = state.read_bytes().splitlines()
-    lines.sort(key=lambda line: b'"verdict": "BUG"' not in line)            # there is one for each kind of damage
+    lines.sort(key=lambda line: b'"verdict": "BUG"' not in line)            # so there is a BUG line for each kind of damage
     damaged = [damage(line) for damage, line in zip(DAMAGES.values(), lines)]
     assert len(damaged) == len(DAMAGES) and not set(damaged) & set(lines)
     state.write_bytes(b"\n".join([head, *damaged, *lines[len(damaged):], b""]))
@@ -577,8 +577,8 @@ def test_each_damaged_line_is_named_once_and_its_program_is_run_again(tmp_path: 
 
 
 @pytest.mark.long
-def test_every_line_may_be_damaged(tmp_path: pathlib.Path) -> None:
-    """Nothing is trusted then, and everything is run again; in JSON too each line is named."""
+def test_if_every_line_is_damaged_every_program_is_run_again(tmp_path: pathlib.Path) -> None:
+    """No line is trusted then; in JSON, too, each line is named."""
     state = tmp_path / "state"
     proof(state, ["exit", "touch"])
     before = done(state)
@@ -593,7 +593,7 @@ def test_every_line_may_be_damaged(tmp_path: pathlib.Path) -> None:
 
 @pytest.mark.long
 def test_a_line_of_another_proof_is_not_trusted(tmp_path: pathlib.Path) -> None:
-    """It is whole, and of a program of the same number and text; but the kernel or the bound may be another."""
+    """Such a line is undamaged and has a program of the same number and text, but its kernel or bound may differ."""
     state, other = tmp_path / "state", tmp_path / "other"
     proof(state, ["touch"])
     proof(other, ["touch"], preemptions=0)
@@ -622,7 +622,7 @@ FORGED = [
 
 
 @pytest.mark.long
-def test_a_line_that_cannot_be_is_not_trusted_though_its_checksum_fits(tmp_path: pathlib.Path) -> None:
+def test_an_impossible_line_is_not_trusted_even_if_its_checksum_fits(tmp_path: pathlib.Path) -> None:
     state = tmp_path / "state"
     proof(state, ["touch"])
     head, first, *rest = state.read_text().splitlines()
@@ -653,11 +653,11 @@ def test_two_proofs_do_not_write_one_state(tmp_path: pathlib.Path) -> None:
 
 @pytest.mark.parametrize(("kinds", "why"), [
     (["tuoch"], "no operation 'tuoch'. Did you mean touch?"), (["sync"], "this variant has no operation 'sync'")])
-def test_an_operation_that_is_not_there_is_refused(tmp_path: pathlib.Path, kinds: list[str], why: str) -> None:
+def test_an_unknown_operation_in_a_scope_is_refused(tmp_path: pathlib.Path, kinds: list[str], why: str) -> None:
     assert proof(tmp_path / "state", kinds) == (2, [f"vmrace: {why}"])
 
 
-def test_what_narrows_the_scope_is_said(tmp_path: pathlib.Path) -> None:
+def test_the_options_that_narrow_a_scope_are_printed(tmp_path: pathlib.Path) -> None:
     _, lines = proof(tmp_path / "state", ["touch", "unpin"])
     assert lines[0].endswith("at most 2 operations in tasks on 2 cpus; no setup; only unpin, touch; 1 page of each address space; 1 file; "
                              "1 page of each file; 1 as the largest number")
@@ -674,8 +674,8 @@ def test_json_has_each_title_and_the_scope(tmp_path: pathlib.Path) -> None:
     assert scope["executions"] == scope["classes"] > scope["blocked"] == 0
 
 
-def test_the_estimate_holds_for_samples() -> None:
-    """Of 400 samples of 100 out of 1,000 times, at least 90 % have the true rest in their range: 95 %, minus what the skew costs."""
+def test_the_estimate_of_the_rest_holds_for_samples() -> None:
+    """At least 90 % of 400 samples of 100 out of 1,000 times have the true rest in their range: 95 %, less the effect of the skew."""
     rng = random.Random(3)
     held = 0
     for _ in range(400):
@@ -687,7 +687,7 @@ def test_the_estimate_holds_for_samples() -> None:
     assert left([1.0] * 9, 5, 1) is None
 
 
-def test_programs_and_forms_are_the_same() -> None:
+def test_the_operations_of_a_program_are_those_of_its_form() -> None:
     for form in Scope(2, 2, 1, ("fork", "exit"), ONE).programs(operations()):
         assert form_of(program_of(form)) == form
         assert all(op.name in OPERATIONS for op in program_of(form).setup)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""vmrace verify --ops: its options, what it says of bad ones, killing it and going on, and the table that it puts into a document."""
+"""vmrace verify --ops checks its options, resumes after a kill, and puts its table into a document."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def command(*args: str) -> Any:
     ((VARIANT, "--size", "2", "--into", "nosuch.md"), "nosuch.md: cannot be read: No such file or directory"),
     (("lru_free_2_4/prepatch", "--size", "2"), "Did you mean lru_free_2_4/pre_patch?"),
 ])
-def test_bad_options_get_one_line(args: tuple[str, ...], error: str) -> None:
+def test_bad_options_of_verify_ops_give_one_line(args: tuple[str, ...], error: str) -> None:
     result = command(*args)
     assert result.exit_code == 2
     assert error in result.stderr and result.stderr.count("\n") == 1
@@ -66,7 +66,7 @@ def test_times_are_given_as_in_other_commands(option: str, text: str) -> None:
     assert command("tests.programs.readers:make", option, "1m").exit_code == 0
 
 
-def test_time_for_all_is_time_for_each() -> None:
+def test_the_option_for_limits_the_time_of_a_single_program() -> None:
     result = command("tests.programs.lastzero:make", "--arg", "12", "--for", "0.2s")
     assert result.exit_code == 3
     assert result.output.startswith("inconclusive: 0.")
@@ -80,7 +80,7 @@ def test_operands_narrow_the_scope(tmp_path: pathlib.Path) -> None:
 
 
 @pytest.mark.long
-def test_a_proof_that_was_killed_goes_on_with_the_same_command(tmp_path: pathlib.Path) -> None:
+def test_a_killed_proof_resumes_with_the_same_command(tmp_path: pathlib.Path) -> None:
     state = tmp_path / "state"
     arguments = [sys.executable, "-m", "vmrace", "verify", VARIANT, *SMALL[:-1], "exit,touch,unpin,reclaim", "--state", str(state)]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT) as process:
@@ -131,8 +131,8 @@ def test_a_result_is_a_row_of_the_table_and_replaces_the_one_before(tmp_path: pa
 
 @pytest.mark.long
 @pytest.mark.parametrize("row", scope_document.rows_of((ROOT / "README.md").read_text(encoding="utf-8")))
-def test_the_rows_of_the_readme_are_of_scopes_that_there_are(row: str) -> None:
-    """Every program of the scope is in one of the columns, and there are as many as are listed now."""
+def test_each_row_of_the_readme_counts_every_program_of_its_scope(row: str) -> None:
+    """Every program of the scope is in one of the columns, and their number is that of the present list."""
     variant, options, *counts, titles, undecided = (cell.strip(" `") for cell in row.strip("|").split(" | "))
     name, _, variant = variant.partition("/")
     assert name in FAMILIES and variant in family(name).variants
@@ -150,8 +150,8 @@ def test_the_rows_of_the_readme_are_of_scopes_that_there_are(row: str) -> None:
 
 
 @pytest.mark.long
-def test_a_scope_may_be_of_few_preemptions(tmp_path: pathlib.Path) -> None:
-    """Fewer schedules of the same programs, told in the sentence of the scope, and never gone on with as if they were all."""
+def test_a_scope_with_a_bound_on_preemptions_says_so_and_has_its_own_state(tmp_path: pathlib.Path) -> None:
+    """It runs fewer schedules of the same programs, names the bound in its sentence, and never resumes the state of an unbounded proof."""
     state, runs, small = tmp_path / "state", [], (*SMALL[:-1], "fork,swap_out")
     for bound in ("0", "1", None):
         args = (VARIANT, *small, *(("--preemptions", bound) if bound else ()), "--json", "--state", f"{state}{bound}")

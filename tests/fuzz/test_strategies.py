@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Programs from Hypothesis: legal, bounded, and without races the same to their users on every variant."""
+"""Programs from Hypothesis are legal, bounded, and without races show the same values on every variant."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SMALL = settings(max_examples=60, deadline=None, derandomize=True, database=None
 
 
 def loads(runner: Executor, made: Program) -> list[tuple[Any, ...]]:
-    """What each load of a serial run returned, in order: (who, where, value). A setup that fails alone is no case of this."""
+    """Run the program serially and return (task, place, value) of each load, in order. A setup that fails alone is discarded."""
     try:
         prepared = runner.prepare(made)
     except SetupFailed:
@@ -37,7 +37,7 @@ def loads(runner: Executor, made: Program) -> list[tuple[Any, ...]]:
     return [entry[1:4] for entry in [*prepared.history, *m.history] if entry[0] == "load"]
 
 
-# What stores, forks and moves pages, more often than each of the rest; and in the end every page of every process is read.
+# Operations that store, fork and move pages come more often than the rest; in the end every page of every process is read.
 SEEN = (*NAMES, *("store", "fork", "swap_out", "reclaim", "shrink_cache") * 3)
 READER = TaskProgram(0, tuple(Op("load", (page,)) for page in OPERANDS["page"]))
 
@@ -48,7 +48,7 @@ def read_in_the_end(made: Program) -> Program:
 
 
 @pytest.mark.long
-def test_a_serial_run_shows_its_users_the_same_on_every_variant() -> None:
+def test_the_loads_of_a_serial_run_return_the_same_on_every_variant() -> None:
     told = 0
 
     @SMALL
@@ -60,7 +60,7 @@ def test_a_serial_run_shows_its_users_the_same_on_every_variant() -> None:
             assert other == first
         told += any(value for *_, value in first)
     same()
-    assert told >= 30       # of 60: a property of programs that show nothing would hold too
+    assert told >= 30       # of 60: for programs without a load the property holds trivially
 
 
 @SMALL
@@ -78,14 +78,14 @@ def test_programs_stay_in_their_bounds(made: Program) -> None:
 
 @SMALL
 @given(ops(NAMES))
-def test_an_operation_is_what_its_text_says(op: Any) -> None:
+def test_a_generated_operation_reads_back_from_its_text(op: Any) -> None:
     assert parse_op(str(op), "test") == op
     assert op.name != "fork" or op.operands[0] != op.operands[1]
 
 
 @SMALL
 @given(st.data())
-def test_programs_can_be_asked_for_with_few_operations_and_cpus(data: st.DataObject) -> None:
+def test_the_strategy_can_limit_operations_and_cpus(data: st.DataObject) -> None:
     made = data.draw(programs(FAMILY, ("store", "load"), cpus_max=2))
     assert made.operations() <= {"store", "load"}
     assert made.cpus <= 2
@@ -93,7 +93,7 @@ def test_programs_can_be_asked_for_with_few_operations_and_cpus(data: st.DataObj
 
 @pytest.mark.long
 def test_a_program_shrinks_to_the_operation_that_matters() -> None:
-    """What is asked for is 1 of 25 operations in up to 18 places: a few dozen draws find it."""
+    """The operation is 1 of 25 in up to 18 places: a few dozen draws find it."""
     made = find(programs(FAMILY, NAMES), lambda drawn: any("swap_out" in str(op) for task in drawn.tasks for op in task.ops),
                 settings=settings(max_examples=2000, derandomize=True, database=None))
     assert (made.setup, made.cpus, [str(op) for task in made.tasks for op in task.ops]) == ((), 1, ["swap_out"])

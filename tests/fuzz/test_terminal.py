@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a terminal would obey is never printed: not from a file, not from a name, not from what a user's program raises."""
+"""No character that a terminal obeys is printed, whether from a file, a name, or an exception of a user's program."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def command(*args: object) -> Any:
 
 
 def plain(text: str) -> bool:
-    """True if a terminal only prints it, line by line."""
+    """True if a terminal only prints the text, line by line."""
     return all(line.isprintable() for line in text.split("\n"))
 
 
@@ -47,7 +47,7 @@ def toml(text: str) -> str:
 
 # ---- the function ---------------------------------------------------------------------------------------------------------------
 
-def test_what_is_printable_stays_as_it_is() -> None:
+def test_printable_text_is_printed_unchanged() -> None:
     for text in ("", "BUG at mm/page_alloc.c:95 in __free_pages_ok", "é ü 中文 ‐ “x” \\n", "٣ עברית"):
         assert printable(text) is text
 
@@ -63,9 +63,9 @@ def test_each_control_character_is_escaped_so_that_it_can_be_read() -> None:
 PRINTS = re.compile(r"print|.*\.print_exc|click\.(s?echo|echo_via_pager)|sys\.std(out|err)\.write(lines)?")
 
 
-def test_only_the_edge_prints() -> None:
-    """One function stands between the commands and the terminal."""
-    for path in sorted((ROOT / "fuzz").glob("*.py")):
+def test_only_the_module_for_output_prints() -> None:
+    """One function is between the commands and the terminal."""
+    for path in sorted((ROOT / "fuzz").rglob("*.py")):
         called = {ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)}
         printing = {name for name in called if PRINTS.fullmatch(name)}
         assert printing == ({"click.echo"} if path.name == "terminal.py" else set()), path.name
@@ -75,7 +75,7 @@ def test_only_the_edge_prints() -> None:
 
 @pytest.fixture
 def corpus(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
-    """An entry that has it wherever a text may stand."""
+    """Write an entry with control characters in every text that it may have, and return its folder."""
     place = tmp_path / "corpus"
     place.mkdir()
     text = GOOD.read_text()
@@ -101,7 +101,7 @@ def test_no_field_of_an_entry_reaches_the_terminal_raw(arguments: tuple[str, ...
     assert result.exit_code in (0, 1, 3) and "our bug" not in result.output
 
 
-def test_in_json_it_is_an_escape_and_reads_back(corpus: pathlib.Path) -> None:
+def test_in_json_a_control_character_is_an_escape_and_reads_back(corpus: pathlib.Path) -> None:
     result = command("corpus", "--json")
     assert plain(result.stdout)
     told, = document(result.stdout, "corpus")["entries"]
@@ -110,7 +110,7 @@ def test_in_json_it_is_an_escape_and_reads_back(corpus: pathlib.Path) -> None:
 
 
 @pytest.mark.parametrize("line", ["{} = 1", "[{}]", 'found_on = {}', 'format = {}', "cpu0 = [{}]", "cpu7 = [{}]", "schedule = [{}]"])
-def test_what_is_said_of_a_bad_file_has_none_of_it(line: str, tmp_path: pathlib.Path) -> None:
+def test_the_line_about_a_bad_file_has_no_control_character(line: str, tmp_path: pathlib.Path) -> None:
     path = tmp_path / f"{EVIL.replace(EXCEPT, '').replace('/', '')}.toml"
     shutil.copy(GOOD, path)
     text = path.read_text()
@@ -199,7 +199,7 @@ def test_nothing_that_a_program_names_or_raises_reaches_the_terminal_raw(make: A
 
 
 @pytest.mark.parametrize("make", PROGRAMS)
-def test_nor_does_it_stand_in_a_story(make: Any) -> None:
+def test_a_story_has_no_control_character(make: Any) -> None:
     found = functions.fuzz(make, seed=1, runs=300)
     assert found.failures and plain(found.story)
     assert all(line.isprintable() for failure in found.failures for line in failure.story)
@@ -211,17 +211,17 @@ def test_in_json_the_title_of_a_program_reads_back(elsewhere: pathlib.Path) -> N
     assert campaign(result.stdout)[0][0]["title"] == f"OOPS: {EVIL.replace(EXCEPT, '')} in task"
 
 
-def test_a_message_of_many_lines_is_told_line_by_line() -> None:
+def test_a_message_of_many_lines_is_printed_line_by_line() -> None:
     failure, = functions.fuzz(asserts, seed=1, runs=300).failures
     at = next(number for number, line in enumerate(failure.story) if line.endswith("\\u2028h"))
     assert failure.story[at + 1].strip() == "i"
 
 
-def test_the_line_of_progress_has_none_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_line_of_progress_has_no_control_character_of_a_title(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = io.StringIO()
     monkeypatch.setattr(screen, "isatty", lambda: True)
     monkeypatch.setattr(sys, "stderr", screen)
     with terminal.working() as say:
         say(EVIL)
-    assert screen.getvalue().count("\x1b") == 2         # the two that clear the line
+    assert screen.getvalue().count("\x1b") == 2         # the two escapes that clear the line
     assert plain(screen.getvalue().replace("\r\x1b[K", ""))

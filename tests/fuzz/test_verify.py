@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""vmrace verify: verdicts that cannot lie, and certificates that are checked by doing it again."""
+"""vmrace verify claims a proof only after every class has run, and checks a certificate by a new exploration."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ def command(*args: str) -> Any:
 
 @pytest.mark.long
 @pytest.mark.parametrize("path", CERTIFICATES, ids=lambda path: path.name.removesuffix(".proof.json")[-40:])
-def test_what_a_kept_certificate_says_still_holds(path: pathlib.Path) -> None:
+def test_every_kept_certificate_still_holds(path: pathlib.Path) -> None:
     checked = certificate.check(path)
     assert not checked.wrong
     assert checked.plain is not False
 
 
-def test_some_certificates_are_kept_and_some_are_confirmed_plainly() -> None:
+def test_certificates_are_kept_and_a_plain_enumeration_confirms_some_of_them() -> None:
     assert len(CERTIFICATES) >= 4
     assert any(certificate.check(path).plain for path in CERTIFICATES if SMALL in path.name)
 
@@ -73,7 +73,7 @@ def test_a_task_that_yields_too_often_is_never_a_proof() -> None:
 
         def waits() -> None:
             while not flag.value:
-                rounds.value = rounds.value + 1         # so it does not only wait
+                rounds.value = rounds.value + 1         # so the loop does more than wait
                 yield_cpu()
 
         def sets() -> None:
@@ -86,13 +86,13 @@ def test_a_task_that_yields_too_often_is_never_a_proof() -> None:
     assert "yields more than" in str(found.why)
 
 
-def test_nothing_is_certified_that_was_not_run_to_the_end(tmp_path: pathlib.Path) -> None:
+def test_an_incomplete_exploration_gets_no_certificate(tmp_path: pathlib.Path) -> None:
     subject = subjects.of_functions("tests.programs.readers:make", ("3",))
     with pytest.raises(subjects.VerifyError, match="no certificate"):
         certificate.write_certificate(tmp_path / "x.json", subject, subject.explore(runs_max=2))
 
 
-def test_a_certificate_that_says_something_else_does_not_hold(tmp_path: pathlib.Path) -> None:
+def test_a_certificate_of_another_result_does_not_hold(tmp_path: pathlib.Path) -> None:
     subject = subjects.of_functions("tests.programs.readers:make", ("3",))
     path = tmp_path / "readers.proof.json"
     certificate.write_certificate(path, subject, subject.explore())
@@ -108,7 +108,7 @@ OTHERWISE = {"program": "0", "equivalence": "none", "verdict": "BUG x", "complet
 
 
 @pytest.mark.parametrize("field", OTHERWISE)
-def test_a_certificate_of_which_one_field_says_something_else_does_not_hold(field: str, tmp_path: pathlib.Path) -> None:
+def test_a_certificate_with_one_changed_field_does_not_hold(field: str, tmp_path: pathlib.Path) -> None:
     subject = subjects.of_functions(READERS, ("3",))
     path = tmp_path / "readers.proof.json"
     path.write_text(json.dumps({**certificate.certificate(subject, subject.explore()), field: OTHERWISE[field]}))
@@ -117,7 +117,7 @@ def test_a_certificate_of_which_one_field_says_something_else_does_not_hold(fiel
     assert [line.split(": ")[1] for line in result.output.splitlines() if line.startswith(str(path))] == [field]
 
 
-def test_a_certificate_names_the_file_it_lies_next_to(tmp_path: pathlib.Path) -> None:
+def test_a_certificate_names_the_entry_beside_it(tmp_path: pathlib.Path) -> None:
     copy = tmp_path / "mine.toml"
     copy.write_text(next((ROOT / "corpus").rglob(f"*{SMALL}.toml")).read_text())
     assert "wrote" in command(str(copy), "--variant", "pre_patch", "--certify").output
@@ -126,7 +126,7 @@ def test_a_certificate_names_the_file_it_lies_next_to(tmp_path: pathlib.Path) ->
 
 
 @pytest.mark.parametrize(("text", "error"), [("{", "not JSON"), ("[]", "not a certificate"), ('{"certificate": 99}', "not a certificate")])
-def test_what_is_no_certificate_is_named(tmp_path: pathlib.Path, text: str, error: str) -> None:
+def test_a_file_that_is_no_certificate_is_named(tmp_path: pathlib.Path, text: str, error: str) -> None:
     path = tmp_path / "x.proof.json"
     path.write_text(text)
     result = command("--check", str(path))
@@ -141,7 +141,7 @@ def test_what_is_no_certificate_is_named(tmp_path: pathlib.Path, text: str, erro
     ({"args": "x"}, 'args: "x" cannot be'), ({"args": "[3]"}, 'args: "[3]" cannot be'), ({"args": ["3"]}, 'args: ["3"] cannot be'),
     ({"functions": None}, "functions: null cannot be"), ({"functions": "nosuch:make"}, "no module 'nosuch'"),
 ])
-def test_a_field_that_cannot_be_is_named(change: dict[str, Any], error: str, tmp_path: pathlib.Path) -> None:
+def test_an_impossible_field_of_a_certificate_is_named(change: dict[str, Any], error: str, tmp_path: pathlib.Path) -> None:
     subject = subjects.of_functions("tests.programs.readers:make", ("3",))
     path = tmp_path / "readers.proof.json"
     said = {**certificate.certificate(subject, subject.explore()), **change}
@@ -151,7 +151,7 @@ def test_a_field_that_cannot_be_is_named(change: dict[str, Any], error: str, tmp
     assert error in result.stderr and result.stderr.count("\n") == 1
 
 
-def test_a_field_that_is_missing_is_named(tmp_path: pathlib.Path) -> None:
+def test_a_missing_field_of_a_certificate_is_named(tmp_path: pathlib.Path) -> None:
     subject = subjects.of_functions("tests.programs.readers:make", ("3",))
     said = certificate.certificate(subject, subject.explore())
     path = tmp_path / "readers.proof.json"
@@ -161,7 +161,7 @@ def test_a_field_that_is_missing_is_named(tmp_path: pathlib.Path) -> None:
             certificate.check(path)
 
 
-def test_a_check_that_ran_out_of_its_budget_says_so_and_no_more(tmp_path: pathlib.Path) -> None:
+def test_a_check_of_a_certificate_that_exceeds_its_budget_says_only_that(tmp_path: pathlib.Path) -> None:
     subject = subjects.of_functions("tests.programs.lost_update:make", ("3",))
     path = tmp_path / "x.proof.json"
     said = certificate.certificate(subject, subject.explore())
@@ -175,7 +175,7 @@ def test_a_check_that_ran_out_of_its_budget_says_so_and_no_more(tmp_path: pathli
     assert "titles: CHECK: the program's own check fails is found, and is not in the certificate" in result.output
 
 
-def test_a_cut_check_tells_what_is_found_beside_what_the_certificate_says(tmp_path: pathlib.Path) -> None:
+def test_a_cut_check_reports_a_title_that_the_certificate_lacks(tmp_path: pathlib.Path) -> None:
     subject = subjects.of_functions(LOST_UPDATE, ("3",))
     path = tmp_path / "x.proof.json"
     path.write_text(json.dumps({**certificate.certificate(subject, subject.explore()), "titles": {"LEAK: x": 1}}))
@@ -185,7 +185,7 @@ def test_a_cut_check_tells_what_is_found_beside_what_the_certificate_says(tmp_pa
 
 
 @pytest.mark.parametrize(("target", "plain"), [(LOST_UPDATE, {()}), (READERS, {("BUG x",)}), (READERS, {(), ("BUG x",)})])
-def test_a_plain_enumeration_that_comes_to_something_else_confirms_nothing(
+def test_a_plain_enumeration_with_another_result_confirms_nothing(
         target: str, plain: set[tuple[str, ...]], tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     subject = subjects.of_functions(target, ("2",))
     path = tmp_path / "x.proof.json"
@@ -194,7 +194,7 @@ def test_a_plain_enumeration_that_comes_to_something_else_confirms_nothing(
     assert certificate.check(path, target).plain is False
 
 
-def test_a_bounded_certificate_is_confirmed_plainly_too(tmp_path: pathlib.Path) -> None:
+def test_a_plain_enumeration_confirms_a_bounded_certificate_too(tmp_path: pathlib.Path) -> None:
     subject = subjects.of_functions("tests.programs.reorder:make", ("2",))
     for bound, verdict in ((0, "proved"), (1, "BUG CHECK: the program's own check fails")):
         path = tmp_path / "x.proof.json"
@@ -216,12 +216,12 @@ def test_each_program_and_bound_has_a_certificate_of_its_own(tmp_path: pathlib.P
     assert str(certificate.certificate_path(entry, "pre_patch", 2)) == "e.pre_patch.preemptions-2.proof.json"
 
 
-def test_the_digest_is_that_of_the_set_of_classes() -> None:
+def test_the_digest_of_an_exploration_depends_only_on_its_set_of_classes() -> None:
     one, other = verify_program(readers.make, 3), verify_program(readers.make, 3)
     assert one.digest == other.digest != verify_program(readers.make, 2).digest
 
 
-def test_a_bound_keeps_what_it_allows() -> None:
+def test_a_bounded_exploration_has_a_subset_of_the_outcomes() -> None:
     free = verify_program(readers.make, 3)
     bounded = verify_program(readers.make, 3, preemptions=0)
     assert set(bounded.outcomes) <= set(free.outcomes)
@@ -252,14 +252,14 @@ X, PROVED, OK = bug("x"), Verdict(Word.PROVED, number=3), Verdict(Word.OK, numbe
     (("x",), X, None, LOST, verify.UNDECIDED), (("x",), X, None, ERRED, verify.UNDECIDED),
     (("x",), None, None, LOST, verify.CHANGED), ((), OK, None, LOST, verify.UNDECIDED),
     ((), bug("LEAK: a"), None, None, verify.UNDECIDED), (("LEAK: a",), bug("LEAK: a"), None, None, verify.EXPECTED)])
-def test_what_is_found_against_what_an_entry_expects(titles: tuple[str, ...], expect: Verdict | None, bound: int | None,
-                                                     why: Incomplete | None, state: str) -> None:
-    """A bound may hide what is expected; what was lost is never success."""
+def test_a_result_is_judged_against_the_verdict_that_an_entry_expects(
+        titles: tuple[str, ...], expect: Verdict | None, bound: int | None, why: Incomplete | None, state: str) -> None:
+    """A bound may hide the expected title; if a worker was lost the state is never EXPECTED."""
     found = Exploration({Reached((title,)): Seen(1, 0) for title in titles} or {Reached(): Seen(1, 0)}, 1, why=why, bound=bound)
     assert verify.judge(found, expect)[0] == state
 
 
-def test_a_lost_worker_is_no_success_where_the_finding_is_expected(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lost_worker_is_no_success_even_if_the_expected_title_was_found(monkeypatch: pytest.MonkeyPatch) -> None:
     found = Exploration({Reached((TITLE,)): Seen(1, 0)}, 1, why=LOST)
     monkeypatch.setattr("vmrace.fuzz.run.exhaustive.Explorer.explore", lambda *_, **limits: found)
     result = command(SMALL, "--variant", "pre_patch")
@@ -305,14 +305,14 @@ def test_json_has_verdict_classes_executions_and_blocked(monkeypatch: pytest.Mon
     ((SMALL, "--check", "x.json"), 2, "TARGET is for an exploration; with --check, only a MODULE:FUNCTION"),
     (("--check", "x.json", "--preemptions", "1"), 2, "--preemptions is for an exploration, and not for --check"),
 ])
-def test_bad_input_gets_one_line(args: tuple[str, ...], code: int, error: str) -> None:
+def test_bad_input_to_verify_gives_one_line(args: tuple[str, ...], code: int, error: str) -> None:
     result = command(*args)
     assert result.exit_code == code
     assert error in result.stderr and result.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("name", ["loops", "make_loops"])
-def test_what_loops_without_a_point_is_ended_and_told(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_loop_without_a_point_is_ended_and_reported(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vmrace.harness.functions.watchdog.SECONDS", 0.2)
     result = command(f"tests.programs.wrong:{name}")
     assert result.exit_code == 3
@@ -320,7 +320,7 @@ def test_what_loops_without_a_point_is_ended_and_told(name: str, monkeypatch: py
     assert result.stderr.count("\n") == 1
 
 
-def test_what_loops_at_points_is_inconclusive(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_loop_with_points_is_inconclusive(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(optimal, "EVENTS_MAX", 100)
     result = command("tests.programs.wrong:waits_for_ever")
     assert result.exit_code == 3
@@ -334,7 +334,7 @@ def test_what_loops_at_points_is_inconclusive(monkeypatch: pytest.MonkeyPatch) -
     ("handler_raises", "OOPS: ValueError in handler"), ("lambda_raises", "OOPS: ZeroDivisionError in lambda"),
     ("check_raises", "CHECK: the program's own check raises KeyError"), ("task_exits", "OOPS: SystemExit in task"),
     ("calls_wrongly", "OOPS: AttributeError in task")])
-def test_what_a_function_raises_is_a_finding(name: str, title: str) -> None:
+def test_an_exception_of_a_task_is_a_finding(name: str, title: str) -> None:
     result = command(f"tests.programs.wrong:{name}")
     assert result.exit_code == 1
     assert result.output.startswith(f"BUG {title}\n")
@@ -343,7 +343,7 @@ def test_what_a_function_raises_is_a_finding(name: str, title: str) -> None:
 @pytest.mark.parametrize(("name", "why"), [
     ("counts", "its results: ("), ("draws", "it draws random numbers"),
     ("counts_points", "the number of its points: "), ("keeps_a_file", "its findings")])
-def test_what_differs_by_the_same_schedule_is_never_proved(name: str, why: str, tmp_path: pathlib.Path,
+def test_a_program_whose_runs_differ_by_the_same_schedule_is_never_proved(name: str, why: str, tmp_path: pathlib.Path,
                                                           monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     result = command(f"tests.programs.wrong:{name}")
@@ -362,7 +362,7 @@ def test_plain_data_that_tasks_share_is_named_and_nothing_is_proved(name: str, w
     assert "objects of vmrace.harness.kernel: a cell" in result.output and "point(cell, RMW)" in result.output
 
 
-def test_what_is_shared_unseen_is_never_proved() -> None:
+def test_a_program_that_shares_data_unseen_is_never_proved() -> None:
     result = command("tests.programs.wrong:in_the_environment")
     assert result.exit_code == 3, result.output
     said = ("inconclusive: it depends on the order of actions that are no points, such as a use of data that is no object of "
@@ -371,7 +371,7 @@ def test_what_is_shared_unseen_is_never_proved() -> None:
 
 
 @pytest.mark.parametrize("name", ["an_iterator", "an_array"])
-def test_what_cannot_be_put_back_is_refused_in_one_line(name: str) -> None:
+def test_data_that_cannot_be_restored_is_refused_in_one_line(name: str) -> None:
     result = command(f"tests.programs.wrong:{name}")
     assert (result.exit_code, result.stderr.count("\n")) == (3, 1)
     assert "it has changed, and cannot be put back before the next run" in result.stderr
@@ -385,7 +385,7 @@ def test_a_program_without_points_is_never_proved(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["a_global", "a_global_list", "an_object", "a_class", "a_default", "in_a_cell", "a_slot", "made_first"])
-def test_what_one_run_leaves_is_put_back_for_the_next(name: str) -> None:
+def test_changed_data_is_restored_before_the_next_run(name: str) -> None:
     found = verify_program(getattr(leaving, name))
     assert found.proved, (found.why, found.outcomes)
     assert all(results == ("1", "None") for _, results in found.outcomes)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Numbers with their nouns: the same wherever people read them."""
+"""A number agrees with its noun in every text that people read."""
 
 from __future__ import annotations
 

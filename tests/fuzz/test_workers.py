@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Worker processes: each job ends in one answer, whenever its worker dies."""
+"""Each job of a worker process gets exactly one answer, whenever its worker dies."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ def sleeping(seconds: float) -> float:
     return seconds
 
 
-def test_a_job_is_answered_once(workers: Workers) -> None:
+def test_a_job_gets_exactly_one_answer(workers: Workers) -> None:
     jobs = [workers.give(sleeping, [0.01], 60.0) for _ in range(2)]
     assert {*all_done(workers, 2)} == {*jobs}
     assert [job.result() for job in jobs] == [0.01, 0.01]
     assert workers.done(0.05) == []
 
 
-def test_a_worker_that_dies_after_it_was_waited_for_is_told_the_next_time(workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Between the wait and the look at who is alive."""
+def test_a_worker_that_dies_after_the_wait_is_reported_by_the_next_wait(workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker dies between the wait and the check of which workers are alive."""
     import vmrace.fuzz.run.workers
     wait = vmrace.fuzz.run.workers.wait
     job = workers.give(sleeping, [600.0], 600.0)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How commands and errors read. A change of these files is reviewed as prose: VMRACE_BLESS=1 python -m pytest tests/golden
+"""Commands and errors read as kept. A change of these files is reviewed as prose: VMRACE_BLESS=1 python -m pytest tests/golden
 
 Trace digests and the line numbers of Python source are left out, as kernel source may still move.
 """
@@ -31,7 +31,7 @@ def normal(text: str) -> str:
 
 
 def golden(name: str, text: str) -> None:
-    """The text is the one on file. With VMRACE_BLESS=1 it becomes that."""
+    """Assert that the text is the one on file. With VMRACE_BLESS=1, write it there first."""
     path = HERE / f"{name}.txt"
     told = normal(text)
     if os.environ.get("VMRACE_BLESS") == "1":
@@ -42,7 +42,7 @@ def golden(name: str, text: str) -> None:
 
 
 def said(*args: str) -> str:
-    """The command, what it prints, and its exit code."""
+    """Run a command; return its line, its output and its exit code as one text."""
     result = CliRunner().invoke(main, list(args))
     return normal(f"$ {' '.join(['vmrace', *args])}\n{result.output}(exit {result.exit_code})\n")
 
@@ -61,11 +61,11 @@ def test_the_list_of_the_corpus_reads_as_kept() -> None:
 
 
 @pytest.mark.parametrize("name", ["intro", "variants", "corpus"])
-def test_what_there_is_takes_no_more_than_100_columns(name: str) -> None:
+def test_the_lists_of_variants_and_entries_take_at_most_100_columns(name: str) -> None:
     assert max(map(len, (HERE / f"{name}.txt").read_text().splitlines())) <= 100
 
 
-def test_a_table_of_long_names_and_summaries_takes_no_more_than_100_columns() -> None:
+def test_a_table_of_long_names_and_summaries_takes_at_most_100_columns() -> None:
     from vmrace.fuzz.campaign.report import variants_table
     from vmrace.variants.family import Variant
 
@@ -79,7 +79,7 @@ def test_a_table_of_long_names_and_summaries_takes_no_more_than_100_columns() ->
 
 
 @pytest.mark.long
-def test_what_is_said_of_entries_by_name_reads_as_kept(tmp_path: pathlib.Path) -> None:
+def test_errors_about_entries_by_name_read_as_kept(tmp_path: pathlib.Path) -> None:
     for name in ("ad127213", "f1738244"):
         text = ENTRIES["last-reference"].read_text()
         (tmp_path / f"bug-at-mm-page_alloc-c-95-in-__free_pages_ok-{name}.toml").write_text(text)
@@ -140,7 +140,7 @@ ERRORS = {
 }
 
 
-def test_what_is_said_of_a_broken_entry_reads_as_kept(tmp_path: pathlib.Path) -> None:
+def test_errors_about_a_broken_entry_read_as_kept(tmp_path: pathlib.Path) -> None:
     text = ENTRIES["last-reference"].read_text()
     path = tmp_path / "entry.toml"
     out = []
@@ -151,7 +151,7 @@ def test_what_is_said_of_a_broken_entry_reads_as_kept(tmp_path: pathlib.Path) ->
     golden("errors-entry", "\n".join(out))
 
 
-def test_what_is_said_of_wrong_arguments_reads_as_kept(tmp_path: pathlib.Path) -> None:
+def test_errors_about_wrong_arguments_read_as_kept(tmp_path: pathlib.Path) -> None:
     (tmp_path / "file").write_text("")
     (tmp_path / "empty").mkdir()
     entry = str(ENTRIES["last-reference"])

@@ -26,12 +26,12 @@ def calls(names: tuple[str, ...]) -> st.SearchStrategy[tuple[Any, ...]]:
 
 
 def programs(names: tuple[str, ...] = EVERYTHING, cpus: int = 3, tasks: int = 4, ops: int = 4) -> st.SearchStrategy[list[Any]]:
-    """Tasks, each (cpu, calls)."""
+    """Generate lists of tasks, each (cpu, calls)."""
     return st.lists(st.tuples(st.integers(0, cpus - 1), st.lists(calls(names), min_size=1, max_size=ops)), min_size=1, max_size=tasks)
 
 
 def random_program(rng: random.Random, names: tuple[str, ...] = EVERYTHING, cpus: int = 3, tasks: int = 4, ops: int = 4) -> list[Any]:
-    """The same without Hypothesis, for tests that want a fixed number of them fast."""
+    """Return the tasks of one program without Hypothesis, for tests that need a fixed number of programs fast."""
     def call() -> tuple[Any, ...]:
         name = rng.choice((*names, "nested"))
         return (name, rng.randrange(3), rng.randrange(3)) if name == "nested" else (name, rng.randrange(2))
@@ -39,5 +39,5 @@ def random_program(rng: random.Random, names: tuple[str, ...] = EVERYTHING, cpus
 
 
 def schedulers(rng: random.Random) -> list[Any]:
-    """One of each kind."""
+    """Return one scheduler of each kind."""
     return [NoPreempt(), Walk(rng), Pct(rng), Mutate(rng), Contended(rng)]

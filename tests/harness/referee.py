@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A scheduler that wraps another and holds every decision against rules worked out here, from the tasks and not from `choices`."""
+"""A scheduler that wraps another and checks each decision by rules of its own, which read the tasks and not `choices`."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from vmrace.harness.machine.task import IRQ_DEPTH_MAX, SLEEPING, Task
 
 
 def atomic(task: Task) -> bool:
-    """May it not lose its cpu to another task?"""
+    """True if the task cannot lose its cpu to another task now."""
     return bool(task.irq_depth or task.held.irqs_off or any(lock.spins for lock in task.held.locks))
 
 
 def legal(m: Machine) -> set[int]:
-    """Every decision that the rules of the machine allow now."""
+    """Return every decision that the rules of the machine allow now."""
     out = set()
     for task in m.tasks:
         if task.finished or task.waiting is SLEEPING or (task.waiting is not None and not task.waiting.available(task)):
@@ -35,13 +35,13 @@ def legal(m: Machine) -> set[int]:
 
 
 def exclusive_locks(m: Machine) -> list[str]:
-    """The names of the spinlocks held, once for each holder."""
+    """Return the names of the spinlocks held, once for each holder."""
     everybody = [*m.tasks, *(cpu.idle for cpu in m.cpus if cpu.idle is not None)]
     return [lock.name for task in everybody for lock in task.held.locks if lock.spins and not isinstance(lock, ReadSide)]
 
 
 class Referee:
-    """Asserts at each decision, and counts them."""
+    """A scheduler that asserts that each decision of `inner` is legal, and counts the decisions."""
 
     def __init__(self, inner: Scheduler):
         self.inner = inner

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Another module that programs use: what its variables hold is plain data, too."""
+"""A second module that programs use: its variables are plain data, too."""
 
 LEVELS = [1, 2]
 count = 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Arguments that no kernel object can have: a ProgramError in one line, before any run could carry them further."""
+"""A kernel object with an impossible argument raises ProgramError with one line, before any run uses it."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from vmrace.harness.kernel import LIST_HEAD, atomic_t, list_add, list_head, sema
 from vmrace.harness.schedulers import NoPreempt
 
 
-def test_a_kernel_object_whose_name_is_no_text_is_refused() -> None:
+def test_a_kernel_object_whose_name_is_not_a_string_is_refused() -> None:
     with pytest.raises(ProgramError, match=r"atomic_t\(0\): the first argument of a kernel object is its name"):
         Runner(lambda: atomic_t(0))
 
 
-def test_a_semaphore_that_begins_below_zero_is_refused() -> None:
+def test_a_semaphore_with_a_negative_count_is_refused() -> None:
     with pytest.raises(ProgramError, match="semaphore s begins with the count -1"):
         Runner(lambda: semaphore("s", count=-1))
 
 
 @pytest.mark.parametrize("type_stable", [False, True])
-def test_a_link_of_no_struct_on_a_free_list_is_refused(type_stable: bool) -> None:
+def test_a_free_list_refuses_a_link_that_no_struct_embeds(type_stable: bool) -> None:
     def make() -> Program:
         free, link = LIST_HEAD("free", freelist=True, type_stable=type_stable), list_head("link")
         return Program([lambda: list_add(link, free)])
@@ -29,7 +29,7 @@ def test_a_link_of_no_struct_on_a_free_list_is_refused(type_stable: bool) -> Non
         Runner(make).run(NoPreempt())
 
 
-def test_a_program_that_is_made_inside_of_another_is_refused() -> None:
+def test_making_a_program_inside_another_is_refused() -> None:
     def make() -> Program:
         return Program([lambda: None])
 

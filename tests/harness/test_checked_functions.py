@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Programs of plain functions are watched as kernel source on a checked core is, and what no lock covers is a point."""
+"""Programs of plain functions are checked like kernel source on a checked core; an access that no lock covers is a point."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ Action = Callable[..., Any]
 
 
 def program(*actions: Action, setup: Action | None = None) -> Callable[[], Program]:
-    """A program whose tasks are these actions on a `lock`, a `head` under it and two things."""
+    """Return the make of a program: each task is one of `actions`, called on a `lock`, a `head` under it and two things."""
     def make() -> Program:
         lock = spinlock_t("lock")
         rest = lock, LIST_HEAD("head", "lock"), thing("one"), thing("two")
@@ -111,7 +111,7 @@ def nothing(*_: Any) -> None:
 
 
 def of(action: Action, *objects: Any) -> Program:
-    """A program of one task, on these objects."""
+    """Return a program whose one task calls `action` on `objects`."""
     return Program([lambda: action(*objects)])
 
 
@@ -137,7 +137,7 @@ TRIPS: dict[str, Callable[[], Program]] = {
 }
 
 
-def test_each_sanitizer_that_a_verdict_on_functions_names_trips_there() -> None:
+def test_each_sanitizer_that_a_verdict_on_functions_names_can_trip_on_functions() -> None:
     tripped = {name: {finding.sanitizer for finding in findings(make)} for name, make in TRIPS.items()}
     assert tripped == {name: {name} for name in table.on("functions")}
 
@@ -159,7 +159,7 @@ def test_a_verdict_says_which_sanitizers_were_off() -> None:
     (lambda lock, head, one, two: head.next, "head"),
     (lambda lock, head, one, two: head.prev, "head"),
 ], ids=["load", "store", "own lock", "bit", "item", "list_add", "next", "prev"])
-def test_what_is_guarded_is_touched_without_its_lock(action: Action, what: str) -> None:
+def test_touching_guarded_data_without_its_lock_is_a_finding(action: Action, what: str) -> None:
     assert titles(program(action, nothing)) == {f"LOCKSET: {what} touched without its lock in lambda"}
 
 
@@ -173,26 +173,26 @@ def _all_of_it(lock: Any, head: Any, one: Any, two: Any) -> None:
     list_del(two.link)
 
 
-def test_under_the_lock_there_is_no_finding() -> None:
+def test_guarded_data_used_under_its_lock_gives_no_finding() -> None:
     assert titles(program(locked(_all_of_it), locked(_all_of_it))) == set()
     assert verify(program(locked(_all_of_it), locked(_all_of_it))).proved
 
 
-def test_a_bit_that_is_set_is_a_lock() -> None:
+def test_setting_a_guarding_bit_takes_it_as_a_lock() -> None:
     def mine(lock: Any, head: Any, one: Any, two: Any) -> None:
         if not take_bit(PG_locked, one.flags):
             one.bit += 1
     assert verify(program(mine, mine)).proved
 
 
-def test_whether_a_bit_is_set_is_looked_at() -> None:
-    """It is no lock of the task that looks, so the verdict depends on when another one sets it."""
+def test_a_guarding_bit_set_by_another_task_may_hide_an_unlocked_access() -> None:
+    """A bit has no owner: the access is a finding only in the schedules in which the other task has not yet set the bit."""
     found = verify(program(lambda lock, head, one, two: one.bit, lambda lock, head, one, two: take_bit(PG_locked, one.flags)))
     assert found.titles == ["LOCKSET: thing.bit touched without its lock in lambda"]
     assert (found.classes, found.classes_with(found.titles[0])) == (2, 1)
 
 
-def test_a_reader_may_load_but_not_store() -> None:
+def test_holding_a_rwlock_for_reading_allows_loads_and_no_stores() -> None:
     def make(store: bool) -> Program:
         rw = rwlock_t("lock")
         one = thing("one")
@@ -208,7 +208,7 @@ def test_a_reader_may_load_but_not_store() -> None:
     assert titles(lambda: make(True)) == {"LOCKSET: thing.counted touched without its lock in reads"}
 
 
-def test_a_reader_may_walk_a_list_but_not_change_it() -> None:
+def test_holding_a_rwlock_for_reading_allows_walking_a_list_and_not_changing_it() -> None:
     def make(store: bool) -> Program:
         rw, head, one = rwlock_t("lock"), LIST_HEAD("head", "lock"), thing("one")
 
@@ -225,7 +225,7 @@ def test_a_reader_may_walk_a_list_but_not_change_it() -> None:
 
 @pytest.mark.parametrize(("take", "kind"), [(down, semaphore), (down_read, rw_semaphore), (down_write, rw_semaphore)])
 @pytest.mark.parametrize("where", ["in an interrupt", "with a spinlock held", "with interrupts off"])
-def test_what_can_sleep_is_told_though_it_need_not(take: Action, kind: Action, where: str) -> None:
+def test_a_call_that_could_sleep_is_reported_even_if_it_need_not(take: Action, kind: Action, where: str) -> None:
     def make() -> Program:
         sem, lock = kind("sem"), spinlock_t("lock")
 
@@ -239,13 +239,13 @@ def test_what_can_sleep_is_told_though_it_need_not(take: Action, kind: Action, w
     assert titles(make) == {f"SLEEP: sleeping {where} in takes"}
 
 
-def test_a_count_is_not_raised_from_zero_by_cmpxchg() -> None:
+def test_raising_a_count_from_zero_by_cmpxchg_is_a_finding() -> None:
     def take(lock: Any, head: Any, one: Any, two: Any) -> None:
         cmpxchg(one.count, 0, 1)
     assert titles(program(take)) == {"REFCOUNT: thing.count raised from zero in take"}
 
 
-def test_memory_that_is_freed_once_more_in_an_interrupt_is_a_double_free() -> None:
+def test_memory_freed_again_in_an_interrupt_is_a_double_free() -> None:
     class node(struct):
         value = racy(0)
 
@@ -267,7 +267,7 @@ def test_memory_that_is_freed_once_more_in_an_interrupt_is_a_double_free() -> No
     lambda lock, head, one, two: data_race(head.next),
     lambda lock, head, one, two: data_race(list_entry(head.next)),
 ], ids=["field", "item", "next", "entry"])
-def test_data_race_excuses_what_stands_in_it(action: Action) -> None:
+def test_data_race_excuses_the_load_inside_it(action: Action) -> None:
     assert titles(program(action, nothing)) == set()
 
 
@@ -277,12 +277,12 @@ def test_data_race_excuses_a_store() -> None:
     assert titles(program(store, nothing)) == set()
 
 
-def test_data_race_excuses_nothing_beside_it() -> None:
+def test_data_race_excuses_no_access_outside_it() -> None:
     assert titles(program(lambda lock, head, one, two: data_race(one.value) + one.counted)) == {
         "LOCKSET: thing.counted touched without its lock in lambda"}
 
 
-def test_a_guard_that_is_no_lock_of_the_program_is_refused() -> None:
+def test_a_guard_that_names_no_lock_of_the_program_is_refused() -> None:
     with pytest.raises(ProgramError, match=r"one.\w+ is guarded by 'lock', which is no lock of this program$"):
         Runner(lambda: of(nothing, thing("one")))
     with pytest.raises(ProgramError, match=r"head is guarded by 'lock', which is no lock"):
@@ -294,12 +294,12 @@ class of_its_own(struct):
     data = guarded(0, "mine")
 
 
-def test_a_guard_without_its_dot_is_told_with_it() -> None:
+def test_the_error_for_a_guard_without_its_dot_suggests_the_name_with_the_dot() -> None:
     with pytest.raises(ProgramError, match=r"of this program; did you mean '.mine', of the struct itself\?$"):
         Runner(lambda: of(nothing, of_its_own("one")))
 
 
-def test_a_guard_that_is_the_name_of_two_locks_is_refused() -> None:
+def test_a_guard_that_names_two_locks_is_refused() -> None:
     with pytest.raises(ProgramError, match=r"head is guarded by 'lock', and 2 objects have the name 'lock'$"):
         Runner(lambda: of(nothing, spinlock_t("lock"), spinlock_t("lock"), LIST_HEAD("head", "lock")))
 
@@ -339,8 +339,8 @@ def test_a_list_without_a_guard_is_a_point_at_each_use() -> None:
     assert "LIST: list_del of an unlinked thing.link in take" in titles
 
 
-def test_a_look_at_a_list_without_its_lock_is_one_of_the_accesses() -> None:
-    """CVE-2011-2183: between the look and the lock the list becomes empty, and the head is taken for an entry."""
+def test_list_empty_without_the_lock_is_an_access_in_the_story() -> None:
+    """CVE-2011-2183: between list_empty() and the lock the list becomes empty, and the head is used as an entry."""
     def scan(lock: Any, head: Any, one: Any, two: Any) -> Any:
         if list_empty(head):
             return None
@@ -361,15 +361,15 @@ def test_a_look_at_a_list_without_its_lock_is_one_of_the_accesses() -> None:
 
 # ---- free memory -------------------------------------------------------------------------------------------------------
 
-def test_a_use_after_free_says_where_it_was_freed() -> None:
+def test_a_use_after_free_says_where_the_object_was_freed() -> None:
     def drops(lock: Any, head: Any, one: Any, two: Any) -> None:
         kfree(one)
     found = next(finding for finding in findings(program(drops, lambda lock, head, one, two: one.value)))
     assert (found.title, found.detail) == ("use after free in lambda", "one.value is accessed; one was freed in drops by task0 at step 1")
 
 
-def test_memory_may_go_away_under_any_lock() -> None:
-    """The task holds the guard of the field, and the object is freed by one who never takes it: between two accesses."""
+def test_memory_may_be_freed_while_a_task_holds_any_lock() -> None:
+    """The task holds the guard of the field, and another task frees the object without that guard, between two accesses."""
     def counts(lock: Any, head: Any, one: Any, two: Any) -> None:
         spin_lock(lock)
         atomic_inc(two.count)
@@ -384,7 +384,7 @@ def test_memory_may_go_away_under_any_lock() -> None:
     assert "use after free in counts" in verify(make).titles
 
 
-def test_a_list_walks_into_free_memory() -> None:
+def test_walking_a_list_into_free_memory_is_a_use_after_free() -> None:
     def walks(lock: Any, head: Any, one: Any, two: Any) -> None:
         spin_lock(lock)
         entry = head.next
@@ -396,7 +396,7 @@ def test_a_list_walks_into_free_memory() -> None:
     assert titles(make) == {"use after free in walks"} == set(verify(make).titles)
 
 
-def test_a_neighbour_in_free_memory_is_changed() -> None:
+def test_changing_a_list_neighbour_in_free_memory_is_a_use_after_free() -> None:
     def make_of(first: Action) -> Callable[[], Program]:
         def links(lock: Any, head: Any, one: Any, two: Any) -> None:
             list_add(one.link, head)
@@ -405,13 +405,13 @@ def test_a_neighbour_in_free_memory_is_changed() -> None:
     assert verify(make_of(lambda lock, head, one, two: list_del(two.link))).titles == ["use after free in lambda"]
 
 
-def test_what_is_freed_twice_is_a_double_free() -> None:
+def test_freeing_an_object_twice_is_a_double_free() -> None:
     def drops(lock: Any, head: Any, one: Any, two: Any) -> None:
         kfree(one)
     assert titles(program(drops, drops)) == {"double free in drops"} == set(verify(program(drops, drops)).titles)
 
 
-def test_each_run_starts_from_what_was_free_at_its_start() -> None:
+def test_each_run_starts_with_the_same_objects_free() -> None:
     runner = Runner(program(lambda lock, head, one, two: (one.value, kfree(one)), setup=lambda lock, head, one, two: kfree(two)))
     assert [runner.run(NoPreempt()).titles for _ in range(3)] == [[], [], []]
     again = Runner(program(lambda lock, head, one, two: two.value, setup=lambda lock, head, one, two: kfree(two)))
@@ -439,13 +439,13 @@ def _cached(action: Action, type_stable: bool) -> Callable[[], Program]:
     return make
 
 
-def test_a_cache_hands_out_again_what_was_free() -> None:
+def test_a_slab_cache_allocates_a_freed_object_again() -> None:
     found = verify(_cached(lambda one: one.value, type_stable=False))
     assert found.titles == ["use after free in lambda"]
     assert found.classes_with(found.titles[0]) < found.classes
 
 
-def test_a_look_at_type_stable_memory_does_no_harm() -> None:
+def test_reading_freed_type_stable_memory_is_no_finding() -> None:
     assert verify(_cached(lambda one: (one.value, atomic_read(one.count)), type_stable=True)).proved
 
 
@@ -459,14 +459,14 @@ def test_kfree_of_nothing_does_nothing() -> None:
     assert titles(program(lambda lock, head, one, two: kfree(None))) == set()
 
 
-def test_a_kfree_that_no_name_leads_to_is_refused() -> None:
+def test_a_kfree_called_by_another_name_is_refused() -> None:
     runner = Runner(program(lambda lock, head, one, two: getattr(vmrace.harness.kernel, "k" + "free")(one)))
     with pytest.raises(ProgramError, match=r"kfree\(\) is called by another name"):
         runner.run(NoPreempt())
 
 
 @pytest.mark.parametrize("what", [lambda: 3, lambda: "text", lambda: atomic_t("count")])
-def test_only_a_struct_is_freed(what: Action) -> None:
+def test_kfree_of_anything_but_a_struct_is_a_finding(what: Action) -> None:
     def make() -> Program:
         made = what()
         return Program([lambda: kfree(made)])
@@ -482,7 +482,7 @@ class on_a_list(struct):
 
 
 @pytest.mark.parametrize("locks", [True, False])
-def test_a_list_may_be_guarded_by_a_part_of_another_struct(locks: bool) -> None:
+def test_a_list_may_be_guarded_by_a_lock_inside_another_struct(locks: bool) -> None:
     def make() -> Program:
         zone, head, one = of_a_zone("zone"), LIST_HEAD("head", "zone.lock"), on_a_list("one")
 

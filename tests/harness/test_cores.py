@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""One kernel source on every core: which accesses are points, which are checked, and that fast and checked are the same run."""
+"""One kernel source runs on every core: each core has its points and its checks, and fast and checked make the same run."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_every_core_runs_one_task_to_the_same_end(core: str) -> None:
     assert (a._value, a._hint, a.count.counter, a.entry.on, b._free_for_all) == (1, 1, 2, a.head, 8)
 
 
-def test_fast_and_checked_give_the_same_digest_for_the_same_decisions() -> None:
+def test_the_fast_and_the_checked_core_give_the_same_digest_for_the_same_decisions() -> None:
     fast, checked = Toy(TOY), Toy(TOY, core="checked")
     rng = random.Random(21)
     for _ in range(150):
@@ -42,7 +42,7 @@ def test_fast_and_checked_give_the_same_digest_for_the_same_decisions() -> None:
         assert one.facts == other.facts
 
 
-def test_fast_and_checked_differ_where_a_lock_is_missing() -> None:
+def test_the_fast_and_the_checked_core_differ_where_a_lock_is_missing() -> None:
     program = [(0, [("touch_unlocked",)])]
     titles = [Toy(LOCKS, core=core).run(program, NoPreempt()).titles for core in ("fast", "checked")]
     assert titles == [[], ["LOCKSET: guarded_t.under_spinlock touched without its lock in touch_unlocked"]]
@@ -64,7 +64,7 @@ def test_a_guarded_field_touched_without_its_lock_is_a_finding(call: str, field:
 @pytest.mark.parametrize("call", [
     "touch_locked", "touch_with_semaphore", "touch_under_the_other", "look_reading", "touch_writing", "look_sem_reading",
     "touch_sem_writing", "empty_reading", "add_writing"])
-def test_a_guarded_field_touched_under_its_lock_is_none(call: str, core: str) -> None:
+def test_a_guarded_field_touched_under_its_lock_is_no_finding(call: str, core: str) -> None:
     assert Toy(LOCKS, core=core).run([(0, [(call,)])], NoPreempt(), 1).titles == []
 
 
@@ -74,7 +74,7 @@ def test_a_list_changed_by_a_reader_is_a_finding(core: str) -> None:
     assert run.titles == ["LOCKSET: reader_list touched without its lock in add_reading"]
 
 
-def test_holding_the_lock_means_holding_it_oneself() -> None:
+def test_a_lock_held_by_another_task_does_not_allow_an_access() -> None:
     program = [(0, [("touch_locked",)]), (1, [("touch_unlocked",)])]
     run = Toy(LOCKS, core="checked").run(program, Replay((2, 1), (0,)))      # step 2: task 0 holds `first`
     assert run.titles == ["LOCKSET: guarded_t.under_spinlock touched without its lock in touch_unlocked"]
@@ -88,12 +88,12 @@ def steps(call: str, core: str, *args: int) -> int:
 
 @pytest.mark.parametrize(("core", "count"), [("fast", 2), ("checked", 2), ("up", 6)])
 def test_guarded_fields_are_points_only_where_a_lock_excludes_nothing(core: str, count: int) -> None:
-    """Lock and unlock; on one cpu also the two loads and the store of a field, and the store into an array."""
+    """Lock and unlock are points; on one cpu also the two loads and the store of a field, and the store into an array."""
     assert steps("touch_locked", core) == count
 
 
 def test_a_racy_load_is_a_point_only_without_its_lock() -> None:
-    """peek: one unlocked load. section: lock, guarded value, `hint` stored (a point), the count, unlock."""
+    """peek() makes one unlocked load. section() takes the lock, touches the guarded value, stores `hint` (a point), counts, unlocks."""
     assert steps("peek", "fast", 0) == 1
     assert steps("section", "fast", 0) == 4
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""every_schedule against two independent counts: arithmetic on the interleavings of segments, and a brute force over choices."""
+"""every_schedule agrees with two independent counts: arithmetic on interleavings of segments, and brute force over all choices."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def enumerated(program: list[Any], preemptions: int, cpus: int | None = None, pr
 
 
 class Script:
-    """Takes the choices of a script, then the first at each event, and notes how many there were at each."""
+    """A scheduler that takes the choices of `script`, then the first at each event, and notes the number of choices at each."""
 
     def __init__(self, script: Sequence[int]):
         self.script = script
@@ -53,7 +53,7 @@ class Script:
 
 
 def brute_force(program: list[Any], cpus: int | None = None, preempt: bool = False) -> list[Run]:
-    """Every schedule there is, as an odometer over the choices of all events."""
+    """Run every schedule, counting through the choices of all events as an odometer does, and return the runs."""
     kernel = UP if cpus == 1 else TOY
     runs, script = [], []
     while True:
@@ -68,13 +68,13 @@ def brute_force(program: list[Any], cpus: int | None = None, preempt: bool = Fal
 
 
 def interleavings(*segments: int) -> list[tuple[int, ...]]:
-    """Every order of the segments of tasks that never wait: a task with n points has n + 1 segments."""
+    """Return every order of the segments of tasks that never wait. A task with n points has n + 1 segments."""
     order = [task for task, count in enumerate(segments) for _ in range(count)]
     return sorted(set(itertools.permutations(order)))
 
 
 def preemptions_of(order: Sequence[int]) -> int:
-    """How often a task that is not at its end is followed by another."""
+    """Count the preemptions in `order`: a task that is not at its end is followed by another task."""
     left = [list(order).count(task) for task in range(max(order) + 1)]
     out = 0
     for now, following in itertools.pairwise(order):
@@ -115,21 +115,21 @@ def test_the_number_of_schedules_with_few_preemptions_is_that_of_interleavings(p
 
 
 @each_program
-def test_every_schedule_finds_what_brute_force_finds(name: str) -> None:
+def test_every_schedule_finds_the_runs_that_brute_force_finds(name: str) -> None:
     program, how = PROGRAMS[name]
     assert sorted(run.decisions for run in enumerated(program, 99, **how)) == sorted(run.decisions for run in brute_force(program, **how))
 
 
 @each_program
 @pytest.mark.parametrize("preemptions", [0, 1, 2])
-def test_a_bound_keeps_exactly_the_schedules_within_it(name: str, preemptions: int) -> None:
+def test_a_bound_on_preemptions_keeps_exactly_the_schedules_within_it(name: str, preemptions: int) -> None:
     program, how = PROGRAMS[name]
     within = sorted(run.decisions for run in brute_force(program, **how) if run.preemptions <= preemptions)
     assert sorted(run.decisions for run in enumerated(program, preemptions, **how)) == within
 
 
 @each_program
-def test_exactly_keeps_those_with_just_so_many_preemptions(name: str) -> None:
+def test_the_option_exactly_keeps_the_schedules_with_that_number_of_preemptions(name: str) -> None:
     program, how = PROGRAMS[name]
     just = sorted(run.decisions for run in brute_force(program, **how) if run.preemptions == 1)
     assert sorted(run.decisions for run in enumerated(program, 1, exactly=True, **how)) == just
@@ -143,7 +143,7 @@ def test_no_schedule_is_repeated(name: str) -> None:
 
 
 @each_program
-def test_schedules_within_the_bound_do_not_depend_on_it(name: str) -> None:
+def test_a_larger_bound_does_not_change_the_schedules_within_a_smaller_one(name: str) -> None:
     program, how = PROGRAMS[name]
     few = {run.decisions for run in enumerated(program, 1, **how)}
     assert few <= {run.decisions for run in enumerated(program, 3, **how)}

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What each lock keeps out, and whom each wake-up wakes: every schedule up to two preemptions of two or three tasks.
+"""Each lock excludes the tasks that it must, and each wake-up wakes the right ones.
 
-The sections of the toy kernel look for themselves (BUG in kernels/toy.py); a lock that let somebody in would be a finding.
+Every schedule with at most two preemptions of two or three tasks is run. The sections of the toy kernel check their lock themselves
+(BUG in kernels/toy.py), so a lock that lets a second task in is a finding.
 """
 
 from __future__ import annotations
@@ -33,30 +34,30 @@ def titles(names: tuple[str, ...], cpus: int, preempt: bool, core: str = "fast",
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("names", CROWDS, ids="-".join)
-def test_nobody_is_let_in_beside_a_holder(names: tuple[str, ...], shape: str) -> None:
+def test_no_task_enters_a_section_whose_lock_is_held(names: tuple[str, ...], shape: str) -> None:
     assert titles(names, *SHAPES[shape]) == {None}
 
 
 @pytest.mark.parametrize("preempt", [False, True])
 @pytest.mark.parametrize("names", CROWDS, ids="-".join)
-def test_nobody_is_let_in_beside_a_holder_on_one_cpu(names: tuple[str, ...], preempt: bool) -> None:
+def test_no_task_enters_a_section_whose_lock_is_held_on_one_cpu(names: tuple[str, ...], preempt: bool) -> None:
     assert titles(names, 1, preempt, "up") == {None}
 
 
 ASLEEP = "DEADLOCK: tasks asleep for ever: consume_alone"
 
 
-def test_a_wake_up_wakes_one_who_wants_to_be_alone() -> None:
+def test_waking_one_wakes_only_one_exclusive_sleeper() -> None:
     assert titles(("consume_alone", "consume_alone", "produce_for_one"), 3, False) == {None, ASLEEP}
 
 
-def test_waking_all_wakes_all() -> None:
+def test_waking_all_wakes_exclusive_sleepers_too() -> None:
     assert titles(("consume_alone", "consume_alone", "produce"), 3, False) == {None}
 
 
-def test_a_wake_up_wakes_everybody_who_does_not_mind_company() -> None:
+def test_waking_one_wakes_every_sleeper_that_is_not_exclusive() -> None:
     assert titles(("consume", "consume", "produce_for_one"), 3, False) == {None}
 
 
-def test_an_interrupt_wakes_a_sleeper() -> None:
+def test_a_wake_up_in_an_interrupt_wakes_a_sleeper() -> None:
     assert titles(("consume", "interrupt"), 2, False) == {None}

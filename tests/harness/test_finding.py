@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The grammar of titles is closed."""
+"""Titles of findings follow a closed grammar, and only the module of kinds makes them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ GOOD = [
     "REFCOUNT: page.count below zero in F", "LIST: list_add of a linked page.lru in F", "LOCKDEP: lock order a -> b -> a",
     "SLEEP: sleeping in an interrupt in F", "LOCKSET: page.mapping touched without its lock in F", "RACE: field in F and G",
     "DEADLOCK: nobody can run: a in F", "LIVELOCK: F, G", "LEAK: orphan page", "INVARIANT: x", "DATA: a load returns an old value",
-    "OOPS: a\nb in F",          # whatever a user has named an exception: see harness/printable.py
+    "OOPS: a\nb in F",          # a user may name an exception so: see harness/printable.py
 ]
 BAD = ["", "BUG", "bug at a.c:1 in F", "BUG at a.c in F", "BUG at a.c:1 in ", "LEAK:", "LEAK: ", "PANIC: x", "double free",
        "use after free in two words", "RACE x"]
@@ -30,7 +30,7 @@ def test_a_title_of_the_grammar_makes_a_finding(title: str) -> None:
 
 
 @pytest.mark.parametrize("title", BAD)
-def test_a_title_outside_the_grammar_makes_none(title: str) -> None:
+def test_a_title_outside_the_grammar_makes_no_finding(title: str) -> None:
     with pytest.raises(AssertionError, match="outside the grammar"):
         Finding(title, "test")
 
@@ -43,14 +43,14 @@ SOURCES = sorted(path for room in ("harness", "variants") for path in (ROOT / ro
     ("BUG at mm/page_alloc.c:95 in f", Kind.BUG), ("double free in f", Kind.DOUBLE_FREE),
     ("allocation of a linked object in f", Kind.LINKED),
     ("OOPS: a\nb in F", Kind.OOPS), ("LEAK: orphan page", Kind.LEAK), ("LEAK", None), ("PANIC: x", None)])
-def test_a_title_says_of_which_kind_it_is(title: str, kind: Kind | None) -> None:
+def test_a_title_begins_with_the_kind_of_its_finding(title: str, kind: Kind | None) -> None:
     assert kind_of(title) is kind
     if kind is not None:
         assert Finding(title, "test").kind is kind and kind.title(title.removeprefix(kind.value).strip()) == title
 
 
 def titles_in(path: pathlib.Path) -> list[str]:
-    """String literals (f-strings with X for what is put in) of a file that begin as a title does."""
+    """Return the string literals of a file that begin like a title, with X for each value in an f-string."""
     out = []
     tree = ast.parse(path.read_text())
     pieces = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}

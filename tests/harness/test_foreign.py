@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Objects of threading, queue and their like, and started threads, are refused by name."""
+"""Objects of threading, queue and similar modules, and threads that a task starts, are refused by name."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ OBJECTS = [
 
 
 @pytest.mark.parametrize(("thing", "kind"), OBJECTS, ids=[kind for _, kind in OBJECTS])
-def test_what_threads_wait_by_is_refused_where_a_task_reaches_it(thing: Any, kind: str) -> None:
+def test_an_object_that_threads_wait_for_is_refused_where_a_task_reaches_it(thing: Any, kind: str) -> None:
     with pytest.raises(ProgramError, match=rf"make: thing, a {kind} that task closes over: no explorer sees which task waits for it"):
         Runner(reaches(thing))
 
 
-def test_it_is_named_by_where_it_is() -> None:
+def test_a_refused_object_is_named_by_its_place() -> None:
     class Cache:
         def __init__(self) -> None:
             self.lock = threading.Lock()
@@ -66,7 +66,7 @@ def test_it_is_named_by_where_it_is() -> None:
         Runner(lambda: Program([cache.put, cache.put]))
 
 
-def test_a_value_inside_a_cell_is_refused_too() -> None:
+def test_a_threading_lock_inside_a_cell_is_refused() -> None:
     def make() -> Program:
         x = cell("x", value=threading.Lock())
         return Program([lambda: x.value])
@@ -93,7 +93,7 @@ MADE: list[tuple[Callable[[], Any], str]] = [
 @pytest.mark.parametrize("caught", [False, True])
 @pytest.mark.parametrize("backend", ["greenlets", "threads"])
 @pytest.mark.parametrize(("makes", "why"), MADE, ids=[why for _, why in MADE])
-def test_what_a_task_makes_or_starts_while_it_runs_is_refused(makes: Callable[[], Any], why: str, backend: str, caught: bool) -> None:
+def test_a_lock_or_thread_that_a_task_makes_during_a_run_is_refused(makes: Callable[[], Any], why: str, backend: str, caught: bool) -> None:
     def make() -> Program:
         x = cell("x", value=0)
 
@@ -112,7 +112,7 @@ def test_what_a_task_makes_or_starts_while_it_runs_is_refused(makes: Callable[[]
     assert before == (threading.Thread.start, threading.Lock, Lock, queue.Queue)
 
 
-def test_other_threads_start_threads_meanwhile() -> None:
+def test_threads_may_be_started_outside_of_the_program() -> None:
     def make() -> Program:
         def task() -> str:
             name = []
@@ -128,7 +128,7 @@ def test_other_threads_start_threads_meanwhile() -> None:
     thread.join()
 
 
-def test_what_only_mentions_such_things_is_not_refused() -> None:
+def test_a_program_that_only_mentions_threading_is_not_refused() -> None:
     def make() -> Program:
         x, lock = cell("x", value=0), spinlock_t("lock")
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Linking: by symbol name, the last definition wins; what cannot be linked is told with file and line."""
+"""Linking binds by symbol name, and the last definition wins; source that cannot be linked is reported with file and line."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ numbers = itertools.count()
 
 @pytest.fixture
 def source(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Write:
-    """Writes a kernel source module and returns the name to link it by."""
+    """Return a function that writes a kernel source module and returns the name to link it by."""
     monkeypatch.syspath_prepend(str(tmp_path))
 
     def write(text: str) -> str:
@@ -64,7 +64,7 @@ PATCH = """\
 
 
 def call(image: Image, name: str) -> Any:
-    """What a function returns, called as the boot task."""
+    """Call a function of the image as the boot task, and return its result."""
     from vmrace.harness.machine.machine import m
     from vmrace.harness.machine.task import NEVER, Task
     m.current, m.stop = Task(-1, "boot"), NEVER
@@ -73,15 +73,15 @@ def call(image: Image, name: str) -> Any:
 
 # ---- binding ---------------------------------------------------------------------------------------------------------------
 
-def test_the_base_alone_calls_itself(source: Write) -> None:
+def test_without_a_patch_the_base_calls_its_own_functions(source: Write) -> None:
     assert call(link(source(BASE)), "caller") == "base"
 
 
-def test_the_last_definition_wins_and_an_unchanged_caller_reaches_it(source: Write) -> None:
+def test_an_unchanged_caller_reaches_the_last_definition(source: Write) -> None:
     assert call(link(source(BASE), source(PATCH)), "caller") == "patch"
 
 
-def test_order_decides(source: Write) -> None:
+def test_the_order_of_the_modules_decides_which_definition_is_the_last(source: Write) -> None:
     assert call(link(source(PATCH), source(BASE)), "caller") == "base"
 
 
@@ -106,7 +106,7 @@ def test_loading_the_boot_state_resets_data(source: Write) -> None:
     assert image["count"].counter == 0
 
 
-def test_a_saved_state_is_not_changed_by_what_comes_after(source: Write) -> None:
+def test_a_saved_state_is_not_changed_by_later_stores(source: Write) -> None:
     image = link(source(BASE))
     call(image, "caller")
     saved = image.save()
@@ -126,15 +126,15 @@ def test_a_package_stands_for_its_modules(tmp_path: pathlib.Path, monkeypatch: p
     assert (call(image, "first"), call(image, "both")) == ("a", "b")
 
 
-def test_the_digest_tells_images_of_different_source_apart(source: Write) -> None:
+def test_images_of_different_source_have_different_digests(source: Write) -> None:
     base = source(BASE)
     assert link(base).digest == link(base).digest
     assert link(base).digest != link(base, source(PATCH)).digest
 
 
-# ---- what cannot be linked -------------------------------------------------------------------------------------------------
+# ---- source that cannot be linked ------------------------------------------------------------------------------------------
 
-def test_an_undefined_reference_is_told_with_file_line_and_function(source: Write) -> None:
+def test_an_undefined_reference_is_reported_with_file_line_and_function(source: Write) -> None:
     name = source("""\
         def caller():
             a = 1
@@ -143,16 +143,16 @@ def test_an_undefined_reference_is_told_with_file_line_and_function(source: Writ
     assert refused(name).endswith(f"{name}.py:3: undefined reference to page_cache_release in caller")
 
 
-def test_an_undefined_reference_in_a_function_that_was_replaced_is_none(source: Write) -> None:
+def test_an_undefined_reference_in_a_replaced_function_is_no_error(source: Write) -> None:
     image = link(source("def callee():\n    return gone()\n"), source(PATCH))
     assert call(image, "callee") == "patch"
 
 
-def test_an_undefined_reference_in_a_comprehension_is_told(source: Write) -> None:
+def test_an_undefined_reference_in_a_comprehension_is_reported(source: Write) -> None:
     assert "2: undefined reference to gone in caller" in refused(source("def caller(xs):\n    return [gone(x) for x in xs]\n"))
 
 
-def test_a_bug_in_a_comprehension_is_its_functions(source: Write) -> None:
+def test_a_bug_in_a_comprehension_names_the_function_around_it(source: Write) -> None:
     name = source("from vmrace.harness.kernel import BUG\n\n__FILE__ = 'mm/x.c'\n\n\ndef caller():\n    return [BUG(x) for x in (3, 4)]\n")
     assert Toy(name).run([(0, [("caller",)])], NoPreempt()).titles == ["BUG at mm/x.c:3 in caller"]
 
@@ -162,7 +162,7 @@ def test_a_symbol_defined_in_a_later_module_is_found(source: Write) -> None:
     assert call(link(user, source(PATCH)), "user") == "patch"
 
 
-def test_an_extern_that_nobody_defines_is_told_even_if_unused(source: Write) -> None:
+def test_an_undefined_extern_is_reported_even_if_unused(source: Write) -> None:
     name = source("# nothing\nfrom vmrace.variants.lru_free_2_4.pre_patch import put_page\n")
     assert refused(name).endswith(f"{name}.py:2: undefined reference to put_page (declared extern, defined nowhere)")
 
@@ -171,12 +171,12 @@ def test_an_extern_that_nobody_defines_is_told_even_if_unused(source: Write) -> 
     "from vmrace.harness.kernel import *", "from vmrace.harness.kernel import spin_lock as lock",
     "from vmrace.variants.lru_free_2_4.types import *",
     "from os import path", "from vmrace.fuzz.run.executor import Executor", "from . import other"])
-def test_imports_are_of_plain_names_from_the_toolkit_or_variants(source: Write, statement: str) -> None:
+def test_kernel_source_may_import_only_plain_names_from_the_toolkit_or_variants(source: Write, statement: str) -> None:
     name = source(f"\n{statement}\n")
     assert refused(name).endswith(f"{name}.py:2: kernel source imports names from vmrace.harness.kernel or vmrace.variants, plainly")
 
 
-def test_a_tool_that_there_is_not_is_told(source: Write) -> None:
+def test_an_import_that_the_toolkit_lacks_is_reported(source: Write) -> None:
     name = source("from vmrace.harness.kernel import spin_lock, spin_look\n")
     assert refused(name).endswith(f"{name}.py:1: vmrace.harness.kernel has no spin_look")
 
@@ -185,13 +185,13 @@ def test_a_tool_that_there_is_not_is_told(source: Write) -> None:
     ("import os", "import"), ("for i in (1, 2):\n    pass", "for"), ("if 1:\n    a = 1", "if"), ("while 0:\n    pass", "while"),
     ("with open('x'):\n    pass", "with"), ("try:\n    a = 1\nfinally:\n    pass", "try"), ("a = 1\ndel a", "delete"),
     ("a = 1\na += 1", "augassign"), ("async def f():\n    pass", "asyncfunctiondef"), ("assert 1", "assert")])
-def test_a_statement_out_of_place_is_told(source: Write, statement: str, kind: str) -> None:
+def test_a_statement_out_of_place_is_reported(source: Write, statement: str, kind: str) -> None:
     name = source(statement + "\n")
     line = 1 + statement.startswith("a = 1")
     assert refused(name).endswith(f"{name}.py:{line}: {kind} has no place in kernel source")
 
 
-def test_a_module_that_there_is_not_is_told() -> None:
+def test_linking_a_module_that_does_not_exist_is_reported() -> None:
     assert refused("no_such_kernel_source") == "no kernel source module 'no_such_kernel_source'"
 
 
@@ -200,7 +200,7 @@ def test_after_a_failed_link_the_next_one_works(source: Write) -> None:
     assert call(link(source(BASE)), "caller") == "base"
 
 
-# ---- where things are from -------------------------------------------------------------------------------------------------
+# ---- the file and function that a finding names ----------------------------------------------------------------------------
 
 TWO_FILES = """\
     from vmrace.harness.kernel import BUG, BUG_ON, atomic_inc, atomic_t
@@ -237,32 +237,32 @@ def test_the_file_directive_names_the_file_of_the_functions_below_it(source: Wri
     assert files == {"PAGE_BUG": "include/linux/mm.h", "get_page": "include/linux/mm.h", "check": "mm/two.c", "twice": "mm/two.c"}
 
 
-def test_without_a_directive_a_function_is_of_its_module(source: Write) -> None:
+def test_without_a_file_directive_a_function_is_of_its_module(source: Write) -> None:
     name = source("def f():\n    return 1\n")
     assert [origin.kernel_file for origin in link(name).origin.values()] == [name]
 
 
-def test_the_directive_is_no_global_of_the_image(source: Write) -> None:
+def test_the_file_directive_is_no_global_of_the_image(source: Write) -> None:
     assert not link(source(TWO_FILES)).defines("__FILE__")
 
 
-def test_a_bug_in_a_macro_is_its_callers(source: Write) -> None:
+def test_a_bug_in_a_macro_names_the_calling_function(source: Write) -> None:
     run = Toy(source(TWO_FILES)).run([(0, [("twice",)])], NoPreempt())
     assert run.titles == ["BUG at mm/two.c:95 in twice"]
 
 
-def test_an_accessor_of_a_header_is_not_the_function_of_an_event(source: Write) -> None:
+def test_an_event_in_an_accessor_of_a_header_names_the_calling_function(source: Write) -> None:
     run = Toy(source(TWO_FILES)).trace([(0, [("twice",)])], NoPreempt())
     event = next(event for event in run.events if event.obj == "count")
     assert (event.function, event.label) == ("twice", "get_page(count)")
 
 
-def test_bug_on_is_a_condition_then_a_bug(source: Write) -> None:
+def test_bug_on_is_linked_as_a_condition_and_a_bug(source: Write) -> None:
     run = Toy(source(TWO_FILES)).run([(0, [("check",), ("get_page",), ("check",)])], NoPreempt())
     assert (run.titles, run.steps) == (["BUG at mm/two.c:7 in check"], 1)
 
 
-def test_likely_unlikely_and_data_race_are_taken_out(source: Write) -> None:
+def test_linking_removes_likely_unlikely_and_data_race(source: Write) -> None:
     image = link(source("""\
         from vmrace.harness.kernel import data_race, likely, unlikely
 
@@ -274,12 +274,12 @@ def test_likely_unlikely_and_data_race_are_taken_out(source: Write) -> None:
     assert image["f"].__code__.co_names == ()
 
 
-def test_where_data_race_stood_is_remembered(source: Write) -> None:
+def test_linking_remembers_the_places_of_data_race(source: Write) -> None:
     image = link(source("from vmrace.harness.kernel import data_race\n\n\ndef f(x):\n    return data_race(x.y)\n"))
     assert [span for _, *span in image.racy_spans] == [[5, 11, 5, 25]]
 
 
-def test_an_access_through_data_race_is_remembered_as_a_whole(source: Write) -> None:
+def test_an_access_through_data_race_is_remembered_with_its_field(source: Write) -> None:
     image = link(source("from vmrace.harness.kernel import data_race\n\n\ndef f(x):\n    data_race(x).y = 1\n"))
     assert sorted(span for _, *span in image.racy_spans) == [[5, 4, 5, 16], [5, 4, 5, 18]]
 
@@ -391,7 +391,7 @@ ADDS = """\
     """
 
 
-def test_fields_that_a_patch_adds_are_in_what_the_base_has_made(source: Write) -> None:
+def test_objects_of_the_base_have_the_fields_that_a_patch_adds(source: Write) -> None:
     base, patch = source(STRUCTS), source(ADDS)
     image = link(base, patch)
     assert call(image, "fields") == (["age", "index"], ["used"])
@@ -399,7 +399,7 @@ def test_fields_that_a_patch_adds_are_in_what_the_base_has_made(source: Write) -
     assert call(link(base), "fields") == (["index"], [])
 
 
-def test_added_fields_are_part_of_the_state(source: Write) -> None:
+def test_fields_that_a_patch_adds_are_part_of_the_state(source: Write) -> None:
     image = link(source(STRUCTS), source(ADDS))
     image["frame"].age, image["frame"].used.readers.counter = 8, 9
     image.load(image.boot)
@@ -417,7 +417,7 @@ def test_two_patches_may_add_to_one_struct(source: Write) -> None:
     assert call(link(source(STRUCTS), source(ADDS), more), "fields") == (["age", "index", "zone"], ["used"])
 
 
-def test_a_patch_to_a_struct_that_there_is_not_is_told(source: Write) -> None:
+def test_a_patch_to_a_struct_that_does_not_exist_is_reported(source: Write) -> None:
     told = refused(source(ADDS))
     assert ".py:8: adds to struct page, which no module before it defines" in told
     assert "which no module before it defines" in refused(source(ADDS), source(STRUCTS))

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Every primitive of the toolkit keeps the rule of harness/points.py, and says here which points it has.
+"""Every primitive of the toolkit keeps the rule of harness/points.py, and has the points that the table here lists.
 
-A primitive is run by the only task of a machine. At each point, and at the end, all that others can see is compared with what it was
-at the point before: nothing may have changed before the first point, and after a point only what the point announced. A new name in
-the toolkit fails here until it is in one of the two tables.
+The only task of a machine runs a primitive. At each point, and at the end, the test compares the state that other tasks can see with
+that at the point before. Nothing may change before the first point, and after a point only the object that it named. A new name in the
+toolkit fails here until it is in one of the two tables.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class thing(kernel.struct):
 
 
 class World:
-    """The objects that a primitive is tried on."""
+    """The objects that a primitive is called on."""
 
     def __init__(self) -> None:
         self.v = kernel.atomic_t("v", 1)
@@ -51,8 +51,8 @@ Call = Callable[[World], Any]
 
 @dataclass
 class Primitive:
-    """`points`: the kinds of its points, in order. `before` is run first, and `after` gives back what is still held. `up`: its points
-    in a kernel for one cpu, where they are others."""
+    """A call of a primitive. `points`: the kinds of its points, in order. `before` runs first, and `after` releases the locks that are
+    still held. `up`: its points in a kernel for one cpu, where these differ."""
 
     points: str
     call: Call
@@ -172,7 +172,7 @@ PRIMITIVES = {
     "need_resched": Primitive("read", lambda o: k.need_resched()),
     "point": Primitive("rmw", lambda o: k.point(o.x, k.RMW)),
 }
-# They touch nothing that others can see, or tell what others could not find out before the next point.
+# They touch nothing that other tasks can see, or report a state that other tasks cannot observe before the next point.
 NO_POINTS = {
     "BUG": "ends the run", "BUG_ON": "ends the run", "WARN_ON": "tells the user", "printk": "tells the user",
     "READ": "a kind", "WRITE": "a kind", "RMW": "a kind", "CONFIG_SMP": "a constant",
@@ -193,7 +193,7 @@ NO_POINTS = {
 }
 # Its point is held against every access to what it frees: tests/canaries, and the programs about memory of tests/explore.
 ELSEWHERE = {"kfree"}
-# What a point lets its event change besides the object that it names.
+# The state that an event may change besides the object that its point names.
 ALSO = {"lock": ("held",), "unlock": ("held",), "trylock": ("held",), "wait": ("state",), "write": ("state",), "wake": ("state",),
         "mask": ("irqs off",)}
 
@@ -208,7 +208,7 @@ def test_every_name_of_the_toolkit_is_in_one_of_the_tables() -> None:
 
 
 class Watched:
-    """The recorder of one run: the points of the primitive, and what changed after each; the first of these is before any point."""
+    """The recorder of one run: the points of the primitive, and the changes after each; the first changes are before any point."""
 
     def __init__(self, runner: Runner) -> None:
         self.runner = runner
@@ -236,7 +236,7 @@ class Watched:
         self.before = now
 
     def seen(self) -> dict[str, Any]:
-        """All that other processes can see, by name."""
+        """Return the state that other processes can see, by name."""
         task = m.tasks[0]
         out: dict[str, Any] = {"state": task.state, "held": task.held.locks, "irqs off": task.held.irqs_off,
                                "runs": task.cpu.running is task}
@@ -249,10 +249,10 @@ class Watched:
 
 @pytest.mark.parametrize("core", CORES)
 @pytest.mark.parametrize("name", PRIMITIVES)
-def test_a_primitive_changes_after_a_point_and_only_what_the_point_names(name: str, core: str) -> None:
+def test_a_primitive_changes_state_only_after_a_point_that_names_it(name: str, core: str) -> None:
     primitive = PRIMITIVES[name]
     k.__dict__.update(kernel.TOOLKIT | kernel.CORE_TOOLKIT[core])
-    del k.kfree                         # where anything can be freed, every access is a point
+    del k.kfree                         # if memory can be freed, every access is a point
     expected = primitive.up if core == "up" and primitive.up is not None else primitive.points
 
     def make() -> Program:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Programs of plain functions: what they give back, what judges them, and that each run starts from where `make` left off."""
+"""Programs of plain functions return their results and are judged at rest; each run starts in the state that `make` left."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def lost_update(n: int = 2) -> Program:
     return Program([add] * n, check=lambda: x.value == n)
 
 
-def test_a_run_gives_what_the_tasks_returned_and_is_judged_at_rest() -> None:
+def test_a_run_has_the_results_of_its_tasks_and_is_judged_at_rest() -> None:
     results = every(Runner(lost_update))
     assert {(result.results, result.title) for result in results} == {
         ((1, 2), None), ((2, 1), None), ((1, 1), CHECK)}
@@ -68,20 +68,20 @@ def test_make_is_called_with_the_arguments_of_the_runner() -> None:
     assert Runner(lost_update, 3).run(NoPreempt()).results == (1, 2, 3)
 
 
-def test_a_check_may_look_at_the_results() -> None:
+def test_a_check_may_take_the_results_of_the_tasks() -> None:
     def make() -> Program:
         return Program([lambda: 1, lambda: 2], check=lambda results: sum(results) == 4)
     assert Runner(make).run(NoPreempt()).titles == [CHECK]
 
 
 @pytest.mark.parametrize(("answer", "titles"), [(None, []), (True, []), (1, []), (False, [CHECK]), (0, [CHECK]), ("", [CHECK])])
-def test_a_check_fails_where_what_it_returns_is_false_but_may_return_nothing(answer: Any, titles: list[str]) -> None:
+def test_a_check_fails_if_it_returns_a_false_value_other_than_none(answer: Any, titles: list[str]) -> None:
     def make() -> Program:
         return Program([lambda: 1], check=lambda: answer)
     assert Runner(make).run(NoPreempt()).titles == titles
 
 
-def test_what_the_assertion_says_is_the_detail() -> None:
+def test_the_message_of_a_failed_assertion_is_the_detail_of_the_finding() -> None:
     def make() -> Program:
         def check(results: tuple[Any, ...]) -> None:
             assert results == (2,), f"it was {results[0]}"
@@ -91,7 +91,7 @@ def test_what_the_assertion_says_is_the_detail() -> None:
     assert finding.detail.startswith("it was 1")
 
 
-def test_what_functions_close_over_is_put_back_before_each_run() -> None:
+def test_data_that_functions_close_over_is_restored_before_each_run() -> None:
     def make() -> Program:
         line, nested, table, names, data, count = [1], [[1]], {"a": [1]}, {"a"}, bytearray(b"a"), 0
 
@@ -120,7 +120,7 @@ class Shop:
         self.count = 0
 
 
-def test_attributes_wherever_they_are_and_new_ones_are_put_back() -> None:
+def test_changed_and_new_attributes_are_restored_before_each_run() -> None:
     def make() -> Program:
         shop, space = Shop(), types.SimpleNamespace(n=0)
 
@@ -148,7 +148,7 @@ def test_attributes_wherever_they_are_and_new_ones_are_put_back() -> None:
     ((n for n in range(9)), next), (functools.lru_cache(lambda: 1), lambda f: f()),
     (memoryview(bytearray(3)), lambda v: v.__setitem__(0, 7))],
     ids=["count", "list", "zip", "array", "random", "text", "bytes", "generator", "cache", "view"])
-def test_what_cannot_be_put_back_is_refused_where_it_has_changed(thing: Any, use: Callable[[Any], Any]) -> None:
+def test_changed_data_that_cannot_be_restored_is_refused(thing: Any, use: Callable[[Any], Any]) -> None:
     def make(uses: bool) -> Program:
         def task() -> None:
             if uses:
@@ -160,7 +160,7 @@ def test_what_cannot_be_put_back_is_refused_where_it_has_changed(thing: Any, use
         Runner(make, True).run(NoPreempt())
 
 
-def test_what_a_helper_closes_over_is_put_back_too() -> None:
+def test_data_that_a_called_function_closes_over_is_restored() -> None:
     def make() -> Program:
         seen: list[int] = []
 
@@ -174,7 +174,7 @@ def test_what_a_helper_closes_over_is_put_back_too() -> None:
         assert (result.results, result.titles) == ((1,), [])
 
 
-def test_a_task_that_fails_leaves_nothing_behind() -> None:
+def test_a_task_that_fails_changes_nothing_for_the_next_run() -> None:
     def make() -> Program:
         x, log = cell("x", value=0), [0]
 
@@ -190,7 +190,7 @@ def test_a_task_that_fails_leaves_nothing_behind() -> None:
         assert (result.results, result.state) == ((None,), runner.run(NoPreempt()).state)
 
 
-def test_setup_runs_once_and_alone() -> None:
+def test_setup_runs_once_and_before_the_tasks() -> None:
     def make() -> Program:
         count = atomic_t("count")
         calls: list[int] = []
@@ -203,7 +203,7 @@ def test_setup_runs_once_and_alone() -> None:
     assert {result.results for result in results} == {((1, 1), (1, 1))}
 
 
-def test_an_interrupt_comes_once_in_every_run_wherever_it_can() -> None:
+def test_an_interrupt_comes_exactly_once_in_a_run_at_any_point() -> None:
     def make() -> Program:
         count = atomic_t("count")
 
@@ -234,12 +234,12 @@ def test_a_list_of_functions_shares_a_cpu() -> None:
     results = every(runner, 2)
     assert {tuple(cpu for cpu, _ in result.results) for result in results} == {(0, 1, 1)}
     seen = {tuple(value for _, value in result.results) for result in results}
-    assert all(b != c for _, b, c in seen)                  # without preemption those two cannot be in each other's way
+    assert all(b != c for _, b, c in seen)                  # without preemption they do not interleave
     assert {(0, 0, 1), (0, 1, 2), (1, 0, 2)} <= seen
 
 
 @pytest.mark.parametrize("made", [None, 3, [], lambda: None])
-def test_a_make_that_gives_no_program_is_told_so(made: Any) -> None:
+def test_a_make_that_returns_no_program_is_refused(made: Any) -> None:
     def make() -> Any:
         return made
     with pytest.raises(ProgramError, match=r"make: returned \w+, not a vmrace.harness.functions.program.Program"):
@@ -247,7 +247,7 @@ def test_a_make_that_gives_no_program_is_told_so(made: Any) -> None:
 
 
 @pytest.mark.parametrize(("tasks", "cpus"), [(0, 0), (129, 0), (1, 129)])
-def test_too_many_tasks_or_none_are_told_so(tasks: int, cpus: int) -> None:
+def test_a_program_of_no_task_or_too_many_is_refused(tasks: int, cpus: int) -> None:
     def make() -> Program:
         return Program([lambda: None] * tasks, cpus=cpus)
     with pytest.raises(ProgramError, match=f"make: {tasks} tasks on {cpus or tasks} cpus; at most 128 on 128"):
@@ -256,7 +256,7 @@ def test_too_many_tasks_or_none_are_told_so(tasks: int, cpus: int) -> None:
 
 @pytest.mark.parametrize("backend", ["greenlets", "threads"])
 def test_a_task_may_not_make_kernel_objects(backend: str) -> None:
-    """Each run would have another one: who else touches it was not seen, and what comes of that was proved not to happen."""
+    """Each run would make a new object, so the explorer would miss the other tasks that touch it, and could prove a false verdict."""
     def make() -> Program:
         shared = cell("shared", value=None)
 
@@ -273,7 +273,7 @@ def test_a_task_may_not_make_kernel_objects(backend: str) -> None:
 
 
 @pytest.mark.parametrize(("count", "mutex"), [(0, None), (2, None), (1, False)])
-def test_anybody_may_up_a_semaphore_that_is_no_mutex(count: int, mutex: bool | None) -> None:
+def test_any_task_may_up_a_semaphore_that_is_no_mutex(count: int, mutex: bool | None) -> None:
     def make() -> Program:
         slots, items, x = semaphore("slots", count or 1, mutex=mutex if count else False), semaphore("items", 0), cell("x", value=0)
 
@@ -293,14 +293,14 @@ def test_anybody_may_up_a_semaphore_that_is_no_mutex(count: int, mutex: bool | N
 
 @pytest.mark.parametrize(("task", "title"), [
     (up, "LOCKDEP: sem released by a task that does not hold it in lambda"), (down, "LOCKDEP: sem still held on return to user space")])
-def test_a_mutex_is_given_back_by_who_took_it(task: Callable[[semaphore], None], title: str) -> None:
+def test_only_the_task_that_acquired_a_mutex_may_release_it(task: Callable[[semaphore], None], title: str) -> None:
     def make() -> Program:
         sem = semaphore("sem")
         return Program([lambda: task(sem)])
     assert Runner(make).run(NoPreempt()).titles == [title]
 
 
-def test_after_a_make_that_failed_the_next_one_works() -> None:
+def test_a_failed_make_does_not_affect_the_next_one() -> None:
     def make() -> Program:
         raise ValueError("of its own")
     with pytest.raises(ValueError, match="of its own"):
@@ -309,14 +309,14 @@ def test_after_a_make_that_failed_the_next_one_works() -> None:
 
 
 @pytest.mark.parametrize("make", [lost_update, lambda: lost_update(3)], ids=["two", "three"])
-def test_threads_give_the_same(make: Callable[[], Program]) -> None:
+def test_the_threads_backend_gives_the_same_runs(make: Callable[[], Program]) -> None:
     greenlets, threads = Runner(make), Runner(make, backend="threads")
     for result in every(greenlets)[:40]:
         again = threads.run(Replay(result.switches, result.forced))
         assert (again.results, again.titles, again.state, again.steps) == (result.results, result.titles, result.state, result.steps)
 
 
-def test_the_state_is_a_value_and_knows_what_differs() -> None:
+def test_the_state_of_a_run_is_a_value_that_differs_if_an_object_differs() -> None:
     runner = Runner(lost_update)
     runner.run(NoPreempt())
     after = runner.state()
@@ -328,8 +328,8 @@ def test_the_state_is_a_value_and_knows_what_differs() -> None:
     assert runner.state() != after
 
 
-def test_a_backend_never_gets_the_stacks_of_one_that_is_gone() -> None:
-    """An object may have the id of one that was there before."""
+def test_a_new_backend_never_gets_the_stacks_of_a_collected_one() -> None:
+    """A new object may have the id of a collected one."""
     def two_increments() -> Program:
         count = atomic_t("count")
 
@@ -343,7 +343,7 @@ def test_a_backend_never_gets_the_stacks_of_one_that_is_gone() -> None:
         return [runner.run(NoPreempt()).results for _ in range(2)]
     expected = ends_with("greenlets")
     gc.collect()
-    gc.freeze()                         # what is of other tests need not be looked at again and again
+    gc.freeze()                         # keeps gc.collect() from visiting the objects of other tests each time
     try:
         for _ in range(20):
             gc.collect()
@@ -358,8 +358,8 @@ ELSEWHERE = {kind: kind("elsewhere") for kind in (spinlock_t, rwlock_t, semaphor
 
 
 @pytest.mark.parametrize("kind", ELSEWHERE)
-def test_no_kernel_object_may_be_made_outside_of_the_program(kind: Any) -> None:
-    """It would be in the next run what this run leaves of it."""
+def test_a_kernel_object_made_outside_of_make_is_refused(kind: Any) -> None:
+    """Such an object would carry its state from one run into the next."""
     made = ELSEWHERE[kind]
 
     def task() -> object:
@@ -368,9 +368,9 @@ def test_no_kernel_object_may_be_made_outside_of_the_program(kind: Any) -> None:
         Runner(lambda: Program([task]))
 
 
-# ---- what is done before the tasks start ----------------------------------------------------------------------------------------
+# ---- before the tasks start ------------------------------------------------------------------------------------------------------
 
-def test_what_setup_gives_is_there_in_each_run() -> None:
+def test_a_semaphore_raised_in_setup_is_raised_in_each_run() -> None:
     def make() -> Program:
         free = semaphore("free", count=0, mutex=False)
         return Program([lambda: down(free)], setup=lambda: up(free))
@@ -405,7 +405,7 @@ def _raises_in_make() -> Program:
     (_holds, "lock still held when its tasks start"), (_holds_from_make, "lock still held when its tasks start"),
     (_off, "interrupts still off when its tasks start"), (_raises, "an interrupt is raised before its tasks start"),
     (_raises_in_make, "an interrupt is raised before its tasks start")])
-def test_what_would_be_lost_before_the_tasks_start_is_refused(make: Callable[[], Program], why: str) -> None:
+def test_setup_that_leaves_a_lock_held_or_an_interrupt_pending_is_refused(make: Callable[[], Program], why: str) -> None:
     with pytest.raises(ProgramError, match=why):
         Runner(make)
 
@@ -422,7 +422,7 @@ def _asserts(x: Any) -> Callable[[], Any]:
     return check
 
 
-def test_a_check_that_forgets_to_return_is_refused() -> None:
+def test_a_check_without_return_raise_or_call_is_refused() -> None:
     def make(check: Callable[[Any], Callable[[], Any]]) -> Program:
         x = cell("x", value=0)
         return Program([lambda: None], check=check(x))
@@ -446,7 +446,7 @@ def _of_none(x: Any) -> None:
 @pytest.mark.parametrize(("wrong", "title"), [(_misspells, "OOPS: AttributeError in _misspells"),
                                               (_says_so_itself, "OOPS: AttributeError in _says_so_itself"),
                                               (_of_none, "OOPS: NULL pointer dereference in _of_none")])
-def test_only_what_is_none_is_a_null_pointer(wrong: Callable[[Any], None], title: str) -> None:
+def test_only_a_dereferenced_none_is_a_null_pointer(wrong: Callable[[Any], None], title: str) -> None:
     def make() -> Program:
         x = cell("x", value=None)
         return Program([lambda: wrong(x)])
@@ -454,7 +454,7 @@ def test_only_what_is_none_is_a_null_pointer(wrong: Callable[[Any], None], title
 
 
 class _Obliging:
-    """Gives whatever it is asked for."""
+    """An object whose __getattr__ raises KeyError for every plain name."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -462,7 +462,7 @@ class _Obliging:
         return {}[name]
 
 
-def test_an_object_that_answers_for_itself_is_not_asked_what_it_is() -> None:
+def test_an_object_with_its_own_getattr_is_not_called_by_the_runner() -> None:
     def make() -> Program:
         mine = _Obliging()
         return Program([lambda: mine and None])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Deadlock, with who waits for whom; livelock, and what only looks like one; sleeping where one must not."""
+"""progress reports a deadlock with its cycle, and a livelock after the bound; atomic_sleep reports sleeping where it is forbidden."""
 
 from __future__ import annotations
 
@@ -74,27 +74,27 @@ ABBA = [(0, [("forward",)]), (1, [("backward",)])]
 ABBA_TITLE = "DEADLOCK: nobody can run: first in backward, second in forward"
 
 
-def test_abba_needs_a_preemption() -> None:
+def test_two_lock_orders_do_not_deadlock_without_a_preemption() -> None:
     assert {run.title for run in runs(ABBA, 0)} == {None}
 
 
-def test_abba_is_found_with_one_preemption() -> None:
+def test_two_lock_orders_deadlock_with_one_preemption() -> None:
     assert {run.title for run in runs(ABBA, 1)} == {None, ABBA_TITLE}
 
 
-def test_a_deadlock_tells_who_waits_for_whom() -> None:
+def test_the_detail_of_a_deadlock_names_which_task_waits_for_which() -> None:
     run = first_with(runs(ABBA, 1), "DEADLOCK")
     assert run.findings[0].detail == "task0 spins for second, held by task1; task1 spins for first, held by task0"
 
 
-def test_a_deadlock_of_three_names_all_three() -> None:
+def test_the_title_of_a_deadlock_of_three_tasks_names_all_three() -> None:
     cycle = [(0, [("forward",)]), (1, [("second_third",)]), (2, [("third_first",)])]
     run = first_with(runs(cycle, 2), "DEADLOCK")
     assert run.title == "DEADLOCK: nobody can run: first in third_first, second in forward, third in second_third"
 
 
-def test_a_deadlock_with_a_reader_is_named_by_those_in_the_circle_too() -> None:
-    """Not by who only waits behind them."""
+def test_the_title_of_a_deadlock_with_a_reader_names_only_the_tasks_in_the_cycle() -> None:
+    """A task that only waits behind the cycle is in the detail and not in the title."""
     found = runs([(0, [("read_then_first",)]), (1, [("first_then_write",)]), (2, [("take_irqs_on",)])], 2)
     deadlocks = [run for run in found if run.title is not None]
     assert {run.title for run in deadlocks} == {"DEADLOCK: nobody can run: first in read_then_first, tasks in first_then_write"}
@@ -112,7 +112,7 @@ def test_reading_under_ones_own_write_lock_is_a_deadlock_of_one() -> None:
     assert run.titles == ["DEADLOCK: tasks taken again by its holder in write_then_read"]
 
 
-def test_reading_twice_is_none() -> None:
+def test_reading_a_rwlock_twice_is_no_deadlock() -> None:
     assert {run.title for run in runs([(0, [("read_twice",)]), (1, [("write_with_irqs_on",)])], 2)} == {None}
 
 
@@ -131,13 +131,13 @@ def test_an_interrupt_never_hits_a_cpu_with_interrupts_off() -> None:
     assert {run.title for run in found} == {None}
 
 
-def test_interrupts_that_hang_after_the_last_task_are_a_deadlock() -> None:
-    """Two handlers in two orders on two idle cpus; the task that raised them is long done."""
+def test_interrupts_that_wait_for_each_other_after_the_last_task_are_a_deadlock() -> None:
+    """Two handlers take two locks in two orders on two idle cpus, after the task that raised them has ended."""
     found = runs([(0, [("raise_both",)])], 2, cpus=3)
     assert first_with(found, "DEADLOCK").title == "DEADLOCK: nobody can run: first in irq_backward, second in irq_forward"
 
 
-def test_after_interrupts_that_hang_the_machine_runs_as_before() -> None:
+def test_after_a_deadlock_of_interrupts_the_machine_runs_as_before() -> None:
     kernel = TOYS[LOCKS]
     program = [(0, [("raise_both",)])]
     before = kernel.trace(program, NoPreempt(), cpus=3)
@@ -145,47 +145,47 @@ def test_after_interrupts_that_hang_the_machine_runs_as_before() -> None:
     assert kernel.trace(program, NoPreempt(), cpus=3).facts == before.facts
 
 
-def test_a_deadlock_that_an_interrupt_is_part_of_names_the_task_beneath() -> None:
-    """An interrupt came while its cpu spun for a lock, waited for a lock itself and went: the task still waits where it did."""
+def test_a_deadlock_of_a_task_that_an_interrupt_has_hit_names_that_task() -> None:
+    """An interrupt hits a task that spins for a lock, waits for a lock itself and returns: the task still waits at the same place."""
     found = runs([(0, [("hold_first_and_raise",)]), (1, [("hold_third_and_spin_for_first",)])], 3)
     titles = {run.title for run in found} - {None}
     assert "DEADLOCK: nobody can run: first in hold_third_and_spin_for_first, third in hold_first_and_raise" in titles
     assert not any(title is not None and "user_space" in title for title in titles)
 
 
-def test_sleeping_for_ever_is_a_deadlock_and_tells_where() -> None:
+def test_sleeping_for_ever_is_a_deadlock_whose_title_names_the_place() -> None:
     run = TOYS[SLEEPERS].run([(0, [("wait_for_nobody",)]), (1, [("nothing",)])], NoPreempt())
     assert run.titles == ["DEADLOCK: tasks asleep for ever: wait_for_nobody"]
     assert run.findings[0].detail == "task0 sleeps in wait_for_nobody"
 
 
-def test_who_sleeps_for_a_lock_of_who_sleeps_for_ever_is_told_in_the_detail_only() -> None:
-    """One mistake, one title: however many were caught behind it."""
+def test_a_task_behind_one_that_sleeps_for_ever_is_named_in_the_detail_only() -> None:
+    """One mistake has one title, however many tasks wait behind it."""
     run = TOYS[SLEEPERS].run([(0, [("wait_for_nobody_with_sem",)]), (1, [("take_sem_with_other",)])], NoPreempt())
     assert run.titles == ["DEADLOCK: tasks asleep for ever: wait_for_nobody"]
     assert run.findings[0].detail == "task0 sleeps in wait_for_nobody; task1 sleeps in take_sem for sem, held by task0"
 
 
-def test_a_reader_behind_a_writer_behind_a_reader_who_sleeps_for_ever() -> None:
+def test_a_reader_and_a_writer_behind_a_reader_that_sleeps_for_ever_are_in_the_detail() -> None:
     run = TOYS[SLEEPERS].run([(0, [("wait_for_nobody_reading",)]), (1, [("write_rwsem",)]), (2, [("read_rwsem",)])], NoPreempt())
     assert run.titles == ["DEADLOCK: tasks asleep for ever: wait_for_nobody"]
     assert run.findings[0].detail == ("task0 sleeps in wait_for_nobody; task1 sleeps in write_rwsem for rwsem, held by task0; "
                                       "task2 sleeps in read_rwsem for rwsem, behind task1")
 
 
-def test_semaphores_taken_in_two_orders_are_named_by_those_in_the_circle() -> None:
+def test_the_title_of_a_deadlock_of_semaphores_names_the_tasks_in_the_cycle() -> None:
     found = runs([(0, [("take_sem_with_other",)]), (1, [("take_other_with_sem",)]), (2, [("take_sem",)])], 1, SLEEPERS)
     titles = {run.title for run in found if run.title is not None and run.title.startswith("DEADLOCK")}
     assert titles == {"DEADLOCK: tasks asleep for ever: take_other_with_sem, take_sem"}
 
 
 def found_by_walks(make: Callable[[], Program], count: int) -> set[tuple[str, str]]:
-    """(title, detail) of what random walks find."""
+    """Return the (title, detail) of each finding of `count` random walks."""
     runner = Runner(make)
     return {(finding.title, finding.detail) for seed in range(count) for finding in runner.run(Walk(random.Random(seed), 0.5)).findings}
 
 
-def test_a_reader_whose_interrupt_waits_holds_the_lock_still() -> None:
+def test_a_reader_whose_interrupt_waits_still_holds_its_lock() -> None:
     def program() -> Program:
         tasks, lock, count = rwlock_t("tasks"), spinlock_t("lock"), atomic_t("count")
 
@@ -210,7 +210,7 @@ def test_a_reader_whose_interrupt_waits_holds_the_lock_still() -> None:
     assert all("task1 spins for tasks, held by task0" in detail for _, detail in deadlocks)
 
 
-def test_many_writers_behind_a_reader_who_sleeps_for_ever_are_told_at_once() -> None:
+def test_many_writers_behind_a_reader_that_sleeps_for_ever_are_reported_fast() -> None:
     def program() -> Program:
         rwsem = rw_semaphore("rwsem")
 
@@ -227,8 +227,8 @@ def test_many_writers_behind_a_reader_who_sleeps_for_ever_are_told_at_once() -> 
     assert finding.detail.endswith(f"task{machine.TASKS_MAX - 1} sleeps in writer for rwsem, held by task0")
 
 
-def test_an_interrupt_over_a_task_that_waits_for_ever_is_no_error() -> None:
-    """When it returns nobody can go on, and the task finds that out."""
+def test_an_interrupt_that_hits_a_task_in_a_deadlock_is_no_error() -> None:
+    """After the interrupt returns no task can run, and the task under it detects the deadlock."""
     def program() -> Program:
         tasks, count = rwlock_t("tasks"), atomic_t("count")
 
@@ -264,15 +264,15 @@ def test_a_program_that_catches_everything_does_not_outlive_its_run() -> None:
 
 
 @pytest.mark.long
-def test_a_task_whose_interrupt_had_to_wait_still_waits_where_it_did() -> None:
-    """The interrupt spun for `third`, got it and went; the task beneath never came to run again, and the deadlock names its place."""
+def test_a_deadlock_names_the_place_of_a_task_whose_interrupt_had_to_wait() -> None:
+    """The interrupt spins for `third`, acquires it and returns; the task under it never runs again, and the deadlock names its place."""
     program = [(0, [("hold_first_raise_and_wait_for_second",)]), (1, [("backward",)]), (2, [("third_only",)])]
     titles = {run.title for run in runs(program, 3)} - {None}
     assert "DEADLOCK: nobody can run: first in backward, second in hold_first_raise_and_wait_for_second" in titles
     assert [title for title in titles if title is not None and "user_space" in title] == []
 
 
-def test_those_who_spin_on_a_preemptible_cpu_are_not_swapped_for_each_other_for_ever() -> None:
+def test_spinning_tasks_of_a_preemptible_cpu_do_not_preempt_each_other_for_ever() -> None:
     program = [(0, [("take_irqs_on",)]), (0, [("take_irqs_on",)]), (1, [("forward",)]), (2, [("backward",)])]
     rng = random.Random(4)
     titles = {TOYS[LOCKS].run(program, Referee(Walk(rng, 0.5)), 3, True).title for _ in range(200)}
@@ -281,7 +281,7 @@ def test_those_who_spin_on_a_preemptible_cpu_are_not_swapped_for_each_other_for_
 
 @pytest.mark.parametrize("backend", [GREENLETS, THREADS])
 def test_a_deadlock_of_tasks_that_share_preemptible_cpus_ends_the_run(backend: Any) -> None:
-    """Those who spin could be swapped for each other for ever: nobody of them can go on, so it is a deadlock."""
+    """Spinning tasks could preempt each other for ever. None of them can make progress, so this is a deadlock."""
     kernel = Toy(LOCKS, backend=backend)
     program = [(0, [("forward",)]), (0, [("take_irqs_on",)]), (1, [("backward",)]), (1, [("take_irqs_on",)])]
     rng = random.Random(3)
@@ -296,37 +296,37 @@ each_scheduler = pytest.mark.parametrize("make", SCHEDULERS, ids=["nopreempt", "
 
 
 @each_scheduler
-def test_a_loop_that_yields_to_whom_it_waits_for_is_no_livelock(make: Any) -> None:
+def test_a_loop_that_yields_to_the_task_it_waits_for_is_no_livelock(make: Any) -> None:
     rng = random.Random(5)
     for _ in range(20):
         assert TOYS[LOCKS].run([(0, [("wait_for_go",)]), (1, [("set_go",)])], make(rng)).titles == []
 
 
-def test_a_loop_that_yields_gives_the_other_the_time_at_once() -> None:
+def test_a_loop_that_yields_lets_the_other_task_run_at_once() -> None:
     run = TOYS[LOCKS].run([(0, [("wait_for_go",)]), (1, [("set_go",)])], NoPreempt())
     assert run.steps == 4               # read, yield, the other's increment, read
 
 
 @each_scheduler
-def test_a_loop_that_yields_on_the_same_cpu_is_no_livelock(make: Any) -> None:
+def test_a_loop_that_yields_to_a_task_of_its_own_cpu_is_no_livelock(make: Any) -> None:
     rng = random.Random(6)
     for _ in range(20):
         assert TOYS[LOCKS].run([(0, [("wait_for_go",)]), (0, [("set_go",)])], make(rng)).titles == []
 
 
-def test_a_loop_that_does_not_yield_is_no_livelock_while_a_fair_schedule_ends_it() -> None:
+def test_a_loop_without_yield_is_no_livelock_if_a_fair_schedule_ends_it() -> None:
     run = TOYS[LOCKS].run([(0, [("wait_for_go_without_yielding",)]), (1, [("set_go",)])], NoPreempt())
     assert (run.titles, run.limit_hit) == ([], False)
     assert run.steps > machine.STEPS_MAX
 
 
-def test_a_loop_that_does_not_yield_on_the_same_cpu_is_a_livelock() -> None:
+def test_a_loop_without_yield_that_waits_for_a_task_of_its_own_cpu_is_a_livelock() -> None:
     run = TOYS[LOCKS].run([(0, [("wait_for_go_without_yielding",)]), (0, [("set_go",)])], Replay((), (0,)))
     assert run.titles == ["LIVELOCK: wait_for_go_without_yielding"]
     assert run.limit_hit
 
 
-def test_a_livelock_is_called_after_the_bound_and_not_before() -> None:
+def test_a_livelock_is_reported_exactly_at_the_bound_of_steps() -> None:
     run = TOYS[LOCKS].run([(0, [("wait_for_go",)])], NoPreempt())
     assert run.steps == machine.STEPS_MAX + stuck.FAIR_STEPS_MAX
 
@@ -339,21 +339,21 @@ def test_two_tasks_that_wait_for_each_other_for_ever_are_one_livelock_under_any_
     assert titles == {"LIVELOCK: wait_for_back_then_go, wait_for_go_then_back"}
 
 
-def test_a_livelock_replays(short_runs: None) -> None:
+def test_a_replayed_livelock_has_the_same_title_and_steps(short_runs: None) -> None:
     program = [(0, [("wait_for_back_then_go",)]), (1, [("wait_for_go_then_back",)]), (2, [("beat_until_go",)])]
     run = TOYS[LOCKS].run(program, Walk(random.Random(9), 0.2))
     again = TOYS[LOCKS].replay(run, program)
     assert (again.titles, again.decisions, again.steps) == (run.titles, run.decisions, run.steps)
 
 
-# ---- yield() goes round ---------------------------------------------------------------------------------------------------
+# ---- yield() lets each task run in turn -----------------------------------------------------------------------------------
 
 READER = [("read_until_success",)]
 each_writer = pytest.mark.parametrize("writer", ["write_section", "write_section_that_sleeps"])
 
 
 class Partners:
-    """Starts with the writer, stops it at its `stop`th point, and has whoever yields followed by the first task that may."""
+    """A scheduler that starts the writer, preempts it at point `stop`, and after a yield runs the first task that can run."""
 
     def __init__(self, stop: int):
         self.stop_at = stop
@@ -372,7 +372,7 @@ class Partners:
         pass
 
 
-def test_two_readers_that_yield_to_each_other_give_the_time_to_a_runnable_writer() -> None:
+def test_two_readers_that_yield_to_each_other_let_a_runnable_writer_run() -> None:
     program = [(0, READER), (1, READER), (2, [("write_section",)])]
     found = [TOYS[YIELDERS].run(program, Partners(stop)) for stop in range(1, 6)]
     assert all((run.titles, run.limit_hit, bool(run.switches)) == ([], False, True) for run in found)
@@ -383,7 +383,7 @@ def test_two_readers_that_yield_to_each_other_give_the_time_to_a_runnable_writer
 @each_scheduler
 @pytest.mark.parametrize("cpus", [(0, 1, 2), (0, 0, 1), (0, 1, 1), (0, 0, 0)], ids=str)
 @each_writer
-def test_a_writer_that_stops_and_readers_that_yield_end_soon(make: Any, cpus: tuple[int, ...], writer: str) -> None:
+def test_a_writer_and_readers_that_yield_to_it_end_within_300_steps(make: Any, cpus: tuple[int, ...], writer: str) -> None:
     rng = random.Random(7)
     program = [(cpus[0], READER), (cpus[1], READER), (cpus[2], [(writer,)])]
     for _ in range(50):
@@ -393,8 +393,8 @@ def test_a_writer_that_stops_and_readers_that_yield_end_soon(make: Any, cpus: tu
 
 
 @pytest.mark.parametrize(("writer", "preemptions"), [("write_section", 2), ("write_section_that_sleeps", 1)])
-def test_a_stopped_writer_is_no_livelock_under_any_schedule(writer: str, preemptions: int) -> None:
-    """Each preemption stops who runs for as long as anybody else can."""
+def test_a_preempted_writer_and_yielding_readers_are_no_livelock_under_any_schedule(writer: str, preemptions: int) -> None:
+    """After each preemption the preempted task runs again only when no other task can."""
     found = runs([(0, READER), (1, READER), (2, [(writer,)])], preemptions, YIELDERS)
     assert len(found) > 500
     assert {run.title for run in found} == {None}
@@ -406,9 +406,9 @@ def test_a_stopped_writer_is_no_livelock_under_any_schedule(writer: str, preempt
     ("write_section_that_sleeps_for_ever", "LIVELOCK: read_until_success, wait_for"),
     ("write_section_that_does_not_end", "LIVELOCK: read_until_success, write_section_that_does_not_end"),
 ])
-def test_readers_that_yield_for_ever_are_a_livelock_and_its_title_says_where_the_writer_is(
+def test_the_livelock_of_readers_that_yield_for_ever_names_the_place_of_the_writer(
         writer: str, title: str, short_runs: None) -> None:
-    """Asleep or running it is named with them. One that is gone cannot be."""
+    """The title names a sleeping or running writer with the readers, and no writer that has ended."""
     program = [(0, READER), (1, READER), (2, [(writer,)])]
     assert {TOYS[YIELDERS].run(program, NoPreempt(lead=2)).title} == {title}
     rng = random.Random(10)
@@ -420,8 +420,8 @@ def test_readers_that_yield_for_ever_are_a_livelock_and_its_title_says_where_the
 
 @pytest.mark.parametrize("make", SCHEDULERS[1:], ids=["walk", "pct"])
 @pytest.mark.parametrize("variant", ["andrea_seqschedlock", "andrea_seqschedlock_2"])
-def test_two_faults_beside_an_invalidate_get_there(variant: str, make: Any) -> None:
-    """The lock in its kernel: faults yield while the invalidate has its write section open."""
+def test_two_faults_that_yield_to_an_invalidate_end_without_a_livelock(variant: str, make: Any) -> None:
+    """The seqschedlock in its kernel: faults yield while the invalidate has its write section open."""
     executor = Executor(family("invalidate_2_6"), variant)
     setup = ["mmap_shared m0.0 f0.0", "load m0.0", "fork m0 m1", "write f0.0"]
     prepared = executor.prepare(program_of(setup, ["load m0.0"], ["load m1.0"], ["invalidate2_page f0.0"]))
@@ -434,7 +434,7 @@ def test_two_faults_beside_an_invalidate_get_there(variant: str, make: Any) -> N
     assert yields
 
 
-# ---- sleeping where one must not ------------------------------------------------------------------------------------------
+# ---- sleeping where it is forbidden ---------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("operation", [
     "down_locked", "down_read_locked", "down_write_locked", "schedule_locked", "sleep_locked", "yield_locked"])

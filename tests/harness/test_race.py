@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""race: each edge of happens-before by two tiny kernels, one that has it and one that lacks it, under every schedule."""
+"""race knows each edge of happens-before: two tiny kernels, one with the edge and one without it, run under every schedule."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def two(first: str, second: str) -> list[Any]:
 
 
 def runs(tasks: list[Any], cpus: int = 2, trace: bool = False) -> list[Run]:
-    """Every schedule with up to two preemptions."""
+    """Run every schedule with at most two preemptions."""
     toy = Toy(KERNEL, core="checked", races=True)
     run = toy.trace if trace else toy.run
     return list(every_schedule(lambda scheduler: run(tasks, scheduler, cpus), 2))
 
 
 def races(tasks: list[Any], cpus: int = 2) -> set[str]:
-    """The races among what any schedule finds."""
+    """Return the titles of the races that any schedule finds."""
     return {title for run in runs(tasks, cpus) for title in run.titles if title.startswith("RACE")}
 
 
@@ -78,17 +78,17 @@ each_edge = pytest.mark.parametrize(("having", "lacking"), [edge[1:] for edge in
 
 
 @each_edge
-def test_with_the_edge_no_schedule_has_a_race(having: tuple[str, str], lacking: tuple[str, str]) -> None:
+def test_with_the_happens_before_edge_no_schedule_has_a_race(having: tuple[str, str], lacking: tuple[str, str]) -> None:
     assert races(two(*having)) == set()
 
 
 @each_edge
-def test_without_the_edge_some_schedule_has_one(having: tuple[str, str], lacking: tuple[str, str]) -> None:
+def test_without_the_happens_before_edge_some_schedule_has_a_race(having: tuple[str, str], lacking: tuple[str, str]) -> None:
     assert races(two(*lacking)) != set()
 
 
 @pytest.mark.parametrize(("second", "count"), [("same_bit_then_load", 0), ("other_bit_then_load", 1)])
-def test_each_bit_of_a_word_orders_for_itself(second: str, count: int) -> None:
+def test_each_bit_of_a_word_orders_only_accesses_to_that_bit(second: str, count: int) -> None:
     run = Toy(KERNEL, core="checked", races=True).run(two("store_then_test_and_set", second), NoPreempt())
     assert len(run.titles) == count
 
@@ -99,12 +99,12 @@ def test_two_loads_are_no_race() -> None:
 
 # ---- cpus and interrupts ---------------------------------------------------------------------------------------------------
 
-def test_what_one_cpu_runs_is_in_order() -> None:
+def test_tasks_of_one_cpu_do_not_race() -> None:
     assert races([(0, [("store",)]), (0, [("load",)]), (1, [("irqs_off",)])]) == set()
 
 
-def test_an_interrupt_is_in_order_with_what_it_interrupts() -> None:
-    """Whether a store after the raise races with the handler depends on which cpu took the interrupt, and on nothing else."""
+def test_an_interrupt_does_not_race_with_the_task_that_it_interrupts() -> None:
+    """A store after the raise races with the handler if and only if another cpu took the interrupt."""
     seen = set()
     for run in runs([(0, [("raise_then_store",)])], trace=True):
         cpu = next(event.cpu for event in run.events if event.kind == points.IRQ and event.arg == "enter")
@@ -112,55 +112,55 @@ def test_an_interrupt_is_in_order_with_what_it_interrupts() -> None:
     assert seen == {(0, False), (1, True)}
 
 
-def test_with_one_cpu_nothing_races() -> None:
+def test_a_machine_of_one_cpu_has_no_races() -> None:
     toy = Toy(KERNEL, core="up", races=True)
     assert [run.titles for run in every_schedule(lambda scheduler: toy.run([(0, [("store",)]), (0, [("load",)])], scheduler, 1), 2)
             if run.titles] == []
 
 
-# ---- what is said ----------------------------------------------------------------------------------------------------------
+# ---- title and detail ------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("tasks", [two("store", "load"), two("load", "store")])
-def test_the_title_is_the_same_whoever_came_first(tasks: list[Any]) -> None:
+def test_the_title_of_a_race_does_not_depend_on_which_access_came_first(tasks: list[Any]) -> None:
     assert {title for run in runs(tasks) for title in run.titles} == {"RACE: store box_t.data in store and load in load"}
 
 
-def test_functions_that_both_store_are_in_alphabetical_order() -> None:
+def test_the_title_of_a_race_of_two_stores_names_the_functions_in_alphabetical_order() -> None:
     assert races(two("store_locked", "store")) == {"RACE: store box_t.data in store and store in store_locked"}
 
 
-def test_against_atomic_stores_the_plain_load_alone_is_named() -> None:
+def test_the_title_of_a_race_with_atomic_stores_names_only_the_plain_load() -> None:
     assert races(two("plainly_clear", "set_one")) == {"RACE: load box_t.flags in plainly_clear and atomic store"}
 
 
-def test_the_finding_is_at_the_later_access_and_tells_of_the_earlier() -> None:
+def test_a_race_is_reported_at_the_later_access_with_the_earlier_one_in_the_detail() -> None:
     run = Toy(KERNEL, core="checked", races=True).run(two("store", "load"), NoPreempt())
     finding, = run.findings
     assert (finding.step, finding.task, finding.cpu, finding.stack[-1].function) == (2, "task1", 1, "load")
     assert finding.detail.startswith("box.data: nothing orders it after the store by task0 at step 1, in store (races.py:")
 
 
-def test_a_race_is_told_once_in_a_run() -> None:
+def test_a_race_is_reported_once_in_a_run() -> None:
     run = Toy(KERNEL, core="checked", races=True).run([(0, [("store",), ("store",)]), (1, [("load",), ("load",)])], NoPreempt())
     assert len(run.findings) == 1
 
 
-def test_an_access_before_which_its_task_lost_its_turn_is_told_at_the_step_at_which_it_was_made() -> None:
-    """task1 is preempted at its load (step 1), and makes it after task0's store (step 2 for the recorder too)."""
+def test_a_race_is_reported_at_the_step_of_an_access_that_a_preemption_delayed() -> None:
+    """task1 is preempted at its load (step 1), and loads after task0's store (step 2 for the recorder too)."""
     toy = Toy(KERNEL, core="checked", races=True)
     found = {(run.findings[0].step, run.findings[0].task) for run in every_schedule(
         lambda scheduler: toy.trace(two("store", "load"), scheduler), 1) if run.findings}
     assert found == {(2, "task1"), (2, "task0")}
 
 
-# ---- what it costs a run: nothing ------------------------------------------------------------------------------------------
+# ---- watching a run does not change it -------------------------------------------------------------------------------------
 
 PROGRAMS = [two("store_locked", "load_tried"), two("load_then_drop", "load_then_drop"), two("store_then_wake", "sleep_then_load"),
             two("store_then_raise", "load"), two("store_happens_before", "if_flag_happens_after_load")]
 
 
 @pytest.mark.parametrize("tasks", PROGRAMS)
-def test_a_run_that_is_watched_is_the_same_run(tasks: list[Any]) -> None:
+def test_watching_a_run_for_races_does_not_change_it(tasks: list[Any]) -> None:
     watched, alone = Toy(KERNEL, core="checked", races=True), Toy(KERNEL, core="checked")
     for run in every_schedule(lambda scheduler: alone.run(tasks, scheduler, 2), 2):
         same = watched.run(tasks, Replay(run.switches, run.forced), 2)
@@ -169,14 +169,14 @@ def test_a_run_that_is_watched_is_the_same_run(tasks: list[Any]) -> None:
 
 
 @pytest.mark.parametrize("tasks", PROGRAMS)
-def test_replay_finds_the_same_races_in_the_same_words_on_either_backend(tasks: list[Any]) -> None:
+def test_a_replay_reports_the_same_races_in_the_same_words_on_both_backends(tasks: list[Any]) -> None:
     watched, threads = Toy(KERNEL, core="checked", races=True), Toy(KERNEL, core="checked", races=True, backend=THREADS)
     for run in every_schedule(lambda scheduler: watched.trace(tasks, scheduler, 2), 1):
         for toy in (watched, threads):
             assert toy.replay(run, tasks, 2).facts == run.facts
 
 
-# ---- where it is wired in --------------------------------------------------------------------------------------------------
+# ---- executor and campaign -------------------------------------------------------------------------------------------------
 
 FORK = Program((), (TaskProgram(0, (Op("fork", ("m0", "m1")),)), TaskProgram(1, (Op("swap_out", ()),))), 2)
 MM_RB = "RACE: store mm_struct.mm_rb in rb_link and load in find_vma"
@@ -192,17 +192,17 @@ def outcomes(checked: bool, title: str = "") -> tuple[Executor, list[list[str]]]
     return executor, out
 
 
-def test_a_checked_run_looks_for_races_and_an_ordinary_one_does_not() -> None:
+def test_only_a_checked_run_is_watched_for_races() -> None:
     assert any(MM_RB in titles for titles in outcomes(checked=True)[1])
     assert not any(MM_RB in titles for titles in outcomes(checked=False)[1])
 
 
-def test_who_asks_for_another_title_gets_no_races() -> None:
+def test_a_run_that_seeks_another_title_reports_no_races() -> None:
     assert not any(MM_RB in titles for titles in outcomes(checked=True, title="double free in F")[1])
     assert any(MM_RB in titles for titles in outcomes(checked=True, title=MM_RB)[1])
 
 
-def test_a_campaign_goes_on_after_a_race_and_stops_at_what_is_broken() -> None:
+def test_a_campaign_goes_on_after_a_race_and_stops_at_a_double_free() -> None:
     campaign = Campaign(Options("lru_free_2_4", "pre_patch", 1e9), View())
     campaign.status.started = time.monotonic()
     campaign.status.new.append(MM_RB)
@@ -211,7 +211,7 @@ def test_a_campaign_goes_on_after_a_race_and_stops_at_what_is_broken() -> None:
     assert not campaign._more()
 
 
-def test_leaks_are_looked_for_after_a_race() -> None:
+def test_leaks_are_searched_for_after_a_race() -> None:
     executor = Executor(family("lru_free_2_4"), "pre_patch", checked=True)
     prepared = executor.prepare(FORK)
     outcome = executor.run(prepared, NoPreempt())
@@ -225,13 +225,13 @@ def test_leaks_are_looked_for_after_a_race() -> None:
     assert len(told) == 1
 
 
-def test_a_watch_is_no_part_of_a_run_on_one_cpu() -> None:
+def test_a_run_on_one_cpu_is_not_watched_for_races() -> None:
     executor = Executor(family("lru_free_2_4"), "pre_patch", checked=True)
     prepared = executor.prepare(Program((), (TaskProgram(0, (Op("swap_out", ()),)),), 1))
     assert executor._watch_races(prepared) is None
 
 
-def test_a_watch_lasts_one_run() -> None:
+def test_a_watch_for_races_lasts_one_run() -> None:
     toy = Toy(KERNEL, core="checked")
     watch = Watch(m, toy.image, 2)
     m.recorder = watch

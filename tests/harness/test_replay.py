@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A run is a pure function of its program and its decisions: on any backend, whatever ran before it."""
+"""A run is a pure function of its program and its decisions, on any backend and after any other runs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def toy(core: str) -> Toy:
 
 
 def random_runs(name: str, count: int, seed: int) -> list[tuple[Toy, list[Any], Run, dict[str, Any]]]:
-    """Random programs under random walks of different density and PCT: (toy, program, run, how it was run)."""
+    """Run random programs under random walks of several densities and PCT. Return (toy, program, run, options of the run) of each."""
     core, cpus, preempt, names = MACHINES[name]
     rng = random.Random(seed)
     kernel = toy(core)
@@ -66,7 +66,7 @@ def test_a_replay_makes_the_decisions_it_was_given_and_no_others(name: str) -> N
 
 
 @each_machine
-def test_recording_changes_nothing(name: str) -> None:
+def test_recording_a_run_does_not_change_it(name: str) -> None:
     for kernel, program, run, how in random_runs(name, 120, 3):
         again = kernel.replay(run, program, **how)
         assert (again.titles, again.steps, again.state) == (run.titles, run.steps, run.state)
@@ -80,8 +80,8 @@ def test_the_threads_backend_gives_the_same_digest(name: str) -> None:
         assert threads.replay(run, program, **how).facts == kernel.replay(run, program, **how).facts
 
 
-def test_random_runs_reach_what_they_are_meant_to_test() -> None:
-    """Of 120 random runs some must preempt, choose, take interrupts on tasks and on idle cpus, nest them, and end in a deadlock."""
+def test_the_random_runs_preempt_choose_interrupt_and_deadlock() -> None:
+    """Among 120 random runs, some must preempt, choose, take interrupts on tasks and on idle cpus, nest them, and end in a deadlock."""
     runs = random_runs("three cpus", 120, 5)
     events = [event for kernel, program, run, how in runs for event in kernel.replay(run, program, **how).events]
     assert any(run.switches for _, _, run, _ in runs)
@@ -103,16 +103,16 @@ def test_different_decisions_give_different_digests() -> None:
 
 @settings(deadline=None, max_examples=60, derandomize=True)
 @given(program=programs(), seed=st.integers(0, 1 << 16), preempt=st.booleans())
-def test_any_program_replays_exactly(program: list[Any], seed: int, preempt: bool) -> None:
+def test_every_generated_program_replays_exactly(program: list[Any], seed: int, preempt: bool) -> None:
     kernel = toy("fast")
     run = kernel.trace(program, Walk(random.Random(seed), 0.3), 3, preempt)
     assert kernel.replay(run, program, 3, preempt).facts == run.facts
 
 
-# ---- nothing is left over from the run before -----------------------------------------------------------------------------
+# ---- a run does not depend on the runs before it --------------------------------------------------------------------------
 
 HELD = [(0, [("section", 0)]), (1, [("section", 0)])]
-LOST = [(0, [("consume", 0)]), (1, [("section", 1)])]           # nobody produces: it sleeps for ever
+LOST = [(0, [("consume", 0)]), (1, [("section", 1)])]           # no task produces, so it sleeps for ever
 BOTH_BACKENDS = pytest.mark.parametrize("backend", ["greenlets", "threads"])
 
 
@@ -128,7 +128,7 @@ def test_the_same_run_twice_gives_the_same_digest(backend: str) -> None:
 
 
 @BOTH_BACKENDS
-def test_a_run_after_a_deadlock_is_as_before(backend: str) -> None:
+def test_a_deadlock_does_not_change_the_next_run(backend: str) -> None:
     kernel = fresh(backend)
     first = kernel.trace(HELD, NoPreempt())
     lost = kernel.run(LOST, NoPreempt())
@@ -137,7 +137,7 @@ def test_a_run_after_a_deadlock_is_as_before(backend: str) -> None:
 
 
 @BOTH_BACKENDS
-def test_a_run_after_one_that_diverged_with_a_lock_held_is_as_before(backend: str) -> None:
+def test_a_run_that_diverges_with_a_lock_held_does_not_change_the_next_run(backend: str) -> None:
     kernel = fresh(backend)
     first = kernel.trace(HELD, NoPreempt())
     with pytest.raises(Diverged):
@@ -146,7 +146,7 @@ def test_a_run_after_one_that_diverged_with_a_lock_held_is_as_before(backend: st
 
 
 @BOTH_BACKENDS
-def test_a_run_after_one_that_ended_inside_an_interrupt_is_as_before(backend: str) -> None:
+def test_a_run_that_ends_inside_an_interrupt_does_not_change_the_next_run(backend: str) -> None:
     kernel = fresh(backend)
     program = [(0, [("interrupt", 0)]), (1, [("work", 0)])]
     first = kernel.trace(program, NoPreempt(), cpus=3)
@@ -158,7 +158,7 @@ def test_a_run_after_one_that_ended_inside_an_interrupt_is_as_before(backend: st
 
 
 @BOTH_BACKENDS
-def test_runs_of_other_shapes_in_between_change_nothing(backend: str) -> None:
+def test_runs_of_other_shapes_in_between_do_not_change_a_run(backend: str) -> None:
     kernel = fresh(backend)
     rng = random.Random(7)
     first = kernel.trace(HELD, NoPreempt())
@@ -174,11 +174,11 @@ def test_a_run_leaves_the_state_of_another_image_alone() -> None:
     assert other.image.save() == before
 
 
-def test_a_decision_that_cannot_be_taken_diverges() -> None:
+def test_a_decision_that_is_not_legal_makes_a_replay_diverge() -> None:
     with pytest.raises(Diverged, match="step 1: decision 1 is not one of"):
         toy("fast").run([(0, [("work", 0)])], Replay((1, 1), ()))
 
 
-def test_a_lenient_replay_passes_over_what_cannot_be_done() -> None:
+def test_a_lenient_replay_skips_decisions_that_are_not_legal() -> None:
     run = toy("fast").run([(0, [("work", 0)])], Replay((1, 1), (), lenient=True))
     assert run.decisions == ((), ())

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Schedules by name: narrated, parsed and followed they give the same run; a point that is not reached has diverged."""
+"""A schedule by names, narrated, parsed and followed, gives the same run; if a named point is not reached, the run has diverged."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def narrated(toy: Toy, run: Run, program: list[tuple[int, object]], cpus: int, p
 
 @pytest.mark.parametrize(("core", "cpus", "preempt"), [("fast", 3, False), ("fast", 2, True), ("up", 1, False), ("up", 1, True)])
 def test_a_narrated_schedule_gives_the_same_digest_on_the_toy_kernel(core: str, cpus: int, preempt: bool) -> None:
-    """Sleeping, nested interrupts, trylocks, deadlocks: what the family's programs seldom come to."""
+    """The toy kernel sleeps, nests interrupts, tries locks and deadlocks, which the family's programs seldom do."""
     toy = Toy(programs.TOY, core=core)
     rng = random.Random(32)
     for _ in range(150):
@@ -89,14 +89,14 @@ def test_a_narrated_schedule_gives_the_same_digest_on_the_toy_kernel(core: str, 
 # ---- text ------------------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("text", LINES)
-def test_a_line_is_printed_as_it_was_read(text: str) -> None:
+def test_a_schedule_line_is_printed_as_it_was_read(text: str) -> None:
     assert str(parse(text)) == text
 
 
 @pytest.mark.parametrize("text", ["", "cpu0", "cpu0 until", "cpu0 until before x", "cpu0 until during x in f", "cpu to the end",
                                   "irq on cpu0 until done",
                                   "cpu0 to the end ", "task0 to the end", "cpu0 until before x in f #"])
-def test_what_is_no_line_is_told_in_one_line(text: str) -> None:
+def test_a_text_that_is_no_schedule_line_gives_one_line(text: str) -> None:
     with pytest.raises(ValueError, match=r"no schedule line: .* \(like ") as caught:
         parse(text)
     assert "\n" not in str(caught.value)
@@ -116,29 +116,29 @@ def order(run: Run) -> list[str]:
     return [f"{event.task} {event.label}" for event in run.events if not event.label.startswith(("op ", "end"))]
 
 
-def test_before_stops_short_of_the_point() -> None:
+def test_a_line_with_before_stops_before_the_named_point() -> None:
     run = follow("cpu0 until before atomic_inc(A.count) in section", "cpu1 to the end")
     assert order(run) == ["0 lock A.lock", "0 write A.hint", "1 atomic_inc(A.count)", "0 atomic_inc(A.count)", "0 unlock A.lock"]
 
 
-def test_after_goes_past_it() -> None:
+def test_a_line_with_after_stops_after_the_named_point() -> None:
     run = follow("cpu0 until after write A.hint in section", "cpu1 to the end", "cpu0 to the end")
     assert order(run) == ["0 lock A.lock", "0 write A.hint", "1 atomic_inc(A.count)", "0 atomic_inc(A.count)", "0 unlock A.lock"]
 
 
-def test_the_nth_time_is_counted_from_the_start_of_the_line() -> None:
+def test_the_number_of_a_point_counts_from_the_start_of_its_schedule_line() -> None:
     program = [(0, [("work", 0)] * 3), (1, [("flag", 0)])]
     run = follow("cpu0 until before atomic_inc(A.count) in work #2", "cpu1 until before mb in flag",
                  "cpu0 until before atomic_inc(A.count) in work", "cpu1 to the end", program=program)
     assert [text[0] for text in order(run)] == ["0", "1", "0", "1", "0"]
 
 
-def test_after_the_last_line_nobody_is_preempted() -> None:
+def test_after_the_last_schedule_line_no_task_is_preempted() -> None:
     run = follow("cpu1 to the end")
     assert run.preemptions == 0
 
 
-def test_a_task_that_has_no_line_of_its_own_runs_when_nobody_else_can() -> None:
+def test_a_task_without_a_schedule_line_runs_when_no_other_task_can() -> None:
     assert [text[0] for text in order(follow("cpu1 to the end"))] == ["1", "0", "0", "0", "0"]
 
 
@@ -148,29 +148,29 @@ def test_a_task_that_has_no_line_of_its_own_runs_when_nobody_else_can() -> None:
     (["cpu0 until before atomic_inc(A.count) in section #2", "cpu1 to the end"], "in section #2"),
     (["cpu0 until before lock A.lock in section", "irq 0 on cpu1 until done"], "irq 0 on cpu1 cannot run here"),
 ])
-def test_a_point_that_is_not_reached_has_diverged(lines: list[str], why: str) -> None:
+def test_if_a_named_point_is_not_reached_the_run_has_diverged(lines: list[str], why: str) -> None:
     with pytest.raises(Diverged, match=why):
         follow(*lines)
 
 
-def test_a_task_that_waits_for_a_lock_cannot_be_named_next() -> None:
+def test_if_the_named_task_waits_for_a_lock_the_run_has_diverged() -> None:
     program = [(0, [("section", 0)]), (1, [("section", 0)]), (2, [("work", 1)])]
     with pytest.raises(Diverged, match="cpu1 cannot run here"):
         follow("cpu0 until before write A.hint in section", "cpu1 until blocked", "cpu2 until before atomic_inc(B.count) in work",
                "cpu1 to the end", program=program)
 
 
-def test_a_point_of_the_last_line_that_is_not_reached_has_diverged() -> None:
+def test_if_the_point_of_the_last_line_is_not_reached_the_run_has_diverged() -> None:
     with pytest.raises(Diverged, match="cpu0 never reaches"):
         follow("cpu1 to the end", "cpu0 until before atomic_inc(C.count) in section", "cpu1 to the end")
 
 
-def test_a_schedule_cannot_name_a_task_that_is_not_there() -> None:
+def test_a_schedule_that_names_a_task_the_program_lacks_is_refused() -> None:
     with pytest.raises(ValueError, match="the schedule names cpu2, the program has cpu0, cpu1"):
         follow("cpu2 to the end")
 
 
-def test_after_a_schedule_that_diverged_with_a_lock_held_the_executor_runs_as_before() -> None:
+def test_a_schedule_that_diverges_with_a_lock_held_does_not_change_the_next_run() -> None:
     runner = executor()
     program = random_program(random.Random(33), 2, 2)
     ready = prepared(program)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Schedulers only make legal decisions, and under any of them a spinlock has one holder."""
+"""Schedulers make only legal decisions, and under each of them a spinlock has at most one holder."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_a_scheduler_only_makes_legal_decisions(name: str, shape: str) -> None:
     for _ in range(75):
         program = random_program(rng, EVERYTHING, cpus)
         run = TOYS[core].run(program, referee, cpus, preempt)
-        if hasattr(scheduler, "base"):      # what breeds also gets something to breed from: for this program, then stale for the next
+        if hasattr(scheduler, "base"):      # `mutate` gets a base of this program, which is stale for the next
             scheduler.base = type(scheduler.base)(switches=run.switches, forced=run.forced, points=run.steps)
         TOYS[core].run(program, referee, cpus, preempt)
     assert referee.choices > 50
@@ -46,7 +46,7 @@ def test_a_scheduler_only_makes_legal_decisions(name: str, shape: str) -> None:
 
 @each_shape
 @pytest.mark.parametrize("name", ["walk", "pct"])
-def test_a_random_scheduler_does_preempt(name: str, shape: str) -> None:
+def test_the_random_schedulers_preempt_tasks(name: str, shape: str) -> None:
     core, cpus, preempt = SHAPES[shape]
     rng = random.Random(12)
     scheduler = schedulers(rng)[KINDS.index(name)]
@@ -55,15 +55,15 @@ def test_a_random_scheduler_does_preempt(name: str, shape: str) -> None:
     assert sum(count > 0 for count in switched) >= 5
 
 
-def test_no_preemption_means_no_switch_at_a_point() -> None:
+def test_without_preemption_no_task_is_switched_at_a_point() -> None:
     rng = random.Random(13)
     runs = [TOYS["fast"].run(random_program(rng), NoPreempt(), 3) for _ in range(60)]
     assert {run.preemptions for run in runs} == {0}
 
 
 def _turns(depth: int) -> Callable[[], Program]:
-    """Two tasks add `depth + 1` entries to a log. The check fails if they took turns: each entry but the last two is followed by a
-    preemption, and the last switch is where the other task has ended."""
+    """Return the make of a program: two tasks add `depth + 1` entries to a log, and the check fails if they took turns. Then each entry
+    but the last two is followed by a preemption, and the last switch is at the end of the other task."""
     def make() -> Program:
         log = cell("log", value=())
 
@@ -80,9 +80,9 @@ def _turns(depth: int) -> Callable[[], Program]:
 
 @pytest.mark.parametrize("depth", [2, 3])
 def test_pct_finds_a_bug_of_its_depth_and_none_that_is_deeper(depth: int) -> None:
-    """The bug of depth d is an order of d + 1 entries in which the tasks take turns: d - 1 times one is preempted, each by a priority
-    change point of its own; the last change is the end of a task. PCT finds it with probability 1 / (n k^(d-1)) at least; with n = 2 tasks
-    and k = 4 points that is 1/8 and 1/32, so 700 runs miss it with less than e^-20. With one change point less no run can have it."""
+    """The bug of depth d is an order of d + 1 entries in which the tasks take turns. It needs d - 1 preemptions, each by a priority change
+    point of its own; the last switch is the end of a task. PCT finds it with probability at least 1 / (n k^(d-1)). With n = 2 tasks and
+    k = 4 points that is 1/8 and 1/32, so 700 runs miss it with less than e^-20. With one change point less no run can have it."""
     def found(pct_depth: int) -> bool:
         runner, scheduler = Runner(_turns(depth)), Pct(random.Random(14), pct_depth, 4)
         return any(runner.run(scheduler).titles for _ in range(700))
@@ -91,7 +91,8 @@ def test_pct_finds_a_bug_of_its_depth_and_none_that_is_deeper(depth: int) -> Non
 
 
 def _with_an_interrupt(raised: bool) -> Program:
-    """A task adds two entries to a log, and an interrupt one with the number of its cpu: pending from the start, or raised between."""
+    """Return a program whose task adds two entries to a log, and whose interrupt adds the number of its cpu. The interrupt is pending from
+    the start, or (`raised`) raised by the task between its entries."""
     log = cell("log", value=())
 
     def adds(what: object) -> None:
@@ -113,8 +114,8 @@ def _with_an_interrupt(raised: bool) -> Program:
 
 @pytest.mark.parametrize(("raised", "orders"), [
     (False, {(0, "a", "b"), (1, "a", "b"), ("a", "b")}), (True, {("a", 0, "b"), ("a", 1, "b"), ("a", "b")})])
-def test_pct_has_interrupts_come_on_each_cpu_as_soon_as_they_are_raised_or_last(raised: bool, orders: set[Any]) -> None:
-    """Without a change point: only by where an interrupt stands among the tasks."""
+def test_pct_delivers_an_interrupt_on_each_cpu_at_once_or_last(raised: bool, orders: set[Any]) -> None:
+    """There is no change point here: only the priority of the interrupt among the tasks decides."""
     runner, scheduler = Runner(_with_an_interrupt, raised), Pct(random.Random(15), 1, 4)
     assert {runner.run(scheduler).results[0] for _ in range(100)} == orders
 
@@ -122,15 +123,15 @@ def test_pct_has_interrupts_come_on_each_cpu_as_soon_as_they_are_raised_or_last(
 @settings(deadline=None, max_examples=80, derandomize=True)
 @given(program=programs((*LOCKING, *OTHER, *INTERRUPTS)), seed=st.integers(0, 1 << 16), shape=st.sampled_from(sorted(SHAPES)))
 def test_a_spinlock_is_never_held_by_two_tasks(program: list[Any], seed: int, shape: str) -> None:
-    """The referee looks at what tasks hold; the sections of the toy kernel look for themselves (BUG_ON in `enter`)."""
+    """The referee checks the locks that tasks hold; the sections of the toy kernel check for themselves (BUG_ON in `enter`)."""
     core, cpus, preempt = SHAPES[shape]
     program = [(cpu % cpus, ops) for cpu, ops in program]
     run = TOYS[core].run(program, Referee(Walk(random.Random(seed), 1)), cpus, preempt)
     assert run.titles == []
 
 
-def test_the_check_for_two_holders_can_fail() -> None:
-    """With a lock that excludes nobody, the sections do see each other."""
+def test_with_a_broken_lock_the_check_for_two_holders_fails() -> None:
+    """With a lock that excludes no task, two tasks are in a section at once and the check sees it."""
     broken = Toy(TOY, "tests.harness.kernels.no_lock")
     rng = random.Random(14)
     titles = [broken.run([(0, [("section", 0)]), (1, [("section", 0)])], Walk(rng, 1)).title for _ in range(40)]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Plain data that one task changes and another reaches is refused by name; beside each kind stand twins that are not refused."""
+"""Plain data that one task changes and another reaches is refused by name; each kind has twins that are not refused."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def fine(make: Make) -> Make:
 
 
 def two(task: Callable[[], Any], other: Callable[[], Any] | None = None, check: Callable[..., Any] | None = None) -> Program:
-    """Each on a cpu of its own, after a point of its own: no schedule differs from another."""
+    """Return a program of two tasks, each on its own cpu after a point on its own object, so that it has one class of schedules."""
     def after_a_point(name: str, then: Callable[[], Any]) -> Callable[[], Any]:
         count = atomic_t(name)
 
@@ -106,7 +106,7 @@ class holder(struct):
     own = plain(0)
 
 
-# ---- what is refused -------------------------------------------------------------------------------------------------------
+# ---- programs that are refused ---------------------------------------------------------------------------------------------
 
 @refused("n, a list that add closes over: changed by first on cpu0, reached by second on cpu1")
 def a_list() -> Program:
@@ -469,7 +469,7 @@ def test_plain_data_that_tasks_share_is_refused_by_name(make: Make, why: str) ->
     assert found.why is not None and found.why.reason is Reason.SHARES and found.why.detail.startswith(why), found.why
 
 
-# ---- what is not -----------------------------------------------------------------------------------------------------------
+# ---- programs that are not refused -----------------------------------------------------------------------------------------
 
 @fine
 def data_of_one_task() -> Program:
@@ -630,12 +630,12 @@ def data_of_an_interrupt() -> Program:
 
 
 @pytest.mark.parametrize("make", FINE, ids=[make.__name__ for make in FINE])
-def test_what_no_two_tasks_share_is_not_refused(make: Make) -> None:
+def test_plain_data_that_no_two_tasks_share_is_not_refused(make: Make) -> None:
     found = verify(make)
     assert found.proved, (found.why, found.titles)
 
 
-def test_what_a_rare_schedule_shares_is_seen_too() -> None:
+def test_plain_data_shared_only_in_a_rare_schedule_is_refused() -> None:
     def make() -> Program:
         n, x = [0], cell("x", value=0)
 
@@ -648,7 +648,7 @@ def test_what_a_rare_schedule_shares_is_seen_too() -> None:
     assert not found.proved and "n, a list that task closes over" in str(found.why), found.why
 
 
-# ---- what is out of sight is seen by what comes of it ---------------------------------------------------------------------------
+# ---- sharing that is not seen directly changes the results of a class ----------------------------------------------------------
 
 class _Request:
     def __init__(self) -> None:
@@ -676,7 +676,7 @@ def a_request_that_the_interrupt_changes_too() -> Program:
 
 
 def _changed_between(enter: Callable[[], None], leave: Callable[[], None], data: dict[str, int]) -> Program:
-    """Each task changes what is its own between two accesses to a cell that nobody else has."""
+    """Return a program of two tasks that both change `data` between `enter` and `leave`, around a store to a cell of their own."""
     cells = [cell(name, value=0) for name in ("one", "two")]
 
     def change(number: int) -> Callable[[], None]:
@@ -723,7 +723,7 @@ def a_guarded_list_that_is_changed_under_other_locks() -> Program:
 
 @pytest.mark.parametrize("make", [a_request_that_the_interrupt_changes_too, changed_under_a_lock_that_is_held_for_reading,
                                   changed_under_a_semaphore_that_is_held_for_reading, a_guarded_list_that_is_changed_under_other_locks])
-def test_it_is_never_proved(make: Make) -> None:
+def test_a_program_that_shares_data_unseen_is_never_proved(make: Make) -> None:
     found = verify(make)
     assert not found.proved
     assert found.why or found.titles
@@ -754,7 +754,7 @@ def by_a_view_of_a_dict() -> Program:
 
 
 @pytest.mark.parametrize("make", [by_a_bound_method, by_a_chain_of_dicts, by_a_view_of_a_dict])
-def test_what_only_stands_before_data_leads_to_it(make: Make) -> None:
+def test_data_reached_through_a_bound_method_a_chain_or_a_view_counts_as_shared(make: Make) -> None:
     found = verify(make)
     assert found.why is not None and found.why.reason is Reason.SHARES, (found.why, found.titles)
 
@@ -767,7 +767,7 @@ class _Pages(struct):
     free = guarded(None, "zone.lock")
 
 
-def test_a_guarded_list_may_be_changed_under_its_guard_whatever_names_that() -> None:
+def test_a_list_guarded_by_a_lock_of_another_object_may_be_changed_under_it() -> None:
     def make() -> Program:
         zone, pages = _Zone("zone"), _Pages("pages", free=[0])
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What `with`, `finally` and `except` of a program do while its run is being ended is no part of the run."""
+"""Code in `with`, `finally` and `except` that runs while a run is being ended is no part of the run."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def holding(sem: semaphore) -> Iterator[None]:
 
 
 def sleeps_for_ever(after: Callable[[Any], Any]) -> Callable[[], Program]:
-    """A task that sleeps for ever, and what it would do then."""
+    """Return the make of a program: a task sleeps for ever, and calls `after` in its `finally`."""
     def make() -> Program:
         x, never = cell("x", value=0), semaphore("never", 0)
 
@@ -90,7 +90,7 @@ def disable(x: cell) -> None:
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("after", [store, warn, bug, divide, interrupt, ends, disable])
-def test_a_finally_does_nothing_in_a_run_that_is_over(after: Callable[[Any], Any], backend: str) -> None:
+def test_a_finally_changes_nothing_after_the_end_of_a_run(after: Callable[[Any], Any], backend: str) -> None:
     runner = Runner(sleeps_for_ever(after), backend=backend)
     for explores in (False, True):
         for result in every_schedule(runner.run, 1, explores=explores):
@@ -100,7 +100,7 @@ def test_a_finally_does_nothing_in_a_run_that_is_over(after: Callable[[Any], Any
 
 
 @pytest.mark.parametrize("after", [store, warn, bug, divide, interrupt, ends])
-def test_verify_and_fuzz_find_the_deadlock_alone(after: Callable[[Any], Any]) -> None:
+def test_verify_and_fuzz_report_only_the_deadlock_and_nothing_from_the_finally(after: Callable[[Any], Any]) -> None:
     proof, sampled = verify(sleeps_for_ever(after)), fuzz(sleeps_for_ever(after), runs=50)
     assert (proof.titles, proof.why) == (["DEADLOCK: tasks asleep for ever: waits"], None)
     assert (list(sampled.titles), sampled.why) == (proof.titles, None)
@@ -108,7 +108,7 @@ def test_verify_and_fuzz_find_the_deadlock_alone(after: Callable[[Any], Any]) ->
 
 
 @pytest.mark.parametrize("manager", [Mutex, lambda name: None])
-def test_the_end_of_a_with_gives_nothing_back(manager: Callable[[str], Any]) -> None:
+def test_the_exit_of_a_with_releases_nothing_after_the_end_of_a_run(manager: Callable[[str], Any]) -> None:
     def make() -> Program:
         made, never = manager("lock"), semaphore("never", 0)
         sem = made.sem if made else semaphore("lock")
@@ -130,8 +130,8 @@ def test_the_end_of_a_with_gives_nothing_back(manager: Callable[[str], Any]) -> 
     assert (found.titles, found.why) == (["DEADLOCK: tasks asleep for ever: waits"], None)
 
 
-def test_a_task_that_dies_keeps_what_it_has_while_the_others_go_on() -> None:
-    """Under an explorer a BUG halts one cpu: what its `finally` would give back, nobody gets."""
+def test_a_task_that_dies_keeps_its_locks_while_the_other_tasks_run() -> None:
+    """Under an explorer a BUG halts one cpu: no other task acquires the lock that its `finally` would release."""
     def make() -> Program:
         mutex, x = Mutex("mutex"), cell("x", value=0)
 
@@ -154,7 +154,7 @@ def test_a_task_that_dies_keeps_what_it_has_while_the_others_go_on() -> None:
 
 
 def test_an_exception_of_the_programs_own_runs_its_finally() -> None:
-    """That is Python, and no end of the run."""
+    """Such an exception does not end the run, so Python's rules hold."""
     def make() -> Program:
         mutex = Mutex("mutex")
 
@@ -171,7 +171,7 @@ def test_an_exception_of_the_programs_own_runs_its_finally() -> None:
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_a_program_that_catches_everything_returns_nothing(backend: str) -> None:
+def test_a_task_that_catches_the_end_of_its_run_returns_nothing(backend: str) -> None:
     def make() -> Program:
         never, x = semaphore("never", 0), cell("x", value=0)
 
@@ -190,7 +190,7 @@ def test_a_program_that_catches_everything_returns_nothing(backend: str) -> None
         assert runner.image.objects[1]._value == 0
 
 
-def test_what_a_scheduler_raises_is_not_caught_by_the_program() -> None:
+def test_a_program_cannot_catch_an_exception_of_the_scheduler() -> None:
     def make() -> Program:
         x = cell("x", value=0)
 
@@ -207,7 +207,8 @@ def test_what_a_scheduler_raises_is_not_caught_by_the_program() -> None:
 
 
 def generators(kept: bool) -> Callable[[], Program]:
-    """A task leaves a generator with a `finally`: where it sleeps for ever, or (`kept`) in a cycle that is collected some day."""
+    """Return the make of a program: a task leaves a generator with a `finally` suspended. The task sleeps for ever, or (`kept`) ends, with
+    the generator in a cycle that is garbage collected later."""
     def make() -> Program:
         never, x = semaphore("never", 0), cell("x", value=0)
 
@@ -235,7 +236,7 @@ def test_a_generator_that_is_closed_later_does_nothing_in_any_run(kept: bool, ca
     runner = Runner(generators(kept))
     expected = (1, 0) if kept else (None, 0)
     gc.collect()
-    gc.freeze()                         # what is of other tests need not be looked at again and again
+    gc.freeze()                         # keeps gc.collect() from visiting the objects of other tests each time
     try:
         for result in every_schedule(runner.run, 2, explores=True):
             assert result.results == expected
@@ -279,13 +280,13 @@ RAISED = [(asserts, "CHECK: an assertion fails in asserts"), (raises, "OOPS: Val
 @pytest.mark.parametrize("cpus", [1, 2])
 @pytest.mark.parametrize(("handler", "title"), RAISED)
 @pytest.mark.parametrize("raised", ["pending", "by a task", "by an interrupt"])
-def test_what_an_interrupt_raises_is_a_finding_wherever_it_was_raised(raised: str, handler: Callable[[], None], title: str,
-                                                                      cpus: int) -> None:
+def test_an_exception_of_an_interrupt_handler_is_a_finding_wherever_it_came(raised: str, handler: Callable[[], None], title: str,
+                                                                            cpus: int) -> None:
     def make() -> Program:
         x = cell("x", value=0)
 
         def task() -> None:
-            with contextlib.suppress(Exception):        # of the task that it interrupts: none of the handler's
+            with contextlib.suppress(Exception):        # suppresses the task's own exceptions and must not suppress the handler's
                 if raised == "by a task":
                     raise_irq(handler)
                 elif raised == "by an interrupt":
@@ -301,7 +302,7 @@ def test_what_an_interrupt_raises_is_a_finding_wherever_it_was_raised(raised: st
     assert (list(sampled.titles), sampled.why) == ([title], None)
 
 
-def test_an_interrupt_gets_its_arguments() -> None:
+def test_an_interrupt_handler_gets_its_arguments() -> None:
     def make() -> Program:
         x = cell("x", value=0)
 
@@ -312,10 +313,10 @@ def test_an_interrupt_gets_its_arguments() -> None:
 
 
 class _Mine(BaseException):
-    """No Exception."""
+    """A BaseException that is no Exception."""
 
 
-def test_what_a_task_raises_is_a_finding_whatever_it_is() -> None:
+def test_any_exception_of_a_task_is_a_finding_even_if_it_is_no_exception_subclass() -> None:
     def wrong() -> None:
         raise _Mine("mine")
     assert verify(lambda: Program([wrong])).titles == ["OOPS: _Mine in wrong"]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Containers that know under which locks they are used: each kind is as it was, and no use of it goes unseen."""
+"""Watched containers know under which locks they are used: each behaves as the plain kind, and counts every use."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def outcome(use: Callable[[Any], Any], value: Any) -> Any:
 
 
 @pytest.mark.parametrize("make", MAKES, ids=IDS)
-def test_it_does_what_it_did_and_each_use_is_seen(make: Callable[[], Any], someone: Task) -> None:
+def test_a_watched_container_behaves_as_the_plain_one_and_counts_each_use(make: Callable[[], Any], someone: Task) -> None:
     for use in [*USES, *OF_KIND[type(make()).__name__]]:
         plain, seen = make(), watched(make())
         assert is_watched(seen) and not is_watched(plain)
@@ -82,7 +82,7 @@ def test_it_does_what_it_did_and_each_use_is_seen(make: Callable[[], Any], someo
 
 
 @pytest.mark.parametrize("make", MAKES[:2], ids=IDS[:2])
-def test_the_locks_are_those_that_were_held_each_time(make: Callable[[], Any], someone: Task) -> None:
+def test_the_locks_of_a_watched_container_are_those_held_at_every_use(make: Callable[[], Any], someone: Task) -> None:
     from vmrace.harness.kernel import spinlock_t
     a, b, seen = spinlock_t("a"), spinlock_t("b"), watched(make())
     dep = someone.held.dep
@@ -100,10 +100,10 @@ def test_the_locks_are_those_that_were_held_each_time(make: Callable[[], Any], s
 
 
 @pytest.mark.parametrize("kind", [set, bytearray, frozenset, tuple])
-def test_what_c_code_looks_into_is_none_of_these(kind: type) -> None:
+def test_kinds_that_c_code_reads_directly_are_not_watched(kind: type) -> None:
     assert kind not in KINDS
 
 
-def test_uses_do_not_count_between_runs(someone: Task) -> None:
+def test_uses_of_a_watched_container_do_not_count_between_runs(someone: Task) -> None:
     seen = watched([1])
     assert seen == [1] and count_of(seen) == 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""large(n, count): n tasks add to a variable under a lock, count times each; the last one once forgets it. Too many schedules to run."""
+"""large(n, count): n tasks add to a variable under a lock, count times each; the last one forgets it once. Too many schedules to run."""
 
 from vmrace.harness.functions.program import Program
 from vmrace.harness.kernel import spin_lock, spin_unlock, spinlock_t

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""lastzero(n): n tasks each make an element one more than the one before; another looks for the last zero.
+"""lastzero(n): n tasks each set an element to one more than the element before it; another task searches for the last zero.
 
 Abdulla et al., POPL 2014: 64, 320, 3328 inequivalent schedules for n = 5, 7, 10.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Programs of which one task counts in a plain variable, wherever such a variable can be: it returns 1 in every run."""
+"""Programs with a task that counts in a plain variable, one for each place of such a variable: the task returns 1 in every run."""
 
 from vmrace.harness.functions.program import Program
 from vmrace.harness.kernel import RMW, point
@@ -24,7 +24,7 @@ class Slotted:
 
 
 def two(task, setup=None):
-    """It stores to what another stores to as well, so that there are two classes."""
+    """Make a program of `task` and a second one. Both store to one cell, so that there are two classes."""
     x = cell("x", value=0)
 
     def counts():

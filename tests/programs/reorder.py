@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""reorder(n): n tasks store to a and then to b, one looks at both: no store is out of order, but it may look in between.
+"""reorder(n): n tasks store to a and then to b, and one reads both. No store is out of order, but the reads may come in between.
 
 SCTBench's reorder_3 (Thomson, Donaldson, Betts, "Concurrency Testing Using Controlled Schedulers", TOPC 2016): one preemption.
 """

@@ -24,7 +24,7 @@ from vmrace.harness.kernel.cell import cell
 
 
 def flag(broken: int = 0) -> Program:
-    """Data, then a flag; the reader waits for the flag."""
+    """Write data, then a flag; the reader waits for the flag."""
     ready, data = cell("ready", value=0), cell("data", value=0)
 
     def writer() -> None:
@@ -43,7 +43,7 @@ def flag(broken: int = 0) -> Program:
 
 
 def flag_by_cond_load(broken: int = 0) -> Program:
-    """The same with the primitive that says so."""
+    """Write data, then a flag; the reader waits with smp_cond_load_relaxed()."""
     ready, data = cell("ready", value=0), cell("data", value=0)
 
     def writer() -> None:
@@ -58,7 +58,7 @@ def flag_by_cond_load(broken: int = 0) -> Program:
 
 
 def flag_with_yield(broken: int = 0) -> Program:
-    """The same, and the reader gives up its cpu, which nobody else wants."""
+    """Write a flag; the reader waits with yield_cpu(), although no other task needs its cpu."""
     ready = cell("ready", value=0)
 
     def reader() -> None:
@@ -71,7 +71,7 @@ def flag_with_yield(broken: int = 0) -> Program:
 
 
 def never() -> Program:
-    """Nobody sets the flag."""
+    """Wait for a flag that no task sets."""
     ready = cell("ready", value=0)
 
     def reader() -> None:
@@ -121,7 +121,7 @@ def ticket(n: int = 2, broken: int = 0) -> Program:
 
 
 def ttas(n: int = 2, broken: int = 0) -> Program:
-    """Test and test and set; broken, the second test is missing."""
+    """Lock by test-and-test-and-set; if broken, the second test is missing."""
     lock, count = atomic_t("lock"), cell("count", value=0)
 
     def task() -> None:
@@ -144,7 +144,7 @@ class mcs_node(struct):
 
 
 def mcs(n: int = 2, broken: int = 0) -> Program:
-    """Mellor-Crummey and Scott's queue lock; broken, its owner does not wait for a successor that is about to line up."""
+    """Lock with Mellor-Crummey and Scott's queue; if broken, the owner does not wait for a successor that is about to join it."""
     tail, count = cell("tail", value=None), cell("count", value=0)
     nodes = [mcs_node(f"node{number}") for number in range(n)]
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Programs as a new user may write them, each with one mistake: what vmrace says of them is tested."""
+"""Programs as a new user may write them, each with one mistake: tests hold the lines that vmrace prints for them."""
 
 import array
 import itertools
@@ -75,7 +75,7 @@ def waits_for_ever():
 
     def task():
         while not x.value:
-            rounds.value += 1           # so it does not only wait
+            rounds.value += 1           # so the loop does more than wait
 
     return Program([task])
 
@@ -135,7 +135,7 @@ def calls_wrongly():
 
 
 def number():
-    """One more in each run, and kept where nobody puts it back."""
+    """Return a number that is one more in each run, as the environment is not restored."""
     os.environ["VMRACE_NUMBER"] = str(int(os.environ.get("VMRACE_NUMBER", "0")) + 1)
     return int(os.environ["VMRACE_NUMBER"])
 
@@ -171,7 +171,7 @@ def counts_points():
 
 
 def keeps_a_file():
-    """In the present directory."""
+    """Keep a file in the present directory from one run to the next."""
     def task():
         there = pathlib.Path("there")
         if there.exists():
@@ -196,7 +196,7 @@ def two_mistakes():
 
 
 def plain_list():
-    """Whose turn it is, is not for anybody to see."""
+    """Append to a list that both tasks share: no point shows the order of the tasks."""
     out = []
 
     def task(number):
@@ -215,7 +215,7 @@ def list_in_a_cell():
 
 
 def plain_count():
-    """Read under one lock and written under another: the locks order nothing."""
+    """Read and write a count under a different lock in each task, so that the locks order nothing."""
     locks = [spinlock_t("one"), spinlock_t("other")]
     count = [0]
 
@@ -233,7 +233,7 @@ def plain_count():
 
 
 def in_the_environment():
-    """At points that only one task touches, so that there is one class."""
+    """Share a variable of the environment. Each point is on an object of one task, so that there is one class."""
     mine, other = cell("mine", value=0), cell("other", value=0)
 
     def opens_a_window():
@@ -258,7 +258,7 @@ def an_iterator():
 
 
 def an_array():
-    """Shared well, but there is no telling what it was before."""
+    """Append to an array under a lock, but its earlier content cannot be restored."""
     lock, line = spinlock_t("lock"), array.array("i")
 
     def task():

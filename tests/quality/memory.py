@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""The memory of a worker over a million runs: flat, and under 150 MB. Outside the test line.
+"""The memory of a worker over a million runs is flat and under 150 MB. Not part of the test line.
 
     python -m tests.quality.memory            writes tests/quality/memory.md
 
-One worker does shard after shard, as in a campaign: what it has kept is handed on to its next shard. Memory is VmRSS of the
-process in megabytes (1,000,000 bytes), so it includes Python, the package and the linked images. What a worker keeps is bounded
-(400 programs with their schedules, 20,000 setups, 8,000 programs seen), and most of it is full after half of the runs: flat
-means that from there to the end it grows by less than a tenth.
+One worker runs shard after shard, as in a campaign, and passes the programs that it keeps to its next shard. Memory is VmRSS of the
+process in megabytes (1,000,000 bytes), so it includes Python, the package and the linked images. A worker keeps at most 400 programs
+with their schedules, 20,000 setups and 8,000 programs seen, and most of that is full after half of the runs. Flat means that memory
+grows by less than a tenth from there to the end.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ OUT = pathlib.Path(__file__).with_suffix(".md")
 
 
 def megabytes() -> float:
-    """What of this process is in memory now."""
+    """Return the present resident memory of this process in megabytes."""
     line = next(line for line in pathlib.Path("/proc/self/status").read_text().splitlines() if line.startswith("VmRSS"))
     return int(line.split()[1]) * 1024 / 1e6
 
 
 def measure(runs: int, seed: int = 1) -> list[tuple[int, float, float]]:
-    """(runs so far, seconds, megabytes), every so many runs."""
+    """Make `runs` runs; return (runs so far, seconds, megabytes) at regular intervals."""
     done, number, due, started = 0, 0, 0, time.monotonic()
     known: set[str] = set()
     programs: list[Program] = []
@@ -51,7 +51,7 @@ def measure(runs: int, seed: int = 1) -> list[tuple[int, float, float]]:
 
 
 def verdict(samples: list[tuple[int, float, float]]) -> tuple[float, float, bool]:
-    """The peak, the growth over the second half of the runs as a ratio, and whether both are within the limits."""
+    """Return the peak in megabytes, the growth over the second half of the runs as a ratio, and True if both are within the limits."""
     peak = max(size for _, _, size in samples)
     half = next(size for runs, _, size in samples if runs >= samples[-1][0] / 2)
     growth = samples[-1][2] / half

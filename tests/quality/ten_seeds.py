@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Ten campaigns of a minute each: how many runs until each known race of 2.4.20-pre7 is found. Outside the test line.
+"""Count the runs until each known race of 2.4.20-pre7 is found, in ten campaigns of a minute each. Not part of the test line.
 
     python -m tests.quality.ten_seeds            writes tests/quality/ten_seeds.md
 
@@ -22,7 +22,7 @@ OUT = pathlib.Path(__file__).with_suffix(".md")
 
 
 def campaign(seed: int) -> dict:
-    """The summary of one campaign."""
+    """Run one campaign and return its summary."""
     with tempfile.TemporaryDirectory() as corpus:
         command = [sys.executable, "-m", "vmrace", "fuzz", VARIANT, "--for", f"{SECONDS}s", "--keep-going", "--seed", str(seed),
                    "--corpus", corpus, "--json"]
@@ -31,7 +31,7 @@ def campaign(seed: int) -> dict:
 
 
 def table(summaries: list[dict]) -> str:
-    """The results as they are kept."""
+    """Return the text of ten_seeds.md for these summaries."""
     lines = [
         "<!-- SPDX-License-Identifier: MIT -->",
         f"# {VARIANT}, {SECONDS} s, 2 workers, seeds 1 to {len(summaries)}",

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Known races are found, at stated odds. Seeds are fixed, so these tests do not flicker; the comments say what the odds are."""
+"""Known races are found, at the odds that the comments state. Seeds are fixed, so these tests do not flicker."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ RACES = [path for path in find(CORPUS) if "double-free" in path.name]
 @pytest.mark.parametrize("path", RACES, ids=lambda path: path.stem)
 @pytest.mark.parametrize("scheduler", ["contended", "pct"])
 def test_a_double_free_is_found_from_its_program_within_ten_thousand_schedules(path: pathlib.Path, scheduler: str) -> None:
-    # On a kept program a random schedule fails about once in 1,000 to 1,500 (measured over 40,000): in 10,000 the chance
-    # to miss is below exp(-10000/1500) = 0.0013 for one seed.
+    # On a kept program a random schedule fails about once in 1,000 to 1,500 (measured over 40,000). The chance that
+    # 10,000 schedules miss is below exp(-10000/1500) = 0.0013 for one seed.
     entry = load(path)
     executor = Executor(family(entry.family), entry.variant)
     prepared = executor.prepare(entry.program)
@@ -51,7 +51,7 @@ def test_a_double_free_is_found_from_its_program_within_ten_thousand_schedules(p
 
 @pytest.mark.long
 def test_the_final_put_in_an_interrupt_is_found_from_nothing_within_sixty_thousand_runs() -> None:
-    # Ten campaigns (ten_seeds.md) first saw it after 700 to 25,000 runs: as an exponential with mean 12,000 the chance to
+    # Ten campaigns (ten_seeds.md) first saw it after 700 to 25,000 runs. For an exponential with mean 12,000 the chance to
     # need more than 60,000 is exp(-5) = 0.007 for one seed.
     result = run_shard(ShardTask("lru_free_2_4", "pre_patch", seed=1, number=0, runs=60_000, seconds=120))
     assert "BUG at mm/page_alloc.c:95 in __free_pages_ok" in [hit.title for hit in result.hits]

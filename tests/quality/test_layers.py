@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The source itself: imports flow one way, kernel source imports nothing but kernel, every file has its licence."""
+"""In the source itself imports flow one way, kernel source imports only kernel source, and every file has its licence."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[2]
-ROOMS = ("harness", "variants", "fuzz", "tests")            # each may import those before it, and itself
+ROOMS = ("harness", "variants", "fuzz", "tests")            # each room may import itself and the rooms before it
 FUZZ_ONLY = {"hypothesis", "atheris", "click", "rich", "dask", "msgspec", "coverage"}
 MIT = {"harness", "fuzz", "tests"}
 
@@ -20,7 +20,7 @@ def sources(room: str) -> list[pathlib.Path]:
 
 
 ALL = [path for room in ROOMS for path in sources(room)]
-# Kernel source: what a variant or a test links. The other modules of a family are Python of ours.
+# Kernel source: the modules that a variant or a test links. The other modules of a family are our Python.
 OURS = {"__init__", "family", "invariants"}
 KERNEL = [path for family in sorted((ROOT / "variants").iterdir()) if family.is_dir() and family.name != "__pycache__"
           for path in sources(f"variants/{family.name}") if path.stem not in OURS]
@@ -32,7 +32,7 @@ def name(path: pathlib.Path) -> str:
 
 
 def imports(path: pathlib.Path) -> Iterator[str]:
-    """Every module that a file imports, wherever it does; those of vmrace by the room."""
+    """Generate every module that a file imports, at any place; modules of vmrace are named by their room."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name.removeprefix("vmrace.") for alias in node.names)
@@ -110,7 +110,7 @@ def test_kernel_source_imports_the_toolkit_and_its_own_family_only(path: pathlib
 
 
 @pytest.mark.parametrize("path", sources("variants"), ids=name)
-def test_variants_know_the_kernel_toolkit_the_linker_and_the_kinds_of_finding_alone(path: pathlib.Path) -> None:
+def test_variants_import_only_the_toolkit_the_linker_and_the_kinds_of_finding(path: pathlib.Path) -> None:
     known = {"harness.finding", "harness.kernel", "harness.link.image", "harness.link.linker"}
     assert {module for module in imports(path) if module.startswith("harness")} <= known
 
@@ -132,14 +132,14 @@ def test_a_scheduler_knows_no_kernel_object(path: pathlib.Path) -> None:
 
 @pytest.mark.parametrize("path", [path for room in ("harness", "variants") for path in sources(room)
                                   if room == "harness" or path in KERNEL], ids=name)
-def test_a_run_has_no_clock_and_no_chance_of_its_own(path: pathlib.Path) -> None:
-    """Schedulers are given a generator: they may name random.Random, and nothing else of the module."""
+def test_the_code_of_a_run_uses_no_clock_and_no_random_numbers(path: pathlib.Path) -> None:
+    """Schedulers get a random generator as an argument: they may name random.Random, and nothing else of the module."""
     used = roots(path) & {"time", "datetime", "secrets", "uuid", "random"}
-    # how long many runs may take is no part of a run; whether a program draws random numbers, of its own generator too, is looked at,
-    # also after a fork; the schedules that a proof is held against are of a fixed seed
+    # exploration.py and verify.py limit the time of many runs, which is no part of a run; python_state.py detects that a program draws
+    # random numbers, also after a fork; verify.py compares a proof with random schedules of a fixed seed
     allowed = {"exploration.py": {"time"}, "verify.py": {"random", "time"}, "python_state.py": {"random"}}
     other = allowed.get(path.name, set())
-    generator = "schedulers" in path.parts or path.name == "optimal.py"      # that one's are of fixed seeds
+    generator = "schedulers" in path.parts or path.name == "optimal.py"      # its generators have fixed seeds
     assert used <= ({"random"} if generator else other)
     attributes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)]
     named = {node.attr for node in attributes if isinstance(node.value, ast.Name) and node.value.id == "random"}

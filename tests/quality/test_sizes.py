@@ -37,7 +37,7 @@ def module(path: pathlib.Path) -> str:
 
 
 def imported(tree: ast.AST, known: dict[str, pathlib.Path]) -> Iterator[str]:
-    """Wherever it is, but for what only the type checker reads."""
+    """Generate every module that `tree` imports, at any place, except for imports that only the type checker reads."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
             continue
@@ -49,8 +49,8 @@ def imported(tree: ast.AST, known: dict[str, pathlib.Path]) -> Iterator[str]:
             yield from imported(node, known)
 
 
-def test_no_module_imports_one_that_imports_it() -> None:
-    """The kernel source of variants declares what it calls by imports that are never run: those are no circles of ours."""
+def test_no_imports_form_a_circle() -> None:
+    """Kernel source of variants is left out: its imports declare the functions that it calls, and are never run."""
     ours = [*FILES, *(ROOT / "variants").glob("*.py")]
     known = {module(path): path for path in ours}
     graph = {one: {other for other in imported(ast.parse(path.read_text()), known) if other in known and other != one}
@@ -60,7 +60,7 @@ def test_no_module_imports_one_that_imports_it() -> None:
             del graph[leaf]
         graph = {one: others - {*leaves} for one, others in graph.items()}
     before = True
-    while before:                                       # nor what only leads into a circle
+    while before:                                       # removes modules that only lead into a circle
         reached = {other for others in graph.values() for other in others}
         before = bool(graph.keys() - reached)
         graph = {one: others for one, others in graph.items() if one in reached}

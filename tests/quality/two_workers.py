@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""Two workers do at least 1.7 times the runs of one. Outside the test line: it wants a machine with two idle cores.
+"""Two workers make at least 1.7 times the runs of one. Not part of the test line, as it needs a machine with two idle cores.
 
     python -m tests.quality.two_workers            writes tests/quality/two_workers.md
 
-Campaigns of one and of two workers take turns, so that what else the machine does falls on both; each pair gives a ratio.
-Nothing is shrunk, as that is a worker's time too. On a machine that is busy two workers only get what is left, and the ratio
-says nothing; the last column is then what to look at: the runs of two workers for the processor time they used, against those
-of one. Twice that is the ratio to expect where both cores are idle: whatever the driver and the hand-over cost is in it.
+Campaigns of one and of two workers take turns, so that other load of the machine affects both; each pair gives a ratio. Shrinking is
+off, as it takes a worker's time. On a busy machine the ratio says nothing, as two workers get only the idle part of the cores. The last
+column still holds there: the runs of two workers for each second of processor time, against those of one. Twice that is the ratio to
+expect with two idle cores, and it includes the cost of the driver and of passing results.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ OUT = pathlib.Path(__file__).with_suffix(".md")
 
 
 def rates(workers: int, seed: int) -> tuple[float, float]:
-    """Runs of one campaign: for each second, and for each second of processor time."""
+    """Run one campaign; return its runs for each second, and for each second of processor time."""
     before = processor()
     with tempfile.TemporaryDirectory() as corpus:
         command = [sys.executable, "-m", "vmrace", "fuzz", VARIANT, "--for", f"{SECONDS}s", "--keep-going", "--no-shrink", "--json",
@@ -39,7 +39,7 @@ def rates(workers: int, seed: int) -> tuple[float, float]:
 
 
 def processor() -> float:
-    """Seconds of processor time of all that this process has started and waited for."""
+    """Return the seconds of processor time of all processes that this one has started and waited for."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 

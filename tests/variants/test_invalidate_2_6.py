@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The kernel of invalidate_2_6, function by function, by one task alone; and that random programs do no harm without a race."""
+"""Each function of the kernel of invalidate_2_6 does its work for one task alone; random programs without a race do no harm."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ BOOT_CONTENT = 1000         # of page 0 of f0
 
 
 def op(line: str, value: int = 0) -> tuple[Any, tuple[Any, ...]]:
-    """One operation as a call; `value` is what it writes, if it does."""
+    """Return an operation as (function, arguments); `value` is the value that it writes, if it writes."""
     parsed = parse_op(line, "test")
     args = [int(part) for operand in parsed.operands for part in operand.lstrip("mfk").split(".")]
     return IMAGE[f"op_{parsed.name}"], (*args, value) if OPERATIONS[parsed.name].writes else tuple(args)
 
 
 def run(*steps: str | tuple[str, int] | Callable[[], Any]) -> list[Any]:
-    """Boot, then one task does these steps: operations, or functions whose results are returned. Nothing may be wrong at rest."""
+    """Boot, then run the steps in one task: operations, or functions whose results are returned. Asserts that nothing is wrong at rest."""
     IMAGE.load(IMAGE.boot)
     IMAGE.load_volatile(IMAGE.at_rest)
     IMAGE.lockdep.set_exact(True)
@@ -61,7 +61,7 @@ def run(*steps: str | tuple[str, int] | Callable[[], Any]) -> list[Any]:
 
 
 def loads() -> list[Any]:
-    """What user space has read, in order."""
+    """Return the values that user space has read, in order."""
     return [value for what, _, _, value, _, _ in m.history if what == "load"]
 
 
@@ -106,7 +106,7 @@ def test_a_slot_of_the_page_cache_is_taken_once() -> None:
     assert run("read f0.0", add_twice) == [-KERNEL["EEXIST"]]
 
 
-def test_beyond_the_end_there_is_nothing_to_read() -> None:
+def test_a_read_beyond_the_end_of_the_file_returns_nothing() -> None:
     run("truncate f0 2", "read f0.1", "load m0.0")
     assert loads() == [0, 0]
 
@@ -135,12 +135,12 @@ def test_a_store_to_a_private_mapping_makes_a_copy() -> None:
     assert (M0.file_rss, M0.anon_rss) == (0, 1)
 
 
-def test_a_write_fault_on_a_private_mapping_copies_at_once() -> None:
+def test_a_write_fault_on_a_private_mapping_copies_the_page_at_once() -> None:
     run("mmap_private m0.0 f0.0", ("store m0.0", 7))
     assert pte()[0] is not cached() and cached()._mapcount.counter == -1
 
 
-def test_beyond_the_end_of_the_file_there_is_sigbus() -> None:
+def test_a_load_beyond_the_end_of_the_file_gets_sigbus() -> None:
     run("mmap_shared m0.0 f0.1", "truncate f0 2", "load m0.0", ("store m0.0", 7))
     assert loads() == [] and pte() is None
 
@@ -151,7 +151,7 @@ def test_an_anonymous_page_reads_zero_until_it_is_written() -> None:
     assert KERNEL["empty_zero_page"]._count.counter == 1
 
 
-def test_fork_copies_what_was_copied_on_write_and_leaves_the_rest_to_faults() -> None:
+def test_fork_maps_private_copies_and_leaves_other_pages_to_faults() -> None:
     run(("store m0.0", 7), "mmap_shared m0.1 f0.0", "load m0.1", "fork m0 m1", ("store m0.0", 8), "load m1.0", "load m1.1")
     assert loads() == [BOOT_CONTENT, BOOT_CONTENT, 7, 7, BOOT_CONTENT, BOOT_CONTENT]
     assert cached()._mapcount.counter == 1
@@ -174,7 +174,7 @@ def test_unmap_mapping_range_takes_private_copies_only_with_even_cows(even_cows:
     assert (pte(1) is None) == bool(even_cows)
 
 
-def test_unmap_mapping_range_moves_the_count_and_not_onto_a_page_boundary() -> None:
+def test_unmap_mapping_range_moves_truncate_count_and_never_onto_a_page_boundary() -> None:
     run(lambda: KERNEL["unmap_mapping_range"](F0, 0, 0, 0))
     assert F0._truncate_count == 1
     page_size = KERNEL["PAGE_SIZE"]
@@ -194,7 +194,7 @@ def test_unmap_mapping_range_reaches_each_address_space_and_no_other_page() -> N
 
 def test_unmap_mapping_range_finds_pages_in_nonlinear_vmas() -> None:
     run("mmap_shared m0.0 f0.0", "populate m0.0 f0.1", lambda: KERNEL["unmap_mapping_range"](F0, KERNEL["PAGE_SIZE"], 0, 0), "load m0.0")
-    assert loads() == [BOOT_CONTENT + 1] * 2        # the pte said which page it was
+    assert loads() == [BOOT_CONTENT + 1] * 2        # the pte names the page of the file
     run("mmap_shared m0.0 f0.0", "populate m0.0 f0.1", lambda: KERNEL["unmap_mapping_range"](F0, KERNEL["PAGE_SIZE"], 0, 0))
     assert pte() == 1
 
@@ -208,7 +208,7 @@ def test_both_invalidates_drop_a_clean_page(how: str) -> None:
     assert cached() is None and F0._nrpages == 0
 
 
-def test_invalidate_leaves_a_mapped_page_and_a_dirty_one() -> None:
+def test_invalidate_leaves_mapped_and_dirty_pages_in_the_cache() -> None:
     run("mmap_shared m0.0 f0.0", "load m0.0", ("write f0.1", 7), "invalidate f0")
     assert cached(0) is pte()[0] and "dirty" in flags(cached(1))
 
@@ -220,14 +220,14 @@ def test_invalidate2_unmaps_a_page_first_and_the_next_load_reads_the_disk() -> N
     assert [pte()[0].data.word0, pte()[0].data.word1] == [BOOT_CONTENT] * 2
 
 
-def test_invalidate2_throws_away_what_is_dirty_but_not_dirty_buffers() -> None:
+def test_invalidate2_drops_a_dirty_pte_and_keeps_dirty_buffers() -> None:
     run("mmap_shared m0.0 f0.0", ("store m0.0", 7), "invalidate2 f0")
     assert cached() is None and KERNEL["f0_disk"].block0.word0 == BOOT_CONTENT
     (error,) = run(("write f0.0", 7), lambda: KERNEL["invalidate_inode_pages2"](F0))
     assert error == -KERNEL["EIO"] and flags(cached()) >= {"dirty", "private"}
 
 
-def test_a_passing_reference_stops_reclaim_and_no_invalidate() -> None:
+def test_a_passing_reference_stops_reclaim_but_no_invalidate() -> None:
     run("read f0.0", "take f0.0 k0", "invalidate f0")
     assert cached() is None
     run("read f0.0", "take f0.0 k0", "shrink_cache 4", "shrink_cache 4")
@@ -260,12 +260,12 @@ def test_reclaim_writes_a_dirty_page_before_it_frees_it() -> None:
     assert loads() == [7, 7]
 
 
-def test_anonymous_pages_have_nowhere_to_go() -> None:
+def test_reclaim_cannot_free_anonymous_pages() -> None:
     run(("store m0.0", 7), *["refill_inactive 4", "shrink_cache 4"] * 3, "load m0.0")
     assert loads() == [7, 7]
 
 
-def test_who_asks_for_more_memory_than_there_is_gets_killed() -> None:
+def test_a_task_that_needs_more_memory_than_there_is_is_killed() -> None:
     run("fork m0 m1", "fork m0 m2", *[(f"store m{mm}.{page}", 1 + 3 * mm + page) for mm in range(3) for page in range(3)])
     assert any(KERNEL["processes"][mm].dying for mm in range(3))
 
@@ -274,7 +274,7 @@ def test_who_asks_for_more_memory_than_there_is_gets_killed() -> None:
 
 
 @pytest.mark.parametrize("how", ["writeback f0", "sync f0"])
-def test_what_was_written_gets_to_the_disk(how: str) -> None:
+def test_written_data_reaches_the_disk(how: str) -> None:
     run(("write f0.0", 7), ("write f0.1", 8), how)
     assert [KERNEL["f0_disk"].block0.word1, KERNEL["f0_disk"].block1.word1] == [7, 8]
     assert not flags(cached(0)) & {"dirty", "writeback"} and F0.tag_dirty.items == [0, 0]
@@ -284,7 +284,7 @@ def test_sync_does_not_look_at_ptes_and_a_direct_write_does() -> None:
     run("mmap_shared m0.0 f0.0", ("store m0.0", 7), "sync f0")
     assert KERNEL["f0_disk"].block0.word0 == BOOT_CONTENT
     run("mmap_shared m0.0 f0.0", ("store m0.0", 7), ("direct_write f0.1", 8))
-    assert KERNEL["f0_disk"].block0.word0 == BOOT_CONTENT        # another page's pte
+    assert KERNEL["f0_disk"].block0.word0 == BOOT_CONTENT        # the pte of another page is dirty
     run("mmap_shared m0.0 f0.0", ("store m0.0", 7), ("direct_write f0.0", 8), "load m0.0", "read f0.0")
     assert KERNEL["f0_disk"].block0.word0 == 8 and loads() == [8] * 4
 
@@ -299,13 +299,13 @@ def test_a_direct_write_to_a_hole_goes_through_the_cache() -> None:
     assert loads() == [7, 7] and KERNEL["f0_disk"].block0.word1 == 7
 
 
-def test_a_write_from_memory_copies_what_is_there() -> None:
+def test_a_write_from_memory_copies_the_mapped_data() -> None:
     run(("store m0.0", 7), "write_mapped m0.0 f0.0", "read f0.0")
     assert loads() == [7] * 4 and flags(cached()) >= {"uptodate", "dirty", "private"} and "locked" not in flags(cached())
     run("mmap_shared m0.0 f0.1", "write_mapped m0.0 f0.0", "read f0.0")
     assert loads() == [BOOT_CONTENT + 1] * 4
     run("mmap_private m0.0 f1.0", ("store m0.0", 8), "write_mapped m0.0 f0.0", "read f0.0")
-    assert loads() == [8, 8]                        # what a private mapping shows is not judged
+    assert loads() == [8, 8]                        # the content of a private mapping is not judged
 
 
 def test_a_page_may_be_written_from_its_own_mapping() -> None:
@@ -319,11 +319,11 @@ def test_a_write_from_memory_that_is_not_there_fails_and_leaves_zeros() -> None:
         return KERNEL["generic_file_write"](KERNEL["f0_file"], 0, KERNEL["at"](0, 0), 0)
     assert run("unmap m0.0", "load m0.0", write) == [-KERNEL["EFAULT"]]
     assert (cached().data.word0, cached().data.word1) == (0, 0) and flags(cached()) >= {"uptodate", "dirty"}
-    run(("write f0.0", 7), "unmap m0.0", "write_mapped m0.0 f0.0", "read f0.0")       # what a failed write leaves is not judged
+    run(("write f0.0", 7), "unmap m0.0", "write_mapped m0.0 f0.0", "read f0.0")       # the content after a failed write is not judged
     assert loads() == [0, 0]
 
 
-def test_a_copy_that_must_not_fault_fills_up_with_zeros_and_the_next_one_faults() -> None:
+def test_a_copy_that_must_not_fault_writes_zeros_and_the_next_copy_faults() -> None:
     def both() -> Any:
         buf, page = KERNEL["at"](0, 0), KERNEL["find_get_page"](F0, 1)
         KERNEL["kmap_atomic"](page)
@@ -344,11 +344,11 @@ def test_populate_shows_another_page_of_the_file() -> None:
     assert loads() == [BOOT_CONTENT + 1] * 2
 
 
-# ---- everything ----------------------------------------------------------------------------------------------------------------
+# ---- random programs -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_programs_run_without_preemption_find_nothing_and_leave_nothing(seed: int) -> None:
+def test_random_programs_without_preemption_have_no_finding_and_leave_no_page(seed: int) -> None:
     executor = Executor(FAMILY, "pre_2_6_15")
     rng = random.Random(seed)
     for _ in range(50):
@@ -374,24 +374,24 @@ def test_the_same_decisions_are_the_same_run_in_every_image() -> None:
         assert again.steps == walked.steps, drawn
 
 
-# ---- what addresses show -------------------------------------------------------------------------------------------------------
+# ---- the page that an address shows --------------------------------------------------------------------------------------------
 
 
-def test_calls_that_overlap_leave_unknown_what_an_address_shows() -> None:
-    """Whoever returns last need not have been last."""
+def test_after_overlapping_calls_the_page_that_an_address_shows_is_unknown() -> None:
+    """The call that returns last may not be the one that changed the address last."""
     address = KERNEL["addresses"][0][0]
     begin, end = lambda: KERNEL["begin_change"](0, 0), lambda: KERNEL["end_change"](0, 0, ("anon",))
     shown = run(begin, begin, end, end, lambda: address.shows, begin, end, lambda: address.shows)
     assert (shown[4], shown[-1]) == (None, ("anon",))
 
 
-def test_what_an_address_shows_is_a_new_object_after_each_call() -> None:
+def test_each_call_sets_a_new_object_for_the_page_that_an_address_shows() -> None:
     shown = run("map m0.0", lambda: KERNEL["addresses"][0][0].shows, "map m0.0", lambda: KERNEL["addresses"][0][0].shows)
     assert shown[0] == shown[1] and shown[0] is not shown[1]
 
 
-def test_a_populate_does_not_know_what_it_shows_if_another_file_was_mapped_while_it_was_called() -> None:
-    """Without an error: what it was given is a place in whatever file is there now."""
+def test_a_file_mapped_during_a_populate_leaves_the_page_shown_unknown() -> None:
+    """There is no error: the populate's page number holds for the file that is mapped at that time."""
     executor = Executor(FAMILY, "mkwrite_2_6_23")
     made = tasks(["mmap_shared m0.0 f0.1"], ["populate m0.0 f0.0"], ["mmap_shared m0.0 f1.0"], ["load m0.0"])
     lines = ("cpu0 until before lock m0.mmap_sem in sys_remap_file_pages", "cpu1 to the end", "cpu0 to the end",

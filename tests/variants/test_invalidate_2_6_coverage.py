@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Each line of a patch is reached, or the README of the family says why not.
 
-Here in a few hundred runs, of what is the variants' own. That what it says is all that a long campaign leaves is for
-`vmrace coverage invalidate_2_6`.
+This test makes a few hundred runs and looks only at the variants' own functions. `vmrace coverage invalidate_2_6` shows in a long
+campaign that no other line is left.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ CORPUS = pathlib.Path(__file__).parents[2] / "corpus"
 
 @pytest.mark.long
 @pytest.mark.parametrize("variant", ["mkwrite_2_6_23", "andrea_pg_truncate"])
-def test_every_line_that_is_not_reached_has_a_reason(variant: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_line_of_a_patch_that_is_not_reached_has_a_reason(variant: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replaying, "judge_entry", partial(judge_entry, sample=10, replays=1))
     _workers.clear()
     reached = reach(family("invalidate_2_6"), variant, load_all(CORPUS)[0], 1e9, 100, 1)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The page lock in faults, of 2.6.23, and the invalidates of 2.4, by one task alone."""
+"""Faults with the page lock, of 2.6.23, and the invalidates of 2.4 do their work for one task alone."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BOOT_CONTENT = 1000         # of page 0 of f0
 
 
 def run(variant: str, *steps: str | tuple[str, int] | Callable[[Any], Any]) -> list[Any]:
-    """Boot, then one task does these steps: operations, or functions of the kernel's names, whose results are returned."""
+    """Boot `variant`, then run the steps in one task: operations, or functions of the kernel's names, whose results are returned."""
     executor = EXECUTORS[variant]
     image = executor.image(2)
     image.load(image.boot)
@@ -47,7 +47,7 @@ def run(variant: str, *steps: str | tuple[str, int] | Callable[[Any], Any]) -> l
 
 
 def loads() -> list[Any]:
-    """What user space has read, in order."""
+    """Return the values that user space has read, in order."""
     return [entry[3] for entry in m.history if entry[0] == "load"]
 
 
@@ -67,10 +67,10 @@ def test_a_fault_maps_the_page_and_leaves_it_unlocked(variant: str) -> None:
 
 
 @pytest.mark.parametrize("variant", PAGE_LOCK)
-def test_a_write_fault_on_a_private_mapping_copies_at_once(variant: str) -> None:
+def test_a_write_fault_on_a_private_mapping_copies_the_page_at_once(variant: str) -> None:
     mapped, page = run(variant, "mmap_private m0.0 f0.0", ("store m0.0", 7), pte, cached(0))
     assert mapped[0] is not page and mapped[1]
-    run(variant, "mmap_private m0.0 f0.1", "truncate f0 2", ("store m0.0", 7))      # SIGBUS, and nothing is left over
+    run(variant, "mmap_private m0.0 f0.1", "truncate f0 2", ("store m0.0", 7))      # SIGBUS, and no page is left
 
 
 @pytest.mark.parametrize("variant", PAGE_LOCK)
@@ -97,11 +97,11 @@ def test_a_nonlinear_page_is_faulted_in_again_from_its_pte(variant: str) -> None
     shows, mapped, page = run(variant, "mmap_shared m0.0 f0.0", "populate m0.0 f0.1", "sync f0", "invalidate f0", "direct_write f0.0",
                               lambda kernel: kernel["unmap_mapping_range"](kernel["f0"].i_mapping, 0, 0, 0) or pte(kernel),
                               "load m0.0", pte, cached(1))
-    assert shows == 1                               # the offset, in place of the page
+    assert shows == 1                               # the pte holds the offset, in place of the page
     assert mapped[0] is page
 
 
-def test_a_shared_page_is_mapped_for_reading_first_and_its_buffer_is_dirty_before_it_is_written_to() -> None:
+def test_a_shared_page_is_mapped_read_only_first_and_its_buffer_dirty_before_a_store() -> None:
     first, then, dirty = run("mkwrite_2_6_23", "mmap_shared m0.0 f0.0", "load m0.0", pte, ("store m0.0", 5), pte,
                              lambda kernel: kernel["buffer_dirty"](pte(kernel)[0].bh))
     assert not first[1] and then[0] is first[0] and then[1] and dirty
@@ -121,15 +121,15 @@ def test_the_invalidates_of_2_4_leave_a_page_in_use_in_the_page_cache() -> None:
 
 
 @pytest.mark.parametrize("variant", EXECUTORS)
-def test_a_write_from_a_mapping_copies_what_it_shows(variant: str) -> None:
-    """Until the copy the page is there, so no fault is taken with a page locked."""
+def test_a_write_from_a_mapping_copies_the_page_that_it_shows(variant: str) -> None:
+    """The page stays mapped until the copy, so that no fault comes with a page locked."""
     (page,) = run(variant, "mmap_shared m0.0 f0.1", "write_mapped m0.0 f0.0", "read f0.0", "write_mapped m0.0 f0.1", cached(0))
     assert loads() == [BOOT_CONTENT + 1] * 6
     assert not page.unlocked_by_other
 
 
 @pytest.mark.parametrize("variant", PAGE_LOCK)
-def test_since_2_6_18_a_copy_that_must_not_fault_leaves_alone_what_it_cannot_copy(variant: str) -> None:
+def test_since_2_6_18_a_copy_that_must_not_fault_keeps_the_words_it_cannot_copy(variant: str) -> None:
     def copy(kernel: Any) -> Any:
         page = kernel["find_get_page"](kernel["f0"].i_mapping, 1)
         kernel["kmap_atomic"](page)
@@ -141,7 +141,7 @@ def test_since_2_6_18_a_copy_that_must_not_fault_leaves_alone_what_it_cannot_cop
 
 
 @pytest.mark.parametrize("variant", EXECUTORS)
-def test_a_write_from_memory_that_is_not_there_fails(variant: str) -> None:
+def test_a_write_from_unmapped_memory_fails(variant: str) -> None:
     def write(kernel: Any) -> Any:
         return kernel["generic_file_write"](kernel["f0_file"], 0, kernel["at"](0, 0), 0)
     failed, page = run(variant, "unmap m0.0", "load m0.0", write, cached(0))

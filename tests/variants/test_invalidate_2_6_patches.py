@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What each patch of invalidate_2_6 changes, by one task alone; and that random programs do no harm without a race."""
+"""Each patch of invalidate_2_6 changes what it should for one task alone; random programs without a race do no harm."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BOOT_CONTENT = 1000         # of page 0 of f0
 
 
 class Kernel:
-    """One variant, and one task that runs on it."""
+    """A variant on which one task runs."""
 
     def __init__(self, variant: str, cpus: int = 2):
         self.executor = Executor(FAMILY, variant, checked=True)
@@ -39,7 +39,7 @@ class Kernel:
         return self[f"op_{parsed.name}"], (*args, value) if OPERATIONS[parsed.name].writes else tuple(args)
 
     def run(self, *steps: str | tuple[str, int] | Callable[[], Any]) -> list[Any]:
-        """Boot, then these steps: operations, or functions whose results are returned."""
+        """Boot, then run the steps: operations, or functions whose results are returned."""
         image = self.image
         image.load(image.boot)
         image.load_volatile(image.at_rest)
@@ -83,18 +83,18 @@ each = pytest.mark.parametrize("kernel", ALL.values(), ids=ALL)
 MAPPED = ("mmap_shared m0.0 f0.0", "load m0.0")
 
 
-# ---- all of them ---------------------------------------------------------------------------------------------------------------
+# ---- all patches ---------------------------------------------------------------------------------------------------------------
 
 
 @each
-def test_a_fault_still_maps_what_the_cache_has(kernel: Kernel) -> None:
+def test_on_every_variant_a_fault_maps_the_page_of_the_cache(kernel: Kernel) -> None:
     kernel.run(*MAPPED)
     assert kernel.pte()[0] is kernel.cached() and kernel.cached().flags.word & 1 == 0
     assert FAMILY.check(kernel.image) == []
 
 
 @each
-def test_a_write_fault_on_a_private_mapping_still_copies_at_once(kernel: Kernel) -> None:
+def test_on_every_variant_a_write_fault_on_a_private_mapping_copies_at_once(kernel: Kernel) -> None:
     kernel.run("mmap_private m0.0 f0.0", ("store m0.0", 7))
     assert kernel.pte()[0] is not kernel.cached() and kernel.pte()[0].data.word0 == 7
     assert not (kernel.pte()[0].flags.word | kernel.cached().flags.word) & 1
@@ -103,8 +103,8 @@ def test_a_write_fault_on_a_private_mapping_still_copies_at_once(kernel: Kernel)
 
 @pytest.mark.long
 @each
-def test_programs_run_without_preemption_leave_nothing(kernel: Kernel) -> None:
-    """And find nothing but what the variants do to one task alone."""
+def test_random_programs_without_preemption_leave_no_page(kernel: Kernel) -> None:
+    """They find only the mistakes that the variants make with one task alone."""
     alone = {"andrea_seqschedlock": {"LIVELOCK: do_no_page", "INVARIANT: a write section stays open and nobody will end it"},
              "page_count_clear_uptodate": {"BUG at fs/mpage.c:465 in __mpage_writepage"}}.get(kernel.executor.variant, set())
     executor = Executor(FAMILY, kernel.executor.variant)
@@ -124,12 +124,12 @@ def test_programs_run_without_preemption_leave_nothing(kernel: Kernel) -> None:
 # ---- the seqschedlock ------------------------------------------------------------------------------------------------------------
 
 
-def test_the_lock_is_part_of_each_mapping_and_of_no_mapping_of_the_base() -> None:
+def test_each_mapping_has_a_seqschedlock_and_no_mapping_of_the_base_has() -> None:
     assert SEQSCHEDLOCK["f0"].i_mapping.invalidate_lock is not SEQSCHEDLOCK["f1"].i_mapping.invalidate_lock
     assert not hasattr(BASE["f0"].i_mapping, "invalidate_lock")
 
 
-def test_an_invalidate_is_one_write_section_for_each_page() -> None:
+def test_an_invalidate_makes_one_write_section_for_each_page() -> None:
     SEQSCHEDLOCK.run("read f0.0", "read f0.1", "invalidate f0")
     lock = SEQSCHEDLOCK.f0.invalidate_lock
     assert (lock.sequence.counter, lock.writers.counter) == (2, 0)
@@ -138,14 +138,14 @@ def test_an_invalidate_is_one_write_section_for_each_page() -> None:
 
 
 @pytest.mark.parametrize(("kernel", "writers"), [(SEQSCHEDLOCK, 1), (SEQSCHEDLOCK_2, 0)], ids=["as posted", "reconstructed"])
-def test_a_mapped_page_leaves_the_write_section_open_as_posted(kernel: Kernel, writers: int) -> None:
+def test_as_posted_an_invalidate_of_a_mapped_page_leaves_its_write_section_open(kernel: Kernel, writers: int) -> None:
     kernel.run(*MAPPED, "invalidate_page f0.0")
     assert kernel.f0.invalidate_lock.writers.counter == writers
     titles = [title for title, _ in FAMILY.check(kernel.image)]
     assert titles == ["INVARIANT: a write section stays open and nobody will end it"] * writers
 
 
-def test_with_one_cpu_the_lock_is_compiled_to_nothing() -> None:
+def test_with_one_cpu_the_seqschedlock_is_compiled_to_nothing() -> None:
     kernel = Kernel("andrea_seqschedlock", cpus=1)
     kernel.run(*MAPPED, "invalidate_page f0.0")
     assert (kernel.f0.invalidate_lock.writers.counter, FAMILY.check(kernel.image)) == (0, [])
@@ -156,18 +156,18 @@ def test_with_one_cpu_the_lock_is_compiled_to_nothing() -> None:
 
 @pytest.mark.parametrize(("kernel", "error"), [(BASE, 0), (SEQSCHEDLOCK_2, 0), (FIND_LOCK_PAGE, 0), (PG_TRUNCATE, 0), (PAGE_COUNT, -5)],
                          ids=lambda value: value.executor.variant if isinstance(value, Kernel) else str(value))
-def test_a_passing_reference_fails_invalidate2_where_it_looks_at_the_count(kernel: Kernel, error: int) -> None:
+def test_a_passing_reference_makes_invalidate2_fail_where_it_reads_the_count(kernel: Kernel, error: int) -> None:
     assert kernel.run("read f0.0", "read f0.1", "take f0.0 k0", kernel.invalidate2) == [error]
     assert (kernel.cached() is not None) == bool(error)
 
 
-def test_a_page_that_waits_in_a_pagevec_has_a_reference_too() -> None:
-    """What took 016eb4a0 back for invalidate_inode_pages2() in 2.6.18.1: no race is needed."""
+def test_a_page_in_a_pagevec_has_a_reference_that_makes_invalidate2_fail() -> None:
+    """Commit 016eb4a0 was reverted for invalidate_inode_pages2() in 2.6.18.1 because of this: no race is needed."""
     assert PAGE_COUNT.run("read f0.0", PAGE_COUNT.invalidate2) == [-5]
     assert BASE.run("read f0.0", BASE.invalidate2) == [0]
 
 
-def test_a_direct_write_to_a_page_that_was_just_read_fails_with_the_count() -> None:
+def test_with_the_count_a_direct_write_to_a_page_that_was_just_read_fails() -> None:
     def write(kernel: Kernel) -> Any:
         return kernel["generic_file_write"](kernel["f0_file"], 0, kernel["holding"](7), 1)
     assert PAGE_COUNT.run("read f0.0", lambda: write(PAGE_COUNT)) == [-5]
@@ -177,19 +177,19 @@ def test_a_direct_write_to_a_page_that_was_just_read_fails_with_the_count() -> N
 # ---- PG_uptodate -----------------------------------------------------------------------------------------------------------------
 
 
-def test_a_page_in_use_stays_mapped_and_is_no_longer_uptodate() -> None:
+def test_an_invalidated_page_in_use_stays_mapped_and_is_no_longer_uptodate() -> None:
     assert CLEAR_UPTODATE.run(*MAPPED, CLEAR_UPTODATE.invalidate2) == [0]
     page = CLEAR_UPTODATE.cached()
     assert CLEAR_UPTODATE.pte()[0] is page and not CLEAR_UPTODATE.uptodate(page)
     assert FAMILY.check(CLEAR_UPTODATE.image) == []
 
 
-def test_only_this_variant_may_have_mapped_pages_that_are_not_uptodate() -> None:
+def test_only_page_count_clear_uptodate_may_map_pages_that_are_not_uptodate() -> None:
     assert [name for name, kernel in ALL.items() if not uptodate_if_mapped(kernel.image)] == ["page_count_clear_uptodate"]
     assert uptodate_if_mapped(BASE.image)
 
 
-def test_who_needs_the_page_next_reads_it_from_disk_under_the_old_mapping() -> None:
+def test_the_next_read_refills_a_page_in_use_from_disk_under_the_old_mapping() -> None:
     def other_content() -> None:
         CLEAR_UPTODATE["f0_disk"].block0.word0 = CLEAR_UPTODATE["f0_disk"].block0.word1 = BOOT_CONTENT + 50
     CLEAR_UPTODATE.run(*MAPPED, CLEAR_UPTODATE.invalidate2, other_content, "load m0.0", "read f0.0", "load m0.0")
@@ -197,12 +197,12 @@ def test_who_needs_the_page_next_reads_it_from_disk_under_the_old_mapping() -> N
     assert loads == [BOOT_CONTENT] * 4 + [BOOT_CONTENT + 50] * 4
 
 
-def test_dirty_buffers_are_an_error_as_before() -> None:
+def test_with_clear_uptodate_dirty_buffers_are_an_error_as_before() -> None:
     assert CLEAR_UPTODATE.run(("write f0.0", 7), CLEAR_UPTODATE.invalidate2) == [-5]
     assert CLEAR_UPTODATE.uptodate(CLEAR_UPTODATE.cached())
 
 
-def test_what_nobody_else_uses_is_dropped_as_before() -> None:
+def test_with_clear_uptodate_an_unused_page_is_dropped_as_before() -> None:
     assert CLEAR_UPTODATE.run("read f0.0", "read f0.1", CLEAR_UPTODATE.invalidate2) == [0]
     assert CLEAR_UPTODATE.cached() is None
 
@@ -221,6 +221,6 @@ def test_an_invalidated_page_is_marked_until_it_is_free() -> None:
     assert held[0].lru.on is PG_TRUNCATE["zone_normal"].free_list
 
 
-def test_a_page_that_is_allocated_with_the_mark_is_bad() -> None:
+def test_the_check_at_allocation_and_not_at_free_includes_pg_truncate() -> None:
     assert PG_TRUNCATE["PREP_CHECK"] >> PG_TRUNCATE["PG_truncate"] & 1
     assert not PG_TRUNCATE["FREE_CHECK"] >> PG_TRUNCATE["PG_truncate"] & 1

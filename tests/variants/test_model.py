@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The user-visible model: histories by hand, and the linearizable register against every permutation."""
+"""The user-visible model judges histories by hand, and its register agrees with a search through every permutation."""
 
 from __future__ import annotations
 
@@ -73,33 +73,33 @@ BAD: dict[str, tuple[list[tuple[Any, ...]], str]] = {
 
 
 @pytest.mark.parametrize("name", GOOD)
-def test_a_history_that_a_register_explains_is_fine(name: str) -> None:
+def test_a_history_that_a_register_explains_is_accepted(name: str) -> None:
     assert titles(*GOOD[name]) == []
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_history_that_no_order_explains_is_told(name: str) -> None:
+def test_a_history_that_no_order_explains_is_reported(name: str) -> None:
     history, title = BAD[name]
     assert titles(*history) == [title]
 
 
-def test_each_register_is_told_apart() -> None:
+def test_each_register_is_judged_for_itself() -> None:
     assert titles(store(1, 0, 1), load(0, 2, 3), store(2, 0, 1, where=(1, 0)), load(0, 2, 3, where=(1, 0))) == [OLD, OLD]
 
 
-def test_the_detail_names_address_space_word_and_steps() -> None:
+def test_the_detail_of_a_data_finding_names_address_space_word_and_steps() -> None:
     assert judge([store(1, 0, 1), load(7, 2, 3)])[0][1] == "m0.(0, 0): 7, steps 2-3"
 
 
 # ---- against brute force -----------------------------------------------------------------------------------------------------
 
 def came_before(a: Access, b: Access) -> bool:
-    """Steps are counted, an access happens after its `since` and not after its `until`."""
+    """True if `a` ended before `b` began. An access happens after its step `since` and not after its step `until`."""
     return a[3] < b[2] or (a[3] == b[2] and b[3] > b[2])
 
 
 def explained(accesses: Sequence[Access], initial: Sequence[Any]) -> bool:
-    """Is there a permutation that keeps the order of those that did not overlap, in which every load reads the last store?"""
+    """True if some permutation keeps the order of accesses that do not overlap, and every load in it reads the last store."""
     for order in itertools.permutations(accesses):
         if any(came_before(later, earlier) for earlier, later in itertools.combinations(order, 2)):
             continue
@@ -123,24 +123,24 @@ accesses = st.builds(
 
 @settings(deadline=None, max_examples=400, derandomize=True)
 @given(history=st.lists(accesses, max_size=5), initial=st.lists(st.integers(0, 2), min_size=1, max_size=2))
-def test_linearizable_is_what_some_permutation_explains(history: list[Access], initial: list[int]) -> None:
+def test_a_history_is_linearizable_if_and_only_if_some_permutation_explains_it(history: list[Access], initial: list[int]) -> None:
     assert linearizable(history, initial) == explained(history, initial)
 
 
 @settings(deadline=None, max_examples=300, derandomize=True)
 @given(stores=st.lists(st.tuples(st.integers(1, 6), st.integers(1, 3)), max_size=4), since=st.integers(0, 8), length=st.integers(1, 4))
-def test_what_a_load_could_return_contains_every_value_that_some_permutation_lets_it(
+def test_admissible_contains_every_value_that_a_load_returns_in_some_permutation(
         stores: list[tuple[int, int]], since: int, length: int) -> None:
-    """admissible() may be generous at the edges; it must never leave out what is possible, or a healthy fork is blamed."""
+    """admissible() may return too many values, but a missing possible value would be a finding against a healthy fork."""
     history: list[Access] = [("store", number + 1, begin, begin + span) for number, (begin, span) in enumerate(stores)]
     for value in range(len(stores) + 1):
         if explained([*history, ("load", value, since, since + length)], [0]):
             assert value in admissible(history, [0], since, since + length)
 
 
-def test_admissible_leaves_out_what_was_overwritten_before() -> None:
+def test_admissible_leaves_out_a_value_overwritten_before_the_load() -> None:
     assert admissible([("store", 1, 0, 1), ("store", 2, 2, 3)], [0], 4, 5) == {2}
 
 
-def test_admissible_leaves_out_what_came_after() -> None:
+def test_admissible_leaves_out_a_store_after_the_load() -> None:
     assert admissible([("store", 1, 0, 1), ("store", 2, 8, 9)], [0], 4, 5) == {1}

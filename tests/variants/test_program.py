@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The text of programs: read and printed again unchanged; what is wrong is told with its place."""
+"""The text of a program reads and prints unchanged, and a mistake in it is reported with its place."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ def test_an_entry_is_printed_as_it_is_read(program: Program) -> None:
 
 @settings(deadline=None, max_examples=100, derandomize=True)
 @given(program=programs())
-def test_a_program_comes_back_from_its_text(program: Program) -> None:
+def test_a_program_reads_back_from_its_text(program: Program) -> None:
     assert parse(emit(entry(program))).program == program
 
 
-def test_a_comment_does_not_change_what_an_entry_is() -> None:
+def test_a_comment_does_not_change_an_entry() -> None:
     one = entry(Program((), (TaskProgram(0, (Op("reclaim"),)),), 1))
     other = parse(emit(one).replace("# why", "# because"))
     assert other.identity == one.identity
@@ -72,24 +72,24 @@ def test_a_comment_does_not_change_what_an_entry_is() -> None:
     ("pin m0.0 m1", "'m1' is not a pin (one of k0 .. k3)"),
     ("shrink_cache 5", "'5' is not a number (one of 1 .. 4)"),
 ])
-def test_what_is_no_operation_is_told_in_one_line(text: str, why: str) -> None:
+def test_a_text_that_is_no_operation_gives_one_line(text: str, why: str) -> None:
     with pytest.raises(ProgramError) as caught:
         parse_op(text, "cpu0[3]")
     assert str(caught.value) == f"cpu0[3]: {why}"
 
 
-def test_a_bad_operation_in_a_list_is_told_with_its_place() -> None:
+def test_a_bad_operation_in_a_list_is_reported_with_its_place() -> None:
     with pytest.raises(ProgramError, match=r"cpu1\[1\]: no operation 'nothing'"):
         parse_ops(["reclaim", "nothing"], "cpu1")
 
 
 @pytest.mark.parametrize("lines", ["reclaim", [1], None, {"a": 1}])
-def test_what_is_no_list_of_operations_is_told(lines: object) -> None:
+def test_a_value_that_is_no_list_of_operations_is_reported(lines: object) -> None:
     with pytest.raises(ProgramError, match="cpu1: must be a list of operations in quotes"):
         parse_ops(lines, "cpu1")
 
 
-def test_too_many_operations_are_told() -> None:
+def test_too_many_operations_are_refused() -> None:
     with pytest.raises(ProgramError, match=f"{OPS_MAX + 1} operations, more than {OPS_MAX}"):
         parse_ops(["reclaim"] * (OPS_MAX + 1), "cpu0")
 
@@ -110,7 +110,7 @@ GOOD = emit(entry(Program((), (TaskProgram(0, (Op("reclaim"),)), TaskProgram(1, 
     ("store m0.0", "store", "cpu1[0]: store takes one operand"),
     ("[expect]", "[expect", "not TOML"),
 ])
-def test_a_bad_entry_is_told_in_one_line_with_its_place(old: str, new: str, why: str) -> None:
+def test_a_bad_entry_gives_one_line_with_the_place(old: str, new: str, why: str) -> None:
     assert old in GOOD
     with pytest.raises(EntryError) as caught:
         parse(GOOD.replace(old, new), "corpus/x.toml")
@@ -119,7 +119,7 @@ def test_a_bad_entry_is_told_in_one_line_with_its_place(old: str, new: str, why:
     assert "\n" not in str(caught.value)
 
 
-def test_an_entry_without_a_task_is_none() -> None:
+def test_an_entry_without_a_task_is_refused() -> None:
     lines = [line for line in GOOD.splitlines() if not line.startswith(("cpu", "  \"", "]"))]
     text = "\n".join(lines).replace("schedule = [", "schedule = []")
     with pytest.raises(EntryError, match="no task: an entry has at least cpu0"):
@@ -133,6 +133,6 @@ def test_tasks_are_named_by_their_cpu_and_their_number_on_it() -> None:
     assert Program((), tasks, 3).keys() == ["cpu0", "cpu0_task1", "cpu2", "cpu0_task2", "cpu2_task1"]
 
 
-def test_the_size_is_all_operations() -> None:
+def test_the_size_of_a_program_counts_all_operations() -> None:
     program = Program((Op("reclaim"),), (TaskProgram(0, (Op("reclaim"), Op("swap_out"))),), 1)
     assert (program.size, program.operations()) == (3, {"reclaim", "swap_out"})

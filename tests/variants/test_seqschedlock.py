@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Andrea's seqschedlock by itself, on every schedule of small programs: whom SUCCESS at both ends tells the truth.
+"""Andrea's seqschedlock alone, on every schedule of small programs: SUCCESS at both ends of a read section is true.
 
-A read section runs from the end of read_seqschedlock() to the start of read_seqschedunlock(), a write section likewise. The counts
-of schedules are those of interleavings: the tests would notice if some were left out.
+SUCCESS means that no write section overlapped the read section. A read section runs from the end of read_seqschedlock() to the start
+of read_seqschedunlock(), a write section likewise. The tests compare the counts of schedules with those of interleavings, so they fail
+if a schedule is left out.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def program(*calls: str) -> list[Any]:
 
 
 def schedules(kernel: Toy, tasks: Sequence[Any], preemptions: int = 99) -> list[Notes]:
-    """What each schedule left in the log."""
+    """Run every schedule, and return the log of each."""
     seen: list[Notes] = []
 
     def run(scheduler: Any) -> Run:
@@ -47,14 +48,14 @@ def schedules(kernel: Toy, tasks: Sequence[Any], preemptions: int = 99) -> list[
 
 
 def results(notes: Notes) -> list[int]:
-    """How each read section that had begun well ended."""
+    """Return the code at the end of each read section that began with SUCCESS."""
     return [note[3] for note in notes if note[2] == "result"]
 
 
 def fooled(notes: Notes) -> bool:
-    """Was there a read section with SUCCESS at both ends that a write section overlapped?"""
+    """True if a write section overlapped a read section with SUCCESS at both ends."""
     open_writes: set[int] = set()
-    open_reads: dict[int, bool] = {}            # reader -> has it met a write section?
+    open_reads: dict[int, bool] = {}            # reader -> True if a write section overlapped
     met: dict[int, bool] = {}
     for what, who, event, *state in notes:
         if what == "write":
@@ -86,17 +87,17 @@ def test_a_read_section_alone_succeeds_and_stores_nothing() -> None:
     assert AS_POSTED.image.save() == before and run.titles == []
 
 
-def test_the_counters_tell_of_an_open_section_and_of_one_that_is_over() -> None:
+def test_the_counters_show_an_open_write_section_and_one_that_has_ended() -> None:
     assert alone(("write_seqschedlock", AS_POSTED["lock"]), ("read_section", 0)) == [("read", 0, "begins", RUNNING)]
     assert results(alone(("write_section", 0), ("read_section", 0))) == [SUCCESS]
     assert AS_POSTED["lock"].sequence.counter == 1
 
 
-def test_the_numbers_of_the_codes_are_those_of_the_header() -> None:
+def test_the_codes_of_the_seqschedlock_have_the_numbers_of_the_header() -> None:
     assert [AS_POSTED[f"SEQSCHEDLOCK_{name}"] for name in ("SUCCESS", "WRITER_RACE", "WRITER_RUNNING")] == [SUCCESS, RACE, RUNNING]
 
 
-def test_without_config_smp_there_is_no_lock() -> None:
+def test_without_config_smp_there_is_no_seqschedlock() -> None:
     kernel = Toy(LOCK, SECTIONS, core="up")
     kernel.run([(0, [("write_seqschedlock", kernel["lock"]), ("read_section", 0)])], NoPreempt(), cpus=1)
     assert results(list(kernel["log"].seen)) == [SUCCESS]
@@ -107,7 +108,7 @@ def test_without_config_smp_there_is_no_lock() -> None:
 
 
 def test_success_at_both_ends_means_that_no_write_section_overlapped() -> None:
-    # A reader has 5 loads and one of its body, a writer 3 stores and 2: 7 and 6 segments in any order. A reader that is told at its
+    # A reader has 5 loads and one of its body, a writer 3 stores and 2: 7 and 6 segments in any order. A reader that sees at its
     # begin that a writer is running ends there, and has fewer; hence the bound and not the number.
     seen = schedules(WITHOUT_BARRIERS, program("read_section", "write_section"))
     assert comb(10, 4) < len(seen) <= comb(13, 6)
@@ -116,7 +117,7 @@ def test_success_at_both_ends_means_that_no_write_section_overlapped() -> None:
     assert codes == {SUCCESS, RACE, RUNNING}
 
 
-def test_the_same_with_its_barriers() -> None:
+def test_with_barriers_success_at_both_ends_means_that_no_write_section_overlapped() -> None:
     # 2 (3 + 2) points of an empty read section and 6 of an empty write section
     seen = schedules(AS_POSTED, program("empty_read_section", "empty_write_section"))
     assert 1000 < len(seen) <= comb(18, 7)
@@ -124,7 +125,7 @@ def test_the_same_with_its_barriers() -> None:
 
 
 @pytest.mark.long
-def test_two_writers_neither_exclude_each_other_nor_fool_a_reader() -> None:
+def test_two_writers_do_not_exclude_each_other_and_fool_no_reader() -> None:
     seen = schedules(WITHOUT_BARRIERS, program("empty_read_section", "empty_write_section", "empty_write_section"))
     assert 1000 < len(seen) <= factorial(14) // (factorial(6) * factorial(4) ** 2)
     assert not any(map(fooled, seen))
@@ -146,11 +147,11 @@ def test_two_readers_and_two_writers_within_two_preemptions() -> None:
     assert not any(map(fooled, schedules(WITHOUT_BARRIERS, tasks, preemptions=2)))
 
 
-# ---- what the orders are for -----------------------------------------------------------------------------------------------------
+# ---- the order of the accesses ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("slip", ["writers_first", "sequence_first"])
-def test_with_two_accesses_exchanged_some_schedule_fools_a_reader(slip: str) -> None:
+def test_with_two_accesses_of_the_lock_exchanged_some_schedule_fools_a_reader(slip: str) -> None:
     kernel = Toy(LOCK, SECTIONS, BARE, f"tests.variants.kernels.{slip}")
     assert any(map(fooled, schedules(kernel, program("read_section", "write_section"))))
 
@@ -160,8 +161,8 @@ def test_the_second_load_of_the_sequence_only_saves_the_reader_work() -> None:
     assert not any(map(fooled, schedules(kernel, program("read_section", "write_section"))))
 
 
-def test_of_what_comes_after_its_end_a_read_section_says_nothing() -> None:
-    """A fault that maps the page after read_seqschedunlock() does so with a write section open, or over."""
+def test_a_read_section_says_nothing_about_writers_after_its_end() -> None:
+    """A fault that maps the page after read_seqschedunlock() may do so with a write section open, or after one."""
     seen = schedules(WITHOUT_BARRIERS, program("read_section", "write_section"))
     late = [notes for notes in seen if results(notes) == [SUCCESS] and notes[-1][0] == "write" and notes[0][0] == "read"]
     assert late and not any(map(fooled, late))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""atomic_sleep: a semaphore is taken, the cpu is given up, with a spinlock held, in an interrupt, with interrupts off."""
+"""atomic_sleep: down() or schedule() with a spinlock held, in an interrupt, or with interrupts off."""
 
 from vmrace.harness.kernel import (
     TASK_RUNNING,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Nothing is held where one may sleep; the interrupt only tries."""
+"""No lock is held where a task may sleep; the interrupt only tries the semaphore."""
 
 from vmrace.harness.kernel import (
     TASK_RUNNING,

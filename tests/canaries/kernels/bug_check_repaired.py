@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The slot is claimed with one atomic operation."""
+"""One atomic operation claims the slot."""
 
 from vmrace.harness.kernel import BUG_ON, atomic_t, cmpxchg, plain, struct
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Only who brought it to zero frees."""
+"""Only the cpu that dropped the count to zero frees."""
 
 from vmrace.harness.kernel import atomic_dec_and_test, list_add, spin_lock, spin_unlock
 

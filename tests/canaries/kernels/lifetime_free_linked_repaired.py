@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Who dropped the last count looks."""
+"""The cpu that dropped the last count checks the LRU."""
 
 from vmrace.harness.kernel import atomic_dec_and_test, list_del, spin_lock, spin_unlock
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""lifetime: kfree() of an object that another cpu uses, frees too, or comes to by the list that it is still on."""
+"""lifetime: kfree() of an object that another cpu uses, frees too, or reaches by the list that it is still on."""
 
 from vmrace.harness.kernel import (
     LIST_HEAD,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""It is found, taken off its list and freed under the lock."""
+"""The object is found, removed from its list and freed under the lock."""
 
 from vmrace.harness.kernel import kfree, list_del, spin_lock, spin_unlock
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""lifetime: an object of a slab cache is used by one cpu while another gives it back: each kind of thing that it can hold."""
+"""lifetime: one cpu uses an object of a slab cache while another frees it. One function for each kind of field of the object."""
 
 from vmrace.harness.kernel import (
     LIST_HEAD,
@@ -101,7 +101,7 @@ def touch(what):
         entry.counted += 1
         spin_unlock(users_lock)
     if what == "constant":
-        mb()                                # a plain field is no point, and nobody would come in between
+        mb()                                # a plain field is no point, so no other cpu could run in between
         entry.constant
     if what == "item":
         entry.slots[1] = 1

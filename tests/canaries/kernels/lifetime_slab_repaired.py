@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Looking whether it is there and using it are one step for whoever gives it back."""
+"""For the cpu that frees the object, the other cpu's check and use of it are one step."""
 
 from vmrace.harness.kernel import down, up
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Looking up and taking the reference are one step under the lock of the cache."""
+"""Lookup and the new reference are one step under the lock of the cache."""
 
 from vmrace.harness.kernel import atomic_inc, spin_lock, spin_unlock, spinlock_t
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""It is taken with interrupts off."""
+"""The lock is acquired with interrupts off."""
 
 from vmrace.harness.kernel import spin_lock_irqsave, spin_unlock_irqrestore
 

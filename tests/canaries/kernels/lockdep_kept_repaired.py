@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""One exit."""
+"""There is one exit, which releases the lock."""
 
 from vmrace.harness.kernel import spin_lock, spin_unlock
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Against the order, the lock is only tried for."""
+"""Against the order, the lock is only tried."""
 
 from vmrace.harness.kernel import spin_lock, spin_trylock, spin_unlock
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""lockdep: a writer waits for a reader who waits for the other lock. One task alone shows it."""
+"""lockdep: a writer waits for a reader that waits for the other lock. One task alone shows it."""
 
 from vmrace.harness.kernel import read_lock, read_unlock, rwlock_t, spin_lock, spin_unlock, spinlock_t, write_lock, write_unlock
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The same two orders, but both only read: the cycle stays, and nobody can wait in it."""
+"""The two orders are the same, but both tasks only read: the cycle stays, and no task can wait in it."""
 
 from vmrace.harness.kernel import read_lock, read_unlock, spin_lock, spin_unlock
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""lockdep: a task takes a lock that it holds; so does an interrupt that hits the holder."""
+"""lockdep: a task acquires a lock that it holds; so does an interrupt that hits the holder."""
 
 from vmrace.harness.kernel import racy, raise_irq, spin_lock, spin_unlock, spinlock_t, struct
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Interrupts off, and nobody takes it again."""
+"""Interrupts are off, and the holder does not acquire the lock again."""
 
 from vmrace.harness.kernel import spin_lock_irqsave, spin_unlock_irqrestore
 

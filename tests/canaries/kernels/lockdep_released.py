@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""lockdep: a lock is given back by a task that does not hold it."""
+"""lockdep: a task releases a lock that it does not hold."""
 
 from vmrace.harness.kernel import racy, spin_lock, spin_unlock, spinlock_t, struct
 

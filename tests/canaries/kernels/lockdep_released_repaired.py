@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Who wants the lock takes it."""
+"""A task acquires the lock before it releases it."""
 
 from vmrace.harness.kernel import spin_lock, spin_unlock
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""lockset: a field, an array and a list are touched outside of their lock, if a race has it so."""
+"""lockset: in some schedules a field, an array and a list are touched outside of their lock."""
 
 from vmrace.harness.kernel import LIST_HEAD, embed, guarded, guarded_array, list_add, list_head, racy, spinlock_t, struct
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""lockset: an interrupt handler touches a field without its lock; it may come to a cpu that is idle."""
+"""lockset: an interrupt handler touches a field without its lock; the interrupt may hit an idle cpu."""
 
 from vmrace.harness.kernel import embed, guarded, raise_irq, spin_lock_irqsave, spin_unlock_irqrestore, spinlock_t, struct
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""lockset: the links of a list are followed, changed, or looked at without its lock, if a race has it so."""
+"""lockset: in some schedules the links of a list are followed, changed or read without its lock."""
 
 from vmrace.harness.kernel import LIST_HEAD, embed, list_add, list_empty, list_head, racy, spin_lock, spin_unlock, spinlock_t, struct
 

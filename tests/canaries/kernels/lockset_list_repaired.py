@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""All of it under the lock."""
+"""Every access is under the lock."""
 
 from vmrace.harness.kernel import list_empty, spin_lock, spin_unlock
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""lockset: a field is stored to by one who holds its rwlock only as a reader, if a race has it so."""
+"""lockset: in some schedules a task stores to a field while it holds the rwlock only for reading."""
 
 from vmrace.harness.kernel import embed, guarded, racy, read_lock, read_unlock, rwlock_t, struct
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Looked at as a reader, stored to as the writer."""
+"""A task loads the field as a reader, and stores to it as the writer."""
 
 from vmrace.harness.kernel import read_lock, read_unlock, write_lock, write_unlock
 

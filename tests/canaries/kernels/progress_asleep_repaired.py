@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""First on the queue, then the state, then the check."""
+"""The task is put on the queue, sets its state, then checks the condition."""
 
 from vmrace.harness.kernel import (
     TASK_RUNNING,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""One order."""
+"""Both tasks acquire the locks in one order."""
 
 from vmrace.harness.kernel import spin_lock, spin_unlock
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""progress: each waits for the other to go first."""
+"""progress: each task waits for the other to go first."""
 
 from vmrace.harness.kernel import atomic_inc, atomic_read, atomic_t, yield_cpu
 

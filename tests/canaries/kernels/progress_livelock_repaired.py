@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""One of them does go first."""
+"""One of the tasks goes first."""
 
 from vmrace.harness.kernel import atomic_inc
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""race: a guess and a restart that mean to have no lock, and do not say so."""
+"""race: a load and a store that are meant to be without a lock, and are not marked with data_race()."""
 
 from vmrace.harness.kernel import embed, racy, spin_lock, spin_unlock, spinlock_t, struct
 

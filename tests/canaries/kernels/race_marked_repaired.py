@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""They say so: a load, in whatever function it is, and a store."""
+"""The load, in each function that makes it, and the store are marked with data_race()."""
 
 from vmrace.harness.kernel import data_race
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""race: a field, an array and a flags word are loaded and stored with nothing to order it."""
+"""race: a field, an array and a flags word are loaded and stored, and nothing orders these accesses."""
 
 from vmrace.harness.kernel import __set_bit, embed, flags_t, racy, racy_array, read_word, set_bit, spinlock_t, struct, write_word
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Fields are under the lock, bits are changed one by one and atomically."""
+"""Fields are under the lock; bits are changed one by one, atomically."""
 
 from vmrace.harness.kernel import clear_bit, set_bit, spin_lock, spin_unlock
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""refcount: a reference is taken while somebody else already owns the freeing."""
+"""refcount: a task raises a count while another task has dropped it to zero and is about to free."""
 
 from vmrace.harness.kernel import atomic_dec_and_test, atomic_inc, atomic_t, racy, struct
 

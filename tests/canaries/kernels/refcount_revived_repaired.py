@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A reference is only taken where there is one."""
+"""A task raises the count only if it is not zero."""
 
 from vmrace.harness.kernel import atomic_read, cmpxchg
 

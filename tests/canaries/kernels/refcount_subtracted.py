@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""refcount: the same with a subtraction and with the lock taken at zero."""
+"""refcount: a count is checked and then dropped, by subtraction and by atomic_dec_and_lock()."""
 
 from vmrace.harness.kernel import atomic_dec_and_lock, atomic_read, atomic_sub, atomic_t, spin_unlock, spinlock_t
 

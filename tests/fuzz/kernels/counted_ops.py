@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The operations over it, and what user space keeps for itself."""
+"""The operations of the counted kernel, and the state of user space."""
 
 from vmrace.harness.kernel import READ, plain, point, raise_irq, struct
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The plainest kernel: so many points, and ways to wait. For counting schedules."""
+"""The plainest kernel: functions with a known number of points, and ways to wait. For counting schedules."""
 
 from vmrace.harness.kernel import atomic_inc, atomic_t, raise_irq, schedule, spin_lock, spin_unlock, spinlock_t, yield_cpu
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What goes wrong: kernel faults, and faults that no kernel could have."""
+"""Functions that fail: kernel faults, and faults that no kernel could have."""
 
 from vmrace.harness.kernel import (
     BUG,

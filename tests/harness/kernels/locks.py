@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Lock orders, right and wrong, spelled out one function each."""
+"""Lock orders, right and wrong, one function each."""
 
 from vmrace.harness.kernel import (
     LIST_HEAD,

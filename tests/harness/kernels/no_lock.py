@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A spinlock that excludes nobody, to be linked over the toy kernel."""
+"""A spinlock that excludes no task, to be linked over the toy kernel."""
 
 from vmrace.harness.kernel import mb
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Two sides of every edge of happens-before: a pair of functions that has it, and one that lacks it by one thing."""
+"""Pairs of functions for every edge of happens-before: one pair has the edge, and one lacks it by exactly one difference."""
 
 from vmrace.harness.kernel import (
     TASK_UNINTERRUPTIBLE,
@@ -249,7 +249,7 @@ def raise_then_store():
 
 
 def irqs_off():
-    """What else runs on this cpu takes no interrupt, so the other one has to."""
+    """Keep interrupts off on this cpu, so that the other cpu must take the interrupt."""
     local_irq_disable()
     atomic_read(flag)
     local_irq_enable()
@@ -258,7 +258,7 @@ def irqs_off():
 # ---- atomics ---------------------------------------------------------------------------------------------------------------
 
 def load_then_drop():
-    """Whoever drops the last reference may do as it likes."""
+    """Load, then drop a reference: the task that drops the last one may access the data freely."""
     box.data
     if atomic_dec_and_test(count):
         box.data = 1

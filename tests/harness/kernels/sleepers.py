@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Sleeping, mostly where one must not."""
+"""Functions that sleep, mostly where it is forbidden."""
 
 from vmrace.harness.kernel import (
     TASK_RUNNING,

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A generic kernel: an operation for each primitive. Each section checks for itself that its lock kept the others out.
+"""A generic kernel: an operation for each primitive. Each section checks for itself that its lock excluded the other tasks.
 
-Every operation gives back what it takes and locks are nested in one order, so any program of them is a healthy one, except that
-`consume` sleeps for ever if nobody produces.
+Every operation releases what it acquires and locks are nested in one order, so any program of them is a healthy one, except that
+`consume` sleeps for ever if no task produces.
 """
 
 from vmrace.harness.kernel import (
@@ -72,7 +72,7 @@ class task_struct(struct):
 
 
 class node(struct):
-    """What a lock guards. `inside` and those below are the sections' own checks: nothing of the machine sees them."""
+    """Data that a lock guards. `inside` and the fields below it are the sections' own checks, which the machine does not see."""
     lock = embed(spinlock_t)
     rwlock = embed(rwlock_t)
     sem = embed(semaphore)
@@ -170,7 +170,7 @@ def nested(i, j):
         enter(nodes[j])
         atomic_inc(nodes[j].count)
         leave(nodes[i])
-        spin_unlock(nodes[i].lock)          # not the last one taken
+        spin_unlock(nodes[i].lock)          # not the lock acquired last
         leave(nodes[j])
         spin_unlock(nodes[j].lock)
     else:
@@ -326,7 +326,7 @@ def give_way_twice(i):
     yield_cpu()
 
 
-# Interrupts: their own lock, taken with interrupts off by everybody.
+# Interrupts: their own lock, which every task acquires with interrupts off.
 
 def irq_enter(n):
     if n.irq_inside:

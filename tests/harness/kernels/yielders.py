@@ -39,7 +39,7 @@ disk = wait_queue_head_t("disk")
 
 
 def read_until_success():
-    """The read side of do_no_page(): it yields to a writer that is running, and tries again if one was."""
+    """Read as do_no_page() does: yield to a writer that is running, and try again if one was."""
     while True:
         state, sequence = read_seqschedlock(lock)
         if state == SEQSCHEDLOCK_SUCCESS:
@@ -63,7 +63,7 @@ def disk_is_done():
 
 
 def write_section_that_sleeps():
-    """Inside the section it waits for the disk, as an invalidate does in try_to_release_page()."""
+    """Wait for the disk inside the section, as an invalidate does in try_to_release_page()."""
     write_seqschedlock(lock)
     raise_irq(disk_is_done)
     wait_for(written)
@@ -84,7 +84,7 @@ def write_section_that_does_not_end():
 
 
 def write_section_left_open():
-    """invalidate_mapping_pages() as posted, of a mapped page."""
+    """Leave the section open, as invalidate_mapping_pages() does as posted for a mapped page."""
     write_seqschedlock(lock)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Barriers are events and no more on this machine. Without them, every schedule of a small program can be run."""
+"""Barriers that do nothing. On this machine they are only events; without them every schedule of a small program can be run."""
 
 
 def smp_rmb():

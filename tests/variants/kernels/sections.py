@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Read and write sections of one seqschedlock, with a word that each write section changes twice, to be odd in between.
 
-Each body notes when it begins and when it ends; notes are no points. They are what a test looks at after a run.
+Each body notes its begin and its end for the test to read after a run; notes are no points.
 """
 from vmrace.harness.kernel import atomic_inc, atomic_read, atomic_t, plain, struct
 from vmrace.variants.invalidate_2_6.andrea_seqschedlock.seqschedlock_h import (
@@ -14,7 +14,7 @@ from vmrace.variants.invalidate_2_6.andrea_seqschedlock.seqschedlock_h import (
 
 
 class notes(struct):
-    seen = plain(())            # ("write", who, "begins" or "ends") and ("read", who, ..., code), in the order of the run
+    seen = plain(())            # ("write", task, "begins" or "ends") and ("read", task, ..., code), in the order of the run
 
 
 lock = seqschedlock_t("lock")
@@ -43,7 +43,7 @@ def empty_write_section(who):
 
 
 def read_section(who):
-    """One try; the notes say how it went."""
+    """Make one try, and note its codes."""
     state, sequence = read_seqschedlock(lock)
     note("read", who, "begins", state)
     if state:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The slip that the order of read_seqschedunlock() avoids: a section between its two loads is in neither of them."""
+"""The mistake that the order of read_seqschedunlock() avoids: neither of its two loads sees a section between them."""
 from vmrace.harness.kernel import atomic_read
 
 

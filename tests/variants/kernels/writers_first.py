@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The slip that the order of write_seqschedunlock() avoids: for a moment neither counter tells of the section."""
+"""The mistake that the order of write_seqschedunlock() avoids: for a moment neither counter shows the section."""
 from vmrace.harness.kernel import atomic_dec, atomic_inc
 
 
