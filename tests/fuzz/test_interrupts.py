@@ -69,9 +69,8 @@ def room(place: pathlib.Path) -> pathlib.Path:
     (place / "corpus").mkdir()
     shutil.copy(PROVED, place / "corpus" / "proved.toml")
     shutil.copy(GOLDEN / "last-reference.toml", place / "corpus" / "accept.toml")       # has no verdict of daniel_lru_count
-    rows = scope_document.rows_of((ROOT / "README.md").read_text(encoding="utf-8"))
-    table = "\n".join(["before", scope_document.BEGIN, *scope_document.HEAD, *rows, scope_document.END, "after", ""])
-    (place / "TABLE.md").write_text(table)
+    rows = scope_document.rows_of((ROOT / "docs/findings/small_scopes.md").read_text(encoding="utf-8"))
+    (place / "TABLE.md").write_text(f"before\n{scope_document.written(rows)}\nafter\n")
     (place / "ledger").mkdir()
     shutil.copy(PROVED, place / "ledger" / "proved.toml")
     (place / "ledger" / "claims.toml").write_text(LEDGER)
