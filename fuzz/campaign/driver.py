@@ -137,7 +137,10 @@ class Campaign:
     def conduct(self) -> Status:
         """Run the campaign to its end. Raises EntryError if its corpus cannot be written."""
         options, status = self.options, self.status
-        _writable(options.corpus)
+        try:
+            writing.check_writable(options.corpus)
+        except OSError as error:
+            raise EntryError(f"{options.corpus}: cannot be written: {writing.why(error)}") from None
         status.known, bad = known_titles(options)
         status.unread = [str(error) for error in bad]
         status.started = time.monotonic()
@@ -355,14 +358,3 @@ class Campaign:
             self.view.error(str(error))
         self.status.raw[hit.title] = path
         self.view.raw(hit, why, path, hit_file.emit_hit(hit, self.found_on))
-
-
-def _writable(directory: pathlib.Path) -> None:
-    """Raise EntryError unless a file can be written in `directory`. This is tested before the campaign, not found out at its end."""
-    trial = directory / f".writable{writing.PARTIAL}"
-    try:
-        with writing.alone(directory):
-            writing.write(trial, "")
-            trial.unlink()
-    except OSError as error:
-        raise EntryError(f"{directory}: cannot be written: {writing.why(error)}") from None

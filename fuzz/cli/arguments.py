@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
+from vmrace.fuzz.text import writing
 from vmrace.fuzz.text.exit_codes import COULD_NOT, USAGE
 from vmrace.fuzz.text.terminal import echo
 
@@ -123,6 +124,14 @@ def is_entry(name: str) -> bool:
         return bool(entry_path(name))
     except Refused:
         return False
+
+
+def check_writable(directory: pathlib.Path) -> None:
+    """Refuse a command whose result could not be written in `directory`."""
+    try:
+        writing.check_writable(directory)
+    except OSError as error:
+        raise Refused(f"{directory}: cannot be written: {writing.why(error)}", COULD_NOT) from None
 
 
 def entry_named(path: pathlib.Path) -> Entry:

@@ -16,6 +16,7 @@ from vmrace.fuzz.cli.arguments import (
     SIZE,
     Duration,
     Refused,
+    check_writable,
     entry_named,
     entry_path,
     only_for,
@@ -84,6 +85,8 @@ def diff(context: click.Context, variants: tuple[str, ...], entry: str | None, d
                 sys.exit(COULD_NOT)
             if not programs.count:
                 raise Refused(f"{directory}: no entries of {' or '.join(sorted(families))}", NOTHING)
+        if into is not None:
+            check_writable(into)
         budget = Budget(seconds_each, runs_each or 1 << 60)
         code = compare_programs(contenders(chosen, counts), programs, budget, witnesses, into, as_json, echo)
     except ProgramError as error:

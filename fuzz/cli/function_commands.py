@@ -68,8 +68,7 @@ def fuzz_functions(target: str, args: tuple[str, ...], *, seconds: float, runs: 
     def complain(text: str) -> None:
         unkept.append(text)
         events.append({"type": "error", "text": text})
-        if not as_json:
-            echo(f"vmrace: {text}")
+        voice.complain(f"vmrace: {text}")
 
     def seen(failure: Failure) -> None:
         try:

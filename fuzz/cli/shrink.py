@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
-from vmrace.fuzz.cli.arguments import JSON, Refused, entry_named, entry_path, functions_refused, only_of_runs
+from vmrace.fuzz.cli.arguments import JSON, Refused, check_writable, entry_named, entry_path, functions_refused, only_of_runs
 from vmrace.fuzz.functions import apart
 from vmrace.fuzz.text.document import document
 from vmrace.fuzz.text.exit_codes import CHANGED, COULD_NOT, USAGE
@@ -43,6 +43,7 @@ def shrink(entry: str, functions: str | None, seed: int, into: pathlib.Path | No
         raise Refused(f"{entry}: a failure of functions: vmrace fuzz has shrunk it, and vmrace show tells it", USAGE)
     place = entry_path(entry)
     kept = entry_named(place)
+    check_writable(into or place.parent)
     with working() as say:
         say(f"  shrinking {kept.name}")
         confirmed = shrink_entry(kept, seed, refind)

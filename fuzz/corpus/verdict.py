@@ -8,7 +8,7 @@
     DIVERGED step k   the schedule names a point that this variant does not reach, though a finding was expected
     LOST              the schedule fits, and the finding that was expected is gone
     FLAKY a/b         the same decisions gave different runs: our error
-    inconclusive why  a budget ran out, or vmrace failed
+    inconclusive why  not every class of schedules was run, or what was run does not count (see harness/incomplete.py)
     not run           a program of a scope that was not run
 """
 

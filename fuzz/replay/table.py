@@ -144,7 +144,8 @@ class Table:
         told = self.counts()
         if not told["certified"] and not told["rechecked"]:
             return ""
-        return f" and {count(told['certified'], 'certificate')} ({told['rechecked']:,} more run again)"
+        believed = f" and {count(told['certified'], 'certificate')}" if told["certified"] else ""
+        return believed + (f" ({count(told['rechecked'], 'certificate')} run again)" if told["rechecked"] else "")
 
     def counts(self) -> dict[str, int]:
         """Return the numbers of the summary."""

@@ -4,11 +4,11 @@
 The title stays: a run with another failure is not the one being shrunk. The order in which results are better is shortlex: fewer
 tasks, fewer operations, fewer outside the setup, then operations that come earlier in the shared interface, then lower operands.
 
-First the program: tasks, operations, then simpler operands. Each candidate is run under the schedule that failed, by its decisions
-and by the names of its points (which survive the loss of an operation), then near it, then at random. Then the schedule
-(schedule.py). Then the program again, now under every schedule with as few preemptions, or every class of them, which proves that
-no operation can go; where that exceeds its budget, nothing is claimed. At its deadline, or where the user asks to stop, shrinking is
-cut: its result so far stands, and says that it was cut.
+First the program: tasks, operations, then simpler operands. Each candidate is run under the schedule that failed, by its decisions and
+by the names of its points (which survive the loss of an operation), then near it, then at random. Then the schedule (schedule.py). Then
+the program again, now under every schedule with at most as many preemptions as the failure has, or every class of them, which proves
+that no operation can go; where that exceeds its budget, nothing is claimed. At its deadline, or where the user asks to stop, shrinking
+is cut: its result so far stands, and says that it was cut.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ def _near(state: Shrunk, candidate: Program, rng: random.Random) -> Iterator[Sch
 
 
 def _prove_operations(state: Shrunk, budget: Budget) -> None:
-    """Leave out one operation at a time, under every schedule with as few preemptions, until none can go."""
+    """Leave out one operation at a time, under every schedule with at most `state.preemptions`, until none can go."""
     progress = True
     while progress:
         progress = False

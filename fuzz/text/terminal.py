@@ -38,6 +38,11 @@ class Voice:
         for line in text.split("\n"):
             self._say(line)
 
+    def complain(self, text: str) -> None:
+        """Print a line to stderr."""
+        with contextlib.suppress(OSError):
+            echo(text, err=True)
+
     def _say(self, line: str) -> None:
         if not self.broken:
             try:
@@ -70,11 +75,12 @@ def clock(seconds: float) -> str:
 
 
 def rule_of_three(runs: int) -> int:
-    """Return N: if none of `runs` independent runs failed, then at 95 % confidence fewer than 1 run in N fails. 0 for no runs.
+    """Return N: if none of `runs` independent runs failed, then at 95 % confidence fewer than 1 run in N fails. 0 for too few runs.
 
     The bound p satisfies (1 - p) ** runs = 0.05, so p is about 3 / runs (Hanley and Lippman-Hand, JAMA 1983).
     """
-    return int(runs / -math.log(0.05)) if runs else 0
+    bound = int(runs / -math.log(0.05))
+    return bound if bound > 1 else 0
 
 
 @contextlib.contextmanager

@@ -67,6 +67,14 @@ def write(path: pathlib.Path, text: str) -> None:
         raise
 
 
+def check_writable(directory: pathlib.Path) -> None:
+    """Raise OSError unless a file can be written in `directory`: a command tests that before its work, not at the end."""
+    trial = directory / f".writable{PARTIAL}"
+    with alone(directory):
+        write(trial, "")
+        trial.unlink()
+
+
 def why(error: OSError) -> str:
     """Return the system's reason for an OSError, such as `No space left on device`."""
     return error.strerror or str(error) or type(error).__name__

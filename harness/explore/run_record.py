@@ -18,7 +18,8 @@ def _no_marks() -> list[int]:
 
 
 class RunRecord:
-    """A run, event by event. Each attribute but `events` and `turns` is an index over the events, or state that events change."""
+    """A run, event by event. The other attributes are indexes over `events`, state that events change, and what is
+    needed to take events back (`undo`)."""
 
     def __init__(self) -> None:
         self.clear()
@@ -46,7 +47,7 @@ class RunRecord:
             self.turns.append(event)
 
     def set(self, table: dict[Any, Any], key: Any, value: Any) -> None:
-        """Set `table[key]`. The old value comes back when the next event is taken back."""
+        """Set `table[key]`. The old value comes back when the event that is being made is taken back."""
         self.undo.append((len(self.events), table, key, table.get(key)))
         table[key] = value
 

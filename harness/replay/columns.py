@@ -53,6 +53,7 @@ def columns(events: Sequence[Event], finding: Finding, notes: Sequence[Finding],
     rows: list[_Row] = []
     last_task: int | None = None
     value = ""
+    bug = next((event for event in reversed(events) if event.step == finding.step and finding.task in ("", _task(event))), None)
     for event in events:
         if event.kind == points.LOCAL:
             text = ops.get((event.task, int(event.arg[3:]))) if event.arg.startswith("op ") else None
@@ -70,7 +71,7 @@ def columns(events: Sequence[Event], finding: Finding, notes: Sequence[Finding],
         change = now if now != value else ""
         value = now or value
         mark = "!!" if any(note.step == event.step and note.task == f"task{event.task}" for note in notes) else ""
-        if event.step == finding.step and finding.task in ("", _task(event)):
+        if event is bug:
             mark = "BUG"
         indent = "  " + "  " * bool(event.irq_depth)
         rows.append(_Row(str(event.step), event.cpu, indent + event.label, f"{change} {mark}".strip()))

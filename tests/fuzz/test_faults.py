@@ -132,6 +132,7 @@ def test_findings_of_a_shard_before_a_harness_error_are_kept(tmp_path: pathlib.P
     assert (code, last["new"]) == (1, [TITLE])
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("easy")
 def test_a_campaign_of_only_harness_errors_exits_3(tmp_path: pathlib.Path, monkeypatch: Patch) -> None:
     monkeypatch.setattr(vmrace.fuzz.campaign.shard._Shard, "_search", raising(HarnessError("upside down")))

@@ -169,7 +169,10 @@ def judge(place: pathlib.Path, before: dict[str, bytes], whole: dict[str, bytes]
             assert data == whole.get(name), name
 
 
-@pytest.mark.parametrize("name", CASES)
+SHORT = ("fuzz of a variant", "replay", "verify of an entry", "shrink", "corpus accept")     # the others are in the long tier
+
+
+@pytest.mark.parametrize("name", [name if name in SHORT else pytest.param(name, marks=pytest.mark.long) for name in CASES])
 def test_an_interrupt_at_any_moment_changes_no_verdict(name: str, tmp_path: pathlib.Path, moments: int) -> None:
     case = CASES[name]
     place = room(tmp_path / "whole")

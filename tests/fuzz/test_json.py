@@ -41,7 +41,8 @@ def run(*args: str) -> Result:
     return CliRunner().invoke(main, list(args))
 
 
-# what is called -> its words, its arguments
+# what is called -> its words, its arguments; those of SLOW are in the long tier
+SLOW = ("doctor", "coverage", "variants")
 CALLS = {
     "fuzz": ("fuzz", (PRE, "--runs", "50", "--no-shrink", "--workers", "1", "--corpus", "found")),
     "fuzz of functions": ("fuzz", (LOST, "--arg", "2", "--seed", "1")),
@@ -81,7 +82,7 @@ def keys(told: Any) -> Iterator[str]:
             yield from keys(one)
 
 
-@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.long) if name in SLOW else name for name in CALLS])
 def test_a_command_prints_one_document_and_its_keys_are_documented(name: str, here: pathlib.Path) -> None:
     words, args = CALLS[name]
     result = run(*words.split(), *args, "--json")
