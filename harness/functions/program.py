@@ -114,7 +114,7 @@ class Runner:
         self.image.function_of = lambda task: self.functions[task.id]
         self.cpus = program.cpus or len(program.tasks)
         if not 1 <= self.cpus <= CPUS_MAX or not 1 <= len(self.tasks) <= TASKS_MAX:
-            raise ProgramError(f"{self.name}: {len(self.tasks)} tasks on {self.cpus} cpus; possible are 1 to {TASKS_MAX} on 1 to {CPUS_MAX}")
+            raise ProgramError(f"{self.name}: {len(self.tasks)} tasks on {self.cpus} cpus; at least 1, at most {TASKS_MAX} on {CPUS_MAX}")
         if len(program.tasks) > self.cpus:
             raise ProgramError(f"{self.name}: tasks for {len(program.tasks)} cpus on {self.cpus}")
         self.raised = [(_guarded(handler), ()) for handler in program.irqs]

@@ -53,7 +53,8 @@ def columns(events: Sequence[Event], finding: Finding, notes: Sequence[Finding],
     rows: list[_Row] = []
     last_task: int | None = None
     value = ""
-    bug = next((event for event in reversed(events) if event.step == finding.step and finding.task in ("", _task(event))), None)
+    bug = next((event for event in reversed(events) if event.step == finding.step and event.kind != points.LOCAL
+                and finding.task in ("", _task(event))), None)
     for event in events:
         if event.kind == points.LOCAL:
             text = ops.get((event.task, int(event.arg[3:]))) if event.arg.startswith("op ") else None

@@ -250,7 +250,7 @@ def test_a_make_that_returns_no_program_is_refused(made: Any) -> None:
 def test_a_program_of_no_task_or_too_many_is_refused(tasks: int, cpus: int) -> None:
     def make() -> Program:
         return Program([lambda: None] * tasks, cpus=cpus)
-    with pytest.raises(ProgramError, match=f"make: {tasks} tasks on {cpus or tasks} cpus; at most 128 on 128"):
+    with pytest.raises(ProgramError, match=f"make: {tasks} tasks on {cpus or tasks} cpus; at least 1, at most 128 on 128"):
         Runner(make)
 
 
