@@ -47,7 +47,8 @@ def _option(context: click.Context, option: click.Option) -> str:
     written, said = option.get_help_record(context) or ("", "")
     shown = [note for note in re.findall(r"\[(.*?)\]", said) if note.startswith("default: ") or "<=" in note or ">=" in note]
     default = "; ".join(part.removeprefix("default: ") for note in shown for part in note.split("; "))
-    return f"| `{written.replace('|', chr(92) + '|')}` | {_cell(default)} | {_cell(option.help or '')} |"
+    meaning = re.sub(r" *\[default: .*?\]", "", option.help or "")
+    return f"| `{written.replace('|', chr(92) + '|')}` | {_cell(default)} | {_cell(meaning)} |"
 
 
 def exit_codes() -> str:
