@@ -365,12 +365,12 @@ def test_with_stdout_on_a_full_disk_a_command_exits_3(args: tuple[object, ...], 
 def test_a_finding_that_a_full_disk_cannot_keep_is_printed_in_full(tmp_path: pathlib.Path, monkeypatch: Patch) -> None:
     place = tmp_path / "c"
     monkeypatch.setattr(os, "fsync", raising(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))))
-    monkeypatch.setattr(vmrace.fuzz.campaign.driver, "_writable", lambda directory: None)
+    monkeypatch.setattr(vmrace.fuzz.text.writing, "check_writable", lambda directory: None)
     result = CliRunner().invoke(main, ["fuzz", VARIANT, "--corpus", str(place), "--seed", "1"])
     assert result.exit_code == 1
     assert "cannot be written: No space left on device" in result.stdout
     assert kept(place) == kept(place, ".hit") == kept(place, writing.PARTIAL) == []
-    text = result.stdout.partition("as an entry it is\n\n")[2].partition("\n\nscheduler ")[0]
+    text = result.stdout.partition("this is its entry:\n\n")[2].partition("\n\nscheduler ")[0]
     (tmp_path / "e.toml").write_text(text.rstrip() + "\n")
     monkeypatch.undo()
     assert CliRunner().invoke(main, ["replay", str(tmp_path / "e.toml")]).exit_code == 0

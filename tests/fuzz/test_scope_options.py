@@ -90,7 +90,7 @@ def test_a_killed_proof_resumes_with_the_same_command(tmp_path: pathlib.Path) ->
         process.send_signal(signal.SIGTERM)
         output, _ = process.communicate(timeout=60)
     assert process.returncode == 130, output
-    assert "interrupted; the same command goes on" in output
+    assert "interrupted; the same command continues" in output
     before = len(state.read_text().splitlines()) - 1
     again = CliRunner().invoke(main, ["verify", *arguments[4:], "--for", "0.5s"])
     assert f"{before} done before" in again.output
