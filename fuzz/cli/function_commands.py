@@ -43,7 +43,7 @@ def more_seconds(seconds: float) -> float:
 
 
 def fuzz_functions(target: str, args: tuple[str, ...], *, seconds: float, runs: int, seed: int, keep_going: bool, shrink: bool,
-        place: pathlib.Path | None, as_json: bool) -> int:
+                   place: pathlib.Path | None, as_json: bool) -> int:
     """Sample schedules of a program. Returns the exit code: 0 no finding; 1 a finding; 3 something was lost, the program is not a
     function of its schedule, or having no finding says nothing; 4 nothing was run; 130 interrupted. TargetError if there is no such
     program; ProgramError if it cannot be run."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from vmrace.fuzz.functions.rerun import places_of, replayed
+from vmrace.fuzz.functions.rerun import places_of
 from vmrace.fuzz.functions.story import tell, traced
 from vmrace.fuzz.sampling.contention import Places
 from vmrace.fuzz.shrink.failing import Budget, Run
@@ -29,7 +29,7 @@ class FunctionsFail:
         return self.runner.keys()
 
     def run(self, scheduler: Scheduler) -> Result:
-        return replayed(self.runner, scheduler)
+        return self.runner.run(scheduler)
 
     def trace(self, scheduler: Scheduler) -> tuple[str, Result]:
         recorder, result = traced(self.runner, scheduler)

@@ -38,7 +38,7 @@ def shrink_failure(runner: Runner, failure: Failure, seconds: float) -> None:
                 least_preemptions(state, budget)
             except Cut as cut:
                 state.cut = str(cut)
-        state.preemptions, state.runs = state.run.preemptions, budget.runs
+        state.runs = budget.runs
         return state
     shrunk, failure.story, failure.digest = pipeline.confirm(FunctionsFail(runner, failure.title), failure.switches, failure.forced, shrink)
     failure.switches, failure.forced, failure.schedule = list(shrunk.run.switches), list(shrunk.run.forced), shrunk.lines

@@ -135,17 +135,12 @@ class Table:
             state += f", {count(len(self.wrong), 'line')} of certificates wrong"
         if bad:
             state += f", {count(bad, 'file')} not used"
+        believed = f" and {count(told['certified'], 'certificate')}" if told["certified"] else ""
+        again = f" ({count(told['rechecked'], 'certificate')} run again)" if told["rechecked"] else ""
         often = f", each schedule followed {self.options.times} times" if self.options.times > 1 else ""
         return (f"{count(told['entries'], 'entry')}, {count(told['variants'], 'variant')}: {count(told['verdicts'], 'verdict')} "
-                f"from {count(told['runs'], 'run')}{self._certificates()}{often}, {told['absent']} not applicable, {state}"
+                f"from {count(told['runs'], 'run')}{believed}{again}{often}, {told['absent']} not applicable, {state}"
                 f"   ({seconds:.1f} s, exit {code})")
-
-    def _certificates(self) -> str:
-        told = self.counts()
-        if not told["certified"] and not told["rechecked"]:
-            return ""
-        believed = f" and {count(told['certified'], 'certificate')}" if told["certified"] else ""
-        return believed + (f" ({count(told['rechecked'], 'certificate')} run again)" if told["rechecked"] else "")
 
     def counts(self) -> dict[str, int]:
         """Return the numbers of the summary."""

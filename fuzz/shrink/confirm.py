@@ -79,7 +79,7 @@ def confirm(family_name: str, variant: str, hit: Hit, seed: int, unshrunk: str =
     entry = Entry(title=hit.title, asks=_question(hit.title), source=executor.family.variants[variant].source,
                   found_on=f"{family_name}/{variant}", program=program, schedule=shrunk.lines, expect={variant: bug(hit.title)})
     minimal = "; ".join([minimal_text(shrunk), *_share(executor, shrunk)])
-    return Confirmed(hit.title, entry, _sizes(hit.program, len(hit.switches) // 2), _sizes(program, shrunk.run.preemptions), story,
+    return Confirmed(hit.title, entry, _sizes(hit.program, len(hit.switches) // 2), _sizes(program, shrunk.preemptions), story,
                      digest, shrunk.runs, time.monotonic() - started, minimal, shrunk.least_proved, bool(shrunk.operations_proved),
                      shrunk.cut, passes=shrunk.passes)
 

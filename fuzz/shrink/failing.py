@@ -6,13 +6,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from vmrace.fuzz.run import stop_request
 from vmrace.fuzz.sampling.contention import Places
+from vmrace.harness.errors import Diverged
 from vmrace.harness.explore.exploration import Exploration
 from vmrace.harness.machine.machine import m
 from vmrace.harness.machine.scheduler import Scheduler
@@ -70,7 +72,7 @@ class Failing(Protocol):
     def keys(self) -> Sequence[str]: ...
 
     def run(self, scheduler: Scheduler) -> Run:
-        """Make one run. Diverged if `scheduler` has decisions that cannot be taken."""
+        """Make one run. Raises Diverged if `scheduler` has decisions that cannot be taken."""
 
     def trace(self, scheduler: Scheduler) -> tuple[str, Run]:
         """Make one run with everything recorded: the digest of its trace, and the run."""
@@ -91,11 +93,29 @@ class Failing(Protocol):
         """Explore the classes of schedules with at most that number of preemptions; None where that shows nothing of the title."""
 
 
+@contextlib.contextmanager
+def decisions_of(failing: Failing) -> Iterator[None]:
+    """Raise `failing.differs(...)` if the decisions of an earlier run cannot be taken in this block."""
+    try:
+        yield
+    except Diverged as error:
+        raise failing.differs(error.why, False) from None
+
+
 def narrate(failing: Failing, run: Run) -> tuple[Line, ...]:
-    """Return the schedule of a run by the names of its points."""
+    """Return the schedule of a run by the names of its points. Raises `failing.differs(...)` if the run does not replay."""
     narrator = Narrator(Replay(run.switches, run.forced), failing.keys)
-    failing.run(narrator)
+    with decisions_of(failing):
+        failing.run(narrator)
     return tuple(narrator.end(m))
+
+
+class Searched(NamedTuple):
+    """The result of a search for a failing run. `clean`: every schedule, or every class, was run, and none fails."""
+
+    found: Run | None
+    number: int
+    clean: bool
 
 
 class Attempts:
@@ -123,25 +143,25 @@ class Attempts:
                 return run
         return None
 
-    def enumerate(self, preemptions: int, runs_max: int, exactly: bool = False) -> tuple[Run | None, int, bool]:
-        """Run all schedules with at most that number of preemptions: (a failing run, the number of runs, True if all were run)."""
+    def enumerate(self, preemptions: int, runs_max: int, exactly: bool = False) -> Searched:
+        """Run the schedules with at most that number of preemptions, at most `runs_max` runs, up to the first that fails."""
         before = self.budget.runs
         for run in every_schedule(self.run, preemptions, exactly):
             runs = self.budget.runs - before
             if self.fails(run):
-                return run, runs, False
+                return Searched(run, runs, False)
             if runs >= runs_max:
-                return None, runs, False
-        return None, self.budget.runs - before, True
+                return Searched(None, runs, False)
+        return Searched(None, self.budget.runs - before, True)
 
-    def classes(self, preemptions: int) -> tuple[bool, int, Run | None]:
-        """Run all classes of schedules with at most that number: (True if all were run, how many, a failing run if one fails)."""
+    def classes(self, preemptions: int) -> Searched:
+        """Run the classes of schedules with at most that number of preemptions. `found` is the failing run with the fewest."""
         self.budget.check()
         every = self.failing.classes(preemptions, CLASSES_MAX, self.budget)
         if every is None:
-            return False, 0, None
+            return Searched(None, 0, False)
         self.budget.runs += every.classes + every.blocked
         if self.failing.title not in every.titles:
-            return every.complete, every.classes, None
+            return Searched(None, every.classes, every.complete)
         seen = every.fewest(self.failing.title)
-        return False, every.classes, self.first(iter([Replay(seen.switches, seen.forced)]))
+        return Searched(self.first(iter([Replay(seen.switches, seen.forced)])), every.classes, False)

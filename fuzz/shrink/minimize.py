@@ -45,7 +45,6 @@ def minimize(failing: OperationsFail, run: Run, budget: Budget, seed: int = 0) -
         _prove_operations(state, budget)
     except Cut as cut:
         state.cut = str(cut)
-    state.preemptions = state.run.preemptions
     state.operations_proved = bool(state.operations_proved)
     state.runs = budget.runs
     return state
@@ -129,13 +128,13 @@ def _prove_operations(state: Shrunk, budget: Budget) -> None:
             if failing is None:
                 continue
             attempts = Attempts(failing, budget)
-            found, _, complete = attempts.enumerate(state.preemptions, REMOVE_MAX)
-            if found is None and not complete:
-                complete, _, found = attempts.classes(state.preemptions)
+            found, _, clean = attempts.enumerate(state.preemptions, REMOVE_MAX)
+            if found is None and not clean:
+                found, _, clean = attempts.classes(state.preemptions)
             if found is not None:
                 state.failing, state.run = failing, found
                 least_preemptions(state, budget)
                 progress = True
                 break
-            proved = proved and complete
+            proved = proved and clean
         state.operations_proved = proved and not progress

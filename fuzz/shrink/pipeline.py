@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from vmrace.fuzz.run.hit import REPLAYS
-from vmrace.fuzz.shrink.failing import Failing, Run
+from vmrace.fuzz.shrink.failing import Failing, Run, decisions_of
 from vmrace.fuzz.shrink.schedule import Shrunk
 from vmrace.harness.errors import Diverged
 from vmrace.harness.replay.named_schedule import Named
@@ -21,7 +21,8 @@ def confirm(failing: Failing, switches: Sequence[int], forced: Sequence[int],
 
     Raises `failing.differs(...)` if the run, or one of the replays of the shrunk one, does not end as it did.
     """
-    found = failing.run(Replay(switches, forced))
+    with decisions_of(failing):
+        found = failing.run(Replay(switches, forced))
     if failing.title not in found.titles:
         raise failing.differs(f"{failing.title!r} does not replay: got {found.titles}", False)
     shrunk = shrink(failing, found)
@@ -33,7 +34,8 @@ def _replays(shrunk: Shrunk) -> tuple[list[str], str]:
     """Replay the run by its decisions and by the names of its points in turn, all alike. Return its story and digest."""
     failing, title = shrunk.failing, shrunk.failing.title
     replay = Replay(shrunk.run.switches, shrunk.run.forced)
-    story, digest, told = failing.tell(replay)
+    with decisions_of(failing):
+        story, digest, told = failing.tell(replay)
     if title not in told.titles:
         raise failing.differs(f"{title!r}: the run that is told differs: {told.titles}", False)
     facts = failing.facts(told)

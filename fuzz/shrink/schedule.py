@@ -2,9 +2,9 @@
 """Shrinking the schedule of a failure: fewer preemptions, and a proof that there are none fewer.
 
 First a preemption less, by its decision or by the line that names it, as long as the run still fails. Then a few preemptions at
-contended places only. Then every schedule with 0 preemptions, with 1, ... until one fails, which proves that number least. Where
-there are too many schedules, as with interrupts, which may come at any point, the classes of these schedules are run instead,
-unless these are too many, too, or exploring shows nothing of that title. A proof that exceeds its budget is not claimed.
+contended places only. Then every schedule with 0 preemptions, with 1, ... until one fails, which proves that number least. With
+interrupts, which may come at any point, there are often too many schedules. The classes of these schedules are run then, unless they
+are too many, too, or exploring shows nothing of that title. A proof that exceeds its budget is not claimed.
 """
 
 from __future__ import annotations
@@ -27,16 +27,15 @@ ENUMERATE_MAX = 60_000      # runs that the proof of the least number of preempt
 
 @dataclass
 class Shrunk:
-    """What is left of a failure: a program and a failing run of it, and what is proved of them.
+    """A failure as far as it is shrunk: a program, a failing run of it, and the proofs that there is no smaller one.
 
-    `preemptions` and the proofs are of `run`; `fewer_runs` schedules, or `classes` of them, have fewer preemptions, and none of these
+    `fewer_runs` schedules, or `classes` of them, have fewer preemptions, and none of these
     fails. `cut`: why shrinking did not come to its end (CUT_TIME, CUT_ASKED, or what the caller says).
     """
 
     failing: Failing
     run: Run
     runs: int = 0
-    preemptions: int = 0
     least_proved: bool = False
     fewer_runs: int = 0
     classes: int = 0
@@ -44,6 +43,11 @@ class Shrunk:
     cut: str = ""
     passes: dict[str, tuple[int, int]] = field(default_factory=dict)        # pass -> useful, tried
     lines: tuple[Line, ...] = ()                # the schedule by the names of its points
+
+    @property
+    def preemptions(self) -> int:
+        """The preemptions of the failing run."""
+        return self.run.preemptions
 
     def narrate(self) -> None:
         """Name the points of the failing schedule."""
@@ -66,7 +70,7 @@ def drop_preemptions(state: Shrunk, attempts: Attempts) -> None:
         progress = False
         for shorter in _one_less(state):
             run = attempts.run(shorter)
-            if attempts.fails(run) and run.preemptions < state.run.preemptions:
+            if attempts.fails(run) and run.preemptions < state.preemptions:
                 state.run = run
                 state.narrate()
                 progress = True
@@ -84,12 +88,12 @@ def _one_less(state: Shrunk) -> Iterator[Scheduler]:
 def _at_contended_places(state: Shrunk, attempts: Attempts) -> bool:
     """Look for a run with fewer preemptions, all at places where tasks touch the same. True if there is one."""
     places = state.failing.places(state.run).contended()
-    for preemptions in range(1, min(state.run.preemptions, NEAR_PREEMPTIONS + 1)):
+    for preemptions in range(1, min(state.preemptions, NEAR_PREEMPTIONS + 1)):
         scheduler = Contended(random.Random(preemptions), preemptions)
         scheduler.learn(set(places), sum(map(len, places.values())))
         for _ in range(NEAR_TRIES):
             run = attempts.run(scheduler)
-            if attempts.fails(run) and run.preemptions < state.run.preemptions:
+            if attempts.fails(run) and run.preemptions < state.preemptions:
                 state.run = run
                 state.narrate()
                 return True
@@ -102,31 +106,30 @@ def least_preemptions(state: Shrunk, budget: Budget) -> None:
     fewer = state.classes = 0
     left = ENUMERATE_MAX
     state.least_proved = False          # a proof of another program says nothing of this one
-    for preemptions in range(state.run.preemptions + 1):
-        found, runs, complete = attempts.enumerate(preemptions, left, exactly=preemptions > 0)
+    for preemptions in range(state.preemptions + 1):
+        found, runs, clean = attempts.enumerate(preemptions, left, exactly=preemptions > 0)
         left -= runs
         if found is not None:
             state.run = found
             state.least_proved = True
             break
-        if not complete:
+        if not clean:
             _least_by_classes(state, attempts)
             break
         fewer = runs                    # an enumeration with at most that number makes the runs with fewer again
-    state.preemptions = state.run.preemptions
     state.fewer_runs = fewer
 
 
 def _least_by_classes(state: Shrunk, attempts: Attempts) -> None:
     """Prove the number least: every class of schedules with fewer was run, and none fails."""
-    if not state.run.preemptions:
+    if not state.preemptions:
         state.least_proved = True
         return
-    complete, classes, found = attempts.classes(state.run.preemptions - 1)
-    if found is not None and found.preemptions < state.run.preemptions:
+    found, classes, clean = attempts.classes(state.preemptions - 1)
+    if found is not None and found.preemptions < state.preemptions:
         state.run = found
         _least_by_classes(state, attempts)
-    elif complete:
+    elif clean:
         state.least_proved, state.classes = True, classes
 
 

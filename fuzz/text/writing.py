@@ -68,11 +68,17 @@ def write(path: pathlib.Path, text: str) -> None:
 
 
 def check_writable(directory: pathlib.Path) -> None:
-    """Raise OSError unless a file can be written in `directory`: a command tests that before its work, not at the end."""
+    """Raise OSError unless a file can be written in `directory`: a command tests that before its work, not at the end.
+
+    A missing directory is made for the test, and removed again.
+    """
+    missing = [one for one in (directory, *directory.parents) if not one.exists()]
     trial = directory / f".writable{PARTIAL}"
     with alone(directory):
         write(trial, "")
         trial.unlink()
+    for made in missing:
+        made.rmdir()
 
 
 def why(error: OSError) -> str:

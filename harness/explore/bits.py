@@ -16,6 +16,14 @@ def bits_of(events: Sequence[Event]) -> int:
     return bits
 
 
+def bits_by_process(events: Sequence[Event]) -> dict[int, int]:
+    """Return, for each process, the set of its events."""
+    bits: dict[int, int] = {}
+    for event in events:
+        bits[event.process] = bits.get(event.process, 0) | 1 << event.number
+    return bits
+
+
 def numbers_in(bits: int) -> Iterator[int]:
     """Yield the numbers of the events in a set, in ascending order."""
     while bits:

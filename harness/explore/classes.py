@@ -6,6 +6,7 @@ from __future__ import annotations
 import functools
 import hashlib
 
+from vmrace.harness.explore.bits import bits_by_process
 from vmrace.harness.explore.event import Event
 from vmrace.harness.explore.optimal import Optimal
 
@@ -19,10 +20,7 @@ def trace_hash(explorer: Optimal) -> int:
     events = explorer.events
     hashed = next((number for number in range(len(events), 0, -1) if events[number - 1].trace is not None), 0)
     total = events[hashed - 1].trace or 0 if hashed else 0
-    bits: dict[int, int] = {}
-    for event in events:
-        bits[event.process] = bits.get(event.process, 0) | 1 << event.number
-    clocks = [(_hash_of(str(explorer.cpus.names.get(process, process))), mask) for process, mask in bits.items()]
+    clocks = [(_hash_of(str(explorer.cpus.names.get(process, process))), mask) for process, mask in bits_by_process(events).items()]
     for event in events[hashed:]:
         value = _label_of(explorer, event)
         for name, mask in clocks:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import deque
 
 from vmrace.harness.explore.access import ACQUIRE_SHARED, ACQUIRES, CONFLICTS
+from vmrace.harness.explore.bits import bits_by_process
 from vmrace.harness.explore.event import IRQS_FROM, NO_PROCESS, Event
 from vmrace.harness.explore.optimal import Optimal
 
@@ -29,9 +30,7 @@ class _Search:
 
     def __init__(self, explorer: Optimal):
         self.events = explorer.events
-        self.bits: dict[int, int] = {}          # process -> the bits of its events
-        for event in self.events:
-            self.bits[event.process] = self.bits.get(event.process, 0) | 1 << event.number
+        self.bits = bits_by_process(self.events)
         # interrupt -> the process that it interrupts
         self.interrupted = {event.process: event.entered_over for event in self.events if event.enters}
         self.parked = {self.events[number].process for number, *_ in explorer.record.parks}

@@ -150,18 +150,16 @@ class Place:
         """True if something is left to run first."""
         return bool(self.tree) or self.widened == ASKED_FOR
 
-    def add(self, number: int, plan: Plan | None) -> bool:
-        """Have that run begin here; None: have every process that can run first run first. False if that is done or planned already."""
+    def add(self, number: int, plan: Plan | None) -> None:
+        """Have that run begin here, unless it is done or planned already; None: have every process that can run first run first."""
         if plan is None:
-            new, self.widened = self.widened == UNASKED, max(self.widened, ASKED_FOR)
-            return new
-        if any(plan.first_position(process, accesses) is not None for process, accesses in self.sleep.processes.items()):
-            return False
-        return insert(self.tree, plan, number)
+            self.widened = max(self.widened, ASKED_FOR)
+        elif all(plan.first_position(process, accesses) is None for process, accesses in self.sleep.processes.items()):
+            insert(self.tree, plan, number)
 
 
-def insert(tree: list[Branch], plan: Plan, root: int) -> bool:
-    """Add the plan to a wakeup tree, and use the plan up. False if a branch leads to an equivalent of it already."""
+def insert(tree: list[Branch], plan: Plan, root: int) -> None:
+    """Add the plan to a wakeup tree, unless a branch leads to an equivalent of it already. The plan is used up."""
     while plan.steps:
         for branch in tree:
             if plan.first_position(branch.process, branch.steps[0].accesses) is None:
@@ -172,16 +170,15 @@ def insert(tree: list[Branch], plan: Plan, root: int) -> bool:
                     assert number, branch.process
                     branch.children = [Branch(branch.steps[number:], branch.root, branch.children), Branch(plan.steps, root)]
                     branch.steps = branch.steps[:number]
-                    return True
+                    return
                 if number == len(branch.steps) - 1 and not branch.children:
-                    return False
+                    return
                 if position >= 0:
                     plan.drop(position)
                     if not plan.steps:
-                        return False
+                        return
             tree = branch.children
             break
         else:
             tree.append(Branch(plan.steps, root))
-            return True
-    return False
+            return

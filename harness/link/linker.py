@@ -4,7 +4,7 @@
     image = link("vmrace.variants.lru_free_2_4.types", "vmrace.variants.lru_free_2_4.pre_patch",
                  "vmrace.variants.lru_free_2_4.daniel_lru_count")
 
-The source of every module is compiled and run in one fresh namespace. So an unchanged caller reaches the patched callee, as with ld,
+The source of every module is compiled and run in one fresh namespace. An unchanged caller thus reaches the patched callee, as with ld,
 and data is private to the image. A package stands for its modules in alphabetical order. An import from `variants` is an extern
 declaration, one from `vmrace.harness.kernel` names the toolkit; both are checked, and bound by name. `__FILE__ = "mm/swap.c"` names the
 kernel file of the functions below it.

@@ -2,7 +2,7 @@
 """The machine: cpus, tasks and interrupts over one image, one decision at a time.
 
 A run is a pure function of (image, tasks, decisions). Kernel primitives count steps and call the machine only at the step at which
-the scheduler asked to be called (`stop`), or when the running task cannot go on. All of this runs on the stack of the task concerned;
+the scheduler asked to be called (`stop`), or when the running task cannot go on. Both run on the stack of the task concerned;
 there is no hub to switch through.
 
 A decision is an int. From 0 to `len(tasks) - 1`: that task runs next. From there on `len(tasks) + number * cpus + cpu`: interrupt

@@ -29,7 +29,7 @@ class Scheduler(Protocol):
 
 
 class Explorer(Scheduler, Protocol):
-    """A scheduler that means to see every run.
+    """A scheduler that means to see every run. Its attribute `explores` is true: by that the machine knows it.
 
     The machine asks it at every choice, even if only one decision is possible; it may let a task that yields go on. A finding does
     not end the run but halts its cpu: what the other cpus would still have done must be seen, too.

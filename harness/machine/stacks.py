@@ -33,7 +33,7 @@ def assign(m: Machine, tasks: Sequence[tuple[int, Sequence[Operation]]], cpus: i
     pool, root = m.backend.pool, m.image.lockdep.root
     number = 0
     for where, operations in tasks:
-        task = pool.get(number) or _new_task(m, number, f"task{number}", _body)
+        task = pool.get(number) or _new_task(m, number, f"task{number}", _operations)
         task.reset()
         task.operations = operations
         task.task = kernel_tasks[number]
@@ -47,14 +47,14 @@ def assign(m: Machine, tasks: Sequence[tuple[int, Sequence[Operation]]], cpus: i
     for unused in range(cpus - 1, -1, -1):
         if -2 - unused in pool:
             break
-        _new_task(m, -2 - unused, f"idle{unused}", _idle_body)       # here, where the stack is not deep
+        _new_task(m, -2 - unused, f"idle{unused}", _interrupt)       # here, where the stack is not deep
     m.remaining = number
 
 
-def _new_task(m: Machine, number: int, name: str, body: Callable[[Machine, Task], None]) -> Task:
+def _new_task(m: Machine, number: int, name: str, work: Callable[[Machine, Task], None]) -> Task:
     task: Task = Task(number, name)
     m.backend.pool[number] = task
-    task.stack = m.backend.stack(functools.partial(body, m), task)
+    task.stack = m.backend.stack(functools.partial(_live, m, work), task)
     return task
 
 
@@ -71,36 +71,12 @@ def idle_of(m: Machine, cpu: Cpu) -> Task:
     return task
 
 
-def _body(m: Machine, task: Task) -> None:
-    """Live as a task, one run after another."""
-    root = None
+def _live(m: Machine, work: Callable[[Machine, Task], None], task: Task) -> None:
+    """Live on a stack of its own: do the work of a run, and wait for the next."""
     while True:
         try:
-            if task.waiting is HALTED:
-                m.dispatch(task)                # until the next run
-                continue
-            root = task.held
-            for number, (function, args) in enumerate(task.operations):
-                task.op = number
-                if m.recorder is not None:
-                    m.recorder(points.LOCAL, task, f"op {task.op}")
-                function(*args)
-                if task.held is not root:
-                    m.image.lockdep.returned_holding(m, task)
-            if m.aborting:                      # a program of plain functions may have caught it
-                raise Abort
-            if m.recorder is not None:
-                m.recorder(points.LOCAL, task, "end")
-            task.finished = True
-            m.remaining -= 1
-            cpu = task.cpu
-            cpu.running = None
-            if cpu.shared:
-                m.enabled = None
-                comes_or_goes(m, task)
-            elif m.enabled is not None:
-                m.enabled = m.enabled.copy()
-                m.enabled.remove(task.id)
+            if task.waiting is not HALTED:
+                work(m, task)
             m.dispatch(task)
             continue
         except Abort:
@@ -110,23 +86,37 @@ def _body(m: Machine, task: Task) -> None:
         _leave(m, task)                         # with nothing left of its frames, nor of what only they know
 
 
-def _idle_body(m: Machine, task: Task) -> None:
-    """Live as an idle loop, one interrupt after another."""
-    while True:
-        try:
-            if task.waiting is HALTED:
-                m.dispatch(task)
-                continue
-            irq, task.inject = task.inject, None
-            if irq is not None:                 # a new stack: later ones are taken where it waits, in dispatch
-                interrupts.handle(m, task, irq)
-            m.dispatch(task)
-            continue
-        except Abort:
-            pass
-        except BaseException as error:
-            _fault(m, error)
-        _leave(m, task)
+def _operations(m: Machine, task: Task) -> None:
+    """Do the operations of a task, and end it."""
+    root = task.held
+    for number, (function, args) in enumerate(task.operations):
+        task.op = number
+        if m.recorder is not None:
+            m.recorder(points.LOCAL, task, f"op {task.op}")
+        function(*args)
+        if task.held is not root:
+            m.image.lockdep.returned_holding(m, task)
+    if m.aborting:                              # a program of plain functions may have caught it
+        raise Abort
+    if m.recorder is not None:
+        m.recorder(points.LOCAL, task, "end")
+    task.finished = True
+    m.remaining -= 1
+    cpu = task.cpu
+    cpu.running = None
+    if cpu.shared:
+        m.enabled = None
+        comes_or_goes(m, task)
+    elif m.enabled is not None:
+        m.enabled = m.enabled.copy()
+        m.enabled.remove(task.id)
+
+
+def _interrupt(m: Machine, task: Task) -> None:
+    """Handle the interrupt that begins on an idle loop. Later ones are taken where the loop waits, in dispatch."""
+    irq, task.inject = task.inject, None
+    if irq is not None:
+        interrupts.handle(m, task, irq)
 
 
 def _leave(m: Machine, task: Task) -> None:

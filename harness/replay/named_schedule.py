@@ -23,7 +23,7 @@ from types import FrameType
 from vmrace.harness.errors import Diverged
 from vmrace.harness.machine.machine import Machine
 from vmrace.harness.machine.scheduler import Scheduler
-from vmrace.harness.machine.sites import sites as sites_of
+from vmrace.harness.machine.sites import innermost
 from vmrace.harness.machine.task import NEVER, Task
 from vmrace.harness.watchers.trace import label_of
 
@@ -96,10 +96,7 @@ def point_of(m: Machine, frame: FrameType) -> tuple[str, str]:
     at = m.current.at
     assert at is not None, m.current
     kind, obj, arg = at
-    sites = sites_of(m.image, frame)
-    function = next((site.function for site in reversed(sites) if not site.kernel_file.startswith("include/")),
-                    sites[-1].function if sites else "-")
-    return label_of(m, kind, obj, arg, frame.f_back), function
+    return label_of(m, kind, obj, arg, frame.f_back), innermost(m.image, frame) or "-"
 
 
 NOBODY = 1 << 30        # a decision that is never among the choices

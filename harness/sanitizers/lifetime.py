@@ -2,8 +2,8 @@
 """lifetime: KASAN and page poisoning. An object is free while it is on a list declared `freelist`, and after kfree() of it.
 
 Reports any access to a free object (use after free), a free of a free object (double free), a free to a free list of an object that
-is linked elsewhere, and an allocation of an object that has another link on a list. As with KASAN, kfree() of an object that is still
-on a list is no finding; an access that reaches it by that list is.
+is linked elsewhere, and an allocation of an object that has another link on a list. kfree() of an object that is still on a list is
+no finding, as with KASAN; an access that reaches it by that list is.
 
 Objects on a free list that is `type_stable` keep their type and contents. They may be looked at, and only taking a reference to a free
 one is a use after free (see refcount). Struct pages are such objects: the kernel looks at pages that it does not hold.

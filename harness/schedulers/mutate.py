@@ -46,8 +46,8 @@ class Bred:
 class Mutate:
     """A scheduler that breeds its runs from `base`.
 
-    A new preemption chooses an object at random, then one of its steps. So an object that is touched once weighs as much as a lock that
-    is acquired all the time.
+    A new preemption chooses an object at random, then one of its steps. Thus an object that is touched once weighs as much as a lock
+    that is acquired all the time.
     """
 
     def __init__(self, rng: random.Random):

@@ -629,6 +629,21 @@ def test_a_check_of_a_claim_that_cannot_be_run_does_not_count_as_changed(tmp_pat
 
 # ---- writing ------------------------------------------------------------------------------------------------------------------
 
+def test_a_test_whether_a_folder_can_be_written_leaves_nothing(tmp_path: pathlib.Path) -> None:
+    writing.check_writable(tmp_path / "new" / "place")
+    writing.check_writable(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", [("diff", VARIANT, "lru_free_2_4/daniel_lru_count", "--entry", str(IRQ)), ("shrink", str(IRQ))],
+                         ids=["diff", "shrink"])
+def test_a_result_that_could_not_be_written_is_refused_before_the_work(command: tuple[str, ...], tmp_path: pathlib.Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    result = CliRunner().invoke(main, [*command, "--into", str(tmp_path / "file")])
+    assert result.exit_code == 3
+    assert result.stdout == "" and f"{tmp_path / 'file'}: cannot be written" in result.stderr
+
+
 @pytest.mark.parametrize("when", ["fsync", "replace"])
 def test_a_killed_write_leaves_the_old_content(when: str, tmp_path: pathlib.Path) -> None:
     path = tmp_path / "e.toml"

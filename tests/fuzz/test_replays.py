@@ -127,6 +127,18 @@ def test_every_other_replay_follows_the_names_in_the_schedule(monkeypatch: pytes
     assert [f"replay 2 of {REPLAYS} differs" in why for _failure, why in out.unconfirmed] == [True]
 
 
+@pytest.mark.parametrize("before", [0, 1, 5])
+def test_a_schedule_by_names_that_cannot_be_followed_is_our_error_whether_or_not_that_replay_is_traced(
+        before: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`before`: the replays by names that can be followed. Only the first one of a long run is traced."""
+    calls = itertools.count()
+    monkeypatch.setattr(pipeline, "TRACED_MAX", 0)
+    monkeypatch.setattr(pipeline, "Named", lambda schedule, keys: Named(schedule if next(calls) < before else schedule[:1], keys))
+    out = fuzz_runner(Runner(lost_update.make, 2), seed=1, runs=200)
+    assert out.why is None
+    assert [f"replay {2 * before + 2} of {REPLAYS} differs" in why for _failure, why in out.unconfirmed] == [True]
+
+
 @pytest.mark.parametrize("number", range(5))
 def test_a_record_is_flaky_if_one_replay_differs(number: int, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "x.run"
