@@ -10,6 +10,7 @@ The title is the identity of a finding, so it has no addresses and no numbers th
     REFCOUNT: ... in F     LIST: ... in F     LOCKDEP: ...     SLEEP: ... in F     LOCKSET: ... in F
     RACE: store page.index in F and load in G     RACE: load page.flags in F and atomic store
     DEADLOCK: ...     LIVELOCK: ...     LEAK: ...     INVARIANT: ...     DATA: ...
+    USER: SIGBUS in load, the file is long enough       an operation fails, and its user gave no cause
     CHECK: ...                                          a program of plain functions fails its own check
 """
 
@@ -41,6 +42,7 @@ class Kind(Enum):
     LEAK = "LEAK:"
     INVARIANT = "INVARIANT:"
     DATA = "DATA:"
+    USER = "USER:"
     CHECK = "CHECK:"
 
     def title(self, text: str) -> str:

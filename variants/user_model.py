@@ -5,6 +5,29 @@ Each word of each page of an address space is a register, and so is each word of
 (Herlihy and Wing, TOPLAS 1990): some order of all accesses to a register explains every load. In that order, accesses that did not
 overlap keep their order, and each load returns the value of the last store before it. At a fork, the child's register gets a value that
 the parent's register could have while the fork ran.
+
+A register of a file has a second part, the values that its disk can hold: each value of the register since it was last written to disk
+for certain, because the kernel may write a dirty page to disk at any time. An entry of the history has one of these kinds:
+
+    load            The access returned the value of the register.
+    store           The register got the value, by write(2) or in memory.
+    mapped store    The same through a shared mapping of a file. Only msync moves the dirty bit of the pte to the page, so fsync alone
+                    does not write the value for certain.
+    direct store    The register and its disk got the value: a write with O_DIRECT, or a truncate, which stores 0.
+    may             The register got the value at some time after the beginning of the access, or never: a device wrote through a pin
+                    whose page another process may have by now, or a direct write failed after it had reached the disk.
+    unknown         The register got a value that the interface leaves open; `value` is the reason, in words. The next store ends that.
+    discard         The register may have got a value that its disk can hold: the page was dropped without a write.
+    may discard     The same at some time after the beginning of the access: the page is read from disk again before it is next used.
+    synced          The register's value was written to disk (fsync).
+    msynced         The same, with the dirty bits of the ptes (msync).
+    disk load       The access returned a value that the disk can hold, after a write of the dirty page (a read with O_DIRECT).
+    fork            The address space `who` was copied; `value` is the child.
+    failed          An operation failed although its user gave no cause for that: `value` is the rest of the title.
+    failed, dirty   The same, but a part of the file `who` that may not be on its disk yet is a cause.
+
+A store that begins after the end of a "may" or a "may discard" ends its doubt. A load of an unknown value is not judged by order. It may
+still not return what only another process has stored.
 """
 
 from __future__ import annotations
@@ -16,54 +39,86 @@ from typing import Any
 from vmrace.harness.finding import Kind
 
 GONE = "gone"           # the value that unmap stores: no load may return it
-Access = tuple[str, Any, int, int]      # "load" or "store", value, first and last step
+UNKNOWN = "unknown"     # the value of a register that the interface leaves open
+STORES = ("store", "mapped store", "direct store", "unknown")
+VALUES = ("store", "mapped store", "direct store", "may")       # the kinds that give a register a value of the program
+OPTIONAL = ("may", "may discard")
+JUDGED = frozenset(("load", "disk load", "failed", "failed, dirty"))    # the kinds that can be a finding
+Access = tuple[str, Any, int, int]      # kind, value, first and last step
 Fork = tuple[int, int, int, int]        # parent, child, first and last step
 Registers = dict[tuple[Any, Any], list[Access]]     # (address space or file, word) -> its accesses
+State = tuple[Any, frozenset[Any], bool]            # value, what its disk can hold, True if only msync writes it for certain
 
 
 def judge(history: Sequence[tuple[Any, ...]]) -> list[tuple[str, str]]:
     """Return (title, detail) for each register whose loads no order explains.
 
-    An entry of the history is (what, who, where, value, since, until). `what` is "load", "store", "fork" (`value` is the child), or
-    "unjudged", after which the register is not judged. `who` is an address space or a file, `where` a word of it.
+    An entry of the history is (kind, who, where, value, since, until). `who` is an address space or a file, `where` a word of it.
     """
-    registers: Registers = defaultdict(list)
-    forks: list[Fork] = []
-    unjudged: set[tuple[int, Any]] = set()
+    registers, forks = _registers(history)
     stored: dict[Any, set[Any]] = defaultdict(set)
-    for what, who, where, value, since, until in history:
-        if what == "fork":
-            forks.append((who, value, since, until))
-        elif what == "unjudged":
-            unjudged.add((who, where))
-        else:
-            registers[who, where].append((what, value, since, until))
-            if what == "store" and value:
+    for (who, _), accesses in registers.items():
+        for kind, value, *_ in accesses:
+            if value and kind in VALUES:
                 stored[value].add(who)
-    if forks:
-        unjudged |= {(child, where) for parent, child, *_ in forks for who, where in list(unjudged) if who == parent}
-    out = []
+    out = _failures(history, registers)
     for (who, where), accesses in registers.items():
-        if (who, where) in unjudged or not any(access[0] == "load" for access in accesses):
-            continue
-        initial = _initial(registers, forks, unjudged, who, where)
-        if initial is not None and not linearizable(accesses, initial):
-            out.append(_explain(who, where, accesses, stored, forks))
+        if any(access[0] in ("load", "disk load") for access in accesses):
+            initial = _initial(registers, forks, who, where)
+            if not linearizable(accesses, initial) or _foreign(who, accesses, stored, forks) is not None:
+                out.append(_explain(who, where, accesses, stored, forks))
     return out
 
 
-def _initial(registers: Registers, forks: list[Fork], unjudged: set[tuple[int, Any]], who: int, where: Any) -> frozenset[Any] | None:
-    """Return the values that a register can have at first; None if the model does not know them."""
+def not_judged(history: Sequence[tuple[Any, ...]]) -> frozenset[str]:
+    """Return the reasons for which the model leaves loads of this history open: those of each unknown value that a load can follow."""
+    registers, _ = _registers(history)
+    return frozenset(reason for accesses in registers.values() for kind, reason, since, until in accesses if kind == "unknown"
+                     and any(access[0] == "load" and access[3] >= since and not _stored_between(accesses, until, access[2])
+                             for access in accesses))
+
+
+def _stored_between(accesses: Sequence[Access], since: int, until: int) -> bool:
+    return any(kind in STORES and begin > since and end < until for kind, _, begin, end in accesses)
+
+
+def _failures(history: Sequence[tuple[Any, ...]], registers: Registers) -> list[tuple[str, str]]:
+    """Return (title, detail) for each failure of an operation that nothing explains."""
+    out = []
+    for kind, who, where, what, since, until in history:
+        dirty = kind == "failed, dirty" and any(_can_be_dirty(accesses, since, until) for (owner, (page, _)), accesses in registers.items()
+                                                if owner == who and where in (None, page))
+        if kind in ("failed", "failed, dirty") and not dirty:
+            out.append((Kind.USER.title(what), f"{name_of(who)}, steps {since}-{until}"))
+    return out
+
+
+def _can_be_dirty(accesses: Sequence[Access], since: int, until: int) -> bool:
+    """True if a value stored to a register before the step `until` may not be on its disk at some time from the step `since` on."""
+    written = {"store": ("synced", "msynced", "direct store"), "mapped store": ("msynced", "direct store"),
+               "may": ("synced", "msynced", "direct store")}
+    return any(begin <= until and not any(done in written[kind] and end < first and last < since for done, _, first, last in accesses)
+               for kind, _, begin, end in accesses if kind in written)
+
+
+def _registers(history: Sequence[tuple[Any, ...]]) -> tuple[Registers, list[Fork]]:
+    registers: Registers = defaultdict(list)
+    forks: list[Fork] = []
+    for kind, who, where, value, since, until in history:
+        if kind == "fork":
+            forks.append((who, value, since, until))
+        elif kind not in ("failed", "failed, dirty"):
+            registers[who, where].append((kind, value, since, until))
+    return registers, forks
+
+
+def _initial(registers: Registers, forks: list[Fork], who: int, where: Any) -> frozenset[Any]:
+    """Return the values that a register can have at first."""
     birth = next((fork for fork in forks if fork[1] == who), None)
     if birth is None:
         return frozenset([0])
     parent, _, since, until = birth
-    if (parent, where) in unjudged:
-        return None
-    above = _initial(registers, forks, unjudged, parent, where)
-    if above is None:
-        return None
-    return admissible(registers.get((parent, where), []), above, since, until)
+    return admissible(registers.get((parent, where), []), _initial(registers, forks, parent, where), since, until)
 
 
 def before(end: int, since: int, until: int) -> bool:
@@ -75,58 +130,104 @@ def before(end: int, since: int, until: int) -> bool:
 
 
 def admissible(accesses: Sequence[Access], initial: Iterable[Any], since: int, until: int) -> frozenset[Any]:
-    """Return the values that a load of the register between the steps `since` and `until` could return."""
-    stores = [access for access in accesses if access[0] == "store"]
-    out = {value for _, value, begin, end in stores
+    """Return the values that a load of the register between the steps `since` and `until` could return, UNKNOWN among them if the
+    register's value can be unknown then."""
+    stores = [access for access in accesses if access[0] in STORES]
+    out = {UNKNOWN if kind == "unknown" else value for kind, value, begin, end in stores
            if begin <= until and not any(end < later[2] and later[3] < since for later in stores)}
+    out |= {value for kind, value, begin, end in accesses
+            if kind == "may" and begin <= until and not any(end < later[2] and later[3] < since for later in stores)}
     if not any(end < since for _, _, _, end in stores):
         out |= set(initial)
     return frozenset(out)
 
 
 def linearizable(accesses: Sequence[Access], initial: Iterable[Any]) -> bool:
-    """True if some order of these loads and stores explains each load, from one of the values `initial`."""
+    """True if some order of these accesses explains each load, from one of the values `initial`."""
     ordered = sorted(accesses, key=lambda access: (access[2], access[3]))
+    optional = sum(1 << n for n, access in enumerate(ordered) if access[0] in OPTIONAL)
     full = (1 << len(ordered)) - 1
-    seen: set[tuple[int, Any]] = set()
-    todo: list[tuple[int, Any]] = [(0, value) for value in initial]
+    seen: set[tuple[int, State]] = set()
+    todo: list[tuple[int, State]] = [(0, (value, frozenset([value]), False)) for value in initial]
     while todo:
-        done, value = todo.pop()
-        if done == full:
+        done, state = todo.pop()
+        if done | optional == full:
             return True
-        if (done, value) in seen:
+        if (done, state) in seen:
             continue
-        seen.add((done, value))
-        first_end = min(access[3] for n, access in enumerate(ordered) if not done >> n & 1)
-        for n, (what, wrote, since, until) in enumerate(ordered):
+        seen.add((done, state))
+        first_end = min(access[3] for n, access in enumerate(ordered) if not (done | optional) >> n & 1)
+        for n, (kind, value, since, until) in enumerate(ordered):
             if done >> n & 1 or before(first_end, since, until):
                 continue
-            if what == "store":
-                todo.append((done | 1 << n, wrote))
-            elif wrote == value:
-                todo.append((done | 1 << n, value))
+            over = done | 1 << n
+            if kind in STORES and optional & ~done:
+                over |= sum(1 << k for k, doubt in enumerate(ordered) if doubt[0] in OPTIONAL and before(doubt[3], since, until))
+            todo += [(over, after) for after in _after(kind, value, state, ordered, optional & ~done)]
     return False
 
 
-def _explain(who: int, where: Any, accesses: Sequence[Access], stored: dict[Any, set[Any]], forks: list[Fork]) -> tuple[str, str]:
-    """Return the title and the detail of a register that no order explains, by the origin of the value loaded."""
+def _after(kind: str, operand: Any, state: State, ordered: list[Access], doubts: int) -> list[State]:
+    """Return the states that a register can have after an access: none if a load cannot return its value. `doubts` marks each access
+    of the kind "may" that can still take effect."""
+    value, disk, mapped = state
+    if kind == "load":
+        return [state] if operand == value or value is UNKNOWN else []
+    if kind in ("store", "may"):
+        return [(operand, disk | {operand}, False)]
+    if kind == "mapped store":
+        return [(operand, disk | {operand}, True)]
+    if kind == "direct store":
+        return [(operand, frozenset([operand]), False)]
+    if kind == "unknown":
+        return [(UNKNOWN, frozenset([UNKNOWN]), False)]
+    if kind in ("discard", "may discard"):
+        return [state, *((held, frozenset([held]), False) for held in disk if held != value)]
+    if kind == "synced":
+        return [state if mapped else (value, frozenset([value]), False)]
+    if kind == "msynced":
+        return [(value, frozenset([value]), False)]
+    assert kind == "disk load", kind
+    held = (disk if mapped else {value}) | {access[1] for n, access in enumerate(ordered) if doubts >> n & 1 and access[0] == "may"}
+    return [state] if operand in held or UNKNOWN in held else []
+
+
+def _ancestors(who: int, forks: list[Fork]) -> set[int]:
+    """Return an address space and those from which it descends."""
     family = {who}
     while True:
         more = {parent for parent, child, *_ in forks if child in family} - family
         if not more:
-            break
+            return family
         family |= more
-    for what, value, since, until in accesses:
-        if what == "load" and value and not stored.get(value, set()) & family:
+
+
+def _foreign(who: int, accesses: Sequence[Access], stored: dict[Any, set[Any]], forks: list[Fork]) -> Access | None:
+    """Return a load of an address space that returned what only other address spaces have stored, none of them its ancestor."""
+    if not isinstance(who, int):
+        return None
+    family = _ancestors(who, forks)
+    for access in accesses:
+        owners = stored.get(access[1]) if access[0] == "load" and access[1] else None
+        if owners and not owners & family and all(isinstance(owner, int) for owner in owners):
+            return access
+    return None
+
+
+def _explain(who: int, where: Any, accesses: Sequence[Access], stored: dict[Any, set[Any]], forks: list[Fork]) -> tuple[str, str]:
+    """Return the title and the detail of a register that no order explains, by the origin of the value loaded."""
+    family = _ancestors(who, forks)
+    for kind, value, since, until in accesses:
+        if kind in ("load", "disk load") and value and not stored.get(value, set()) & family:
             if value in stored:
-                owners = " and ".join(sorted(_name(one) for one in stored[value]))
+                owners = " and ".join(sorted(name_of(one) for one in stored[value]))
                 return (Kind.DATA.title("a load returns another address space's store"),
-                        f"{_name(who)}.{where}: {value} of {owners}, steps {since}-{until}")
-            return Kind.DATA.title("a load returns what nobody stored"), f"{_name(who)}.{where}: {value}, steps {since}-{until}"
-    loads = "; ".join(f"{what} {value} @{since}-{until}" for what, value, since, until in accesses)
-    return Kind.DATA.title("a load returns an old value"), f"{_name(who)}.{where}: {loads}"
+                        f"{name_of(who)}.{where}: {value} of {owners}, steps {since}-{until}")
+            return Kind.DATA.title("a load returns what nobody stored"), f"{name_of(who)}.{where}: {value}, steps {since}-{until}"
+    loads = "; ".join(f"{kind} {value} @{since}-{until}" for kind, value, since, until in accesses)
+    return Kind.DATA.title("a load returns an old value"), f"{name_of(who)}.{where}: {loads}"
 
 
-def _name(who: object) -> str:
+def name_of(who: object) -> str:
     """Return the name of an address space, given by its number, or of a file, given by its name."""
     return f"m{who}" if isinstance(who, int) else str(who)

@@ -22,7 +22,7 @@ from vmrace.harness.watchers.trace import Event, Recorder
 from vmrace.variants.family import Family
 from vmrace.variants.operations import MMS, OPERATIONS
 from vmrace.variants.program import Op, Program, TaskProgram
-from vmrace.variants.user_model import judge
+from vmrace.variants.user_model import JUDGED, judge, not_judged
 
 Call = tuple[Callable[..., Any], tuple[Any, ...]]       # a kernel function and its arguments
 
@@ -102,6 +102,7 @@ class Executor:
         self.backend = BACKENDS[backend]()
         self.drain_after = False            # also look for leaks after each clean run: needed for the titles of leaks only
         self.races = checked                # also look for unsynchronised accesses: it costs time at every point
+        self.left_open: set[str] = set()    # what the user-visible model did not judge in the runs so far
         self._images: dict[str, Image] = {}
 
     def only(self, title: str) -> None:
@@ -209,11 +210,13 @@ class Executor:
             _at_boot(m, image)
             for title, detail in self.family.check(image):
                 outcome.findings.append(Finding(title, "invariant", outcome.steps, detail=detail))
-            for entry in m.history:
-                if entry[0] == "load":
-                    for title, detail in judge(prepared.history + m.history):
-                        outcome.findings.append(Finding(title, "data", outcome.steps, detail=detail))
-                    break
+            if any(entry[0] in JUDGED for entry in m.history):
+                history = prepared.history + m.history
+                for title, detail in judge(history):
+                    sanitizer = "user" if kind_of(title) is Kind.USER else "data"
+                    outcome.findings.append(Finding(title, sanitizer, outcome.steps, detail=detail))
+                if any(entry[0] == "unknown" for entry in history):
+                    self.left_open |= not_judged(history)
         if not outcome.findings:
             outcome.findings = m.notes
         return outcome

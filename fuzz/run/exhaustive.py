@@ -15,6 +15,7 @@ from vmrace.harness.machine.machine import m
 from vmrace.harness.machine.scheduler import Scheduler
 from vmrace.variants.family import Family
 from vmrace.variants.program import Program
+from vmrace.variants.user_model import name_of
 
 
 @dataclass(frozen=True)
@@ -79,18 +80,22 @@ def _explore(executor: Executor, program: Program, states: bool, bound: int | No
             return Reached(tuple(titles))
         return at_end(executor.family, prepared.image)
 
-    return explore(run, prepared.cpus, reached, up=prepared.cpus == 1, bound=bound, least=states, runs_max=runs_max,
-                   seconds_max=seconds_max, progress=progress)
+    executor.left_open.clear()
+    found = explore(run, prepared.cpus, reached, up=prepared.cpus == 1, bound=bound, least=states, runs_max=runs_max,
+                    seconds_max=seconds_max, progress=progress)
+    found.left_open = frozenset(executor.left_open)
+    return found
 
 
 def at_end(family: Family, image: Image) -> Reached:
     """Return the outcome of the run just made, which had no finding: the results of its loads and the final states of its pages."""
-    loads = Counter(f"load {_place(who, where)} = {value}" for what, who, where, value, *_ in m.history if what == "load")
+    loads = Counter(f"{kind} {_place(who, where)} = {value}" for kind, who, where, value, *_ in m.history if kind in ("load", "disk load"))
     return Reached((), counted(loads), counted(Counter(family.describe(image).values())))
 
 
 def _place(who: object, where: object) -> str:
-    return f"m{who}.{'.'.join(str(part) for part in where)}" if isinstance(where, tuple) else f"m{who}"
+    parts = where if isinstance(where, tuple) else ()
+    return ".".join(str(part) for part in (name_of(who), *parts))
 
 
 def counted(counts: Counter[str]) -> tuple[str, ...]:

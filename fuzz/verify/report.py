@@ -82,6 +82,8 @@ def told(subject: Subject, found: Exploration) -> list[str]:
         lines.append(f"  {runs}" + ("" if found.complete else f"; not all: {found.why}"))
     lines += textwrap.wrap(reasons.hint(found.why), COLUMNS, initial_indent="  ", subsequent_indent="  ")
     lines.append(f"  {subject.facts}, {bound}; {table.summary(subject.kind)}")
+    lines += textwrap.wrap(f"not judged: {'; '.join(sorted(found.left_open))}", COLUMNS, initial_indent="  ",
+                           subsequent_indent="  ") if found.left_open else []
     if found.titles and subject.kind == "functions":
         args = "".join(f" --arg {shlex.quote(arg)}" for arg in json.loads(subject.identity["args"]))
         lines.append(f"next: vmrace fuzz {subject.identity['functions']}{args}")
@@ -95,7 +97,7 @@ def as_json(subject: Subject, found: Exploration) -> dict[str, Any]:
             "blocked": found.blocked, "complete": found.complete, "why": str(found.why or ""),
             "reason": reasons.reason_of(found.why), "hint": reasons.hint(found.why),
             "bound": found.bound, "way": found.way, "digest": found.digest, "seconds": round(found.seconds, 3),
-            "sanitizers": table.on(subject.kind),
+            "sanitizers": table.on(subject.kind), "not_judged": sorted(found.left_open),
             "titles": {title: {"classes": found.classes_with(title), "preemptions": found.fewest(title).preemptions,
                                "least": found.fewest(title).least}
                        for title in found.titles}}

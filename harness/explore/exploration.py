@@ -57,6 +57,7 @@ class Exploration:
     `outcomes` maps each outcome to what was seen of it. `classes` is the number of classes that were run to the end; with a bound,
     only classes with a run within the bound count. `blocked` runs turned out to be known. In `cut` classes a task yielded more often
     than the explorer follows. `seconds` is the time that it took, `way` the search that was used, `digest` identifies the set of classes.
+    `left_open` says in words what the judges of its runs did not judge.
     """
 
     outcomes: dict[Hashable, Seen] = field(default_factory=dict)
@@ -69,6 +70,7 @@ class Exploration:
     digest: str = ""
     bound: int | None = None
     way: str = OPTIMAL
+    left_open: frozenset[str] = frozenset()
 
     @property
     def complete(self) -> bool:

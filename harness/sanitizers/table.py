@@ -49,6 +49,7 @@ SANITIZERS = {
     "leak": Sanitizer("at rest, an object is left over after all were released and reclaimed", "variants.family", Level.SINGLE,
                       by_family=True),
     "data": Sanitizer("a load returned a value that the user-visible model forbids", "variants.user_model", Level.ALWAYS, by_family=True),
+    "user": Sanitizer("an operation failed, and its user had given no cause", "variants.user_model", Level.ALWAYS, by_family=True),
 }
 
 

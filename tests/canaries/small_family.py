@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A family of two variants over the small VM, for the sanitizers that judge a run at rest: invariant, leak, data."""
+"""A family of two variants over the small VM, for the sanitizers that judge a run at rest: invariant, leak, data, user."""
 
 from __future__ import annotations
 

@@ -134,4 +134,5 @@ FAMILY_CANARIES = (
     FamilyCanary("leak", "LEAK: page left over after everything was given up",
                  program("map m0.0; pin m0.0 k0; pin m0.0 k1", "unpin k0", "unpin k1")),
     FamilyCanary("data", "DATA: a load returns an old value", program("store m0.0", "store m0.0; load m0.0", "swap_out")),
+    FamilyCanary("user", "USER: -EIO in read, the disk is well", program("", "invalidate f0", "read f0.0")),
 )

@@ -10,20 +10,30 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from vmrace.variants.user_model import Access, admissible, judge, linearizable
+from vmrace.variants.user_model import Access, admissible, judge, linearizable, not_judged
 
 OLD = "DATA: a load returns an old value"
 OTHER = "DATA: a load returns another address space's store"
 NOBODY = "DATA: a load returns what nobody stored"
+FAILED = "USER: -EIO in invalidate2, the file is clean"
 A = (0, 0)          # word 0 of page 0
+F0 = "f0"
 
 
-def store(value: Any, since: int, until: int, who: int = 0, where: Any = A) -> tuple[Any, ...]:
-    return ("store", who, where, value, since, until)
+def seen(kind: str, value: Any, since: int, until: int, who: Any = 0, where: Any = A) -> tuple[Any, ...]:
+    return (kind, who, where, value, since, until)
 
 
-def load(value: Any, since: int, until: int, who: int = 0, where: Any = A) -> tuple[Any, ...]:
-    return ("load", who, where, value, since, until)
+def store(value: Any, since: int, until: int, who: Any = 0, where: Any = A) -> tuple[Any, ...]:
+    return seen("store", value, since, until, who, where)
+
+
+def load(value: Any, since: int, until: int, who: Any = 0, where: Any = A) -> tuple[Any, ...]:
+    return seen("load", value, since, until, who, where)
+
+
+def failed(kind: str, since: int, until: int) -> tuple[Any, ...]:
+    return (kind, F0, 0, "-EIO in invalidate2, the file is clean", since, until)
 
 
 def fork(parent: int, child: int, since: int, until: int) -> tuple[Any, ...]:
@@ -49,8 +59,24 @@ GOOD: dict[str, list[tuple[Any, ...]]] = {
     "a store during the fork, copied": [store(1, 0, 1), fork(0, 1, 2, 6), store(2, 3, 4), load(2, 7, 8, who=1)],
     "a store during the fork, not copied": [store(1, 0, 1), fork(0, 1, 2, 6), store(2, 3, 4), load(1, 7, 8, who=1)],
     "a grandchild": [store(1, 0, 1), fork(0, 1, 2, 3), fork(1, 2, 4, 5), load(1, 6, 7, who=2)],
-    "what a device wrote into is not judged": [("unjudged", 0, A, 9, 1, 1), load(7, 2, 3)],
-    "nor what a child inherits of it": [("unjudged", 0, A, 9, 1, 1), fork(0, 1, 2, 3), load(7, 4, 5, who=1)],
+    "a register that the interface leaves open": [seen("unknown", "why", 0, 1), load(7, 2, 3), load(8, 4, 5)],
+    "what a child inherits of that": [seen("unknown", "why", 0, 1), fork(0, 1, 2, 3), load(7, 4, 5, who=1)],
+    "a doubtful store, seen": [seen("may", 1, 0, 1), load(0, 2, 3), load(1, 4, 5), load(1, 6, 7)],
+    "a doubtful store, never seen": [seen("may", 1, 0, 1), load(0, 2, 3), store(2, 4, 5), load(2, 6, 7)],
+    "a doubtful store, copied by a fork": [seen("may", 1, 0, 1), fork(0, 1, 2, 3), load(1, 4, 5, who=1), load(0, 4, 5)],
+    "a dirty page dropped, and back to what the disk has": [store(1, 0, 1, F0), seen("discard", 0, 2, 3, F0), load(0, 4, 5, F0)],
+    "a dirty page that the kernel wrote in time": [store(1, 0, 1, F0), seen("discard", 0, 2, 3, F0), load(1, 4, 5, F0)],
+    "dropped, with a value in between on disk": [store(1, 0, 1, F0), store(2, 2, 3, F0), seen("discard", 0, 4, 5, F0), load(1, 6, 7, F0)],
+    "dropped late": [store(1, 0, 1, F0), seen("may discard", 0, 2, 3, F0), load(1, 4, 5, F0), load(0, 6, 7, F0)],
+    "fsync does not know a store in memory": [
+        seen("mapped store", 1, 0, 1, F0), seen("synced", 0, 2, 3, F0), seen("discard", 0, 4, 5, F0), load(0, 6, 7, F0)],
+    "a disk load of an older value than memory has": [seen("mapped store", 1, 0, 1, F0), seen("disk load", 0, 2, 3, F0)],
+    "a disk load of what a failed direct write left on disk": [seen("may", 1, 0, 1, F0), seen("disk load", 1, 2, 3, F0), load(0, 4, 5, F0)],
+    "an error because the file is dirty": [store(1, 0, 1, F0), failed("failed, dirty", 2, 3)],
+    "an error because a page in memory is dirty": [
+        seen("mapped store", 1, 0, 1, F0), seen("synced", 0, 2, 3, F0), failed("failed, dirty", 4, 5)],
+    "an error while fsync is at work": [store(1, 0, 1, F0), seen("synced", 0, 2, 5, F0), failed("failed, dirty", 4, 6)],
+    "an error while the file becomes dirty": [store(1, 3, 6, F0), failed("failed, dirty", 2, 4)],
     "unmapped and mapped again": [store(1, 0, 1), store("gone", 2, 3), store(0, 4, 5), load(0, 6, 7)],
 }
 BAD: dict[str, tuple[list[tuple[Any, ...]], str]] = {
@@ -68,6 +94,19 @@ BAD: dict[str, tuple[list[tuple[Any, ...]], str]] = {
     "a parent's later store seen by the child": ([store(1, 0, 1), fork(0, 1, 2, 3), store(2, 4, 5), load(2, 6, 7, who=1)], OLD),
     "a store long before the fork": ([store(1, 0, 1), store(2, 2, 3), fork(0, 1, 4, 5), load(1, 6, 7, who=1)], OLD),
     "a value that was unmapped": ([store(1, 0, 1), store("gone", 2, 3), store(0, 4, 5), load(1, 6, 7)], OLD),
+    "a doubtful store ends with the next": ([seen("may", 1, 0, 1), store(2, 2, 3), load(1, 4, 5)], OLD),
+    "a doubtful store, forgotten again": ([seen("may", 1, 0, 1), load(1, 2, 3), load(0, 4, 5)], OLD),
+    "after an unknown value, a store": ([seen("unknown", "why", 0, 1), store(1, 2, 3), load(7, 4, 5)], NOBODY),
+    "an unknown value that is another process's": ([seen("unknown", "why", 0, 1), store(1, 0, 1, who=1), load(1, 2, 3)], OTHER),
+    "a clean page dropped": ([store(1, 0, 1, F0), seen("synced", 0, 2, 3, F0), seen("discard", 0, 4, 5, F0), load(0, 6, 7, F0)], OLD),
+    "dropped late, and a store in between": (
+        [store(1, 0, 1, F0), seen("may discard", 0, 2, 3, F0), store(2, 4, 5, F0), load(0, 6, 7, F0)], OLD),
+    "msync knows a store in memory": (
+        [seen("mapped store", 1, 0, 1, F0), seen("msynced", 0, 2, 3, F0), seen("discard", 0, 4, 5, F0), load(0, 6, 7, F0)], OLD),
+    "a direct write dropped": ([seen("direct store", 1, 0, 1, F0), seen("discard", 0, 2, 3, F0), load(0, 4, 5, F0)], OLD),
+    "a disk load of an older value than write(2) gave": ([store(1, 0, 1, F0), seen("disk load", 0, 2, 3, F0)], OLD),
+    "an error, nothing is dirty": ([store(1, 0, 1, F0), seen("synced", 0, 2, 3, F0), failed("failed, dirty", 4, 5)], FAILED),
+    "a failure that nothing explains": ([failed("failed", 0, 1)], FAILED),
     "torn: one word is old": ([store(1, 0, 1), store(1, 0, 1, where=(0, 1)), load(1, 2, 3), load(0, 2, 3, where=(0, 1))], OLD),
 }
 
@@ -89,6 +128,12 @@ def test_each_register_is_judged_for_itself() -> None:
 
 def test_the_detail_of_a_data_finding_names_address_space_word_and_steps() -> None:
     assert judge([store(1, 0, 1), load(7, 2, 3)])[0][1] == "m0.(0, 0): 7, steps 2-3"
+
+
+def test_the_reason_for_a_load_that_is_not_judged_is_known() -> None:
+    open_ = seen("unknown", "why", 0, 1)
+    assert not_judged([open_, load(7, 2, 3)]) == {"why"}
+    assert not_judged([open_, store(1, 2, 3), load(1, 4, 5)]) == not_judged([load(0, 0, 1)]) == frozenset()
 
 
 # ---- against brute force -----------------------------------------------------------------------------------------------------

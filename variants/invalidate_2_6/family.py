@@ -10,7 +10,7 @@ FAMILY = Family(
     era="Linux 2.6.12 .. 2.6.15",
     seeds="seed 002",
     base=("vmrace.variants.invalidate_2_6.types", "vmrace.variants.invalidate_2_6.pre_2_6_15"),
-    tail=("vmrace.variants.invalidate_2_6.ops",),
+    tail=("vmrace.variants.user_space", "vmrace.variants.invalidate_2_6.ops"),
     variants={variant.name: variant for variant in (
         Variant("pre_2_6_15", (), "2.6.15 as it was", "Linux 2.6.12 to 2.6.15, 2005"),
         Variant("andrea_seqschedlock", ("vmrace.variants.invalidate_2_6.andrea_seqschedlock",),

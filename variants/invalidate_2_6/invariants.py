@@ -2,7 +2,9 @@
 """The invariants of the family at rest, when all tasks have ended and no interrupt is pending (C1 to C6, I1, I2, I5, I6 of its history).
 
 Each check returns (title, detail). A page must have one reference for each pte, one for the page cache, one for its buffers, one for each
-pagevec of a cpu that it waits in, and one for each reference of the program. These are its owners. A page lock is released by the task
+pagevec of a cpu that it waits in, and one for each reference of the program. These are its owners. A private mapping may write a page
+only if no other pte maps it and no file has it in the page cache. A shared mapping maps pages of its own file, the page of its place
+unless the vma is nonlinear. A page lock is released by the task
 that acquired it or, if the page is being read, by the interrupt that ends the read.
 """
 
@@ -33,6 +35,7 @@ class _Tables:
         self.zone, self.zero, self.anon = ns["zone_normal"], ns["empty_zero_page"], ns["PAGE_MAPPING_ANON"]
         self.pages = tuple(ns["mem_map"])
         self.mms = (ns["m0"], ns["m1"], ns["m2"], ns["m3"])
+        self.shared, self.nonlinear = ns["VM_SHARED"], ns["VM_NONLINEAR"]
         self.mappings = (ns["f0"].i_mapping, ns["f1"].i_mapping)
         self.pvecs = (*ns["lru_add_pvecs"], *ns["lru_add_active_pvecs"])
         self.references = tuple(ns["references"])
@@ -98,6 +101,7 @@ def check(image: Image) -> list[tuple[str, str]]:
         if mapping is not t.anon:
             _file_page(t, page, word, mapping, mapped, page in cached, out)
     _counters(t, out, free, active_seen, inactive_seen, ptes)
+    _mapped(t, ptes, out)
     for lock in t.seqschedlocks:
         if lock.writers.counter:
             out.append((invariant("a write section stays open and nobody will end it"), f"{lock.name}: {lock.writers.counter} writers"))
@@ -131,6 +135,32 @@ def _ptes(t: _Tables, out: list[tuple[str, str]]) -> dict[Any, int]:
             out.append((invariant("an mm's rss differs from its ptes"),
                         f"{mm.name}: {mm.anon_rss} and {mm.file_rss}, not {anon} and {file}"))
     return ptes
+
+
+def _mapped(t: _Tables, ptes: dict[Any, int], out: list[tuple[str, str]]) -> None:
+    """Check that each pte maps a page that its vma may map, and that map_count agrees with the vmas."""
+    for mm in t.mms:
+        listed = 0
+        vma = mm.mmap
+        while vma is not None and listed < 9:
+            listed += 1
+            vma = vma.vm_next
+        if mm.mm_users.counter and mm.map_count != listed:
+            out.append((invariant("map_count differs from the vmas"), f"{mm.name}: {mm.map_count}, not {listed}"))
+        for slot, vma in ((mm.pte0, mm.vma0), (mm.pte1, mm.vma1), (mm.pte2, mm.vma2)):
+            value = slot._val
+            if value.__class__ is not tuple or not vma.in_use or value[0] is t.zero:
+                continue
+            page, mapping = value[0], value[0]._mapping
+            if vma.vm_flags & t.shared:
+                place = mapping is vma.vm_file.f_mapping and (vma.vm_flags & t.nonlinear or page._index == vma.vm_pgoff)
+                if mapping is not None and not place:       # without a mapping: a mapped page is not in the page cache
+                    out.append((invariant("a shared mapping maps a page of another place"), f"{page.name} of {mm.name}: mapping {mapping}"))
+            elif value[1]:
+                if ptes[page] > 1:
+                    out.append((invariant("a private mapping may write a page that another pte maps"), f"{page.name} of {mm.name}"))
+                if mapping is not t.anon:
+                    out.append((invariant("a private mapping may write a page of a file"), f"{page.name} of {mm.name}: mapping {mapping}"))
 
 
 def _cached(t: _Tables, out: list[tuple[str, str]]) -> dict[Any, Any]:

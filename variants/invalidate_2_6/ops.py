@@ -1,16 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The operations of the shared interface on this kernel: the system calls and daemon passes behind each of them.
 
-Processes. m0 runs from boot with all its pages mapped anonymously. Single-threaded processes run the setup. At its end, each process
-gets as many threads (CLONE_VM) as there are tasks that name its address space, and each of these tasks acts as one thread. `exit` is
-exit_group: each thread exits at its next operation, and a thread whose task has ended exits at once. An address space is born once: a
-fork into one that ever lived does nothing. Any task may read and write files.
-
-Loads and stores. A word of a file is one register, for read(2), write(2) and shared mappings alike; a truncate stores 0 in it. A word
-of an anonymous page is a register of its address space. An access is judged only if the address showed the same page before and after
-it, as the process knows from its own calls. Four registers are not judged: private mappings of files, which may or may not show later
-stores to the file; a file after invalidate_inode_pages2() without a write of its dirty pages, which it discards; a file after a failed
-direct write; and a page of a file that was written from memory which was not present.
+user_space.py has the processes, and what their addresses, pins and files show. Any task may read and write files.
 """
 from vmrace.harness.kernel import READ, WRITE, current, now, plain, saw, struct, touches
 from vmrace.variants.invalidate_2_6.pre_2_6_15.ext2 import do_truncate, sys_fsync
@@ -54,36 +45,33 @@ from vmrace.variants.invalidate_2_6.types import (
     f1_file,
     lru_add_active_pvecs,
     lru_add_pvecs,
-    m0,
-    m1,
-    m2,
-    m3,
     zone_normal,
 )
-
-FIRST_CONTENT = 1000                # the words of a file at boot: larger than any value that a program writes
-
-
-class process(struct):
-    """The process of an address space, with the data that its threads share."""
-    mm = plain(None)
-    threads_to_be = plain(1)            # tasks that name the address space
-    born = plain(0)
-    dying = plain(0)
-    threads = plain(0)                  # threads that have not exited
-    idle = plain(0)                     # those of them whose tasks have ended
-    left = plain(())                    # tasks whose threads have exited
-
-
-class mapped(struct):
-    """The page that an address of a process shows, as the process knows it.
-
-    `shows` is None while a call changes it, or if it is unknown; else ("anon",), ("private", file), ("shared", file, index) or
-    ("nothing",). Each call that changes it stores a new object.
-    """
-    shows = plain(("nothing",))
-    changing = plain(0)                 # the number of calls that are changing it
-    overlapped = plain(0)               # 1 if two calls were changing it at once, until none is
+from vmrace.variants.user_space import (
+    FILE_NAMES,
+    FIRST_CONTENT,
+    access,
+    begin_change,
+    begin_truncate,
+    boot_processes,
+    cut,
+    end_change,
+    end_truncate,
+    enter,
+    error_name,
+    exit_all,
+    killed,
+    may_be_short,
+    processes,
+    reaches,
+    saw_file,
+    saw_load,
+    saw_page,
+    saw_read,
+    saw_store,
+    shows,
+    truncates,
+)
 
 
 class reference(struct):
@@ -92,122 +80,48 @@ class reference(struct):
     state = plain(0)                    # 0 free, 1 being made or dropped, 2 held
 
 
-class boot_state(struct):
-    """The state of the program: `threaded` is set at the end of the setup."""
-    threaded = plain(0)
-
-
-processes = [process("m0.process", mm=m0), process("m1.process", mm=m1), process("m2.process", mm=m2), process("m3.process", mm=m3)]
-addresses = [[mapped("m0.0.mapped"), mapped("m0.1.mapped"), mapped("m0.2.mapped")],
-             [mapped("m1.0.mapped"), mapped("m1.1.mapped"), mapped("m1.2.mapped")],
-             [mapped("m2.0.mapped"), mapped("m2.1.mapped"), mapped("m2.2.mapped")],
-             [mapped("m3.0.mapped"), mapped("m3.1.mapped"), mapped("m3.2.mapped")]]
 references = [reference("k0.reference"), reference("k1.reference"), reference("k2.reference"), reference("k3.reference")]
 files = [f0_file, f1_file]
-user = boot_state("user")
 
 
 def boot(threads):
     """Fill the disks, and start the first process with its pages mapped. `threads[mm]` is the number of tasks that name each address
     space."""
-    for number in range(len(processes)):
-        processes[number].threads_to_be = threads[number]
     for file in range(len(files)):
         for index in range(FILE_PAGES):
-            since = now()
             content = FIRST_CONTENT + file * FILE_PAGES + index
             block = [[f0_disk.block0, f0_disk.block1], [f1_disk.block0, f1_disk.block1]][file][index]
             block.word0 = block.word1 = content
-            file_saw("store", file, index, content, since)
+            saw_page("direct store", FILE_NAMES[file], index, content, now())
     first = processes[0]
     mm_init(first.mm)
     current().mm = first.mm
     for page in range(len(USER_ADDRESSES)):
         do_mmap2(USER_ADDRESSES[page], PAGE_SIZE, MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS, None, 0)
-        addresses[0][page].shows = ("anon",)
-    first.born = 1
-    first.threads = 1
+    boot_processes(threads)
     current().mm = None
 
 
-def start():
-    """End the setup: give every process its threads."""
-    user.threaded = 1
-    for p in processes:
-        if p.born and p.threads:
-            p.threads = clone_threads(p)
-
-
-# ---- processes -----------------------------------------------------------------------------------------------------------
-
-
-def clone_threads(p):
-    """Clone the threads of a process and return their number. No other task acts in the process meanwhile."""
-    mm = current().mm
-    for extra in range(p.threads_to_be - 1):
-        current().mm = p.mm
-        copy_mm(CLONE_VM, p.mm)
-    current().mm = mm
-    return p.threads_to_be
-
-
-def enter(number):
-    """Act as a thread of a process. Returns its mm, or None if the process, or this thread, does not exist or has exited."""
-    p = processes[number]
-    touches(READ, p)
-    if not p.born or not p.threads or current() in p.left:
-        return None
-    if p.dying:
-        leave_process(p)
-        return None
+def act_as(p):
     current().mm = p.mm
-    return p.mm
 
 
-def leave_process(p):
-    """Exit the thread of the current task."""
-    touches(WRITE, p)
-    p.left += (current(),)
-    p.threads -= 1
-    do_exit(p)
-
-
-def do_exit(p):
+def exit_thread():
     current().flags &= ~PF_MEMDIE
-    current().mm = p.mm
     exit_mm()
 
 
-def leave(task, mms):
-    """End a task: its threads in the address spaces `mms` sleep from now on, or exit if their process is dying."""
-    for number in mms:
-        p = processes[number]
-        touches(WRITE, p)
-        if p.born and p.threads and current() not in p.left:
-            if p.dying:
-                leave_process(p)
-            else:
-                p.idle += 1
+def share_mm(p):
+    copy_mm(CLONE_VM, p.mm)
 
 
-def die(p):
-    """Do exit_group() in the current thread: it exits, and so do the threads whose tasks have ended."""
-    touches(WRITE, p)
-    p.dying = 1
-    leave_process(p)
-    while user.threaded:
-        touches(WRITE, p)
-        if not p.idle:
-            break
-        p.idle -= 1
-        p.threads -= 1
-        do_exit(p)
+def copy_process(child):
+    return copy_mm(0, child.mm)
 
 
-def killed(number, signal):
-    """Handle the signal of a fault. SIGKILL, out of memory, ends the process. It catches other signals, and gives up the access."""
-    if signal == "SIGKILL":
-        die(processes[number])
+def memory_free():
+    touches(READ, zone_normal, "free_pages")
+    return zone_normal._free_pages >= zone_normal.pages_high
 
 
 def not_a_victim():
@@ -215,91 +129,7 @@ def not_a_victim():
     current().flags &= ~(PF_MEMALLOC | PF_MEMDIE)
 
 
-def op_fork(number, child_number):
-    child = processes[child_number]
-    touches(READ, child)
-    if child.born or child_number == number:
-        return
-    mm = enter(number)
-    if mm is None:
-        return
-    touches(WRITE, child)
-    if child.born:
-        return
-    child.born = 1
-    since = now()
-    shown = [shows(number, page) for page in range(len(USER_ADDRESSES))]
-    copy_mm(0, child.mm)
-    for page in range(len(USER_ADDRESSES)):
-        same = shown[page] is not None and shows(number, page) is shown[page]
-        addresses[child_number][page].shows = shown[page] if same else None     # no task acts in the child yet
-    saw("fork", number, None, child_number, since)
-    threads = clone_threads(child) if user.threaded else 1
-    touches(WRITE, child)
-    child.threads = threads
-
-
-def op_exit(number):
-    if enter(number) is not None:
-        die(processes[number])
-
-
-# ---- what addresses show -----------------------------------------------------------------------------------------------------
-
-
-def shows(number, page):
-    address = addresses[number][page]
-    touches(READ, address)
-    return address.shows
-
-
-def begin_change(number, page):
-    address = addresses[number][page]
-    touches(WRITE, address)
-    if address.changing:
-        address.overlapped = 1
-    address.changing += 1
-    address.shows = None
-
-
-def end_change(number, page, shows):
-    """Record the new page of an address. If calls overlapped, their order is unknown, even to the last to return: it is not judged."""
-    address = addresses[number][page]
-    touches(WRITE, address)
-    address.changing -= 1
-    if address.overlapped:
-        unjudged(number, page)
-        if not address.changing:
-            address.overlapped = 0
-    elif shows is not None:
-        address.shows = (*shows,)                   # a new object, also for a constant
-
-
-def unjudged(number, page):
-    saw("unjudged", number, (page, 0), 0, now())
-    saw("unjudged", number, (page, 1), 0, now())
-
-
-def file_saw(what, file, index, value, since):
-    saw(what, FILE_NAMES[file], (index, 0), value, since)
-    saw(what, FILE_NAMES[file], (index, 1), value, since)
-
-
-def file_unjudged(file):
-    for index in range(FILE_PAGES):
-        file_saw("unjudged", file, index, 0, now())
-
-
-FILE_NAMES = ("f0", "f1")
-
-
-def register(number, page, shown):
-    """Return the register that an address shows: (address space or file, page of it), or None if it is not judged."""
-    if shown[0] == "anon":
-        return number, page
-    if shown[0] == "shared":
-        return FILE_NAMES[shown[1]], shown[2]
-    return None
+# ---- memory ------------------------------------------------------------------------------------------------------------------
 
 
 def op_map(number, page):
@@ -307,11 +137,10 @@ def op_map(number, page):
     if mm is None:
         return
     since = now()
-    begin_change(number, page)
+    begin_change(number, page, ("anon",))
     do_mmap2(USER_ADDRESSES[page], PAGE_SIZE, MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS, None, 0)
     end_change(number, page, ("anon",))
-    saw("store", number, (page, 0), 0, since)
-    saw("store", number, (page, 1), 0, since)
+    saw_page("store", number, page, 0, since)
 
 
 def op_unmap(number, page):
@@ -319,25 +148,25 @@ def op_unmap(number, page):
     if mm is None:
         return
     since = now()
-    begin_change(number, page)
+    begin_change(number, page, ("nothing",))
     sys_munmap(USER_ADDRESSES[page], PAGE_SIZE)
     end_change(number, page, ("nothing",))
-    saw("store", number, (page, 0), "gone", since)
-    saw("store", number, (page, 1), "gone", since)
+    saw_page("store", number, page, "gone", since)
 
 
-def file_map(number, page, file, index, flags, shows):
+def file_map(number, page, file, index, flags, new):
     mm = enter(number)
     if mm is None:
         return
-    unjudged(number, page)
-    begin_change(number, page)
+    since = now()
+    begin_change(number, page, new)
     do_mmap2(USER_ADDRESSES[page], PAGE_SIZE, flags | MAP_FIXED, files[file], index)
-    end_change(number, page, shows)
+    end_change(number, page, new)
+    saw_page("unknown", number, page, "a load of a private mapping of a file to which its process has not stored", since)
 
 
 def op_mmap_private(number, page, file, index):
-    file_map(number, page, file, index, MAP_PRIVATE, ("private", file))
+    file_map(number, page, file, index, MAP_PRIVATE, ("private", file, index))
 
 
 def op_mmap_shared(number, page, file, index):
@@ -352,7 +181,7 @@ def op_populate(number, page, file, index):
     shown = shows(number, page)
     if shown is None or shown[0] != "shared" or shown[1] != file:
         return
-    begin_change(number, page)
+    begin_change(number, page, ("shared", file, index))
     error = sys_remap_file_pages(USER_ADDRESSES[page], PAGE_SIZE, index, 0)
     end_change(number, page, None if error else ("shared", file, index))
     not_a_victim()
@@ -362,56 +191,38 @@ def op_store(number, page, value):
     mm = enter(number)
     if mm is None:
         return
-    shown = shows(number, page)
+    begun = access(number, page)
     for word in (0, 1):
         since = now()
         signal = user_store(USER_ADDRESSES[page], word, value)
-        if not signal or signal == "SIGKILL":
-            stored(number, page, word, value, since, shown, signal)
         if signal:
-            killed(number, signal)
+            killed(number, page, begun, signal, "store")
             return
-
-
-def stored(number, page, word, value, since, shown, signal):
-    """Record a store to the register that the address shows. If that is unknown, no register that it may be is judged any more."""
-    if signal:
-        return                                      # SIGKILL replaced the access
-    if shown is None or shows(number, page) is not shown:
-        unjudged(number, page)
-        file_unjudged(0)
-        file_unjudged(1)
-        return
-    where = register(number, page, shown)
-    if where is not None:
-        saw("store", where[0], (where[1], word), value, since)
+        saw_store(number, page, begun, word, value, since)
 
 
 def op_load(number, page):
     mm = enter(number)
     if mm is None:
         return
-    shown = shows(number, page)
+    begun = access(number, page)
     for word in (0, 1):
         since = now()
         value, signal = user_load(USER_ADDRESSES[page], word)
         if signal:
-            killed(number, signal)
+            killed(number, page, begun, signal, "load")
             return
-        where = register(number, page, shown) if shown is not None and shows(number, page) is shown else None
-        if where is not None:
-            saw("load", where[0], (where[1], word), value, since)
+        saw_load(number, page, begun, word, value, since)
 
 
 # ---- files -----------------------------------------------------------------------------------------------------------------
 
 
 def op_read(file, index):
+    short = may_be_short(file, index)
     since = now()
     copied = do_generic_mapping_read(files[file].f_mapping, index, files[file])
-    if copied is not None:
-        saw("load", FILE_NAMES[file], (index, 0), copied[0], since)
-        saw("load", FILE_NAMES[file], (index, 1), copied[1], since)
+    saw_read("load", file, index, copied, short, since)
     not_a_victim()
 
 
@@ -427,7 +238,7 @@ def at(number, page):
     """Return a user buffer in a page of a process."""
     buf = current().buf
     buf.address = USER_ADDRESSES[page]
-    buf.where = number, page, shows(number, page)
+    buf.where = number, page, access(number, page)
     buf.copied = ()
     return buf
 
@@ -436,45 +247,64 @@ def copied_from_user(buf, word, value, since):
     """Record that the kernel loaded a word of a user buffer, in the current step. It is judged as any other load."""
     if buf.address is None:
         return
-    number, page, shown = buf.where
-    where = register(number, page, shown) if shown is not None and shows(number, page) is shown else None
-    if where is not None:
-        saw("load", where[0], (where[1], word), value, since)
+    number, page, begun = buf.where
+    saw_load(number, page, begun, word, value, since)
     buf.copied += ((word, value, now()),)
 
 
 def op_write(file, index, value):
+    token = truncates(file)
     since = now()
     written = generic_file_write(files[file], index, holding(value), 0)
     if written > 0:
-        file_saw("store", file, index, value, since)
+        saw_page("store", FILE_NAMES[file], index, value, since)
+        reaches(file, index, token)
+    else:
+        saw_error(file, index, written, "write", since)
     not_a_victim()
 
 
 def op_direct_write(file, index, value):
+    """Write past the page cache. If the kernel cannot drop the cached page, the data is on disk, and readers may see either."""
+    token = truncates(file)
     since = now()
+    cut(file)
     written = generic_file_write(files[file], index, holding(value), 1)
     if written > 0:
-        file_saw("store", file, index, value, since)
+        saw_page("direct store", FILE_NAMES[file], index, value, since)
+        reaches(file, index, token)
     else:
-        file_unjudged(file)                         # the data is on disk, and some readers may see the old page
+        saw_page("may", FILE_NAMES[file], index, value, since)
+        saw_error(file, index, written, "direct_write", since)
+    saw_page("discard", FILE_NAMES[file], index, 0, since)
     not_a_victim()
 
 
+def saw_error(file, index, error, what, since):
+    """Record the error of a call, whose cause can be a page of the file that is not on disk."""
+    if error < 0 and error != -ENOMEM:
+        saw("failed, dirty", FILE_NAMES[file], index, f"{error_name(error)} in {what}, the file is clean", since)
+
+
 def op_write_mapped(number, page, file, index):
-    """Write from memory. A word counts as stored at the step at which it was copied. The page holds zeros for words not copied."""
+    """Write from memory. A word counts as stored at the step at which it was copied. The page may hold zeros for words not copied."""
     mm = enter(number)
     if mm is None:
         return
+    token = truncates(file)
+    begin = now()
     buf = at(number, page)
     written = generic_file_write(files[file], index, buf, 0)
     for word, value, since in buf.copied:
         saw("store", FILE_NAMES[file], (index, word), value, since)
+    begun = buf.where[2]
     buf.where, buf.copied = None, ()
-    if written < PAGE_SIZE and written != -ENOMEM:
-        file_saw("unjudged", file, index, 0, now())
+    if written == PAGE_SIZE:
+        reaches(file, index, token)
+    elif written != -ENOMEM:
+        saw_page("may", FILE_NAMES[file], index, 0, begin)
     if current().flags & PF_MEMDIE:
-        killed(number, "SIGKILL")
+        killed(number, page, begun, "SIGKILL", "write_mapped")
 
 
 def op_writeback(file):
@@ -483,7 +313,9 @@ def op_writeback(file):
 
 
 def op_sync(file):
+    since = now()
     sys_fsync(files[file].f_mapping)
+    saw_file("synced", file, 0, since)
     not_a_victim()
 
 
@@ -528,28 +360,36 @@ def op_truncate(file, pages):
     """Truncate a file to `pages` - 1 pages, which may be more than it has."""
     since = now()
     length = min(pages - 1, FILE_PAGES)
+    token = begin_truncate(file, length)
     do_truncate(files[file].f_mapping.host, length * PAGE_SIZE)
-    for index in range(length, FILE_PAGES):
-        file_saw("store", file, index, 0, since)
+    end_truncate(file, length, since, token)
 
 
 def op_invalidate(file):
+    cut(file)
     invalidate_inode_pages(files[file].f_mapping)
 
 
 def op_invalidate_page(file, index):
+    cut(file)
     invalidate_mapping_pages(files[file].f_mapping, index, index)
 
 
 def op_invalidate2(file):
     """Invalidate a file, as a caller does that accepts the loss of dirty pages."""
-    file_unjudged(file)
-    invalidate_inode_pages2(files[file].f_mapping)
+    since = now()
+    cut(file)
+    error = invalidate_inode_pages2(files[file].f_mapping)
+    saw_file("discard", file, 0, since)
+    saw_error(file, None, error, "invalidate2", since)
 
 
 def op_invalidate2_page(file, index):
-    file_unjudged(file)
-    invalidate_inode_pages2_range(files[file].f_mapping, index, index)
+    since = now()
+    cut(file)
+    error = invalidate_inode_pages2_range(files[file].f_mapping, index, index)
+    saw_page("discard", FILE_NAMES[file], index, 0, since)
+    saw_error(file, index, error, "invalidate2_page", since)
 
 
 # ---- reclaim ---------------------------------------------------------------------------------------------------------------
@@ -585,11 +425,7 @@ def op_reclaim():
 
 def drain():
     """Exit, release and truncate everything, then reclaim: a page that is left over has leaked."""
-    for p in processes:
-        while p.born and p.threads:
-            p.threads -= 1
-            current().mm = p.mm
-            exit_mm()
+    exit_all()
     for held in references:
         if held.state == 2:
             held.state = 0

@@ -3,6 +3,10 @@
 
 Each check returns (title, detail). A page must have one reference for each pte, one for its mapping, one for its buffers, one for each
 pin and, in variants that count it, one for the LRU. These are its owners.
+
+A private mapping may write a page only if no other process can reach it: by a pte, by a swap entry of a pte, or in the page cache of a
+file. A page of a shared mapping is the page that its file has in the page cache. A count agrees with what it counts: rss with the ptes
+of pages that are not reserved, map_count with both lists of vmas, nrpages with the lists of a mapping and with the hash chains.
 """
 
 from __future__ import annotations
@@ -31,6 +35,10 @@ class _Tables:
         self.active_list, self.inactive_list = ns["active_list"], ns["inactive_list"]
         self.pages = tuple((page, page.flags, page.count, page.lru, page.list) for page in ns["mem_map"])
         self.mms = (ns["m0"], ns["m1"], ns["m2"], ns["m3"])
+        self.spaces = tuple((mm, (mm.pte0, mm.pte1, mm.pte2), (mm.vma0, mm.vma1, mm.vma2)) for mm in self.mms)
+        self.zero, self.shared = ns["empty_zero_page"], ns["VM_SHARED"]
+        self.mappings = (ns["f0"].i_mapping, ns["f1"].i_mapping, ns["swapper_space"])
+        self.buckets, self.hashed, self.cache_size = tuple(ns["page_hash_table"]), ns["page_hash"], ns["vm"].page_cache_size
         self.ptes = tuple(slot for mm in self.mms for slot in (mm.pte0, mm.pte1, mm.pte2))
         self.iobufs = (ns["k0"], ns["k1"], ns["k2"], ns["k3"])
         self.swapper_space = ns["swapper_space"]
@@ -85,7 +93,79 @@ def check(image: Image) -> list[tuple[str, str]]:
             whose = f"{'a' if vma.in_use else 'a freed'} vma of {vma.vm_mm.name}"
             out.append((invariant("mmap_cache is no vma of its address space"), f"{mm.name}: {whose}"))
     _check_swap(t, swapped, cached, out)
+    _check_address_spaces(t, references, swapped, out)
+    _check_page_cache(t, out)
     return out
+
+
+def _check_address_spaces(t: _Tables, references: dict[Any, int], swapped: dict[int, int], out: list[tuple[str, str]]) -> None:
+    """Check what the ptes of each address space may reach, and that its counts agree with its ptes and vmas."""
+    for mm, slots, vmas in t.spaces:
+        rss = 0
+        for slot, vma in zip(slots, vmas, strict=True):
+            value = slot._val
+            if value.__class__ is tuple and value[0] is not t.zero:
+                rss += 1
+                if vma.in_use and vma.vm_mm is mm:
+                    _check_pte(t, mm, value[0], value[1], vma, swapped, out)
+        if mm.rss != rss:
+            out.append((invariant("an mm's rss differs from its ptes"), f"{mm.name}: {mm.rss}, not {rss}"))
+        if mm.in_use:
+            listed, by_address = _length(mm.mmap, "vm_next"), _length(mm._mm_rb, "_vm_rb")
+            if not mm.map_count == listed == by_address:
+                out.append((invariant("map_count differs from the vmas"),
+                            f"{mm.name}: {mm.map_count}, {listed} in mmap, {by_address} in mm_rb"))
+
+
+def _length(first: Any, link: str) -> int:
+    """Return the length of a chain of vmas, at most 9 if it has no end."""
+    length = 0
+    while first is not None and length < 9:
+        first = getattr(first, link)
+        length += 1
+    return length
+
+
+def _check_pte(t: _Tables, mm: Any, page: Any, write: int, vma: Any, swapped: dict[int, int], out: list[tuple[str, str]]) -> None:
+    mapping = page._mapping
+    if vma.vm_flags & t.shared:
+        file = vma.vm_file.f_dentry.d_inode.i_mapping
+        if mapping is not file or page._index != vma.vm_pgoff:
+            out.append((invariant("a page of a shared mapping is not in the page cache"), f"{page.name} of {mm.name}: mapping {mapping}"))
+    elif write:
+        if sum(slot._val.__class__ is tuple and slot._val[0] is page for slot in t.ptes) > 1:
+            out.append((invariant("a private mapping may write a page that another pte maps"), f"{page.name} of {mm.name}"))
+        if mapping is t.swapper_space:
+            if swapped.get(page._index):
+                out.append((invariant("a private mapping may write a page that is another pte's in swap"), f"{page.name} of {mm.name}"))
+        elif mapping is not None:
+            out.append((invariant("a private mapping may write a page of the page cache"), f"{page.name} of {mm.name}: mapping {mapping}"))
+
+
+def _check_page_cache(t: _Tables, out: list[tuple[str, str]]) -> None:
+    """Check that the pages with a mapping are on its lists and in the hash, and that the counts agree."""
+    hashed = 0
+    for bucket in t.buckets:
+        page = bucket._next_hash
+        while page is not None and hashed < 99:
+            hashed += 1
+            if page._mapping is None or t.hashed(page._mapping, page._index) is not bucket:
+                out.append((invariant("a page in the hash is not of its chain"), f"{page.name} in {bucket.name}: mapping {page._mapping}"))
+            page = page._next_hash
+    total = 0
+    for mapping in t.mappings:
+        lists = (mapping.clean_pages, mapping.dirty_pages, mapping.locked_pages)
+        seen = sum(page._mapping is mapping for page, *_ in t.pages)
+        total += seen
+        for page, _, _, _, link in t.pages:
+            if (page._mapping is mapping) != (link.on in lists):
+                out.append((invariant("a page and the lists of its mapping disagree"),
+                            f"{page.name}: mapping {page._mapping}, on {link.on}"))
+        if mapping._nrpages != seen:
+            out.append((invariant("nrpages differs from the pages in the page cache"), f"{mapping.name}: {mapping._nrpages}, not {seen}"))
+    if total != hashed or t.cache_size.counter != total:
+        out.append((invariant("page_cache_size or the hash differs from the pages in the page cache"),
+                    f"{t.cache_size.counter} and {hashed}, not {total}"))
 
 
 def _references(t: _Tables) -> tuple[dict[Any, int], dict[int, int]]:

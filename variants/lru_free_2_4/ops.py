@@ -1,16 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The operations of the shared interface on this kernel: the system calls, device accesses and kswapd passes behind each of them.
 
-Processes. m0 runs from boot with all its pages mapped. Single-threaded processes run the setup. At its end, each process gets as many
-threads (CLONE_VM) as there are tasks that name its address space, and each of these tasks acts as one thread. `exit` is exit_group:
-each thread exits at its next operation, and a thread whose task has ended exits at once. An address space is born once: a fork into one
-that ever lived does nothing.
-
-Order. Three things happen before an operation uses their result: the fork of its process, the call that made its pin and, if it exits
-on behalf of threads whose tasks have ended, all that these did. In the kernel, wake_up_process(), the return from the system call and
-each thread's own do_exit() order them; here the happens_before()s do.
+user_space.py has the processes, and what their addresses, pins and files show.
 """
-from vmrace.harness.kernel import READ, WRITE, current, down, happens_after, happens_before, now, plain, raise_irq, saw, struct, touches, up
+from vmrace.harness.kernel import READ, WRITE, current, down, happens_after, happens_before, now, plain, raise_irq, struct, touches, up
 from vmrace.variants.lru_free_2_4.pre_patch.filemap import (
     do_generic_file_read,
     invalidate_inode_pages,
@@ -41,142 +34,91 @@ from vmrace.variants.lru_free_2_4.types import (
     PROT_WRITE,
     USER_ADDRESSES,
     blank_disk,
+    f0_disk,
     f0_file,
+    f1_disk,
     f1_file,
     k0,
     k1,
     k2,
     k3,
-    m0,
-    m1,
-    m2,
-    m3,
     zone_normal,
 )
-
-
-class process(struct):
-    """The process of an address space. It is data of user space: its accesses are no points and need no lock."""
-    mm = plain(None)
-    threads_to_be = plain(1)            # tasks that name the address space
-    born = plain(0)
-    dying = plain(0)
-    threads = plain(0)                  # threads that have not exited
-    idle = plain(0)                     # those of them whose tasks have ended
-    left = plain(())                    # tasks whose threads have exited
+from vmrace.variants.user_space import (
+    FILE_NAMES,
+    FIRST_CONTENT,
+    access,
+    begin_change,
+    begin_pin,
+    begin_truncate,
+    boot_processes,
+    cut,
+    end_change,
+    end_pin,
+    end_truncate,
+    enter,
+    exit_all,
+    killed,
+    may_be_short,
+    pin_shows,
+    processes,
+    saw_device_store,
+    saw_file,
+    saw_load,
+    saw_page,
+    saw_read,
+    saw_store,
+)
 
 
 class pin(struct):
     """The pin of a kiobuf."""
     iobuf = plain(None)
     state = plain(0)                    # 0 free, 1 being made or dropped, 2 held
-    where = plain((0, 0))               # the address space and the page that it pins
 
 
-class boot_state(struct):
-    """The state of the program: `threaded` is set at the end of the setup."""
-    threaded = plain(0)
-
-
-processes = [process("m0.process", mm=m0), process("m1.process", mm=m1), process("m2.process", mm=m2), process("m3.process", mm=m3)]
 pins = [pin("k0.pin", iobuf=k0), pin("k1.pin", iobuf=k1), pin("k2.pin", iobuf=k2), pin("k3.pin", iobuf=k3)]
 files = [f0_file, f1_file]
-user = boot_state("user")
 
 
 def boot(threads):
-    """Start the first process, with its pages mapped. `threads[mm]` is the number of tasks that name each address space."""
-    for number in range(len(processes)):
-        processes[number].threads_to_be = threads[number]
+    """Fill the disks, and start the first process with its pages mapped. `threads[mm]` is the number of tasks that name each address
+    space."""
+    for file in range(len(files)):
+        for index in range(FILE_PAGES):
+            content = FIRST_CONTENT + file * FILE_PAGES + index
+            disk = (f0_disk, f1_disk)[file]
+            disk.word0[index] = disk.word1[index] = content
+            saw_page("direct store", FILE_NAMES[file], index, content, now())
     first = processes[0]
     exec_mmap(first.mm)
     for address in USER_ADDRESSES:
         do_mmap2(address, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS, None, 0)
-    first.born = 1
-    first.threads = 1
+    boot_processes(threads)
     current().mm = None
     current().active_mm = None
 
 
-def start():
-    """End the setup: give every process its threads."""
-    user.threaded = 1
-    for p in processes:
-        if p.born and p.threads:
-            p.threads = clone_threads(p)
-
-
-def clone_threads(p):
-    """Clone the threads of a process and return their number. No other task acts in the process meanwhile."""
-    mm = current().mm
-    for extra in range(p.threads_to_be - 1):
-        current().mm = p.mm
-        copy_mm(CLONE_VM, p.mm)
-    current().mm = mm
-    return p.threads_to_be
-
-
-def enter(number):
-    """Act as a thread of a process. Returns its mm, or None if the process, or this thread, does not exist or has exited."""
-    p = processes[number]
-    touches(READ, p)
-    if not p.born or not p.threads or current() in p.left:
-        return None
-    if p.dying:
-        leave_process(p)
-        return None
-    happens_after(p, "born")
+def act_as(p):
     current().mm = p.mm
     current().active_mm = p.mm
-    return p.mm
 
 
-def leave_process(p):
-    """Exit the thread of the current task."""
-    touches(WRITE, p)
-    p.left += (current(),)
-    p.threads -= 1
-    current().mm = p.mm
-    current().active_mm = p.mm
+def exit_thread():
     do_exit(0)
 
 
-def leave(task, mms):
-    """End a task: its threads in the address spaces `mms` sleep from now on, or exit if their process is dying."""
-    for number in mms:
-        p = processes[number]
-        touches(WRITE, p)
-        if p.born and p.threads and current() not in p.left:
-            if p.dying:
-                leave_process(p)
-            else:
-                happens_before(p, "idle")
-                p.idle += 1
+def share_mm(p):
+    copy_mm(CLONE_VM, p.mm)
 
 
-def die(p):
-    """Do exit_group() in the current thread: it exits, and so do the threads whose tasks have ended."""
-    touches(WRITE, p)
-    p.dying = 1
-    if not user.threaded:
-        leave_process(p)
-        return
-    leave_process(p)
-    touches(WRITE, p)
-    happens_after(p, "idle")
-    while p.idle:
-        p.idle -= 1
-        p.threads -= 1
-        current().mm = p.mm
-        current().active_mm = p.mm
-        do_exit(0)
-        touches(WRITE, p)
+def copy_process(child):
+    return copy_mm(0, child.mm)
 
 
-def killed(number, signal):
-    """Handle the signal of a fault. SIGKILL, out of memory, ends the process. It catches other signals, and gives up the access."""
-    if signal == "SIGKILL":
-        die(processes[number])
+def memory_free():
+    touches(READ, zone_normal, "free_pages")
+    return zone_normal._free_pages >= zone_normal.pages_high
 
 
 def op_map(number, page):
@@ -184,9 +126,10 @@ def op_map(number, page):
     if mm is None:
         return
     since = now()
+    begin_change(number, page, ("anon",))
     do_mmap2(USER_ADDRESSES[page], PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS, None, 0)
-    saw("store", number, (page, 0), 0, since)
-    saw("store", number, (page, 1), 0, since)
+    end_change(number, page, ("anon",))
+    saw_page("store", number, page, 0, since)
 
 
 def op_unmap(number, page):
@@ -194,58 +137,38 @@ def op_unmap(number, page):
     if mm is None:
         return
     since = now()
+    begin_change(number, page, ("nothing",))
     sys_munmap(USER_ADDRESSES[page], PAGE_SIZE)
-    saw("store", number, (page, 0), "gone", since)
-    saw("store", number, (page, 1), "gone", since)
+    end_change(number, page, ("nothing",))
+    saw_page("store", number, page, "gone", since)
 
 
 def op_store(number, page, value):
     mm = enter(number)
     if mm is None:
         return
+    begun = access(number, page)
     since = now()
     for word in (0, 1):
         signal = user_store(USER_ADDRESSES[page], word, value)
         if signal:
-            killed(number, signal)
+            killed(number, page, begun, signal, "store")
             return
-        saw("store", number, (page, word), value, since)
+        saw_store(number, page, begun, word, value, since)
 
 
 def op_load(number, page):
     mm = enter(number)
     if mm is None:
         return
+    begun = access(number, page)
     for word in (0, 1):
         since = now()
         value, signal = user_load(USER_ADDRESSES[page], word)
         if signal:
-            killed(number, signal)
+            killed(number, page, begun, signal, "load")
             return
-        saw("load", number, (page, word), value, since)
-
-
-def op_fork(number, child_number):
-    child = processes[child_number]
-    touches(WRITE, child)
-    if child.born or child_number == number:
-        return
-    mm = enter(number)
-    if mm is None:
-        return
-    child.born = 1
-    since = now()
-    if copy_mm(0, child.mm):
-        return
-    saw("fork", number, None, child_number, since)
-    touches(WRITE, child)
-    child.threads = clone_threads(child) if user.threaded else 1
-    happens_before(child, "born")
-
-
-def op_exit(number):
-    if enter(number) is not None:
-        die(processes[number])
+        saw_load(number, page, begun, word, value, since)
 
 
 def op_pin(number, page, k):
@@ -256,13 +179,14 @@ def op_pin(number, page, k):
     if mm is None:
         return
     pins[k].state = 1
-    pins[k].where = (number, page)
+    begin_pin(k, number, page, 1)
     error = map_user_kiobuf(READ, pins[k].iobuf, USER_ADDRESSES[page], PAGE_SIZE)
+    end_pin(k)
     happens_before(pins[k])
     touches(WRITE, pins[k])
     pins[k].state = 0 if error else 2
     if error == -ENOMEM or current().flags & PF_MEMDIE:
-        die(processes[number])
+        killed(number, page, None, "SIGKILL", "pin")
 
 
 def op_dma(k, value):
@@ -272,12 +196,13 @@ def op_dma(k, value):
         return
     pins[k].state = 1
     happens_after(pins[k])
-    number, page = pins[k].where
-    saw("unjudged", number, (page, 0), value, now())
-    saw("unjudged", number, (page, 1), value, now())
+    begun = pin_shows(k)
+    since = now()
     for target in pins[k].iobuf.maplist:
         dma_write(target, value)
     mark_dirty_kiobuf(pins[k].iobuf, PAGE_SIZE)
+    saw_device_store(k, begun, 0, value, since)
+    saw_device_store(k, begun, 1, value, since)
     happens_before(pins[k])
     touches(WRITE, pins[k])
     pins[k].state = 2
@@ -350,25 +275,30 @@ def op_reclaim():
 
 
 def op_read(file, index):
-    do_generic_file_read(files[file], index)
+    short = may_be_short(file, index)
+    since = now()
+    copied = do_generic_file_read(files[file], index)
+    saw_read("load", file, index, copied, short, since)
     not_a_victim()
 
 
-def file_map(number, page, file, index, flags):
+def file_map(number, page, file, index, flags, new):
     mm = enter(number)
     if mm is None:
         return
+    since = now()
+    begin_change(number, page, new)
     do_mmap2(USER_ADDRESSES[page], PAGE_SIZE, PROT_READ | PROT_WRITE, flags | MAP_FIXED, files[file], index)
-    saw("unjudged", number, (page, 0), 0, now())
-    saw("unjudged", number, (page, 1), 0, now())
+    end_change(number, page, new)
+    saw_page("unknown", number, page, "a load of a private mapping of a file to which its process has not stored", since)
 
 
 def op_mmap_private(number, page, file, index):
-    file_map(number, page, file, index, MAP_PRIVATE)
+    file_map(number, page, file, index, MAP_PRIVATE, ("private", file, index))
 
 
 def op_mmap_shared(number, page, file, index):
-    file_map(number, page, file, index, MAP_SHARED)
+    file_map(number, page, file, index, MAP_SHARED, ("shared", file, index))
 
 
 def op_touch(file, index):
@@ -387,19 +317,30 @@ def op_lock(file, index):
 
 def op_truncate(file, pages):
     """Truncate a file to `pages` - 1 pages, which may be more than it has."""
-    do_truncate(files[file].f_dentry.d_inode, min(pages - 1, FILE_PAGES) * PAGE_SIZE)
+    since = now()
+    length = min(pages - 1, FILE_PAGES)
+    token = begin_truncate(file, length)
+    do_truncate(files[file].f_dentry.d_inode, length * PAGE_SIZE)
+    end_truncate(file, length, since, token)
 
 
 def op_invalidate(file):
+    cut(file)
     invalidate_inode_pages(files[file].f_dentry.d_inode)
 
 
 def op_invalidate2(file):
-    """Invalidate as the only caller does, a write with O_DIRECT, at its end and under i_sem; the write itself is left out."""
+    """Invalidate as the only caller does, a write with O_DIRECT, at its end and under i_sem; the write itself is left out.
+
+    A page in use stays and is read from disk again before it is next used.
+    """
     inode = files[file].f_dentry.d_inode
+    since = now()
+    cut(file)
     down(inode.i_sem)
     invalidate_inode_pages2(inode.i_mapping)
     up(inode.i_sem)
+    saw_file("may discard", file, 0, since)
 
 
 def op_swapon():
@@ -409,12 +350,7 @@ def op_swapon():
 
 def drain():
     """Exit, unpin and truncate everything, then reclaim six times: a page that is left over has leaked."""
-    for p in processes:
-        while p.born and p.threads:
-            p.threads -= 1
-            current().mm = p.mm
-            current().active_mm = p.mm
-            do_exit(0)
+    exit_all()
     for k in range(len(pins)):
         if pins[k].state == 2:
             finish_unpin(k)

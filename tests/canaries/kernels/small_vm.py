@@ -2,7 +2,8 @@
 """The least VM that the shared interface can drive: pages in use are counted, pins hold a count, and each address space has one
 word, whichever page is named, which can be swapped out.
 
-Nothing is locked: `map` loses a count, `unpin` loses a reference, `swap_out` loses a store. `touch` fails
+Nothing is locked: `map` loses a count, `unpin` loses a reference, `swap_out` loses a store, `read` fails while `invalidate` is between its
+two stores. `touch` fails
 if `truncate` comes between its two looks and is itself stopped half-way: that takes two preemptions.
 """
 
@@ -26,6 +27,7 @@ class process_t(struct):
 class vm_t(struct):
     nr_used = racy(0)
     gate = racy(1)
+    readable = racy(1)
 
 
 pages = [page_t("A"), page_t("B"), page_t("C")]
@@ -81,6 +83,17 @@ def op_swap_out():
         if process.present:
             process.swap = process.word
             process.present = 0
+
+
+def op_invalidate(file):
+    vm.readable = 0
+    vm.readable = 1
+
+
+def op_read(file, index):
+    since = now()
+    if not vm.readable:
+        saw("failed", "f0", index, "-EIO in read, the disk is well", since)
 
 
 def op_truncate(file, pages):

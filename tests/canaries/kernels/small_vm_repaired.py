@@ -55,3 +55,18 @@ def op_swap_out():
             process.swap = process.word
             process.present = 0
         spin_unlock(vm_lock)
+
+
+def op_invalidate(file):
+    spin_lock(vm_lock)
+    vm.readable = 0
+    vm.readable = 1
+    spin_unlock(vm_lock)
+
+
+def op_read(file, index):
+    since = now()
+    spin_lock(vm_lock)
+    if not vm.readable:
+        saw("failed", "f0", index, "-EIO in read, the disk is well", since)
+    spin_unlock(vm_lock)

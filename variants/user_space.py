@@ -1,0 +1,488 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""User space, the same for every family: processes, what their addresses show, pins and files as their users know them.
+
+This is linked in front of the operations of a family, which define what it declares extern: act_as(p) makes the current task a thread of
+a process, exit_thread() ends that thread, share_mm(p) clones one, copy_process(child) forks the current process, memory_free() is true
+while the kernel has more free pages than it keeps in reserve.
+
+Processes. m0 runs from boot with all its pages mapped anonymously. Single-threaded processes run the setup. At its end, each process
+gets as many threads (CLONE_VM) as there are tasks that name its address space, and each of these tasks acts as one thread. `exit` is
+exit_group: each thread exits at its next operation, and a thread whose task has ended exits at once. An address space is born once: a
+fork into one that ever lived does nothing.
+
+Order. Three things happen before an operation uses their result: the fork of its process, the call that made its pin and, if it exits
+on behalf of threads whose tasks have ended, all that these did. In the kernel, wake_up_process(), the return from the system call and
+each thread's own do_exit() order them; here the happens_before()s do.
+
+Registers. A word of a file is one register, for read(2), write(2) and shared mappings alike. A word of any other page is a register of
+its address space, and unmap stores "gone" in it. A private mapping of a file leaves open whether it shows later stores to the file
+(mmap(2)), so its register is unknown until its process stores to it; a truncate makes it unknown again, because it takes copies away
+as well. An access is to the register that the address showed before and after it, as the process knows from its own calls. If these
+differ, or calls that change a shared mapping overlap, a load is not judged, and a store may have gone to each register in question.
+
+Pins. A pin for writing is coherent as long as the address shows what it showed when the pin was made: the device's store is then a
+store to the register, and its load a load. A fork ends that for private memory. The first of the two processes to store to the page gets
+a copy, so the pin may keep the page of either: a store by the device may appear in each of them, and a load through the pin is not
+judged. A truncate or an invalidate ends it for a page of a file. Once the address has shown something else, no process may see what the
+device stores. A pin for reading is of the page at that time, which a later store may replace: a load through it returns a value that
+the register had at some time since.
+"""
+from vmrace.harness.kernel import READ, WRITE, current, happens_after, happens_before, now, plain, saw, struct, touches
+from vmrace.variants.lru_free_2_4.ops import act_as, copy_process, exit_thread, memory_free, share_mm
+from vmrace.variants.lru_free_2_4.types import EIO, ENOMEM, FILE_PAGES, USER_ADDRESSES, m0, m1, m2, m3
+
+
+class process(struct):
+    """The process of an address space. It is data of user space: its accesses are no points and need no lock."""
+    mm = plain(None)
+    threads_to_be = plain(1)            # tasks that name the address space
+    born = plain(0)
+    dying = plain(0)
+    threads = plain(0)                  # threads that have not exited
+    idle = plain(0)                     # those of them whose tasks have ended
+    left = plain(())                    # tasks whose threads have exited
+    forking = plain(())                 # children that forks in progress make
+
+
+class mapped(struct):
+    """What an address of a process shows, as the process knows it.
+
+    `shows` is ("anon",), ("private", file, index), ("shared", file, index) or ("nothing",), a new object for each call that changes it;
+    None if it is unknown which register it is. `era` changes whenever the register may change.
+    """
+    shows = plain(("nothing",))
+    era = plain(0)
+    changing = plain(0)                 # calls that are changing it
+    overlapped = plain(0)               # 1 if such calls overlapped, and one of them was of a shared mapping, until none is left
+
+
+class pinned(struct):
+    """What a pin is of, as its user knows: the page of an address that showed `shows` when the pin was made."""
+    where = plain((0, 0))               # the address space and the page
+    shows = plain(None)                 # None if a call changed the address while the pin was made
+    write = plain(0)
+    since = plain(0)
+    heirs = plain(())                   # processes forked from this address since
+    cuts = plain(0)                     # the file's, at that time
+
+
+class file_use(struct):
+    """What is known of a file: `cuts` counts the calls that drop its pages, `short[i]` is 1 while it may end before its page i."""
+    cuts = plain(0)
+    truncates = plain(0)
+    truncating = plain(0)               # truncates in progress
+    short = plain((0,) * FILE_PAGES)
+
+
+class boot_state(struct):
+    """The state of the program: `threaded` is set at the end of the setup."""
+    threaded = plain(0)
+
+
+processes = [process("m0.process", mm=m0), process("m1.process", mm=m1), process("m2.process", mm=m2), process("m3.process", mm=m3)]
+addresses = [[mapped("m0.0.mapped"), mapped("m0.1.mapped"), mapped("m0.2.mapped")],
+             [mapped("m1.0.mapped"), mapped("m1.1.mapped"), mapped("m1.2.mapped")],
+             [mapped("m2.0.mapped"), mapped("m2.1.mapped"), mapped("m2.2.mapped")],
+             [mapped("m3.0.mapped"), mapped("m3.1.mapped"), mapped("m3.2.mapped")]]
+pages_pinned = [pinned("k0.pinned"), pinned("k1.pinned"), pinned("k2.pinned"), pinned("k3.pinned")]
+files_used = [file_use("f0.use"), file_use("f1.use")]
+user = boot_state("user")
+
+FILE_NAMES = ("f0", "f1")
+FIRST_CONTENT = 1000                # the words of a file at boot: larger than any value that a program writes
+
+
+# ---- processes ---------------------------------------------------------------------------------------------------------------
+
+
+def boot_processes(threads):
+    """Make the first process the current one. `threads[mm]` is the number of tasks that name each address space."""
+    for number in range(len(processes)):
+        processes[number].threads_to_be = threads[number]
+    processes[0].born = 1
+    processes[0].threads = 1
+    for page in range(len(USER_ADDRESSES)):
+        addresses[0][page].shows = ("anon",)
+
+
+def start():
+    """End the setup: give every process its threads."""
+    user.threaded = 1
+    for p in processes:
+        if p.born and p.threads:
+            p.threads = clone_threads(p)
+
+
+def clone_threads(p):
+    """Clone the threads of a process and return their number. No other task acts in the process meanwhile."""
+    mm = current().mm
+    for extra in range(p.threads_to_be - 1):
+        current().mm = p.mm
+        share_mm(p)
+    current().mm = mm
+    return p.threads_to_be
+
+
+def enter(number):
+    """Act as a thread of a process. Returns its mm, or None if the process, or this thread, does not exist or has exited."""
+    p = processes[number]
+    touches(READ, p)
+    if not p.born or not p.threads or current() in p.left:
+        return None
+    if p.dying:
+        leave_process(p)
+        return None
+    happens_after(p, "born")
+    act_as(p)
+    return p.mm
+
+
+def leave_process(p):
+    """Exit the thread of the current task."""
+    touches(WRITE, p)
+    p.left += (current(),)
+    p.threads -= 1
+    act_as(p)
+    exit_thread()
+
+
+def leave(task, mms):
+    """End a task: its threads in the address spaces `mms` sleep from now on, or exit if their process is dying."""
+    for number in mms:
+        p = processes[number]
+        touches(WRITE, p)
+        if p.born and p.threads and current() not in p.left:
+            if p.dying:
+                leave_process(p)
+            else:
+                happens_before(p, "idle")
+                p.idle += 1
+
+
+def die(p):
+    """Do exit_group() in the current thread: it exits, and so do the threads whose tasks have ended."""
+    touches(WRITE, p)
+    p.dying = 1
+    leave_process(p)
+    while user.threaded:
+        touches(WRITE, p)
+        if not p.idle:
+            break
+        happens_after(p, "idle")
+        p.idle -= 1
+        p.threads -= 1
+        act_as(p)
+        exit_thread()
+
+
+def exit_all():
+    """Exit every process."""
+    for p in processes:
+        while p.born and p.threads:
+            p.threads -= 1
+            act_as(p)
+            exit_thread()
+
+
+def op_fork(number, child_number):
+    child = processes[child_number]
+    touches(READ, child)
+    if child.born or child_number == number:
+        return
+    if enter(number) is None:
+        return
+    touches(WRITE, child)
+    if child.born:
+        return
+    child.born = 1
+    since = now()
+    shown = begin_fork(number, child_number)
+    error = copy_process(child)
+    end_fork(number, child_number, shown, error)
+    if error:
+        return
+    saw("fork", number, None, child_number, since)
+    threads = clone_threads(child) if user.threaded else 1
+    touches(WRITE, child)
+    child.threads = threads
+    happens_before(child, "born")
+
+
+def begin_fork(number, child_number):
+    """Note that a process is being copied, and return what its addresses show. Pins of its memory are not coherent from now on."""
+    p = processes[number]
+    touches(WRITE, p)
+    p.forking += (child_number,)
+    for pin in pages_pinned:
+        touches(WRITE, pin)
+        if pin.where[0] == number or number in pin.heirs:
+            pin.heirs += (child_number,)
+    return [shows(number, page) for page in range(len(USER_ADDRESSES))]
+
+
+def end_fork(number, child_number, shown, error):
+    p = processes[number]
+    touches(WRITE, p)
+    p.forking = tuple(other for other in p.forking if other != child_number)
+    for page in range(len(USER_ADDRESSES)):
+        same = shown[page] is not None and shows(number, page) is shown[page]
+        address = addresses[child_number][page]         # no task acts in the child yet
+        address.shows = shown[page] if same and not error else None
+
+
+def op_exit(number):
+    if enter(number) is not None:
+        die(processes[number])
+
+
+# ---- what addresses show -------------------------------------------------------------------------------------------------------
+
+
+def shows(number, page):
+    address = addresses[number][page]
+    touches(READ, address)
+    return address.shows
+
+
+def is_shared(shown):
+    """True if the address shows the register of a file, or may do so."""
+    return shown is None or shown[0] == "shared"
+
+
+def begin_change(number, page, new):
+    """Note that a call begins to change what an address shows, to `new`."""
+    address = addresses[number][page]
+    touches(WRITE, address)
+    shared = is_shared(address.shows) or is_shared(new)
+    if address.changing and shared:
+        address.overlapped = 1
+    address.changing += 1
+    if shared:
+        address.era += 1
+        address.shows = None
+    else:
+        address.shows = (*new,)
+
+
+def end_change(number, page, new):
+    """Note that the call has returned; `new` is None if it failed. If calls overlapped, even the last does not know their order."""
+    address = addresses[number][page]
+    touches(WRITE, address)
+    address.changing -= 1
+    if address.overlapped or new is None:
+        saw_page("unknown", number, page, "a load of an address that two calls mapped at once", now())
+        if not address.changing:
+            address.overlapped = 0
+    else:
+        if address.shows is None:
+            address.era += 1
+        address.shows = (*new,)                         # a new object, also for a constant
+
+
+def register(number, page, shown):
+    """Return the register that an address shows: (address space or file, page of it)."""
+    if shown[0] == "shared":
+        return FILE_NAMES[shown[1]], shown[2]
+    return number, page
+
+
+def access(number, page):
+    """Begin an access to an address; the result is for the end of it."""
+    address = addresses[number][page]
+    touches(READ, address)
+    shown = address.shows
+    return shown, address.era, shown is None or len(shown) == 3 and may_be_short(shown[1], shown[2])
+
+
+def accessed(number, page, begun):
+    """Return what an address showed during an access: None if the access may have been to more than one register."""
+    address = addresses[number][page]
+    touches(READ, address)
+    if begun[0] is None or address.shows is None or address.era != begun[1]:
+        return None
+    return address.shows
+
+
+def saw_page(what, who, page, value, since):
+    saw(what, who, (page, 0), value, since)
+    saw(what, who, (page, 1), value, since)
+
+
+def saw_file(what, file, value, since):
+    for index in range(FILE_PAGES):
+        saw_page(what, FILE_NAMES[file], index, value, since)
+
+
+def saw_load(number, page, begun, word, value, since):
+    """Record a load that a process has made."""
+    shown = accessed(number, page, begun)
+    if shown is not None:
+        who, index = register(number, page, shown)
+        saw("load", who, (index, word), value, since)
+
+
+def saw_store(number, page, begun, word, value, since):
+    """Record a store that a process has made. If it is unknown to which register, it may be each of them."""
+    shown = accessed(number, page, begun)
+    if shown is None:
+        may_be_stored(number, page, word, value, since)
+    else:
+        who, index = register(number, page, shown)
+        saw("mapped store" if shown[0] == "shared" else "store", who, (index, word), value, since)
+
+
+def may_be_stored(number, page, word, value, since):
+    saw("may", number, (page, word), value, since)
+    for name in FILE_NAMES:
+        for index in range(FILE_PAGES):
+            saw("may", name, (index, word), value, since)
+
+
+def killed(number, page, begun, signal, what):
+    """Handle the signal of a fault in an access to an address. SIGKILL, out of memory, ends the process. It catches other signals,
+    and gives up the access."""
+    if signal == "SIGKILL":
+        if memory_free():
+            saw("failed", number, None, f"SIGKILL in {what}, memory is free", now())
+        die(processes[number])
+        return
+    shown = accessed(number, page, begun)
+    if shown is None or shown is not begun[0] or addresses[number][page].changing:
+        return
+    if signal == "SIGBUS" and not begun[2] and shown[0] != "nothing" and not (len(shown) == 3 and may_be_short(shown[1], shown[2])):
+        saw("failed", number, None, f"SIGBUS in {what}, the page exists", now())
+    if signal == "SIGSEGV" and shown[0] != "nothing":
+        saw("failed", number, None, f"SIGSEGV in {what}, the page is mapped", now())
+
+
+# ---- pins --------------------------------------------------------------------------------------------------------------------
+
+
+def begin_pin(k, number, page, write):
+    """Note that a pin of an address is being made."""
+    pin = pages_pinned[k]
+    touches(READ, processes[number])
+    touches(WRITE, pin)
+    pin.where = (number, page)
+    pin.write = write
+    pin.since = now()
+    pin.heirs = processes[number].forking
+    pin.shows = shows(number, page) if not addresses[number][page].changing else None
+    pin.cuts = file_cuts(pin.shows[1]) if pin.shows is not None and pin.shows[0] == "shared" else 0
+
+
+def end_pin(k):
+    pin = pages_pinned[k]
+    touches(WRITE, pin)
+    if shows(*pin.where) is not pin.shows:
+        pin.shows = None
+
+
+def pin_shows(k):
+    """Return the registers that a device may reach through a pin: (True if it does for certain, address space or file, page)."""
+    pin = pages_pinned[k]
+    touches(READ, pin)
+    number, page = pin.where
+    shown = pin.shows
+    if shown is None:
+        return ((0, number, page), (0, "f0", 0), (0, "f0", 1), (0, "f1", 0), (0, "f1", 1))
+    if shown[0] == "shared":
+        return ((int(pin.cuts == file_cuts(shown[1])), FILE_NAMES[shown[1]], shown[2]),)
+    owners = [owner for owner in (number, *pin.heirs) if shows(owner, page) is shown or addresses[owner][page].changing]
+    certain = not pin.heirs and not addresses[number][page].changing
+    return tuple((int(certain), owner, page) for owner in owners)
+
+
+def saw_device_store(k, begun, word, value, since):
+    """Record that a device has stored a word through a pin. `begun`: what the pin showed before."""
+    same = pin_shows(k) == begun
+    for certain, who, index in begun:
+        saw("store" if certain and same else "may", who, (index, word), value, since)
+
+
+def saw_device_load(k, begun, word, value, since):
+    """Record that a device has loaded a word through a pin."""
+    if pin_shows(k) != begun:
+        return
+    pin = pages_pinned[k]
+    for certain, who, index in begun:
+        if certain and pin.shows[0] != "private":
+            saw("load", who, (index, word), value, since if pin.write or pin.shows[0] == "shared" else pin.since)
+
+
+# ---- files -------------------------------------------------------------------------------------------------------------------
+
+
+def saw_read(what, file, index, copied, short, since):
+    """Record the result of a read of a page: its two words, None at the end of the file, or an error. `what` is the kind of load,
+    `short` is true if the file could end before the page when the read began."""
+    if copied.__class__ is tuple:
+        saw(what, FILE_NAMES[file], (index, 0), copied[0], since)
+        saw(what, FILE_NAMES[file], (index, 1), copied[1], since)
+    elif copied is None:
+        if not short and not may_be_short(file, index):
+            saw("failed", FILE_NAMES[file], index, "read returns nothing, the file is long enough", since)
+    elif copied != -ENOMEM:
+        saw("failed", FILE_NAMES[file], index, f"{error_name(copied)} in read, no I/O failed", since)
+
+
+def error_name(error):
+    return {-EIO: "-EIO", -ENOMEM: "-ENOMEM"}.get(error) or f"error {error}"
+
+
+def file_cuts(file):
+    touches(READ, files_used[file])
+    return files_used[file].cuts
+
+
+def cut(file):
+    """Note that a call begins which may drop pages of a file that are in use."""
+    touches(WRITE, files_used[file])
+    files_used[file].cuts += 1
+
+
+def may_be_short(file, index):
+    """True if the file may end before its page `index`."""
+    touches(READ, files_used[file])
+    return files_used[file].short[index]
+
+
+def truncates(file):
+    """Return the number of truncates so far, or None if one is in progress."""
+    use = files_used[file]
+    touches(READ, use)
+    return use.truncates if not use.truncating else None
+
+
+def begin_truncate(file, length):
+    """Note that a truncate to `length` pages begins. Returns a token for its end."""
+    cut(file)
+    use = files_used[file]
+    alone = not use.truncating
+    use.truncating += 1
+    use.truncates += 1
+    use.short = tuple(int(short or index >= length) for index, short in enumerate(use.short))
+    return use.truncates if alone else None
+
+
+def end_truncate(file, length, since, token):
+    """Note that a truncate has returned. It has also taken copies in private mappings away."""
+    use = files_used[file]
+    touches(WRITE, use)
+    use.truncating -= 1
+    reaches(file, length - 1, token)
+    for index in range(length, FILE_PAGES):
+        saw_page("direct store", FILE_NAMES[file], index, 0, since)
+    for number in range(len(processes)):
+        for page in range(len(USER_ADDRESSES)):
+            shown = shows(number, page)
+            if shown is not None and shown[0] == "private" and shown[1] == file and shown[2] >= length:
+                saw_page("unknown", number, page, "a load of a private mapping after a truncate", since)
+
+
+def reaches(file, index, token):
+    """Note that a call has made a file reach to the end of page `index`, if no truncate has begun since it began."""
+    if truncates(file) == token and token is not None:
+        use = files_used[file]
+        touches(WRITE, use)
+        use.short = tuple(0 if before <= index else short for before, short in enumerate(use.short))
