@@ -90,7 +90,7 @@ def check(image: Image) -> list[tuple[str, str]]:
     for mm in t.mms:
         vma = mm._mmap_cache
         if vma is not None and mm.in_use and not (vma.in_use and vma.vm_mm is mm):
-            whose = f"{'a' if vma.in_use else 'a freed'} vma of {vma.vm_mm.name}"
+            whose = f"{'a' if vma.in_use else 'a freed'} vma of {vma.vm_mm}"
             out.append((invariant("mmap_cache is no vma of its address space"), f"{mm.name}: {whose}"))
     _check_swap(t, swapped, cached, out)
     _check_address_spaces(t, references, swapped, out)

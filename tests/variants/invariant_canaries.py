@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: MIT
+"""A canary for each invariant of a family: operations that leave a sound state, and the one change of it that the invariant forbids."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+Names = Any         # the namespace of an image, by attribute
+
+
+@dataclass(frozen=True)
+class Broken:
+    """`spoil(k)` makes a change, to the state after `operations`, that must be reported by `title`. `k` has the kernel's names.
+
+    `variant`: the one that has the data in question, "" for the base.
+    """
+
+    title: str
+    operations: str
+    spoil: Callable[[Names], object]
+    variant: str = ""
+
+
+def put(obj: object, slot: str, value: object) -> None:
+    setattr(obj, slot, value)
+
+
+def add(obj: object, slot: str, number: int) -> None:
+    setattr(obj, slot, getattr(obj, slot) + number)
+
+
+def flip(k: Names, page: Any, flag: str) -> None:
+    page.flags.word ^= 1 << getattr(k, flag)
+
+
+def frame(slot: Any) -> Any:
+    """Return the page that a pte maps."""
+    return slot._val[0]
+
+
+def cached(k: Names, file: str, index: int = 0) -> Any:
+    """Return a page of a file in the page cache of 2.4."""
+    mapping = getattr(k, file).i_mapping
+    return next(page for page in k.mem_map if page._mapping is mapping and page._index == index)
+
+
+def map_also(slot: Any, other: Any) -> None:
+    """Map the page of one pte by another pte as well, and count that."""
+    slot._val = other._val
+    frame(other).count.counter += 1
+
+
+def map_also_2_6(k: Names, slot: Any, value: tuple[Any, ...], mm: Any) -> None:
+    """Map a page by a pte of `mm` that maps none so far, and count that."""
+    slot._val = value
+    value[0]._count.counter += 1
+    value[0]._mapcount.counter += 1
+    kind = "anon_rss" if value[0]._mapping is k.PAGE_MAPPING_ANON else "file_rss"
+    add(mm, "_" + kind if hasattr(mm, "_" + kind) else kind, 1)
+
+
+def lose_from_cache(k: Names) -> None:
+    """Drop a page from the page cache and keep its pte."""
+    page = cached(k, "f0")
+    page._mapping = None
+    page.count.counter -= 1
+
+
+def first_free(k: Names, link: str) -> Any:
+    return next(page for page in k.mem_map if getattr(page, link).on is k.zone_normal.free_list)
+
+
+SOUND = "store m0.0"
+FILE = "mmap_shared m0.0 f0.0; load m0.0"
+LRU_FREE_2_4 = (
+    Broken("use after free in user_space", SOUND, lambda k: put(k.m0.pte1, "_val", (first_free(k, "list"), 0, 0, 0))),
+    Broken("INVARIANT: a free page has a count, a lock or a place on the LRU", SOUND,
+           lambda k: add(first_free(k, "list").count, "counter", 1)),
+    Broken("INVARIANT: a page stays locked and nobody will unlock it", SOUND, lambda k: flip(k, frame(k.m0.pte0), "PG_locked")),
+    Broken("INVARIANT: PG_lru and PG_active disagree with the lists", SOUND, lambda k: flip(k, frame(k.m0.pte0), "PG_active")),
+    Broken("INVARIANT: free_pages differs from the length of the free list", SOUND, lambda k: add(k.zone_normal, "_free_pages", 1)),
+    Broken("INVARIANT: nr_active_pages or nr_inactive_pages differs from the lists", SOUND, lambda k: add(k.vm, "_nr_active_pages", 1)),
+    Broken("INVARIANT: mmap_cache is no vma of its address space", SOUND, lambda k: put(k.m0, "_mmap_cache", k.m1.vma0)),
+    Broken("INVARIANT: an mm's rss differs from its ptes", SOUND, lambda k: add(k.m0, "rss", 1)),
+    Broken("INVARIANT: map_count differs from the vmas", SOUND, lambda k: add(k.m0, "map_count", 1)),
+    Broken("INVARIANT: map_count differs from the vmas", SOUND, lambda k: put(k.m0, "_mm_rb", k.m0._mm_rb._vm_rb)),
+    Broken("INVARIANT: a page of a shared mapping is not in the page cache", FILE, lose_from_cache),
+    Broken("INVARIANT: a private mapping may write a page that another pte maps", SOUND, lambda k: map_also(k.m0.pte1, k.m0.pte0)),
+    Broken("INVARIANT: a private mapping may write a page that is another pte's in swap",
+           "store m0.0; swap_out; swap_out; load m0.0; store m0.0",
+           lambda k: (put(frame(k.m0.pte0), "_mapping", k.swapper_space), put(frame(k.m0.pte0), "_index", k.SWP_ENTRY(0, 1)),
+                      put(k.m0.pte1, "_val", k.SWP_ENTRY(0, 1)))),
+    Broken("INVARIANT: a private mapping may write a page of the page cache", "read f0.0; mmap_private m0.0 f0.0; load m0.0",
+           lambda k: put(k.m0.pte0, "_val", (frame(k.m0.pte0), 1, 0, 0))),
+    Broken("INVARIANT: a page in the hash is not of its chain", "read f0.0", lambda k: put(cached(k, "f0"), "_index", 1)),
+    Broken("INVARIANT: a page and the lists of its mapping disagree", "read f0.0",
+           lambda k: put(cached(k, "f0"), "_mapping", k.f1.i_mapping)),
+    Broken("INVARIANT: nrpages differs from the pages in the page cache", "read f0.0", lambda k: add(k.f0.i_mapping, "_nrpages", 1)),
+    Broken("INVARIANT: page_cache_size or the hash differs from the pages in the page cache", "read f0.0",
+           lambda k: add(k.vm.page_cache_size, "counter", 1)),
+    Broken("INVARIANT: swap_map counts more users of an entry than there are", SOUND,
+           lambda k: k.swap_info[0].swap_map.items.__setitem__(5, 1)),
+    Broken("INVARIANT: swap_map counts fewer users of an entry than there are", SOUND,
+           lambda k: put(k.m0.pte1, "_val", k.SWP_ENTRY(0, 1))),
+    Broken("INVARIANT: nr_swap_pages differs from the free slots", SOUND, lambda k: add(k.vm, "_nr_swap_pages", 1)),
+    Broken("LEAK: a page that nobody owns is not free", SOUND, lambda k: put(k.m0.pte0, "_val", None)),
+    Broken("LEAK: lost page: no reference, not free", "read f0.0; store m0.0; pin m0.0 k0; unmap m0.0",
+           lambda k: (put(k.k0.maplist[0].count, "counter", 0), put(k.k0, "nr_pages", 0), k.__lru_cache_del(k.k0.maplist[0]))),
+    Broken("LEAK: deferred page: no reference, not free", "store m0.0; pin m0.0 k0; unmap m0.0",
+           lambda k: (put(k.k0.maplist[0].count, "counter", 0), put(k.k0, "nr_pages", 0))),
+    Broken("REFCOUNT: page.count counts more references than there are owners, at rest", SOUND,
+           lambda k: add(frame(k.m0.pte0).count, "counter", 1)),
+    Broken("REFCOUNT: page.count counts fewer references than there are owners, at rest", "store m0.0; pin m0.0 k0",
+           lambda k: add(frame(k.m0.pte0).count, "counter", -1)),
+)
+
+INVALIDATE_2_6 = (
+    Broken("INVARIANT: a page lock was given back by somebody who did not hold it", SOUND,
+           lambda k: put(frame(k.m0.pte0), "unlocked_by_other", 1)),
+    Broken("use after free in user_space", SOUND, lambda k: put(k.m0.pte1, "_val", (first_free(k, "lru"), 0, 0, 0))),
+    Broken("INVARIANT: a free page has a count, a lock, a mapping or a place on the LRU", SOUND,
+           lambda k: add(first_free(k, "lru")._count, "counter", 1)),
+    Broken("INVARIANT: a page stays locked and nobody will unlock it", SOUND, lambda k: flip(k, frame(k.m0.pte0), "PG_locked")),
+    Broken("INVARIANT: a page stays under writeback and nobody will end it", SOUND, lambda k: flip(k, frame(k.m0.pte0), "PG_writeback")),
+    Broken("INVARIANT: PG_lru and PG_active disagree with the lists", SOUND, lambda k: flip(k, frame(k.m0.pte0), "PG_lru")),
+    Broken("INVARIANT: page._mapcount counts more mappings than there are ptes", SOUND,
+           lambda k: add(frame(k.m0.pte0)._mapcount, "counter", 1)),
+    Broken("INVARIANT: page._mapcount counts fewer mappings than there are ptes", FILE,
+           lambda k: add(frame(k.m0.pte0)._mapcount, "counter", -1)),
+    Broken("REFCOUNT: page._count counts more references than there are owners, at rest", SOUND,
+           lambda k: add(frame(k.m0.pte0)._count, "counter", 1)),
+    Broken("REFCOUNT: page._count counts fewer references than there are owners, at rest", FILE,
+           lambda k: add(frame(k.m0.pte0)._count, "counter", -1)),
+    Broken("LEAK: a page that nobody owns is not free", "read f0.0; take f0.0 k0; truncate f0 1; reclaim",
+           lambda k: put(k.references[0], "page", None)),
+    Broken("LEAK: lost page: no reference, not free", "read f0.0; take f0.0 k0; truncate f0 1; reclaim",
+           lambda k: (put(k.references[0].page._count, "counter", 0), put(k.references[0], "page", None))),
+    Broken("INVARIANT: PG_private disagrees with page->private", SOUND, lambda k: flip(k, frame(k.m0.pte0), "PG_private")),
+    Broken("INVARIANT: a write section stays open and nobody will end it", SOUND,
+           lambda k: add(k.f0.i_mapping.invalidate_lock.writers, "counter", 1), "andrea_seqschedlock"),
+    Broken("INVARIANT: a mapped page is not in the page cache", FILE,
+           lambda k: (put(frame(k.m0.pte0), "_mapping", None), put(k.f0.i_mapping.page_tree, "items", [None, None]))),
+    Broken("INVARIANT: a mapped page is not uptodate", FILE, lambda k: flip(k, frame(k.m0.pte0), "PG_uptodate")),
+    Broken("INVARIANT: a page without a mapping is dirty", "read f0.0; take f0.0 k0; truncate f0 1",
+           lambda k: flip(k, k.references[0].page, "PG_dirty")),
+    Broken("INVARIANT: an mm's rss differs from its ptes", SOUND, lambda k: add(k.m0, "anon_rss", 1)),
+    Broken("INVARIANT: map_count differs from the vmas", SOUND, lambda k: add(k.m0, "map_count", 1)),
+    Broken("INVARIANT: a shared mapping maps a page of another place", "read f0.1; mmap_shared m0.0 f0.0; mmap_shared m0.1 f0.1; load m0.1",
+           lambda k: map_also_2_6(k, k.m0.pte0, k.m0.pte1._val, k.m0)),
+    Broken("INVARIANT: a private mapping may write a page that another pte maps", SOUND,
+           lambda k: map_also_2_6(k, k.m0.pte1, k.m0.pte0._val, k.m0)),
+    Broken("INVARIANT: a private mapping may write a page of a file", "mmap_private m0.0 f0.0; load m0.0",
+           lambda k: put(k.m0.pte0, "_val", (frame(k.m0.pte0), 1, 0, 0))),
+    Broken("INVARIANT: an empty slot of the page cache has a tag", SOUND, lambda k: put(k.f0.i_mapping.tag_dirty, "items", [1, 0])),
+    Broken("INVARIANT: a page in the page cache says it is elsewhere", "read f0.0",
+           lambda k: put(k.f0.i_mapping.page_tree.items[0], "_index", 1)),
+    Broken("INVARIANT: a dirty page is not tagged dirty", "read f0.0", lambda k: flip(k, k.f0.i_mapping.page_tree.items[0], "PG_dirty")),
+    Broken("INVARIANT: nrpages differs from the pages in the page cache", "read f0.0", lambda k: add(k.f0.i_mapping, "_nrpages", 1)),
+    Broken("INVARIANT: a page with a mapping is not in the page cache", "read f0.0",
+           lambda k: put(k.f0.i_mapping.page_tree, "items", [None, None])),
+    Broken("INVARIANT: free_pages differs from the length of the free list", SOUND, lambda k: add(k.zone_normal, "_free_pages", 1)),
+    Broken("INVARIANT: nr_active or nr_inactive differs from the lists", SOUND, lambda k: add(k.zone_normal, "_nr_active", 1)),
+    Broken("INVARIANT: nr_mapped counts more pages than are mapped", SOUND, lambda k: add(k.nr_mapped, "counter", 1)),
+    Broken("INVARIANT: nr_mapped counts fewer pages than are mapped", SOUND, lambda k: add(k.nr_mapped, "counter", -1)),
+)
+CANARIES: dict[str, tuple[Broken, ...]] = {"lru_free_2_4": LRU_FREE_2_4, "invalidate_2_6": INVALIDATE_2_6}
