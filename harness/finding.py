@@ -10,6 +10,7 @@ The title is the identity of a finding, so it has no addresses and no numbers th
     REFCOUNT: ... in F     LIST: ... in F     LOCKDEP: ...     SLEEP: ... in F     LOCKSET: ... in F
     RACE: store page.index in F and load in G     RACE: load page.flags in F and atomic store
     DEADLOCK: ...     LIVELOCK: ...     LEAK: ...     INVARIANT: ...     DATA: ...
+    BETWEEN OPERATIONS: INVARIANT: ...                  broken while no task is in an operation; the end of the run may be sound
     USER: SIGBUS in load, the file is long enough       an operation fails, and its user gave no cause
     CHECK: ...                                          a program of plain functions fails its own check
 """
@@ -41,6 +42,7 @@ class Kind(Enum):
     LIVELOCK = "LIVELOCK:"
     LEAK = "LEAK:"
     INVARIANT = "INVARIANT:"
+    BETWEEN = "BETWEEN OPERATIONS:"
     DATA = "DATA:"
     USER = "USER:"
     CHECK = "CHECK:"
@@ -70,7 +72,7 @@ def is_only_told(title: str) -> bool:
 
 def is_of_one_run(title: str) -> bool:
     """True if only single runs are searched for this finding, and an exploration of all schedules does not look for it."""
-    return kind_of(title) in (Kind.LEAK, Kind.RACE)
+    return kind_of(title) in (Kind.LEAK, Kind.RACE, Kind.BETWEEN)
 
 
 @dataclass(frozen=True)

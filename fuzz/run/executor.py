@@ -3,18 +3,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from vmrace.fuzz.run.rest import Call, QuietMoments, at_boot
 from vmrace.harness import stop
 from vmrace.harness.backends import BACKENDS
 from vmrace.harness.errors import HarnessError
 from vmrace.harness.finding import Finding, Found, Kind, kind_of
 from vmrace.harness.link.image import Image
-from vmrace.harness.machine.machine import Machine, m
+from vmrace.harness.machine.machine import m
 from vmrace.harness.machine.scheduler import Scheduler
-from vmrace.harness.machine.task import Task
 from vmrace.harness.schedulers import NoPreempt
 from vmrace.harness.schedulers.replay import Replay
 from vmrace.harness.watchers import race
@@ -23,8 +23,6 @@ from vmrace.variants.family import Family
 from vmrace.variants.operations import MMS, OPERATIONS
 from vmrace.variants.program import Op, Program, TaskProgram
 from vmrace.variants.user_model import JUDGED, judge, not_judged
-
-Call = tuple[Callable[..., Any], tuple[Any, ...]]       # a kernel function and its arguments
 
 
 class Lacks(Exception):
@@ -102,13 +100,15 @@ class Executor:
         self.backend = BACKENDS[backend]()
         self.drain_after = False            # also look for leaks after each clean run: needed for the titles of leaks only
         self.races = checked                # also look for unsynchronised accesses: it costs time at every point
+        self.quiet = checked                # also judge the invariants between operations
         self.left_open: set[str] = set()    # what the user-visible model did not judge in the runs so far
         self._images: dict[str, Image] = {}
 
     def only(self, title: str) -> None:
-        """From now on run the costly checks, for leaks and for races, only if `title` is one of theirs."""
+        """From now on run the costly checks only if `title` is one of theirs: for leaks, for races, and between operations."""
         self.drain_after = kind_of(title) is Kind.LEAK
         self.races = kind_of(title) is Kind.RACE
+        self.quiet = kind_of(title) is Kind.BETWEEN
 
     def ready(self, program: Program, title: str) -> Prepared:
         """Prepare a program for runs that look for `title`. Raises Lacks if an operation is missing, SetupFailed as `prepare` does."""
@@ -173,8 +173,9 @@ class Executor:
             image.lockdep.set_exact(True)               # forget the lock orders of other runs
         recorder = m.recorder
         watch = self._watch_races(prepared)
+        tasks = QuietMoments(self.family, image).tasks(prepared.tasks) if self.quiet else prepared.tasks
         try:
-            m.run(image, prepared.tasks, scheduler, self.backend, prepared.cpus, prepared.program.preempt, prepared.raised)
+            m.run(image, tasks, scheduler, self.backend, prepared.cpus, prepared.program.preempt, prepared.raised)
         except BaseException as error:
             image.load_volatile(image.at_rest)          # the run stopped in the middle: locks are held, tasks are on wait queues
             if isinstance(error, HarnessError) and isinstance(error.__cause__, KeyboardInterrupt):
@@ -207,7 +208,7 @@ class Executor:
         if m.aborting:
             image.load_volatile(image.at_rest)
         else:
-            _at_boot(m, image)
+            at_boot(m)
             for title, detail in self.family.check(image):
                 outcome.findings.append(Finding(title, "invariant", outcome.steps, detail=detail))
             if any(entry[0] in JUDGED for entry in m.history):
@@ -234,7 +235,7 @@ class Executor:
         if m.aborting:
             image.load_volatile(image.at_rest)
             return found
-        _at_boot(m, image)
+        at_boot(m)
         return found + [Finding(title, "leak", outcome.steps, detail=detail) for title, detail in self.family.drained(image)]
 
     def replay(self, prepared: Prepared, switches: Sequence[int], forced: Sequence[int], lenient: bool = False) -> Outcome:
@@ -251,16 +252,6 @@ class Executor:
             outcome = self.run(prepared, scheduler)
         recorder.finish()
         return Traced(outcome, recorder.events, recorder.digest(), prepared.program.keys())
-
-
-_boot = Task(-1, "boot")
-
-
-def _at_boot(m: Machine, image: Image) -> None:
-    """Make the boot task current: checks of an image at rest then need no lock, and pass no point."""
-    _boot.held = image.lockdep.root
-    m.current = _boot
-    m.stop = 1 << 60
 
 
 def _threads(program: Program) -> tuple[int, ...]:

@@ -54,12 +54,12 @@ def explore_on(executor: Executor, program: Program, *, states: bool = False, bo
                seconds_max: float = 1e9, progress: Callable[[Progress], None] | None = None) -> Exploration:
     """Explore like Explorer.explore, on an executor whose images are checked."""
     assert executor.checked, "an unchecked image misses unguarded accesses, so nothing could be proved on it"
-    drain_after, races = executor.drain_after, executor.races
-    executor.drain_after = executor.races = False
+    drain_after, races, quiet = executor.drain_after, executor.races, executor.quiet
+    executor.drain_after = executor.races = executor.quiet = False
     try:
         return _explore(executor, program, states, bound, runs_max, seconds_max, progress)
     finally:
-        executor.drain_after, executor.races = drain_after, races
+        executor.drain_after, executor.races, executor.quiet = drain_after, races, quiet
 
 
 def _explore(executor: Executor, program: Program, states: bool, bound: int | None, runs_max: int, seconds_max: float,

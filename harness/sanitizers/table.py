@@ -46,6 +46,8 @@ SANITIZERS = {
                               Level.ALWAYS),
     "progress": Sanitizer("deadlock, livelock", "harness.machine.stuck", Level.ALWAYS),
     "invariant": Sanitizer("at rest, counts, lists, flags and owners do not agree", "variants.family", Level.ALWAYS, by_family=True),
+    "quiet": Sanitizer("the same, while no task is in an operation and no interrupt is pending", "variants.family", Level.SINGLE,
+                       by_family=True),
     "leak": Sanitizer("at rest, an object is left over after all were released and reclaimed", "variants.family", Level.SINGLE,
                       by_family=True),
     "data": Sanitizer("a load returned a value that the user-visible model forbids", "variants.user_model", Level.ALWAYS, by_family=True),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A family of two variants over the small VM, for the sanitizers that judge a run at rest: invariant, leak, data, user."""
+"""A family of two variants over the small VM, for the sanitizers that judge a run at rest: invariant, quiet, leak, data, user."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ def check(image: Image) -> Iterator[tuple[str, str]]:
     used = sum(page.used for page in image["pages"])
     if image["vm"]._nr_used != used:
         yield "INVARIANT: nr_used differs from the pages in use", f"{image['vm']._nr_used}, not {used}"
+    if image["vm"]._dirty:
+        yield "INVARIANT: a page is dirty and nobody writes it", ""
 
 
 def drained(image: Image) -> Iterator[tuple[str, str]]:

@@ -131,6 +131,8 @@ def program(setup: str, first: str, second: str) -> Program:
 
 FAMILY_CANARIES = (
     FamilyCanary("invariant", "INVARIANT: nr_used differs from the pages in use", program("", "map m0.0", "map m0.1")),
+    FamilyCanary("quiet", "BETWEEN OPERATIONS: INVARIANT: a page is dirty and nobody writes it",
+                 program("", "sync f0; shrink_cache 1", "writeback f0")),
     FamilyCanary("leak", "LEAK: page left over after everything was given up",
                  program("map m0.0; pin m0.0 k0; pin m0.0 k1", "unpin k0", "unpin k1")),
     FamilyCanary("data", "DATA: a load returns an old value", program("store m0.0", "store m0.0; load m0.0", "swap_out")),

@@ -77,7 +77,7 @@ def test_the_repaired_twin_was_run_under_many_schedules(canary: Canary) -> None:
 
 def outcomes_of(canary: FamilyCanary, variant: str) -> list[Any]:
     executor = Executor(SMALL, variant)
-    executor.drain_after = True
+    executor.drain_after = executor.quiet = True
     prepared = executor.prepare(canary.program)
     return list(every_schedule(lambda scheduler: executor.run(prepared, scheduler), 2))
 

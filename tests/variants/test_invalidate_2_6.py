@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from vmrace.fuzz.programs.generate import program
-from vmrace.fuzz.run.executor import Executor, SetupFailed, _at_boot
+from vmrace.fuzz.run.executor import Executor, SetupFailed
+from vmrace.fuzz.run.rest import at_boot
 from vmrace.harness.machine.machine import m
 from vmrace.harness.replay import named_schedule as schedule
 from vmrace.harness.replay.named_schedule import Named
@@ -54,7 +55,7 @@ def run(*steps: str | tuple[str, int] | Callable[[], Any]) -> list[Any]:
             calls.append((lambda function: results.append(function()), (step,)))
     m.run(IMAGE, [(0, calls)], NoPreempt(), EXECUTOR.backend, 2)
     assert not m.findings and not m.notes, [finding.title for finding in (*m.findings, *m.notes)]
-    _at_boot(m, IMAGE)
+    at_boot(m)
     assert FAMILY.check(IMAGE) == []
     assert judge(m.history) == []
     return results

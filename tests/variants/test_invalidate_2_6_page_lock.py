@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from vmrace.fuzz.run.executor import Executor, _at_boot
+from vmrace.fuzz.run.executor import Executor
+from vmrace.fuzz.run.rest import at_boot
 from vmrace.harness.machine.machine import m
 from vmrace.harness.schedulers import NoPreempt
 from vmrace.variants.family import family
@@ -40,7 +41,7 @@ def run(variant: str, *steps: str | tuple[str, int] | Callable[[Any], Any]) -> l
         calls.append((image[f"op_{parsed.name}"], (*args, value) if OPERATIONS[parsed.name].writes else tuple(args)))
     m.run(image, [(0, calls)], NoPreempt(), executor.backend, 2)
     assert not m.findings and not m.notes, [finding.title for finding in (*m.findings, *m.notes)]
-    _at_boot(m, image)
+    at_boot(m)
     assert FAMILY.check(image) == []
     assert judge(m.history) == []
     return results

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from vmrace.fuzz.programs.generate import program
-from vmrace.fuzz.run.executor import Executor, SetupFailed, _at_boot
+from vmrace.fuzz.run.executor import Executor, SetupFailed
+from vmrace.fuzz.run.rest import at_boot
 from vmrace.harness.machine.machine import m
 from vmrace.harness.schedulers import NoPreempt
 from vmrace.variants.family import family
@@ -55,7 +56,7 @@ class Kernel:
                 calls.append((lambda function: results.append(function()), (step,)))
         m.run(image, [(0, calls)], NoPreempt(), self.executor.backend, self.cpus)
         assert not m.findings and not m.notes, [finding.title for finding in (*m.findings, *m.notes)]
-        _at_boot(m, image)
+        at_boot(m)
         return results
 
     def invalidate2(self) -> Any:

@@ -11,7 +11,8 @@ import types
 from typing import Any
 
 import pytest
-from vmrace.fuzz.run.executor import Executor, _at_boot
+from vmrace.fuzz.run.executor import Executor
+from vmrace.fuzz.run.rest import at_boot
 from vmrace.harness.machine.machine import m
 from vmrace.harness.schedulers import NoPreempt
 from vmrace.variants.family import FAMILIES, family
@@ -36,7 +37,7 @@ def after(name: str, broken: Broken) -> Any:
     made = Program((), (TaskProgram(0, tuple(parse_op(line, "test") for line in lines)),), 2)
     prepared = runner.prepare(made)
     assert runner.run(prepared, NoPreempt()).titles == []
-    _at_boot(m, prepared.image)
+    at_boot(m)
     return prepared.image
 
 

@@ -3,7 +3,7 @@
 word, whichever page is named, which can be swapped out.
 
 Nothing is locked: `map` loses a count, `unpin` loses a reference, `swap_out` loses a store, `read` fails while `invalidate` is between its
-two stores. `touch` fails
+two stores, `sync` makes a page dirty again that `writeback` has written, until `shrink_cache` drops it. `touch` fails
 if `truncate` comes between its two looks and is itself stopped half-way: that takes two preemptions.
 """
 
@@ -28,6 +28,7 @@ class vm_t(struct):
     nr_used = racy(0)
     gate = racy(1)
     readable = racy(1)
+    dirty = racy(0)
 
 
 pages = [page_t("A"), page_t("B"), page_t("C")]
@@ -94,6 +95,19 @@ def op_read(file, index):
     since = now()
     if not vm.readable:
         saw("failed", "f0", index, "-EIO in read, the disk is well", since)
+
+
+def op_writeback(file):
+    vm.dirty = 1
+    vm.dirty = 0
+
+
+def op_sync(file):
+    vm.dirty = vm.dirty
+
+
+def op_shrink_cache(number):
+    vm.dirty = 0
 
 
 def op_truncate(file, pages):

@@ -57,6 +57,19 @@ def op_swap_out():
         spin_unlock(vm_lock)
 
 
+def op_writeback(file):
+    spin_lock(vm_lock)
+    vm.dirty = 1
+    vm.dirty = 0
+    spin_unlock(vm_lock)
+
+
+def op_sync(file):
+    spin_lock(vm_lock)
+    vm.dirty = vm.dirty
+    spin_unlock(vm_lock)
+
+
 def op_invalidate(file):
     spin_lock(vm_lock)
     vm.readable = 0
