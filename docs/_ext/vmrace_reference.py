@@ -140,6 +140,13 @@ def sanitizers() -> str:
     return "\n".join(["| sanitizer | reports | off in |", "|---|---|---|", *rows])
 
 
+def invariants() -> str:
+    """Every invariant of a family, with the operations of its canary."""
+    from tests.variants.invariant_canaries import CANARIES
+    rows = [f"| {family} | {_cell(one.title)} | `{one.operations}` |" for family, canaries in CANARIES.items() for one in canaries]
+    return "\n".join(["| family | invariant, by the title of what breaks it | operations of its canary |", "|---|---|---|", *rows])
+
+
 def titles() -> str:
     """Every kind of title, with an example of it from the corpus or from a canary."""
     from vmrace.harness import finding
@@ -200,7 +207,7 @@ def corpus() -> str:
 # ---- pages ----------------------------------------------------------------------------------------------------------------------
 
 GENERATED: dict[str, Callable[[], str]] = {one.__name__: one for one in (
-    commands, exit_codes, face, toolkit, operations, operands, sanitizers, titles, verdicts, reasons, corpus)}
+    commands, exit_codes, face, toolkit, operations, operands, sanitizers, invariants, titles, verdicts, reasons, corpus)}
 
 
 def filled(text: str) -> str:

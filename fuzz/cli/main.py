@@ -50,6 +50,15 @@ OVERVIEW = {
 }
 
 
+# command -> the option of today for one of earlier versions, which notes and scripts may still name
+RENAMED = {
+    "verify": {"--seconds": "--for-each", "--runs": "--runs-each", "--ops": "--size", "--kinds": "--operations"},
+    "diff": {"--seconds": "--for-each", "--runs": "--runs-each", "--ops": "--size", "--programs": "--operations", "--program": "--entry",
+             "--keep": "--into"},
+    "cost": {"--runs": "--runs-each", "--ops": "--operations"},
+}
+
+
 def overview() -> str:
     """Return the introduction that `vmrace` prints: a line for each command."""
     lines = ["vmrace: find, keep and explain races in historical Linux VM patches", ""]
@@ -64,6 +73,13 @@ class Commands(click.Group):
     def list_commands(self, context: click.Context) -> list[str]:
         """List the commands in the order of the overview; click would sort them by name."""
         return [name for name in OVERVIEW if name in self.commands]
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, and rename its options of earlier versions."""
+        name, command, rest = super().resolve_command(ctx, args)
+        renamed = RENAMED.get(name or "", {})
+        parts = [word.partition("=") for word in rest]
+        return name, command, [f"{renamed.get(option, option)}{equals}{value}" for option, equals, value in parts]
 
     def main(self, *args: Any, **how: Any) -> Any:
         try:

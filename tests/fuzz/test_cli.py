@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from types import SimpleNamespace
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 from vmrace.fuzz.cli.main import main
@@ -75,6 +76,17 @@ def changed(corpus: pathlib.Path, old: str, new: str) -> pathlib.Path:
 
 def files(place: pathlib.Path) -> dict[pathlib.Path, bytes]:
     return {path: path.read_bytes() for path in sorted(place.rglob("*")) if path.is_file()}
+
+
+def test_options_of_earlier_versions_are_understood() -> None:
+    from vmrace.fuzz.cli.main import RENAMED, main
+    for command, renamed in RENAMED.items():
+        known = {option for parameter in main.commands[command].params for option in parameter.opts}
+        assert set(renamed.values()) <= known and not set(renamed) & known, command
+        words = [word for old in renamed for word in (old, f"{old}=1")]
+        with click.Context(main) as context:
+            assert main.resolve_command(context, [command, *words])[2] == [
+                word for new in renamed.values() for word in (new, f"{new}=1")]
 
 
 def test_help_tells_each_command_in_a_whole_line() -> None:
