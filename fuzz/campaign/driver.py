@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import pathlib
 import time
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 
 from vmrace.fuzz.campaign.messages import RUNS_PER_SHARD, ShardResult, ShardTask
@@ -79,6 +79,7 @@ class Status:
     given_up: int = 0                                                   # lost shards that were not run again
     tallies: dict[str, Tally] = field(default_factory=dict)
     titles: dict[str, int] = field(default_factory=dict)
+    left_open: Counter[str] = field(default_factory=Counter)            # what was not judged -> the runs that had it
     first_run: dict[str, int] = field(default_factory=dict)
     new: list[str] = field(default_factory=list)
     known: dict[str, pathlib.Path] = field(default_factory=dict)       # title -> the entry that expects it
@@ -299,6 +300,7 @@ class Campaign:
         status.programs += result.programs_run
         status.checked += result.checked_runs
         status.limit_runs += result.limit_runs
+        status.left_open.update(result.left_open)
         status.features = max(status.features, result.features)
         status.blocks = max(status.blocks, result.blocks)
         if result.kept:

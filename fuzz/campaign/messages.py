@@ -36,8 +36,9 @@ class ShardTask:
 class ShardResult:
     """The counts and hits of one shard, `number`.
 
-    `tallies` counts by kind of schedule, `titles` the runs with each title. `features` and `blocks` are the worker's totals. `kept`
-    holds programs for other workers. `error` is an error of vmrace that ended the shard early; the rest is what was found before it.
+    `tallies` counts by kind of schedule, `titles` the runs with each title, `left_open` the runs with each kind of load that was not
+    judged. `features` and `blocks` are the worker's totals. `kept` holds programs for other workers. `error` is an error of vmrace that
+    ended the shard early; the rest is what was found before it.
     """
 
     number: int
@@ -53,6 +54,7 @@ class ShardResult:
     kept: list[Program] = field(default_factory=list)
     tallies: dict[str, Tally] = field(default_factory=dict)
     titles: dict[str, int] = field(default_factory=dict)
+    left_open: dict[str, int] = field(default_factory=dict)
     error: str = ""
 
     def check(self, task: ShardTask) -> None:

@@ -149,6 +149,9 @@ def summary(status: Status) -> list[str]:
         out.append(f"vmrace: no finding in {where}: at 95 % confidence fewer than 1 run in {rule_of_three(status.runs):,} fails")
     else:
         out.append(f"vmrace: no finding in {where}, which says nothing")
+    if status.left_open:
+        runs = "; ".join(f"{why} ({count(times, 'run')})" for why, times in sorted(status.left_open.items()))
+        out += textwrap.wrap(f"vmrace: not judged: {runs}", COLUMNS, subsequent_indent="  ")
     if status.unshrunk:
         out.append(f"vmrace: {count(len(status.unshrunk), 'title')} not shrunk to the end; vmrace shrink ENTRY continues")
     if status.raw:
@@ -225,6 +228,7 @@ class JsonView(View):
             "variant": f"{self.options.family}/{self.options.variant}", "seed": self.options.seed,
             "runs": status.runs, "distinct": status.distinct, "programs": status.programs, "checked_runs": status.checked,
             "limit_runs": status.limit_runs, "seconds": round(status.seconds, 1), "features": status.features,
+            "not_judged": dict(sorted(status.left_open.items())),
             "titles": status.titles, "new": status.new, "unshrunk": status.unshrunk,
             "known": sorted(status.known.keys() & status.titles.keys()),
             "first_run": status.first_run, "lost_shards": status.lost, "given_up_shards": status.given_up,

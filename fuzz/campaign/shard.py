@@ -108,6 +108,7 @@ class _Shard:
         self.checked_program: Program | None = None
         self.checked_prepared: Prepared | None = None
         self.ended = False
+        self.worker.fast.left_open.clear()
         self.start = time.monotonic()
         rng = self.rng
         self.schedulers = portfolio(rng)
@@ -123,6 +124,7 @@ class _Shard:
             self._search()
         self.worker.features.take()
         self.result.features = self.worker.features.count
+        self.result.left_open = dict(self.worker.fast.left_open)
         self.result.blocks = len(self.worker.features.reached)
         self.result.check(self.task)
         return self.result

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -101,7 +102,7 @@ class Executor:
         self.drain_after = False            # also look for leaks after each clean run: needed for the titles of leaks only
         self.races = checked                # also look for unsynchronised accesses: it costs time at every point
         self.quiet = checked                # also judge the invariants between operations
-        self.left_open: set[str] = set()    # what the user-visible model did not judge in the runs so far
+        self.left_open: Counter[str] = Counter()    # what the user-visible model did not judge -> the runs that had it
         self._images: dict[str, Image] = {}
 
     def only(self, title: str) -> None:
@@ -217,7 +218,7 @@ class Executor:
                     sanitizer = "user" if kind_of(title) is Kind.USER else "data"
                     outcome.findings.append(Finding(title, sanitizer, outcome.steps, detail=detail))
                 if any(entry[0] == "unknown" for entry in history):
-                    self.left_open |= not_judged(history)
+                    self.left_open.update(not_judged(history))
         if not outcome.findings:
             outcome.findings = m.notes
         return outcome
