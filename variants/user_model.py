@@ -43,7 +43,9 @@ UNKNOWN = "unknown"     # the value of a register that the interface leaves open
 STORES = ("store", "mapped store", "direct store", "unknown")
 VALUES = ("store", "mapped store", "direct store", "may")       # the kinds that give a register a value of the program
 OPTIONAL = ("may", "may discard")
-JUDGED = frozenset(("load", "disk load", "failed", "failed, dirty"))    # the kinds that can be a finding
+DISK = frozenset(("may", "may discard", "discard", "disk load"))        # the kinds for which it matters what the disk can hold
+FAILED = ("failed", "failed, dirty")
+JUDGED = frozenset(("load", "disk load", *FAILED))                      # the kinds that can be a finding
 Access = tuple[str, Any, int, int]      # kind, value, first and last step
 Fork = tuple[int, int, int, int]        # parent, child, first and last step
 Registers = dict[tuple[Any, Any], list[Access]]     # (address space or file, word) -> its accesses
@@ -61,11 +63,11 @@ def judge(history: Sequence[tuple[Any, ...]]) -> list[tuple[str, str]]:
         for kind, value, *_ in accesses:
             if value and kind in VALUES:
                 stored[value].add(who)
-    out = _failures(history, registers)
+    out = _failures(history, registers) if any(entry[0] in FAILED for entry in history) else []
     for (who, where), accesses in registers.items():
         if any(access[0] in ("load", "disk load") for access in accesses):
             initial = _initial(registers, forks, who, where)
-            if not linearizable(accesses, initial) or _foreign(who, accesses, stored, forks) is not None:
+            if not linearizable(accesses, initial) or _foreign(who, accesses, initial, stored, forks):
                 out.append(_explain(who, where, accesses, stored, forks))
     return out
 
@@ -88,7 +90,7 @@ def _failures(history: Sequence[tuple[Any, ...]], registers: Registers) -> list[
     for kind, who, where, what, since, until in history:
         dirty = kind == "failed, dirty" and any(_can_be_dirty(accesses, since, until) for (owner, (page, _)), accesses in registers.items()
                                                 if owner == who and where in (None, page))
-        if kind in ("failed", "failed, dirty") and not dirty:
+        if kind in FAILED and not dirty:
             out.append((Kind.USER.title(what), f"{name_of(who)}, steps {since}-{until}"))
     return out
 
@@ -107,7 +109,7 @@ def _registers(history: Sequence[tuple[Any, ...]]) -> tuple[Registers, list[Fork
     for kind, who, where, value, since, until in history:
         if kind == "fork":
             forks.append((who, value, since, until))
-        elif kind not in ("failed", "failed, dirty"):
+        elif kind not in FAILED:
             registers[who, where].append((kind, value, since, until))
     return registers, forks
 
@@ -144,6 +146,9 @@ def admissible(accesses: Sequence[Access], initial: Iterable[Any], since: int, u
 
 def linearizable(accesses: Sequence[Access], initial: Iterable[Any]) -> bool:
     """True if some order of these accesses explains each load, from one of the values `initial`."""
+    if not any(access[0] in DISK for access in accesses):
+        return _in_memory([(access[0] == "load", UNKNOWN if access[0] == "unknown" else access[1], access[2], access[3])
+                           for access in accesses if access[0] not in ("synced", "msynced")], initial)
     ordered = sorted(accesses, key=lambda access: (access[2], access[3]))
     optional = sum(1 << n for n, access in enumerate(ordered) if access[0] in OPTIONAL)
     full = (1 << len(ordered)) - 1
@@ -164,6 +169,30 @@ def linearizable(accesses: Sequence[Access], initial: Iterable[Any]) -> bool:
             if kind in STORES and optional & ~done:
                 over |= sum(1 << k for k, doubt in enumerate(ordered) if doubt[0] in OPTIONAL and before(doubt[3], since, until))
             todo += [(over, after) for after in _after(kind, value, state, ordered, optional & ~done)]
+    return False
+
+
+def _in_memory(accesses: list[tuple[bool, Any, int, int]], initial: Iterable[Any]) -> bool:
+    """Return the same for accesses that do not reach the disk: (True for a load, its value or UNKNOWN, first and last step)."""
+    ordered = sorted(accesses, key=lambda access: (access[2], access[3]))
+    full = (1 << len(ordered)) - 1
+    seen: set[tuple[int, Any]] = set()
+    todo: list[tuple[int, Any]] = [(0, value) for value in initial]
+    while todo:
+        done, value = todo.pop()
+        if done == full:
+            return True
+        if (done, value) in seen:
+            continue
+        seen.add((done, value))
+        first_end = min(access[3] for n, access in enumerate(ordered) if not done >> n & 1)
+        for n, (loads, operand, since, until) in enumerate(ordered):
+            if done >> n & 1 or before(first_end, since, until):
+                continue
+            if not loads:
+                todo.append((done | 1 << n, operand))
+            elif operand == value or value is UNKNOWN:
+                todo.append((done | 1 << n, value))
     return False
 
 
@@ -202,16 +231,14 @@ def _ancestors(who: int, forks: list[Fork]) -> set[int]:
         family |= more
 
 
-def _foreign(who: int, accesses: Sequence[Access], stored: dict[Any, set[Any]], forks: list[Fork]) -> Access | None:
-    """Return a load of an address space that returned what only other address spaces have stored, none of them its ancestor."""
-    if not isinstance(who, int):
-        return None
+def _foreign(who: object, accesses: Sequence[Access], initial: Iterable[Any], stored: dict[Any, set[Any]], forks: list[Fork]) -> bool:
+    """True if a load of an address space returned what only other address spaces have stored, none of them its ancestor. Any order that
+    explains such a load has it return an unknown value."""
+    if not isinstance(who, int) or (UNKNOWN not in initial and not any(access[0] == "unknown" for access in accesses)):
+        return False
     family = _ancestors(who, forks)
-    for access in accesses:
-        owners = stored.get(access[1]) if access[0] == "load" and access[1] else None
-        if owners and not owners & family and all(isinstance(owner, int) for owner in owners):
-            return access
-    return None
+    loaded = [stored[value] for kind, value, *_ in accesses if kind == "load" and value and value in stored]
+    return any(not owners & family and all(isinstance(owner, int) for owner in owners) for owners in loaded)
 
 
 def _explain(who: int, where: Any, accesses: Sequence[Access], stored: dict[Any, set[Any]], forks: list[Fork]) -> tuple[str, str]:
