@@ -256,6 +256,7 @@ class buffer_head(struct):
     b_blocknr = plain(-1)
     b_dev = plain(B_FREE)
     b_rdev = plain(NODEV)
+    b_rsector = plain(0)
     b_size = plain(0)
     b_page = plain(None)
     b_this_page = plain(None)                               # circular list of the page's buffers
@@ -266,6 +267,7 @@ class buffer_head(struct):
     b_next_free = guarded(None, "lru_list_lock")
     b_prev_free = guarded(None, "lru_list_lock")
     b_inode = guarded(None, "lru_list_lock")
+    b_inode_buffers = embed(list_head, guard="lru_list_lock")
 
 
 class page(struct):
@@ -324,6 +326,7 @@ class vm_globals(struct):
     total_swap_pages = plain(SWAP_SLOTS - 1)                # constant: no second device gets as far
     nr_swapfiles = plain(1)                                 # swaplock; readers without it ask for a type in use
     least_priority = plain(-1)                              # swaplock
+    swap_overflow = plain(0)                                # how often swap_duplicate() has met a full count; no lock, nobody else reads it
     # kernel/fork.c and mm/vmscan.c: mmlist_lock, read without it
     mmlist_nr = racy(0, "mmlist_lock")
     swap_mm = racy(None, "mmlist_lock")
@@ -340,9 +343,10 @@ class swap_list_t(struct):
 
 
 class buffer_lru(struct):
-    """One of fs/buffer.c's lru_list[]: the head of a circular list of buffers."""
+    """One of fs/buffer.c's lru_list[], the head of a circular list of buffers, with its nr_buffers_type and size_buffers_type."""
     first = guarded(None, "lru_list_lock")
     nr = guarded(0, "lru_list_lock")
+    size = racy(0, "lru_list_lock")                         # in bytes; the kernel's balance_dirty_state() reads it without
 
 
 # ---- swap devices and the disk ---------------------------------------------------------------------------------------
@@ -473,6 +477,7 @@ class mm_struct(struct):
     map_count = plain(0)
     # mmap_sem
     total_vm = plain(0)
+    locked_vm = plain(0)
     def_flags = plain(0)
     # find_vma() stores it under mmap_sem for reading, or page_table_lock alone
     mmap_cache = racy(None)
