@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The data of the family: constants, structs with the lock discipline of each field, and every global of the kernel.
 
+The tree is 2.4.20, the release. The patch of this family is against -pre7, of which we know what the patch quotes: mm/*.c, mm.h and
+pagemap.h have the same lines there as in the release, swap.h has one line more, kernel/ksyms.c one less. README.md has more on this.
+
 The machine has eight page frames, A to H, and the reserved zero page; four mms of three user pages each; two files of two
 pages; one swap device of six slots, of which slot 0 is the header. Linking this module is the boot: what start_kernel()
 and the first swapon leave behind is written here as initial values.
@@ -39,6 +42,11 @@ Left out, and why that is sound or where it is a limit:
  * The request queue and io_request_lock: an irq-safe leaf lock that is never taken under a lock of this family.
  * bdflush, kupdate, write(2), msync: no buffer ever gets dirty, so balance_dirty_state() is always below its limits, and
    file pages are written by reclaim alone. A limit of the operations, not of the functions.
+ * vfork() and mm_release(): no parent waits for its child's exec or exit.
+ * A superblock's list of dirty inodes (kupdate walks it), and dirty_inode(), which ext2 does not have.
+ * b_data: a page has one buffer, and the disk finds its words through b_page.
+ * The hash table of buffers: the buffers of a page are never in it, and there are no others.
+ * nswap, cnswap, cmin_flt, cmaj_flt: statistics of a task.
  * The reserve of unused buffer heads: there are never more buffers than pages, and the slab has one for each.
  * Buffers smaller than a page: a page has one buffer, of its own size. The loops over a page's buffers are kept.
  * get_file(), fput(), dentry and inode counts: each file is held open from boot, its count is never the last.
