@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: GPL-2.0-only
+# SPDX-License-Identifier: MIT
 """The lines of checks that a patch moves: titles have those of the patched file, and one identity on all variants."""
 
 from __future__ import annotations

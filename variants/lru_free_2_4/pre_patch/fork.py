@@ -260,7 +260,7 @@ def __exit_mm(tsk):
 
 
 def do_exit(code):
-    """As far as the address space goes. The kernel's never returns; the machine's task lives on as another process, so a killed
-    one's rights end here."""
+    """End a process, as far as its address space goes. The kernel's never returns; the machine's task lives on as another process, so
+    the rights of one that was killed end here."""
     __exit_mm(current())
     current().flags = 0

@@ -695,13 +695,10 @@ def access_process_vm(mm, addr, words, write):
     # not here: mm = tsk.mm: as above
     # not here: if mm: as above
     # not here: if len: both words are in one page
-    # not here: len: as above
-    # not here: buf: as above
-    # not here: addr: as above
-    # only here: page.word0 = words: as above
+    # not here: memcpy: as above
     # only here: page = [0]: as above
     # only here: words: as above
-    # not here: page: get_user_pages() returns it in a list
+    # not here: out: get_user_pages() returns the page in a list
     atomic_inc(mm.mm_users)
 
     down_read(mm.mmap_sem)
@@ -727,8 +724,7 @@ __FILE__ = "net/core/skbuff.c"
 
 def skb_release_data(iobuf):
     """The last reference to an skb is gone, often in an interrupt: drop its frags' pages, here those that a kiobuf pins."""
-    # not here: if skb.cloned: each skb is its only user
-    # not here: if iobuf.cloned: as above
+    # not here: if iobuf.cloned: each skb is its only user
     # not here: if iobuf.nr_pages: the loop's own test
     # not here: skb_shinfo: frags are all the skb has
     # not here: kfree: as above

@@ -45,7 +45,7 @@ __FILE__ = "lib/rbtree.c"
 
 
 def rb_link_node(mm, vma, rb_link):
-    """In behind `rb_link`, or first; with that the chain is in order, and rb_insert_color() has nothing to do."""
+    """Put a vma behind `rb_link`, or first. The chain is in order then, and rb_insert_color() has nothing to do."""
     if rb_link:
         vma.vm_rb = rb_link.vm_rb
         rb_link.vm_rb = vma
@@ -55,7 +55,7 @@ def rb_link_node(mm, vma, rb_link):
 
 
 def rb_erase(mm, vma):
-    """Out of the chain."""
+    """Take a vma out of the chain."""
     if mm.mm_rb is vma:
         mm.mm_rb = vma.vm_rb
     else:
@@ -537,8 +537,7 @@ __FILE__ = "arch/i386/kernel/sys_i386.c"
 
 def do_mmap2(addr, len, prot, flags, fd, pgoff):
     """mmap(2): `fd` is the file itself, or None for MAP_ANONYMOUS."""
-    # not here: if fd: it is open
-    # not here: if file: it is held open
+    # not here: if file: it is open, and held open
     file = None
     if not flags & MAP_ANONYMOUS:
         file = fd

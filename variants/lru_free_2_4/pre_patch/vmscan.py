@@ -531,7 +531,6 @@ def oom_kill():
     # not here: tasklist_lock: the victim is known, as above
     # not here: select_bad_process: as above
     # not here: if select_bad_process(): as above
-    # not here: for_each_task: as above
     # only here: oom_kills: as above
     # only here: PF_MEMALLOC: as oom_kill_task()
     vm.oom_kills += 1
