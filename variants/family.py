@@ -15,23 +15,39 @@ Operands are symbolic:
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from vmrace.harness.link.image import Image
-from vmrace.harness.link.linker import link
+from vmrace.harness.link.linker import files_of, link
 from vmrace.variants.operations import OPERATIONS
+
+_CHECK = re.compile(r"(?P<before>(?:BUG|WARN) at (?P<file>\S+):)(?P<line>\d+)(?P<after> in \w+)")       # the title of a check
 
 
 @dataclass(frozen=True)
 class Variant:
-    """A patch of a family's base: the modules to link over the base, none for the base itself, and the public source."""
+    """A patch of a family's base: the modules to link over the base, none for the base itself, and the public source.
+
+    `lines`: kernel file -> {line of a check in the patched file: its line in the base}, for each check that the patch moves. The title
+    of a BUG has the line of the kernel that prints it, so one check has two titles. `identity` tells that they are one.
+    """
 
     name: str
     modules: tuple[str, ...]
     summary: str
     source: str
+    lines: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
+
+    def identity(self, title: str) -> str:
+        """Return the title that the base gives this finding. Titles of two variants are compared by their identities."""
+        found = _CHECK.fullmatch(title)
+        if found is None:
+            return title
+        line = int(found["line"])
+        return f"{found['before']}{self.lines.get(found['file'], {}).get(line, line)}{found['after']}"
 
 
 @dataclass
@@ -65,9 +81,11 @@ class Family:
         `core` names the implementation of the toolkit ("fast", "checked" or "up"), `toolkit` replaces parts of it. `probes` counts
         the blocks of source that run.
         """
-        modules = (*self.base, *self.variants[variant].modules, *self.tail)
-        image = link(*modules, core=core, probes=probes, toolkit=toolkit)
+        chosen = self.variants[variant]
+        image = link(*self.base, *chosen.modules, *self.tail, core=core, probes=probes, toolkit=toolkit)
         image.name = f"{self.name}/{variant}"
+        image.moved = {file: {base: line for line, base in lines.items()} for file, lines in chosen.lines.items()}
+        image.patches = frozenset(map(str, files_of(chosen.modules)))
         return image
 
     def operations(self, image: Image, variant: str) -> tuple[str, ...]:
@@ -88,3 +106,10 @@ def family(name: str) -> Family:
     made = importlib.import_module(FAMILIES[name]).FAMILY
     assert isinstance(made, Family) and made.name == name, f"{FAMILIES[name]} does not define the family {name}"
     return made
+
+
+def identity(name: str, title: str) -> str:
+    """Return the identity of a finding of FAMILY/VARIANT: see Variant.identity. Without such a variant it is the title."""
+    family_name, _, variant = name.partition("/")
+    found = family(family_name).variants.get(variant) if family_name in FAMILIES else None
+    return found.identity(title) if found is not None else title

@@ -21,7 +21,6 @@ from vmrace.fuzz.campaign.shard import run_shard
 from vmrace.fuzz.campaign.view import View
 from vmrace.fuzz.corpus import hit_file
 from vmrace.fuzz.corpus.entry import EntryError, load_all, save
-from vmrace.fuzz.corpus.verdict import bug
 from vmrace.fuzz.run import stop_request
 from vmrace.fuzz.run.hit import Hit
 from vmrace.fuzz.run.workers import Erred, Job, Lost, Workers
@@ -31,6 +30,7 @@ from vmrace.fuzz.text import writing
 from vmrace.fuzz.text.times import ASKED_SECONDS, GRACE_SECONDS, shrink_seconds
 from vmrace.harness import stop
 from vmrace.harness.finding import is_only_told
+from vmrace.variants.family import identity
 from vmrace.variants.program import Program
 
 SHARD_SECONDS = 2.0
@@ -107,8 +107,10 @@ def known_titles(options: Options) -> tuple[dict[str, pathlib.Path], list[EntryE
     known: dict[str, pathlib.Path] = {}
     loaded, bad = load_all(options.corpus) if options.corpus.is_dir() else ([], [])
     for kept in loaded:
-        if kept.path is not None and kept.family == options.family and kept.expect.get(options.variant) == bug(kept.title):
-            known.setdefault(kept.title, kept.path)
+        expected = kept.expect.get(options.variant) if kept.family == options.family else None
+        if kept.path is not None and expected is not None and expected.title and (
+                identity(f"{options.family}/{options.variant}", expected.title) == identity(kept.found_on, kept.title)):
+            known.setdefault(expected.title, kept.path)
     return known, bad
 
 

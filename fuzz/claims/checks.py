@@ -21,7 +21,7 @@ from vmrace.fuzz.run.executor import Executor
 from vmrace.fuzz.run.exhaustive import explore_on
 from vmrace.fuzz.run.hit import REPLAYS
 from vmrace.harness.incomplete import of_error
-from vmrace.variants.family import family
+from vmrace.variants.family import family, identity
 from vmrace.variants.program import Program
 
 if TYPE_CHECKING:
@@ -108,13 +108,14 @@ class Runner:
 
     def _verify(self, check: Check) -> Result:
         entry = load(named(check.verify, self.corpus))
-        return self._every(check, self._executor(entry.family, check.variant), entry.program, entry.title)
+        return self._every(check, self._executor(entry.family, check.variant), entry.program, entry.title, entry.found_on)
 
     def _program(self, check: Check) -> Result:
         family_name, _, variant = check.variant.partition("/")
         return self._every(check, self._executor(family_name, variant), program_of(check), "")
 
-    def _every(self, check: Check, executor: Executor, program: Program, first: str) -> Result:
+    def _every(self, check: Check, executor: Executor, program: Program, first: str, found_on: str = "") -> Result:
+        """Run every schedule. The finding `first`, a title of the variant `found_on`, is reported before the others."""
         lacks = executor.lacks(program)
         if lacks:
             return Result(check, "n/a", f"lacks {', '.join(lacks)}")
@@ -124,9 +125,10 @@ class Runner:
             return Result(check, f"inconclusive: {found.why}")
         if found.proved:
             return Result(check, f"proved in {found.classes}")
+        name = f"{executor.family.name}/{executor.variant}"
         each = [f"{bug(title)} in {found.classes_with(title)} of {found.classes}, "
                 f"least preemptions {found.fewest(title).preemptions}"
-                for title in sorted(found.titles, key=lambda title: (title != first, title))]
+                for title in sorted(found.titles, key=lambda title: (identity(name, title) != identity(found_on, first), title))]
         return Result(check, "; ".join(each))
 
     def _of(self, name: str, runs: int) -> Costs:

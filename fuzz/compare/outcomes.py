@@ -29,7 +29,7 @@ from vmrace.harness.incomplete import Incomplete
 from vmrace.harness.machine.machine import m
 from vmrace.harness.machine.scheduler import Scheduler
 from vmrace.harness.schedulers import NoPreempt, Pct, Walk
-from vmrace.variants.family import Family
+from vmrace.variants.family import Family, identity
 from vmrace.variants.program import Program
 
 MAP_FILES = ("mmap_private", "mmap_shared", "populate")     # operations that let an address show a page of a file
@@ -141,7 +141,7 @@ def look(contender: Contender, program: Program, budget: Budget) -> Side:
         prepared = contender.executor.prepare(program)
     except SetupFailed as failed:
         side.setup_fails = True
-        side.reached[Reached((failed.finding.title,))] = Reach(0, 0, least=True)
+        side.reached[_finding(contender, failed.finding.title)] = Reach(0, 0, least=True)
         return side
     _take(side, found, prepared)
     if side.why:
@@ -178,7 +178,7 @@ def _take(side: Side, found: Exploration, prepared: Prepared) -> None:
 def _parts(reached: Reached, contender: Contender, program: Program) -> list[Reached]:
     """Split and reduce an outcome for comparison: each finding is one, and a clean run has only what the contender compares."""
     if reached.titles:
-        return [Reached((title,)) for title in reached.titles]
+        return [_finding(contender, title) for title in reached.titles]
     if not contender.pages:
         return [Reached((), tuple(value for value in reached.values if _of_memory(value, program)))]
     pages: Counter[str] = Counter()
@@ -186,6 +186,11 @@ def _parts(reached: Reached, contender: Contender, program: Program) -> list[Rea
         count, _, what = text.rpartition(" x ")
         pages[what if contender.counts else _uncounted(what)] += int(count or 1)
     return [Reached((), reached.values, counted(pages))]
+
+
+def _finding(contender: Contender, title: str) -> Reached:
+    """Return the outcome of one finding, which other variants may print in other words."""
+    return Reached((identity(contender.full_name, title),), printed=(title,))
 
 
 def _of_memory(value: str, program: Program) -> bool:
@@ -204,7 +209,7 @@ def _uncounted(what: str) -> str:
 def things(contender: Contender, prepared: Prepared, outcome: Outcome) -> list[Reached]:
     """Return the outcomes of the run just made; none if it was cut short."""
     if outcome.findings:
-        return [Reached((title,)) for title in dict.fromkeys(outcome.titles)]
+        return [_finding(contender, title) for title in dict.fromkeys(outcome.titles)]
     if outcome.limit_hit or m.cut:
         return []
     return _parts(at_end(contender.family, prepared.image), contender, prepared.program)

@@ -9,7 +9,7 @@ from vmrace.fuzz.run.exhaustive import Reached
 def text_of(thing: Reached) -> str:
     """Write an outcome in one line: the title of its finding, or else its loads and the states of the pages that are not free."""
     if thing.titles:
-        return "; ".join(thing.titles)
+        return "; ".join(thing.printed or thing.titles)
     return "; ".join([*_loads(thing.values), *_pages(thing.pages)]) or "no finding"
 
 

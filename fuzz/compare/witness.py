@@ -42,19 +42,20 @@ def witness(comparison: Comparison, difference: Difference) -> Witness:
     """Find a run with few preemptions that reaches the outcome of a difference, and replay it by the names of its points on every
     variant. Raises HarnessError if that replay misses the outcome."""
     side = min(difference.having, key=lambda one: one.reached[difference.thing].preemptions)
-    reach = side.reached[difference.thing]
+    thing = next(one for one in side.reached if one == difference.thing)        # as this variant prints it
+    reach = side.reached[thing]
     if side.setup_fails:
-        return Witness(difference.thing, side, 0, True, elsewhere=_elsewhere(comparison, side, ()))
+        return Witness(thing, side, 0, True, elsewhere=_elsewhere(comparison, side, ()))
     executor = side.contender.executor
     executor.only("")
     prepared = executor.prepare(comparison.program)
-    outcome, least = _fewest(executor, prepared, lambda run: difference.thing in things(side.contender, prepared, run), reach)
+    outcome, least = _fewest(executor, prepared, lambda run: thing in things(side.contender, prepared, run), reach)
     lines = narrate(executor, prepared, outcome)
     again = things(side.contender, prepared, executor.run(prepared, Named(lines, comparison.program.keys())))
-    if difference.thing not in again:
+    if thing not in again:
         ends = [str(one) for one in again]
-        raise HarnessError(f"the schedule to {difference.thing} on {side.contender.full_name} leads to {ends} by name")
-    return Witness(difference.thing, side, outcome.preemptions, least, lines, _elsewhere(comparison, side, lines))
+        raise HarnessError(f"the schedule to {thing} on {side.contender.full_name} leads to {ends} by name")
+    return Witness(thing, side, outcome.preemptions, least, lines, _elsewhere(comparison, side, lines))
 
 
 def _fewest(executor: Executor, prepared: Prepared, fits: Callable[[Outcome], bool], reach: Reach) -> tuple[Outcome, bool]:
@@ -116,7 +117,7 @@ def keep(comparison: Comparison, found: Witness, directory: pathlib.Path) -> pat
     """Write a witness as an entry, with the verdict of each compared variant of its family. Raises EntryError if that fails."""
     family = found.of.contender.family
     if found.thing.titles:
-        title = found.thing.titles[0]
+        title = found.thing.printed[0]
         asks = f"Can the operations below end in `{title}`?"
     else:
         title = f"ends with {text_of(found.thing)}"

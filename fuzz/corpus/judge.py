@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from vmrace.fuzz.corpus.entry import Entry
@@ -20,6 +20,7 @@ from vmrace.harness.incomplete import broke
 from vmrace.harness.machine.scheduler import Scheduler
 from vmrace.harness.replay.named_schedule import Named
 from vmrace.harness.schedulers import NoPreempt, Pct, Walk
+from vmrace.variants.family import identity
 
 SAMPLE = 1000
 PROVE_MAX = 5000        # runs that a proof may take, unless it is known to take more
@@ -77,7 +78,7 @@ def judge_entry(entry: Entry, executor: Executor, sample: int = SAMPLE, replays:
         diverged = error
     else:
         if traced.outcome.findings:
-            title = _title(traced.outcome, entry.title)
+            title = _title(entry, executor, traced.outcome.titles)
             same = 1
             for _ in range(replays - 1):
                 again = executor.trace(prepared, scheduler, stacks=False)
@@ -101,8 +102,8 @@ def judge_entry(entry: Entry, executor: Executor, sample: int = SAMPLE, replays:
     else:
         where = f"by another schedule, the {runs}. of {sample} sampled"
         if not own:
-            return Judged(bug(_title(found, entry.title)), where, runs)
-        found_elsewhere = found_elsewhere or f"{_title(found, entry.title)} {where}"
+            return Judged(bug(_title(entry, executor, found.titles)), where, runs)
+        found_elsewhere = found_elsewhere or f"{_title(entry, executor, found.titles)} {where}"
     if by_every is not None and not found_elsewhere and (
             broke(by_every.verdict.why) or (expects is Word.PROVED and not by_every.verdict.decided)):
         return by_every                 # a proof that did not come to its end drops none
@@ -142,13 +143,15 @@ def _explore(entry: Entry, executor: Executor, runs_max: int, explored: Explored
         return Judged(Verdict(Word.PROVED, number=proof.classes), "every schedule ran", proof.classes)
     if not proof.titles:
         return Judged(Verdict(Word.INCONCLUSIVE, why=proof.why), str(proof.why), proof.classes)
-    title = entry.title if entry.title in proof.titles else proof.titles[0]
+    title = _title(entry, executor, proof.titles)
     share = f"{proof.classes_with(title):,} of {count(proof.classes, 'class of schedules')}"
     return Judged(bug(title), f"{title} in {share}", proof.classes, elsewhere=True)
 
 
-def _title(outcome: Outcome, wanted: str) -> str:
-    return wanted if wanted in outcome.titles else outcome.titles[0]
+def _title(entry: Entry, executor: Executor, titles: Sequence[str]) -> str:
+    """Choose the title of the entry's finding on this variant, or else the first."""
+    wanted = identity(entry.found_on, entry.title)
+    return next((title for title in titles if identity(f"{entry.family}/{executor.variant}", title) == wanted), titles[0])
 
 
 def _search(executor: Executor, prepared: Prepared, sample: int) -> tuple[Outcome | None, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from vmrace.fuzz.run.executor import Executor, Outcome, SetupFailed
 from vmrace.harness.explore.event import Event
@@ -23,15 +23,17 @@ class Reached:
     """The outcome of a run, for comparison with other runs.
 
     `titles` holds the findings. Without findings, `values` holds the results of all loads, and `pages` counts the pages by final state.
+    Runs of two variants are compared by the identities of their findings: then `titles` holds these, and `printed` the titles.
     """
 
     titles: tuple[str, ...] = ()
     values: tuple[str, ...] = ()
     pages: tuple[str, ...] = ()
+    printed: tuple[str, ...] = field(default=(), compare=False)
 
     def __str__(self) -> str:
         if self.titles:
-            return "BUG " + "; ".join(self.titles)
+            return "BUG " + "; ".join(self.printed or self.titles)
         return "; ".join([*self.values, *self.pages]) or "nothing to be seen"
 
 

@@ -4,8 +4,9 @@ a bound on preemptions.
 
     vmrace verify lru_free_2_4/pre_patch --size 2 --operations reclaim,unpin --into docs/findings/small_scopes.md
 
-Above each table stands the command that runs the scope again. A cell counts the programs of each verdict and names the titles by
-letters, which are listed below the table. A new result replaces the cell of the same variant, scope and bound.
+Above each table stands the command that runs the scope again. A cell counts the programs of each verdict and names the findings by
+letters, which are listed below the table; a finding that variants print by different titles has a line for each, with its variants. A
+new result replaces the cell of the same variant, scope and bound.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from vmrace.fuzz.corpus.verdict import Word
 from vmrace.fuzz.programs.enumerate import Scope
 from vmrace.fuzz.text import writing
 from vmrace.fuzz.text.terminal import COLUMNS
+from vmrace.variants.family import identity
 
 if TYPE_CHECKING:
     from vmrace.fuzz.verify.scope_report import Table
@@ -32,6 +34,7 @@ ALL = "every schedule"              # the heading of the column without a bound
 _TABLE = re.compile(r"```text\nvmrace verify (\S+)/VARIANT ((?:.|\n)*?)\n```\n\n"           # the command
                     r"(\| variant .*\n)\|[-|]*\n((?:\|.*\n?)*)\n*"                          # its table: head and rows
                     r"((?:- \*\*\w+\*\* .*\n?)*)")                                           # the letters of its titles
+_LEGEND = re.compile(r"^- \*\*(\w+)\*\* (.*?)((?: `\w+`)*)$", re.MULTILINE)
 _CELL = re.compile(r"([\d,]+) proved(?:, ([\d,]+) BUG \(([\w ]+)\))?(?:, ([\d,]+) undecided)?")
 
 
@@ -90,15 +93,18 @@ def rows_of(text: str) -> list[Row]:
 
 
 def _rows(family: str, command: str, head: str, body: str, legend: str) -> Iterator[Row]:
-    titles = dict(re.findall(r"^- \*\*(\w+)\*\* (.*)$", legend, re.MULTILINE))
+    titles: dict[str, dict[str, str]] = {}          # letter -> {variant: title}; the variant "" is any other
+    for letter, title, variants in _LEGEND.findall(legend):
+        titles.setdefault(letter, {}).update((variant.strip("`"), title) for variant in variants.split() or [""])
     bounds = [None if name == ALL else int(name.strip("`").removeprefix(BOUND)) for name in _cells(head)[1:]]
     for line in body.splitlines():
         variant, *cells = _cells(line)
+        variant = variant.strip("`")
         for bound, cell in zip(bounds, cells, strict=True):
             if found := _CELL.fullmatch(cell):
                 proved, bugs, undecided = (int((found[number] or "0").replace(",", "")) for number in (1, 2, 4))
-                yield Row(f"{family}/{variant.strip('`')}", re.sub(r" \\\n\s*", " ", command), bound, proved, bugs, undecided,
-                          tuple(titles[letter] for letter in (found[3] or "").split()))
+                yield Row(f"{family}/{variant}", re.sub(r" \\\n\s*", " ", command), bound, proved, bugs, undecided,
+                          tuple(titles[letter].get(variant) or titles[letter][""] for letter in (found[3] or "").split()))
 
 
 def _cells(line: str) -> list[str]:
@@ -115,23 +121,30 @@ def written(rows: Iterable[Row]) -> str:
 
 
 def _written(family: str, command: str, rows: list[Row]) -> Iterator[str]:
-    titles = dict(zip(sorted({title for one in rows for title in one.titles}), _letters()))
+    letters = dict(zip(sorted({identity(one.variant, title) for one in rows for title in one.titles}), _letters()))
     bounds = sorted({one.bound for one in rows}, key=lambda bound: -1 if bound is None else bound)
-    cells = {(one.variant, one.bound): _cell(one, titles) for one in rows}
+    cells = {(one.variant, one.bound): _cell(one, letters) for one in rows}
     yield from ["", "```text", *_wrapped(f"vmrace verify {family}/VARIANT {command}"), "```", ""]
     yield f"| variant | {' | '.join(ALL if bound is None else f'`{BOUND} {bound}`' for bound in bounds)} |"
     yield "|---" * (1 + len(bounds)) + "|"
     for variant in sorted({one.variant for one in rows}):
         yield f"| `{variant.partition('/')[2]}` | {' | '.join(cells.get((variant, bound), '') for bound in bounds)} |"
-    if titles:
+    if letters:
         yield ""
-    yield from (f"- **{letter}** {title}" for title, letter in titles.items())
+    for finding, letter in letters.items():
+        printed: dict[str, set[str]] = {}           # title -> the variants that print it
+        for one in rows:
+            for title in one.titles:
+                if identity(one.variant, title) == finding:
+                    printed.setdefault(title, set()).add(one.variant.partition("/")[2])
+        for title, variants in sorted(printed.items()):
+            yield " ".join([f"- **{letter}** {title}", *(f"`{variant}`" for variant in sorted(variants) if len(printed) > 1)])
 
 
 def _cell(one: Row, letters: dict[str, str]) -> str:
     parts = [f"{one.proved:,} proved"]
     if one.bugs:
-        parts.append(f"{one.bugs:,} BUG ({' '.join(letters[title] for title in one.titles)})")
+        parts.append(f"{one.bugs:,} BUG ({' '.join(letters[identity(one.variant, title)] for title in one.titles)})")
     if one.undecided:
         parts.append(f"{one.undecided:,} undecided")
     return ", ".join(parts)

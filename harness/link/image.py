@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from types import CodeType
@@ -53,6 +53,9 @@ class Image:
         self.cache: dict[str, Any] = {}                 # values that checks have worked out once for this image
         self.tasks: list[Any] = []
         self.function_of: Callable[[Task], Any] | None = None       # of plain functions: the function of a task
+        # kernel file -> {the line of a check in the source: its line in this image, whose patches have moved it}; no check of `patches`
+        self.moved: Mapping[str, Mapping[int, int]] = {}
+        self.patches: frozenset[str] = frozenset()                  # our files
         self.ends: set[Any] = set()                                 # loops that do not wait (functions/verify.py): (task, object, part)
         # True if a run can free memory that no task may access then
         self.frees = core.frees or any(isinstance(made, list_head) and made.freelist and not made.type_stable for made in self.objects)
@@ -83,6 +86,10 @@ class Image:
 
     def __getitem__(self, name: str) -> Any:
         return self.namespace[name]
+
+    def line_of(self, origin: Origin, line: int) -> int:
+        """Return the line in the kernel file of this image of a check that the source of a function gives a line."""
+        return line if origin.path in self.patches else self.moved.get(origin.kernel_file, {}).get(line, line)
 
     def defines(self, name: str) -> bool:
         return name in self.namespace

@@ -57,7 +57,7 @@ def link(*modules: str, core: str = "fast", probes: bool = False, toolkit: dict[
     boot_task.held = Lockdep().root
     m.stop = NEVER
     try:
-        sources = [(path, unit.read(path)) for path in _sources(modules)]
+        sources = [(path, unit.read(path)) for path in files_of(modules)]
         extend(sources)
         made_for.frees = any(alias.name == "kfree" for _, tree in sources for node in tree.body if isinstance(node, ast.ImportFrom)
                              for alias in node.names)
@@ -80,7 +80,8 @@ def link(*modules: str, core: str = "fast", probes: bool = False, toolkit: dict[
     return image
 
 
-def _sources(modules: tuple[str, ...]) -> Iterator[pathlib.Path]:
+def files_of(modules: tuple[str, ...]) -> Iterator[pathlib.Path]:
+    """Yield the files of modules of kernel source. Raises LinkError if there is no such module."""
     for name in modules:
         spec = importlib.util.find_spec(name)
         if spec is None or spec.origin is None:

@@ -179,7 +179,7 @@ def test_a_replay_reports_the_same_races_in_the_same_words_on_both_backends(task
 # ---- executor and campaign -------------------------------------------------------------------------------------------------
 
 FORK = Program((), (TaskProgram(0, (Op("fork", ("m0", "m1")),)), TaskProgram(1, (Op("swap_out", ()),))), 2)
-MM_RB = "RACE: store mm_struct.mm_rb in rb_link and load in find_vma"
+MM_RB = "RACE: store mm_struct.mm_rb in rb_link_node and load in find_vma"
 
 
 def outcomes(checked: bool, title: str = "") -> tuple[Executor, list[list[str]]]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Count the runs until each known race of 2.4.20-pre7 is found, in ten campaigns of a minute each. Not part of the test line.
+"""Count the runs until each known race of 2.4.20 is found, in ten campaigns of a minute each. Not part of the test line.
 
     python -m tests.quality.ten_seeds            writes tests/quality/ten_seeds.md
 

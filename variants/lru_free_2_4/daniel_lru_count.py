@@ -4,10 +4,9 @@
 Read beside seed 000: same hunks, same order, same names; `&x` is x, `->` is a dot.
 
 Line numbers of BUG() are those of the patched file: the hunks were applied to 2.4.20, where each mm/*.c hunk fits at offset 0
-and gives the new position its header states. Functions the patch does not touch keep the lines of the unpatched tree, so that
-one finding has one title in both kernels. In the patched tree they are lower by 9 in mm/page_alloc.c behind __free_pages_ok
-(rmqueue 231, 233 -> 222, 224; balance_classzone 261-315 -> 252-306) and by 2 in mm/vmscan.c behind shrink_cache
-(refill_inactive 552, 553 -> 550, 551).
+and gives the new position its header states. The same holds for mm.h and pagemap.h; include/linux/swap.h fits one line earlier,
+kernel/ksyms.c one line later, and neither has the line of a BUG. The lines of checks in functions that the patch does not touch
+move with it, in mm/page_alloc.c behind __free_pages_ok and in mm/vmscan.c behind shrink_cache: see `lines` in family.py.
 """
 from vmrace.harness.kernel import (
     BUG,

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The data of the family: constants, structs with the lock discipline of each field, and every global of the kernel.
 
+The tree is 2.4.20, the release. The patch of this family is against -pre7, of which we know what the patch quotes: mm/*.c, mm.h and
+pagemap.h have the same lines there as in the release, swap.h has one line more, kernel/ksyms.c one less. README.md has more on this.
+
 The machine has eight page frames, A to H, and the reserved zero page; four mms of three user pages each; two files of two
 pages; one swap device of six slots, of which slot 0 is the header. Linking this module is the boot: what start_kernel()
 and the first swapon leave behind is written here as initial values.
@@ -39,6 +42,11 @@ Left out, and why that is sound or where it is a limit:
  * The request queue and io_request_lock: an irq-safe leaf lock that is never taken under a lock of this family.
  * bdflush, kupdate, write(2), msync: no buffer ever gets dirty, so balance_dirty_state() is always below its limits, and
    file pages are written by reclaim alone. A limit of the operations, not of the functions.
+ * vfork() and mm_release(): no parent waits for its child's exec or exit.
+ * A superblock's list of dirty inodes (kupdate walks it), and dirty_inode(), which ext2 does not have.
+ * b_data: a page has one buffer, and the disk finds its words through b_page.
+ * The hash table of buffers: the buffers of a page are never in it, and there are no others.
+ * nswap, cnswap, cmin_flt, cmaj_flt: statistics of a task.
  * The reserve of unused buffer heads: there are never more buffers than pages, and the slab has one for each.
  * Buffers smaller than a page: a page has one buffer, of its own size. The loops over a page's buffers are kept.
  * get_file(), fput(), dentry and inode counts: each file is held open from boot, its count is never the last.
@@ -256,6 +264,7 @@ class buffer_head(struct):
     b_blocknr = plain(-1)
     b_dev = plain(B_FREE)
     b_rdev = plain(NODEV)
+    b_rsector = plain(0)
     b_size = plain(0)
     b_page = plain(None)
     b_this_page = plain(None)                               # circular list of the page's buffers
@@ -266,6 +275,7 @@ class buffer_head(struct):
     b_next_free = guarded(None, "lru_list_lock")
     b_prev_free = guarded(None, "lru_list_lock")
     b_inode = guarded(None, "lru_list_lock")
+    b_inode_buffers = embed(list_head, guard="lru_list_lock")
 
 
 class page(struct):
@@ -324,6 +334,7 @@ class vm_globals(struct):
     total_swap_pages = plain(SWAP_SLOTS - 1)                # constant: no second device gets as far
     nr_swapfiles = plain(1)                                 # swaplock; readers without it ask for a type in use
     least_priority = plain(-1)                              # swaplock
+    swap_overflow = plain(0)                                # how often swap_duplicate() has met a full count; no lock, nobody else reads it
     # kernel/fork.c and mm/vmscan.c: mmlist_lock, read without it
     mmlist_nr = racy(0, "mmlist_lock")
     swap_mm = racy(None, "mmlist_lock")
@@ -340,9 +351,10 @@ class swap_list_t(struct):
 
 
 class buffer_lru(struct):
-    """One of fs/buffer.c's lru_list[]: the head of a circular list of buffers."""
+    """One of fs/buffer.c's lru_list[], the head of a circular list of buffers, with its nr_buffers_type and size_buffers_type."""
     first = guarded(None, "lru_list_lock")
     nr = guarded(0, "lru_list_lock")
+    size = racy(0, "lru_list_lock")                         # in bytes; the kernel's balance_dirty_state() reads it without
 
 
 # ---- swap devices and the disk ---------------------------------------------------------------------------------------
@@ -473,6 +485,7 @@ class mm_struct(struct):
     map_count = plain(0)
     # mmap_sem
     total_vm = plain(0)
+    locked_vm = plain(0)
     def_flags = plain(0)
     # find_vma() stores it under mmap_sem for reading, or page_table_lock alone
     mmap_cache = racy(None)

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""2.4.20-pre7 as it was: one module for each kernel file, and `hardware` for the MMU, the disk, DMA and the slab."""
+"""2.4.20, without the patch: one module for each kernel file, and `hardware` for the MMU, the disk, DMA and the slab."""

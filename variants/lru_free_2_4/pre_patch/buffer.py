@@ -18,6 +18,7 @@ from vmrace.harness.kernel import (
     atomic_set,
     clear_bit,
     data_race,
+    list_del,
     printk,
     read_lock,
     read_unlock,
@@ -42,7 +43,7 @@ from vmrace.harness.kernel import (
     write_word,
 )
 from vmrace.variants.lru_free_2_4.pre_patch.filemap import a_ops_releasepage, mark_inode_dirty
-from vmrace.variants.lru_free_2_4.pre_patch.hardware import generic_make_request, kmem_cache_alloc_bh
+from vmrace.variants.lru_free_2_4.pre_patch.hardware import __make_request, kmem_cache_alloc_bh
 from vmrace.variants.lru_free_2_4.pre_patch.mm_h import (
     PageError,
     PageHighMem,
@@ -211,6 +212,7 @@ def end_buffer_io_sync(bh, uptodate):
 
 def __hash_unlink(bh):
     """The buffers of this family are never hashed."""
+    # not here: b_next: no chain of the hash table has a buffer in it
     if bh.b_pprev:
         bh.b_pprev = None
 
@@ -229,7 +231,8 @@ def __insert_into_lru_list(bh, blist):
     bh.b_prev_free = head.first.b_prev_free
     head.first.b_prev_free.b_next_free = bh
     head.first.b_prev_free = bh
-    head.nr += 1
+    head.nr += 1                                    # nr_buffers_type[blist]
+    head.size += bh.b_size                          # size_buffers_type[blist]
 
 
 def __remove_from_lru_list(bh):
@@ -249,6 +252,7 @@ def __remove_from_lru_list(bh):
         bh.b_next_free = None
         bh.b_prev_free = None
         head.nr -= 1
+        head.size -= bh.b_size
 
 
 def __remove_from_queues(bh):
@@ -273,10 +277,15 @@ def get_hash_table(dev, block, size):
     return bh
 
 
+def __remove_inode_queue(bh):
+    bh.b_inode = None
+    list_del(bh.b_inode_buffers)
+
+
 def remove_inode_queue(bh):
-    """lru_list_lock is held. No buffer of this family is on an inode's list."""
+    """lru_list_lock is held."""
     if bh.b_inode:
-        bh.b_inode = None
+        __remove_inode_queue(bh)
 
 
 def end_buffer_io_async(bh, uptodate):
@@ -351,7 +360,8 @@ def __put_unused_buffer_head(bh):
     """unused_list_lock is held."""
     if bh.b_inode:
         BUG(1142)
-    # back to the slab; see types for the reserve that is left out
+    # not here: nr_unused_buffer_heads: the reserve of unused buffers (see types): the page's buffer goes back to the page
+    # not here: unused_list: as above
     bh.b_dev = B_FREE
     bh.b_blocknr = -1
     bh.b_this_page = None
@@ -359,27 +369,33 @@ def __put_unused_buffer_head(bh):
 
 def get_unused_buffer_head(page):
     """From the slab: the buffer it has for this page."""
+    # not here: nr_unused_buffer_heads: the reserve of unused buffers (see types)
+    # not here: if page: C asks whether async, and then has a second try, after the slab has refused
     spin_lock(unused_list_lock)
-    # left out: the reserve
     spin_unlock(unused_list_lock)
 
     bh = kmem_cache_alloc_bh(page)
-    bh.b_blocknr = -1
-    bh.b_this_page = None
-    return bh
+    if bh:
+        bh.b_blocknr = -1
+        bh.b_this_page = None
+        return bh
+    return None
 
 
 def set_bh_page(bh, page, offset):
     if offset >= PAGE_SIZE:
         BUG(1215)
+    # not here: b_data: a page has one buffer, and the disk finds the words through b_page
+    # not here: page_address: as above
     bh.b_page = page
 
 
 def create_buffers(page, size, async_):
-    """The page's buffers, not linked to it yet. The slab does not refuse, so the wait for buffers is left out."""
+    """The page's buffers, not linked to it yet."""
+    # not here: if bh: the slab does not refuse, so nothing is undone and nobody waits for buffers
     head = None
-    offset = PAGE_SIZE - size
-    while offset >= 0:
+    offset = PAGE_SIZE
+    while (offset := offset - size) >= 0:
         bh = get_unused_buffer_head(page)
 
         bh.b_dev = NODEV
@@ -387,7 +403,7 @@ def create_buffers(page, size, async_):
         head = bh
 
         write_word(bh.b_state, 0)
-        # b_next_free = NULL: it has been off the lists since it was freed
+        # not here: b_next_free: NULL already: __remove_from_lru_list() has left it so, and there is no list of unused buffers
         bh.b_pprev = None
         atomic_set(bh.b_count, 0)
         bh.b_size = size
@@ -396,7 +412,6 @@ def create_buffers(page, size, async_):
 
         bh.b_list = BUF_CLEAN
         bh.b_end_io = None
-        offset -= size
     return head
 
 
@@ -418,8 +433,7 @@ def try_to_release_page(page, gfp_mask):
         BUG(1326)
 
     if page.mapping:
-        releasepage = a_ops_releasepage(page.mapping.a_ops)
-        if releasepage and not releasepage(page, gfp_mask):
+        if a_ops_releasepage(page.mapping.a_ops) and not a_ops_releasepage(page.mapping.a_ops)(page, gfp_mask):
             return 0
     # try_to_free:
     return try_to_free_buffers(page, gfp_mask)
@@ -487,7 +501,8 @@ def unmap_underlying_metadata(bh):
 
 
 def __block_write_full_page(inode, page, get_block):
-    """Start writing a locked page of a file; the end of the I/O unlocks it. get_block() does not fail here."""
+    """Start writing a locked page of a file; the end of the I/O unlocks it."""
+    # not here: if get_block(): the disk is not full and does not fail
     if not PageLocked(page):
         BUG(1465)
 
@@ -544,17 +559,19 @@ def block_read_full_page(page, get_block):
     head = page.buffers
 
     iblock = page.index
-    lblock = (data_race(inode.i_size) + blocksize - 1) // blocksize
+    lblock = data_race(inode.i_size) + blocksize - 1 >> PAGE_SHIFT
     bh = head
-    arr = []
+    nr = 0
+    i = 0
+    arr = []                                        # only here: arr: a list that grows, where C has an array
 
     while True:
         if not buffer_uptodate(bh):
             wanted = True
             if not buffer_mapped(bh):
-                if iblock < lblock:
-                    get_block(inode, iblock, bh, 0)
-                if not buffer_mapped(bh):
+                if iblock < lblock and get_block(inode, iblock, bh, 0):
+                    wanted = False
+                elif not buffer_mapped(bh):
                     # a hole
                     clear_user_highpage(page, 0)    # memset(kmap(page) + i*blocksize, 0, blocksize)
                     set_bit(BH_Uptodate, bh.b_state)
@@ -563,24 +580,28 @@ def block_read_full_page(page, get_block):
                     wanted = False
             if wanted:
                 arr.append(bh)
+                nr += 1
+        i += 1
         iblock += 1
         bh = bh.b_this_page
         if bh is head:
             break
 
-    if not arr:
+    if not nr:
         # every buffer is uptodate, and so the page
         SetPageUptodate(page)
         UnlockPage(page)
         return 0
 
     # stage 2: lock the buffers
-    for bh in arr:
+    for i in range(nr):
+        bh = arr[i]
         lock_buffer(bh)
         set_buffer_async_io(bh)
 
     # stage 3: start the I/O
-    for bh in arr:
+    for i in range(nr):
+        bh = arr[i]
         if buffer_uptodate(bh):
             end_buffer_io_async(bh, 1)
         else:
@@ -598,10 +619,10 @@ def block_write_full_page(page, get_block):
     if page.index < end_index:
         return __block_write_full_page(inode, page, get_block)
 
-    # outside; left out: the last page of a file that ends in the middle of it
     offset = data_race(inode.i_size) & PAGE_CACHE_SIZE - 1
-    if page.index >= end_index + 1 or not offset:
-        UnlockPage(page)
+    assert not offset, "a file that ends in the middle of a page"
+    # not here: if page.index < (end_index + 1): the page is outside in any case, since offset is 0; no page is partly inside
+    UnlockPage(page)
     return -EIO
 
 
@@ -614,6 +635,9 @@ def brw_page(rw, page, dev, b, size):
     head = bh = page.buffers
 
     # stage 1: lock all the buffers
+    # only here: i: what C reads as *(b++) is b[i]
+    # only here: b: as above
+    # not here: b: as above
     i = 0
     while True:
         lock_buffer(bh)
@@ -699,7 +723,7 @@ def try_to_free_buffers(page, gfp_mask):
             spin_lock(unused_list_lock)
             tmp = bh
 
-            # left out: buffermem_pages, which counts hashed buffers
+            # not here: if bh.b_pprev: no buffer is hashed, so the page is not one of buffermem_pages
             while True:
                 p = tmp
                 tmp = tmp.b_this_page
@@ -734,7 +758,7 @@ def try_to_free_buffers(page, gfp_mask):
                     # neither I/O nor waiting the next time
                     gfp_mask = 0
                     continue                        # goto cleaned_buffers_try_again
-        # left out: balance_dirty_state(), wakeup_bdflush()
+        # not here: balance_dirty_state: bdflush is left out, so nobody is to be woken
         return 0
 
 
@@ -752,12 +776,18 @@ def ext2_get_block(inode, iblock, bh, create):
     Left out with the big kernel lock: lock_kernel(), under which ext2_truncate() runs too. Neither sleeps between its reads
     and its stores of direct blocks but to free or allocate one, and then looks again (verify_chain()); hence the data_race()s.
     """
-    if not data_race(inode.i_block[iblock]):
+    while not data_race(inode.i_block[iblock]):
+        # reread:
         if not create:
             return 0                                # a hole: the buffer stays unmapped
+        # ext2_alloc_branch(); then ext2_splice_branch(), which looks whether the place is still vacant
+        if data_race(inode.i_block[iblock]):
+            continue
         data_race(inode.i_block)[iblock] = 1
         mark_inode_dirty(inode)
         write_word(bh.b_state, read_word(bh.b_state) | 1 << BH_New)
+        break
+    # got_it:
     bh.b_dev = inode.i_dev
     bh.b_blocknr = iblock
     # not atomic: a load and a store of the whole word
@@ -776,28 +806,36 @@ def ext2_writepage(page):
 def ext2_truncate(inode):
     """Free the blocks beyond the end. The last block is whole, so block_truncate_page() has nothing to clear."""
     iblock = data_race(inode.i_size) + PAGE_SIZE - 1 >> PAGE_SHIFT
-    ext2_free_data(inode, iblock)
-    # left out: the trees of indirect blocks, of which a file this short has none
+    ext2_free_data(inode, iblock, FILE_PAGES)
+    # do_indirects: left out, as a file this short has no trees of indirect blocks
     mark_inode_dirty(inode)
 
 
-def ext2_free_data(inode, iblock):
-    """The blocks of a file lie one behind the other on disk: they are freed in one go, after the last pointer is gone."""
+def ext2_free_data(inode, p, q):
+    """The pointers p to q - 1. A file's blocks lie one behind the other on disk: they are freed in one go, after the last pointer
+    is gone."""
+    # not here: if nr == (nr - 1): is block_to_free == nr - count? always so, as above
+    # not here: ext2_free_blocks: under the superblock's lock, a leaf
     count = 0
-    while iblock < FILE_PAGES:
-        if data_race(inode.i_block[iblock]):
-            data_race(inode.i_block)[iblock] = 0
-            count += 1
-        iblock += 1
+    while p < q:
+        nr = data_race(inode.i_block[p])
+        if nr:
+            data_race(inode.i_block)[p] = 0
+            if count == 0:
+                count = 1                           # free_this
+            else:
+                count += 1
+        p += 1
     if count > 0:
         mark_inode_dirty(inode)
-        # left out: ext2_free_blocks(), under the superblock's lock
 
 
 __FILE__ = "drivers/block/ll_rw_blk.c"
 
 
 def submit_bh(rw, bh):
+    count = bh.b_size >> 9
+
     if not test_bit(BH_Lock, bh.b_state):
         BUG(1189)
 
@@ -805,5 +843,16 @@ def submit_bh(rw, bh):
     set_bit(BH_Launder, bh.b_state)
 
     bh.b_rdev = bh.b_dev
+    bh.b_rsector = bh.b_blocknr * count
 
+    # not here: if rw == WRITE: kstat.pgpgout and kstat.pgpgin, statistics
     generic_make_request(rw, bh)
+
+
+def generic_make_request(rw, bh):
+    if not bh.b_end_io:
+        BUG(1120)
+
+    # the device is as big as it should be, and is itself, not a part of another
+    while __make_request(rw, bh):
+        pass

@@ -73,6 +73,7 @@ from vmrace.variants.lru_free_2_4.types import (
     NOPAGE_OOM,
     PAGE_CACHE_SHIFT,
     PAGE_CACHE_SIZE,
+    PAGE_MASK,
     PG_arch_1,
     PG_checked,
     PG_dirty,
@@ -156,6 +157,7 @@ def remove_inode_page(page):
 def sync_page(page):
     mapping = data_race(page.mapping)
 
+    # not here: if mapping.a_ops.sync_page: both kinds have one
     if mapping and mapping.a_ops:
         return block_sync_page(page)                # mapping->a_ops->sync_page, the same for both
     return 0
@@ -234,10 +236,11 @@ def truncate_complete_page(page):
     page_cache_release(page)
 
 
-def truncate_list_pages(head, start, partial):
+def truncate_list_pages(head, start):
     """pagecache_lock is held, and dropped for each page. Returns whether it was dropped.
 
-    The list is turned so that its head stands where to go on. `partial` is 0: truncate_partial_page() is left out.
+    The list is turned so that its head stands where to go on. C's third parameter says where the first page of the range begins to
+    go, if not at its beginning. Here it always does.
     """
     unlocked = 0
 
@@ -248,7 +251,7 @@ def truncate_list_pages(head, start, partial):
         offset = page.index
 
         # is it one to truncate?
-        if offset >= start or (partial and offset + 1 == start):
+        if offset >= start:
             page_cache_get(page)
             failed = TryLockPage(page)
 
@@ -287,12 +290,13 @@ def truncate_inode_pages(mapping, lstart):
     """Drop every page from an offset on, waiting for those that are locked."""
     start = lstart + PAGE_CACHE_SIZE - 1 >> PAGE_CACHE_SHIFT
     partial = lstart & PAGE_CACHE_SIZE - 1
+    assert not partial, "a truncate in the middle of a page"
 
     spin_lock(pagecache_lock)
     while True:
-        unlocked = truncate_list_pages(mapping.clean_pages, start, partial)
-        unlocked |= truncate_list_pages(mapping.dirty_pages, start, partial)
-        unlocked |= truncate_list_pages(mapping.locked_pages, start, partial)
+        unlocked = truncate_list_pages(mapping.clean_pages, start)
+        unlocked |= truncate_list_pages(mapping.dirty_pages, start)
+        unlocked |= truncate_list_pages(mapping.locked_pages, start)
         if not unlocked:
             break
     # all three lists without dropping the lock
@@ -467,18 +471,20 @@ def read_cluster_nonblocking(file, offset, filesize):
     pages = CLUSTER_PAGES
 
     offset = offset >> page_cluster << page_cluster             # CLUSTER_OFFSET(offset)
-    while pages > 0 and offset < filesize:
+    while (pages := pages - 1) >= 0 and offset < filesize:
         error = page_cache_read(file, offset)
         if error < 0:
             return error
         offset += 1
-        pages -= 1
 
     return 0
 
 
 def page_waitqueue(page):
     """The page's own queue, where the kernel hashes pages to queues."""
+    # not here: page_zone: see types
+    # not here: hash: as above
+    # only here: wait: as above
     return page.wait
 
 
@@ -620,6 +626,16 @@ def do_generic_file_read(filp, index):
 
     Left out: generic_file_readahead() and the fields of the file it keeps; f_reada is as after an lseek().
     """
+    # not here: f_raend: the readahead state of the file (see types)
+    # not here: f_ramax: as above
+    # not here: f_reada: as above
+    # not here: generic_file_readahead: as above
+    # not here: if index: as above
+    # not here: ppos: a parameter; it is not moved on, as this reads one page
+    # not here: nr -= 0: as above
+    # not here: if file_read_actor() == nr: as above
+    # not here: if mapping.i_mmap_shared.vm_next_share: for caches that i386 does not have
+    # not here: if (PAGE_CACHE_SIZE >> 1) < (0 + desc.count): as above
     mapping = filp.f_dentry.d_inode.i_mapping
     inode = mapping.host
     cached_page = None
@@ -630,7 +646,7 @@ def do_generic_file_read(filp, index):
         if index > end_index:
             break
         if index == end_index:
-            nr = data_race(inode.i_size) & PAGE_CACHE_SIZE - 1
+            nr = data_race(inode.i_size) & ~PAGE_MASK
             if nr <= 0:
                 break
 
@@ -701,7 +717,7 @@ def do_generic_file_read(filp, index):
                 result = error
                 break
 
-        # page_ok: (the look at i_mmap_shared is for caches that i386 does not have)
+        # page_ok:
         mark_page_accessed(page)
         result = file_read_actor(page)
         page_cache_release(page)
@@ -714,6 +730,9 @@ def do_generic_file_read(filp, index):
 
 def file_read_actor(page):
     """Copies the page to the reader, who is outside the machine."""
+    # not here: desc: the reader's buffer has room for one page
+    # not here: __copy_to_user: the reader is outside the machine, and does not fault
+    # only here: word0: both words
     return (data_race(page.word0), data_race(page.word1))
 
 
@@ -806,7 +825,9 @@ def filemap_nopage(area, address, unused):
 
 
 def generic_file_mmap(file, vma):
-    """Every file here can be read and written by page; UPDATE_ATIME() finds that no second has passed (see types)."""
+    """UPDATE_ATIME() finds that no second has passed (see types)."""
+    # not here: if vma.vm_flags & VM_SHARED: a file can be written by page
+    # not here: if file.f_dentry.d_inode.i_mapping.a_ops.readpage: and read by page
     vma.vm_ops = generic_file_vm_ops
     return 0
 
@@ -815,6 +836,8 @@ __FILE__ = "fs/inode.c"
 
 
 def __mark_inode_dirty(inode, flags):
+    # not here: if flags & (I_DIRTY_SYNC | I_DIRTY_DATASYNC): then C calls dirty_inode() of the superblock, and ext2 has none
+    # not here: if inode.i_state & I_LOCK: on to the superblock's list of dirty inodes, which kupdate walks
     # avoid the lock if we can
     if data_race(inode.i_state) & flags == flags:
         return
@@ -822,7 +845,6 @@ def __mark_inode_dirty(inode, flags):
     spin_lock(inode_lock)
     if inode.i_state & flags != flags:
         inode.i_state |= flags
-        # left out: on to the superblock's list of dirty inodes, which kupdate walks
     spin_unlock(inode_lock)
 
 

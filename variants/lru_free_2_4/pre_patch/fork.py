@@ -42,8 +42,11 @@ def dup_mmap(mm):
     mm_rb is the parent's until build_mmap_rb(), and swap_out() may search it meanwhile: that is how the source has it. The vma
     that find_vma() then remembers in mm->mmap_cache is the parent's, and stays there.
     """
+    # not here: rss: 0, as exit_mmap() has left it: memcpy_mm() does not copy the parent's. The mm is still private
+    # not here: cpu_vm_mask: for TLBs
+    # not here: if tmp.vm_ops: files have no open() of a vma
     oldmm = current().mm
-    # still private: mm->rss and mm->locked_vm are 0, as exit_mmap() has left them, whatever memcpy() copied
+    mm.locked_vm = 0
     mm.mmap = None
     mm.mmap_cache = None
     mm.map_count = 0
@@ -112,7 +115,8 @@ def free_mm(mm):
 
 
 def mm_init(mm):
-    """The page directory is left out, so this cannot fail. The locks of a freed mm are free already."""
+    """The page directory is left out, so this cannot fail."""
+    # not here: if mm.pgd: see types
     atomic_set(mm.mm_users, 1)
     atomic_set(mm.mm_count, 1)
     mm.def_flags = 0
@@ -146,10 +150,13 @@ def mmput(mm):
 
 
 def copy_mm(clone_flags, mm):
-    """Copy current's address space into `mm`; with CLONE_VM share current's, and `mm` is not used.
-
-    Left out: tsk->mm = tsk->active_mm = mm. Which task is the child is for the program to say.
-    """
+    """Copy current's address space into `mm`; with CLONE_VM share current's, and `mm` is not used."""
+    # not here: cmin_flt: statistics
+    # not here: cmaj_flt: statistics
+    # not here: nswap: statistics
+    # not here: cnswap: statistics
+    # not here: mm = oldmm: the program says which task is the child, and with that its tsk->mm and tsk->active_mm
+    # not here: tsk: as above
     oldmm = current().mm
     if not oldmm:
         return 0
@@ -165,7 +172,8 @@ def copy_mm(clone_flags, mm):
 
     # copy everything
     memcpy_mm(mm, oldmm)
-    mm_init(mm)
+    if not mm_init(mm):
+        return retval                               # goto fail_nomem
 
     down_write(oldmm.mmap_sem)
     retval = dup_mmap(mm)
@@ -174,7 +182,9 @@ def copy_mm(clone_flags, mm):
     if retval:
         # free_pt:
         mmput(mm)
-    return retval
+        return retval
+    # good_mm:
+    return 0
 
 
 __FILE__ = "include/linux/sched.h"
@@ -198,6 +208,8 @@ __FILE__ = "fs/exec.c"
 
 def exec_mmap(mm):
     """Give current an empty address space, in `mm`."""
+    # not here: mm_release: it wakes a parent that sleeps in vfork(), and no operation calls that
+    # not here: mmdrop(active_mm): the mm that a kernel thread has borrowed; tasks here borrow none
     old_mm = current().mm
     if old_mm and atomic_read(old_mm.mm_users) == 1:
         exit_mmap(old_mm)
@@ -221,7 +233,6 @@ def exec_mmap(mm):
                 BUG(447)
             mmput(old_mm)
             return 0
-        # left out: mmdrop(active_mm), the mm a kernel thread has borrowed; tasks here borrow none
         return 0
     return -ENOMEM
 
@@ -230,6 +241,9 @@ __FILE__ = "kernel/exit.c"
 
 
 def __exit_mm(tsk):
+    # not here: mm_release: see exec_mmap()
+    # only here: active_mm: the reference taken to the mm goes with the next task switch, in schedule(); here at once
+    # only here: mmdrop: as above
     mm = tsk.mm
 
     if mm:
@@ -241,12 +255,12 @@ def __exit_mm(tsk):
         task_unlock(tsk)
         # enter_lazy_tlb(mm, current, smp_processor_id())
         mmput(mm)
-        # The mm_count taken above goes with the next task switch, in schedule(); here at once.
         tsk.active_mm = None
         mmdrop(mm)
 
 
 def do_exit(code):
-    """As far as the address space goes. The machine's task lives on as another process, so a killed one's rights end here."""
+    """End a process, as far as its address space goes. The kernel's never returns; the machine's task lives on as another process, so
+    the rights of one that was killed end here."""
     __exit_mm(current())
     current().flags = 0

@@ -89,6 +89,8 @@ from vmrace.variants.lru_free_2_4.types import (
     PAGE_SHIFT,
     PAGE_SIZE,
     PF_MEMDIE,
+    PGDIR_MASK,
+    PGDIR_SIZE,
     VM_EXEC,
     VM_IO,
     VM_MAYREAD,
@@ -120,21 +122,26 @@ def __free_pte(pte):
 
 
 def clear_page_tables(mm, first, nr):
+    # not here: page_dir: the page-table pages: see types
+    # not here: nr: as above
     spin_lock(mm.page_table_lock)
-    # left out: the page-table pages
     spin_unlock(mm.page_table_lock)
 
 
 def copy_page_range(dst, src, vma):
     """Copy a vma's ptes for a fork. dst->page_table_lock is held; src->page_table_lock is taken inside it."""
+    # not here: src_pgd: one page directory has all addresses
+    # not here: dst_pgd: as above
+    # not here: if dst_pte: page tables are there: see types
     address = vma.vm_start
     end = vma.vm_end
     cow = vma.vm_flags & (VM_SHARED | VM_MAYWRITE) == VM_MAYWRITE
 
+    src_pte = pte_offset(src, address)
+    dst_pte = pte_offset(dst, address)
+
     spin_lock(src.page_table_lock)
-    while address < end:
-        src_pte = pte_offset(src, address)
-        dst_pte = pte_offset(dst, address)
+    while True:
         pte = src_pte.val
 
         # copy_one_pte
@@ -160,44 +167,58 @@ def copy_page_range(dst, src, vma):
             # cont_copy_pte_range:
             set_pte(dst_pte, pte)
         address += PAGE_SIZE
+        if address >= end:
+            break
+        src_pte = pte_offset(src, address)          # src_pte++
+        dst_pte = pte_offset(dst, address)
     # out_unlock:
     spin_unlock(src.page_table_lock)
     return 0
 
 
 def zap_pte_range(tlb, mm, address, size):
+    # not here: offset = (address & ~PMD_MASK): one page table has all addresses
+    # not here: if PMD_SIZE < (offset + size): as above
     freed = 0
+
+    ptep = pte_offset(mm, address)
+    size &= PAGE_MASK
     offset = 0
     while offset < size:
-        ptep = pte_offset(mm, address + offset)
         pte = ptep.val
+        if not pte_none(pte):
+            if pte_present(pte):
+                page = pte_page(pte)
+                if VALID_PAGE(page) and not PageReserved(page):
+                    freed += 1
+                # frees it, at once or in tlb_finish_mmu()
+                tlb_remove_page(tlb, ptep, address + offset)
+            else:
+                free_swap_and_cache(pte_to_swp_entry(pte))
+                pte_clear(ptep)
+        ptep = pte_offset(mm, address + offset + PAGE_SIZE)     # ptep++
         offset += PAGE_SIZE
-        if pte_none(pte):
-            continue
-        if pte_present(pte):
-            page = pte_page(pte)
-            if VALID_PAGE(page) and not PageReserved(page):
-                freed += 1
-            # frees it, at once or in tlb_finish_mmu()
-            tlb_remove_page(tlb, ptep, address + offset - PAGE_SIZE)
-        else:
-            free_swap_and_cache(pte_to_swp_entry(pte))
-            pte_clear(ptep)
 
     return freed
 
 
 def zap_page_range(mm, address, size):
     """Remove the pages of a range. Everything under page_table_lock, the freeing too."""
+    # not here: dir: one page directory has all addresses
     start = address
     end = address + size
+    freed = 0
 
     if address >= end:
         BUG(377)
     spin_lock(mm.page_table_lock)
     tlb = tlb_gather_mmu(mm)
 
-    freed = zap_pte_range(tlb, mm, address, end - address)      # zap_pmd_range() is left out
+    while True:
+        freed += zap_pte_range(tlb, mm, address, end - address)     # by zap_pmd_range(): see types
+        address = address + PGDIR_SIZE & PGDIR_MASK
+        if not (address and address < end):
+            break
 
     # flush, and free what was gathered
     tlb_finish_mmu(tlb, start, end)
@@ -211,6 +232,7 @@ def zap_page_range(mm, address, size):
 
 def follow_page(mm, address, write):
     """The page that is mapped at an address, so that it can be written to if `write`. page_table_lock is held."""
+    # not here: if ptep: page tables are there: see types
     ptep = pte_offset(mm, address)
     pte = ptep.val
     if pte_present(pte):
@@ -229,8 +251,9 @@ def get_page_map(page):
 def get_user_pages(tsk, mm, start, len, write, force, pages, vmas):
     """Pin the pages of a range. mm->mmap_sem is held. Returns how many were pinned, or an error if none was.
 
-    `pages` is a list to append to, or None; vmas is never wanted here.
+    `pages` and `vmas` are lists to append to, or None.
     """
+    # not here: if pages[0]: every frame has a struct page
     flags = VM_WRITE | VM_MAYWRITE if write else VM_READ | VM_MAYREAD
     flags &= VM_MAYREAD | VM_MAYWRITE if force else VM_READ | VM_WRITE
     i = 0
@@ -257,9 +280,10 @@ def get_user_pages(tsk, mm, start, len, write, force, pages, vmas):
                     return i or -ENOMEM
                 spin_lock(mm.page_table_lock)
             if pages is not None:
-                # left out: bad_page, for a frame without a struct page
                 pages.append(get_page_map(map))
                 page_cache_get(pages[i])
+            if vmas is not None:
+                vmas.append(vma)
             i += 1
             start += PAGE_SIZE
             len -= 1
@@ -274,6 +298,8 @@ def get_user_pages(tsk, mm, start, len, write, force, pages, vmas):
 
 def map_user_kiobuf(rw, iobuf, va, len):
     """Pin a range of current's memory. rw == READ is a read from a device: it will write to the memory."""
+    # not here: maplist: a value that is stored when it is complete. Till then the iobuf is the caller's alone
+    # only here: tuple: as above
     # not if it is mapped already
     if iobuf.nr_pages:
         return -EINVAL
@@ -283,8 +309,6 @@ def map_user_kiobuf(rw, iobuf, va, len):
     pgcount = (va + len + PAGE_SIZE - 1) // PAGE_SIZE - va // PAGE_SIZE
     if not pgcount:
         BUG(551)
-    # left out: expand_kiobuf(), the maplist is as long as need be
-
     iobuf.locked = 0
     iobuf.offset = va & PAGE_SIZE - 1
     iobuf.length = len
@@ -294,10 +318,10 @@ def map_user_kiobuf(rw, iobuf, va, len):
     down_read(mm.mmap_sem)
     err = get_user_pages(current(), mm, va, pgcount, rw == READ, 0, maplist, None)
     up_read(mm.mmap_sem)
-    iobuf.maplist = tuple(maplist)
     if err < 0:
         unmap_kiobuf(iobuf)
         return err
+    iobuf.maplist = tuple(maplist)
     iobuf.nr_pages = err
     return 0
 
@@ -396,9 +420,18 @@ def vmtruncate_list(mpnt, pgoff):
         end = mpnt.vm_end
         len = end - start
 
-        # wholly truncated, or wholly unaffected: a vma of one page is never cut in two
+        # wholly truncated?
         if mpnt.vm_pgoff >= pgoff:
             zap_page_range(mm, start, len)
+        else:
+            # wholly unaffected?
+            len = len >> PAGE_SHIFT
+            diff = pgoff - mpnt.vm_pgoff
+            if diff < len:
+                # partly
+                start += diff << PAGE_SHIFT
+                len = len - diff << PAGE_SHIFT
+                zap_page_range(mm, start, len)
         mpnt = mpnt.vm_next_share
         if mpnt is None:
             break
@@ -409,7 +442,7 @@ def vmtruncate(inode, offset):
     mapping = inode.i_mapping
 
     if inode.i_size < offset:
-        # do_expand: left out are the file size limits
+        # do_expand:
         inode.i_size = offset
     else:
         inode.i_size = offset
@@ -523,6 +556,7 @@ def do_anonymous_page(mm, vma, page_table, write_access, addr):
 
 def do_no_page(mm, vma, address, write_access, page_table):
     """A fault where there was nothing. page_table_lock is held on entry and not on exit."""
+    # not here: if vma.vm_ops.nopage: a file's has one
     if not vma.vm_ops:
         return do_anonymous_page(mm, vma, page_table, write_access, address)
     spin_unlock(mm.page_table_lock)
@@ -584,21 +618,33 @@ def handle_pte_fault(mm, vma, address, write_access, pte):
 
 def handle_mm_fault(mm, vma, address, write_access):
     """mm->mmap_sem is held. 1 minor fault, 2 major fault, 0 no such page, -1 out of memory."""
+    # not here: if pte_offset(): pmd_alloc() and pte_alloc() find what they look for
     __set_current_state(TASK_RUNNING)
 
     spin_lock(mm.page_table_lock)
-    # pmd_alloc() and pte_alloc() find what they look for
     return handle_pte_fault(mm, vma, address, write_access, pte_offset(mm, address))
 
 
 __FILE__ = "arch/i386/mm/fault.c"
 
 
-def do_page_fault(address, write):
+def do_page_fault(address, write_access):
     """A user access of current's has faulted. Returns None, or the name of the signal that it gets.
 
-    It was in user mode. Left out: init, which yields and tries again when memory runs out, and vm86 mode.
+    It was in user mode, and no read of a present page: those do not fault here.
     """
+    # not here: if regs.eflags & X86_EFLAGS_IF: a user has interrupts on
+    # not here: if address < TASK_SIZE: an address of the user's
+    # not here: info: what the signal says
+    # not here: thread: as above
+    # not here: if vma.vm_flags & VM_GROWSDOWN: stacks
+    # not here: search_exception_table: no code here runs without an mm, or in an interrupt, when it faults
+    # not here: if search_exception_table(): as above
+    # not here: regs.eip = search_exception_table(): as above
+    # not here: force_sig_info: the caller is told
+    # not here: printk: the caller is told
+    # not here: do_exit: as force_sig_info()
+    # only here: PF_MEMDIE: a signal from oom_kill(), taken before the instruction is restarted
     tsk = current()
     mm = tsk.mm
     if in_interrupt() or not mm:
@@ -607,24 +653,33 @@ def do_page_fault(address, write):
     down_read(mm.mmap_sem)
 
     vma = find_vma(mm, address)
-    if not vma or vma.vm_start > address:           # left out: stacks that grow down
-        # bad_area:
-        up_read(mm.mmap_sem)
-        return "SIGSEGV"
-    # good_area:
-    if not vma.vm_flags & (VM_WRITE if write else VM_READ | VM_EXEC):
+    bad_area = not vma or vma.vm_start > address
+    write = 0
+    if not bad_area:
+        # good_area:
+        if write_access:
+            bad_area = not vma.vm_flags & VM_WRITE
+            if not bad_area:
+                write += 1
+        else:
+            bad_area = not vma.vm_flags & (VM_READ | VM_EXEC)
+    if bad_area:
         up_read(mm.mmap_sem)
         return "SIGSEGV"
 
     fault = handle_mm_fault(mm, vma, address, write)
-    up_read(mm.mmap_sem)
+    if fault in (1, 2):
+        up_read(mm.mmap_sem)
+        if tsk.flags & PF_MEMDIE:
+            return "SIGKILL"
+        return None
     if fault == 0:
-        return "SIGBUS"                             # do_sigbus
-    if fault < 0:
-        return "SIGKILL"                            # out_of_memory: do_exit(SIGKILL)
-    if tsk.flags & PF_MEMDIE:
-        return "SIGKILL"                            # from oom_kill(): taken before the instruction is restarted
-    return None
+        # do_sigbus:
+        up_read(mm.mmap_sem)
+        return "SIGBUS"
+    # out_of_memory:
+    up_read(mm.mmap_sem)
+    return "SIGKILL"                                # do_exit(SIGKILL)
 
 
 __FILE__ = "kernel/ptrace.c"
@@ -633,9 +688,17 @@ __FILE__ = "kernel/ptrace.c"
 def access_process_vm(mm, addr, words, write):
     """Read or write both words of another process's page, whatever its ptes allow. Unpins with put_page().
 
-    The caller has found `mm` in a task and still holds that task's lock in the kernel; here it must be known to have a user.
-    Returns the words, or None.
+    The kernel finds `mm` in a task, under that task's lock; here the caller must know that it has a user. Returns the words, or None.
     """
+    # not here: task_lock: as above
+    # not here: task_unlock: as above
+    # not here: mm = tsk.mm: as above
+    # not here: if mm: as above
+    # not here: if len: both words are in one page
+    # not here: memcpy: as above
+    # only here: page = [0]: as above
+    # only here: words: as above
+    # not here: out: get_user_pages() returns the page in a list
     atomic_inc(mm.mm_users)
 
     down_read(mm.mmap_sem)
@@ -661,6 +724,11 @@ __FILE__ = "net/core/skbuff.c"
 
 def skb_release_data(iobuf):
     """The last reference to an skb is gone, often in an interrupt: drop its frags' pages, here those that a kiobuf pins."""
+    # not here: if iobuf.cloned: each skb is its only user
+    # not here: if iobuf.nr_pages: the loop's own test
+    # not here: skb_shinfo: frags are all the skb has
+    # not here: kfree: as above
+    # only here: iobuf.nr_pages = 0: the iobuf is free again
     for i in range(iobuf.nr_pages):
         put_page(iobuf.maplist[i])
     iobuf.nr_pages = 0
@@ -671,6 +739,8 @@ __FILE__ = "fs/open.c"
 
 def do_truncate(inode, length):
     """As far as notify_change() and inode_setattr() lead to vmtruncate(). `length` is a whole number of pages."""
+    # not here: if length < 0: a size is not negative
+    # not here: inode = dentry.d_inode: a parameter
     down(inode.i_sem)
     error = vmtruncate(inode, length)
     if not error:

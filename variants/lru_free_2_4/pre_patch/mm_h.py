@@ -315,8 +315,8 @@ def pte_clear(ptep):
 
 
 def pte_offset(mm, address):
-    """The slot of one of USER_ADDRESSES; page directories are left out."""
-    return (mm.pte0, mm.pte1, mm.pte2)[address >> 13]
+    """The slot of one of USER_ADDRESSES; None behind the last. Page directories are left out."""
+    return (mm.pte0, mm.pte1, mm.pte2, None)[address >> 13]
 
 
 def SWP_TYPE(entry):

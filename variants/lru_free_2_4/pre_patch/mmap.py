@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """mm/mmap.c: the vmas of an mm, mapping one page, unmapping it, and the end of an mm.
 
-mm_rb is a chain by address here (see types): linked through vm_rb, with the vma before as what the kernel calls rb_parent.
+mm_rb is a chain by address here (see types), a tree that has right branches only: vm_rb of a vma is its right branch. A place in
+the tree, rb_link, is the vma whose right branch it is; None is the root.
 """
 from vmrace.harness.kernel import BUG, atomic_read, current, data_race, down_write, spin_lock, spin_unlock, up_write
 from vmrace.variants.lru_free_2_4.pre_patch.filemap import generic_file_mmap
@@ -11,6 +12,7 @@ from vmrace.variants.lru_free_2_4.pre_patch.page_alloc import nr_free_pages
 from vmrace.variants.lru_free_2_4.types import (
     EINVAL,
     ENOMEM,
+    MAP_ANONYMOUS,
     MAP_NORESERVE,
     MAP_PRIVATE,
     MAP_SHARED,
@@ -28,6 +30,7 @@ from vmrace.variants.lru_free_2_4.types import (
     VM_MAYEXEC,
     VM_MAYREAD,
     VM_MAYSHARE,
+    VM_LOCKED,
     VM_MAYWRITE,
     VM_SHARED,
     VM_WRITE,
@@ -41,17 +44,18 @@ from vmrace.variants.lru_free_2_4.types import (
 __FILE__ = "lib/rbtree.c"
 
 
-def rb_link(mm, vma, prev):
-    """rb_link_node() and rb_insert_color(): in behind `prev`, or first."""
-    if prev:
-        vma.vm_rb = prev.vm_rb
-        prev.vm_rb = vma
+def rb_link_node(mm, vma, rb_link):
+    """Put a vma behind `rb_link`, or first. The chain is in order then, and rb_insert_color() has nothing to do."""
+    if rb_link:
+        vma.vm_rb = rb_link.vm_rb
+        rb_link.vm_rb = vma
     else:
         vma.vm_rb = mm.mm_rb
         mm.mm_rb = vma
 
 
 def rb_erase(mm, vma):
+    """Take a vma out of the chain."""
     if mm.mm_rb is vma:
         mm.mm_rb = vma.vm_rb
     else:
@@ -66,11 +70,13 @@ __FILE__ = "mm/mmap.c"
 
 def vm_enough_memory(pages):
     """A guess, from numbers that are read without any lock."""
+    # not here: if sysctl_overcommit_memory: the default, which is off
+    # not here: dentry_stat: unused dentries and inodes, of which there are none
+    # not here: inodes_stat: as above
     free = atomic_read(vm.page_cache_size)
     free += nr_free_pages()
     free += data_race(vm.nr_swap_pages)
     free += data_race(swapper_space.nrpages)
-    # left out: unused dentries and inodes, of which there are none
     return free > pages
 
 
@@ -108,32 +114,52 @@ def unlock_vma_mappings(vma):
 
 def calc_vm_flags(prot, flags):
     """PROT_READ, _WRITE and _EXEC have the values of VM_READ, _WRITE and _EXEC; no MAP_ flag used here becomes a VM_ flag."""
-    return prot & (PROT_READ | PROT_WRITE | PROT_EXEC)
+    prot_bits = prot & PROT_READ | prot & PROT_WRITE | prot & PROT_EXEC
+    return prot_bits
 
 
 def find_vma_prepare(mm, addr):
-    """The vma that find_vma() would find, and the one before it."""
-    prev = None
-    vma = mm.mm_rb
-    while vma:
-        if vma.vm_end > addr:
-            break
-        prev = vma
-        vma = vma.vm_rb
-    return vma, prev
+    """The vma that find_vma() would find, the one before it, and where in mm_rb a new one goes: (vma, prev, rb_link, rb_parent).
+
+    If the address is mapped, all but the first are None, as they are not set in C: the caller unmaps the vma and asks again.
+    """
+    __rb_link = mm.mm_rb                            # what it points to
+    rb_prev = __rb_parent = None
+    vma = None
+
+    while __rb_link:
+        __rb_parent = __rb_link
+        vma_tmp = __rb_parent
+
+        if vma_tmp.vm_end > addr:
+            vma = vma_tmp
+            if vma_tmp.vm_start <= addr:
+                return vma, None, None, None
+            __rb_link = None                        # rb_left
+        else:
+            rb_prev = __rb_parent
+            __rb_link = __rb_parent.vm_rb           # rb_right
+
+    pprev = None
+    if rb_prev:
+        pprev = rb_prev
+    return vma, pprev, rb_prev, __rb_parent
 
 
-def __vma_link_list(mm, vma, prev):
+def __vma_link_list(mm, vma, prev, rb_parent):
     if prev:
         vma.vm_next = prev.vm_next
         prev.vm_next = vma
     else:
-        vma.vm_next = mm.mmap
         mm.mmap = vma
+        if rb_parent:
+            vma.vm_next = rb_parent
+        else:
+            vma.vm_next = None
 
 
-def __vma_link_rb(mm, vma, prev):
-    rb_link(mm, vma, prev)
+def __vma_link_rb(mm, vma, rb_link, rb_parent):
+    rb_link_node(mm, vma, rb_link)
 
 
 def __vma_link_file(vma):
@@ -155,16 +181,16 @@ def __vma_link_file(vma):
         vma.vm_pprev_share = head
 
 
-def __vma_link(mm, vma, prev):
-    __vma_link_list(mm, vma, prev)
-    __vma_link_rb(mm, vma, prev)
+def __vma_link(mm, vma, prev, rb_link, rb_parent):
+    __vma_link_list(mm, vma, prev, rb_parent)
+    __vma_link_rb(mm, vma, rb_link, rb_parent)
     __vma_link_file(vma)
 
 
-def vma_link(mm, vma, prev):
+def vma_link(mm, vma, prev, rb_link, rb_parent):
     lock_vma_mappings(vma)
     spin_lock(mm.page_table_lock)
-    __vma_link(mm, vma, prev)
+    __vma_link(mm, vma, prev, rb_link, rb_parent)
     spin_unlock(mm.page_table_lock)
     unlock_vma_mappings(vma)
 
@@ -172,31 +198,54 @@ def vma_link(mm, vma, prev):
 
 
 def do_mmap_pgoff(file, addr, len, prot, flags, pgoff):
-    """Map one page at a given address of current's mm (MAP_FIXED). mmap_sem is held for writing. The address, or an error.
-
-    Left out: get_unmapped_area() for an address not given, limits, access modes of the file, shared anonymous memory.
-    """
+    """Map one page at a given address of current's mm (MAP_FIXED). mmap_sem is held for writing. The address, or an error."""
+    # not here: if vm_flags & VM_LOCKED: no mlockall()
+    # not here: vm_private_data: no driver
+    # not here: vm_raend: the readahead state
+    # not here: if vm_flags & (VM_GROWSDOWN | VM_GROWSUP): no stacks
+    # not here: if generic_file_mmap(): it does not fail
+    # not here: if flags & MAP_SHARED: shared anonymous memory (see types)
+    # not here: if addr == vma.vm_start: no driver has changed it
     mm = current().mm
 
+    len = len + PAGE_SIZE - 1 & PAGE_MASK
+    if len == 0:
+        return addr
+
+    if len > TASK_SIZE:
+        return -EINVAL
+
+    # offset overflow?
+    if pgoff + (len >> PAGE_SHIFT) < pgoff:
+        return -EINVAL
+
+    # too many mappings?
     if mm.map_count > max_map_count:
         return -ENOMEM
 
-    if addr > TASK_SIZE - len:
-        return -ENOMEM
+    addr = get_unmapped_area(file, addr, len, pgoff, flags)
     if addr & ~PAGE_MASK:
-        return -EINVAL
+        return addr
 
     vm_flags = calc_vm_flags(prot, flags) | mm.def_flags | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC
 
-    if file and flags & MAP_TYPE == MAP_SHARED:
+    if file:
+        # each file may be read and written
+        if flags & MAP_TYPE == MAP_SHARED:
+            vm_flags |= VM_SHARED | VM_MAYSHARE
+        elif flags & MAP_TYPE != MAP_PRIVATE:
+            return -EINVAL
+    else:
         vm_flags |= VM_SHARED | VM_MAYSHARE
-    elif flags & MAP_TYPE != MAP_PRIVATE:
-        return -EINVAL
+        if flags & MAP_TYPE == MAP_PRIVATE:
+            vm_flags &= ~(VM_SHARED | VM_MAYSHARE)
+        elif flags & MAP_TYPE != MAP_SHARED:
+            return -EINVAL
 
     # clear old maps
     while True:
         # munmap_back:
-        vma, prev = find_vma_prepare(mm, addr)
+        vma, prev, rb_link, rb_parent = find_vma_prepare(mm, addr)
         if vma and vma.vm_start < addr + len:
             if do_munmap(mm, addr, len):
                 return -ENOMEM
@@ -208,8 +257,6 @@ def do_mmap_pgoff(file, addr, len, prot, flags, pgoff):
             and not flags & MAP_NORESERVE
             and not vm_enough_memory(len >> PAGE_SHIFT)):
         return -ENOMEM
-
-    # left out: vma_merge(), since no vma is adjacent
 
     vma = kmem_cache_alloc_vma(mm, addr)
     if not vma:
@@ -227,11 +274,22 @@ def do_mmap_pgoff(file, addr, len, prot, flags, pgoff):
     if file:
         vma.vm_file = file
         generic_file_mmap(file, vma)                # file->f_op->mmap
+    else:
+        assert not flags & MAP_SHARED, "shared anonymous memory"
 
-    vma_link(mm, vma, prev)
+    vma_link(mm, vma, prev, rb_link, rb_parent)
 
     # out:
     mm.total_vm += len >> PAGE_SHIFT
+    return addr
+
+
+def get_unmapped_area(file, addr, len, pgoff, flags):
+    # not here: if flags & MAP_FIXED: always: a program names the address
+    if addr > TASK_SIZE - len:
+        return -ENOMEM
+    if addr & ~PAGE_MASK:
+        return -EINVAL
     return addr
 
 
@@ -251,10 +309,15 @@ def find_vma(mm, addr):
             vma = None
 
             while rb_node:
-                if rb_node.vm_end > addr:
-                    vma = rb_node
-                    break
-                rb_node = rb_node.vm_rb
+                vma_tmp = rb_node
+
+                if vma_tmp.vm_end > addr:
+                    vma = vma_tmp
+                    if vma_tmp.vm_start <= addr:
+                        break
+                    rb_node = None                  # rb_left
+                else:
+                    rb_node = rb_node.vm_rb         # rb_right
             if vma:
                 data_race(mm).mmap_cache = vma
     return vma
@@ -263,30 +326,54 @@ def find_vma(mm, addr):
 def find_vma_prev(mm, addr):
     """As find_vma(), and the vma before it."""
     if mm:
-        vma, prev = find_vma_prepare(mm, addr)
+        rb_node = mm.mm_rb
+        rb_last_right = rb_prev = None
+        vma = None
+
+        while rb_node:
+            vma_tmp = rb_node
+
+            if vma_tmp.vm_end > addr:
+                vma = vma_tmp
+                rb_prev = rb_last_right
+                if vma_tmp.vm_start <= addr:
+                    break
+                rb_node = None                      # rb_left
+            else:
+                rb_last_right = rb_node
+                rb_node = rb_node.vm_rb             # rb_right
         if vma:
-            if (prev.vm_next if prev else mm.mmap) is not vma:
+            prev = None
+            if rb_prev:
+                prev = rb_prev
+            if (prev.vm_next if rb_prev else mm.mmap) is not vma:
                 BUG(732)
             return vma, prev
     return None, None
 
 
 def find_extend_vma(mm, addr):
-    """The vma at an address. Left out: the extension of stacks."""
+    """The vma at an address."""
+    # not here: if vma.vm_flags & VM_GROWSDOWN: no stacks
     addr &= PAGE_MASK
     vma = find_vma(mm, addr)
     if not vma:
         return None
     if vma.vm_start <= addr:
         return vma
-    return None                                     # !(vma->vm_flags & VM_GROWSDOWN)
+    return None
 
 
 def unmap_fixup(mm, area, addr, len, extra):
     """What becomes of an unmapped vma. It is unmapped whole, so this frees it, and `extra` is not needed."""
+    # not here: if addr == area.vm_start: always, as above
+    # not here: if (addr + len) == area.vm_end: always, as above
+    # not here: if area.vm_ops: files have no close() of a vma
+    # not here: if area.vm_file: files are held open
     area.vm_mm.total_vm -= len >> PAGE_SHIFT
+    if area.vm_flags & VM_LOCKED:
+        area.vm_mm.locked_vm -= len >> PAGE_SHIFT
 
-    # left out: the ends and the middle of a vma
     kmem_cache_free(area)
     return extra
 
@@ -342,6 +429,10 @@ def do_munmap(mm, addr, len):
     if mpnt.vm_start >= addr + len:
         return 0
 
+    # a hole needs one more
+    if mpnt.vm_start < addr and mpnt.vm_end > addr + len and mm.map_count >= max_map_count:
+        return -ENOMEM
+
     # one more vma may be needed, and this is the last chance to fail
     extra = kmem_cache_alloc_vma(mm, None)
     if not extra:
@@ -350,21 +441,19 @@ def do_munmap(mm, addr, len):
     free = None
     spin_lock(mm.page_table_lock)
     while mpnt and mpnt.vm_start < addr + len:
-        next = mpnt.vm_next
         if prev:
-            prev.vm_next = next
+            prev.vm_next = mpnt.vm_next
         else:
-            mm.mmap = next
+            mm.mmap = mpnt.vm_next
         mpnt.vm_next = free
         free = mpnt
         rb_erase(mm, mpnt)
-        mpnt = next
+        mpnt = prev.vm_next if prev else mm.mmap
     mm.mmap_cache = None
     spin_unlock(mm.page_table_lock)
 
     # then unmap and free them
-    while free is not None:
-        mpnt = free
+    while (mpnt := free) is not None:
         free = free.vm_next
 
         st = mpnt.vm_start if addr < mpnt.vm_start else addr
@@ -400,16 +489,20 @@ def sys_munmap(addr, len):
 def build_mmap_rb(mm):
     """Make mm_rb from the list. Called for a child that swap_out() can find already, with neither lock of its mm held."""
     mm.mm_rb = None
-    prev = None
+    rb_link = None
+    rb_parent = None
     vma = mm.mmap
     while vma:
-        __vma_link_rb(mm, vma, prev)
-        prev = vma
+        __vma_link_rb(mm, vma, rb_link, rb_parent)
+        rb_parent = vma
+        rb_link = rb_parent
         vma = vma.vm_next
 
 
 def exit_mmap(mm):
     """Unmap everything. The mm has no user left, or only the caller."""
+    # not here: if mpnt.vm_ops: files have no close() of a vma
+    # not here: if mpnt.vm_file: files are held open
     spin_lock(mm.page_table_lock)
     mpnt = mm.mmap
     mm.mmap_cache = None
@@ -418,6 +511,7 @@ def exit_mmap(mm):
     mm.rss = 0
     spin_unlock(mm.page_table_lock)
     mm.total_vm = 0
+    mm.locked_vm = 0
 
     while mpnt:
         next = mpnt.vm_next
@@ -441,8 +535,12 @@ def exit_mmap(mm):
 __FILE__ = "arch/i386/kernel/sys_i386.c"
 
 
-def do_mmap2(addr, len, prot, flags, file, pgoff):
-    """mmap(2): `file` is None for MAP_ANONYMOUS."""
+def do_mmap2(addr, len, prot, flags, fd, pgoff):
+    """mmap(2): `fd` is the file itself, or None for MAP_ANONYMOUS."""
+    # not here: if file: it is open, and held open
+    file = None
+    if not flags & MAP_ANONYMOUS:
+        file = fd
     down_write(current().mm.mmap_sem)
     error = do_mmap_pgoff(file, addr, len, prot, flags, pgoff)
     up_write(current().mm.mmap_sem)

@@ -73,7 +73,6 @@ def __free_pages_ok(page, order):
     zone = page_zone(page)
     flags = spin_lock_irqsave(zone.lock)
     zone.free_pages += 1 << order
-    # left out: the pair bits, which at order 0 never let two pages merge
     list_add(page.list, zone.free_list)
     spin_unlock_irqrestore(zone.lock, flags)
 
@@ -157,14 +156,12 @@ def balance_classzone(classzone, gfp_mask, order):
 
         nr_pages = current().nr_local_pages
         # from the tail, so that the global list too is last in, first out
-        while local_pages.prev is not local_pages:
-            entry = local_pages.prev
+        while (entry := local_pages.prev) is not local_pages:
             list_del(entry)
             tmp = list_entry(entry)
             __free_pages_ok(tmp, tmp.index)
-            if not nr_pages:
+            if (nr_pages := nr_pages - 1) < 0:
                 BUG(315)
-            nr_pages -= 1
         current().nr_local_pages = 0
     # out:
     return page, __freed
@@ -240,4 +237,9 @@ def free_pages(page, order):
 
 
 def nr_free_pages():
-    return data_race(zone_normal.free_pages)
+    sum = 0
+
+    # for_each_zone()
+    sum += data_race(zone_normal.free_pages)
+
+    return sum

@@ -13,13 +13,14 @@ __FILE__ = "mm/page_io.c"
 
 def rw_swap_page_base(rw, entry, page):
     """Start the I/O; the page is locked, and its completion unlocks it. Returns 0 if nothing was started."""
+    # not here: if swapf: swap files
     if rw == READ:
         ClearPageUptodate(page)
 
     offset, dev = get_swaphandle_info(entry)
     if dev is None:
         return 0
-    zones = (offset,)                               # left out: swap files, which have several blocks to a page
+    zones = (offset,)
     brw_page(rw, page, dev, zones, PAGE_SIZE)
     return 1
 

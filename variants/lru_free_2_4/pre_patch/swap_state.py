@@ -80,6 +80,7 @@ def free_page_and_swap_cache(page):
 
 
 def lookup_swap_cache(entry):
+    # not here: if found: statistics
     found = find_get_page(swapper_space, entry)
     return found
 

@@ -47,7 +47,8 @@ __FILE__ = "mm/swapfile.c"
 
 def scan_swap_map(si):
     """swaplock and the device's lock are held. The offset of a slot that now has one user, or 0."""
-    got_page = 0
+    # not here: if si.highest_bit < ((offset + SWAPFILE_CLUSTER) - 1): an empty cluster of 256 slots, which a device of 6 does not have
+    got_page = False
     # slots in sequence, as long as the cluster lasts
     if si.cluster_nr:
         while si.cluster_next <= si.highest_bit:
@@ -56,20 +57,20 @@ def scan_swap_map(si):
             if si.swap_map[offset]:
                 continue
             si.cluster_nr -= 1
-            got_page = offset
+            got_page = True
             break
 
     if not got_page:
         si.cluster_nr = SWAPFILE_CLUSTER
 
-        # left out: the search for an empty cluster of 256 slots, which a device of 6 does not have
-
+        # is there an empty cluster?
+        offset = si.lowest_bit
         # then the first free slot
         offset = si.lowest_bit
         while offset <= si.highest_bit:
             if not si.swap_map[offset]:
                 si.lowest_bit = offset + 1
-                got_page = offset
+                got_page = True
                 break
             offset += 1
 
@@ -79,7 +80,6 @@ def scan_swap_map(si):
             return 0
 
     # got_page:
-    offset = got_page
     if offset == si.lowest_bit:
         si.lowest_bit += 1
     if offset == si.highest_bit:
@@ -271,11 +271,19 @@ def free_swap_and_cache(entry):
 
 
 def sys_swapon(device):
-    """swapon of a second device, up to the test of its signature. Returns an error, as it must: see the end."""
+    """swapon of a second device, up to the test of its signature. Returns an error: a device with a signature is left out, as the only
+    one there is was swapped on at boot and is busy."""
+    # only here: p = swap_info[0]: p moves along with type
+    # only here: p = swap_info[type]: as above
+    # not here: if device: there is a device
+    # not here: if p.swap_map: the array is always there
+    # not here: printk: a healthy kernel says it, too
+    header = None
     swap_list_lock()
     type = 0
     while type < vm.nr_swapfiles:
-        if not swap_info[type].flags & SWP_USED:
+        p = swap_info[type]
+        if not p.flags & SWP_USED:
             break
         type += 1
     if type >= MAX_SWAPFILES:
@@ -295,11 +303,13 @@ def sys_swapon(device):
     swap_list_unlock()
     p.swap_device = device
 
-    header = None
     error = -EBUSY
-    for q in swap_info[:vm.nr_swapfiles]:
-        if q is not p and q.swap_device is device:
+    i = 0
+    while i < vm.nr_swapfiles:
+        q = swap_info[i]
+        if i != type and q.swap_device and device is q.swap_device:
             break                                   # goto bad_swap
+        i += 1
     else:
         header = __get_free_page(GFP_USER)
         if not header:
@@ -307,7 +317,6 @@ def sys_swapon(device):
         else:
             lock_page(header)
             rw_swap_page_nolock(READ, SWP_ENTRY(type, 0), header)
-            # left out: a device with a signature. The only one there is was swapped on at boot and is busy.
             error = -EINVAL                         # goto bad_swap
 
     # bad_swap:
@@ -339,7 +348,9 @@ def swap_duplicate(entry):
             p.swap_map[offset] += 1
             result = 1
         elif p.swap_map[offset] <= SWAP_MAP_MAX:
-            printk("swap_dup: swap entry overflow")
+            vm.swap_overflow += 1
+            if vm.swap_overflow <= 5:
+                printk("swap_dup: swap entry overflow")
             p.swap_map[offset] = SWAP_MAP_MAX
             result = 1
     swap_device_unlock(p)
@@ -349,6 +360,9 @@ def swap_duplicate(entry):
 
 def get_swaphandle_info(entry):
     """Where the entry is: (offset, device). No lock: whoever asks is a user of the slot. device None: bad entry."""
+    # not here: if p.swap_map: the array is always there; in the kernel it is NULL until max is set
+    # only here: if p.max: as above
+    # not here: if p.swap_device: no swap files
     type = SWP_TYPE(entry)
     if type >= vm.nr_swapfiles:
         printk("rw_swap_page: Bad swap file entry")
@@ -359,7 +373,6 @@ def get_swaphandle_info(entry):
     if offset >= p.max and offset != 0:
         printk("rw_swap_page: Bad swap offset entry")
         return offset, None
-    # p->swap_map is NULL until max is set
     if p.max and not data_race(p.swap_map[offset]):
         printk("rw_swap_page: Unused swap offset entry")
         return offset, None

@@ -20,11 +20,12 @@ def tlb_gather_mmu(mm):
     tlb.mm = mm
     # Use fast mode if there is only one user of this mm
     tlb.nr = TLB_FAST_MODE if atomic_read(mm.mm_users) == 1 else 0
-    tlb.ptes = ()
+    tlb.ptes = ()                                   # only here: ptes: a tuple that grows, where C has an array
     return tlb
 
 
 def tlb_remove_page(tlb, ptep, addr):
+    # not here: if tlb.nr: what to flush
     # the common case first
     if tlb.nr == TLB_FAST_MODE:
         pte = ptep.val
@@ -38,12 +39,12 @@ def tlb_remove_page(tlb, ptep, addr):
 
 
 def tlb_finish_mmu(tlb, start, end):
+    # not here: if nr: a flush
     # the fast case first
     if tlb.nr == TLB_FAST_MODE:
         return                                      # flush_tlb_range(tlb->mm, start, end)
     nr = tlb.nr
     tlb.nr = 0
-    # if (nr) flush_tlb_range(tlb->mm, tlb->start_addr, tlb->end_addr)
     for i in range(nr):
         pte = tlb.ptes[i]
         __free_pte(pte)

@@ -66,6 +66,8 @@ from vmrace.variants.lru_free_2_4.types import (
     PF_FREE_PAGES,
     PF_MEMALLOC,
     PF_MEMDIE,
+    PGDIR_MASK,
+    PGDIR_SIZE,
     SWAP_CLUSTER_MAX,
     TASK_SIZE,
     VM_LOCKED,
@@ -151,8 +153,9 @@ def try_to_swap_out(mm, vma, address, page_table, page, classzone):
 
 def swap_out_pmd(mm, vma, address, end, count, classzone):
     """mm->page_table_lock is held."""
+    pte = pte_offset(mm, address)
+
     while True:
-        pte = pte_offset(mm, address)
         if pte_present(pte.val):
             page = pte_page(pte.val)
 
@@ -162,6 +165,7 @@ def swap_out_pmd(mm, vma, address, end, count, classzone):
                     address += PAGE_SIZE
                     break
         address += PAGE_SIZE
+        pte = pte_offset(mm, address)               # pte++
         if not (address and address < end):
             break
     mm.swap_address = address
@@ -169,13 +173,20 @@ def swap_out_pmd(mm, vma, address, end, count, classzone):
 
 
 def swap_out_vma(mm, vma, address, count, classzone):
-    """mm->page_table_lock is held. swap_out_pgd() and its loop are left out with the page directories."""
+    """mm->page_table_lock is held. swap_out_pgd() and its loop, which goes round once, are left out with the page directories."""
     if vma.vm_flags & VM_RESERVED:
         return count
 
     end = vma.vm_end
     BUG_ON(address >= end, 239)
-    return swap_out_pmd(mm, vma, address, end, count, classzone)
+    while True:
+        count = swap_out_pmd(mm, vma, address, end, count, classzone)
+        if not count:
+            break
+        address = address + PGDIR_SIZE & PGDIR_MASK
+        if not (address and address < end):
+            break
+    return count
 
 
 def swap_out_mm(mm, count, mmcounter, classzone):
@@ -418,8 +429,13 @@ def refill_inactive(nr_pages):
 
 
 def shrink_caches(classzone, priority, gfp_mask, nr_pages):
-    # left out: kmem_cache_reap(), which frees no page here
+    chunk_size = nr_pages
 
+    # kmem_cache_reap() frees no page here
+    if nr_pages <= 0:
+        return 0
+
+    nr_pages = chunk_size
     # keep the active list at two thirds of the cache
     ratio = nr_pages * data_race(vm.nr_active_pages) // ((data_race(vm.nr_inactive_pages) + 1) * 2)
     refill_inactive(ratio)
@@ -427,8 +443,6 @@ def shrink_caches(classzone, priority, gfp_mask, nr_pages):
     nr_pages = shrink_cache(nr_pages, classzone, gfp_mask, priority)
     if nr_pages <= 0:
         return 0
-
-    # left out: shrink_dcache_memory(), shrink_icache_memory(), shrink_dqcache_memory()
 
     return nr_pages
 
@@ -471,28 +485,34 @@ def check_classzone_need_balance(classzone):
 
 
 def kswapd_balance_pgdat():
+    """One node, with one zone."""
+    # not here: __set_current_state(TASK_INTERRUPTIBLE): a sleep of one second
+    # not here: schedule_timeout: as above
     need_more_balance = 0
-    zone = zone_normal
-    if unlikely(need_resched()):
-        schedule()
-    if not data_race(zone.need_balance):
-        return need_more_balance
-    if not try_to_free_pages_zone(zone, GFP_KSWAPD):
-        data_race(zone).need_balance = 0
-        # left out: a sleep of one second
-        return need_more_balance
-    if check_classzone_need_balance(zone):
-        need_more_balance = 1
-    else:
-        data_race(zone).need_balance = 0
+    i = 0                                           # pgdat->nr_zones - 1
+    while i >= 0:
+        zone = zone_normal
+        if unlikely(need_resched()):
+            schedule()
+        if data_race(zone.need_balance):
+            if not try_to_free_pages_zone(zone, GFP_KSWAPD):
+                data_race(zone).need_balance = 0
+            elif check_classzone_need_balance(zone):
+                need_more_balance = 1
+            else:
+                data_race(zone).need_balance = 0
+        i -= 1
     return need_more_balance
 
 
 def kswapd_balance():
     """What kswapd does each time it is woken. It is a memory allocator itself."""
-    current().flags |= PF_MEMALLOC                  # set once, in kswapd()
+    # only here: PF_MEMALLOC: kswapd() sets it, once
+    current().flags |= PF_MEMALLOC
     while True:
-        need_more_balance = kswapd_balance_pgdat()
+        need_more_balance = 0
+
+        need_more_balance |= kswapd_balance_pgdat()
         if not need_more_balance:
             break
     current().flags &= ~PF_MEMALLOC
@@ -508,6 +528,11 @@ def oom_kill():
     do_page_fault() returns SIGKILL, a pin or a file read gets -ENOMEM, and whoever runs the program lets the process exit
     (do_exit() in fork).
     """
+    # not here: tasklist_lock: the victim is known, as above
+    # not here: select_bad_process: as above
+    # not here: if select_bad_process(): as above
+    # only here: oom_kills: as above
+    # only here: PF_MEMALLOC: as oom_kill_task()
     vm.oom_kills += 1
     current().flags |= PF_MEMALLOC | PF_MEMDIE
     # let the victim run
@@ -520,6 +545,7 @@ def out_of_memory():
     Left out are the three clocks: failures are taken to be less than five seconds apart, ten of them to take a second, and
     the last kill to be long ago.
     """
+    # not here: count = 0: the counter is vm.oom_count
     # enough swap space left
     if data_race(vm.nr_swap_pages) > 0:
         return
