@@ -111,7 +111,7 @@ class Toy:
     def trace(self, tasks: Tasks, scheduler: Scheduler, cpus: int | None = None, preempt: bool = False) -> Run:
         """Make one run and record its events and its digest."""
         recorder = Recorder(m)
-        m.recorder, m.observer = recorder, recorder.switched
+        m.recorder = m.observer = recorder
         try:
             run = self.run(tasks, scheduler, cpus, preempt)
         finally:

@@ -238,13 +238,13 @@ def _replayed(path: pathlib.Path, kept: Record, times: int) -> tuple[Verdict, st
     return bug(kept.title), f"{times} of {count(times, 'replay')}", digest
 
 
-def show(path: pathlib.Path, named: str | None, echo: Said, as_json: bool = False) -> int:
-    """Print the story of a kept run, and its schedule. `named` and errors as of `replay`."""
+def show(path: pathlib.Path, named: str | None, echo: Said, as_json: bool = False, whole: bool = False) -> int:
+    """Print the story of a kept run, with every step if `whole`, and its schedule. `named` and errors as of `replay`."""
     kept = _allowed("show", path, named)
     runner = runner_of(kept.functions, kept.args)
     try:
         with watchdog.watched():
-            story, _, _ = tell(runner, Named(kept.schedule, runner.keys()), kept.title)
+            story, _, _ = tell(runner, Named(kept.schedule, runner.keys()), kept.title, whole)
     except (Diverged, ValueError) as error:
         raise run_file.RecordError(f"{path}: {error}") from None
     schedule = [str(line) for line in kept.schedule]

@@ -10,30 +10,32 @@ from vmrace.harness.machine.machine import m
 from vmrace.harness.machine.scheduler import Scheduler
 from vmrace.harness.printable import printable
 from vmrace.harness.replay.columns import columns, oops
+from vmrace.harness.replay.rows import Story
 from vmrace.harness.watchers.trace import Recorder
 
 
 def traced(runner: Runner, scheduler: Scheduler) -> tuple[Recorder, Result]:
     """Make one run with everything recorded."""
     recorder = Recorder(m, lambda: values_of(runner))
-    with m.watched(recorder, recorder.switched):
+    with m.watched(recorder, recorder):
         result = runner.run(scheduler)
     recorder.finish()
     return recorder, result
 
 
-def tell(runner: Runner, scheduler: Scheduler, title: str | None = None) -> tuple[list[str], str, Result]:
-    """Make one run and return its story, the digest of its trace, and the run.
+def tell(runner: Runner, scheduler: Scheduler, title: str | None = None,
+         whole: bool = False) -> tuple[list[str], str, Result]:
+    """Make one run and return its story, the digest of its trace, and the run. `whole`: leave no access out of the story.
 
     The story has the oops, then a column for each cpu. Control characters are escaped.
     """
     recorder, result = traced(runner, scheduler)
     digest = recorder.digest()
-    finding = next((one for one in result.findings if title in (None, one.title)), None)
+    finding = next((one for one in result.findings if one.title == title), result.findings[0] if result.findings else None)
     if finding is None:
         return [printable(f"{runner.name}: no finding, {count(result.steps, 'point')}, trace {digest}")], digest, result
-    story = [*_oops(finding, runner, digest), "", *columns(recorder.events, finding, list(m.notes), _names(runner), runner.cpus)]
-    return [printable(line) for line in story], digest, result
+    told = Story(recorder.events, finding, list(m.notes), _names(runner), runner.keys(), whole)
+    return [printable(line) for line in [*_oops(finding, runner, digest), "", *columns(told, runner.cpus)]], digest, result
 
 
 def _oops(finding: Finding, runner: Runner, digest: str) -> list[str]:

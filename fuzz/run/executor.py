@@ -249,7 +249,7 @@ class Executor:
         image = prepared.image
         describe = self.family.describe
         recorder = Recorder(m, (lambda: describe(image)) if watch else None, stacks)
-        with m.watched(recorder, recorder.switched):
+        with m.watched(recorder, recorder):
             outcome = self.run(prepared, scheduler)
         recorder.finish()
         return Traced(outcome, recorder.events, recorder.digest(), prepared.program.keys())
