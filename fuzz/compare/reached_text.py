@@ -7,10 +7,11 @@ from vmrace.fuzz.run.exhaustive import Reached
 
 
 def text_of(thing: Reached) -> str:
-    """Write an outcome in one line: the title of its finding, or else its loads and the states of the pages that are not free."""
+    """Write an outcome in one line: the title of its finding, or else the results of its operations, its loads, and the states of the
+    pages that are not free."""
     if thing.titles:
         return "; ".join(thing.titles)
-    return "; ".join([*_loads(thing.values), *_pages(thing.pages)]) or "no finding"
+    return "; ".join([*thing.returned, *_loads(thing.values), *_pages(thing.pages)]) or "no finding"
 
 
 def _loads(values: tuple[str, ...]) -> list[str]:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -48,7 +49,7 @@ class Sum:
 
     def error(self, name: str) -> float:
         """Return the standard error of the sum."""
-        return float(sum(mean.error(name) ** 2 for mean in self.means)) ** 0.5
+        return math.sqrt(sum(mean.error(name) ** 2 for mean in self.means))
 
     def under(self, lock: str) -> str:
         """Write the points under a lock, and its acquisitions: `8/1`."""
@@ -212,11 +213,11 @@ def chains(all_chains: Sequence[Sequence[Chain]], seed: int) -> Iterator[str]:
     for some in all_chains:
         yield _of_each(some[0].variant, some, [f"{chain.points:.1f}" for chain in some])
     for title, kind in (("by locks and wake-ups", "chain_spread"), ("cache lines too", "line_chain_spread")):
-        yield f"  longest chain, {title}: median, and lower..upper quartile below it"
+        yield f"  longest chain, {title}: median, and lower-upper quartile below it"
         for some in all_chains:
             spreads: list[Spread] = [getattr(chain, kind) for chain in some]
             yield _of_each(some[0].variant, some, [_short(one.median) for one in spreads])
-            yield _of_each("", some, [f"{_short(one.lower)}..{_short(one.upper)}" for one in spreads])
+            yield _of_each("", some, [f"{one.lower:.0f}-{one.upper:.0f}" for one in spreads])
     yield "  runs counted, which are those without a finding"
     for some in all_chains:
         yield f"    {some[0].variant:<{NAME}}" + "".join(f"{chain.counted:>8}" for chain in some)
