@@ -76,9 +76,11 @@ class Story:
         about = self.finding.about or self.watched
         first = failure(self.events, self.finding, self.notes, about)
         chosen = self.slice.matter(first, SLICE_MAX) | {*first, *self.changed}
-        stops = self._stops(chosen)
-        wakes = {cause for at in stops if self.events[at].change == RUNS for cause in self.slice.causes(at)}
-        return folded(self._rows(chosen | stops | wakes))
+        stops: set[int] = set()
+        while stops < (more := self._stops(chosen)):        # a wake-up that is added may be made while another task stands still
+            stops = more
+            chosen |= {cause for at in stops if self.events[at].change == RUNS for cause in self.slice.causes(at)}
+        return folded(self._rows(chosen | stops))
 
     def _stops(self, chosen: set[int]) -> set[int]:
         """Return the positions of the changes of a task's state that matter: while it stood still, another task made a chosen access."""

@@ -199,7 +199,7 @@ def failure(events: Sequence[Event], finding: Finding, notes: Sequence[Finding],
     if not finding.task:
         stores = {(event.obj, str(event.arg)): at for at, event in enumerate(events) if event.stores and event.owner == about}
         out += stores.values()
-    return out or [at for at, event in enumerate(events) if event.stores][-LOOP:] or [len(events) - 1] * bool(events)
+    return list(dict.fromkeys(out)) or [at for at, event in enumerate(events) if event.stores][-LOOP:] or [len(events) - 1] * bool(events)
 
 
 def _other_side(events: Sequence[Event], end: int) -> Iterator[int]:

@@ -157,6 +157,7 @@ class Recorder(Observer):
         stops = self.stopped.get(me.id)
         if not stops:
             return
+        self._made()
         reached = stops.pop()
         if me.id in self.waker:
             self._change(me, RUNS, by=self.waker.pop(me.id))
