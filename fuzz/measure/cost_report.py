@@ -247,12 +247,12 @@ def differences(all_measured: Sequence[Sequence[Measured]]) -> Iterator[str]:
             not_compared += [f"{situation.operation} {text}" for text in failed]
             if mine.alone is None or theirs.alone is None:
                 continue
-            if not rows:
-                same.append(label)
-            elif not rows[0][0]:
+            if rows and not rows[0][0]:
                 yield f"  {_cut(label)}{rows.pop(0)[1]}"
-            else:
+            elif rows:
                 yield f"  {label}"
+            elif not failed:
+                same.append(label)
             yield from (f"  {_cut('  ' + title)}{cells}" for title, cells in rows)
         if same:
             yield from _wrapped(f"  the same in: {'; '.join(same)}")
