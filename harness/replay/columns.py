@@ -10,6 +10,7 @@ from __future__ import annotations
 import pathlib
 import textwrap
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from vmrace.harness.finding import Finding, Kind
 from vmrace.harness.replay.rows import Row, Story
@@ -19,7 +20,21 @@ COLUMNS_MAX = 4     # with more, a column is too narrow for the name of an acces
 STATE_MAX = 30      # width of the last column
 NARROW = 14         # the least width of the others
 
-Cell = tuple[int, str, str]     # the place of its column, a text, and a value at the right
+
+@dataclass(frozen=True)
+class Cell:
+    """The text of a row: the number of its column, the text, the function that it begins, and a value at the right."""
+
+    place: int
+    text: str
+    function: str
+    value: str
+
+    @property
+    def inline(self) -> str:
+        """The text, with the function before it."""
+        indent = self.text[:len(self.text) - len(self.text.lstrip())]
+        return f"{indent}{self.function}: {self.text.strip()}" if self.function else self.text
 
 
 def oops(finding: Finding, notes: Sequence[Finding], variant: str, digest: str, tasks: Sequence[str]) -> list[str]:
@@ -66,14 +81,14 @@ def _drawn(rows: Sequence[Row], cpus: int, watched: str) -> list[str]:
     heads = ["all cpus"] if together else [f"cpu{cpu}" for cpu in places] or ["cpu0"]
     state = max((len(_state(row)) for row in rows), default=0)
     state = min(max(state, len(watched)), STATE_MAX) if watched or state else 0
-    cells = [(0 if together else places.get(row.cpu or 0, 0), _text(row, together), _value(row)) for row in rows]
+    cells = [Cell(0 if together else places.get(row.cpu or 0, 0), _text(row, together), row.function, _value(row)) for row in rows]
     wide = _widths(cells, len(heads), WIDTH - 6 - (state + 2 if state else 0))
     out = ["step  " + " | ".join(f"{head:<{width}}" for head, width in zip(heads, wide, strict=True)) + (f"  {watched}" if state else ""),
            "----  " + "-+-".join("-" * width for width in wide) + ("  " + "-" * state if state else "")]
     for row, cell in zip(rows, cells, strict=True):
-        for number, line in enumerate(_lines(cell, wide)):
-            step = "" if row.step is None or number else row.step
-            out.append(f"{step:>4}  {line}{'' if number else '  ' + _state(row)}".rstrip())
+        *above, line = _lines(cell, wide)
+        out += [f"      {one}".rstrip() for one in above]
+        out.append(f"{'' if row.step is None else row.step:>4}  {line}  {_state(row)}".rstrip())
     return [out[0].rstrip(), *out[1:]]
 
 
@@ -88,8 +103,8 @@ def _widths(cells: Sequence[Cell], count: int, room: int) -> list[int]:
     right, where its row is empty."""
     room -= 3 * (count - 1)
     need = [NARROW] * count
-    for place, text, value in cells:
-        need[place] = max(need[place], len(text) + len(value) + 2 * bool(value))
+    for cell in cells:
+        need[cell.place] = max(need[cell.place], len(cell.inline) + len(cell.value) + 2 * bool(cell.value))
     if sum(need) <= room:
         return need
     last = min(need[-1], room - NARROW * (count - 1))
@@ -97,13 +112,16 @@ def _widths(cells: Sequence[Cell], count: int, room: int) -> list[int]:
 
 
 def _lines(cell: Cell, wide: Sequence[int]) -> list[str]:
-    """Draw one row: its cell in its column, and the other columns empty."""
-    place, text, value = cell
+    """Draw one row: its cell in its column, and the other columns empty. A text that is too long takes more than one line."""
+    place, text, value = cell.place, cell.inline, cell.value
     left = "".join(" " * width + " | " for width in wide[:place])
     after = wide[place + 1:]
     reach = sum(wide[place:]) + 3 * len(after)
     if len(text) + len(value) + 2 * bool(value) <= wide[place]:
         return [f"{left}{text:<{wide[place] - len(value)}}{value}" + "".join(" | " + " " * width for width in after)]
+    if cell.function and len(text) + len(value) + 2 * bool(value) > reach:
+        return [*_lines(replace(cell, text=f"{cell.text[:1]}{cell.function}:", function="", value=""), wide),
+                *_lines(replace(cell, function=""), wide)]
     if not value and len(text) > reach:
         indent = text[:len(text) - len(text.lstrip())]
         parts = textwrap.wrap(text.strip(), reach, initial_indent=indent, subsequent_indent=indent + " ")

@@ -30,6 +30,7 @@ class Row:
     value: str = ""
     after: str = ""
     mark: str = ""
+    function: str = ""          # of the event, if the access before it in this story is in another one
     rows: int = 0
     times: int = 0
 
@@ -77,9 +78,9 @@ class Story:
         first = failure(self.events, self.finding, self.notes, about)
         chosen = self.slice.matter(first, SLICE_MAX) | {*first, *self.changed}
         stops: set[int] = set()
-        while stops < (more := self._stops(chosen)):        # a wake-up that is added may be made while another task stands still
+        while stops < (more := self._stops(chosen)):        # an access that is added may be made while another task stands still
             stops = more
-            chosen |= {cause for at in stops if self.events[at].change == RUNS for cause in self.slice.causes(at)}
+            chosen |= {other for at in stops for other in self._around(at)}
         return folded(self._rows(chosen | stops))
 
     def _stops(self, chosen: set[int]) -> set[int]:
@@ -94,6 +95,15 @@ class Story:
                 out |= {at, until} if until < len(self.events) and self.events[until].change == RUNS else {at}
             following[event.task] = at
         return out
+
+    def _around(self, at: int) -> list[int]:
+        """Return the accesses that explain a stop: the wake-up; of a lock, the acquires of its holders, and the one that ends the wait."""
+        event = self.events[at]
+        if event.change == RUNS:
+            return list(self.slice.causes(at))
+        if event.change == PREEMPTED or not event.obj:
+            return []
+        return [*self.slice.holders(at), *self.slice.acquired(at)]
 
     def _rows(self, chosen: set[int]) -> list[Row]:
         out: list[Row] = []
@@ -118,12 +128,10 @@ class Story:
                 out.append(Row(event.cpu, f"{indent}({self.change(at)})", event, at, mark=BUG * (at == at_fault)))
                 continue
             where = event.task, event.irq_depth, event.function
-            if where != last and event.function:
-                out.append(Row(event.cpu, f"{indent[:-1]}{event.function}:"))
-            last = where
+            function, last = event.function if where != last else "", where
             broken = any(note.step == event.step and note.task == task_name(event) for note in self.notes)
             out.append(Row(event.cpu, indent + event.label, event, at, event.value, self.changed.get(at, ""),
-                           BUG if at == at_fault else BROKEN if broken else ""))
+                           BUG if at == at_fault else BROKEN if broken else "", function))
             if event.woke:
                 out.append(Row(event.cpu, f"{indent}(wakes {', '.join(map(self.name, event.woke))})"))
         if not self.finding.task:
@@ -209,11 +217,11 @@ def _repeats(rows: Sequence[Row], at: int) -> tuple[int, int]:
 
 def _same(one: Row, other: Row) -> bool:
     return (not other.after and not other.mark and not one.mark and not one.after
-            and (one.cpu, one.text, one.value) == (other.cpu, other.text, other.value))
+            and (one.cpu, one.text, one.value, one.function) == (other.cpu, other.text, other.value, other.function))
 
 
 def as_json(story: Story) -> list[dict[str, Any]]:
-    """Return the rows of a story as JSON objects, headers of functions left out: an access, or a change of a task's state."""
+    """Return the rows of a story as JSON objects: accesses, and changes of the state of tasks."""
     out: list[dict[str, Any]] = []
     for row in story.rows():
         event, at = row.event, row.at

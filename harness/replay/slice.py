@@ -127,6 +127,12 @@ class Slice:
                     held.pop(self.actor(self.events[other]), None)
         return list(held.values())
 
+    def acquired(self, at: int) -> list[int]:
+        """Return the acquire that ends the wait for a lock at `at`, if the wait ends."""
+        event = self.events[at]
+        return [other for other in self.locks.get(event.obj, ()) if other > at and self.events[other].kind == points.ACQUIRE
+                and self.actor(self.events[other]) == self.actor(event)][:1]
+
     def _of_a_wait(self, at: int, event: Event) -> Iterator[int]:
         """Yield what a task waits for: the acquires of the lock's holders; without a lock, the last load, of a location that changes if
         there is one."""

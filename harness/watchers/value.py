@@ -15,6 +15,7 @@ from vmrace.harness.machine.task import Cpu
 from vmrace.harness.points import READ, RMW, WRITE
 
 WIDTH = 18          # of a text: a longer one is cut
+NAME = 9            # of the name of an object
 NO_VALUE = object()
 
 
@@ -44,7 +45,7 @@ def _of_link(link: list_head, slot: str) -> Any:
 
 
 def text_of(value: Any, null: str = "NULL") -> str:
-    """Write a value: an object by the name of its outermost struct, and None as `null`."""
+    """Write a value: an object by its name, or by that of its outermost struct if that is shorter; None as `null`."""
     if value is None:
         return null
     if isinstance(value, bool):
@@ -54,7 +55,8 @@ def text_of(value: Any, null: str = "NULL") -> str:
     elif isinstance(value, str):
         text = value
     else:
-        text = outermost(value) if hasattr(value, "name") else repr(value)
+        name = getattr(value, "name", None)
+        text = repr(value) if name is None else name if len(name) <= NAME else outermost(value)
     return text if len(text) <= WIDTH else f"{text[:WIDTH - 2]}.."
 
 
