@@ -194,7 +194,7 @@ def _of_memory(value: str, program: Program) -> bool:
     place = value.partition("load ")[2].split(".")
     mapped = {op.operands[0].partition(".")[2] for line in (program.setup, *(task.ops for task in program.tasks)) for op in line
               if op.name in MAP_FILES}
-    return not place[0].startswith("mf") and place[1].split()[0] not in mapped
+    return not place[0].startswith("f") and place[1].split()[0] not in mapped
 
 
 def _uncounted(what: str) -> str:
