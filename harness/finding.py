@@ -90,7 +90,8 @@ class Finding:
     """One report of one sanitizer in one run.
 
     `step` counts points from the start of the run. `stack` has the kernel functions from the outermost to the innermost. `breaks` is
-    true for a note, which only says that an invariant is broken; it is reported if nothing worse follows in the run.
+    true for a note, which only says that an invariant is broken; it is reported if nothing worse follows in the run. `about` is the name of
+    the object that fails, or "" if the sanitizer knows none.
     """
 
     title: str
@@ -101,6 +102,7 @@ class Finding:
     detail: str = ""
     stack: tuple[Site, ...] = ()
     breaks: bool = False
+    about: str = ""
 
     def __post_init__(self) -> None:
         assert kind_of(self.title), f"title outside the grammar: {self.title!r}"

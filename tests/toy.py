@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,10 +108,11 @@ class Toy:
             image.load_volatile(image.at_rest)
         return Run(m.findings, m.notes, m.switches, m.forced, m.step, state, m.limit_hit)
 
-    def trace(self, tasks: Tasks, scheduler: Scheduler, cpus: int | None = None, preempt: bool = False) -> Run:
-        """Make one run and record its events and its digest."""
-        recorder = Recorder(m)
-        m.recorder, m.observer = recorder, recorder.switched
+    def trace(self, tasks: Tasks, scheduler: Scheduler, cpus: int | None = None, preempt: bool = False,
+              watch: Callable[[], dict[str, str]] | None = None) -> Run:
+        """Make one run and record its events and its digest; with `watch`, also values and states."""
+        recorder = Recorder(m, watch)
+        m.recorder = m.observer = recorder
         try:
             run = self.run(tasks, scheduler, cpus, preempt)
         finally:

@@ -220,7 +220,7 @@ class _Shard:
         novelty = worker.states.meet(program, worker.fast.family.describe(prepared.image))
         marks = prepared.image.probes
         marks[:] = bytes(len(marks))
-        with m.watched(observer=worker.features.switched):
+        with m.watched(observer=worker.features):
             self._explore(program, prepared, schedules, novelty)
 
     def _explore(self, program: Program, prepared: Prepared, schedules: list[Bred], novelty: bool) -> None:

@@ -17,7 +17,7 @@ from vmrace.fuzz.functions.result import Failure, Sampled
 from vmrace.fuzz.functions.run_file import Record
 from vmrace.fuzz.functions.sample import fuzz_runner
 from vmrace.fuzz.functions.shrink import confirm
-from vmrace.fuzz.functions.story import tell
+from vmrace.fuzz.functions.story import story_of, tell, traced
 from vmrace.fuzz.run.hit import REPLAYS
 from vmrace.fuzz.run.target import TargetError, runner_of, split
 from vmrace.fuzz.text import times, writing
@@ -31,6 +31,7 @@ from vmrace.harness.errors import Diverged
 from vmrace.harness.functions import watchdog
 from vmrace.harness.functions.verify import Differs
 from vmrace.harness.replay.named_schedule import Named
+from vmrace.harness.replay.rows import as_json as as_json_of
 
 PLACE = pathlib.Path(".vmrace")         # where failures are kept, unless another place is named
 
@@ -238,19 +239,20 @@ def _replayed(path: pathlib.Path, kept: Record, times: int) -> tuple[Verdict, st
     return bug(kept.title), f"{times} of {count(times, 'replay')}", digest
 
 
-def show(path: pathlib.Path, named: str | None, echo: Said, as_json: bool = False) -> int:
-    """Print the story of a kept run, and its schedule. `named` and errors as of `replay`."""
+def show(path: pathlib.Path, named: str | None, echo: Said, as_json: bool = False, whole: bool = False) -> int:
+    """Print the story of a kept run, with every step if `whole`, and its schedule. `named` and errors as of `replay`."""
     kept = _allowed("show", path, named)
     runner = runner_of(kept.functions, kept.args)
     try:
         with watchdog.watched():
-            story, _, _ = tell(runner, Named(kept.schedule, runner.keys()), kept.title)
+            story, _, _ = tell(runner, Named(kept.schedule, runner.keys()), kept.title, whole)
+            again = story_of(runner, *traced(runner, Named(kept.schedule, runner.keys())), kept.title, whole) if as_json else None
     except (Diverged, ValueError) as error:
         raise run_file.RecordError(f"{path}: {error}") from None
     schedule = [str(line) for line in kept.schedule]
     if as_json:
         echo(document("show", 0, path=str(path), title=kept.title, functions=kept.functions, args=list(kept.args), schedule=schedule,
-                      story=story))
+                      story=story, steps=as_json_of(again) if again is not None else []))
         return 0
     for line in [*story, "", "schedule", *(f"  {line}" for line in schedule)]:
         echo(line)

@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: MIT
 """The outcomes that each variant can reach with a program, compared as sets.
 
-The outcome of a run is its finding or, without a finding, the results of its loads and the final states of its pages. The reference
-counts of pages are not part of it unless `counts` is set: a patch that lets the LRU list hold a reference would differ in every program.
+The outcome of a run is its finding or, without a finding, the results of its operations and of its loads, and the final states of its
+pages. The result of an operation is what a system call returned to its user: an error code, a count, a signal. The reference counts of
+pages are not part of an outcome unless `counts` is set: a patch that lets the LRU list hold a reference would differ in every program.
 
 If every schedule of a program fits the budget (`Side.complete`), a variant cannot reach any outcome outside its set. Otherwise random
 schedules are sampled as well, and a missing outcome may still be possible: no outcome is called impossible on such a side. An outcome
 that was reached is certain in both cases. If all outcomes of a complete set are in an incomplete one, that is certain, too.
 
-Leaks and unsynchronised accesses are not looked for. Variants of different families are compared by findings and by loads from anonymous
-memory only: each kernel describes pages in its own terms, and some families do not model the contents of files.
+Leaks and unsynchronised accesses are not looked for. Variants of different families are compared by findings, results of operations and
+loads from anonymous memory only: each kernel describes pages in its own terms, and some families do not model the contents of files.
 """
 
 from __future__ import annotations
@@ -180,12 +181,12 @@ def _parts(reached: Reached, contender: Contender, program: Program) -> list[Rea
     if reached.titles:
         return [_finding(contender, title) for title in reached.titles]
     if not contender.pages:
-        return [Reached((), tuple(value for value in reached.values if _of_memory(value, program)))]
+        return [Reached((), tuple(value for value in reached.values if _of_memory(value, program)), (), reached.returned)]
     pages: Counter[str] = Counter()
     for text in reached.pages:
         count, _, what = text.rpartition(" x ")
         pages[what if contender.counts else _uncounted(what)] += int(count or 1)
-    return [Reached((), reached.values, counted(pages))]
+    return [Reached((), reached.values, counted(pages), reached.returned)]
 
 
 def _finding(contender: Contender, title: str) -> Reached:
@@ -198,7 +199,7 @@ def _of_memory(value: str, program: Program) -> bool:
     place = value.partition("load ")[2].split(".")
     mapped = {op.operands[0].partition(".")[2] for line in (program.setup, *(task.ops for task in program.tasks)) for op in line
               if op.name in MAP_FILES}
-    return not place[0].startswith("mf") and place[1].split()[0] not in mapped
+    return not place[0].startswith("f") and place[1].split()[0] not in mapped
 
 
 def _uncounted(what: str) -> str:
@@ -212,7 +213,7 @@ def things(contender: Contender, prepared: Prepared, outcome: Outcome) -> list[R
         return [_finding(contender, title) for title in dict.fromkeys(outcome.titles)]
     if outcome.limit_hit or m.cut:
         return []
-    return _parts(at_end(contender.family, prepared.image), contender, prepared.program)
+    return _parts(at_end(contender.family, prepared), contender, prepared.program)
 
 
 def _sample(side: Side, prepared: Prepared, budget: Budget) -> None:
@@ -277,7 +278,7 @@ class Comparison:
         self.name, self.program, self.sides, self.path = name, program, sides, path
         self.applying = [side for side in sides if side.applies]
         everything = dict.fromkeys(thing for side in self.applying for thing in side.reached)
-        self.things = sorted(everything, key=lambda thing: (bool(thing.titles), thing.titles, thing.values, thing.pages))
+        self.things = sorted(everything, key=lambda thing: (bool(thing.titles), thing.titles, thing.returned, thing.values, thing.pages))
         self.differences: list[Difference] = []
         for thing in self.things:
             lacking = [side for side in self.applying if thing not in side.reached]

@@ -7,21 +7,21 @@ from vmrace.fuzz.run.exhaustive import Reached
 
 
 def text_of(thing: Reached) -> str:
-    """Write an outcome in one line: the title of its finding, or else its loads and the states of the pages that are not free."""
+    """Write an outcome in one line: the title of its finding, or else the results of its operations, its loads, and the states of the
+    pages that are not free."""
     if thing.titles:
         return "; ".join(thing.printed or thing.titles)
-    return "; ".join([*_loads(thing.values), *_pages(thing.pages)]) or "no finding"
+    return "; ".join([*thing.returned, *_loads(thing.values), *_pages(thing.pages)]) or "no finding"
 
 
 def _loads(values: tuple[str, ...]) -> list[str]:
     """Write `load m0.0 = 3` if both words of a page are 3; write both words if they differ."""
-    left = [value.replace("load mf", "load f") for value in values]
     out = []
-    for value in left:
+    for value in values:
         name, _, loaded = value.partition(" = ")
-        if name.endswith(".0") and f"{name[:-1]}1 = {loaded}" in left:
+        if name.endswith(".0") and f"{name[:-1]}1 = {loaded}" in values:
             out.append(f"{name[:-2]} = {loaded}")
-        elif not (name.endswith(".1") and f"{name[:-1]}0 = {loaded}" in left):
+        elif not (name.endswith(".1") and f"{name[:-1]}0 = {loaded}" in values):
             out.append(value)
     return out
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The report of `vmrace diff`: one program in full, or many with one line each, in at most 100 columns; JSON; the exit code.
 
-The marks of the table: `-` before an outcome that the first variant has and another lacks, `+` before one that the first lacks.
+The marks of the table: `-` before an outcome that the first variant has and another lacks, `+` before one that the first lacks. Below a
+table, a legend explains the marks and cells that it has.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from vmrace.fuzz.verify.reasons import reason_of
 from vmrace.variants.program import Program
 
 OUTCOME_MIN = 34                # the least width of the column of outcomes
+CLASS = "one class: schedules that differ only in the order of independent steps"
 
 
 class Labels:
@@ -97,7 +99,8 @@ def exit_code(comparisons: Sequence[Comparison]) -> int:
 def head(comparison: Comparison) -> list[str]:
     """Write the number of schedules that ran on each side, and the reason if they are not all."""
     whole = [side for side in comparison.sides if side.complete]
-    out = wrapped("   ".join([f"{side.name} {side.distinct:,} distinct" for side in whole]), " " * 17, "every schedule:  ") if whole else []
+    text = "   ".join(f"{side.name} {count(side.distinct, 'class of schedules')}" for side in whole)
+    out = wrapped(text, " " * 17, "every schedule:  ") if whole else []
     for side in comparison.sides:
         if not side.applies:
             out += wrapped(f"{side.name} lacks {', '.join(side.missing)}", " " * 17, f"{'n/a:':<17}")
@@ -125,7 +128,26 @@ def table(comparison: Comparison) -> list[str]:
                 cells[side.name] = f"BUG  {number}" if thing.titles else number
         mark = "" if thing not in differing else "-" if thing in comparison.applying[0].reached else "+"
         out += labels.row(mark, text_of(thing), cells)
-    return out
+    return [*out, *legend(comparison)]
+
+
+def legend(comparison: Comparison) -> list[str]:
+    """Explain the marks and the cells of the table, a line for each that it has."""
+    sides, first = comparison.applying, comparison.applying[0].name
+    lacks = [side for side in sides if len(side.reached) < len(comparison.things)]
+    lines = [
+        (bool(comparison.differences), "-", f"{first} can end so, and another variant does not"),
+        (bool(comparison.differences), "+", f"another variant can end so, and {first} does not"),
+        (any(side.complete and not side.setup_fails for side in sides), "N", f"the classes of schedules that end so; {CLASS}"),
+        (any(not side.complete for side in sides), "N", "where schedules were sampled: the classes and the random schedules that end so"),
+        (any(side.complete for side in lacks), "0", "no schedule ends so"),
+        (any(not side.complete for side in lacks), "not seen", "no schedule that ran ends so, but not all of them ran"),
+        (any(thing.titles for thing in comparison.things), "BUG", "to end so is a finding"),
+        (any(side.setup_fails for side in sides), "setup", "the setup alone ends so"),
+        (any(thing.returned for thing in comparison.things), "= R", "the result of an operation; one that is not named returned 0"),
+        (len(sides) < len(comparison.sides), "n/a", "the variant lacks an operation"),
+    ]
+    return ["", *(line for holds, cell, text in lines if holds for line in wrapped(text, " " * 12, f"  {cell:<10}"))]
 
 
 def inclusions(comparisons: Sequence[Comparison], names: Sequence[str]) -> list[str]:
@@ -164,7 +186,8 @@ def witness_lines(found: Witness, number: int) -> list[str]:
 
 
 def _elsewhere_lines(found: Witness) -> list[str]:
-    return [line for name, end in found.elsewhere.items() for line in wrapped(f"the same on {name}: {end}", "     ", "   ")]
+    what = "schedule" if found.schedule else "program"
+    return [line for name, end in found.elsewhere.items() for line in wrapped(f"this {what} on {name}: {end}", "     ", "   ")]
 
 
 def one_program(comparison: Comparison, witnesses: Sequence[Witness], omitted: int) -> list[str]:
@@ -203,7 +226,9 @@ class Many:
 
     def head(self) -> list[str]:
         """Write the head of the table."""
-        return self.labels.legend() + self.labels.row("", "program", self.labels.of)
+        out = ["! the outcomes differ   = they are the same   ? undecided",
+               *wrapped(f"a cell: the classes of schedules of the program; {CLASS}"), ""]
+        return [*out, *self.labels.legend(), *self.labels.row("", "program", self.labels.of)]
 
     def fresh(self, comparison: Comparison) -> list[Difference]:
         """Record a comparison, and return its differences; with `quiet`, only those that are certain and that no earlier program had."""
@@ -285,7 +310,8 @@ def _side_json(side: Side) -> dict[str, Any]:
             "reason": reason_of(side.why), "lacks": side.missing,
             "distinct": side.distinct, "sampled": side.sampled, "digest": side.digest, "setup_fails": side.setup_fails,
             "outcomes": [{"outcome": text_of(thing), "finding": bool(thing.titles), "schedules": reach.count,
-                          "preemptions": reach.preemptions, "least": reach.least} for thing, reach in side.reached.items()]}
+                          "preemptions": reach.preemptions, "least": reach.least, "returned": list(thing.returned),
+                          "loads": list(thing.values), "pages": list(thing.pages)} for thing, reach in side.reached.items()]}
 
 
 def _witness_json(found: Witness | None) -> dict[str, Any]:

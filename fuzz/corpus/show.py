@@ -3,23 +3,31 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from vmrace.fuzz.corpus.entry import Entry
 from vmrace.fuzz.run.executor import Executor, Lacks, SetupFailed
+from vmrace.fuzz.run.story import story_of as story_in
 from vmrace.fuzz.run.story import tell
 from vmrace.harness.errors import Diverged
 from vmrace.harness.replay.named_schedule import Named
+from vmrace.harness.replay.rows import as_json
 from vmrace.variants.family import family
 
 
-def story_of(entry: Entry, variant: str) -> list[str]:
-    """Run an entry's schedule on a variant. Returns the lines that `vmrace show` prints."""
+def story_of(entry: Entry, variant: str, whole: bool = False) -> tuple[list[str], list[dict[str, Any]]]:
+    """Run an entry's schedule on a variant. Returns the lines that `vmrace show` prints, and its steps as JSON objects. `whole`: leave no
+    step out."""
     executor = Executor(family(entry.family), variant, checked=True)
     out = [entry.title, f"asks: {entry.asks}", f"from: {entry.source}", ""]
+    steps: list[dict[str, Any]] = []
     try:
         prepared = executor.ready(entry.program, entry.title)
-        lines, _ = tell(executor, prepared, Named(entry.schedule, entry.program.keys()), None)
+        lines, traced = tell(executor, prepared, Named(entry.schedule, entry.program.keys()), entry.title, whole)
+        story = story_in(traced, entry.program, entry.title, whole)
+        steps = as_json(story) if story is not None else []
     except Lacks as lacks:
-        return [*out, f"n/a on {variant}: it {lacks}"]
+        return [*out, f"n/a on {variant}: it {lacks}"], []
     except (Diverged, SetupFailed) as error:
         lines = [f"{variant}: {error}"]
     out += [*lines, "", "program"]
@@ -28,4 +36,4 @@ def story_of(entry: Entry, variant: str) -> list[str]:
         out += [f"  {key}   {op}" for op in task.ops]
     out += ["schedule", *(f"  {line}" for line in entry.schedule), "verdicts"]
     out += [f"  {name:<20} {verdict!s}" for name, verdict in entry.expect.items()]
-    return out
+    return out, steps

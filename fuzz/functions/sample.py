@@ -128,7 +128,7 @@ class _Search:
         out = self.out
         if self.over():
             raise _Spent
-        with m.watched(observer=self.features.switched):
+        with m.watched(observer=self.features):
             result = self.runner.run(scheduler)
         changed = self.runner.sharing.anew()
         out.runs += 1

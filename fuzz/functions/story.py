@@ -10,30 +10,40 @@ from vmrace.harness.machine.machine import m
 from vmrace.harness.machine.scheduler import Scheduler
 from vmrace.harness.printable import printable
 from vmrace.harness.replay.columns import columns, oops
+from vmrace.harness.replay.rows import Story
 from vmrace.harness.watchers.trace import Recorder
 
 
 def traced(runner: Runner, scheduler: Scheduler) -> tuple[Recorder, Result]:
     """Make one run with everything recorded."""
     recorder = Recorder(m, lambda: values_of(runner))
-    with m.watched(recorder, recorder.switched):
+    with m.watched(recorder, recorder):
         result = runner.run(scheduler)
     recorder.finish()
     return recorder, result
 
 
-def tell(runner: Runner, scheduler: Scheduler, title: str | None = None) -> tuple[list[str], str, Result]:
+def tell(runner: Runner, scheduler: Scheduler, title: str | None = None, whole: bool = False) -> tuple[list[str], str, Result]:
     """Make one run and return its story, the digest of its trace, and the run.
 
-    The story has the oops, then a column for each cpu. Control characters are escaped.
+    The story is that of the finding `title`, or else of the first one: the oops, then a column for each cpu. `whole`: leave no access out.
+    Control characters are escaped.
     """
     recorder, result = traced(runner, scheduler)
     digest = recorder.digest()
-    finding = next((one for one in result.findings if title in (None, one.title)), None)
-    if finding is None:
+    story = story_of(runner, recorder, result, title, whole)
+    if story is None:
         return [printable(f"{runner.name}: no finding, {count(result.steps, 'point')}, trace {digest}")], digest, result
-    story = [*_oops(finding, runner, digest), "", *columns(recorder.events, finding, list(m.notes), _names(runner), runner.cpus)]
-    return [printable(line) for line in story], digest, result
+    lines = [*_oops(story.finding, runner, digest), "", *columns(story, runner.cpus)]
+    return [printable(line) for line in lines], digest, result
+
+
+def story_of(runner: Runner, recorder: Recorder, result: Result, title: str | None, whole: bool) -> Story | None:
+    """Return the story of the run just recorded: of the finding `title`, or else of the first one; None if there is none."""
+    if not result.findings:
+        return None
+    finding = next((one for one in result.findings if one.title == title), result.findings[0])
+    return Story(recorder.events, finding, list(m.notes), _names(runner), runner.keys(), whole)
 
 
 def _oops(finding: Finding, runner: Runner, digest: str) -> list[str]:

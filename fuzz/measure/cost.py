@@ -12,14 +12,14 @@ Schedules are random walks: at each point, with probability CHANCE, a task chose
 schedules. Runs that end in a finding are left out of the mean, and their number is reported.
 
 `serialise` measures how n faults on one file page, each on its own cpu, delay each other: the length of the longest chain of points that
-must come one after another (see meter.py), as the mean over `runs` schedules. Fault i is in address space i mod 4, at its page i div 4:
-from the fifth on, a fault shares an mm and its locks with earlier ones.
+must come one after another (see meter.py), as the mean and the spread over `runs` schedules. Fault i is in address space i mod 4, at its
+page i div 4: from the fifth on, a fault shares an mm and its locks with earlier ones.
 """
 
 from __future__ import annotations
 
 import random
-import textwrap
+import statistics
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -27,8 +27,6 @@ from typing import Any
 
 from vmrace.fuzz.measure.meter import COLUMNS, Counts, Meter, counting_image, user_classes
 from vmrace.fuzz.run.executor import Executor, Prepared, SetupFailed
-from vmrace.fuzz.text.terminal import COLUMNS as PAGE_WIDTH
-from vmrace.fuzz.text.wording import count
 from vmrace.harness.link.image import Image
 from vmrace.harness.machine.machine import m
 from vmrace.harness.machine.scheduler import Scheduler
@@ -170,9 +168,29 @@ class Measured:
     partner: Mean | None = None
 
 
+@dataclass(frozen=True)
+class Spread:
+    """The distribution of a number over runs: its least and greatest value, and its quartiles; all 0 without a run."""
+
+    least: float = 0.0
+    lower: float = 0.0
+    median: float = 0.0
+    upper: float = 0.0
+    greatest: float = 0.0
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Spread:
+        """Return the spread of some values."""
+        if not values:
+            return cls()
+        lower, median, upper = statistics.quantiles(values, n=4, method="inclusive") if len(values) > 1 else [values[0]] * 3
+        return cls(min(values), lower, median, upper, max(values))
+
+
 @dataclass
 class Chain:
-    """The mean cost of n faults on one page: the points of one fault, and the lengths of the longest chains of all n."""
+    """The cost of n faults on one page: the mean number of points of one fault, and the lengths of the longest chains of all n, as means
+    and as spreads over the `counted` runs, which are those that did not end in a finding."""
 
     variant: str
     faults: int
@@ -181,10 +199,18 @@ class Chain:
     points: float
     chain: float
     line_chain: float
+    chain_spread: Spread
+    line_chain_spread: Spread
+
+    @property
+    def counted(self) -> int:
+        """The number of runs in the means and spreads."""
+        return self.runs - self.failed
 
     def told(self) -> dict[str, Any]:
-        """Return the means as a JSON object."""
-        return {name: round(value, 3) if isinstance(value, float) else value for name, value in asdict(self).items()}
+        """Return the numbers as a JSON object."""
+        return {"counted": self.counted, **{name: round(value, 3) if isinstance(value, float) else value
+                                            for name, value in asdict(self).items()}}
 
 
 class _Counting(Executor):
@@ -245,7 +271,7 @@ class Costs:
     def _one(self, prepared: Prepared, scheduler: Scheduler) -> Meter | None:
         prepared.image.load(prepared.state)
         meter = Meter(prepared.image, [len(task.ops) for task in prepared.program.tasks], self.user)
-        with m.watched(meter):
+        with m.watched(meter, meter):
             outcome = self.executor.run(prepared, scheduler)
         return None if outcome.findings else meter
 
@@ -259,8 +285,9 @@ class Costs:
             meters = [meter for meter in self._metered(program, self.runs) if meter is not None]
             count = max(1, len(meters))
             points = sum(counts.points for meter in meters for counts in meter.counts)
-            out.append(Chain(self.variant, faults, self.runs, self.runs - len(meters), points / count / faults,
-                             sum(meter.chain for meter in meters) / count, sum(meter.line_chain for meter in meters) / count))
+            lengths, with_lines = [meter.chain for meter in meters], [meter.line_chain for meter in meters]
+            out.append(Chain(self.variant, faults, self.runs, self.runs - len(meters), points / count / faults, sum(lengths) / count,
+                             sum(with_lines) / count, Spread.of(lengths), Spread.of(with_lines)))
         return out
 
 
@@ -273,141 +300,3 @@ def _program(setup: Sequence[str], tasks: Sequence[str]) -> Program:
 def situations(measures: Sequence[Costs], names: Sequence[str]) -> list[Situation]:
     """List the situations of the named operations, or of all if none is named, that at least one variant has."""
     return [one for one in SITUATIONS if (not names or one.name in names) and any(costs.has(one) for costs in measures)]
-
-
-# ---- the report --------------------------------------------------------------------------------------------------------
-
-NAME = 26                   # columns for the name of a variant
-WIDTHS = {name: 9 if name in ("barriers", "foreign") else 7 for name in COLUMNS}
-
-
-def _number(value: float, whole: bool) -> str:
-    return f"{value:.0f}" if whole else f"{value:.2f}"
-
-
-def _row(name: str, mean: Mean | None, whole: bool) -> list[str]:
-    if mean is None:
-        return [f"    {name:<{NAME}} n/a"]
-    if not mean.operations:
-        return [f"    {name:<{NAME}} every run ended in a finding"]
-    out = [f"    {name:<{NAME}}" + "".join(f"{_number(mean.of(column), whole):>{WIDTHS[column]}}" for column in COLUMNS)]
-    if mean.failed:
-        out.append(f"      left out: {mean.failed} of {count(mean.runs, 'run')}, which ended in a finding")
-    return out
-
-
-def _locks(name: str, mean: Mean, whole: bool) -> list[str]:
-    """Write `pagemap_lru_lock 8/1` for a lock with 8 points under it and 1 acquisition."""
-    each = max(1, mean.operations)
-    names = sorted(mean.taken, key=lambda lock: (-mean.under[lock], lock))
-    cells = [f"{lock} {_number(mean.under[lock] / each, whole)}/{_number(mean.taken[lock] / each, whole)}"
-             + (f" ({_number(mean.waited_for[lock] / each, whole)} waited)" if mean.waited_for[lock] else "") for lock in names]
-    text = ", ".join(one.replace(" ", "~") for one in cells) or "no lock"
-    wrapped = textwrap.wrap(text, PAGE_WIDTH, initial_indent=f"    {name:<{NAME}} ", subsequent_indent=" " * (5 + NAME),
-                            break_on_hyphens=False, break_long_words=False)
-    return [line.replace("~", " ") for line in wrapped]
-
-
-def table(measured: Sequence[Measured]) -> Iterator[str]:
-    """Write the table of one situation on several variants."""
-    assert len({one.situation for one in measured}) == 1, "a table compares variants in one situation"
-    situation = measured[0].situation
-    yield from _wrapped(f"{situation.operation}   {situation.what}   (after {'; '.join(situation.setup) or 'boot'})")
-    heads = (("alone", "alone", True), ("twin", f"beside {situation.twin}: both", False),
-             ("partner", f"beside {situation.partner}", False))
-    for which, head, whole in heads:
-        means: list[tuple[str, Mean | None]] = [(one.variant, getattr(one, which)) for one in measured]
-        if all(mean is None for _, mean in means):
-            continue
-        yield f"  {head:<{NAME + 2}}" + "".join(f"{column:>{WIDTHS[column]}}" for column in COLUMNS)
-        for name, mean in means:
-            yield from _row(name, mean, whole)
-        yield "    under each lock: points/acquisitions"
-        for name, mean in means:
-            if mean is not None and mean.operations:
-                yield from _locks(name, mean, whole)
-    yield ""
-
-
-def preamble(runs: int, seed: int) -> Iterator[str]:
-    """Explain the columns."""
-    text = (f"Counts per operation. Alone: one run. Beside another on a second cpu: the mean of {count(runs, 'schedule')}, seed {seed}. "
-            "waited: locks that it had to wait for, or had tried in vain. lines: kernel objects written, each counted as one cache line. "
-            "foreign: stores, RMWs, acquisitions and releases on a line last written by another cpu. rmw, loads and stores do not count "
-            "those of locks. Not counted: the MMU, the disk, fields that are private or constant.")
-    yield from textwrap.wrap(text, PAGE_WIDTH)
-    yield ""
-
-
-def conclusions(all_measured: Sequence[Sequence[Measured]]) -> Iterator[str]:
-    """Compare each other variant with the first, by counts alone. Two means differ if their difference is more than ERRORS times its
-    standard error. They are not compared if runs were left out, because the remaining runs are not the same."""
-    same: dict[str, list[str]] = {}
-    for measured in all_measured:
-        base, situation = measured[0], measured[0].situation
-        for other in measured[1:]:
-            if base.alone is None or other.alone is None or not (base.alone.operations and other.alone.operations):
-                continue
-            changes = [f"{other.alone.of(name) - base.alone.of(name):+.0f} {name}" for name in COLUMNS
-                       if other.alone.of(name) != base.alone.of(name)]
-            locks = [f"{other.alone.under[lock] - base.alone.under[lock]:+d} under {lock}"
-                     for lock in sorted(base.alone.under | other.alone.under)
-                     if other.alone.under[lock] != base.alone.under[lock]]
-            label = f"{situation.operation} ({situation.what})"
-            if changes or locks:
-                yield from _wrapped(f"{label}, alone: {other.variant} against {base.variant}: {', '.join(changes + locks)}")
-            else:
-                same.setdefault(other.variant, []).append(label)
-            headed = bool(changes or locks)
-            for which, mine, theirs in (("twin", base.twin, other.twin), ("partner", base.partner, other.partner)):
-                if mine is None or theirs is None or not (mine.operations and theirs.operations):
-                    continue
-                if mine.failed or theirs.failed:
-                    pairs = [f"not compared, {mine.failed} and {theirs.failed} of {count(mine.runs, 'run')} ended in a finding"]
-                else:
-                    pairs = [f"{name} {mine.of(name):.2f} -> {theirs.of(name):.2f}" for name in ("waited", "foreign")
-                             if abs(mine.of(name) - theirs.of(name)) > ERRORS * (mine.error(name) ** 2 + theirs.error(name) ** 2) ** 0.5]
-                if pairs:
-                    if not headed:
-                        yield from _wrapped(f"{label}: {other.variant} against {base.variant}")
-                        headed = True
-                    yield from _wrapped(f"  beside {getattr(situation, which)}: {', '.join(pairs)}")
-    for variant, labels in same.items():
-        yield from _wrapped(f"{variant} counts the same as {all_measured[0][0].variant}, alone, in: {'; '.join(labels)}")
-
-
-def _wrapped(text: str) -> list[str]:
-    indent = "  " * text.startswith("  ")
-    return textwrap.wrap(text.strip(), PAGE_WIDTH, initial_indent=indent, subsequent_indent=indent + "    ", break_on_hyphens=False)
-
-
-def chains(all_chains: Sequence[Sequence[Chain]], seed: int) -> Iterator[str]:
-    """Write the table of n faults on one page, with a row for each variant and kind of chain."""
-    first = all_chains[0]
-    yield f"n faults at once on one cached file page, each on its own cpu: mean of {count(first[0].runs, 'schedule')}, seed {seed}"
-    yield f"  {'n':<32}" + "".join(f"{chain.faults:>8}" for chain in first)
-    for title, value in (("points of one fault", "points"), ("longest chain by locks and wake-ups", "chain"),
-                         ("longest chain, cache lines too", "line_chain")):
-        yield f"  {title}"
-        for some in all_chains:
-            yield f"    {some[0].variant:<28}" + "".join(
-                f"{getattr(chain, value):>8.1f}" if chain.failed < chain.runs else f"{'-':>8}" for chain in some)
-    for some in all_chains:
-        last = some[-1]
-        yield from _wrapped(f"  {some[0].variant}: longest chain by locks {some[0].chain:.1f} points at n = 1, {last.chain:.1f} at n ="
-                            f" {last.faults}; cache lines too {some[0].line_chain:.1f} and {last.line_chain:.1f}")
-        failed = {chain.faults: chain.failed for chain in some if chain.failed}
-        if failed:
-            yield from _wrapped(f"  {some[0].variant}: runs that ended in a finding: "
-                                + ", ".join(f"{number} at n = {faults}" for faults, number in failed.items()))
-
-
-# ---- the command -------------------------------------------------------------------------------------------------------
-
-def measured_as_json(measured: Measured) -> dict[str, Any]:
-    """Return the means of a situation as a JSON object."""
-    situation = measured.situation
-    out: dict[str, Any] = {"variant": measured.variant, **asdict(situation)}
-    out["beside_twin"], out["beside_partner"] = (mean.told() if mean is not None else None for mean in (measured.twin, measured.partner))
-    out["alone"] = measured.alone.told() if measured.alone is not None else None
-    return out

@@ -42,17 +42,18 @@ SHARD_SECONDS, SHARD_RUNS = 3.0, 2_000
 
 @dataclass
 class Missing:
-    """The lines of one function that no run reached, and the reason on file, or an empty text."""
+    """The lines of one function that no run reached, and the reason on file, or an empty text. `reached`: the lines that were reached."""
 
     function: str
     file: str
     lines: list[int]
     reason: str = ""
+    reached: list[int] = field(default_factory=list)
 
     @property
     def place(self) -> str:
-        """The file and its lines, as `file.py:3-5,9`."""
-        return f"{self.file}:{ranges(self.lines)}"
+        """The file and its lines, as `file.py:3-5,9`. A range may contain comments and empty lines, and no line that was reached."""
+        return f"{self.file}:{ranges(self.lines, self.reached)}"
 
 
 @dataclass
@@ -197,18 +198,19 @@ def _file(out: Reached, path: pathlib.Path, functions: dict[str, range], report:
         part.branches_reached += taken
         missing = [line for line in missing if not CHECK.match(text[line - 1])]
         if missing:
-            out.missing.append(Missing(name, path.name, missing, explained.get(name, "")))
+            out.missing.append(Missing(name, path.name, missing, explained.get(name, ""), reached))
     if part.lines:
         out.parts.append(part)
 
 
 # ---- the report --------------------------------------------------------------------------------------------------------
 
-def ranges(lines: Sequence[int]) -> str:
-    """Write line numbers, which are sorted, as ranges: `3-5,9`."""
+def ranges(lines: Sequence[int], others: Sequence[int] | None = None) -> str:
+    """Write line numbers, which are sorted, as ranges: `3-5,9`. A range ends where one of the lines `others` comes between; if that is
+    None, at each gap."""
     out: list[list[int]] = []
     for line in lines:
-        if out and line == out[-1][1] + 1:
+        if out and (not any(out[-1][1] < other < line for other in others) if others is not None else line == out[-1][1] + 1):
             out[-1][1] = line
         else:
             out.append([line, line])
@@ -231,23 +233,41 @@ def lines(reached: Reached, seed: int) -> Iterator[str]:
             setattr(total, name, getattr(total, name) + getattr(part, name))
     if len(reached.parts) > 1:
         yield f"  {'all':<28}{_share(total.lines_reached, total.lines):<24}{_share(total.branches_reached, total.branches)}"
-    places: dict[str, list[str]] = {}           # reason -> its functions: each reason is printed once
+    yield from _missing_lines(reached)
+
+
+def _missing_lines(reached: Reached) -> Iterator[str]:
+    """Name the lines that were not reached, by function: first those without a reason on file, then the others by their reason."""
+    if not reached.missing:
+        return
+    yield (f"  not reached in these runs: {count(sum(len(one.lines) for one in reached.missing), 'line')} in "
+           f"{count(len(reached.missing), 'function')}; BUG()s are not counted")
+    if reached.unexplained:
+        yield "  no reason on file:"
+        for one in reached.unexplained:
+            yield from _places(one)
+    reasons: dict[str, list[Missing]] = {}      # each reason is printed once
     for one in reached.missing:
         if one.reason:
-            places.setdefault(one.reason, []).append(f"{one.function}  {one.place}")
-    document = f"variants/{reached.variant.partition('/')[0]}/README.md"
-    for titles, some in (
-            (["not reached in these runs (BUG()s are not counted), and the reason on file:",
-              f"as written in {document}; a count of runs in a reason is from the time of writing"],
-             [f"{'; '.join(those)}: {reason}" for reason, those in places.items()]),
-            (["not reached in these runs, and no reason on file"], [f"{one.function}  {one.place}" for one in reached.unexplained])):
-        if some:
-            yield from (f"  {title}" for title in titles)
-            for text in some:
-                yield from textwrap.wrap(text, PAGE_WIDTH, initial_indent="    ", subsequent_indent="        ", break_long_words=False,
-                                         break_on_hyphens=False)
+            reasons.setdefault(one.reason, []).append(one)
+    if reasons:
+        yield f"  with a reason in variants/{reached.variant.partition('/')[0]}/README.md; its counts of runs are from the time of writing:"
+    for reason, some in reasons.items():
+        for one in some:
+            yield from _places(one)
+        yield from textwrap.wrap(reason, PAGE_WIDTH, initial_indent=" " * 8, subsequent_indent=" " * 8, break_on_hyphens=False)
+
+
+def _places(one: Missing) -> Iterator[str]:
+    """Write a function and its lines; a long list continues on the next lines."""
+    text = f"{one.function}  {one.place}" + ("  (never entered)" if not one.reached else "")
+    lines = textwrap.wrap(text.replace(",", ", "), PAGE_WIDTH, initial_indent="    ", subsequent_indent=" " * 8, break_on_hyphens=False)
+    yield from (line.replace(", ", ",") for line in lines)
 
 
 def reached_as_json(reached: Reached) -> dict[str, Any]:
     """Return the report as a JSON object."""
-    return {**asdict(reached), "unexplained": [one.function for one in reached.unexplained]}
+    out = {**asdict(reached), "unexplained": [one.function for one in reached.unexplained]}
+    out["missing"] = [{"function": one.function, "file": one.file, "lines": one.lines, "ranges": ranges(one.lines, one.reached),
+                       "entered": bool(one.reached), "reason": one.reason} for one in reached.missing]
+    return out

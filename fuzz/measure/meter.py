@@ -11,12 +11,15 @@ for the MMU and the disk, which execute no kernel instruction, nor for the data 
     locks       acquired spinlocks, rwlocks and semaphores; acquired bits that are locks (PG_locked, BH_Lock); each use of a wait
                 queue, which acquires the queue's own lock
     waited      those of `locks` that had to wait, or had been tried in vain before
+    sleeps      times that the operation slept: for a lock, for I/O, or on a wait queue
     rmw         atomic read-modify-writes: of an atomic_t, of a flag bit (set_bit is a locked instruction), xchg of a pte
     loads       loads of one word; a test of a bit is one
     stores      plain stores, those of lists too; to acquire or release a lock counts in none of rmw, loads, stores
     lines       different cache lines written, with those of locks. A cache line is one kernel object here: a struct with all that is
                 embedded in it, or an object that stands alone. In a real kernel a struct can have several lines
     foreign     stores, RMWs, acquisitions and releases that write to a line last written by another cpu in this run
+    foreign_loads   loads of a line that another cpu has written in this run, and this cpu has neither written nor loaded since: the
+                cache of this cpu has no copy of it, so the load is a coherence miss
     under       points between the acquisition of a lock and its release
 
 A chain is a sequence of points each of which must come after the one before. Four kinds of pair are ordered: two points of one task, an
@@ -42,8 +45,9 @@ from vmrace.harness.kernel.bitops import flags_t
 from vmrace.harness.kernel.list import list_head
 from vmrace.harness.kernel.wait import wait_queue_head_t
 from vmrace.harness.link.image import Image
-from vmrace.harness.machine.machine import m
-from vmrace.harness.machine.task import RUNNING, Task
+from vmrace.harness.machine.machine import Machine, m
+from vmrace.harness.machine.task import RUNNING, SLEEPING, Task
+from vmrace.harness.machine.watched import Observer
 from vmrace.harness.points import ACQUIRE, BARRIER, IRQ, LOCAL, READ, RELEASE, RMW, TRYLOCK, WAKE, WRITE
 from vmrace.variants.family import Family
 
@@ -65,12 +69,14 @@ class Counts:
     barriers: int = 0
     lines: int = 0
     foreign: int = 0
+    foreign_loads: int = 0
+    sleeps: int = 0
     taken: Counter[str] = field(default_factory=Counter)
     waited_for: Counter[str] = field(default_factory=Counter)
     under: Counter[str] = field(default_factory=Counter)
 
 
-COLUMNS = ("points", "locks", "waited", "rmw", "loads", "stores", "barriers", "lines", "foreign")
+COLUMNS = ("points", "locks", "waited", "sleeps", "rmw", "loads", "stores", "barriers", "lines", "foreign", "foreign_loads")
 
 
 # ---- the image ---------------------------------------------------------------------------------------------------------
@@ -155,9 +161,9 @@ class _Access:
         self.waited = False
 
 
-class Meter:
-    """The recorder of one run. The first `operations[n]` calls of task n are counted, except for accesses to objects of the classes
-    `user`."""
+class Meter(Observer):
+    """The recorder and observer of one run. The first `operations[n]` calls of task n are counted, except for accesses to objects of the
+    classes `user`."""
 
     def __init__(self, image: Image, operations: list[int], user: frozenset[str] = frozenset()):
         self.origin = image.origin
@@ -170,6 +176,7 @@ class Meter:
         self.raiser: dict[int, tuple[int | None, Any]] = {}
         self.raised = -1
         self.last_writer: dict[Any, int] = {}
+        self.sharers: dict[Any, set[int]] = {}                  # line -> cpus that have a copy of its present contents
         self.bit_of: dict[Any, tuple[int, str]] = {}            # a flags word with a lock in it -> the bit, its name
         self.bit_held: dict[Any, int | None] = {}               # such a word while its bit is set -> the task that set it
         self.tried: set[tuple[int, Any]] = set()
@@ -218,6 +225,12 @@ class Meter:
         if kind not in (LOCAL, IRQ) and type(obj).__name__ not in self.user and self._of_the_kernel():
             reached.append(_Access(kind, obj, arg, me, account, self._key(me)))
 
+    def blocked(self, m: Machine, me: Task) -> None:
+        """Count a sleep of an operation."""
+        account = self.last_account.get(me.id)
+        if me.waiting is SLEEPING and account is not None:
+            self.counts[account].sleeps += 1
+
     def _key(self, me: Task) -> Any:
         return ("irq", me.irqs[-1]) if me.irqs else me.id
 
@@ -255,6 +268,7 @@ class Meter:
         stores = kind in (WRITE, RMW)
         if kind == READ:
             counts.loads += 1
+            self._load(_line(obj), access.cpu, counts)
         elif kind == BARRIER:
             counts.barriers += 1
         elif stores:
@@ -279,11 +293,18 @@ class Meter:
             if self.last_writer.get(line, access.cpu) != access.cpu:
                 counts.foreign += 1
             self.last_writer[line] = access.cpu
+            self.sharers[line] = {access.cpu}
             if account is not None and line not in self.written[account]:
                 self.written[account].add(line)
                 counts.lines += 1
         if account is not None:
             self._chain(access, takes, gives, line)
+
+    def _load(self, line: Any, cpu: int, counts: Counts) -> None:
+        sharers = self.sharers.get(line)
+        if sharers is not None and cpu not in sharers:          # a line that no cpu has written in this run misses on every kernel alike
+            counts.foreign_loads += 1
+            sharers.add(cpu)
 
     def _took(self, counts: Counts, name: str, waited: bool) -> None:
         counts.locks += 1

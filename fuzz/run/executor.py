@@ -16,6 +16,7 @@ from vmrace.harness.finding import Finding, Found, Kind, kind_of
 from vmrace.harness.link.image import Image
 from vmrace.harness.machine.machine import m
 from vmrace.harness.machine.scheduler import Scheduler
+from vmrace.harness.machine.sites import outermost
 from vmrace.harness.schedulers import NoPreempt
 from vmrace.harness.schedulers.replay import Replay
 from vmrace.harness.watchers import race
@@ -210,8 +211,9 @@ class Executor:
             image.load_volatile(image.at_rest)
         else:
             at_boot(m)
-            for title, detail in self.family.check(image):
-                outcome.findings.append(Finding(title, "invariant", outcome.steps, detail=detail))
+            about: list[Any]
+            for title, detail, *about in self.family.check(image):
+                outcome.findings.append(Finding(title, "invariant", outcome.steps, detail=detail, about=_name(about)))
             if any(entry[0] in JUDGED for entry in m.history):
                 history = prepared.history + m.history
                 for title, detail in judge(history):
@@ -237,7 +239,10 @@ class Executor:
             image.load_volatile(image.at_rest)
             return found
         at_boot(m)
-        return found + [Finding(title, "leak", outcome.steps, detail=detail) for title, detail in self.family.drained(image)]
+        about: list[Any]
+        for title, detail, *about in self.family.drained(image):
+            found.append(Finding(title, "leak", outcome.steps, detail=detail, about=_name(about)))
+        return found
 
     def replay(self, prepared: Prepared, switches: Sequence[int], forced: Sequence[int], lenient: bool = False) -> Outcome:
         """Run the decisions of another run again. With `lenient`, decisions that no longer fit are skipped."""
@@ -249,10 +254,15 @@ class Executor:
         image = prepared.image
         describe = self.family.describe
         recorder = Recorder(m, (lambda: describe(image)) if watch else None, stacks)
-        with m.watched(recorder, recorder.switched):
+        with m.watched(recorder, recorder):
             outcome = self.run(prepared, scheduler)
         recorder.finish()
         return Traced(outcome, recorder.events, recorder.digest(), prepared.program.keys())
+
+
+def _name(about: Sequence[object]) -> str:
+    """Return the name of the object that a check at rest is about, if it names one."""
+    return outermost(about[0]) if about else ""
 
 
 def _threads(program: Program) -> tuple[int, ...]:

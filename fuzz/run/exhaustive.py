@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
+import errno
 from collections import Counter
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
-from vmrace.fuzz.run.executor import Executor, Outcome, SetupFailed
+from vmrace.fuzz.run.executor import Executor, Outcome, Prepared, SetupFailed
 from vmrace.harness.explore.event import Event
 from vmrace.harness.explore.exploration import Exploration, Progress, Seen, explore, minimal_titles
-from vmrace.harness.link.image import Image
 from vmrace.harness.machine.machine import m
 from vmrace.harness.machine.scheduler import Scheduler
 from vmrace.variants.family import Family
@@ -22,19 +22,21 @@ from vmrace.variants.user_model import name_of
 class Reached:
     """The outcome of a run, for comparison with other runs.
 
-    `titles` holds the findings. Without findings, `values` holds the results of all loads, and `pages` counts the pages by final state.
+    `titles` holds the findings. Without findings, `values` holds the results of all loads, `pages` counts the pages by final state, and
+    `returned` has each operation that returned something else than 0 to its user: an error code, a count, or a signal.
     Runs of two variants are compared by the identities of their findings: then `titles` holds these, and `printed` the titles.
     """
 
     titles: tuple[str, ...] = ()
     values: tuple[str, ...] = ()
     pages: tuple[str, ...] = ()
+    returned: tuple[str, ...] = ()
     printed: tuple[str, ...] = field(default=(), compare=False)
 
     def __str__(self) -> str:
         if self.titles:
             return "BUG " + "; ".join(self.printed or self.titles)
-        return "; ".join([*self.values, *self.pages]) or "nothing to be seen"
+        return "; ".join([*self.returned, *self.values, *self.pages]) or "nothing to be seen"
 
 
 class Explorer:
@@ -46,8 +48,8 @@ class Explorer:
     def explore(self, program: Program, *, states: bool = False, bound: int | None = None, runs_max: int = 1 << 60,
                 seconds_max: float = 1e9, progress: Callable[[Progress], None] | None = None) -> Exploration:
         """Run one schedule of every class, at most `runs_max`, for at most `seconds_max` seconds; with `bound`, only schedules with at
-        most that many preemptions. The outcomes are `Reached`; with `states`, clean runs differ if their loads or the final states of
-        their pages do. A setup that fails alone is the only outcome, without a run."""
+        most that many preemptions. The outcomes are `Reached`; with `states`, clean runs differ if their loads, the results of their
+        operations or the final states of their pages do. A setup that fails alone is the only outcome, without a run."""
         return explore_on(self.executor, program, states=states, bound=bound, runs_max=runs_max, seconds_max=seconds_max,
                           progress=progress)
 
@@ -80,7 +82,7 @@ def _explore(executor: Executor, program: Program, states: bool, bound: int | No
         titles = minimal_titles(events) or sorted(set(outcome.titles))
         if titles or not states:
             return Reached(tuple(titles))
-        return at_end(executor.family, prepared.image)
+        return at_end(executor.family, prepared)
 
     executor.left_open.clear()
     found = explore(run, prepared.cpus, reached, up=prepared.cpus == 1, bound=bound, least=states, runs_max=runs_max,
@@ -89,10 +91,22 @@ def _explore(executor: Executor, program: Program, states: bool, bound: int | No
     return found
 
 
-def at_end(family: Family, image: Image) -> Reached:
-    """Return the outcome of the run just made, which had no finding: the results of its loads and the final states of its pages."""
+def at_end(family: Family, prepared: Prepared) -> Reached:
+    """Return the outcome of the run just made, which had no finding: the results of its loads and operations, and the final states of its
+    pages."""
     loads = Counter(f"{kind} {_place(who, where)} = {value}" for kind, who, where, value, *_ in m.history if kind in ("load", "disk load"))
-    return Reached((), counted(loads), counted(Counter(family.describe(image).values())))
+    program = prepared.program
+    returned = tuple(f"{key} {task.ops[number]} = {result(value)}"
+                     for key, task, done in zip(program.keys(), program.tasks, m.tasks, strict=True)
+                     for number, value in done.results if number < len(task.ops) and value != 0)
+    return Reached((), counted(loads), counted(Counter(family.describe(prepared.image).values())), returned)
+
+
+def result(value: int | str) -> str:
+    """Write the result of an operation: an error code by its name, as `-ENOMEM`."""
+    if isinstance(value, int) and -value in errno.errorcode:
+        return f"-{errno.errorcode[-value]}"
+    return str(value)
 
 
 def _place(who: object, where: object) -> str:

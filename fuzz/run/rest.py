@@ -39,12 +39,13 @@ class QuietMoments:
         """Return the same tasks, whose operations also look for quiet moments."""
         return [(cpu, [(self.call, (function, args)) for function, args in calls]) for cpu, calls in tasks]
 
-    def call(self, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
+    def call(self, function: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         self.busy += 1
-        function(*args)
+        result = function(*args)
         self.busy -= 1
         if not self.busy and not m.pending and not any(cpu.running is not None and cpu.running.irq_depth for cpu in m.cpus):
             self.judge()
+        return result
 
     def judge(self) -> None:
         """Judge the invariants without a trace in the run: no step passes, and the task goes on as it was."""
@@ -52,5 +53,6 @@ class QuietMoments:
         at_boot(m)
         broken = list(self.family.check(self.image))
         m.current, m.step, m.stop = me, step, stop
-        for title, detail in broken:
-            m.note(Kind.BETWEEN.title(title), "quiet", detail)
+        about: list[Any]
+        for title, detail, *about in broken:
+            m.note(Kind.BETWEEN.title(title), "quiet", detail, *about)

@@ -10,6 +10,7 @@ from vmrace.harness.machine.scheduler import Scheduler
 from vmrace.harness.printable import printable
 from vmrace.harness.replay.columns import columns, oops
 from vmrace.harness.replay.named_schedule import Line, Narrator
+from vmrace.harness.replay.rows import Story
 from vmrace.harness.schedulers.replay import Replay
 from vmrace.variants.program import Program
 
@@ -21,21 +22,29 @@ def narrate(executor: Executor, prepared: Prepared, outcome: Outcome) -> tuple[L
     return tuple(narrator.end(m))
 
 
-def tell(executor: Executor, prepared: Prepared, scheduler: Scheduler, title: str | None = None) -> tuple[list[str], Traced]:
+def tell(executor: Executor, prepared: Prepared, scheduler: Scheduler, title: str | None = None,
+         whole: bool = False) -> tuple[list[str], Traced]:
     """Run once with every event recorded, and return the lines of the oops and of the columns, and the trace.
 
-    `title` selects the finding; None is the first. Without such a finding there is one line that says so. Control characters are escaped.
+    The story is that of the finding `title`, or else of the first. `whole`: leave no access out. Without a finding there is one line that
+    says so. Control characters are escaped.
     """
     traced = executor.trace(prepared, scheduler, watch=True)
-    notes = list(m.notes)
-    finding = next((found for found in traced.outcome.findings if title in (None, found.title)), None)
     variant = f"{executor.family.name}/{executor.variant}"
-    if finding is None:
+    story = story_of(traced, prepared.program, title, whole)
+    if story is None:
         return [f"{variant}: no finding, {count(traced.outcome.steps, 'point')}, trace {traced.digest}"], traced
-    lines = oops(finding, notes, variant, traced.digest, prepared.program.keys())
-    lines.append("")
-    lines += columns(traced.events, finding, notes, operations_text(prepared.program), prepared.cpus)
+    lines = [*oops(story.finding, story.notes, variant, traced.digest, story.keys), "", *columns(story, prepared.cpus)]
     return [printable(line) for line in lines], traced
+
+
+def story_of(traced: Traced, program: Program, title: str | None = None, whole: bool = False) -> Story | None:
+    """Return the story of the run just traced: of the finding `title`, or else of the first; None if there is none."""
+    findings = traced.outcome.findings
+    if not findings:
+        return None
+    finding = next((found for found in findings if found.title == title), findings[0])
+    return Story(traced.events, finding, list(m.notes), operations_text(program), program.keys(), whole)
 
 
 def operations_text(program: Program) -> dict[tuple[int, int], str]:

@@ -17,11 +17,12 @@ from collections.abc import Iterable
 from vmrace.harness.link.image import Image
 from vmrace.harness.machine.machine import Machine
 from vmrace.harness.machine.task import Task
+from vmrace.harness.machine.watched import Observer
 
 MAP_BITS = 1 << 16
 
 
-class Features:
+class Features(Observer):
     """The pairs and blocks seen so far in this process. `fresh` counts the new pairs since the last `take`."""
 
     def __init__(self) -> None:
@@ -32,7 +33,7 @@ class Features:
         self.fresh = 0
         self._place: dict[int, int] = {}
 
-    def switched(self, m: Machine, me: Task) -> None:
+    def preempted(self, m: Machine, me: Task) -> None:
         """Record the pair of a preemption of the task `me`."""
         assert me.at is not None, me
         kind, obj, arg = me.at

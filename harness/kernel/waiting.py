@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from vmrace.harness import points
 from vmrace.harness.machine.stacks import comes_or_goes
 from vmrace.harness.machine.task import HALTED, RUNNING, SLEEPING, UNINTERRUPTIBLE, Task
+from vmrace.harness.machine.watched import give_up
 from vmrace.harness.sanitizers import atomic_sleep
 
 if TYPE_CHECKING:
@@ -62,6 +63,8 @@ def make_ready(m: Machine, task: Task) -> None:
     task.waiting = task.waiting_frame = None
     task.cpu.ready.append(task)
     m.enabled = None
+    if m.observer is not None:
+        m.observer.woken(m, task)
     comes_or_goes(m, task)
     m.scheduler.wake(m)
 
@@ -110,7 +113,7 @@ def yield_cpu(m: Machine) -> None:
     if len(others) > 1:
         decision = m.ask(others)
         m.forced.append(decision)
-    m.enact(me, decision)
+    give_up(m, me, decision)
 
 
 def _set_state(m: Machine, me: Task, state: int) -> None:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from vmrace.harness import points
 from vmrace.harness.errors import Abort, Diverged, HarnessError
 from vmrace.harness.finding import Finding, Site
-from vmrace.harness.machine import interrupts, sites, stacks, stuck
+from vmrace.harness.machine import interrupts, sites, stacks, stuck, watched
 from vmrace.harness.machine.scheduler import Explorer, FairRun, Scheduler
 from vmrace.harness.machine.stacks import Operation
 from vmrace.harness.machine.task import (
@@ -34,13 +34,12 @@ from vmrace.harness.machine.task import (
     IRQ_DEPTH_MAX,
     NEVER,
     PARK,
-    PARKED,
     TASKS_MAX,
     Irq,
     Task,
     preemptible,
 )
-from vmrace.harness.machine.watched import Watched
+from vmrace.harness.machine.watched import Observer, Watched
 from vmrace.harness.points import ALONE
 
 if TYPE_CHECKING:
@@ -74,7 +73,7 @@ class Machine:
         self.recorder: Callable[[int, Any, Any], None] | None = None
         self.trail: list[Any] | None = None     # for an explorer: points, each with the locks that the task held there
         self.spinning: Any = None               # for an explorer: finds tasks that only read
-        self.observer: Any = None
+        self.observer: Observer | None = None
         self.guard: Callable[[Callable[..., Any]], Callable[..., Any]] | None = None    # wraps the handler of each raised interrupt
         self.exact = False
         self.preempt = False
@@ -105,8 +104,8 @@ class Machine:
         self.cut = False                        # a task has yielded more often than the explorer follows
         self.void = False                       # a task is parked that others would have let go on: the run does not count
 
-    def watched(self, recorder: Any = None, observer: Any = None) -> Watched:
-        """Return a block in which every point goes to `recorder` and every switch to `observer`: `with m.watched(recorder):`."""
+    def watched(self, recorder: Any = None, observer: Observer | None = None) -> Watched:
+        """Return a block with this recorder and this observer (see watched.py): `with m.watched(recorder):`."""
         return Watched(self, recorder, observer)
 
     # ---- one run -------------------------------------------------------------------------------------------------
@@ -211,11 +210,11 @@ class Machine:
         if decision == PARK:
             stacks.park(self, me)
         if decision != me.id:
-            self.switches.append(self.step)
-            self.switches.append(decision)
-            if self.observer is not None:
-                self.observer(self, me)
-            self.enact(me, decision)
+            self.switches += (self.step, decision)
+            if self.observer is None:
+                self.enact(me, decision)
+            else:
+                watched.preempt(self, me, decision)
 
     def choices(self) -> list[int]:
         """Return every decision that can be taken now, tasks first, by number."""
@@ -256,7 +255,10 @@ class Machine:
         else:
             self._nobody(me)
             return
-        self.enact(me, decision)
+        if self.observer is None:
+            self.enact(me, decision)
+        else:
+            watched.give_up(self, me, decision)
 
     def ask(self, choices: Sequence[int]) -> int:
         try:
@@ -305,14 +307,9 @@ class Machine:
     def _nobody(self, me: Task) -> None:
         """End the run, as no decision is left: it is at rest, or it is stuck."""
         if self.remaining or any(cpu.running is not None for cpu in self.cpus):     # an interrupt can hang after the last task
-            if self.explorer is not None:
-                self.explorer.ended(self)
-            parked = [task for task in (*self.tasks, *(cpu.idle for cpu in self.cpus)) if task is not None and task.waiting is PARKED]
-            if parked and not (self.findings or stuck.wait_for_ever(parked)):
-                self.void = True
-            if not self.halted and not self.cut and not self.void:
-                stuck.nobody_can_run(self)
-            self.aborting = True
+            if self.observer is not None:
+                self.observer.blocked(self, me)
+            stuck.end(self)
         if me.stack is not self.main:
             self.main.switch()
             if self.aborting:                       # its stack is unwound now
@@ -320,14 +317,14 @@ class Machine:
 
     # ---- findings ------------------------------------------------------------------------------------------------
 
-    def report(self, title: str, sanitizer: str, detail: str = "") -> NoReturn:
-        """Report a finding and end the run; under an explorer, halt this cpu only."""
-        self.add_finding(Finding(title, sanitizer, detail=detail), sites.sites(self.image, sys._getframe(1)))
+    def report(self, title: str, sanitizer: str, detail: str = "", about: Any = None) -> NoReturn:
+        """Report a finding, about an object, and end the run; under an explorer, halt this cpu only."""
+        self.add_finding(Finding(title, sanitizer, detail=detail, about=sites.outermost(about)), sites.sites(self.image, sys._getframe(1)))
         self.abort()
 
-    def note(self, title: str, sanitizer: str, detail: str = "") -> None:
-        """Report a broken invariant. The run goes on, to show what follows from it."""
-        finding = Finding(title, sanitizer, detail=detail, breaks=True)
+    def note(self, title: str, sanitizer: str, detail: str = "", about: Any = None) -> None:
+        """Report a broken invariant of an object. The run goes on, to show what follows from it."""
+        finding = Finding(title, sanitizer, detail=detail, breaks=True, about=sites.outermost(about))
         if all(known.title != title for known in self.notes):
             self.add_finding(finding, sites.sites(self.image, sys._getframe(1)))
 

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Places in kernel source: of a stack of frames, and of the traceback of an exception."""
+"""Places in kernel source: of a stack of frames, and of the traceback of an exception; and the object of a place in memory."""
 
 from __future__ import annotations
 
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vmrace.harness.finding import Site
 
@@ -59,3 +59,10 @@ def sites_of_traceback(image: Image, error: BaseException) -> tuple[Site, ...]:
 def is_null_dereference(error: BaseException) -> bool:
     """True if the exception comes of an attribute or a call of None."""
     return "'NoneType' object" in str(error)        # `obj` of an AttributeError is None, too, where nobody has set it
+
+
+def outermost(obj: Any) -> str:
+    """Return the name of the outermost struct that contains `obj`; the name of `obj` if it stands alone, "" for None."""
+    while getattr(obj, "struct", None) is not None:
+        obj = obj.struct
+    return "" if obj is None else obj if isinstance(obj, str) else str(getattr(obj, "name", obj))

@@ -18,6 +18,7 @@ from vmrace.harness.machine.task import CPUS, HALTED, NEVER, PARK, PARKED, Cpu, 
 if TYPE_CHECKING:
     from vmrace.harness.machine.machine import Machine
 
+RESULTS = (int, str)        # types of the results of operations: a number, an error code, a signal
 Operation = tuple[Callable[..., Any], tuple[Any, ...]]      # a kernel function and its arguments
 
 
@@ -93,7 +94,9 @@ def _operations(m: Machine, task: Task) -> None:
         task.op = number
         if m.recorder is not None:
             m.recorder(points.LOCAL, task, f"op {task.op}")
-        function(*args)
+        value = function(*args)
+        if value.__class__ in RESULTS:
+            task.results = (*task.results, (number, value))
         if task.held is not root:
             m.image.lockdep.returned_holding(m, task)
     if m.aborting:                              # a program of plain functions may have caught it

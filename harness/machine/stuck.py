@@ -19,6 +19,18 @@ NAME = "progress"
 FAIR_STEPS_MAX = 20_000     # points under a fair schedule, after the first steps_max ones, before the run is called a livelock
 
 
+def end(m: Machine) -> None:
+    """End a run in which no decision is left although tasks or interrupts are not done, and report why, unless a cpu is dead already."""
+    if m.explorer is not None:
+        m.explorer.ended(m)
+    parked = [task for task in (*m.tasks, *(cpu.idle for cpu in m.cpus)) if task is not None and task.waiting is PARKED]
+    if parked and not (m.findings or wait_for_ever(parked)):
+        m.void = True
+    if not m.halted and not m.cut and not m.void:
+        nobody_can_run(m)
+    m.aborting = True
+
+
 def nobody_can_run(m: Machine) -> None:
     """Report tasks that are left though none can run.
 

@@ -51,12 +51,13 @@ class Task:
 
     `held` has the locks that it holds, and whether interrupts are off. `waiting` is the lock that it spins on, SLEEPING, HALTED or
     PARKED; `wants` is the lock that it sleeps for, if any. `task` is the kernel's task_struct, and `queued` counts its entries on
-    wait queues. `reads` has the loads that a parked task repeats.
+    wait queues. `reads` has the loads that a parked task repeats. `results` has the number of each operation that
+    returned an int or a str, with that value.
     """
 
     __slots__ = (
         "at", "below", "cpu", "finished", "held", "id", "inject", "irq_depth", "irqs", "name", "op", "operations",
-        "queued", "reads", "resumes", "stack", "started", "state", "task", "waiting", "waiting_frame", "wants", "yields",
+        "queued", "reads", "results", "resumes", "stack", "started", "state", "task", "waiting", "waiting_frame", "wants", "yields",
     )
 
     def __init__(self, id: int, name: str):
@@ -87,6 +88,7 @@ class Task:
         self.resumes: tuple[int, Any, Any] | None = None        # its point when the last interrupt hit it
         self.yields = 0
         self.queued = 0
+        self.results: tuple[tuple[int, int | str], ...] = ()
         self.reads: Any = ()            # explore/spinning.py's Reads, if it is PARKED
 
     def __repr__(self) -> str:

@@ -1,23 +1,40 @@
 # SPDX-License-Identifier: MIT
-"""The text of a failure: the oops, then the accesses in columns, one for each cpu, as kernel developers draw races.
+"""The text of a failure: the oops, then its story in columns, one for each cpu, as kernel developers draw races.
 
-Every value is from the trace. An access is shown if another task touches its object, too. The step that first breaks an invariant
-has a mark of its own, apart from the step at which a sanitizer detects it.
+Every value is from the trace. The step that first breaks an invariant has a mark of its own, apart from the step at which a sanitizer
+detects it.
 """
 
 from __future__ import annotations
 
 import pathlib
+import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from vmrace.harness import points
 from vmrace.harness.finding import Finding, Kind
-from vmrace.harness.watchers.trace import Event
+from vmrace.harness.replay.rows import Row, Story
 
 WIDTH = 100
-ROWS_MAX = 60
 COLUMNS_MAX = 4     # with more, a column is too narrow for the name of an access
+STATE_MAX = 30      # width of the last column
+NARROW = 14         # the least width of the others
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The text of a row: the number of its column, the text, the function that it begins, and a value at the right."""
+
+    place: int
+    text: str
+    function: str
+    value: str
+
+    @property
+    def inline(self) -> str:
+        """The text, with the function before it."""
+        indent = self.text[:len(self.text) - len(self.text.lstrip())]
+        return f"{indent}{self.function}: {self.text.strip()}" if self.function else self.text
 
 
 def oops(finding: Finding, notes: Sequence[Finding], variant: str, digest: str, tasks: Sequence[str]) -> list[str]:
@@ -41,107 +58,84 @@ def oops(finding: Finding, notes: Sequence[Finding], variant: str, digest: str, 
     return out
 
 
-def columns(events: Sequence[Event], finding: Finding, notes: Sequence[Finding], ops: dict[tuple[int, int], str],
-            cpus: int) -> list[str]:
-    """Return the accesses, in one column for each cpu. `ops` maps (task, number) to the text of an operation.
+def columns(story: Story, cpus: int) -> list[str]:
+    """Return the rows of a story, in one column for each cpu, and a line that explains them.
 
-    With more than COLUMNS_MAX cpus, only those with an access to show have a column. If these are more than COLUMNS_MAX as well, all share
-    one column, and each row names its cpu.
+    With more than COLUMNS_MAX cpus, only those with a row have a column. If these are more than COLUMNS_MAX as well, all share one column,
+    and each row names its cpu.
     """
-    shown = _shared(events)
-    watched = _watched(events, finding)
-    rows: list[_Row] = []
-    last_task: int | None = None
-    value = ""
-    bug = next((event for event in reversed(events) if event.step == finding.step and event.kind != points.LOCAL
-                and finding.task in ("", _task(event))), None)
-    for event in events:
-        if event.kind == points.LOCAL:
-            text = ops.get((event.task, int(event.arg[3:]))) if event.arg.startswith("op ") else None
-            if text is None:
-                continue
-            rows.append(_Row("", event.cpu, text, ""))
-            last_task = event.task
-            continue
-        if id(event) not in shown and event.step != finding.step:
-            continue
-        if last_task is not None and event.task != last_task:
-            rows.append(_Row("", event.cpu, f"> {event.function}", ""))
-        last_task = event.task
-        now = event.after.get(watched, "") if watched else ""
-        change = now if now != value else ""
-        value = now or value
-        mark = "!!" if any(note.step == event.step and note.task == f"task{event.task}" for note in notes) else ""
-        if event is bug:
-            mark = "BUG"
-        indent = "  " + "  " * bool(event.irq_depth)
-        rows.append(_Row(str(event.step), event.cpu, indent + event.label, f"{change} {mark}".strip()))
-    return _drawn(rows, cpus, watched)
+    rows = story.rows()
+    shown = sum((row.times or 1) for row in rows if row.step is not None)
+    legend = "= 1: it loaded 1; 0 -> 1: it changed 0 to 1"
+    if story.whole or shown >= story.accesses:
+        return [*_drawn(rows, cpus, story.watched), f"      {legend}"]
+    return [*_drawn(rows, cpus, story.watched), f"      {legend}", f"      {shown} of {story.accesses} steps: those on which the "
+            "failure depends. vmrace show --all: every step"]
 
 
-@dataclass(frozen=True)
-class _Row:
-    step: str
-    cpu: int
-    text: str
-    after: str
-
-
-def _drawn(rows: list[_Row], cpus: int, watched: str) -> list[str]:
+def _drawn(rows: Sequence[Row], cpus: int, watched: str) -> list[str]:
     """Return the table of the rows. `watched`: the object whose state is in the last column, or ""."""
-    room = WIDTH - 6 - (26 if watched else 0)
     places = {cpu: cpu for cpu in range(cpus)} if cpus <= COLUMNS_MAX else {
-        cpu: place for place, cpu in enumerate(sorted({row.cpu for row in rows}))}
+        cpu: place for place, cpu in enumerate(sorted({row.cpu for row in rows if row.cpu is not None}))}
     together = len(places) > COLUMNS_MAX
-    count = 1 if together else max(len(places), 1)
-    wide = room // count - 3
-    heads = ["all cpus"] if together else [f"cpu{cpu}" for cpu in places]
-    out = ["step  " + " | ".join(f"{head:<{wide}}" for head in heads) + (f"  {watched}" if watched else ""),
-           "----  " + "-+-".join("-" * wide for _ in range(count)) + ("  " + "-" * 22 if watched else "")]
-    lines = []
-    for row in rows:
-        cells = [" " * wide] * count
-        text = f"cpu{row.cpu:<4}{row.text}" if together else row.text
-        cells[0 if together else places[row.cpu]] = f"{text[:wide]:<{wide}}"
-        lines.append(f"{row.step:>4}  " + " | ".join(cells) + (f"  {row.after}" if row.after else ""))
-    return [out[0].rstrip(), out[1], *_elided(lines)]
+    heads = ["all cpus"] if together else [f"cpu{cpu}" for cpu in places] or ["cpu0"]
+    state = max((len(_state(row)) for row in rows), default=0)
+    state = min(max(state, len(watched)), STATE_MAX) if watched or state else 0
+    cells = [Cell(0 if together else places.get(row.cpu or 0, 0), _text(row, together), row.function, _value(row)) for row in rows]
+    wide = _widths(cells, len(heads), WIDTH - 6 - (state + 2 if state else 0))
+    out = ["step  " + " | ".join(f"{head:<{width}}" for head, width in zip(heads, wide, strict=True)) + (f"  {watched}" if state else ""),
+           "----  " + "-+-".join("-" * width for width in wide) + ("  " + "-" * state if state else "")]
+    for row, cell in zip(rows, cells, strict=True):
+        *above, line = _lines(cell, wide)
+        out += [f"      {one}".rstrip() for one in above]
+        out.append(f"{'' if row.step is None else row.step:>4}  {line}  {_state(row)}".rstrip())
+    return [out[0].rstrip(), *out[1:]]
 
 
-def _task(event: Event) -> str:
-    """Return the name of the task as in `Finding.task`."""
-    return f"task{event.task}" if event.task >= 0 else f"idle{-2 - event.task}"
+def _text(row: Row, together: bool) -> str:
+    if row.rows:
+        return f"  ... these {row.rows} rows {row.times} more times"
+    return f"cpu{row.cpu:<4}{row.text}" if together and row.cpu is not None else row.text
 
 
-def _elided(rows: list[str]) -> list[str]:
-    rows = [row.rstrip() for row in rows]
-    if len(rows) <= ROWS_MAX:
-        return rows
-    head = ROWS_MAX // 3
-    return [*rows[:head], f"      ... {len(rows) - ROWS_MAX} more ...", *rows[-(ROWS_MAX - head):]]
+def _widths(cells: Sequence[Cell], count: int, room: int) -> list[int]:
+    """Return the widths of the columns. If all cannot have what they need, the last one comes first: in the others a text may go on to the
+    right, where its row is empty."""
+    room -= 3 * (count - 1)
+    need = [NARROW] * count
+    for cell in cells:
+        need[cell.place] = max(need[cell.place], len(cell.inline) + len(cell.value) + 2 * bool(cell.value))
+    if sum(need) <= room:
+        return need
+    last = min(need[-1], room - NARROW * (count - 1))
+    return [*([min(max(need[:-1], default=0), (room - last) // (count - 1))] * (count - 1) if count > 1 else []), last]
 
 
-def _shared(events: Sequence[Event]) -> set[int]:
-    """Return the ids of the events on objects that several tasks touch and at least one changes, and of interrupts."""
-    by: dict[str, set[int]] = {}
-    written: set[str] = set()
-    for event in events:
-        by.setdefault(event.obj, set()).add(event.task)
-        if event.kind not in (points.READ, points.BARRIER, points.MASK):
-            written.add(event.obj)
-    return {id(event) for event in events
-            if event.kind == points.IRQ or (event.kind not in (points.BARRIER, points.LOCAL, points.MASK)
-                                            and len(by[event.obj]) > 1 and event.obj in written)}
+def _lines(cell: Cell, wide: Sequence[int]) -> list[str]:
+    """Draw one row: its cell in its column, and the other columns empty. A text that is too long takes more than one line."""
+    place, text, value = cell.place, cell.inline, cell.value
+    left = "".join(" " * width + " | " for width in wide[:place])
+    after = wide[place + 1:]
+    reach = sum(wide[place:]) + 3 * len(after)
+    if len(text) + len(value) + 2 * bool(value) <= wide[place]:
+        return [f"{left}{text:<{wide[place] - len(value)}}{value}" + "".join(" | " + " " * width for width in after)]
+    if cell.function and len(text) + len(value) + 2 * bool(value) > reach:
+        return [*_lines(replace(cell, text=f"{cell.text[:1]}{cell.function}:", function="", value=""), wide),
+                *_lines(replace(cell, function=""), wide)]
+    if not value and len(text) > reach:
+        indent = text[:len(text) - len(text.lstrip())]
+        parts = textwrap.wrap(text.strip(), reach, initial_indent=indent, subsequent_indent=indent + " ")
+        return [f"{left}{part:<{reach}}" for part in parts]
+    return [f"{left}{f'{_cut(text, reach - len(value) - 2 * bool(value))}  {value}':<{reach}}"]
 
 
-def _watched(events: Sequence[Event], finding: Finding) -> str:
-    """Return the object whose state is shown beside the accesses: the one that the finding names, else the one touched most."""
-    names = {name for event in events for name in event.after}
-    for word in finding.detail.replace(".", " ").split():
-        if word in names:
-            return word
-    touched: dict[str, int] = {}
-    for event in events:
-        owner = event.obj.partition(".")[0]
-        if owner in names:
-            touched[owner] = touched.get(owner, 0) + 1
-    return max(sorted(touched), key=lambda name: touched[name], default="")
+def _value(row: Row) -> str:
+    return f"{row.value}  x {row.times}".strip() if row.times and not row.rows else row.value
+
+
+def _state(row: Row) -> str:
+    return f"{row.after} {row.mark}".strip()
+
+
+def _cut(text: str, wide: int) -> str:
+    return text if len(text) <= wide else f"{text[:max(wide - 2, 0)]}.."

@@ -65,7 +65,8 @@ def freed_linked(m: Machine, entry: list_head) -> None:
     if entry.struct is None or entry.on is None:
         raise _not_embedded(entry)
     if entry.on.freelist:
-        m.report(Kind.DOUBLE_FREE.title(f"in {m.where()}"), NAME, where_freed(f"{entry.struct} is already on {entry.on}", entry.struct))
+        detail = where_freed(f"{entry.struct} is already on {entry.on}", entry.struct)
+        m.report(Kind.DOUBLE_FREE.title(f"in {m.where()}"), NAME, detail, entry)
 
 
 def freed(m: Machine, entry: list_head) -> None:
@@ -80,7 +81,8 @@ def freed(m: Machine, entry: list_head) -> None:
     _changed(m, obj, head, _here(m) if not head.type_stable or (m.image is not None and m.image.core != "fast") else UNKNOWN)
     for link in links_of(obj):
         if link is not entry and link.on is not None:
-            m.report(Kind.LIST.title(f"free of a {type(obj).__name__} still on {link.on} in {m.where()}"), NAME, f"{link} is on {link.on}")
+            title = Kind.LIST.title(f"free of a {type(obj).__name__} still on {link.on} in {m.where()}")
+            m.report(title, NAME, f"{link} is on {link.on}", link)
     if not head.type_stable:
         poison(obj, used, entry)
 
@@ -95,13 +97,13 @@ def allocated(m: Machine, entry: list_head, head: list_head) -> None:
     _changed(m, obj, head, True)
     for link in links_of(obj):
         if link.on is not None:
-            m.report(Kind.LINKED.title(f"in {m.where()}"), NAME, f"{link} is on {link.on}")
+            m.report(Kind.LINKED.title(f"in {m.where()}"), NAME, f"{link} is on {link.on}", link)
 
 
 def kfreed(m: Machine, obj: Struct) -> None:
     """Free `obj` for kfree(). Report if it is free already."""
     if not obj.allocated:
-        m.report(Kind.DOUBLE_FREE.title(f"in {m.where()}"), NAME, where_freed(f"{obj} is free", obj))
+        m.report(Kind.DOUBLE_FREE.title(f"in {m.where()}"), NAME, where_freed(f"{obj} is free", obj), obj)
     _changed(m, obj, None, _here(m))
     poison(obj, used)
 
@@ -125,7 +127,7 @@ def used(part: KernelObject, slot: str) -> None:
         return
     gone = next(obj for obj in owners(part) if not obj.allocated)
     what = f"{part}.{slot.lstrip('_')}" if part is gone or hasattr(part, "allocated") else str(part)
-    m.report(Kind.USE_AFTER_FREE.title(f"in {m.where()}"), NAME, where_freed(f"{what} is accessed", gone))
+    m.report(Kind.USE_AFTER_FREE.title(f"in {m.where()}"), NAME, where_freed(f"{what} is accessed", gone), gone)
 
 
 def where_freed(what: str, obj: Struct) -> str:

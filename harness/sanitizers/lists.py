@@ -19,12 +19,13 @@ def added_twice(m: Machine, entry: list_head, head: list_head | None) -> NoRetur
     """Report list_add() of `entry`, which is linked, to the list of `head`: a double free if both lists hold free memory."""
     if head is not None and head.freelist:
         lifetime.freed_linked(m, entry)
-    m.report(Kind.LIST.title(f"list_add of a linked {kind(entry)} in {m.where()}"), NAME, f"{entry} is on {entry.on}, added to {head}")
+    detail = f"{entry} is on {entry.on}, added to {head}"
+    m.report(Kind.LIST.title(f"list_add of a linked {kind(entry)} in {m.where()}"), NAME, detail, entry)
 
 
 def deleted_unlinked(m: Machine, entry: list_head) -> NoReturn:
     """Report list_del() of `entry`, which is on no list."""
-    m.report(Kind.LIST.title(f"list_del of an unlinked {kind(entry)} in {m.where()}"), NAME, f"{entry} is on no list")
+    m.report(Kind.LIST.title(f"list_del of an unlinked {kind(entry)} in {m.where()}"), NAME, f"{entry} is on no list", entry)
 
 
 def kind(entry: list_head) -> str:

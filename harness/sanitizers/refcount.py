@@ -18,7 +18,7 @@ NAME = "refcount"
 def below_zero(m: Machine, v: atomic_t) -> NoReturn:
     """Report that `v`, a count of references, is negative now."""
     assert v.refcount, v
-    m.report(Kind.REFCOUNT.title(f"{_kind(v)} below zero in {m.where()}"), NAME, f"{v} is {v.counter}")
+    m.report(Kind.REFCOUNT.title(f"{_kind(v)} below zero in {m.where()}"), NAME, f"{v} is {v.counter}", v)
 
 
 def revived(m: Machine, v: atomic_t) -> None:
@@ -28,8 +28,8 @@ def revived(m: Machine, v: atomic_t) -> None:
         return
     if v.struct is not None and not v.struct.allocated:
         m.report(Kind.USE_AFTER_FREE.title(f"in {m.where()}"), lifetime.NAME,
-                 lifetime.where_freed(f"{v} taken on a free object", v.struct))
-    m.note(Kind.REFCOUNT.title(f"{_kind(v)} raised from zero in {m.where()}"), NAME, f"{v} 0 -> 1")
+                 lifetime.where_freed(f"{v} taken on a free object", v.struct), v)
+    m.note(Kind.REFCOUNT.title(f"{_kind(v)} raised from zero in {m.where()}"), NAME, f"{v} 0 -> 1", v)
 
 
 def _kind(v: atomic_t) -> str:

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Traces. A trace is made by a replay of a run's decisions with a recorder, and never during a search.
 
-Its events are the accesses, in the order in which they were made: a task that was preempted before its access makes it when it goes on.
+Its events are the accesses, in the order in which they were made: a task that was preempted before its access, or that waits for the lock
+that it acquires, makes it when it goes on. Between them stand the changes of the state of tasks: preempted, spins, sleeps, runs.
+
 The digest of the trace is the identity of the run. The same decisions have the same digest on every backend.
 """
 
@@ -17,16 +19,29 @@ from typing import Any
 from vmrace.harness import points
 from vmrace.harness.finding import Site
 from vmrace.harness.machine.machine import Machine
-from vmrace.harness.machine.sites import innermost, sites
-from vmrace.harness.machine.task import Cpu, Task
+from vmrace.harness.machine.sites import innermost, outermost, sites
+from vmrace.harness.machine.task import SLEEPING, Cpu, Task
+from vmrace.harness.machine.watched import Observer
 from vmrace.harness.watchers.race import Watch
+from vmrace.harness.watchers.value import NO_VALUE, told, value_of
 
 LOCKS = {points.ACQUIRE: "lock", points.RELEASE: "unlock", points.TRYLOCK: "trylock"}
+
+PREEMPTED, SPINS, SLEEPS, RUNS = "preempted", "spins", "sleeps", "runs"
+CHANGES = (PREEMPTED, SPINS, SLEEPS, RUNS)      # `arg` of an event that is no access, but a change of a task's state
 
 
 @dataclass
 class Event:
-    """One access: its step, task and cpu, its kind and object. `function` is the innermost kernel function that is not an accessor."""
+    """One access: its step, task and cpu, its kind and object. `function` is the innermost kernel function that is not an accessor.
+
+    `owner` is the outermost struct that contains the object. `value` is what a load returned, or what a store changed; with
+    `kept`, a store left the old value there. `woke` has the tasks whose sleep the access ended. `after` describes the objects of interest
+    after the access.
+
+    An event with an `arg` of CHANGES is no access: the task stops, or runs again after a sleep. Its `obj` is the lock that the task waits
+    for, if any, and `by` the task that woke this one.
+    """
 
     step: int
     task: int
@@ -41,16 +56,41 @@ class Event:
     depth: int
     held: tuple[str, ...] = ()
     after: dict[str, str] = field(default_factory=dict)
+    owner: str = ""
+    value: str = ""
+    woke: tuple[int, ...] = ()
+    by: int | None = None
+    kept: bool = False
+
+    @property
+    def stores(self) -> bool:
+        """True if the access changed its location, as far as the trace has values: else a read-modify-write may leave it as it was."""
+        return self.kind == points.WRITE or (self.kind == points.RMW and not self.kept)
+
+    @property
+    def change(self) -> str:
+        """The word of CHANGES that this event is, or "" if it is an access."""
+        return self.arg if self.kind == points.LOCAL and self.arg in CHANGES else ""
 
     def line(self) -> str:
         return f"{self.task} {self.irq_depth} {points.NAMES[self.kind]} {self.obj} {self.arg} {self.label} {self.function}"
 
 
-class Recorder:
-    """The recorder of one run: `m.recorder` is this object, and `m.observer` its method `switched`.
+@dataclass
+class _Reached:
+    """A point that a task has reached, and whose access it has not made yet. `before` is the value just before the access."""
+
+    event: Event
+    obj: Any
+    arg: Any
+    before: Any = NO_VALUE
+
+
+class Recorder(Observer):
+    """The recorder of one run: `m.recorder` and `m.observer` are this object.
 
     `watch()` returns a text for the present state of each object of interest. `also` is another recorder that is called at each point.
-    Without `stacks`, events have no stack, which takes most of the time and is not in the digest.
+    Without `stacks`, events have no stack, which takes most of the time and is not in the digest. Without `watch`, they have no values.
     """
 
     def __init__(self, m: Machine, watch: Callable[[], dict[str, str]] | None = None, stacks: bool = True):
@@ -58,21 +98,16 @@ class Recorder:
         self.watch = watch
         self.stacks = stacks
         self.events: list[Event] = []
-        self.suspended: dict[int, Event] = {}
+        self.reached: _Reached | None = None
+        self.stopped: dict[int, list[_Reached | None]] = {}     # task -> its stops, each with the access that it makes when it goes on
+        self.waker: dict[int, int] = {}                         # task that slept -> the task that woke it
         self.also: Watch | None = None
 
     def __call__(self, kind: int, obj: Any, arg: Any) -> None:
-        m = self.m
-        me = m.current
-        if self.watch is not None and self.events:
-            self.events[-1].after = self.watch()
-        waiting = self.suspended.get(me.id)
-        if waiting is not None and me.irq_depth <= waiting.irq_depth and not (kind == points.IRQ and arg == "enter"):
-            waiting.step = m.step - (kind not in (points.LOCAL, points.IRQ))    # it is made now, however long ago it was reached
-            self.events.append(self.suspended.pop(me.id))
-            if self.watch is not None:
-                self.events[-1].after = self.watch()
-        self.events.append(self._event(kind, obj, arg, me))
+        self._made()
+        event = self._event(kind, obj, arg, self.m.current)
+        self.events.append(event)
+        self._reach(_Reached(event, obj, arg))
         if self.also is not None:
             self.also(kind, obj, arg)
 
@@ -81,20 +116,76 @@ class Recorder:
         if self.also is not None:
             self.also.orders(what, after)
 
-    def switched(self, m: Machine, me: Task) -> None:
-        """Suspend the event of `me`, which was preempted at a point, before its access."""
-        if self.events and self.events[-1].task == me.id and self.events[-1].step == m.step:
-            self.suspended[me.id] = self.events.pop()
+    def _reach(self, reached: _Reached) -> None:
+        """Record that the running task makes this access next."""
+        if self.watch is not None:
+            reached.before = value_of(reached.obj, reached.arg)
+        self.reached = reached
+
+    def _made(self) -> None:
+        """Complete the event of the access that was reached last. It has been made by now, and nothing else has happened since."""
+        reached, self.reached = self.reached, None
+        if reached is not None and self.watch is not None:
+            null = "None" if self.m.image.core == "functions" else "NULL"
+            event, now = reached.event, value_of(reached.obj, reached.arg)
+            event.value = told(event.kind, reached.before, now, null)
+            event.kept = now is not NO_VALUE and type(now) is type(reached.before) and now == reached.before
+            event.after = self.watch()
+
+    # ---- tasks that stop and go on ---------------------------------------------------------------------------------------
+
+    def preempted(self, m: Machine, me: Task) -> None:
+        self._withdraw(me)
+        decision = m.switches[-1]
+        if decision < len(m.tasks) or (decision - len(m.tasks)) % len(m.cpus) != me.cpu.number:
+            self._change(me, PREEMPTED)         # else: an interrupt of its own cpu
+
+    def blocked(self, m: Machine, me: Task) -> None:
+        if me.id == -1 or me.finished or (me.id < 0 and not me.irq_depth):
+            self._made()
+            return
+        lock = me.wants if me.waiting is SLEEPING else me.waiting
+        if lock is not None and self.reached is not None and self.reached.event.kind == points.ACQUIRE:
+            self._withdraw(me)
+        else:
+            self._made()
+            self.stopped.setdefault(me.id, []).append(None)
+        if me.waiting is not None:
+            self._change(me, SLEEPS if me.waiting is SLEEPING else SPINS, name_of(lock) if lock is not None else "")
+
+    def resumed(self, m: Machine, me: Task) -> None:
+        stops = self.stopped.get(me.id)
+        if not stops:
+            return
+        self._made()
+        reached = stops.pop()
+        if me.id in self.waker:
+            self._change(me, RUNS, by=self.waker.pop(me.id))
+        if reached is not None:
+            reached.event.step = m.step         # it is made now, however long ago it was reached
+            self.events.append(reached.event)
+            self._reach(reached)
+
+    def woken(self, m: Machine, task: Task) -> None:
+        if self.reached is not None:
+            self.reached.event.woke += (task.id,)
+        self.waker[task.id] = m.current.id
+
+    def _withdraw(self, me: Task) -> None:
+        """Take the event of `me` back: its access is made only when it goes on."""
+        reached, self.reached = self.reached, None
+        if reached is not None:
+            assert self.events[-1] is reached.event and reached.event.task == me.id, (me, self.events[-1])
+            self.events.pop()
+        self.stopped.setdefault(me.id, []).append(reached)
+
+    def _change(self, me: Task, word: str, obj: str = "", by: int | None = None) -> None:
+        function = innermost(self.m.image, me.waiting_frame or sys._getframe(2))
+        self.events.append(Event(self.m.step, me.id, me.cpu.number, me.irq_depth, points.LOCAL, obj, word, word, function, (), 0, by=by))
 
     def finish(self) -> None:
-        """End the trace of a run that is over. Suspended accesses were never made, except the one that ended the run."""
-        last = self.m.findings[-1].task if self.m.findings else ""
-        for task, event in self.suspended.items():
-            if last == f"task{task}":
-                event.step = self.m.findings[-1].step
-                self.events.append(event)
-        if self.watch is not None and self.events:
-            self.events[-1].after = self.watch()
+        """End the trace of a run that is over. An access that a task never went on to make is not in it."""
+        self._made()
 
     def _event(self, kind: int, obj: Any, arg: Any, me: Task) -> Event:
         m = self.m
@@ -102,13 +193,14 @@ class Recorder:
         stack = sites(m.image, frame) if self.stacks else ()
         label = label_of(m, kind, obj, arg, frame)
         return Event(m.step, me.id, me.cpu.number if me.cpu else 0, me.irq_depth, kind, name_of(obj), arg, label,
-                     innermost(m.image, frame), stack, len(stack), tuple(lock.name for lock in me.held.locks))
+                     innermost(m.image, frame), stack, len(stack), tuple(lock.name for lock in me.held.locks), owner=outermost(obj))
 
     def digest(self) -> str:
-        """Return the identity of the run: a hash over all events in order, as 16 hexadecimal digits."""
+        """Return the identity of the run: a hash over all accesses in order, as 16 hexadecimal digits."""
         out = hashlib.blake2b(digest_size=8)
         for event in self.events:
-            out.update(event.line().encode() + b"\n")
+            if not event.change:
+                out.update(event.line().encode() + b"\n")
         return out.hexdigest()
 
 

@@ -6,7 +6,9 @@ from __future__ import annotations
 import pytest
 from click.testing import CliRunner, Result
 from vmrace.fuzz.cli.main import main
-from vmrace.fuzz.measure.cost import COLUMNS, SITUATIONS, Costs, Mean, Situation
+from vmrace.fuzz.measure.cost import COLUMNS, SITUATIONS, Costs, Mean, Measured, Situation, Spread
+from vmrace.fuzz.measure.cost_report import differences, summary, sums
+from vmrace.fuzz.measure.meter import Counts
 from vmrace.variants.family import FAMILIES, Family, Variant, family
 from vmrace.variants.operations import OPERATIONS
 
@@ -66,6 +68,63 @@ def test_a_second_cpu_makes_an_operation_wait_and_takes_its_cache_lines() -> Non
     assert same == 0                                        # they share no line
 
 
+def test_a_load_misses_once_after_each_store_of_another_cpu() -> None:
+    """One run, without a preemption: the first task stores to the page, and the second then loads from it twice."""
+    _, after_a_store, _ = measured("touch f0.0", "load m0.0", runs=1)
+    assert after_a_store.sums["foreign_loads"] == 1
+    _, no_store, _ = measured("load m0.0", "load m0.0", runs=1)
+    assert no_store.sums["loads"] == 4 and no_store.sums["foreign_loads"] == 0
+    alone, _, _ = measured("touch f0.0")        # loads the flags after its own store to the page
+    assert alone.sums["loads"] == 5 and alone.sums["foreign_loads"] == 0
+
+
+def test_a_wait_for_the_disk_is_a_sleep() -> None:
+    costs = Costs(family("invalidate_2_6"), "pre_2_6_15", 1)
+    on_disk, in_cache = (next(one for one in SITUATIONS if one.name == "read" and what in one.what) for what in ("on disk", "in the cache"))
+    slept = [costs.measure(one).alone for one in (on_disk, in_cache)]
+    assert [mean.of("sleeps") for mean in slept if mean is not None] == [1, 0]
+
+
+def test_a_spread_has_the_quartiles_of_its_values() -> None:
+    assert Spread.of([5, 1, 4, 2, 3]) == Spread(1, 2, 3, 4, 5)
+    assert Spread.of([7]) == Spread(7, 7, 7, 7, 7)
+    assert Spread.of([]) == Spread()
+
+
+def mean(points: int, failed: int = 0, waited: tuple[int, ...] = (0, 0, 0, 0)) -> Mean:
+    out = Mean(len(waited) + failed, failed)
+    for number in waited:
+        out.ran([Counts(points=points, waited=number)])
+    return out
+
+
+def row(operation: str, *means: Mean) -> list[Measured]:
+    situation = Situation("x", (), operation, operation, operation)
+    return [Measured(situation, f"v{number}", one, one) for number, one in enumerate(means)]
+
+
+def test_the_sums_leave_out_situations_in_which_a_run_ended_in_a_finding() -> None:
+    each, failed = sums([row("a", mean(10), mean(12)), row("b", mean(5), mean(5, failed=1)), row("c", mean(1), mean(2))], "alone")
+    assert {variant: total.of("points") for variant, total in each.items()} == {"v0": 11, "v1": 14}
+    assert [(one.situation.operation, one.variant) for one in failed] == [("b", "v1")]
+
+
+def test_a_difference_of_means_is_written_only_if_it_exceeds_the_noise() -> None:
+    text = "\n".join(summary([row("a", mean(10, waited=(0, 1) * 8), mean(10, waited=(1, 0) * 7 + (1, 1)))], 0))
+    noisy = [line.split() for line in text.splitlines() if "difference" in line][1]
+    assert noisy[1:4] == ["=", "=", "~"]
+    text = "\n".join(summary([row("a", mean(10, waited=(0,) * 16), mean(10, waited=(1,) * 15 + (2,)))], 0))
+    clear = [line.split() for line in text.splitlines() if "difference" in line][1]
+    assert clear[1:4] == ["=", "=", "+1.1"]
+
+
+def test_the_table_of_differences_names_what_is_the_same_and_what_is_not_compared() -> None:
+    told = list(differences([row("a", mean(10), mean(12)), row("b", mean(5), mean(5)), row("c", mean(1), mean(1, failed=2))]))
+    assert any(line.split() == ["a", "(x)", "+2"] for line in told)
+    assert "  the same in: b (x)" in told
+    assert "c alone (0 and 2 of 4 runs ended in a finding)" in " ".join(" ".join(told).split())
+
+
 def test_the_counts_depend_on_the_seed_alone() -> None:
     one, again, other = (measured("touch f0.0", seed=seed)[1].told() for seed in (3, 3, 4))
     assert one == again != other
@@ -77,6 +136,11 @@ def test_the_chain_of_one_fault_is_its_points_and_grows_with_each_fault_that_wai
     assert one.chain == one.line_chain == one.points
     assert one.chain < two.chain < three.chain
     assert all(chain.chain <= chain.line_chain <= chain.points * chain.faults for chain in (two, three))
+    for chain in (one, two, three):
+        spread = chain.chain_spread
+        assert chain.counted == 10 and spread.least <= spread.lower <= spread.median <= spread.upper <= spread.greatest
+        assert spread.least <= chain.chain <= spread.greatest
+    assert three.chain_spread.least < three.chain_spread.greatest
 
 
 @pytest.mark.long
@@ -107,6 +171,10 @@ def test_json_has_each_situation_and_variant_and_each_number_of_faults() -> None
     assert [one["variant"] for one in told["costs"]] == ["pre_patch", "daniel_lru_count"] * 3
     assert [one["faults"] for one in told["chains"]] == [*range(1, 9)] * 2
     assert told["costs"][0]["alone"]["runs"] == 1 and told["costs"][0]["beside_twin"]["runs"] == 2
+    assert {"sleeps", "foreign", "foreign_loads"} <= told["costs"][0]["alone"].keys()
+    assert [(one["variant"], one["of"]) for one in told["summary"][:2]] == [("pre_patch", "alone"), ("daniel_lru_count", "alone")]
+    chain = told["chains"][0]
+    assert chain["counted"] == 2 and chain["chain_spread"].keys() == {"least", "lower", "median", "upper", "greatest"}
 
 
 @pytest.mark.parametrize(("args", "said"), [
@@ -125,9 +193,19 @@ def test_the_table_of_costs_reads_as_kept() -> None:
     golden("cost", text)
 
 
+def test_the_details_of_costs_take_100_columns_and_come_after_the_summary() -> None:
+    short = ["cost", "invalidate_2_6/pre_2_6_15", "invalidate_2_6/andrea_seqschedlock", "--operations", "load", "--runs-each", "3"]
+    lines, details = said(*short).splitlines()[1:-1], said(*short, "--details").splitlines()[1:-1]
+    assert details[:len(lines)] == lines
+    assert max(map(len, details)) <= 100
+    rest = "\n".join(details[len(lines):])
+    assert "under each lock: points/acquisitions" in rest and "runs counted, which are those without a finding" in rest
+    assert len(lines) <= 60 and "under each lock: points/acquisitions" not in "\n".join(lines)
+
+
 def test_variants_of_two_families_stand_side_by_side() -> None:
     result = vmrace("cost", "lru_free_2_4/pre_patch", "invalidate_2_6/page_count_clear_uptodate", "--operations", "load,pin",
-                    "--runs-each", 3)
+                    "--runs-each", 3, "--details")
     assert result.exit_code == 0, result.output
     assert max(map(len, result.stdout.splitlines())) <= 100
     assert "page_count_clear_uptodate  n/a" in result.stdout

@@ -115,16 +115,29 @@ def test_the_same_number_of_runs_with_one_seed_reaches_the_same_lines() -> None:
     assert one == again
 
 
+def test_a_range_of_unreached_lines_ends_where_a_line_was_reached() -> None:
+    assert ranges([3, 5, 9, 11], [4, 10]) == "3,5-9,11"
+    assert ranges([3, 5, 9, 11], []) == "3-11"
+
+
+def test_a_long_list_of_unreached_lines_takes_at_most_100_columns() -> None:
+    missing = [Missing("f", "a.c.py", list(range(1, 400, 2)), "", list(range(2, 400, 2)))]
+    told = list(coverage_of.lines(Reached("lru_free_2_4/pre_patch", 1, 1, [], missing), 5))
+    assert max(map(len, told)) <= 100
+    assert "".join(told[4:]).replace(" ", "") == f"fa.c.py:{','.join(map(str, range(1, 400, 2)))}"
+
+
 def test_a_reason_is_printed_once_with_its_file() -> None:
     """The text says that a count of runs in a reason is from the time of writing."""
     rare = "rare (reached in 71,573 runs, not in 19,770)"
-    missing = [Missing("f", "a.c.py", [7], rare), Missing("h", "a.c.py", [9], ""), Missing("g", "b.py", [1, 2], rare)]
+    missing = [Missing("f", "a.c.py", [7], rare, [6]), Missing("h", "a.c.py", [9], ""), Missing("g", "b.py", [1, 2], rare)]
     told = list(coverage_of.lines(Reached("lru_free_2_4/pre_patch", 1, 1, [], missing), 5))
     assert told[0] == "lru_free_2_4/pre_patch: 1 entry replayed and a campaign with seed 5, 1 run in all; by coverage.py"
     assert told[2:] == [
-        "  not reached in these runs (BUG()s are not counted), and the reason on file:",
-        "  as written in variants/lru_free_2_4/README.md; a count of runs in a reason is from the time of writing",
-        f"    f  a.c.py:7; g  b.py:1-2: {rare}", "  not reached in these runs, and no reason on file", "    h  a.c.py:9"]
+        "  not reached in these runs: 4 lines in 3 functions; BUG()s are not counted",
+        "  no reason on file:", "    h  a.c.py:9  (never entered)",
+        "  with a reason in variants/lru_free_2_4/README.md; its counts of runs are from the time of writing:",
+        "    f  a.c.py:7", "    g  b.py:1-2  (never entered)", f"        {rare}"]
 
 
 @pytest.mark.parametrize("reason", ["", "nobody calls it"])
@@ -133,8 +146,11 @@ def test_the_exit_code_says_whether_a_reason_is_missing(reason: str, monkeypatch
     monkeypatch.setattr(coverage_of, "reach", lambda *_: told)
     result = vmrace("coverage", "lru_free_2_4/pre_patch", "--runs-each", 10)
     assert result.exit_code == (0 if reason else 1)
-    assert "    f  swap.py:7" + (f": {reason}" if reason else "") in result.stdout.splitlines()
+    lines = result.stdout.splitlines()
+    assert "    f  swap.py:7  (never entered)" in lines
+    assert not reason or f"        {reason}" in lines
     told, = document(vmrace("coverage", "lru_free_2_4/pre_patch", "--json").stdout, "coverage")["variants"]
+    assert told["missing"] == [{"function": "f", "file": "swap.py", "lines": [7], "ranges": "7", "entered": False, "reason": reason}]
     assert told["unexplained"] == ([] if reason else ["f"])
 
 

@@ -20,14 +20,15 @@ from vmrace.fuzz.compare.outcomes import (
     Side,
     compare,
     contenders,
+    look,
     relation,
 )
 from vmrace.fuzz.compare.reached_text import text_of
-from vmrace.fuzz.compare.report import Labels, conclusion, exit_code, inclusions, one_program, sentence
+from vmrace.fuzz.compare.report import Labels, as_json, conclusion, exit_code, inclusions, legend, one_program, sentence
 from vmrace.fuzz.compare.witness import witness
 from vmrace.fuzz.corpus.entry import load
 from vmrace.fuzz.run.exhaustive import Reached
-from vmrace.variants.family import family
+from vmrace.variants.family import Family, Variant, family
 from vmrace.variants.program import Op, Program, TaskProgram
 
 from tests.documents import document
@@ -61,6 +62,72 @@ def objects(result: Result) -> list[dict[str, Any]]:
     """The programs, and then the summary, with the exit code."""
     told = document(result.stdout, "diff")
     return [*told["programs"], {**told["summary"], "exit": told["exit"]}]
+
+
+RETURNING = Family(
+    name="returning", summary="", era="none", base=("tests.fuzz.kernels.returning",), tail=("tests.fuzz.kernels.returning_ops",),
+    variants={"base": Variant("base", (), "", "tests"), "patch": Variant("patch", ("tests.fuzz.kernels.returning_patch",), "", "tests")},
+    check=lambda image: (), drained=lambda image: (), describe=lambda image: {},
+)
+
+
+def returned(*lines: str) -> Comparison:
+    return compare("x", program(*lines), contenders([(RETURNING, "base"), (RETURNING, "patch")]), Budget())
+
+
+# ---- results of operations -------------------------------------------------------------------------------------------------
+
+def test_variants_whose_system_calls_return_other_errors_differ() -> None:
+    comparison = returned("read f0.0", "read f0.1")
+    assert comparison.verdict == DIFFERENT
+    assert [text_of(thing) for thing in comparison.things] == [
+        "no finding", "cpu0 read f0.0 = -ENOMEM", "cpu1 read f0.1 = -ENOMEM"]
+    assert [len(side.reached) for side in comparison.sides] == [3, 1]
+
+
+def test_a_count_and_a_signal_are_results_and_an_operation_without_one_has_none() -> None:
+    comparison = returned("write f0.0", "touch f0.0")
+    assert {text_of(thing) for thing in comparison.things} == {"cpu0 write f0.0 = 4096", "cpu0 write f0.0 = SIGBUS"}
+    assert returned("touch f0.0", "touch f0.0").verdict == SAME
+
+
+def test_a_witness_of_an_error_code_repeats_it() -> None:
+    comparison = returned("read f0.0", "read f0.1")
+    for difference in comparison.differences:
+        found = witness(comparison, difference)
+        assert found.schedule and found.elsewhere == {"patch": "no finding"}
+
+
+def test_json_has_the_results_of_operations_apart_from_the_text() -> None:
+    base, _ = as_json(returned("read f0.0", "touch f0.1"), [])["variants"]
+    assert [one["returned"] for one in base["outcomes"]] == [[], ["cpu0 read f0.0 = -ENOMEM"]]
+
+
+def test_a_result_of_a_run_is_not_one_of_the_next() -> None:
+    contender, = contenders([(RETURNING, "base")])
+    for line, texts in (("write f0.0", ["cpu0 write f0.0 = 4096"]), ("read f0.0", ["no finding"])):
+        assert [text_of(thing) for thing in look(contender, program(line), Budget()).reached] == texts
+
+
+# ---- the legend ------------------------------------------------------------------------------------------------------------
+
+def cells(comparison: Comparison) -> list[str]:
+    """The cells and marks that the legend explains."""
+    return [line[2:12].strip() for line in legend(comparison) if line[2:12].strip()]
+
+
+def test_the_legend_explains_the_marks_and_cells_that_the_table_has_and_no_others() -> None:
+    assert cells(returned("read f0.0", "read f0.1")) == ["-", "+", "N", "0", "= R"]
+    assert cells(returned("touch f0.0", "touch f0.0")) == ["N"]
+    x, y = side("x", [A, C]), side("y", [A], "time")
+    sampled = cells(Comparison("p", load(LAST).program, [x, y]))
+    assert sampled == ["-", "+", "N", "N", "not seen", "BUG"]
+    lacking = Comparison("p", load(LAST).program, [side("x", [A]), side("y", [A]), side("z", [], missing=("swapon",))])
+    assert cells(lacking) == ["N", "n/a"]
+
+
+def test_each_line_of_the_legend_takes_at_most_100_columns() -> None:
+    assert max(map(len, legend(returned("read f0.0", "read f0.1")))) <= 100
 
 
 # ---- reachable outcomes -------------------------------------------------------------------------------------------------

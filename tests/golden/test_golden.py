@@ -99,6 +99,15 @@ def test_the_story_of_an_entry_reads_as_kept(name: str) -> None:
     golden(f"show-{name}", said("show", str(ENTRIES[name])))
 
 
+def test_the_whole_story_of_an_entry_reads_as_kept() -> None:
+    golden("show-all-double-free", said("show", str(ENTRIES["double-free"]), "--all"))
+
+
+@pytest.mark.parametrize("name", ["show-double-free", "show-last-reference", "show-all-double-free"])
+def test_a_story_on_file_takes_at_most_100_columns(name: str) -> None:
+    assert max(map(len, (HERE / f"{name}.txt").read_text().splitlines())) <= 100
+
+
 def test_the_story_on_a_variant_without_the_race_reads_as_kept() -> None:
     golden("show-without-the-race", said("show", str(ENTRIES["double-free"]), "--variant", "daniel_lru_count"))
 

@@ -7,6 +7,7 @@ import random
 
 import pytest
 from vmrace.fuzz.run.story import narrate
+from vmrace.harness import points
 from vmrace.harness.errors import Diverged
 from vmrace.harness.machine.machine import m
 from vmrace.harness.replay.named_schedule import Line, Named, Narrator, parse
@@ -113,7 +114,7 @@ def follow(*lines: str, program: list[tuple[int, object]] = SECTIONS, cpus: int 
 
 
 def order(run: Run) -> list[str]:
-    return [f"{event.task} {event.label}" for event in run.events if not event.label.startswith(("op ", "end"))]
+    return [f"{event.task} {event.label}" for event in run.events if event.kind != points.LOCAL]
 
 
 def test_a_line_with_before_stops_before_the_named_point() -> None:

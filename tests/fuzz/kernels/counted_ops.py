@@ -22,6 +22,11 @@ def op_lock(file, index):
     unlock_page(pages[index])
 
 
+def op_load(number, page):
+    pages[page].index
+    pages[page].index
+
+
 def op_irq_put(k):
     raise_irq(put_page, pages[0])
 
