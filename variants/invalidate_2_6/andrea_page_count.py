@@ -36,16 +36,15 @@ def invalidate_complete_page(mapping, page):
 
     write_lock_irq(mapping.tree_lock)
     # whoever dirties it tags it under this lock
-    failed = PageDirty(page)
-    if not failed and page_count(page) != 2:        # the caller and the page cache
-        failed = 1
-    if failed:
-        # failed:
-        write_unlock_irq(mapping.tree_lock)
+    if PageDirty(page):
+        write_unlock_irq(mapping.tree_lock)         # goto failed
+        return 0
+    if page_count(page) != 2:                       # the caller and the page cache
+        write_unlock_irq(mapping.tree_lock)         # goto failed
         return 0
 
     if PagePrivate(page):
-        BUG(85)
+        BUG(76)
     __remove_from_page_cache(page)
     write_unlock_irq(mapping.tree_lock)
     ClearPageUptodate(page)

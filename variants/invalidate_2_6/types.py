@@ -73,6 +73,7 @@ PAGE_MASK = ~(PAGE_SIZE - 1)
 PAGE_CACHE_SHIFT = PAGE_SHIFT
 PAGE_CACHE_SIZE = PAGE_SIZE
 ULONG_MAX = 0xFFFFFFFF
+INT_MAX = 0x7FFFFFFF
 TASK_SIZE = 0xC0000000
 
 EIO = 5
@@ -108,11 +109,15 @@ BH_Uptodate = 0
 BH_Dirty = 1
 BH_Lock = 2
 BH_Req = 3
-BH_Mapped = 4
-BH_New = 5
-BH_Async_Read = 6
-BH_Async_Write = 7
-BH_Delay = 8
+BH_Uptodate_Lock = 4
+BH_Mapped = 5
+BH_New = 6
+BH_Async_Read = 7
+BH_Async_Write = 8
+BH_Delay = 9
+BH_Boundary = 10
+BH_Write_EIO = 11
+BH_Ordered = 12
 
 # Tags of the radix tree.
 PAGECACHE_TAG_DIRTY = 0
@@ -174,6 +179,7 @@ vm_swappiness = 60
 total_memory = 8
 total_swap_pages = 0
 CLUSTER_SIZE = PAGE_SIZE                            # a vma is a page
+CLUSTER_MASK = ~(CLUSTER_SIZE - 1)
 
 # Writeback, include/linux/writeback.h.
 WB_SYNC_NONE = 0
@@ -188,7 +194,6 @@ ext2_aops = "ext2_aops"
 generic_file_vm_ops = "generic_file_vm_ops"
 
 inode_lock = spinlock_t("inode_lock")
-page_uptodate_lock = spinlock_t("page_uptodate_lock")
 
 
 # ---- pages and buffers -----------------------------------------------------------------------------------------------
