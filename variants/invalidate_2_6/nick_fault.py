@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Nick Piggin, 19 Jul 2007, for 2.6.23: one operation, fault, where there were nopage and populate.
 
-Commit 54cb8821de07, "mm: merge populate and nopage into fault (fixes nonlinear)", over nick_lock_page_2_6_23; read beside its tree. A
+Commit 54cb8821de07, "mm: merge populate and nopage into fault (fixes nonlinear)", over nick_lock_page; read beside its tree. A
 nonlinear fault now goes the way of a linear one, and so maps its page under the page lock; remap_file_pages() only says in the page
 table which page belongs there, and lets faults do the rest.
 
@@ -28,7 +28,7 @@ from vmrace.harness.kernel import (
     up_read,
     up_write,
 )
-from vmrace.variants.invalidate_2_6.nick_lock_page_2_6_23 import VM_CAN_INVALIDATE
+from vmrace.variants.invalidate_2_6.nick_lock_page import VM_CAN_INVALIDATE
 from vmrace.variants.invalidate_2_6.pre_2_6_15.buffer import ext2_readpage
 from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import find_lock_page, page_cache_read, unlock_page
 from vmrace.variants.invalidate_2_6.pre_2_6_15.fremap import install_file_pte

@@ -7,7 +7,7 @@ which whoever takes a page out of the page cache has too. Linear mappings only: 
 
 Not brought over is what lies between 2.6.15 and this patch and is no part of it: reclaim's count test in invalidate_complete_page(),
 launder_page, the accounting of shared dirty pages (a fault that dirties a page here leaves that to the pte), page_mkwrite, which no
-file here has (mkwrite_2_6_23 gives them one), the end of a range to truncate. Brought over is one thing that write(2) does since
+file here has (nick_mkwrite gives them one), the end of a range to truncate. Brought over is one thing that write(2) does since
 2.6.18, and marked: a copy that must not fault leaves alone what it cannot copy. In the rest generic_file_buffered_write() is, as far as
 it is modelled, still that of 2.6.15: write_begin and iov_iter_copy_from_user_atomic(), with which no fault is taken under a page lock,
 are of 2.6.24 (08291429cfa6 names the deadlocks that they are for). A fault of this patch locks whatever page it maps, and does not

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Nick Piggin, 19 Jul 2007, for 2.6.23: the page is unlocked while its file is told that it is about to be written to.
 
-Commit d0217ac04ca6, "mm: fault feedback #1", over fault_2_6_23; read beside its tree. fault returns a code and a page, and says itself
+Commit d0217ac04ca6, "mm: fault feedback #1", over nick_fault; read beside its tree. fault returns a code and a page, and says itself
 whether it has locked the page, so VM_CAN_INVALIDATE goes. page_mkwrite(), which may want to lock the page itself, is called with the page
 unlocked; then it is locked again, and its mapping is looked at. A comment there says that this is still racy against an invalidate.
 
@@ -13,7 +13,7 @@ one would call it, this page_mkwrite would wait for itself.
 A struct vm_fault is here two arguments and a pair, (ret, page). VM_BUG_ON() is nothing without CONFIG_DEBUG_VM.
 """
 from vmrace.harness.kernel import data_race, likely, need_resched, plain, spin_lock, spin_unlock, struct, unlikely
-from vmrace.variants.invalidate_2_6.fault_2_6_23 import FAULT_FLAG_NONLINEAR, FAULT_FLAG_WRITE, do_linear_fault
+from vmrace.variants.invalidate_2_6.nick_fault import FAULT_FLAG_NONLINEAR, FAULT_FLAG_WRITE, do_linear_fault
 from vmrace.variants.invalidate_2_6.pre_2_6_15.buffer import __block_commit_write, block_prepare_write, ext2_readpage
 from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import find_lock_page, page_cache_read, unlock_page
 from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import clear_new_page, copy_to_new_page
@@ -221,7 +221,7 @@ def unmap_mapping_range_vma(vma, start_addr, end_addr, details):
 
 
 # ---- mm/memory.c of 2.6.24, do_wp_page(): not of the patch ---------------------------------------------------------------------
-# Left out, as in fault_2_6_23: the accounting of shared dirty pages; the pte says that the page is dirty.
+# Left out, as in nick_fault: the accounting of shared dirty pages; the pte says that the page is dirty.
 def do_wp_page(mm, vma, address, page_table, ptl, orig_pte):
     """A write to a present, write-protected page. ptl is held on entry and not on exit."""
     old_page = pte_page(orig_pte)
