@@ -196,9 +196,8 @@ def invalidate_mapping_pages(mapping, start, end):
             if TestSetPageLocked(page):
                 next += 1
                 continue
-            index = page.index
-            if index > next:
-                next = index
+            if page.index > next:
+                next = page.index
             next += 1
             if not (PageDirty(page) or PageWriteback(page)):
                 write_seqschedlock(mapping.invalidate_lock)

@@ -337,7 +337,7 @@ def __block_write_full_page(inode, page, wbc):
 
 
 def __block_prepare_write(inode, page, from_, to):
-    """The page is locked and will be written as a whole, so it need not be read."""
+    """The page is locked and will be written as a whole, or, where a file ends, not at all: so it need not be read."""
     if not PageLocked(page):
         BUG(1919)
 
@@ -348,17 +348,25 @@ def __block_prepare_write(inode, page, from_, to):
     block = page.index
 
     bh = head
-    again = 1
-    if buffer_new(bh):
-        clear_buffer_new(bh)
-    if not buffer_mapped(bh):
-        ext2_get_block(inode, block, bh, 1)
-        if buffer_new(bh):
-            # unmap_underlying_metadata() finds no alias
-            if PageUptodate(page):
+    block_start = 0
+    done = 0
+    if block_start >= to:
+        # nothing of it is written
+        if PageUptodate(page):
+            if not buffer_uptodate(bh):
                 set_buffer_uptodate(bh)
-            again = 0                               # continue
-    if again:
+        done = 1                                    # continue
+    else:
+        if buffer_new(bh):
+            clear_buffer_new(bh)
+        if not buffer_mapped(bh):
+            ext2_get_block(inode, block, bh, 1)
+            if buffer_new(bh):
+                # unmap_underlying_metadata() finds no alias
+                if PageUptodate(page):
+                    set_buffer_uptodate(bh)
+                done = 1                            # continue
+    if not done:
         if PageUptodate(page):
             if not buffer_uptodate(bh):
                 set_buffer_uptodate(bh)
@@ -371,11 +379,19 @@ def __block_prepare_write(inode, page, from_, to):
 
 
 def __block_commit_write(inode, page, from_, to):
-    bh = page_buffers(page, 2039)
-    set_buffer_uptodate(bh)
-    mark_buffer_dirty(bh)
+    partial = 0
 
-    SetPageUptodate(page)                           # it was written as a whole
+    bh = page_buffers(page, 2039)
+    block_start = 0
+    if block_start >= to:
+        if not buffer_uptodate(bh):
+            partial = 1
+    else:
+        set_buffer_uptodate(bh)
+        mark_buffer_dirty(bh)
+
+    if not partial:
+        SetPageUptodate(page)
     return 0
 
 

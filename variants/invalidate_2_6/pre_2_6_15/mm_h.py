@@ -136,7 +136,7 @@ def bit_spin_lock(bitnum, addr):
 
 def bit_spin_unlock(bitnum, addr):
     if not test_bit(bitnum, addr):
-        BUG(58)
+        BUG(54)
     smp_mb__before_clear_bit()
     clear_bit(bitnum, addr)
 

@@ -110,9 +110,8 @@ def truncate_inode_pages(mapping, lstart):
             page = pvec[i]
             lock_page(page)
             wait_on_page_writeback(page)
-            index = page.index
-            if index > next:
-                next = index
+            if page.index > next:
+                next = page.index
             next += 1
             truncate_complete_page(mapping, page)
             unlock_page(page)
@@ -131,9 +130,8 @@ def invalidate_mapping_pages(mapping, start, end):
             if TestSetPageLocked(page):
                 next += 1
                 continue
-            index = page.index
-            if index > next:
-                next = index
+            if page.index > next:
+                next = page.index
             next += 1
             if not (PageDirty(page) or PageWriteback(page)) and not page_mapped(page):
                 ret += invalidate_complete_page(mapping, page)
