@@ -106,7 +106,7 @@ def test_on_every_variant_a_write_fault_on_a_private_mapping_copies_at_once(kern
 def test_random_programs_without_preemption_leave_no_page(kernel: Kernel) -> None:
     """They find only the mistakes that the variants make with one task alone."""
     alone = {"andrea_seqschedlock": {"LIVELOCK: do_no_page", "INVARIANT: a write section stays open and nobody will end it"},
-             "page_count_clear_uptodate": {"BUG at fs/mpage.c:465 in __mpage_writepage"}}.get(kernel.executor.variant, set())
+             "page_count_clear_uptodate": {"BUG at fs/mpage.c:468 in __mpage_writepage"}}.get(kernel.executor.variant, set())
     executor = Executor(FAMILY, kernel.executor.variant)
     rng = random.Random(3)
     for _ in range(40):
