@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Faults with the page lock, of 2.6.23, and the invalidates of 2.4 do their work for one task alone."""
+"""Faults with the page lock, of 2007, and the invalidates of 2.4 do their work for one task alone."""
 
 from __future__ import annotations
 

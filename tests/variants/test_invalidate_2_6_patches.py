@@ -162,7 +162,7 @@ def test_a_passing_reference_makes_invalidate2_fail_where_it_reads_the_count(ker
 
 
 def test_a_page_in_a_pagevec_has_a_reference_that_makes_invalidate2_fail() -> None:
-    """Commit 016eb4a0 was reverted for invalidate_inode_pages2() in 2.6.18.1 because of this: no race is needed."""
+    """Commit 016eb4a0 was taken back for invalidate_inode_pages2() by a fix for 2.6.18.x because of this: no race is needed."""
     assert PAGE_COUNT.run("read f0.0", PAGE_COUNT.invalidate2) == [-5]
     assert BASE.run("read f0.0", BASE.invalidate2) == [0]
 

@@ -7,7 +7,7 @@ check; what it says of PG_uptodate is page_count_clear_uptodate. The hunk is 016
 fix", of mm/truncate.c and one function. A fault that has looked the page up holds a reference, and whoever looks it up later
 waits for tree_lock.
 
-The line of BUG() is that of 2.6.12-rc2 with this hunk: it moves nothing.
+The line of BUG() is that of 2.6.15 with this hunk: it moves nothing.
 """
 from vmrace.harness.kernel import BUG
 from vmrace.variants.invalidate_2_6.pre_2_6_15.buffer import try_to_release_page

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Andrea Arcangeli, 31 Mar 2006, against 2.6.16: an invalidate marks the page, and a fault locks the page and looks.
 
-Read beside the post of that day: same hunks, same order, same names; `&x` is x, `->` is a dot. The line of BUG_ON() in do_no_page() is
-the one its hunk header gives; other functions keep the lines of the tree they were read in.
+Read beside the post of that day: same hunks, same order, same names; `&x` is x, `->` is a dot. The lines of BUG() are those of 2.6.15 with
+these hunks.
 """
 from vmrace.harness.kernel import BUG, BUG_ON, clear_bit, data_race, read_word, set_bit, smp_rmb, spin_lock, spin_unlock, test_bit, unlikely
 from vmrace.variants.invalidate_2_6.pre_2_6_15.buffer import try_to_release_page

@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Nick Piggin, 19 Jul 2007, for 2.6.23: one operation, fault, where there were nopage and populate.
+"""Nick Piggin, 19 Jul 2007, in 2.6.23-rc1: one operation, fault, where there were nopage and populate.
 
-Commit 54cb8821de07, "mm: merge populate and nopage into fault (fixes nonlinear)", over nick_lock_page; read beside its tree. A
-nonlinear fault now goes the way of a linear one, and so maps its page under the page lock; remap_file_pages() only says in the page
+Commit 54cb8821de07, "mm: merge populate and nopage into fault (fixes nonlinear)", over nick_lock_page, and so over 2.6.15; read beside its
+tree. A nonlinear fault now goes the way of a linear one, and so maps its page under the page lock; remap_file_pages() only says in the page
 table which page belongs there, and lets faults do the rest.
 
 What the patch newly calls and the base has not: make_pages_present(), get_user_pages() and follow_page(), as much of them as it takes to
 make one page of the caller's present; they are of 2.6.22, as which the patch leaves them but for one condition.
 
-The line of BUG_ON() in mm/memory.c is that of the tree of the commit; in mm/filemap.c that of the patch as it was posted on 18 May 2007.
-A struct fault_data is here two arguments and a pair, (page, type).
+The lines of BUG_ON() are those of the tree of the commit. A struct fault_data is here two arguments and a pair, (page, type).
 """
 from vmrace.harness.kernel import (
     BUG_ON,
@@ -114,7 +113,8 @@ __FILE__ = "mm/filemap.c"
 def filemap_fault(vma, pgoff, flags):
     """(page, type): the page locked and with a reference; None with the type of the error.
 
-    A page that is beyond the end of the file by the time it is locked keeps the reference: so the patch has it, and 2.6.24 drops it.
+    A page that is beyond the end of the file by the time it is locked keeps the reference. So the patch has it, and 2.6.23-rc1 to -rc9;
+    745ad48e8cac drops it before 2.6.23.
     """
     file = vma.vm_file
     mapping = file.f_mapping

@@ -1,20 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Nick Piggin, 19 Jul 2007, for 2.6.23: a fault gets its page locked, and unlocks it when it is mapped.
+"""Nick Piggin, 19 Jul 2007, in 2.6.23-rc1: a fault gets its page locked, and unlocks it when it is mapped.
 
-Commit d00806b18315, "mm: fix fault vs invalidate race for linear mappings", read beside its tree; the files are as it left them, the
-functions are those of 2.6.15 with its hunks. truncate_count no longer says anything to a fault: it finds out under the page lock,
-which whoever takes a page out of the page cache has too. Linear mappings only: filemap_populate() is as it was.
+Commit d00806b18315, "mm: fix fault vs invalidate race for linear mappings", read beside its tree, and transplanted over 2.6.15: the
+functions are those of 2.6.15 with its hunks, and what is below them is 2.6.15. truncate_count no longer says anything to a fault: it
+finds out under the page lock, which whoever takes a page out of the page cache has too. Linear mappings only: filemap_populate() is as it
+was.
 
 Not brought over is what lies between 2.6.15 and this patch and is no part of it: reclaim's count test in invalidate_complete_page(),
-launder_page, the accounting of shared dirty pages (a fault that dirties a page here leaves that to the pte), page_mkwrite, which no
-file here has (nick_mkwrite gives them one), the end of a range to truncate. Brought over is one thing that write(2) does since
-2.6.18, and marked: a copy that must not fault leaves alone what it cannot copy. In the rest generic_file_buffered_write() is, as far as
-it is modelled, still that of 2.6.15: write_begin and iov_iter_copy_from_user_atomic(), with which no fault is taken under a page lock,
-are of 2.6.24 (08291429cfa6 names the deadlocks that they are for). A fault of this patch locks whatever page it maps, and does not
-know that write(2) has it locked.
+launder_page and the -EIO of a dirty page, the look of __set_page_dirty_buffers() at the mapping, direct writes that invalidate before
+they write, the accounting of shared dirty pages (a fault that dirties a page here leaves that to the pte), page_mkwrite, which no file
+here has (nick_mkwrite gives them one), the end of a range to truncate. README.md says which findings depend on that. Brought over is one
+thing that write(2) does since 2.6.18, and marked: a copy that must not fault leaves alone what it cannot copy. In the rest
+generic_file_buffered_write() is, as far as it is modelled, still that of 2.6.15: write_begin and iov_iter_copy_from_user_atomic(), with
+which no fault is taken under a page lock, are of 2.6.24 (08291429cfa6 names the deadlocks that they are for). A fault of this patch locks
+whatever page it maps, and does not know that write(2) has it locked.
 
-The lines of BUG_ON() in mm/memory.c and mm/truncate.c are those of the tree of the commit; in mm/filemap.c that of the patch as it was
-posted on 18 May 2007.
+The lines of BUG_ON() are those of the tree of the commit.
 """
 from vmrace.harness.kernel import BUG, BUG_ON, current, data_race, list_empty, need_resched, spin_lock, spin_unlock, unlikely
 from vmrace.variants.invalidate_2_6.pre_2_6_15.buffer import ext2_readpage
@@ -97,7 +98,7 @@ __FILE__ = "mm/filemap.c"
 def filemap_nopage(area, address):
     """The page for a fault, locked and with a reference; not locked any more if it is beyond the end of the file by then.
 
-    The reference to that last one is kept: so the patch has it, and 2.6.24 drops it.
+    The reference to that last one is kept. So the patch has it, and 2.6.23-rc1 to -rc9; 745ad48e8cac drops it before 2.6.23.
     """
     file = area.vm_file
     mapping = file.f_mapping

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Nick Piggin, 19 Jul 2007, for 2.6.23: the page is unlocked while its file is told that it is about to be written to.
+"""Nick Piggin, 19 Jul 2007, in 2.6.23-rc1: the page is unlocked while its file is told that it is about to be written to.
 
-Commit d0217ac04ca6, "mm: fault feedback #1", over nick_fault; read beside its tree. fault returns a code and a page, and says itself
-whether it has locked the page, so VM_CAN_INVALIDATE goes. page_mkwrite(), which may want to lock the page itself, is called with the page
-unlocked; then it is locked again, and its mapping is looked at. A comment there says that this is still racy against an invalidate.
+Commit d0217ac04ca6, "mm: fault feedback #1", over nick_fault, and so over 2.6.15; read beside its tree. fault returns a code and a page,
+and says itself whether it has locked the page, so VM_CAN_INVALIDATE goes. page_mkwrite(), which may want to lock the page itself, is
+called with the page unlocked; then it is locked again, and its mapping is looked at. A comment there says that this is still racy against
+an invalidate.
 
-ext2 has no page_mkwrite, and without one nothing of that shows. So files here have the one that XFS has from 2.6.24 on at the latest,
-block_page_mkwrite() of fs/buffer.c; and with it what else calls it since 2.6.18: a shared page is mapped for reading first, and
-do_wp_page() asks before it makes it writable. These three are of 2.6.24 and marked; with the page locked, as the two patches before this
-one would call it, this page_mkwrite would wait for itself.
+ext2 has no page_mkwrite, and without one nothing of that shows. So files here have the one that XFS has in 2.6.23, block_page_mkwrite()
+of fs/buffer.c; and with it what else calls it since 2.6.18: a shared page is mapped for reading first, and do_wp_page() asks before it
+makes it writable. These three are not of the patch and are marked; with the page locked, as the two patches before this one would call
+it, this page_mkwrite would wait for itself.
 
 A struct vm_fault is here two arguments and a pair, (ret, page). VM_BUG_ON() is nothing without CONFIG_DEBUG_VM.
 """
@@ -90,7 +91,7 @@ class vm_operations_struct(struct):
     page_mkwrite = plain(None)
 
 
-# ---- fs/buffer.c of 2.6.24, block_page_mkwrite(): not of the patch -------------------------------------------------------------
+# ---- fs/buffer.c of 2.6.23, block_page_mkwrite(): not of the patch -------------------------------------------------------------
 __FILE__ = "fs/buffer.c"
 
 
@@ -127,7 +128,8 @@ __FILE__ = "mm/filemap.c"
 def filemap_fault(vma, pgoff, flags):
     """(ret, page): the page locked, which ret says, and with a reference; or an error and None.
 
-    A page that is beyond the end of the file by the time it is locked keeps the reference: so the patch has it, and 2.6.24 drops it.
+    A page that is beyond the end of the file by the time it is locked keeps the reference. So the patch has it, and 2.6.23-rc1 to -rc9;
+    745ad48e8cac drops it before 2.6.23.
     """
     file = vma.vm_file
     mapping = file.f_mapping
@@ -184,7 +186,7 @@ generic_file_vm_ops = vm_operations_struct("generic_file_vm_ops", fault=filemap_
 def generic_file_mmap(file, vma):
     vma.vm_ops = generic_file_vm_ops
     vma.vm_flags |= VM_CAN_NONLINEAR
-    # mm/mmap.c of 2.6.24, vma_wants_writenotify(): not of the patch
+    # mm/mmap.c of the tree of the commit, vma_wants_writenotify(): not of the patch
     if vma.vm_flags & (VM_WRITE | VM_SHARED) == VM_WRITE | VM_SHARED and vma.vm_ops.page_mkwrite:
         vma.vm_page_prot = PAGE_READONLY
     return 0
@@ -235,7 +237,7 @@ def unmap_mapping_range_vma(vma, start_addr, end_addr, details):
     return -EINTR
 
 
-# ---- mm/memory.c of 2.6.24, do_wp_page(): not of the patch ---------------------------------------------------------------------
+# ---- mm/memory.c of the tree of the commit, do_wp_page(): not of the patch ---------------------------------------------------------------
 # Left out, as in nick_fault: the accounting of shared dirty pages; the pte says that the page is dirty.
 # not here: get_page(old_page): of 2.6.19, the accounting of shared dirty pages
 # not here: dirty_page: of 2.6.19, the accounting of shared dirty pages

@@ -4,11 +4,8 @@
 The machine has eight page frames, A to H, and the zero page; four mms of three user pages each; two files of two pages, each
 on a disk of its own. Linking this module is the boot: what start_kernel() leaves behind is written here as initial values.
 
-The trees. Faults, zap and unmap_mapping_range() are mm/memory.c as of "split page table lock" (30 Oct 2005), mm/rmap.c as of
-"rmap with inner ptlock" (same day): both are in 2.6.15. The rest is 2.6.12-rc2, which 2.6.15 does not differ from in
-what is modelled, but for four things taken from 2.6.15: PageReserved no longer exempts the zero page from counting, a vma
-leaves the file's list before its page table is freed, can_share_swap_page() asks for the mappings of a page, and the codes
-VM_FAULT_*. The number in BUG() is the line in the tree the function was read in.
+The tree is 2.6.15, of 2 Jan 2006. Each function was compared with it event by event; c_source.toml has the equivalences, and names the
+functions that the model has written anew. The number in BUG() is the line in that tree.
 
 Constants scaled down with the machine (everything else is the kernel's own number):
  * PAGEVEC_SIZE 2, not 14: of eight pages a pagevec of 14 would never be full, and each cpu could keep them all.

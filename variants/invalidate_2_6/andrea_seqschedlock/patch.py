@@ -2,7 +2,7 @@
 """The hunks that use the seqschedlock, in the patch's order.
 
 Read beside the post of 13 Dec 2005: same hunks, same order, same names; `&x` is x, `->` is a dot. Line numbers of BUG() and
-WARN_ON() are those its hunk headers give to the patched file; functions it does not touch keep theirs.
+WARN_ON() are those of 2.6.15 with these hunks, as the hunk headers have it; functions it does not touch keep theirs.
 """
 from vmrace.harness.kernel import BUG, WARN_ON, data_race, embed, likely, spin_lock, spin_unlock, unlikely, yield_cpu
 from vmrace.variants.invalidate_2_6.andrea_seqschedlock.seqschedlock_h import (
