@@ -131,7 +131,7 @@ def test_the_counts_depend_on_the_seed_alone() -> None:
 
 
 def test_the_chain_of_one_fault_is_its_points_and_grows_with_each_fault_that_waits() -> None:
-    costs = Costs(family("invalidate_2_6"), "nick_lock_page_2_6_23", 10)
+    costs = Costs(family("invalidate_2_6"), "nick_lock_page", 10)
     one, two, three = costs.serialise(3)
     assert one.chain == one.line_chain == one.points
     assert one.chain < two.chain < three.chain

@@ -53,7 +53,7 @@ def test_a_patched_variant_is_measured_on_its_own_functions_only() -> None:
     assert "shrink_cache" in next(iter(own.values()))
     base = own_functions(FAMILY, "pre_patch")
     assert len(base) > 10 and all(path.name != "ops.py" for path in base)
-    layered = own_functions(family("invalidate_2_6"), "mkwrite_2_6_23")
+    layered = own_functions(family("invalidate_2_6"), "nick_mkwrite")
     named = [name for functions in layered.values() for name in functions]
     assert len(named) == len(set(named))            # a function that a later patch defines again counts once
 

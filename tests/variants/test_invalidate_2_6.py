@@ -401,7 +401,7 @@ def test_each_call_sets_a_new_object_for_the_page_that_an_address_shows() -> Non
 
 def test_a_file_mapped_during_a_populate_leaves_the_page_shown_unknown() -> None:
     """There is no error: the populate's page number holds for the file that is mapped at that time."""
-    executor = Executor(FAMILY, "mkwrite_2_6_23")
+    executor = Executor(FAMILY, "nick_mkwrite")
     made = tasks(["mmap_shared m0.0 f0.1"], ["populate m0.0 f0.0"], ["mmap_shared m0.0 f1.0"], ["load m0.0"])
     lines = ("cpu0 until before lock m0.mmap_sem in sys_remap_file_pages", "cpu1 to the end", "cpu0 to the end",
              "cpu2 until blocked", "irq 0 on cpu0 until done", "cpu2 to the end")

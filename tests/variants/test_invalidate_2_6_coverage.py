@@ -22,7 +22,7 @@ CORPUS = pathlib.Path(__file__).parents[2] / "corpus"
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("variant", ["mkwrite_2_6_23", "andrea_pg_truncate"])
+@pytest.mark.parametrize("variant", ["nick_mkwrite", "andrea_pg_truncate"])
 def test_every_line_of_a_patch_that_is_not_reached_has_a_reason(variant: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replaying, "judge_entry", partial(judge_entry, sample=10, replays=1))
     _workers.clear()

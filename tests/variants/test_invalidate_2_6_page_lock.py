@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Faults with the page lock, of 2.6.23, and the invalidates of 2.4 do their work for one task alone."""
+"""Faults with the page lock, of 2007, and the invalidates of 2.4 do their work for one task alone."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from vmrace.variants.program import parse_op
 from vmrace.variants.user_model import judge
 
 FAMILY = family("invalidate_2_6")
-PAGE_LOCK = ("nick_lock_page_2_6_23", "fault_2_6_23", "mkwrite_2_6_23")
+PAGE_LOCK = ("nick_lock_page", "nick_fault", "nick_mkwrite")
 EXECUTORS = {name: Executor(FAMILY, name, checked=True) for name in (*PAGE_LOCK, "invalidate_2_4")}
 BOOT_CONTENT = 1000         # of page 0 of f0
 
@@ -93,7 +93,7 @@ def test_populate_shows_another_page_of_the_file(variant: str) -> None:
     assert loads() == [BOOT_CONTENT + 1, BOOT_CONTENT + 1]
 
 
-@pytest.mark.parametrize("variant", ("fault_2_6_23", "mkwrite_2_6_23"))
+@pytest.mark.parametrize("variant", ("nick_fault", "nick_mkwrite"))
 def test_a_nonlinear_page_is_faulted_in_again_from_its_pte(variant: str) -> None:
     shows, mapped, page = run(variant, "mmap_shared m0.0 f0.0", "populate m0.0 f0.1", "sync f0", "invalidate f0", "direct_write f0.0",
                               lambda kernel: kernel["unmap_mapping_range"](kernel["f0"].i_mapping, 0, 0, 0) or pte(kernel),
@@ -103,10 +103,10 @@ def test_a_nonlinear_page_is_faulted_in_again_from_its_pte(variant: str) -> None
 
 
 def test_a_shared_page_is_mapped_read_only_first_and_its_buffer_dirty_before_a_store() -> None:
-    first, then, dirty = run("mkwrite_2_6_23", "mmap_shared m0.0 f0.0", "load m0.0", pte, ("store m0.0", 5), pte,
+    first, then, dirty = run("nick_mkwrite", "mmap_shared m0.0 f0.0", "load m0.0", pte, ("store m0.0", 5), pte,
                              lambda kernel: kernel["buffer_dirty"](pte(kernel)[0].bh))
     assert not first[1] and then[0] is first[0] and then[1] and dirty
-    assert run("fault_2_6_23", "mmap_shared m0.0 f0.0", "load m0.0", pte)[0][1]
+    assert run("nick_fault", "mmap_shared m0.0 f0.0", "load m0.0", pte)[0][1]
 
 
 def test_the_invalidates_of_2_4_leave_a_page_in_use_in_the_page_cache() -> None:

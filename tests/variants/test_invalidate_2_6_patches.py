@@ -107,7 +107,7 @@ def test_on_every_variant_a_write_fault_on_a_private_mapping_copies_at_once(kern
 def test_random_programs_without_preemption_leave_no_page(kernel: Kernel) -> None:
     """They find only the mistakes that the variants make with one task alone."""
     alone = {"andrea_seqschedlock": {"LIVELOCK: do_no_page", "INVARIANT: a write section stays open and nobody will end it"},
-             "page_count_clear_uptodate": {"BUG at fs/mpage.c:465 in __mpage_writepage"}}.get(kernel.executor.variant, set())
+             "page_count_clear_uptodate": {"BUG at fs/mpage.c:468 in __mpage_writepage"}}.get(kernel.executor.variant, set())
     executor = Executor(FAMILY, kernel.executor.variant)
     rng = random.Random(3)
     for _ in range(40):
@@ -163,7 +163,7 @@ def test_a_passing_reference_makes_invalidate2_fail_where_it_reads_the_count(ker
 
 
 def test_a_page_in_a_pagevec_has_a_reference_that_makes_invalidate2_fail() -> None:
-    """Commit 016eb4a0 was reverted for invalidate_inode_pages2() in 2.6.18.1 because of this: no race is needed."""
+    """Commit 016eb4a0 was taken back for invalidate_inode_pages2() by a fix for 2.6.18.x because of this: no race is needed."""
     assert PAGE_COUNT.run("read f0.0", PAGE_COUNT.invalidate2) == [-5]
     assert BASE.run("read f0.0", BASE.invalidate2) == [0]
 

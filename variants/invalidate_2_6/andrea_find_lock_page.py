@@ -15,7 +15,7 @@ from vmrace.harness.kernel import data_race, smp_rmb, spin_lock, spin_unlock, un
 from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import filemap_nopage, unlock_page
 from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import copy_to_new_page
 from vmrace.variants.invalidate_2_6.pre_2_6_15.memory import maybe_mkwrite
-from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import alloc_page_vma, lock_page, mk_pte
+from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import alloc_page_vma, lock_page, mk_pte, pte_offset
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import page_cache_release, pte_mkdirty, pte_none, set_pte_at
 from vmrace.variants.invalidate_2_6.pre_2_6_15.page_alloc import cond_resched
 from vmrace.variants.invalidate_2_6.pre_2_6_15.rmap import anon_vma_prepare, page_add_anon_rmap, page_add_file_rmap
@@ -28,7 +28,6 @@ from vmrace.variants.invalidate_2_6.types import (
     VM_FAULT_MINOR,
     VM_FAULT_OOM,
     VM_FAULT_SIGBUS,
-    VM_RESERVED,
     VM_SHARED,
 )
 
@@ -82,6 +81,7 @@ def do_no_page(mm, vma, address, page_table, write_access):
             anon = 1
 
         ptl = mm.page_table_lock
+        page_table = pte_offset(mm, address)
         spin_lock(ptl)
         # was it truncated, or otherwise invalidated, meanwhile? If unmap_mapping_range() was called, look again.
         if mapping and sequence != data_race(mapping.truncate_count):
@@ -105,7 +105,7 @@ def do_no_page(mm, vma, address, page_table, write_access):
             mm.anon_rss += 1
             lru_cache_add_active(new_page)
             page_add_anon_rmap(new_page, vma, address)
-        elif not vma.vm_flags & VM_RESERVED:
+        else:
             mm.file_rss += 1
             page_add_file_rmap(new_page)
         if not anon:

@@ -7,7 +7,7 @@ check; what it says of PG_uptodate is page_count_clear_uptodate. The hunk is 016
 fix", of mm/truncate.c and one function. A fault that has looked the page up holds a reference, and whoever looks it up later
 waits for tree_lock.
 
-The line of BUG() is that of 2.6.12-rc2 with this hunk: it moves nothing.
+The line of BUG() is that of 2.6.15 with this hunk: it moves nothing.
 """
 from vmrace.harness.kernel import BUG
 from vmrace.variants.invalidate_2_6.pre_2_6_15.buffer import try_to_release_page
@@ -36,16 +36,15 @@ def invalidate_complete_page(mapping, page):
 
     write_lock_irq(mapping.tree_lock)
     # whoever dirties it tags it under this lock
-    failed = PageDirty(page)
-    if not failed and page_count(page) != 2:        # the caller and the page cache
-        failed = 1
-    if failed:
-        # failed:
-        write_unlock_irq(mapping.tree_lock)
+    if PageDirty(page):
+        write_unlock_irq(mapping.tree_lock)         # goto failed
+        return 0
+    if page_count(page) != 2:                       # the caller and the page cache
+        write_unlock_irq(mapping.tree_lock)         # goto failed
         return 0
 
     if PagePrivate(page):
-        BUG(85)
+        BUG(76)
     __remove_from_page_cache(page)
     write_unlock_irq(mapping.tree_lock)
     ClearPageUptodate(page)

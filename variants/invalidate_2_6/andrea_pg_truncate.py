@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Andrea Arcangeli, 31 Mar 2006, against 2.6.16: an invalidate marks the page, and a fault locks the page and looks.
 
-Read beside the post of that day: same hunks, same order, same names; `&x` is x, `->` is a dot. The line of BUG_ON() in do_no_page() is
-the one its hunk header gives; other functions keep the lines of the tree they were read in.
+Read beside the post of that day: same hunks, same order, same names; `&x` is x, `->` is a dot. The lines of BUG() are those of 2.6.15 with
+these hunks.
 """
 from vmrace.harness.kernel import BUG, BUG_ON, clear_bit, data_race, read_word, set_bit, smp_rmb, spin_lock, spin_unlock, test_bit, unlikely
 from vmrace.variants.invalidate_2_6.pre_2_6_15.buffer import try_to_release_page
@@ -10,10 +10,11 @@ from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import __remove_from_page
 from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import copy_to_new_page
 from vmrace.variants.invalidate_2_6.pre_2_6_15.memory import maybe_mkwrite
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
-    ClearPageDirty,
     ClearPageUptodate,
     PageDirty,
     PagePrivate,
+    PageReserved,
+    __ClearPageDirty,
     alloc_page_vma,
     lock_page,
     mk_pte,
@@ -22,6 +23,7 @@ from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
     page_mapcount,
     pte_mkdirty,
     pte_none,
+    pte_offset,
     set_pte_at,
     write_lock_irq,
     write_unlock_irq,
@@ -35,10 +37,10 @@ from vmrace.variants.invalidate_2_6.types import (
     NOPAGE_SIGBUS,
     PAGE_MASK,
     PG_dirty,
+    PG_reserved,
     VM_FAULT_MINOR,
     VM_FAULT_OOM,
     VM_FAULT_SIGBUS,
-    VM_RESERVED,
     VM_SHARED,
 )
 
@@ -101,10 +103,11 @@ def do_no_page(mm, vma, address, page_table, write_access):
         if unlikely(PageTruncate(new_page)):
             unlock_page(new_page)
             page_cache_release(new_page)
-            BUG_ON(not mapping, 2095)
+            BUG_ON(not mapping, 2058)
             cond_resched()
             continue                                # goto retry
         ptl = mm.page_table_lock
+        page_table = pte_offset(mm, address)
         spin_lock(ptl)
         # was it truncated, or otherwise invalidated, meanwhile? If unmap_mapping_range() was called, look again.
         if mapping and sequence != data_race(mapping.truncate_count):
@@ -127,7 +130,7 @@ def do_no_page(mm, vma, address, page_table, write_access):
             mm.anon_rss += 1
             lru_cache_add_active(new_page)
             page_add_anon_rmap(new_page, vma, address)
-        elif not vma.vm_flags & VM_RESERVED:
+        else:
             mm.file_rss += 1
             page_add_file_rmap(new_page)
         unlock_page(new_page)
@@ -140,21 +143,24 @@ def do_no_page(mm, vma, address, page_table, write_access):
     return ret
 
 
-# ---- mm/page_alloc.c, @@ -148,6 +148,7 @@ and @@ -520,6 +523,7 @@ ----------------------------------------------------------------
-# What bad_page() takes away and what prep_new_page() complains of: one list in both, and one name for it here.
+# ---- mm/page_alloc.c, @@ -148,6 +148,7 @@ and @@ -520,6 +523,7 @@: what bad_page() clears, and what prep_new_page() complains of -----
 __FILE__ = "mm/page_alloc.c"
 
-PREP_CHECK = FREE_CHECK | 1 << PG_dirty | 1 << PG_truncate
+BAD_STATE = FREE_CHECK & ~(1 << PG_reserved) | 1 << PG_dirty | 1 << PG_truncate
+PREP_CHECK = BAD_STATE | 1 << PG_reserved
 
 
 # ---- mm/page_alloc.c, @@ -380,6 +381,8 @@ -------------------------------------------------------------------------------------
+# only here: read_word: page->flags as a value
+# not here: flags: page->flags as a value
 def free_pages_check(page):
     if page_mapcount(page) or data_race(page.mapping) is not None or page_count(page) != 0 or read_word(page.flags) & FREE_CHECK:
         bad_page(page)
     if PageDirty(page):
-        ClearPageDirty(page)
+        __ClearPageDirty(page)
     if PageTruncate(page):
         ClearPageTruncate(page)
+    return PageReserved(page)
 
 
 # ---- mm/truncate.c, @@ -78,6 +78,14 @@ ----------------------------------------------------------------------------------------
@@ -176,7 +182,7 @@ def invalidate_complete_page(mapping, page):
         return 0
 
     if PagePrivate(page):
-        BUG(85)
+        BUG(76)
     __remove_from_page_cache(page)
     write_unlock_irq(mapping.tree_lock)
     ClearPageUptodate(page)

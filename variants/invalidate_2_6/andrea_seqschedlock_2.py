@@ -40,9 +40,12 @@ from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
     mk_pte,
     page_cache_release,
     page_mapped,
+    pagevec_count,
+    pagevec_init,
     pagevec_release,
     pte_mkdirty,
     pte_none,
+    pte_offset,
     set_pte_at,
 )
 from vmrace.variants.invalidate_2_6.pre_2_6_15.page_alloc import cond_resched
@@ -58,7 +61,6 @@ from vmrace.variants.invalidate_2_6.types import (
     VM_FAULT_MINOR,
     VM_FAULT_OOM,
     VM_FAULT_SIGBUS,
-    VM_RESERVED,
     VM_SHARED,
 )
 
@@ -74,23 +76,23 @@ def do_no_page(mm, vma, address, page_table, write_access):
     ret = VM_FAULT_MINOR
     anon = 0
 
-    if vma.vm_file:
-        mapping = vma.vm_file.f_mapping
     while True:
         # retry: inside the if, so only for a file
-        if mapping:
+        if vma.vm_file:
+            mapping = vma.vm_file.f_mapping
             sequence = data_race(mapping.truncate_count)
             # before i_size is read: read_seqschedlock() has a barrier
 
             state, invalidate_lock = read_seqschedlock(mapping.invalidate_lock)
             if state == SEQSCHEDLOCK_WRITER_RUNNING:
                 yield_cpu()
-                state = SEQSCHEDLOCK_WRITER_RACE    # fallthrough
+                cond_resched()                      # fallthrough
+                continue                            # goto retry
             if state == SEQSCHEDLOCK_WRITER_RACE:
                 cond_resched()
                 continue                            # goto retry
             if state != SEQSCHEDLOCK_SUCCESS:
-                BUG(2025)
+                BUG(2026)
 
         new_page = filemap_nopage(vma, address & PAGE_MASK)     # vma->vm_ops->nopage
 
@@ -113,6 +115,7 @@ def do_no_page(mm, vma, address, page_table, write_access):
             anon = 1
 
         ptl = mm.page_table_lock
+        page_table = pte_offset(mm, address)
         spin_lock(ptl)
         # was it truncated, or otherwise invalidated, meanwhile? If unmap_mapping_range() was called, or if an invalidate was
         # at work, look again.
@@ -143,7 +146,7 @@ def do_no_page(mm, vma, address, page_table, write_access):
             mm.anon_rss += 1
             lru_cache_add_active(new_page)
             page_add_anon_rmap(new_page, vma, address)
-        elif not vma.vm_flags & VM_RESERVED:
+        else:
             mm.file_rss += 1
             page_add_file_rmap(new_page)
     else:
@@ -160,18 +163,18 @@ __FILE__ = "mm/truncate.c"
 
 def invalidate_mapping_pages(mapping, start, end):
     """Drop the clean, unlocked, unmapped pages of a range; waits for nothing. Returns how many."""
-    pvec = []
     next = start
     ret = 0
 
+    pvec = pagevec_init()
     while next <= end and pagevec_lookup(pvec, mapping, next, PAGEVEC_SIZE):
-        for page in pvec:
+        for i in range(pagevec_count(pvec)):
+            page = pvec[i]
             if TestSetPageLocked(page):
                 next += 1
                 continue
-            index = page.index
-            if index > next:
-                next = index
+            if page.index > next:
+                next = page.index
             next += 1
             if not (PageDirty(page) or PageWriteback(page)):
                 write_seqschedlock(mapping.invalidate_lock)

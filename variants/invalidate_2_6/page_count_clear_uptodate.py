@@ -18,6 +18,8 @@ from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
     PageDirty,
     PagePrivate,
     lock_page,
+    pagevec_count,
+    pagevec_init,
     pagevec_release,
     wait_on_page_writeback,
 )
@@ -35,22 +37,23 @@ MAPPED_NEED_NOT_BE_UPTODATE = 1
 def invalidate_inode_pages2_range(mapping, start, end):
     """Drop every page of a range; of one that is in use only the contents, which whoever needs them next reads anew. What was dirty
     is lost, unless its buffers are: then -EIO."""
-    pvec = []
+    pvec = pagevec_init()
     ret = 0
     wrapped = 0
 
     next = start
     while next <= end and not ret and not wrapped and pagevec_lookup(pvec, mapping, next, min(end - next, PAGEVEC_SIZE - 1) + 1):
-        for page in pvec:
-            if ret:
-                break
+        i = 0
+        while not ret and i < pagevec_count(pvec):
+            page = pvec[i]
             lock_page(page)
             if page.mapping is not mapping:
                 unlock_page(page)
+                i += 1
                 continue
             page_index = page.index
             next = page_index + 1
-            if next == ULONG_MAX + 1:
+            if next > ULONG_MAX:
                 wrapped = 1
             if page_index > end:
                 unlock_page(page)
@@ -66,6 +69,7 @@ def invalidate_inode_pages2_range(mapping, start, end):
                 else:
                     ClearPageUptodate(page)         # it has no buffers that could still say otherwise
             unlock_page(page)
+            i += 1
         pagevec_release(pvec)
         cond_resched()
     return ret

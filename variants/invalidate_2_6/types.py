@@ -4,11 +4,8 @@
 The machine has eight page frames, A to H, and the zero page; four mms of three user pages each; two files of two pages, each
 on a disk of its own. Linking this module is the boot: what start_kernel() leaves behind is written here as initial values.
 
-The trees. Faults, zap and unmap_mapping_range() are mm/memory.c as of "split page table lock" (30 Oct 2005), mm/rmap.c as of
-"rmap with inner ptlock" (same day): both are in 2.6.15. The rest is 2.6.12-rc2, which 2.6.15 does not differ from in
-what is modelled, but for four things taken from 2.6.15: PageReserved no longer exempts the zero page from counting, a vma
-leaves the file's list before its page table is freed, can_share_swap_page() asks for the mappings of a page, and the codes
-VM_FAULT_*. The number in BUG() is the line in the tree the function was read in.
+The tree is 2.6.15, of 2 Jan 2006. Each function was compared with it event by event; c_source.toml has the equivalences, and names the
+functions that the model has written anew. The number in BUG() is the line in that tree.
 
 Constants scaled down with the machine (everything else is the kernel's own number):
  * PAGEVEC_SIZE 2, not 14: of eight pages a pagevec of 14 would never be full, and each cpu could keep them all.
@@ -72,7 +69,9 @@ PAGE_SIZE = 1 << PAGE_SHIFT
 PAGE_MASK = ~(PAGE_SIZE - 1)
 PAGE_CACHE_SHIFT = PAGE_SHIFT
 PAGE_CACHE_SIZE = PAGE_SIZE
+PAGE_CACHE_MASK = ~(PAGE_CACHE_SIZE - 1)
 ULONG_MAX = 0xFFFFFFFF
+INT_MAX = 0x7FFFFFFF
 TASK_SIZE = 0xC0000000
 
 EIO = 5
@@ -108,11 +107,15 @@ BH_Uptodate = 0
 BH_Dirty = 1
 BH_Lock = 2
 BH_Req = 3
-BH_Mapped = 4
-BH_New = 5
-BH_Async_Read = 6
-BH_Async_Write = 7
-BH_Delay = 8
+BH_Uptodate_Lock = 4
+BH_Mapped = 5
+BH_New = 6
+BH_Async_Read = 7
+BH_Async_Write = 8
+BH_Delay = 9
+BH_Boundary = 10
+BH_Write_EIO = 11
+BH_Ordered = 12
 
 # Tags of the radix tree.
 PAGECACHE_TAG_DIRTY = 0
@@ -174,6 +177,7 @@ vm_swappiness = 60
 total_memory = 8
 total_swap_pages = 0
 CLUSTER_SIZE = PAGE_SIZE                            # a vma is a page
+CLUSTER_MASK = ~(CLUSTER_SIZE - 1)
 
 # Writeback, include/linux/writeback.h.
 WB_SYNC_NONE = 0
@@ -188,7 +192,6 @@ ext2_aops = "ext2_aops"
 generic_file_vm_ops = "generic_file_vm_ops"
 
 inode_lock = spinlock_t("inode_lock")
-page_uptodate_lock = spinlock_t("page_uptodate_lock")
 
 
 # ---- pages and buffers -----------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 """The hunks that use the seqschedlock, in the patch's order.
 
 Read beside the post of 13 Dec 2005: same hunks, same order, same names; `&x` is x, `->` is a dot. Line numbers of BUG() and
-WARN_ON() are those its hunk headers give to the patched file; functions it does not touch keep theirs.
+WARN_ON() are those of 2.6.15 with these hunks, as the hunk headers have it; functions it does not touch keep theirs.
 """
 from vmrace.harness.kernel import BUG, WARN_ON, data_race, embed, likely, spin_lock, spin_unlock, unlikely, yield_cpu
 from vmrace.variants.invalidate_2_6.andrea_seqschedlock.seqschedlock_h import (
@@ -27,9 +27,12 @@ from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
     mk_pte,
     page_cache_release,
     page_mapped,
+    pagevec_count,
+    pagevec_init,
     pagevec_release,
     pte_mkdirty,
     pte_none,
+    pte_offset,
     set_pte_at,
     wait_on_page_writeback,
 )
@@ -51,7 +54,6 @@ from vmrace.variants.invalidate_2_6.types import (
     VM_FAULT_MINOR,
     VM_FAULT_OOM,
     VM_FAULT_SIGBUS,
-    VM_RESERVED,
     VM_SHARED,
     address_space,
 )
@@ -85,6 +87,8 @@ def __remove_from_page_cache(page):
 __FILE__ = "mm/memory.c"
 
 
+# only here: if vma.vm_file: C comes back to behind the test
+# only here: mapping = vma.vm_file.f_mapping: C comes back to behind it
 def do_no_page(mm, vma, address, page_table, write_access):
     """A fault on a page that is not mapped, in a vma with a nopage operation. mmap_sem is held for reading."""
     mapping = None
@@ -93,23 +97,23 @@ def do_no_page(mm, vma, address, page_table, write_access):
     ret = VM_FAULT_MINOR
     anon = 0
 
-    if vma.vm_file:
-        mapping = vma.vm_file.f_mapping
     while True:
         # retry: inside the if, so only for a file
-        if mapping:
+        if vma.vm_file:
+            mapping = vma.vm_file.f_mapping
             sequence = data_race(mapping.truncate_count)
             # before i_size is read: read_seqschedlock() has a barrier
 
             state, invalidate_lock = read_seqschedlock(mapping.invalidate_lock)
             if state == SEQSCHEDLOCK_WRITER_RUNNING:
                 yield_cpu()
-                state = SEQSCHEDLOCK_WRITER_RACE    # fallthrough
+                cond_resched()                      # fallthrough
+                continue                            # goto retry
             if state == SEQSCHEDLOCK_WRITER_RACE:
                 cond_resched()
                 continue                            # goto retry
             if state != SEQSCHEDLOCK_SUCCESS:
-                BUG(2025)
+                BUG(2026)
 
         new_page = filemap_nopage(vma, address & PAGE_MASK)     # vma->vm_ops->nopage
 
@@ -132,6 +136,7 @@ def do_no_page(mm, vma, address, page_table, write_access):
             anon = 1
 
         ptl = mm.page_table_lock
+        page_table = pte_offset(mm, address)
         spin_lock(ptl)
         # was it truncated, or otherwise invalidated, meanwhile? If unmap_mapping_range() was called, or if an invalidate was
         # at work, look again.
@@ -141,11 +146,11 @@ def do_no_page(mm, vma, address, page_table, write_access):
                 state = read_seqschedunlock(mapping.invalidate_lock, invalidate_lock)
                 if state == SEQSCHEDLOCK_WRITER_RUNNING:
                     yield_cpu()                     # ptl is held
-                    state = SEQSCHEDLOCK_WRITER_RACE    # fallthrough
-                if state == SEQSCHEDLOCK_WRITER_RACE:
+                    race_failure = 1                # fallthrough
+                elif state == SEQSCHEDLOCK_WRITER_RACE:
                     race_failure = 1                # goto race_failure
                 elif state != SEQSCHEDLOCK_SUCCESS:
-                    BUG(2085)
+                    BUG(2086)
             if race_failure:
                 # race_failure:
                 spin_unlock(ptl)
@@ -164,7 +169,7 @@ def do_no_page(mm, vma, address, page_table, write_access):
             mm.anon_rss += 1
             lru_cache_add_active(new_page)
             page_add_anon_rmap(new_page, vma, address)
-        elif not vma.vm_flags & VM_RESERVED:
+        else:
             mm.file_rss += 1
             page_add_file_rmap(new_page)
     else:
@@ -181,18 +186,18 @@ __FILE__ = "mm/truncate.c"
 
 def invalidate_mapping_pages(mapping, start, end):
     """Drop the clean, unlocked, unmapped pages of a range; waits for nothing. Returns how many."""
-    pvec = []
     next = start
     ret = 0
 
+    pvec = pagevec_init()
     while next <= end and pagevec_lookup(pvec, mapping, next, PAGEVEC_SIZE):
-        for page in pvec:
+        for i in range(pagevec_count(pvec)):
+            page = pvec[i]
             if TestSetPageLocked(page):
                 next += 1
                 continue
-            index = page.index
-            if index > next:
-                next = index
+            if page.index > next:
+                next = page.index
             next += 1
             if not (PageDirty(page) or PageWriteback(page)):
                 write_seqschedlock(mapping.invalidate_lock)
@@ -211,23 +216,24 @@ def invalidate_mapping_pages(mapping, start, end):
 # ---- mm/truncate.c, @@ -276,6 +280,8 @@ and @@ -302,6 +308,8 @@ -----------------------------------------------------------------
 def invalidate_inode_pages2_range(mapping, start, end):
     """Drop every page of a range, unmapping it first. What was dirty is lost, unless its buffers are. -EIO if a page stays."""
-    pvec = []
+    pvec = pagevec_init()
     ret = 0
     did_range_unmap = 0
     wrapped = 0
 
     next = start
     while next <= end and not ret and not wrapped and pagevec_lookup(pvec, mapping, next, min(end - next, PAGEVEC_SIZE - 1) + 1):
-        for page in pvec:
-            if ret:
-                break
+        i = 0
+        while not ret and i < pagevec_count(pvec):
+            page = pvec[i]
             lock_page(page)
             if page.mapping is not mapping:
                 unlock_page(page)
+                i += 1
                 continue
             page_index = page.index
             next = page_index + 1
-            if next == ULONG_MAX + 1:
+            if next > ULONG_MAX:
                 wrapped = 1
             if page_index > end:
                 unlock_page(page)
@@ -252,6 +258,7 @@ def invalidate_inode_pages2_range(mapping, start, end):
             write_seqschedunlock(mapping.invalidate_lock)
 
             unlock_page(page)
+            i += 1
         pagevec_release(pvec)
         cond_resched()
     return ret

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Linux 2.6.12 to 2.6.15 as it was, one module for each kernel file."""
+"""Linux 2.6.15 as it was, one module for each kernel file."""

@@ -7,19 +7,16 @@ from vmrace.harness.kernel import (
     __set_current_state,
     add_wait_queue_exclusive,
     atomic_read,
-    clear_bit,
     data_race,
+    local_irq_restore,
+    local_irq_save,
     read_word,
     remove_wait_queue,
     set_current_state,
     smp_mb,
     smp_mb__after_clear_bit,
     spin_lock,
-    spin_lock_irqsave,
     spin_unlock,
-    spin_unlock_irqrestore,
-    wake_up,
-    waitqueue_active,
     write_word,
 )
 from vmrace.variants.invalidate_2_6.pre_2_6_15.ext2 import ext2_get_block
@@ -35,47 +32,53 @@ from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
     TestSetPageDirty,
     __clear_page_buffers,
     attach_page_buffers,
+    bit_spin_lock,
+    bit_spin_unlock,
     buffer_async_read,
     buffer_async_write,
+    buffer_delay,
     buffer_dirty,
     buffer_locked,
     buffer_mapped,
     buffer_new,
+    buffer_ordered,
     buffer_uptodate,
+    buffer_write_io_error,
     clear_buffer_async_read,
     clear_buffer_async_write,
     clear_buffer_delay,
     clear_buffer_dirty,
+    clear_buffer_locked,
     clear_buffer_mapped,
     clear_buffer_new,
     clear_buffer_req,
+    clear_buffer_write_io_error,
     clear_page_dirty,
-    get_bh,
     i_size_read,
     i_size_write,
     page_buffers,
     page_has_buffers,
-    put_bh,
     set_buffer_async_read,
     set_buffer_async_write,
     set_buffer_dirty,
-    set_buffer_req,
     set_buffer_uptodate,
     set_page_writeback,
     test_clear_buffer_dirty,
     test_set_buffer_dirty,
     test_set_buffer_locked,
+    test_set_buffer_req,
     write_lock_irq,
     write_unlock_irq,
 )
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mpage import mpage_readpage
 from vmrace.variants.invalidate_2_6.pre_2_6_15.page_writeback import __mark_inode_dirty
 from vmrace.variants.invalidate_2_6.pre_2_6_15.page_writeback import __set_page_dirty_nobuffers, redirty_page_for_writepage
-from vmrace.variants.invalidate_2_6.pre_2_6_15.wait import io_schedule
+from vmrace.variants.invalidate_2_6.pre_2_6_15.wait import __wake_up_bit, io_schedule
 from vmrace.variants.invalidate_2_6.types import (
     BH_Dirty,
     BH_Lock,
     BH_Uptodate,
+    BH_Uptodate_Lock,
     I_DIRTY_PAGES,
     PAGECACHE_TAG_DIRTY,
     PAGE_CACHE_SHIFT,
@@ -83,50 +86,61 @@ from vmrace.variants.invalidate_2_6.types import (
     READ_BIO,
     WB_SYNC_NONE,
     WRITE_BIO,
-    page_uptodate_lock,
 )
 
 
 __FILE__ = "fs/buffer.c"
 
 
-def lock_buffer(bh):
-    """Asleep if need be: __wait_on_bit_lock(), on the buffer's bit."""
-    if test_set_buffer_locked(bh):
-        add_wait_queue_exclusive(bh.b_wait)
-        while True:
-            set_current_state(TASK_UNINTERRUPTIBLE)
-            if buffer_locked(bh):
-                smp_mb()                            # sync_buffer()
-                io_schedule()
-            if not test_set_buffer_locked(bh):
-                break
-        __set_current_state(TASK_RUNNING)
-        remove_wait_queue(bh.b_wait)
+def __lock_buffer(bh):
+    """wait_on_bit_lock(), on the buffer's bit."""
+    if not test_set_buffer_locked(bh):
+        return
+    add_wait_queue_exclusive(bh.b_wait)
+    while True:
+        set_current_state(TASK_UNINTERRUPTIBLE)
+        if buffer_locked(bh):
+            smp_mb()                                # sync_buffer()
+            io_schedule()
+        if not test_set_buffer_locked(bh):
+            break
+    __set_current_state(TASK_RUNNING)
+    remove_wait_queue(bh.b_wait)
 
 
 def unlock_buffer(bh):
-    clear_bit(BH_Lock, bh.b_state)                  # clear_buffer_locked()
+    clear_buffer_locked(bh)
     smp_mb__after_clear_bit()
-    if waitqueue_active(bh.b_wait):                 # wake_up_bit()
-        wake_up(bh.b_wait)
+    __wake_up_bit(bh.b_wait)                        # wake_up_bit()
 
 
 def end_buffer_async_read(bh):
     """In the interrupt, or where the buffer was uptodate already. No I/O fails."""
+    page_uptodate = 1
+
     if not buffer_async_read(bh):
-        BUG(547)
+        BUG(523)
 
     page = bh.b_page
     set_buffer_uptodate(bh)
 
     # of several buffers the last one would find that it is
-    flags = spin_lock_irqsave(page_uptodate_lock)
+    first = page_buffers(page, 540)
+    flags = local_irq_save()
+    bit_spin_lock(BH_Uptodate_Lock, first.b_state)
     clear_buffer_async_read(bh)
     unlock_buffer(bh)
-    page_uptodate = buffer_uptodate(bh)
-    buffer_async_read(bh)                           # of this one: no longer
-    spin_unlock_irqrestore(page_uptodate_lock, flags)
+    if not buffer_uptodate(bh):
+        page_uptodate = 0
+    if buffer_async_read(bh):
+        if not buffer_locked(bh):
+            BUG(550)
+        # still_busy:
+        bit_spin_unlock(BH_Uptodate_Lock, first.b_state)
+        local_irq_restore(flags)
+        return
+    bit_spin_unlock(BH_Uptodate_Lock, first.b_state)
+    local_irq_restore(flags)
 
     if page_uptodate:
         SetPageUptodate(page)
@@ -136,15 +150,19 @@ def end_buffer_async_read(bh):
 def end_buffer_async_write(bh):
     """In the interrupt."""
     if not buffer_async_write(bh):
-        BUG(605)
+        BUG(585)
 
     page = bh.b_page
     set_buffer_uptodate(bh)
 
-    flags = spin_lock_irqsave(page_uptodate_lock)
+    first = page_buffers(page, 602)
+    flags = local_irq_save()
+    bit_spin_lock(BH_Uptodate_Lock, first.b_state)
+
     clear_buffer_async_write(bh)
     unlock_buffer(bh)
-    spin_unlock_irqrestore(page_uptodate_lock, flags)
+    bit_spin_unlock(BH_Uptodate_Lock, first.b_state)
+    local_irq_restore(flags)
     end_page_writeback(page)
 
 
@@ -167,7 +185,8 @@ def __set_page_dirty_buffers(page):
 
     spin_lock(mapping.private_lock)
     if page_has_buffers(page):
-        set_buffer_dirty(page_buffers(page))
+        bh = page_buffers(page, 852)
+        set_buffer_dirty(bh)
     spin_unlock(mapping.private_lock)
 
     if not TestSetPageDirty(page):
@@ -211,7 +230,7 @@ def try_to_release_page(page, gfp_mask):
     data_race(page.mapping)                         # is there an operation for it?
 
     if not PageLocked(page):
-        BUG(1591)
+        BUG(1580)
     if PageWriteback(page):
         return 0
     return try_to_free_buffers(page)
@@ -222,12 +241,22 @@ def block_invalidatepage(page, offset):
     ret = 1
 
     if not PageLocked(page):
-        BUG(1622)
+        BUG(1611)
     if page_has_buffers(page):
-        discard_buffer(page_buffers(page))
-        ret = try_to_release_page(page, 0)
+        bh = page_buffers(page, 1615)
+        discard_buffer(bh)
+
+        # only if the entire page is invalidated
+        if offset == 0:
+            ret = try_to_release_page(page, 0)
     # out:
     return ret
+
+
+def do_invalidatepage(page, offset):
+    """ext2 has no invalidatepage of its own."""
+    data_race(page.mapping)                         # is there an operation for it?
+    return block_invalidatepage(page, offset)
 
 
 def create_empty_buffers(page, b_state):
@@ -236,15 +265,14 @@ def create_empty_buffers(page, b_state):
     if b_state:
         write_word(bh.b_state, read_word(bh.b_state) | b_state)
 
-    mapping = page.mapping
-    spin_lock(mapping.private_lock)
+    spin_lock(page.mapping.private_lock)
     if PageUptodate(page) or PageDirty(page):
         if PageDirty(page):
             set_buffer_dirty(bh)
         if PageUptodate(page):
             set_buffer_uptodate(bh)
     attach_page_buffers(page, bh)
-    spin_unlock(mapping.private_lock)
+    spin_unlock(page.mapping.private_lock)
 
 
 def __block_write_full_page(inode, page, wbc):
@@ -252,7 +280,7 @@ def __block_write_full_page(inode, page, wbc):
     nr_underway = 0
 
     if not PageLocked(page):
-        BUG(1754)
+        BUG(1752)
 
     last_block = i_size_read(inode) - 1 >> PAGE_CACHE_SHIFT
 
@@ -260,7 +288,7 @@ def __block_write_full_page(inode, page, wbc):
         create_empty_buffers(page, 1 << BH_Dirty | 1 << BH_Uptodate)
 
     block = page.index
-    bh = page_buffers(page)
+    bh = page_buffers(page, 1772)
 
     # where does it go?
     if block > last_block:
@@ -272,7 +300,6 @@ def __block_write_full_page(inode, page, wbc):
         if buffer_new(bh):
             clear_buffer_new(bh)                    # unmap_underlying_metadata() finds no alias
 
-    get_bh(bh)
     if buffer_mapped(bh):
         locked = 1
         # if it must not block it redirties the page instead, and somebody else will write it
@@ -287,94 +314,118 @@ def __block_write_full_page(inode, page, wbc):
             else:
                 unlock_buffer(bh)
 
-    # PG_writeback keeps the buffer from now on
+    # PG_writeback keeps the page and its buffer from now on
     if PageWriteback(page):
-        BUG(1836)
+        BUG(1833)
     set_page_writeback(page)
-    unlock_page(page)
 
     if buffer_async_write(bh):
         submit_bh(WRITE_BIO, bh)
         nr_underway += 1
-    put_bh(bh)
+    unlock_page(page)
 
     # done:
     if nr_underway == 0:
         # the buffer was clean: somebody has written it by hand
-        if buffer_uptodate(bh):
+        uptodate = 1
+        if not buffer_uptodate(bh):
+            uptodate = 0
+        if uptodate:
             SetPageUptodate(page)
         end_page_writeback(page)
     return 0
 
 
-def block_prepare_write(file, page, start, to):
-    """The page is locked and will be written as a whole, so it need not be read."""
-    inode = page.mapping.host
-
+def __block_prepare_write(inode, page, from_, to):
+    """The page is locked and will be written as a whole, or, where a file ends, not at all: so it need not be read."""
     if not PageLocked(page):
-        BUG(1925)
+        BUG(1919)
 
     if not page_has_buffers(page):
         create_empty_buffers(page, 0)
-    bh = page_buffers(page)
+    head = page_buffers(page, 1927)
+
+    block = page.index
+
+    bh = head
+    block_start = 0
+    done = 0
+    if block_start >= to:
+        # nothing of it is written
+        if PageUptodate(page):
+            if not buffer_uptodate(bh):
+                set_buffer_uptodate(bh)
+        done = 1                                    # continue
+    else:
+        if buffer_new(bh):
+            clear_buffer_new(bh)
+        if not buffer_mapped(bh):
+            ext2_get_block(inode, block, bh, 1)
+            if buffer_new(bh):
+                # unmap_underlying_metadata() finds no alias
+                if PageUptodate(page):
+                    set_buffer_uptodate(bh)
+                done = 1                            # continue
+    if not done:
+        if PageUptodate(page):
+            if not buffer_uptodate(bh):
+                set_buffer_uptodate(bh)
+        elif not buffer_uptodate(bh):
+            buffer_delay(bh)
 
     if buffer_new(bh):
         clear_buffer_new(bh)
-    if not buffer_mapped(bh):
-        ext2_get_block(inode, page.index, bh, 1)
-        if buffer_new(bh):
-            clear_buffer_new(bh)                    # unmap_underlying_metadata() finds no alias
-            if PageUptodate(page):
-                set_buffer_uptodate(bh)
-            return 0
-    if PageUptodate(page) and not buffer_uptodate(bh):
-        set_buffer_uptodate(bh)
     return 0
 
 
-def __block_commit_write(page):
-    bh = page_buffers(page)
-    set_buffer_uptodate(bh)
-    mark_buffer_dirty(bh)
-    SetPageUptodate(page)                           # it was written as a whole
+def __block_commit_write(inode, page, from_, to):
+    partial = 0
 
+    bh = page_buffers(page, 2039)
+    block_start = 0
+    if block_start >= to:
+        if not buffer_uptodate(bh):
+            partial = 1
+    else:
+        set_buffer_uptodate(bh)
+        mark_buffer_dirty(bh)
 
-def generic_commit_write(file, page, start, to):
-    """The page is locked, and i_sem is held."""
-    inode = page.mapping.host
-    pos = (page.index << PAGE_CACHE_SHIFT) + to
-    __block_commit_write(page)
-    # no i_size_read(): i_sem is held
-    if pos > data_race(inode.i_size):
-        i_size_write(inode, pos)
-        # left out: mark_inode_dirty(), of the inode itself
+    if not partial:
+        SetPageUptodate(page)
     return 0
 
 
 def block_read_full_page(page):
     """The page is locked; it is unlocked when it is read."""
     inode = page.mapping.host
-    nr = 0
 
     if not PageLocked(page):
-        BUG(2080)
+        BUG(2079)
     if not page_has_buffers(page):
         create_empty_buffers(page, 0)
-    bh = page_buffers(page)
+    head = page_buffers(page, 2083)
 
     iblock = page.index
     lblock = i_size_read(inode) + PAGE_CACHE_SIZE - 1 >> PAGE_CACHE_SHIFT
+    bh = head
+    nr = 0
     fully_mapped = 1
+
     if not buffer_uptodate(bh):
-        nr = 1
+        hole = 0
         if not buffer_mapped(bh):
             fully_mapped = 0
             if iblock < lblock:
                 ext2_get_block(inode, iblock, bh, 0)
             if not buffer_mapped(bh):
-                memset_page(page)
+                memset_page(page)                   # kmap_atomic()
                 set_buffer_uptodate(bh)
-                nr = 0
+                hole = 1                            # continue
+            # get_block() might have updated the buffer synchronously
+            elif buffer_uptodate(bh):
+                hole = 1                            # continue
+        if not hole:
+            nr = 1
 
     if fully_mapped:
         SetPageMappedToDisk(page)
@@ -396,6 +447,23 @@ def block_read_full_page(page):
     return 0
 
 
+def block_prepare_write(file, page, from_, to):
+    inode = page.mapping.host
+    return __block_prepare_write(inode, page, from_, to)
+
+
+def generic_commit_write(file, page, from_, to):
+    """The page is locked, and i_sem is held."""
+    inode = page.mapping.host
+    pos = (page.index << PAGE_CACHE_SHIFT) + to
+    __block_commit_write(inode, page, from_, to)
+    # no i_size_read(): i_sem is held
+    if pos > data_race(inode.i_size):
+        i_size_write(inode, pos)
+        # left out: mark_inode_dirty(), of the inode itself
+    return 0
+
+
 def block_write_full_page(page, wbc):
     """writepage of ext2. The page is locked."""
     inode = page.mapping.host
@@ -407,7 +475,8 @@ def block_write_full_page(page, wbc):
         return __block_write_full_page(inode, page, wbc)
 
     # outside: a truncate is in progress. Sizes are whole pages, so no page straddles the end.
-    block_invalidatepage(page, 0)
+    data_race(page.index)                           # is it beyond the page that straddles the end?
+    do_invalidatepage(page, 0)
     unlock_page(page)
     return 0
 
@@ -418,14 +487,20 @@ def end_bio_bh_io_sync(bh):
 
 def submit_bh(rw, bh):
     if not buffer_locked(bh):
-        BUG(2759)
+        BUG(2762)
     if not buffer_mapped(bh):
-        BUG(2760)
+        BUG(2763)
     if not bh.b_end_io:
-        BUG(2761)
+        BUG(2764)
 
-    set_buffer_req(bh)
+    buffer_ordered(bh)                              # it is not
+
+    # a write error goes when the buffer is written again
+    if test_set_buffer_req(bh) and rw == WRITE_BIO:
+        clear_buffer_write_io_error(bh)
+
     submit_bio(rw, bh.b_bdev, ((bh.b_blocknr, bh.b_page.data),), end_bio_bh_io_sync, bh)
+    return 0
 
 
 def buffer_busy(bh):
@@ -434,7 +509,8 @@ def buffer_busy(bh):
 
 def drop_buffers(page):
     """The page is locked, and private_lock held unless it has no mapping. Returns 1 if its buffer is gone."""
-    bh = page_buffers(page)
+    bh = page_buffers(page, 2919)
+    buffer_write_io_error(bh)                       # no I/O fails
     if buffer_busy(bh):
         return 0                                    # goto failed
     __clear_page_buffers(page)
@@ -446,13 +522,14 @@ def try_to_free_buffers(page):
     mapping = page.mapping
 
     if not PageLocked(page):
-        BUG(2945)
+        BUG(2951)
     if PageWriteback(page):
         return 0
 
     if mapping is None:
         # can this still happen?
-        return drop_buffers(page)
+        ret = drop_buffers(page)
+        return ret                                  # goto out
 
     spin_lock(mapping.private_lock)
     ret = drop_buffers(page)
@@ -460,7 +537,17 @@ def try_to_free_buffers(page):
         # clean buffers on a dirty page: buffers attached to it later must not be found dirty and not uptodate
         clear_page_dirty(page)
     spin_unlock(mapping.private_lock)
+    # out: the slab's object of a buffer is its page's
     return ret
+
+
+__FILE__ = "include/linux/buffer_head.h"
+
+
+def lock_buffer(bh):
+    """Asleep if need be."""
+    if test_set_buffer_locked(bh):
+        __lock_buffer(bh)
 
 
 __FILE__ = "fs/ext2/inode.c"

@@ -4,7 +4,7 @@
 A file's block number is its offset. A block that is freed and allocated again holds what it held; nobody may see that before it
 was written, which is what BH_New is for.
 """
-from vmrace.harness.kernel import current, data_race, down, up
+from vmrace.harness.kernel import data_race, down, up
 from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import filemap_fdatawait, filemap_fdatawrite
 from vmrace.variants.invalidate_2_6.pre_2_6_15.memory import vmtruncate
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import i_size_read, set_buffer_mapped, set_buffer_new

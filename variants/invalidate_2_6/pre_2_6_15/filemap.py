@@ -42,6 +42,7 @@ from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
     page_cache_release,
     page_mapping,
     pagevec_add,
+    pagevec_init,
     pagevec_lru_add,
     pagevec_release,
     read_lock_irq,
@@ -76,10 +77,10 @@ from vmrace.variants.invalidate_2_6.types import (
     PAGEVEC_SIZE,
     PAGE_CACHE_SHIFT,
     PAGE_CACHE_SIZE,
-    PAGE_SHIFT,
     PAGE_SIZE,
     PG_locked,
     PG_writeback,
+    VM_NONLINEAR,
     WB_SYNC_ALL,
     WRITE_BIO,
     generic_file_vm_ops,
@@ -127,9 +128,32 @@ def radix_tree_tag_clear(mapping, index, tag):
         mapping.tag_writeback[index] = 0
 
 
-def radix_tree_tagged(mapping, index, tag):
+def tag_get(mapping, index, tag):
     """tree_lock is held."""
     return mapping.tag_dirty[index] if tag == PAGECACHE_TAG_DIRTY else mapping.tag_writeback[index]
+
+
+def radix_tree_tagged(mapping, tag):
+    """tree_lock is held. True if any page of the file has that tag."""
+    return any([tag_get(mapping, index, tag) for index in range(FILE_PAGES)])
+
+
+def radix_tree_gang_lookup(mapping, pages, start, nr_pages):
+    """tree_lock is held. Adds at most nr_pages pages from an offset on to the list `pages`; returns how many."""
+    for index in range(start, FILE_PAGES):
+        page = mapping.page_tree[index]
+        if page is not None and len(pages) < nr_pages:
+            pages.append(page)
+    return len(pages)
+
+
+def radix_tree_gang_lookup_tag(mapping, pages, start, nr_pages, tag):
+    """tree_lock is held. As radix_tree_gang_lookup(), of the pages with a tag."""
+    for index in range(start, FILE_PAGES):
+        page = mapping.page_tree[index]
+        if page is not None and len(pages) < nr_pages and tag_get(mapping, index, tag):
+            pages.append(page)
+    return len(pages)
 
 
 __FILE__ = "mm/filemap.c"
@@ -148,7 +172,7 @@ def remove_from_page_cache(page):
     mapping = page.mapping
 
     if not PageLocked(page):
-        BUG(127)
+        BUG(125)
 
     write_lock_irq(mapping.tree_lock)
     __remove_from_page_cache(page)
@@ -160,6 +184,7 @@ def sync_page(page):
     smp_mb()
     page_mapping(page)
     io_schedule()
+    return 0
 
 
 def __filemap_fdatawrite_range(mapping, start, end, sync_mode):
@@ -173,21 +198,30 @@ def __filemap_fdatawrite_range(mapping, start, end, sync_mode):
     return do_writepages(mapping, wbc)
 
 
+def __filemap_fdatawrite(mapping, sync_mode):
+    return __filemap_fdatawrite_range(mapping, 0, 0, sync_mode)
+
+
 def filemap_fdatawrite(mapping):
-    return __filemap_fdatawrite_range(mapping, 0, 0, WB_SYNC_ALL)
+    return __filemap_fdatawrite(mapping, WB_SYNC_ALL)
 
 
 def wait_on_page_writeback_range(mapping, start, end):
+    ret = 0
+
     if end < start:
         return 0
 
-    pvec = []
+    pvec = pagevec_init()
     index = start
     while index <= end:
-        index = pagevec_lookup_tag(pvec, mapping, index, PAGECACHE_TAG_WRITEBACK, min(end - index, PAGEVEC_SIZE - 1) + 1)
-        if not pvec:
+        nr_pages, index = pagevec_lookup_tag(pvec, mapping, index, PAGECACHE_TAG_WRITEBACK, min(end - index, PAGEVEC_SIZE - 1) + 1)
+        if nr_pages == 0:
             break
-        for page in pvec:
+
+        for i in range(nr_pages):
+            page = pvec[i]
+
             # until the lookup takes an end
             if data_race(page.index) > end:
                 continue
@@ -195,7 +229,8 @@ def wait_on_page_writeback_range(mapping, start, end):
             wait_on_page_writeback(page)
         pagevec_release(pvec)
         cond_resched()
-    return 0
+
+    return ret
 
 
 def filemap_fdatawait(mapping):
@@ -253,7 +288,7 @@ def wait_on_page_bit(page, bit_nr):
 def unlock_page(page):
     smp_mb__before_clear_bit()
     if not TestClearPageLocked(page):
-        BUG(445)
+        BUG(463)
     smp_mb__after_clear_bit()
     wake_up_page(page, PG_locked)
 
@@ -261,7 +296,7 @@ def unlock_page(page):
 def end_page_writeback(page):
     if not TestClearPageReclaim(page) or rotate_reclaimable_page(page):
         if not test_clear_page_writeback(page):
-            BUG(458)
+            BUG(476)
     smp_mb__after_clear_bit()
     wake_up_page(page, PG_writeback)
 
@@ -304,29 +339,23 @@ def find_lock_page(mapping, offset):
 
 def find_get_pages(mapping, start, nr_pages, pages):
     read_lock_irq(mapping.tree_lock)
-    for index in range(start, FILE_PAGES):
-        page = mapping.page_tree[index]
-        if page is not None and len(pages) < nr_pages:
-            pages.append(page)
-    for page in pages:
-        page_cache_get(page)
+    ret = radix_tree_gang_lookup(mapping, pages, start, nr_pages)
+    for i in range(ret):
+        page_cache_get(pages[i])
     read_unlock_irq(mapping.tree_lock)
-    return len(pages)
+    return ret
 
 
 def find_get_pages_tag(mapping, index, tag, nr_pages, pages):
-    """Returns the index to go on with."""
+    """Returns how many there are, and the index to go on with."""
     read_lock_irq(mapping.tree_lock)
-    for slot in range(index, FILE_PAGES):
-        page = mapping.page_tree[slot]
-        if page is not None and len(pages) < nr_pages and radix_tree_tagged(mapping, slot, tag):
-            pages.append(page)
-    for page in pages:
-        page_cache_get(page)
-    if pages:
-        index = data_race(pages[-1].index) + 1
+    ret = radix_tree_gang_lookup_tag(mapping, pages, index, nr_pages, tag)
+    for i in range(ret):
+        page_cache_get(pages[i])
+    if ret:
+        index = data_race(pages[ret - 1].index) + 1
     read_unlock_irq(mapping.tree_lock)
-    return index
+    return ret, index
 
 
 def file_read_actor(page):
@@ -335,84 +364,92 @@ def file_read_actor(page):
 
 
 def do_generic_mapping_read(mapping, index, filp):
-    """One page: its two words, or None beyond the end of the file or without memory. Readahead is switched off."""
+    """One page: its two words, or None beyond the end of the file or without memory. Readahead is switched off, and each read has
+    opened the file anew: so no page is the one that was read before."""
     inode = mapping.host
     cached_page = None
     copied = None
 
     isize = i_size_read(inode)
     if not isize:
-        return None
-
-    end_index = isize - 1 >> PAGE_CACHE_SHIFT
-    if index > end_index:
         return None                                 # goto out
 
-    cond_resched()
+    end_index = isize - 1 >> PAGE_CACHE_SHIFT
     while True:
-        # find_page:
-        page = find_get_page(mapping, index)
-        check_size = 0
-        if page is None:
-            # no_cached_page:
-            if cached_page is None:
-                cached_page = page_cache_alloc_cold(mapping)
-                if cached_page is None:
-                    break                           # -ENOMEM
-            error = add_to_page_cache_lru(cached_page, mapping, index)
-            if error:
-                continue                            # -EEXIST: goto find_page
-            page = cached_page
-            cached_page = None
-            check_size = 1                          # goto readpage
-        elif not PageUptodate(page):
-            # page_not_up_to_date:
-            lock_page(page)
+        if index > end_index:
+            break                                   # goto out
+        cond_resched()
 
-            # did it get unhashed before we got the lock?
-            if data_race(page.mapping) is None:
-                unlock_page(page)
-                page_cache_release(page)
-                if index > end_index:
-                    break
-                cond_resched()
-                continue                            # of the outer loop: isize is as it was
-
-            # did somebody else fill it already?
-            if PageUptodate(page):
-                unlock_page(page)
-            else:
-                check_size = 1                      # goto readpage
-
-        if check_size:
-            # readpage:
-            ext2_readpage(filp, page)               # mapping->a_ops->readpage: unlocks the page
-
-            if not PageUptodate(page):
-                lock_page(page)
-                if not PageUptodate(page):
-                    if data_race(page.mapping) is None:
-                        # invalidate_inode_pages got it
-                        unlock_page(page)
-                        page_cache_release(page)
+        again = 0
+        while True:
+            # find_page:
+            page = find_get_page(mapping, index)
+            read = 0
+            if page is None:
+                # no_cached_page:
+                if not cached_page:
+                    cached_page = page_cache_alloc_cold(mapping)
+                    if not cached_page:
+                        break                       # -ENOMEM: goto out
+                error = add_to_page_cache_lru(cached_page, mapping, index)
+                if error:
+                    if error == -EEXIST:
                         continue                    # goto find_page
+                    break                           # goto out
+                page = cached_page
+                cached_page = None
+                read = 1                            # goto readpage
+            elif not PageUptodate(page):
+                # page_not_up_to_date:
+                lock_page(page)
+
+                # did it get unhashed before we got the lock?
+                if data_race(page.mapping) is None:
                     unlock_page(page)
-                    page_cache_release(page)        # readpage_error: -EIO
+                    page_cache_release(page)
+                    again = 1                       # continue: isize is as it was
                     break
-                unlock_page(page)
 
-            # the size after the read: what is beyond it must not get to user space
-            isize = i_size_read(inode)
-            end_index = isize - 1 >> PAGE_CACHE_SHIFT
-            if not isize or index > end_index:
-                page_cache_release(page)
-                break
+                # did somebody else fill it already?
+                if PageUptodate(page):
+                    unlock_page(page)
+                else:
+                    read = 1                        # goto readpage
 
-        # page_ok:
-        mark_page_accessed(page)
-        copied = file_read_actor(page)
-        page_cache_release(page)
-        break
+            if read:
+                # readpage:
+                error = ext2_readpage(filp, page)   # mapping->a_ops->readpage: unlocks the page
+                if error:
+                    page_cache_release(page)        # goto readpage_error
+                    break
+
+                if not PageUptodate(page):
+                    lock_page(page)
+                    if not PageUptodate(page):
+                        if data_race(page.mapping) is None:
+                            # invalidate_inode_pages got it
+                            unlock_page(page)
+                            page_cache_release(page)
+                            continue                # goto find_page
+                        unlock_page(page)
+                        page_cache_release(page)    # goto readpage_error: -EIO
+                        break
+                    unlock_page(page)
+
+                # the size after the read: what is beyond it must not get to user space
+                isize = i_size_read(inode)
+                end_index = isize - 1 >> PAGE_CACHE_SHIFT
+                if not isize or index > end_index:
+                    page_cache_release(page)
+                    break                           # goto out
+
+            # page_ok:
+            mark_page_accessed(page)
+            copied = file_read_actor(page)
+            page_cache_release(page)
+            break                                   # goto out
+        if not again:
+            break
 
     # out:
     if cached_page:
@@ -537,6 +574,9 @@ def filemap_getpage(file, pgoff, nonblock):
         return None
 
     if not PageUptodate(page):
+        if nonblock:
+            page_cache_release(page)
+            return None
         # page_not_uptodate:
         lock_page(page)
 
@@ -603,7 +643,7 @@ def filemap_populate(vma, addr, len, prot, pgoff, nonblock):
             if err:
                 page_cache_release(page)
                 return err
-        else:
+        elif vma.vm_flags & VM_NONLINEAR:
             err = install_file_pte(mm, vma, addr, pgoff, prot)
             if err:
                 return err
@@ -641,6 +681,9 @@ def __grab_cache_page(mapping, index, cached_page, lru_pvec):
         return page, None
 
 
+__FILE__ = "mm/filemap.h"
+
+
 def filemap_copy_from_user(page, buf):
     """The page is locked, here as a whole. Returns the bytes copied; what was not copied is zero."""
     kaddr = kmap_atomic(page)
@@ -649,8 +692,12 @@ def filemap_copy_from_user(page, buf):
 
     if left != 0:
         # the slow way, which may fault, with the page locked
-        left = __copy_from_user(page.data, buf)     # kmap(page)
+        kaddr = page.data                           # kmap(page)
+        left = __copy_from_user(kaddr, buf)
     return PAGE_CACHE_SIZE - left
+
+
+__FILE__ = "mm/filemap.c"
 
 
 def generic_file_direct_write(file, index, value):
@@ -669,15 +716,17 @@ def generic_file_direct_write(file, index, value):
 def generic_file_buffered_write(file, index, buf, direct):
     """i_sem is held. One whole page; `direct` if O_DIRECT has left it to us. Returns the bytes written, or an error."""
     mapping = file.f_mapping
-    lru_pvec = []
     written = 0
     status = 0
+
+    lru_pvec = pagevec_init()
 
     # The user's page first: it may be the page that is locked below, and a fault on it then waits for itself if it is not uptodate.
     # It need not stay present.
     fault_in_pages_readable(buf)
 
-    page, cached_page = __grab_cache_page(mapping, index, None, lru_pvec)
+    cached_page = None
+    page, cached_page = __grab_cache_page(mapping, index, cached_page, lru_pvec)
     if not page:
         status = -ENOMEM
     else:
@@ -709,13 +758,18 @@ def generic_file_buffered_write(file, index, buf, direct):
     return written if written else status
 
 
-def __generic_file_write_nolock(file, index, buf, direct):
+def __generic_file_aio_write_nolock(file, index, buf, direct):
     """i_sem is held. The limits of a file's size are left out."""
     if direct:
         written = generic_file_direct_write(file, index, buf.value)
         if written < 0 or written == PAGE_CACHE_SIZE:
-            return written
-    return generic_file_buffered_write(file, index, buf, direct)
+            return written                          # goto out
+    written = generic_file_buffered_write(file, index, buf, direct)
+    return written
+
+
+def __generic_file_write_nolock(file, index, buf, direct):
+    return __generic_file_aio_write_nolock(file, index, buf, direct)
 
 
 def generic_file_write(file, index, buf, direct):
@@ -731,9 +785,10 @@ def generic_file_direct_IO(rw, file, index, value):
     """i_sem is held. Returns the bytes written, or -EIO if the page cache could not be shot down afterwards."""
     mapping = file.f_mapping
 
-    # unmap the range first, so that dirty bits of ptes get to the pages before these are written
-    if mapping_mapped(mapping):
-        unmap_mapping_range(mapping, index << PAGE_CACHE_SHIFT, PAGE_CACHE_SIZE, 0)
+    # a write unmaps the range first, so that dirty bits of ptes get to the pages before these are written
+    if rw == WRITE_BIO:
+        if mapping_mapped(mapping):
+            unmap_mapping_range(mapping, index << PAGE_CACHE_SHIFT, PAGE_CACHE_SIZE, 0)
 
     retval = filemap_write_and_wait(mapping)
     if retval == 0:

@@ -8,6 +8,7 @@ from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
     linear_page_index,
     mk_pte,
     page_cache_release,
+    page_mapcount,
     pgoff_to_pte,
     pte_dirty,
     pte_none,
@@ -20,59 +21,71 @@ from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mmap import find_vma
 from vmrace.variants.invalidate_2_6.pre_2_6_15.page_writeback import set_page_dirty
 from vmrace.variants.invalidate_2_6.pre_2_6_15.rmap import page_add_file_rmap, page_remove_rmap
-from vmrace.variants.invalidate_2_6.types import EINVAL, PAGE_CACHE_SHIFT, PAGE_CACHE_SIZE, VM_NONLINEAR, VM_SHARED
+from vmrace.variants.invalidate_2_6.types import EINVAL, ENOMEM, INT_MAX, PAGE_CACHE_SHIFT, PAGE_CACHE_SIZE, VM_NONLINEAR, VM_SHARED
 
 
 __FILE__ = "mm/fremap.c"
 
 
 def zap_pte(mm, vma, addr, ptep):
-    """page_table_lock is held."""
+    """page_table_lock is held. Returns whether there was a page."""
     pte = ptep.val
+    page = None
 
-    if pte_none(pte):
-        return
     if pte_present(pte):
-        page = pte_page(pte)
         pte = ptep_get_and_clear(ptep)              # ptep_clear_flush()
+        page = pte_page(pte)
         if pte_dirty(pte):
             set_page_dirty(page)
         page_remove_rmap(page)
         page_cache_release(page)
-        mm.file_rss -= 1
     else:
         set_pte_at(mm, addr, ptep, None)            # pte_clear()
+    return bool(page)
 
 
 def install_page(mm, vma, addr, page, prot):
     """Map a page of the file in place of what is there. The page is not locked, its reference becomes the pte's."""
+    ptl = mm.page_table_lock
     pte = pte_offset(mm, addr)
-    spin_lock(mm.page_table_lock)
+    spin_lock(ptl)                                  # get_locked_pte()
 
     # it may have been truncated
+    err = -EINVAL
     inode = vma.vm_file.f_mapping.host
     size = i_size_read(inode) + PAGE_CACHE_SIZE - 1 >> PAGE_CACHE_SHIFT
     if data_race(page.mapping) is None or data_race(page.index) >= size:
-        spin_unlock(mm.page_table_lock)             # goto err_unlock
-        return -EINVAL
+        spin_unlock(ptl)                            # goto unlock
+        return err
+    err = -ENOMEM
+    if page_mapcount(page) > INT_MAX // 2:
+        spin_unlock(ptl)                            # goto unlock
+        return err
 
-    zap_pte(mm, vma, addr, pte)
+    if pte_none(pte.val) or not zap_pte(mm, vma, addr, pte):
+        mm.file_rss += 1
 
-    mm.file_rss += 1
     set_pte_at(mm, addr, pte, mk_pte(page, prot))
     page_add_file_rmap(page)
-    # err_unlock:
-    spin_unlock(mm.page_table_lock)
-    return 0
+    # left out: update_mmu_cache(), with the pte as it is now
+    err = 0
+    # unlock:
+    spin_unlock(ptl)
+    return err
 
 
 def install_file_pte(mm, vma, addr, pgoff, prot):
     """Say which page of the file belongs there, for a fault to find."""
+    ptl = mm.page_table_lock
     pte = pte_offset(mm, addr)
-    spin_lock(mm.page_table_lock)
-    zap_pte(mm, vma, addr, pte)
+    spin_lock(ptl)                                  # get_locked_pte()
+
+    if not pte_none(pte.val) and zap_pte(mm, vma, addr, pte):
+        mm.file_rss -= 1
+
     set_pte_at(mm, addr, pte, pgoff_to_pte(pgoff))
-    spin_unlock(mm.page_table_lock)
+    # left out: update_mmu_cache(), with the pte as it is now
+    spin_unlock(ptl)
     return 0
 
 
@@ -90,7 +103,7 @@ def sys_remap_file_pages(start, size, pgoff, nonblock):
         vma = find_vma(mm, start)
 
         # vm_private_data is the cursor of a nonlinear vma: a linear one must not use it for anything else, and does not
-        if vma and vma.vm_flags & VM_SHARED and vma.vm_ops and vma.vm_start <= start < end <= vma.vm_end:
+        if vma and vma.vm_flags & VM_SHARED and vma.vm_ops and end > start and start >= vma.vm_start and end <= vma.vm_end:
             # before any page is populated
             if pgoff != linear_page_index(vma, start) and not vma.vm_flags & VM_NONLINEAR:
                 if not has_write_lock:

@@ -3,7 +3,7 @@
 ptes of a vma is one turn. `ptl` is mm->page_table_lock: see types.
 """
 from vmrace.harness.kernel import (
-    atomic_read,
+    BUG,
     current,
     data_race,
     list_empty,
@@ -16,12 +16,14 @@ from vmrace.harness.kernel import (
     spin_unlock,
 )
 from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import filemap_nopage, filemap_populate, unlock_page
-from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import clear_new_page, copy_to_new_page
+from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import copy_to_new_page
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
     PageAnon,
+    PageLocked,
     SetPageReferenced,
     TestSetPageLocked,
     alloc_page_vma,
+    alloc_zeroed_user_highpage,
     get_page,
     i_size_write,
     linear_page_index,
@@ -44,6 +46,7 @@ from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
     pte_write,
     pte_young,
     ptep_get_and_clear,
+    ptep_set_access_flags,
     ptep_set_wrprotect,
     set_pte_at,
 )
@@ -76,7 +79,6 @@ from vmrace.variants.invalidate_2_6.types import (
     VM_FAULT_WRITE,
     VM_MAYWRITE,
     VM_NONLINEAR,
-    VM_RESERVED,
     VM_SHARED,
     VM_WRITE,
     empty_zero_page,
@@ -106,7 +108,7 @@ def tlb_finish_mmu(tlb, start, end):
         pages = tlb.pages
         tlb.pages = ()
         lru_add_drain()
-        release_pages(pages)
+        release_pages(pages, len(pages))
     tlb.mm = None
 
 
@@ -116,17 +118,25 @@ __FILE__ = "mm/memory.c"
 # ---- fork ----------------------------------------------------------------------------------------------------------------
 
 
-def copy_one_pte(dst_mm, src_mm, dst_pte, src_pte, vma, addr):
+def add_mm_rss(mm, file_rss, anon_rss):
+    if file_rss:
+        mm.file_rss += file_rss
+    if anon_rss:
+        mm.anon_rss += anon_rss
+
+
+def is_cow_mapping(flags):
+    return flags & (VM_SHARED | VM_MAYWRITE) == VM_MAYWRITE
+
+
+def copy_one_pte(dst_mm, src_mm, dst_pte, src_pte, vma, addr, rss):
     """Both page table locks are held."""
     vm_flags = vma.vm_flags
     pte = src_pte.val
 
     if pte_present(pte):
-        # left out: VM_RESERVED, frames without a struct page
-        page = pte_page(pte)
-
         # a COW mapping is write protected in both
-        if vm_flags & (VM_SHARED | VM_MAYWRITE) == VM_MAYWRITE:
+        if is_cow_mapping(vm_flags):
             ptep_set_wrprotect(src_pte)
             pte = src_pte.val
 
@@ -134,81 +144,120 @@ def copy_one_pte(dst_mm, src_mm, dst_pte, src_pte, vma, addr):
         if vm_flags & VM_SHARED:
             pte = pte_mkclean(pte)
         pte = pte_mkold(pte)
+
+        page = pte_page(pte)                        # vm_normal_page()
         get_page(page)
         page_dup_rmap(page)
-        if PageAnon(page):
-            dst_mm.anon_rss += 1
-        else:
-            dst_mm.file_rss += 1
+        rss[bool(PageAnon(page))] += 1
 
     # out_set_pte: a file offset is copied too
     set_pte_at(dst_mm, addr, dst_pte, pte)
 
 
+def copy_pte_range(dst_mm, src_mm, vma, addr, end):
+    while True:
+        # again:
+        rss = [0, 0]
+        dst_ptl = dst_mm.page_table_lock
+        dst_pte = pte_offset(dst_mm, addr)
+        spin_lock(dst_ptl)
+        src_pte = pte_offset(src_mm, addr)
+        src_ptl = src_mm.page_table_lock
+        spin_lock(src_ptl)
+
+        while True:
+            if not pte_none(src_pte.val):
+                copy_one_pte(dst_mm, src_mm, dst_pte, src_pte, vma, addr, rss)
+            addr += PAGE_SIZE
+            if addr == end:
+                break
+
+        spin_unlock(src_ptl)
+        add_mm_rss(dst_mm, rss[0], rss[1])
+        spin_unlock(dst_ptl)
+        cond_resched()
+        if addr == end:
+            return 0
+
+
 def copy_page_range(dst_mm, src_mm, vma):
     """`vma` is the parent's. Its mmap_sem is held for writing."""
-    # a fault will fill in what is mapped from a file and was never copied
-    if not vma.vm_flags & (VM_NONLINEAR | VM_RESERVED) and not vma.anon_vma:
-        return 0
-
-    # copy_pte_range:
     addr = vma.vm_start
-    dst_pte, src_pte = pte_offset(dst_mm, addr), pte_offset(src_mm, addr)
-    spin_lock(dst_mm.page_table_lock)
-    spin_lock(src_mm.page_table_lock)
-    if not pte_none(src_pte.val):
-        copy_one_pte(dst_mm, src_mm, dst_pte, src_pte, vma, addr)
-    spin_unlock(src_mm.page_table_lock)
-    spin_unlock(dst_mm.page_table_lock)
-    cond_resched()
+    end = vma.vm_end
+
+    # a fault will fill in what is mapped from a file and was never copied
+    if not vma.vm_flags & VM_NONLINEAR:
+        if not vma.anon_vma:
+            return 0
+
+    if copy_pte_range(dst_mm, src_mm, vma, addr, end):
+        return -ENOMEM
     return 0
 
 
 # ---- unmapping -------------------------------------------------------------------------------------------------------------
 
 
-def zap_pte_range(tlb, vma, addr, details):
+def zap_pte_range(tlb, vma, addr, end, details):
     mm = tlb.mm
-    pte = pte_offset(mm, addr)
+    file_rss = 0
+    anon_rss = 0
+
     ptl = mm.page_table_lock
+    pte = pte_offset(mm, addr)
     spin_lock(ptl)
-    ptent = pte.val
-    if pte_present(ptent):
-        page = pte_page(ptent)
-        if details is not None:
-            # to invalidate without truncating: unmap what is shared, keep private copies
-            skip = details.check_mapping is not None and details.check_mapping is not data_race(page.mapping)
-            # in a nonlinear vma each page says itself where it belongs
-            if not skip and details.nonlinear_vma is not None:
-                index = data_race(page.index)
-                skip = index < details.first_index or index > details.last_index
-            if skip:
-                spin_unlock(ptl)
-                return
-        ptent = ptep_get_and_clear(pte)             # tlb_remove_tlb_entry(tlb, pte, addr)
-        if (details is not None and details.nonlinear_vma is not None
-                and linear_page_index(details.nonlinear_vma, addr) != data_race(page.index)):
-            set_pte_at(mm, addr, pte, pgoff_to_pte(data_race(page.index)))
-        if PageAnon(page):
-            mm.anon_rss -= 1
-        else:
-            if pte_dirty(ptent):
-                set_page_dirty(page)
-            if pte_young(ptent):
-                mark_page_accessed(page)
-            mm.file_rss -= 1
-        page_remove_rmap(page)
-        tlb_remove_page(tlb, page)
-    elif not pte_none(ptent) and details is None:
-        # a file offset; with details it stays
-        set_pte_at(mm, addr, pte, None)             # pte_clear_full()
+    while True:
+        ptent = pte.val
+        if not pte_none(ptent):
+            if pte_present(ptent):
+                page = pte_page(ptent)              # vm_normal_page()
+                keep = 0
+                if details is not None:
+                    # to invalidate without truncating: unmap what is shared, keep private copies
+                    if details.check_mapping is not None and details.check_mapping is not data_race(page.mapping):
+                        keep = 1                    # continue
+                    # in a nonlinear vma each page says itself where it belongs
+                    elif details.nonlinear_vma is not None and (
+                            data_race(page.index) < details.first_index or data_race(page.index) > details.last_index):
+                        keep = 1                    # continue
+                if not keep:
+                    ptent = ptep_get_and_clear(pte)     # tlb_remove_tlb_entry(tlb, pte, addr)
+                    if (details is not None and details.nonlinear_vma is not None
+                            and linear_page_index(details.nonlinear_vma, addr) != data_race(page.index)):
+                        set_pte_at(mm, addr, pte, pgoff_to_pte(data_race(page.index)))
+                    if PageAnon(page):
+                        anon_rss -= 1
+                    else:
+                        if pte_dirty(ptent):
+                            set_page_dirty(page)
+                        if pte_young(ptent):
+                            mark_page_accessed(page)
+                        file_rss -= 1
+                    page_remove_rmap(page)
+                    tlb_remove_page(tlb, page)
+            elif details is None:
+                # a file offset; with details it stays
+                set_pte_at(mm, addr, pte, None)     # pte_clear_full()
+        addr += PAGE_SIZE
+        if addr == end:
+            break
+
+    add_mm_rss(mm, file_rss, anon_rss)
     spin_unlock(ptl)
+
+    return addr
 
 
 def unmap_page_range(tlb, vma, addr, end, details):
     if details is not None and details.check_mapping is None and details.nonlinear_vma is None:
         details = None
-    zap_pte_range(tlb, vma, addr, details)
+
+    if addr >= end:
+        BUG(735)
+    while True:
+        addr = zap_pte_range(tlb, vma, addr, end, details)
+        if addr == end:
+            return addr
 
 
 def unmap_vmas(tlb, vma, start_addr, end_addr, details):
@@ -217,22 +266,22 @@ def unmap_vmas(tlb, vma, start_addr, end_addr, details):
     start = start_addr
     while vma and vma.vm_start < end_addr:
         start = max(vma.vm_start, start_addr)
-        end = min(vma.vm_end, end_addr)
-        if start < vma.vm_end and end > vma.vm_start:
-            unmap_page_range(tlb, vma, start, end, details)
-            start = end
+        if start < vma.vm_end:
+            end = min(vma.vm_end, end_addr)
+            if end > vma.vm_start:
+                start = unmap_page_range(tlb, vma, start, end, details)
         vma = vma.vm_next
     return start
 
 
 def zap_page_range(vma, address, size, details):
-    """Of one vma, found by its file: its mmap_sem is not held, so vm_next is not looked at."""
+    """Of one vma, found by its file. Its mmap_sem is not held, so vm_next is not looked at: the range ends in this vma."""
     end = address + size
 
     lru_add_drain()
     tlb = tlb_gather_mmu(vma.vm_mm, 0)
     start = max(vma.vm_start, address)              # unmap_vmas(), of a range that lies in this vma
-    unmap_page_range(tlb, vma, start, end, details)
+    end = unmap_page_range(tlb, vma, start, end, details)
     tlb_finish_mmu(tlb, address, end)
     return end
 
@@ -243,11 +292,16 @@ def is_restart_addr(truncate_count):
 
 def reset_vma_truncate_counts(mapping):
     """i_mmap_lock is held."""
-    for head in (mapping.i_mmap, mapping.i_mmap_nonlinear):
-        entry = head.next
-        while entry is not head:
-            list_entry(entry).vm_truncate_count = 0
-            entry = entry.next
+    entry = mapping.i_mmap.next
+    while entry is not mapping.i_mmap:
+        vma = list_entry(entry)
+        entry = entry.next
+        vma.vm_truncate_count = 0
+    entry = mapping.i_mmap_nonlinear.next
+    while entry is not mapping.i_mmap_nonlinear:
+        vma = list_entry(entry)
+        entry = entry.next
+        vma.vm_truncate_count = 0
 
 
 def need_lockbreak(lock):
@@ -300,7 +354,18 @@ def unmap_mapping_range_tree(head, details):
         # dealt with already
         if vma.vm_truncate_count == details.truncate_count:
             continue
-        if unmap_mapping_range_vma(vma, vma.vm_start, vma.vm_end, details) < 0:
+
+        vba = vma.vm_pgoff
+        vea = vba + (vma.vm_end - vma.vm_start >> PAGE_SHIFT) - 1
+        zba = details.first_index
+        if zba < vba:
+            zba = vba
+        zea = details.last_index
+        if zea > vea:
+            zea = vea
+
+        if unmap_mapping_range_vma(
+                vma, (zba - vba << PAGE_SHIFT) + vma.vm_start, (zea - vba + 1 << PAGE_SHIFT) + vma.vm_start, details) < 0:
             entry = head.next                       # goto restart
 
 
@@ -319,14 +384,15 @@ def unmap_mapping_range_list(head, details):
 
 def unmap_mapping_range(mapping, holebegin, holelen, even_cows):
     """Unmap a range of the file from whoever maps it; a holelen of 0 is to its end. Private copies go only if even_cows is set."""
+    details = current().details
     hba = holebegin >> PAGE_SHIFT
     hlen = holelen + PAGE_SIZE - 1 >> PAGE_SHIFT
 
     # an end beyond what a pgoff_t can say
-    if holebegin + holelen + PAGE_SIZE - 1 >> PAGE_SHIFT > ULONG_MAX:
+    holeend = holebegin + holelen + PAGE_SIZE - 1 >> PAGE_SHIFT
+    if holeend & ~ULONG_MAX:
         hlen = ULONG_MAX - hba + 1
 
-    details = current().details
     details.check_mapping = None if even_cows else mapping
     details.nonlinear_vma = None
     details.first_index = hba
@@ -384,7 +450,10 @@ def maybe_mkwrite(pte, vma):
 
 def can_share_swap_page(page):
     """mm/swapfile.c, since 2.6.13: is it mapped by us alone? The page is locked, and there is no swap cache."""
-    return page_mapcount(page) == 1
+    if not PageLocked(page):
+        BUG(313)
+    count = page_mapcount(page)
+    return count == 1
 
 
 def do_wp_page(mm, vma, address, page_table, ptl, orig_pte):
@@ -398,7 +467,7 @@ def do_wp_page(mm, vma, address, page_table, ptl, orig_pte):
         if reuse:
             entry = pte_mkyoung(orig_pte)
             entry = maybe_mkwrite(pte_mkdirty(entry), vma)
-            set_pte_at(mm, address, page_table, entry)      # ptep_set_access_flags()
+            ptep_set_access_flags(vma, address, page_table, entry, 1)
             ret |= VM_FAULT_WRITE
             spin_unlock(ptl)                        # goto unlock
             return ret
@@ -408,23 +477,27 @@ def do_wp_page(mm, vma, address, page_table, ptl, orig_pte):
     spin_unlock(ptl)
 
     anon_vma_prepare(vma)
-    new_page = alloc_page_vma(GFP_HIGHUSER, vma, address)
-    if not new_page:
-        # oom:
-        page_cache_release(old_page)
-        return VM_FAULT_OOM
     if old_page is empty_zero_page:
-        clear_new_page(new_page)
+        new_page = alloc_zeroed_user_highpage(vma, address)
+        if not new_page:
+            page_cache_release(old_page)            # goto oom
+            return VM_FAULT_OOM
     else:
-        copy_to_new_page(new_page, old_page)
+        new_page = alloc_page_vma(GFP_HIGHUSER, vma, address)
+        if not new_page:
+            page_cache_release(old_page)            # goto oom
+            return VM_FAULT_OOM
+        copy_to_new_page(new_page, old_page)        # cow_user_page()
 
     # the lock was dropped: is it still the same pte?
+    ptl = mm.page_table_lock
+    page_table = pte_offset(mm, address)
     spin_lock(ptl)
     if page_table.val == orig_pte:
         page_remove_rmap(old_page)
         if not PageAnon(old_page):
-            mm.anon_rss += 1
             mm.file_rss -= 1
+            mm.anon_rss += 1
         entry = mk_pte(new_page, vma.vm_page_prot)
         entry = maybe_mkwrite(pte_mkdirty(entry), vma)
         set_pte_at(mm, address, page_table, entry)  # ptep_establish(), with a flush
@@ -442,18 +515,18 @@ def do_wp_page(mm, vma, address, page_table, ptl, orig_pte):
 
 
 def do_anonymous_page(mm, vma, address, page_table, write_access):
-    ptl = mm.page_table_lock
     if write_access:
         # a page of our own
         anon_vma_prepare(vma)
-        page = alloc_page_vma(GFP_HIGHUSER, vma, address)
+        page = alloc_zeroed_user_highpage(vma, address)
         if not page:
             return VM_FAULT_OOM                     # goto oom
-        clear_new_page(page)
 
         entry = mk_pte(page, vma.vm_page_prot)
         entry = maybe_mkwrite(pte_mkdirty(entry), vma)
 
+        ptl = mm.page_table_lock
+        page_table = pte_offset(mm, address)
         spin_lock(ptl)
         if not pte_none(page_table.val):
             page_cache_release(page)                # goto release
@@ -469,6 +542,7 @@ def do_anonymous_page(mm, vma, address, page_table, write_access):
         page_cache_get(page)
         entry = mk_pte(page, vma.vm_page_prot)
 
+        ptl = mm.page_table_lock
         spin_lock(ptl)
         if not pte_none(page_table.val):
             page_cache_release(page)                # goto release
@@ -518,6 +592,7 @@ def do_no_page(mm, vma, address, page_table, write_access):
             anon = 1
 
         ptl = mm.page_table_lock
+        page_table = pte_offset(mm, address)
         spin_lock(ptl)
         # was it truncated, or otherwise invalidated, meanwhile? If unmap_mapping_range() was called, look again.
         if mapping and sequence != data_race(mapping.truncate_count):
@@ -539,7 +614,7 @@ def do_no_page(mm, vma, address, page_table, write_access):
             mm.anon_rss += 1
             lru_cache_add_active(new_page)
             page_add_anon_rmap(new_page, vma, address)
-        elif not vma.vm_flags & VM_RESERVED:
+        else:
             mm.file_rss += 1
             page_add_file_rmap(new_page)
     else:
@@ -552,7 +627,6 @@ def do_no_page(mm, vma, address, page_table, write_access):
 
 def do_file_page(mm, vma, address, page_table, write_access, orig_pte):
     """A pte of a nonlinear vma that says which page of the file belongs there."""
-    # left out: the complaint about such a pte in a linear vma; pte_unmap_same() has nothing to do for a pte of one word
     pgoff = pte_to_pgoff(orig_pte)
     err = filemap_populate(vma, address & PAGE_MASK, PAGE_SIZE, vma.vm_page_prot, pgoff, 0)    # vma->vm_ops->populate
     if err == -ENOMEM:
@@ -563,7 +637,7 @@ def do_file_page(mm, vma, address, page_table, write_access, orig_pte):
 
 
 def handle_pte_fault(mm, vma, address, pte, write_access):
-    entry = data_race(pte.val)                      # read without the lock
+    old_entry = entry = data_race(pte.val)          # read without the lock
     if not pte_present(entry):
         if pte_none(entry):
             if not vma.vm_ops:
@@ -579,7 +653,8 @@ def handle_pte_fault(mm, vma, address, pte, write_access):
                 return do_wp_page(mm, vma, address, pte, ptl, entry)
             entry = pte_mkdirty(entry)
         entry = pte_mkyoung(entry)
-        set_pte_at(mm, address, pte, entry)         # ptep_set_access_flags()
+        if old_entry != entry:
+            ptep_set_access_flags(vma, address, pte, entry, write_access)
     # unlock:
     spin_unlock(ptl)
     return VM_FAULT_MINOR
@@ -587,4 +662,5 @@ def handle_pte_fault(mm, vma, address, pte, write_access):
 
 def __handle_mm_fault(mm, vma, address, write_access):
     """mmap_sem is held for reading. Page directories are left out."""
-    return handle_pte_fault(mm, vma, address, pte_offset(mm, address), write_access)
+    pte = pte_offset(mm, address)
+    return handle_pte_fault(mm, vma, address, pte, write_access)

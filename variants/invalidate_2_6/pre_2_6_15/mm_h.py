@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """include/linux: mm.h, page-flags.h, pagemap.h, buffer_head.h, pagevec.h, spinlock.h; asm-i386: atomic.h, pgtable.h; kmap_atomic()."""
 from vmrace.harness.kernel import (
+    BUG,
     BUG_ON,
     RMW,
+    __clear_bit,
     atomic_dec,
     atomic_inc,
     atomic_read,
     atomic_set,
     clear_bit,
+    cpu_relax,
     current,
     data_race,
     in_interrupt,
@@ -21,31 +24,35 @@ from vmrace.harness.kernel import (
     read_lock,
     read_unlock,
     set_bit,
+    smp_mb__before_clear_bit,
     test_and_clear_bit,
     test_and_set_bit,
     test_bit,
     write_lock,
     write_unlock,
 )
-from vmrace.variants.invalidate_2_6.pre_2_6_15.swap import __page_cache_release, __pagevec_lru_add, __pagevec_release
+from vmrace.variants.invalidate_2_6.pre_2_6_15.swap import __pagevec_lru_add, __pagevec_release, __pagevec_release_nonlru, put_page
 from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import __lock_page, wait_on_page_bit
-from vmrace.variants.invalidate_2_6.pre_2_6_15.page_alloc import alloc_pages
+from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import clear_new_page
+from vmrace.variants.invalidate_2_6.pre_2_6_15.page_alloc import __pagevec_free, alloc_pages
 from vmrace.variants.invalidate_2_6.pre_2_6_15.page_writeback import test_clear_page_dirty, test_set_page_writeback
 from vmrace.variants.invalidate_2_6.pre_2_6_15.usercopy import __get_user
 from vmrace.variants.invalidate_2_6.types import (
     BH_Async_Read,
     BH_Async_Write,
+    BH_Boundary,
     BH_Delay,
     BH_Dirty,
     BH_Lock,
     BH_Mapped,
     BH_New,
+    BH_Ordered,
     BH_Req,
     BH_Uptodate,
+    BH_Write_EIO,
     GFP_HIGHUSER,
     PAGEVEC_SIZE,
     PAGE_MAPPING_ANON,
-    PAGE_MASK,
     PAGE_SHIFT,
     PG_active,
     PG_dirty,
@@ -56,6 +63,7 @@ from vmrace.variants.invalidate_2_6.types import (
     PG_private,
     PG_reclaim,
     PG_referenced,
+    PG_reserved,
     PG_uptodate,
     PG_writeback,
     THE_DEVICE,
@@ -117,6 +125,22 @@ def write_unlock_irqrestore(lock, flags):
     local_irq_restore(flags)
 
 
+__FILE__ = "include/linux/bit_spinlock.h"
+
+
+def bit_spin_lock(bitnum, addr):
+    while test_and_set_bit(bitnum, addr):
+        while test_bit(bitnum, addr):
+            cpu_relax()
+
+
+def bit_spin_unlock(bitnum, addr):
+    if not test_bit(bitnum, addr):
+        BUG(54)
+    smp_mb__before_clear_bit()
+    clear_bit(bitnum, addr)
+
+
 # ---- page flags --------------------------------------------------------------------------------------------------------
 
 __FILE__ = "include/linux/page-flags.h"
@@ -126,6 +150,9 @@ def PageLocked(page):
     return test_bit(PG_locked, page.flags)
 
 
+# only here: locker: the model remembers the task that holds the lock, for an invariant
+# only here: unlocked_by_other: the model counts an unlock by a task that does not hold the lock, for an invariant
+# only here: in_interrupt: the device unlocks a page in its interrupt
 def SetPageLocked(page):
     set_bit(PG_locked, page.flags)
     page.locker = current()
@@ -257,6 +284,14 @@ def TestClearPageWriteback(page):
     return test_and_clear_bit(PG_writeback, page.flags)
 
 
+def PageReserved(page):
+    return test_bit(PG_reserved, page.flags)
+
+
+def __ClearPageDirty(page):
+    __clear_bit(PG_dirty, page.flags)
+
+
 def SetPageMappedToDisk(page):
     set_bit(PG_mappedtodisk, page.flags)
 
@@ -318,11 +353,6 @@ def put_page_testzero(page, __LINE__):
     return atomic_add_negative(-1, page._count) or not page._count.counter
 
 
-def put_page(page):
-    if put_page_testzero(page, 344):
-        __page_cache_release(page)
-
-
 def page_mapping(page):
     """Read without any lock: the caller knows why that will do, or looks again under tree_lock."""
     mapping = data_race(page.mapping)
@@ -345,6 +375,14 @@ def page_mapped(page):
 
 def alloc_page_vma(gfp_mask, vma, addr):
     return alloc_pages(gfp_mask)
+
+
+def alloc_zeroed_user_highpage(vma, vaddr):
+    """alloc_page_vma() with __GFP_ZERO: prep_zero_page() clears the page."""
+    page = alloc_page_vma(GFP_HIGHUSER, vma, vaddr)
+    if page:
+        clear_new_page(page)
+    return page
 
 
 # ---- pagemap.h ---------------------------------------------------------------------------------------------------------
@@ -374,7 +412,9 @@ def fault_in_pages_readable(buf):
 
 
 def linear_page_index(vma, address):
-    return (address - vma.vm_start >> PAGE_SHIFT) + vma.vm_pgoff
+    pgoff = address - vma.vm_start >> PAGE_SHIFT
+    pgoff += vma.vm_pgoff
+    return pgoff
 
 
 def lock_page(page):
@@ -411,19 +451,48 @@ def i_size_write(inode, i_size):
 __FILE__ = "include/linux/pagevec.h"
 
 
-def pagevec_add(pvec, page):
-    """Returns how much room is left."""
-    pvec.append(page)
+def pagevec_init():
+    """Return an empty pagevec. Whether its pages are cold is left out: it says to which end of a per-cpu list they go."""
+    return []
+
+
+def pagevec_reinit(pvec):
+    pvec.clear()
+
+
+def pagevec_count(pvec):
+    return len(pvec)
+
+
+def pagevec_space(pvec):
     return PAGEVEC_SIZE - len(pvec)
 
 
+# only here: append: the array and its number of entries are a list
+# not here: len: the array and its number of entries are a list
+def pagevec_add(pvec, page):
+    """Returns how much room is left."""
+    pvec.append(page)
+    return pagevec_space(pvec)
+
+
+def pagevec_free(pvec):
+    if pagevec_count(pvec):
+        __pagevec_free(pvec)
+
+
 def pagevec_release(pvec):
-    if pvec:
+    if pagevec_count(pvec):
         __pagevec_release(pvec)
 
 
+def pagevec_release_nonlru(pvec):
+    if pagevec_count(pvec):
+        __pagevec_release_nonlru(pvec)
+
+
 def pagevec_lru_add(pvec):
-    if pvec:
+    if pagevec_count(pvec):
         __pagevec_lru_add(pvec)
 
 
@@ -497,6 +566,10 @@ def test_set_buffer_locked(bh):
     return test_and_set_bit(BH_Lock, bh.b_state)
 
 
+def clear_buffer_locked(bh):
+    clear_bit(BH_Lock, bh.b_state)
+
+
 def buffer_mapped(bh):
     return test_bit(BH_Mapped, bh.b_state)
 
@@ -521,6 +594,26 @@ def clear_buffer_new(bh):
     clear_bit(BH_New, bh.b_state)
 
 
+def buffer_delay(bh):
+    return test_bit(BH_Delay, bh.b_state)
+
+
+def buffer_write_io_error(bh):
+    return test_bit(BH_Write_EIO, bh.b_state)
+
+
+def clear_buffer_write_io_error(bh):
+    clear_bit(BH_Write_EIO, bh.b_state)
+
+
+def buffer_boundary(bh):
+    return test_bit(BH_Boundary, bh.b_state)
+
+
+def buffer_ordered(bh):
+    return test_bit(BH_Ordered, bh.b_state)
+
+
 def clear_buffer_delay(bh):
     clear_bit(BH_Delay, bh.b_state)
 
@@ -529,8 +622,8 @@ def clear_buffer_req(bh):
     clear_bit(BH_Req, bh.b_state)
 
 
-def set_buffer_req(bh):
-    set_bit(BH_Req, bh.b_state)
+def test_set_buffer_req(bh):
+    return test_and_set_bit(BH_Req, bh.b_state)
 
 
 def buffer_async_read(bh):
@@ -557,20 +650,13 @@ def clear_buffer_async_write(bh):
     clear_bit(BH_Async_Write, bh.b_state)
 
 
-def get_bh(bh):
-    atomic_inc(bh.b_count)
-
-
-def put_bh(bh):
-    atomic_dec(bh.b_count)
-
-
 def page_has_buffers(page):
     return PagePrivate(page)
 
 
-def page_buffers(page):
+def page_buffers(page, __LINE__):
     """The page is locked, or its mapping's private_lock is held."""
+    BUG_ON(not PagePrivate(page), __LINE__)
     return data_race(page.private)
 
 
@@ -678,6 +764,12 @@ def set_pte_at(mm, addr, ptep, pte):
     ptep.val = pte
 
 
+def ptep_set_access_flags(vma, address, ptep, entry, dirty):
+    """i386 stores the pte only if it becomes dirty: the MMU itself sets the accessed bit."""
+    if dirty:
+        ptep.val = entry
+
+
 def ptep_get_and_clear(ptep):
     """xchg; also ptep_clear_flush(), whose flush is no step (see hardware)"""
     point(ptep, RMW)
@@ -687,7 +779,9 @@ def ptep_get_and_clear(ptep):
 
 
 def ptep_test_and_clear_young(ptep):
-    """lock btr; also ptep_clear_flush_young()"""
+    """Look, then lock btr; also ptep_clear_flush_young()."""
+    if not pte_young(ptep.val):
+        return 0
     point(ptep, RMW)
     pte = ptep._val
     ptep._val = pte_mkold(pte)

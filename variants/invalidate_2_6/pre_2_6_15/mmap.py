@@ -208,9 +208,9 @@ def exit_mmap(mm):
     vma = mm.mmap
     lru_add_drain()
     tlb = tlb_gather_mmu(mm, 1)
-    unmap_vmas(tlb, vma, 0, TASK_SIZE, None)
+    end = unmap_vmas(tlb, vma, 0, TASK_SIZE, None)
     free_pgtables(tlb, vma)
-    tlb_finish_mmu(tlb, 0, TASK_SIZE)
+    tlb_finish_mmu(tlb, 0, end)
 
     while vma:
         vma = remove_vma(vma)

@@ -3,7 +3,7 @@
 
 A bio is a tuple (block, page) for each page; it goes out when the next page's block does not follow, or at the end.
 """
-from vmrace.harness.kernel import BUG, current, data_race
+from vmrace.harness.kernel import BUG, data_race
 from vmrace.variants.invalidate_2_6.pre_2_6_15.buffer import block_read_full_page, block_write_full_page
 from vmrace.variants.invalidate_2_6.pre_2_6_15.ext2 import has_block
 from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import add_to_page_cache, end_page_writeback, unlock_page
@@ -13,6 +13,7 @@ from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
     PageWriteback,
     SetPageMappedToDisk,
     SetPageUptodate,
+    buffer_boundary,
     buffer_dirty,
     buffer_locked,
     buffer_mapped,
@@ -24,6 +25,7 @@ from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
     page_cache_release,
     page_has_buffers,
     pagevec_add,
+    pagevec_init,
     pagevec_lru_add,
     pagevec_release,
     set_page_writeback,
@@ -63,7 +65,7 @@ def mpage_bio_submit(rw, bio, inode):
     end_io = mpage_end_io_write if rw == WRITE_BIO else mpage_end_io_read
     segments = tuple([(block, page.data) for block, page in bio])
     submit_bio(rw, inode.i_bdev, segments, end_io, bio)
-    return ()
+    return None
 
 
 def do_mpage_readpage(bio, page):
@@ -97,13 +99,13 @@ def do_mpage_readpage(bio, page):
     # does it follow on what is in the bio?
     if bio and bio[-1][0] != block_in_file - 1:
         bio = mpage_bio_submit(READ_BIO, bio, inode)
-    return (*bio, (block_in_file, page))
+    return (*(bio or ()), (block_in_file, page))
 
 
 def mpage_readpages(mapping, pages):
     """New pages, each with the reference of whoever has allocated it, which becomes the pagevec's."""
-    bio = ()
-    lru_pvec = []
+    bio = None
+    lru_pvec = pagevec_init()
     for page in pages:
         if not add_to_page_cache(page, mapping, data_race(page.index)):
             bio = do_mpage_readpage(bio, page)
@@ -119,7 +121,7 @@ def mpage_readpages(mapping, pages):
 
 def mpage_readpage(page):
     inode = page.mapping.host
-    bio = do_mpage_readpage((), page)
+    bio = do_mpage_readpage(None, page)
     if bio:
         mpage_bio_submit(READ_BIO, bio, inode)
     return 0
@@ -127,32 +129,38 @@ def mpage_readpage(page):
 
 def __mpage_writepage(bio, page, wbc):
     """The page is locked, and clean since just now; it is unlocked under writeback. Returns the bio."""
+    data_race(page.mapping)                         # mapping, of which only errors are told
     inode = page.mapping.host
     i_size = i_size_read(inode)
     confused = 0
-    index = page.index
-    block = index
+    block = -1
 
     if page_has_buffers(page):
-        bh = page_buffers(page)
+        bh = page_buffers(page, 416)
         # if it is mapped and dirty, do it
         if buffer_locked(bh):
-            BUG(419)
+            BUG(422)
         if not buffer_mapped(bh):
             confused = 1                            # dirty, or never read: either way
             buffer_dirty(bh)
         elif not buffer_dirty(bh) or not buffer_uptodate(bh):
             confused = 1
+        else:
+            block = bh.b_blocknr
+            buffer_boundary(bh)                     # it is none
     else:
         # no buffers: map it to disk
         if not PageUptodate(page):
-            BUG(465)
+            BUG(468)
+        block = page.index
         has_block(inode, block, 1)                  # get_block(); unmap_underlying_metadata() finds no alias
 
-    # page_is_mapped:
-    end_index = i_size >> PAGE_CACHE_SHIFT
-    if not confused and index >= end_index:
-        confused = 1                                # outside of the file: sizes are whole pages
+    if not confused:
+        # page_is_mapped:
+        end_index = i_size >> PAGE_CACHE_SHIFT
+        if page.index >= end_index:
+            data_race(page.index)                   # is it beyond the page that straddles the end?
+            confused = 1                            # outside of the file: sizes are whole pages
 
     if confused:
         if bio:
@@ -163,14 +171,15 @@ def __mpage_writepage(bio, page, wbc):
     # does it follow on what is in the bio?
     if bio and bio[-1][0] != block - 1:
         bio = mpage_bio_submit(WRITE_BIO, bio, inode)
-    bio = (*bio, (block, page))
+    bio = (*(bio or ()), (block, page))
 
     if page_has_buffers(page):
-        clear_buffer_dirty(page_buffers(page))
+        bh = page_buffers(page, 551)
+        clear_buffer_dirty(bh)
         # left out: buffer_heads_over_limit
 
     if PageWriteback(page):
-        BUG(568)
+        BUG(571)
     set_page_writeback(page)
     unlock_page(page)
     return bio
@@ -178,14 +187,13 @@ def __mpage_writepage(bio, page, wbc):
 
 def mpage_writepages(mapping, wbc):
     """Write the dirty pages of a file, or of a range, if wbc->start or wbc->end says so."""
-    inode = mapping.host
-    bio = ()
+    bio = None
     done = 0
-    pvec = []
     end = ULONG_MAX                                 # inclusive
     scanned = 0
     is_range = 0
 
+    pvec = pagevec_init()
     if wbc.sync_mode == WB_SYNC_NONE:
         index = data_race(mapping.writeback_index)  # from where the last one stopped
     else:
@@ -199,11 +207,14 @@ def mpage_writepages(mapping, wbc):
     while True:
         # retry:
         while not done and index <= end:
-            index = pagevec_lookup_tag(pvec, mapping, index, PAGECACHE_TAG_DIRTY, min(end - index, PAGEVEC_SIZE - 1) + 1)
-            if not pvec:
+            nr_pages, index = pagevec_lookup_tag(pvec, mapping, index, PAGECACHE_TAG_DIRTY, min(end - index, PAGEVEC_SIZE - 1) + 1)
+            if nr_pages == 0:
                 break
+
             scanned = 1
-            for page in pvec:
+            for i in range(nr_pages):
+                page = pvec[i]
+
                 # neither lock is held: the page may be truncated or invalidated
                 lock_page(page)
 
@@ -223,6 +234,7 @@ def mpage_writepages(mapping, wbc):
                     unlock_page(page)
                     continue
 
+                data_race(page.mapping)             # its a_ops->writepage
                 bio = __mpage_writepage(bio, page, wbc)
                 wbc.nr_to_write -= 1
                 if wbc.nr_to_write <= 0:
@@ -233,10 +245,10 @@ def mpage_writepages(mapping, wbc):
             # the end of the file, and more to do: go on at its start
             scanned = 1
             index = 0
-            continue
+            continue                                # goto retry
         break
     if not is_range:
         data_race(mapping).writeback_index = index
     if bio:
-        mpage_bio_submit(WRITE_BIO, bio, inode)
+        mpage_bio_submit(WRITE_BIO, bio, mapping.host)
     return 0

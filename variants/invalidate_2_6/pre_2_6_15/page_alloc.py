@@ -19,7 +19,16 @@ from vmrace.harness.kernel import (
     yield_cpu,
 )
 from vmrace.variants.invalidate_2_6.pre_2_6_15.fault import out_of_memory
-from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import ClearPageDirty, PageAnon, PageDirty, page_count, page_mapcount, set_page_count
+from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
+    PageAnon,
+    PageDirty,
+    PageReserved,
+    __ClearPageDirty,
+    page_count,
+    page_mapcount,
+    pagevec_count,
+    set_page_count,
+)
 from vmrace.variants.invalidate_2_6.pre_2_6_15.vmscan import try_to_free_pages
 from vmrace.variants.invalidate_2_6.types import (
     PF_MEMALLOC,
@@ -35,6 +44,7 @@ from vmrace.variants.invalidate_2_6.types import (
     PG_private,
     PG_reclaim,
     PG_referenced,
+    PG_reserved,
     PG_uptodate,
     PG_writeback,
     __GFP_FS,
@@ -45,15 +55,33 @@ from vmrace.variants.invalidate_2_6.types import (
 
 __FILE__ = "mm/page_alloc.c"
 
-FREE_CHECK = 1 << PG_lru | 1 << PG_private | 1 << PG_locked | 1 << PG_active | 1 << PG_reclaim | 1 << PG_writeback
-PREP_CHECK = FREE_CHECK | 1 << PG_dirty
+ALLOC_NO_WATERMARKS = 0x01
+ALLOC_WMARK_MIN = 0x02
+ALLOC_WMARK_LOW = 0x04
+ALLOC_WMARK_HIGH = 0x08
+ALLOC_HARDER = 0x10
+ALLOC_CPUSET = 0x40
+
+BAD_STATE = 1 << PG_lru | 1 << PG_private | 1 << PG_locked | 1 << PG_active | 1 << PG_dirty | 1 << PG_reclaim | 1 << PG_writeback
+FREE_CHECK = BAD_STATE & ~(1 << PG_dirty) | 1 << PG_reserved
+PREP_CHECK = BAD_STATE | 1 << PG_reserved
 PREP_CLEAR = 1 << PG_uptodate | 1 << PG_error | 1 << PG_referenced | 1 << PG_arch_1 | 1 << PG_checked | 1 << PG_mappedtodisk
 
 
+# Flags are one word, read and written as a whole. Not here: PG_slab and PG_swapcache, which no page has.
+# only here: read_word: page->flags as a value
+# only here: write_word: page->flags as a value
+# not here: flags: page->flags as a value
+# not here: function: the name of the caller, for the complaint
 def bad_page(page):
     """Complain, then make it look like a good one."""
+    # not here: printk: the rest of the complaint
+    # not here: page_mapcount: an argument of the complaint
+    # not here: page_count: an argument of the complaint
+    # not here: dump_stack: the rest of the complaint
+    # not here: add_taint: the rest of the complaint
     printk("Bad page state")
-    write_word(page.flags, read_word(page.flags) & ~PREP_CHECK)
+    write_word(page.flags, read_word(page.flags) & ~BAD_STATE)
     set_page_count(page, 0)
     atomic_set(page._mapcount, -1)
     data_race(page).mapping = None
@@ -63,7 +91,8 @@ def free_pages_check(page):
     if page_mapcount(page) or data_race(page.mapping) is not None or page_count(page) != 0 or read_word(page.flags) & FREE_CHECK:
         bad_page(page)
     if PageDirty(page):
-        ClearPageDirty(page)
+        __ClearPageDirty(page)
+    return PageReserved(page)
 
 
 def __free_pages_bulk(page, zone):
@@ -73,10 +102,19 @@ def __free_pages_bulk(page, zone):
 
 
 def free_hot_cold_page(page, cold):
+    # not here: pcp: there are no lists for each cpu, so a page goes to the zone's list, under the zone's lock
+    # not here: zone_pcp: the same
+    # not here: get_cpu: the same
+    # not here: put_cpu: the same
+    # not here: local_irq_save: the same
+    # not here: local_irq_restore: the same
+    # only here: __free_pages_bulk: the same
+    # only here: zone: the same
     zone = zone_normal
     if PageAnon(page):
         data_race(page).mapping = None
-    free_pages_check(page)
+    if free_pages_check(page):
+        return
     flags = spin_lock_irqsave(zone.lock)
     __free_pages_bulk(page, zone)
     spin_unlock_irqrestore(zone.lock, flags)
@@ -88,22 +126,26 @@ def free_hot_page(page):
 
 def __pagevec_free(pvec):
     """From the last to the first."""
-    for page in reversed(pvec):
-        free_hot_cold_page(page, 0)
-
-
-def pagevec_free(pvec):
-    if pvec:
-        __pagevec_free(pvec)
+    i = pagevec_count(pvec)
+    while (i := i - 1) >= 0:
+        free_hot_cold_page(pvec[i], 0)
 
 
 def prep_new_page(page):
-    """Nobody else has it yet. page->private is 0: __clear_page_buffers() has seen to it, or bad_page() has complained."""
-    flags = data_race(read_word(page.flags))
-    if data_race(page.mapping) is not None or page_mapcount(page) or flags & PREP_CHECK:
+    """Nobody else has it yet. Returns whether it must be left alone."""
+    # not here: private: it is 0: __clear_page_buffers() has seen to it, or bad_page() has complained
+    if (page_mapcount(page)
+            or data_race(page.mapping) is not None
+            or page_count(page) != 0
+            or data_race(read_word(page.flags)) & PREP_CHECK):
         bad_page(page)
-    write_word(page.flags, flags & ~(PREP_CLEAR | PREP_CHECK))
-    set_page_count(page, 1)
+
+    if PageReserved(page):
+        return 1
+
+    write_word(page.flags, data_race(read_word(page.flags)) & ~PREP_CLEAR)
+    set_page_count(page, 1)                         # set_page_refs()
+    return 0
 
 
 def __rmqueue(zone):
@@ -117,22 +159,47 @@ def __rmqueue(zone):
 
 
 def buffered_rmqueue(zone):
-    flags = spin_lock_irqsave(zone.lock)
-    page = __rmqueue(zone)
-    spin_unlock_irqrestore(zone.lock, flags)
-    if page is not None:
-        prep_new_page(page)
-    return page
+    while True:
+        # again:
+        flags = spin_lock_irqsave(zone.lock)
+        page = __rmqueue(zone)
+        spin_unlock_irqrestore(zone.lock, flags)
+
+        if page is not None:
+            if prep_new_page(page):
+                continue                            # goto again
+        return page
 
 
-def zone_watermark_ok(z, mark):
-    """Asked without the lock: the answer may be old."""
-    return data_race(z.free_pages) > mark
+def zone_watermark_ok(z, mark, alloc_flags):
+    """Asked without the lock: the answer may be old. Of order 0 and without ALLOC_HIGH; one zone has no reserve."""
+    free_pages = data_race(z.free_pages)
+    if alloc_flags & ALLOC_HARDER:
+        mark -= mark // 4
+    return free_pages > mark
+
+
+def get_page_from_freelist(alloc_flags):
+    """Of the one zone there is."""
+    z = zone_normal
+    if not alloc_flags & ALLOC_NO_WATERMARKS:
+        if alloc_flags & ALLOC_WMARK_MIN:
+            mark = z.pages_min
+        elif alloc_flags & ALLOC_WMARK_LOW:
+            mark = z.pages_low
+        else:
+            mark = z.pages_high
+        if not zone_watermark_ok(z, mark, alloc_flags):
+            return None
+
+    return buffered_rmqueue(z)
 
 
 def cond_resched():
     if need_resched():
         schedule()
+        return 1
+    return 0
 
 
 def blk_congestion_wait():
@@ -142,28 +209,35 @@ def blk_congestion_wait():
 
 def __alloc_pages(gfp_mask):
     """One page, or None. Kswapd is no task here, so it is not woken."""
+    # not here: reclaim_state: of slabs
     wait = gfp_mask & __GFP_WAIT
     p = current()
-    z = zone_normal
 
     while True:
         # restart:
-        if zone_watermark_ok(z, z.pages_low):
-            page = buffered_rmqueue(z)
-            if page is not None:
-                return page
+        page = get_page_from_freelist(ALLOC_WMARK_LOW | ALLOC_CPUSET)
+        if page is not None:
+            return page
 
-        if zone_watermark_ok(z, z.pages_min):
-            page = buffered_rmqueue(z)
-            if page is not None:
-                return page
+        alloc_flags = ALLOC_WMARK_MIN
+        if not wait:
+            alloc_flags |= ALLOC_HARDER
+        if wait:
+            alloc_flags |= ALLOC_CPUSET
+
+        page = get_page_from_freelist(alloc_flags)
+        if page is not None:
+            return page
 
         # whoever is about to free memory, or to die, may have the last page
-        if p.flags & (PF_MEMALLOC | PF_MEMDIE) and not in_interrupt():
-            return buffered_rmqueue(z)              # nopage:
+        if (p.flags & PF_MEMALLOC or current().flags & PF_MEMDIE) and not in_interrupt():
+            page = get_page_from_freelist(ALLOC_NO_WATERMARKS | ALLOC_CPUSET)
+            if page is not None:
+                return page
+            return page                             # goto nopage
 
         if not wait:
-            return None
+            return page                             # goto nopage
 
         while True:
             # rebalance:
@@ -176,16 +250,15 @@ def __alloc_pages(gfp_mask):
             cond_resched()
 
             if did_some_progress:
-                if zone_watermark_ok(z, z.pages_min):
-                    page = buffered_rmqueue(z)
-                    if page is not None:
-                        return page
+                page = get_page_from_freelist(alloc_flags)
+                if page is not None:
+                    return page
             elif gfp_mask & __GFP_FS:
                 # the high mark, to catch a parallel out_of_memory()
-                if zone_watermark_ok(z, z.pages_high):
-                    page = buffered_rmqueue(z)
-                    if page is not None:
-                        return page
+                page = get_page_from_freelist(ALLOC_WMARK_HIGH | ALLOC_CPUSET)
+                if page is not None:
+                    return page
+
                 out_of_memory(gfp_mask)
                 break                               # goto restart
 

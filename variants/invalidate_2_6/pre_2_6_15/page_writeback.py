@@ -20,12 +20,10 @@ from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
 )
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mpage import mpage_writepages
 from vmrace.variants.invalidate_2_6.types import (
-    FILE_PAGES,
     I_DIRTY_PAGES,
     I_LOCK,
     PAGECACHE_TAG_DIRTY,
     PAGECACHE_TAG_WRITEBACK,
-    PAGE_MAPPING_ANON,
     WB_SYNC_NONE,
     inode_lock,
 )
@@ -50,7 +48,7 @@ def __set_page_dirty_nobuffers(page):
             mapping2 = page_mapping(page)
             if mapping2:
                 if mapping2 is not mapping:
-                    BUG(629)
+                    BUG(627)
                 radix_tree_tag_set(mapping, page.index, PAGECACHE_TAG_DIRTY)
             write_unlock_irq(mapping.tree_lock)
             __mark_inode_dirty(mapping.host, I_DIRTY_PAGES)
@@ -89,7 +87,12 @@ def test_clear_page_dirty(page):
 
 def clear_page_dirty_for_io(page):
     """The page is locked and about to be written: the tag stays until set_page_writeback()."""
-    page_mapping(page)
+    mapping = page_mapping(page)
+
+    if mapping:
+        if TestClearPageDirty(page):
+            return 1
+        return 0
     return TestClearPageDirty(page)
 
 
@@ -126,7 +129,7 @@ def test_set_page_writeback(page):
 def mapping_tagged(mapping, tag):
     """Has any page of the file that tag?"""
     flags = read_lock_irqsave(mapping.tree_lock)
-    ret = any([radix_tree_tagged(mapping, index, tag) for index in range(FILE_PAGES)])
+    ret = radix_tree_tagged(mapping, tag)
     read_unlock_irqrestore(mapping.tree_lock, flags)
     return ret
 

@@ -10,10 +10,15 @@ from vmrace.variants.invalidate_2_6.types import PAGE_CACHE_SHIFT
 __FILE__ = "mm/readahead.c"
 
 
+def read_pages(mapping, pages):
+    return mpage_readpages(mapping, pages)          # mapping->a_ops->readpages
+
+
 def __do_page_cache_readahead(mapping, filp, offset, nr_to_read):
     """Start to read the pages of a range that are not cached, as far as the file goes."""
     inode = mapping.host
     page_pool = []
+    ret = 0
     isize = i_size_read(inode)
 
     if isize == 0:
@@ -40,12 +45,12 @@ def __do_page_cache_readahead(mapping, filp, offset, nr_to_read):
             break
         data_race(page).index = page_offset
         page_pool.append(page)
+        ret += 1
     read_unlock_irq(mapping.tree_lock)
 
-    # now start the I/O: read_pages()
-    ret = len(page_pool)
+    # now start the I/O
     if ret:
-        mpage_readpages(mapping, page_pool)
+        read_pages(mapping, page_pool)
     return ret
 
 

@@ -35,10 +35,12 @@ from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
 )
 from vmrace.variants.invalidate_2_6.pre_2_6_15.page_writeback import set_page_dirty
 from vmrace.variants.invalidate_2_6.types import (
+    CLUSTER_MASK,
     CLUSTER_SIZE,
     EFAULT,
     PAGE_MAPPING_ANON,
     PAGE_SHIFT,
+    PAGE_SIZE,
     SWAP_AGAIN,
     SWAP_FAIL,
     SWAP_SUCCESS,
@@ -71,18 +73,19 @@ def vma_address(page, vma):
 
 
 def page_check_address(page, mm, address):
-    """The pte that maps the page there, with the page table lock held, or None without."""
+    """The pte that maps the page there and the page table lock, which is held, or (None, None)."""
     pte = pte_offset(mm, address)
     # a quick look before the lock
     if not pte_present(data_race(pte.val)):
-        return None
+        return None, None
 
-    spin_lock(mm.page_table_lock)
+    ptl = mm.page_table_lock                        # pte_lockptr()
+    spin_lock(ptl)
     val = pte.val
     if pte_present(val) and pte_page(val) is page:
-        return pte
-    spin_unlock(mm.page_table_lock)
-    return None
+        return pte, ptl
+    spin_unlock(ptl)
+    return None, None
 
 
 def page_referenced_one(page, vma, mapcount):
@@ -94,7 +97,7 @@ def page_referenced_one(page, vma, mapcount):
     if address == -EFAULT:
         return 0, mapcount
 
-    pte = page_check_address(page, mm, address)
+    pte, ptl = page_check_address(page, mm, address)
     if not pte:
         return 0, mapcount
 
@@ -102,7 +105,7 @@ def page_referenced_one(page, vma, mapcount):
         referenced += 1
 
     mapcount -= 1
-    spin_unlock(mm.page_table_lock)
+    spin_unlock(ptl)
     return referenced, mapcount
 
 
@@ -140,6 +143,11 @@ def page_referenced_file(page):
     return referenced
 
 
+def page_referenced_anon(page):
+    """The chain of the mappings is left out. Without swap, whatever it finds, the page stays on the active list or goes back to it."""
+    return 0
+
+
 def page_referenced(page, is_locked):
     """How many mappings have used the page since this was last asked."""
     referenced = 0
@@ -149,7 +157,7 @@ def page_referenced(page, is_locked):
 
     if page_mapped(page) and data_race(page.mapping) is not None:
         if PageAnon(page):
-            pass                                    # page_referenced_anon(): see types
+            referenced += page_referenced_anon(page)
         elif is_locked:
             referenced += page_referenced_file(page)
         elif TestSetPageLocked(page):
@@ -165,7 +173,7 @@ def page_add_anon_rmap(page, vma, address):
     """The page table lock is held."""
     if atomic_inc_and_test(page._mapcount):
         if not vma.anon_vma:
-            BUG(456)
+            BUG(451)
         data_race(page).mapping = PAGE_MAPPING_ANON
         data_race(page).index = linear_page_index(vma, address)
         atomic_inc(nr_mapped)
@@ -174,7 +182,7 @@ def page_add_anon_rmap(page, vma, address):
 def page_add_file_rmap(page):
     """The page table lock is held."""
     if PageAnon(page):
-        BUG(475)
+        BUG(470)
 
     if atomic_inc_and_test(page._mapcount):
         atomic_inc(nr_mapped)
@@ -188,7 +196,7 @@ def page_remove_rmap(page):
     """The page table lock is held. PAGE_MAPPING_ANON stays until the page is freed."""
     if atomic_add_negative(-1, page._mapcount):
         if page_mapcount(page) < 0:
-            BUG(491)
+            BUG(486)
         atomic_dec(nr_mapped)
 
 
@@ -200,7 +208,7 @@ def try_to_unmap_one(page, vma):
     if address == -EFAULT:
         return ret
 
-    pte = page_check_address(page, mm, address)
+    pte, ptl = page_check_address(page, mm, address)
     if not pte:
         return ret
 
@@ -222,39 +230,46 @@ def try_to_unmap_one(page, vma):
         page_cache_release(page)
 
     # out_unmap:
-    spin_unlock(mm.page_table_lock)
+    spin_unlock(ptl)
     return ret
 
 
 def try_to_unmap_cluster(cursor, mapcount, vma):
     """i_mmap_lock is held. A cluster is one page. Returns how many mappings are left to find."""
     mm = vma.vm_mm
-    address = vma.vm_start + cursor
+    address = vma.vm_start + cursor & CLUSTER_MASK
+    end = address + CLUSTER_SIZE
+    if address < vma.vm_start:
+        address = vma.vm_start
+    if end > vma.vm_end:
+        end = vma.vm_end
 
+    ptl = mm.page_table_lock
     pte = pte_offset(mm, address)
-    spin_lock(mm.page_table_lock)
-    val = pte.val
-    if pte_present(val):
-        page = pte_page(val)
-        if PageAnon(page):
-            BUG(652)
+    spin_lock(ptl)
+    while address < end:
+        val = pte.val
+        if pte_present(val):
+            page = pte_page(val)
+            if PageAnon(page):
+                BUG(638)
 
-        if not ptep_test_and_clear_young(pte):
-            pteval = ptep_get_and_clear(pte)        # ptep_clear_flush()
+            if not ptep_test_and_clear_young(pte):
+                pteval = ptep_get_and_clear(pte)    # ptep_clear_flush()
 
-            # nonlinear: leave behind which page belongs there
-            index = data_race(page.index)
-            if index != linear_page_index(vma, address):
-                set_pte_at(mm, address, pte, pgoff_to_pte(index))
+                # nonlinear: leave behind which page belongs there
+                if data_race(page.index) != linear_page_index(vma, address):
+                    set_pte_at(mm, address, pte, pgoff_to_pte(data_race(page.index)))
 
-            if pte_dirty(pteval):
-                set_page_dirty(page)
+                if pte_dirty(pteval):
+                    set_page_dirty(page)
 
-            page_remove_rmap(page)
-            page_cache_release(page)
-            mm.file_rss -= 1
-            mapcount -= 1
-    spin_unlock(mm.page_table_lock)
+                page_remove_rmap(page)
+                page_cache_release(page)
+                mm.file_rss -= 1
+                mapcount -= 1
+        address += PAGE_SIZE
+    spin_unlock(ptl)
     return mapcount
 
 
@@ -263,6 +278,8 @@ def cond_resched_lock(lock):
         spin_unlock(lock)
         schedule()
         spin_lock(lock)
+        return 1
+    return 0
 
 
 def try_to_unmap_file(page):
@@ -270,6 +287,8 @@ def try_to_unmap_file(page):
     mapping = page.mapping
     pgoff = page.index
     ret = SWAP_AGAIN
+    max_nl_cursor = 0
+    max_nl_size = 0
 
     spin_lock(mapping.i_mmap_lock)
     entry = mapping.i_mmap.next
@@ -283,45 +302,55 @@ def try_to_unmap_file(page):
             spin_unlock(mapping.i_mmap_lock)        # goto out
             return ret
 
-    nonlinear = mapping.i_mmap_nonlinear
-    if not list_empty(nonlinear):
-        max_nl_cursor = max_nl_size = 0
-        entry = nonlinear.next
-        while entry is not nonlinear:
-            vma = list_entry(entry)
-            entry = entry.next
-            max_nl_cursor = max(max_nl_cursor, vma.vm_private_data)
-            max_nl_size = max(max_nl_size, vma.vm_end - vma.vm_start)
+    if list_empty(mapping.i_mmap_nonlinear):
+        spin_unlock(mapping.i_mmap_lock)            # goto out
+        return ret
 
-        # The page cannot be found there, so some of what is there is unmapped; its count says how hard to try.
-        mapcount = page_mapcount(page)
-        if mapcount:
-            unmap_nonlinear(mapping, max_nl_cursor, max_nl_size, mapcount)
-    # out:
-    spin_unlock(mapping.i_mmap_lock)
-    return ret
+    entry = mapping.i_mmap_nonlinear.next
+    while entry is not mapping.i_mmap_nonlinear:
+        vma = list_entry(entry)
+        entry = entry.next
+        if vma.vm_flags & VM_LOCKED:
+            continue
+        cursor = vma.vm_private_data
+        if cursor > max_nl_cursor:
+            max_nl_cursor = cursor
+        cursor = vma.vm_end - vma.vm_start
+        if cursor > max_nl_size:
+            max_nl_size = cursor
 
+    if max_nl_size == 0:
+        # all of them locked
+        ret = SWAP_FAIL
+        spin_unlock(mapping.i_mmap_lock)            # goto out
+        return ret
 
-def unmap_nonlinear(mapping, max_nl_cursor, max_nl_size, mapcount):
-    """The second half of try_to_unmap_file(). i_mmap_lock is held."""
-    nonlinear = mapping.i_mmap_nonlinear
+    # The page cannot be found there, so some of what is there is unmapped; its count says how hard to try.
+    mapcount = page_mapcount(page)
+    if not mapcount:
+        spin_unlock(mapping.i_mmap_lock)            # goto out
+        return ret
     cond_resched_lock(mapping.i_mmap_lock)
 
+    max_nl_size = max_nl_size + CLUSTER_SIZE - 1 & CLUSTER_MASK
     if max_nl_cursor == 0:
         max_nl_cursor = CLUSTER_SIZE
 
     while True:
-        entry = nonlinear.next
-        while entry is not nonlinear:
+        entry = mapping.i_mmap_nonlinear.next
+        while entry is not mapping.i_mmap_nonlinear:
             vma = list_entry(entry)
             entry = entry.next
+            if vma.vm_flags & VM_LOCKED:
+                continue
             cursor = vma.vm_private_data
             while cursor < max_nl_cursor and cursor < vma.vm_end - vma.vm_start:
                 mapcount = try_to_unmap_cluster(cursor, mapcount, vma)
                 cursor += CLUSTER_SIZE
                 vma.vm_private_data = cursor
                 if mapcount <= 0:
-                    return                          # goto out
+                    spin_unlock(mapping.i_mmap_lock)    # goto out
+                    return ret
             vma.vm_private_data = max_nl_cursor
         cond_resched_lock(mapping.i_mmap_lock)
         max_nl_cursor += CLUSTER_SIZE
@@ -329,19 +358,31 @@ def unmap_nonlinear(mapping, max_nl_cursor, max_nl_size, mapcount):
             break
 
     # not for ever: start from the beginning next time
-    entry = nonlinear.next
-    while entry is not nonlinear:
-        list_entry(entry).vm_private_data = 0
+    entry = mapping.i_mmap_nonlinear.next
+    while entry is not mapping.i_mmap_nonlinear:
+        vma = list_entry(entry)
         entry = entry.next
+        vma.vm_private_data = 0
+
+    # out:
+    spin_unlock(mapping.i_mmap_lock)
+    return ret
+
+
+def try_to_unmap_anon(page):
+    """Without swap no anonymous page comes here: shrink_list() activates it before."""
+    return SWAP_AGAIN
 
 
 def try_to_unmap(page):
     """The page is locked. SWAP_SUCCESS if nothing maps it any more."""
     if not PageLocked(page):
-        BUG(811)
+        BUG(794)
 
-    # left out: anonymous pages, which have no swap to go to
-    ret = try_to_unmap_file(page)
+    if PageAnon(page):
+        ret = try_to_unmap_anon(page)
+    else:
+        ret = try_to_unmap_file(page)
 
     if not page_mapped(page):
         ret = SWAP_SUCCESS

@@ -35,14 +35,24 @@ from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
     del_page_from_lru,
     page_cache_get,
     page_count,
+    pagevec_add,
+    pagevec_count,
+    pagevec_free,
+    pagevec_init,
+    pagevec_reinit,
     put_page_testzero,
 )
-from vmrace.variants.invalidate_2_6.pre_2_6_15.page_alloc import __pagevec_free, free_hot_page, pagevec_free
+from vmrace.variants.invalidate_2_6.pre_2_6_15.page_alloc import __pagevec_free, free_hot_page
 from vmrace.variants.invalidate_2_6.pre_2_6_15.page_writeback import test_clear_page_writeback
 from vmrace.variants.invalidate_2_6.types import PAGEVEC_SIZE, lru_add_active_pvecs, lru_add_pvecs, zone_normal
 
 
 __FILE__ = "mm/swap.c"
+
+
+def put_page(page):
+    if put_page_testzero(page, 49):
+        __page_cache_release(page)
 
 
 def rotate_reclaimable_page(page):
@@ -62,7 +72,7 @@ def rotate_reclaimable_page(page):
         list_del(page.lru)
         list_add_tail(page.lru, zone.inactive_list)
     if not test_clear_page_writeback(page):
-        BUG(93)
+        BUG(91)
     spin_unlock_irqrestore(zone.lru_lock, flags)
     return 0
 
@@ -137,25 +147,28 @@ def __page_cache_release(page):
         free_hot_page(page)
 
 
-def release_pages(pages):
+def release_pages(pages, nr):
     """put_page() of many: lru_lock is kept once it is taken."""
-    pages_to_free = []
+    pages_to_free = pagevec_init()
     zone = None
-    for page in pages:
-        if not put_page_testzero(page, 217):
+    for i in range(nr):
+        page = pages[i]
+        if not put_page_testzero(page, 215):
             continue
 
-        if zone is None:
-            zone = zone_normal
+        pagezone = zone_normal
+        if pagezone is not zone:
+            if zone:
+                spin_unlock_irq(zone.lru_lock)
+            zone = pagezone
             spin_lock_irq(zone.lru_lock)
         if TestClearPageLRU(page):
             del_page_from_lru(zone, page)
         if page_count(page) == 0:
-            pages_to_free.append(page)
-            if len(pages_to_free) == PAGEVEC_SIZE:
+            if not pagevec_add(pages_to_free, page):
                 spin_unlock_irq(zone.lru_lock)
                 __pagevec_free(pages_to_free)
-                pages_to_free.clear()
+                pagevec_reinit(pages_to_free)
                 zone = None                         # no lock is held
     if zone:
         spin_unlock_irq(zone.lru_lock)
@@ -166,55 +179,75 @@ def release_pages(pages):
 def __pagevec_release(pvec):
     """What is to be released may be on its way to the LRU: let it get there first."""
     lru_add_drain()
-    release_pages(pvec)
-    pvec.clear()
+    release_pages(pvec, pagevec_count(pvec))
+    pagevec_reinit(pvec)
 
 
 def __pagevec_release_nonlru(pvec):
     """Pages known not to be on the LRU."""
-    pages_to_free = []
-    for page in pvec:
+    pages_to_free = pagevec_init()
+    for i in range(pagevec_count(pvec)):
+        page = pvec[i]
         if PageLRU(page):
-            BUG(276)
-        if put_page_testzero(page, 277):
-            pages_to_free.append(page)
+            BUG(275)
+        if put_page_testzero(page, 276):
+            pagevec_add(pages_to_free, page)
     pagevec_free(pages_to_free)
-    pvec.clear()
+    pagevec_reinit(pvec)
 
 
 def __pagevec_lru_add(pvec):
     """Onto the inactive list, and drop the pagevec's references."""
-    zone = zone_normal
-    spin_lock_irq(zone.lru_lock)
-    for page in pvec:
+    zone = None
+    for i in range(pagevec_count(pvec)):
+        page = pvec[i]
+        pagezone = zone_normal
+
+        if pagezone is not zone:
+            if zone:
+                spin_unlock_irq(zone.lru_lock)
+            zone = pagezone
+            spin_lock_irq(zone.lru_lock)
         if TestSetPageLRU(page):
-            BUG(304)
+            BUG(303)
         add_page_to_inactive_list(zone, page)
-    spin_unlock_irq(zone.lru_lock)
-    release_pages(pvec)
-    pvec.clear()
+    if zone:
+        spin_unlock_irq(zone.lru_lock)
+    release_pages(pvec, len(pvec))
+    pagevec_reinit(pvec)
 
 
 def __pagevec_lru_add_active(pvec):
-    zone = zone_normal
-    spin_lock_irq(zone.lru_lock)
-    for page in pvec:
+    zone = None
+    for i in range(pagevec_count(pvec)):
+        page = pvec[i]
+        pagezone = zone_normal
+
+        if pagezone is not zone:
+            if zone:
+                spin_unlock_irq(zone.lru_lock)
+            zone = pagezone
+            spin_lock_irq(zone.lru_lock)
         if TestSetPageLRU(page):
-            BUG(331)
+            BUG(330)
         if TestSetPageActive(page):
-            BUG(333)
+            BUG(332)
         add_page_to_active_list(zone, page)
-    spin_unlock_irq(zone.lru_lock)
-    release_pages(pvec)
-    pvec.clear()
+    if zone:
+        spin_unlock_irq(zone.lru_lock)
+    release_pages(pvec, len(pvec))
+    pagevec_reinit(pvec)
 
 
 def pagevec_lookup(pvec, mapping, start, nr_pages):
     """References to up to so many cached pages from an offset on. Returns how many there are."""
+    # not here: len: a pagevec of the stack is a list
     find_get_pages(mapping, start, nr_pages, pvec)
-    return len(pvec)
+    return pagevec_count(pvec)
 
 
 def pagevec_lookup_tag(pvec, mapping, index, tag, nr_pages):
-    """Of those with a tag; returns where to go on."""
-    return find_get_pages_tag(mapping, index, tag, nr_pages, pvec)
+    """Of those with a tag; returns how many there are, and the index to go on with."""
+    # not here: len: a pagevec of the stack is a list
+    _, index = find_get_pages_tag(mapping, index, tag, nr_pages, pvec)
+    return pagevec_count(pvec), index

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """mm/truncate.c: taking pages out of the page cache from outside of reclaim."""
 from vmrace.harness.kernel import BUG, data_race
-from vmrace.variants.invalidate_2_6.pre_2_6_15.buffer import block_invalidatepage, try_to_release_page
+from vmrace.variants.invalidate_2_6.pre_2_6_15.buffer import do_invalidatepage, try_to_release_page
 from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import __remove_from_page_cache, remove_from_page_cache, unlock_page
 from vmrace.variants.invalidate_2_6.pre_2_6_15.memory import unmap_mapping_range
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
@@ -15,6 +15,8 @@ from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
     lock_page,
     page_cache_release,
     page_mapped,
+    pagevec_count,
+    pagevec_init,
     pagevec_release,
     wait_on_page_writeback,
     write_lock_irq,
@@ -27,10 +29,6 @@ from vmrace.variants.invalidate_2_6.types import EIO, PAGEVEC_SIZE, PAGE_CACHE_S
 
 
 __FILE__ = "mm/truncate.c"
-
-
-def do_invalidatepage(page, offset):
-    return block_invalidatepage(page, offset)       # ext2 has no invalidatepage of its own
 
 
 def truncate_complete_page(mapping, page):
@@ -64,7 +62,7 @@ def invalidate_complete_page(mapping, page):
         return 0
 
     if PagePrivate(page):
-        BUG(85)
+        BUG(76)
     __remove_from_page_cache(page)
     write_unlock_irq(mapping.tree_lock)
     ClearPageUptodate(page)
@@ -74,16 +72,17 @@ def invalidate_complete_page(mapping, page):
 
 def truncate_inode_pages(mapping, lstart):
     """i_sem is held. Two passes: one that waits for nothing, one that waits for locks and writeback."""
+    # not here: lstart: its part inside a page: sizes are whole pages
     start = lstart + PAGE_CACHE_SIZE - 1 >> PAGE_CACHE_SHIFT
-    # left out: the partial page, of which there is none
 
     if data_race(mapping.nrpages) == 0:
         return
 
-    pvec = []
+    pvec = pagevec_init()
     next = start
     while pagevec_lookup(pvec, mapping, next, PAGEVEC_SIZE):
-        for page in pvec:
+        for i in range(pagevec_count(pvec)):
+            page = pvec[i]
             page_index = data_race(page.index)      # it may change at any time
 
             if page_index > next:
@@ -107,12 +106,12 @@ def truncate_inode_pages(mapping, lstart):
                 break
             next = start
             continue
-        for page in pvec:
+        for i in range(pagevec_count(pvec)):
+            page = pvec[i]
             lock_page(page)
             wait_on_page_writeback(page)
-            index = page.index
-            if index > next:
-                next = index
+            if page.index > next:
+                next = page.index
             next += 1
             truncate_complete_page(mapping, page)
             unlock_page(page)
@@ -121,18 +120,18 @@ def truncate_inode_pages(mapping, lstart):
 
 def invalidate_mapping_pages(mapping, start, end):
     """Drop the clean, unlocked, unmapped pages of a range; waits for nothing. Returns how many."""
-    pvec = []
     next = start
     ret = 0
 
+    pvec = pagevec_init()
     while next <= end and pagevec_lookup(pvec, mapping, next, PAGEVEC_SIZE):
-        for page in pvec:
+        for i in range(pagevec_count(pvec)):
+            page = pvec[i]
             if TestSetPageLocked(page):
                 next += 1
                 continue
-            index = page.index
-            if index > next:
-                next = index
+            if page.index > next:
+                next = page.index
             next += 1
             if not (PageDirty(page) or PageWriteback(page)) and not page_mapped(page):
                 ret += invalidate_complete_page(mapping, page)
@@ -151,23 +150,24 @@ def invalidate_inode_pages(mapping):
 
 def invalidate_inode_pages2_range(mapping, start, end):
     """Drop every page of a range, unmapping it first. What was dirty is lost, unless its buffers are. -EIO if a page stays."""
-    pvec = []
+    pvec = pagevec_init()
     ret = 0
     did_range_unmap = 0
     wrapped = 0
 
     next = start
     while next <= end and not ret and not wrapped and pagevec_lookup(pvec, mapping, next, min(end - next, PAGEVEC_SIZE - 1) + 1):
-        for page in pvec:
-            if ret:
-                break
+        i = 0
+        while not ret and i < pagevec_count(pvec):
+            page = pvec[i]
             lock_page(page)
             if page.mapping is not mapping:
                 unlock_page(page)
+                i += 1
                 continue
             page_index = page.index
             next = page_index + 1
-            if next == ULONG_MAX + 1:
+            if next > ULONG_MAX:
                 wrapped = 1
             if page_index > end:
                 unlock_page(page)
@@ -188,6 +188,7 @@ def invalidate_inode_pages2_range(mapping, start, end):
                     set_page_dirty(page)
                 ret = -EIO
             unlock_page(page)
+            i += 1
         pagevec_release(pvec)
         cond_resched()
     return ret

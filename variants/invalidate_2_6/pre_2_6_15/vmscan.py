@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """mm/vmscan.c: reclaim. Its lists of pages on the stack are the task's here: no task is in there twice."""
 from vmrace.harness.kernel import BUG, atomic_read, current, data_race, list_add
-from vmrace.harness.kernel import list_del, list_empty, list_entry, spin_lock_irq, spin_unlock_irq
+from vmrace.harness.kernel import list_del, list_empty, list_entry, smp_rmb, spin_lock_irq, spin_unlock_irq
 from vmrace.variants.invalidate_2_6.pre_2_6_15.buffer import try_to_free_buffers, try_to_release_page
 from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import __remove_from_page_cache, unlock_page
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
@@ -29,6 +29,8 @@ from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
     page_mapped,
     page_mapping,
     pagevec_add,
+    pagevec_count,
+    pagevec_init,
     pagevec_release,
     write_lock_irq,
     write_unlock_irq,
@@ -85,12 +87,12 @@ def pageout(page, mapping):
         return PAGE_KEEP
     if not mapping:
         # what truncate could not take the buffers from
-        if PageDirty(page) and PagePrivate(page) and try_to_free_buffers(page):
+        if PagePrivate(page) and try_to_free_buffers(page):
             ClearPageDirty(page)
-            return PAGE_CLEAN                       # printk("pageout: orphaned page")
+            return PAGE_CLEAN
         return PAGE_KEEP
-    # left out: congestion
 
+    # only here: wbc: C clears what an initialiser does not name
     if clear_page_dirty_for_io(page):
         wbc = current().pageout_wbc
         wbc.sync_mode = WB_SYNC_NONE
@@ -110,13 +112,18 @@ def pageout(page, mapping):
     return PAGE_CLEAN
 
 
+def add_to_swap(page):
+    """mm/swap_state.c, without a swap device: get_swap_page() finds no slot."""
+    return 0
+
+
 def shrink_page(page, sc, freed_pvec):
     """One turn of shrink_list(): "freed", or where the labels at its end send the page."""
     if TestSetPageLocked(page):
         return "keep"
 
     if PageActive(page):
-        BUG(390)
+        BUG(412)
 
     sc.nr_scanned += 1
     # twice the slab pressure for mapped pages
@@ -131,11 +138,11 @@ def shrink_page(page, sc, freed_pvec):
     if referenced and page_mapping_inuse(page):
         return "activate_locked"
 
-    if PageAnon(page):
-        return "activate_locked"                    # add_to_swap(): no swap device
+    if PageAnon(page) and not add_to_swap(page):
+        return "activate_locked"
 
     mapping = page_mapping(page)
-    may_enter_fs = sc.gfp_mask & __GFP_FS
+    may_enter_fs = 1 if sc.gfp_mask & __GFP_FS else 0
 
     # mapped by somebody: try to unmap it
     if page_mapped(page) and mapping:
@@ -182,8 +189,12 @@ def shrink_page(page, sc, freed_pvec):
     write_lock_irq(mapping.tree_lock)
 
     # The check that cannot be wrong: the page cache and us, and PageDirty after that.
-    if page_count(page) != 2 or PageDirty(page):
-        write_unlock_irq(mapping.tree_lock)
+    if page_count(page) != 2:
+        write_unlock_irq(mapping.tree_lock)         # goto cannot_free
+        return "keep_locked"
+    smp_rmb()
+    if PageDirty(page):
+        write_unlock_irq(mapping.tree_lock)         # goto cannot_free
         return "keep_locked"
 
     __remove_from_page_cache(page)
@@ -195,11 +206,11 @@ def shrink_page(page, sc, freed_pvec):
 def shrink_list(page_list, sc):
     """What could not be freed is put back on `page_list`."""
     ret_pages = current().ret_pages
-    freed_pvec = []
     reclaimed = 0
 
     cond_resched()
 
+    freed_pvec = pagevec_init()
     while not list_empty(page_list):
         cond_resched()
 
@@ -221,9 +232,9 @@ def shrink_list(page_list, sc):
         # keep:
         list_add(page.lru, ret_pages)
         if PageLRU(page):
-            BUG(538)
+            BUG(567)
     list_splice(ret_pages, page_list)
-    if freed_pvec:
+    if pagevec_count(freed_pvec):
         __pagevec_release_nonlru(freed_pvec)
     sc.nr_reclaimed += reclaimed
     return reclaimed
@@ -238,16 +249,16 @@ def list_splice(list, head):
 
 
 def isolate_lru_pages(nr_to_scan, src, dst):
-    """zone->lru_lock is held. Returns how many pages were moved to `dst`, each with a reference, and one more than were looked at."""
+    """zone->lru_lock is held. Returns how many pages were moved to `dst`, each with a reference, and how many were looked at: one more
+    than there were, if there were enough."""
     nr_taken = 0
     scan = 0
 
-    while scan < nr_to_scan and not list_empty(src):
-        scan += 1
+    while (scan := scan + 1) <= nr_to_scan and not list_empty(src):
         page = lru_to_page(src)
 
         if not TestClearPageLRU(page):
-            BUG(577)
+            BUG(606)
         list_del(page.lru)
         if get_page_testone(page):
             # it is being freed elsewhere
@@ -257,14 +268,15 @@ def isolate_lru_pages(nr_to_scan, src, dst):
             continue
         list_add(page.lru, dst)
         nr_taken += 1
-    return nr_taken, scan + 1
+    return nr_taken, scan
 
 
 def shrink_cache(zone, sc):
     """Reclaim from the inactive list."""
     page_list = current().page_list
-    pvec = []
     max_scan = sc.nr_to_scan
+
+    pvec = pagevec_init()
 
     lru_add_drain()
     spin_lock_irq(zone.lru_lock)
@@ -286,7 +298,7 @@ def shrink_cache(zone, sc):
         while not list_empty(page_list):
             page = lru_to_page(page_list)
             if TestSetPageLRU(page):
-                BUG(644)
+                BUG(673)
             list_del(page.lru)
             if PageActive(page):
                 add_page_to_active_list(zone, page)
@@ -337,15 +349,15 @@ def refill_inactive_zone(zone, sc):
                 continue
         list_add(page.lru, l_inactive)
 
-    pvec = []
+    pvec = pagevec_init()
     pgmoved = 0
     spin_lock_irq(zone.lru_lock)
     while not list_empty(l_inactive):
         page = lru_to_page(l_inactive)
         if TestSetPageLRU(page):
-            BUG(757)
+            BUG(786)
         if not TestClearPageActive(page):
-            BUG(759)
+            BUG(788)
         list_del(page.lru)
         list_add(page.lru, zone.inactive_list)
         pgmoved += 1
@@ -362,9 +374,9 @@ def refill_inactive_zone(zone, sc):
     while not list_empty(l_active):
         page = lru_to_page(l_active)
         if TestSetPageLRU(page):
-            BUG(786)
+            BUG(815)
         if not PageActive(page):
-            BUG(787)
+            BUG(816)
         list_del(page.lru)
         list_add(page.lru, zone.active_list)
         pgmoved += 1
@@ -381,14 +393,14 @@ def refill_inactive_zone(zone, sc):
 
 def shrink_zone(zone, sc):
     """Sift through both lists. The counts of pages to scan are kept without a lock."""
-    data_race(zone).nr_scan_active = data_race(zone.nr_scan_active) + (data_race(zone.nr_active) >> sc.priority) + 1
+    data_race(zone).nr_scan_active = data_race(zone.nr_scan_active) + ((data_race(zone.nr_active) >> sc.priority) + 1)
     nr_active = data_race(zone.nr_scan_active)
     if nr_active >= sc.swap_cluster_max:
         data_race(zone).nr_scan_active = 0
     else:
         nr_active = 0
 
-    data_race(zone).nr_scan_inactive = data_race(zone.nr_scan_inactive) + (data_race(zone.nr_inactive) >> sc.priority) + 1
+    data_race(zone).nr_scan_inactive = data_race(zone.nr_scan_inactive) + ((data_race(zone.nr_inactive) >> sc.priority) + 1)
     nr_inactive = data_race(zone.nr_scan_inactive)
     if nr_inactive >= sc.swap_cluster_max:
         data_race(zone).nr_scan_inactive = 0
@@ -409,7 +421,7 @@ def shrink_zone(zone, sc):
             shrink_cache(zone, sc)
             if sc.nr_to_reclaim <= 0:
                 break
-    # left out: throttle_vm_writeout(), below its limit
+    # throttle_vm_writeout(): below its limit
 
 
 def shrink_caches(sc):
@@ -422,7 +434,6 @@ def shrink_caches(sc):
 
 def try_to_free_pages(gfp_mask):
     """Direct reclaim: 1 if it has freed what it was to free. Slabs, which hold no pages here, are left out."""
-    zone = zone_normal
     ret = 0
     total_scanned = 0
     total_reclaimed = 0
@@ -430,9 +441,11 @@ def try_to_free_pages(gfp_mask):
 
     sc.gfp_mask = gfp_mask
 
+    zone = zone_normal                              # zones: there is one
     data_race(zone).temp_priority = DEF_PRIORITY
 
-    for priority in range(DEF_PRIORITY, -1, -1):
+    priority = DEF_PRIORITY
+    while priority >= 0:
         sc.nr_mapped = atomic_read(nr_mapped)
         sc.nr_scanned = 0
         sc.nr_reclaimed = 0
@@ -445,11 +458,13 @@ def try_to_free_pages(gfp_mask):
             ret = 1
             break                                   # goto out
 
-        # left out: wakeup_bdflush(), an operation of its own
+        # left out: wakeup_pdflush(), an operation of its own
 
         # a nap, for some writeback to complete
         if sc.nr_scanned and priority < DEF_PRIORITY - 2:
             blk_congestion_wait()
+        priority -= 1
     # out:
+    zone = zone_normal
     data_race(zone).prev_priority = data_race(zone.temp_priority)
     return ret

@@ -1,22 +1,23 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Nick Piggin, 19 Jul 2007, for 2.6.23: the page is unlocked while its file is told that it is about to be written to.
+"""Nick Piggin, 19 Jul 2007, in 2.6.23-rc1: the page is unlocked while its file is told that it is about to be written to.
 
-Commit d0217ac04ca6, "mm: fault feedback #1", over fault_2_6_23; read beside its tree. fault returns a code and a page, and says itself
-whether it has locked the page, so VM_CAN_INVALIDATE goes. page_mkwrite(), which may want to lock the page itself, is called with the page
-unlocked; then it is locked again, and its mapping is looked at. A comment there says that this is still racy against an invalidate.
+Commit d0217ac04ca6, "mm: fault feedback #1", over nick_fault, and so over 2.6.15; read beside its tree. fault returns a code and a page,
+and says itself whether it has locked the page, so VM_CAN_INVALIDATE goes. page_mkwrite(), which may want to lock the page itself, is
+called with the page unlocked; then it is locked again, and its mapping is looked at. A comment there says that this is still racy against
+an invalidate.
 
-ext2 has no page_mkwrite, and without one nothing of that shows. So files here have the one that XFS has from 2.6.24 on at the latest,
-block_page_mkwrite() of fs/buffer.c; and with it what else calls it since 2.6.18: a shared page is mapped for reading first, and
-do_wp_page() asks before it makes it writable. These three are of 2.6.24 and marked; with the page locked, as the two patches before this
-one would call it, this page_mkwrite would wait for itself.
+ext2 has no page_mkwrite, and without one nothing of that shows. So files here have the one that XFS has in 2.6.23, block_page_mkwrite()
+of fs/buffer.c; and with it what else calls it since 2.6.18: a shared page is mapped for reading first, and do_wp_page() asks before it
+makes it writable. These three are not of the patch and are marked; with the page locked, as the two patches before this one would call
+it, this page_mkwrite would wait for itself.
 
 A struct vm_fault is here two arguments and a pair, (ret, page). VM_BUG_ON() is nothing without CONFIG_DEBUG_VM.
 """
 from vmrace.harness.kernel import data_race, likely, need_resched, plain, spin_lock, spin_unlock, struct, unlikely
-from vmrace.variants.invalidate_2_6.fault_2_6_23 import FAULT_FLAG_NONLINEAR, FAULT_FLAG_WRITE, do_linear_fault
+from vmrace.variants.invalidate_2_6.nick_fault import FAULT_FLAG_NONLINEAR, FAULT_FLAG_WRITE, do_linear_fault
 from vmrace.variants.invalidate_2_6.pre_2_6_15.buffer import __block_commit_write, block_prepare_write, ext2_readpage
 from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import find_lock_page, page_cache_read, unlock_page
-from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import clear_new_page, copy_to_new_page
+from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import copy_to_new_page
 from vmrace.variants.invalidate_2_6.pre_2_6_15.memory import (
     can_share_swap_page,
     do_anonymous_page,
@@ -31,6 +32,7 @@ from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
     PageUptodate,
     TestSetPageLocked,
     alloc_page_vma,
+    alloc_zeroed_user_highpage,
     i_size_read,
     lock_page,
     mk_pte,
@@ -39,11 +41,13 @@ from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
     pte_mkdirty,
     pte_mkyoung,
     pte_none,
+    pte_offset,
     pte_page,
     pte_present,
     pte_to_pgoff,
     pte_write,
     ptep_get_and_clear,
+    ptep_set_access_flags,
     set_pte_at,
 )
 from vmrace.variants.invalidate_2_6.pre_2_6_15.page_alloc import cond_resched
@@ -54,13 +58,12 @@ from vmrace.variants.invalidate_2_6.types import (
     EINVAL,
     ENOMEM,
     GFP_HIGHUSER,
+    PAGE_CACHE_MASK,
     PAGE_CACHE_SHIFT,
     PAGE_CACHE_SIZE,
     PAGE_READONLY,
     VM_FAULT_MAJOR,
     VM_FAULT_MINOR,
-    VM_FAULT_OOM,
-    VM_FAULT_SIGBUS,
     VM_FAULT_WRITE,
     VM_SHARED,
     VM_WRITE,
@@ -76,6 +79,9 @@ VM_CAN_NONLINEAR = 0x08000000
 
 FAULT_RET_NOPAGE = 0x0100
 FAULT_RET_LOCKED = 0x0200
+VM_FAULT_ERROR = 0x20                               # so that an error is told from a page
+VM_FAULT_OOM = 0x00 | VM_FAULT_ERROR
+VM_FAULT_SIGBUS = 0x01 | VM_FAULT_ERROR
 VM_FAULT_MASK = 0xFF
 
 
@@ -85,7 +91,7 @@ class vm_operations_struct(struct):
     page_mkwrite = plain(None)
 
 
-# ---- fs/buffer.c of 2.6.24, block_page_mkwrite(): not of the patch -------------------------------------------------------------
+# ---- fs/buffer.c of 2.6.23, block_page_mkwrite(): not of the patch -------------------------------------------------------------
 __FILE__ = "fs/buffer.c"
 
 
@@ -97,12 +103,15 @@ def block_page_mkwrite(vma, page):
     lock_page(page)
     size = i_size_read(inode)
     if page.mapping is inode.i_mapping and page.index << PAGE_CACHE_SHIFT <= size:
-        # a page that begins where the file ends passes, and none of it is prepared
-        ret = 0
-        if page.index + 1 << PAGE_CACHE_SHIFT <= size:
-            ret = block_prepare_write(vma.vm_file, page, 0, PAGE_CACHE_SIZE)
-            if not ret:
-                __block_commit_write(page)
+        # a page that begins where the file ends passes, and none of it is written
+        if page.index + 1 << PAGE_CACHE_SHIFT > size:
+            end = size & ~PAGE_CACHE_MASK
+        else:
+            end = PAGE_CACHE_SIZE
+
+        ret = block_prepare_write(vma.vm_file, page, 0, end)
+        if not ret:
+            ret = __block_commit_write(inode, page, 0, end)     # block_commit_write()
     # out_unlock:
     unlock_page(page)
     return ret
@@ -113,10 +122,14 @@ def block_page_mkwrite(vma, page):
 __FILE__ = "mm/filemap.c"
 
 
+# not here: AOP_TRUNCATED_PAGE: of 2.6.16; ext2 never returns it
+# not here: mmap_miss: readahead is switched off
+# not here: mmap_hit: readahead is switched off
 def filemap_fault(vma, pgoff, flags):
     """(ret, page): the page locked, which ret says, and with a reference; or an error and None.
 
-    A page that is beyond the end of the file by the time it is locked keeps the reference: so the patch has it, and 2.6.24 drops it.
+    A page that is beyond the end of the file by the time it is locked keeps the reference. So the patch has it, and 2.6.23-rc1 to -rc9;
+    745ad48e8cac drops it before 2.6.23.
     """
     file = vma.vm_file
     mapping = file.f_mapping
@@ -167,10 +180,13 @@ def filemap_fault(vma, pgoff, flags):
 generic_file_vm_ops = vm_operations_struct("generic_file_vm_ops", fault=filemap_fault, page_mkwrite=block_page_mkwrite)
 
 
+# only here: if (vma.vm_flags & (VM_WRITE | VM_SHARED)) == (VM_WRITE | VM_SHARED): vma_wants_writenotify() of mm/mmap.c
+# only here: page_mkwrite: vma_wants_writenotify() of mm/mmap.c
+# only here: vm_page_prot: vma_wants_writenotify() of mm/mmap.c
 def generic_file_mmap(file, vma):
     vma.vm_ops = generic_file_vm_ops
     vma.vm_flags |= VM_CAN_NONLINEAR
-    # mm/mmap.c of 2.6.24, vma_wants_writenotify(): not of the patch
+    # mm/mmap.c of the tree of the commit, vma_wants_writenotify(): not of the patch
     if vma.vm_flags & (VM_WRITE | VM_SHARED) == VM_WRITE | VM_SHARED and vma.vm_ops.page_mkwrite:
         vma.vm_page_prot = PAGE_READONLY
     return 0
@@ -201,6 +217,7 @@ def unmap_mapping_range_vma(vma, start_addr, end_addr, details):
                 return 0
 
         restart_addr = zap_page_range(vma, start_addr, end_addr - start_addr, details)
+
         need_break = need_resched() or need_lockbreak(details.i_mmap_lock)
 
         if restart_addr >= end_addr:
@@ -220,8 +237,11 @@ def unmap_mapping_range_vma(vma, start_addr, end_addr, details):
     return -EINTR
 
 
-# ---- mm/memory.c of 2.6.24, do_wp_page(): not of the patch ---------------------------------------------------------------------
-# Left out, as in fault_2_6_23: the accounting of shared dirty pages; the pte says that the page is dirty.
+# ---- mm/memory.c of the tree of the commit, do_wp_page(): not of the patch ---------------------------------------------------------------
+# Left out, as in nick_fault: the accounting of shared dirty pages; the pte says that the page is dirty.
+# not here: get_page(old_page): of 2.6.19, the accounting of shared dirty pages
+# not here: dirty_page: of 2.6.19, the accounting of shared dirty pages
+# not here: if ptep_set_access_flags(): what it returns is of 2.6.23
 def do_wp_page(mm, vma, address, page_table, ptl, orig_pte):
     """A write to a present, write-protected page. ptl is held on entry and not on exit."""
     old_page = pte_page(orig_pte)
@@ -233,7 +253,7 @@ def do_wp_page(mm, vma, address, page_table, ptl, orig_pte):
             reuse = can_share_swap_page(old_page)
             unlock_page(old_page)
     elif vma.vm_flags & (VM_WRITE | VM_SHARED) == VM_WRITE | VM_SHARED:
-        if vma.vm_ops.page_mkwrite:
+        if vma.vm_ops and vma.vm_ops.page_mkwrite:
             # without the lock, for it may sleep
             page_cache_get(old_page)
             spin_unlock(ptl)
@@ -244,6 +264,8 @@ def do_wp_page(mm, vma, address, page_table, ptl, orig_pte):
                 return VM_FAULT_SIGBUS
 
             # the lock was dropped: is it still the same pte? If not, the MMU will fault again.
+            ptl = mm.page_table_lock
+            page_table = pte_offset(mm, address)
             spin_lock(ptl)
             page_cache_release(old_page)
             if page_table.val != orig_pte:
@@ -254,7 +276,7 @@ def do_wp_page(mm, vma, address, page_table, ptl, orig_pte):
     if reuse:
         entry = pte_mkyoung(orig_pte)
         entry = maybe_mkwrite(pte_mkdirty(entry), vma)
-        set_pte_at(mm, address, page_table, entry)  # ptep_set_access_flags()
+        ptep_set_access_flags(vma, address, page_table, entry, 1)
         ret |= VM_FAULT_WRITE
         spin_unlock(ptl)                            # goto unlock
         return ret
@@ -264,17 +286,21 @@ def do_wp_page(mm, vma, address, page_table, ptl, orig_pte):
     spin_unlock(ptl)
 
     anon_vma_prepare(vma)
-    new_page = alloc_page_vma(GFP_HIGHUSER, vma, address)
-    if not new_page:
-        # oom:
-        page_cache_release(old_page)
-        return VM_FAULT_OOM
     if old_page is empty_zero_page:
-        clear_new_page(new_page)
+        new_page = alloc_zeroed_user_highpage(vma, address)
+        if not new_page:
+            page_cache_release(old_page)            # goto oom
+            return VM_FAULT_OOM
     else:
-        copy_to_new_page(new_page, old_page)
+        new_page = alloc_page_vma(GFP_HIGHUSER, vma, address)
+        if not new_page:
+            page_cache_release(old_page)            # goto oom
+            return VM_FAULT_OOM
+        copy_to_new_page(new_page, old_page)        # cow_user_page()
 
     # the lock was dropped: is it still the same pte?
+    ptl = mm.page_table_lock
+    page_table = pte_offset(mm, address)
     spin_lock(ptl)
     if page_table.val == orig_pte:
         page_remove_rmap(old_page)
@@ -299,14 +325,17 @@ def do_wp_page(mm, vma, address, page_table, ptl, orig_pte):
 
 
 # ---- mm/memory.c, __do_fault() -------------------------------------------------------------------------------------------------
+# not here: get_page(page): of 2.6.19, the accounting of shared dirty pages
+# not here: dirty_page: of 2.6.19, the accounting of shared dirty pages
+# not here: if flags & FAULT_FLAG_WRITE: of 2.6.19, the accounting of shared dirty pages
 def __do_fault(mm, vma, address, page_table, pgoff, flags, orig_pte):
     """A fault on a page that is not mapped, in a vma with a fault operation. mmap_sem is held for reading."""
     anon = 0
 
     # left out: the way for a vma that has nopage still, and FAULT_RET_NOPAGE, which no fault here returns
     ret, faulted_page = vma.vm_ops.fault(vma, pgoff, flags)
-    if unlikely(not faulted_page):
-        return ret
+    if unlikely(ret & (VM_FAULT_ERROR | FAULT_RET_NOPAGE)):
+        return ret & VM_FAULT_MASK
 
     if unlikely(not ret & FAULT_RET_LOCKED):
         lock_page(faulted_page)
@@ -342,6 +371,7 @@ def __do_fault(mm, vma, address, page_table, pgoff, flags, orig_pte):
 
     if mapped:
         ptl = mm.page_table_lock
+        page_table = pte_offset(mm, address)
         spin_lock(ptl)
 
         # only if we did not race with anybody else
@@ -374,6 +404,8 @@ def __do_fault(mm, vma, address, page_table, pgoff, flags, orig_pte):
 
 
 # ---- mm/memory.c, do_file_page() goes; do_nonlinear_fault() and handle_pte_fault() ---------------------------------------------
+# not here: if vma.vm_flags & VM_NONLINEAR: a file offset is in a nonlinear vma
+# not here: if vma.vm_flags & VM_CAN_NONLINEAR: a file offset is in a nonlinear vma
 def do_nonlinear_fault(mm, vma, address, page_table, write_access, orig_pte):
     """A pte of a nonlinear vma that says which page of the file belongs there."""
     flags = FAULT_FLAG_NONLINEAR | (FAULT_FLAG_WRITE if write_access else 0)
@@ -382,8 +414,11 @@ def do_nonlinear_fault(mm, vma, address, page_table, write_access, orig_pte):
     return __do_fault(mm, vma, address, page_table, pgoff, flags, orig_pte)
 
 
+# not here: if ptep_set_access_flags(): what it returns is of 2.6.23
+# not here: ptep_set_access_flags(vma, address, pte, entry, write_access): called if the pte changes
+# only here: if entry == entry: the test of 2.6.15 for what ptep_set_access_flags() tests itself in 2.6.23
 def handle_pte_fault(mm, vma, address, pte, write_access):
-    entry = data_race(pte.val)                      # read without the lock
+    old_entry = entry = data_race(pte.val)          # read without the lock
     if not pte_present(entry):
         if pte_none(entry):
             if vma.vm_ops:
@@ -399,7 +434,8 @@ def handle_pte_fault(mm, vma, address, pte, write_access):
                 return do_wp_page(mm, vma, address, pte, ptl, entry)
             entry = pte_mkdirty(entry)
         entry = pte_mkyoung(entry)
-        set_pte_at(mm, address, pte, entry)         # ptep_set_access_flags()
+        if old_entry != entry:
+            ptep_set_access_flags(vma, address, pte, entry, write_access)
     # unlock:
     spin_unlock(ptl)
     return VM_FAULT_MINOR

@@ -1,20 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Nick Piggin, 19 Jul 2007, for 2.6.23: a fault gets its page locked, and unlocks it when it is mapped.
+"""Nick Piggin, 19 Jul 2007, in 2.6.23-rc1: a fault gets its page locked, and unlocks it when it is mapped.
 
-Commit d00806b18315, "mm: fix fault vs invalidate race for linear mappings", read beside its tree; the files are as it left them, the
-functions are those of 2.6.15 with its hunks. truncate_count no longer says anything to a fault: it finds out under the page lock,
-which whoever takes a page out of the page cache has too. Linear mappings only: filemap_populate() is as it was.
+Commit d00806b18315, "mm: fix fault vs invalidate race for linear mappings", read beside its tree, and transplanted over 2.6.15: the
+functions are those of 2.6.15 with its hunks, and what is below them is 2.6.15. truncate_count no longer says anything to a fault: it
+finds out under the page lock, which whoever takes a page out of the page cache has too. Linear mappings only: filemap_populate() is as it
+was.
 
 Not brought over is what lies between 2.6.15 and this patch and is no part of it: reclaim's count test in invalidate_complete_page(),
-launder_page, the accounting of shared dirty pages (a fault that dirties a page here leaves that to the pte), page_mkwrite, which no
-file here has (mkwrite_2_6_23 gives them one), the end of a range to truncate. Brought over is one thing that write(2) does since
-2.6.18, and marked: a copy that must not fault leaves alone what it cannot copy. In the rest generic_file_buffered_write() is, as far as
-it is modelled, still that of 2.6.15: write_begin and iov_iter_copy_from_user_atomic(), with which no fault is taken under a page lock,
-are of 2.6.24 (08291429cfa6 names the deadlocks that they are for). A fault of this patch locks whatever page it maps, and does not
-know that write(2) has it locked.
+launder_page and the -EIO of a dirty page, the look of __set_page_dirty_buffers() at the mapping, direct writes that invalidate before
+they write, the accounting of shared dirty pages (a fault that dirties a page here leaves that to the pte), page_mkwrite, which no file
+here has (nick_mkwrite gives them one), the end of a range to truncate. README.md says which findings depend on that. Brought over is one
+thing that write(2) does since 2.6.18, and marked: a copy that must not fault leaves alone what it cannot copy. In the rest
+generic_file_buffered_write() is, as far as it is modelled, still that of 2.6.15: write_begin and iov_iter_copy_from_user_atomic(), with
+which no fault is taken under a page lock, are of 2.6.24 (08291429cfa6 names the deadlocks that they are for). A fault of this patch locks
+whatever page it maps, and does not know that write(2) has it locked.
 
-The lines of BUG_ON() in mm/memory.c and mm/truncate.c are those of the tree of the commit; in mm/filemap.c that of the patch as it was
-posted on 18 May 2007.
+The lines of BUG_ON() are those of the tree of the commit.
 """
 from vmrace.harness.kernel import BUG, BUG_ON, current, data_race, list_empty, need_resched, spin_lock, spin_unlock, unlikely
 from vmrace.variants.invalidate_2_6.pre_2_6_15.buffer import ext2_readpage
@@ -45,9 +46,12 @@ from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
     mk_pte,
     page_cache_release,
     page_mapped,
+    pagevec_count,
+    pagevec_init,
     pagevec_release,
     pte_mkdirty,
     pte_none,
+    pte_offset,
     set_pte_at,
     wait_on_page_writeback,
 )
@@ -90,16 +94,17 @@ VM_CAN_INVALIDATE = 0x08000000
 __FILE__ = "mm/filemap.c"
 
 
+# not here: AOP_TRUNCATED_PAGE: of 2.6.16; ext2 never returns it
 def filemap_nopage(area, address):
     """The page for a fault, locked and with a reference; not locked any more if it is beyond the end of the file by then.
 
-    The reference to that last one is kept: so the patch has it, and 2.6.24 drops it.
+    The reference to that last one is kept. So the patch has it, and 2.6.23-rc1 to -rc9; 745ad48e8cac drops it before 2.6.23.
     """
     file = area.vm_file
     mapping = file.f_mapping
     inode = mapping.host
 
-    BUG_ON(not area.vm_flags & VM_CAN_INVALIDATE, 1361)
+    BUG_ON(not area.vm_flags & VM_CAN_INVALIDATE, 1328)
 
     pgoff = (address - area.vm_start >> PAGE_CACHE_SHIFT) + area.vm_pgoff
 
@@ -165,7 +170,8 @@ def filemap_copy_from_user(page, buf):
 
     if left != 0:
         # the slow way, which may fault, with the page locked
-        left = __copy_from_user(page.data, buf)     # kmap(page); __copy_from_user_nocache()
+        kaddr = page.data                           # kmap(page)
+        left = __copy_from_user(kaddr, buf)         # __copy_from_user_nocache()
     return PAGE_CACHE_SIZE - left
 
 
@@ -199,6 +205,7 @@ def unmap_mapping_range_vma(vma, start_addr, end_addr, details):
                 return 0
 
         restart_addr = zap_page_range(vma, start_addr, end_addr - start_addr, details)
+
         need_break = need_resched() or need_lockbreak(details.i_mmap_lock)
 
         if restart_addr >= end_addr:
@@ -220,14 +227,15 @@ def unmap_mapping_range_vma(vma, start_addr, end_addr, details):
 
 def unmap_mapping_range(mapping, holebegin, holelen, even_cows):
     """Unmap a range of the file from whoever maps it; a holelen of 0 is to its end. Private copies go only if even_cows is set."""
+    details = current().details
     hba = holebegin >> PAGE_SHIFT
     hlen = holelen + PAGE_SIZE - 1 >> PAGE_SHIFT
 
     # an end beyond what a pgoff_t can say
-    if holebegin + holelen + PAGE_SIZE - 1 >> PAGE_SHIFT > ULONG_MAX:
+    holeend = holebegin + holelen + PAGE_SIZE - 1 >> PAGE_SHIFT
+    if holeend & ~ULONG_MAX:
         hlen = ULONG_MAX - hba + 1
 
-    details = current().details
     details.check_mapping = None if even_cows else mapping
     details.nonlinear_vma = None
     details.first_index = hba
@@ -275,6 +283,11 @@ def vmtruncate(inode, offset):
 # Left out: vmtruncate_range(), which nothing here calls.
 
 
+# not here: NOPAGE_REFAULT: of 2.6.20; no nopage operation returns it
+# not here: if vma.vm_ops.page_mkwrite: of 2.6.18; no file here has it before nick_mkwrite
+# not here: get_page(page): of 2.6.19, the accounting of shared dirty pages
+# not here: dirty_page: of 2.6.19, the accounting of shared dirty pages
+# not here: if write_access: of 2.6.19, the accounting of shared dirty pages
 def do_no_page(mm, vma, address, page_table, write_access):
     """A fault on a page that is not mapped, in a vma with a nopage operation. mmap_sem is held for reading."""
     ret = VM_FAULT_MINOR
@@ -303,6 +316,7 @@ def do_no_page(mm, vma, address, page_table, write_access):
         anon = 1
 
     ptl = mm.page_table_lock
+    page_table = pte_offset(mm, address)
     spin_lock(ptl)
 
     # only if we did not race with anybody else
@@ -342,15 +356,17 @@ __FILE__ = "mm/truncate.c"
 
 def truncate_inode_pages(mapping, lstart):
     """i_sem is held. Two passes: one that waits for nothing, one that waits for locks and writeback."""
+    # not here: lstart: its part inside a page: sizes are whole pages
     start = lstart + PAGE_CACHE_SIZE - 1 >> PAGE_CACHE_SHIFT
 
     if data_race(mapping.nrpages) == 0:
         return
 
-    pvec = []
+    pvec = pagevec_init()
     next = start
     while pagevec_lookup(pvec, mapping, next, PAGEVEC_SIZE):
-        for page in pvec:
+        for i in range(pagevec_count(pvec)):
+            page = pvec[i]
             page_index = data_race(page.index)      # it may change at any time
 
             if page_index > next:
@@ -376,39 +392,41 @@ def truncate_inode_pages(mapping, lstart):
                 break
             next = start
             continue
-        for page in pvec:
+        for i in range(pagevec_count(pvec)):
+            page = pvec[i]
             lock_page(page)
             wait_on_page_writeback(page)
             if page_mapped(page):
                 unmap_mapping_range(mapping, page.index << PAGE_CACHE_SHIFT, PAGE_CACHE_SIZE, 0)
-            index = page.index
-            if index > next:
-                next = index
+            if page.index > next:
+                next = page.index
             next += 1
             truncate_complete_page(mapping, page)
             unlock_page(page)
         pagevec_release(pvec)
 
 
+# not here: BUG at line 309: the line here is that of the tree of the commit
 def invalidate_inode_pages2_range(mapping, start, end):
     """Drop every page of a range, unmapping it first. What was dirty is lost, unless its buffers are. -EIO if a page stays."""
-    pvec = []
+    pvec = pagevec_init()
     ret = 0
     did_range_unmap = 0
     wrapped = 0
 
     next = start
     while next <= end and not ret and not wrapped and pagevec_lookup(pvec, mapping, next, min(end - next, PAGEVEC_SIZE - 1) + 1):
-        for page in pvec:
-            if ret:
-                break
+        i = 0
+        while not ret and i < pagevec_count(pvec):
+            page = pvec[i]
             lock_page(page)
             if page.mapping is not mapping:
                 unlock_page(page)
+                i += 1
                 continue
             page_index = page.index
             next = page_index + 1
-            if next == ULONG_MAX + 1:
+            if next > ULONG_MAX:
                 wrapped = 1
             if page_index > end:
                 unlock_page(page)
@@ -431,6 +449,7 @@ def invalidate_inode_pages2_range(mapping, start, end):
                     set_page_dirty(page)
                 ret = -EIO
             unlock_page(page)
+            i += 1
         pagevec_release(pvec)
         cond_resched()
     return ret

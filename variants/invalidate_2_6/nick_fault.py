@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Nick Piggin, 19 Jul 2007, for 2.6.23: one operation, fault, where there were nopage and populate.
+"""Nick Piggin, 19 Jul 2007, in 2.6.23-rc1: one operation, fault, where there were nopage and populate.
 
-Commit 54cb8821de07, "mm: merge populate and nopage into fault (fixes nonlinear)", over nick_lock_page_2_6_23; read beside its tree. A
-nonlinear fault now goes the way of a linear one, and so maps its page under the page lock; remap_file_pages() only says in the page
+Commit 54cb8821de07, "mm: merge populate and nopage into fault (fixes nonlinear)", over nick_lock_page, and so over 2.6.15; read beside its
+tree. A nonlinear fault now goes the way of a linear one, and so maps its page under the page lock; remap_file_pages() only says in the page
 table which page belongs there, and lets faults do the rest.
 
 What the patch newly calls and the base has not: make_pages_present(), get_user_pages() and follow_page(), as much of them as it takes to
 make one page of the caller's present; they are of 2.6.22, as which the patch leaves them but for one condition.
 
-The line of BUG_ON() in mm/memory.c is that of the tree of the commit; in mm/filemap.c that of the patch as it was posted on 18 May 2007.
-A struct fault_data is here two arguments and a pair, (page, type).
+The lines of BUG_ON() are those of the tree of the commit. A struct fault_data is here two arguments and a pair, (page, type).
 """
 from vmrace.harness.kernel import (
     BUG_ON,
@@ -28,7 +27,7 @@ from vmrace.harness.kernel import (
     up_read,
     up_write,
 )
-from vmrace.variants.invalidate_2_6.nick_lock_page_2_6_23 import VM_CAN_INVALIDATE
+from vmrace.variants.invalidate_2_6.nick_lock_page import VM_CAN_INVALIDATE
 from vmrace.variants.invalidate_2_6.pre_2_6_15.buffer import ext2_readpage
 from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import find_lock_page, page_cache_read, unlock_page
 from vmrace.variants.invalidate_2_6.pre_2_6_15.fremap import install_file_pte
@@ -62,6 +61,7 @@ from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
     pte_present,
     pte_to_pgoff,
     pte_write,
+    ptep_set_access_flags,
     set_pte_at,
 )
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mmap import find_vma
@@ -107,17 +107,21 @@ FAULT_FLAG_NONLINEAR = 0x02
 __FILE__ = "mm/filemap.c"
 
 
+# not here: AOP_TRUNCATED_PAGE: of 2.6.16; ext2 never returns it
+# not here: mmap_miss: readahead is switched off
+# not here: mmap_hit: readahead is switched off
 def filemap_fault(vma, pgoff, flags):
     """(page, type): the page locked and with a reference; None with the type of the error.
 
-    A page that is beyond the end of the file by the time it is locked keeps the reference: so the patch has it, and 2.6.24 drops it.
+    A page that is beyond the end of the file by the time it is locked keeps the reference. So the patch has it, and 2.6.23-rc1 to -rc9;
+    745ad48e8cac drops it before 2.6.23.
     """
     file = vma.vm_file
     mapping = file.f_mapping
     inode = mapping.host
     type = VM_FAULT_MINOR
 
-    BUG_ON(not vma.vm_flags & VM_CAN_INVALIDATE, 1361)
+    BUG_ON(not vma.vm_flags & VM_CAN_INVALIDATE, 1328)
 
     size = i_size_read(inode) + PAGE_CACHE_SIZE - 1 >> PAGE_CACHE_SHIFT
     if pgoff >= size:
@@ -189,6 +193,10 @@ def populate_range(mm, vma, addr, size, pgoff):
             return 0
 
 
+# not here: if vma.vm_flags & VM_CAN_NONLINEAR: no vma has populate
+# not here: __prot: the operation passes a page of a mapping
+# not here: start = (start & PAGE_MASK): the operation passes a page of a mapping
+# not here: size = (size & PAGE_MASK): the operation passes a page of a mapping
 def sys_remap_file_pages(start, size, pgoff, nonblock):
     """Let a page of a shared mapping show another page of its file."""
     mm = current().mm
@@ -205,7 +213,8 @@ def sys_remap_file_pages(start, size, pgoff, nonblock):
         # left out: vm_private_data of a linear vma, which nothing here uses
         if not vma or not vma.vm_flags & VM_SHARED:
             break                                   # goto out
-        if not vma.vm_ops or not vma.vm_flags & VM_CAN_NONLINEAR:
+        # no vma has populate
+        if not vma.vm_flags & VM_CAN_NONLINEAR:
             break
         if end <= start or start < vma.vm_start or end > vma.vm_end:
             break
@@ -313,6 +322,7 @@ def unmap_mapping_range_vma(vma, start_addr, end_addr, details):
                 return 0
 
         restart_addr = zap_page_range(vma, start_addr, end_addr - start_addr, details)
+
         need_break = need_resched() or need_lockbreak(details.i_mmap_lock)
 
         if restart_addr >= end_addr:
@@ -333,6 +343,10 @@ def unmap_mapping_range_vma(vma, start_addr, end_addr, details):
 
 
 # ---- mm/memory.c, do_no_page() becomes __do_fault(), which do_linear_fault() and do_nonlinear_fault() call; handle_pte_fault() ---
+# not here: if vma.vm_ops.page_mkwrite: of 2.6.18; no file here has it before nick_mkwrite
+# not here: get_page(page): of 2.6.19, the accounting of shared dirty pages
+# not here: dirty_page: of 2.6.19, the accounting of shared dirty pages
+# not here: if flags & FAULT_FLAG_WRITE: of 2.6.19, the accounting of shared dirty pages
 def __do_fault(mm, vma, address, page_table, pgoff, flags, orig_pte):
     """A fault on a page that is not mapped, in a vma with a fault operation. mmap_sem is held, for reading if by a fault."""
     anon = 0
@@ -360,6 +374,7 @@ def __do_fault(mm, vma, address, page_table, pgoff, flags, orig_pte):
         copy_to_new_page(page, faulted_page)
 
     ptl = mm.page_table_lock
+    page_table = pte_offset(mm, address)
     spin_lock(ptl)
 
     # only if we did not race with anybody else
@@ -400,6 +415,7 @@ def do_nonlinear_fault(mm, vma, address, page_table, write_access, pgoff, orig_p
     return __do_fault(mm, vma, address, page_table, pgoff, flags, orig_pte)
 
 
+# not here: if vma.vm_ops: a nonlinear vma has operations
 def do_file_page(mm, vma, address, page_table, write_access, orig_pte):
     """A pte of a nonlinear vma that says which page of the file belongs there."""
     # left out: the complaint about such a pte in a linear vma; pte_unmap_same() has nothing to do for a pte of one word
@@ -407,8 +423,11 @@ def do_file_page(mm, vma, address, page_table, write_access, orig_pte):
     return do_nonlinear_fault(mm, vma, address, page_table, write_access, pgoff, orig_pte)
 
 
+# not here: if ptep_set_access_flags(): what it returns is of 2.6.23
+# not here: ptep_set_access_flags(vma, address, pte, entry, write_access): called if the pte changes
+# only here: if entry == entry: the test of 2.6.15 for what ptep_set_access_flags() tests itself in 2.6.23
 def handle_pte_fault(mm, vma, address, pte, write_access):
-    entry = data_race(pte.val)                      # read without the lock
+    old_entry = entry = data_race(pte.val)          # read without the lock
     if not pte_present(entry):
         if pte_none(entry):
             if vma.vm_ops:
@@ -424,7 +443,8 @@ def handle_pte_fault(mm, vma, address, pte, write_access):
                 return do_wp_page(mm, vma, address, pte, ptl, entry)
             entry = pte_mkdirty(entry)
         entry = pte_mkyoung(entry)
-        set_pte_at(mm, address, pte, entry)         # ptep_set_access_flags()
+        if old_entry != entry:
+            ptep_set_access_flags(vma, address, pte, entry, write_access)
     # unlock:
     spin_unlock(ptl)
     return VM_FAULT_MINOR
