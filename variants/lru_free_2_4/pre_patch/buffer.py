@@ -547,6 +547,8 @@ def __block_write_full_page(inode, page, get_block):
     return 0
 
 
+# not here: 1: the loop's condition counts both numbers before it compares, by comma operators
+# not here: 0: the same
 def block_read_full_page(page, get_block):
     """Start reading a locked page of a file; the end of the I/O unlocks it."""
     inode = page.mapping.host
