@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import errno
 from collections import Counter
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from vmrace.harness.explore.event import Event
 from vmrace.harness.explore.exploration import Exploration, Progress, Seen, explore, minimal_titles
 from vmrace.harness.machine.machine import m
 from vmrace.harness.machine.scheduler import Scheduler
+from vmrace.harness.watchers.value import result_of
 from vmrace.variants.family import Family
 from vmrace.variants.program import Program
 from vmrace.variants.user_model import name_of
@@ -96,17 +96,10 @@ def at_end(family: Family, prepared: Prepared) -> Reached:
     pages."""
     loads = Counter(f"{kind} {_place(who, where)} = {value}" for kind, who, where, value, *_ in m.history if kind in ("load", "disk load"))
     program = prepared.program
-    returned = tuple(f"{key} {task.ops[number]} = {result(value)}"
+    returned = tuple(f"{key} {task.ops[number]} = {result_of(value)}"
                      for key, task, done in zip(program.keys(), program.tasks, m.tasks, strict=True)
                      for number, value in done.results if number < len(task.ops) and value != 0)
     return Reached((), counted(loads), counted(Counter(family.describe(prepared.image).values())), returned)
-
-
-def result(value: int | str) -> str:
-    """Write the result of an operation: an error code by its name, as `-ENOMEM`."""
-    if isinstance(value, int) and -value in errno.errorcode:
-        return f"-{errno.errorcode[-value]}"
-    return str(value)
 
 
 def _place(who: object, where: object) -> str:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Watchers of the machine: a recorder is called at every point, an observer when tasks stop, go on and wake others."""
+"""Watchers of the machine: a recorder is called at every point, an observer when a task stops, goes on, or wakes another one."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Observer:
 
 
 def preempt(m: Machine, me: Task, decision: int) -> None:
-    """Enact a preemption of `me`, and tell the observer, if there is one."""
+    """Enact a preemption of `me`, and report it to the observer, if there is one."""
     if m.observer is not None:
         m.observer.preempted(m, me)
     m.enact(me, decision)
@@ -35,7 +35,7 @@ def preempt(m: Machine, me: Task, decision: int) -> None:
 
 
 def give_up(m: Machine, me: Task, decision: int) -> None:
-    """Enact a decision for `me`, which waits or gives up its cpu, and tell the observer, if there is one."""
+    """Enact a decision for `me`, which waits or gives up its cpu, and report that to the observer, if there is one."""
     if m.observer is None or decision == me.id:
         m.enact(me, decision)
         return

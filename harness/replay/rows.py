@@ -111,6 +111,8 @@ class Story:
         last: tuple[int, int, str] | None = None
         for at, event in enumerate(self.events):
             if event.kind == points.LOCAL and not event.change:
+                if event.result not in ("", "0"):
+                    out.append(Row(event.cpu, f"(returns {event.result})"))
                 text = self.ops.get((event.task, int(event.arg[3:]))) if event.arg.startswith("op ") else None
                 if text is not None:
                     out.append(Row(event.cpu, text, after=self.changed.get(at, "")))

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The steps that matter for a failure: a backward slice over the events of its trace (Weiser, ICSE 1981; dynamic: Korel and Laski, 1988).
 
-It begins with the events of the failure, and follows these dependences backwards, the shortest ways first, up to a number of events:
+It begins with the events of the failure, and follows these dependences backwards, up to a number of events. Those that are the fewest
+dependences away come first.
 
     staleness   an access depends on the last load of its own task whose location another task has changed in between, and on that store:
                 the task acts on a value that is not valid any more.
@@ -14,10 +15,10 @@ It begins with the events of the failure, and follows these dependences backward
     wait        a task that waits for a lock depends on the acquires of its holders; one that sleeps or yields depends on its last load
                 before, of a location that some task changes in the run.
 
-Staleness counts as no way at all, as it is the race itself. A read-modify-write that leaves the value as it is counts as a load.
+Staleness adds no distance, because it is the race itself. A read-modify-write that leaves the value as it is counts as a load.
 
-A location is judged by its name in the trace, so the slice knows no type of the kernel. It is a help for the reader and no proof: code
-between two points is not looked at.
+A location is judged by its name in the trace, so the slice knows no type of the kernel. It helps a reader and proves nothing: it does not
+see fields that are touched under their lock, which are no points, nor the code between two points.
 """
 
 from __future__ import annotations

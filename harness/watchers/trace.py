@@ -23,7 +23,7 @@ from vmrace.harness.machine.sites import innermost, outermost, sites
 from vmrace.harness.machine.task import SLEEPING, Cpu, Task
 from vmrace.harness.machine.watched import Observer
 from vmrace.harness.watchers.race import Watch
-from vmrace.harness.watchers.value import NO_VALUE, told, value_of
+from vmrace.harness.watchers.value import NO_VALUE, effect_of, result_of, value_of
 
 LOCKS = {points.ACQUIRE: "lock", points.RELEASE: "unlock", points.TRYLOCK: "trylock"}
 
@@ -38,6 +38,8 @@ class Event:
     `owner` is the outermost struct that contains the object. `value` is what a load returned, or what a store changed; with
     `kept`, a store left the old value there. `woke` has the tasks whose sleep the access ended. `after` describes the objects of interest
     after the access.
+
+    An event at which an operation begins has the `result` of the one before, if that returned one.
 
     An event with an `arg` of CHANGES is no access: the task stops, or runs again after a sleep. Its `obj` is the lock that the task waits
     for, if any, and `by` the task that woke this one.
@@ -61,6 +63,7 @@ class Event:
     woke: tuple[int, ...] = ()
     by: int | None = None
     kept: bool = False
+    result: str = ""
 
     @property
     def stores(self) -> bool:
@@ -101,15 +104,23 @@ class Recorder(Observer):
         self.reached: _Reached | None = None
         self.stopped: dict[int, list[_Reached | None]] = {}     # task -> its stops, each with the access that it makes when it goes on
         self.waker: dict[int, int] = {}                         # task that slept -> the task that woke it
+        self.results: dict[int, int] = {}                       # task -> results of operations so far
         self.also: Watch | None = None
 
     def __call__(self, kind: int, obj: Any, arg: Any) -> None:
         self._made()
         event = self._event(kind, obj, arg, self.m.current)
+        if kind == points.LOCAL:
+            event.result = self._result(self.m.current)
         self.events.append(event)
         self._reach(_Reached(event, obj, arg))
         if self.also is not None:
             self.also(kind, obj, arg)
+
+    def _result(self, me: Task) -> str:
+        """Return the result of the operation that `me` has just ended, if it returned one for the first time here."""
+        before, self.results[me.id] = self.results.get(me.id, 0), len(me.results)
+        return result_of(me.results[-1][1]) if len(me.results) > before else ""
 
     def orders(self, what: tuple[Any, ...], after: bool) -> None:
         """Pass an order of user space on to `also` (see kernel/order.py). It is no event."""
@@ -128,7 +139,7 @@ class Recorder(Observer):
         if reached is not None and self.watch is not None:
             null = "None" if self.m.image.core == "functions" else "NULL"
             event, now = reached.event, value_of(reached.obj, reached.arg)
-            event.value = told(event.kind, reached.before, now, null)
+            event.value = effect_of(event.kind, reached.before, now, null)
             event.kept = now is not NO_VALUE and type(now) is type(reached.before) and now == reached.before
             event.after = self.watch()
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 
 from vmrace.harness.kernel.atomic import atomic_t
@@ -60,7 +61,12 @@ def text_of(value: Any, null: str = "NULL") -> str:
     return text if len(text) <= WIDTH else f"{text[:WIDTH - 2]}.."
 
 
-def told(kind: int, before: Any, now: Any, null: str = "NULL") -> str:
+def result_of(value: int | str) -> str:
+    """Write the result of an operation: an error code by its name, as `-ENOMEM`, and any other number or signal as it is."""
+    return f"-{errno.errorcode[-value]}" if isinstance(value, int) and -value in errno.errorcode else str(value)
+
+
+def effect_of(kind: int, before: Any, now: Any, null: str = "NULL") -> str:
     """Write the effect of an access: `= 1` for a load that returned 1, `0 -> 1` for a store; "" for any other point."""
     if now is NO_VALUE or kind not in (READ, WRITE, RMW):
         return ""

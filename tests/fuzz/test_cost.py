@@ -11,6 +11,7 @@ from vmrace.fuzz.measure.cost_report import differences, summary, sums
 from vmrace.fuzz.measure.meter import Counts
 from vmrace.variants.family import FAMILIES, Family, Variant, family
 from vmrace.variants.operations import OPERATIONS
+from vmrace.variants.program import Program, TaskProgram, parse_op
 
 from tests.documents import document
 from tests.golden.test_golden import golden, said
@@ -76,6 +77,15 @@ def test_a_load_misses_once_after_each_store_of_another_cpu() -> None:
     assert no_store.sums["loads"] == 4 and no_store.sums["foreign_loads"] == 0
     alone, _, _ = measured("touch f0.0")        # loads the flags after its own store to the page
     assert alone.sums["loads"] == 5 and alone.sums["foreign_loads"] == 0
+
+
+def test_a_store_takes_the_line_from_every_cpu_that_had_loaded_it() -> None:
+    """Tasks run one after the other: cpu0 stores, cpu1 loads, cpu2 stores, and another task of cpu1 loads again."""
+    tasks = ((0, "touch f0.0"), (1, "load m0.0"), (2, "touch f0.0"), (1, "load m0.0"))
+    program = Program((), tuple(TaskProgram(cpu, (parse_op(text, "task"),)) for cpu, text in tasks), 3)
+    meter = next(Costs(COUNTED, "base", 1)._metered(program, 1))
+    assert meter is not None
+    assert [meter.counts[number].foreign_loads for number in (1, 3)] == [1, 1]
 
 
 def test_a_wait_for_the_disk_is_a_sleep() -> None:

@@ -12,7 +12,7 @@ from vmrace.harness.finding import Finding
 from vmrace.harness.replay.columns import COLUMNS_MAX, columns
 from vmrace.harness.replay.rows import SLICE_MAX, WHOLE_MAX, Row, Story, as_json, folded
 from vmrace.harness.replay.slice import Slice, failure
-from vmrace.harness.schedulers import Walk
+from vmrace.harness.schedulers import NoPreempt, Walk
 from vmrace.harness.watchers.trace import RUNS, SLEEPS, SPINS, Event
 
 from tests.harness import programs
@@ -224,6 +224,13 @@ def test_a_story_takes_at_most_100_columns(cpus: int) -> None:
             lines = columns(story(seed, cpus, whole), cpus)
             assert max(map(len, lines)) <= 100, "\n".join(lines)
             assert lines[0].startswith("step  ") and all(line == line.rstrip() for line in lines)
+
+
+def test_a_story_has_the_results_of_operations_that_are_not_0() -> None:
+    run = TOY.trace([(0, [("fails", 0, -12), ("fails", 0, 0)])], NoPreempt(), watch=dict)
+    told = Story(run.events, Finding("CHECK: it fails", "check", 2, "task0"), [], {(0, 0): "first", (0, 1): "second"}, ["cpu0"])
+    assert [row.text.strip() for row in told.rows()] == [
+        "first", "atomic_inc(A.count)", "(returns -ENOMEM)", "second", "atomic_inc(A.count)"]
 
 
 def test_the_steps_of_a_story_as_json_are_its_rows() -> None:

@@ -86,6 +86,16 @@ def test_no_spinlock_is_acquired_in_a_trace_while_another_task_has_it() -> None:
     assert waited > 15
 
 
+def test_the_steps_of_a_trace_never_go_back() -> None:
+    """An access that a task makes late has the step of that time, as a finding would have."""
+    late = 0
+    for run in runs(5, 60, 3):
+        steps = [event.step for event in run.events]
+        assert steps == sorted(steps), run.decisions
+        late += any(event.change == PREEMPTED for event in run.events)
+    assert late > 20
+
+
 @pytest.mark.parametrize("preempt", [False, True])
 def test_a_run_that_comes_to_rest_has_each_step_in_its_trace(preempt: bool) -> None:
     """A task that is preempted in an interrupt, and was preempted below it, makes both accesses later."""
@@ -135,6 +145,14 @@ def test_the_values_of_flags_locks_and_lists_are_those_that_the_code_sees() -> N
 def test_an_event_knows_the_outermost_struct_of_its_object() -> None:
     run = TOY.trace([(0, [("section", 1)])], NoPreempt(), watch=state)
     assert {event.owner for event in run.events if event.kind != points.LOCAL} == {"B"}
+
+
+def test_the_result_of_an_operation_stands_where_it_ends() -> None:
+    run = TOY.trace([(0, [("fails", 0, -12), ("work", 0), ("fails", 0, 0), ("fails", 0, "SIGBUS")])], NoPreempt(), watch=state)
+    assert [(event.label, event.result) for event in run.events if event.kind == points.LOCAL] == [
+        ("op 0", ""), ("op 1", "-ENOMEM"), ("op 2", ""), ("op 3", "0"), ("end", "SIGBUS")]
+    again = TOY.trace([(0, [("work", 0)])], NoPreempt(), watch=state)
+    assert not any(event.result for event in again.events)
 
 
 def test_changes_of_state_are_no_part_of_the_digest() -> None:

@@ -113,6 +113,11 @@ def work(i):
     atomic_inc(nodes[i].count)
 
 
+def fails(i, value):
+    atomic_inc(nodes[i].count)
+    return value
+
+
 def store(i, value):
     nodes[i].free_for_all = value
 
