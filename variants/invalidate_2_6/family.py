@@ -7,7 +7,7 @@ from vmrace.variants.invalidate_2_6.invariants import check, describe, drained
 FAMILY = Family(
     name="invalidate_2_6",
     summary="a page that stays mapped after it has left the page cache",
-    era="Linux 2.6.15, and patches to 2.6.23-rc1",
+    era="Linux 2.6.15 .. 2.6.23-rc1",
     seeds="seed 002",
     base=("vmrace.variants.invalidate_2_6.types", "vmrace.variants.invalidate_2_6.pre_2_6_15"),
     tail=("vmrace.variants.user_space", "vmrace.variants.invalidate_2_6.ops"),
