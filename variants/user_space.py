@@ -303,6 +303,16 @@ def accessed(number, page, begun):
     return address.shows
 
 
+def shown_elsewhere(number, page, file, index):
+    """True if an address other than this one may show the page of a file, shared."""
+    for other in range(len(processes)):
+        for place in range(len(USER_ADDRESSES)):
+            shown = shows(other, place)
+            if (other, place) != (number, page) and (shown is None or shown == ("shared", file, index)):
+                return 1
+    return 0
+
+
 def saw_page(what, who, page, value, since):
     saw(what, who, (page, 0), value, since)
     saw(what, who, (page, 1), value, since)

@@ -17,6 +17,7 @@ from vmrace.variants.invalidate_2_6.pre_2_6_15.fremap import sys_remap_file_page
 from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import user_load, user_store
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import page_cache_release, put_page
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mmap import do_mmap2, sys_munmap
+from vmrace.variants.invalidate_2_6.pre_2_6_15.msync import sys_msync
 from vmrace.variants.invalidate_2_6.pre_2_6_15.page_writeback import writeback_single_inode
 from vmrace.variants.invalidate_2_6.pre_2_6_15.swap import __pagevec_lru_add, __pagevec_lru_add_active, mark_page_accessed, taken
 from vmrace.variants.invalidate_2_6.pre_2_6_15.truncate import (
@@ -35,6 +36,7 @@ from vmrace.variants.invalidate_2_6.types import (
     MAP_FIXED,
     MAP_PRIVATE,
     MAP_SHARED,
+    MS_SYNC,
     PAGE_SIZE,
     PF_MEMALLOC,
     PF_MEMDIE,
@@ -51,6 +53,7 @@ from vmrace.variants.user_space import (
     FILE_NAMES,
     FIRST_CONTENT,
     access,
+    accessed,
     begin_change,
     begin_truncate,
     boot_processes,
@@ -69,6 +72,7 @@ from vmrace.variants.user_space import (
     saw_page,
     saw_read,
     saw_store,
+    shown_elsewhere,
     shows,
     truncates,
 )
@@ -442,3 +446,21 @@ def drain():
     for turn in range(6):
         op_refill_inactive(8)
         op_shrink_cache(8)
+
+
+# ---- more calls on memory ------------------------------------------------------------------------------------------------
+
+
+def op_msync(number, page):
+    """Write a file with the dirty bit of one pte. What is stored through other mappings need not be on disk then."""
+    if enter(number) is None:
+        return
+    begun = access(number, page)
+    since = now()
+    shown = begun[0]
+    alone = shown is not None and shown[0] == "shared" and not shown_elsewhere(number, page, shown[1], shown[2])
+    error = sys_msync(USER_ADDRESSES[page], PAGE_SIZE, MS_SYNC)
+    if not error and accessed(number, page, begun) is not None and shown[0] == "shared":
+        saw_file("synced", shown[1], 0, since)
+        if alone:
+            saw_page("msynced", FILE_NAMES[shown[1]], shown[2], 0, since)

@@ -133,6 +133,7 @@ GFP_HIGHUSER = GFP_KERNEL | __GFP_HIGHMEM
 # Processes, include/linux/sched.h.
 PF_MEMALLOC = 0x00000800
 PF_MEMDIE = 0x00001000                              # TIF_MEMDIE, with the SIGKILL that goes with it
+PF_SYNCWRITE = 0x00200000
 CLONE_VM = 0x00000100
 
 # vmas, include/linux/mm.h and asm/mman.h.
@@ -149,6 +150,9 @@ MAP_SHARED = 0x01
 MAP_PRIVATE = 0x02
 MAP_FIXED = 0x10
 MAP_ANONYMOUS = 0x20
+MS_ASYNC = 0x1                                      # msync()
+MS_INVALIDATE = 0x2
+MS_SYNC = 0x4
 PROT_READ = 0x1
 PROT_WRITE = 0x2
 PAGE_READONLY = 0                                   # vm_page_prot, as far as it matters: may the pte be writable at once?

@@ -792,3 +792,20 @@ def ptep_set_wrprotect(ptep):
     """lock btr"""
     point(ptep, RMW)
     ptep._val = pte_wrprotect(ptep._val)
+
+
+def ptep_test_and_clear_dirty(ptep):
+    """mm->page_table_lock is held: only the MMU can change the bit meanwhile, and it only sets it."""
+    # not here: test_and_clear_bit: a pte is a tuple
+    # only here: point: the instruction, lock btr
+    # only here: _val: the same
+    if not pte_dirty(ptep.val):
+        return 0
+    point(ptep, RMW)
+    ptep._val = pte_mkclean(ptep._val)
+    return 1
+
+
+def ptep_clear_flush_dirty(ptep):
+    """The flush is no step (see hardware)."""
+    return ptep_test_and_clear_dirty(ptep)
