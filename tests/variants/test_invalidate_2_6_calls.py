@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from vmrace.harness.machine.machine import m
 
 from tests.variants.test_invalidate_2_6 import BOOT_CONTENT, F0, KERNEL, cached, flags, pte, run
@@ -13,6 +15,11 @@ DISK = KERNEL["f0_disk"]
 def disk(index: int = 0) -> tuple[int, int]:
     block = (DISK.block0, DISK.block1)[index]
     return block.word0, block.word1
+
+
+def read_directly() -> list[Any]:
+    """Return the values that direct reads have returned, in order."""
+    return [value for what, _, _, value, _, _ in m.history if what == "disk load"]
 
 
 # ---- msync -----------------------------------------------------------------------------------------------------------------
@@ -46,3 +53,22 @@ def test_msync_says_that_a_word_is_on_disk_only_if_no_other_mapping_may_be_dirty
     assert ("msynced", "f0", (0, 0)) in [entry[:3] for entry in m.history]
     run("mmap_shared m0.0 f0.0", "mmap_shared m0.1 f0.0", ("store m0.1", 7), "msync m0.0")
     assert disk() == (BOOT_CONTENT, BOOT_CONTENT) and not [entry for entry in m.history if entry[0] == "msynced"]
+# ---- direct reads ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_direct_read_writes_dirty_pages_first_and_brings_none_into_the_cache() -> None:
+    run("direct_read f0.1", ("write f0.0", 7), "direct_read f0.0")
+    assert read_directly() == [BOOT_CONTENT + 1] * 2 + [7] * 2
+    assert cached(1) is None and disk(0) == (7, 7) and not flags(cached(0)) & {"dirty", "writeback"}
+
+
+def test_a_direct_read_of_a_hole_or_beyond_the_end_returns_no_old_block() -> None:
+    run("truncate f0 1", "direct_read f0.0", "truncate f0 3", "direct_read f0.0")
+    assert read_directly() == [0, 0] and disk() == (BOOT_CONTENT, BOOT_CONTENT)
+
+
+def test_a_direct_read_sees_what_a_shared_mapping_has_stored_only_after_msync_or_unmap() -> None:
+    run("mmap_shared m0.0 f0.0", ("store m0.0", 7), "direct_read f0.0", "unmap m0.0", "direct_read f0.0")
+    assert read_directly() == [BOOT_CONTENT] * 2 + [7, 7]
+    run("mmap_shared m0.0 f0.0", ("store m0.0", 7), "msync m0.0", "direct_read f0.0")
+    assert read_directly() == [7, 7]

@@ -6,6 +6,7 @@ user_space.py has the processes, and what their addresses, pins and files show. 
 from vmrace.harness.kernel import READ, WRITE, current, now, plain, saw, struct, touches
 from vmrace.variants.invalidate_2_6.pre_2_6_15.ext2 import do_truncate, sys_fsync
 from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import (
+    __generic_file_aio_read,
     do_generic_mapping_read,
     find_get_page,
     find_lock_page,
@@ -14,7 +15,7 @@ from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import (
 )
 from vmrace.variants.invalidate_2_6.pre_2_6_15.fork import copy_mm, exit_mm, mm_init
 from vmrace.variants.invalidate_2_6.pre_2_6_15.fremap import sys_remap_file_pages
-from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import user_load, user_store
+from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import read_word_of, user_load, user_store
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import page_cache_release, put_page
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mmap import do_mmap2, sys_munmap
 from vmrace.variants.invalidate_2_6.pre_2_6_15.msync import sys_msync
@@ -84,8 +85,15 @@ class reference(struct):
     state = plain(0)                    # 0 free, 1 being made or dropped, 2 held
 
 
+class past_cache(struct):
+    """The writes to the disk of a file that go past the page cache: a direct read may see one before cached reads do."""
+    begun = plain(0)
+    ended = plain(0)
+
+
 references = [reference("k0.reference"), reference("k1.reference"), reference("k2.reference"), reference("k3.reference")]
 files = [f0_file, f1_file]
+writes_past_cache = [past_cache("f0.past_cache"), past_cache("f1.past_cache")]
 
 
 def boot(threads):
@@ -273,7 +281,9 @@ def op_direct_write(file, index, value):
     token = truncates(file)
     since = now()
     cut(file)
+    begin_past_cache(file)
     written = generic_file_write(files[file], index, holding(value), 1)
+    end_past_cache(file)
     if written > 0:
         saw_page("direct store", FILE_NAMES[file], index, value, since)
         reaches(file, index, token)
@@ -446,6 +456,34 @@ def drain():
     for turn in range(6):
         op_refill_inactive(8)
         op_shrink_cache(8)
+
+
+# ---- direct reads ----------------------------------------------------------------------------------------------------------
+
+
+def begin_past_cache(file):
+    touches(WRITE, writes_past_cache[file])
+    writes_past_cache[file].begun += 1
+
+
+def end_past_cache(file):
+    touches(WRITE, writes_past_cache[file])
+    writes_past_cache[file].ended += 1
+
+
+def op_direct_read(file, index):
+    """A read that overlaps a write past the cache is not judged: a cached read may be the later one and see the older value."""
+    past = writes_past_cache[file]
+    touches(READ, past)
+    writes = past.begun if past.begun == past.ended else None
+    short = may_be_short(file, index)
+    since = now()
+    buf = holding(0)
+    got = __generic_file_aio_read(files[file], index, buf)
+    read = (read_word_of(buf.data, 0), read_word_of(buf.data, 1)) if got > 0 else got or None
+    touches(READ, past)
+    if past.begun == writes:
+        saw_read("disk load", file, index, read, short, since)
 
 
 # ---- more calls on memory ------------------------------------------------------------------------------------------------

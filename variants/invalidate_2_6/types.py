@@ -33,7 +33,7 @@ Left out, and why that is sound or where it is a limit:
    pages of truncate and writepage are never taken. I/O errors: none, so AS_EIO and PG_error are never set.
  * ext2 is as much of it as says which blocks a file has: reading a hole gives zeros, writing one allocates it.
  * Writes of less than a page, from more than one page or from several buffers: write(2) copies one whole page from one.
- * inode lists, superblocks, dcache, atime, quota, i_alloc_sem (each of its users holds i_sem as well).
+ * inode lists, superblocks, dcache, atime, quota.
  * mlock, mprotect, mremap, nonlinear vmas of more than a page, hugetlb, XIP, cpusets: no operation here uses them.
  * Which process is killed when memory runs out (a limit): the one that asks for it.
  * nr_mapped is one counter; the kernel keeps one for each cpu.
@@ -79,6 +79,7 @@ ENOMEM = 12
 EFAULT = 14
 EEXIST = 17
 EINVAL = 22
+ENOTBLK = 15
 EINTR = 4
 
 # The machine.
@@ -312,6 +313,7 @@ class inode(struct):
     i_mapping = embed(address_space)
     # i_sem; read without it
     i_sem = embed(semaphore)
+    i_alloc_sem = embed(rw_semaphore)                       # under i_sem: direct I/O against truncate
     i_size = racy(FILE_PAGES * PAGE_SIZE)
     # inode_lock; read without it
     i_state = racy(0, "inode_lock")
@@ -419,20 +421,28 @@ class writeback_control(struct):
     end = plain(0)
 
 
+class user_buffer(struct):
+    """The buffer that write(2) copies from, or that a direct read fills: a page of the process at `address` or, without one, memory that
+    is always present, and that no other task accesses. It holds `value` in both words for a write; `data` is for a read."""
+    address = plain(None)
+    value = plain(0)
+    data = embed(frame)
+    # data of the model, for the loads and stores that user space saw
+    where = plain(None)                                     # the address as a program names it, and what it shows
+    copied = plain(())                                      # each word loaded from there: word, value, step
+
+
 class dio(struct):
     """fs/direct-io.c: a request and who waits for it. Its bio_lock, which nobody but the two takes, is the atomic count here."""
     bio_count = embed(atomic_t, 0)
     waiter = embed(wait_queue_head_t)
-
-
-class user_buffer(struct):
-    """The buffer that write(2) copies from: a page of the process at `address` or, without one, memory that is always present, holds
-    `value` in both words, and that no other task accesses."""
-    address = plain(None)
-    value = plain(0)
-    # data of the model, for the loads and stores that user space saw
-    where = plain(None)                                     # the address as a program names it, and what it shows
-    copied = plain(())                                      # each word loaded from there: word, value, step
+    # the task's own
+    inode = plain(None)
+    rw = plain(0)
+    block_in_file = plain(0)
+    buf = plain(None)
+    bio = plain(0)                                          # is there one to wait for?
+    result = plain(0)
 
 
 class task_struct(struct):

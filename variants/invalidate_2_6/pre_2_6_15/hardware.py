@@ -185,10 +185,20 @@ def value_interrupt(bdev, block, value, end_io, private):
     end_io(private)
 
 
-def submit_value(bdev, block, value, end_io, private):
-    """Write a buffer that nobody else touches: both its words hold `value`."""
-    write_word_of(disk_block(bdev, block), 0, value)
-    raise_irq(value_interrupt, bdev, block, value, end_io, private)
+def submit_buffer(rw, bdev, block, buf, end_io, private):
+    """Read into a user buffer that no other task accesses, or write from it: both its words hold `buf.value` then."""
+    if rw == READ_BIO:
+        transfer(rw, bdev, block, buf.data, 0)
+        raise_irq(disk_interrupt, rw, bdev, ((block, buf.data),), end_io, private)
+    else:
+        write_word_of(disk_block(bdev, block), 0, buf.value)
+        raise_irq(value_interrupt, bdev, block, buf.value, end_io, private)
+
+
+def clear_user_buffer(buf):
+    """memset(kaddr, 0, PAGE_SIZE), of such a buffer"""
+    write_word_of(buf.data, 0, 0)
+    write_word_of(buf.data, 1, 0)
 
 
 # ---- the slab ----------------------------------------------------------------------------------------------------------
