@@ -403,11 +403,18 @@ def pin_shows(k):
     return tuple((int(certain), owner, page) for owner in owners)
 
 
-def saw_device_store(k, begun, word, value, since):
-    """Record that a device has stored a word through a pin. `begun`: what the pin showed before."""
+def saw_device_store(k, begun, word, value, since, later=0):
+    """Record that a device has stored a word through a pin. `begun`: what the pin showed before. With `later`, the kernel learns at the
+    end of the pin that the page is dirty: no write of a file before that takes the value to disk for certain."""
     same = pin_shows(k) == begun
     for certain, who, index in begun:
-        saw("store" if certain and same else "may", who, (index, word), value, since)
+        if later and not isinstance(who, int):
+            if certain and same:
+                saw("mapped store", who, (index, word), value, since)
+            else:
+                saw("unknown", who, (index, word), "a load after a device has written to a page that was dropped", since)
+        else:
+            saw("store" if certain and same else "may", who, (index, word), value, since)
 
 
 def saw_device_load(k, begun, word, value, since):

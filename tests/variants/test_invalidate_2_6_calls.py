@@ -7,7 +7,7 @@ from typing import Any
 
 from vmrace.harness.machine.machine import m
 
-from tests.variants.test_invalidate_2_6 import BOOT_CONTENT, F0, KERNEL, cached, flags, pte, run
+from tests.variants.test_invalidate_2_6 import BOOT_CONTENT, F0, KERNEL, cached, flags, loads, pte, run
 
 DISK = KERNEL["f0_disk"]
 
@@ -72,3 +72,77 @@ def test_a_direct_read_sees_what_a_shared_mapping_has_stored_only_after_msync_or
     assert read_directly() == [BOOT_CONTENT] * 2 + [7, 7]
     run("mmap_shared m0.0 f0.0", ("store m0.0", 7), "msync m0.0", "direct_read f0.0")
     assert read_directly() == [7, 7]
+
+
+# ---- pins ------------------------------------------------------------------------------------------------------------------
+
+
+def held(k: int = 0) -> Any:
+    return KERNEL["references"][k]
+
+
+def test_a_pin_makes_the_page_present_and_holds_a_reference() -> None:
+    run("mmap_shared m0.0 f0.0", "pin m0.0 k0")
+    assert held().page is cached() is pte()[0] and held().state == 2
+    assert cached()._count.counter == 4 and pte()[1:3] == (1, 1)        # the cache, the pagevec, the pte, the pin
+    run("mmap_shared m0.0 f0.0", "pin_read m0.0 k0")
+    assert held().page is cached() and pte()[1:3] == (1, 0) and "dirty" not in flags(cached())
+
+
+def test_a_pin_for_writing_takes_a_private_page_out_of_the_cache_and_one_for_reading_does_not() -> None:
+    run("mmap_private m0.0 f0.0", "pin_read m0.0 k0", "pin m0.0 k1")
+    assert held(0).page is cached() and held(1).page is pte()[0] is not cached()
+    run("pin_read m0.0 k0", ("store m0.0", 7), "pin m0.0 k1")
+    assert held(0).page is KERNEL["empty_zero_page"] and held(1).page is pte()[0] and pte()[0].data.word0 == 7
+
+
+def test_a_pin_of_what_is_not_mapped_or_beyond_the_end_of_the_file_holds_nothing() -> None:
+    run("unmap m0.0", "pin m0.0 k0", "mmap_shared m0.1 f0.1", "truncate f0 2", "pin m0.1 k1", "unpin k0", ("dma k1", 7), "load_pin k1")
+    assert [held(k).state for k in (0, 1)] == [0, 0] and held(0).page is held(1).page is None
+
+
+def test_unpin_dirties_what_a_device_may_have_written_and_the_data_reaches_the_disk() -> None:
+    run("mmap_shared m0.0 f0.0", "pin m0.0 k0", "msync m0.0", ("dma k0", 7), "sync f0", lambda: disk(), "unpin k0", "sync f0")
+    assert disk() == (7, 7) and held().page is None
+    run("mmap_shared m0.0 f0.0", "pin m0.0 k0", "msync m0.0", ("dma k0", 7), "unpin k0")
+    assert "dirty" in flags(cached()) and pte()[2] == 0
+
+
+def test_a_pin_for_reading_takes_no_dma_and_dirties_nothing() -> None:
+    run("mmap_shared m0.0 f0.0", "pin_read m0.0 k0", ("dma k0", 7), "load_pin k0", "unpin k0", "load m0.0")
+    assert loads() == [BOOT_CONTENT] * 4 and "dirty" not in flags(cached())
+
+
+def test_put_drops_what_no_device_has_written_to_and_unpin_drops_pins_only() -> None:
+    run("read f0.0", "take f0.0 k0", "unpin k0", "mmap_shared m0.0 f0.0", "pin m0.0 k1", "put k1", "pin m0.0 k2", ("dma k2", 7), "put k2")
+    assert [held(k).state for k in (0, 1, 2)] == [2, 0, 2]
+
+
+def test_a_truncated_page_that_two_pins_hold_is_dirty_and_goes_with_the_second() -> None:
+    run("mmap_shared m0.0 f0.1", "pin m0.0 k0", "pin m0.0 k1", "truncate f0 2", ("dma k0", 7), "unpin k0")
+    assert held(1).page._mapping is None and "dirty" in flags(held(1).page)
+    run("mmap_shared m0.0 f0.1", "pin m0.0 k0", "pin m0.0 k1", "truncate f0 2", ("dma k0", 7), "unpin k0", "unpin k1")
+    assert KERNEL["zone_normal"]._free_pages == 8
+
+
+def test_a_pin_keeps_a_page_from_reclaim_but_not_its_pte() -> None:
+    run("mmap_shared m0.0 f0.0", "pin m0.0 k0", "shrink_cache 4", *["refill_inactive 4", "shrink_cache 4"] * 3)
+    assert pte() is None and held().page is cached()
+
+
+def test_a_load_returns_what_a_device_has_stored_and_a_device_what_a_process_has_stored() -> None:
+    run(("store m0.0", 7), "pin m0.0 k0", "load_pin k0", ("dma k0", 8), "load m0.0", "unpin k0")
+    assert loads() == [7, 7, 8, 8]
+    run("mmap_shared m0.0 f0.0", "pin m0.0 k0", ("dma k0", 7), "read f0.0", "unpin k0", "sync f0", "direct_read f0.0")
+    assert loads() == [7, 7] and read_directly() == [7, 7]
+
+
+def test_what_a_device_stores_is_not_on_disk_for_certain_before_the_pin_is_dropped() -> None:
+    run("mmap_shared m0.0 f0.0", "pin m0.0 k0", "msync m0.0", ("dma k0", 7), "msync m0.0", "direct_read f0.0",
+        "unpin k0", "direct_read f0.0")
+    assert read_directly() == [BOOT_CONTENT] * 2 + [7, 7]
+
+
+def test_after_a_truncate_the_page_of_a_pin_is_no_page_of_the_file() -> None:
+    run("mmap_shared m0.0 f0.1", "pin m0.0 k0", "truncate f0 2", "truncate f0 3", ("dma k0", 7), "read f0.1", "unpin k0")
+    assert loads() == [0, 0]

@@ -4,6 +4,7 @@
 user_space.py has the processes, and what their addresses, pins and files show. Any task may read and write files.
 """
 from vmrace.harness.kernel import READ, WRITE, current, now, plain, saw, struct, touches
+from vmrace.variants.invalidate_2_6.pre_2_6_15.bio import __bio_map_user, __bio_unmap_user
 from vmrace.variants.invalidate_2_6.pre_2_6_15.ext2 import do_truncate, sys_fsync
 from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import (
     __generic_file_aio_read,
@@ -15,7 +16,7 @@ from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import (
 )
 from vmrace.variants.invalidate_2_6.pre_2_6_15.fork import copy_mm, exit_mm, mm_init
 from vmrace.variants.invalidate_2_6.pre_2_6_15.fremap import sys_remap_file_pages
-from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import read_word_of, user_load, user_store
+from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import device_read, device_write, read_word_of, user_load, user_store
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import page_cache_release, put_page
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mmap import do_mmap2, sys_munmap
 from vmrace.variants.invalidate_2_6.pre_2_6_15.msync import sys_msync
@@ -56,18 +57,23 @@ from vmrace.variants.user_space import (
     access,
     accessed,
     begin_change,
+    begin_pin,
     begin_truncate,
     boot_processes,
     cut,
     end_change,
+    end_pin,
     end_truncate,
     enter,
     error_name,
     exit_all,
     killed,
     may_be_short,
+    pin_shows,
     processes,
     reaches,
+    saw_device_load,
+    saw_device_store,
     saw_file,
     saw_load,
     saw_page,
@@ -80,9 +86,12 @@ from vmrace.variants.user_space import (
 
 
 class reference(struct):
-    """The reference of a pin, to a page that a task has found in the page cache."""
+    """The reference of a pin, to a page that a task has found in the page cache or in an address space. In the second case it is a bio."""
     page = plain(None)
-    state = plain(0)                    # 0 free, 1 being made or dropped, 2 held
+    state = plain(0)                    # 0 free, 1 being made, used or dropped, 2 held
+    pinned = plain(0)                   # 0 found in the page cache; as a bio: 1 for the device to read, 2 to write
+    written = plain(0)                  # 1 if the device has written
+    bi_rw = plain(0)
 
 
 class past_cache(struct):
@@ -353,6 +362,7 @@ def op_take(file, index, k):
     if held.state:
         return
     held.state = 1
+    held.pinned = held.written = 0
     page = find_get_page(files[file].f_mapping, index)
     touches(WRITE, held)
     held.page = page
@@ -362,7 +372,7 @@ def op_take(file, index, k):
 def op_put(k):
     held = references[k]
     touches(WRITE, held)
-    if held.state == 2:
+    if held.state == 2 and not held.written:        # whoever had a device write must dirty the page
         held.state = 1
         page, held.page = held.page, None
         put_page(page)
@@ -458,6 +468,84 @@ def drain():
         op_shrink_cache(8)
 
 
+# ---- pins ------------------------------------------------------------------------------------------------------------------
+
+
+def pin_user_page(number, page, k, write_to_vm):
+    """Have a driver map a page of a process for I/O: for a device to write to with `write_to_vm`, else to read from."""
+    held = references[k]
+    touches(WRITE, held)
+    if held.state:
+        return
+    if enter(number) is None:
+        return
+    held.state = 1
+    held.pinned = 1 + write_to_vm
+    held.written = 0
+    begin_pin(k, number, page, write_to_vm)
+    error = __bio_map_user(held, USER_ADDRESSES[page], 1, write_to_vm)
+    end_pin(k)
+    touches(WRITE, held)
+    held.state = 0 if error else 2
+    if current().flags & PF_MEMDIE:
+        killed(number, page, None, "SIGKILL", "pin")
+
+
+def op_pin(number, page, k):
+    pin_user_page(number, page, k, 1)
+
+
+def op_pin_read(number, page, k):
+    pin_user_page(number, page, k, 0)
+
+
+def use_pin(k, pinned):
+    """Begin the I/O of a pin that is `pinned`, or more. Returns it, or None. It cannot be dropped until its state is 2 again."""
+    held = references[k]
+    touches(WRITE, held)
+    if held.state != 2 or held.pinned < pinned:
+        return None
+    held.state = 1
+    return held
+
+
+def op_dma(k, value):
+    """The page need not be dirty before the pin is dropped, so what the device stores is not on disk for certain."""
+    held = use_pin(k, 2)
+    if held is None:
+        return
+    begun = pin_shows(k)
+    since = now()
+    held.written = 1
+    device_write(held.page, value)
+    for word in (0, 1):
+        saw_device_store(k, begun, word, value, since, 1)
+    touches(WRITE, held)
+    held.state = 2
+
+
+def op_load_pin(k):
+    held = use_pin(k, 1)
+    if held is None:
+        return
+    begun = pin_shows(k)
+    since = now()
+    words = device_read(held.page)
+    for word in (0, 1):
+        saw_device_load(k, begun, word, words[word], since)
+    touches(WRITE, held)
+    held.state = 2
+
+
+def op_unpin(k):
+    held = use_pin(k, 1)
+    if held is None:
+        return
+    __bio_unmap_user(held)
+    touches(WRITE, held)
+    held.state = 0
+
+
 # ---- direct reads ----------------------------------------------------------------------------------------------------------
 
 
@@ -497,6 +585,8 @@ def op_msync(number, page):
     since = now()
     shown = begun[0]
     alone = shown is not None and shown[0] == "shared" and not shown_elsewhere(number, page, shown[1], shown[2])
+    touches(READ, *references)
+    alone = alone and not any([held.state and held.pinned == 2 for held in references])
     error = sys_msync(USER_ADDRESSES[page], PAGE_SIZE, MS_SYNC)
     if not error and accessed(number, page, begun) is not None and shown[0] == "shared":
         saw_file("synced", shown[1], 0, since)

@@ -145,6 +145,7 @@ VM_MAYREAD = 0x00000010
 VM_MAYWRITE = 0x00000020
 VM_MAYSHARE = 0x00000080
 VM_LOCKED = 0x00002000
+VM_IO = 0x00004000
 VM_NONLINEAR = 0x00800000
 VM_RESERVED = 0x00080000
 MAP_SHARED = 0x01
@@ -158,6 +159,10 @@ PROT_READ = 0x1
 PROT_WRITE = 0x2
 PAGE_READONLY = 0                                   # vm_page_prot, as far as it matters: may the pte be writable at once?
 PAGE_SHARED = 1
+
+FOLL_WRITE = 0x01                                   # follow_page(): the pte must let one write
+FOLL_TOUCH = 0x02                                   # mark the page accessed
+FOLL_GET = 0x04                                     # take a reference to it
 
 VM_FAULT_OOM = 0x00
 VM_FAULT_SIGBUS = 0x01

@@ -201,6 +201,17 @@ def clear_user_buffer(buf):
     write_word_of(buf.data, 1, 0)
 
 
+def device_write(page, value):
+    """A device that a driver has given the page to writes it."""
+    write_word_of(page.data, 0, value)
+    write_word_of(page.data, 1, value)
+
+
+def device_read(page):
+    """A device that a driver has given the page to reads it: both words."""
+    return read_word_of(page.data, 0), read_word_of(page.data, 1)
+
+
 # ---- the slab ----------------------------------------------------------------------------------------------------------
 
 

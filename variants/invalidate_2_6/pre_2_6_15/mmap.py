@@ -8,6 +8,7 @@ from vmrace.variants.invalidate_2_6.pre_2_6_15.swap import lru_add_drain
 from vmrace.variants.invalidate_2_6.types import (
     ENOMEM,
     MAP_SHARED,
+    PAGE_MASK,
     PAGE_READONLY,
     PAGE_SHARED,
     TASK_SIZE,
@@ -216,3 +217,16 @@ def exit_mmap(mm):
         vma = remove_vma(vma)
     mm.mmap = None
     mm.map_count = 0
+
+
+def find_extend_vma(mm, addr):
+    """mmap_sem is held. No vma here grows."""
+    # not here: VM_GROWSDOWN: no stack
+    # not here: expand_stack: the same
+    addr &= PAGE_MASK
+    vma = find_vma(mm, addr)
+    if not vma:
+        return None
+    if vma.vm_start <= addr:
+        return vma
+    return None
