@@ -146,3 +146,35 @@ def test_what_a_device_stores_is_not_on_disk_for_certain_before_the_pin_is_dropp
 def test_after_a_truncate_the_page_of_a_pin_is_no_page_of_the_file() -> None:
     run("mmap_shared m0.0 f0.1", "pin m0.0 k0", "truncate f0 2", "truncate f0 3", ("dma k0", 7), "read f0.1", "unpin k0")
     assert loads() == [0, 0]
+
+
+# ---- madvise ---------------------------------------------------------------------------------------------------------------
+
+
+def test_dontneed_discards_an_anonymous_page_and_keeps_the_data_of_a_shared_one() -> None:
+    run(("store m0.0", 7), "dontneed m0.0", "load m0.0", ("store m0.0", 8), "load m0.0")
+    assert loads() == [0, 0, 8, 8]
+    run("mmap_shared m0.0 f0.0", ("store m0.0", 7), "dontneed m0.0", lambda: pte(), "load m0.0")
+    assert loads() == [7, 7] and "dirty" in flags(cached()) and pte()[2] == 0
+
+
+def test_dontneed_discards_the_copy_of_a_private_mapping() -> None:
+    run("mmap_private m0.0 f0.0", ("store m0.0", 7), "dontneed m0.0", "load m0.0")
+    assert pte()[0] is cached()
+
+
+def test_dontneed_leaves_a_nonlinear_pte_its_page_of_the_file() -> None:
+    assert run("mmap_shared m0.0 f0.0", "populate m0.0 f0.1", "dontneed m0.0", lambda: pte(), "load m0.0") == [1]
+    assert loads() == [BOOT_CONTENT + 1] * 2
+
+
+def test_after_dontneed_no_process_sees_what_a_device_stores_through_an_older_pin_of_private_memory() -> None:
+    run(("store m0.0", 7), "pin m0.0 k0", "dontneed m0.0", ("dma k0", 8), "load m0.0", "unpin k0")
+    assert loads() == [0, 0]
+    run("mmap_shared m0.0 f0.0", "pin m0.0 k0", "dontneed m0.0", ("dma k0", 8), "load m0.0", "unpin k0")
+    assert loads() == [8, 8]
+
+
+def test_dontneed_of_what_is_not_mapped_does_nothing() -> None:
+    run("unmap m0.0", "dontneed m0.0", "load m0.0", "load m0.1")
+    assert loads() == [0, 0]

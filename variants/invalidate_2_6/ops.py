@@ -17,6 +17,7 @@ from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import (
 from vmrace.variants.invalidate_2_6.pre_2_6_15.fork import copy_mm, exit_mm, mm_init
 from vmrace.variants.invalidate_2_6.pre_2_6_15.fremap import sys_remap_file_pages
 from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import device_read, device_write, read_word_of, user_load, user_store
+from vmrace.variants.invalidate_2_6.pre_2_6_15.madvise import sys_madvise
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import page_cache_release, put_page
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mmap import do_mmap2, sys_munmap
 from vmrace.variants.invalidate_2_6.pre_2_6_15.msync import sys_msync
@@ -34,6 +35,7 @@ from vmrace.variants.invalidate_2_6.types import (
     ENOMEM,
     FILE_PAGES,
     GFP_KERNEL,
+    MADV_DONTNEED,
     MAP_ANONYMOUS,
     MAP_FIXED,
     MAP_PRIVATE,
@@ -592,3 +594,27 @@ def op_msync(number, page):
         saw_file("synced", shown[1], 0, since)
         if alone:
             saw_page("msynced", FILE_NAMES[shown[1]], shown[2], 0, since)
+
+
+def op_dontneed(number, page):
+    """Discard: an anonymous page reads 0 then, a private mapping shows the file again, and neither is what a pin is of. A shared mapping
+    keeps its page."""
+    if enter(number) is None:
+        return
+    begun = access(number, page)
+    since = now()
+    shown = begun[0]
+    private = shown is not None and shown[0] in ("anon", "private")
+    if private:
+        begin_change(number, page, shown)
+    error = sys_madvise(USER_ADDRESSES[page], PAGE_SIZE, MADV_DONTNEED)
+    if private:
+        end_change(number, page, shown)
+    if error:
+        return
+    after = accessed(number, page, begun)
+    if after is None:
+        saw_page("may", number, page, 0, since)
+    elif after[0] != "shared":
+        anon = shown[0] == after[0] == "anon"
+        saw_page("store" if anon else "unknown", number, page, 0 if anon else "a load of a private mapping that was discarded", since)
