@@ -34,6 +34,8 @@ OPERATIONS: dict[str, Operation] = {operation.name: operation for operation in (
     Operation("store", ("page",), "Write a value that no other operation writes to both words of a page.", True),
     Operation("load", ("page",), "Read both words of a page."),
     Operation("dontneed", ("page",), "Discard what one page of memory maps with madvise(MADV_DONTNEED); the address stays mapped."),
+    Operation("protect", ("page",), "Forbid stores to one page of memory with mprotect(PROT_READ)."),
+    Operation("unprotect", ("page",), "Allow loads and stores of one page of memory with mprotect."),
     Operation("fork", ("mm", "mm"), "Fork the first address space into the second."),
     Operation("exit", ("mm",), "End a process: each of its threads exits when it next runs an operation."),
     Operation("pin", ("page", "pin"), "Take a reference to a page for I/O, with get_user_pages for writing."),

@@ -54,6 +54,7 @@ class mapped(struct):
     era = plain(0)
     changing = plain(0)                 # calls that are changing it
     overlapped = plain(0)               # 1 if such calls overlapped, and one of them was of a shared mapping, until none is left
+    forbidden = plain(0)                # 1 if a call may have forbidden stores
 
 
 class pinned(struct):
@@ -228,6 +229,7 @@ def end_fork(number, child_number, shown, error):
         same = shown[page] is not None and shows(number, page) is shown[page]
         address = addresses[child_number][page]         # no task acts in the child yet
         address.shows = shown[page] if same and not error else None
+        address.forbidden = addresses[number][page].forbidden
 
 
 def op_exit(number):
@@ -277,6 +279,12 @@ def end_change(number, page, new):
         if address.shows is None:
             address.era += 1
         address.shows = (*new,)                         # a new object, also for a constant
+
+
+def forbid(number, page):
+    """Note that a call begins which forbids stores to an address. Later calls may allow them again: that is not judged."""
+    touches(WRITE, addresses[number][page])
+    addresses[number][page].forbidden = 1
 
 
 def register(number, page, shown):
@@ -361,7 +369,7 @@ def killed(number, page, begun, signal, what):
         return
     if signal == "SIGBUS" and not begun[2] and shown[0] != "nothing" and not (len(shown) == 3 and may_be_short(shown[1], shown[2])):
         saw("failed", number, None, f"SIGBUS in {what}, the page exists", now())
-    if signal == "SIGSEGV" and shown[0] != "nothing":
+    if signal == "SIGSEGV" and shown[0] != "nothing" and not (what == "store" and addresses[number][page].forbidden):
         saw("failed", number, None, f"SIGSEGV in {what}, the page is mapped", now())
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from vmrace.harness.machine.machine import m
 
-from tests.variants.test_invalidate_2_6 import BOOT_CONTENT, F0, KERNEL, cached, flags, loads, pte, run
+from tests.variants.test_invalidate_2_6 import BOOT_CONTENT, F0, KERNEL, M0, cached, flags, loads, pte, run
 
 DISK = KERNEL["f0_disk"]
 
@@ -178,3 +178,33 @@ def test_after_dontneed_no_process_sees_what_a_device_stores_through_an_older_pi
 def test_dontneed_of_what_is_not_mapped_does_nothing() -> None:
     run("unmap m0.0", "dontneed m0.0", "load m0.0", "load m0.1")
     assert loads() == [0, 0]
+
+
+# ---- mprotect --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_protected_page_can_be_read_and_takes_no_store_until_it_is_unprotected() -> None:
+    run("mmap_shared m0.0 f0.0", ("store m0.0", 7), "protect m0.0", ("store m0.0", 8), "load m0.0", lambda: pte())
+    assert loads() == [7, 7] and pte()[1:] == (0, 1, 1) and M0.vma0.vm_page_prot == KERNEL["PAGE_READONLY"]
+    run("mmap_shared m0.0 f0.0", "protect m0.0", ("store m0.0", 7), "unprotect m0.0", ("store m0.0", 8), "load m0.0")
+    assert loads() == [8, 8] and pte()[1:] == (1, 1, 1)
+
+
+def test_an_unprotected_private_page_is_still_copied_on_write() -> None:
+    run(("store m0.0", 7), "fork m0 m1", "protect m0.0", "unprotect m0.0", ("store m0.0", 8), "load m1.0", "load m0.0")
+    assert loads() == [7, 7, 8, 8]
+
+
+def test_a_protected_page_takes_no_pin_for_writing() -> None:
+    run("protect m0.0", "pin m0.0 k0", "pin_read m0.0 k1")
+    assert [held(k).state for k in (0, 1)] == [0, 2]
+
+
+def test_mprotect_of_what_is_not_mapped_fails() -> None:
+    assert run("unmap m0.0", "load m0.1", lambda: KERNEL["sys_mprotect"](KERNEL["USER_ADDRESSES"][0], KERNEL["PAGE_SIZE"], 1)) == [
+        -KERNEL["ENOMEM"]]
+
+
+def test_a_store_may_fault_where_its_process_or_the_parent_of_that_has_forbidden_it() -> None:
+    run("protect m0.0", "fork m0 m1", ("store m1.0", 7), "unprotect m0.0", ("store m0.0", 8), "load m0.0", "load m1.0")
+    assert loads() == [8, 8, 0, 0]

@@ -20,6 +20,7 @@ from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import device_read, devi
 from vmrace.variants.invalidate_2_6.pre_2_6_15.madvise import sys_madvise
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import page_cache_release, put_page
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mmap import do_mmap2, sys_munmap
+from vmrace.variants.invalidate_2_6.pre_2_6_15.mprotect import sys_mprotect
 from vmrace.variants.invalidate_2_6.pre_2_6_15.msync import sys_msync
 from vmrace.variants.invalidate_2_6.pre_2_6_15.page_writeback import writeback_single_inode
 from vmrace.variants.invalidate_2_6.pre_2_6_15.swap import __pagevec_lru_add, __pagevec_lru_add_active, mark_page_accessed, taken
@@ -44,6 +45,8 @@ from vmrace.variants.invalidate_2_6.types import (
     PAGE_SIZE,
     PF_MEMALLOC,
     PF_MEMDIE,
+    PROT_READ,
+    PROT_WRITE,
     USER_ADDRESSES,
     f0_disk,
     f0_file,
@@ -69,6 +72,7 @@ from vmrace.variants.user_space import (
     enter,
     error_name,
     exit_all,
+    forbid,
     killed,
     may_be_short,
     pin_shows,
@@ -618,3 +622,14 @@ def op_dontneed(number, page):
     elif after[0] != "shared":
         anon = shown[0] == after[0] == "anon"
         saw_page("store" if anon else "unknown", number, page, 0 if anon else "a load of a private mapping that was discarded", since)
+
+
+def op_protect(number, page):
+    if enter(number) is not None:
+        forbid(number, page)
+        sys_mprotect(USER_ADDRESSES[page], PAGE_SIZE, PROT_READ)
+
+
+def op_unprotect(number, page):
+    if enter(number) is not None:
+        sys_mprotect(USER_ADDRESSES[page], PAGE_SIZE, PROT_READ | PROT_WRITE)

@@ -34,7 +34,7 @@ Left out, and why that is sound or where it is a limit:
  * ext2 is as much of it as says which blocks a file has: reading a hole gives zeros, writing one allocates it.
  * Writes of less than a page, from more than one page or from several buffers: write(2) copies one whole page from one.
  * inode lists, superblocks, dcache, atime, quota.
- * mlock, mprotect, mremap, nonlinear vmas of more than a page, hugetlb, XIP, cpusets: no operation here uses them.
+ * mlock, mremap, nonlinear vmas of more than a page, hugetlb, XIP, cpusets: no operation here uses them.
  * Which process is killed when memory runs out (a limit): the one that asks for it.
  * nr_mapped is one counter; the kernel keeps one for each cpu.
  * i_size_read() is one load: the sequence count of 32-bit machines is left out, a size here is never torn.
@@ -77,6 +77,7 @@ TASK_SIZE = 0xC0000000
 EIO = 5
 EBADF = 9
 ENOMEM = 12
+EACCES = 13
 EFAULT = 14
 EEXIST = 17
 EINVAL = 22
@@ -141,6 +142,7 @@ CLONE_VM = 0x00000100
 # vmas, include/linux/mm.h and asm/mman.h.
 VM_READ = 0x00000001
 VM_WRITE = 0x00000002
+VM_EXEC = 0x00000004
 VM_SHARED = 0x00000008
 VM_MAYREAD = 0x00000010
 VM_MAYWRITE = 0x00000020
@@ -159,8 +161,12 @@ MS_INVALIDATE = 0x2
 MS_SYNC = 0x4
 PROT_READ = 0x1
 PROT_WRITE = 0x2
+PROT_EXEC = 0x4
+PROT_SEM = 0x8
 PAGE_READONLY = 0                                   # vm_page_prot, as far as it matters: may the pte be writable at once?
 PAGE_SHARED = 1
+# A pte is writable at once only in a mapping that is shared and may be written: VM_WRITE | VM_SHARED is 0xa.
+protection_map = (PAGE_READONLY,) * 10 + (PAGE_SHARED,) * 2 + (PAGE_READONLY,) * 2 + (PAGE_SHARED,) * 2
 
 FOLL_WRITE = 0x01                                   # follow_page(): the pte must let one write
 FOLL_TOUCH = 0x02                                   # mark the page accessed

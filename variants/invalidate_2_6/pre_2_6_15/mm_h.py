@@ -735,6 +735,11 @@ def pte_wrprotect(pte):
     return (pte[0], 0, pte[2], pte[3])
 
 
+def pte_modify(pte, newprot):
+    """The page and the dirty bit stay; the protection bits of a mapping include the accessed bit."""
+    return (pte[0], newprot, pte[2], 1)
+
+
 def pte_mkdirty(pte):
     return (pte[0], pte[1], 1, pte[3])
 

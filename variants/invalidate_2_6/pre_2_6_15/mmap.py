@@ -9,8 +9,6 @@ from vmrace.variants.invalidate_2_6.types import (
     ENOMEM,
     MAP_SHARED,
     PAGE_MASK,
-    PAGE_READONLY,
-    PAGE_SHARED,
     TASK_SIZE,
     VM_MAYREAD,
     VM_MAYSHARE,
@@ -19,6 +17,7 @@ from vmrace.variants.invalidate_2_6.types import (
     VM_READ,
     VM_SHARED,
     VM_WRITE,
+    protection_map,
 )
 
 
@@ -126,7 +125,7 @@ def do_mmap_pgoff(file, addr, len, flags, pgoff):
     vma.vm_start = addr
     vma.vm_end = addr + len
     vma.vm_flags = vm_flags
-    vma.vm_page_prot = PAGE_SHARED if vm_flags & VM_SHARED else PAGE_READONLY      # protection_map[]: private is copy on write
+    vma.vm_page_prot = protection_map[vm_flags & 0xf]           # private is copy on write
     vma.vm_pgoff = pgoff
     vma.vm_file = file
     vma.vm_ops = None
