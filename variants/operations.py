@@ -36,6 +36,8 @@ OPERATIONS: dict[str, Operation] = {operation.name: operation for operation in (
     Operation("dontneed", ("page",), "Discard what one page of memory maps with madvise(MADV_DONTNEED); the address stays mapped."),
     Operation("protect", ("page",), "Forbid stores to one page of memory with mprotect(PROT_READ)."),
     Operation("unprotect", ("page",), "Allow loads and stores of one page of memory with mprotect."),
+    Operation("mremap", ("page", "page"),
+              "Move one page of memory, with what it shows, to the second address of the same address space, with mremap."),
     Operation("fork", ("mm", "mm"), "Fork the first address space into the second."),
     Operation("exit", ("mm",), "End a process: each of its threads exits when it next runs an operation."),
     Operation("pin", ("page", "pin"), "Take a reference to a page for I/O, with get_user_pages for writing."),

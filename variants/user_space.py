@@ -64,6 +64,7 @@ class pinned(struct):
     write = plain(0)
     since = plain(0)
     heirs = plain(())                   # processes forked from this address since
+    moved = plain(())                   # addresses to which a process has moved the page, if it is no file's
     cuts = plain(0)                     # the file's, at that time
 
 
@@ -218,6 +219,7 @@ def begin_fork(number, child_number):
         touches(WRITE, pin)
         if pin.where[0] == number or number in pin.heirs:
             pin.heirs += (child_number,)
+        pin.moved += tuple((child_number, page) for owner, page in pin.moved if owner == number)
     return [shows(number, page) for page in range(len(USER_ADDRESSES))]
 
 
@@ -279,6 +281,35 @@ def end_change(number, page, new):
         if address.shows is None:
             address.era += 1
         address.shows = (*new,)                         # a new object, also for a constant
+
+
+def begin_move(number, page, target):
+    """Note that a call begins to move what an address shows to another address of the process. The result is for the end of it."""
+    source = addresses[number][page]
+    touches(WRITE, source)
+    shown = source.shows if not source.changing else None
+    begin_change(number, page, ("nothing",))
+    begin_change(number, target, None)
+    for pin in pages_pinned:
+        touches(WRITE, pin)
+        if (number, page) in pin.moved or page == pin.where[1] and (number == pin.where[0] or number in pin.heirs):
+            pin.moved += ((number, target),)
+    return shown, source.shows
+
+
+def end_move(number, page, target, begun, error, since):
+    shown, mark = begun
+    source = addresses[number][page]
+    touches(WRITE, source)
+    if source.overlapped or source.changing > 1 or source.shows is not mark or shown == ("nothing",):
+        shown = None                                # another call has changed it before it was moved, or after
+    end_change(number, page, ("nothing",))
+    end_change(number, target, ("nothing",) if error else shown)
+    if source.forbidden:
+        forbid(number, target)
+    saw_page("store", number, target if error else page, "gone", since)
+    if not error and (shown is None or shown[0] != "shared"):
+        saw_page("unknown", number, target, "a load of memory that was moved", since)
 
 
 def forbid(number, page):
@@ -385,6 +416,7 @@ def begin_pin(k, number, page, write):
     pin.write = write
     pin.since = now()
     pin.heirs = processes[number].forking
+    pin.moved = ()
     pin.shows = shows(number, page) if not addresses[number][page].changing else None
     pin.cuts = file_cuts(pin.shows[1]) if pin.shows is not None and pin.shows[0] == "shared" else 0
 
@@ -402,13 +434,14 @@ def pin_shows(k):
     touches(READ, pin)
     number, page = pin.where
     shown = pin.shows
+    moved = tuple((0, owner, place) for owner, place in pin.moved)
     if shown is None:
-        return ((0, number, page), (0, "f0", 0), (0, "f0", 1), (0, "f1", 0), (0, "f1", 1))
+        return ((0, number, page), (0, "f0", 0), (0, "f0", 1), (0, "f1", 0), (0, "f1", 1), *moved)
     if shown[0] == "shared":
         return ((int(pin.cuts == file_cuts(shown[1])), FILE_NAMES[shown[1]], shown[2]),)
     owners = [owner for owner in (number, *pin.heirs) if shows(owner, page) is shown or addresses[owner][page].changing]
-    certain = not pin.heirs and not addresses[number][page].changing
-    return tuple((int(certain), owner, page) for owner in owners)
+    certain = not pin.heirs and not moved and not addresses[number][page].changing
+    return (*tuple((int(certain), owner, page) for owner in owners), *moved)
 
 
 def saw_device_store(k, begun, word, value, since, later=0):

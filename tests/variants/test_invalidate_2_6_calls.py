@@ -208,3 +208,46 @@ def test_mprotect_of_what_is_not_mapped_fails() -> None:
 def test_a_store_may_fault_where_its_process_or_the_parent_of_that_has_forbidden_it() -> None:
     run("protect m0.0", "fork m0 m1", ("store m1.0", 7), "unprotect m0.0", ("store m0.0", 8), "load m0.0", "load m1.0")
     assert loads() == [8, 8, 0, 0]
+
+
+# ---- mremap ----------------------------------------------------------------------------------------------------------------
+
+
+def test_mremap_moves_the_pte_and_leaves_the_old_address_unmapped() -> None:
+    run(("store m0.0", 7), lambda: pte(0), "mremap m0.0 m0.1", "load m0.1", "load m0.0")
+    assert loads() == [7, 7] and pte(0) is None and M0.map_count == 2 and not M0.vma0.in_use
+    run("mmap_shared m0.0 f0.0", ("store m0.0", 7), "mremap m0.0 m0.1", "load m0.1", "read f0.0")
+    assert loads() == [7] * 4 and pte(1)[0] is cached() and pte(1)[2] == 1 and cached()._mapcount.counter == 0 and F0._nr_mmap == 1
+
+
+def test_mremap_unmaps_what_is_at_the_target() -> None:
+    run("mmap_shared m0.0 f0.0", ("store m0.1", 7), "mremap m0.0 m0.1", "load m0.1")
+    assert loads() == [BOOT_CONTENT] * 2 and (M0.anon_rss, M0.file_rss) == (0, 1)
+
+
+def test_mremap_of_what_is_not_mapped_unmaps_the_target_and_fails() -> None:
+    run("unmap m0.0", ("store m0.1", 7), "mremap m0.0 m0.1", "load m0.1", "load m0.2")
+    assert loads() == [0, 0] and M0.map_count == 1
+
+
+def test_mremap_to_itself_or_to_another_address_space_does_nothing() -> None:
+    run(("store m0.0", 7), "fork m0 m1", "mremap m0.0 m0.0", "mremap m0.0 m1.1", "load m0.0")
+    assert loads() == [7, 7] and M0.map_count == 3
+
+
+def test_a_moved_vma_counts_as_looked_at_by_truncation_only_if_both_were() -> None:
+    counts = run("mmap_shared m0.0 f0.0", lambda: KERNEL["unmap_mapping_range"](F0, KERNEL["PAGE_SIZE"], 0, 0), "load m0.0",
+                 "mremap m0.0 m0.1", lambda: (F0._truncate_count, M0.vma1._vm_truncate_count))
+    assert counts[-1] == (1, 0)
+
+
+def test_mremap_moves_a_nonlinear_pte_and_its_list() -> None:
+    run("mmap_shared m0.0 f0.0", "populate m0.0 f0.1", "mremap m0.0 m0.1", "load m0.1")
+    assert loads() == [BOOT_CONTENT + 1] * 2 and M0.vma1.vm_flags & KERNEL["VM_NONLINEAR"]
+
+
+def test_after_mremap_a_device_stores_to_the_page_at_its_new_address_and_a_protected_page_stays_protected() -> None:
+    run(("store m0.0", 7), "pin m0.0 k0", "mremap m0.0 m0.1", ("store m0.1", 8), ("dma k0", 9), "load m0.1", "map m0.0", "load m0.0")
+    assert loads() == [9, 9, 0, 0]
+    run("protect m0.0", "mremap m0.0 m0.1", ("store m0.1", 7), "load m0.1", "unprotect m0.1", ("store m0.1", 8), "load m0.1")
+    assert loads() == [0, 0, 8, 8]

@@ -21,6 +21,7 @@ from vmrace.variants.invalidate_2_6.pre_2_6_15.madvise import sys_madvise
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import page_cache_release, put_page
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mmap import do_mmap2, sys_munmap
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mprotect import sys_mprotect
+from vmrace.variants.invalidate_2_6.pre_2_6_15.mremap import sys_mremap
 from vmrace.variants.invalidate_2_6.pre_2_6_15.msync import sys_msync
 from vmrace.variants.invalidate_2_6.pre_2_6_15.page_writeback import writeback_single_inode
 from vmrace.variants.invalidate_2_6.pre_2_6_15.swap import __pagevec_lru_add, __pagevec_lru_add_active, mark_page_accessed, taken
@@ -41,6 +42,8 @@ from vmrace.variants.invalidate_2_6.types import (
     MAP_FIXED,
     MAP_PRIVATE,
     MAP_SHARED,
+    MREMAP_FIXED,
+    MREMAP_MAYMOVE,
     MS_SYNC,
     PAGE_SIZE,
     PF_MEMALLOC,
@@ -62,11 +65,13 @@ from vmrace.variants.user_space import (
     access,
     accessed,
     begin_change,
+    begin_move,
     begin_pin,
     begin_truncate,
     boot_processes,
     cut,
     end_change,
+    end_move,
     end_pin,
     end_truncate,
     enter,
@@ -633,3 +638,15 @@ def op_protect(number, page):
 def op_unprotect(number, page):
     if enter(number) is not None:
         sys_mprotect(USER_ADDRESSES[page], PAGE_SIZE, PROT_READ | PROT_WRITE)
+
+
+def op_mremap(number, page, other, target):
+    """Move a page. A register does not move: that of the target is unknown then, unless it is a file's."""
+    if other != number or target == page:
+        return
+    if enter(number) is None:
+        return
+    since = now()
+    begun = begin_move(number, page, target)
+    error = sys_mremap(USER_ADDRESSES[page], PAGE_SIZE, PAGE_SIZE, MREMAP_FIXED | MREMAP_MAYMOVE, USER_ADDRESSES[target]) < 0
+    end_move(number, page, target, begun, error, since)

@@ -34,7 +34,7 @@ Left out, and why that is sound or where it is a limit:
  * ext2 is as much of it as says which blocks a file has: reading a hole gives zeros, writing one allocates it.
  * Writes of less than a page, from more than one page or from several buffers: write(2) copies one whole page from one.
  * inode lists, superblocks, dcache, atime, quota.
- * mlock, mremap, nonlinear vmas of more than a page, hugetlb, XIP, cpusets: no operation here uses them.
+ * mlock, nonlinear vmas of more than a page, hugetlb, XIP, cpusets: no operation here uses them.
  * Which process is killed when memory runs out (a limit): the one that asks for it.
  * nr_mapped is one counter; the kernel keeps one for each cpu.
  * i_size_read() is one load: the sequence count of 32-bit machines is left out, a size here is never torn.
@@ -156,6 +156,8 @@ MAP_PRIVATE = 0x02
 MAP_FIXED = 0x10
 MAP_ANONYMOUS = 0x20
 MADV_DONTNEED = 0x4
+MREMAP_MAYMOVE = 0x1
+MREMAP_FIXED = 0x2
 MS_ASYNC = 0x1                                      # msync()
 MS_INVALIDATE = 0x2
 MS_SYNC = 0x4
@@ -367,7 +369,7 @@ class vm_area_struct(struct):
     # i_mmap_lock of the file's mapping
     shared = embed(list_head)
     vm_truncate_count = guarded(0, ".vm_file.f_mapping.i_mmap_lock")
-    vm_private_data = guarded(0, ".vm_file.f_mapping.i_mmap_lock")      # the cursor of try_to_unmap_cluster()
+    vm_private_data = racy(0, ".vm_file.f_mapping.i_mmap_lock")         # the cursor of try_to_unmap_cluster(); mremap() copies it
     # the slab's
     in_use = plain(0)
 
