@@ -63,6 +63,8 @@ OPERATIONS: dict[str, Operation] = {operation.name: operation for operation in (
     Operation("swapon", (), "Read the header page of a swap device with rw_swap_page_nolock."),
     Operation("write", ("fpage",), "Write a value that no other operation writes to both words of a file page with write(2).", True),
     Operation("direct_write", ("fpage",), "Write such a value to a file page with O_DIRECT, past the page cache.", True),
+    Operation("direct_write_mapped", ("page", "fpage"),
+              "Write a file page with O_DIRECT from a page of memory, which may be a mapping of that file."),
     Operation("write_mapped", ("page", "fpage"),
               "Write a file page with write(2) from a page of memory, which may be a mapping of that file page."),
     Operation("populate", ("page", "fpage"),

@@ -251,3 +251,26 @@ def test_after_mremap_a_device_stores_to_the_page_at_its_new_address_and_a_prote
     assert loads() == [9, 9, 0, 0]
     run("protect m0.0", "mremap m0.0 m0.1", ("store m0.1", 7), "load m0.1", "unprotect m0.1", ("store m0.1", 8), "load m0.1")
     assert loads() == [0, 0, 8, 8]
+# ---- direct writes from memory ---------------------------------------------------------------------------------------------
+
+
+def test_a_direct_write_from_memory_sends_the_page_to_the_disk_and_drops_the_cached_one() -> None:
+    run("read f0.0", ("store m0.0", 7), "direct_write_mapped m0.0 f0.0", "read f0.0")
+    assert loads() == [BOOT_CONTENT] * 2 + [7] * 4 and disk() == (7, 7)
+    assert pte()[0]._count.counter == 1 and pte()[0]._mapcount.counter == 0         # the pte: the references of the write are dropped
+
+
+def test_a_direct_write_from_a_mapping_of_its_own_page_writes_what_was_stored_there_and_unmaps_it() -> None:
+    run("mmap_shared m0.0 f0.0", ("store m0.0", 7), "direct_write_mapped m0.0 f0.0", lambda: pte(), "load m0.0")
+    assert disk() == (7, 7) and loads() == [7] * 4
+    assert run("mmap_shared m0.0 f0.0", "direct_write_mapped m0.0 f0.0", lambda: (pte(), cached())) == [(None, None)]
+
+
+def test_a_direct_write_from_memory_to_a_hole_goes_through_the_cache() -> None:
+    run("truncate f0 1", "truncate f0 3", ("store m0.0", 7), "direct_write_mapped m0.0 f0.0", "read f0.0")
+    assert loads() == [7] * 4 and disk() == (7, 7) and cached() is not None
+
+
+def test_a_direct_write_from_memory_that_is_not_there_writes_nothing() -> None:
+    run("unmap m0.0", "direct_write_mapped m0.0 f0.0")
+    assert disk() == (BOOT_CONTENT, BOOT_CONTENT)

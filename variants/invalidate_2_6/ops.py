@@ -479,6 +479,36 @@ def drain():
         op_shrink_cache(8)
 
 
+def op_direct_write_mapped(number, page, file, index):
+    """Write from memory that the device reads. If the block is a hole, the kernel copies the memory, as in op_write_mapped()."""
+    if enter(number) is None:
+        return
+    token = truncates(file)
+    since = now()
+    buf = at(number, page)
+    begun = buf.where[2]
+    cut(file)
+    begin_past_cache(file)
+    written = generic_file_write(files[file], index, buf, 1)
+    end_past_cache(file)
+    moved = current().dio.moved
+    for word, value in enumerate(moved):
+        saw_load(number, page, begun, word, value, since)
+        saw("direct store" if written > 0 else "may", FILE_NAMES[file], (index, word), value, since)
+    for word, value, copied in buf.copied:
+        saw("store", FILE_NAMES[file], (index, word), value, copied)
+    buf.where, buf.copied = None, ()
+    if written == PAGE_SIZE:
+        reaches(file, index, token)
+    elif moved:
+        saw_error(file, index, written, "direct_write_mapped", since)
+    elif written != -ENOMEM:
+        saw_page("may", FILE_NAMES[file], index, 0, since)
+    saw_page("discard", FILE_NAMES[file], index, 0, since)
+    if current().flags & PF_MEMDIE:
+        killed(number, page, begun, "SIGKILL", "direct_write_mapped")
+
+
 # ---- pins ------------------------------------------------------------------------------------------------------------------
 
 

@@ -456,8 +456,12 @@ class dio(struct):
     rw = plain(0)
     block_in_file = plain(0)
     buf = plain(None)
-    bio = plain(0)                                          # is there one to wait for?
+    page = plain(None)                                      # what get_user_pages() has pinned
+    cur_page = plain(None)
+    cur_page_block = plain(0)
+    bio = plain(0)                                          # is there one to submit and to wait for?
     result = plain(0)
+    moved = plain(())                                       # data of the model: the words that were moved from or to a page
 
 
 class task_struct(struct):

@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""fs/direct-io.c, of a synchronous request of one page and one block, for a regular file (DIO_LOCKING)."""
+"""fs/direct-io.c, of a synchronous request of one page and one block, for a regular file (DIO_LOCKING).
+
+A user's buffer is a page of the process, which get_user_pages() pins, or memory that no other task accesses, which has no page. `dio`
+counts the bios in flight, so that there is no list of them, nor a lock of that list. A loop over pages, blocks or bios is one turn, and
+the functions that only hand a page on are part of their callers: dio_get_page(), dio_bio_add_page(), dio_new_bio(), finished_one_bio().
+"""
 from vmrace.harness.kernel import (
     TASK_RUNNING,
     TASK_UNINTERRUPTIBLE,
@@ -19,8 +24,10 @@ from vmrace.harness.kernel import (
 )
 from vmrace.variants.invalidate_2_6.pre_2_6_15.ext2 import has_block
 from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import filemap_write_and_wait_range
-from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import clear_user_buffer, submit_buffer
-from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import i_size_read
+from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import clear_user_buffer, memset_page, submit_buffer, submit_page
+from vmrace.variants.invalidate_2_6.pre_2_6_15.memory import get_user_pages
+from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import i_size_read, page_cache_get, page_cache_release
+from vmrace.variants.invalidate_2_6.pre_2_6_15.page_writeback import set_page_dirty_lock
 from vmrace.variants.invalidate_2_6.pre_2_6_15.wait import io_schedule
 from vmrace.variants.invalidate_2_6.types import ENOTBLK, PAGE_CACHE_SHIFT, PAGE_CACHE_SIZE, PF_SYNCWRITE, READ_BIO, WRITE_BIO
 
@@ -28,28 +35,63 @@ from vmrace.variants.invalidate_2_6.types import ENOTBLK, PAGE_CACHE_SHIFT, PAGE
 __FILE__ = "fs/direct-io.c"
 
 
+def dio_refill_pages(dio):
+    """Pin the page of the user's buffer. Returns 0 or an error."""
+    # not here: blocks_available: no block is mapped yet when the one page is fetched
+    # not here: nr_pages: one page
+    pages = []
+    down_read(current().mm.mmap_sem)
+    ret = get_user_pages(current().mm, dio.buf.address, 1, dio.rw == READ_BIO, 0, pages)
+    up_read(current().mm.mmap_sem)
+
+    if ret >= 0:
+        dio.page = pages[0]
+        ret = 0
+    # out:
+    return ret
+
+
 def dio_complete(dio):
     """All I/O has been completed."""
+    # not here: end_io: ext2 has none
+    # not here: lock_type: DIO_LOCKING
     up_read(dio.inode.i_alloc_sem)
 
 
 def dio_bio_end_io(dio):
     """In the interrupt."""
+    # left out: the list of bios, see above
     if atomic_dec_and_test(dio.bio_count):
         wake_up(dio.waiter)
 
 
-def dio_bio_submit(dio, block):
+def dio_bio_submit(dio):
     """Send the request off."""
-    dio.bio = 1
+    # left out: the list of bios, see above
     atomic_set(dio.bio_count, 1)
-    submit_buffer(dio.rw, dio.inode.i_bdev, block, dio.buf, dio_bio_end_io, dio)
+    if dio.page:
+        submit_page(dio.rw, dio.inode.i_bdev, dio.cur_page_block, dio.page.data, dio_bio_end_io, dio)
+    else:
+        submit_buffer(dio.rw, dio.inode.i_bdev, dio.cur_page_block, dio.buf, dio_bio_end_io, dio)
+
+
+def dio_bio_complete(dio):
+    """Process a request that is over. No locks are held."""
+    # not here: uptodate: no I/O fails
+    # not here: is_async: a synchronous request
+    # not here: page_no: one page
+    # not here: bio_put: the dio is the bio
+    # not here: finished_one_bio: the interrupt has counted
+    page, dio.page = dio.page, None
+    if page:
+        if dio.rw == READ_BIO:
+            set_page_dirty_lock(page)
+        page_cache_release(page)
 
 
 def dio_await_completion(dio):
-    """Wait for the request, if there is one."""
-    if not dio.bio:
-        return
+    """Wait for the request, and process it."""
+    # left out: the list of bios, see above
     add_wait_queue(dio.waiter)
     while True:
         set_current_state(TASK_UNINTERRUPTIBLE)
@@ -58,11 +100,13 @@ def dio_await_completion(dio):
         io_schedule()
     __set_current_state(TASK_RUNNING)
     remove_wait_queue(dio.waiter)
-    dio.bio = 0
+    dio_bio_complete(dio)
 
 
 def get_more_blocks(dio):
     """Ask the file system for the block, and to allocate it where a write makes the file longer. Returns 0 for a hole."""
+    # not here: page_errors: one page, so no earlier one has failed
+    # not here: lock_type: DIO_LOCKING
     create = dio.rw == WRITE_BIO
     if dio.block_in_file < i_size_read(dio.inode) >> PAGE_CACHE_SHIFT:
         create = 0
@@ -70,32 +114,68 @@ def get_more_blocks(dio):
     return allocated
 
 
+def submit_page_section(dio, page):
+    """Put a page under deferred I/O."""
+    if page:
+        page_cache_get(page)                        # it is in dio
+    dio.cur_page = page
+    dio.cur_page_block = dio.block_in_file
+    dio.bio = 1
+
+
+def dio_send_cur_page(dio):
+    """Put the page into a bio, which has a reference of its own."""
+    if dio.cur_page:
+        page_cache_get(dio.cur_page)                # dio_bio_add_page()
+
+
 def do_direct_IO(dio):
-    """Walk the user's page and the file. i_sem is held."""
+    """Walk the user's page and the file. i_sem is held. Returns 0 or an error."""
+    page = None
+    if dio.buf.address is not None:
+        ret = dio_refill_pages(dio)                 # dio_get_page()
+        if ret:
+            return ret
+        page = dio.page
+
     if not get_more_blocks(dio):
         # do_holes:
         if dio.rw == WRITE_BIO:
+            if page:
+                page_cache_release(page)
             return -ENOTBLK
-        if dio.block_in_file >= i_size_read(dio.inode) >> PAGE_CACHE_SHIFT:
-            return 0                                # we hit the end of the file
-        clear_user_buffer(dio.buf)
-        dio.result = PAGE_CACHE_SIZE
-        return 0
 
-    dio_bio_submit(dio, dio.block_in_file)          # by way of submit_page_section() and dio_send_cur_page()
+        if dio.block_in_file >= i_size_read(dio.inode) >> PAGE_CACHE_SHIFT:
+            # we hit the end of the file
+            if page:
+                page_cache_release(page)
+            return 0
+        if page:
+            memset_page(page)                       # under kmap_atomic()
+        else:
+            clear_user_buffer(dio.buf)
+    else:
+        submit_page_section(dio, page)
+
+    # next_block:
     dio.result = PAGE_CACHE_SIZE
+    # drop the reference of get_user_pages()
+    if page:
+        page_cache_release(page)
     return 0
 
 
 def direct_io_worker(rw, inode, index, buf):
-    """Release i_sem for a read, and i_alloc_sem. Returns the bytes transferred; 0 for a write to a hole."""
+    """Release i_sem for a read, and i_alloc_sem. Returns the bytes transferred, 0 for a write to a hole, or an error."""
     dio = current().dio
     dio.inode = inode
     dio.rw = rw
     dio.block_in_file = index
     dio.buf = buf
+    dio.page = dio.cur_page = None
     dio.bio = 0
     dio.result = 0
+    dio.moved = ()
 
     ret = do_direct_IO(dio)
 
@@ -103,12 +183,20 @@ def direct_io_worker(rw, inode, index, buf):
         # the rest is for the buffered path
         ret = 0
 
+    if dio.bio:                                     # dio->cur_page
+        dio_send_cur_page(dio)
+        if dio.cur_page:
+            page_cache_release(dio.cur_page)
+        dio.cur_page = None
+        dio_bio_submit(dio)
+
     # all blocks are looked up: a reader needs i_sem no more
     if rw == READ_BIO:
         up(inode.i_sem)
 
     transferred = 0
-    dio_await_completion(dio)
+    if dio.bio:                                     # dio->bio_count
+        dio_await_completion(dio)
     if dio.result:
         i_size = i_size_read(inode)
         transferred = dio.result

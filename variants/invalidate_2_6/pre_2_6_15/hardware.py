@@ -158,10 +158,11 @@ def disk_block(bdev, block):
 
 
 def transfer(rw, bdev, block, data, word):
-    if rw == READ_BIO:
-        write_word_of(data, word, read_word_of(disk_block(bdev, block), word))
-    else:
-        write_word_of(disk_block(bdev, block), word, read_word_of(data, word))
+    """Move a word. Returns its value."""
+    source, target = (disk_block(bdev, block), data) if rw == READ_BIO else (data, disk_block(bdev, block))
+    value = read_word_of(source, word)
+    write_word_of(target, word, value)
+    return value
 
 
 def disk_interrupt(rw, bdev, segments, end_io, private):
@@ -193,6 +194,17 @@ def submit_buffer(rw, bdev, block, buf, end_io, private):
     else:
         write_word_of(disk_block(bdev, block), 0, buf.value)
         raise_irq(value_interrupt, bdev, block, buf.value, end_io, private)
+
+
+def page_interrupt(rw, bdev, block, data, end_io, dio):
+    dio.moved += (transfer(rw, bdev, block, data, 1),)
+    end_io(dio)
+
+
+def submit_page(rw, bdev, block, data, end_io, dio):
+    """Read into a page that is not locked, or write from it, for direct I/O. `dio` notes the words that were moved."""
+    dio.moved += (transfer(rw, bdev, block, data, 0),)
+    raise_irq(page_interrupt, rw, bdev, block, data, end_io, dio)
 
 
 def clear_user_buffer(buf):
