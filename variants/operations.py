@@ -74,6 +74,7 @@ OPERATIONS: dict[str, Operation] = {operation.name: operation for operation in (
     Operation("invalidate2_page", ("fpage",), "Drop one page of a file from the page cache with invalidate_inode_pages2_range."),
     Operation("writeback", ("file",), "Start to write the dirty pages of a file, as pdflush does."),
     Operation("sync", ("file",), "Write the dirty pages of a file and wait for them, with fsync."),
+    Operation("readahead", ("file",), "Start to read the pages of a file that are not cached, with readahead(2)."),
     Operation("direct_read", ("fpage",), "Read a file page with O_DIRECT, past the page cache."),
     Operation("msync", ("page",), "Write the file that a page of memory shows, what was stored through the page too, with msync(MS_SYNC)."),
 )}

@@ -274,3 +274,19 @@ def test_a_direct_write_from_memory_to_a_hole_goes_through_the_cache() -> None:
 def test_a_direct_write_from_memory_that_is_not_there_writes_nothing() -> None:
     run("unmap m0.0", "direct_write_mapped m0.0 f0.0")
     assert disk() == (BOOT_CONTENT, BOOT_CONTENT)
+
+
+# ---- readahead -------------------------------------------------------------------------------------------------------------
+
+
+def test_readahead_starts_to_read_what_is_not_cached() -> None:
+    run("read f0.0", "readahead f0", "load m0.0", "read f0.1")
+    assert flags(cached(1)) == {"uptodate", "referenced", "lru"} and loads() == [BOOT_CONTENT] * 2 + [0, 0] + [BOOT_CONTENT + 1] * 2
+    run("readahead f0", lambda: KERNEL["sys_readahead"](KERNEL["f0_file"], 0, 2 * KERNEL["PAGE_SIZE"]))
+    assert F0._nrpages == 2
+
+
+def test_readahead_stops_at_the_end_of_the_file_and_at_half_of_the_free_memory() -> None:
+    run("truncate f0 2", "readahead f0")
+    assert cached(0) is not None and cached(1) is None
+    assert run(lambda: KERNEL["max_sane_readahead"](9)) == [4]

@@ -12,6 +12,7 @@ from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import (
     find_get_page,
     find_lock_page,
     generic_file_write,
+    sys_readahead,
     unlock_page,
 )
 from vmrace.variants.invalidate_2_6.pre_2_6_15.fork import copy_mm, exit_mm, mm_init
@@ -585,6 +586,14 @@ def op_unpin(k):
     __bio_unmap_user(held)
     touches(WRITE, held)
     held.state = 0
+
+
+# ---- readahead -------------------------------------------------------------------------------------------------------------
+
+
+def op_readahead(file):
+    sys_readahead(files[file], 0, FILE_PAGES * PAGE_SIZE)
+    not_a_victim()
 
 
 # ---- direct reads ----------------------------------------------------------------------------------------------------------

@@ -18,7 +18,8 @@ Left out, and why that is sound or where it is a limit:
    add_to_swap() give up on them), so PG_swapcache is never set. A limit: no page here changes between file and swap cache.
  * anon_vma chains. Without swap, page_referenced() alone follows them, and whatever it finds, shrink_list() puts the page back
    on the active list. One fact is kept: whether a vma has one, as fork copies page tables by it. PAGE_MAPPING_ANON stands for them all.
- * Readahead: the device has it switched off (blockdev --setra 0). The readahead that filemap_populate() forces is kept.
+ * Readahead on faults and reads: the device has it switched off (blockdev --setra 0). The readahead that filemap_populate() and
+   readahead(2) force is kept.
  * Per-cpu lists of free pages (a limit): a page is free for all at once. Buddy orders, zones, highmem: every allocation is one page.
  * Page directories and page-table pages: a page table is one pte slot per address. With fewer than four cpus configured
    (CONFIG_SPLIT_PTLOCK_CPUS), pte_lockptr() is mm->page_table_lock, as here; with one page-table page per mm, the lock of that

@@ -54,7 +54,7 @@ from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
 )
 from vmrace.variants.invalidate_2_6.pre_2_6_15.page_alloc import cond_resched
 from vmrace.variants.invalidate_2_6.pre_2_6_15.page_writeback import do_writepages, test_clear_page_writeback
-from vmrace.variants.invalidate_2_6.pre_2_6_15.readahead import force_page_cache_readahead
+from vmrace.variants.invalidate_2_6.pre_2_6_15.readahead import force_page_cache_readahead, max_sane_readahead
 from vmrace.variants.invalidate_2_6.pre_2_6_15.swap import (
     __pagevec_lru_add,
     lru_cache_add,
@@ -481,6 +481,24 @@ def __generic_file_aio_read(filp, index, buf):
         retval = generic_file_direct_IO(READ_BIO, filp, index, buf)
     # left out: file_accessed()
     return retval
+
+
+def do_readahead(mapping, filp, index, nr):
+    # not here: mapping: it has one, and ext2 a readpage
+    force_page_cache_readahead(mapping, filp, index, max_sane_readahead(nr))
+    return 0
+
+
+def sys_readahead(file, offset, count):
+    """Start to read a range of a file that is open for reading."""
+    # not here: file: a program has it open
+    # not here: fput: the same
+    # not here: fget: the same
+    mapping = file.f_mapping
+    start = offset >> PAGE_CACHE_SHIFT
+    end = offset + count - 1 >> PAGE_CACHE_SHIFT
+    len = end - start + 1
+    return do_readahead(mapping, file, start, len)
 
 
 def page_cache_read(file, offset):
