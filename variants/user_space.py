@@ -387,6 +387,16 @@ def may_be_stored(number, page, word, value, since):
             saw("may", name, (index, word), value, since)
 
 
+def saw_rewrite(number, page, begun, since):
+    """Record that the page of a file which an address showed may be dirty now, although nobody has stored to it."""
+    shown = accessed(number, page, begun)
+    if shown is not None and shown[0] == "shared":
+        saw_page("rewrite", FILE_NAMES[shown[1]], shown[2], 0, since)
+    elif shown is None:
+        for file in range(len(FILE_NAMES)):
+            saw_file("rewrite", file, 0, since)
+
+
 def killed(number, page, begun, signal, what):
     """Handle the signal of a fault in an access to an address. SIGKILL, out of memory, ends the process. It catches other signals,
     and gives up the access."""

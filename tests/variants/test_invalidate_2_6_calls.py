@@ -290,3 +290,29 @@ def test_readahead_stops_at_the_end_of_the_file_and_at_half_of_the_free_memory()
     run("truncate f0 2", "readahead f0")
     assert cached(0) is not None and cached(1) is None
     assert run(lambda: KERNEL["max_sane_readahead"](9)) == [4]
+
+
+# ---- a server --------------------------------------------------------------------------------------------------------------
+
+
+def test_revalidate_brings_what_the_server_has_to_readers_and_to_mappings() -> None:
+    run("read f0.0", "mmap_shared m0.0 f0.0", "load m0.0", ("revalidate f0.0", 7), "load m0.0", "read f0.0", "direct_read f0.1")
+    assert loads() == [BOOT_CONTENT] * 4 + [7] * 4
+    assert [entry for entry in m.history if entry[0] == "server"]
+
+
+def test_revalidate_changes_no_page_that_the_file_has_not() -> None:
+    run("truncate f0 2", ("revalidate f0.1", 7), "truncate f0 3", ("revalidate f0.1", 8), "read f0.1")
+    assert disk(1) == (BOOT_CONTENT + 1, BOOT_CONTENT + 1) and loads() == [0, 0]
+
+
+def test_after_a_write_of_the_client_a_change_of_the_server_is_not_judged() -> None:
+    run(("write f0.0", 7), ("revalidate f0.0", 8), "read f0.0")
+    assert loads() == [7, 7] and disk() == (7, 7)           # the client's write reaches the server last
+    run("mmap_shared m0.0 f0.0", ("store m0.0", 7), ("revalidate f0.1", 8), "load m0.0")
+    assert loads() == [BOOT_CONTENT] * 2                    # what the mapping has stored is dropped
+
+
+def test_a_pin_for_writing_makes_the_client_write_the_page() -> None:
+    run("mmap_shared m0.0 f0.0", "pin m0.0 k0", ("revalidate f0.0", 7), "unpin k0", "load m0.0")
+    assert loads() == [7, 7] and [entry for entry in m.history if entry[0] == "rewrite"]

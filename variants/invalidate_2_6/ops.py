@@ -17,13 +17,14 @@ from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import (
 )
 from vmrace.variants.invalidate_2_6.pre_2_6_15.fork import copy_mm, exit_mm, mm_init
 from vmrace.variants.invalidate_2_6.pre_2_6_15.fremap import sys_remap_file_pages
-from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import device_read, device_write, read_word_of, user_load, user_store
+from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import device_read, device_write, read_word_of, server_write, user_load, user_store
 from vmrace.variants.invalidate_2_6.pre_2_6_15.madvise import sys_madvise
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import page_cache_release, put_page
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mmap import do_mmap2, sys_munmap
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mprotect import sys_mprotect
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mremap import sys_mremap
 from vmrace.variants.invalidate_2_6.pre_2_6_15.msync import sys_msync
+from vmrace.variants.invalidate_2_6.pre_2_6_15.nfs import nfs_revalidate_mapping
 from vmrace.variants.invalidate_2_6.pre_2_6_15.page_writeback import writeback_single_inode
 from vmrace.variants.invalidate_2_6.pre_2_6_15.swap import __pagevec_lru_add, __pagevec_lru_add_active, mark_page_accessed, taken
 from vmrace.variants.invalidate_2_6.pre_2_6_15.truncate import (
@@ -90,6 +91,7 @@ from vmrace.variants.user_space import (
     saw_load,
     saw_page,
     saw_read,
+    saw_rewrite,
     saw_store,
     shown_elsewhere,
     shows,
@@ -229,6 +231,7 @@ def op_store(number, page, value):
         since = now()
         signal = user_store(USER_ADDRESSES[page], word, value)
         if signal:
+            saw_rewrite(number, page, begun, since)     # SIGKILL replaced the access, but the pte may be dirty
             killed(number, page, begun, signal, "store")
             return
         saw_store(number, page, begun, word, value, since)
@@ -510,6 +513,28 @@ def op_direct_write_mapped(number, page, file, index):
         killed(number, page, begun, "SIGKILL", "direct_write_mapped")
 
 
+# ---- a server ----------------------------------------------------------------------------------------------------------------
+
+
+def op_revalidate(file, index, value):
+    """The disk is the server. A page that the file has no block for stays as it is. Revalidation drops what is dirty by then."""
+    inode = files[file].f_mapping.host
+    since = now()
+    cut(file)
+    begin_past_cache(file)
+    changed = server_write(inode, index, value)
+    error = nfs_revalidate_mapping(inode, inode.i_mapping) if changed else 0
+    end_past_cache(file)
+    if not changed:
+        return
+    saw_file("discard", file, 0, since)
+    if error:
+        saw_page("unknown", FILE_NAMES[file], index, "a load after a revalidation that failed", since)
+        saw_error(file, None, error, "revalidate", since)
+    else:
+        saw_page("server", FILE_NAMES[file], index, value, since)
+
+
 # ---- pins ------------------------------------------------------------------------------------------------------------------
 
 
@@ -524,9 +549,13 @@ def pin_user_page(number, page, k, write_to_vm):
     held.state = 1
     held.pinned = 1 + write_to_vm
     held.written = 0
+    begun = access(number, page)
+    since = now()
     begin_pin(k, number, page, write_to_vm)
     error = __bio_map_user(held, USER_ADDRESSES[page], 1, write_to_vm)
     end_pin(k)
+    if write_to_vm:
+        saw_rewrite(number, page, begun, since)         # the page is dirty, and again when the pin is dropped
     touches(WRITE, held)
     held.state = 0 if error else 2
     if current().flags & PF_MEMDIE:

@@ -17,11 +17,11 @@ completion is an interrupt.
 The slab hands out the one object that is meant for the purpose: a page's buffer, an mm's vma for an address, the mm that a
 program names. So which object it is does not depend on the schedule.
 """
-from vmrace.harness.kernel import READ, RMW, WRITE, current, now, point, raise_irq, touches
+from vmrace.harness.kernel import READ, RMW, WRITE, current, data_race, now, point, raise_irq, touches
 from vmrace.variants.invalidate_2_6.pre_2_6_15.fault import do_page_fault
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import pte_mkdirty, pte_mkyoung, pte_offset, pte_page, pte_present, pte_write
 from vmrace.variants.invalidate_2_6.ops import copied_from_user
-from vmrace.variants.invalidate_2_6.types import READ_BIO, THE_DEVICE
+from vmrace.variants.invalidate_2_6.types import PAGE_CACHE_SHIFT, READ_BIO, THE_DEVICE
 
 
 __FILE__ = "hardware"
@@ -205,6 +205,15 @@ def submit_page(rw, bdev, block, data, end_io, dio):
     """Read into a page that is not locked, or write from it, for direct I/O. `dio` notes the words that were moved."""
     dio.moved += (transfer(rw, bdev, block, data, 0),)
     raise_irq(page_interrupt, rw, bdev, block, data, end_io, dio)
+
+
+def server_write(inode, index, value):
+    """Another client writes a page of the file on the server. Returns 0 if the file has no such page, or no block for it."""
+    if index >= data_race(inode.i_size) >> PAGE_CACHE_SHIFT or not data_race(inode.i_block[index]):
+        return 0
+    write_word_of(disk_block(inode.i_bdev, index), 0, value)
+    write_word_of(disk_block(inode.i_bdev, index), 1, value)
+    return 1
 
 
 def clear_user_buffer(buf):
