@@ -44,7 +44,7 @@ OPERATIONS: dict[str, Operation] = {operation.name: operation for operation in (
     Operation("pin_read", ("page", "pin"), "Take a reference to a page for I/O, with get_user_pages for reading."),
     Operation("dma", ("pin",), "Have a device write through a pin.", True),
     Operation("load_pin", ("pin",), "Have a device read both words through a pin."),
-    Operation("unpin", ("pin",), "Drop a pin with page_cache_release, as unmap_kiobuf does."),
+    Operation("unpin", ("pin",), "Drop a pin with page_cache_release, as unmap_kiobuf and bio_unmap_user do."),
     Operation("put", ("pin",), "Drop a pin with put_page, as ptrace and the network do."),
     Operation("irq_unpin", ("pin",), "Have the completion interrupt of the device drop a pin with page_cache_release."),
     Operation("irq_put", ("pin",), "Have the completion interrupt of the device drop a pin with put_page."),
