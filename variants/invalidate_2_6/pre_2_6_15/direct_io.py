@@ -52,7 +52,7 @@ def dio_refill_pages(dio):
 
 
 def dio_complete(dio):
-    """All I/O has been completed."""
+    """Let truncates go on: the I/O is over."""
     # not here: end_io: ext2 has none
     # not here: lock_type: DIO_LOCKING
     up_read(dio.inode.i_alloc_sem)
