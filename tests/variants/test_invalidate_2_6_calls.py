@@ -5,9 +5,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from vmrace.fuzz.run.executor import Executor
 from vmrace.harness.machine.machine import m
+from vmrace.harness.schedulers import NoPreempt
 
-from tests.variants.test_invalidate_2_6 import BOOT_CONTENT, F0, KERNEL, M0, cached, flags, loads, pte, run
+from tests.fuzz.family_programs import program as tasks
+from tests.variants.test_invalidate_2_6 import BOOT_CONTENT, F0, FAMILY, KERNEL, M0, cached, flags, loads, pte, run
 
 DISK = KERNEL["f0_disk"]
 
@@ -316,3 +319,10 @@ def test_after_a_write_of_the_client_a_change_of_the_server_is_not_judged() -> N
 def test_a_pin_for_writing_makes_the_client_write_the_page() -> None:
     run("mmap_shared m0.0 f0.0", "pin m0.0 k0", ("revalidate f0.0", 7), "unpin k0", "load m0.0")
     assert loads() == [7, 7] and [entry for entry in m.history if entry[0] == "rewrite"]
+
+
+def test_a_pin_of_the_setup_was_made_before_the_first_step_of_the_tasks() -> None:
+    executor = Executor(FAMILY, "pre_2_6_15")
+    made = tasks(["pin_read m0.0 k0", "store m0.0"], ["load_pin k0"])
+    assert executor.run(executor.prepare(made), NoPreempt()).titles == []
+    assert [entry[3:5] for entry in m.history if entry[0] == "load"] and all(entry[4] < 0 for entry in m.history if entry[0] == "load")
