@@ -4,7 +4,7 @@
 user_space.py has the processes, and what their addresses, pins and files show. Any task may read and write files.
 """
 from vmrace.harness.kernel import READ, WRITE, current, now, plain, saw, struct, touches
-from vmrace.variants.invalidate_2_6.pre_2_6_15.bio import __bio_map_user, __bio_unmap_user
+from vmrace.variants.invalidate_2_6.pre_2_6_15.bio import __bio_map_user_iov, __bio_unmap_user
 from vmrace.variants.invalidate_2_6.pre_2_6_15.ext2 import do_truncate, sys_fsync
 from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import (
     __generic_file_aio_read,
@@ -524,7 +524,7 @@ def op_revalidate(file, index, value):
     cut(file)
     begin_past_cache(file)
     changed = server_write(inode, index, value)
-    error = nfs_revalidate_mapping(inode, inode.i_mapping) if changed else 0
+    error = nfs_revalidate_mapping(inode.i_mapping) if changed else 0
     end_past_cache(file)
     if not changed:
         return
@@ -553,7 +553,7 @@ def pin_user_page(number, page, k, write_to_vm):
     begun = access(number, page)
     since = now()
     begin_pin(k, number, page, write_to_vm)
-    error = __bio_map_user(held, USER_ADDRESSES[page], 1, write_to_vm)
+    error = __bio_map_user_iov(held, USER_ADDRESSES[page], 1, write_to_vm)
     end_pin(k)
     if write_to_vm:
         saw_rewrite(number, page, begun, since)         # the page is dirty, and again when the pin is dropped

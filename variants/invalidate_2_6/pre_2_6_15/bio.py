@@ -10,7 +10,7 @@ from vmrace.variants.invalidate_2_6.types import READ_BIO, WRITE_BIO
 __FILE__ = "fs/bio.c"
 
 
-def __bio_map_user(bio, uaddr, nr_pages, write_to_vm):
+def __bio_map_user_iov(bio, uaddr, nr_pages, write_to_vm):
     """Put a page of the caller into `bio`. With `write_to_vm`, the device writes to it. Returns 0 or an error."""
     # left out: the alignment of the buffer, which is a page; allocations, which cannot fail here; __bio_add_page(), for which one page fits
     pages = []
@@ -20,7 +20,7 @@ def __bio_map_user(bio, uaddr, nr_pages, write_to_vm):
     up_read(current().mm.mmap_sem)
 
     if ret < nr_pages:
-        return ret                                  # goto out
+        return ret                                  # goto out_unmap: of one page none is pinned then
 
     bio.page = pages[0]
     bio.bi_rw = READ_BIO if write_to_vm else WRITE_BIO
@@ -29,7 +29,6 @@ def __bio_map_user(bio, uaddr, nr_pages, write_to_vm):
 
 def __bio_unmap_user(bio):
     """Make sure that a page is dirty which the device wrote to, and release it. May sleep."""
-    # not here: bio_put: the pin is the bio
     page, bio.page = bio.page, None                 # __bio_for_each_segment()
     if bio.bi_rw == READ_BIO:
         set_page_dirty_lock(page)

@@ -37,8 +37,6 @@ __FILE__ = "fs/direct-io.c"
 
 def dio_refill_pages(dio):
     """Pin the page of the user's buffer. Returns 0 or an error."""
-    # not here: blocks_available: no block is mapped yet when the one page is fetched
-    # not here: nr_pages: one page
     pages = []
     down_read(current().mm.mmap_sem)
     ret = get_user_pages(current().mm, dio.buf.address, 1, dio.rw == READ_BIO, 0, pages)
@@ -53,8 +51,6 @@ def dio_refill_pages(dio):
 
 def dio_complete(dio):
     """Let truncates go on: the I/O is over."""
-    # not here: end_io: ext2 has none
-    # not here: lock_type: DIO_LOCKING
     up_read(dio.inode.i_alloc_sem)
 
 
@@ -77,11 +73,6 @@ def dio_bio_submit(dio):
 
 def dio_bio_complete(dio):
     """Process a request that is over. No locks are held."""
-    # not here: uptodate: no I/O fails
-    # not here: is_async: a synchronous request
-    # not here: page_no: one page
-    # not here: bio_put: the dio is the bio
-    # not here: finished_one_bio: the interrupt has counted
     page, dio.page = dio.page, None
     if page:
         if dio.rw == READ_BIO:
@@ -105,8 +96,6 @@ def dio_await_completion(dio):
 
 def get_more_blocks(dio):
     """Ask the file system for the block, and to allocate it where a write makes the file longer. Returns 0 for a hole."""
-    # not here: page_errors: one page, so no earlier one has failed
-    # not here: lock_type: DIO_LOCKING
     create = dio.rw == WRITE_BIO
     if dio.block_in_file < i_size_read(dio.inode) >> PAGE_CACHE_SHIFT:
         create = 0

@@ -49,7 +49,6 @@ __FILE__ = "fs/attr.c"
 
 def inode_setattr(inode, size):
     """Of the size alone."""
-    # not here: ia_valid: only the size is set
     error = 0
     if size != i_size_read(inode):
         error = vmtruncate(inode, size)

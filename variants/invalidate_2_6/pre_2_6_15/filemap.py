@@ -470,9 +470,6 @@ def do_generic_mapping_read(mapping, index, filp):
 
 def __generic_file_aio_read(filp, index, buf):
     """Of a file that is open with O_DIRECT, one page. Returns the bytes read, 0 at the end of the file."""
-    # not here: count: one buffer of a page, which a user may write to
-    # not here: is_sync_kiocb: no asynchronous I/O
-    # not here: do_generic_file_read: an operation of its own calls do_generic_mapping_read()
     inode = filp.f_mapping.host
     retval = 0
 
@@ -484,16 +481,12 @@ def __generic_file_aio_read(filp, index, buf):
 
 
 def do_readahead(mapping, filp, index, nr):
-    # not here: mapping: it has one, and ext2 a readpage
     force_page_cache_readahead(mapping, filp, index, max_sane_readahead(nr))
     return 0
 
 
 def sys_readahead(file, offset, count):
     """Start to read a range of a file that is open for reading."""
-    # not here: file: a program has it open
-    # not here: fput: the same
-    # not here: fget: the same
     mapping = file.f_mapping
     start = offset >> PAGE_CACHE_SHIFT
     end = offset + count - 1 >> PAGE_CACHE_SHIFT

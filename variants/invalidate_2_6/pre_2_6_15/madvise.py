@@ -2,8 +2,8 @@
 """mm/madvise.c, of MADV_DONTNEED: what a range maps is unmapped, and the vma stays. A range here is one vma of one page."""
 from vmrace.harness.kernel import current, down_write, unlikely, up_write
 from vmrace.variants.invalidate_2_6.pre_2_6_15.memory import zap_page_range
-from vmrace.variants.invalidate_2_6.pre_2_6_15.mmap import find_vma
-from vmrace.variants.invalidate_2_6.types import EBADF, EINVAL, ENOMEM, MADV_DONTNEED, PAGE_MASK, ULONG_MAX, VM_LOCKED, VM_NONLINEAR
+from vmrace.variants.invalidate_2_6.pre_2_6_15.mmap import find_vma_prev
+from vmrace.variants.invalidate_2_6.types import EINVAL, ENOMEM, MADV_DONTNEED, PAGE_MASK, ULONG_MAX, VM_LOCKED, VM_NONLINEAR
 
 
 __FILE__ = "mm/madvise.c"
@@ -11,8 +11,6 @@ __FILE__ = "mm/madvise.c"
 
 def madvise_dontneed(vma, start, end):
     """mmap_sem is held for writing. An anonymous page is discarded, a dirty bit of a file's goes to the page."""
-    # only here: details: the task has one, for which C has an initializer
-    # not here: nonlinear_vma: the same
     if vma.vm_flags & VM_LOCKED:
         return -EINVAL
 
@@ -32,11 +30,7 @@ def madvise_dontneed(vma, start, end):
 
 
 def madvise_vma(vma, start, end, behavior):
-    # not here: MADV_NORMAL: no operation gives other advice
-    # not here: MADV_SEQUENTIAL: the same
-    # not here: MADV_RANDOM: the same
-    # not here: MADV_WILLNEED: sys_readahead() comes to the same function
-    error = -EBADF
+    """No operation gives other advice: readahead(2) comes to the same function as MADV_WILLNEED."""
     if behavior == MADV_DONTNEED:
         error = madvise_dontneed(vma, start, end)
     else:
@@ -46,7 +40,6 @@ def madvise_vma(vma, start, end, behavior):
 
 def sys_madvise(start, len_in, behavior):
     """Advise on a range of the caller's addresses. Returns -ENOMEM if a part of it is not mapped."""
-    # not here: vm_end: no operation has a range of more than one vma
     mm = current().mm
     unmapped_error = 0
     error = -EINVAL
@@ -70,17 +63,23 @@ def sys_madvise(start, len_in, behavior):
             break
 
         # what of the range is not mapped is ignored, but is an error at the end
-        vma = find_vma(mm, start)
+        vma, prev = find_vma_prev(mm, start)
         error = -ENOMEM
         if not vma:
             break
         if start < vma.vm_start:
             unmapped_error = -ENOMEM
             start = vma.vm_start
-        if start < end:
-            error = madvise_vma(vma, start, end, behavior)
-            if error:
+            if start >= end:
                 break
+
+        tmp = vma.vm_end
+        if end < tmp:
+            tmp = end
+
+        error = madvise_vma(vma, start, tmp, behavior)
+        if error:
+            break
         error = unmapped_error
         break
     # out:

@@ -680,12 +680,6 @@ def __handle_mm_fault(mm, vma, address, write_access):
 
 def follow_page(vma, address, flags):
     """Look one page up in the page table. Returns None if no page is there, or one that must not be written to."""
-    # not here: IS_ERR: no huge pages
-    # not here: follow_huge_addr: the same
-    # not here: pte_offset_map_lock: page directories are left out: each address has a pte
-    # not here: ptep: the same
-    # only here: pte_offset: the same
-    # only here: ptl: the same
     page = None
     mm = vma.vm_mm
     ptep = pte_offset(mm, address)
@@ -709,13 +703,6 @@ def follow_page(vma, address, flags):
 def get_user_pages(mm, start, len, write, force, pages):
     """Make pages present, and append them to the list `pages` with a reference each, if there is one. mmap_sem is held. Returns how many
     they are, or an error."""
-    # not here: in_gate_area: the kernel's own page in user space is none of the addresses
-    # not here: FOLL_ANON: follow_page() asks only where there is no page table
-    # not here: VM_LOCKED: the same
-    # not here: VM_FAULT_MINOR: for statistics
-    # not here: pages: a list
-    # not here: vmas: no caller here asks for them
-    # only here: append: pages are a list
     vm_flags = VM_WRITE | VM_MAYWRITE if write else VM_READ | VM_MAYREAD
     vm_flags &= VM_MAYREAD | VM_MAYWRITE if force else VM_READ | VM_WRITE
     i = 0

@@ -801,9 +801,6 @@ def ptep_set_wrprotect(ptep):
 
 def ptep_test_and_clear_dirty(ptep):
     """mm->page_table_lock is held: only the MMU can change the bit meanwhile, and it only sets it."""
-    # not here: test_and_clear_bit: a pte is a tuple
-    # only here: point: the instruction, lock btr
-    # only here: _val: the same
     if not pte_dirty(ptep.val):
         return 0
     point(ptep, RMW)

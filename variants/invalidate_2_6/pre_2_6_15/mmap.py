@@ -221,8 +221,6 @@ def exit_mmap(mm):
 
 def find_extend_vma(mm, addr):
     """mmap_sem is held. No vma here grows."""
-    # not here: VM_GROWSDOWN: no stack
-    # not here: expand_stack: the same
     addr &= PAGE_MASK
     vma = find_vma(mm, addr)
     if not vma:

@@ -43,11 +43,6 @@ def change_protection(vma, addr, end, newprot):
 
 def mprotect_fixup(vma, start, end, newflags):
     """mmap_sem is held for writing."""
-    # not here: nrpages: for statistics
-    # not here: VM_WRITE: how much memory may be promised is left out
-    # not here: vma_merge: no two vmas are adjacent
-    # not here: vm_start: a vma is one page, and is not split
-    # not here: vm_end: the same
     oldflags = vma.vm_flags
 
     if newflags == oldflags:
@@ -64,13 +59,6 @@ def mprotect_fixup(vma, start, end, newflags):
 
 def sys_mprotect(start, len, prot):
     """Change the protection of a range of the caller's addresses. Returns -ENOMEM if it is not mapped."""
-    # not here: PROT_GROWSDOWN: no vma grows
-    # not here: grows: the same
-    # not here: PROT_READ: no old program, for which readable is executable
-    # not here: end: the same as grows
-    # not here: security_file_mprotect: no security module
-    # not here: nstart: a range is one vma
-    # not here: vm_next: the same
     mm = current().mm
     error = -EINVAL
 

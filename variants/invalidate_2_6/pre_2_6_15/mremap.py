@@ -38,9 +38,11 @@ def move_ptes(vma, old_addr, old_end, new_vma, new_addr):
     spin_lock(old_ptl)
     new_pte = pte_offset(mm, new_addr)              # under the same lock: see types
 
-    if not pte_none(old_pte.val):
-        pte = ptep_get_and_clear(old_pte)           # ptep_clear_flush(); move_pte() has nothing to do: there is one zero page
-        set_pte_at(mm, new_addr, new_pte, pte)
+    while old_addr < old_end:                       # one turn
+        if not pte_none(old_pte.val):
+            pte = ptep_get_and_clear(old_pte)       # ptep_clear_flush(); move_pte() has nothing to do: there is one zero page
+            set_pte_at(mm, new_addr, new_pte, pte)
+        old_addr += PAGE_SIZE
 
     spin_unlock(old_ptl)
     if mapping:
@@ -61,14 +63,6 @@ def move_page_tables(vma, old_addr, new_vma, new_addr, len):
 
 def move_vma(vma, old_addr, old_len, new_len, new_addr):
     """mmap_sem is held for writing, and nothing is mapped at the new address."""
-    # not here: sysctl_max_map_count: there are fewer vmas
-    # not here: do_munmap: of whole vmas, it cannot fail; the result is for the accounts
-    # not here: moved_len: no page table has to be allocated, so all of it moves
-    # not here: old_len: the same
-    # not here: VM_ACCOUNT: how much memory may be promised is left out
-    # not here: excess: the same
-    # not here: total_vm: for limits
-    # not here: VM_LOCKED: no vma is locked
     mm = vma.vm_mm
 
     new_pgoff = vma.vm_pgoff + (old_addr - vma.vm_start >> PAGE_SHIFT)
@@ -84,14 +78,6 @@ def move_vma(vma, old_addr, old_len, new_len, new_addr):
 
 def do_mremap(addr, old_len, new_len, flags, new_addr):
     """Move or resize a mapping: here only to `new_addr` (MREMAP_FIXED). mmap_sem is held for writing. Returns the address or an error."""
-    # not here: is_vm_hugetlb_page: no huge pages
-    # not here: VM_DONTEXPAND: no range grows
-    # not here: VM_LOCKED: no vma is locked
-    # not here: total_vm: for limits
-    # not here: VM_ACCOUNT: how much memory may be promised is left out
-    # not here: vm_unacct_memory: the same
-    # not here: PAGE_MASK: the same
-    # not here: new_len: no range grows
     mm = current().mm
     ret = -EINVAL
 

@@ -2,8 +2,9 @@
 """mm/msync.c: the dirty bits of the ptes of a range go to the pages, and the file is written. A range here is one vma of one page."""
 from vmrace.harness.kernel import BUG_ON, current, down_read, spin_lock, spin_unlock, up_read
 from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import filemap_fdatawait, filemap_fdatawrite
-from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import pte_offset, pte_page, pte_present, ptep_clear_flush_dirty
+from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import pte_dirty, pte_offset, pte_page, pte_present, ptep_clear_flush_dirty
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mmap import find_vma
+from vmrace.variants.invalidate_2_6.pre_2_6_15.page_alloc import cond_resched
 from vmrace.variants.invalidate_2_6.pre_2_6_15.page_writeback import set_page_dirty
 from vmrace.variants.invalidate_2_6.types import EINVAL, ENOMEM, MS_ASYNC, MS_INVALIDATE, MS_SYNC, PAGE_MASK, PF_SYNCWRITE, VM_SHARED
 
@@ -11,47 +12,34 @@ from vmrace.variants.invalidate_2_6.types import EINVAL, ENOMEM, MS_ASYNC, MS_IN
 __FILE__ = "mm/msync.c"
 
 
-def sync_pte_range(vma, addr, end):
-    """Move the dirty bit of a pte to its page. page_table_lock is held."""
-    # not here: addr: a vma is one page
-    # not here: 1: the same loop
-    # left out: PageReserved(), for which 2.6.15 does not ask: no shared mapping of a file shows the zero page
+def msync_pte_range(vma, addr, end):
+    """Move the dirty bit of a pte to its page. After 64 ptes the kernel looks whether to make room for others; here is one."""
+    ptl = vma.vm_mm.page_table_lock
     pte = pte_offset(vma.vm_mm, addr)
+    spin_lock(ptl)
     val = pte.val
-    if not pte_present(val):
-        return
-    page = pte_page(val)
-    if ptep_clear_flush_dirty(pte):
-        set_page_dirty(page)
+    if pte_present(val) and pte_dirty(val):         # pte_maybe_dirty()
+        page = pte_page(val)                        # vm_normal_page()
+        if ptep_clear_flush_dirty(pte):
+            set_page_dirty(page)
+    spin_unlock(ptl)
+    cond_resched()
 
 
-def sync_page_range(vma, addr, end):
-    """mmap_sem is held."""
-    # not here: end: page directories are left out
-    # not here: pgd_addr_end: the same
-    # only here: sync_pte_range: page directories are left out
-    mm = vma.vm_mm
-
-    BUG_ON(addr >= end, 94)
-    spin_lock(mm.page_table_lock)
-    sync_pte_range(vma, addr, end)
-    spin_unlock(mm.page_table_lock)
-
-
-def filemap_sync(vma, addr, end):
-    """With preemption, the kernel does it in chunks of 64 kB, each more than a vma here, and looks after each whether to make room."""
-    sync_page_range(vma, addr, end)
+def msync_page_range(vma, addr, end):
+    """mmap_sem is held. Page directories are left out."""
+    BUG_ON(addr >= end, 99)
+    msync_pte_range(vma, addr, end)
 
 
 def msync_interval(vma, addr, end, flags):
-    """Write the whole file if MS_SYNC is set. mmap_sem is held for reading, so i_sem must not be acquired."""
-    # not here: MS_INVALIDATE: no operation asks for it, and no vma is locked
-    # not here: f_op: ext2_sync_file() writes the inode's own blocks, which are left out
+    """Write the whole file if MS_SYNC is set. mmap_sem is held for reading, so i_sem must not be acquired. ext2_sync_file() writes the
+    inode's own blocks, which are left out."""
     ret = 0
     file = vma.vm_file
 
     if file and vma.vm_flags & VM_SHARED:
-        filemap_sync(vma, addr, end)
+        msync_page_range(vma, addr, end)
 
         if flags & MS_SYNC:
             mapping = file.f_mapping
@@ -65,7 +53,6 @@ def msync_interval(vma, addr, end, flags):
 
 def sys_msync(start, len, flags):
     """Sync a range of the caller's addresses. Returns -ENOMEM if a part of it is not mapped."""
-    # not here: vm_end: no operation has a range of more than one vma
     mm = current().mm
     error = -EINVAL
 

@@ -57,7 +57,6 @@ def __do_page_cache_readahead(mapping, filp, offset, nr_to_read):
 
 def force_page_cache_readahead(mapping, filp, offset, nr_to_read):
     """Read ahead although the device has it switched off, in chunks of two megabytes. Returns the number of pages, or an error."""
-    # not here: a_ops: ext2 has both
     ret = 0
 
     while nr_to_read:
@@ -77,7 +76,5 @@ def force_page_cache_readahead(mapping, filp, offset, nr_to_read):
 
 def max_sane_readahead(nr):
     """At most half of the memory that is free or easy to reclaim."""
-    # not here: numa_node_id: there is one node
-    # not here: NODE_DATA: the same
     active, inactive, free = __get_zone_counts()
     return min(nr, (inactive + free) // 2)
