@@ -25,6 +25,8 @@ for certain, because the kernel may write a dirty page to disk at any time. An e
     fork            The address space `who` was copied; `value` is the child.
     failed          An operation failed although its user gave no cause for that: `value` is the rest of the title.
     failed, dirty   The same, but a part of the file `who` that may not be on its disk yet is a cause.
+    server          The server of a file changed it (close_to_open.py).
+    rewrite         A page of a file became dirty, and its value is the same (close_to_open.py).
 
 A store that begins after the end of a "may" or a "may discard" ends its doubt. A load of an unknown value is not judged by order. It may
 still not return what only another process has stored.
@@ -37,6 +39,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from vmrace.harness.finding import Kind
+from vmrace.variants.close_to_open import settled
 
 GONE = "gone"           # the value that unmap stores: no load may return it
 UNKNOWN = "unknown"     # the value of a register that the interface leaves open
@@ -106,7 +109,7 @@ def _can_be_dirty(accesses: Sequence[Access], since: int, until: int) -> bool:
 def _registers(history: Sequence[tuple[Any, ...]]) -> tuple[Registers, list[Fork]]:
     registers: Registers = defaultdict(list)
     forks: list[Fork] = []
-    for kind, who, where, value, since, until in history:
+    for kind, who, where, value, since, until in settled(history):
         if kind == "fork":
             forks.append((who, value, since, until))
         elif kind not in FAILED:

@@ -54,6 +54,7 @@ class mapped(struct):
     era = plain(0)
     changing = plain(0)                 # calls that are changing it
     overlapped = plain(0)               # 1 if such calls overlapped, and one of them was of a shared mapping, until none is left
+    forbidden = plain(0)                # 1 if a call may have forbidden stores
 
 
 class pinned(struct):
@@ -63,6 +64,7 @@ class pinned(struct):
     write = plain(0)
     since = plain(0)
     heirs = plain(())                   # processes forked from this address since
+    moved = plain(())                   # addresses to which a process has moved the page, if it is no file's
     cuts = plain(0)                     # the file's, at that time
 
 
@@ -106,8 +108,10 @@ def boot_processes(threads):
 
 
 def start():
-    """End the setup: give every process its threads."""
+    """End the setup: give every process its threads. The first step of the tasks is step 0, so that the setup's are below it."""
     user.threaded = 1
+    for pin in pages_pinned:
+        pin.since -= now() + 1
     for p in processes:
         if p.born and p.threads:
             p.threads = clone_threads(p)
@@ -217,6 +221,7 @@ def begin_fork(number, child_number):
         touches(WRITE, pin)
         if pin.where[0] == number or number in pin.heirs:
             pin.heirs += (child_number,)
+        pin.moved += tuple((child_number, page) for owner, page in pin.moved if owner == number)
     return [shows(number, page) for page in range(len(USER_ADDRESSES))]
 
 
@@ -228,6 +233,7 @@ def end_fork(number, child_number, shown, error):
         same = shown[page] is not None and shows(number, page) is shown[page]
         address = addresses[child_number][page]         # no task acts in the child yet
         address.shows = shown[page] if same and not error else None
+        address.forbidden = addresses[number][page].forbidden
 
 
 def op_exit(number):
@@ -279,6 +285,41 @@ def end_change(number, page, new):
         address.shows = (*new,)                         # a new object, also for a constant
 
 
+def begin_move(number, page, target):
+    """Note that a call begins to move what an address shows to another address of the process. The result is for the end of it."""
+    source = addresses[number][page]
+    touches(WRITE, source)
+    shown = source.shows if not source.changing else None
+    begin_change(number, page, ("nothing",))
+    begin_change(number, target, None)
+    for pin in pages_pinned:
+        touches(WRITE, pin)
+        if (number, page) in pin.moved or page == pin.where[1] and (number == pin.where[0] or number in pin.heirs):
+            pin.moved += ((number, target),)
+    return shown, source.shows
+
+
+def end_move(number, page, target, begun, error, since):
+    shown, mark = begun
+    source = addresses[number][page]
+    touches(WRITE, source)
+    if source.overlapped or source.changing > 1 or source.shows is not mark or shown == ("nothing",):
+        shown = None                                # another call has changed it before it was moved, or after
+    end_change(number, page, ("nothing",))
+    end_change(number, target, ("nothing",) if error else shown)
+    if source.forbidden:
+        forbid(number, target)
+    saw_page("store", number, target if error else page, "gone", since)
+    if not error and (shown is None or shown[0] != "shared"):
+        saw_page("unknown", number, target, "a load of memory that was moved", since)
+
+
+def forbid(number, page):
+    """Note that a call begins which forbids stores to an address. Later calls may allow them again: that is not judged."""
+    touches(WRITE, addresses[number][page])
+    addresses[number][page].forbidden = 1
+
+
 def register(number, page, shown):
     """Return the register that an address shows: (address space or file, page of it)."""
     if shown[0] == "shared":
@@ -301,6 +342,16 @@ def accessed(number, page, begun):
     if begun[0] is None or address.shows is None or address.era != begun[1]:
         return None
     return address.shows
+
+
+def shown_elsewhere(number, page, file, index):
+    """True if an address other than this one may show the page of a file, shared."""
+    for other in range(len(processes)):
+        for place in range(len(USER_ADDRESSES)):
+            shown = shows(other, place)
+            if (other, place) != (number, page) and (shown is None or shown == ("shared", file, index)):
+                return 1
+    return 0
 
 
 def saw_page(what, who, page, value, since):
@@ -338,6 +389,16 @@ def may_be_stored(number, page, word, value, since):
             saw("may", name, (index, word), value, since)
 
 
+def saw_rewrite(number, page, begun, since):
+    """Record that the page of a file which an address showed may be dirty now, although nobody has stored to it."""
+    shown = accessed(number, page, begun)
+    if shown is not None and shown[0] == "shared":
+        saw_page("rewrite", FILE_NAMES[shown[1]], shown[2], 0, since)
+    elif shown is None:
+        for file in range(len(FILE_NAMES)):
+            saw_file("rewrite", file, 0, since)
+
+
 def killed(number, page, begun, signal, what):
     """Handle the signal of a fault in an access to an address. SIGKILL, out of memory, ends the process. It catches other signals,
     and gives up the access."""
@@ -351,7 +412,7 @@ def killed(number, page, begun, signal, what):
         return
     if signal == "SIGBUS" and not begun[2] and shown[0] != "nothing" and not (len(shown) == 3 and may_be_short(shown[1], shown[2])):
         saw("failed", number, None, f"SIGBUS in {what}, the page exists", now())
-    if signal == "SIGSEGV" and shown[0] != "nothing":
+    if signal == "SIGSEGV" and shown[0] != "nothing" and not (what == "store" and addresses[number][page].forbidden):
         saw("failed", number, None, f"SIGSEGV in {what}, the page is mapped", now())
 
 
@@ -367,6 +428,7 @@ def begin_pin(k, number, page, write):
     pin.write = write
     pin.since = now()
     pin.heirs = processes[number].forking
+    pin.moved = ()
     pin.shows = shows(number, page) if not addresses[number][page].changing else None
     pin.cuts = file_cuts(pin.shows[1]) if pin.shows is not None and pin.shows[0] == "shared" else 0
 
@@ -384,20 +446,28 @@ def pin_shows(k):
     touches(READ, pin)
     number, page = pin.where
     shown = pin.shows
+    moved = tuple((0, owner, place) for owner, place in pin.moved)
     if shown is None:
-        return ((0, number, page), (0, "f0", 0), (0, "f0", 1), (0, "f1", 0), (0, "f1", 1))
+        return ((0, number, page), (0, "f0", 0), (0, "f0", 1), (0, "f1", 0), (0, "f1", 1), *moved)
     if shown[0] == "shared":
         return ((int(pin.cuts == file_cuts(shown[1])), FILE_NAMES[shown[1]], shown[2]),)
     owners = [owner for owner in (number, *pin.heirs) if shows(owner, page) is shown or addresses[owner][page].changing]
-    certain = not pin.heirs and not addresses[number][page].changing
-    return tuple((int(certain), owner, page) for owner in owners)
+    certain = not pin.heirs and not moved and not addresses[number][page].changing
+    return (*tuple((int(certain), owner, page) for owner in owners), *moved)
 
 
-def saw_device_store(k, begun, word, value, since):
-    """Record that a device has stored a word through a pin. `begun`: what the pin showed before."""
+def saw_device_store(k, begun, word, value, since, later=0):
+    """Record that a device has stored a word through a pin. `begun`: what the pin showed before. With `later`, the kernel learns at the
+    end of the pin that the page is dirty: no write of a file before that takes the value to disk for certain."""
     same = pin_shows(k) == begun
     for certain, who, index in begun:
-        saw("store" if certain and same else "may", who, (index, word), value, since)
+        if later and not isinstance(who, int):
+            if certain and same:
+                saw("mapped store", who, (index, word), value, since)
+            else:
+                saw("unknown", who, (index, word), "a load after a device has written to a page that was dropped", since)
+        else:
+            saw("store" if certain and same else "may", who, (index, word), value, since)
 
 
 def saw_device_load(k, begun, word, value, since):

@@ -109,6 +109,19 @@ SITUATIONS: tuple[Situation, ...] = (
     Situation("of a page in the cache", ("read f0.0",), "invalidate2_page f0.0", "invalidate2_page f0.0", "load m0.0"),
     Situation("of a file with a dirty page", ("write f0.0",), "writeback f0", "writeback f0", "write f0.0"),
     Situation("of a file with a dirty page", ("write f0.0",), "sync f0", "sync f0", "write f0.0"),
+    Situation("of a mapped page of a file, dirty", (*_MAPPED, "store m0.0"), "msync m0.0", "msync m1.0", "store m0.0"),
+    Situation("of a page in the cache", ("read f0.0",), "direct_read f0.0", "direct_read f0.0", "write f0.0"),
+    Situation("of a page of its own file, from a mapping of it", _MAPPED, "direct_write_mapped m0.0 f0.0", "direct_write_mapped m1.0 f0.0",
+              "load m0.0"),
+    Situation("of a file with a page in the cache", ("read f0.0",), "readahead f0", "readahead f0", "invalidate f0"),
+    Situation("of a file with a mapped page", (*_MAPPED, "load m0.0"), "revalidate f0.0", "revalidate f0.1", "load m0.0"),
+    Situation("of a mapped page of a file", (*_MAPPED, "load m0.0"), "pin_read m0.0 k0", "pin_read m0.0 k1", "invalidate2 f0"),
+    Situation("from a pinned page", (*_MAPPED, "pin_read m0.0 k0", "pin_read m0.0 k1"), "load_pin k0", "load_pin k1", "invalidate2 f0"),
+    Situation("of a mapped page of a file", (*_MAPPED, "load m0.0"), "dontneed m0.0", "dontneed m1.0", "invalidate2 f0"),
+    Situation("of a mapped page of a file", (*_MAPPED, "load m0.0"), "protect m0.0", "protect m1.0", "load m0.0"),
+    Situation("of a mapped page of a file", (*_MAPPED, "load m0.0", "protect m0.0", "protect m1.0"), "unprotect m0.0", "unprotect m1.0",
+              "load m0.0"),
+    Situation("of a mapped page of a file", (*_MAPPED, "load m0.0"), "mremap m0.0 m0.1", "mremap m1.0 m1.1", "truncate f0 1"),
 )
 
 

@@ -22,7 +22,7 @@ from vmrace.variants.family import Family
 from vmrace.variants.operations import OPERANDS, OPERATIONS
 
 ENTER = "enter"         # the helper of op_NAME that lets a process go which is exiting: not what the operation is about
-WIDE = 30               # columns of an operation and its operands
+WIDE = 34               # columns of an operation and its operands
 KINDS = {"mm": "an address space", "page": "a page of an address space", "file": "a file", "fpage": "a page of a file",
          "pin": "a reference that is kept for a while", "number": "a small number"}
 

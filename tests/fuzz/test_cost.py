@@ -162,7 +162,8 @@ def test_every_operation_has_a_situation_in_which_it_does_work() -> None:
         for situation in filter(costs.has, SITUATIONS):
             alone = costs.measure(situation).alone
             assert alone is not None and alone.operations == 1, situation
-            assert (alone.of("points") > 0) == (situation.what != "of a page that is mapped"), situation
+            if situation.name not in ("dma", "load_pin"):           # the accesses of a device are not counted
+                assert (alone.of("points") > 0) == (situation.what != "of a page that is mapped"), situation
 
 
 @pytest.mark.long
@@ -214,7 +215,7 @@ def test_the_details_of_costs_take_100_columns_and_come_after_the_summary() -> N
 
 
 def test_variants_of_two_families_stand_side_by_side() -> None:
-    result = vmrace("cost", "lru_free_2_4/pre_patch", "invalidate_2_6/page_count_clear_uptodate", "--operations", "load,pin",
+    result = vmrace("cost", "lru_free_2_4/pre_patch", "invalidate_2_6/page_count_clear_uptodate", "--operations", "load,swap_out",
                     "--runs-each", 3, "--details")
     assert result.exit_code == 0, result.output
     assert max(map(len, result.stdout.splitlines())) <= 100

@@ -147,3 +147,19 @@ def test_a_write_from_unmapped_memory_fails(variant: str) -> None:
         return kernel["generic_file_write"](kernel["f0_file"], 0, kernel["at"](0, 0), 0)
     failed, page = run(variant, "unmap m0.0", "load m0.0", write, cached(0))
     assert (failed, page.data.word0, page.data.word1) == (-14, 0, 0)
+
+
+def test_unprotect_leaves_it_to_the_next_store_to_tell_the_file_unless_the_page_is_dirty() -> None:
+    mkwrite = PAGE_LOCK[-1]
+    (clean,) = run(mkwrite, "mmap_shared m0.0 f0.0", "load m0.0", "protect m0.0", "unprotect m0.0", pte)
+    assert clean[1:3] == (0, 0)
+    (dirty,) = run(mkwrite, "mmap_shared m0.0 f0.0", ("store m0.0", 7), "protect m0.0", "unprotect m0.0", pte)
+    assert dirty[1:3] == (1, 1)
+    (page,) = run(mkwrite, "mmap_shared m0.0 f0.0", "load m0.0", "protect m0.0", "unprotect m0.0", ("store m0.0", 7), cached(0))
+    assert page._private is not None                # block_page_mkwrite() has given it a buffer
+
+
+@pytest.mark.parametrize("variant", PAGE_LOCK)
+def test_a_pin_makes_its_page_present_by_a_fault_of_the_variant(variant: str) -> None:
+    (page, mapped) = run(variant, "mmap_shared m0.0 f0.0", "pin m0.0 k0", cached(0), pte)
+    assert mapped[0] is page and page._count.counter == 4 + (page._private is not None) and not page.flags.word & 1

@@ -5,8 +5,8 @@ Commit 54cb8821de07, "mm: merge populate and nopage into fault (fixes nonlinear)
 tree. A nonlinear fault now goes the way of a linear one, and so maps its page under the page lock; remap_file_pages() only says in the page
 table which page belongs there, and lets faults do the rest.
 
-What the patch newly calls and the base has not: make_pages_present(), get_user_pages() and follow_page(), as much of them as it takes to
-make one page of the caller's present; they are of 2.6.22, as which the patch leaves them but for one condition.
+The patch newly calls make_pages_present(), which the base has not, as much of it as one page takes; it and get_user_pages() are of
+2.6.22, as which the patch leaves them but for one condition.
 
 The lines of BUG_ON() are those of the tree of the commit. A struct fault_data is here two arguments and a pair, (page, type).
 """
@@ -34,6 +34,7 @@ from vmrace.variants.invalidate_2_6.pre_2_6_15.fremap import install_file_pte
 from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import copy_to_new_page
 from vmrace.variants.invalidate_2_6.pre_2_6_15.memory import (
     __handle_mm_fault,
+    follow_page,
     do_anonymous_page,
     do_wp_page,
     is_restart_addr,
@@ -43,7 +44,6 @@ from vmrace.variants.invalidate_2_6.pre_2_6_15.memory import (
 )
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
     ClearPageError,
-    PageDirty,
     PageLocked,
     PageUptodate,
     alloc_page_vma,
@@ -52,7 +52,6 @@ from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
     lock_page,
     mk_pte,
     page_cache_release,
-    pte_dirty,
     pte_mkdirty,
     pte_mkyoung,
     pte_none,
@@ -64,9 +63,8 @@ from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
     ptep_set_access_flags,
     set_pte_at,
 )
-from vmrace.variants.invalidate_2_6.pre_2_6_15.mmap import find_vma
+from vmrace.variants.invalidate_2_6.pre_2_6_15.mmap import find_extend_vma, find_vma
 from vmrace.variants.invalidate_2_6.pre_2_6_15.page_alloc import cond_resched
-from vmrace.variants.invalidate_2_6.pre_2_6_15.page_writeback import set_page_dirty
 from vmrace.variants.invalidate_2_6.pre_2_6_15.rmap import anon_vma_prepare, page_add_anon_rmap, page_add_file_rmap
 from vmrace.variants.invalidate_2_6.pre_2_6_15.swap import lru_cache_add_active, mark_page_accessed
 from vmrace.variants.invalidate_2_6.types import (
@@ -74,16 +72,23 @@ from vmrace.variants.invalidate_2_6.types import (
     EINTR,
     EINVAL,
     ENOMEM,
+    FOLL_GET,
+    FOLL_TOUCH,
+    FOLL_WRITE,
     GFP_HIGHUSER,
     PAGE_CACHE_SHIFT,
     PAGE_CACHE_SIZE,
     PAGE_MASK,
+    PAGE_SHIFT,
     PAGE_SIZE,
     VM_FAULT_MAJOR,
     VM_FAULT_MINOR,
     VM_FAULT_OOM,
     VM_FAULT_SIGBUS,
     VM_FAULT_WRITE,
+    VM_IO,
+    VM_MAYREAD,
+    VM_MAYWRITE,
     VM_NONLINEAR,
     VM_READ,
     VM_SHARED,
@@ -257,43 +262,51 @@ def sys_remap_file_pages(start, size, pgoff, nonblock):
 __FILE__ = "mm/memory.c"
 
 
-def follow_page(vma, address, write):
-    """The page that is mapped there, if the pte lets one do what is wanted, marked as if it were done (FOLL_TOUCH)."""
-    mm = vma.vm_mm
-    page = None
+def get_user_pages(mm, start, len, write, force, pages):
+    """Make pages present, and append them to the list `pages` with a reference each, if there is one. mmap_sem is held. Returns how many
+    they are, or an error. 2.6.22 looks after each fault whether another task wants the cpu; the rest is as in the base."""
+    vm_flags = VM_WRITE | VM_MAYWRITE if write else VM_READ | VM_MAYREAD
+    vm_flags &= VM_MAYREAD | VM_MAYWRITE if force else VM_READ | VM_WRITE
+    i = 0
 
-    ptep = pte_offset(mm, address)
-    ptl = mm.page_table_lock
-    spin_lock(ptl)
-    pte = ptep.val
-    if pte_present(pte) and (pte_write(pte) or not write):
-        page = pte_page(pte)
-        if write and not pte_dirty(pte) and not PageDirty(page):
-            set_page_dirty(page)
-        mark_page_accessed(page)
-    # unlock:
-    spin_unlock(ptl)
-    return page
+    while True:
+        vma = find_extend_vma(mm, start)
+        if not vma or vma.vm_flags & VM_IO or not vm_flags & vma.vm_flags:
+            return i or -EFAULT
 
+        foll_flags = FOLL_TOUCH
+        if pages is not None:
+            foll_flags |= FOLL_GET
 
-def get_user_pages(mm, start, write):
-    """Make one page present; nobody wants to have it. mmap_sem is held."""
-    vma = find_vma(mm, start)
-    if not vma or vma.vm_start > start or not vma.vm_flags & (VM_WRITE if write else VM_READ):
-        return -EFAULT
+        while True:
+            if write:
+                foll_flags |= FOLL_WRITE
 
-    cond_resched()
-    while not follow_page(vma, start, write):
-        ret = __handle_mm_fault(mm, vma, start, write)
-        # the page is ours to write to by now, whatever the pte says
-        if ret & VM_FAULT_WRITE:
-            write = 0
-        if ret & ~VM_FAULT_WRITE == VM_FAULT_SIGBUS:
-            return -EFAULT
-        if ret & ~VM_FAULT_WRITE == VM_FAULT_OOM:
-            return -ENOMEM
-        cond_resched()
-    return 1
+            cond_resched()
+            while True:
+                page = follow_page(vma, start, foll_flags)
+                if page:
+                    break
+                ret = __handle_mm_fault(mm, vma, start, foll_flags & FOLL_WRITE)
+                # the page is ours to write to by now, whatever the pte says
+                if ret & VM_FAULT_WRITE:
+                    foll_flags &= ~FOLL_WRITE
+
+                if ret & ~VM_FAULT_WRITE == VM_FAULT_SIGBUS:
+                    return i or -EFAULT
+                if ret & ~VM_FAULT_WRITE == VM_FAULT_OOM:
+                    return i or -ENOMEM
+                cond_resched()
+            if pages is not None:
+                pages.append(page)
+            i += 1
+            start += PAGE_SIZE
+            len -= 1
+            if not len or start >= vma.vm_end:
+                break
+        if not len:
+            break
+    return i
 
 
 def make_pages_present(addr, end):
@@ -302,7 +315,7 @@ def make_pages_present(addr, end):
     if not vma:
         return -1
     write = vma.vm_flags & VM_WRITE != 0
-    return get_user_pages(current().mm, addr, write)
+    return get_user_pages(current().mm, addr, end - addr >> PAGE_SHIFT, write, 0, None)
 
 
 # ---- mm/memory.c, unmap_mapping_range_vma() ------------------------------------------------------------------------------------

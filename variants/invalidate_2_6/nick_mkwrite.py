@@ -7,13 +7,13 @@ called with the page unlocked; then it is locked again, and its mapping is looke
 an invalidate.
 
 ext2 has no page_mkwrite, and without one nothing of that shows. So files here have the one that XFS has in 2.6.23, block_page_mkwrite()
-of fs/buffer.c; and with it what else calls it since 2.6.18: a shared page is mapped for reading first, and do_wp_page() asks before it
-makes it writable. These three are not of the patch and are marked; with the page locked, as the two patches before this one would call
-it, this page_mkwrite would wait for itself.
+of fs/buffer.c; and with it what else calls it since 2.6.18: a shared page is mapped for reading first, do_wp_page() asks before it
+makes it writable, and mprotect() leaves it to that. These are not of the patch and are marked; with the page locked, as the two patches
+before this one would call it, this page_mkwrite would wait for itself.
 
 A struct vm_fault is here two arguments and a pair, (ret, page). VM_BUG_ON() is nothing without CONFIG_DEBUG_VM.
 """
-from vmrace.harness.kernel import data_race, likely, need_resched, plain, spin_lock, spin_unlock, struct, unlikely
+from vmrace.harness.kernel import BUG_ON, data_race, likely, need_resched, plain, spin_lock, spin_unlock, struct, unlikely
 from vmrace.variants.invalidate_2_6.nick_fault import FAULT_FLAG_NONLINEAR, FAULT_FLAG_WRITE, do_linear_fault
 from vmrace.variants.invalidate_2_6.pre_2_6_15.buffer import __block_commit_write, block_prepare_write, ext2_readpage
 from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import find_lock_page, page_cache_read, unlock_page
@@ -38,8 +38,11 @@ from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
     mk_pte,
     page_cache_get,
     page_cache_release,
+    pte_dirty,
     pte_mkdirty,
+    pte_mkwrite,
     pte_mkyoung,
+    pte_modify,
     pte_none,
     pte_offset,
     pte_page,
@@ -65,9 +68,12 @@ from vmrace.variants.invalidate_2_6.types import (
     VM_FAULT_MAJOR,
     VM_FAULT_MINOR,
     VM_FAULT_WRITE,
+    VM_EXEC,
+    VM_READ,
     VM_SHARED,
     VM_WRITE,
     empty_zero_page,
+    protection_map,
 )
 
 # ---- Documentation, drivers, fs/gfs2, fs/ncpfs, fs/ocfs2, fs/xfs, ipc/shm.c ----------------------------------------------------
@@ -439,3 +445,50 @@ def handle_pte_fault(mm, vma, address, pte, write_access):
     # unlock:
     spin_unlock(ptl)
     return VM_FAULT_MINOR
+
+
+# ---- mm/mprotect.c of 2.6.23, change_pte_range(), change_protection(), mprotect_fixup(): not of the patch -----------------------
+__FILE__ = "mm/mprotect.c"
+
+
+def change_pte_range(mm, addr, end, newprot, dirty_accountable):
+    """The pte is empty for a moment, so that no dirty bit that the MMU sets meanwhile is lost."""
+    ptl = mm.page_table_lock
+    pte = pte_offset(mm, addr)
+    spin_lock(ptl)
+    oldpte = pte.val
+    if pte_present(oldpte):
+        ptent = ptep_get_and_clear(pte)
+        ptent = pte_modify(ptent, newprot)
+        # no fault for the first write to a page that is known to be dirty
+        if dirty_accountable and pte_dirty(ptent):
+            ptent = pte_mkwrite(ptent)
+        set_pte_at(mm, addr, pte, ptent)
+    spin_unlock(ptl)
+
+
+def change_protection(vma, addr, end, newprot, dirty_accountable):
+    """mmap_sem is held for writing."""
+    mm = vma.vm_mm
+    BUG_ON(addr >= end, 119)
+    change_pte_range(mm, addr, end, newprot, dirty_accountable)
+
+
+def mprotect_fixup(vma, start, end, newflags):
+    """mmap_sem is held for writing."""
+    oldflags = vma.vm_flags
+    dirty_accountable = 0
+
+    if newflags == oldflags:
+        return 0
+
+    # success: read under mmap_sem
+    vma.vm_flags = newflags
+    vma.vm_page_prot = protection_map[newflags & (VM_READ | VM_WRITE | VM_EXEC | VM_SHARED)]
+    # vma_wants_writenotify()
+    if vma.vm_flags & (VM_WRITE | VM_SHARED) == VM_WRITE | VM_SHARED and vma.vm_ops and vma.vm_ops.page_mkwrite:
+        vma.vm_page_prot = protection_map[newflags & (VM_READ | VM_WRITE | VM_EXEC)]
+        dirty_accountable = 1
+
+    change_protection(vma, start, end, vma.vm_page_prot, dirty_accountable)
+    return 0

@@ -4,19 +4,27 @@
 user_space.py has the processes, and what their addresses, pins and files show. Any task may read and write files.
 """
 from vmrace.harness.kernel import READ, WRITE, current, now, plain, saw, struct, touches
+from vmrace.variants.invalidate_2_6.pre_2_6_15.bio import __bio_map_user_iov, __bio_unmap_user
 from vmrace.variants.invalidate_2_6.pre_2_6_15.ext2 import do_truncate, sys_fsync
 from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import (
+    __generic_file_aio_read,
     do_generic_mapping_read,
     find_get_page,
     find_lock_page,
     generic_file_write,
+    sys_readahead,
     unlock_page,
 )
 from vmrace.variants.invalidate_2_6.pre_2_6_15.fork import copy_mm, exit_mm, mm_init
 from vmrace.variants.invalidate_2_6.pre_2_6_15.fremap import sys_remap_file_pages
-from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import user_load, user_store
+from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import device_read, device_write, read_word_of, server_write, user_load, user_store
+from vmrace.variants.invalidate_2_6.pre_2_6_15.madvise import sys_madvise
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import page_cache_release, put_page
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mmap import do_mmap2, sys_munmap
+from vmrace.variants.invalidate_2_6.pre_2_6_15.mprotect import sys_mprotect
+from vmrace.variants.invalidate_2_6.pre_2_6_15.mremap import sys_mremap
+from vmrace.variants.invalidate_2_6.pre_2_6_15.msync import sys_msync
+from vmrace.variants.invalidate_2_6.pre_2_6_15.nfs import nfs_revalidate_mapping
 from vmrace.variants.invalidate_2_6.pre_2_6_15.page_writeback import writeback_single_inode
 from vmrace.variants.invalidate_2_6.pre_2_6_15.swap import __pagevec_lru_add, __pagevec_lru_add_active, mark_page_accessed, taken
 from vmrace.variants.invalidate_2_6.pre_2_6_15.truncate import (
@@ -31,13 +39,19 @@ from vmrace.variants.invalidate_2_6.types import (
     ENOMEM,
     FILE_PAGES,
     GFP_KERNEL,
+    MADV_DONTNEED,
     MAP_ANONYMOUS,
     MAP_FIXED,
     MAP_PRIVATE,
     MAP_SHARED,
+    MREMAP_FIXED,
+    MREMAP_MAYMOVE,
+    MS_SYNC,
     PAGE_SIZE,
     PF_MEMALLOC,
     PF_MEMDIE,
+    PROT_READ,
+    PROT_WRITE,
     USER_ADDRESSES,
     f0_disk,
     f0_file,
@@ -51,37 +65,59 @@ from vmrace.variants.user_space import (
     FILE_NAMES,
     FIRST_CONTENT,
     access,
+    accessed,
     begin_change,
+    begin_move,
+    begin_pin,
     begin_truncate,
     boot_processes,
     cut,
     end_change,
+    end_move,
+    end_pin,
     end_truncate,
     enter,
     error_name,
     exit_all,
+    forbid,
     killed,
     may_be_short,
+    pin_shows,
     processes,
     reaches,
+    saw_device_load,
+    saw_device_store,
     saw_file,
     saw_load,
     saw_page,
     saw_read,
+    saw_rewrite,
     saw_store,
+    shown_elsewhere,
     shows,
     truncates,
 )
 
 
 class reference(struct):
-    """The reference of a pin, to a page that a task has found in the page cache."""
+    """The reference of a pin, to a page that a task has found in the page cache or in an address space. In the second case it is a bio."""
     page = plain(None)
-    state = plain(0)                    # 0 free, 1 being made or dropped, 2 held
+    state = plain(0)                    # 0 free, 1 being made, used or dropped, 2 held
+    pinned = plain(0)                   # 0 found in the page cache; as a bio: 1 for the device to read, 2 to write
+    written = plain(0)                  # 1 if the device has written
+    dirtied = plain(None)               # the last page that was dirtied at the end of a pin
+    bi_rw = plain(0)
+
+
+class past_cache(struct):
+    """The writes to the disk of a file that go past the page cache: a direct read may see one before cached reads do."""
+    begun = plain(0)
+    ended = plain(0)
 
 
 references = [reference("k0.reference"), reference("k1.reference"), reference("k2.reference"), reference("k3.reference")]
 files = [f0_file, f1_file]
+writes_past_cache = [past_cache("f0.past_cache"), past_cache("f1.past_cache")]
 
 
 def boot(threads):
@@ -196,6 +232,7 @@ def op_store(number, page, value):
         since = now()
         signal = user_store(USER_ADDRESSES[page], word, value)
         if signal:
+            saw_rewrite(number, page, begun, since)     # SIGKILL replaced the access, but the pte may be dirty
             killed(number, page, begun, signal, "store")
             return
         saw_store(number, page, begun, word, value, since)
@@ -269,7 +306,9 @@ def op_direct_write(file, index, value):
     token = truncates(file)
     since = now()
     cut(file)
+    begin_past_cache(file)
     written = generic_file_write(files[file], index, holding(value), 1)
+    end_past_cache(file)
     if written > 0:
         saw_page("direct store", FILE_NAMES[file], index, value, since)
         reaches(file, index, token)
@@ -339,6 +378,7 @@ def op_take(file, index, k):
     if held.state:
         return
     held.state = 1
+    held.pinned = held.written = 0
     page = find_get_page(files[file].f_mapping, index)
     touches(WRITE, held)
     held.page = page
@@ -348,7 +388,7 @@ def op_take(file, index, k):
 def op_put(k):
     held = references[k]
     touches(WRITE, held)
-    if held.state == 2:
+    if held.state == 2 and not held.written:        # whoever had a device write must dirty the page
         held.state = 1
         page, held.page = held.page, None
         put_page(page)
@@ -442,3 +482,242 @@ def drain():
     for turn in range(6):
         op_refill_inactive(8)
         op_shrink_cache(8)
+
+
+def op_direct_write_mapped(number, page, file, index):
+    """Write from memory that the device reads. If the block is a hole, the kernel copies the memory, as in op_write_mapped()."""
+    if enter(number) is None:
+        return
+    token = truncates(file)
+    since = now()
+    buf = at(number, page)
+    begun = buf.where[2]
+    cut(file)
+    begin_past_cache(file)
+    written = generic_file_write(files[file], index, buf, 1)
+    end_past_cache(file)
+    moved = current().dio.moved
+    for word, value in enumerate(moved):
+        saw_load(number, page, begun, word, value, since)
+        saw("direct store" if written > 0 else "may", FILE_NAMES[file], (index, word), value, since)
+    for word, value, copied in buf.copied:
+        saw("store", FILE_NAMES[file], (index, word), value, copied)
+    buf.where, buf.copied = None, ()
+    if written == PAGE_SIZE:
+        reaches(file, index, token)
+    elif moved:
+        saw_error(file, index, written, "direct_write_mapped", since)
+    elif written != -ENOMEM:
+        saw_page("may", FILE_NAMES[file], index, 0, since)
+    saw_page("discard", FILE_NAMES[file], index, 0, since)
+    if current().flags & PF_MEMDIE:
+        killed(number, page, begun, "SIGKILL", "direct_write_mapped")
+
+
+# ---- a server ----------------------------------------------------------------------------------------------------------------
+
+
+def op_revalidate(file, index, value):
+    """The disk is the server. A page that the file has no block for stays as it is. Revalidation drops what is dirty by then."""
+    inode = files[file].f_mapping.host
+    since = now()
+    cut(file)
+    begin_past_cache(file)
+    changed = server_write(inode, index, value)
+    error = nfs_revalidate_mapping(inode.i_mapping) if changed else 0
+    end_past_cache(file)
+    if not changed:
+        return
+    saw_file("discard", file, 0, since)
+    if error:
+        saw_page("unknown", FILE_NAMES[file], index, "a load after a revalidation that failed", since)
+        saw_error(file, None, error, "revalidate", since)
+    else:
+        saw_page("server", FILE_NAMES[file], index, value, since)
+
+
+# ---- pins ------------------------------------------------------------------------------------------------------------------
+
+
+def pin_user_page(number, page, k, write_to_vm):
+    """Have a driver map a page of a process for I/O: for a device to write to with `write_to_vm`, else to read from."""
+    held = references[k]
+    touches(WRITE, held)
+    if held.state:
+        return
+    if enter(number) is None:
+        return
+    held.state = 1
+    held.pinned = 1 + write_to_vm
+    held.written = 0
+    begun = access(number, page)
+    since = now()
+    begin_pin(k, number, page, write_to_vm)
+    error = __bio_map_user_iov(held, USER_ADDRESSES[page], 1, write_to_vm)
+    end_pin(k)
+    if write_to_vm:
+        saw_rewrite(number, page, begun, since)         # the page is dirty, and again when the pin is dropped
+    touches(WRITE, held)
+    held.state = 0 if error else 2
+    if current().flags & PF_MEMDIE:
+        killed(number, page, None, "SIGKILL", "pin")
+
+
+def op_pin(number, page, k):
+    pin_user_page(number, page, k, 1)
+
+
+def op_pin_read(number, page, k):
+    pin_user_page(number, page, k, 0)
+
+
+def use_pin(k, pinned):
+    """Begin the I/O of a pin that is `pinned`, or more. Returns it, or None. It cannot be dropped until its state is 2 again."""
+    held = references[k]
+    touches(WRITE, held)
+    if held.state != 2 or held.pinned < pinned:
+        return None
+    held.state = 1
+    return held
+
+
+def op_dma(k, value):
+    """The page need not be dirty before the pin is dropped, so what the device stores is not on disk for certain."""
+    held = use_pin(k, 2)
+    if held is None:
+        return
+    begun = pin_shows(k)
+    since = now()
+    held.written = 1
+    device_write(held.page, value)
+    for word in (0, 1):
+        saw_device_store(k, begun, word, value, since, 1)
+    touches(WRITE, held)
+    held.state = 2
+
+
+def op_load_pin(k):
+    held = use_pin(k, 1)
+    if held is None:
+        return
+    begun = pin_shows(k)
+    since = now()
+    words = device_read(held.page)
+    for word in (0, 1):
+        saw_device_load(k, begun, word, words[word], since)
+    touches(WRITE, held)
+    held.state = 2
+
+
+def op_unpin(k):
+    held = use_pin(k, 1)
+    if held is None:
+        return
+    if held.pinned == 2:
+        held.dirtied = held.page
+    __bio_unmap_user(held)
+    touches(WRITE, held)
+    held.state = 0
+
+
+# ---- readahead -------------------------------------------------------------------------------------------------------------
+
+
+def op_readahead(file):
+    sys_readahead(files[file], 0, FILE_PAGES * PAGE_SIZE)
+    not_a_victim()
+
+
+# ---- direct reads ----------------------------------------------------------------------------------------------------------
+
+
+def begin_past_cache(file):
+    touches(WRITE, writes_past_cache[file])
+    writes_past_cache[file].begun += 1
+
+
+def end_past_cache(file):
+    touches(WRITE, writes_past_cache[file])
+    writes_past_cache[file].ended += 1
+
+
+def op_direct_read(file, index):
+    """A read that overlaps a write past the cache is not judged: a cached read may be the later one and see the older value."""
+    past = writes_past_cache[file]
+    touches(READ, past)
+    writes = past.begun if past.begun == past.ended else None
+    short = may_be_short(file, index)
+    since = now()
+    buf = holding(0)
+    got = __generic_file_aio_read(files[file], index, buf)
+    read = (read_word_of(buf.data, 0), read_word_of(buf.data, 1)) if got > 0 else got or None
+    touches(READ, past)
+    if past.begun == writes:
+        saw_read("disk load", file, index, read, short, since)
+
+
+# ---- more calls on memory ------------------------------------------------------------------------------------------------
+
+
+def op_msync(number, page):
+    """Write a file with the dirty bit of one pte. What is stored through other mappings need not be on disk then."""
+    if enter(number) is None:
+        return
+    begun = access(number, page)
+    since = now()
+    shown = begun[0]
+    alone = shown is not None and shown[0] == "shared" and not shown_elsewhere(number, page, shown[1], shown[2])
+    touches(READ, *references)
+    alone = alone and not any([held.state and held.pinned == 2 for held in references])
+    error = sys_msync(USER_ADDRESSES[page], PAGE_SIZE, MS_SYNC)
+    if not error and accessed(number, page, begun) is not None and shown[0] == "shared":
+        saw_file("synced", shown[1], 0, since)
+        if alone:
+            saw_page("msynced", FILE_NAMES[shown[1]], shown[2], 0, since)
+
+
+def op_dontneed(number, page):
+    """Discard: an anonymous page reads 0 then, a private mapping shows the file again, and neither is what a pin is of. A shared mapping
+    keeps its page."""
+    if enter(number) is None:
+        return
+    begun = access(number, page)
+    since = now()
+    shown = begun[0]
+    private = shown is not None and shown[0] in ("anon", "private")
+    if private:
+        begin_change(number, page, shown)
+    error = sys_madvise(USER_ADDRESSES[page], PAGE_SIZE, MADV_DONTNEED)
+    if private:
+        end_change(number, page, shown)
+    if error:
+        return
+    after = accessed(number, page, begun)
+    if after is None:
+        saw_page("may", number, page, 0, since)
+    elif after[0] != "shared":
+        anon = shown[0] == after[0] == "anon"
+        saw_page("store" if anon else "unknown", number, page, 0 if anon else "a load of a private mapping that was discarded", since)
+
+
+def op_protect(number, page):
+    if enter(number) is not None:
+        forbid(number, page)
+        sys_mprotect(USER_ADDRESSES[page], PAGE_SIZE, PROT_READ)
+
+
+def op_unprotect(number, page):
+    if enter(number) is not None:
+        sys_mprotect(USER_ADDRESSES[page], PAGE_SIZE, PROT_READ | PROT_WRITE)
+
+
+def op_mremap(number, page, other, target):
+    """Move a page. A register does not move: that of the target is unknown then, unless it is a file's."""
+    if other != number or target == page:
+        return
+    if enter(number) is None:
+        return
+    since = now()
+    begun = begin_move(number, page, target)
+    error = sys_mremap(USER_ADDRESSES[page], PAGE_SIZE, PAGE_SIZE, MREMAP_FIXED | MREMAP_MAYMOVE, USER_ADDRESSES[target]) < 0
+    end_move(number, page, target, begun, error, since)

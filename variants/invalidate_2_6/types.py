@@ -18,7 +18,8 @@ Left out, and why that is sound or where it is a limit:
    add_to_swap() give up on them), so PG_swapcache is never set. A limit: no page here changes between file and swap cache.
  * anon_vma chains. Without swap, page_referenced() alone follows them, and whatever it finds, shrink_list() puts the page back
    on the active list. One fact is kept: whether a vma has one, as fork copies page tables by it. PAGE_MAPPING_ANON stands for them all.
- * Readahead: the device has it switched off (blockdev --setra 0). The readahead that filemap_populate() forces is kept.
+ * Readahead on faults and reads: the device has it switched off (blockdev --setra 0). The readahead that filemap_populate() and
+   readahead(2) force is kept.
  * Per-cpu lists of free pages (a limit): a page is free for all at once. Buddy orders, zones, highmem: every allocation is one page.
  * Page directories and page-table pages: a page table is one pte slot per address. With fewer than four cpus configured
    (CONFIG_SPLIT_PTLOCK_CPUS), pte_lockptr() is mm->page_table_lock, as here; with one page-table page per mm, the lock of that
@@ -33,8 +34,8 @@ Left out, and why that is sound or where it is a limit:
    pages of truncate and writepage are never taken. I/O errors: none, so AS_EIO and PG_error are never set.
  * ext2 is as much of it as says which blocks a file has: reading a hole gives zeros, writing one allocates it.
  * Writes of less than a page, from more than one page or from several buffers: write(2) copies one whole page from one.
- * inode lists, superblocks, dcache, atime, quota, i_alloc_sem (each of its users holds i_sem as well).
- * mlock, mprotect, mremap, nonlinear vmas of more than a page, hugetlb, XIP, cpusets: no operation here uses them.
+ * inode lists, superblocks, dcache, atime, quota.
+ * mlock, nonlinear vmas of more than a page, hugetlb, XIP, cpusets: no operation here uses them.
  * Which process is killed when memory runs out (a limit): the one that asks for it.
  * nr_mapped is one counter; the kernel keeps one for each cpu.
  * i_size_read() is one load: the sequence count of 32-bit machines is left out, a size here is never torn.
@@ -75,10 +76,13 @@ INT_MAX = 0x7FFFFFFF
 TASK_SIZE = 0xC0000000
 
 EIO = 5
+EBADF = 9
 ENOMEM = 12
+EACCES = 13
 EFAULT = 14
 EEXIST = 17
 EINVAL = 22
+ENOTBLK = 15
 EINTR = 4
 
 # The machine.
@@ -133,26 +137,43 @@ GFP_HIGHUSER = GFP_KERNEL | __GFP_HIGHMEM
 # Processes, include/linux/sched.h.
 PF_MEMALLOC = 0x00000800
 PF_MEMDIE = 0x00001000                              # TIF_MEMDIE, with the SIGKILL that goes with it
+PF_SYNCWRITE = 0x00200000
 CLONE_VM = 0x00000100
 
 # vmas, include/linux/mm.h and asm/mman.h.
 VM_READ = 0x00000001
 VM_WRITE = 0x00000002
+VM_EXEC = 0x00000004
 VM_SHARED = 0x00000008
 VM_MAYREAD = 0x00000010
 VM_MAYWRITE = 0x00000020
 VM_MAYSHARE = 0x00000080
 VM_LOCKED = 0x00002000
+VM_IO = 0x00004000
 VM_NONLINEAR = 0x00800000
 VM_RESERVED = 0x00080000
 MAP_SHARED = 0x01
 MAP_PRIVATE = 0x02
 MAP_FIXED = 0x10
 MAP_ANONYMOUS = 0x20
+MADV_DONTNEED = 0x4
+MREMAP_MAYMOVE = 0x1
+MREMAP_FIXED = 0x2
+MS_ASYNC = 0x1                                      # msync()
+MS_INVALIDATE = 0x2
+MS_SYNC = 0x4
 PROT_READ = 0x1
 PROT_WRITE = 0x2
+PROT_EXEC = 0x4
+PROT_SEM = 0x8
 PAGE_READONLY = 0                                   # vm_page_prot, as far as it matters: may the pte be writable at once?
 PAGE_SHARED = 1
+# A pte is writable at once only in a mapping that is shared and may be written: VM_WRITE | VM_SHARED is 0xa.
+protection_map = (PAGE_READONLY,) * 10 + (PAGE_SHARED,) * 2 + (PAGE_READONLY,) * 2 + (PAGE_SHARED,) * 2
+
+FOLL_WRITE = 0x01                                   # follow_page(): the pte must let one write
+FOLL_TOUCH = 0x02                                   # mark the page accessed
+FOLL_GET = 0x04                                     # take a reference to it
 
 VM_FAULT_OOM = 0x00
 VM_FAULT_SIGBUS = 0x01
@@ -308,6 +329,7 @@ class inode(struct):
     i_mapping = embed(address_space)
     # i_sem; read without it
     i_sem = embed(semaphore)
+    i_alloc_sem = embed(rw_semaphore)                       # under i_sem: direct I/O against truncate
     i_size = racy(FILE_PAGES * PAGE_SIZE)
     # inode_lock; read without it
     i_state = racy(0, "inode_lock")
@@ -348,7 +370,7 @@ class vm_area_struct(struct):
     # i_mmap_lock of the file's mapping
     shared = embed(list_head)
     vm_truncate_count = guarded(0, ".vm_file.f_mapping.i_mmap_lock")
-    vm_private_data = guarded(0, ".vm_file.f_mapping.i_mmap_lock")      # the cursor of try_to_unmap_cluster()
+    vm_private_data = racy(0, ".vm_file.f_mapping.i_mmap_lock")         # the cursor of try_to_unmap_cluster(); mremap() copies it
     # the slab's
     in_use = plain(0)
 
@@ -415,20 +437,32 @@ class writeback_control(struct):
     end = plain(0)
 
 
+class user_buffer(struct):
+    """The buffer that write(2) copies from, or that a direct read fills: a page of the process at `address` or, without one, memory that
+    is always present, and that no other task accesses. It holds `value` in both words for a write; `data` is for a read."""
+    address = plain(None)
+    value = plain(0)
+    data = embed(frame)
+    # data of the model, for the loads and stores that user space saw
+    where = plain(None)                                     # the address as a program names it, and what it shows
+    copied = plain(())                                      # each word loaded from there: word, value, step
+
+
 class dio(struct):
     """fs/direct-io.c: a request and who waits for it. Its bio_lock, which nobody but the two takes, is the atomic count here."""
     bio_count = embed(atomic_t, 0)
     waiter = embed(wait_queue_head_t)
-
-
-class user_buffer(struct):
-    """The buffer that write(2) copies from: a page of the process at `address` or, without one, memory that is always present, holds
-    `value` in both words, and that no other task accesses."""
-    address = plain(None)
-    value = plain(0)
-    # data of the model, for the loads and stores that user space saw
-    where = plain(None)                                     # the address as a program names it, and what it shows
-    copied = plain(())                                      # each word loaded from there: word, value, step
+    # the task's own
+    inode = plain(None)
+    rw = plain(0)
+    block_in_file = plain(0)
+    buf = plain(None)
+    page = plain(None)                                      # what get_user_pages() has pinned
+    cur_page = plain(None)
+    cur_page_block = plain(0)
+    bio = plain(0)                                          # is there one to submit and to wait for?
+    result = plain(0)
+    moved = plain(())                                       # data of the model: the words that were moved from or to a page
 
 
 class task_struct(struct):

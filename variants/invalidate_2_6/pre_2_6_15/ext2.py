@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""fs/ext2/inode.c, as much of it as says which blocks a file has, with do_truncate() of fs/open.c and fsync of fs/buffer.c.
+"""fs/ext2/inode.c, as much of it as says which blocks a file has, with notify_change() of fs/attr.c, do_truncate() of fs/open.c and
+fsync of fs/buffer.c.
 
 A file's block number is its offset. A block that is freed and allocated again holds what it held; nobody may see that before it
 was written, which is what BH_New is for.
 """
-from vmrace.harness.kernel import data_race, down, up
+from vmrace.harness.kernel import current, data_race, down, down_write, up, up_write
 from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import filemap_fdatawait, filemap_fdatawrite
 from vmrace.variants.invalidate_2_6.pre_2_6_15.memory import vmtruncate
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import i_size_read, set_buffer_mapped, set_buffer_new
@@ -43,15 +44,33 @@ def ext2_truncate(inode):
         iblock += 1
 
 
+__FILE__ = "fs/attr.c"
+
+
+def inode_setattr(inode, size):
+    """Of the size alone."""
+    error = 0
+    if size != i_size_read(inode):
+        error = vmtruncate(inode, size)
+    return error
+
+
+def notify_change(inode, size):
+    """i_sem is held. i_alloc_sem waits for direct I/O that has looked its blocks up; ext2_setattr() has a quota besides."""
+    down_write(inode.i_alloc_sem)
+    error = inode_setattr(inode, size)
+    up_write(inode.i_alloc_sem)
+    return error
+
+
 __FILE__ = "fs/open.c"
 
 
 def do_truncate(inode, length):
-    """notify_change() and inode_setattr() come to vmtruncate() if the size changes."""
     down(inode.i_sem)
-    if length != i_size_read(inode):
-        vmtruncate(inode, length)
+    err = notify_change(inode, length)
     up(inode.i_sem)
+    return err
 
 
 __FILE__ = "fs/buffer.c"

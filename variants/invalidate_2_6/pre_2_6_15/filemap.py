@@ -54,7 +54,7 @@ from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
 )
 from vmrace.variants.invalidate_2_6.pre_2_6_15.page_alloc import cond_resched
 from vmrace.variants.invalidate_2_6.pre_2_6_15.page_writeback import do_writepages, test_clear_page_writeback
-from vmrace.variants.invalidate_2_6.pre_2_6_15.readahead import force_page_cache_readahead
+from vmrace.variants.invalidate_2_6.pre_2_6_15.readahead import force_page_cache_readahead, max_sane_readahead
 from vmrace.variants.invalidate_2_6.pre_2_6_15.swap import (
     __pagevec_lru_add,
     lru_cache_add,
@@ -80,6 +80,7 @@ from vmrace.variants.invalidate_2_6.types import (
     PAGE_SIZE,
     PG_locked,
     PG_writeback,
+    READ_BIO,
     VM_NONLINEAR,
     WB_SYNC_ALL,
     WRITE_BIO,
@@ -248,6 +249,16 @@ def filemap_write_and_wait(mapping):
         retval = filemap_fdatawrite(mapping)
         if retval == 0:
             retval = filemap_fdatawait(mapping)
+    return retval
+
+
+def filemap_write_and_wait_range(mapping, lstart, lend):
+    retval = 0
+
+    if data_race(mapping.nrpages):
+        retval = __filemap_fdatawrite_range(mapping, lstart, lend, WB_SYNC_ALL)
+        if retval == 0:
+            retval = wait_on_page_writeback_range(mapping, lstart >> PAGE_CACHE_SHIFT, lend >> PAGE_CACHE_SHIFT)
     return retval
 
 
@@ -455,6 +466,32 @@ def do_generic_mapping_read(mapping, index, filp):
     if cached_page:
         page_cache_release(cached_page)
     return copied
+
+
+def __generic_file_aio_read(filp, index, buf):
+    """Of a file that is open with O_DIRECT, one page. Returns the bytes read, 0 at the end of the file."""
+    inode = filp.f_mapping.host
+    retval = 0
+
+    size = i_size_read(inode)
+    if index << PAGE_CACHE_SHIFT < size:
+        retval = generic_file_direct_IO(READ_BIO, filp, index, buf)
+    # left out: file_accessed()
+    return retval
+
+
+def do_readahead(mapping, filp, index, nr):
+    force_page_cache_readahead(mapping, filp, index, max_sane_readahead(nr))
+    return 0
+
+
+def sys_readahead(file, offset, count):
+    """Start to read a range of a file that is open for reading."""
+    mapping = file.f_mapping
+    start = offset >> PAGE_CACHE_SHIFT
+    end = offset + count - 1 >> PAGE_CACHE_SHIFT
+    len = end - start + 1
+    return do_readahead(mapping, file, start, len)
 
 
 def page_cache_read(file, offset):
@@ -700,11 +737,11 @@ def filemap_copy_from_user(page, buf):
 __FILE__ = "mm/filemap.c"
 
 
-def generic_file_direct_write(file, index, value):
+def generic_file_direct_write(file, index, buf):
     """i_sem is held. Returns the bytes written; 0 for a hole, which is left to the buffered path."""
     inode = file.f_mapping.host
 
-    written = generic_file_direct_IO(WRITE_BIO, file, index, value)
+    written = generic_file_direct_IO(WRITE_BIO, file, index, buf)
     if written > 0:
         end = index + 1 << PAGE_CACHE_SHIFT
         if end > i_size_read(inode):
@@ -761,7 +798,7 @@ def generic_file_buffered_write(file, index, buf, direct):
 def __generic_file_aio_write_nolock(file, index, buf, direct):
     """i_sem is held. The limits of a file's size are left out."""
     if direct:
-        written = generic_file_direct_write(file, index, buf.value)
+        written = generic_file_direct_write(file, index, buf)
         if written < 0 or written == PAGE_CACHE_SIZE:
             return written                          # goto out
     written = generic_file_buffered_write(file, index, buf, direct)
@@ -781,8 +818,8 @@ def generic_file_write(file, index, buf, direct):
     return ret
 
 
-def generic_file_direct_IO(rw, file, index, value):
-    """i_sem is held. Returns the bytes written, or -EIO if the page cache could not be shot down afterwards."""
+def generic_file_direct_IO(rw, file, index, buf):
+    """i_sem is held for a write. Returns the bytes transferred, or -EIO if the page cache could not be shot down after a write."""
     mapping = file.f_mapping
 
     # a write unmaps the range first, so that dirty bits of ptes get to the pages before these are written
@@ -792,7 +829,7 @@ def generic_file_direct_IO(rw, file, index, value):
 
     retval = filemap_write_and_wait(mapping)
     if retval == 0:
-        retval = ext2_direct_IO(rw, file, index, value)     # mapping->a_ops->direct_IO
+        retval = ext2_direct_IO(rw, file, index, buf)     # mapping->a_ops->direct_IO
         if rw == WRITE_BIO and data_race(mapping.nrpages):
             err = invalidate_inode_pages2_range(mapping, index, index)
             if err:

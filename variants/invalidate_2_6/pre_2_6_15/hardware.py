@@ -17,11 +17,11 @@ completion is an interrupt.
 The slab hands out the one object that is meant for the purpose: a page's buffer, an mm's vma for an address, the mm that a
 program names. So which object it is does not depend on the schedule.
 """
-from vmrace.harness.kernel import READ, RMW, WRITE, current, now, point, raise_irq, touches
+from vmrace.harness.kernel import READ, RMW, WRITE, current, data_race, now, point, raise_irq, touches
 from vmrace.variants.invalidate_2_6.pre_2_6_15.fault import do_page_fault
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import pte_mkdirty, pte_mkyoung, pte_offset, pte_page, pte_present, pte_write
 from vmrace.variants.invalidate_2_6.ops import copied_from_user
-from vmrace.variants.invalidate_2_6.types import READ_BIO, THE_DEVICE
+from vmrace.variants.invalidate_2_6.types import PAGE_CACHE_SHIFT, READ_BIO, THE_DEVICE
 
 
 __FILE__ = "hardware"
@@ -158,10 +158,11 @@ def disk_block(bdev, block):
 
 
 def transfer(rw, bdev, block, data, word):
-    if rw == READ_BIO:
-        write_word_of(data, word, read_word_of(disk_block(bdev, block), word))
-    else:
-        write_word_of(disk_block(bdev, block), word, read_word_of(data, word))
+    """Move a word. Returns its value."""
+    source, target = (disk_block(bdev, block), data) if rw == READ_BIO else (data, disk_block(bdev, block))
+    value = read_word_of(source, word)
+    write_word_of(target, word, value)
+    return value
 
 
 def disk_interrupt(rw, bdev, segments, end_io, private):
@@ -185,10 +186,51 @@ def value_interrupt(bdev, block, value, end_io, private):
     end_io(private)
 
 
-def submit_value(bdev, block, value, end_io, private):
-    """Write a buffer that nobody else touches: both its words hold `value`."""
-    write_word_of(disk_block(bdev, block), 0, value)
-    raise_irq(value_interrupt, bdev, block, value, end_io, private)
+def submit_buffer(rw, bdev, block, buf, end_io, private):
+    """Read into a user buffer that no other task accesses, or write from it: both its words hold `buf.value` then."""
+    if rw == READ_BIO:
+        transfer(rw, bdev, block, buf.data, 0)
+        raise_irq(disk_interrupt, rw, bdev, ((block, buf.data),), end_io, private)
+    else:
+        write_word_of(disk_block(bdev, block), 0, buf.value)
+        raise_irq(value_interrupt, bdev, block, buf.value, end_io, private)
+
+
+def page_interrupt(rw, bdev, block, data, end_io, dio):
+    dio.moved += (transfer(rw, bdev, block, data, 1),)
+    end_io(dio)
+
+
+def submit_page(rw, bdev, block, data, end_io, dio):
+    """Read into a page that is not locked, or write from it, for direct I/O. `dio` notes the words that were moved."""
+    dio.moved += (transfer(rw, bdev, block, data, 0),)
+    raise_irq(page_interrupt, rw, bdev, block, data, end_io, dio)
+
+
+def server_write(inode, index, value):
+    """Another client writes a page of the file on the server. Returns 0 if the file has no such page, or no block for it."""
+    if index >= data_race(inode.i_size) >> PAGE_CACHE_SHIFT or not data_race(inode.i_block[index]):
+        return 0
+    write_word_of(disk_block(inode.i_bdev, index), 0, value)
+    write_word_of(disk_block(inode.i_bdev, index), 1, value)
+    return 1
+
+
+def clear_user_buffer(buf):
+    """memset(kaddr, 0, PAGE_SIZE), of such a buffer"""
+    write_word_of(buf.data, 0, 0)
+    write_word_of(buf.data, 1, 0)
+
+
+def device_write(page, value):
+    """A device that a driver has given the page to writes it."""
+    write_word_of(page.data, 0, value)
+    write_word_of(page.data, 1, value)
+
+
+def device_read(page):
+    """A device that a driver has given the page to reads it: both words."""
+    return read_word_of(page.data, 0), read_word_of(page.data, 1)
 
 
 # ---- the slab ----------------------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import filemap_nopage, fi
 from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import copy_to_new_page
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
     PageAnon,
+    PageDirty,
     PageLocked,
     SetPageReferenced,
     TestSetPageLocked,
@@ -51,6 +52,7 @@ from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
     set_pte_at,
 )
 from vmrace.variants.invalidate_2_6.pre_2_6_15.ext2 import ext2_truncate
+from vmrace.variants.invalidate_2_6.pre_2_6_15.mmap import find_extend_vma
 from vmrace.variants.invalidate_2_6.pre_2_6_15.page_alloc import cond_resched
 from vmrace.variants.invalidate_2_6.pre_2_6_15.page_writeback import set_page_dirty
 from vmrace.variants.invalidate_2_6.pre_2_6_15.rmap import (
@@ -63,8 +65,12 @@ from vmrace.variants.invalidate_2_6.pre_2_6_15.rmap import (
 from vmrace.variants.invalidate_2_6.pre_2_6_15.swap import lru_add_drain, lru_cache_add_active, mark_page_accessed, release_pages
 from vmrace.variants.invalidate_2_6.pre_2_6_15.truncate import truncate_inode_pages
 from vmrace.variants.invalidate_2_6.types import (
+    EFAULT,
     EINTR,
     ENOMEM,
+    FOLL_GET,
+    FOLL_TOUCH,
+    FOLL_WRITE,
     GFP_HIGHUSER,
     NOPAGE_OOM,
     NOPAGE_SIGBUS,
@@ -77,8 +83,11 @@ from vmrace.variants.invalidate_2_6.types import (
     VM_FAULT_OOM,
     VM_FAULT_SIGBUS,
     VM_FAULT_WRITE,
+    VM_IO,
+    VM_MAYREAD,
     VM_MAYWRITE,
     VM_NONLINEAR,
+    VM_READ,
     VM_SHARED,
     VM_WRITE,
     empty_zero_page,
@@ -664,3 +673,77 @@ def __handle_mm_fault(mm, vma, address, write_access):
     """mmap_sem is held for reading. Page directories are left out."""
     pte = pte_offset(mm, address)
     return handle_pte_fault(mm, vma, address, pte, write_access)
+
+
+# ---- get_user_pages() --------------------------------------------------------------------------------------------------------
+
+
+def follow_page(vma, address, flags):
+    """Look one page up in the page table. Returns None if no page is there, or one that must not be written to."""
+    page = None
+    mm = vma.vm_mm
+    ptep = pte_offset(mm, address)
+    ptl = mm.page_table_lock
+    spin_lock(ptl)
+    pte = ptep.val
+    if pte_present(pte):
+        if not (flags & FOLL_WRITE and not pte_write(pte)):
+            page = pte_page(pte)
+            if flags & FOLL_GET:
+                get_page(page)
+            if flags & FOLL_TOUCH:
+                if flags & FOLL_WRITE and not pte_dirty(pte) and not PageDirty(page):
+                    set_page_dirty(page)
+                mark_page_accessed(page)
+    # unlock:
+    spin_unlock(ptl)
+    return page
+
+
+def get_user_pages(mm, start, len, write, force, pages):
+    """Make pages present, and append them to the list `pages` with a reference each, if there is one. mmap_sem is held. Returns how many
+    they are, or an error."""
+    vm_flags = VM_WRITE | VM_MAYWRITE if write else VM_READ | VM_MAYREAD
+    vm_flags &= VM_MAYREAD | VM_MAYWRITE if force else VM_READ | VM_WRITE
+    i = 0
+
+    while True:
+        vma = find_extend_vma(mm, start)
+        if not vma or vma.vm_flags & VM_IO or not vm_flags & vma.vm_flags:
+            return i or -EFAULT
+
+        foll_flags = FOLL_TOUCH
+        if pages is not None:
+            foll_flags |= FOLL_GET
+
+        while True:
+            if write:
+                foll_flags |= FOLL_WRITE
+
+            cond_resched()
+            while True:
+                page = follow_page(vma, start, foll_flags)
+                if page:
+                    break
+                ret = __handle_mm_fault(mm, vma, start, foll_flags & FOLL_WRITE)
+                # do_wp_page() has broken COW: the page is ours to write to, whatever the pte says
+                if ret & VM_FAULT_WRITE:
+                    foll_flags &= ~FOLL_WRITE
+
+                ret &= ~VM_FAULT_WRITE
+                if ret == VM_FAULT_SIGBUS:
+                    return i or -EFAULT
+                if ret == VM_FAULT_OOM:
+                    return i or -ENOMEM
+                if ret not in (VM_FAULT_MINOR, VM_FAULT_MAJOR):
+                    BUG(1061)
+            if pages is not None:
+                pages.append(page)
+            i += 1
+            start += PAGE_SIZE
+            len -= 1
+            if not len or start >= vma.vm_end:
+                break
+        if not len:
+            break
+    return i

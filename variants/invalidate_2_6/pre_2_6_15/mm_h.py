@@ -735,6 +735,11 @@ def pte_wrprotect(pte):
     return (pte[0], 0, pte[2], pte[3])
 
 
+def pte_modify(pte, newprot):
+    """The page and the dirty bit stay; the protection bits of a mapping include the accessed bit."""
+    return (pte[0], newprot, pte[2], 1)
+
+
 def pte_mkdirty(pte):
     return (pte[0], pte[1], 1, pte[3])
 
@@ -792,3 +797,17 @@ def ptep_set_wrprotect(ptep):
     """lock btr"""
     point(ptep, RMW)
     ptep._val = pte_wrprotect(ptep._val)
+
+
+def ptep_test_and_clear_dirty(ptep):
+    """mm->page_table_lock is held: only the MMU can change the bit meanwhile, and it only sets it."""
+    if not pte_dirty(ptep.val):
+        return 0
+    point(ptep, RMW)
+    ptep._val = pte_mkclean(ptep._val)
+    return 1
+
+
+def ptep_clear_flush_dirty(ptep):
+    """The flush is no step (see hardware)."""
+    return ptep_test_and_clear_dirty(ptep)

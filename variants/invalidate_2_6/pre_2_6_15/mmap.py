@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """mm/mmap.c: vmas. Each is one page, and there is a hole of a page between any two addresses: they neither merge nor split."""
-from vmrace.harness.kernel import current, down_write, list_add_tail, list_del, spin_lock, spin_unlock, up_write
+from vmrace.harness.kernel import current, data_race, down_write, list_add_tail, list_del, spin_lock, spin_unlock, up_write
 from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import generic_file_mmap
 from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import kmem_cache_alloc_vma, kmem_cache_free_vma
 from vmrace.variants.invalidate_2_6.pre_2_6_15.memory import tlb_finish_mmu, tlb_gather_mmu, unmap_vmas
@@ -8,8 +8,8 @@ from vmrace.variants.invalidate_2_6.pre_2_6_15.swap import lru_add_drain
 from vmrace.variants.invalidate_2_6.types import (
     ENOMEM,
     MAP_SHARED,
-    PAGE_READONLY,
-    PAGE_SHARED,
+    PAGE_MASK,
+    PAGE_SHIFT,
     TASK_SIZE,
     VM_MAYREAD,
     VM_MAYSHARE,
@@ -18,6 +18,7 @@ from vmrace.variants.invalidate_2_6.types import (
     VM_READ,
     VM_SHARED,
     VM_WRITE,
+    protection_map,
 )
 
 
@@ -125,7 +126,7 @@ def do_mmap_pgoff(file, addr, len, flags, pgoff):
     vma.vm_start = addr
     vma.vm_end = addr + len
     vma.vm_flags = vm_flags
-    vma.vm_page_prot = PAGE_SHARED if vm_flags & VM_SHARED else PAGE_READONLY      # protection_map[]: private is copy on write
+    vma.vm_page_prot = protection_map[vm_flags & 0xf]           # private is copy on write
     vma.vm_pgoff = pgoff
     vma.vm_file = file
     vma.vm_ops = None
@@ -216,3 +217,40 @@ def exit_mmap(mm):
         vma = remove_vma(vma)
     mm.mmap = None
     mm.map_count = 0
+
+
+def find_extend_vma(mm, addr):
+    """mmap_sem is held. No vma here grows."""
+    addr &= PAGE_MASK
+    vma = find_vma(mm, addr)
+    if not vma:
+        return None
+    if vma.vm_start <= addr:
+        return vma
+    return None
+
+
+def copy_vma(vma, addr, len, pgoff):
+    """Copy a vma to another address, at which nothing is mapped. mmap_sem is held for writing."""
+    # left out: vma_merge(): no two vmas are adjacent; memory policies; vm_ops->open(), which no mapping of a file here has
+    mm = vma.vm_mm
+
+    # an anonymous vma without a page may say that it has always been at the new address
+    if not vma.vm_file and not vma.anon_vma:
+        pgoff = addr >> PAGE_SHIFT
+
+    next, prev = find_vma_prev(mm, addr)            # find_vma_prepare()
+    new_vma = kmem_cache_alloc_vma(mm, addr)
+    new_vma.vm_mm = vma.vm_mm                       # *new_vma = *vma
+    new_vma.vm_page_prot = vma.vm_page_prot
+    new_vma.vm_flags = vma.vm_flags
+    new_vma.vm_ops = vma.vm_ops
+    new_vma.vm_file = vma.vm_file
+    new_vma._anon_vma = vma.anon_vma                # nobody else knows of it yet
+    if vma.vm_file:                                 # else no cursor
+        new_vma._vm_private_data = data_race(vma.vm_private_data)
+    new_vma.vm_start = addr
+    new_vma.vm_end = addr + len
+    new_vma.vm_pgoff = pgoff
+    vma_link(mm, new_vma, prev)
+    return new_vma

@@ -75,11 +75,6 @@ PREP_CLEAR = 1 << PG_uptodate | 1 << PG_error | 1 << PG_referenced | 1 << PG_arc
 # not here: function: the name of the caller, for the complaint
 def bad_page(page):
     """Complain, then make it look like a good one."""
-    # not here: printk: the rest of the complaint
-    # not here: page_mapcount: an argument of the complaint
-    # not here: page_count: an argument of the complaint
-    # not here: dump_stack: the rest of the complaint
-    # not here: add_taint: the rest of the complaint
     printk("Bad page state")
     write_word(page.flags, read_word(page.flags) & ~BAD_STATE)
     set_page_count(page, 0)
@@ -102,14 +97,6 @@ def __free_pages_bulk(page, zone):
 
 
 def free_hot_cold_page(page, cold):
-    # not here: pcp: there are no lists for each cpu, so a page goes to the zone's list, under the zone's lock
-    # not here: zone_pcp: the same
-    # not here: get_cpu: the same
-    # not here: put_cpu: the same
-    # not here: local_irq_save: the same
-    # not here: local_irq_restore: the same
-    # only here: __free_pages_bulk: the same
-    # only here: zone: the same
     zone = zone_normal
     if PageAnon(page):
         data_race(page).mapping = None
@@ -133,7 +120,6 @@ def __pagevec_free(pvec):
 
 def prep_new_page(page):
     """Nobody else has it yet. Returns whether it must be left alone."""
-    # not here: private: it is 0: __clear_page_buffers() has seen to it, or bad_page() has complained
     if (page_mapcount(page)
             or data_race(page.mapping) is not None
             or page_count(page) != 0
@@ -209,7 +195,6 @@ def blk_congestion_wait():
 
 def __alloc_pages(gfp_mask):
     """One page, or None. Kswapd is no task here, so it is not woken."""
-    # not here: reclaim_state: of slabs
     wait = gfp_mask & __GFP_WAIT
     p = current()
 
@@ -267,3 +252,9 @@ def __alloc_pages(gfp_mask):
 
 def alloc_pages(gfp_mask):
     return __alloc_pages(gfp_mask)
+
+
+def __get_zone_counts():
+    """Count the active, the inactive and the free pages. Asked without a lock: the answer may be old."""
+    zone = zone_normal
+    return data_race(zone.nr_active), data_race(zone.nr_inactive), data_race(zone.free_pages)

@@ -2,7 +2,7 @@
 """mm/page-writeback.c: the dirty and the writeback bit, and their tags in the radix tree; fs/fs-writeback.c: the inode's bit."""
 from vmrace.harness.kernel import BUG, current, data_race, smp_mb, spin_lock, spin_unlock
 from vmrace.variants.invalidate_2_6.pre_2_6_15.buffer import __set_page_dirty_buffers
-from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import radix_tree_tag_clear, radix_tree_tag_set, radix_tree_tagged
+from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import radix_tree_tag_clear, radix_tree_tag_set, radix_tree_tagged, unlock_page
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
     PageDirty,
     SetPageDirty,
@@ -10,6 +10,7 @@ from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
     TestClearPageWriteback,
     TestSetPageDirty,
     TestSetPageWriteback,
+    lock_page,
     page_mapping,
     read_lock_irqsave,
     read_unlock_irqrestore,
@@ -68,6 +69,14 @@ def set_page_dirty(page):
     if not PageDirty(page):
         SetPageDirty(page)
     return 0
+
+
+def set_page_dirty_lock(page):
+    """For a caller that does not know whether the page has been truncated. May sleep."""
+    lock_page(page)
+    ret = set_page_dirty(page)
+    unlock_page(page)
+    return ret
 
 
 def test_clear_page_dirty(page):

@@ -4,7 +4,8 @@ from vmrace.harness.kernel import data_race
 from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import radix_tree_lookup
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import i_size_read, page_cache_alloc_cold, read_lock_irq, read_unlock_irq
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mpage import mpage_readpages
-from vmrace.variants.invalidate_2_6.types import PAGE_CACHE_SHIFT
+from vmrace.variants.invalidate_2_6.pre_2_6_15.page_alloc import __get_zone_counts
+from vmrace.variants.invalidate_2_6.types import PAGE_CACHE_SHIFT, PAGE_CACHE_SIZE
 
 
 __FILE__ = "mm/readahead.c"
@@ -55,5 +56,25 @@ def __do_page_cache_readahead(mapping, filp, offset, nr_to_read):
 
 
 def force_page_cache_readahead(mapping, filp, offset, nr_to_read):
-    """In chunks of two megabytes, of which one is enough."""
-    return __do_page_cache_readahead(mapping, filp, offset, nr_to_read)
+    """Read ahead although the device has it switched off, in chunks of two megabytes. Returns the number of pages, or an error."""
+    ret = 0
+
+    while nr_to_read:
+        this_chunk = 2 * 1024 * 1024 // PAGE_CACHE_SIZE
+
+        if this_chunk > nr_to_read:
+            this_chunk = nr_to_read
+        err = __do_page_cache_readahead(mapping, filp, offset, this_chunk)
+        if err < 0:
+            ret = err
+            break
+        ret += err
+        offset += this_chunk
+        nr_to_read -= this_chunk
+    return ret
+
+
+def max_sane_readahead(nr):
+    """At most half of the memory that is free or easy to reclaim."""
+    active, inactive, free = __get_zone_counts()
+    return min(nr, (inactive + free) // 2)
