@@ -9,6 +9,7 @@ from vmrace.variants.lru_free_2_4.pre_patch.filemap import (
     invalidate_inode_pages,
     invalidate_inode_pages2,
     mark_page_accessed,
+    sys_madvise,
 )
 from vmrace.variants.lru_free_2_4.pre_patch.fork import copy_mm, do_exit, exec_mmap
 from vmrace.variants.lru_free_2_4.pre_patch.hardware import dma_write, user_load, user_store
@@ -23,6 +24,7 @@ from vmrace.variants.lru_free_2_4.types import (
     ENOMEM,
     FILE_PAGES,
     GFP_KSWAPD,
+    MADV_DONTNEED,
     MAP_ANONYMOUS,
     MAP_FIXED,
     MAP_PRIVATE,
@@ -359,3 +361,14 @@ def drain():
     for turn in range(6):
         refill_inactive(8)
         shrink_cache(8, zone_normal, GFP_KSWAPD, 1)
+
+
+def op_dontneed(number, page):
+    """Call madvise(MADV_DONTNEED) as malloc does. Memory reads as zeros from then on."""
+    mm = enter(number)
+    if mm is None:
+        return
+    since = now()
+    if sys_madvise(USER_ADDRESSES[page], PAGE_SIZE, MADV_DONTNEED) == 0:
+        saw("store", number, (page, 0), 0, since)
+        saw("store", number, (page, 1), 0, since)

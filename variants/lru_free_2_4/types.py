@@ -50,8 +50,9 @@ Left out, and why that is sound or where it is a limit:
  * The reserve of unused buffer heads: there are never more buffers than pages, and the slab has one for each.
  * Buffers smaller than a page: a page has one buffer, of its own size. The loops over a page's buffers are kept.
  * get_file(), fput(), dentry and inode counts: each file is held open from boot, its count is never the last.
- * Stack extension, mprotect, mlock, madvise, mremap: a vma is one page, there is a hole of a page between any two addresses,
-   and so vmas neither merge nor split. vma_merge() would look and find nothing, without taking a lock.
+ * Stack extension, mprotect, mlock, mremap: a vma is one page, there is a hole of a page between any two addresses,
+   and so vmas neither merge nor split. vma_merge() would look and find nothing, without taking a lock. Advice with madvise() that
+   only concerns readahead is left out, too.
  * The shape of mm_rb: a chain sorted by address instead of a balanced tree. find_vma() answers the same from either, also
    from the copy of the parent's root that a child has until build_mmap_rb().
  * The big kernel lock (around swapon, all of notify_change(), so of a truncate, and ext2_get_block()): it is dropped wherever
@@ -103,6 +104,7 @@ TASK_SIZE = 0xC0000000
 EPERM = 1
 ENOENT = 2
 EIO = 5
+EBADF = 9
 ENOMEM = 12
 EFAULT = 14
 EBUSY = 16
@@ -192,6 +194,7 @@ MAP_TYPE = 0x0F
 MAP_FIXED = 0x10
 MAP_ANONYMOUS = 0x20
 MAP_NORESERVE = 0x4000
+MADV_DONTNEED = 0x4
 max_map_count = 65536
 generic_file_vm_ops = "generic_file_vm_ops"         # nopage: filemap_nopage
 swap_aops = "swap_aops"                             # writepage: swap_writepage, sync_page: block_sync_page

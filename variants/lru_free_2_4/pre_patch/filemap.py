@@ -15,6 +15,7 @@ from vmrace.harness.kernel import (
     atomic_inc,
     current,
     data_race,
+    down_write,
     likely,
     list_add,
     list_add_tail,
@@ -31,6 +32,7 @@ from vmrace.harness.kernel import (
     spin_unlock,
     test_and_clear_bit,
     test_and_set_bit,
+    up_write,
     waitqueue_active,
     wake_up_all,
     write_word,
@@ -43,6 +45,7 @@ from vmrace.variants.lru_free_2_4.pre_patch.buffer import (
     ext2_writepage,
     try_to_free_buffers,
 )
+from vmrace.variants.lru_free_2_4.pre_patch.memory import zap_page_range
 from vmrace.variants.lru_free_2_4.pre_patch.mm_h import (
     ClearPageDirty,
     ClearPageError,
@@ -61,15 +64,19 @@ from vmrace.variants.lru_free_2_4.pre_patch.mm_h import (
     alloc_page,
     page_count,
 )
+from vmrace.variants.lru_free_2_4.pre_patch.mmap import find_vma
 from vmrace.variants.lru_free_2_4.pre_patch.pagemap_h import page_cache_alloc, page_cache_get, page_cache_release, page_hash, wait_on_page
 from vmrace.variants.lru_free_2_4.pre_patch.swap import __lru_cache_del, activate_page, lru_cache_add, lru_cache_del
 from vmrace.variants.lru_free_2_4.pre_patch.swap_state import swap_writepage
 from vmrace.variants.lru_free_2_4.types import (
     CLUSTER_PAGES,
+    EBADF,
+    EINVAL,
     EIO,
     ENOMEM,
     I_DIRTY,
     I_DIRTY_PAGES,
+    MADV_DONTNEED,
     NOPAGE_OOM,
     PAGE_CACHE_SHIFT,
     PAGE_CACHE_SIZE,
@@ -81,6 +88,7 @@ from vmrace.variants.lru_free_2_4.types import (
     PG_locked,
     PG_referenced,
     PG_uptodate,
+    VM_LOCKED,
     generic_file_vm_ops,
     inode_lock,
     page_cluster,
@@ -870,3 +878,74 @@ def a_ops_flushpage(a_ops):
 
 def a_ops_releasepage(a_ops):
     return None
+
+
+__FILE__ = "mm/filemap.c"
+
+
+def madvise_dontneed(vma, start, end):
+    if vma.vm_flags & VM_LOCKED:
+        return -EINVAL
+
+    zap_page_range(vma.vm_mm, start, end - start)
+    return 0
+
+
+def madvise_vma(vma, start, end, behavior):
+    """mmap_sem is held for writing. Advice that only concerns readahead is left out."""
+    error = -EBADF
+
+    # not here: MADV_NORMAL: it sets the readahead of the vma, which is left out
+    # not here: MADV_SEQUENTIAL: as MADV_NORMAL
+    # not here: MADV_RANDOM: as MADV_NORMAL
+    # not here: MADV_WILLNEED: it starts to read the pages, as faults do
+    if behavior == MADV_DONTNEED:
+        error = madvise_dontneed(vma, start, end)
+    else:
+        error = -EINVAL
+
+    return error
+
+
+def sys_madvise(start, len, behavior):
+    """Vma after vma; addresses that are not mapped are an error, but only at the end."""
+    unmapped_error = 0
+    error = -EINVAL
+
+    down_write(current().mm.mmap_sem)
+
+    if not start & ~PAGE_MASK:                      # else goto out
+        len = len + ~PAGE_MASK & PAGE_MASK
+        end = start + len
+        if end >= start:                            # else goto out
+            error = 0
+            if end != start:                        # else goto out
+                vma = find_vma(current().mm, start)
+                while True:
+                    error = -ENOMEM
+                    if not vma:
+                        break                       # goto out
+
+                    # here start < vma->vm_end
+                    if start < vma.vm_start:
+                        unmapped_error = -ENOMEM
+                        start = vma.vm_start
+
+                    # here vma->vm_start <= start < vma->vm_end
+                    if end <= vma.vm_end:
+                        if start < end:
+                            error = madvise_vma(vma, start, end, behavior)
+                            if error:
+                                break               # goto out
+                        error = unmapped_error
+                        break                       # goto out
+
+                    # here vma->vm_start <= start < vma->vm_end < end
+                    error = madvise_vma(vma, start, vma.vm_end, behavior)
+                    if error:
+                        break                       # goto out
+                    start = vma.vm_end
+                    vma = vma.vm_next
+    # out:
+    up_write(current().mm.mmap_sem)
+    return error

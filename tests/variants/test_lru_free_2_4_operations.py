@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: MIT
+"""Operations of lru_free_2_4 do their work for one task alone, and leave nothing wrong at rest, with and without Daniel's patch."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from vmrace.fuzz.run.executor import Executor
+from vmrace.fuzz.run.rest import at_boot
+from vmrace.harness.machine.machine import m
+from vmrace.harness.schedulers import NoPreempt
+from vmrace.variants.family import family
+from vmrace.variants.operations import OPERATIONS
+from vmrace.variants.program import parse_op
+from vmrace.variants.user_model import judge
+
+FAMILY = family("lru_free_2_4")
+
+
+@functools.cache
+def executor(variant: str) -> Executor:
+    return Executor(FAMILY, variant, checked=True)
+
+
+@pytest.fixture(params=FAMILY.variants)
+def kernel(request: pytest.FixtureRequest) -> Kernel:
+    return Kernel(request.param)
+
+
+class Kernel:
+    """A kernel that runs operations and functions in one task."""
+
+    def __init__(self, variant: str):
+        self.executor = executor(variant)
+        self.image = self.executor.image(2)
+        self.names = self.image.namespace
+
+    def __getitem__(self, name: str) -> Any:
+        return self.names[name]
+
+    def call(self, line: str, value: int = 0) -> tuple[Any, tuple[Any, ...]]:
+        """Return an operation as (function, arguments); `value` is the value that it writes, if it writes."""
+        op = parse_op(line, "test")
+        args = [int(part) for operand in op.operands for part in operand.lstrip("mfk").split(".")]
+        return self.image[f"op_{op.name}"], (*args, value) if OPERATIONS[op.name].writes else tuple(args)
+
+    def run(self, *steps: str | tuple[str, int] | Callable[[], Any]) -> list[Any]:
+        """Boot, then run the steps in one task: operations, or functions whose results are returned.
+
+        Fails if something is wrong at rest, or if a page is left over when everything is freed.
+        """
+        self.image.load(self.image.boot)
+        self.image.load_volatile(self.image.at_rest)
+        self.image.lockdep.set_exact(True)
+        results: list[Any] = []
+        calls: list[Any] = [(self.image["boot"], ((1, 1, 1, 1),))]
+        for step in steps:
+            if isinstance(step, str):
+                calls.append(self.call(step))
+            elif isinstance(step, tuple):
+                calls.append(self.call(*step))
+            else:
+                calls.append((lambda function: results.append(function()), (step,)))
+        self._run(calls)
+        at_boot(m)
+        assert FAMILY.check(self.image) == []
+        assert judge(m.history) == []
+        self.loads = [value for what, _, _, value, _, _ in m.history if what == "load"]
+        self._run([(self.image["drain"], ())])
+        assert list(FAMILY.drained(self.image)) == []
+        return results
+
+    def _run(self, calls: list[Any]) -> None:
+        m.run(self.image, [(0, calls)], NoPreempt(), self.executor.backend, 2)
+        assert not m.findings and not m.notes, [(finding.title, finding.detail) for finding in (*m.findings, *m.notes)]
+
+    def pte(self, page: int = 0, mm: str = "m0") -> Any:
+        """Return a pte as it is now."""
+        return (self[mm].pte0, self[mm].pte1, self[mm].pte2)[page]._val
+
+    def free(self) -> int:
+        return sum(page.list.on is self["zone_normal"].free_list for page in self["mem_map"])
+
+
+# ---- madvise -------------------------------------------------------------------------------------------------------------
+
+
+def test_memory_that_is_not_needed_reads_as_zeros(kernel: Kernel) -> None:
+    gone, = kernel.run(("store m0.0", 7), "load m0.0", "dontneed m0.0", kernel.pte, "load m0.0")
+    assert gone is None
+    assert kernel.loads == [7, 7, 0, 0]
+
+
+def test_memory_that_is_not_needed_is_given_back(kernel: Kernel) -> None:
+    before, after = kernel.run(("store m0.0", 7), kernel.free, "dontneed m0.0", kernel.free)
+    assert after == before + 1
+
+
+def test_a_child_keeps_what_its_parent_does_not_need(kernel: Kernel) -> None:
+    kernel.run(("store m0.0", 7), "fork m0 m1", "dontneed m0.0", "load m1.0", "load m0.0")
+    assert kernel.loads == [7, 7, 0, 0]
+
+
+def test_no_advice_is_taken_about_an_address_that_is_not_mapped(kernel: Kernel) -> None:
+    kernel.run("unmap m0.0", "dontneed m0.0", "load m0.0")
+    assert kernel.loads == []
