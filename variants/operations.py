@@ -65,5 +65,7 @@ OPERATIONS: dict[str, Operation] = {operation.name: operation for operation in (
     Operation("invalidate2_page", ("fpage",), "Drop one page of a file from the page cache with invalidate_inode_pages2_range."),
     Operation("writeback", ("file",), "Start to write the dirty pages of a file, as pdflush does."),
     Operation("sync", ("file",), "Write the dirty pages of a file and wait for them, with fsync."),
+    Operation("pin_read", ("page", "pin"), "Take a reference to a page for I/O, with get_user_pages for reading."),
+    Operation("load_pin", ("pin",), "Have a device read both words of a page through a pin."),
     Operation("dontneed", ("page",), "Throw away what a page of memory holds, with madvise(MADV_DONTNEED)."),
 )}

@@ -107,3 +107,31 @@ def test_a_child_keeps_what_its_parent_does_not_need(kernel: Kernel) -> None:
 def test_no_advice_is_taken_about_an_address_that_is_not_mapped(kernel: Kernel) -> None:
     kernel.run("unmap m0.0", "dontneed m0.0", "load m0.0")
     assert kernel.loads == []
+
+
+# ---- pins for reading ------------------------------------------------------------------------------------------------------
+
+
+def test_a_pin_for_reading_does_not_copy_a_shared_page(kernel: Kernel) -> None:
+    parent, child, pinned = kernel.run(("store m0.0", 7), "fork m0 m1", "pin_read m0.0 k0", kernel.pte, lambda: kernel.pte(0, "m1"),
+                                       lambda: kernel["k0"].maplist[0], "load_pin k0", "unpin k0")
+    assert parent[0] is child[0] is pinned
+    assert not parent[1]                    # still write-protected
+
+
+def test_a_pin_for_writing_copies_a_shared_page(kernel: Kernel) -> None:
+    parent, child = kernel.run(("store m0.0", 7), "fork m0 m1", "pin m0.0 k0", kernel.pte, lambda: kernel.pte(0, "m1"), "put k0")
+    assert parent[0] is not child[0]
+
+
+def test_a_pin_for_reading_of_memory_never_stored_to_is_one_of_the_zero_page(kernel: Kernel) -> None:
+    assert kernel.run("pin_read m0.0 k0", lambda: kernel["k0"].maplist[0], "irq_put k0") == [kernel["empty_zero_page"]]
+
+
+def test_a_device_does_not_write_through_a_pin_for_reading(kernel: Kernel) -> None:
+    assert kernel.run(("store m0.0", 7), "pin_read m0.0 k0", ("dma k0", 8), kernel.pte, "load m0.0", "unpin k0")[0][0]._word0 == 7
+    assert kernel.loads == [7, 7]
+
+
+def test_a_device_reads_what_memory_holds(kernel: Kernel) -> None:
+    assert kernel.run(("store m0.0", 7), "pin_read m0.0 k0", lambda: kernel["dma_read"](kernel["k0"].maplist[0]), "unpin k0") == [(7, 7)]

@@ -12,7 +12,7 @@ from vmrace.variants.lru_free_2_4.pre_patch.filemap import (
     sys_madvise,
 )
 from vmrace.variants.lru_free_2_4.pre_patch.fork import copy_mm, do_exit, exec_mmap
-from vmrace.variants.lru_free_2_4.pre_patch.hardware import dma_write, user_load, user_store
+from vmrace.variants.lru_free_2_4.pre_patch.hardware import dma_read, dma_write, user_load, user_store
 from vmrace.variants.lru_free_2_4.pre_patch.memory import do_truncate, map_user_kiobuf, mark_dirty_kiobuf, skb_release_data, unmap_kiobuf
 from vmrace.variants.lru_free_2_4.pre_patch.mm_h import UnlockPage
 from vmrace.variants.lru_free_2_4.pre_patch.mmap import do_mmap2, sys_munmap
@@ -62,8 +62,10 @@ from vmrace.variants.user_space import (
     exit_all,
     killed,
     may_be_short,
+    pages_pinned,
     pin_shows,
     processes,
+    saw_device_load,
     saw_device_store,
     saw_file,
     saw_load,
@@ -174,6 +176,11 @@ def op_load(number, page):
 
 
 def op_pin(number, page, k):
+    make_pin(number, page, k, READ)
+
+
+def make_pin(number, page, k, rw):
+    """Pin a page for I/O. `rw` is READ for a device that is read from, and writes to the page."""
     touches(WRITE, pins[k])
     if pins[k].state:
         return
@@ -181,8 +188,8 @@ def op_pin(number, page, k):
     if mm is None:
         return
     pins[k].state = 1
-    begin_pin(k, number, page, 1)
-    error = map_user_kiobuf(READ, pins[k].iobuf, USER_ADDRESSES[page], PAGE_SIZE)
+    begin_pin(k, number, page, int(rw == READ))
+    error = map_user_kiobuf(rw, pins[k].iobuf, USER_ADDRESSES[page], PAGE_SIZE)
     end_pin(k)
     happens_before(pins[k])
     touches(WRITE, pins[k])
@@ -194,7 +201,7 @@ def op_pin(number, page, k):
 def op_dma(k, value):
     """Do raw I/O: the device writes, then the task that waited for it marks the pages dirty. A pin in use cannot be dropped."""
     touches(WRITE, pins[k])
-    if pins[k].state != 2:
+    if pins[k].state != 2 or not pages_pinned[k].write:
         return
     pins[k].state = 1
     happens_after(pins[k])
@@ -372,3 +379,25 @@ def op_dontneed(number, page):
     if sys_madvise(USER_ADDRESSES[page], PAGE_SIZE, MADV_DONTNEED) == 0:
         saw("store", number, (page, 0), 0, since)
         saw("store", number, (page, 1), 0, since)
+
+
+def op_pin_read(number, page, k):
+    make_pin(number, page, k, WRITE)
+
+
+def op_load_pin(k):
+    """Have a device read a page that was pinned for I/O of either kind."""
+    touches(WRITE, pins[k])
+    if pins[k].state != 2:
+        return
+    pins[k].state = 1
+    happens_after(pins[k])
+    begun = pin_shows(k)
+    since = now()
+    for target in pins[k].iobuf.maplist:
+        words = dma_read(target)
+        for word in (0, 1):
+            saw_device_load(k, begun, word, words[word], since)
+    happens_before(pins[k])
+    touches(WRITE, pins[k])
+    pins[k].state = 2
