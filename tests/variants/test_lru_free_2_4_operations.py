@@ -135,3 +135,38 @@ def test_a_device_does_not_write_through_a_pin_for_reading(kernel: Kernel) -> No
 
 def test_a_device_reads_what_memory_holds(kernel: Kernel) -> None:
     assert kernel.run(("store m0.0", 7), "pin_read m0.0 k0", lambda: kernel["dma_read"](kernel["k0"].maplist[0]), "unpin k0") == [(7, 7)]
+
+
+# ---- mprotect ----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_protected_page_is_read_but_not_stored_to(kernel: Kernel) -> None:
+    protected, = kernel.run(("store m0.0", 7), "protect m0.0", kernel.pte, ("store m0.0", 8), "load m0.0")
+    assert protected[1:] == (0, 1, 1)           # not writable, and as dirty and young as before
+    assert kernel.loads == [7, 7]
+
+
+def test_an_unprotected_page_is_stored_to_without_a_copy(kernel: Kernel) -> None:
+    before, after = kernel.run(("store m0.0", 7), kernel.pte, "protect m0.0", "unprotect m0.0", ("store m0.0", 8), kernel.pte, "load m0.0")
+    assert before[0] is after[0]
+    assert kernel.loads == [8, 8]
+
+
+def test_a_page_that_is_unprotected_still_belongs_to_the_child_too(kernel: Kernel) -> None:
+    kernel.run(("store m0.0", 7), "fork m0 m1", "protect m0.0", "unprotect m0.0", ("store m0.0", 8), "load m1.0", "load m0.0")
+    assert kernel.loads == [7, 7, 8, 8]
+
+
+def test_a_shared_mapping_can_be_written_at_once_when_it_is_unprotected(kernel: Kernel) -> None:
+    before, after = kernel.run("mmap_shared m0.0 f0.0", ("store m0.0", 7), "protect m0.0", kernel.pte, "unprotect m0.0", kernel.pte)
+    assert (before[1], after[1]) == (0, 1)
+
+
+def test_a_child_inherits_the_protection(kernel: Kernel) -> None:
+    kernel.run(("store m0.0", 7), "protect m0.0", "fork m0 m1", ("store m1.0", 8), "load m1.0")
+    assert kernel.loads == [7, 7]
+
+
+def test_memory_that_may_not_be_written_cannot_be_pinned_for_writing(kernel: Kernel) -> None:
+    assert kernel.run("protect m0.0", "pin m0.0 k0", lambda: kernel["k0"].nr_pages, "pin_read m0.0 k0", lambda: kernel["k0"].nr_pages,
+                      "unpin k0") == [0, 1]

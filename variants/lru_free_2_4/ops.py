@@ -16,6 +16,7 @@ from vmrace.variants.lru_free_2_4.pre_patch.hardware import dma_read, dma_write,
 from vmrace.variants.lru_free_2_4.pre_patch.memory import do_truncate, map_user_kiobuf, mark_dirty_kiobuf, skb_release_data, unmap_kiobuf
 from vmrace.variants.lru_free_2_4.pre_patch.mm_h import UnlockPage
 from vmrace.variants.lru_free_2_4.pre_patch.mmap import do_mmap2, sys_munmap
+from vmrace.variants.lru_free_2_4.pre_patch.mprotect import sys_mprotect
 from vmrace.variants.lru_free_2_4.pre_patch.pagemap_h import find_get_page, find_lock_page, page_cache_release
 from vmrace.variants.lru_free_2_4.pre_patch.swapfile import sys_swapon
 from vmrace.variants.lru_free_2_4.pre_patch.vmscan import refill_inactive, shrink_cache, swap_out, try_to_free_pages
@@ -401,3 +402,13 @@ def op_load_pin(k):
     happens_before(pins[k])
     touches(WRITE, pins[k])
     pins[k].state = 2
+
+
+def op_protect(number, page):
+    if enter(number) is not None:
+        sys_mprotect(USER_ADDRESSES[page], PAGE_SIZE, PROT_READ)
+
+
+def op_unprotect(number, page):
+    if enter(number) is not None:
+        sys_mprotect(USER_ADDRESSES[page], PAGE_SIZE, PROT_READ | PROT_WRITE)

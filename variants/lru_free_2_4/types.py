@@ -50,7 +50,7 @@ Left out, and why that is sound or where it is a limit:
  * The reserve of unused buffer heads: there are never more buffers than pages, and the slab has one for each.
  * Buffers smaller than a page: a page has one buffer, of its own size. The loops over a page's buffers are kept.
  * get_file(), fput(), dentry and inode counts: each file is held open from boot, its count is never the last.
- * Stack extension, mprotect, mlock, mremap: a vma is one page, there is a hole of a page between any two addresses,
+ * Stack extension, mlock, mremap, a change of a part of a vma: a vma is one page, there is a hole of a page between any two addresses,
    and so vmas neither merge nor split. vma_merge() would look and find nothing, without taking a lock. Advice with madvise() that
    only concerns readahead is left out, too.
  * The shape of mm_rb: a chain sorted by address instead of a balanced tree. find_vma() answers the same from either, also
@@ -106,6 +106,7 @@ ENOENT = 2
 EIO = 5
 EBADF = 9
 ENOMEM = 12
+EACCES = 13
 EFAULT = 14
 EBUSY = 16
 EEXIST = 17
@@ -446,17 +447,19 @@ class pte_slot(struct):
 class vm_area_struct(struct):
     """mm.h. A vma of this family is one page and never changes its extent.
 
-    The links vm_next and mm->mmap are changed under mmap_sem (for writing) and page_table_lock and read under either one,
-    except by the only owner: before the vma is linked, and in exit_mmap(), which has taken the whole list private.
-    One reader has neither: swap_out_mm() on a child whose mm_rb is still the parent's follows the parent's vm_next with the
-    child's page_table_lock. It is plain nonetheless: what it can read is another vma of the parent, or the end.
+    The links vm_next and mm->mmap, vm_flags and vm_page_prot are changed under mmap_sem (for writing) and page_table_lock and
+    read under either one, except by the only owner: before the vma is linked, and in exit_mmap(), which has taken the whole
+    list private. One reader has neither: swap_out_mm() on a child whose mm_rb is still the parent's follows the parent's vm_next
+    with the child's page_table_lock. They are plain nonetheless: it can only read another vma of the parent, or the end, and of
+    vm_flags the bits that let it pass by a page. A child whose mmap_cache stays the parent's is a finding by itself.
     """
+    # mmap_sem and page_table_lock: see above
+    vm_page_prot = plain(0)
+    vm_flags = plain(0)
     # constant while it is linked
     vm_mm = plain(None)
     vm_start = plain(0)
     vm_end = plain(0)
-    vm_page_prot = plain(0)
-    vm_flags = plain(0)
     vm_ops = plain(None)
     vm_pgoff = plain(0)
     vm_file = plain(None)
