@@ -81,6 +81,27 @@ class Kernel:
         """Return a pte as it is now."""
         return (self[mm].pte0, self[mm].pte1, self[mm].pte2)[page]._val
 
+    def cached(self, index: int = 0, file: str = "f0") -> Any:
+        """Return the page of a file in the page cache, or None."""
+        mapping = self[file].i_mapping
+        for page in self["mem_map"]:
+            if page._mapping is mapping and page._index == index:
+                return page
+        return None
+
+    def state(self, index: int = 0, file: str = "f0") -> set[str]:
+        """Return the flags of the buffer of a file page."""
+        word = self.cached(index, file)._buffers.b_state.word
+        return {name for name in ("Uptodate", "Dirty", "Lock", "Req", "Mapped", "New") if word >> self[f"BH_{name}"] & 1}
+
+    def read(self, index: int = 0, file: str = "f0") -> Callable[[], Any]:
+        """Return a step that reads a page with read(2)."""
+        return lambda: self["do_generic_file_read"](self[f"{file}_file"], index)
+
+    def disk(self, index: int = 0, file: str = "f0") -> Callable[[], Any]:
+        """Return a step that looks at a block on disk."""
+        return lambda: (self[f"{file}_disk"].word0.items[index], self[f"{file}_disk"].word1.items[index])
+
     def free(self) -> int:
         return sum(page.list.on is self["zone_normal"].free_list for page in self["mem_map"])
 
@@ -170,3 +191,61 @@ def test_a_child_inherits_the_protection(kernel: Kernel) -> None:
 def test_memory_that_may_not_be_written_cannot_be_pinned_for_writing(kernel: Kernel) -> None:
     assert kernel.run("protect m0.0", "pin m0.0 k0", lambda: kernel["k0"].nr_pages, "pin_read m0.0 k0", lambda: kernel["k0"].nr_pages,
                       "unpin k0") == [0, 1]
+
+
+# ---- write(2), fsync, bdflush ------------------------------------------------------------------------------------------------
+
+
+def test_a_read_returns_what_was_written_before_it_is_on_disk(kernel: Kernel) -> None:
+    words, disk, state = kernel.run(("write f0.0", 7), kernel.read(), kernel.disk(), kernel.state)
+    assert (words, disk, state) == ((7, 7), (0, 0), {"Uptodate", "Dirty", "Mapped"})
+
+
+def test_fsync_writes_the_page_and_waits_for_the_disk(kernel: Kernel) -> None:
+    disk, state, queued = kernel.run(("write f0.0", 7), "sync f0", kernel.disk(), kernel.state,
+                                     lambda: kernel.cached()._buffers._b_inode)
+    assert (disk, state, queued) == ((7, 7), {"Uptodate", "Mapped", "Req"}, None)
+
+
+def test_fsync_writes_what_a_shared_mapping_has_left_dirty(kernel: Kernel) -> None:
+    """2.4's fsync does not look at ptes: the store is written once the page is unmapped."""
+    before, after = kernel.run("mmap_shared m0.0 f0.0", ("store m0.0", 7), "sync f0", kernel.disk(), "unmap m0.0", "sync f0", kernel.disk())
+    assert (before, after) == ((0, 0), (7, 7))
+
+
+def test_bdflush_writes_all_dirty_buffers_of_all_files(kernel: Kernel) -> None:
+    def look() -> Any:
+        return kernel["lru_list"][kernel["BUF_DIRTY"]]._nr, kernel["lru_list"][kernel["BUF_LOCKED"]]._nr
+    written = (("write f0.0", 7), ("write f0.1", 8), ("write f1.0", 9))
+    before, after, one, two, three = kernel.run(*written, look, "bdflush", look, "read f0.0", "sync f0", "sync f1",
+                                                kernel.disk(), kernel.disk(1), kernel.disk(0, "f1"))
+    assert (before, after) == ((3, 0), (0, 3))
+    assert (one, two, three) == ((7, 7), (8, 8), (9, 9))
+
+
+def test_a_writer_that_dirties_too_much_writes_some_buffers_itself(kernel: Kernel) -> None:
+    dirty, = kernel.run(("write f0.0", 7), ("write f0.1", 8), ("write f1.0", 9), ("write f1.1", 10),
+                        lambda: kernel["lru_list"][kernel["BUF_DIRTY"]]._nr)
+    assert dirty == 4 - kernel["NRSYNC"]
+
+
+def test_a_write_behind_the_end_leaves_a_hole_of_zeros(kernel: Kernel) -> None:
+    size, hole, words = kernel.run(("write f0.0", 7), "truncate f0 1", ("write f0.1", 8), lambda: kernel["f0"]._i_size, kernel.read(0),
+                                   kernel.read(1))
+    assert (size, hole, words) == (2 * kernel["PAGE_SIZE"], (0, 0), (8, 8))
+
+
+def test_a_truncate_drops_dirty_buffers(kernel: Kernel) -> None:
+    dirty, cached, disk = kernel.run(("write f0.0", 7), "truncate f0 1", lambda: kernel["lru_list"][kernel["BUF_DIRTY"]]._nr,
+                                     kernel.cached, "sync f0", kernel.disk())
+    assert (dirty, cached, disk) == (0, None, (0, 0))
+
+
+def test_a_dirty_page_stays_in_the_cache_when_clean_ones_are_dropped(kernel: Kernel) -> None:
+    assert kernel.run(("write f0.0", 7), "invalidate f0", kernel.read()) == [(7, 7)]
+
+
+def test_reclaim_writes_a_dirty_page_before_it_frees_it(kernel: Kernel) -> None:
+    """The first visit marks the buffers, the second writes them, the third may free them."""
+    disk, words = kernel.run(("write f0.0", 7), *["shrink_cache 1"] * 6, kernel.disk(), kernel.read())
+    assert (disk, words) == ((7, 7), (7, 7))

@@ -3,9 +3,11 @@
 
 user_space.py has the processes, and what their addresses, pins and files show.
 """
-from vmrace.harness.kernel import READ, WRITE, current, down, happens_after, happens_before, now, plain, raise_irq, struct, touches, up
+from vmrace.harness.kernel import READ, WRITE, current, down, happens_after, happens_before, now, plain, raise_irq, saw, struct, touches, up
+from vmrace.variants.lru_free_2_4.pre_patch.buffer import bdflush, sys_fsync
 from vmrace.variants.lru_free_2_4.pre_patch.filemap import (
     do_generic_file_read,
+    generic_file_write,
     invalidate_inode_pages,
     invalidate_inode_pages2,
     mark_page_accessed,
@@ -60,12 +62,14 @@ from vmrace.variants.user_space import (
     end_pin,
     end_truncate,
     enter,
+    error_name,
     exit_all,
     killed,
     may_be_short,
     pages_pinned,
     pin_shows,
     processes,
+    reaches,
     saw_device_load,
     saw_device_store,
     saw_file,
@@ -73,6 +77,7 @@ from vmrace.variants.user_space import (
     saw_page,
     saw_read,
     saw_store,
+    truncates,
 )
 
 
@@ -412,3 +417,26 @@ def op_protect(number, page):
 def op_unprotect(number, page):
     if enter(number) is not None:
         sys_mprotect(USER_ADDRESSES[page], PAGE_SIZE, PROT_READ | PROT_WRITE)
+
+
+def op_write(file, index, value):
+    token = truncates(file)
+    since = now()
+    written = generic_file_write(files[file], index, value)
+    if written > 0:
+        saw_page("store", FILE_NAMES[file], index, value, since)
+        reaches(file, index, token)
+    elif written != -ENOMEM:
+        saw("failed", FILE_NAMES[file], index, f"{error_name(written)} in write, no I/O failed", since)
+    not_a_victim()
+
+
+def op_sync(file):
+    since = now()
+    sys_fsync(files[file])
+    saw_file("synced", file, 0, since)
+    not_a_victim()
+
+
+def op_bdflush():
+    bdflush()

@@ -15,6 +15,7 @@ Constants scaled down with the machine (everything else is the kernel's own numb
    and never hand a page over through current->local_pages.
  * MAPPED_RATIO 2, not 10: max_mapped is max_scan / 10, which is 0 for any list this short, and then shrink_cache() could
    never go on behind a mapped page.
+ * NRSYNC 2, not 32: there are never more dirty buffers than pages, so write_some_buffers() would never stop before the end.
  * MAX_SWAPFILES 3, not 32: one swap device in use, and two that a program may try to swapon.
  * page_cluster is what swap_setup() computes for a machine below 16 MB. A swap-in therefore reads the slots 1-3 or 4-5, from the
    first of the group up to one that is free; and a fault on page 1 of a file reads page 0 too, but not the other way round,
@@ -40,8 +41,11 @@ Left out, and why that is sound or where it is a limit:
    their own page again in any case.
  * Plugging: a request reaches the disk when it is submitted, so run_task_queue(&tq_disk) and sync_page have nothing to do.
  * The request queue and io_request_lock: an irq-safe leaf lock that is never taken under a lock of this family.
- * bdflush, kupdate, write(2), msync: no buffer ever gets dirty, so balance_dirty_state() is always below its limits, and
-   file pages are written by reclaim alone. A limit of the operations, not of the functions.
+ * kupdate, msync, sync(2), sync_buffers(): bdflush, fsync, reclaim and the writer itself write dirty buffers. kupdate does what
+   bdflush does, to buffers of some age.
+ * Metadata in buffers: an inode's block pointers are fields, and fsync() does not write the inode. No buffer is hashed, so
+   getblk(), bread() and the aliases of a block that it is freed with are not explored. A limit.
+ * A write of less than a page: it would read the rest of the page first, as a fault does.
  * vfork() and mm_release(): no parent waits for its child's exec or exit.
  * A superblock's list of dirty inodes (kupdate walks it), and dirty_inode(), which ext2 does not have.
  * b_data: a page has one buffer, and the disk finds its words through b_page.
@@ -105,6 +109,7 @@ EPERM = 1
 ENOENT = 2
 EIO = 5
 EBADF = 9
+EAGAIN = 11
 ENOMEM = 12
 EACCES = 13
 EFAULT = 14
@@ -237,8 +242,17 @@ FREE_PTE_NR = 508
 TLB_FAST_MODE = -1                                  # ~0UL
 
 NOPAGE_OOM = -1
+I_DIRTY_SYNC = 1
+I_DIRTY_DATASYNC = 2
 I_DIRTY_PAGES = 4
-I_DIRTY = 1 | 2 | I_DIRTY_PAGES                        # I_DIRTY_SYNC, I_DIRTY_DATASYNC
+I_DIRTY = I_DIRTY_SYNC | I_DIRTY_DATASYNC | I_DIRTY_PAGES
+
+# Writing dirty buffers, fs/buffer.c.
+NRSYNC = 2                                          # 32 in the kernel: see the module docstring
+nfract = 30                                         # of the buffer pages dirty: wake bdflush
+ndirty = 500                                        # buffers that bdflush writes each time it is woken
+nfract_sync = 60                                    # of the buffer pages dirty: whoever dirties more has to write
+nfract_stop_bdflush = 20
 
 
 # ---- locks -----------------------------------------------------------------------------------------------------------
@@ -254,17 +268,22 @@ page_uptodate_lock = spinlock_t("page_uptodate_lock")
 inode_lock = spinlock_t("inode_lock")
 kswapd_wait = wait_queue_head_t("kswapd_wait")
 buffer_wait = wait_queue_head_t("buffer_wait")
+bdflush_wait = wait_queue_head_t("bdflush_wait")
 
 
 # ---- pages and buffers -----------------------------------------------------------------------------------------------
 
 class buffer_head(struct):
-    """fs.h. One per page; whoever holds the page's lock makes it, try_to_free_buffers() takes it away."""
+    """fs.h. One per page; whoever holds the page's lock makes it, try_to_free_buffers() takes it away.
+
+    Tasks that hold BH_Lock but not the page lock submit it: bdflush, fsync, a writer that has dirtied too much. So whoever changes where
+    it is on disk waits for BH_Lock first (discard_buffer()), or changes a buffer that is not mapped and hence not dirty.
+    """
     # atomic
     b_count = embed(atomic_t, 0)
     b_state = embed(flags_t)
     b_wait = embed(wait_queue_head_t)
-    # set by the holder of the page lock while the buffer is made or locked, constant until it is freed
+    # set by the holder of the page lock while the buffer is made or not mapped; b_rdev and b_end_io by the holder of BH_Lock
     b_blocknr = plain(-1)
     b_dev = plain(B_FREE)
     b_rdev = plain(NODEV)
@@ -278,7 +297,7 @@ class buffer_head(struct):
     b_list = plain(BUF_CLEAN)
     b_next_free = guarded(None, "lru_list_lock")
     b_prev_free = guarded(None, "lru_list_lock")
-    b_inode = guarded(None, "lru_list_lock")
+    b_inode = guarded(None, "lru_list_lock")                # an inode, or the tmp of a task, whose list it is on
     b_inode_buffers = embed(list_head, guard="lru_list_lock")
 
 
@@ -321,6 +340,7 @@ class zone_struct(struct):
     # none
     need_balance = racy(0)
     # constant
+    size = plain(8)
     pages_min = plain(1)
     pages_low = plain(2)
     pages_high = plain(3)
@@ -355,10 +375,11 @@ class swap_list_t(struct):
 
 
 class buffer_lru(struct):
-    """One of fs/buffer.c's lru_list[], the head of a circular list of buffers, with its nr_buffers_type and size_buffers_type."""
+    """One of fs/buffer.c's lru_list[]: the head of a circular list of buffers, with nr_buffers_type[] and size_buffers_type[]."""
     first = guarded(None, "lru_list_lock")
     nr = guarded(0, "lru_list_lock")
-    size = racy(0, "lru_list_lock")                         # in bytes; the kernel's balance_dirty_state() reads it without
+    # read without it by balance_dirty_state()
+    size = racy(0, "lru_list_lock")
 
 
 # ---- swap devices and the disk ---------------------------------------------------------------------------------------
@@ -420,6 +441,9 @@ class inode(struct):
     i_size = racy(FILE_PAGES * PAGE_SIZE)
     # inode_lock, read without it
     i_state = racy(0, "inode_lock")
+    # lru_list_lock
+    i_dirty_buffers = embed(list_head, guard="lru_list_lock")
+    i_dirty_data_buffers = embed(list_head, guard="lru_list_lock")
     # the file system's own locks: which blocks are allocated
     i_block = embed(racy_array, FILE_PAGES, 1)
     # constant
@@ -525,6 +549,11 @@ class kiobuf(struct):
     maplist = plain(())
 
 
+class fsync_inode(struct):
+    """The inode that fsync_buffers_list() has on its stack, of which only one list is used."""
+    i_dirty_buffers = embed(list_head, guard="lru_list_lock")
+
+
 class task_struct(struct):
     """sched.h. Every field belongs to the task itself; an interrupt looks at the task it hit and changes nothing."""
     flags = plain(0)
@@ -535,6 +564,8 @@ class task_struct(struct):
     local_pages = embed(list_head, guard="", freelist=True, type_stable=True)
     nr_local_pages = plain(0)
     allocation_order = plain(0)
+    # on its stack
+    tmp = embed(fsync_inode)
 
 
 # ---- the machine's instances: what boot leaves behind ----------------------------------------------------------------

@@ -15,11 +15,13 @@ from vmrace.harness.kernel import (
     atomic_inc,
     current,
     data_race,
+    down,
     down_write,
     likely,
     list_add,
     list_add_tail,
     list_del,
+    list_empty,
     list_entry,
     need_resched,
     read_word,
@@ -32,6 +34,7 @@ from vmrace.harness.kernel import (
     spin_unlock,
     test_and_clear_bit,
     test_and_set_bit,
+    up,
     up_write,
     waitqueue_active,
     wake_up_all,
@@ -41,8 +44,10 @@ from vmrace.variants.lru_free_2_4.pre_patch.buffer import (
     block_flushpage,
     block_invalidate_page,
     block_sync_page,
+    ext2_prepare_write,
     ext2_readpage,
     ext2_writepage,
+    generic_commit_write,
     try_to_free_buffers,
 )
 from vmrace.variants.lru_free_2_4.pre_patch.memory import zap_page_range
@@ -54,6 +59,7 @@ from vmrace.variants.lru_free_2_4.pre_patch.mm_h import (
     ClearPageUptodate,
     PageActive,
     PageDirty,
+    PageError,
     PageLocked,
     PageReferenced,
     PageSwapCache,
@@ -76,6 +82,7 @@ from vmrace.variants.lru_free_2_4.types import (
     ENOMEM,
     I_DIRTY,
     I_DIRTY_PAGES,
+    I_DIRTY_SYNC,
     MADV_DONTNEED,
     NOPAGE_OOM,
     PAGE_CACHE_SHIFT,
@@ -949,3 +956,145 @@ def sys_madvise(start, len, behavior):
     # out:
     up_write(current().mm.mmap_sem)
     return error
+
+
+# ---- write(2) and fsync ------------------------------------------------------------------------------------------------------
+
+def filemap_fdatasync(mapping):
+    """Start to write the dirty pages of a mapping. The file's i_sem is held."""
+    ret = 0
+    writepage = a_ops_writepage(mapping.a_ops)
+
+    spin_lock(pagecache_lock)
+
+    while not list_empty(mapping.dirty_pages):
+        page = list_entry(mapping.dirty_pages.prev)
+
+        list_del(page.list)
+        list_add(page.list, mapping.locked_pages)
+
+        if not PageDirty(page):
+            continue
+
+        page_cache_get(page)
+        spin_unlock(pagecache_lock)
+
+        lock_page(page)
+
+        if PageDirty(page):
+            ClearPageDirty(page)
+            err = writepage(page)
+            if err and not ret:
+                ret = err
+        else:
+            UnlockPage(page)
+
+        page_cache_release(page)
+        spin_lock(pagecache_lock)
+    spin_unlock(pagecache_lock)
+    return ret
+
+
+def filemap_fdatawait(mapping):
+    """Wait for the pages of a mapping that are being written."""
+    ret = 0
+
+    spin_lock(pagecache_lock)
+
+    while not list_empty(mapping.locked_pages):
+        page = list_entry(mapping.locked_pages.next)
+
+        list_del(page.list)
+        list_add(page.list, mapping.clean_pages)
+
+        if not PageLocked(page):
+            continue
+
+        page_cache_get(page)
+        spin_unlock(pagecache_lock)
+
+        ___wait_on_page(page)
+        if PageError(page):
+            ret = -EIO
+
+        page_cache_release(page)
+        spin_lock(pagecache_lock)
+    spin_unlock(pagecache_lock)
+    return ret
+
+
+def __grab_cache_page(mapping, index, cached_page):
+    """The page at an offset, locked and with a reference, and what is left of `*cached_page`, a page to be used if there is none."""
+    hash = page_hash(mapping, index)
+    while True:
+        # repeat:
+        page = __find_lock_page(mapping, index, hash)
+        if not page:
+            if not cached_page:
+                cached_page = page_cache_alloc(mapping)
+                if not cached_page:
+                    return None, None
+            page = cached_page
+            if add_to_page_cache_unique(page, mapping, index, hash):
+                continue                            # goto repeat
+            cached_page = None
+        return page, cached_page
+
+
+def generic_file_write(file, index, value):
+    """write(2) of one whole page, with `value` in both words. Returns how many bytes were written, or an error.
+
+    The data comes from outside the machine, so that copying it does not fault. Left out: limits, O_SYNC and O_DIRECT.
+    """
+    mapping = file.f_dentry.d_inode.i_mapping
+    inode = mapping.host
+    bytes = PAGE_CACHE_SIZE
+    pos = index << PAGE_CACHE_SHIFT
+    written = 0
+
+    cached_page = None
+
+    down(inode.i_sem)
+
+    # left out: remove_suid(), and the new times of the inode
+    mark_inode_dirty_sync(inode)
+
+    page, cached_page = __grab_cache_page(mapping, index, cached_page)
+    if not page:
+        status = -ENOMEM
+    else:
+        # we have exclusive I/O access to the page
+        if not PageLocked(page):
+            BUG(3086)
+
+        ext2_prepare_write(file, page, 0, bytes)    # mapping->a_ops->prepare_write; it does not fail
+        # __copy_from_user(): mappings of the page and readers see it happen
+        data_race(page).word0 = value
+        data_race(page).word1 = value
+        status = generic_commit_write(file, page, 0, bytes)     # mapping->a_ops->commit_write
+        if not status:
+            status = bytes
+
+        if status >= 0:
+            written += status
+            pos += status
+        # unlock:
+        SetPageReferenced(page)
+        UnlockPage(page)
+        page_cache_release(page)
+    # done:
+    if cached_page:
+        page_cache_release(cached_page)
+
+    # out_status:
+    err = written if written else status
+
+    up(inode.i_sem)
+    return err
+
+
+__FILE__ = "include/linux/fs.h"
+
+
+def mark_inode_dirty_sync(inode):
+    __mark_inode_dirty(inode, I_DIRTY_SYNC)
