@@ -68,6 +68,8 @@ OPERATIONS: dict[str, Operation] = {operation.name: operation for operation in (
     Operation("pin_read", ("page", "pin"), "Take a reference to a page for I/O, with get_user_pages for reading."),
     Operation("load_pin", ("pin",), "Have a device read both words of a page through a pin."),
     Operation("bdflush", (), "Write dirty buffers, as bdflush does each time it is woken."),
+    Operation("reclaim_nofs", ("fpage",),
+              "Reclaim pages without entering the file system, under the lock of a file page if it is cached and without buffers."),
     Operation("dontneed", ("page",), "Throw away what a page of memory holds, with madvise(MADV_DONTNEED)."),
     Operation("protect", ("page",), "Forbid stores to a page, with mprotect(PROT_READ)."),
     Operation("unprotect", ("page",), "Allow stores to a page again, with mprotect(PROT_READ | PROT_WRITE)."),

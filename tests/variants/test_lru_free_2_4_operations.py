@@ -249,3 +249,28 @@ def test_reclaim_writes_a_dirty_page_before_it_frees_it(kernel: Kernel) -> None:
     """The first visit marks the buffers, the second writes them, the third may free them."""
     disk, words = kernel.run(("write f0.0", 7), *["shrink_cache 1"] * 6, kernel.disk(), kernel.read())
     assert (disk, words) == ((7, 7), (7, 7))
+
+
+# ---- reclaim -----------------------------------------------------------------------------------------------------------------
+
+
+def test_reclaim_below_the_file_system_frees_clean_pages(kernel: Kernel) -> None:
+    before, after = kernel.run("read f0.0", "read f0.1", "read f1.0", "refill_inactive 4", kernel.free, "reclaim_nofs f1.1", kernel.free)
+    assert after > before
+
+
+def test_reclaim_below_the_file_system_leaves_the_page_alone_that_its_caller_has_locked(kernel: Kernel) -> None:
+    def drop_buffers() -> None:
+        page = kernel.cached()
+        kernel["lock_page"](page)
+        assert kernel["try_to_free_buffers"](page, 0)
+        kernel["unlock_page"](page)
+    _, page = kernel.run("read f0.0", "read f1.0", drop_buffers, "reclaim_nofs f0.0", kernel.cached)
+    assert page is not None
+
+
+def test_reclaim_below_the_file_system_writes_no_dirty_page(kernel: Kernel) -> None:
+    """The page was dirtied through a mapping, so that only writepage() could clean it."""
+    disk, words = kernel.run("mmap_shared m0.0 f0.0", ("store m0.0", 7), "unmap m0.0", *["reclaim_nofs f1.0"] * 3, kernel.disk(),
+                             kernel.read())
+    assert (disk, words) == ((0, 0), (7, 7))

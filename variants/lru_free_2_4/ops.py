@@ -16,9 +16,10 @@ from vmrace.variants.lru_free_2_4.pre_patch.filemap import (
 from vmrace.variants.lru_free_2_4.pre_patch.fork import copy_mm, do_exit, exec_mmap
 from vmrace.variants.lru_free_2_4.pre_patch.hardware import dma_read, dma_write, user_load, user_store
 from vmrace.variants.lru_free_2_4.pre_patch.memory import do_truncate, map_user_kiobuf, mark_dirty_kiobuf, skb_release_data, unmap_kiobuf
-from vmrace.variants.lru_free_2_4.pre_patch.mm_h import UnlockPage
+from vmrace.variants.lru_free_2_4.pre_patch.mm_h import UnlockPage, __free_page
 from vmrace.variants.lru_free_2_4.pre_patch.mmap import do_mmap2, sys_munmap
 from vmrace.variants.lru_free_2_4.pre_patch.mprotect import sys_mprotect
+from vmrace.variants.lru_free_2_4.pre_patch.page_alloc import balance_classzone
 from vmrace.variants.lru_free_2_4.pre_patch.pagemap_h import find_get_page, find_lock_page, page_cache_release
 from vmrace.variants.lru_free_2_4.pre_patch.swapfile import sys_swapon
 from vmrace.variants.lru_free_2_4.pre_patch.vmscan import refill_inactive, shrink_cache, swap_out, try_to_free_pages
@@ -27,6 +28,7 @@ from vmrace.variants.lru_free_2_4.types import (
     ENOMEM,
     FILE_PAGES,
     GFP_KSWAPD,
+    GFP_NOFS,
     MADV_DONTNEED,
     MAP_ANONYMOUS,
     MAP_FIXED,
@@ -440,3 +442,17 @@ def op_sync(file):
 
 def op_bdflush():
     bdflush()
+
+
+def op_reclaim_nofs(file, index):
+    """Reclaim as an allocation of the file system does: under a page lock if it is create_buffers() that allocates. The page it gets
+    goes back at once."""
+    page = find_lock_page(files[file].f_dentry.d_inode.i_mapping, index)
+    if not page or not page.buffers:
+        got, freed = balance_classzone(zone_normal, GFP_NOFS, 0)
+        if got:
+            __free_page(got)
+        not_a_victim()
+    if page:
+        UnlockPage(page)
+        page_cache_release(page)

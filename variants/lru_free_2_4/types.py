@@ -51,7 +51,9 @@ Left out, and why that is sound or where it is a limit:
  * b_data: a page has one buffer, and the disk finds its words through b_page.
  * The hash table of buffers: the buffers of a page are never in it, and there are no others.
  * nswap, cnswap, cmin_flt, cmaj_flt: statistics of a task.
- * The reserve of unused buffer heads: there are never more buffers than pages, and the slab has one for each.
+ * The reserve of unused buffer heads: there are never more buffers than pages, and the slab has one for each. The pages of the
+   slab: it never has to grow. The reclaim that its growth may start, with SLAB_NOFS and under the page lock that the callers of
+   create_buffers() hold, is the operation `reclaim_nofs`.
  * Buffers smaller than a page: a page has one buffer, of its own size. The loops over a page's buffers are kept.
  * get_file(), fput(), dentry and inode counts: each file is held open from boot, its count is never the last.
  * Stack extension, mlock, mremap, a change of a part of a vma: a vma is one page, there is a hole of a page between any two addresses,
