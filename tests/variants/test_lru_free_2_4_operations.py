@@ -274,3 +274,35 @@ def test_reclaim_below_the_file_system_writes_no_dirty_page(kernel: Kernel) -> N
     disk, words = kernel.run("mmap_shared m0.0 f0.0", ("store m0.0", 7), "unmap m0.0", *["reclaim_nofs f1.0"] * 3, kernel.disk(),
                              kernel.read())
     assert (disk, words) == ((0, 0), (7, 7))
+
+
+def test_kswapd_sleeps_on_while_memory_is_not_short(kernel: Kernel) -> None:
+    before, after = kernel.run("read f0.0", "refill_inactive 1", kernel.free, "kswapd", kernel.free)
+    assert before == after
+
+
+def test_kswapd_frees_pages_until_the_high_watermark_once_memory_was_short(kernel: Kernel) -> None:
+    reads = ("read f0.0", "read f0.1", "read f1.0", "read f1.1")
+    needed, before, after, asleep = kernel.run(
+        "hog 3", *reads, lambda: kernel["zone_normal"]._need_balance, kernel.free, "kswapd", kernel.free,
+        lambda: kernel["zone_normal"]._need_balance)
+    assert needed and before < after and after > kernel["zone_normal"].pages_high
+    assert not asleep
+
+
+def test_a_driver_keeps_pages_until_it_frees_them(kernel: Kernel) -> None:
+    before, kept, after = kernel.run(kernel.free, "hog 2", kernel.free, "unhog", kernel.free)
+    assert (before, kept, after) == (8, 6, 8)
+
+
+def test_a_driver_and_pins_keep_at_most_four_pages(kernel: Kernel) -> None:
+    pins = ("pin m0.0 k0", "pin m0.1 k1", "pin m0.2 k2")
+    def pages() -> int:
+        return len(kernel["hog"].pages)
+    assert kernel.run(*pins, "hog 4", pages, "unpin k0", "hog 4", pages, "unpin k2", "unpin k1", "hog 4", pages, "pin m0.0 k0",
+                      lambda: kernel["k0"].nr_pages, "unhog", pages, "pin m0.0 k0", lambda: kernel["k0"].nr_pages, "unpin k0") == [
+        1, 1, 4, 0, 0, 1]
+
+
+def test_what_a_driver_still_keeps_is_no_leak_at_rest(kernel: Kernel) -> None:
+    kernel.run("hog 4")

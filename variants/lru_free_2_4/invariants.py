@@ -41,6 +41,7 @@ class _Tables:
         self.buckets, self.hashed, self.cache_size = tuple(ns["page_hash_table"]), ns["page_hash"], ns["vm"].page_cache_size
         self.ptes = tuple(slot for mm in self.mms for slot in (mm.pte0, mm.pte1, mm.pte2))
         self.iobufs = (ns["k0"], ns["k1"], ns["k2"], ns["k3"])
+        self.hog = ns["hog"]
         self.swapper_space = ns["swapper_space"]
         self.swap_map = ns["swap_info"][0].swap_map.items
         self.offsets = {ns["SWP_ENTRY"](0, offset): offset for offset in range(len(self.swap_map))}
@@ -169,7 +170,7 @@ def _check_page_cache(t: _Tables, out: list[tuple[str, str]]) -> None:
 
 
 def _references(t: _Tables) -> tuple[dict[Any, int], dict[int, int]]:
-    """Count the references to each page from ptes and pins, and those to each swap entry from ptes."""
+    """Count the references to each page from ptes, pins and a driver, and those to each swap entry from ptes."""
     pages: dict[Any, int] = {}
     entries: dict[int, int] = {}
     for slot in t.ptes:
@@ -184,6 +185,8 @@ def _references(t: _Tables) -> tuple[dict[Any, int], dict[int, int]]:
         if iobuf.nr_pages:
             for page in iobuf.maplist:
                 pages[page] = pages.get(page, 0) + 1
+    for page in t.hog.pages:
+        pages[page] = pages.get(page, 0) + 1
     return pages, entries
 
 

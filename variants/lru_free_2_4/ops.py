@@ -16,17 +16,18 @@ from vmrace.variants.lru_free_2_4.pre_patch.filemap import (
 from vmrace.variants.lru_free_2_4.pre_patch.fork import copy_mm, do_exit, exec_mmap
 from vmrace.variants.lru_free_2_4.pre_patch.hardware import dma_read, dma_write, user_load, user_store
 from vmrace.variants.lru_free_2_4.pre_patch.memory import do_truncate, map_user_kiobuf, mark_dirty_kiobuf, skb_release_data, unmap_kiobuf
-from vmrace.variants.lru_free_2_4.pre_patch.mm_h import UnlockPage, __free_page
+from vmrace.variants.lru_free_2_4.pre_patch.mm_h import UnlockPage, __free_page, alloc_page
 from vmrace.variants.lru_free_2_4.pre_patch.mmap import do_mmap2, sys_munmap
 from vmrace.variants.lru_free_2_4.pre_patch.mprotect import sys_mprotect
 from vmrace.variants.lru_free_2_4.pre_patch.page_alloc import balance_classzone
 from vmrace.variants.lru_free_2_4.pre_patch.pagemap_h import find_get_page, find_lock_page, page_cache_release
 from vmrace.variants.lru_free_2_4.pre_patch.swapfile import sys_swapon
-from vmrace.variants.lru_free_2_4.pre_patch.vmscan import refill_inactive, shrink_cache, swap_out, try_to_free_pages
+from vmrace.variants.lru_free_2_4.pre_patch.vmscan import kswapd_balance, refill_inactive, shrink_cache, swap_out, try_to_free_pages
 from vmrace.variants.lru_free_2_4.types import (
     CLONE_VM,
     ENOMEM,
     FILE_PAGES,
+    GFP_KERNEL,
     GFP_KSWAPD,
     GFP_NOFS,
     MADV_DONTNEED,
@@ -45,6 +46,7 @@ from vmrace.variants.lru_free_2_4.types import (
     f0_file,
     f1_disk,
     f1_file,
+    hog,
     k0,
     k1,
     k2,
@@ -89,8 +91,16 @@ class pin(struct):
     state = plain(0)                    # 0 free, 1 being made or dropped, 2 held
 
 
+class resources(struct):
+    """What the program has of the machine. `kept` counts the pages that a driver keeps."""
+    kept = plain(0)
+
+
 pins = [pin("k0.pin", iobuf=k0), pin("k1.pin", iobuf=k1), pin("k2.pin", iobuf=k2), pin("k3.pin", iobuf=k3)]
 files = [f0_file, f1_file]
+have = resources("have")
+
+KEPT_MAX = 4            # pages that pins and a driver keep at most: with more, an allocation could wait for ever
 
 
 def boot(threads):
@@ -190,7 +200,8 @@ def op_pin(number, page, k):
 def make_pin(number, page, k, rw):
     """Pin a page for I/O. `rw` is READ for a device that is read from, and writes to the page."""
     touches(WRITE, pins[k])
-    if pins[k].state:
+    touches(READ, have, "kept")
+    if pins[k].state or k + 1 + have.kept > KEPT_MAX:
         return
     mm = enter(number)
     if mm is None:
@@ -371,6 +382,7 @@ def drain():
     for k in range(len(pins)):
         if pins[k].state == 2:
             finish_unpin(k)
+    op_unhog()
     for file in files:
         do_truncate(file.f_dentry.d_inode, 0)
     for turn in range(6):
@@ -456,3 +468,46 @@ def op_reclaim_nofs(file, index):
     if page:
         UnlockPage(page)
         page_cache_release(page)
+
+
+def op_kswapd():
+    kswapd_balance()
+    not_a_victim()
+
+
+def op_hog(pages):
+    """Have a driver allocate pages, as many as pins leave it."""
+    touches(WRITE, have, "kept")
+    touches(WRITE, hog)
+    used = 0
+    for k in range(len(pins)):
+        touches(READ, pins[k])
+        if pins[k].state:
+            used = k + 1
+    wanted = min(pages, KEPT_MAX - used - have.kept)
+    if wanted <= 0:
+        return
+    have.kept += wanted
+    got = ()
+    while len(got) < wanted:
+        page = alloc_page(GFP_KERNEL)
+        if not page:
+            break
+        got += (page,)
+    happens_before(hog)
+    touches(WRITE, have, "kept")
+    touches(WRITE, hog)
+    have.kept -= wanted - len(got)
+    hog.pages += got
+    not_a_victim()
+
+
+def op_unhog():
+    touches(WRITE, hog)
+    pages = hog.pages
+    hog.pages = ()
+    happens_after(hog)
+    for page in pages:
+        __free_page(page)
+    touches(WRITE, have, "kept")
+    have.kept -= len(pages)

@@ -67,7 +67,7 @@ Left out, and why that is sound or where it is a limit:
  * The time of day: it stands still, so UPDATE_ATIME() of mmap and read finds i_atime up to date. Once a second it does not;
    then it takes inode_lock, a leaf, as mark_inode_dirty() does here.
  * kstat, min_flt, maj_flt: statistics nobody reads.
- * kswapd as a task that never ends: kswapd_balance() is what it does when it is woken.
+ * kswapd as a task that never ends: kswapd_balance() is what it does when it is woken, and the operation `kswapd` one such time.
  * Signals: do_page_fault() returns the name of the signal.
  * jiffies: out_of_memory() keeps its count of ten failures and leaves out its clocks; the task it kills is current.
    See oom_kill() in vmscan.
@@ -551,6 +551,11 @@ class kiobuf(struct):
     maplist = plain(())
 
 
+class driver(struct):
+    """A driver that keeps pages for itself. They are its own."""
+    pages = plain(())
+
+
 class fsync_inode(struct):
     """The inode that fsync_buffers_list() has on its stack, of which only one list is used."""
     i_dirty_buffers = embed(list_head, guard="lru_list_lock")
@@ -616,6 +621,7 @@ k0 = kiobuf("k0")
 k1 = kiobuf("k1")
 k2 = kiobuf("k2")
 k3 = kiobuf("k3")
+hog = driver("hog")
 mmu_gathers = [mmu_gather_t("mmu_gather" + digit) for digit in "01234567"]
 
 # The zero page is part of the kernel's image: reserved, never freed. Its count is 0 in the kernel; it starts at 1 here, so
