@@ -73,6 +73,8 @@ OPERATIONS: dict[str, Operation] = {operation.name: operation for operation in (
     Operation("kswapd", (), "Balance the zones that are short of pages, as kswapd does each time it is woken."),
     Operation("hog", ("number",), "Have a driver allocate that number of pages and keep them."),
     Operation("unhog", (), "Have the driver free the pages that it keeps."),
+    Operation("lock_memory", ("page",), "Bring a page of memory in and keep it there, with mlock."),
+    Operation("unlock_memory", ("page",), "Let a page of memory be swapped out again, with munlock."),
     Operation("dontneed", ("page",), "Throw away what a page of memory holds, with madvise(MADV_DONTNEED)."),
     Operation("protect", ("page",), "Forbid stores to a page, with mprotect(PROT_READ)."),
     Operation("unprotect", ("page",), "Allow stores to a page again, with mprotect(PROT_READ | PROT_WRITE)."),

@@ -306,3 +306,38 @@ def test_a_driver_and_pins_keep_at_most_four_pages(kernel: Kernel) -> None:
 
 def test_what_a_driver_still_keeps_is_no_leak_at_rest(kernel: Kernel) -> None:
     kernel.run("hog 4")
+
+
+# ---- mlock -------------------------------------------------------------------------------------------------------------------
+
+
+def test_locked_memory_is_present_and_writable_at_once(kernel: Kernel) -> None:
+    pte, vma, locked = kernel.run("lock_memory m0.0", kernel.pte, lambda: kernel["m0"].vma0.vm_flags & kernel["VM_LOCKED"],
+                                  lambda: kernel["m0"].locked_vm)
+    assert pte[1:3] == (1, 1) and vma and locked == 1
+
+
+def test_swap_out_passes_by_a_locked_page_until_it_is_unlocked(kernel: Kernel) -> None:
+    scans = ["refill_inactive 4", "swap_out", "swap_out"]
+    kept, gone = kernel.run(("store m0.0", 7), "lock_memory m0.0", *scans, kernel.pte, "unlock_memory m0.0", *scans * 4, kernel.pte)
+    assert isinstance(kept, tuple) and not isinstance(gone, tuple)
+
+
+def test_memory_is_no_longer_locked_when_it_is_unmapped_or_the_process_exits(kernel: Kernel) -> None:
+    assert kernel.run("lock_memory m0.0", "lock_memory m0.1", "unmap m0.0", lambda: kernel["m0"].locked_vm, "exit m0",
+                      lambda: kernel["m0"].locked_vm) == [1, 0]
+
+
+def test_a_child_inherits_no_lock(kernel: Kernel) -> None:
+    assert kernel.run("lock_memory m0.0", "fork m0 m1", lambda: kernel["m1"].locked_vm,
+                      lambda: kernel["m1"].vma0.vm_flags & kernel["VM_LOCKED"]) == [0, 0]
+
+
+def test_locked_memory_is_not_thrown_away(kernel: Kernel) -> None:
+    kernel.run(("store m0.0", 7), "lock_memory m0.0", "dontneed m0.0", "load m0.0")
+    assert kernel.loads == [7, 7]
+
+
+def test_pins_a_driver_and_locked_memory_keep_at_most_four_pages(kernel: Kernel) -> None:
+    assert kernel.run("pin m0.0 k0", "lock_memory m0.1", "hog 4", lambda: len(kernel["hog"].pages), "lock_memory m0.2",
+                      lambda: kernel["m0"].locked_vm, "unpin k0") == [2, 1]

@@ -17,6 +17,7 @@ from vmrace.variants.lru_free_2_4.pre_patch.fork import copy_mm, do_exit, exec_m
 from vmrace.variants.lru_free_2_4.pre_patch.hardware import dma_read, dma_write, user_load, user_store
 from vmrace.variants.lru_free_2_4.pre_patch.memory import do_truncate, map_user_kiobuf, mark_dirty_kiobuf, skb_release_data, unmap_kiobuf
 from vmrace.variants.lru_free_2_4.pre_patch.mm_h import UnlockPage, __free_page, alloc_page
+from vmrace.variants.lru_free_2_4.pre_patch.mlock import sys_mlock, sys_munlock
 from vmrace.variants.lru_free_2_4.pre_patch.mmap import do_mmap2, sys_munmap
 from vmrace.variants.lru_free_2_4.pre_patch.mprotect import sys_mprotect
 from vmrace.variants.lru_free_2_4.pre_patch.page_alloc import balance_classzone
@@ -92,15 +93,16 @@ class pin(struct):
 
 
 class resources(struct):
-    """What the program has of the machine. `kept` counts the pages that a driver keeps."""
+    """What the program has of the machine. `kept` counts the pages that a driver keeps and those that are or were locked in memory."""
     kept = plain(0)
+    locked = plain(())                  # (address space, page) for each address that was ever locked
 
 
 pins = [pin("k0.pin", iobuf=k0), pin("k1.pin", iobuf=k1), pin("k2.pin", iobuf=k2), pin("k3.pin", iobuf=k3)]
 files = [f0_file, f1_file]
 have = resources("have")
 
-KEPT_MAX = 4            # pages that pins and a driver keep at most: with more, an allocation could wait for ever
+KEPT_MAX = 4            # pages that pins, a driver and mlock() keep at most: with more, an allocation could wait for ever
 
 
 def boot(threads):
@@ -475,19 +477,22 @@ def op_kswapd():
     not_a_victim()
 
 
-def op_hog(pages):
-    """Have a driver allocate pages, as many as pins leave it."""
+def keep(pages):
+    """Note that a driver or mlock() keeps so many more pages, or as many as pins leave. Returns how many."""
     touches(WRITE, have, "kept")
-    touches(WRITE, hog)
     used = 0
     for k in range(len(pins)):
         touches(READ, pins[k])
         if pins[k].state:
             used = k + 1
-    wanted = min(pages, KEPT_MAX - used - have.kept)
-    if wanted <= 0:
-        return
-    have.kept += wanted
+    pages = max(min(pages, KEPT_MAX - used - have.kept), 0)
+    have.kept += pages
+    return pages
+
+
+def op_hog(pages):
+    """Have a driver allocate pages, as many as pins leave it."""
+    wanted = keep(pages)
     got = ()
     while len(got) < wanted:
         page = alloc_page(GFP_KERNEL)
@@ -511,3 +516,24 @@ def op_unhog():
         __free_page(page)
     touches(WRITE, have, "kept")
     have.kept -= len(pages)
+
+
+def may_lock(number, page):
+    """True if an address may be locked. One that ever was counts as kept from then on: the count does not depend on who is first."""
+    touches(WRITE, have, "locked")
+    if (number, page) not in have.locked and keep(1):
+        have.locked += ((number, page),)
+    return (number, page) in have.locked
+
+
+def op_lock_memory(number, page):
+    if enter(number) is None or not may_lock(number, page):
+        return
+    sys_mlock(USER_ADDRESSES[page], PAGE_SIZE)
+    if current().flags & PF_MEMDIE:
+        killed(number, page, None, "SIGKILL", "mlock")
+
+
+def op_unlock_memory(number, page):
+    if enter(number) is not None:
+        sys_munlock(USER_ADDRESSES[page], PAGE_SIZE)

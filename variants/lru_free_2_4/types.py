@@ -56,9 +56,9 @@ Left out, and why that is sound or where it is a limit:
    create_buffers() hold, is the operation `reclaim_nofs`.
  * Buffers smaller than a page: a page has one buffer, of its own size. The loops over a page's buffers are kept.
  * get_file(), fput(), dentry and inode counts: each file is held open from boot, its count is never the last.
- * Stack extension, mlock, mremap, a change of a part of a vma: a vma is one page, there is a hole of a page between any two addresses,
-   and so vmas neither merge nor split. vma_merge() would look and find nothing, without taking a lock. Advice with madvise() that
-   only concerns readahead is left out, too.
+ * Stack extension, mlockall(), a change of a part of a vma or of its size: a vma is one page, there is a hole of a page between
+   any two addresses, and so vmas neither merge nor split. vma_merge() would look and find nothing, without taking a lock. Advice
+   with madvise() that only concerns readahead is left out, too.
  * The shape of mm_rb: a chain sorted by address instead of a balanced tree. find_vma() answers the same from either, also
    from the copy of the parent's root that a child has until build_mmap_rb().
  * The big kernel lock (around swapon, all of notify_change(), so of a truncate, and ext2_get_block()): it is dropped wherever
@@ -125,6 +125,7 @@ USER_PAGES = 3                                      # addresses in each mm
 USER_ADDRESSES = (0x1000, 0x3000, 0x5000)           # never adjacent: see the module docstring
 FILE_PAGES = 2
 SWAP_SLOTS = 6
+num_physpages = 8
 
 # Page flags, include/linux/mm.h.
 PG_locked = 0
@@ -203,6 +204,8 @@ MAP_FIXED = 0x10
 MAP_ANONYMOUS = 0x20
 MAP_NORESERVE = 0x4000
 MADV_DONTNEED = 0x4
+MREMAP_MAYMOVE = 1
+MREMAP_FIXED = 2
 max_map_count = 65536
 generic_file_vm_ops = "generic_file_vm_ops"         # nopage: filemap_nopage
 swap_aops = "swap_aops"                             # writepage: swap_writepage, sync_page: block_sync_page

@@ -205,6 +205,7 @@ def memcpy_mm(mm, oldmm):
 
 def copy_vma(tmp, mpnt):
     """*tmp = *mpnt; the links are set afterwards."""
+    tmp.vm_mm = mpnt.vm_mm
     tmp.vm_start = mpnt.vm_start
     tmp.vm_end = mpnt.vm_end
     tmp.vm_page_prot = mpnt.vm_page_prot

@@ -747,3 +747,19 @@ def do_truncate(inode, length):
         mark_inode_dirty(inode)
     up(inode.i_sem)
     return error
+
+
+__FILE__ = "mm/memory.c"
+
+
+def make_pages_present(addr, end):
+    """Fault in a range of current's memory that is to stay there. mmap_sem is held."""
+    vma = find_vma(current().mm, addr)
+    write = vma.vm_flags & VM_WRITE != 0
+    if addr >= end:
+        BUG(1468)
+    if end > vma.vm_end:
+        BUG(1470)
+    len = (end + PAGE_SIZE - 1) // PAGE_SIZE - addr // PAGE_SIZE
+    ret = get_user_pages(current(), current().mm, addr, len, write, 0, None, None)
+    return 0 if ret == len else -1

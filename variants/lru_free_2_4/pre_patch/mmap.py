@@ -27,6 +27,7 @@ from vmrace.variants.lru_free_2_4.types import (
     PROT_READ,
     PROT_WRITE,
     TASK_SIZE,
+    VM_LOCKED,
     VM_MAYEXEC,
     VM_MAYREAD,
     VM_MAYSHARE,
@@ -530,6 +531,14 @@ def exit_mmap(mm):
         BUG(1159)
 
     clear_page_tables(mm, 0, TASK_SIZE >> PGDIR_SHIFT)
+
+
+def insert_vm_struct(mm, vma):
+    """mmap_sem is held for writing. Nothing is mapped at the place of the vma."""
+    __vma, prev = find_vma_prepare(mm, vma.vm_start)
+    if __vma and __vma.vm_start < vma.vm_end:
+        BUG(1190)
+    vma_link(mm, vma, prev)
 
 
 __FILE__ = "arch/i386/kernel/sys_i386.c"
