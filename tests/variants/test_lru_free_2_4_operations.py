@@ -341,3 +341,53 @@ def test_locked_memory_is_not_thrown_away(kernel: Kernel) -> None:
 def test_pins_a_driver_and_locked_memory_keep_at_most_four_pages(kernel: Kernel) -> None:
     assert kernel.run("pin m0.0 k0", "lock_memory m0.1", "hog 4", lambda: len(kernel["hog"].pages), "lock_memory m0.2",
                       lambda: kernel["m0"].locked_vm, "unpin k0") == [2, 1]
+
+
+# ---- mremap ------------------------------------------------------------------------------------------------------------------
+
+
+def loaded(kernel: Kernel, *pages: int) -> Callable[[], Any]:
+    """Return a step that loads word 0 of pages of m0."""
+    return lambda: [kernel["user_load"](kernel["USER_ADDRESSES"][page], 0) for page in pages]
+
+
+def test_memory_is_moved_with_its_page(kernel: Kernel) -> None:
+    before, old, new, values = kernel.run(("store m0.0", 7), kernel.pte, "mremap m0.0 m0.1", kernel.pte, lambda: kernel.pte(1),
+                                          loaded(kernel, 0, 1))
+    assert (old, new) == (None, before)
+    assert values == [(None, "SIGSEGV"), (7, None)]
+
+
+def test_memory_is_moved_over_what_was_mapped_there(kernel: Kernel) -> None:
+    free, after, values = kernel.run(("store m0.0", 7), ("store m0.1", 8), kernel.free, "mremap m0.0 m0.1", kernel.free, loaded(kernel, 1))
+    assert (after, values) == (free + 1, [(7, None)])
+
+
+def test_a_swapped_out_page_is_moved_with_its_entry(kernel: Kernel) -> None:
+    scans = ["refill_inactive 4", "swap_out"] * 6
+    entry, moved, values = kernel.run(("store m0.0", 7), *scans, kernel.pte, "mremap m0.0 m0.2", lambda: kernel.pte(2), loaded(kernel, 2))
+    assert entry == moved and isinstance(entry, int)
+    assert values == [(7, None)]
+
+
+def test_a_file_mapping_that_was_moved_is_found_by_truncate(kernel: Kernel) -> None:
+    assert kernel.run("mmap_shared m0.0 f0.0", ("store m0.0", 7), "mremap m0.0 m0.1", "truncate f0 1", lambda: kernel.pte(1),
+                      loaded(kernel, 1)) == [None, [(None, "SIGBUS")]]
+
+
+def test_an_address_stays_what_it_is_when_it_is_moved_on_to_itself_or_into_another_address_space(kernel: Kernel) -> None:
+    assert kernel.run(("store m0.0", 7), "mremap m0.0 m0.0", "mremap m0.0 m1.1", loaded(kernel, 0)) == [[(7, None)]]
+
+
+def test_the_lock_of_a_page_moves_with_it(kernel: Kernel) -> None:
+    before, vma, after = kernel.run("lock_memory m0.0", "mremap m0.0 m0.1", lambda: kernel["m0"].locked_vm,
+                                    lambda: kernel["m0"].vma1.vm_flags & kernel["VM_LOCKED"], "unmap m0.1", lambda: kernel["m0"].locked_vm)
+    assert (before, after) == (1, 0) and vma
+
+
+def test_no_more_than_four_pages_are_locked_by_way_of_a_move(kernel: Kernel) -> None:
+    def locked() -> int:
+        return int(kernel["m0"].locked_vm)
+    count, unmoved = kernel.run("hog 3", "lock_memory m0.0", "mremap m0.0 m0.1", locked, kernel.pte)
+    assert count == 1 and unmoved is not None
+    assert kernel.run("hog 2", "lock_memory m0.0", "mremap m0.0 m0.1", "map m0.0", "lock_memory m0.0", locked) == [2]

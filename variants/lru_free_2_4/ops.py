@@ -20,6 +20,7 @@ from vmrace.variants.lru_free_2_4.pre_patch.mm_h import UnlockPage, __free_page,
 from vmrace.variants.lru_free_2_4.pre_patch.mlock import sys_mlock, sys_munlock
 from vmrace.variants.lru_free_2_4.pre_patch.mmap import do_mmap2, sys_munmap
 from vmrace.variants.lru_free_2_4.pre_patch.mprotect import sys_mprotect
+from vmrace.variants.lru_free_2_4.pre_patch.mremap import sys_mremap
 from vmrace.variants.lru_free_2_4.pre_patch.page_alloc import balance_classzone
 from vmrace.variants.lru_free_2_4.pre_patch.pagemap_h import find_get_page, find_lock_page, page_cache_release
 from vmrace.variants.lru_free_2_4.pre_patch.swapfile import sys_swapon
@@ -32,6 +33,8 @@ from vmrace.variants.lru_free_2_4.types import (
     GFP_KSWAPD,
     GFP_NOFS,
     MADV_DONTNEED,
+    MREMAP_FIXED,
+    MREMAP_MAYMOVE,
     MAP_ANONYMOUS,
     MAP_FIXED,
     MAP_PRIVATE,
@@ -58,6 +61,7 @@ from vmrace.variants.user_space import (
     FILE_NAMES,
     FIRST_CONTENT,
     access,
+    addresses,
     begin_change,
     begin_pin,
     begin_truncate,
@@ -82,6 +86,7 @@ from vmrace.variants.user_space import (
     saw_page,
     saw_read,
     saw_store,
+    shows,
     truncates,
 )
 
@@ -526,6 +531,14 @@ def may_lock(number, page):
     return (number, page) in have.locked
 
 
+def may_lock(p, page):
+    """True if an address may be locked. One that ever was counts as kept from then on: the count does not depend on who is first."""
+    touches(WRITE, p, "locked")
+    if page not in p.locked and keep(1):
+        p.locked += (page,)
+    return page in p.locked
+
+
 def op_lock_memory(number, page):
     if enter(number) is None or not may_lock(number, page):
         return
@@ -537,3 +550,31 @@ def op_lock_memory(number, page):
 def op_unlock_memory(number, page):
     if enter(number) is not None:
         sys_munlock(USER_ADDRESSES[page], PAGE_SIZE)
+
+
+def op_mremap(number, page, to_number, target):
+    """Move a mapping within one address space. Registers do not move with it: the new address is not judged until it is mapped again."""
+    if to_number != number or target == page or enter(number) is None:
+        return
+    touches(READ, have, "locked")
+    if (number, page) in have.locked and not may_lock(number, target):
+        return
+    since = now()
+    shown = shows(number, page)
+    begin_change(number, page, ("nothing",))
+    begun = addresses[number][page].shows
+    begin_change(number, target, None)
+    moved = sys_mremap(USER_ADDRESSES[page], PAGE_SIZE, PAGE_SIZE, MREMAP_MAYMOVE | MREMAP_FIXED, USER_ADDRESSES[target]) >= 0
+    if moved:
+        end_change(number, page, ("nothing",))
+        saw_page("store", number, page, "gone", since)
+        end_change(number, target, None)
+        addresses[number][target].shows = None
+    else:
+        shown = shown if shows(number, page) is begun else shows(number, page)
+        end_change(number, page, shown)
+        addresses[number][page].shows = shown           # the same object: pins of it stay coherent
+        end_change(number, target, ("nothing",))
+        saw_page("store", number, target, "gone", since)
+    if current().flags & PF_MEMDIE:
+        killed(number, page, None, "SIGKILL", "mremap")
