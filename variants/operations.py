@@ -76,6 +76,7 @@ OPERATIONS: dict[str, Operation] = {operation.name: operation for operation in (
     Operation("lock_memory", ("page",), "Bring a page of memory in and keep it there, with mlock."),
     Operation("unlock_memory", ("page",), "Let a page of memory be swapped out again, with munlock."),
     Operation("mremap", ("page", "page"), "Move a page of memory to another address of the same address space, with mremap(MREMAP_FIXED)."),
+    Operation("exec", ("mm",), "Run another program in a process with one thread: its memory is mapped afresh."),
     Operation("dontneed", ("page",), "Throw away what a page of memory holds, with madvise(MADV_DONTNEED)."),
     Operation("protect", ("page",), "Forbid stores to a page, with mprotect(PROT_READ)."),
     Operation("unprotect", ("page",), "Allow stores to a page again, with mprotect(PROT_READ | PROT_WRITE)."),

@@ -391,3 +391,43 @@ def test_no_more_than_four_pages_are_locked_by_way_of_a_move(kernel: Kernel) -> 
     count, unmoved = kernel.run("hog 3", "lock_memory m0.0", "mremap m0.0 m0.1", locked, kernel.pte)
     assert count == 1 and unmoved is not None
     assert kernel.run("hog 2", "lock_memory m0.0", "mremap m0.0 m0.1", "map m0.0", "lock_memory m0.0", locked) == [2]
+
+
+# ---- exec --------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_new_program_starts_with_empty_memory(kernel: Kernel) -> None:
+    kernel.run(("store m0.0", 7), "unmap m0.1", "exec m0", "load m0.0", "load m0.1")
+    assert kernel.loads == [0, 0, 0, 0]
+
+
+def test_an_exec_leaves_a_child_its_memory(kernel: Kernel) -> None:
+    kernel.run(("store m0.0", 7), "fork m0 m1", "exec m0", "load m1.0", "load m0.0")
+    assert kernel.loads == [7, 7, 0, 0]
+
+
+def test_an_exec_empties_the_address_space_in_place(kernel: Kernel) -> None:
+    assert kernel.run(("store m0.0", 7), "exec m0", lambda: kernel["processes"][0].mm, "exit m0") == [kernel["m0"]]
+
+
+def test_an_exec_takes_another_address_space_if_swap_out_holds_the_old_one(kernel: Kernel) -> None:
+    """swap_out holds an mm by mm_users; the second exec is after it has let go, and a third finds the first mm free again."""
+    hold = lambda: kernel["atomic_inc"](kernel["m0"].mm_users)          # noqa: E731
+    taken, spare, free, back = kernel.run(
+        ("store m0.0", 7), hold, "exec m0", lambda: kernel["processes"][0].mm, lambda: kernel["user"].spare,
+        lambda: kernel["mmput"](kernel["m0"]) or kernel["m0"].in_use, ("store m0.1", 8), "exec m0", "load m0.1",
+        lambda: kernel["processes"][0].mm)[1:]
+    assert (taken, spare, free, back) == (kernel["m4"], kernel["m0"], 0, kernel["m4"])
+    assert kernel.loads == [0, 0]
+
+
+def test_an_exec_fails_without_an_address_space(kernel: Kernel) -> None:
+    def hold() -> None:
+        kernel["atomic_inc"](kernel["m0"].mm_users)
+        kernel["m4"].in_use = 1
+
+    def let_go() -> None:
+        kernel["m4"].in_use = 0
+        kernel["mmput"](kernel["m0"])
+    kernel.run(("store m0.0", 7), hold, "exec m0", let_go, "load m0.0")
+    assert kernel.loads == [7, 7]

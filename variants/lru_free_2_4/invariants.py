@@ -34,7 +34,7 @@ class _Tables:
         self.zone, self.vm = ns["zone_normal"], ns["vm"]
         self.active_list, self.inactive_list = ns["active_list"], ns["inactive_list"]
         self.pages = tuple((page, page.flags, page.count, page.lru, page.list) for page in ns["mem_map"])
-        self.mms = (ns["m0"], ns["m1"], ns["m2"], ns["m3"])
+        self.mms = (ns["m0"], ns["m1"], ns["m2"], ns["m3"], ns["m4"])
         self.spaces = tuple((mm, (mm.pte0, mm.pte1, mm.pte2), (mm.vma0, mm.vma1, mm.vma2)) for mm in self.mms)
         self.zero, self.shared = ns["empty_zero_page"], ns["VM_SHARED"]
         self.mappings = (ns["f0"].i_mapping, ns["f1"].i_mapping, ns["swapper_space"])

@@ -55,6 +55,7 @@ from vmrace.variants.lru_free_2_4.types import (
     k1,
     k2,
     k3,
+    m4,
     zone_normal,
 )
 from vmrace.variants.user_space import (
@@ -101,11 +102,12 @@ class resources(struct):
     """What the program has of the machine. `kept` counts the pages that a driver keeps and those that are or were locked in memory."""
     kept = plain(0)
     locked = plain(())                  # (address space, page) for each address that was ever locked
+    spare = plain(None)                 # the mm that an exec gets if its own is in use
 
 
 pins = [pin("k0.pin", iobuf=k0), pin("k1.pin", iobuf=k1), pin("k2.pin", iobuf=k2), pin("k3.pin", iobuf=k3)]
 files = [f0_file, f1_file]
-have = resources("have")
+have = resources("have", spare=m4)
 
 KEPT_MAX = 4            # pages that pins, a driver and mlock() keep at most: with more, an allocation could wait for ever
 
@@ -121,11 +123,16 @@ def boot(threads):
             saw_page("direct store", FILE_NAMES[file], index, content, now())
     first = processes[0]
     exec_mmap(first.mm)
-    for address in USER_ADDRESSES:
-        do_mmap2(address, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS, None, 0)
+    map_program()
     boot_processes(threads)
     current().mm = None
     current().active_mm = None
+
+
+def map_program():
+    """Map all pages of an address space, which is empty."""
+    for address in USER_ADDRESSES:
+        do_mmap2(address, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS, None, 0)
 
 
 def act_as(p):
@@ -531,14 +538,6 @@ def may_lock(number, page):
     return (number, page) in have.locked
 
 
-def may_lock(p, page):
-    """True if an address may be locked. One that ever was counts as kept from then on: the count does not depend on who is first."""
-    touches(WRITE, p, "locked")
-    if page not in p.locked and keep(1):
-        p.locked += (page,)
-    return page in p.locked
-
-
 def op_lock_memory(number, page):
     if enter(number) is None or not may_lock(number, page):
         return
@@ -578,3 +577,30 @@ def op_mremap(number, page, to_number, target):
         saw_page("store", number, target, "gone", since)
     if current().flags & PF_MEMDIE:
         killed(number, page, None, "SIGKILL", "mremap")
+
+
+def op_exec(number):
+    """Run another program. A process with several threads does not: in 2.4 the others would keep the old memory.
+
+    exec_mmap() empties the mm in place, unless swap_out holds it just then. Then the process gets the spare one, and the old one is the
+    next spare. If that is still held, the exec fails.
+    """
+    if enter(number) is None:
+        return
+    p = processes[number]
+    if p.threads != 1:
+        return
+    touches(READ, have, "spare")
+    since = now()
+    if exec_mmap(have.spare):
+        return
+    if current().mm is not p.mm:
+        touches(WRITE, p)
+        touches(WRITE, have, "spare")
+        have.spare = p.mm
+        p.mm = current().mm
+    map_program()
+    for page in range(len(USER_ADDRESSES)):
+        begin_change(number, page, ("anon",))
+        end_change(number, page, ("anon",))
+        saw_page("store", number, page, 0, since)

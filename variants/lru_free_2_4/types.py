@@ -4,9 +4,9 @@
 The tree is 2.4.20, the release. The patch of this family is against -pre7, of which we know what the patch quotes: mm/*.c, mm.h and
 pagemap.h have the same lines there as in the release, swap.h has one line more, kernel/ksyms.c one less. README.md has more on this.
 
-The machine has eight page frames, A to H, and the reserved zero page; four mms of three user pages each; two files of two
-pages; one swap device of six slots, of which slot 0 is the header. Linking this module is the boot: what start_kernel()
-and the first swapon leave behind is written here as initial values.
+The machine has eight page frames, A to H, and the reserved zero page; four mms of three user pages each, and a fifth for exec;
+two files of two pages; one swap device of six slots, of which slot 0 is the header. Linking this module is the boot: what
+start_kernel() and the first swapon leave behind is written here as initial values.
 
 Constants scaled down with the machine (everything else is the kernel's own number):
  * pages_min 1, pages_low 2, pages_high 3. free_area_init_core() keeps the ratio 1:2:3 but never goes below 20 pages, which
@@ -620,6 +620,7 @@ m0 = mm_struct("m0")
 m1 = mm_struct("m1")
 m2 = mm_struct("m2")
 m3 = mm_struct("m3")
+m4 = mm_struct("m4")                                        # of no process at first: see exec_mmap()
 k0 = kiobuf("k0")
 k1 = kiobuf("k1")
 k2 = kiobuf("k2")

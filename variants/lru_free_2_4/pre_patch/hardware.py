@@ -177,6 +177,7 @@ def kmem_cache_alloc_vma(mm, address):
 
 def kmem_cache_alloc_mm(mm):
     """kmem_cache_alloc(mm_cachep, SLAB_KERNEL)"""
+    touches(WRITE, mm, "in_use")
     if mm.in_use:
         return None
     mm.in_use = 1
@@ -184,6 +185,7 @@ def kmem_cache_alloc_mm(mm):
 
 
 def kmem_cache_free(obj):
+    touches(WRITE, obj, "in_use")
     obj.in_use = 0
 
 
