@@ -431,3 +431,51 @@ def test_an_exec_fails_without_an_address_space(kernel: Kernel) -> None:
         kernel["mmput"](kernel["m0"])
     kernel.run(("store m0.0", 7), hold, "exec m0", let_go, "load m0.0")
     assert kernel.loads == [7, 7]
+
+
+# ---- swapoff -----------------------------------------------------------------------------------------------------------------
+
+SWAPPED_OUT = ["refill_inactive 4", "swap_out"] * 6
+
+
+def test_swapoff_brings_every_page_back(kernel: Kernel) -> None:
+    entry, page = kernel.run(("store m0.0", 7), ("store m0.1", 8), *SWAPPED_OUT, "shrink_cache 4", kernel.pte, "swapoff", kernel.pte,
+                             "load m0.0", "load m0.1")
+    assert isinstance(entry, int) and isinstance(page, tuple)
+    assert kernel.loads == [7, 7, 8, 8]
+
+
+def test_swapoff_gives_all_that_share_an_entry_one_page(kernel: Kernel) -> None:
+    one, two = kernel.run(("store m0.0", 7), "fork m0 m1", *SWAPPED_OUT, "swapoff", kernel.pte, lambda: kernel.pte(0, "m1"),
+                          ("store m1.0", 9), "load m0.0", "load m1.0")
+    assert one[0] is two[0]
+    assert kernel.loads == [7, 7, 9, 9]
+
+
+def test_nothing_is_swapped_out_after_swapoff(kernel: Kernel) -> None:
+    pages, pte = kernel.run(("store m0.0", 7), "swapoff", lambda: kernel["vm"]._nr_swap_pages, *SWAPPED_OUT, kernel.pte, "load m0.0")
+    assert pages == 0 and isinstance(pte, tuple)
+
+
+def test_swapoff_fails_and_leaves_the_device_if_memory_is_out(kernel: Kernel) -> None:
+    taken: list[Any] = []
+
+    def take_all() -> None:
+        kernel["current"]().flags |= kernel["PF_MEMALLOC"]
+        while page := kernel["alloc_page"](kernel["GFP_KERNEL"]):
+            taken.append(page)
+
+    def give_back() -> None:
+        while taken:
+            kernel["__free_page"](taken.pop())
+
+    def swapoff() -> Any:
+        return kernel["sys_swapoff"](kernel["swap_disk"])
+
+    def swap_pages() -> Any:
+        return kernel["vm"]._nr_swap_pages, kernel["vm"]._total_swap_pages
+    before, _, error, _, after = kernel.run(
+        ("store m0.0", 7), *SWAPPED_OUT, *["shrink_cache 4"] * 4, swap_pages, take_all, swapoff, give_back, swap_pages,
+        "load m0.0", "swapoff", "load m0.0")
+    assert (before, error, after) == ((4, 5), -kernel["ENOMEM"], (4, 5))
+    assert kernel.loads == [7, 7, 7, 7]

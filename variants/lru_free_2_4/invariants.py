@@ -43,7 +43,8 @@ class _Tables:
         self.iobufs = (ns["k0"], ns["k1"], ns["k2"], ns["k3"])
         self.hog = ns["hog"]
         self.swapper_space = ns["swapper_space"]
-        self.swap_map = ns["swap_info"][0].swap_map.items
+        self.device = ns["swap_info"][0]
+        self.swap_map = self.device.swap_map.items
         self.offsets = {ns["SWP_ENTRY"](0, offset): offset for offset in range(len(self.swap_map))}
         self.lru_counts = counted(image)
 
@@ -217,7 +218,7 @@ def _check_swap(t: _Tables, swapped: dict[int, int], cached: list[int], out: lis
             if have != due:
                 word = "more" if have > due else "fewer"
                 out.append((invariant(f"swap_map counts {word} users of an entry than there are"), f"slot {offset}: {have}, not {due}"))
-    free = t.swap_map.count(0) - (not t.swap_map[0])
+    free = t.swap_map.count(0) - (not t.swap_map[0]) if t.device._max else 0        # none after swapoff
     if t.vm._nr_swap_pages != free:
         out.append((invariant("nr_swap_pages differs from the free slots"), f"{t.vm._nr_swap_pages}, not {free}"))
 

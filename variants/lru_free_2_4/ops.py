@@ -23,7 +23,7 @@ from vmrace.variants.lru_free_2_4.pre_patch.mprotect import sys_mprotect
 from vmrace.variants.lru_free_2_4.pre_patch.mremap import sys_mremap
 from vmrace.variants.lru_free_2_4.pre_patch.page_alloc import balance_classzone
 from vmrace.variants.lru_free_2_4.pre_patch.pagemap_h import find_get_page, find_lock_page, page_cache_release
-from vmrace.variants.lru_free_2_4.pre_patch.swapfile import sys_swapon
+from vmrace.variants.lru_free_2_4.pre_patch.swapfile import sys_swapoff, sys_swapon
 from vmrace.variants.lru_free_2_4.pre_patch.vmscan import kswapd_balance, refill_inactive, shrink_cache, swap_out, try_to_free_pages
 from vmrace.variants.lru_free_2_4.types import (
     CLONE_VM,
@@ -56,6 +56,7 @@ from vmrace.variants.lru_free_2_4.types import (
     k2,
     k3,
     m4,
+    swap_disk,
     zone_normal,
 )
 from vmrace.variants.user_space import (
@@ -604,3 +605,8 @@ def op_exec(number):
         begin_change(number, page, ("anon",))
         end_change(number, page, ("anon",))
         saw_page("store", number, page, 0, since)
+
+
+def op_swapoff():
+    sys_swapoff(swap_disk)
+    not_a_victim()

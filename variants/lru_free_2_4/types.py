@@ -34,7 +34,7 @@ Left out, and why that is sound or where it is a limit:
  * dcache, icache, slab reaping, quota: shrink_caches() calls them after, and independently of, what is modelled. They
    free pages that are on no LRU, and here there are none. They take no lock of this family.
  * shmem and shared anonymous memory: a third kind of mapping, with an order info->lock -> pagecache_lock of its own. A limit.
- * swapoff and with it a swap device that goes away: an entry's device stays valid, so its type, flags and max are constant.
+ * swapon of a device with a signature: the one there is can be swapped off, and does not come back.
  * Readahead state of files (generic_file_readahead, nopage_sequential_readahead): it calls page_cache_read() at other times
    than a fault does, and nothing else. The cluster read of filemap_nopage() is kept.
  * The hash of page wait queues: each page has its own queue, so nobody is woken for another page's sake. Sleepers look at
@@ -358,9 +358,9 @@ class vm_globals(struct):
     nr_inactive_pages = racy(0, "pagemap_lru_lock")
     # mm/filemap.c: atomic
     page_cache_size = embed(atomic_t, 0)
-    # mm/swapfile.c: swaplock; nr_swap_pages is read without it
+    # mm/swapfile.c: swaplock; these two are read without it
     nr_swap_pages = racy(SWAP_SLOTS - 1, "swaplock")
-    total_swap_pages = plain(SWAP_SLOTS - 1)                # constant: no second device gets as far
+    total_swap_pages = racy(SWAP_SLOTS - 1, "swaplock")
     nr_swapfiles = plain(1)                                 # swaplock; readers without it ask for a type in use
     least_priority = plain(-1)                              # swaplock
     swap_overflow = plain(0)                                # how often swap_duplicate() has met a full count; no lock, nobody else reads it
@@ -405,11 +405,14 @@ class swap_info_struct(struct):
     highest_bit = guarded(0, "swaplock")
     cluster_next = guarded(0, "swaplock")
     cluster_nr = guarded(0, "swaplock")
-    # swaplock while swapon runs; constant once an entry of this device can exist
-    flags = plain(0)
+    # swaplock; read without it by whoever has an entry of this device
+    flags = racy(0, "swaplock")
+    # as flags, and sdev_lock
+    max = racy(0, "swaplock", ".sdev_lock")
+    # swaplock while swapon or swapoff runs; constant while an entry of this device can exist
     swap_device = plain(None)
     prio = plain(0)
-    max = plain(0)
+    pages = plain(0)
     next = plain(-1)
 
 
@@ -608,7 +611,7 @@ f1_file = file("f1.file", f_dentry=f1_dentry)
 
 swap_list = swap_list_t("swap_list")
 swap_info = [
-    swap_info_struct("swap0", flags=SWP_WRITEOK, swap_device=swap_disk, prio=-1, max=SWAP_SLOTS,
+    swap_info_struct("swap0", flags=SWP_WRITEOK, swap_device=swap_disk, prio=-1, max=SWAP_SLOTS, pages=SWAP_SLOTS - 1,
                      lowest_bit=1, highest_bit=SWAP_SLOTS - 1),
     swap_info_struct("swap1"),
     swap_info_struct("swap2"),
