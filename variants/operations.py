@@ -78,6 +78,8 @@ OPERATIONS: dict[str, Operation] = {operation.name: operation for operation in (
     Operation("mremap", ("page", "page"), "Move a page of memory to another address of the same address space, with mremap(MREMAP_FIXED)."),
     Operation("exec", ("mm",), "Run another program in a process with one thread: its memory is mapped afresh."),
     Operation("swapoff", (), "Read in all pages of the swap device and give it up."),
+    Operation("attach", ("page", "number"), "Map a page of a shared memory object in place of what is at the address."),
+    Operation("resize", ("number",), "Truncate the shared memory object to one page less than that number."),
     Operation("dontneed", ("page",), "Throw away what a page of memory holds, with madvise(MADV_DONTNEED)."),
     Operation("protect", ("page",), "Forbid stores to a page, with mprotect(PROT_READ)."),
     Operation("unprotect", ("page",), "Allow stores to a page again, with mprotect(PROT_READ | PROT_WRITE)."),

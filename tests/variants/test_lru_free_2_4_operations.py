@@ -479,3 +479,47 @@ def test_swapoff_fails_and_leaves_the_device_if_memory_is_out(kernel: Kernel) ->
         "load m0.0", "swapoff", "load m0.0")
     assert (before, error, after) == ((4, 5), -kernel["ENOMEM"], (4, 5))
     assert kernel.loads == [7, 7, 7, 7]
+
+
+# ---- shared memory -----------------------------------------------------------------------------------------------------------
+
+
+def shared(kernel: Kernel) -> Callable[[], Any]:
+    """Return a step that looks where page 0 of the shared memory object is: a page, or its swap entry."""
+    return lambda: kernel.cached(0, "s0") or kernel["s0"].shmem_i.i_direct.items[0]
+
+
+def test_two_addresses_show_one_page_of_shared_memory(kernel: Kernel) -> None:
+    values, one, two = kernel.run("attach m0.0 1", "attach m0.1 3", ("store m0.0", 7), loaded(kernel, 1), kernel.pte, lambda: kernel.pte(1))
+    assert values == [(7, None)] and one[0] is two[0]
+
+
+def test_a_child_stores_to_the_memory_that_it_shares(kernel: Kernel) -> None:
+    values, = kernel.run("attach m0.0 1", ("store m0.0", 7), "fork m0 m1", ("store m1.0", 8), loaded(kernel, 0))
+    assert values == [(8, None)]
+
+
+def test_shared_memory_stays_when_no_address_shows_it(kernel: Kernel) -> None:
+    values, = kernel.run("attach m0.0 1", ("store m0.0", 7), "unmap m0.0", "attach m0.1 1", loaded(kernel, 1))
+    assert values == [(7, None)]
+
+
+def test_reclaim_moves_a_page_of_shared_memory_to_the_swap_cache_and_a_fault_moves_it_back(kernel: Kernel) -> None:
+    entry, swapped, values, back, nothing = kernel.run(
+        "attach m0.0 1", ("store m0.0", 7), *SWAPPED_OUT, *["shrink_cache 4"] * 6, shared(kernel), lambda: kernel["s0"].shmem_i._swapped,
+        loaded(kernel, 0), shared(kernel), lambda: kernel["s0"].shmem_i._swapped)
+    assert isinstance(entry, int) and entry and swapped == 1
+    assert values == [(7, None)] and not isinstance(back, int) and nothing == 0
+
+
+def test_swapoff_moves_a_page_of_shared_memory_back(kernel: Kernel) -> None:
+    entry, back, values = kernel.run("attach m0.0 1", ("store m0.0", 7), *SWAPPED_OUT, *["shrink_cache 4"] * 6, shared(kernel), "swapoff",
+                                     shared(kernel), loaded(kernel, 0))
+    assert isinstance(entry, int) and not isinstance(back, int)
+    assert values == [(7, None)]
+
+
+def test_a_truncate_frees_the_pages_of_shared_memory_in_memory_and_on_swap(kernel: Kernel) -> None:
+    gone, values, zero = kernel.run("attach m0.0 1", ("store m0.0", 7), *SWAPPED_OUT, *["shrink_cache 4"] * 6, "resize 1", shared(kernel),
+                                    loaded(kernel, 0), "resize 3", loaded(kernel, 0))
+    assert (gone, values, zero) == (0, [(None, "SIGBUS")], [(0, None)])

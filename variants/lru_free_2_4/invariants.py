@@ -42,6 +42,7 @@ class _Tables:
         self.ptes = tuple(slot for mm in self.mms for slot in (mm.pte0, mm.pte1, mm.pte2))
         self.iobufs = (ns["k0"], ns["k1"], ns["k2"], ns["k3"])
         self.hog = ns["hog"]
+        self.shared = ns["s0"].shmem_i.i_direct.items
         self.swapper_space = ns["swapper_space"]
         self.device = ns["swap_info"][0]
         self.swap_map = self.device.swap_map.items
@@ -171,7 +172,7 @@ def _check_page_cache(t: _Tables, out: list[tuple[str, str]]) -> None:
 
 
 def _references(t: _Tables) -> tuple[dict[Any, int], dict[int, int]]:
-    """Count the references to each page from ptes, pins and a driver, and those to each swap entry from ptes."""
+    """Count the references to each page from ptes, pins and a driver, and those to each swap entry from ptes and shared memory."""
     pages: dict[Any, int] = {}
     entries: dict[int, int] = {}
     for slot in t.ptes:
@@ -186,6 +187,9 @@ def _references(t: _Tables) -> tuple[dict[Any, int], dict[int, int]]:
         if iobuf.nr_pages:
             for page in iobuf.maplist:
                 pages[page] = pages.get(page, 0) + 1
+    for entry in t.shared:
+        if entry:
+            entries[entry] = entries.get(entry, 0) + 1
     for page in t.hog.pages:
         pages[page] = pages.get(page, 0) + 1
     return pages, entries

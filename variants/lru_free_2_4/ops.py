@@ -56,6 +56,7 @@ from vmrace.variants.lru_free_2_4.types import (
     k2,
     k3,
     m4,
+    s0_file,
     swap_disk,
     zone_normal,
 )
@@ -398,7 +399,7 @@ def drain():
         if pins[k].state == 2:
             finish_unpin(k)
     op_unhog()
-    for file in files:
+    for file in (*files, s0_file):
         do_truncate(file.f_dentry.d_inode, 0)
     for turn in range(6):
         refill_inactive(8)
@@ -610,3 +611,17 @@ def op_exec(number):
 def op_swapoff():
     sys_swapoff(swap_disk)
     not_a_victim()
+
+
+def op_attach(number, page, shared):
+    """Map a file of tmpfs as shm_open() and mmap() do. `shared` is 1 more than its page, round the end of the file."""
+    if enter(number) is None:
+        return
+    do_mmap2(USER_ADDRESSES[page], PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, s0_file, (shared - 1) % FILE_PAGES)
+    saw("unjudged", number, (page, 0), 0, now())
+    saw("unjudged", number, (page, 1), 0, now())
+
+
+def op_resize(pages):
+    """Call ftruncate() on it, with a length of `pages` - 1 pages, which may be more than it has."""
+    do_truncate(s0_file.f_dentry.d_inode, min(pages - 1, FILE_PAGES) * PAGE_SIZE)

@@ -5,8 +5,8 @@ The tree is 2.4.20, the release. The patch of this family is against -pre7, of w
 pagemap.h have the same lines there as in the release, swap.h has one line more, kernel/ksyms.c one less. README.md has more on this.
 
 The machine has eight page frames, A to H, and the reserved zero page; four mms of three user pages each, and a fifth for exec;
-two files of two pages; one swap device of six slots, of which slot 0 is the header. Linking this module is the boot: what
-start_kernel() and the first swapon leave behind is written here as initial values.
+two files and a shared memory object, each of two pages; one swap device of six slots, of which slot 0 is the header. Linking
+this module is the boot: what start_kernel() and the first swapon leave behind is written here as initial values.
 
 Constants scaled down with the machine (everything else is the kernel's own number):
  * pages_min 1, pages_low 2, pages_high 3. free_area_init_core() keeps the ratio 1:2:3 but never goes below 20 pages, which
@@ -33,7 +33,8 @@ Left out, and why that is sound or where it is a limit:
    with threads, are not explored.
  * dcache, icache, slab reaping, quota: shrink_caches() calls them after, and independently of, what is modelled. They
    free pages that are on no LRU, and here there are none. They take no lock of this family.
- * shmem and shared anonymous memory: a third kind of mapping, with an order info->lock -> pagecache_lock of its own. A limit.
+ * Shared anonymous memory and the end of a shared memory object: there is one object, a file of tmpfs that is held open from boot.
+   Reading and writing it by read(2) and write(2), SHM_LOCK, and the counts of free blocks (shmem_recalc_inode(), stat_lock).
  * swapon of a device with a signature: the one there is can be swapped off, and does not come back.
  * Readahead state of files (generic_file_readahead, nopage_sequential_readahead): it calls page_cache_read() at other times
    than a fault does, and nothing else. The cluster read of filemap_nopage() is kept.
@@ -210,6 +211,8 @@ max_map_count = 65536
 generic_file_vm_ops = "generic_file_vm_ops"         # nopage: filemap_nopage
 swap_aops = "swap_aops"                             # writepage: swap_writepage, sync_page: block_sync_page
 ext2_aops = "ext2_aops"                             # readpage: ext2_readpage, writepage: ext2_writepage, sync_page: the same
+shmem_vm_ops = "shmem_vm_ops"                       # nopage: shmem_nopage
+shmem_aops = "shmem_aops"                           # writepage: shmem_writepage
 
 # Page protection, include/asm-i386/pgtable.h: only these bits of a pte differ between the kinds of mapping.
 _PAGE_RW = 0x002
@@ -247,6 +250,7 @@ FREE_PTE_NR = 508
 TLB_FAST_MODE = -1                                  # ~0UL
 
 NOPAGE_OOM = -1
+SHMEM_NR_DIRECT = FILE_PAGES                        # 16 in the kernel: no file of this machine is longer
 I_DIRTY_SYNC = 1
 I_DIRTY_DATASYNC = 2
 I_DIRTY_PAGES = 4
@@ -271,6 +275,7 @@ hash_table_lock = rwlock_t("hash_table_lock")
 unused_list_lock = spinlock_t("unused_list_lock")
 page_uptodate_lock = spinlock_t("page_uptodate_lock")
 inode_lock = spinlock_t("inode_lock")
+shmem_ilock = spinlock_t("shmem_ilock")
 kswapd_wait = wait_queue_head_t("kswapd_wait")
 buffer_wait = wait_queue_head_t("buffer_wait")
 bdflush_wait = wait_queue_head_t("bdflush_wait")
@@ -458,6 +463,26 @@ class inode(struct):
     i_dev = plain(None)
 
 
+class shmem_inode_info(struct):
+    """shmem_fs.h."""
+    lock = embed(spinlock_t)
+    sem = embed(semaphore)
+    # lock; read without it where a page is read in
+    i_direct = embed(racy_array, SHMEM_NR_DIRECT, 0, ".lock")
+    # lock; read without it by shmem_unuse()
+    swapped = racy(0, ".lock")
+    # sem or lock
+    next_index = racy(0)
+    # constant
+    locked = plain(0)
+    inode = plain(None)
+
+
+class shmem_inode(inode):
+    """An inode of tmpfs: SHMEM_I(inode) is its shmem_i."""
+    shmem_i = embed(shmem_inode_info)
+
+
 class dentry(struct):
     d_inode = plain(None)
 
@@ -604,10 +629,18 @@ f1 = inode("f1", i_dev=f1_disk)
 f0.i_mapping.host = f0
 f1.i_mapping.host = f1
 f1.i_mapping.hash = 1                                       # neighbours in the slab: page 1 of f0 collides with page 0 of f1
+s0 = shmem_inode("s0")
+s0.i_mapping.a_ops = shmem_aops
+s0.i_mapping.host = s0
+s0.i_mapping.hash = 2
+s0.shmem_i.inode = s0
 f0_dentry = dentry("f0.dentry", d_inode=f0)
 f1_dentry = dentry("f1.dentry", d_inode=f1)
 f0_file = file("f0.file", f_dentry=f0_dentry)
 f1_file = file("f1.file", f_dentry=f1_dentry)
+
+s0_dentry = dentry("s0.dentry", d_inode=s0)
+s0_file = file("s0.file", f_dentry=s0_dentry)
 
 swap_list = swap_list_t("swap_list")
 swap_info = [

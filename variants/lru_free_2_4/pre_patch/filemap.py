@@ -46,6 +46,7 @@ from vmrace.variants.lru_free_2_4.pre_patch.buffer import (
     block_sync_page,
     ext2_prepare_write,
     ext2_readpage,
+    ext2_truncate,
     ext2_writepage,
     generic_commit_write,
     try_to_free_buffers,
@@ -60,10 +61,12 @@ from vmrace.variants.lru_free_2_4.pre_patch.mm_h import (
     PageActive,
     PageDirty,
     PageError,
+    PageLaunder,
     PageLocked,
     PageReferenced,
     PageSwapCache,
     Page_Uptodate,
+    SetPageDirty,
     SetPageReferenced,
     TryLockPage,
     UnlockPage,
@@ -72,6 +75,7 @@ from vmrace.variants.lru_free_2_4.pre_patch.mm_h import (
 )
 from vmrace.variants.lru_free_2_4.pre_patch.mmap import find_vma
 from vmrace.variants.lru_free_2_4.pre_patch.pagemap_h import page_cache_alloc, page_cache_get, page_cache_release, page_hash, wait_on_page
+from vmrace.variants.lru_free_2_4.pre_patch.shmem import shmem_mmap, shmem_nopage, shmem_truncate, shmem_writepage
 from vmrace.variants.lru_free_2_4.pre_patch.swap import __lru_cache_del, activate_page, lru_cache_add, lru_cache_del
 from vmrace.variants.lru_free_2_4.pre_patch.swap_state import swap_writepage
 from vmrace.variants.lru_free_2_4.types import (
@@ -101,6 +105,8 @@ from vmrace.variants.lru_free_2_4.types import (
     page_cluster,
     pagecache_lock,
     pagemap_lru_lock,
+    shmem_aops,
+    shmem_vm_ops,
     swap_aops,
     vm,
 )
@@ -874,9 +880,9 @@ def mark_inode_dirty_pages(inode):
     __mark_inode_dirty(inode, I_DIRTY_PAGES)
 
 
-# The methods of the two kinds of mapping, looked up when they are called, so that a patch can replace one.
+# The methods of the three kinds of mapping, looked up when they are called, so that a patch can replace one.
 def a_ops_writepage(a_ops):
-    return swap_writepage if a_ops == swap_aops else ext2_writepage
+    return swap_writepage if a_ops == swap_aops else shmem_writepage if a_ops == shmem_aops else ext2_writepage
 
 
 def a_ops_flushpage(a_ops):
@@ -959,6 +965,18 @@ def sys_madvise(start, len, behavior):
 
 
 # ---- write(2) and fsync ------------------------------------------------------------------------------------------------------
+
+def fail_writepage(page):
+    """A page that cannot be written just now stays dirty. The page is locked."""
+    # only activate it for reclaim, not for fsync
+    if PageLaunder(page):
+        activate_page(page)
+        SetPageReferenced(page)
+
+    SetPageDirty(page)
+    UnlockPage(page)
+    return 0
+
 
 def filemap_fdatasync(mapping):
     """Start to write the dirty pages of a mapping. The file's i_sem is held."""
@@ -1098,3 +1116,23 @@ __FILE__ = "include/linux/fs.h"
 
 def mark_inode_dirty_sync(inode):
     __mark_inode_dirty(inode, I_DIRTY_SYNC)
+
+
+def vm_ops_nopage(vma, address, unused):
+    """vma->vm_ops->nopage"""
+    return shmem_nopage(vma, address, unused) if vma.vm_ops == shmem_vm_ops else filemap_nopage(vma, address, unused)
+
+
+def f_op_mmap(file, vma):
+    """file->f_op->mmap"""
+    if file.f_dentry.d_inode.i_mapping.a_ops == shmem_aops:
+        return shmem_mmap(file, vma)
+    return generic_file_mmap(file, vma)
+
+
+def i_op_truncate(inode):
+    """inode->i_op->truncate. That of ext2 runs under the big kernel lock."""
+    if inode.i_mapping.a_ops == shmem_aops:
+        shmem_truncate(inode)
+    else:
+        ext2_truncate(inode)

@@ -5,7 +5,7 @@ mm_rb is a chain by address here (see types), a tree that has right branches onl
 the tree, rb_link, is the vma whose right branch it is; None is the root.
 """
 from vmrace.harness.kernel import BUG, atomic_read, current, data_race, down_write, spin_lock, spin_unlock, up_write
-from vmrace.variants.lru_free_2_4.pre_patch.filemap import generic_file_mmap
+from vmrace.variants.lru_free_2_4.pre_patch.filemap import f_op_mmap
 from vmrace.variants.lru_free_2_4.pre_patch.hardware import kmem_cache_alloc_vma, kmem_cache_free
 from vmrace.variants.lru_free_2_4.pre_patch.memory import clear_page_tables, zap_page_range
 from vmrace.variants.lru_free_2_4.pre_patch.page_alloc import nr_free_pages
@@ -274,7 +274,7 @@ def do_mmap_pgoff(file, addr, len, prot, flags, pgoff):
 
     if file:
         vma.vm_file = file
-        generic_file_mmap(file, vma)                # file->f_op->mmap
+        f_op_mmap(file, vma)                        # file->f_op->mmap
     else:
         assert not flags & MAP_SHARED, "shared anonymous memory"
 

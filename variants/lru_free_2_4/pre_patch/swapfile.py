@@ -43,6 +43,7 @@ from vmrace.variants.lru_free_2_4.pre_patch.mm_h import (
 )
 from vmrace.variants.lru_free_2_4.pre_patch.page_io import rw_swap_page, rw_swap_page_nolock
 from vmrace.variants.lru_free_2_4.pre_patch.pagemap_h import page_cache_get, page_cache_release, wait_on_page
+from vmrace.variants.lru_free_2_4.pre_patch.shmem import shmem_unuse
 from vmrace.variants.lru_free_2_4.pre_patch.swap_h import swap_device_lock, swap_device_unlock
 from vmrace.variants.lru_free_2_4.pre_patch.swap_h import swap_list_lock, swap_list_unlock, vm_swap_full
 from vmrace.variants.lru_free_2_4.pre_patch.swap_state import __delete_from_swap_cache, delete_from_swap_cache, read_swap_cache_async
@@ -514,7 +515,6 @@ def find_next_to_unuse(si, prev):
 def try_to_unuse(type):
     """Bring in every page of a device. Each is read first; then all ptes that have its entry get the page."""
     # not here: flush_page_to_ram: i386 has nothing to flush
-    # not here: shmem_unuse: shmem is left out
     si = swap_info[type]
     i = 0
     retval = 0
@@ -551,7 +551,9 @@ def try_to_unuse(type):
         # remove all references to the entry, without sleeping
         swcount = data_race(si.swap_map[i])
         if swcount > 1:
-            if start_mm is not init_mm:
+            if start_mm is init_mm:
+                shmem_unuse(entry, page)
+            else:
                 unuse_process(start_mm, entry, page)
         if data_race(si.swap_map[i]) > 1:
             set_start_mm = data_race(si.swap_map[i]) >= swcount
@@ -567,6 +569,7 @@ def try_to_unuse(type):
                 swcount = data_race(si.swap_map[i])
                 if mm is init_mm:
                     set_start_mm = 1
+                    shmem_unuse(entry, page)
                 else:
                     unuse_process(mm, entry, page)
                 if set_start_mm and data_race(si.swap_map[i]) < swcount:
