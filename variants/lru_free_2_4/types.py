@@ -286,8 +286,9 @@ bdflush_wait = wait_queue_head_t("bdflush_wait")
 class buffer_head(struct):
     """fs.h. One per page; whoever holds the page's lock makes it, try_to_free_buffers() takes it away.
 
-    Tasks that hold BH_Lock but not the page lock submit it: bdflush, fsync, a writer that has dirtied too much. So whoever changes where
-    it is on disk waits for BH_Lock first (discard_buffer()), or changes a buffer that is not mapped and hence not dirty.
+    Tasks that hold BH_Lock but not the page lock submit it: bdflush, fsync, a writer that has dirtied too much. The holder of the
+    page lock waits for BH_Lock before it takes the buffer off the disk (discard_buffer()), and gives a place on disk only to a
+    buffer that is not mapped and hence not dirty.
     """
     # atomic
     b_count = embed(atomic_t, 0)

@@ -1037,7 +1037,7 @@ def wakeup_bdflush():
 
 
 def bdflush():
-    """What bdflush does each time it is woken; then it sleeps, and here it returns."""
+    """Do the work of one wake-up of bdflush. Then it sleeps, and here it returns."""
     while True:
         left = ndirty
 

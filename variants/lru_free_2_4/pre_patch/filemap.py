@@ -1131,7 +1131,7 @@ def f_op_mmap(file, vma):
 
 
 def i_op_truncate(inode):
-    """inode->i_op->truncate. That of ext2 runs under the big kernel lock."""
+    """inode->i_op->truncate. ext2 truncates under the big kernel lock."""
     if inode.i_mapping.a_ops == shmem_aops:
         shmem_truncate(inode)
     else:

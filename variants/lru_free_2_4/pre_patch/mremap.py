@@ -116,7 +116,7 @@ def move_vma(vma, addr, old_len, new_len, new_addr):
 
 
 def do_mremap(addr, old_len, new_len, flags, new_addr):
-    """mmap_sem is held for writing. Returns the new address, or an error. What was mapped at the new address is gone in any case."""
+    """mmap_sem is held for writing. Returns the new address, or an error. In any case the new address is unmapped first."""
     if flags & ~(MREMAP_FIXED | MREMAP_MAYMOVE):
         return -EINVAL
 
