@@ -54,6 +54,7 @@ class mapped(struct):
     era = plain(0)
     changing = plain(0)                 # calls that are changing it
     overlapped = plain(0)               # 1 if such calls overlapped, and one of them was of a shared mapping, until none is left
+    forbidden = plain(0)                # 1 if a call may have forbidden stores
 
 
 class pinned(struct):
@@ -85,10 +86,10 @@ addresses = [[mapped("m0.0.mapped"), mapped("m0.1.mapped"), mapped("m0.2.mapped"
              [mapped("m2.0.mapped"), mapped("m2.1.mapped"), mapped("m2.2.mapped")],
              [mapped("m3.0.mapped"), mapped("m3.1.mapped"), mapped("m3.2.mapped")]]
 pages_pinned = [pinned("k0.pinned"), pinned("k1.pinned"), pinned("k2.pinned"), pinned("k3.pinned")]
-files_used = [file_use("f0.use"), file_use("f1.use")]
+files_used = [file_use("f0.use"), file_use("f1.use"), file_use("s0.use")]
 user = boot_state("user")
 
-FILE_NAMES = ("f0", "f1")
+FILE_NAMES = ("f0", "f1", "s0")      # s0: a shared memory object, in the families that have one
 FIRST_CONTENT = 1000                # the words of a file at boot: larger than any value that a program writes
 
 
@@ -228,6 +229,7 @@ def end_fork(number, child_number, shown, error):
         same = shown[page] is not None and shows(number, page) is shown[page]
         address = addresses[child_number][page]         # no task acts in the child yet
         address.shows = shown[page] if same and not error else None
+        address.forbidden = addresses[number][page].forbidden
 
 
 def op_exit(number):
@@ -277,6 +279,12 @@ def end_change(number, page, new):
         if address.shows is None:
             address.era += 1
         address.shows = (*new,)                         # a new object, also for a constant
+
+
+def forbid(number, page):
+    """Note that a call begins which forbids stores to an address. Later calls may allow them again: that is not judged."""
+    touches(WRITE, addresses[number][page])
+    addresses[number][page].forbidden = 1
 
 
 def register(number, page, shown):
@@ -351,7 +359,7 @@ def killed(number, page, begun, signal, what):
         return
     if signal == "SIGBUS" and not begun[2] and shown[0] != "nothing" and not (len(shown) == 3 and may_be_short(shown[1], shown[2])):
         saw("failed", number, None, f"SIGBUS in {what}, the page exists", now())
-    if signal == "SIGSEGV" and shown[0] != "nothing":
+    if signal == "SIGSEGV" and shown[0] != "nothing" and not (what == "store" and addresses[number][page].forbidden):
         saw("failed", number, None, f"SIGSEGV in {what}, the page is mapped", now())
 
 
@@ -385,7 +393,7 @@ def pin_shows(k):
     number, page = pin.where
     shown = pin.shows
     if shown is None:
-        return ((0, number, page), (0, "f0", 0), (0, "f0", 1), (0, "f1", 0), (0, "f1", 1))
+        return ((0, number, page), *((0, name, index) for name in FILE_NAMES for index in range(FILE_PAGES)))
     if shown[0] == "shared":
         return ((int(pin.cuts == file_cuts(shown[1])), FILE_NAMES[shown[1]], shown[2]),)
     owners = [owner for owner in (number, *pin.heirs) if shows(owner, page) is shown or addresses[owner][page].changing]

@@ -37,12 +37,12 @@ class _Tables:
         self.mms = (ns["m0"], ns["m1"], ns["m2"], ns["m3"], ns["m4"])
         self.spaces = tuple((mm, (mm.pte0, mm.pte1, mm.pte2), (mm.vma0, mm.vma1, mm.vma2)) for mm in self.mms)
         self.zero, self.shared = ns["empty_zero_page"], ns["VM_SHARED"]
-        self.mappings = (ns["f0"].i_mapping, ns["f1"].i_mapping, ns["swapper_space"])
+        self.mappings = (ns["f0"].i_mapping, ns["f1"].i_mapping, ns["s0"].i_mapping, ns["swapper_space"])
         self.buckets, self.hashed, self.cache_size = tuple(ns["page_hash_table"]), ns["page_hash"], ns["vm"].page_cache_size
         self.ptes = tuple(slot for mm in self.mms for slot in (mm.pte0, mm.pte1, mm.pte2))
         self.iobufs = (ns["k0"], ns["k1"], ns["k2"], ns["k3"])
         self.hog = ns["hog"]
-        self.shared = ns["s0"].shmem_i.i_direct.items
+        self.shared_memory = ns["s0"].shmem_i.i_direct.items
         self.swapper_space = ns["swapper_space"]
         self.device = ns["swap_info"][0]
         self.swap_map = self.device.swap_map.items
@@ -187,7 +187,7 @@ def _references(t: _Tables) -> tuple[dict[Any, int], dict[int, int]]:
         if iobuf.nr_pages:
             for page in iobuf.maplist:
                 pages[page] = pages.get(page, 0) + 1
-    for entry in t.shared:
+    for entry in t.shared_memory:
         if entry:
             entries[entry] = entries.get(entry, 0) + 1
     for page in t.hog.pages:

@@ -76,6 +76,8 @@ from vmrace.variants.user_space import (
     enter,
     error_name,
     exit_all,
+    forbid,
+    is_shared,
     killed,
     may_be_short,
     pages_pinned,
@@ -407,14 +409,32 @@ def drain():
 
 
 def op_dontneed(number, page):
-    """Call madvise(MADV_DONTNEED) as malloc does. Memory reads as zeros from then on."""
-    mm = enter(number)
-    if mm is None:
+    """Call madvise(MADV_DONTNEED) as malloc does. Memory reads as zeros from then on, and a private mapping of a file as the file does.
+
+    A pin keeps the page that is thrown away. A shared mapping shows the same page of its file as before.
+    """
+    if enter(number) is None:
         return
     since = now()
-    if sys_madvise(USER_ADDRESSES[page], PAGE_SIZE, MADV_DONTNEED) == 0:
-        saw("store", number, (page, 0), 0, since)
-        saw("store", number, (page, 1), 0, since)
+    shown = shows(number, page)
+    if is_shared(shown):
+        error = sys_madvise(USER_ADDRESSES[page], PAGE_SIZE, MADV_DONTNEED)
+        if not error and shows(number, page) is not shown:
+            saw_page("may", number, page, 0, since)
+        return
+    begin_change(number, page, shown)
+    begun = addresses[number][page].shows
+    error = sys_madvise(USER_ADDRESSES[page], PAGE_SIZE, MADV_DONTNEED)
+    alone = shows(number, page) is begun
+    end_change(number, page, shown if alone else shows(number, page))
+    if error:
+        if alone:
+            addresses[number][page].shows = shown           # the same object: pins of it stay coherent
+    elif alone and shown[0] == "anon":
+        saw_page("store", number, page, 0, since)
+    else:
+        saw_page("may", number, page, 0, since)
+        saw_page("unknown", number, page, "a load of a private mapping of a file that its process has thrown away", since)
 
 
 def op_pin_read(number, page, k):
@@ -441,6 +461,7 @@ def op_load_pin(k):
 
 def op_protect(number, page):
     if enter(number) is not None:
+        forbid(number, page)
         sys_mprotect(USER_ADDRESSES[page], PAGE_SIZE, PROT_READ)
 
 
@@ -565,6 +586,8 @@ def op_mremap(number, page, to_number, target):
     begin_change(number, page, ("nothing",))
     begun = addresses[number][page].shows
     begin_change(number, target, None)
+    if addresses[number][page].forbidden:
+        forbid(number, target)
     moved = sys_mremap(USER_ADDRESSES[page], PAGE_SIZE, PAGE_SIZE, MREMAP_MAYMOVE | MREMAP_FIXED, USER_ADDRESSES[target]) >= 0
     if moved:
         end_change(number, page, ("nothing",))
@@ -617,11 +640,16 @@ def op_attach(number, page, shared):
     """Map a file of tmpfs as shm_open() and mmap() do. `shared` is 1 more than its page, round the end of the file."""
     if enter(number) is None:
         return
-    do_mmap2(USER_ADDRESSES[page], PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, s0_file, (shared - 1) % FILE_PAGES)
-    saw("unjudged", number, (page, 0), 0, now())
-    saw("unjudged", number, (page, 1), 0, now())
+    shown = ("shared", FILE_NAMES.index("s0"), (shared - 1) % FILE_PAGES)
+    begin_change(number, page, shown)
+    do_mmap2(USER_ADDRESSES[page], PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, s0_file, shown[2])
+    end_change(number, page, shown)
 
 
 def op_resize(pages):
     """Call ftruncate() on it, with a length of `pages` - 1 pages, which may be more than it has."""
-    do_truncate(s0_file.f_dentry.d_inode, min(pages - 1, FILE_PAGES) * PAGE_SIZE)
+    since = now()
+    length = min(pages - 1, FILE_PAGES)
+    token = begin_truncate(FILE_NAMES.index("s0"), length)
+    do_truncate(s0_file.f_dentry.d_inode, length * PAGE_SIZE)
+    end_truncate(FILE_NAMES.index("s0"), length, since, token)

@@ -734,7 +734,8 @@ def sync_page_buffers(head):
 
 
 def buffer_busy(bh):
-    return atomic_read(bh.b_count) | read_word(bh.b_state) & BUFFER_BUSY_BITS
+    """Is it in use? The end of its I/O clears the bits in an interrupt, which no lock holds off: hence the data_race()."""
+    return atomic_read(bh.b_count) | data_race(read_word(bh.b_state)) & BUFFER_BUSY_BITS
 
 
 def try_to_free_buffers(page, gfp_mask):
