@@ -107,8 +107,10 @@ def boot_processes(threads):
 
 
 def start():
-    """End the setup: give every process its threads."""
+    """End the setup: give every process its threads. The first step of the tasks is step 0, so that the setup's are below it."""
     user.threaded = 1
+    for pin in pages_pinned:
+        pin.since -= now() + 1
     for p in processes:
         if p.born and p.threads:
             p.threads = clone_threads(p)
