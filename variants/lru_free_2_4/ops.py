@@ -219,7 +219,7 @@ def make_pin(number, page, k, rw):
     """Pin a page for I/O. `rw` is READ for a device that is read from, and writes to the page."""
     touches(WRITE, pins[k])
     touches(READ, have, "kept")
-    if pins[k].state or k + 1 + have.kept > KEPT_MAX:
+    if pins[k].state or have.kept and have.kept + pins_in_use() >= KEPT_MAX:
         return
     mm = enter(number)
     if mm is None:
@@ -512,15 +512,18 @@ def op_kswapd():
     not_a_victim()
 
 
+def pins_in_use():
+    count = 0
+    for held in pins:
+        touches(READ, held)
+        count += held.state != 0
+    return count
+
+
 def keep(pages):
     """Note that a driver or mlock() keeps so many more pages, or as many as pins leave. Returns how many."""
     touches(WRITE, have, "kept")
-    used = 0
-    for k in range(len(pins)):
-        touches(READ, pins[k])
-        if pins[k].state:
-            used = k + 1
-    pages = max(min(pages, KEPT_MAX - used - have.kept), 0)
+    pages = max(min(pages, KEPT_MAX - pins_in_use() - have.kept), 0)
     have.kept += pages
     return pages
 

@@ -633,7 +633,7 @@ f1.i_mapping.hash = 1                                       # neighbours in the 
 s0 = shmem_inode("s0")
 s0.i_mapping.a_ops = shmem_aops
 s0.i_mapping.host = s0
-s0.i_mapping.hash = 2
+s0.i_mapping.hash = 3                                       # its pages collide with none: to them f0 and f1 are alike
 s0.shmem_i.inode = s0
 f0_dentry = dentry("f0.dentry", d_inode=f0)
 f1_dentry = dentry("f1.dentry", d_inode=f1)
