@@ -4,9 +4,11 @@
 user_space.py has the processes, and what their addresses, pins and files show.
 """
 from vmrace.harness.kernel import READ, WRITE, current, down, happens_after, happens_before, now, plain, raise_irq, saw, struct, touches, up
-from vmrace.variants.lru_free_2_4.pre_patch.buffer import bdflush, sys_fsync
+from vmrace.variants.lru_free_2_4.pre_patch.buffer import bdflush, fsync_inode_data_buffers, sys_fsync
 from vmrace.variants.lru_free_2_4.pre_patch.filemap import (
     do_generic_file_read,
+    filemap_fdatasync,
+    filemap_fdatawait,
     generic_file_write,
     invalidate_inode_pages,
     invalidate_inode_pages2,
@@ -376,7 +378,8 @@ def op_invalidate(file):
 
 
 def op_invalidate2(file):
-    """Invalidate as the only caller does, a write with O_DIRECT, at its end and under i_sem; the write itself is left out.
+    """Invalidate as the only caller does, a write with O_DIRECT, at its end and under i_sem. generic_file_direct_IO() first writes what is
+    dirty; the write itself is left out.
 
     A page in use stays and is read from disk again before it is next used.
     """
@@ -384,6 +387,9 @@ def op_invalidate2(file):
     since = now()
     cut(file)
     down(inode.i_sem)
+    filemap_fdatasync(inode.i_mapping)
+    fsync_inode_data_buffers(inode)
+    filemap_fdatawait(inode.i_mapping)
     invalidate_inode_pages2(inode.i_mapping)
     up(inode.i_sem)
     saw_file("may discard", file, 0, since)
