@@ -27,7 +27,6 @@ from vmrace.variants.lru_free_2_4.types import (
     PROT_READ,
     PROT_WRITE,
     TASK_SIZE,
-    VM_LOCKED,
     VM_MAYEXEC,
     VM_MAYREAD,
     VM_MAYSHARE,
@@ -535,10 +534,10 @@ def exit_mmap(mm):
 
 def insert_vm_struct(mm, vma):
     """mmap_sem is held for writing. Nothing is mapped at the place of the vma."""
-    __vma, prev = find_vma_prepare(mm, vma.vm_start)
+    __vma, prev, rb_link, rb_parent = find_vma_prepare(mm, vma.vm_start)
     if __vma and __vma.vm_start < vma.vm_end:
         BUG(1190)
-    vma_link(mm, vma, prev)
+    vma_link(mm, vma, prev, rb_link, rb_parent)
 
 
 __FILE__ = "arch/i386/kernel/sys_i386.c"
