@@ -898,10 +898,6 @@ def generic_make_request(rw, bh):
 
 def ll_rw_block(rw, nr, bhs):
     """Start I/O on buffers, unless another task has started it."""
-    # not here: MAJOR: every device exists, and has the block size of the buffers
-    # not here: correct_size: as MAJOR
-    # not here: b_size: as MAJOR
-    # not here: is_read_only: no device is
     if not nr:
         return
 
@@ -953,6 +949,7 @@ def write_locked_buffers(array, count):
 
 def write_some_buffers(dev):
     """Write NRSYNC buffers from the head of the dirty list. Called with lru_list_lock held, returns without it."""
+    # only here: array = : a Python list
     array = []
 
     next = lru_list[BUF_DIRTY].first
@@ -1069,9 +1066,7 @@ def __mark_dirty(bh):
 
 def __block_prepare_write(inode, page, from_, to, get_block):
     """The page is locked and will be written from `from_` to `to`: here a whole page, so nothing of it is read or cleared."""
-    # not here: kmap: the identity
-    # not here: get_block: it does not fail
-    # not here: i_blkbits: a block is a page
+    # not here: if get_block(): it does not fail
     blocksize = PAGE_SIZE
     if not page.buffers:
         create_empty_buffers(page, inode.i_dev, blocksize)
@@ -1109,7 +1104,6 @@ def __block_commit_write(inode, page, from_, to):
     partial = 0
     need_balance_dirty = 0
 
-    # not here: i_blkbits: a block is a page
     blocksize = PAGE_SIZE
 
     bh = head = page.buffers
@@ -1144,7 +1138,6 @@ def block_prepare_write(page, from_, to, get_block):
 
 def generic_commit_write(file, page, from_, to):
     """The page is locked, and the file's i_sem is held."""
-    # not here: kunmap: the identity
     inode = page.mapping.host
     pos = (page.index << PAGE_CACHE_SHIFT) + to
     __block_commit_write(inode, page, from_, to)
@@ -1233,10 +1226,6 @@ def sys_fsync(file):
     dentry = file.f_dentry
     inode = dentry.d_inode
 
-    # not here: file: it stays open
-    # not here: fget: as file
-    # not here: fput: as file
-    # not here: f_op: ext2 has an fsync
     # protect against other writers
     down(inode.i_sem)
     ret = filemap_fdatasync(inode.i_mapping)

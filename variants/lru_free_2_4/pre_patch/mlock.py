@@ -38,7 +38,6 @@ def mlock_fixup(vma, start, end, newflags):
 
 def do_mlock(start, len, on):
     """mmap_sem is held for writing."""
-    # not here: on: every user here may lock memory (CAP_IPC_LOCK)
     len = len + PAGE_SIZE - 1 & PAGE_MASK
     end = start + len
     if end < start:

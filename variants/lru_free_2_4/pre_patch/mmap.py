@@ -203,7 +203,7 @@ def do_mmap_pgoff(file, addr, len, prot, flags, pgoff):
     # not here: vm_private_data: no driver
     # not here: vm_raend: the readahead state
     # not here: if vm_flags & (VM_GROWSDOWN | VM_GROWSUP): no stacks
-    # not here: if generic_file_mmap(): it does not fail
+    # not here: if f_op_mmap(): it does not fail
     # not here: if flags & MAP_SHARED: shared anonymous memory (see types)
     # not here: if addr == vma.vm_start: no driver has changed it
     mm = current().mm

@@ -26,11 +26,8 @@ __FILE__ = "mm/mprotect.c"
 
 def change_pte_range(mm, address, size, newprot):
     """page_table_lock is held. Page directories are left out: `mm` and the whole address stand for the pmd."""
-    # not here: pmd_none: page directories are left out
-    # not here: pmd_bad: as pmd_none
-    # not here: PMD_MASK: as pmd_none
-    # not here: PMD_SIZE: as pmd_none
-    # not here: pte: the next one is looked up by its address
+    # not here: PMD_MASK: one page table has all addresses
+    # not here: PMD_SIZE: as above
     pte = pte_offset(mm, address)
     end = address + size
     while True:
@@ -39,17 +36,17 @@ def change_pte_range(mm, address, size, newprot):
             entry = ptep_get_and_clear(pte)
             set_pte(pte, pte_modify(entry, newprot))
         address += PAGE_SIZE
+        pte = pte_offset(mm, address)               # pte++
         if not (address and address < end):
             break
-        pte = pte_offset(mm, address)
 
 
 def change_protection(start, end, newprot):
-    # not here: pgd_offset: page directories are left out
-    # not here: change_pmd_range: as pgd_offset
-    # not here: PGDIR_SIZE: as pgd_offset
-    # not here: dir: as pgd_offset
-    # not here: start: as pgd_offset
+    # not here: change_pmd_range: one page table has all addresses
+    # not here: PGDIR_SIZE: as above
+    # not here: dir: as above
+    # not here: if start: as above
+    # not here: start += PAGE_SIZE: as above
     # only here: change_pte_range: what change_pmd_range() calls
     if start >= end:
         BUG(82)

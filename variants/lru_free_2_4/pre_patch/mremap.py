@@ -31,12 +31,6 @@ __FILE__ = "mm/mremap.c"
 
 def get_one_pte(mm, addr):
     """page_table_lock is held. The slot of an address, or None if there is nothing in it."""
-    # not here: pgd_offset: page directories are left out
-    # not here: pgd_none: as pgd_offset
-    # not here: pgd_bad: as pgd_offset
-    # not here: pmd_offset: as pgd_offset
-    # not here: pmd_none: as pgd_offset
-    # not here: pmd_bad: as pgd_offset
     pte = pte_offset(mm, addr)
     if pte_none(pte.val):
         pte = None
@@ -44,8 +38,6 @@ def get_one_pte(mm, addr):
 
 
 def alloc_one_pte(mm, addr):
-    # not here: pgd_offset: page directories are left out
-    # not here: pmd_alloc: as pgd_offset
     return pte_offset(mm, addr)                     # pte_alloc()
 
 
@@ -82,7 +74,6 @@ def move_page_tables(mm, new_addr, old_addr, len):
 
 
 def move_vma(vma, addr, old_len, new_len, new_addr):
-    # not here: kmem_cache_alloc: the slab is asked for the vma of an address
     # not here: vm_raend: readahead is left out
     # not here: vm_file: files are open all the time
     # not here: vm_ops: ext2 has no open() for a vma

@@ -468,12 +468,6 @@ def unuse_vma(vma, entry, page):
 
     if start >= end:
         BUG(446)
-    # not here: unuse_pgd: page directories are left out
-    # not here: PGDIR_SIZE: as unuse_pgd
-    # not here: pgdir: as unuse_pgd
-    # only here: unuse_pte: what unuse_pmd() calls
-    # only here: pte_offset: as unuse_pte
-    # only here: PAGE_SIZE: as unuse_pte
     while True:
         unuse_pte(vma, start - vma.vm_start, pte_offset(vma.vm_mm, start), entry, page)
         start += PAGE_SIZE
@@ -482,7 +476,6 @@ def unuse_vma(vma, entry, page):
 
 
 def unuse_process(mm, entry, page):
-    # not here: pgd_offset: page directories are left out
     spin_lock(mm.page_table_lock)
     vma = mm.mmap
     while vma:
@@ -617,16 +610,8 @@ def sys_swapoff(device):
     Without a device swap_list.next is -1. swap_info_get() then compares a priority with one in front of the array, in the kernel as
     here, where it is that of the last device. The outcome does not matter: no slot is to be had.
     """
-    # not here: capable: every user here may
-    # not here: user_path_walk: `device` is what the path leads to
-    # not here: nd: as user_path_walk
-    # not here: lock_kernel: left out
-    # not here: unlock_kernel: left out
-    # not here: blkdev_put: a device stays
-    # not here: swap_file: a swap device is known by its swap_device
-    # not here: swap_vfsmnt: as swap_file
-    # not here: swap_map: the array is embedded: once max is 0 nobody looks into it
-    # not here: vfree: as swap_map
+    # not here: if p.swap_device: a device stays
+    # not here: vfree: the array is embedded: once max is 0 nobody looks into it
     prev = -1
     swap_list_lock()
     type = swap_list.head
