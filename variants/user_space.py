@@ -87,10 +87,10 @@ addresses = [[mapped("m0.0.mapped"), mapped("m0.1.mapped"), mapped("m0.2.mapped"
              [mapped("m2.0.mapped"), mapped("m2.1.mapped"), mapped("m2.2.mapped")],
              [mapped("m3.0.mapped"), mapped("m3.1.mapped"), mapped("m3.2.mapped")]]
 pages_pinned = [pinned("k0.pinned"), pinned("k1.pinned"), pinned("k2.pinned"), pinned("k3.pinned")]
-files_used = [file_use("f0.use"), file_use("f1.use")]
+files_used = [file_use("f0.use"), file_use("f1.use"), file_use("s0.use")]
 user = boot_state("user")
 
-FILE_NAMES = ("f0", "f1")
+FILE_NAMES = ("f0", "f1", "s0")      # s0: a shared memory object, in the families that have one
 FIRST_CONTENT = 1000                # the words of a file at boot: larger than any value that a program writes
 
 
@@ -448,7 +448,7 @@ def pin_shows(k):
     shown = pin.shows
     moved = tuple((0, owner, place) for owner, place in pin.moved)
     if shown is None:
-        return ((0, number, page), (0, "f0", 0), (0, "f0", 1), (0, "f1", 0), (0, "f1", 1), *moved)
+        return ((0, number, page), *((0, name, index) for name in FILE_NAMES for index in range(FILE_PAGES)), *moved)
     if shown[0] == "shared":
         return ((int(pin.cuts == file_cuts(shown[1])), FILE_NAMES[shown[1]], shown[2]),)
     owners = [owner for owner in (number, *pin.heirs) if shows(owner, page) is shown or addresses[owner][page].changing]

@@ -78,7 +78,7 @@ def test_the_same_seed_generates_the_same_programs() -> None:
 
 
 def test_programs_of_a_swarm_use_only_its_subset_of_the_operations() -> None:
-    """With shares of 0.3, 0.5 and 0.7 of 25 operations, none of 200 swarms is likely to have all (0.7 ** 25 is 1e-4)."""
+    """With shares of 0.3, 0.5 and 0.7 of 44 operations, none of 200 swarms is likely to have all (0.7 ** 44 is 2e-7)."""
     rng = random.Random(1)
     sizes = []
     for _ in range(200):

@@ -34,15 +34,18 @@ class _Tables:
         self.zone, self.vm = ns["zone_normal"], ns["vm"]
         self.active_list, self.inactive_list = ns["active_list"], ns["inactive_list"]
         self.pages = tuple((page, page.flags, page.count, page.lru, page.list) for page in ns["mem_map"])
-        self.mms = (ns["m0"], ns["m1"], ns["m2"], ns["m3"])
+        self.mms = (ns["m0"], ns["m1"], ns["m2"], ns["m3"], ns["m4"])
         self.spaces = tuple((mm, (mm.pte0, mm.pte1, mm.pte2), (mm.vma0, mm.vma1, mm.vma2)) for mm in self.mms)
         self.zero, self.shared = ns["empty_zero_page"], ns["VM_SHARED"]
-        self.mappings = (ns["f0"].i_mapping, ns["f1"].i_mapping, ns["swapper_space"])
+        self.mappings = (ns["f0"].i_mapping, ns["f1"].i_mapping, ns["s0"].i_mapping, ns["swapper_space"])
         self.buckets, self.hashed, self.cache_size = tuple(ns["page_hash_table"]), ns["page_hash"], ns["vm"].page_cache_size
         self.ptes = tuple(slot for mm in self.mms for slot in (mm.pte0, mm.pte1, mm.pte2))
         self.iobufs = (ns["k0"], ns["k1"], ns["k2"], ns["k3"])
+        self.hog = ns["hog"]
+        self.shared_memory = ns["s0"].shmem_i.i_direct.items
         self.swapper_space = ns["swapper_space"]
-        self.swap_map = ns["swap_info"][0].swap_map.items
+        self.device = ns["swap_info"][0]
+        self.swap_map = self.device.swap_map.items
         self.offsets = {ns["SWP_ENTRY"](0, offset): offset for offset in range(len(self.swap_map))}
         self.lru_counts = counted(image)
 
@@ -169,7 +172,7 @@ def _check_page_cache(t: _Tables, out: list[tuple[str, str]]) -> None:
 
 
 def _references(t: _Tables) -> tuple[dict[Any, int], dict[int, int]]:
-    """Count the references to each page from ptes and pins, and those to each swap entry from ptes."""
+    """Count the references to each page from ptes, pins and a driver, and those to each swap entry from ptes and shared memory."""
     pages: dict[Any, int] = {}
     entries: dict[int, int] = {}
     for slot in t.ptes:
@@ -184,6 +187,11 @@ def _references(t: _Tables) -> tuple[dict[Any, int], dict[int, int]]:
         if iobuf.nr_pages:
             for page in iobuf.maplist:
                 pages[page] = pages.get(page, 0) + 1
+    for entry in t.shared_memory:
+        if entry:
+            entries[entry] = entries.get(entry, 0) + 1
+    for page in t.hog.pages:
+        pages[page] = pages.get(page, 0) + 1
     return pages, entries
 
 
@@ -214,7 +222,7 @@ def _check_swap(t: _Tables, swapped: dict[int, int], cached: list[int], out: lis
             if have != due:
                 word = "more" if have > due else "fewer"
                 out.append((invariant(f"swap_map counts {word} users of an entry than there are"), f"slot {offset}: {have}, not {due}"))
-    free = t.swap_map.count(0) - (not t.swap_map[0])
+    free = t.swap_map.count(0) - (not t.swap_map[0]) if t.device._max else 0        # none after swapoff
     if t.vm._nr_swap_pages != free:
         out.append((invariant("nr_swap_pages differs from the free slots"), f"{t.vm._nr_swap_pages}, not {free}"))
 

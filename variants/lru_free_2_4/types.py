@@ -4,9 +4,9 @@
 The tree is 2.4.20, the release. The patch of this family is against -pre7, of which we know what the patch quotes: mm/*.c, mm.h and
 pagemap.h have the same lines there as in the release, swap.h has one line more, kernel/ksyms.c one less. README.md has more on this.
 
-The machine has eight page frames, A to H, and the reserved zero page; four mms of three user pages each; two files of two
-pages; one swap device of six slots, of which slot 0 is the header. Linking this module is the boot: what start_kernel()
-and the first swapon leave behind is written here as initial values.
+The machine has eight page frames, A to H, and the reserved zero page; four mms of three user pages each, and a fifth for exec;
+two files and a shared memory object, each of two pages; one swap device of six slots, of which slot 0 is the header. Linking
+this module is the boot: what start_kernel() and the first swapon leave behind is written here as initial values.
 
 Constants scaled down with the machine (everything else is the kernel's own number):
  * pages_min 1, pages_low 2, pages_high 3. free_area_init_core() keeps the ratio 1:2:3 but never goes below 20 pages, which
@@ -15,6 +15,7 @@ Constants scaled down with the machine (everything else is the kernel's own numb
    and never hand a page over through current->local_pages.
  * MAPPED_RATIO 2, not 10: max_mapped is max_scan / 10, which is 0 for any list this short, and then shrink_cache() could
    never go on behind a mapped page.
+ * NRSYNC 2, not 32: there are never more dirty buffers than pages, so write_some_buffers() would never stop before the end.
  * MAX_SWAPFILES 3, not 32: one swap device in use, and two that a program may try to swapon.
  * page_cluster is what swap_setup() computes for a machine below 16 MB. A swap-in therefore reads the slots 1-3 or 4-5, from the
    first of the group up to one that is free; and a fault on page 1 of a file reads page 0 too, but not the other way round,
@@ -32,26 +33,33 @@ Left out, and why that is sound or where it is a limit:
    with threads, are not explored.
  * dcache, icache, slab reaping, quota: shrink_caches() calls them after, and independently of, what is modelled. They
    free pages that are on no LRU, and here there are none. They take no lock of this family.
- * shmem and shared anonymous memory: a third kind of mapping, with an order info->lock -> pagecache_lock of its own. A limit.
- * swapoff and with it a swap device that goes away: an entry's device stays valid, so its type, flags and max are constant.
+ * Shared anonymous memory and the end of a shared memory object: there is one object, a file of tmpfs that is held open from boot.
+   Reading and writing it by read(2) and write(2), SHM_LOCK, and the counts of free blocks (shmem_recalc_inode(), stat_lock).
+ * swapon of a device with a signature: the one there is can be swapped off, and does not come back.
  * Readahead state of files (generic_file_readahead, nopage_sequential_readahead): it calls page_cache_read() at other times
    than a fault does, and nothing else. The cluster read of filemap_nopage() is kept.
  * The hash of page wait queues: each page has its own queue, so nobody is woken for another page's sake. Sleepers look at
    their own page again in any case.
  * Plugging: a request reaches the disk when it is submitted, so run_task_queue(&tq_disk) and sync_page have nothing to do.
  * The request queue and io_request_lock: an irq-safe leaf lock that is never taken under a lock of this family.
- * bdflush, kupdate, write(2), msync: no buffer ever gets dirty, so balance_dirty_state() is always below its limits, and
-   file pages are written by reclaim alone. A limit of the operations, not of the functions.
+ * kupdate, msync, sync(2), sync_buffers(): bdflush, fsync, reclaim and the writer itself write dirty buffers. kupdate does what
+   bdflush does, to buffers of some age.
+ * Metadata in buffers: an inode's block pointers are fields, and fsync() does not write the inode. No buffer is hashed, so
+   getblk(), bread() and the aliases of a block that it is freed with are not explored. A limit.
+ * A write of less than a page: it would read the rest of the page first, as a fault does.
  * vfork() and mm_release(): no parent waits for its child's exec or exit.
  * A superblock's list of dirty inodes (kupdate walks it), and dirty_inode(), which ext2 does not have.
  * b_data: a page has one buffer, and the disk finds its words through b_page.
  * The hash table of buffers: the buffers of a page are never in it, and there are no others.
  * nswap, cnswap, cmin_flt, cmaj_flt: statistics of a task.
- * The reserve of unused buffer heads: there are never more buffers than pages, and the slab has one for each.
+ * The reserve of unused buffer heads: there are never more buffers than pages, and the slab has one for each. The pages of the
+   slab: it never has to grow. The reclaim that its growth may start, with SLAB_NOFS and under the page lock that the callers of
+   create_buffers() hold, is the operation `reclaim_nofs`.
  * Buffers smaller than a page: a page has one buffer, of its own size. The loops over a page's buffers are kept.
  * get_file(), fput(), dentry and inode counts: each file is held open from boot, its count is never the last.
- * Stack extension, mprotect, mlock, madvise, mremap: a vma is one page, there is a hole of a page between any two addresses,
-   and so vmas neither merge nor split. vma_merge() would look and find nothing, without taking a lock.
+ * Stack extension, mlockall(), a change of a part of a vma or of its size: a vma is one page, there is a hole of a page between
+   any two addresses, and so vmas neither merge nor split. vma_merge() would look and find nothing, without taking a lock. Advice
+   with madvise() that only concerns readahead is left out, too.
  * The shape of mm_rb: a chain sorted by address instead of a balanced tree. find_vma() answers the same from either, also
    from the copy of the parent's root that a child has until build_mmap_rb().
  * The big kernel lock (around swapon, all of notify_change(), so of a truncate, and ext2_get_block()): it is dropped wherever
@@ -60,7 +68,7 @@ Left out, and why that is sound or where it is a limit:
  * The time of day: it stands still, so UPDATE_ATIME() of mmap and read finds i_atime up to date. Once a second it does not;
    then it takes inode_lock, a leaf, as mark_inode_dirty() does here.
  * kstat, min_flt, maj_flt: statistics nobody reads.
- * kswapd as a task that never ends: kswapd_balance() is what it does when it is woken.
+ * kswapd as a task that never ends: kswapd_balance() is what it does when it is woken, and the operation `kswapd` one such time.
  * Signals: do_page_fault() returns the name of the signal.
  * jiffies: out_of_memory() keeps its count of ten failures and leaves out its clocks; the task it kills is current.
    See oom_kill() in vmscan.
@@ -103,7 +111,10 @@ TASK_SIZE = 0xC0000000
 EPERM = 1
 ENOENT = 2
 EIO = 5
+EBADF = 9
+EAGAIN = 11
 ENOMEM = 12
+EACCES = 13
 EFAULT = 14
 EBUSY = 16
 EEXIST = 17
@@ -115,6 +126,7 @@ USER_PAGES = 3                                      # addresses in each mm
 USER_ADDRESSES = (0x1000, 0x3000, 0x5000)           # never adjacent: see the module docstring
 FILE_PAGES = 2
 SWAP_SLOTS = 6
+num_physpages = 8
 
 # Page flags, include/linux/mm.h.
 PG_locked = 0
@@ -192,10 +204,15 @@ MAP_TYPE = 0x0F
 MAP_FIXED = 0x10
 MAP_ANONYMOUS = 0x20
 MAP_NORESERVE = 0x4000
+MADV_DONTNEED = 0x4
+MREMAP_MAYMOVE = 1
+MREMAP_FIXED = 2
 max_map_count = 65536
 generic_file_vm_ops = "generic_file_vm_ops"         # nopage: filemap_nopage
 swap_aops = "swap_aops"                             # writepage: swap_writepage, sync_page: block_sync_page
 ext2_aops = "ext2_aops"                             # readpage: ext2_readpage, writepage: ext2_writepage, sync_page: the same
+shmem_vm_ops = "shmem_vm_ops"                       # nopage: shmem_nopage
+shmem_aops = "shmem_aops"                           # writepage: shmem_writepage
 
 # Page protection, include/asm-i386/pgtable.h: only these bits of a pte differ between the kinds of mapping.
 _PAGE_RW = 0x002
@@ -233,8 +250,18 @@ FREE_PTE_NR = 508
 TLB_FAST_MODE = -1                                  # ~0UL
 
 NOPAGE_OOM = -1
+SHMEM_NR_DIRECT = FILE_PAGES                        # 16 in the kernel: no file of this machine is longer
+I_DIRTY_SYNC = 1
+I_DIRTY_DATASYNC = 2
 I_DIRTY_PAGES = 4
-I_DIRTY = 1 | 2 | I_DIRTY_PAGES                        # I_DIRTY_SYNC, I_DIRTY_DATASYNC
+I_DIRTY = I_DIRTY_SYNC | I_DIRTY_DATASYNC | I_DIRTY_PAGES
+
+# Writing dirty buffers, fs/buffer.c.
+NRSYNC = 2                                          # 32 in the kernel: see the module docstring
+nfract = 30                                         # of the buffer pages dirty: wake bdflush
+ndirty = 500                                        # buffers that bdflush writes each time it is woken
+nfract_sync = 60                                    # of the buffer pages dirty: whoever dirties more has to write
+nfract_stop_bdflush = 20
 
 
 # ---- locks -----------------------------------------------------------------------------------------------------------
@@ -248,19 +275,26 @@ hash_table_lock = rwlock_t("hash_table_lock")
 unused_list_lock = spinlock_t("unused_list_lock")
 page_uptodate_lock = spinlock_t("page_uptodate_lock")
 inode_lock = spinlock_t("inode_lock")
+shmem_ilock = spinlock_t("shmem_ilock")
 kswapd_wait = wait_queue_head_t("kswapd_wait")
 buffer_wait = wait_queue_head_t("buffer_wait")
+bdflush_wait = wait_queue_head_t("bdflush_wait")
 
 
 # ---- pages and buffers -----------------------------------------------------------------------------------------------
 
 class buffer_head(struct):
-    """fs.h. One per page; whoever holds the page's lock makes it, try_to_free_buffers() takes it away."""
+    """fs.h. One per page; whoever holds the page's lock makes it, try_to_free_buffers() takes it away.
+
+    Tasks that hold BH_Lock but not the page lock submit it: bdflush, fsync, a writer that has dirtied too much. The holder of the
+    page lock waits for BH_Lock before it takes the buffer off the disk (discard_buffer()), and gives a place on disk only to a
+    buffer that is not mapped and hence not dirty.
+    """
     # atomic
     b_count = embed(atomic_t, 0)
     b_state = embed(flags_t)
     b_wait = embed(wait_queue_head_t)
-    # set by the holder of the page lock while the buffer is made or locked, constant until it is freed
+    # set by the holder of the page lock while the buffer is made or not mapped; b_rdev and b_end_io by the holder of BH_Lock
     b_blocknr = plain(-1)
     b_dev = plain(B_FREE)
     b_rdev = plain(NODEV)
@@ -274,7 +308,7 @@ class buffer_head(struct):
     b_list = plain(BUF_CLEAN)
     b_next_free = guarded(None, "lru_list_lock")
     b_prev_free = guarded(None, "lru_list_lock")
-    b_inode = guarded(None, "lru_list_lock")
+    b_inode = guarded(None, "lru_list_lock")                # an inode, or the tmp of a task, whose list it is on
     b_inode_buffers = embed(list_head, guard="lru_list_lock")
 
 
@@ -317,6 +351,7 @@ class zone_struct(struct):
     # none
     need_balance = racy(0)
     # constant
+    size = plain(8)
     pages_min = plain(1)
     pages_low = plain(2)
     pages_high = plain(3)
@@ -329,9 +364,9 @@ class vm_globals(struct):
     nr_inactive_pages = racy(0, "pagemap_lru_lock")
     # mm/filemap.c: atomic
     page_cache_size = embed(atomic_t, 0)
-    # mm/swapfile.c: swaplock; nr_swap_pages is read without it
+    # mm/swapfile.c: swaplock; these two are read without it
     nr_swap_pages = racy(SWAP_SLOTS - 1, "swaplock")
-    total_swap_pages = plain(SWAP_SLOTS - 1)                # constant: no second device gets as far
+    total_swap_pages = racy(SWAP_SLOTS - 1, "swaplock")
     nr_swapfiles = plain(1)                                 # swaplock; readers without it ask for a type in use
     least_priority = plain(-1)                              # swaplock
     swap_overflow = plain(0)                                # how often swap_duplicate() has met a full count; no lock, nobody else reads it
@@ -351,10 +386,11 @@ class swap_list_t(struct):
 
 
 class buffer_lru(struct):
-    """One of fs/buffer.c's lru_list[], the head of a circular list of buffers, with its nr_buffers_type and size_buffers_type."""
+    """One of fs/buffer.c's lru_list[]: the head of a circular list of buffers, with nr_buffers_type[] and size_buffers_type[]."""
     first = guarded(None, "lru_list_lock")
     nr = guarded(0, "lru_list_lock")
-    size = racy(0, "lru_list_lock")                         # in bytes; the kernel's balance_dirty_state() reads it without
+    # read without it by balance_dirty_state()
+    size = racy(0, "lru_list_lock")
 
 
 # ---- swap devices and the disk ---------------------------------------------------------------------------------------
@@ -375,11 +411,14 @@ class swap_info_struct(struct):
     highest_bit = guarded(0, "swaplock")
     cluster_next = guarded(0, "swaplock")
     cluster_nr = guarded(0, "swaplock")
-    # swaplock while swapon runs; constant once an entry of this device can exist
-    flags = plain(0)
+    # swaplock; read without it by whoever has an entry of this device
+    flags = racy(0, "swaplock")
+    # as flags, and sdev_lock
+    max = racy(0, "swaplock", ".sdev_lock")
+    # swaplock while swapon or swapoff runs; constant while an entry of this device can exist
     swap_device = plain(None)
     prio = plain(0)
-    max = plain(0)
+    pages = plain(0)
     next = plain(-1)
 
 
@@ -416,10 +455,33 @@ class inode(struct):
     i_size = racy(FILE_PAGES * PAGE_SIZE)
     # inode_lock, read without it
     i_state = racy(0, "inode_lock")
+    # lru_list_lock
+    i_dirty_buffers = embed(list_head, guard="lru_list_lock")
+    i_dirty_data_buffers = embed(list_head, guard="lru_list_lock")
     # the file system's own locks: which blocks are allocated
     i_block = embed(racy_array, FILE_PAGES, 1)
     # constant
     i_dev = plain(None)
+
+
+class shmem_inode_info(struct):
+    """shmem_fs.h."""
+    lock = embed(spinlock_t)
+    sem = embed(semaphore)
+    # lock; read without it where a page is read in
+    i_direct = embed(racy_array, SHMEM_NR_DIRECT, 0, ".lock")
+    # lock; read without it by shmem_unuse()
+    swapped = racy(0, ".lock")
+    # sem or lock
+    next_index = racy(0)
+    # constant
+    locked = plain(0)
+    inode = plain(None)
+
+
+class shmem_inode(inode):
+    """An inode of tmpfs: SHMEM_I(inode) is its shmem_i."""
+    shmem_i = embed(shmem_inode_info)
 
 
 class dentry(struct):
@@ -443,17 +505,19 @@ class pte_slot(struct):
 class vm_area_struct(struct):
     """mm.h. A vma of this family is one page and never changes its extent.
 
-    The links vm_next and mm->mmap are changed under mmap_sem (for writing) and page_table_lock and read under either one,
-    except by the only owner: before the vma is linked, and in exit_mmap(), which has taken the whole list private.
-    One reader has neither: swap_out_mm() on a child whose mm_rb is still the parent's follows the parent's vm_next with the
-    child's page_table_lock. It is plain nonetheless: what it can read is another vma of the parent, or the end.
+    The links vm_next and mm->mmap, vm_flags and vm_page_prot are changed under mmap_sem (for writing) and page_table_lock and
+    read under either one, except by the only owner: before the vma is linked, and in exit_mmap(), which has taken the whole
+    list private. One reader has neither: swap_out_mm() on a child whose mm_rb is still the parent's follows the parent's vm_next
+    with the child's page_table_lock. They are plain nonetheless: it can only read another vma of the parent, or the end, and of
+    vm_flags the bits that let it pass by a page. A child whose mmap_cache stays the parent's is a finding by itself.
     """
+    # mmap_sem and page_table_lock: see above
+    vm_page_prot = plain(0)
+    vm_flags = plain(0)
     # constant while it is linked
     vm_mm = plain(None)
     vm_start = plain(0)
     vm_end = plain(0)
-    vm_page_prot = plain(0)
-    vm_flags = plain(0)
     vm_ops = plain(None)
     vm_pgoff = plain(0)
     vm_file = plain(None)
@@ -519,6 +583,16 @@ class kiobuf(struct):
     maplist = plain(())
 
 
+class driver(struct):
+    """A driver that keeps pages for itself. They are its own."""
+    pages = plain(())
+
+
+class fsync_inode(struct):
+    """The inode that fsync_buffers_list() has on its stack, of which only one list is used."""
+    i_dirty_buffers = embed(list_head, guard="lru_list_lock")
+
+
 class task_struct(struct):
     """sched.h. Every field belongs to the task itself; an interrupt looks at the task it hit and changes nothing."""
     flags = plain(0)
@@ -529,6 +603,8 @@ class task_struct(struct):
     local_pages = embed(list_head, guard="", freelist=True, type_stable=True)
     nr_local_pages = plain(0)
     allocation_order = plain(0)
+    # on its stack
+    tmp = embed(fsync_inode)
 
 
 # ---- the machine's instances: what boot leaves behind ----------------------------------------------------------------
@@ -554,14 +630,22 @@ f1 = inode("f1", i_dev=f1_disk)
 f0.i_mapping.host = f0
 f1.i_mapping.host = f1
 f1.i_mapping.hash = 1                                       # neighbours in the slab: page 1 of f0 collides with page 0 of f1
+s0 = shmem_inode("s0")
+s0.i_mapping.a_ops = shmem_aops
+s0.i_mapping.host = s0
+s0.i_mapping.hash = 3                                       # its pages collide with none: to them f0 and f1 are alike
+s0.shmem_i.inode = s0
 f0_dentry = dentry("f0.dentry", d_inode=f0)
 f1_dentry = dentry("f1.dentry", d_inode=f1)
 f0_file = file("f0.file", f_dentry=f0_dentry)
 f1_file = file("f1.file", f_dentry=f1_dentry)
 
+s0_dentry = dentry("s0.dentry", d_inode=s0)
+s0_file = file("s0.file", f_dentry=s0_dentry)
+
 swap_list = swap_list_t("swap_list")
 swap_info = [
-    swap_info_struct("swap0", flags=SWP_WRITEOK, swap_device=swap_disk, prio=-1, max=SWAP_SLOTS,
+    swap_info_struct("swap0", flags=SWP_WRITEOK, swap_device=swap_disk, prio=-1, max=SWAP_SLOTS, pages=SWAP_SLOTS - 1,
                      lowest_bit=1, highest_bit=SWAP_SLOTS - 1),
     swap_info_struct("swap1"),
     swap_info_struct("swap2"),
@@ -573,10 +657,12 @@ m0 = mm_struct("m0")
 m1 = mm_struct("m1")
 m2 = mm_struct("m2")
 m3 = mm_struct("m3")
+m4 = mm_struct("m4")                                        # of no process at first: see exec_mmap()
 k0 = kiobuf("k0")
 k1 = kiobuf("k1")
 k2 = kiobuf("k2")
 k3 = kiobuf("k3")
+hog = driver("hog")
 mmu_gathers = [mmu_gather_t("mmu_gather" + digit) for digit in "01234567"]
 
 # The zero page is part of the kernel's image: reserved, never freed. Its count is 0 in the kernel; it starts at 1 here, so

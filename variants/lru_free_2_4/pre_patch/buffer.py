@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""fs/buffer.c, with the accessors of fs.h and locks.h, submit_bh() and the methods of a block file system.
+"""fs/buffer.c, with the accessors of fs.h and locks.h, submit_bh(), ll_rw_block() and the methods of a block file system.
 
 Lock order: lru_list_lock, then hash_table_lock, then unused_list_lock.
 """
@@ -17,8 +17,13 @@ from vmrace.harness.kernel import (
     atomic_read,
     atomic_set,
     clear_bit,
+    current,
     data_race,
+    down,
+    list_add,
     list_del,
+    list_empty,
+    list_entry,
     printk,
     read_lock,
     read_unlock,
@@ -36,24 +41,27 @@ from vmrace.harness.kernel import (
     test_and_set_bit,
     test_bit,
     unlikely,
+    up,
     waitqueue_active,
     wake_up,
     write_lock,
     write_unlock,
     write_word,
 )
-from vmrace.variants.lru_free_2_4.pre_patch.filemap import a_ops_releasepage, mark_inode_dirty
+from vmrace.variants.lru_free_2_4.pre_patch.filemap import a_ops_releasepage, filemap_fdatasync, filemap_fdatawait, mark_inode_dirty
 from vmrace.variants.lru_free_2_4.pre_patch.hardware import __make_request, kmem_cache_alloc_bh
 from vmrace.variants.lru_free_2_4.pre_patch.mm_h import (
     PageError,
     PageHighMem,
     PageLocked,
+    Page_Uptodate,
     SetPageError,
     SetPageUptodate,
     UnlockPage,
     clear_user_highpage,
     pf_gfp_mask,
 )
+from vmrace.variants.lru_free_2_4.pre_patch.page_alloc import nr_free_buffer_pages
 from vmrace.variants.lru_free_2_4.pre_patch.pagemap_h import page_cache_get, page_cache_release
 from vmrace.variants.lru_free_2_4.types import (
     BH_Async,
@@ -70,19 +78,29 @@ from vmrace.variants.lru_free_2_4.types import (
     BUF_DIRTY,
     BUF_LOCKED,
     B_FREE,
+    EAGAIN,
     EIO,
     FILE_PAGES,
+    I_DIRTY,
+    I_DIRTY_DATASYNC,
     NODEV,
+    NRSYNC,
     PAGE_CACHE_SHIFT,
     PAGE_CACHE_SIZE,
     PAGE_SHIFT,
     PAGE_SIZE,
+    PF_NOIO,
     __GFP_HIGHIO,
     __GFP_IO,
+    bdflush_wait,
     buffer_wait,
     hash_table_lock,
     lru_list,
     lru_list_lock,
+    ndirty,
+    nfract,
+    nfract_stop_bdflush,
+    nfract_sync,
     page_uptodate_lock,
     unused_list_lock,
 )
@@ -152,6 +170,23 @@ def mark_buffer_async(bh, on):
         set_bit(BH_Async, bh.b_state)
     else:
         clear_bit(BH_Async, bh.b_state)
+
+
+def atomic_set_buffer_dirty(bh):
+    return test_and_set_bit(BH_Dirty, bh.b_state)
+
+
+def brelse(buf):
+    if buf:
+        __brelse(buf)
+
+
+def fsync_inode_buffers(inode):
+    return fsync_buffers_list(inode.i_dirty_buffers)
+
+
+def fsync_inode_data_buffers(inode):
+    return fsync_buffers_list(inode.i_dirty_data_buffers)
 
 
 def block_flushpage(page, offset):
@@ -278,6 +313,7 @@ def get_hash_table(dev, block, size):
 
 
 def __remove_inode_queue(bh):
+    """lru_list_lock is held."""
     bh.b_inode = None
     list_del(bh.b_inode_buffers)
 
@@ -700,7 +736,8 @@ def sync_page_buffers(head):
 
 
 def buffer_busy(bh):
-    return atomic_read(bh.b_count) | read_word(bh.b_state) & BUFFER_BUSY_BITS
+    """Is it in use? The end of its I/O clears the bits in an interrupt, which no lock holds off: hence the data_race()."""
+    return atomic_read(bh.b_count) | data_race(read_word(bh.b_state)) & BUFFER_BUSY_BITS
 
 
 def try_to_free_buffers(page, gfp_mask):
@@ -760,7 +797,8 @@ def try_to_free_buffers(page, gfp_mask):
                     # neither I/O nor waiting the next time
                     gfp_mask = 0
                     continue                        # goto cleaned_buffers_try_again
-        # not here: balance_dirty_state: bdflush is left out, so nobody is to be woken
+        if balance_dirty_state() >= 0:
+            wakeup_bdflush()
         return 0
 
 
@@ -858,3 +896,374 @@ def generic_make_request(rw, bh):
     # the device is as big as it should be, and is itself, not a part of another
     while __make_request(rw, bh):
         pass
+
+
+def ll_rw_block(rw, nr, bhs):
+    """Start I/O on buffers, unless another task has started it."""
+    if not nr:
+        return
+
+    for i in range(nr):
+        bh = bhs[i]
+
+        # only one task can submit the I/O
+        if test_and_set_bit(BH_Lock, bh.b_state):
+            continue
+
+        # we have the buffer lock
+        atomic_inc(bh.b_count)
+        bh.b_end_io = end_buffer_io_sync
+
+        if rw == WRITE:
+            end_io = not atomic_set_buffer_clean(bh)            # nothing to write
+            if not end_io:
+                __mark_buffer_clean(bh)
+        else:
+            # not here: READA: nobody reads ahead with it
+            # not here: READ: there is no third kind
+            # not here: BUG: as READ
+            end_io = buffer_uptodate(bh)                        # already have it
+        if end_io:
+            # end_io:
+            bh.b_end_io(bh, test_bit(BH_Uptodate, bh.b_state))
+            continue
+
+        submit_bh(rw, bh)
+
+
+__FILE__ = "fs/buffer.c"
+
+
+# ---- writing dirty buffers: bdflush, and whoever dirties too much ------------------------------------------------------
+
+def write_locked_buffers(array, count):
+    """The buffers are clean and locked: submit them."""
+    i = 0
+    while True:
+        bh = array[i]
+        i += 1
+        bh.b_end_io = end_buffer_io_sync
+        submit_bh(WRITE, bh)
+        count -= 1
+        if not count:
+            break
+
+
+def write_some_buffers(dev):
+    """Write NRSYNC buffers from the head of the dirty list. Called with lru_list_lock held, returns without it."""
+    # only here: array = : a Python list
+    array = []
+
+    next = lru_list[BUF_DIRTY].first
+    nr = lru_list[BUF_DIRTY].nr
+    count = 0
+    while next:
+        nr -= 1
+        if nr < 0:
+            break
+        bh = next
+        next = bh.b_next_free
+
+        if dev != NODEV and bh.b_dev != dev:
+            continue
+        if test_and_set_bit(BH_Lock, bh.b_state):
+            continue
+        if atomic_set_buffer_clean(bh):
+            __refile_buffer(bh)
+            get_bh(bh)
+            array.append(bh)
+            count += 1
+            if count < NRSYNC:
+                continue
+
+            spin_unlock(lru_list_lock)
+            write_locked_buffers(array, count)
+            return -EAGAIN
+        unlock_buffer(bh)
+        __refile_buffer(bh)
+    spin_unlock(lru_list_lock)
+
+    if count:
+        write_locked_buffers(array, count)
+    return 0
+
+
+def balance_dirty_state():
+    """-1: no need to write; 0: bdflush should; 1: the caller should, too. Dirty buffers are counted without a lock."""
+    dirty = data_race(lru_list[BUF_DIRTY].size) >> PAGE_SHIFT
+    tot = nr_free_buffer_pages()
+
+    dirty *= 100
+    soft_dirty_limit = tot * nfract
+    hard_dirty_limit = tot * nfract_sync
+
+    # First, check for the "real" dirty limit.
+    if dirty > soft_dirty_limit:
+        if dirty > hard_dirty_limit and not current().flags & PF_NOIO:
+            return 1
+        return 0
+
+    return -1
+
+
+def bdflush_stop():
+    dirty = data_race(lru_list[BUF_DIRTY].size) >> PAGE_SHIFT
+    tot = nr_free_buffer_pages()
+
+    dirty *= 100
+    dirty_limit = tot * nfract_stop_bdflush
+
+    if dirty > dirty_limit:
+        return 0
+    return 1
+
+
+def balance_dirty():
+    """A writer that has dirtied too much writes some buffers itself."""
+    state = balance_dirty_state()
+
+    if state < 0:
+        return
+
+    wakeup_bdflush()
+
+    if state > 0:
+        spin_lock(lru_list_lock)
+        write_some_buffers(NODEV)
+
+
+def wakeup_bdflush():
+    wake_up(bdflush_wait)                           # wake_up_interruptible(): nobody sleeps there, see bdflush()
+
+
+def bdflush():
+    """Do the work of one wake-up of bdflush. Then it sleeps, and here it returns."""
+    while True:
+        left = ndirty
+
+        while left > 0:
+            spin_lock(lru_list_lock)
+            if not write_some_buffers(NODEV):
+                break
+            left -= NRSYNC
+        if left > 0 or bdflush_stop():
+            return                                  # interruptible_sleep_on(&bdflush_wait)
+
+
+# ---- dirtying a buffer ---------------------------------------------------------------------------------------------------
+
+def buffer_insert_inode_data_queue(bh, inode):
+    spin_lock(lru_list_lock)
+    if bh.b_inode:
+        list_del(bh.b_inode_buffers)
+    bh.b_inode = inode
+    list_add(bh.b_inode_buffers, inode.i_dirty_data_buffers)
+    spin_unlock(lru_list_lock)
+
+
+def __mark_dirty(bh):
+    # not here: b_flushtime: the time of day stands still
+    refile_buffer(bh)
+
+
+def __block_prepare_write(inode, page, from_, to, get_block):
+    """The page is locked and will be written from `from_` to `to`: here a whole page, so nothing of it is read or cleared."""
+    # not here: if get_block(): it does not fail
+    blocksize = PAGE_SIZE
+    if not page.buffers:
+        create_empty_buffers(page, inode.i_dev, blocksize)
+    head = page.buffers
+
+    block = page.index
+
+    bh = head
+    block_start = 0
+    while bh is not head or not block_start:
+        if not bh:
+            BUG(1570)
+        block_end = block_start + blocksize
+        if block_end > from_:
+            if block_start >= to:
+                break
+            clear_bit(BH_New, bh.b_state)
+            if not buffer_mapped(bh):
+                get_block(inode, block, bh, 1)
+                if buffer_new(bh):
+                    unmap_underlying_metadata(bh)
+            # not here: block_end: the write is of a whole block
+            # not here: block_start: as block_end
+            # not here: buffer_uptodate: as block_end
+            # not here: wait: as block_end
+            if Page_Uptodate(page):
+                set_bit(BH_Uptodate, bh.b_state)
+        block += 1
+        block_start = block_end
+        bh = bh.b_this_page
+    return 0
+
+
+def __block_commit_write(inode, page, from_, to):
+    partial = 0
+    need_balance_dirty = 0
+
+    blocksize = PAGE_SIZE
+
+    bh = head = page.buffers
+    block_start = 0
+    while bh is not head or not block_start:
+        block_end = block_start + blocksize
+        if block_end <= from_ or block_start >= to:
+            if not buffer_uptodate(bh):
+                partial = 1
+        else:
+            set_bit(BH_Uptodate, bh.b_state)
+            if not atomic_set_buffer_dirty(bh):
+                __mark_dirty(bh)
+                buffer_insert_inode_data_queue(bh, inode)
+                need_balance_dirty = 1
+        block_start = block_end
+        bh = bh.b_this_page
+
+    if need_balance_dirty:
+        balance_dirty()
+    if not partial:
+        SetPageUptodate(page)
+    return 0
+
+
+def block_prepare_write(page, from_, to, get_block):
+    inode = page.mapping.host
+    # not here: err: __block_prepare_write() does not fail
+    err = __block_prepare_write(inode, page, from_, to, get_block)
+    return err
+
+
+def generic_commit_write(file, page, from_, to):
+    """The page is locked, and the file's i_sem is held."""
+    inode = page.mapping.host
+    pos = (page.index << PAGE_CACHE_SHIFT) + to
+    __block_commit_write(inode, page, from_, to)
+    if pos > inode.i_size:
+        inode.i_size = pos
+        mark_inode_dirty(inode)
+    return 0
+
+
+# ---- fsync ---------------------------------------------------------------------------------------------------------------
+
+def fsync_buffers_list(list):
+    """Write the dirty buffers of an inode, and wait for those that were dirty at the start.
+
+    Those are put on a list of the caller's own, where they may get dirty again and then go back to the inode's.
+    """
+    tmp = current().tmp
+    err = 0
+
+    # not here: INIT_LIST_HEAD: the list is empty from the last time
+    spin_lock(lru_list_lock)
+
+    while not list_empty(list):
+        bh = list_entry(list.next)
+        list_del(bh.b_inode_buffers)
+        if not buffer_dirty(bh) and not buffer_locked(bh):
+            bh.b_inode = None
+        else:
+            bh.b_inode = tmp
+            list_add(bh.b_inode_buffers, tmp.i_dirty_buffers)
+            if buffer_dirty(bh):
+                get_bh(bh)
+                spin_unlock(lru_list_lock)
+                # wait for I/O that is under way with the old data, or else ll_rw_block() would do nothing
+                wait_on_buffer(bh)
+                ll_rw_block(WRITE, 1, (bh,))
+                brelse(bh)
+                spin_lock(lru_list_lock)
+
+    while not list_empty(tmp.i_dirty_buffers):
+        bh = list_entry(tmp.i_dirty_buffers.prev)
+        remove_inode_queue(bh)
+        get_bh(bh)
+        spin_unlock(lru_list_lock)
+        wait_on_buffer(bh)
+        if not buffer_uptodate(bh):
+            err = -EIO
+        brelse(bh)
+        spin_lock(lru_list_lock)
+
+    spin_unlock(lru_list_lock)
+    err2 = osync_buffers_list(list)
+
+    if err:
+        return err
+    return err2
+
+
+def osync_buffers_list(list):
+    """Wait for the buffers of an inode that are being written."""
+    err = 0
+
+    spin_lock(lru_list_lock)
+
+    # repeat:
+    p = list.prev
+    while p is not list:
+        bh = list_entry(p)
+        if buffer_locked(bh):
+            get_bh(bh)
+            spin_unlock(lru_list_lock)
+            wait_on_buffer(bh)
+            if not buffer_uptodate(bh):
+                err = -EIO
+            brelse(bh)
+            spin_lock(lru_list_lock)
+            p = list.prev                           # goto repeat
+            continue
+        p = p.prev
+
+    spin_unlock(lru_list_lock)
+    return err
+
+
+def sys_fsync(file):
+    dentry = file.f_dentry
+    inode = dentry.d_inode
+
+    # protect against other writers
+    down(inode.i_sem)
+    ret = filemap_fdatasync(inode.i_mapping)
+    err = ext2_sync_file(file, dentry, 0)           # file->f_op->fsync
+    if err and not ret:
+        ret = err
+    err = filemap_fdatawait(inode.i_mapping)
+    if err and not ret:
+        ret = err
+    up(inode.i_sem)
+
+    return ret
+
+
+__FILE__ = "fs/ext2/fsync.c"
+
+
+def ext2_sync_file(file, dentry, datasync):
+    inode = dentry.d_inode
+    return ext2_fsync_inode(inode, datasync)
+
+
+def ext2_fsync_inode(inode, datasync):
+    err = fsync_inode_buffers(inode)
+    err |= fsync_inode_data_buffers(inode)
+    if not data_race(inode.i_state) & I_DIRTY:
+        return err
+    if datasync and not data_race(inode.i_state) & I_DIRTY_DATASYNC:
+        return err
+
+    # not here: ext2_sync_inode: it writes the block of the inode, which is left out
+    return -EIO if err else 0
+
+
+__FILE__ = "fs/ext2/inode.c"
+
+
+def ext2_prepare_write(file, page, from_, to):
+    return block_prepare_write(page, from_, to, ext2_get_block)

@@ -15,10 +15,13 @@ from vmrace.harness.kernel import (
     atomic_inc,
     current,
     data_race,
+    down,
+    down_write,
     likely,
     list_add,
     list_add_tail,
     list_del,
+    list_empty,
     list_entry,
     need_resched,
     read_word,
@@ -31,6 +34,8 @@ from vmrace.harness.kernel import (
     spin_unlock,
     test_and_clear_bit,
     test_and_set_bit,
+    up,
+    up_write,
     waitqueue_active,
     wake_up_all,
     write_word,
@@ -39,10 +44,14 @@ from vmrace.variants.lru_free_2_4.pre_patch.buffer import (
     block_flushpage,
     block_invalidate_page,
     block_sync_page,
+    ext2_prepare_write,
     ext2_readpage,
+    ext2_truncate,
     ext2_writepage,
+    generic_commit_write,
     try_to_free_buffers,
 )
+from vmrace.variants.lru_free_2_4.pre_patch.memory import zap_page_range
 from vmrace.variants.lru_free_2_4.pre_patch.mm_h import (
     ClearPageDirty,
     ClearPageError,
@@ -51,25 +60,34 @@ from vmrace.variants.lru_free_2_4.pre_patch.mm_h import (
     ClearPageUptodate,
     PageActive,
     PageDirty,
+    PageError,
+    PageLaunder,
     PageLocked,
     PageReferenced,
     PageSwapCache,
     Page_Uptodate,
+    SetPageDirty,
     SetPageReferenced,
     TryLockPage,
     UnlockPage,
     alloc_page,
     page_count,
 )
+from vmrace.variants.lru_free_2_4.pre_patch.mmap import find_vma
 from vmrace.variants.lru_free_2_4.pre_patch.pagemap_h import page_cache_alloc, page_cache_get, page_cache_release, page_hash, wait_on_page
+from vmrace.variants.lru_free_2_4.pre_patch.shmem import shmem_mmap, shmem_nopage, shmem_truncate, shmem_writepage
 from vmrace.variants.lru_free_2_4.pre_patch.swap import __lru_cache_del, activate_page, lru_cache_add, lru_cache_del
 from vmrace.variants.lru_free_2_4.pre_patch.swap_state import swap_writepage
 from vmrace.variants.lru_free_2_4.types import (
     CLUSTER_PAGES,
+    EBADF,
+    EINVAL,
     EIO,
     ENOMEM,
     I_DIRTY,
     I_DIRTY_PAGES,
+    I_DIRTY_SYNC,
+    MADV_DONTNEED,
     NOPAGE_OOM,
     PAGE_CACHE_SHIFT,
     PAGE_CACHE_SIZE,
@@ -81,11 +99,14 @@ from vmrace.variants.lru_free_2_4.types import (
     PG_locked,
     PG_referenced,
     PG_uptodate,
+    VM_LOCKED,
     generic_file_vm_ops,
     inode_lock,
     page_cluster,
     pagecache_lock,
     pagemap_lru_lock,
+    shmem_aops,
+    shmem_vm_ops,
     swap_aops,
     vm,
 )
@@ -859,9 +880,9 @@ def mark_inode_dirty_pages(inode):
     __mark_inode_dirty(inode, I_DIRTY_PAGES)
 
 
-# The methods of the two kinds of mapping, looked up when they are called, so that a patch can replace one.
+# The methods of the three kinds of mapping, looked up when they are called, so that a patch can replace one.
 def a_ops_writepage(a_ops):
-    return swap_writepage if a_ops == swap_aops else ext2_writepage
+    return swap_writepage if a_ops == swap_aops else shmem_writepage if a_ops == shmem_aops else ext2_writepage
 
 
 def a_ops_flushpage(a_ops):
@@ -870,3 +891,248 @@ def a_ops_flushpage(a_ops):
 
 def a_ops_releasepage(a_ops):
     return None
+
+
+__FILE__ = "mm/filemap.c"
+
+
+def madvise_dontneed(vma, start, end):
+    if vma.vm_flags & VM_LOCKED:
+        return -EINVAL
+
+    zap_page_range(vma.vm_mm, start, end - start)
+    return 0
+
+
+def madvise_vma(vma, start, end, behavior):
+    """mmap_sem is held for writing. Advice that only concerns readahead is left out."""
+    error = -EBADF
+
+    # not here: MADV_NORMAL: it sets the readahead of the vma, which is left out
+    # not here: MADV_SEQUENTIAL: as MADV_NORMAL
+    # not here: MADV_RANDOM: as MADV_NORMAL
+    # not here: MADV_WILLNEED: it starts to read the pages, as faults do
+    if behavior == MADV_DONTNEED:
+        error = madvise_dontneed(vma, start, end)
+    else:
+        error = -EINVAL
+
+    return error
+
+
+def sys_madvise(start, len, behavior):
+    """Vma after vma; addresses that are not mapped are an error, but only at the end."""
+    unmapped_error = 0
+    error = -EINVAL
+
+    down_write(current().mm.mmap_sem)
+
+    if not start & ~PAGE_MASK:                      # else goto out
+        len = len + ~PAGE_MASK & PAGE_MASK
+        end = start + len
+        if end >= start:                            # else goto out
+            error = 0
+            if end != start:                        # else goto out
+                vma = find_vma(current().mm, start)
+                while True:
+                    error = -ENOMEM
+                    if not vma:
+                        break                       # goto out
+
+                    # here start < vma->vm_end
+                    if start < vma.vm_start:
+                        unmapped_error = -ENOMEM
+                        start = vma.vm_start
+
+                    # here vma->vm_start <= start < vma->vm_end
+                    if end <= vma.vm_end:
+                        if start < end:
+                            error = madvise_vma(vma, start, end, behavior)
+                            if error:
+                                break               # goto out
+                        error = unmapped_error
+                        break                       # goto out
+
+                    # here vma->vm_start <= start < vma->vm_end < end
+                    error = madvise_vma(vma, start, vma.vm_end, behavior)
+                    if error:
+                        break                       # goto out
+                    start = vma.vm_end
+                    vma = vma.vm_next
+    # out:
+    up_write(current().mm.mmap_sem)
+    return error
+
+
+# ---- write(2) and fsync ------------------------------------------------------------------------------------------------------
+
+def fail_writepage(page):
+    """A page that cannot be written just now stays dirty. The page is locked."""
+    # only activate it for reclaim, not for fsync
+    if PageLaunder(page):
+        activate_page(page)
+        SetPageReferenced(page)
+
+    SetPageDirty(page)
+    UnlockPage(page)
+    return 0
+
+
+def filemap_fdatasync(mapping):
+    """Start to write the dirty pages of a mapping. The file's i_sem is held."""
+    ret = 0
+    writepage = a_ops_writepage(mapping.a_ops)
+
+    spin_lock(pagecache_lock)
+
+    while not list_empty(mapping.dirty_pages):
+        page = list_entry(mapping.dirty_pages.prev)
+
+        list_del(page.list)
+        list_add(page.list, mapping.locked_pages)
+
+        if not PageDirty(page):
+            continue
+
+        page_cache_get(page)
+        spin_unlock(pagecache_lock)
+
+        lock_page(page)
+
+        if PageDirty(page):
+            ClearPageDirty(page)
+            err = writepage(page)
+            if err and not ret:
+                ret = err
+        else:
+            UnlockPage(page)
+
+        page_cache_release(page)
+        spin_lock(pagecache_lock)
+    spin_unlock(pagecache_lock)
+    return ret
+
+
+def filemap_fdatawait(mapping):
+    """Wait for the pages of a mapping that are being written."""
+    ret = 0
+
+    spin_lock(pagecache_lock)
+
+    while not list_empty(mapping.locked_pages):
+        page = list_entry(mapping.locked_pages.next)
+
+        list_del(page.list)
+        list_add(page.list, mapping.clean_pages)
+
+        if not PageLocked(page):
+            continue
+
+        page_cache_get(page)
+        spin_unlock(pagecache_lock)
+
+        ___wait_on_page(page)
+        if PageError(page):
+            ret = -EIO
+
+        page_cache_release(page)
+        spin_lock(pagecache_lock)
+    spin_unlock(pagecache_lock)
+    return ret
+
+
+def __grab_cache_page(mapping, index, cached_page):
+    """The page at an offset, locked and with a reference, and what is left of `*cached_page`, a page to be used if there is none."""
+    hash = page_hash(mapping, index)
+    while True:
+        # repeat:
+        page = __find_lock_page(mapping, index, hash)
+        if not page:
+            if not cached_page:
+                cached_page = page_cache_alloc(mapping)
+                if not cached_page:
+                    return None, None
+            page = cached_page
+            if add_to_page_cache_unique(page, mapping, index, hash):
+                continue                            # goto repeat
+            cached_page = None
+        return page, cached_page
+
+
+def generic_file_write(file, index, value):
+    """write(2) of one whole page, with `value` in both words. Returns how many bytes were written, or an error.
+
+    The data comes from outside the machine, so that copying it does not fault. Left out: limits, O_SYNC and O_DIRECT.
+    """
+    mapping = file.f_dentry.d_inode.i_mapping
+    inode = mapping.host
+    bytes = PAGE_CACHE_SIZE
+    pos = index << PAGE_CACHE_SHIFT
+    written = 0
+
+    cached_page = None
+
+    down(inode.i_sem)
+
+    # left out: remove_suid(), and the new times of the inode
+    mark_inode_dirty_sync(inode)
+
+    page, cached_page = __grab_cache_page(mapping, index, cached_page)
+    if not page:
+        status = -ENOMEM
+    else:
+        # we have exclusive I/O access to the page
+        if not PageLocked(page):
+            BUG(3086)
+
+        ext2_prepare_write(file, page, 0, bytes)    # mapping->a_ops->prepare_write; it does not fail
+        # __copy_from_user(): mappings of the page and readers see it happen
+        data_race(page).word0 = value
+        data_race(page).word1 = value
+        status = generic_commit_write(file, page, 0, bytes)     # mapping->a_ops->commit_write
+        if not status:
+            status = bytes
+
+        if status >= 0:
+            written += status
+            pos += status
+        # unlock:
+        SetPageReferenced(page)
+        UnlockPage(page)
+        page_cache_release(page)
+    # done:
+    if cached_page:
+        page_cache_release(cached_page)
+
+    # out_status:
+    err = written if written else status
+
+    up(inode.i_sem)
+    return err
+
+
+__FILE__ = "include/linux/fs.h"
+
+
+def mark_inode_dirty_sync(inode):
+    __mark_inode_dirty(inode, I_DIRTY_SYNC)
+
+
+def vm_ops_nopage(vma, address, unused):
+    """vma->vm_ops->nopage"""
+    return shmem_nopage(vma, address, unused) if vma.vm_ops == shmem_vm_ops else filemap_nopage(vma, address, unused)
+
+
+def f_op_mmap(file, vma):
+    """file->f_op->mmap"""
+    if file.f_dentry.d_inode.i_mapping.a_ops == shmem_aops:
+        return shmem_mmap(file, vma)
+    return generic_file_mmap(file, vma)
+
+
+def i_op_truncate(inode):
+    """inode->i_op->truncate. ext2 truncates under the big kernel lock."""
+    if inode.i_mapping.a_ops == shmem_aops:
+        shmem_truncate(inode)
+    else:
+        ext2_truncate(inode)

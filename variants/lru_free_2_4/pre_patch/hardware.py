@@ -177,6 +177,7 @@ def kmem_cache_alloc_vma(mm, address):
 
 def kmem_cache_alloc_mm(mm):
     """kmem_cache_alloc(mm_cachep, SLAB_KERNEL)"""
+    touches(WRITE, mm, "in_use")
     if mm.in_use:
         return None
     mm.in_use = 1
@@ -184,6 +185,7 @@ def kmem_cache_alloc_mm(mm):
 
 
 def kmem_cache_free(obj):
+    touches(WRITE, obj, "in_use")
     obj.in_use = 0
 
 
@@ -205,6 +207,7 @@ def memcpy_mm(mm, oldmm):
 
 def copy_vma(tmp, mpnt):
     """*tmp = *mpnt; the links are set afterwards."""
+    tmp.vm_mm = mpnt.vm_mm
     tmp.vm_start = mpnt.vm_start
     tmp.vm_end = mpnt.vm_end
     tmp.vm_page_prot = mpnt.vm_page_prot

@@ -20,15 +20,15 @@ from vmrace.harness.kernel import (
     up,
     up_read,
 )
-from vmrace.variants.lru_free_2_4.pre_patch.buffer import ext2_truncate
 from vmrace.variants.lru_free_2_4.pre_patch.filemap import (
-    filemap_nopage,
+    i_op_truncate,
     lock_page,
     mark_inode_dirty,
     mark_page_accessed,
     set_page_dirty,
     truncate_inode_pages,
     unlock_page,
+    vm_ops_nopage,
 )
 from vmrace.variants.lru_free_2_4.pre_patch.fork import mmput
 from vmrace.variants.lru_free_2_4.pre_patch.hardware import ptep_set_wrprotect
@@ -459,7 +459,7 @@ def vmtruncate(inode, offset):
         truncate_inode_pages(mapping, offset)
 
     # out_truncate:
-    ext2_truncate(inode)                            # inode->i_op->truncate, under the big kernel lock
+    i_op_truncate(inode)                            # inode->i_op->truncate
     return 0
 
 
@@ -561,7 +561,7 @@ def do_no_page(mm, vma, address, write_access, page_table):
         return do_anonymous_page(mm, vma, page_table, write_access, address)
     spin_unlock(mm.page_table_lock)
 
-    new_page = filemap_nopage(vma, address & PAGE_MASK, 0)      # vma->vm_ops->nopage
+    new_page = vm_ops_nopage(vma, address & PAGE_MASK, 0)       # vma->vm_ops->nopage
 
     if new_page is None:                            # no such page: SIGBUS
         return 0
@@ -747,3 +747,19 @@ def do_truncate(inode, length):
         mark_inode_dirty(inode)
     up(inode.i_sem)
     return error
+
+
+__FILE__ = "mm/memory.c"
+
+
+def make_pages_present(addr, end):
+    """Fault in a range of current's memory that is to stay there. mmap_sem is held."""
+    vma = find_vma(current().mm, addr)
+    write = vma.vm_flags & VM_WRITE != 0
+    if addr >= end:
+        BUG(1468)
+    if end > vma.vm_end:
+        BUG(1470)
+    len = (end + PAGE_SIZE - 1) // PAGE_SIZE - addr // PAGE_SIZE
+    ret = get_user_pages(current(), current().mm, addr, len, write, 0, None, None)
+    return 0 if ret == len else -1

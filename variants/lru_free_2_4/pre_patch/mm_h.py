@@ -301,6 +301,11 @@ def pte_mkold(pte):
     return (pte[0], pte[1], pte[2], 0)
 
 
+def pte_modify(pte, newprot):
+    """The accessed and dirty bits stay."""
+    return (pte[0], 1 if newprot & _PAGE_RW else 0, pte[2], 1 if newprot & _PAGE_ACCESSED else pte[3])
+
+
 def mk_pte(page, pgprot):
     """A pte starts young: _PAGE_ACCESSED is part of every protection."""
     return (page, 1 if pgprot & _PAGE_RW else 0, 0, 1 if pgprot & _PAGE_ACCESSED else 0)

@@ -5,7 +5,7 @@ mm_rb is a chain by address here (see types), a tree that has right branches onl
 the tree, rb_link, is the vma whose right branch it is; None is the root.
 """
 from vmrace.harness.kernel import BUG, atomic_read, current, data_race, down_write, spin_lock, spin_unlock, up_write
-from vmrace.variants.lru_free_2_4.pre_patch.filemap import generic_file_mmap
+from vmrace.variants.lru_free_2_4.pre_patch.filemap import f_op_mmap
 from vmrace.variants.lru_free_2_4.pre_patch.hardware import kmem_cache_alloc_vma, kmem_cache_free
 from vmrace.variants.lru_free_2_4.pre_patch.memory import clear_page_tables, zap_page_range
 from vmrace.variants.lru_free_2_4.pre_patch.page_alloc import nr_free_pages
@@ -203,7 +203,7 @@ def do_mmap_pgoff(file, addr, len, prot, flags, pgoff):
     # not here: vm_private_data: no driver
     # not here: vm_raend: the readahead state
     # not here: if vm_flags & (VM_GROWSDOWN | VM_GROWSUP): no stacks
-    # not here: if generic_file_mmap(): it does not fail
+    # not here: if f_op_mmap(): it does not fail
     # not here: if flags & MAP_SHARED: shared anonymous memory (see types)
     # not here: if addr == vma.vm_start: no driver has changed it
     mm = current().mm
@@ -273,7 +273,7 @@ def do_mmap_pgoff(file, addr, len, prot, flags, pgoff):
 
     if file:
         vma.vm_file = file
-        generic_file_mmap(file, vma)                # file->f_op->mmap
+        f_op_mmap(file, vma)                        # file->f_op->mmap
     else:
         assert not flags & MAP_SHARED, "shared anonymous memory"
 
@@ -530,6 +530,14 @@ def exit_mmap(mm):
         BUG(1159)
 
     clear_page_tables(mm, 0, TASK_SIZE >> PGDIR_SHIFT)
+
+
+def insert_vm_struct(mm, vma):
+    """mmap_sem is held for writing. Nothing is mapped at the place of the vma."""
+    __vma, prev, rb_link, rb_parent = find_vma_prepare(mm, vma.vm_start)
+    if __vma and __vma.vm_start < vma.vm_end:
+        BUG(1190)
+    vma_link(mm, vma, prev, rb_link, rb_parent)
 
 
 __FILE__ = "arch/i386/kernel/sys_i386.c"

@@ -243,3 +243,15 @@ def nr_free_pages():
     sum += data_race(zone_normal.free_pages)
 
     return sum
+
+
+def nr_free_buffer_pages():
+    """How many pages buffers and the page cache could have at most. The one zone stands for the zonelist."""
+    sum = 0
+
+    size = zone_normal.size
+    high = zone_normal.pages_high
+    if size > high:
+        sum += size - high
+
+    return sum

@@ -12,7 +12,7 @@ __FILE__ = "include/linux/swap.h"
 
 
 def vm_swap_full():
-    return data_race(vm.nr_swap_pages) * 2 < vm.total_swap_pages
+    return data_race(vm.nr_swap_pages) * 2 < data_race(vm.total_swap_pages)
 
 
 # The callers of the next five hold pagemap_lru_lock.

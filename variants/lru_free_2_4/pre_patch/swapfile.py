@@ -1,9 +1,26 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""mm/swapfile.c: the swap map, who else uses a swap page, and swapon as far as the header page."""
-from vmrace.harness.kernel import BUG, READ, data_race, printk, spin_lock, spin_unlock
+"""mm/swapfile.c: the swap map, who else uses a swap page, swapoff, and swapon as far as the header page."""
+from vmrace.harness.kernel import (
+    BUG,
+    READ,
+    WRITE,
+    atomic_inc,
+    atomic_read,
+    data_race,
+    likely,
+    list_entry,
+    need_resched,
+    printk,
+    schedule,
+    spin_lock,
+    spin_unlock,
+    unlikely,
+)
 from vmrace.variants.lru_free_2_4.pre_patch.buffer import block_flushpage
 from vmrace.variants.lru_free_2_4.pre_patch.filemap import find_trylock_page, lock_page
+from vmrace.variants.lru_free_2_4.pre_patch.fork import mmput
 from vmrace.variants.lru_free_2_4.pre_patch.mm_h import (
+    PageDirty,
     PageLocked,
     PageReserved,
     PageSwapCache,
@@ -14,13 +31,22 @@ from vmrace.variants.lru_free_2_4.pre_patch.mm_h import (
     UnlockPage,
     __get_free_page,
     free_page,
+    get_page,
+    mk_pte,
     page_count,
+    pte_mkold,
+    pte_none,
+    pte_offset,
+    pte_present,
+    pte_to_swp_entry,
+    set_pte,
 )
-from vmrace.variants.lru_free_2_4.pre_patch.page_io import rw_swap_page_nolock
-from vmrace.variants.lru_free_2_4.pre_patch.pagemap_h import page_cache_get, page_cache_release
+from vmrace.variants.lru_free_2_4.pre_patch.page_io import rw_swap_page, rw_swap_page_nolock
+from vmrace.variants.lru_free_2_4.pre_patch.pagemap_h import page_cache_get, page_cache_release, wait_on_page
+from vmrace.variants.lru_free_2_4.pre_patch.shmem import shmem_unuse
 from vmrace.variants.lru_free_2_4.pre_patch.swap_h import swap_device_lock, swap_device_unlock
 from vmrace.variants.lru_free_2_4.pre_patch.swap_h import swap_list_lock, swap_list_unlock, vm_swap_full
-from vmrace.variants.lru_free_2_4.pre_patch.swap_state import __delete_from_swap_cache, delete_from_swap_cache
+from vmrace.variants.lru_free_2_4.pre_patch.swap_state import __delete_from_swap_cache, delete_from_swap_cache, read_swap_cache_async
 from vmrace.variants.lru_free_2_4.types import (
     EBUSY,
     EINVAL,
@@ -28,11 +54,14 @@ from vmrace.variants.lru_free_2_4.types import (
     EPERM,
     GFP_USER,
     MAX_SWAPFILES,
+    PAGE_SIZE,
     SWAPFILE_CLUSTER,
     SWAP_MAP_BAD,
     SWAP_MAP_MAX,
     SWP_USED,
     SWP_WRITEOK,
+    init_mm,
+    mmlist_lock,
     page_cluster,
     pagecache_lock,
     swap_info,
@@ -136,11 +165,11 @@ def swap_info_get(entry):
         printk("swap_free: Bad swap file entry")
         return None
     p = swap_info[type]
-    if not p.flags & SWP_USED:
+    if not data_race(p.flags) & SWP_USED:
         printk("swap_free: Unused swap file entry")
         return None
     offset = SWP_OFFSET(entry)
-    if offset >= p.max:
+    if offset >= data_race(p.max):
         printk("swap_free: Bad swap offset entry")
         return None
     if not data_race(p.swap_map[offset]):
@@ -370,13 +399,13 @@ def get_swaphandle_info(entry):
 
     p = swap_info[type]
     offset = SWP_OFFSET(entry)
-    if offset >= p.max and offset != 0:
+    if offset >= data_race(p.max) and offset != 0:
         printk("rw_swap_page: Bad swap offset entry")
         return offset, None
-    if p.max and not data_race(p.swap_map[offset]):
+    if data_race(p.max) and not data_race(p.swap_map[offset]):
         printk("rw_swap_page: Unused swap offset entry")
         return offset, None
-    if not p.flags & SWP_USED:
+    if not data_race(p.flags) & SWP_USED:
         printk("rw_swap_page: Unused swap file entry")
         return offset, None
 
@@ -414,3 +443,232 @@ def valid_swaphandles(entry):
             break
     swap_device_unlock(swapdev)
     return ret, offset
+
+
+# ---- swapoff -----------------------------------------------------------------------------------------------------------------
+
+def unuse_pte(vma, address, dir, entry, page):
+    """mmlist_lock and the mm's page_table_lock are held. Put the page where the entry is, if it is there."""
+    pte = dir.val
+
+    if likely(pte_to_swp_entry(pte) != entry):
+        return
+    if unlikely(pte_none(pte) or pte_present(pte)):
+        return
+    get_page(page)
+    set_pte(dir, pte_mkold(mk_pte(page, vma.vm_page_prot)))
+    swap_free(entry)
+    vma.vm_mm.rss += 1
+
+
+def unuse_vma(vma, entry, page):
+    """mmlist_lock and the mm's page_table_lock are held. unuse_pgd() and unuse_pmd() are left out with the page directories."""
+    start = vma.vm_start
+    end = vma.vm_end
+
+    if start >= end:
+        BUG(446)
+    while True:
+        unuse_pte(vma, start - vma.vm_start, pte_offset(vma.vm_mm, start), entry, page)
+        start += PAGE_SIZE
+        if not (start and start < end):
+            break
+
+
+def unuse_process(mm, entry, page):
+    spin_lock(mm.page_table_lock)
+    vma = mm.mmap
+    while vma:
+        unuse_vma(vma, entry, page)
+        vma = vma.vm_next
+    spin_unlock(mm.page_table_lock)
+
+
+def find_next_to_unuse(si, prev):
+    """The next slot in use behind `prev`, round the end, or 0. Looks without a lock: no slot is newly used any more."""
+    max = data_race(si.max)
+    i = prev
+
+    while True:
+        i += 1
+        if i >= max:
+            if not prev:
+                i = 0
+                break
+            # nothing in use at the top: look from the start on
+            max = prev + 1
+            prev = 0
+            i = 1
+        count = data_race(si.swap_map[i])
+        if count and count != SWAP_MAP_BAD:
+            break
+    return i
+
+
+def try_to_unuse(type):
+    """Bring in every page of a device. Each is read first; then all ptes that have its entry get the page."""
+    # not here: flush_page_to_ram: i386 has nothing to flush
+    si = swap_info[type]
+    i = 0
+    retval = 0
+    reset_overflow = 0
+
+    # start where the previous entry was found
+    start_mm = init_mm
+    atomic_inc(init_mm.mm_users)
+
+    while True:
+        i = find_next_to_unuse(si, i)
+        if not i:
+            break
+        # a page for the entry: the cached one, or a new one
+        entry = SWP_ENTRY(type, i)
+        page = read_swap_cache_async(entry)
+        if not page:
+            # the entry was freed meanwhile, or memory is out
+            if not data_race(si.swap_map[i]):
+                continue
+            retval = -ENOMEM
+            break
+
+        # do not hold on to an mm that exits
+        if atomic_read(start_mm.mm_users) == 1:
+            mmput(start_mm)
+            start_mm = init_mm
+            atomic_inc(init_mm.mm_users)
+
+        # do_swap_page() is faster: let it go first
+        wait_on_page(page)
+        lock_page(page)
+
+        # remove all references to the entry, without sleeping
+        swcount = data_race(si.swap_map[i])
+        if swcount > 1:
+            if start_mm is init_mm:
+                shmem_unuse(entry, page)
+            else:
+                unuse_process(start_mm, entry, page)
+        if data_race(si.swap_map[i]) > 1:
+            set_start_mm = data_race(si.swap_map[i]) >= swcount
+            p = start_mm.mmlist
+            new_start_mm = start_mm
+
+            spin_lock(mmlist_lock)
+            while data_race(si.swap_map[i]) > 1:
+                p = p.next
+                if p is start_mm.mmlist:
+                    break
+                mm = list_entry(p)
+                swcount = data_race(si.swap_map[i])
+                if mm is init_mm:
+                    set_start_mm = 1
+                    shmem_unuse(entry, page)
+                else:
+                    unuse_process(mm, entry, page)
+                if set_start_mm and data_race(si.swap_map[i]) < swcount:
+                    new_start_mm = mm
+                    set_start_mm = 0
+            atomic_inc(new_start_mm.mm_users)
+            spin_unlock(mmlist_lock)
+            mmput(start_mm)
+            start_mm = new_start_mm
+
+        if data_race(si.swap_map[i]) == SWAP_MAP_MAX:
+            swap_list_lock()
+            swap_device_lock(si)
+            vm.nr_swap_pages += 1
+            si.swap_map[i] = 1
+            swap_device_unlock(si)
+            swap_list_unlock()
+            reset_overflow = 1
+
+        # A reference is left: one of an mm that exits, or of a range that is unmapped. Save the data, for it may come back.
+        if data_race(si.swap_map[i]) > 1 and PageDirty(page) and PageSwapCache(page):
+            rw_swap_page(WRITE, page)
+            lock_page(page)
+        if PageSwapCache(page):
+            delete_from_swap_cache(page)
+
+        # the ptes are clean: the page must be dirty, or else try_to_swap_out() would drop it
+        SetPageDirty(page)
+        UnlockPage(page)
+        page_cache_release(page)
+
+        if need_resched():
+            schedule()
+
+    mmput(start_mm)
+    if reset_overflow:
+        # not here: swap_overflow: it only keeps swap_duplicate() from printing too often
+        printk("swapoff: cleared swap entry overflow")
+    return retval
+
+
+def sys_swapoff(device):
+    """Left out: the big kernel lock, which is dropped around try_to_unuse().
+
+    Without a device swap_list.next is -1. swap_info_get() then compares a priority with one in front of the array, in the kernel as
+    here, where it is that of the last device. The outcome does not matter: no slot is to be had.
+    """
+    # not here: if p.swap_device: a device stays
+    # not here: vfree: the array is embedded: once max is 0 nobody looks into it
+    prev = -1
+    swap_list_lock()
+    type = swap_list.head
+    while type >= 0:
+        p = swap_info[type]
+        if p.flags & SWP_WRITEOK == SWP_WRITEOK:
+            if p.swap_device is device:
+                break
+        prev = type
+        type = swap_info[type].next
+    err = -EINVAL
+    if type < 0:
+        swap_list_unlock()
+        return err                                  # goto out_dput
+
+    if prev < 0:
+        swap_list.head = p.next
+    else:
+        swap_info[prev].next = p.next
+    if type == swap_list.next:
+        # just pick something that's safe...
+        swap_list.next = swap_list.head
+    vm.nr_swap_pages -= p.pages
+    vm.total_swap_pages -= p.pages
+    p.flags = SWP_USED
+    swap_list_unlock()
+    err = try_to_unuse(type)
+    if err:
+        # back on the list
+        swap_list_lock()
+        prev = -1
+        i = swap_list.head
+        while i >= 0:
+            if p.prio >= swap_info[i].prio:
+                break
+            prev = i
+            i = swap_info[i].next
+        p.next = i
+        if prev < 0:
+            swap_list.next = type
+            swap_list.head = type
+        else:
+            swap_info[prev].next = type
+        vm.nr_swap_pages += p.pages
+        vm.total_swap_pages += p.pages
+        p.flags = SWP_WRITEOK
+        swap_list_unlock()
+        return err                                  # goto out_dput
+
+    swap_list_lock()
+    swap_device_lock(p)
+    p.swap_device = None
+    p.max = 0
+    p.flags = 0
+    swap_device_unlock(p)
+    swap_list_unlock()
+    err = 0
+
+    # out_dput:
+    return err
