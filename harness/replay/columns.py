@@ -130,7 +130,8 @@ def _lines(cell: Cell, wide: Sequence[int]) -> tuple[list[str], list[str]]:
         indent = text[:len(text) - len(text.lstrip())]
         parts = textwrap.wrap(text.strip(), reach, initial_indent=indent, subsequent_indent=indent + " ")
         return [], [f"{left}{part:<{reach}}" for part in parts]
-    return [], [f"{left}{f'{_cut(text, reach - len(value) - 2 * bool(value))}  {value}':<{reach}}"]
+    text = f"{_cut(text, reach - len(value) - 2)}  {value}" if value else text
+    return [], [f"{left}{text:<{reach}}"]
 
 
 def _value(row: Row) -> str:
