@@ -17,8 +17,8 @@ from vmrace.harness.replay.rows import Row, Story
 
 WIDTH = 100
 COLUMNS_MAX = 4     # with more, a column is too narrow for the name of an access
-STATE_MAX = 30      # width of the last column
-NARROW = 14         # the least width of the others
+STATE_MAX = 40      # width of the last column
+NARROW = 14, 9      # the least width of the others: of two, of more
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ def oops(finding: Finding, notes: Sequence[Finding], variant: str, digest: str, 
     out = ["------------[ cut here ]------------"]
     word = "kernel" if finding.kind in (Kind.BUG, Kind.WARN, Kind.OOPS) else "kernel BUG"
     out.append(f"{word}: {finding.title}")
-    if finding.detail:
-        out += finding.detail.split("\n")
+    for line in finding.detail.split("\n") if finding.detail else ():
+        out += textwrap.wrap(line, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False) or [""]
     who = tasks[int(finding.task[4:])] if finding.task.startswith("task") and finding.task[4:].isdigit() else finding.task
     out.append(f"CPU: {finding.cpu}   task: {who or 'none, at rest'}   variant: {variant}")
     if finding.stack:
@@ -86,9 +86,11 @@ def _drawn(rows: Sequence[Row], cpus: int, watched: str) -> list[str]:
     out = ["step  " + " | ".join(f"{head:<{width}}" for head, width in zip(heads, wide, strict=True)) + (f"  {watched}" if state else ""),
            "----  " + "-+-".join("-" * width for width in wide) + ("  " + "-" * state if state else "")]
     for row, cell in zip(rows, cells, strict=True):
-        *above, line = _lines(cell, wide)
-        out += [f"      {one}".rstrip() for one in above]
-        out.append(f"{'' if row.step is None else row.step:>4}  {line}  {_state(row)}".rstrip())
+        above, lines = _lines(cell, wide)
+        out += [f"      {line}".rstrip() for line in above]
+        for number, line in enumerate(lines):
+            step = row.step if row.step is not None and not number else ""
+            out.append(f"{step:>4}  {line}  {_cut(_state(row), state) if number == len(lines) - 1 else ''}".rstrip())
     return [out[0].rstrip(), *out[1:]]
 
 
@@ -102,31 +104,34 @@ def _widths(cells: Sequence[Cell], count: int, room: int) -> list[int]:
     """Return the widths of the columns. If all cannot have what they need, the last one comes first: in the others a text may go on to the
     right, where its row is empty."""
     room -= 3 * (count - 1)
-    need = [NARROW] * count
+    narrow = NARROW[count > 2]
+    need = [narrow] * count
     for cell in cells:
         need[cell.place] = max(need[cell.place], len(cell.inline) + len(cell.value) + 2 * bool(cell.value))
     if sum(need) <= room:
         return need
-    last = min(need[-1], room - NARROW * (count - 1))
+    last = min(need[-1], room - narrow * (count - 1))
     return [*([min(max(need[:-1], default=0), (room - last) // (count - 1))] * (count - 1) if count > 1 else []), last]
 
 
-def _lines(cell: Cell, wide: Sequence[int]) -> list[str]:
-    """Draw one row: its cell in its column, and the other columns empty. A text that is too long takes more than one line."""
+def _lines(cell: Cell, wide: Sequence[int]) -> tuple[list[str], list[str]]:
+    """Draw one row: its cell in its column, and the other columns empty. A text that is too long takes more than one line, and a function
+    that does not fit before it stands above them, in the first list."""
     place, text, value = cell.place, cell.inline, cell.value
     left = "".join(" " * width + " | " for width in wide[:place])
     after = wide[place + 1:]
     reach = sum(wide[place:]) + 3 * len(after)
     if len(text) + len(value) + 2 * bool(value) <= wide[place]:
-        return [f"{left}{text:<{wide[place] - len(value)}}{value}" + "".join(" | " + " " * width for width in after)]
+        return [], [f"{left}{text:<{wide[place] - len(value)}}{value}" + "".join(" | " + " " * width for width in after)]
     if cell.function and len(text) + len(value) + 2 * bool(value) > reach:
-        return [*_lines(replace(cell, text=f"{cell.text[:1]}{cell.function}:", function="", value=""), wide),
-                *_lines(replace(cell, function=""), wide)]
+        above = _lines(replace(cell, text=f"{cell.text[:1]}{cell.function}:", function="", value=""), wide)[1]
+        return above, _lines(replace(cell, function=""), wide)[1]
     if not value and len(text) > reach:
         indent = text[:len(text) - len(text.lstrip())]
         parts = textwrap.wrap(text.strip(), reach, initial_indent=indent, subsequent_indent=indent + " ")
-        return [f"{left}{part:<{reach}}" for part in parts]
-    return [f"{left}{f'{_cut(text, reach - len(value) - 2 * bool(value))}  {value}':<{reach}}"]
+        return [], [f"{left}{part:<{reach}}" for part in parts]
+    text = f"{_cut(text, reach - len(value) - 2)}  {value}" if value else text
+    return [], [f"{left}{text:<{reach}}"]
 
 
 def _value(row: Row) -> str:
