@@ -31,7 +31,7 @@ from vmrace.harness.kernel import (
     write_lock,
     write_unlock,
 )
-from vmrace.variants.invalidate_2_6.pre_2_6_15.swap import __pagevec_lru_add, __pagevec_release, __pagevec_release_nonlru, put_page
+from vmrace.variants.invalidate_2_6.pre_2_6_15.swap import __pagevec_lru_add, __pagevec_release, put_page
 from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import __lock_page, wait_on_page_bit
 from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import clear_new_page
 from vmrace.variants.invalidate_2_6.pre_2_6_15.page_alloc import __pagevec_free, alloc_pages
@@ -484,11 +484,6 @@ def pagevec_free(pvec):
 def pagevec_release(pvec):
     if pagevec_count(pvec):
         __pagevec_release(pvec)
-
-
-def pagevec_release_nonlru(pvec):
-    if pagevec_count(pvec):
-        __pagevec_release_nonlru(pvec)
 
 
 def pagevec_lru_add(pvec):
