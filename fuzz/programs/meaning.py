@@ -70,6 +70,7 @@ class EntryPoints:
                     self.helpers[node.name] = node
                 elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("vmrace.variants."):
                     self.kernel |= {alias.name for alias in node.names if self._is_function(alias.name)}
+        self.kernel -= self.helpers.keys()          # the modules of operations import from each other
 
     def _is_function(self, name: str) -> bool:
         return hasattr(self.image.namespace.get(name), "__code__")

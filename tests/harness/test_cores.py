@@ -15,7 +15,8 @@ from tests.harness.programs import TOY, random_program
 from tests.toy import Toy
 
 LOCKS = "tests.harness.kernels.locks"
-FAMILY_BASE = ("vmrace.variants.lru_free_2_4.types", "vmrace.variants.lru_free_2_4.pre_patch", "vmrace.variants.lru_free_2_4.ops")
+FAMILY_BASE = ("vmrace.variants.lru_free_2_4.types", "vmrace.variants.lru_free_2_4.pre_patch", "vmrace.variants.user_space",
+               "vmrace.variants.lru_free_2_4.ops")
 
 
 @pytest.mark.parametrize("core", CORES)

@@ -900,6 +900,11 @@ def generic_make_request(rw, bh):
 
 def ll_rw_block(rw, nr, bhs):
     """Start I/O on buffers, unless another task has started it."""
+    # not here: i += 1: the loop that compares each buffer's size with the block size of its device: they are the same
+    # not here: if i < nr: as above
+    # not here: if 0 < nr: as above
+    # not here: bh = bhs[0]: as above
+    # not here: if rw & WRITE: no device is read-only
     if not nr:
         return
 
@@ -938,6 +943,7 @@ __FILE__ = "fs/buffer.c"
 
 def write_locked_buffers(array, count):
     """The buffers are clean and locked: submit them."""
+    # not here: bh = array[i]: the first is array[0]
     i = 0
     while True:
         bh = array[i]
@@ -951,7 +957,7 @@ def write_locked_buffers(array, count):
 
 def write_some_buffers(dev):
     """Write NRSYNC buffers from the head of the dirty list. Called with lru_list_lock held, returns without it."""
-    # only here: array = : a Python list
+    # only here: array: a Python list
     array = []
 
     next = lru_list[BUF_DIRTY].first
@@ -1069,6 +1075,7 @@ def __mark_dirty(bh):
 def __block_prepare_write(inode, page, from_, to, get_block):
     """The page is locked and will be written from `from_` to `to`: here a whole page, so nothing of it is read or cleared."""
     # not here: if get_block(): it does not fail
+    # not here: PAGE_CACHE_SHIFT: a block is a page
     blocksize = PAGE_SIZE
     if not page.buffers:
         create_empty_buffers(page, inode.i_dev, blocksize)
@@ -1160,6 +1167,8 @@ def fsync_buffers_list(list):
     err = 0
 
     # not here: INIT_LIST_HEAD: the list is empty from the last time
+    # only here: tmp = current.tmp: it is on the stack in C
+    # not here: ll_rw_block: its buffers are a tuple of one
     spin_lock(lru_list_lock)
 
     while not list_empty(list):
@@ -1225,6 +1234,10 @@ def osync_buffers_list(list):
 
 
 def sys_fsync(file):
+    # not here: file = fd: the file is given, and stays open
+    # not here: if file: as above
+    # not here: f_op: ext2 has an fsync
+    # only here: ext2_sync_file: as above
     dentry = file.f_dentry
     inode = dentry.d_inode
 

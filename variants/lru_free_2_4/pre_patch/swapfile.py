@@ -611,6 +611,7 @@ def sys_swapoff(device):
     here, where it is that of the last device. The outcome does not matter: no slot is to be had.
     """
     # not here: if p.swap_device: a device stays
+    # not here: swap_list.head = swap_list.next: both are `type`
     # not here: vfree: the array is embedded: once max is 0 nobody looks into it
     prev = -1
     swap_list_lock()
