@@ -28,7 +28,7 @@ def settled(history: Sequence[Entry]) -> list[Entry]:
     the word but the first, which is its content at boot, and with each "rewrite": the page becomes dirty without a new value.
     """
     served = [entry for entry in history if entry[0] == "server"]
-    kept = [entry for entry in history if entry[0] not in ("server", "rewrite")]
+    kept = [entry for entry in history if entry[0] != "server"]
     if not served:
         return kept
     first: dict[tuple[Any, Any], Entry] = {}

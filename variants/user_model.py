@@ -26,7 +26,7 @@ for certain, because the kernel may write a dirty page to disk at any time. An e
     failed          An operation failed although its user gave no cause for that: `value` is the rest of the title.
     failed, dirty   The same, but a part of the file `who` that may not be on its disk yet is a cause.
     server          The server of a file changed it (close_to_open.py).
-    rewrite         A page of a file became dirty, and its value is the same (close_to_open.py).
+    rewrite         The page may have become dirty, and the register's value is the same: a store that failed half-way.
 
 A store that begins after the end of a "may" or a "may discard" ends its doubt. A load of an unknown value is not judged by order. It may
 still not return what only another process has stored.
@@ -101,7 +101,7 @@ def _failures(history: Sequence[tuple[Any, ...]], registers: Registers) -> list[
 def _can_be_dirty(accesses: Sequence[Access], since: int, until: int) -> bool:
     """True if a value stored to a register before the step `until` may not be on its disk at some time from the step `since` on."""
     written = {"store": ("synced", "msynced", "direct store"), "mapped store": ("msynced", "direct store"),
-               "may": ("synced", "msynced", "direct store")}
+               "may": ("synced", "msynced", "direct store"), "rewrite": ("msynced", "direct store")}
     return any(begin <= until and not any(done in written[kind] and end < first and last < since for done, _, first, last in accesses)
                for kind, _, begin, end in accesses if kind in written)
 
@@ -151,7 +151,7 @@ def linearizable(accesses: Sequence[Access], initial: Iterable[Any]) -> bool:
     """True if some order of these accesses explains each load, from one of the values `initial`."""
     if not any(access[0] in DISK for access in accesses):
         return _in_memory([(access[0] == "load", UNKNOWN if access[0] == "unknown" else access[1], access[2], access[3])
-                           for access in accesses if access[0] not in ("synced", "msynced")], initial)
+                           for access in accesses if access[0] not in ("synced", "msynced", "rewrite")], initial)
     ordered = sorted(accesses, key=lambda access: (access[2], access[3]))
     optional = sum(1 << n for n, access in enumerate(ordered) if access[0] in OPTIONAL)
     full = (1 << len(ordered)) - 1
@@ -211,6 +211,8 @@ def _after(kind: str, operand: Any, state: State, ordered: list[Access], doubts:
         return [(operand, disk | {operand}, True)]
     if kind == "direct store":
         return [(operand, frozenset([operand]), False)]
+    if kind == "rewrite":
+        return [(value, disk | {value}, True)]
     if kind == "unknown":
         return [(UNKNOWN, frozenset([UNKNOWN]), False)]
     if kind in ("discard", "may discard"):

@@ -75,6 +75,7 @@ GOOD: dict[str, list[tuple[Any, ...]]] = {
     "an error because the file is dirty": [store(1, 0, 1, F0), failed("failed, dirty", 2, 3)],
     "an error because a page in memory is dirty": [
         seen("mapped store", 1, 0, 1, F0), seen("synced", 0, 2, 3, F0), failed("failed, dirty", 4, 5)],
+    "an error after a store that failed half-way": [seen("rewrite", 0, 0, 9, F0), failed("failed, dirty", 2, 4)],
     "an error while fsync is at work": [store(1, 0, 1, F0), seen("synced", 0, 2, 5, F0), failed("failed, dirty", 4, 6)],
     "an error while the file becomes dirty": [store(1, 3, 6, F0), failed("failed, dirty", 2, 4)],
     "unmapped and mapped again": [store(1, 0, 1), store("gone", 2, 3), store(0, 4, 5), load(0, 6, 7)],

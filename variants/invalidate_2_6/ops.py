@@ -80,6 +80,7 @@ from vmrace.variants.user_space import (
     error_name,
     exit_all,
     forbid,
+    is_shared,
     killed,
     may_be_short,
     pin_shows,
@@ -198,7 +199,8 @@ def file_map(number, page, file, index, flags, new):
     begin_change(number, page, new)
     do_mmap2(USER_ADDRESSES[page], PAGE_SIZE, flags | MAP_FIXED, files[file], index)
     end_change(number, page, new)
-    saw_page("unknown", number, page, "a load of a private mapping of a file to which its process has not stored", since)
+    if not is_shared(new):
+        saw_page("unknown", number, page, "a load of a private mapping of a file to which its process has not stored", since)
 
 
 def op_mmap_private(number, page, file, index):
@@ -217,9 +219,11 @@ def op_populate(number, page, file, index):
     shown = shows(number, page)
     if shown is None or shown[0] != "shared" or shown[1] != file:
         return
+    since = now()
     begin_change(number, page, ("shared", file, index))
     error = sys_remap_file_pages(USER_ADDRESSES[page], PAGE_SIZE, index, 0)
     end_change(number, page, None if error else ("shared", file, index))
+    saw_page("rewrite", FILE_NAMES[file], index, 0, since)      # a writable page is mapped by a write fault, which may make it dirty
     not_a_victim()
 
 

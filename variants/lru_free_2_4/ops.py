@@ -338,7 +338,8 @@ def file_map(number, page, file, index, flags, new):
     begin_change(number, page, new)
     do_mmap2(USER_ADDRESSES[page], PAGE_SIZE, PROT_READ | PROT_WRITE, flags | MAP_FIXED, files[file], index)
     end_change(number, page, new)
-    saw_page("unknown", number, page, "a load of a private mapping of a file to which its process has not stored", since)
+    if not is_shared(new):
+        saw_page("unknown", number, page, "a load of a private mapping of a file to which its process has not stored", since)
 
 
 def op_mmap_private(number, page, file, index):
