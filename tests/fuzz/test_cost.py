@@ -191,7 +191,7 @@ def test_json_has_each_situation_and_variant_and_each_number_of_faults() -> None
 @pytest.mark.parametrize(("args", "said"), [
     (["lru_free_2_4/pre_pach"], "no variant 'lru_free_2_4/pre_pach'. Did you mean lru_free_2_4/pre_patch?"),
     (["lru_free_2_4/pre_patch", "--operations", "unpinn"], "no operation 'unpinn'. Did you mean unpin?"),
-    (["lru_free_2_4/pre_patch", "--operations", "write"], "none of these variants has the operation write"),
+    (["lru_free_2_4/pre_patch", "--operations", "populate"], "none of these variants has the operation populate"),
 ])
 def test_bad_input_to_cost_gives_one_line(args: list[str], said: str) -> None:
     result = vmrace("cost", *args)

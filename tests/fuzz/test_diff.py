@@ -258,7 +258,7 @@ def test_a_diff_with_only_one_applicable_variant_is_no_comparison() -> None:
 
 @pytest.mark.long
 def test_variants_of_two_families_are_compared_by_the_loads_of_user_space() -> None:
-    result = diff(PRE, OLD, "--operations", "load,read,sync", "--size", 1, "--cpus", 1, "--setup", 1, "--json")
+    result = diff(PRE, OLD, "--operations", "load,read,take", "--size", 1, "--cpus", 1, "--setup", 1, "--json")
     *programs, summary = objects(result)
     assert summary["exit"] == result.exit_code == 0
     assert summary["same"] >= 4
