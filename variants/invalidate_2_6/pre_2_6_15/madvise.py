@@ -17,10 +17,10 @@ def madvise_dontneed(vma, start, end):
     if unlikely(vma.vm_flags & VM_NONLINEAR):
         # the ptes go on saying which page of the file belongs there
         details = current().details
-        details.check_mapping = None
         details.nonlinear_vma = vma
-        details.first_index = 0
         details.last_index = ULONG_MAX
+        details.check_mapping = None
+        details.first_index = 0
         details.i_mmap_lock = None
         details.truncate_count = 0
         zap_page_range(vma, start, end - start, details)

@@ -86,7 +86,10 @@ def sys_mprotect(start, len, prot):
         if newflags & ~(newflags >> 4) & (VM_READ | VM_WRITE | VM_EXEC):
             error = -EACCES
         else:
-            error = mprotect_fixup(vma, start, min(vma.vm_end, end), newflags)
+            tmp = vma.vm_end
+            if tmp > end:
+                tmp = end
+            error = mprotect_fixup(vma, start, tmp, newflags)
     # out:
     up_write(mm.mmap_sem)
     return error

@@ -128,9 +128,11 @@ def do_mremap(addr, old_len, new_len, flags, new_addr):
     if old_len > vma.vm_end - addr:
         return ret
 
-    # left out: expanding in place, which MREMAP_FIXED does not ask for; nor a search for a new address
+    # left out: expanding in place, which MREMAP_FIXED does not ask for
     ret = -ENOMEM
     if flags & MREMAP_MAYMOVE:
+        if not flags & MREMAP_FIXED:
+            return ret                              # left out: get_unmapped_area(): the search finds no address
         ret = move_vma(vma, addr, old_len, new_len, new_addr)
     # out:
     return ret
