@@ -85,10 +85,11 @@ class EntryPoints:
         seen.add(helper)
         names = [node for node in ast.walk(self.helpers[helper]) if isinstance(node, ast.Name)]
         for node in sorted(names, key=lambda node: (node.lineno, node.col_offset)):
-            if node.id in self.kernel:
+            if node.id in self.helpers:             # also if another module of operations imports it
+                if node.id not in seen:
+                    yield from self._reached(node.id, seen)
+            elif node.id in self.kernel:
                 yield node.id
-            elif node.id in self.helpers and node.id not in seen:
-                yield from self._reached(node.id, seen)
 
 
 def lines(family: Family, told: list[Meaning]) -> list[str]:
