@@ -251,7 +251,7 @@ def test_the_line_of_a_variant_that_lacks_an_operation_names_it() -> None:
 
 
 def test_a_diff_with_only_one_applicable_variant_is_no_comparison() -> None:
-    comparison = compare("x", program("sync f0"), made(PRE, OLD), Budget())
+    comparison = compare("x", program("take f0.0 k0"), made(PRE, OLD), Budget())
     assert [one.applies for one in comparison.sides] == [False, True]
     assert conclusion(comparison) == "not compared: only invalidate_2_6/pre_2_6_15 of the variants has all the operations"
 
