@@ -11,6 +11,7 @@ The patch newly calls make_pages_present(), which the base has not, as much of i
 The lines of BUG_ON() are those of the tree of the commit. A struct fault_data is here two arguments and a pair, (page, type).
 """
 from vmrace.harness.kernel import (
+    BUG,
     BUG_ON,
     current,
     data_race,
@@ -264,7 +265,8 @@ __FILE__ = "mm/memory.c"
 
 def get_user_pages(mm, start, len, write, force, pages):
     """Make pages present, and append them to the list `pages` with a reference each, if there is one. mmap_sem is held. Returns how many
-    they are, or an error. 2.6.22 looks after each fault whether another task wants the cpu; the rest is as in the base."""
+    they are, or an error. 2.6.22 looks after each fault whether another task wants the cpu; the rest is as in the base, without the test
+    of 2.6.22 whether the task is killed for its memory."""
     vm_flags = VM_WRITE | VM_MAYWRITE if write else VM_READ | VM_MAYREAD
     vm_flags &= VM_MAYREAD | VM_MAYWRITE if force else VM_READ | VM_WRITE
     i = 0
@@ -292,10 +294,14 @@ def get_user_pages(mm, start, len, write, force, pages):
                 if ret & VM_FAULT_WRITE:
                     foll_flags &= ~FOLL_WRITE
 
-                if ret & ~VM_FAULT_WRITE == VM_FAULT_SIGBUS:
+                if ret & ~VM_FAULT_WRITE in (VM_FAULT_MINOR, VM_FAULT_MAJOR):
+                    pass
+                elif ret & ~VM_FAULT_WRITE == VM_FAULT_SIGBUS:
                     return i or -EFAULT
-                if ret & ~VM_FAULT_WRITE == VM_FAULT_OOM:
+                elif ret & ~VM_FAULT_WRITE == VM_FAULT_OOM:
                     return i or -ENOMEM
+                else:
+                    BUG(1094)
                 cond_resched()
             if pages is not None:
                 pages.append(page)

@@ -682,8 +682,8 @@ def follow_page(vma, address, flags):
     """Look one page up in the page table. Returns None if no page is there, or one that must not be written to."""
     page = None
     mm = vma.vm_mm
-    ptep = pte_offset(mm, address)
     ptl = mm.page_table_lock
+    ptep = pte_offset(mm, address)
     spin_lock(ptl)
     pte = ptep.val
     if pte_present(pte):
@@ -730,12 +730,13 @@ def get_user_pages(mm, start, len, write, force, pages):
                 if ret & VM_FAULT_WRITE:
                     foll_flags &= ~FOLL_WRITE
 
-                ret &= ~VM_FAULT_WRITE
-                if ret == VM_FAULT_SIGBUS:
+                if ret & ~VM_FAULT_WRITE in (VM_FAULT_MINOR, VM_FAULT_MAJOR):
+                    pass
+                elif ret & ~VM_FAULT_WRITE == VM_FAULT_SIGBUS:
                     return i or -EFAULT
-                if ret == VM_FAULT_OOM:
+                elif ret & ~VM_FAULT_WRITE == VM_FAULT_OOM:
                     return i or -ENOMEM
-                if ret not in (VM_FAULT_MINOR, VM_FAULT_MAJOR):
+                else:
                     BUG(1061)
             if pages is not None:
                 pages.append(page)
