@@ -75,6 +75,8 @@ GOOD: dict[str, list[tuple[Any, ...]]] = {
     "an error because the file is dirty": [store(1, 0, 1, F0), failed("failed, dirty", 2, 3)],
     "an error because a page in memory is dirty": [
         seen("mapped store", 1, 0, 1, F0), seen("synced", 0, 2, 3, F0), failed("failed, dirty", 4, 5)],
+    "an error beside a direct write, which may go through the cache": [
+        seen("direct store", 1, 1, 5, F0), failed("failed, dirty", 2, 4)],
     "an error after a store that failed half-way": [seen("rewrite", 0, 0, 9, F0), failed("failed, dirty", 2, 4)],
     "an error while fsync is at work": [store(1, 0, 1, F0), seen("synced", 0, 2, 5, F0), failed("failed, dirty", 4, 6)],
     "an error while the file becomes dirty": [store(1, 3, 6, F0), failed("failed, dirty", 2, 4)],
