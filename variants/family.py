@@ -59,6 +59,9 @@ class Family:
     invariant that does. `drained` judges an image after `drain()`. `describe` maps each page to a few words on its state. `base`, the
     variant's modules and `tail` (the operations) are linked in this order. `era` names the kernel versions, `seeds` the posts.
 
+    An operation returns what the system call behind it returned to its user: an error code, a count, the signal of a fault, or 0. It
+    returns None if it did nothing, or if no user waits for it (reclaim, an interrupt).
+
     Besides each `op_NAME`, the linked operations define four functions. `boot(threads)` makes the first process; `threads[mm]` is the
     number of tasks in each address space to come. `start()` ends the setup. `leave(task, mms)` ends a task, which names the address
     spaces `mms`. `drain()` frees everything and reclaims.
