@@ -20,6 +20,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 
 class Kind(Enum):
@@ -73,6 +74,9 @@ def is_only_told(title: str) -> bool:
 def is_of_one_run(title: str) -> bool:
     """True if only single runs are searched for this finding, and an exploration of all schedules does not look for it."""
     return kind_of(title) in (Kind.LEAK, Kind.RACE, Kind.BETWEEN)
+
+
+Failure = tuple[str, str] | tuple[str, str, Any]       # of a check at rest: the title, the detail, and the object that fails, if one does
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from vmrace.harness.finding import Failure
 from vmrace.harness.link.image import Image
 from vmrace.harness.link.linker import files_of, link
 from vmrace.variants.operations import OPERATIONS
@@ -54,9 +55,12 @@ class Variant:
 class Family:
     """A set of variants of one base.
 
-    `check` judges an image at rest, when all tasks have ended: (title, detail) for each invariant that fails. `drained` judges an image
-    after `drain()`. `describe` maps each page to a few words on its state. `base`, the variant's modules and `tail` (the operations) are
-    linked in this order. `era` names the kernel versions, `seeds` the posts.
+    `check` judges an image at rest, when all tasks have ended: a title, a detail and, if there is one, the object that fails, for each
+    invariant that does. `drained` judges an image after `drain()`. `describe` maps each page to a few words on its state. `base`, the
+    variant's modules and `tail` (the operations) are linked in this order. `era` names the kernel versions, `seeds` the posts.
+
+    An operation returns what the system call behind it returned to its user: an error code, a count, the signal of a fault, or 0. It
+    returns None if it did nothing, or if no user waits for it (reclaim, an interrupt).
 
     Besides each `op_NAME`, the linked operations define four functions. `boot(threads)` makes the first process; `threads[mm]` is the
     number of tasks in each address space to come. `start()` ends the setup. `leave(task, mms)` ends a task, which names the address
@@ -68,8 +72,8 @@ class Family:
     era: str
     base: tuple[str, ...]
     variants: dict[str, Variant]
-    check: Callable[[Image], Iterable[tuple[str, str]]]
-    drained: Callable[[Image], Iterable[tuple[str, str]]]
+    check: Callable[[Image], Iterable[Failure]]
+    drained: Callable[[Image], Iterable[Failure]]
     describe: Callable[[Image], dict[str, str]]
     tail: tuple[str, ...] = ()
     seeds: str = ""

@@ -29,7 +29,7 @@ the register had at some time since.
 """
 from vmrace.harness.kernel import READ, WRITE, current, happens_after, happens_before, now, plain, saw, struct, touches
 from vmrace.variants.lru_free_2_4.ops import act_as, copy_process, exit_thread, memory_free, share_mm
-from vmrace.variants.lru_free_2_4.types import EIO, ENOMEM, FILE_PAGES, USER_ADDRESSES, m0, m1, m2, m3
+from vmrace.variants.lru_free_2_4.types import EIO, ENOMEM, FILE_PAGES, PAGE_SIZE, USER_ADDRESSES, m0, m1, m2, m3
 
 
 class process(struct):
@@ -204,7 +204,7 @@ def op_fork(number, child_number):
     error = copy_process(child)
     end_fork(number, child_number, shown, error)
     if error:
-        return
+        return error
     saw("fork", number, None, child_number, since)
     threads = clone_threads(child) if user.threaded else 1
     touches(WRITE, child)
@@ -494,6 +494,16 @@ def saw_read(what, file, index, copied, short, since):
             saw("failed", FILE_NAMES[file], index, "read returns nothing, the file is long enough", since)
     elif copied != -ENOMEM:
         saw("failed", FILE_NAMES[file], index, f"{error_name(copied)} in read, no I/O failed", since)
+
+
+def read_result(copied):
+    """Return the result of read(2) of a page, from its two words, an error, or None at the end of the file."""
+    return PAGE_SIZE if copied.__class__ is tuple else copied or 0
+
+
+def error_of(address):
+    """Return the error that mmap(2) returned, or 0 if it returned an address."""
+    return min(address, 0)
 
 
 def error_name(error):

@@ -45,7 +45,7 @@ def after(name: str, broken: Broken) -> Any:
 def test_an_invariant_reports_the_state_that_it_forbids(name: str, broken: Broken) -> None:
     image = after(name, broken)
     broken.spoil(types.SimpleNamespace(**image.namespace))
-    assert broken.title in [title for title, _ in family(name).check(image)]
+    assert broken.title in [title for title, *_ in family(name).check(image)]
 
 
 @each

@@ -78,6 +78,7 @@ from vmrace.variants.user_space import (
     end_truncate,
     enter,
     error_name,
+    error_of,
     exit_all,
     forbid,
     is_shared,
@@ -86,6 +87,7 @@ from vmrace.variants.user_space import (
     pin_shows,
     processes,
     reaches,
+    read_result,
     saw_device_load,
     saw_device_store,
     saw_file,
@@ -175,9 +177,10 @@ def op_map(number, page):
         return
     since = now()
     begin_change(number, page, ("anon",))
-    do_mmap2(USER_ADDRESSES[page], PAGE_SIZE, MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS, None, 0)
+    address = do_mmap2(USER_ADDRESSES[page], PAGE_SIZE, MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS, None, 0)
     end_change(number, page, ("anon",))
     saw_page("store", number, page, 0, since)
+    return error_of(address)
 
 
 def op_unmap(number, page):
@@ -186,9 +189,10 @@ def op_unmap(number, page):
         return
     since = now()
     begin_change(number, page, ("nothing",))
-    sys_munmap(USER_ADDRESSES[page], PAGE_SIZE)
+    error = sys_munmap(USER_ADDRESSES[page], PAGE_SIZE)
     end_change(number, page, ("nothing",))
     saw_page("store", number, page, "gone", since)
+    return error
 
 
 def file_map(number, page, file, index, flags, new):
@@ -197,18 +201,19 @@ def file_map(number, page, file, index, flags, new):
         return
     since = now()
     begin_change(number, page, new)
-    do_mmap2(USER_ADDRESSES[page], PAGE_SIZE, flags | MAP_FIXED, files[file], index)
+    address = do_mmap2(USER_ADDRESSES[page], PAGE_SIZE, flags | MAP_FIXED, files[file], index)
     end_change(number, page, new)
     if not is_shared(new):
         saw_page("unknown", number, page, "a load of a private mapping of a file to which its process has not stored", since)
+    return error_of(address)
 
 
 def op_mmap_private(number, page, file, index):
-    file_map(number, page, file, index, MAP_PRIVATE, ("private", file, index))
+    return file_map(number, page, file, index, MAP_PRIVATE, ("private", file, index))
 
 
 def op_mmap_shared(number, page, file, index):
-    file_map(number, page, file, index, MAP_SHARED, ("shared", file, index))
+    return file_map(number, page, file, index, MAP_SHARED, ("shared", file, index))
 
 
 def op_populate(number, page, file, index):
@@ -225,6 +230,7 @@ def op_populate(number, page, file, index):
     end_change(number, page, None if error else ("shared", file, index))
     saw_page("rewrite", FILE_NAMES[file], index, 0, since)      # a writable page is mapped by a write fault, which may make it dirty
     not_a_victim()
+    return error
 
 
 def op_store(number, page, value):
@@ -238,7 +244,7 @@ def op_store(number, page, value):
         if signal:
             saw_rewrite(number, page, begun, since)     # SIGKILL replaced the access, but the pte may be dirty
             killed(number, page, begun, signal, "store")
-            return
+            return signal
         saw_store(number, page, begun, word, value, since)
 
 
@@ -252,7 +258,7 @@ def op_load(number, page):
         value, signal = user_load(USER_ADDRESSES[page], word)
         if signal:
             killed(number, page, begun, signal, "load")
-            return
+            return signal
         saw_load(number, page, begun, word, value, since)
 
 
@@ -265,6 +271,7 @@ def op_read(file, index):
     copied = do_generic_mapping_read(files[file].f_mapping, index, files[file])
     saw_read("load", file, index, copied, short, since)
     not_a_victim()
+    return read_result(copied)
 
 
 def holding(value):
@@ -303,6 +310,7 @@ def op_write(file, index, value):
     else:
         saw_error(file, index, written, "write", since)
     not_a_victim()
+    return written
 
 
 def op_direct_write(file, index, value):
@@ -321,6 +329,7 @@ def op_direct_write(file, index, value):
         saw_error(file, index, written, "direct_write", since)
     saw_page("discard", FILE_NAMES[file], index, 0, since)
     not_a_victim()
+    return written
 
 
 def saw_error(file, index, error, what, since):
@@ -348,6 +357,7 @@ def op_write_mapped(number, page, file, index):
         saw_page("may", FILE_NAMES[file], index, 0, begin)
     if current().flags & PF_MEMDIE:
         killed(number, page, begun, "SIGKILL", "write_mapped")
+    return written
 
 
 def op_writeback(file):
@@ -357,9 +367,10 @@ def op_writeback(file):
 
 def op_sync(file):
     since = now()
-    sys_fsync(files[file].f_mapping)
+    error = sys_fsync(files[file].f_mapping)
     saw_file("synced", file, 0, since)
     not_a_victim()
+    return error
 
 
 def op_touch(file, index):
@@ -516,6 +527,7 @@ def op_direct_write_mapped(number, page, file, index):
     saw_page("discard", FILE_NAMES[file], index, 0, since)
     if current().flags & PF_MEMDIE:
         killed(number, page, begun, "SIGKILL", "direct_write_mapped")
+    return written
 
 
 # ---- a server ----------------------------------------------------------------------------------------------------------------
@@ -565,14 +577,15 @@ def pin_user_page(number, page, k, write_to_vm):
     held.state = 0 if error else 2
     if current().flags & PF_MEMDIE:
         killed(number, page, None, "SIGKILL", "pin")
+    return error
 
 
 def op_pin(number, page, k):
-    pin_user_page(number, page, k, 1)
+    return pin_user_page(number, page, k, 1)
 
 
 def op_pin_read(number, page, k):
-    pin_user_page(number, page, k, 0)
+    return pin_user_page(number, page, k, 0)
 
 
 def use_pin(k, pinned):
@@ -628,8 +641,9 @@ def op_unpin(k):
 
 
 def op_readahead(file):
-    sys_readahead(files[file], 0, FILE_PAGES * PAGE_SIZE)
+    got = sys_readahead(files[file], 0, FILE_PAGES * PAGE_SIZE)
     not_a_victim()
+    return got
 
 
 # ---- direct reads ----------------------------------------------------------------------------------------------------------
@@ -658,6 +672,7 @@ def op_direct_read(file, index):
     touches(READ, past)
     if past.begun == writes:
         saw_read("disk load", file, index, read, short, since)
+    return got
 
 
 # ---- more calls on memory ------------------------------------------------------------------------------------------------
@@ -678,6 +693,7 @@ def op_msync(number, page):
         saw_file("synced", shown[1], 0, since)
         if alone:
             saw_page("msynced", FILE_NAMES[shown[1]], shown[2], 0, since)
+    return error
 
 
 def op_dontneed(number, page):
@@ -695,24 +711,25 @@ def op_dontneed(number, page):
     if private:
         end_change(number, page, shown)
     if error:
-        return
+        return error
     after = accessed(number, page, begun)
     if after is None:
         saw_page("may", number, page, 0, since)
     elif after[0] != "shared":
         anon = shown[0] == after[0] == "anon"
         saw_page("store" if anon else "unknown", number, page, 0 if anon else "a load of a private mapping that was discarded", since)
+    return error
 
 
 def op_protect(number, page):
     if enter(number) is not None:
         forbid(number, page)
-        sys_mprotect(USER_ADDRESSES[page], PAGE_SIZE, PROT_READ)
+        return sys_mprotect(USER_ADDRESSES[page], PAGE_SIZE, PROT_READ)
 
 
 def op_unprotect(number, page):
     if enter(number) is not None:
-        sys_mprotect(USER_ADDRESSES[page], PAGE_SIZE, PROT_READ | PROT_WRITE)
+        return sys_mprotect(USER_ADDRESSES[page], PAGE_SIZE, PROT_READ | PROT_WRITE)
 
 
 def op_mremap(number, page, other, target):
@@ -723,5 +740,6 @@ def op_mremap(number, page, other, target):
         return
     since = now()
     begun = begin_move(number, page, target)
-    error = sys_mremap(USER_ADDRESSES[page], PAGE_SIZE, PAGE_SIZE, MREMAP_FIXED | MREMAP_MAYMOVE, USER_ADDRESSES[target]) < 0
-    end_move(number, page, target, begun, error, since)
+    address = sys_mremap(USER_ADDRESSES[page], PAGE_SIZE, PAGE_SIZE, MREMAP_FIXED | MREMAP_MAYMOVE, USER_ADDRESSES[target])
+    end_move(number, page, target, begun, address < 0, since)
+    return error_of(address)

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The invariants of the family at rest, when all tasks have ended and no interrupt is pending (O1, O3, O8 to O11 of its history).
 
-Each check returns (title, detail). A page must have one reference for each pte, one for its mapping, one for its buffers, one for each
+Each check returns (title, detail), and the object that fails if there is one.
+
+A page must have one reference for each pte, one for its mapping, one for its buffers, one for each
 pin and, in variants that count it, one for the LRU. These are its owners.
 
 A private mapping may write a page only if no other process can reach it: by a pte, by a swap entry of a pte, or in the page cache of a
@@ -14,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from vmrace.harness.finding import Kind
+from vmrace.harness.finding import Failure, Kind
 from vmrace.harness.link.image import Image
 
 invariant, leak = Kind.INVARIANT.title, Kind.LEAK.title
@@ -50,10 +52,10 @@ class _Tables:
         self.lru_counts = counted(image)
 
 
-def check(image: Image) -> list[tuple[str, str]]:
-    """Judge an image at rest: return (title, detail) for each invariant that fails."""
+def check(image: Image) -> list[Failure]:
+    """Judge an image at rest: return a title, a detail and the object of each invariant that fails."""
     t = image.cache.get("tables") or image.cache.setdefault("tables", _Tables(image))
-    out: list[tuple[str, str]] = []
+    out: list[Failure] = []
     references, swapped = _references(t)
     zone, active, inactive, space = t.zone, t.active_list, t.inactive_list, t.swapper_space
     free_list = zone.free_list
@@ -73,9 +75,9 @@ def check(image: Image) -> list[tuple[str, str]]:
         if mapping is space:
             cached.append(page._index)
         if word & t.locked:
-            out.append((invariant("a page stays locked and nobody will unlock it"), page.name))
+            out.append((invariant("a page stays locked and nobody will unlock it"), page.name, page))
         if (where is not None) != bool(word & t.lru) or (where is active) != bool(word & t.active):
-            out.append((invariant("PG_lru and PG_active disagree with the lists"), f"{page.name} is on {where}, flags {word:#x}"))
+            out.append((invariant("PG_lru and PG_active disagree with the lists"), f"{page.name} is on {where}, flags {word:#x}", page))
         active_seen += where is active
         inactive_seen += where is inactive
         expected = owners + (1 if t.lru_counts and word & t.lru else 0)
@@ -83,7 +85,7 @@ def check(image: Image) -> list[tuple[str, str]]:
             out.append(_miscount(page, count, expected))
         elif not count:
             kind = "deferred" if where is not None else "lost"
-            out.append((leak(f"{kind} page: no reference, not free"), page.name))
+            out.append((leak(f"{kind} page: no reference, not free"), page.name, page))
     if zone._free_pages != free:
         out.append((invariant("free_pages differs from the length of the free list"), f"{zone._free_pages}, not {free}"))
     vm = t.vm
@@ -94,14 +96,14 @@ def check(image: Image) -> list[tuple[str, str]]:
         vma = mm._mmap_cache
         if vma is not None and mm.in_use and not (vma.in_use and vma.vm_mm is mm):
             whose = f"{'a' if vma.in_use else 'a freed'} vma of {vma.vm_mm}"
-            out.append((invariant("mmap_cache is no vma of its address space"), f"{mm.name}: {whose}"))
+            out.append((invariant("mmap_cache is no vma of its address space"), f"{mm.name}: {whose}", mm))
     _check_swap(t, swapped, cached, out)
     _check_address_spaces(t, references, swapped, out)
     _check_page_cache(t, out)
     return out
 
 
-def _check_address_spaces(t: _Tables, references: dict[Any, int], swapped: dict[int, int], out: list[tuple[str, str]]) -> None:
+def _check_address_spaces(t: _Tables, references: dict[Any, int], swapped: dict[int, int], out: list[Failure]) -> None:
     """Check what the ptes of each address space may reach, and that its counts agree with its ptes and vmas."""
     for mm, slots, vmas in t.spaces:
         rss = 0
@@ -112,12 +114,12 @@ def _check_address_spaces(t: _Tables, references: dict[Any, int], swapped: dict[
                 if vma.in_use and vma.vm_mm is mm:
                     _check_pte(t, mm, value[0], value[1], vma, swapped, out)
         if mm.rss != rss:
-            out.append((invariant("an mm's rss differs from its ptes"), f"{mm.name}: {mm.rss}, not {rss}"))
+            out.append((invariant("an mm's rss differs from its ptes"), f"{mm.name}: {mm.rss}, not {rss}", mm))
         if mm.in_use:
             listed, by_address = _length(mm.mmap, "vm_next"), _length(mm._mm_rb, "_vm_rb")
             if not mm.map_count == listed == by_address:
                 out.append((invariant("map_count differs from the vmas"),
-                            f"{mm.name}: {mm.map_count}, {listed} in mmap, {by_address} in mm_rb"))
+                            f"{mm.name}: {mm.map_count}, {listed} in mmap, {by_address} in mm_rb", mm))
 
 
 def _length(first: Any, link: str) -> int:
@@ -129,23 +131,26 @@ def _length(first: Any, link: str) -> int:
     return length
 
 
-def _check_pte(t: _Tables, mm: Any, page: Any, write: int, vma: Any, swapped: dict[int, int], out: list[tuple[str, str]]) -> None:
+def _check_pte(t: _Tables, mm: Any, page: Any, write: int, vma: Any, swapped: dict[int, int], out: list[Failure]) -> None:
     mapping = page._mapping
     if vma.vm_flags & t.shared:
         file = vma.vm_file.f_dentry.d_inode.i_mapping
         if mapping is not file or page._index != vma.vm_pgoff:
-            out.append((invariant("a page of a shared mapping is not in the page cache"), f"{page.name} of {mm.name}: mapping {mapping}"))
+            out.append((invariant("a page of a shared mapping is not in the page cache"),
+                        f"{page.name} of {mm.name}: mapping {mapping}", page))
     elif write:
         if sum(slot._val.__class__ is tuple and slot._val[0] is page for slot in t.ptes) > 1:
-            out.append((invariant("a private mapping may write a page that another pte maps"), f"{page.name} of {mm.name}"))
+            out.append((invariant("a private mapping may write a page that another pte maps"), f"{page.name} of {mm.name}", page))
         if mapping is t.swapper_space:
             if swapped.get(page._index):
-                out.append((invariant("a private mapping may write a page that is another pte's in swap"), f"{page.name} of {mm.name}"))
+                out.append((invariant("a private mapping may write a page that is another pte's in swap"),
+                            f"{page.name} of {mm.name}", page))
         elif mapping is not None:
-            out.append((invariant("a private mapping may write a page of the page cache"), f"{page.name} of {mm.name}: mapping {mapping}"))
+            out.append((invariant("a private mapping may write a page of the page cache"),
+                        f"{page.name} of {mm.name}: mapping {mapping}", page))
 
 
-def _check_page_cache(t: _Tables, out: list[tuple[str, str]]) -> None:
+def _check_page_cache(t: _Tables, out: list[Failure]) -> None:
     """Check that the pages with a mapping are on its lists and in the hash, and that the counts agree."""
     hashed = 0
     for bucket in t.buckets:
@@ -153,7 +158,8 @@ def _check_page_cache(t: _Tables, out: list[tuple[str, str]]) -> None:
         while page is not None and hashed < 99:
             hashed += 1
             if page._mapping is None or t.hashed(page._mapping, page._index) is not bucket:
-                out.append((invariant("a page in the hash is not of its chain"), f"{page.name} in {bucket.name}: mapping {page._mapping}"))
+                out.append((invariant("a page in the hash is not of its chain"),
+                            f"{page.name} in {bucket.name}: mapping {page._mapping}", page))
             page = page._next_hash
     total = 0
     for mapping in t.mappings:
@@ -163,9 +169,10 @@ def _check_page_cache(t: _Tables, out: list[tuple[str, str]]) -> None:
         for page, _, _, _, link in t.pages:
             if (page._mapping is mapping) != (link.on in lists):
                 out.append((invariant("a page and the lists of its mapping disagree"),
-                            f"{page.name}: mapping {page._mapping}, on {link.on}"))
+                            f"{page.name}: mapping {page._mapping}, on {link.on}", page))
         if mapping._nrpages != seen:
-            out.append((invariant("nrpages differs from the pages in the page cache"), f"{mapping.name}: {mapping._nrpages}, not {seen}"))
+            out.append((invariant("nrpages differs from the pages in the page cache"),
+                        f"{mapping.name}: {mapping._nrpages}, not {seen}", mapping))
     if total != hashed or t.cache_size.counter != total:
         out.append((invariant("page_cache_size or the hash differs from the pages in the page cache"),
                     f"{t.cache_size.counter} and {hashed}, not {total}"))
@@ -195,21 +202,22 @@ def _references(t: _Tables) -> tuple[dict[Any, int], dict[int, int]]:
     return pages, entries
 
 
-def _in_use(page: Any, count: int, owners: int, word: int, where: Any) -> tuple[str, str]:
+def _in_use(page: Any, count: int, owners: int, word: int, where: Any) -> Failure:
     if owners:
-        return Kind.USE_AFTER_FREE.title("in user_space"), f"{page.name} is on the free list and has {owners} owners"
-    return invariant("a free page has a count, a lock or a place on the LRU"), f"{page.name}: count {count}, flags {word:#x}, on {where}"
+        return Kind.USE_AFTER_FREE.title("in user_space"), f"{page.name} is on the free list and has {owners} owners", page
+    title = invariant("a free page has a count, a lock or a place on the LRU")
+    return title, f"{page.name}: count {count}, flags {word:#x}, on {where}", page
 
 
-def _miscount(page: Any, count: int, expected: int) -> tuple[str, str]:
+def _miscount(page: Any, count: int, expected: int) -> Failure:
     if not expected:
-        return leak("a page that nobody owns is not free"), f"{page.name}: count {count}"
+        return leak("a page that nobody owns is not free"), f"{page.name}: count {count}", page
     word = "more" if count > expected else "fewer"
     title = Kind.REFCOUNT.title(f"page.count counts {word} references than there are owners, at rest")
-    return title, f"{page.name}: {count}, not {expected}"
+    return title, f"{page.name}: {count}, not {expected}", page
 
 
-def _check_swap(t: _Tables, swapped: dict[int, int], cached: list[int], out: list[tuple[str, str]]) -> None:
+def _check_swap(t: _Tables, swapped: dict[int, int], cached: list[int], out: list[Failure]) -> None:
     """Check that swap_map counts the ptes and the swap cache page of each entry, and that the count of free slots is right."""
     users = [0] * len(t.swap_map)
     for entry, count in swapped.items():
@@ -227,14 +235,15 @@ def _check_swap(t: _Tables, swapped: dict[int, int], cached: list[int], out: lis
         out.append((invariant("nr_swap_pages differs from the free slots"), f"{t.vm._nr_swap_pages}, not {free}"))
 
 
-def drained(image: Image) -> Iterator[tuple[str, str]]:
+def drained(image: Image) -> Iterator[Failure]:
     """Judge an image after all processes have exited, pins were dropped, files truncated and pages reclaimed: report the first page
     and the first swap slot left over."""
     ns = image.namespace
     for page in ns["mem_map"]:
         if page.list.on is not ns["zone_normal"].free_list:
             kind = "on the LRU" if page.lru.on is not None else "linked nowhere"
-            yield leak(f"page left over after full reclaim, {kind}"), f"{page.name}: count {page.count.counter}, flags {page.flags.word:#x}"
+            title = leak(f"page left over after full reclaim, {kind}")
+            yield title, f"{page.name}: count {page.count.counter}, flags {page.flags.word:#x}", page
             return
     for offset in range(1, len(ns["swap_info"][0].swap_map)):
         if ns["swap_info"][0].swap_map.items[offset]:

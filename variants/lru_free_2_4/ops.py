@@ -77,6 +77,7 @@ from vmrace.variants.user_space import (
     end_truncate,
     enter,
     error_name,
+    error_of,
     exit_all,
     forbid,
     is_shared,
@@ -86,6 +87,7 @@ from vmrace.variants.user_space import (
     pin_shows,
     processes,
     reaches,
+    read_result,
     saw_device_load,
     saw_device_store,
     saw_file,
@@ -169,9 +171,10 @@ def op_map(number, page):
         return
     since = now()
     begin_change(number, page, ("anon",))
-    do_mmap2(USER_ADDRESSES[page], PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS, None, 0)
+    address = do_mmap2(USER_ADDRESSES[page], PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS, None, 0)
     end_change(number, page, ("anon",))
     saw_page("store", number, page, 0, since)
+    return error_of(address)
 
 
 def op_unmap(number, page):
@@ -180,9 +183,10 @@ def op_unmap(number, page):
         return
     since = now()
     begin_change(number, page, ("nothing",))
-    sys_munmap(USER_ADDRESSES[page], PAGE_SIZE)
+    error = sys_munmap(USER_ADDRESSES[page], PAGE_SIZE)
     end_change(number, page, ("nothing",))
     saw_page("store", number, page, "gone", since)
+    return error
 
 
 def op_store(number, page, value):
@@ -195,7 +199,7 @@ def op_store(number, page, value):
         signal = user_store(USER_ADDRESSES[page], word, value)
         if signal:
             killed(number, page, begun, signal, "store")
-            return
+            return signal
         saw_store(number, page, begun, word, value, since)
 
 
@@ -209,12 +213,12 @@ def op_load(number, page):
         value, signal = user_load(USER_ADDRESSES[page], word)
         if signal:
             killed(number, page, begun, signal, "load")
-            return
+            return signal
         saw_load(number, page, begun, word, value, since)
 
 
 def op_pin(number, page, k):
-    make_pin(number, page, k, READ)
+    return make_pin(number, page, k, READ)
 
 
 def make_pin(number, page, k, rw):
@@ -235,6 +239,7 @@ def make_pin(number, page, k, rw):
     pins[k].state = 0 if error else 2
     if error == -ENOMEM or current().flags & PF_MEMDIE:
         killed(number, page, None, "SIGKILL", "pin")
+    return error
 
 
 def op_dma(k, value):
@@ -328,6 +333,7 @@ def op_read(file, index):
     copied = do_generic_file_read(files[file], index)
     saw_read("load", file, index, copied, short, since)
     not_a_victim()
+    return read_result(copied)
 
 
 def file_map(number, page, file, index, flags, new):
@@ -336,18 +342,19 @@ def file_map(number, page, file, index, flags, new):
         return
     since = now()
     begin_change(number, page, new)
-    do_mmap2(USER_ADDRESSES[page], PAGE_SIZE, PROT_READ | PROT_WRITE, flags | MAP_FIXED, files[file], index)
+    address = do_mmap2(USER_ADDRESSES[page], PAGE_SIZE, PROT_READ | PROT_WRITE, flags | MAP_FIXED, files[file], index)
     end_change(number, page, new)
     if not is_shared(new):
         saw_page("unknown", number, page, "a load of a private mapping of a file to which its process has not stored", since)
+    return error_of(address)
 
 
 def op_mmap_private(number, page, file, index):
-    file_map(number, page, file, index, MAP_PRIVATE, ("private", file, index))
+    return file_map(number, page, file, index, MAP_PRIVATE, ("private", file, index))
 
 
 def op_mmap_shared(number, page, file, index):
-    file_map(number, page, file, index, MAP_SHARED, ("shared", file, index))
+    return file_map(number, page, file, index, MAP_SHARED, ("shared", file, index))
 
 
 def op_touch(file, index):
@@ -369,8 +376,9 @@ def op_truncate(file, pages):
     since = now()
     length = min(pages - 1, FILE_PAGES)
     token = begin_truncate(file, length)
-    do_truncate(files[file].f_dentry.d_inode, length * PAGE_SIZE)
+    error = do_truncate(files[file].f_dentry.d_inode, length * PAGE_SIZE)
     end_truncate(file, length, since, token)
+    return error
 
 
 def op_invalidate(file):
@@ -397,8 +405,9 @@ def op_invalidate2(file):
 
 
 def op_swapon():
-    sys_swapon(blank_disk)
+    error = sys_swapon(blank_disk)
     not_a_victim()
+    return error
 
 
 def drain():
@@ -428,7 +437,7 @@ def op_dontneed(number, page):
         error = sys_madvise(USER_ADDRESSES[page], PAGE_SIZE, MADV_DONTNEED)
         if not error and shows(number, page) is not shown:
             saw_page("may", number, page, 0, since)
-        return
+        return error
     begin_change(number, page, shown)
     begun = addresses[number][page].shows
     error = sys_madvise(USER_ADDRESSES[page], PAGE_SIZE, MADV_DONTNEED)
@@ -442,10 +451,11 @@ def op_dontneed(number, page):
     else:
         saw_page("may", number, page, 0, since)
         saw_page("unknown", number, page, "a load of a private mapping of a file that its process has thrown away", since)
+    return error
 
 
 def op_pin_read(number, page, k):
-    make_pin(number, page, k, WRITE)
+    return make_pin(number, page, k, WRITE)
 
 
 def op_load_pin(k):
@@ -469,12 +479,12 @@ def op_load_pin(k):
 def op_protect(number, page):
     if enter(number) is not None:
         forbid(number, page)
-        sys_mprotect(USER_ADDRESSES[page], PAGE_SIZE, PROT_READ)
+        return sys_mprotect(USER_ADDRESSES[page], PAGE_SIZE, PROT_READ)
 
 
 def op_unprotect(number, page):
     if enter(number) is not None:
-        sys_mprotect(USER_ADDRESSES[page], PAGE_SIZE, PROT_READ | PROT_WRITE)
+        return sys_mprotect(USER_ADDRESSES[page], PAGE_SIZE, PROT_READ | PROT_WRITE)
 
 
 def op_write(file, index, value):
@@ -487,13 +497,15 @@ def op_write(file, index, value):
     elif written != -ENOMEM:
         saw("failed", FILE_NAMES[file], index, f"{error_name(written)} in write, no I/O failed", since)
     not_a_victim()
+    return written
 
 
 def op_sync(file):
     since = now()
-    sys_fsync(files[file])
+    error = sys_fsync(files[file])
     saw_file("synced", file, 0, since)
     not_a_victim()
+    return error
 
 
 def op_bdflush():
@@ -574,14 +586,15 @@ def may_lock(number, page):
 def op_lock_memory(number, page):
     if enter(number) is None or not may_lock(number, page):
         return
-    sys_mlock(USER_ADDRESSES[page], PAGE_SIZE)
+    error = sys_mlock(USER_ADDRESSES[page], PAGE_SIZE)
     if current().flags & PF_MEMDIE:
         killed(number, page, None, "SIGKILL", "mlock")
+    return error
 
 
 def op_unlock_memory(number, page):
     if enter(number) is not None:
-        sys_munlock(USER_ADDRESSES[page], PAGE_SIZE)
+        return sys_munlock(USER_ADDRESSES[page], PAGE_SIZE)
 
 
 def op_mremap(number, page, to_number, target):
@@ -598,8 +611,8 @@ def op_mremap(number, page, to_number, target):
     begin_change(number, target, None)
     if addresses[number][page].forbidden:
         forbid(number, target)
-    moved = sys_mremap(USER_ADDRESSES[page], PAGE_SIZE, PAGE_SIZE, MREMAP_MAYMOVE | MREMAP_FIXED, USER_ADDRESSES[target]) >= 0
-    if moved:
+    address = sys_mremap(USER_ADDRESSES[page], PAGE_SIZE, PAGE_SIZE, MREMAP_MAYMOVE | MREMAP_FIXED, USER_ADDRESSES[target])
+    if address >= 0:
         end_change(number, page, ("nothing",))
         saw_page("store", number, page, "gone", since)
         end_change(number, target, None)
@@ -612,6 +625,7 @@ def op_mremap(number, page, to_number, target):
         saw_page("store", number, target, "gone", since)
     if current().flags & PF_MEMDIE:
         killed(number, page, None, "SIGKILL", "mremap")
+    return error_of(address)
 
 
 def op_exec(number):
@@ -627,8 +641,9 @@ def op_exec(number):
         return
     touches(READ, have, "spare")
     since = now()
-    if exec_mmap(have.spare):
-        return
+    error = exec_mmap(have.spare)
+    if error:
+        return error
     if current().mm is not p.mm:
         touches(WRITE, p)
         touches(WRITE, have, "spare")
@@ -642,8 +657,9 @@ def op_exec(number):
 
 
 def op_swapoff():
-    sys_swapoff(swap_disk)
+    error = sys_swapoff(swap_disk)
     not_a_victim()
+    return error
 
 
 def op_attach(number, page, shared):
@@ -652,8 +668,9 @@ def op_attach(number, page, shared):
         return
     shown = ("shared", FILE_NAMES.index("s0"), (shared - 1) % FILE_PAGES)
     begin_change(number, page, shown)
-    do_mmap2(USER_ADDRESSES[page], PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, s0_file, shown[2])
+    address = do_mmap2(USER_ADDRESSES[page], PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, s0_file, shown[2])
     end_change(number, page, shown)
+    return error_of(address)
 
 
 def op_resize(pages):
@@ -661,5 +678,6 @@ def op_resize(pages):
     since = now()
     length = min(pages - 1, FILE_PAGES)
     token = begin_truncate(FILE_NAMES.index("s0"), length)
-    do_truncate(s0_file.f_dentry.d_inode, length * PAGE_SIZE)
+    error = do_truncate(s0_file.f_dentry.d_inode, length * PAGE_SIZE)
     end_truncate(FILE_NAMES.index("s0"), length, since, token)
+    return error
