@@ -81,7 +81,7 @@ def told(subject: Subject, found: Exploration) -> list[str]:
     if found.titles:
         lines.append(f"  {runs}" + ("" if found.complete else f"; not all: {found.why}"))
     lines += textwrap.wrap(reasons.hint(found.why), COLUMNS, initial_indent="  ", subsequent_indent="  ")
-    lines.append(f"  {subject.facts}, {bound}; {table.summary(subject.kind)}")
+    lines += [f"  {subject.facts}, {bound}", f"  {table.summary(subject.kind)}"]
     lines += textwrap.wrap(f"not judged: {'; '.join(sorted(found.left_open))}", COLUMNS, initial_indent="  ",
                            subsequent_indent="  ") if found.left_open else []
     if found.titles and subject.kind == "functions":

@@ -143,8 +143,8 @@ def test_each_sanitizer_that_a_verdict_on_functions_names_can_trip_on_functions(
 
 
 def test_a_verdict_says_which_sanitizers_were_off() -> None:
-    assert table.summary("functions") == "8 of 12 sanitizers (off: race, invariant, leak, data)"
-    assert table.summary("entry") == table.summary("scope") == "10 of 12 sanitizers (off: race, leak)"
+    assert table.summary("functions") == "8 of 14 sanitizers (off: race, invariant, quiet, leak, data, user)"
+    assert table.summary("entry") == table.summary("scope") == "11 of 14 sanitizers (off: race, quiet, leak)"
 
 
 # ---- guards ------------------------------------------------------------------------------------------------------------
