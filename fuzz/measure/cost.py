@@ -122,6 +122,17 @@ SITUATIONS: tuple[Situation, ...] = (
     Situation("of a mapped page of a file", (*_MAPPED, "load m0.0", "protect m0.0", "protect m1.0"), "unprotect m0.0", "unprotect m1.0",
               "load m0.0"),
     Situation("of a mapped page of a file", (*_MAPPED, "load m0.0"), "mremap m0.0 m0.1", "mremap m1.0 m1.1", "truncate f0 1"),
+    Situation("with pages on the inactive list", ("store m0.0", "refill_inactive 4"), "kswapd", "kswapd", "store m0.1"),
+    Situation("with two dirty pages of a file", ("write f0.0", "write f0.1"), "bdflush", "bdflush", "read f0.0"),
+    Situation("below a cached page of a file", ("read f0.0",), "reclaim_nofs f0.0", "reclaim_nofs f0.1", "read f0.1"),
+    Situation("of one page", (), "hog 1", "hog 1", "reclaim"),
+    Situation("of one page", ("hog 1",), "unhog", "unhog", "reclaim"),
+    Situation("of a page in memory", ("store m0.0",), "lock_memory m0.0", "lock_memory m0.1", "swap_out"),
+    Situation("of a locked page", ("store m0.0", "lock_memory m0.0"), "unlock_memory m0.0", "unlock_memory m0.1", "swap_out"),
+    Situation("of a shared memory object", (), "attach m0.0 1", "attach m0.1 1", "resize 1"),
+    Situation("of a shared memory object with a page", ("attach m0.0 1", "store m0.0"), "resize 1", "resize 1", "load m0.0"),
+    Situation("of a process with memory", ("store m0.0",), "exec m0", "exec m0", "swap_out"),
+    Situation("with a page in swap", ("store m0.0", "swap_out", "swap_out"), "swapoff", "swapoff", "load m0.0"),
 )
 
 
