@@ -35,7 +35,7 @@ still not return what only another process has stored.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from vmrace.harness.finding import Kind
@@ -47,12 +47,14 @@ STORES = ("store", "mapped store", "direct store", "unknown")
 VALUES = ("store", "mapped store", "direct store", "may")       # the kinds that give a register a value of the program
 OPTIONAL = ("may", "may discard")
 DISK = frozenset(("may", "may discard", "discard", "disk load"))        # the kinds for which it matters what the disk can hold
+IN_MEMORY = frozenset(("load", *STORES))                                # the kinds that are left if it does not matter
 FAILED = ("failed", "failed, dirty")
 JUDGED = frozenset(("load", "disk load", *FAILED))                      # the kinds that can be a finding
 Access = tuple[str, Any, int, int]      # kind, value, first and last step
 Fork = tuple[int, int, int, int]        # parent, child, first and last step
 Registers = dict[tuple[Any, Any], list[Access]]     # (address space or file, word) -> its accesses
 State = tuple[Any, frozenset[Any], bool]            # value, what its disk can hold, True if only msync writes it for certain
+After = Callable[[str, Any, Any, list[Access], int], Sequence[Any]]     # see _after
 
 
 def judge(history: Sequence[tuple[Any, ...]]) -> list[tuple[str, str]]:
@@ -150,14 +152,18 @@ def admissible(accesses: Sequence[Access], initial: Iterable[Any], since: int, u
 
 def linearizable(accesses: Sequence[Access], initial: Iterable[Any]) -> bool:
     """True if some order of these accesses explains each load, from one of the values `initial`."""
-    if not any(access[0] in DISK for access in accesses):
-        return _in_memory([(access[0] == "load", UNKNOWN if access[0] == "unknown" else access[1], access[2], access[3])
-                           for access in accesses if access[0] not in ("synced", "msynced", "rewrite")], initial)
+    if any(access[0] in DISK for access in accesses):
+        return _explained(accesses, [(value, frozenset([value]), False) for value in initial], _after)
+    return _explained([access for access in accesses if access[0] in IN_MEMORY], initial, _value_after)
+
+
+def _explained(accesses: Sequence[Access], initial: Iterable[Any], after: After) -> bool:
+    """Search the orders of accesses from the states `initial`: True if in one of them each access has a state after it."""
     ordered = sorted(accesses, key=lambda access: (access[2], access[3]))
     optional = sum(1 << n for n, access in enumerate(ordered) if access[0] in OPTIONAL)
     full = (1 << len(ordered)) - 1
-    seen: set[tuple[int, State]] = set()
-    todo: list[tuple[int, State]] = [(0, (value, frozenset([value]), False)) for value in initial]
+    seen: set[tuple[int, Any]] = set()
+    todo: list[tuple[int, Any]] = [(0, state) for state in initial]
     while todo:
         done, state = todo.pop()
         if done | optional == full:
@@ -170,34 +176,17 @@ def linearizable(accesses: Sequence[Access], initial: Iterable[Any]) -> bool:
             if done >> n & 1 or before(first_end, since, until):
                 continue
             over = done | 1 << n
-            if kind in STORES and optional & ~done:
+            if optional & ~done and kind in STORES:
                 over |= sum(1 << k for k, doubt in enumerate(ordered) if doubt[0] in OPTIONAL and before(doubt[3], since, until))
-            todo += [(over, after) for after in _after(kind, value, state, ordered, optional & ~done)]
+            todo += [(over, new) for new in after(kind, value, state, ordered, optional & ~done)]
     return False
 
 
-def _in_memory(accesses: list[tuple[bool, Any, int, int]], initial: Iterable[Any]) -> bool:
-    """Return the same for accesses that do not reach the disk: (True for a load, its value or UNKNOWN, first and last step)."""
-    ordered = sorted(accesses, key=lambda access: (access[2], access[3]))
-    full = (1 << len(ordered)) - 1
-    seen: set[tuple[int, Any]] = set()
-    todo: list[tuple[int, Any]] = [(0, value) for value in initial]
-    while todo:
-        done, value = todo.pop()
-        if done == full:
-            return True
-        if (done, value) in seen:
-            continue
-        seen.add((done, value))
-        first_end = min(access[3] for n, access in enumerate(ordered) if not done >> n & 1)
-        for n, (loads, operand, since, until) in enumerate(ordered):
-            if done >> n & 1 or before(first_end, since, until):
-                continue
-            if not loads:
-                todo.append((done | 1 << n, operand))
-            elif operand == value or value is UNKNOWN:
-                todo.append((done | 1 << n, value))
-    return False
+def _value_after(kind: str, operand: Any, value: Any, ordered: list[Access], doubts: int) -> tuple[Any, ...]:
+    """Return the same as `_after` for accesses that do not reach the disk: of the state they need the value only."""
+    if kind != "load":
+        return (UNKNOWN if kind == "unknown" else operand,)
+    return (value,) if operand == value or value is UNKNOWN else ()
 
 
 def _after(kind: str, operand: Any, state: State, ordered: list[Access], doubts: int) -> list[State]:
