@@ -228,7 +228,7 @@ class JsonView(View):
             "variant": f"{self.options.family}/{self.options.variant}", "seed": self.options.seed,
             "runs": status.runs, "distinct": status.distinct, "programs": status.programs, "checked_runs": status.checked,
             "limit_runs": status.limit_runs, "seconds": round(status.seconds, 1), "features": status.features,
-            "not_judged": dict(sorted(status.left_open.items())),
+            "not_judged": [{"why": why, "runs": times} for why, times in sorted(status.left_open.items())],
             "titles": status.titles, "new": status.new, "unshrunk": status.unshrunk,
             "known": sorted(status.known.keys() & status.titles.keys()),
             "first_run": status.first_run, "lost_shards": status.lost, "given_up_shards": status.given_up,

@@ -17,7 +17,7 @@ from vmrace.fuzz.functions.result import Failure, Sampled
 from vmrace.fuzz.functions.run_file import Record
 from vmrace.fuzz.functions.sample import fuzz_runner
 from vmrace.fuzz.functions.shrink import confirm
-from vmrace.fuzz.functions.story import story_of, tell, traced
+from vmrace.fuzz.functions.story import lines_of, story_of, tell, traced
 from vmrace.fuzz.run.hit import REPLAYS
 from vmrace.fuzz.run.target import TargetError, runner_of, split
 from vmrace.fuzz.text import times, writing
@@ -245,16 +245,17 @@ def show(path: pathlib.Path, named: str | None, echo: Said, as_json: bool = Fals
     runner = runner_of(kept.functions, kept.args)
     try:
         with watchdog.watched():
-            story, _, _ = tell(runner, Named(kept.schedule, runner.keys()), kept.title, whole)
-            again = story_of(runner, *traced(runner, Named(kept.schedule, runner.keys())), kept.title, whole) if as_json else None
+            recorder, result = traced(runner, Named(kept.schedule, runner.keys()))
+            story = story_of(runner, recorder, result, kept.title, whole)
     except (Diverged, ValueError) as error:
         raise run_file.RecordError(f"{path}: {error}") from None
+    lines = lines_of(story, runner, result, recorder.digest())
     schedule = [str(line) for line in kept.schedule]
     if as_json:
         echo(document("show", 0, path=str(path), title=kept.title, functions=kept.functions, args=list(kept.args), schedule=schedule,
-                      story=story, steps=as_json_of(again) if again is not None else []))
+                      story=lines, steps=as_json_of(story) if story is not None else []))
         return 0
-    for line in [*story, "", "schedule", *(f"  {line}" for line in schedule)]:
+    for line in [*lines, "", "schedule", *(f"  {line}" for line in schedule)]:
         echo(line)
     return 0
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from vmrace.fuzz.corpus.entry import Entry
 from vmrace.fuzz.run.executor import Executor, Lacks, SetupFailed
+from vmrace.fuzz.run.story import lines_of
 from vmrace.fuzz.run.story import story_of as story_in
-from vmrace.fuzz.run.story import tell
 from vmrace.fuzz.text.terminal import COLUMNS
 from vmrace.harness.errors import Diverged
 from vmrace.harness.replay.named_schedule import Named
@@ -25,8 +25,9 @@ def story_of(entry: Entry, variant: str, whole: bool = False) -> tuple[list[str]
     steps: list[dict[str, Any]] = []
     try:
         prepared = executor.ready(entry.program, entry.title)
-        lines, traced = tell(executor, prepared, Named(entry.schedule, entry.program.keys()), entry.title, whole)
+        traced = executor.trace(prepared, Named(entry.schedule, entry.program.keys()), watch=True)
         story = story_in(traced, entry.program, entry.title, whole)
+        lines = lines_of(story, executor, prepared, traced)
         steps = as_json(story) if story is not None else []
     except Lacks as lacks:
         return [*out, f"n/a on {variant}: it {lacks}"], []

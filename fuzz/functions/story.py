@@ -31,11 +31,15 @@ def tell(runner: Runner, scheduler: Scheduler, title: str | None = None, whole: 
     """
     recorder, result = traced(runner, scheduler)
     digest = recorder.digest()
-    story = story_of(runner, recorder, result, title, whole)
+    return lines_of(story_of(runner, recorder, result, title, whole), runner, result, digest), digest, result
+
+
+def lines_of(story: Story | None, runner: Runner, result: Result, digest: str) -> list[str]:
+    """Return the lines that `tell` returns, of a run that is recorded already, by its story and the digest of its trace."""
     if story is None:
-        return [printable(f"{runner.name}: no finding, {count(result.steps, 'point')}, trace {digest}")], digest, result
+        return [printable(f"{runner.name}: no finding, {count(result.steps, 'point')}, trace {digest}")]
     lines = [*_oops(story.finding, runner, digest), "", *columns(story, runner.cpus)]
-    return [printable(line) for line in lines], digest, result
+    return [printable(line) for line in lines]
 
 
 def story_of(runner: Runner, recorder: Recorder, result: Result, title: str | None, whole: bool) -> Story | None:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import ast
 import importlib
-import importlib.util
 import json
 import pathlib
 import re
@@ -29,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 from vmrace.fuzz.corpus.entry import Entry
 from vmrace.fuzz.text.terminal import COLUMNS as PAGE_WIDTH
 from vmrace.fuzz.text.wording import count
+from vmrace.harness.link.linker import files_of
 from vmrace.variants.family import FAMILIES, Family
 
 if TYPE_CHECKING:
@@ -109,15 +109,6 @@ def reasons(text: str) -> dict[str, str]:
 
 
 # ---- the source --------------------------------------------------------------------------------------------------------
-
-def files_of(modules: Sequence[str]) -> Iterator[pathlib.Path]:
-    """Yield the files of kernel source modules, in the order of linking."""
-    for name in modules:
-        spec = importlib.util.find_spec(name)
-        assert spec is not None and spec.origin is not None, name
-        path = pathlib.Path(spec.origin)
-        yield from sorted(one for one in path.parent.glob("*.py") if one != path) if path.name == "__init__.py" else (path,)
-
 
 def functions_in(path: pathlib.Path) -> dict[str, range]:
     """Map each function of a file to the lines of its body. The last definition of a name counts."""

@@ -8,8 +8,6 @@ family's own `op_NAME`, so it cannot differ from what runs.
 from __future__ import annotations
 
 import ast
-import importlib.util
-import pathlib
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ from typing import Any
 from vmrace.fuzz.text.terminal import COLUMNS
 from vmrace.fuzz.text.wording import count
 from vmrace.harness.link.image import Image
+from vmrace.harness.link.linker import files_of
 from vmrace.variants.family import Family
 from vmrace.variants.operations import OPERANDS, OPERATIONS
 
@@ -62,10 +61,8 @@ class EntryPoints:
         self.image = image
         self.helpers: dict[str, ast.FunctionDef] = {}
         self.kernel: set[str] = set()
-        for module in family.tail:
-            spec = importlib.util.find_spec(module)
-            assert spec is not None and spec.origin is not None, module
-            for node in ast.parse(pathlib.Path(spec.origin).read_text(encoding="utf-8")).body:
+        for path in files_of(family.tail):
+            for node in ast.parse(path.read_text(encoding="utf-8")).body:
                 if isinstance(node, ast.FunctionDef):
                     self.helpers[node.name] = node
                 elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("vmrace.variants."):

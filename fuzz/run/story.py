@@ -30,12 +30,16 @@ def tell(executor: Executor, prepared: Prepared, scheduler: Scheduler, title: st
     says so. Control characters are escaped.
     """
     traced = executor.trace(prepared, scheduler, watch=True)
+    return lines_of(story_of(traced, prepared.program, title, whole), executor, prepared, traced), traced
+
+
+def lines_of(story: Story | None, executor: Executor, prepared: Prepared, traced: Traced) -> list[str]:
+    """Return the lines that `tell` returns, of a run that is traced already and of its story."""
     variant = f"{executor.family.name}/{executor.variant}"
-    story = story_of(traced, prepared.program, title, whole)
     if story is None:
-        return [f"{variant}: no finding, {count(traced.outcome.steps, 'point')}, trace {traced.digest}"], traced
+        return [f"{variant}: no finding, {count(traced.outcome.steps, 'point')}, trace {traced.digest}"]
     lines = [*oops(story.finding, story.notes, variant, traced.digest, story.keys), "", *columns(story, prepared.cpus)]
-    return [printable(line) for line in lines], traced
+    return [printable(line) for line in lines]
 
 
 def story_of(traced: Traced, program: Program, title: str | None = None, whole: bool = False) -> Story | None:

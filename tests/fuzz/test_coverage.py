@@ -12,6 +12,7 @@ from vmrace.fuzz.cli.main import main
 from vmrace.fuzz.measure import coverage as coverage_of
 from vmrace.fuzz.measure.coverage import Missing, Reached, functions_in, own_functions, ranges, reach, readme, reasons
 from vmrace.fuzz.run.executor import Executor
+from vmrace.harness.link.linker import files_of
 from vmrace.harness.schedulers import NoPreempt
 from vmrace.variants.family import FAMILIES, family
 from vmrace.variants.program import Program, TaskProgram, parse_op
@@ -84,7 +85,7 @@ def test_every_reason_names_an_existing_function() -> None:
     for name in FAMILIES:
         made = family(name)
         modules = [module for variant in made.variants.values() for module in variant.modules]
-        known = {function for path in coverage_of.files_of((*made.base, *modules)) for function in functions_in(path)}
+        known = {function for path in files_of((*made.base, *modules)) for function in functions_in(path)}
         assert set(reasons(readme(made).read_text())) <= known
 
 
