@@ -22,7 +22,6 @@ CORPUS = pathlib.Path(__file__).parents[2] / "corpus"
 
 
 @pytest.mark.long
-@pytest.mark.xfail(reason="the README has no reasons yet for lines of the operations of 29 Nov 2026 that few runs do not reach", run=False)
 @pytest.mark.parametrize("variant", ["nick_mkwrite", "andrea_pg_truncate"])
 def test_every_line_of_a_patch_that_is_not_reached_has_a_reason(variant: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replaying, "judge_entry", partial(judge_entry, sample=10, replays=1))
