@@ -21,16 +21,16 @@ WRITES = frozenset(("store", "mapped store", "direct store", "may", "unknown", "
 REASON = "a load after a server and its client have both written a page"
 
 
-def settled(history: Sequence[Entry]) -> list[Entry]:
+def settled(history: Sequence[Entry]) -> Sequence[Entry]:
     """Replace each ("server", file, word, value, since, until) by a store to the file and its disk, or by an unknown value.
 
     `since` is the step at which the server begins to change, `until` the end of the revalidation. A client writes with each store to
     the word but the first, which is its content at boot, and with each "rewrite": the page becomes dirty without a new value.
     """
     served = [entry for entry in history if entry[0] == "server"]
-    kept = [entry for entry in history if entry[0] != "server"]
     if not served:
-        return kept
+        return history
+    kept = [entry for entry in history if entry[0] != "server"]
     first: dict[tuple[Any, Any], Entry] = {}
     begun: dict[tuple[Any, Any], int] = {}          # word -> the first step of the first write of the client
     for entry in history:

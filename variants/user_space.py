@@ -2,8 +2,8 @@
 """User space, the same for every family: processes, what their addresses show, pins and files as their users know them.
 
 This is linked in front of the operations of a family, which define what it declares extern: act_as(p) makes the current task a thread of
-a process, exit_thread() ends that thread, share_mm(p) clones one, copy_process(child) forks the current process, memory_free() is true
-while the kernel has more free pages than it keeps in reserve.
+a process, exit_thread() ends that thread, map_page(page, flags, file, index) maps a page at a fixed address, for loads and stores. The
+other externs are kernel functions and constants of the same name and meaning in each family.
 
 Processes. m0 runs from boot with all its pages mapped anonymously. Single-threaded processes run the setup. At its end, each process
 gets as many threads (CLONE_VM) as there are tasks that name its address space, and each of these tasks acts as one thread. `exit` is
@@ -28,8 +28,28 @@ device stores. A pin for reading is of the page at that time, which a later stor
 the register had at some time since.
 """
 from vmrace.harness.kernel import READ, WRITE, current, happens_after, happens_before, now, plain, saw, struct, touches
-from vmrace.variants.lru_free_2_4.ops import act_as, copy_process, exit_thread, memory_free, share_mm
-from vmrace.variants.lru_free_2_4.types import EIO, ENOMEM, FILE_PAGES, PAGE_SIZE, USER_ADDRESSES, m0, m1, m2, m3
+from vmrace.variants.lru_free_2_4.ops import act_as, exit_thread, files, map_page
+from vmrace.variants.lru_free_2_4.pre_patch.fork import copy_mm
+from vmrace.variants.lru_free_2_4.pre_patch.hardware import user_load
+from vmrace.variants.lru_free_2_4.pre_patch.mmap import sys_munmap
+from vmrace.variants.lru_free_2_4.types import (
+    CLONE_VM,
+    EIO,
+    ENOMEM,
+    FILE_PAGES,
+    MAP_ANONYMOUS,
+    MAP_PRIVATE,
+    MAP_SHARED,
+    PAGE_SIZE,
+    PF_MEMALLOC,
+    PF_MEMDIE,
+    USER_ADDRESSES,
+    m0,
+    m1,
+    m2,
+    m3,
+    zone_normal,
+)
 
 
 class process(struct):
@@ -186,6 +206,19 @@ def exit_all():
             p.threads -= 1
             act_as(p)
             exit_thread()
+
+
+def share_mm(p):
+    copy_mm(CLONE_VM, p.mm)
+
+
+def copy_process(child):
+    return copy_mm(0, child.mm)
+
+
+def not_a_victim():
+    """End an operation of a daemon, or of a task outside any process: the next one must not inherit its rights as a victim."""
+    current().flags &= ~(PF_MEMALLOC | PF_MEMDIE)
 
 
 def op_fork(number, child_number):
@@ -399,6 +432,12 @@ def saw_rewrite(number, page, begun, since):
             saw_file("rewrite", file, 0, since)
 
 
+def memory_free():
+    """True while the kernel has more free pages than it keeps in reserve."""
+    touches(READ, zone_normal, "free_pages")
+    return zone_normal._free_pages >= zone_normal.pages_high
+
+
 def killed(number, page, begun, signal, what):
     """Handle the signal of a fault in an access to an address. SIGKILL, out of memory, ends the process. It catches other signals,
     and gives up the access."""
@@ -414,6 +453,70 @@ def killed(number, page, begun, signal, what):
         saw("failed", number, None, f"SIGBUS in {what}, the page exists", now())
     if signal == "SIGSEGV" and shown[0] != "nothing" and not (what == "store" and addresses[number][page].forbidden):
         saw("failed", number, None, f"SIGSEGV in {what}, the page is mapped", now())
+
+
+# ---- memory ------------------------------------------------------------------------------------------------------------------
+
+
+def map_program():
+    """Map all pages of an address space, which is empty."""
+    for page in range(len(USER_ADDRESSES)):
+        map_page(page, MAP_PRIVATE | MAP_ANONYMOUS, None, 0)
+
+
+def op_map(number, page):
+    if enter(number) is None:
+        return
+    since = now()
+    begin_change(number, page, ("anon",))
+    address = map_page(page, MAP_PRIVATE | MAP_ANONYMOUS, None, 0)
+    end_change(number, page, ("anon",))
+    saw_page("store", number, page, 0, since)
+    return error_of(address)
+
+
+def op_unmap(number, page):
+    if enter(number) is None:
+        return
+    since = now()
+    begin_change(number, page, ("nothing",))
+    error = sys_munmap(USER_ADDRESSES[page], PAGE_SIZE)
+    end_change(number, page, ("nothing",))
+    saw_page("store", number, page, "gone", since)
+    return error
+
+
+def file_map(number, page, file, index, flags, new):
+    if enter(number) is None:
+        return
+    since = now()
+    begin_change(number, page, new)
+    address = map_page(page, flags, files[file], index)
+    end_change(number, page, new)
+    if not is_shared(new):
+        saw_page("unknown", number, page, "a load of a private mapping of a file to which its process has not stored", since)
+    return error_of(address)
+
+
+def op_mmap_private(number, page, file, index):
+    return file_map(number, page, file, index, MAP_PRIVATE, ("private", file, index))
+
+
+def op_mmap_shared(number, page, file, index):
+    return file_map(number, page, file, index, MAP_SHARED, ("shared", file, index))
+
+
+def op_load(number, page):
+    if enter(number) is None:
+        return
+    begun = access(number, page)
+    for word in (0, 1):
+        since = now()
+        value, signal = user_load(USER_ADDRESSES[page], word)
+        if signal:
+            killed(number, page, begun, signal, "load")
+            return signal
+        saw_load(number, page, begun, word, value, since)
 
 
 # ---- pins --------------------------------------------------------------------------------------------------------------------

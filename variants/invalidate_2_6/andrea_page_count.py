@@ -2,8 +2,8 @@
 """Andrea Arcangeli, 10 Jan 2006 (seed 002), as Andrew Morton merged it on 8 Sep 2006 for 2.6.18: an invalidate leaves a page alone
 that anybody else has a reference to.
 
-Seed 002 proposes to put the page_count check back into both invalidates, under tree_lock, as reclaim has it. Of that, this is the
-check; what it says of PG_uptodate is page_count_clear_uptodate. The hunk is 016eb4a0ed06, "invalidate_complete_page() race
+Seed 002 proposes to put the page_count check back into both invalidates, under tree_lock, as reclaim has it. This module is the
+check; page_count_clear_uptodate is what the seed says of PG_uptodate. The hunk is 016eb4a0ed06, "invalidate_complete_page() race
 fix", of mm/truncate.c and one function. A fault that has looked the page up holds a reference, and whoever looks it up later
 waits for tree_lock.
 

@@ -119,8 +119,8 @@ __FILE__ = "mm/filemap.c"
 def filemap_fault(vma, pgoff, flags):
     """(page, type): the page locked and with a reference; None with the type of the error.
 
-    A page that is beyond the end of the file by the time it is locked keeps the reference. So the patch has it, and 2.6.23-rc1 to -rc9;
-    745ad48e8cac drops it before 2.6.23.
+    A page that is beyond the end of the file by the time it is locked keeps the reference. The patch and 2.6.23-rc1 to -rc9 do that;
+    745ad48e8cac drops the reference before 2.6.23.
     """
     file = vma.vm_file
     mapping = file.f_mapping

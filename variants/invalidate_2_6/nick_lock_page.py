@@ -98,7 +98,7 @@ __FILE__ = "mm/filemap.c"
 def filemap_nopage(area, address):
     """The page for a fault, locked and with a reference; not locked any more if it is beyond the end of the file by then.
 
-    The reference to that last one is kept. So the patch has it, and 2.6.23-rc1 to -rc9; 745ad48e8cac drops it before 2.6.23.
+    The function keeps the reference to such a page, as the patch and 2.6.23-rc1 to -rc9 do; 745ad48e8cac drops it before 2.6.23.
     """
     file = area.vm_file
     mapping = file.f_mapping

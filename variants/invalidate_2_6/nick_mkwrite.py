@@ -6,7 +6,7 @@ and says itself whether it has locked the page, so VM_CAN_INVALIDATE goes. page_
 called with the page unlocked; then it is locked again, and its mapping is looked at. A comment there says that this is still racy against
 an invalidate.
 
-ext2 has no page_mkwrite, and without one nothing of that shows. So files here have the one that XFS has in 2.6.23, block_page_mkwrite()
+ext2 has no page_mkwrite, and without one nothing of that shows. Files here have the one that XFS has in 2.6.23, block_page_mkwrite()
 of fs/buffer.c; and with it what else calls it since 2.6.18: a shared page is mapped for reading first, do_wp_page() asks before it
 makes it writable, and mprotect() leaves it to that. These are not of the patch and are marked; with the page locked, as the two patches
 before this one would call it, this page_mkwrite would wait for itself.
@@ -134,8 +134,8 @@ __FILE__ = "mm/filemap.c"
 def filemap_fault(vma, pgoff, flags):
     """(ret, page): the page locked, which ret says, and with a reference; or an error and None.
 
-    A page that is beyond the end of the file by the time it is locked keeps the reference. So the patch has it, and 2.6.23-rc1 to -rc9;
-    745ad48e8cac drops it before 2.6.23.
+    A page that is beyond the end of the file by the time it is locked keeps the reference. The patch and 2.6.23-rc1 to -rc9 do that;
+    745ad48e8cac drops the reference before 2.6.23.
     """
     file = vma.vm_file
     mapping = file.f_mapping

@@ -15,12 +15,12 @@ from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import (
     sys_readahead,
     unlock_page,
 )
-from vmrace.variants.invalidate_2_6.pre_2_6_15.fork import copy_mm, exit_mm, mm_init
+from vmrace.variants.invalidate_2_6.pre_2_6_15.fork import exit_mm, mm_init
 from vmrace.variants.invalidate_2_6.pre_2_6_15.fremap import sys_remap_file_pages
-from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import device_read, device_write, read_word_of, server_write, user_load, user_store
+from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import device_read, device_write, read_word_of, server_write, user_store
 from vmrace.variants.invalidate_2_6.pre_2_6_15.madvise import sys_madvise
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import page_cache_release, put_page
-from vmrace.variants.invalidate_2_6.pre_2_6_15.mmap import do_mmap2, sys_munmap
+from vmrace.variants.invalidate_2_6.pre_2_6_15.mmap import do_mmap2
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mprotect import sys_mprotect
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mremap import sys_mremap
 from vmrace.variants.invalidate_2_6.pre_2_6_15.msync import sys_msync
@@ -35,20 +35,15 @@ from vmrace.variants.invalidate_2_6.pre_2_6_15.truncate import (
 )
 from vmrace.variants.invalidate_2_6.pre_2_6_15.vmscan import refill_inactive_zone, shrink_cache, try_to_free_pages
 from vmrace.variants.invalidate_2_6.types import (
-    CLONE_VM,
     ENOMEM,
     FILE_PAGES,
     GFP_KERNEL,
     MADV_DONTNEED,
-    MAP_ANONYMOUS,
     MAP_FIXED,
-    MAP_PRIVATE,
-    MAP_SHARED,
     MREMAP_FIXED,
     MREMAP_MAYMOVE,
     MS_SYNC,
     PAGE_SIZE,
-    PF_MEMALLOC,
     PF_MEMDIE,
     PROT_READ,
     PROT_WRITE,
@@ -81,9 +76,10 @@ from vmrace.variants.user_space import (
     error_of,
     exit_all,
     forbid,
-    is_shared,
     killed,
+    map_program,
     may_be_short,
+    not_a_victim,
     pin_shows,
     processes,
     reaches,
@@ -135,8 +131,7 @@ def boot(threads):
     first = processes[0]
     mm_init(first.mm)
     current().mm = first.mm
-    for page in range(len(USER_ADDRESSES)):
-        do_mmap2(USER_ADDRESSES[page], PAGE_SIZE, MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS, None, 0)
+    map_program()
     boot_processes(threads)
     current().mm = None
 
@@ -145,75 +140,16 @@ def act_as(p):
     current().mm = p.mm
 
 
+def map_page(page, flags, file, index):
+    return do_mmap2(USER_ADDRESSES[page], PAGE_SIZE, flags | MAP_FIXED, file, index)
+
+
 def exit_thread():
     current().flags &= ~PF_MEMDIE
     exit_mm()
 
 
-def share_mm(p):
-    copy_mm(CLONE_VM, p.mm)
-
-
-def copy_process(child):
-    return copy_mm(0, child.mm)
-
-
-def memory_free():
-    touches(READ, zone_normal, "free_pages")
-    return zone_normal._free_pages >= zone_normal.pages_high
-
-
-def not_a_victim():
-    """End an operation outside any process: the next operation must not inherit its rights as a victim."""
-    current().flags &= ~(PF_MEMALLOC | PF_MEMDIE)
-
-
 # ---- memory ------------------------------------------------------------------------------------------------------------------
-
-
-def op_map(number, page):
-    mm = enter(number)
-    if mm is None:
-        return
-    since = now()
-    begin_change(number, page, ("anon",))
-    address = do_mmap2(USER_ADDRESSES[page], PAGE_SIZE, MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS, None, 0)
-    end_change(number, page, ("anon",))
-    saw_page("store", number, page, 0, since)
-    return error_of(address)
-
-
-def op_unmap(number, page):
-    mm = enter(number)
-    if mm is None:
-        return
-    since = now()
-    begin_change(number, page, ("nothing",))
-    error = sys_munmap(USER_ADDRESSES[page], PAGE_SIZE)
-    end_change(number, page, ("nothing",))
-    saw_page("store", number, page, "gone", since)
-    return error
-
-
-def file_map(number, page, file, index, flags, new):
-    mm = enter(number)
-    if mm is None:
-        return
-    since = now()
-    begin_change(number, page, new)
-    address = do_mmap2(USER_ADDRESSES[page], PAGE_SIZE, flags | MAP_FIXED, files[file], index)
-    end_change(number, page, new)
-    if not is_shared(new):
-        saw_page("unknown", number, page, "a load of a private mapping of a file to which its process has not stored", since)
-    return error_of(address)
-
-
-def op_mmap_private(number, page, file, index):
-    return file_map(number, page, file, index, MAP_PRIVATE, ("private", file, index))
-
-
-def op_mmap_shared(number, page, file, index):
-    return file_map(number, page, file, index, MAP_SHARED, ("shared", file, index))
 
 
 def op_populate(number, page, file, index):
@@ -246,20 +182,6 @@ def op_store(number, page, value):
             killed(number, page, begun, signal, "store")
             return signal
         saw_store(number, page, begun, word, value, since)
-
-
-def op_load(number, page):
-    mm = enter(number)
-    if mm is None:
-        return
-    begun = access(number, page)
-    for word in (0, 1):
-        since = now()
-        value, signal = user_load(USER_ADDRESSES[page], word)
-        if signal:
-            killed(number, page, begun, signal, "load")
-            return signal
-        saw_load(number, page, begun, word, value, since)
 
 
 # ---- files -----------------------------------------------------------------------------------------------------------------
@@ -679,7 +601,7 @@ def op_direct_read(file, index):
 
 
 def op_msync(number, page):
-    """Write a file with the dirty bit of one pte. What is stored through other mappings need not be on disk then."""
+    """Write a file with the dirty bit of one pte. Stores through other mappings need not be on disk then."""
     if enter(number) is None:
         return
     begun = access(number, page)

@@ -15,12 +15,12 @@ from vmrace.variants.lru_free_2_4.pre_patch.filemap import (
     mark_page_accessed,
     sys_madvise,
 )
-from vmrace.variants.lru_free_2_4.pre_patch.fork import copy_mm, do_exit, exec_mmap
-from vmrace.variants.lru_free_2_4.pre_patch.hardware import dma_read, dma_write, user_load, user_store
+from vmrace.variants.lru_free_2_4.pre_patch.fork import do_exit, exec_mmap
+from vmrace.variants.lru_free_2_4.pre_patch.hardware import dma_read, dma_write, user_store
 from vmrace.variants.lru_free_2_4.pre_patch.memory import do_truncate, map_user_kiobuf, mark_dirty_kiobuf, skb_release_data, unmap_kiobuf
 from vmrace.variants.lru_free_2_4.pre_patch.mm_h import UnlockPage, __free_page, alloc_page
 from vmrace.variants.lru_free_2_4.pre_patch.mlock import sys_mlock, sys_munlock
-from vmrace.variants.lru_free_2_4.pre_patch.mmap import do_mmap2, sys_munmap
+from vmrace.variants.lru_free_2_4.pre_patch.mmap import do_mmap2
 from vmrace.variants.lru_free_2_4.pre_patch.mprotect import sys_mprotect
 from vmrace.variants.lru_free_2_4.pre_patch.mremap import sys_mremap
 from vmrace.variants.lru_free_2_4.pre_patch.page_alloc import balance_classzone
@@ -28,7 +28,6 @@ from vmrace.variants.lru_free_2_4.pre_patch.pagemap_h import find_get_page, find
 from vmrace.variants.lru_free_2_4.pre_patch.swapfile import sys_swapoff, sys_swapon
 from vmrace.variants.lru_free_2_4.pre_patch.vmscan import kswapd_balance, refill_inactive, shrink_cache, swap_out, try_to_free_pages
 from vmrace.variants.lru_free_2_4.types import (
-    CLONE_VM,
     ENOMEM,
     FILE_PAGES,
     GFP_KERNEL,
@@ -37,12 +36,9 @@ from vmrace.variants.lru_free_2_4.types import (
     MADV_DONTNEED,
     MREMAP_FIXED,
     MREMAP_MAYMOVE,
-    MAP_ANONYMOUS,
     MAP_FIXED,
-    MAP_PRIVATE,
     MAP_SHARED,
     PAGE_SIZE,
-    PF_MEMALLOC,
     PF_MEMDIE,
     PROT_READ,
     PROT_WRITE,
@@ -82,7 +78,9 @@ from vmrace.variants.user_space import (
     forbid,
     is_shared,
     killed,
+    map_program,
     may_be_short,
+    not_a_victim,
     pages_pinned,
     pin_shows,
     processes,
@@ -91,7 +89,6 @@ from vmrace.variants.user_space import (
     saw_device_load,
     saw_device_store,
     saw_file,
-    saw_load,
     saw_page,
     saw_read,
     saw_store,
@@ -137,56 +134,17 @@ def boot(threads):
     current().active_mm = None
 
 
-def map_program():
-    """Map all pages of an address space, which is empty."""
-    for address in USER_ADDRESSES:
-        do_mmap2(address, PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS, None, 0)
-
-
 def act_as(p):
     current().mm = p.mm
     current().active_mm = p.mm
 
 
+def map_page(page, flags, file, index):
+    return do_mmap2(USER_ADDRESSES[page], PAGE_SIZE, PROT_READ | PROT_WRITE, flags | MAP_FIXED, file, index)
+
+
 def exit_thread():
     do_exit(0)
-
-
-def share_mm(p):
-    copy_mm(CLONE_VM, p.mm)
-
-
-def copy_process(child):
-    return copy_mm(0, child.mm)
-
-
-def memory_free():
-    touches(READ, zone_normal, "free_pages")
-    return zone_normal._free_pages >= zone_normal.pages_high
-
-
-def op_map(number, page):
-    mm = enter(number)
-    if mm is None:
-        return
-    since = now()
-    begin_change(number, page, ("anon",))
-    address = do_mmap2(USER_ADDRESSES[page], PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS, None, 0)
-    end_change(number, page, ("anon",))
-    saw_page("store", number, page, 0, since)
-    return error_of(address)
-
-
-def op_unmap(number, page):
-    mm = enter(number)
-    if mm is None:
-        return
-    since = now()
-    begin_change(number, page, ("nothing",))
-    error = sys_munmap(USER_ADDRESSES[page], PAGE_SIZE)
-    end_change(number, page, ("nothing",))
-    saw_page("store", number, page, "gone", since)
-    return error
 
 
 def op_store(number, page, value):
@@ -201,20 +159,6 @@ def op_store(number, page, value):
             killed(number, page, begun, signal, "store")
             return signal
         saw_store(number, page, begun, word, value, since)
-
-
-def op_load(number, page):
-    mm = enter(number)
-    if mm is None:
-        return
-    begun = access(number, page)
-    for word in (0, 1):
-        since = now()
-        value, signal = user_load(USER_ADDRESSES[page], word)
-        if signal:
-            killed(number, page, begun, signal, "load")
-            return signal
-        saw_load(number, page, begun, word, value, since)
 
 
 def op_pin(number, page, k):
@@ -242,13 +186,26 @@ def make_pin(number, page, k, rw):
     return error
 
 
-def op_dma(k, value):
-    """Do raw I/O: the device writes, then the task that waited for it marks the pages dirty. A pin in use cannot be dropped."""
+def begin_use(k, write=0):
+    """Begin to use a pin, or to drop it: nothing else may use it meanwhile. False if it is not held, or not for writing as `write` asks."""
     touches(WRITE, pins[k])
-    if pins[k].state != 2 or not pages_pinned[k].write:
-        return
+    if pins[k].state != 2 or write and not pages_pinned[k].write:
+        return 0
     pins[k].state = 1
     happens_after(pins[k])
+    return 1
+
+
+def end_use(k):
+    happens_before(pins[k])
+    touches(WRITE, pins[k])
+    pins[k].state = 2
+
+
+def op_dma(k, value):
+    """Do raw I/O: the device writes, then the task that waited for it marks the pages dirty. A pin in use cannot be dropped."""
+    if not begin_use(k, write=1):
+        return
     begun = pin_shows(k)
     since = now()
     for target in pins[k].iobuf.maplist:
@@ -256,16 +213,11 @@ def op_dma(k, value):
     mark_dirty_kiobuf(pins[k].iobuf, PAGE_SIZE)
     saw_device_store(k, begun, 0, value, since)
     saw_device_store(k, begun, 1, value, since)
-    happens_before(pins[k])
-    touches(WRITE, pins[k])
-    pins[k].state = 2
+    end_use(k)
 
 
 def op_unpin(k):
-    touches(WRITE, pins[k])
-    if pins[k].state == 2:
-        pins[k].state = 1
-        happens_after(pins[k])
+    if begin_use(k):
         finish_unpin(k)
 
 
@@ -276,10 +228,7 @@ def finish_unpin(k):
 
 
 def op_put(k):
-    touches(WRITE, pins[k])
-    if pins[k].state == 2:
-        pins[k].state = 1
-        happens_after(pins[k])
+    if begin_use(k):
         finish_put(k)
 
 
@@ -290,18 +239,12 @@ def finish_put(k):
 
 
 def op_irq_unpin(k):
-    touches(WRITE, pins[k])
-    if pins[k].state == 2:
-        pins[k].state = 1
-        happens_after(pins[k])
+    if begin_use(k):
         raise_irq(finish_unpin, k)
 
 
 def op_irq_put(k):
-    touches(WRITE, pins[k])
-    if pins[k].state == 2:
-        pins[k].state = 1
-        happens_after(pins[k])
+    if begin_use(k):
         raise_irq(finish_put, k)
 
 
@@ -317,11 +260,6 @@ def op_refill_inactive(nr_pages):
     refill_inactive(nr_pages)
 
 
-def not_a_victim():
-    """End an operation of kswapd, or of a reader outside the program: the next operation must not inherit its rights as a victim."""
-    current().flags &= ~(PF_MEMALLOC | PF_MEMDIE)
-
-
 def op_reclaim():
     try_to_free_pages(GFP_KSWAPD)
     not_a_victim()
@@ -334,27 +272,6 @@ def op_read(file, index):
     saw_read("load", file, index, copied, short, since)
     not_a_victim()
     return read_result(copied)
-
-
-def file_map(number, page, file, index, flags, new):
-    mm = enter(number)
-    if mm is None:
-        return
-    since = now()
-    begin_change(number, page, new)
-    address = do_mmap2(USER_ADDRESSES[page], PAGE_SIZE, PROT_READ | PROT_WRITE, flags | MAP_FIXED, files[file], index)
-    end_change(number, page, new)
-    if not is_shared(new):
-        saw_page("unknown", number, page, "a load of a private mapping of a file to which its process has not stored", since)
-    return error_of(address)
-
-
-def op_mmap_private(number, page, file, index):
-    return file_map(number, page, file, index, MAP_PRIVATE, ("private", file, index))
-
-
-def op_mmap_shared(number, page, file, index):
-    return file_map(number, page, file, index, MAP_SHARED, ("shared", file, index))
 
 
 def op_touch(file, index):
@@ -460,20 +377,15 @@ def op_pin_read(number, page, k):
 
 def op_load_pin(k):
     """Have a device read a page that was pinned for I/O of either kind."""
-    touches(WRITE, pins[k])
-    if pins[k].state != 2:
+    if not begin_use(k):
         return
-    pins[k].state = 1
-    happens_after(pins[k])
     begun = pin_shows(k)
     since = now()
     for target in pins[k].iobuf.maplist:
         words = dma_read(target)
         for word in (0, 1):
             saw_device_load(k, begun, word, words[word], since)
-    happens_before(pins[k])
-    touches(WRITE, pins[k])
-    pins[k].state = 2
+    end_use(k)
 
 
 def op_protect(number, page):
@@ -668,7 +580,7 @@ def op_attach(number, page, shared):
         return
     shown = ("shared", FILE_NAMES.index("s0"), (shared - 1) % FILE_PAGES)
     begin_change(number, page, shown)
-    address = do_mmap2(USER_ADDRESSES[page], PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, s0_file, shown[2])
+    address = map_page(page, MAP_SHARED, s0_file, shown[2])
     end_change(number, page, shown)
     return error_of(address)
 

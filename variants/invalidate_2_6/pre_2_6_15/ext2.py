@@ -48,7 +48,7 @@ __FILE__ = "fs/attr.c"
 
 
 def inode_setattr(inode, size):
-    """Of the size alone."""
+    """Set the size of an inode, the only attribute that changes here."""
     error = 0
     if size != i_size_read(inode):
         error = vmtruncate(inode, size)

@@ -149,7 +149,7 @@ def radix_tree_gang_lookup(mapping, pages, start, nr_pages):
 
 
 def radix_tree_gang_lookup_tag(mapping, pages, start, nr_pages, tag):
-    """tree_lock is held. As radix_tree_gang_lookup(), of the pages with a tag."""
+    """Collect pages as radix_tree_gang_lookup() does, but only those with a tag. tree_lock is held."""
     for index in range(start, FILE_PAGES):
         page = mapping.page_tree[index]
         if page is not None and len(pages) < nr_pages and tag_get(mapping, index, tag):
@@ -469,7 +469,7 @@ def do_generic_mapping_read(mapping, index, filp):
 
 
 def __generic_file_aio_read(filp, index, buf):
-    """Of a file that is open with O_DIRECT, one page. Returns the bytes read, 0 at the end of the file."""
+    """Read one page of a file that is open with O_DIRECT. Returns the bytes read, 0 at the end of the file."""
     inode = filp.f_mapping.host
     retval = 0
 

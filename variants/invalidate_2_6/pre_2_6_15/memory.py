@@ -284,7 +284,10 @@ def unmap_vmas(tlb, vma, start_addr, end_addr, details):
 
 
 def zap_page_range(vma, address, size, details):
-    """Of one vma, found by its file. Its mmap_sem is not held, so vm_next is not looked at: the range ends in this vma."""
+    """Unmap a range of one vma, which its file has found.
+
+    Its mmap_sem is not held, so vm_next is not looked at: the range ends in this vma.
+    """
     end = address + size
 
     lru_add_drain()

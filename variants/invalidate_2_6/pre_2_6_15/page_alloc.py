@@ -119,7 +119,7 @@ def __pagevec_free(pvec):
 
 
 def prep_new_page(page):
-    """Nobody else has it yet. Returns whether it must be left alone."""
+    """Check a page that no other task has yet. Returns whether it must be left alone."""
     if (page_mapcount(page)
             or data_race(page.mapping) is not None
             or page_count(page) != 0
@@ -158,7 +158,10 @@ def buffered_rmqueue(zone):
 
 
 def zone_watermark_ok(z, mark, alloc_flags):
-    """Asked without the lock: the answer may be old. Of order 0 and without ALLOC_HIGH; one zone has no reserve."""
+    """True if an allocation of order 0 may take a page. The lock is not held, so the answer may be old.
+
+    Left out: ALLOC_HIGH, and the reserves of other zones.
+    """
     free_pages = data_race(z.free_pages)
     if alloc_flags & ALLOC_HARDER:
         mark -= mark // 4
