@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: MIT
+"""User space knows which stores its addresses allow, and which values move with a page, also while calls overlap."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import replace
+
+import pytest
+from vmrace.fuzz.run.executor import Executor
+from vmrace.harness.schedulers.enumerate import every_schedule
+from vmrace.variants.family import FAMILIES, Variant, family
+
+from tests.fuzz.family_programs import program
+
+SIGSEGV = "USER: SIGSEGV in store, the page is mapped"
+
+
+@functools.cache
+def executor(name: str, kernel: str = "") -> Executor:
+    """Return the executor of a family's base, with a module of kernels/ over it."""
+    made = family(name)
+    base = next(iter(made.variants))
+    if not kernel:
+        return Executor(made, base)
+    broken = Variant(kernel, (f"tests.variants.kernels.{kernel}",), "broken", "tests")
+    return Executor(replace(made, variants={**made.variants, kernel: broken}), kernel)
+
+
+def titles(runner: Executor, setup: str, *tasks: str, preemptions: int = 1) -> set[str]:
+    """Return the titles of every schedule of a program with at most `preemptions` preemptions. Operations are separated by "; "."""
+    ops = [[line for line in text.split("; ") if line] for text in (setup, *tasks)]
+    prepared = runner.prepare(program(*ops))
+    return {title for outcome in every_schedule(lambda scheduler: runner.run(prepared, scheduler), preemptions) for title in outcome.titles}
+
+
+# ---- stores that mprotect forbids and allows ---------------------------------------------------------------------------------
+
+ALLOWED_AGAIN = [("", "protect m0.0; unprotect m0.0; store m0.0"),
+                 ("protect m0.0", "unprotect m0.0; store m0.0"),
+                 ("protect m0.0; fork m0 m1", "unprotect m1.0; store m1.0"),
+                 ("", "protect m0.0; unprotect m0.0; fork m0 m1; store m1.0")]
+
+
+@pytest.mark.parametrize("setup, task", ALLOWED_AGAIN)
+def test_a_store_that_mprotect_allows_again_and_that_fails_is_reported(setup: str, task: str) -> None:
+    assert titles(executor("lru_free_2_4", "mprotect_forgets"), setup, task, preemptions=0) == {SIGSEGV}
+
+
+@pytest.mark.parametrize("setup, task", [*ALLOWED_AGAIN, ("", "protect m0.0; map m0.0; store m0.0"), ("", "protect m0.0; store m0.0")])
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_store_is_reported_neither_after_it_was_allowed_nor_while_it_is_forbidden(name: str, setup: str, task: str) -> None:
+    assert titles(executor(name), setup, task, preemptions=0) == set()
+
+
+OVERLAPS = [("", "protect m0.0", "unprotect m0.0; store m0.0"),
+            ("", "protect m0.0; unprotect m0.0", "store m0.0; store m0.0"),
+            ("protect m0.0", "protect m0.0", "map m0.0; store m0.0"),
+            ("", "protect m0.0; store m0.0", "mremap m0.0 m0.1; store m0.1"),
+            ("protect m0.0", "unprotect m0.0", "mremap m0.0 m0.1; store m0.1"),
+            ("", "protect m0.0", "fork m0 m1; store m1.0"),
+            ("protect m0.0", "unprotect m0.0", "fork m0 m1; store m1.0"),
+            ("protect m0.0", "unprotect m0.0; protect m0.0", "unprotect m0.0; store m0.0")]
+
+
+@pytest.mark.parametrize("setup, first, second", OVERLAPS)
+@pytest.mark.parametrize("name", FAMILIES)
+def test_calls_that_overlap_may_leave_a_store_allowed_or_forbidden(name: str, setup: str, first: str, second: str) -> None:
+    assert titles(executor(name), setup, first, second) == set()
