@@ -343,20 +343,30 @@ def begin_move(number, page, target):
 
 
 def end_move(number, page, target, begun, error, since):
+    """Note that the call has returned. If it failed, it has unmapped the target and left the source as it was."""
     shown, mark, (source_token, target_token) = begun
     source = addresses[number][page]
     touches(WRITE, source)
-    if source.overlapped or source.changing > 1 or source.shows is not mark or shown == ("nothing",):
-        shown = None                                # another call has changed it before it was moved, or after
+    alone = not source.overlapped and source.changing == 1 and source.shows is mark
+    if error:
+        kept = shown if source.shows is mark else source.shows
+        end_change(number, page, kept)
+        if alone:
+            source.shows = kept                         # the same object: pins of it stay coherent
+        end_change(number, target, ("nothing",))
+        saw_page("store", number, target, "gone", since)
+        return
+    if not alone or shown == ("nothing",):
+        shown = None                                    # another call has changed it before it was moved, or after
     end_change(number, page, ("nothing",))
-    end_change(number, target, ("nothing",) if error else shown)
+    end_change(number, target, shown)
     if still_allowed(number, page, source_token):
         allow(number, target, target_token)
     else:
         begin_forbid(number, target)
         end_forbid(number, target)
-    saw_page("store", number, target if error else page, "gone", since)
-    if not error and (shown is None or shown[0] != "shared"):
+    saw_page("store", number, page, "gone", since)
+    if shown is None or shown[0] != "shared":
         saw_page("unknown", number, target, "a load of memory that was moved", since)
 
 

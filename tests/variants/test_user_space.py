@@ -38,6 +38,7 @@ def titles(runner: Executor, setup: str, *tasks: str, preemptions: int = 1) -> s
 
 ALLOWED_AGAIN = [("", "protect m0.0; unprotect m0.0; store m0.0"),
                  ("protect m0.0", "unprotect m0.0; store m0.0"),
+                 ("", "protect m0.0; mremap m0.0 m0.1; unprotect m0.1; store m0.1"),
                  ("protect m0.0; fork m0 m1", "unprotect m1.0; store m1.0"),
                  ("", "protect m0.0; unprotect m0.0; fork m0 m1; store m1.0")]
 
@@ -67,3 +68,29 @@ OVERLAPS = [("", "protect m0.0", "unprotect m0.0; store m0.0"),
 @pytest.mark.parametrize("name", FAMILIES)
 def test_calls_that_overlap_may_leave_a_store_allowed_or_forbidden(name: str, setup: str, first: str, second: str) -> None:
     assert titles(executor(name), setup, first, second) == set()
+
+
+# ---- mremap ------------------------------------------------------------------------------------------------------------------
+
+UNMAPPED = "USER: SIGSEGV in load, the page is mapped"
+MOVES_THAT_FAIL = [("", "store m0.0; mremap m0.0 m0.1; load m0.0"), ("mmap_shared m0.0 f0.0", "mremap m0.0 m0.1; load m0.0")]
+
+
+@pytest.mark.parametrize("setup, task", MOVES_THAT_FAIL)
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_failed_mremap_that_unmaps_the_old_address_is_reported(name: str, setup: str, task: str) -> None:
+    assert titles(executor(name, "mremap_fails_and_unmaps"), setup, task, preemptions=0) == {UNMAPPED}
+
+
+@pytest.mark.parametrize("setup, task", MOVES_THAT_FAIL)
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_failed_mremap_that_keeps_the_old_address_is_not_reported(name: str, setup: str, task: str) -> None:
+    assert titles(executor(name, "mremap_fails"), setup, task, preemptions=0) == set()
+
+
+@pytest.mark.parametrize("tasks", [("mremap m0.0 m0.1", "store m0.0; load m0.0"), ("mremap m0.0 m0.1", "map m0.0; load m0.0"),
+                                   ("mremap m0.0 m0.1", "mremap m0.0 m0.2; load m0.0"), ("mremap m0.0 m0.1", "map m0.1; load m0.1")])
+@pytest.mark.parametrize("kernel", ["", "mremap_fails"])
+@pytest.mark.parametrize("name", FAMILIES)
+def test_calls_beside_an_mremap_that_fails_or_not_are_not_reported(name: str, kernel: str, tasks: tuple[str, str]) -> None:
+    assert titles(executor(name, kernel), "store m0.0", *tasks) == set()

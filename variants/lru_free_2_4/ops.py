@@ -64,13 +64,13 @@ from vmrace.variants.user_space import (
     addresses,
     allow,
     begin_change,
-    begin_forbid,
+    begin_move,
     begin_pin,
     begin_truncate,
     boot_processes,
     cut,
     end_change,
-    end_forbid,
+    end_move,
     end_pin,
     end_truncate,
     enter,
@@ -501,32 +501,16 @@ def op_unlock_memory(number, page):
 
 
 def op_mremap(number, page, to_number, target):
-    """Move a mapping within one address space. Registers do not move with it: the new address is not judged until it is mapped again."""
+    """Move a mapping within one address space. The new address of a locked page may keep a page more."""
     if to_number != number or target == page or enter(number) is None:
         return
     touches(READ, have, "locked")
     if (number, page) in have.locked and not may_lock(number, target):
         return
     since = now()
-    shown = shows(number, page)
-    begin_change(number, page, ("nothing",))
-    begun = addresses[number][page].shows
-    begin_change(number, target, None)
-    if addresses[number][page].forbidden:
-        begin_forbid(number, target)
-        end_forbid(number, target)
+    begun = begin_move(number, page, target)
     address = sys_mremap(USER_ADDRESSES[page], PAGE_SIZE, PAGE_SIZE, MREMAP_MAYMOVE | MREMAP_FIXED, USER_ADDRESSES[target])
-    if address >= 0:
-        end_change(number, page, ("nothing",))
-        saw_page("store", number, page, "gone", since)
-        end_change(number, target, None)
-        addresses[number][target].shows = None
-    else:
-        shown = shown if shows(number, page) is begun else shows(number, page)
-        end_change(number, page, shown)
-        addresses[number][page].shows = shown           # the same object: pins of it stay coherent
-        end_change(number, target, ("nothing",))
-        saw_page("store", number, target, "gone", since)
+    end_move(number, page, target, begun, address < 0, since)
     if current().flags & PF_MEMDIE:
         killed(number, page, None, "SIGKILL", "mremap")
     return error_of(address)
