@@ -20,6 +20,9 @@ its address space, and unmap stores "gone" in it. A private mapping of a file le
 as well. An access is to the register that the address showed before and after it, as the process knows from its own calls. If these
 differ, or calls that change a shared mapping overlap, a load is not judged, and a store may have gone to each register in question.
 
+Moves. mremap(2) gives the registers of the target the values of the source, if no other call was changing either of them. Else the
+registers of the target are unknown.
+
 Protection. mprotect(2) forbids stores from its beginning on. They are allowed again at the end of a call that allows them, if no call
 that forbids them was in progress at its beginning or has begun since. A store is judged if it was allowed from its beginning to its end.
 
@@ -333,18 +336,15 @@ def begin_move(number, page, target):
     touches(WRITE, source)
     shown = source.shows if not source.changing else None
     tokens = allowed(number, page), forbids(number, target)
+    cuts = truncates(shown[1]) if shown is not None and shown[0] == "private" else None
     begin_change(number, page, ("nothing",))
     begin_change(number, target, None)
-    for pin in pages_pinned:
-        touches(WRITE, pin)
-        if (number, page) in pin.moved or page == pin.where[1] and (number == pin.where[0] or number in pin.heirs):
-            pin.moved += ((number, target),)
-    return shown, source.shows, tokens
+    return shown, source.shows, tokens, cuts
 
 
 def end_move(number, page, target, begun, error, since):
     """Note that the call has returned. If it failed, it has unmapped the target and left the source as it was."""
-    shown, mark, (source_token, target_token) = begun
+    shown, mark, (source_token, target_token), cuts = begun
     source = addresses[number][page]
     touches(WRITE, source)
     alone = not source.overlapped and source.changing == 1 and source.shows is mark
@@ -360,14 +360,21 @@ def end_move(number, page, target, begun, error, since):
         shown = None                                    # another call has changed it before it was moved, or after
     end_change(number, page, ("nothing",))
     end_change(number, target, shown)
+    for pin in pages_pinned:
+        touches(WRITE, pin)
+        if (number, page) in pin.moved or page == pin.where[1] and (number == pin.where[0] or number in pin.heirs):
+            pin.moved += ((number, target),)
     if still_allowed(number, page, source_token):
         allow(number, target, target_token)
     else:
         begin_forbid(number, target)
         end_forbid(number, target)
     saw_page("store", number, page, "gone", since)
-    if shown is None or shown[0] != "shared":
-        saw_page("unknown", number, target, "a load of memory that was moved", since)
+    if shown is None or shown[0] == "private" and truncates(shown[1]) != cuts:
+        saw_page("unknown", number, target, "a load of memory that was moved while another call changed it", since)
+    elif shown[0] != "shared":
+        for word in (0, 1):
+            saw("moved", number, (target, word), (page, word), since)
 
 
 def begin_forbid(number, page):
@@ -640,7 +647,11 @@ def pin_shows(k):
 def saw_device_store(k, begun, word, value, since, later=0):
     """Record that a device has stored a word through a pin. `begun`: what the pin showed before. With `later`, the kernel learns at the
     end of the pin that the page is dirty: no write of a file before that takes the value to disk for certain."""
-    same = pin_shows(k) == begun
+    after = pin_shows(k)
+    same = after == begun
+    for who, index in dict.fromkeys([(who, index) for _, who, index in after]):
+        if not same and (who, index) not in [place[1:] for place in begun]:
+            begun += ((0, who, index),)                 # a call may have copied or moved the page just before the store
     for certain, who, index in begun:
         if later and not isinstance(who, int):
             if certain and same:

@@ -94,3 +94,34 @@ def test_a_failed_mremap_that_keeps_the_old_address_is_not_reported(name: str, s
 @pytest.mark.parametrize("name", FAMILIES)
 def test_calls_beside_an_mremap_that_fails_or_not_are_not_reported(name: str, kernel: str, tasks: tuple[str, str]) -> None:
     assert titles(executor(name, kernel), "store m0.0", *tasks) == set()
+
+
+LOST = "DATA: a load returns an old value"
+FROM_THE_FILE = "DATA: a load returns another address space's store"
+MOVES = ["store m0.0; mremap m0.0 m0.1; load m0.1", "store m0.0; mremap m0.0 m0.1; mremap m0.1 m0.2; load m0.2",
+         "store m0.0; mremap m0.0 m0.1; fork m0 m1; load m1.1", "mmap_private m0.0 f0.0; store m0.0; mremap m0.0 m0.1; load m0.1",
+         "store m0.0; pin m0.0 k0; dma k0; mremap m0.0 m0.1; load m0.1"]
+
+
+@pytest.mark.parametrize("task", MOVES)
+@pytest.mark.parametrize("name, kernel", [("lru_free_2_4", "mremap_moves_nothing_2_4"), ("invalidate_2_6", "mremap_moves_nothing_2_6")])
+def test_a_move_that_loses_the_page_is_reported_by_the_next_load(name: str, kernel: str, task: str) -> None:
+    found = titles(executor(name, kernel), "", task, preemptions=0)
+    assert found == {FROM_THE_FILE if "mmap_private" in task else LOST}
+
+
+BESIDE_A_MOVE = [("store m0.0", "store m0.0; load m0.1"), ("pin m0.0 k0", "dma k0; load m0.1"), ("", "pin m0.0 k0; dma k0; load m0.1"),
+                 ("mmap_private m0.0 f0.0; store m0.0", "truncate f0 1; truncate f0 3; load m0.1"), ("store m0.0", "dontneed m0.0; load m0.1"),
+                 ("store m0.0", "fork m0 m1; load m1.1; load m1.0"), ("store m0.0", "store m0.1; load m0.1"),
+                 ("store m0.0; mremap m0.0 m0.2", "mremap m0.2 m0.0; load m0.0")]
+
+
+@pytest.mark.parametrize("setup, beside", BESIDE_A_MOVE)
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_load_after_calls_beside_a_move_is_judged_leniently(name: str, setup: str, beside: str) -> None:
+    assert titles(executor(name), setup, "mremap m0.0 m0.1; load m0.1", beside) == set()
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_device_store_while_another_process_is_made_may_be_in_either(name: str) -> None:
+    assert titles(executor(name), "store m0.0; pin m0.0 k0", "dma k0", "fork m0 m1; load m1.0; load m1.0; load m0.0") == set()

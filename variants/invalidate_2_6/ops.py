@@ -640,7 +640,7 @@ def op_dontneed(number, page):
 
 
 def op_mremap(number, page, other, target):
-    """Move a page. A register does not move: that of the target is unknown then, unless it is a file's."""
+    """Move a mapping within one address space."""
     if other != number or target == page:
         return
     if enter(number) is None:
