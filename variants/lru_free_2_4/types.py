@@ -259,7 +259,7 @@ I_DIRTY = I_DIRTY_SYNC | I_DIRTY_DATASYNC | I_DIRTY_PAGES
 # Writing dirty buffers, fs/buffer.c.
 NRSYNC = 2                                          # 32 in the kernel: see the module docstring
 nfract = 30                                         # of the buffer pages dirty: wake bdflush
-ndirty = 500                                        # buffers that bdflush writes each time it is woken
+bdflush_ndirty = 500                                # buffers that bdflush writes each time it is woken
 nfract_sync = 60                                    # of the buffer pages dirty: whoever dirties more has to write
 nfract_stop_bdflush = 20
 

@@ -92,12 +92,12 @@ from vmrace.variants.lru_free_2_4.types import (
     PF_NOIO,
     __GFP_HIGHIO,
     __GFP_IO,
+    bdflush_ndirty,
     bdflush_wait,
     buffer_wait,
     hash_table_lock,
     lru_list,
     lru_list_lock,
-    ndirty,
     nfract,
     nfract_stop_bdflush,
     nfract_sync,
@@ -1044,15 +1044,23 @@ def wakeup_bdflush():
 
 def bdflush():
     """Do the work of one wake-up of bdflush. Then it sleeps, and here it returns."""
+    # not here: session: the life of the thread before its loop
+    # not here: pgrp: as above
+    # not here: strcpy: as above
+    # not here: sigmask_lock: as above
+    # not here: flush_signals: as above
+    # not here: sigfillset: as above
+    # not here: recalc_sigpending: as above
+    # not here: complete: as above
     while True:
-        left = ndirty
+        ndirty = bdflush_ndirty
 
-        while left > 0:
+        while ndirty > 0:
             spin_lock(lru_list_lock)
             if not write_some_buffers(NODEV):
                 break
-            left -= NRSYNC
-        if left > 0 or bdflush_stop():
+            ndirty -= NRSYNC
+        if ndirty > 0 or bdflush_stop():
             return                                  # interruptible_sleep_on(&bdflush_wait)
 
 
@@ -1236,8 +1244,6 @@ def osync_buffers_list(list):
 def sys_fsync(file):
     # not here: file = fd: the file is given, and stays open
     # not here: if file: as above
-    # not here: f_op: ext2 has an fsync
-    # only here: ext2_sync_file: as above
     dentry = file.f_dentry
     inode = dentry.d_inode
 
