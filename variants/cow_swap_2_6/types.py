@@ -119,6 +119,7 @@ __GFP_HIGH = 0x20
 __GFP_IO = 0x40
 __GFP_FS = 0x80
 __GFP_NOWARN = 0x200
+__GFP_NORETRY = 0x1000
 __GFP_ZERO = 0x8000
 __GFP_NOMEMALLOC = 0x10000
 __GFP_MOVABLE = 0x100000
@@ -130,6 +131,7 @@ GFP_HIGHUSER = GFP_KERNEL | __GFP_HIGHMEM           # __GFP_HARDWALL is of cpuse
 GFP_HIGHUSER_MOVABLE = GFP_HIGHUSER | __GFP_MOVABLE
 
 # Processes, include/linux/sched.h.
+MIGRATE_MOVABLE = 2                                 # page->private of a page that is being freed
 PF_EXITING = 0x00000004
 PF_MEMALLOC = 0x00000800
 PF_MEMDIE = 0x00001000                              # TIF_MEMDIE, with the SIGKILL that goes with it
@@ -197,7 +199,7 @@ PAGEOUT_IO_SYNC = 1
 ISOLATE_INACTIVE = 0
 ISOLATE_ACTIVE = 1
 ISOLATE_BOTH = 2
-vm_swappiness = 60
+vm_swappiness = 100                                 # 60 by default; at 100, a legal sysctl, calc_reclaim_mapped() is always 1
 vm_total_pages = 8
 PAGE_ALLOC_COSTLY_ORDER = 3
 
@@ -222,6 +224,10 @@ Unused_file = "Unused swap file entry "
 Bad_offset = "Bad swap offset entry "
 Unused_offset = "Unused swap offset entry "
 
+# Tags of the radix tree.
+PAGECACHE_TAG_DIRTY = 0
+PAGECACHE_TAG_WRITEBACK = 1
+
 # I/O, include/linux/fs.h and writeback.h.
 READ_BIO = 0                                        # READ and WRITE of fs.h
 WRITE_BIO = 1
@@ -236,6 +242,7 @@ THE_DEVICE = "the device"                           # holds PG_locked of a page 
 
 swap_lock = spinlock_t("swap_lock")
 mmlist_lock = spinlock_t("mmlist_lock")
+zone_scan_mutex = spinlock_t("zone_scan_mutex")
 swapon_mutex = semaphore("swapon_mutex")
 swap_unplug_sem = rw_semaphore("swap_unplug_sem")   # a swapoff against the unplugging of its device
 
@@ -289,6 +296,8 @@ class zone(struct):
     inactive_list = embed(list_head, guard=".lru_lock")
     nr_active = racy(0, ".lru_lock")                        # NR_ACTIVE and NR_INACTIVE; read without it by shrink_zone()
     nr_inactive = racy(0, ".lru_lock")
+    # zone_scan_mutex
+    oom_locked = guarded(0, "zone_scan_mutex")              # ZONE_OOM_LOCKED
     # no lock at all
     nr_scan_active = racy(0)
     nr_scan_inactive = racy(0)
@@ -405,7 +414,7 @@ class mm_struct(struct):
     pte1 = embed(pte_slot)
     pte2 = embed(pte_slot)
     anon_rss = guarded(0, ".page_table_lock")
-    # mmlist_lock; list_empty() asks without it
+    # mmlist_lock; mmlist_empty() asks without it
     mmlist = embed(list_head, guard="mmlist_lock")          # every mm's entry is a head, as a fork links the child behind its parent's
     # mmap_sem; the last user needs none
     mmap = plain(None)
@@ -469,7 +478,6 @@ init_mm = mm_struct("init_mm")
 vm = vm_globals("vm")
 mem_map = [page(name) for name in "ABCDEFGH"]
 zone_normal = zone("zone_normal", free_pages=8)
-nr_anon_pages = atomic_t("nr_anon_pages")                   # NR_ANON_PAGES: pages that some pte maps
 lru_add_pvecs = [pagevec("lru_add_pvec" + digit) for digit in "01234567"]
 lru_add_active_pvecs = [pagevec("lru_add_active_pvec" + digit) for digit in "01234567"]
 lru_rotate_pvecs = [pagevec("lru_rotate_pvec" + digit) for digit in "01234567"]
@@ -479,7 +487,7 @@ swapper_space = address_space("swapper_space")
 swap_list = swap_list_t("swap_list")
 swap_info = [
     swap_info_struct("swap0", flags=SWP_ACTIVE, bdev=swap_disks[0], prio=-1, max=SWAP_SLOTS_AT_BOOT + 1, pages=SWAP_SLOTS_AT_BOOT,
-                     lowest_bit=1, highest_bit=SWAP_SLOTS_AT_BOOT),
+                     lowest_bit=1, highest_bit=SWAP_SLOTS_AT_BOOT, cluster_next=1),
     swap_info_struct("swap1", bdev=swap_disks[1]),
     swap_info_struct("before_swap_info"),                   # the memory that swap_entry_free() reads while swap_list.next is -1
 ]

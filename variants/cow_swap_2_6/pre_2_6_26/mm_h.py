@@ -29,8 +29,7 @@ from vmrace.harness.kernel import (
     test_bit,
 )
 from vmrace.variants.cow_swap_2_6.pre_2_6_26.filemap import __lock_page, __lock_page_nosync, wait_on_page_bit
-from vmrace.variants.cow_swap_2_6.pre_2_6_26.hardware import clear_new_page
-from vmrace.variants.cow_swap_2_6.pre_2_6_26.page_alloc import __alloc_pages, __pagevec_free
+from vmrace.variants.cow_swap_2_6.pre_2_6_26.page_alloc import __alloc_pages_internal, __pagevec_free
 from vmrace.variants.cow_swap_2_6.pre_2_6_26.page_writeback import test_set_page_writeback
 from vmrace.variants.cow_swap_2_6.pre_2_6_26.swap import __pagevec_release, __pagevec_release_nonlru, put_page
 from vmrace.variants.cow_swap_2_6.types import (
@@ -54,6 +53,7 @@ from vmrace.variants.cow_swap_2_6.types import (
     mem_map,
     swapper_space,
 )
+from vmrace.variants.mmu import clear_new_page
 
 # ---- atomics and RCU ---------------------------------------------------------------------------------------------------
 
@@ -371,7 +371,7 @@ __FILE__ = "include/linux/gfp.h"
 
 
 def alloc_pages(gfp_mask):
-    return __alloc_pages(gfp_mask)
+    return __alloc_pages_internal(gfp_mask)
 
 
 def alloc_page_vma(gfp_mask, vma, addr):
