@@ -317,6 +317,9 @@ class disk(struct):
     slot2 = embed(frame)
     slot3 = embed(frame)
     slot4 = embed(frame)
+    # data of the model, for an invariant: the slots with a request under way, and whether two requests for one slot overlapped
+    busy = plain(())
+    overlapped = plain(0)
 
 
 class radix_tree_root(struct):
@@ -373,7 +376,7 @@ class vm_globals(struct):
 class anon_vma(struct):
     """rmap.h. From a slab that is SLAB_DESTROY_BY_RCU: a free one keeps its type, and its lock may be held then."""
     lock = embed(spinlock_t)
-    head = embed(list_head, guard=".lock")
+    head = embed(list_head, guard="")
     in_use = plain(0)                                       # the slab's
 
 

@@ -48,14 +48,19 @@ def transfer(rw, bio, word):
 def disk_interrupt(rw, bio):
     """The second half of the transfer, and the end of the request."""
     transfer(rw, bio, 1)
-    bio[3](bio, 0)
+    slot, bdev, page, end_io = bio
+    bdev.busy = tuple(each for each in bdev.busy if each != slot)
+    end_io(bio, 0)
 
 
 def submit_bio(rw, bio):
     """Start a request for one page: bio is (slot, device, page, end_io), and the interrupt calls end_io(bio, error)."""
     transfer(rw, bio, 0)
+    slot, bdev, page, end_io = bio
+    bdev.overlapped |= slot in bdev.busy
+    bdev.busy += (slot,)
     if rw == READ_BIO:
-        bio[2].locker = THE_DEVICE                  # its completion unlocks the page
+        page.locker = THE_DEVICE                    # its completion unlocks the page
     raise_irq(disk_interrupt, rw, bio)
 
 
