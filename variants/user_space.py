@@ -28,7 +28,7 @@ device stores. A pin for reading is of the page at that time, which a later stor
 the register had at some time since.
 """
 from vmrace.harness.kernel import READ, WRITE, current, happens_after, happens_before, now, plain, saw, struct, touches
-from vmrace.variants.lru_free_2_4.ops import act_as, exit_thread, files, map_page
+from vmrace.variants.lru_free_2_4.ops import act_as, exit_thread, map_page
 from vmrace.variants.lru_free_2_4.pre_patch.fork import copy_mm
 from vmrace.variants.lru_free_2_4.pre_patch.hardware import user_load
 from vmrace.variants.lru_free_2_4.pre_patch.mmap import sys_munmap
@@ -39,7 +39,6 @@ from vmrace.variants.lru_free_2_4.types import (
     FILE_PAGES,
     MAP_ANONYMOUS,
     MAP_PRIVATE,
-    MAP_SHARED,
     PAGE_SIZE,
     PF_MEMALLOC,
     PF_MEMDIE,
@@ -75,6 +74,9 @@ class mapped(struct):
     changing = plain(0)                 # calls that are changing it
     overlapped = plain(0)               # 1 if such calls overlapped, and one of them was of a shared mapping, until none is left
     forbidden = plain(0)                # 1 if a call may have forbidden stores
+    copied = plain(1)                   # 1 if a fork copies it, 0 if it does not (MADV_DONTFORK), None if that is unknown
+    advice = plain(0)                   # the number of calls that have decided that
+    advising = plain(0)                 # those of them that are in progress
 
 
 class pinned(struct):
@@ -252,21 +254,26 @@ def begin_fork(number, child_number):
     p.forking += (child_number,)
     for pin in pages_pinned:
         touches(WRITE, pin)
-        if pin.where[0] == number or number in pin.heirs:
+        if (pin.where[0] == number or number in pin.heirs) and is_copied(number, pin.where[1])[0] != 0:
             pin.heirs += (child_number,)
         pin.moved += tuple((child_number, page) for owner, page in pin.moved if owner == number)
-    return [shows(number, page) for page in range(len(USER_ADDRESSES))]
+    return [(shows(number, page), is_copied(number, page)) for page in range(len(USER_ADDRESSES))]
 
 
 def end_fork(number, child_number, shown, error):
     p = processes[number]
     touches(WRITE, p)
     p.forking = tuple(other for other in p.forking if other != child_number)
-    for page in range(len(USER_ADDRESSES)):
-        same = shown[page] is not None and shows(number, page) is shown[page]
+    for page, (showed, copied) in enumerate(shown):
+        same = showed is not None and shows(number, page) is showed
         address = addresses[child_number][page]         # no task acts in the child yet
-        address.shows = shown[page] if same and not error else None
+        address.shows = showed if same and not error else None
         address.forbidden = addresses[number][page].forbidden
+        if copied != is_copied(number, page) or copied[0] is None:
+            address.shows = None
+        elif not copied[0]:
+            address.shows = ("nothing",)
+            saw_page("store", child_number, page, "gone", now())
 
 
 def op_exit(number):
@@ -345,6 +352,33 @@ def end_move(number, page, target, begun, error, since):
     saw_page("store", number, target if error else page, "gone", since)
     if not error and (shown is None or shown[0] != "shared"):
         saw_page("unknown", number, target, "a load of memory that was moved", since)
+
+
+def is_copied(number, page):
+    """Return (1 if a fork copies the page, 0 if it does not, None if that is unknown; the number of calls that have decided it)."""
+    address = addresses[number][page]
+    touches(READ, address)
+    return address.copied, address.advice
+
+
+def begin_advice(number, page):
+    """Note that a call begins to decide whether a fork copies the page. Returns a token for its end."""
+    address = addresses[number][page]
+    touches(WRITE, address)
+    alone = not address.advising
+    address.copied = None
+    address.advice += 1
+    address.advising += 1
+    return address.advice if alone else None
+
+
+def end_advice(number, page, token, copied):
+    """Note that the call has returned. If such calls overlapped, even the last does not know their order."""
+    address = addresses[number][page]
+    touches(WRITE, address)
+    address.advising -= 1
+    if address.advice == token and copied is not None:
+        address.copied = copied
 
 
 def forbid(number, page):
@@ -469,7 +503,9 @@ def op_map(number, page):
         return
     since = now()
     begin_change(number, page, ("anon",))
+    token = begin_advice(number, page)
     address = map_page(page, MAP_PRIVATE | MAP_ANONYMOUS, None, 0)
+    end_advice(number, page, token, 1)
     end_change(number, page, ("anon",))
     saw_page("store", number, page, 0, since)
     return error_of(address)
@@ -484,26 +520,6 @@ def op_unmap(number, page):
     end_change(number, page, ("nothing",))
     saw_page("store", number, page, "gone", since)
     return error
-
-
-def file_map(number, page, file, index, flags, new):
-    if enter(number) is None:
-        return
-    since = now()
-    begin_change(number, page, new)
-    address = map_page(page, flags, files[file], index)
-    end_change(number, page, new)
-    if not is_shared(new):
-        saw_page("unknown", number, page, "a load of a private mapping of a file to which its process has not stored", since)
-    return error_of(address)
-
-
-def op_mmap_private(number, page, file, index):
-    return file_map(number, page, file, index, MAP_PRIVATE, ("private", file, index))
-
-
-def op_mmap_shared(number, page, file, index):
-    return file_map(number, page, file, index, MAP_SHARED, ("shared", file, index))
 
 
 def op_load(number, page):
