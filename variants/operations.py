@@ -97,8 +97,8 @@ OPERATIONS: dict[str, Operation] = {operation.name: operation for operation in (
     Operation("poke", ("page",), "Write such a value to both words of a page with ptrace, even if the process may not store to it.", True),
     Operation("dontfork", ("page",), "Have forks leave out one page of memory, with madvise(MADV_DONTFORK)."),
     Operation("dofork", ("page",), "Have forks copy one page of memory again, with madvise(MADV_DOFORK)."),
-    Operation("migrate", ("page",), "Move what one page of memory maps to another page frame with move_pages, unless other processes map it."),
-    Operation("migrate_all", ("page",), "Move what one page of memory maps to another page frame with move_pages, whoever maps it."),
-    Operation("reclaim_page", ("page",), "Age one page of memory until reclaim unmaps it and writes it to swap, or frees it if that is done."),
+    Operation("migrate", ("page",), "Move what one page of memory maps to another frame with move_pages, unless other processes map it."),
+    Operation("migrate_all", ("page",), "Move what one page of memory maps to another frame with move_pages, whoever maps it."),
+    Operation("reclaim_page", ("page",), "Age one page of memory until reclaim unmaps it and writes it to swap, or frees it after that."),
     Operation("add_swap", ("number",), "Put a swap area of that number of pages into use with swapon."),
 )}
