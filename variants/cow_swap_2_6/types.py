@@ -511,5 +511,6 @@ set_bit(PG_reserved, empty_zero_page.flags)
 atomic_set(empty_zero_page._count, 1)
 empty_zero_page.pfn = len(mem_map)
 
+atomic_set(init_mm.mm_users, 2)
 [setattr(each, "pfn", number) for number, each in enumerate(mem_map)]
 [list_add_tail(free.lru, zone_normal.free_list) for free in mem_map]

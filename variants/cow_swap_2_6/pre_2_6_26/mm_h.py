@@ -19,7 +19,6 @@ from vmrace.harness.kernel import (
     in_interrupt,
     list_add,
     list_del,
-    list_empty,
     point,
     set_bit,
     smp_rmb,
@@ -519,7 +518,7 @@ __FILE__ = "include/linux/list.h"
 def mmlist_empty(mm):
     """list_empty(&mm->mmlist), without mmlist_lock: a load. All changes of the ring conflict with it, see touches() at each."""
     point(init_mm.mmlist, READ)
-    return data_race(list_empty(mm.mmlist))
+    return mm.mmlist._next is mm.mmlist
 
 
 # ---- ptes --------------------------------------------------------------------------------------------------------------
