@@ -431,7 +431,8 @@ def do_wp_page(mm, vma, address, page_table, ptl, orig_pte):
 
 
 def wp_page_copy(mm, vma, address, page_table, ptl, orig_pte, old_page):
-    """The second half of do_wp_page() (a function of its own from 4.1 on, Shachar Raindel, Apr 2015). ptl is held on entry and not on exit."""
+    """The second half of do_wp_page() (a function of its own from 4.1 on, Shachar Raindel, Apr 2015). ptl is held on entry and not on
+    exit."""
     ret = 0
 
     # gotten:
