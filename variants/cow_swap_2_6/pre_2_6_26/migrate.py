@@ -87,7 +87,6 @@ from vmrace.variants.cow_swap_2_6.pre_2_6_26.swapops_h import (
     pte_to_swp_entry,
 )
 from vmrace.variants.cow_swap_2_6.types import (
-    EACCES,
     EAGAIN,
     EBUSY,
     EFAULT,
@@ -229,8 +228,8 @@ def remove_migration_ptes(old, new):
 
 def migration_entry_wait(mm, address):
     """A fault has met a migration entry: wait for the end of the move, after which the fault is tried again."""
-    ptep = pte_offset(mm, address)
     ptl = mm.page_table_lock
+    ptep = pte_offset(mm, address)
     spin_lock(ptl)
     pte = ptep.val
     if not is_swap_pte(pte):
@@ -418,7 +417,7 @@ def unmap_and_move(get_new_page, page, force):
 
 
 def migrate_pages(from_, get_new_page):
-    """Ten passes over the list at most. The page's lock is waited for from the fourth. Returns how many pages were not moved, or an error."""
+    """Ten passes over the list at most. From the fourth it waits for the page's lock. Returns how many pages were left, or an error."""
     retry = 1
     nr_failed = 0
     pass_ = 0
@@ -477,20 +476,17 @@ def do_move_pages(mm, addr, migrate_all):
     # build a list of pages to migrate
     migrate_prep()
 
-    status = -EFAULT
     vma = find_vma(mm, addr)
     if vma and vma_migratable(vma):
         page = follow_page(vma, addr, FOLL_GET)
 
-        status = -ENOENT
         if page:
             if not PageReserved(page):              # check for zero page
-                status = -EACCES
                 if page_mapcount(page) <= 1 or migrate_all:
-                    status = isolate_lru_page(page, pagelist)
+                    isolate_lru_page(page, pagelist)
             # put_and_set:
             put_page(page)
-    # set_status: left out, for the user
+    # set_status: of the page, for the user: left out
 
     if not list_empty(pagelist):
         err = migrate_pages(pagelist, new_page_node)

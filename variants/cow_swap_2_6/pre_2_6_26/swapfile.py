@@ -105,7 +105,7 @@ def swap_unplug_io_fn(unused_bdi, page):
     down_read(swap_unplug_sem)
     entry = page_private(page)
     if PageSwapCache(page):
-        bdev = swap_info[swp_type(entry)].bdev
+        swap_info[swp_type(entry)].bdev             # a garbage entry would trip over this
 
         # a racy swapoff may take the page out of the cache just now; without swapoff this is a fault
         WARN_ON(page_count(page) <= 1, 77)
@@ -344,8 +344,8 @@ def unuse_pte(vma, addr, entry, page):
     ret = 1
 
     # left out: mem_cgroup_charge()
-    pte = pte_offset(vma.vm_mm, addr)
     ptl = vma.vm_mm.page_table_lock
+    pte = pte_offset(vma.vm_mm, addr)
     spin_lock(ptl)
     if not pte_same(pte.val, swp_entry_to_pte(entry)):
         ret = 0
