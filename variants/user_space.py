@@ -130,7 +130,12 @@ def boot_processes(threads):
 
 
 def start():
-    """End the setup: give every process its threads. The first step of the tasks is step 0, so that the setup's are below it."""
+    """End the setup. A family that has more to do then has a start() of its own."""
+    end_setup()
+
+
+def end_setup():
+    """Give every process its threads. The first step of the tasks is step 0, so that the setup's are below it."""
     user.threaded = 1
     for pin in pages_pinned:
         pin.since -= now() + 1

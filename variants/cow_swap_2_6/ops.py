@@ -51,6 +51,7 @@ from vmrace.variants.user_space import (
     end_advice,
     end_change,
     end_pin,
+    end_setup,
     enter,
     exit_all,
     forbid,
@@ -89,6 +90,13 @@ def boot(threads):
     map_program()
     boot_processes(threads)
     current().mm = None
+
+
+def start():
+    """End the setup. Each cpu puts the new pages of its pagevecs on the LRU lists, as a few more page faults there would have it do."""
+    for cpu in range(len(lru_add_pvecs)):
+        drain_cpu_pagevecs(cpu)
+    end_setup()
 
 
 def act_as(p):
@@ -410,4 +418,4 @@ def drain():
         for page in mem_map:
             wait_on_page_writeback(page)
         shrink_active_list(8, zone_normal, reclaimer(current().sc, 8), 0)
-        shrink_inactive_list(8, zone_normal, reclaimer(current().sc, 8))
+        shrink_inactive_list(1, zone_normal, reclaimer(current().sc, 8))        # one pass over the whole list
