@@ -660,7 +660,7 @@ def sys_swapoff(victim):
 
 def sys_swapon(pages):
     """Give the first area that is not in use the device of its number, with `pages` slots and a header. Returns 0, or a negative error.
-    Left out: the file, its header, and the extents; so the stores between the two sections of swap_lock are made without it, as in C."""
+    Left out: the file, its header, and the extents."""
     spin_lock(swap_lock)
     type = 0
     while type < vm.nr_swapfiles:
@@ -685,21 +685,23 @@ def sys_swapon(pages):
     spin_unlock(swap_lock)
 
     p.bdev = swap_disks[type]
-    data_race(p).lowest_bit = 1
-    data_race(p).cluster_next = 1
     maxpages = pages + 1
-    data_race(p).highest_bit = maxpages - 1
-    data_race(p).swap_map = p.vmalloced
-    i = 0
-    while i < maxpages:                             # memset()
-        data_race(p.vmalloced)[i] = 0
-        i += 1
-    data_race(p.vmalloced)[0] = SWAP_MAP_BAD
-    data_race(p).max = maxpages
-    data_race(p).pages = pages
 
     down(swapon_mutex)                              # mutex_lock()
     spin_lock(swap_lock)
+    # C has stored these before, without the lock: no other task looks at them, unless it has an entry from before a swapoff, which is free
+    # in every order of them.
+    p.lowest_bit = 1
+    p.cluster_next = 1
+    p.highest_bit = maxpages - 1
+    p.swap_map = p.vmalloced
+    i = 0
+    while i < maxpages:                             # memset()
+        p.vmalloced[i] = 0
+        i += 1
+    p.vmalloced[0] = SWAP_MAP_BAD
+    p.max = maxpages
+    p.pages = pages
     p.flags = SWP_ACTIVE
     vm.nr_swap_pages += pages
     vm.total_swap_pages += pages
