@@ -9,8 +9,17 @@ from vmrace.variants.cow_swap_2_6.pre_2_6_26.fork import exit_mm, mm_init
 from vmrace.variants.cow_swap_2_6.pre_2_6_26.madvise import sys_madvise
 from vmrace.variants.cow_swap_2_6.pre_2_6_26.memory import access_process_vm, get_user_pages
 from vmrace.variants.cow_swap_2_6.pre_2_6_26.migrate import do_move_pages
-from vmrace.variants.cow_swap_2_6.pre_2_6_26.mm_h import page_cache_release, pte_none, pte_offset, pte_page, pte_present
-from vmrace.variants.cow_swap_2_6.pre_2_6_26.mm_h import put_page, wait_on_page_writeback
+from vmrace.variants.cow_swap_2_6.pre_2_6_26.mm_h import (
+    PageWriteback,
+    page_cache_get,
+    page_cache_release,
+    pte_none,
+    pte_offset,
+    pte_page,
+    pte_present,
+    put_page,
+    wait_on_page_writeback,
+)
 from vmrace.variants.cow_swap_2_6.pre_2_6_26.mmap import do_mmap2
 from vmrace.variants.cow_swap_2_6.pre_2_6_26.mprotect import sys_mprotect
 from vmrace.variants.cow_swap_2_6.pre_2_6_26.page_writeback import set_page_dirty_lock
@@ -404,6 +413,15 @@ def op_add_swap(pages):
 # ---- the end -----------------------------------------------------------------------------------------------------------------
 
 
+def wait_for_writes():
+    """Wait until every write to swap is over."""
+    for page in mem_map:
+        if PageWriteback(page):
+            page_cache_get(page)
+            wait_on_page_writeback(page)
+            page_cache_release(page)
+
+
 def drain():
     """Exit and release everything, then reclaim: a page or a slot that is left over has leaked."""
     exit_all()
@@ -415,7 +433,6 @@ def drain():
     for turn in range(6):
         for cpu in range(len(lru_add_pvecs)):       # in the kernel, each cpu drains its own pagevecs
             drain_cpu_pagevecs(cpu)
-        for page in mem_map:
-            wait_on_page_writeback(page)
+        wait_for_writes()
         shrink_active_list(8, zone_normal, reclaimer(current().sc, 8), 0)
         shrink_inactive_list(1, zone_normal, reclaimer(current().sc, 8))        # one pass over the whole list
