@@ -71,6 +71,8 @@ def set_page_dirty_lock(page):
 
 def clear_page_dirty_for_io(page):
     """The page is about to be written. Returns whether it was dirty."""
+    page_mapping(page)                              # which accounts for no dirty pages
+
     BUG_ON(not PageLocked(page), 1192)
 
     ClearPageReclaim(page)
