@@ -77,7 +77,7 @@ def check(image: Image) -> list[Failure]:
     t = _tables(image)
     out: list[Failure] = []
     ptes, swapped = _ptes(t, out)
-    cached = _cached(t, out)
+    cached = _cached(t, out, {*ptes}, {*swapped})
     _pages(t, out, ptes, cached)
     _slots(t, out, swapped)
     _areas(t, out)
@@ -170,8 +170,11 @@ def _ptes(t: _Tables, out: list[Failure]) -> tuple[dict[Any, int], dict[int, int
     return ptes, swapped
 
 
-def _cached(t: _Tables, out: list[Failure]) -> dict[Any, int]:
-    """Map each page in the swap cache to its entry, and check that tree and page agree, and that clean pages equal their slots."""
+def _cached(t: _Tables, out: list[Failure], mapped: set[Any], swapped: set[int]) -> dict[Any, int]:
+    """Map each page in the swap cache to its entry, and check that tree and page agree, and that clean pages equal their slots.
+
+    A page that no pte leads to any more need not equal its slot: zap_pte_range() drops the dirty bit of its pte.
+    """
     written = {each.page for each, pin in zip(t.references, t.pinned, strict=True) if each.page is not None and pin.write}
     dirty = {value[0] for _, slot, _ in t.ptes if (value := slot._val).__class__ is tuple and value[2]}
     cached: dict[Any, int] = {}
@@ -180,6 +183,8 @@ def _cached(t: _Tables, out: list[Failure]) -> dict[Any, int]:
             out.append((invariant("a page in the swap cache is there for another entry"),
                         f"{page.name}: at {entry:#x}, private {page._private:#x}", page))
         cached[page] = entry
+        if page not in mapped and entry not in swapped:
+            continue
         if page.flags.word & (t.dirty | t.locked | t.writeback) or not page.flags.word & t.uptodate or page in written or page in dirty:
             continue
         slot = getattr(t.disks[entry >> t.type_shift], f"slot{entry & t.offset_mask}")
