@@ -100,9 +100,8 @@ __FILE__ = "include/asm-generic/tlb.h"
 def tlb_gather_mmu(mm, full_mm_flush):
     tlb = current().tlb
     tlb.mm = mm
-    tlb.need_flush = 0
-    tlb.fullmm = full_mm_flush
     tlb.pages = ()
+    tlb.fullmm = full_mm_flush
     return tlb
 
 
@@ -273,7 +272,11 @@ def unmap_vmas(tlb, vma, start_addr, end_addr):
         if start < vma.vm_end:
             end = min(vma.vm_end, end_addr)
             if end > vma.vm_start:
-                start = unmap_page_range(tlb, vma, start, end)
+                while start != end:
+                    start = unmap_page_range(tlb, vma, start, end)
+                    # zap_work is left
+                    BUG_ON(start != end, 911)
+                    break
         vma = vma.vm_next
     return start
 

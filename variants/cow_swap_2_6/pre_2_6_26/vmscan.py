@@ -153,6 +153,84 @@ def remove_mapping(mapping, page):
     # left out: a page of a file: a page that has a mapping is in the swap cache, and PG_locked keeps it there
 
 
+def shrink_page(page, sc, sync_writeback):
+    """One turn of shrink_page_list(): "free_it", or the label at its end to which the page goes."""
+    if TestSetPageLocked(page):
+        return "keep"
+
+    BUG_ON(PageActive(page), 483)
+
+    sc.nr_scanned += 1
+
+    if not sc.may_swap and page_mapped(page):
+        return "keep_locked"
+
+    # twice the slab pressure for mapped and swap cache pages
+    if page_mapped(page) or PageSwapCache(page):
+        sc.nr_scanned += 1
+
+    may_enter_fs = sc.gfp_mask & __GFP_FS or (PageSwapCache(page) and sc.gfp_mask & __GFP_IO)
+
+    if PageWriteback(page):
+        if sync_writeback == PAGEOUT_IO_SYNC and may_enter_fs:
+            wait_on_page_writeback(page)
+        else:
+            return "keep_locked"
+
+    referenced = page_referenced(page, 1)
+    # in use: activate it
+    if sc.order <= PAGE_ALLOC_COSTLY_ORDER and referenced and page_mapping_inuse(page):
+        return "activate_locked"
+
+    # anonymous memory: allocate a place in swap
+    if PageAnon(page) and not PageSwapCache(page):
+        if not add_to_swap(page, GFP_ATOMIC):
+            return "activate_locked"
+
+    mapping = page_mapping(page)
+
+    # mapped by some process: try to unmap it
+    if page_mapped(page) and mapping:
+        outcome = try_to_unmap(page, 0)
+        if outcome == SWAP_FAIL:
+            return "activate_locked"
+        if outcome == SWAP_AGAIN:
+            return "keep_locked"
+        # SWAP_SUCCESS: try to free it
+
+    if PageDirty(page):
+        if sc.order <= PAGE_ALLOC_COSTLY_ORDER and referenced:
+            return "keep_locked"
+        if not may_enter_fs:
+            return "keep_locked"
+        if not sc.may_writepage:
+            return "keep_locked"
+
+        # write it
+        outcome = pageout(page, mapping, sync_writeback)
+        if outcome == PAGE_KEEP:
+            return "keep_locked"
+        if outcome == PAGE_ACTIVATE:
+            return "activate_locked"
+        if outcome == PAGE_SUCCESS:
+            if PageWriteback(page) or PageDirty(page):
+                return "keep"
+            # it was written at once: try to free it
+            if TestSetPageLocked(page):
+                return "keep"
+            if PageDirty(page) or PageWriteback(page):
+                return "keep_locked"
+            mapping = page_mapping(page)
+            # fallthrough
+        # PAGE_CLEAN: try to free it
+
+    # left out: buffers: no page has them
+
+    if not mapping or not remove_mapping(mapping, page):
+        return "keep_locked"
+    return "free_it"
+
+
 def shrink_page_list(page_list, sc, sync_writeback):
     """Returns how many pages were freed. The others are put back on `page_list`."""
     ret_pages = current().ret_pages
@@ -167,99 +245,7 @@ def shrink_page_list(page_list, sc, sync_writeback):
         page = lru_to_page(page_list)
         list_del(page.lru)
 
-        while True:                                 # one turn: where to go from here
-            if TestSetPageLocked(page):
-                where = "keep"
-                break
-
-            BUG_ON(PageActive(page), 483)
-
-            sc.nr_scanned += 1
-
-            if not sc.may_swap and page_mapped(page):
-                where = "keep_locked"
-                break
-
-            # twice the slab pressure for mapped and swap cache pages
-            if page_mapped(page) or PageSwapCache(page):
-                sc.nr_scanned += 1
-
-            may_enter_fs = sc.gfp_mask & __GFP_FS or (PageSwapCache(page) and sc.gfp_mask & __GFP_IO)
-
-            if PageWriteback(page):
-                if sync_writeback == PAGEOUT_IO_SYNC and may_enter_fs:
-                    wait_on_page_writeback(page)
-                else:
-                    where = "keep_locked"
-                    break
-
-            referenced = page_referenced(page, 1)
-            # in use: activate it
-            if sc.order <= PAGE_ALLOC_COSTLY_ORDER and referenced and page_mapping_inuse(page):
-                where = "activate_locked"
-                break
-
-            # anonymous memory: allocate a place in swap
-            if PageAnon(page) and not PageSwapCache(page):
-                if not add_to_swap(page, GFP_ATOMIC):
-                    where = "activate_locked"
-                    break
-
-            mapping = page_mapping(page)
-
-            # mapped by some process: try to unmap it
-            if page_mapped(page) and mapping:
-                outcome = try_to_unmap(page, 0)
-                if outcome == SWAP_FAIL:
-                    where = "activate_locked"
-                    break
-                if outcome == SWAP_AGAIN:
-                    where = "keep_locked"
-                    break
-                # SWAP_SUCCESS: try to free it
-
-            if PageDirty(page):
-                if sc.order <= PAGE_ALLOC_COSTLY_ORDER and referenced:
-                    where = "keep_locked"
-                    break
-                if not may_enter_fs:
-                    where = "keep_locked"
-                    break
-                if not sc.may_writepage:
-                    where = "keep_locked"
-                    break
-
-                # write it
-                outcome = pageout(page, mapping, sync_writeback)
-                if outcome == PAGE_KEEP:
-                    where = "keep_locked"
-                    break
-                if outcome == PAGE_ACTIVATE:
-                    where = "activate_locked"
-                    break
-                if outcome == PAGE_SUCCESS:
-                    if PageWriteback(page) or PageDirty(page):
-                        where = "keep"
-                        break
-                    # it was written at once: try to free it
-                    if TestSetPageLocked(page):
-                        where = "keep"
-                        break
-                    if PageDirty(page) or PageWriteback(page):
-                        where = "keep_locked"
-                        break
-                    mapping = page_mapping(page)
-                    # fallthrough
-                # PAGE_CLEAN: try to free it
-
-            # left out: buffers: no page has them
-
-            if not mapping or not remove_mapping(mapping, page):
-                where = "keep_locked"
-                break
-            where = "free_it"
-            break
-
+        where = shrink_page(page, sc, sync_writeback)
         if where == "free_it":
             unlock_page(page)
             nr_reclaimed += 1
@@ -341,10 +327,10 @@ def clear_active_flags(page_list):
     entry = page_list.next
     while entry is not page_list:
         page = list_entry(entry)
+        entry = entry.next
         if PageActive(page):
             ClearPageActive(page)
             nr_active += 1
-        entry = entry.next
 
     return nr_active
 
