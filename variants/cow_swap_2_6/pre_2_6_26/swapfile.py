@@ -24,7 +24,6 @@ from vmrace.harness.kernel import (
     up,
     up_read,
     up_write,
-    yield_cpu,
 )
 from vmrace.variants.cow_swap_2_6.pre_2_6_26.filemap import find_get_page, unlock_page
 from vmrace.variants.cow_swap_2_6.pre_2_6_26.fork import mmput
@@ -51,7 +50,7 @@ from vmrace.variants.cow_swap_2_6.pre_2_6_26.mm_h import (
     wait_on_page_locked,
     wait_on_page_writeback,
 )
-from vmrace.variants.cow_swap_2_6.pre_2_6_26.page_alloc import cond_resched
+from vmrace.variants.cow_swap_2_6.pre_2_6_26.page_alloc import cond_resched, schedule_timeout_uninterruptible
 from vmrace.variants.cow_swap_2_6.pre_2_6_26.page_io import swap_writepage
 from vmrace.variants.cow_swap_2_6.pre_2_6_26.rmap import page_add_anon_rmap, page_address_in_vma
 from vmrace.variants.cow_swap_2_6.pre_2_6_26.swap import activate_page
@@ -88,14 +87,6 @@ from vmrace.variants.cow_swap_2_6.types import (
     vm,
 )
 from vmrace.variants.spinlock_h import write_lock_irq, write_unlock_irq
-
-
-__FILE__ = "kernel/timer.c"
-
-
-def schedule_timeout_uninterruptible(timeout):
-    """Sleep for `timeout` ticks, while other tasks run. There is no clock, so this yields."""
-    yield_cpu()
 
 
 __FILE__ = "mm/swapfile.c"
@@ -646,7 +637,7 @@ def sys_swapoff(victim):
     p.highest_bit = 0                               # cuts scans short
     while p.flags >= SWP_SCANNING:
         spin_unlock(swap_lock)
-        schedule_timeout_uninterruptible(1)
+        schedule_timeout_uninterruptible()          # of 1 tick
         spin_lock(swap_lock)
 
     p.max = 0
