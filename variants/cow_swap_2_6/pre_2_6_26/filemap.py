@@ -17,8 +17,8 @@ from vmrace.variants.cow_swap_2_6.pre_2_6_26.swap import rotate_reclaimable_page
 from vmrace.variants.cow_swap_2_6.pre_2_6_26.swapfile import swap_unplug_io_fn
 from vmrace.variants.cow_swap_2_6.pre_2_6_26.swapops_h import swp_offset, swp_type
 from vmrace.variants.cow_swap_2_6.types import EEXIST, PAGECACHE_TAG_DIRTY, PG_locked, PG_writeback, SWAP_SLOTS
-from vmrace.variants.invalidate_2_6.pre_2_6_15.wait import __wait_on_bit, __wait_on_bit_lock, __wake_up_bit, io_schedule
 from vmrace.variants.spinlock_h import read_lock_irq, read_unlock_irq
+from vmrace.variants.wait import __wait_on_bit, __wait_on_bit_lock, __wake_up_bit, io_schedule
 
 
 # ---- lib/radix-tree.c: one array of slots and one of each tag ---------------------------------------------------------------

@@ -185,6 +185,7 @@ def lru_add_drain_all():
 def release_pages(pages, nr, cold):
     """put_page() of many: lru_lock is kept once it is taken."""
     zone = None
+    flags = 0
 
     pages_to_free = pagevec_init()
     for i in range(nr):

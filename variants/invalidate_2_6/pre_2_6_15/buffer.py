@@ -71,7 +71,6 @@ from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mpage import mpage_readpage
 from vmrace.variants.invalidate_2_6.pre_2_6_15.page_writeback import __mark_inode_dirty
 from vmrace.variants.invalidate_2_6.pre_2_6_15.page_writeback import __set_page_dirty_nobuffers, redirty_page_for_writepage
-from vmrace.variants.invalidate_2_6.pre_2_6_15.wait import __wake_up_bit, io_schedule
 from vmrace.variants.invalidate_2_6.types import (
     BH_Dirty,
     BH_Lock,
@@ -87,6 +86,7 @@ from vmrace.variants.invalidate_2_6.types import (
 )
 from vmrace.variants.mmu import memset_page
 from vmrace.variants.spinlock_h import write_lock_irq, write_unlock_irq
+from vmrace.variants.wait import __wake_up_bit, io_schedule
 
 
 __FILE__ = "fs/buffer.c"

@@ -28,9 +28,9 @@ from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import clear_user_buffer
 from vmrace.variants.invalidate_2_6.pre_2_6_15.memory import get_user_pages
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import i_size_read, page_cache_get, page_cache_release
 from vmrace.variants.invalidate_2_6.pre_2_6_15.page_writeback import set_page_dirty_lock
-from vmrace.variants.invalidate_2_6.pre_2_6_15.wait import io_schedule
 from vmrace.variants.invalidate_2_6.types import ENOTBLK, PAGE_CACHE_SHIFT, PAGE_CACHE_SIZE, PF_SYNCWRITE, READ_BIO, WRITE_BIO
 from vmrace.variants.mmu import memset_page
+from vmrace.variants.wait import io_schedule
 
 
 __FILE__ = "fs/direct-io.c"

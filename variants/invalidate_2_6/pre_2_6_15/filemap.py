@@ -59,7 +59,6 @@ from vmrace.variants.invalidate_2_6.pre_2_6_15.swap import (
 )
 from vmrace.variants.invalidate_2_6.pre_2_6_15.truncate import invalidate_inode_pages2_range
 from vmrace.variants.invalidate_2_6.pre_2_6_15.usercopy import __copy_from_user, __copy_from_user_inatomic
-from vmrace.variants.invalidate_2_6.pre_2_6_15.wait import __wait_on_bit, __wait_on_bit_lock, __wake_up_bit, io_schedule
 from vmrace.variants.invalidate_2_6.types import (
     EEXIST,
     EFAULT,
@@ -83,6 +82,7 @@ from vmrace.variants.invalidate_2_6.types import (
 )
 from vmrace.variants.mmu import read_word_of
 from vmrace.variants.spinlock_h import read_lock_irq, read_unlock_irq, write_lock_irq, write_unlock_irq
+from vmrace.variants.wait import __wait_on_bit, __wait_on_bit_lock, __wake_up_bit, io_schedule
 
 
 # ---- lib/radix-tree.c: one array of slots and one of each tag ---------------------------------------------------------------

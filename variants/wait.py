@@ -10,14 +10,14 @@ from vmrace.harness.kernel import (
     __set_current_state,
     add_wait_queue,
     add_wait_queue_exclusive,
-    remove_wait_queue,
     current,
+    remove_wait_queue,
     schedule,
     set_current_state,
     test_and_set_bit,
     test_bit,
-    wake_up,
     waitqueue_active,
+    wake_up,
 )
 
 __FILE__ = "kernel/wait.c"
