@@ -102,6 +102,7 @@ class Family:
 FAMILIES: dict[str, str] = {
     "lru_free_2_4": "vmrace.variants.lru_free_2_4.family",
     "invalidate_2_6": "vmrace.variants.invalidate_2_6.family",
+    "cow_swap_2_6": "vmrace.variants.cow_swap_2_6.family",
 }
 
 

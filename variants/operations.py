@@ -92,4 +92,13 @@ OPERATIONS: dict[str, Operation] = {operation.name: operation for operation in (
     Operation("readahead", ("file",), "Start to read the pages of a file that are not cached, with readahead(2)."),
     Operation("direct_read", ("fpage",), "Read a file page with O_DIRECT, past the page cache."),
     Operation("msync", ("page",), "Write the file that a page of memory shows, what was stored through the page too, with msync(MS_SYNC)."),
+    Operation("pin_force", ("page", "pin"),
+              "Take a reference to a page for I/O, with get_user_pages for writing, even if the process may not store to it."),
+    Operation("poke", ("page",), "Write such a value to both words of a page with ptrace, even if the process may not store to it.", True),
+    Operation("dontfork", ("page",), "Have forks leave out one page of memory, with madvise(MADV_DONTFORK)."),
+    Operation("dofork", ("page",), "Have forks copy one page of memory again, with madvise(MADV_DOFORK)."),
+    Operation("migrate", ("page",), "Move what one page of memory maps to another frame with move_pages, unless other processes map it."),
+    Operation("migrate_all", ("page",), "Move what one page of memory maps to another frame with move_pages, whoever maps it."),
+    Operation("reclaim_page", ("page",), "Age one page of memory until reclaim unmaps it and writes it to swap, or frees it after that."),
+    Operation("add_swap", ("number",), "Put a swap area of that number of pages into use with swapon."),
 )}

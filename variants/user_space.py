@@ -34,7 +34,7 @@ device stores. A pin for reading is of the page at that time, which a later stor
 the register had at some time since.
 """
 from vmrace.harness.kernel import READ, WRITE, current, happens_after, happens_before, now, plain, saw, struct, touches
-from vmrace.variants.lru_free_2_4.ops import act_as, exit_thread, files, map_page
+from vmrace.variants.lru_free_2_4.ops import act_as, exit_thread, map_page
 from vmrace.variants.lru_free_2_4.pre_patch.fork import copy_mm
 from vmrace.variants.lru_free_2_4.pre_patch.hardware import user_load
 from vmrace.variants.lru_free_2_4.pre_patch.mmap import sys_munmap
@@ -46,7 +46,6 @@ from vmrace.variants.lru_free_2_4.types import (
     FILE_PAGES,
     MAP_ANONYMOUS,
     MAP_PRIVATE,
-    MAP_SHARED,
     PAGE_SIZE,
     PF_MEMALLOC,
     PF_MEMDIE,
@@ -86,6 +85,9 @@ class mapped(struct):
     forbidden = plain(0)                # 1 from the beginning of a call that forbids stores to the end of a later one that allows them
     forbids = plain(0)                  # calls so far that forbid stores
     forbidding = plain(0)               # those in progress
+    copied = plain(1)                   # 1 if a fork copies it, 0 if it does not (MADV_DONTFORK), None if that is unknown
+    advice = plain(0)                   # the number of calls that have decided that
+    advising = plain(0)                 # those of them that are in progress
 
 
 class pinned(struct):
@@ -139,7 +141,12 @@ def boot_processes(threads):
 
 
 def start():
-    """End the setup: give every process its threads. The first step of the tasks is step 0, so that the setup's are below it."""
+    """End the setup. A family that has more to do then has a start() of its own."""
+    end_setup()
+
+
+def end_setup():
+    """Give every process its threads. The first step of the tasks is step 0, so that the setup's are below it."""
     user.threaded = 1
     for pin in pages_pinned:
         pin.since -= now() + 1
@@ -257,28 +264,33 @@ def op_fork(number, child_number):
 
 
 def begin_fork(number, child_number):
-    """Note that a process is being copied, and return for each address what it shows and if it allows stores. Pins of its memory are not
-    coherent from now on."""
+    """Note that a process is being copied, and return for each address what it shows, if it allows stores, and if it is copied. Pins of
+    memory that may be copied are not coherent from now on."""
     p = processes[number]
     touches(WRITE, p)
     p.forking += (child_number,)
     for pin in pages_pinned:
         touches(WRITE, pin)
-        if pin.where[0] == number or number in pin.heirs:
+        if (pin.where[0] == number or number in pin.heirs) and is_copied(number, pin.where[1])[0] != 0:
             pin.heirs += (child_number,)
         pin.moved += tuple((child_number, page) for owner, page in pin.moved if owner == number)
-    return [(shows(number, page), allowed(number, page)) for page in range(len(USER_ADDRESSES))]
+    return [(shows(number, page), allowed(number, page), is_copied(number, page)) for page in range(len(USER_ADDRESSES))]
 
 
 def end_fork(number, child_number, begun, error):
     p = processes[number]
     touches(WRITE, p)
     p.forking = tuple(other for other in p.forking if other != child_number)
-    for page, (shown, token) in enumerate(begun):
+    for page, (shown, token, copied) in enumerate(begun):
         same = shown is not None and shows(number, page) is shown
         address = addresses[child_number][page]         # no task acts in the child yet
         address.shows = shown if same and not error else None
         address.forbidden = int(not still_allowed(number, page, token))
+        if copied != is_copied(number, page) or copied[0] is None:
+            address.shows = None
+        elif not copied[0]:
+            address.shows = ("nothing",)
+            saw_page("store", child_number, page, "gone", now())
 
 
 def op_exit(number):
@@ -389,6 +401,33 @@ def begin_forbid(number, page):
 def end_forbid(number, page):
     touches(WRITE, addresses[number][page])
     addresses[number][page].forbidding -= 1
+
+
+def is_copied(number, page):
+    """Return (1 if a fork copies the page, 0 if it does not, None if that is unknown; the number of calls that have decided it)."""
+    address = addresses[number][page]
+    touches(READ, address)
+    return address.copied, address.advice
+
+
+def begin_advice(number, page):
+    """Note that a call begins to decide whether a fork copies the page. Returns a token for its end."""
+    address = addresses[number][page]
+    touches(WRITE, address)
+    alone = not address.advising
+    address.copied = None
+    address.advice += 1
+    address.advising += 1
+    return address.advice if alone else None
+
+
+def end_advice(number, page, token, copied):
+    """Note that the call has returned. If such calls overlapped, even the last does not know their order."""
+    address = addresses[number][page]
+    touches(WRITE, address)
+    address.advising -= 1
+    if address.advice == token and copied is not None:
+        address.copied = copied
 
 
 def forbids(number, page):
@@ -530,11 +569,12 @@ def op_map(number, page):
     if enter(number) is None:
         return
     since = now()
-    token = forbids(number, page)
+    stores, copies = forbids(number, page), begin_advice(number, page)
     begin_change(number, page, ("anon",))
     address = map_page(page, MAP_PRIVATE | MAP_ANONYMOUS, None, 0)
     end_change(number, page, ("anon",))
-    allow(number, page, token)
+    end_advice(number, page, copies, 1)
+    allow(number, page, stores)
     saw_page("store", number, page, 0, since)
     return error_of(address)
 
@@ -548,28 +588,6 @@ def op_unmap(number, page):
     end_change(number, page, ("nothing",))
     saw_page("store", number, page, "gone", since)
     return error
-
-
-def file_map(number, page, file, index, flags, new):
-    if enter(number) is None:
-        return
-    since = now()
-    token = forbids(number, page)
-    begin_change(number, page, new)
-    address = map_page(page, flags, files[file], index)
-    end_change(number, page, new)
-    allow(number, page, token)
-    if not is_shared(new):
-        saw_page("unknown", number, page, "a load of a private mapping of a file to which its process has not stored", since)
-    return error_of(address)
-
-
-def op_mmap_private(number, page, file, index):
-    return file_map(number, page, file, index, MAP_PRIVATE, ("private", file, index))
-
-
-def op_mmap_shared(number, page, file, index):
-    return file_map(number, page, file, index, MAP_SHARED, ("shared", file, index))
 
 
 def op_protect(number, page):

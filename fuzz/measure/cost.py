@@ -67,6 +67,9 @@ _TWO_PINS = (*_MAPPED_PINS, "unmap m0.0", "unmap m0.1")
 _IN_CACHE = ("read f0.0", "read f0.1")
 _MAPPED = ("read f0.0", "mmap_shared m0.0 f0.0", "fork m0 m1")
 _INACTIVE = ("read f0.0", "read f0.1", "read f1.0")
+_SWAPPED = ("store m0.0", "reclaim_page m0.0", "reclaim_page m0.0")
+_READ_BACK = ("store m0.0", "reclaim_page m0.0", "load m0.0")
+_PINNED_READ_ONLY = ("store m0.0", "pin_force m0.0 k0", "protect m0.0", "unprotect m0.0")
 
 SITUATIONS: tuple[Situation, ...] = (
     Situation("in place of a mapped page, which goes", _TWO_PAGES, "map m0.0", "map m0.1", "shrink_cache 2"),
@@ -133,6 +136,21 @@ SITUATIONS: tuple[Situation, ...] = (
     Situation("of a shared memory object with a page", ("attach m0.0 1", "store m0.0"), "resize 1", "resize 1", "load m0.0"),
     Situation("of a process with memory", ("store m0.0",), "exec m0", "exec m0", "swap_out"),
     Situation("with a page in swap", ("store m0.0", "swap_out", "swap_out"), "swapoff", "swapoff", "load m0.0"),
+    Situation("with a page in swap", (*_SWAPPED, "add_swap 1"), "swapoff", "swapoff", "load m0.0"),
+    Situation("of a page in swap", _SWAPPED, "load m0.0", "load m0.0", "reclaim_page m0.0"),
+    Situation("of a page in swap", _SWAPPED, "store m0.0", "store m0.0", "reclaim_page m0.0"),
+    Situation("a page in the swap cache, read back: write fault", _READ_BACK, "store m0.0", "store m0.0", "reclaim_page m0.0"),
+    Situation("a pinned page whose pte is read-only: write fault", _PINNED_READ_ONLY, "store m0.0", "store m0.0", "reclaim_page m0.0"),
+    Situation("of a page in the swap cache, read back", _READ_BACK, "pin m0.0 k0", "pin m0.0 k1", "reclaim_page m0.0"),
+    Situation("of a page that may not be stored to", ("store m0.0", "protect m0.0"), "pin_force m0.0 k0", "pin_force m0.0 k1",
+              "reclaim_page m0.0"),
+    Situation("of a page that may not be stored to", ("store m0.0", "protect m0.0"), "poke m0.0", "poke m0.0", "reclaim_page m0.0"),
+    Situation("of a mapped page", ("store m0.0",), "dontfork m0.0", "dontfork m0.1", "fork m0 m1"),
+    Situation("of a mapped page", ("store m0.0", "dontfork m0.0"), "dofork m0.0", "dofork m0.0", "fork m0 m1"),
+    Situation("of a mapped page", ("store m0.0",), "migrate m0.0", "migrate m0.1", "load m0.0"),
+    Situation("of a page of two processes", ("store m0.0", "fork m0 m1"), "migrate_all m0.0", "migrate_all m1.0", "load m1.0"),
+    Situation("of a mapped page", ("store m0.0",), "reclaim_page m0.0", "reclaim_page m0.0", "store m0.0"),
+    Situation("of one page, the second", (), "add_swap 1", "add_swap 1", "swapoff"),
 )
 
 

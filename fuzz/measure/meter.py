@@ -282,7 +282,7 @@ class Meter(Observer):
             self._took(counts, QUEUE, False)
         elif kind == RELEASE:
             stores, gives = True, obj
-        elif kind == ACQUIRE or (kind == TRYLOCK and obj in access.task.held.locks):
+        elif kind == ACQUIRE or (kind == TRYLOCK and (obj.read_side if access.arg == "read" else obj) in access.task.held.locks):
             stores, takes = True, obj
             self._took(counts, _name(obj, access.arg), access.waited or (account, obj) in self.tried)
         elif kind == TRYLOCK and account is not None:

@@ -77,6 +77,7 @@ from vmrace.harness.kernel.sched import (
 from vmrace.harness.kernel.semaphore import (
     down,
     down_read,
+    down_read_trylock,
     down_trylock,
     down_write,
     downgrade_write,
@@ -122,7 +123,7 @@ __all__ = [
     "add_wait_queue", "add_wait_queue_exclusive", "atomic_add", "atomic_dec", "atomic_dec_and_lock",
     "atomic_dec_and_test", "atomic_inc", "atomic_inc_and_test", "atomic_read", "atomic_set", "atomic_sub", "atomic_t",
     "clear_bit", "cmpxchg", "cpu_relax", "current", "data_race", "device",
-    "down", "down_read", "down_trylock", "down_write", "downgrade_write", "embed",
+    "down", "down_read", "down_read_trylock", "down_trylock", "down_write", "downgrade_write", "embed",
     "flags_t", "guarded", "guarded_array", "happens_after", "happens_before", "in_interrupt", "kfree", "likely", "list_add",
     "list_add_tail", "list_del", "list_del_init", "list_empty", "list_entry", "list_head", "local_irq_disable", "local_irq_enable",
     "local_irq_restore", "local_irq_save", "mb", "need_resched", "now", "plain", "point", "printk", "racy", "racy_array",

@@ -176,6 +176,18 @@ def down_read(sem: rw_semaphore) -> None:
     cur.held = cur.held[sem.read_side]
 
 
+def down_read_trylock(sem: rw_semaphore) -> int:
+    """Acquire the semaphore for reading if that needs no wait. Returns 1 if it was acquired, else 0, unlike down_trylock()."""
+    m.step = s = m.step + 1
+    if s >= m.stop:
+        m.sched(TRYLOCK, sem, "read")
+    if sem.owner is not None or sem.queue:
+        return 0
+    sem.readers += 1
+    m.current.held = m.current.held.tried(sem.read_side)
+    return 1
+
+
 def up_read(sem: rw_semaphore) -> None:
     m.step = s = m.step + 1
     if s >= m.stop:

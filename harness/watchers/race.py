@@ -183,7 +183,7 @@ class Watch:
                 self._marked(access, (obj, access.arg))
             if access.word:
                 self._meets(access)
-        elif kind == ACQUIRE or (kind == TRYLOCK and obj in access.task.held.locks):
+        elif kind == ACQUIRE or (kind == TRYLOCK and (obj.read_side if access.arg == "read" else obj) in access.task.held.locks):
             _join(clock, self.known.get(obj))
             if access.arg != "read":
                 _join(clock, self.known.get((obj, "readers")))

@@ -145,6 +145,7 @@ PRIMITIVES = {
     "down_trylock": Primitive("trylock", lambda o: k.down_trylock(o.sem), after=lambda o: k.up(o.sem)),
     "up": Primitive("unlock", lambda o: k.up(o.sem), lambda o: k.down(o.sem)),
     "down_read": Primitive("lock", lambda o: k.down_read(o.rwsem), after=lambda o: k.up_read(o.rwsem)),
+    "down_read_trylock": Primitive("trylock", lambda o: k.down_read_trylock(o.rwsem), after=lambda o: k.up_read(o.rwsem)),
     "up_read": Primitive("unlock", lambda o: k.up_read(o.rwsem), lambda o: k.down_read(o.rwsem)),
     "down_write": Primitive("lock", lambda o: k.down_write(o.rwsem), after=lambda o: k.up_write(o.rwsem)),
     "up_write": Primitive("unlock", lambda o: k.up_write(o.rwsem), lambda o: k.down_write(o.rwsem)),

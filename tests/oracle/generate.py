@@ -52,7 +52,7 @@ QUEUES = ("wait", "wait", "wait", "wake", "wake", "wake", "wake_alone", "active"
 
 PROFILES = {
     "smp": Profile(DATA + SPINNING, {2: (2, 5), 3: (1, 3)}),
-    "semaphores": Profile(SLEEPING * 3 + DATA, {2: (2, 4), 3: (1, 3)}, shares=0.2),
+    "semaphores": Profile((*SLEEPING, "rwsem_try") * 3 + DATA, {2: (2, 4), 3: (1, 3)}, shares=0.2),
     "queues": Profile(QUEUES * 3 + DATA + ("mutex", "signal", "await"), {2: (2, 3), 3: (1, 2)}, shares=0.15),
     "interrupts": Profile(DATA * 2 + IRQS_OFF * 4 + SPINNING + ("raise", "processor") * 3, {1: (2, 5), 2: (1, 3)}, interrupts=2),
     "wake from interrupts": Profile(QUEUES * 2 + IRQS_OFF * 2 + SLEEPING + DATA + ("raise",) * 4, {1: (1, 3), 2: (1, 2)},
@@ -329,6 +329,13 @@ class _Generator:
 
     def rwsem_read(self, where: Where) -> list[Statement] | None:
         return self.region(where, "rwsem", [("down_read", "rwsem")], [("up_read", "rwsem")], alone=False) if where.sleeps else None
+
+    def rwsem_try(self, where: Where) -> list[Statement] | None:
+        if not where.sleeps:
+            return None
+        got = self.register()
+        body = self.region(where, "rwsem", [], [("up_read", "rwsem")], alone=False)
+        return body and [("down_read_trylock", got, "rwsem"), ("if", got, 1, tuple(body), ())]
 
     def rwsem_write(self, where: Where) -> list[Statement] | None:
         return self.region(where, "rwsem", [("down_write", "rwsem")], [("up_write", "rwsem")]) if where.sleeps else None

@@ -282,6 +282,15 @@ def down_read(w: World, f: Frame, sem: int) -> None:
         f.at += 1                               # over the wait
 
 
+def down_read_trylock(w: World, f: Frame, to: int, sem: int) -> None:
+    writer, readers, queue = w.memory[sem]
+    free = not writer and not queue
+    f.registers[to] = int(free)
+    if free:
+        w.memory[sem] = writer, readers + 1, queue
+        f.take(sem, "read", False)
+
+
 def down_write(w: World, f: Frame, sem: int) -> None:
     me = w.may_sleep(f)
     writer, readers, queue = w.memory[sem]
@@ -381,7 +390,8 @@ SIMPLE: dict[str, tuple[Callable[..., Any], tuple[Any, ...], tuple[Any, ...]]] =
     "spin_lock": (spin_lock, (), ()), "spin_unlock": (spin_unlock, (), ()), "spin_trylock": (spin_trylock, (), ()),
     "spin_is_locked": (spin_is_locked, (), ()), "read_lock": (read_lock, (), ()), "read_unlock": (read_unlock, (), ()),
     "write_lock": (write_lock, (), ()), "write_unlock": (write_unlock, (), ()),
-    "up_read": (up_read, (), ()), "up_write": (up_write, (), ()), "downgrade_write": (downgrade_write, (), ()),
+    "down_read_trylock": (down_read_trylock, (), ()), "up_read": (up_read, (), ()),
+    "up_write": (up_write, (), ()), "downgrade_write": (downgrade_write, (), ()),
     "add_wait_queue": (add_wait_queue, (), (False,)), "add_wait_queue_exclusive": (add_wait_queue, (), (True,)),
     "remove_wait_queue": (remove_wait_queue, (), ()), "waitqueue_active": (waitqueue_active, (), ()),
     "wake_up": (wake_up, (), (1,)), "wake_up_all": (wake_up, (), (0,)),

@@ -260,6 +260,16 @@ def test_down_trylock_returns_0_if_it_took_it() -> None:
     assert results(made) == {((0, 1),)}
 
 
+def test_down_read_trylock_returns_1_if_it_took_it() -> None:
+    """It takes the semaphore beside a reader, and neither beside a writer nor past one that waits."""
+    made = program((("down_write", "rwsem"), ("down_read_trylock", "r0", "rwsem"), ("downgrade_write", "rwsem"),
+                    ("down_read_trylock", "r1", "rwsem"), ("up_read", "rwsem"), ("up_read", "rwsem")))
+    assert results(made) == {((0, 1),)}
+    reader: Block = (("down_read", "rwsem"), ("down_read_trylock", "r0", "rwsem"), ("up_read", "rwsem"),
+                     ("if", "r0", 1, (("up_read", "rwsem"),), ()))
+    assert results(program(reader, (("down_write", "rwsem"), ("up_write", "rwsem")))) == {((1,), ()), ((0,), ())}
+
+
 def test_a_reader_waits_behind_a_writer_that_waits() -> None:
     """Read twice, which can deadlock, unlike with a rwlock."""
     reader: Block = (("down_read", "rwsem"), ("down_read", "rwsem"), ("up_read", "rwsem"), ("up_read", "rwsem"))

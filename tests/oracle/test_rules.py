@@ -40,6 +40,10 @@ RULES = {
         program((("atomic_set", "a", 0), ("spin_lock", "lock"), ("atomic_dec_and_lock", "r0", "a", "lock"), ("spin_unlock", "lock"))),
     "two tasks that wait on one cpu for what never comes are stuck, though each may be preempted":
         program((("until", "x", 1),), (("until", "x", 1),), cpus=(0, 0), preempt=True),
+    "a reader that tries does not pass a writer that waits":
+        program((("down_read", "rwsem"), ("down_read_trylock", "r0", "rwsem"), ("up_read", "rwsem"),
+                 ("if", "r0", 1, (("load", "r1", "x"), ("up_read", "rwsem")), ())),
+                (("down_write", "rwsem"), ("store", "x", 1), ("up_write", "rwsem"))),
     "a task that slept for a mutex is running after it":
         program((("set_current_state", UNINTERRUPTIBLE), ("down", "mutex"), ("up", "mutex"), ("schedule",)),
                 (("down", "mutex"), ("up", "mutex"))),

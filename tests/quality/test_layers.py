@@ -22,6 +22,7 @@ def sources(room: str) -> list[pathlib.Path]:
 ALL = [path for room in ROOMS for path in sources(room)]
 # Kernel source: the modules that a variant or a test links. The other modules of a family are our Python.
 OURS = {"__init__", "family", "invariants"}
+SHARED = ("variants.user_space", "variants.mmu", "variants.spinlock_h", "variants.wait")       # kernel source of several families
 KERNEL = [path for family in sorted((ROOT / "variants").iterdir()) if family.is_dir() and family.name != "__pycache__"
           for path in sources(f"variants/{family.name}") if path.stem not in OURS]
 TEST_KERNELS = [path for path in sources("tests") if path.parent.name == "kernels" and path.stem != "__init__"]
@@ -104,9 +105,9 @@ def test_the_harness_depends_on_greenlet_only(path: pathlib.Path) -> None:
 
 
 @pytest.mark.parametrize("path", KERNEL, ids=name)
-def test_kernel_source_imports_the_toolkit_user_space_and_its_own_family_only(path: pathlib.Path) -> None:
+def test_kernel_source_imports_the_toolkit_what_families_share_and_its_own_family_only(path: pathlib.Path) -> None:
     family = ".".join(path.relative_to(ROOT).parts[:2])
-    known = ("harness.kernel", "variants.user_space")
+    known = ("harness.kernel", *SHARED)
     assert [module for module in imports(path) if module not in known and not module.startswith(family)] == []
 
 

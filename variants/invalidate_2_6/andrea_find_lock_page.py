@@ -13,7 +13,6 @@ either before that and is seen, or after it and sees a page that is mapped, whic
 """
 from vmrace.harness.kernel import data_race, smp_rmb, spin_lock, spin_unlock, unlikely
 from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import filemap_nopage, unlock_page
-from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import copy_to_new_page
 from vmrace.variants.invalidate_2_6.pre_2_6_15.memory import maybe_mkwrite
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import alloc_page_vma, lock_page, mk_pte, pte_offset
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import page_cache_release, pte_mkdirty, pte_none, set_pte_at
@@ -30,6 +29,7 @@ from vmrace.variants.invalidate_2_6.types import (
     VM_FAULT_SIGBUS,
     VM_SHARED,
 )
+from vmrace.variants.mmu import copy_to_new_page
 
 # ---- mm/memory.c ----------------------------------------------------------------------------------------------------------------
 __FILE__ = "mm/memory.c"

@@ -12,15 +12,8 @@ The line of BUG() is that of 2.6.15 with this hunk: it moves nothing.
 from vmrace.harness.kernel import BUG
 from vmrace.variants.invalidate_2_6.pre_2_6_15.buffer import try_to_release_page
 from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import __remove_from_page_cache
-from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
-    ClearPageUptodate,
-    PageDirty,
-    PagePrivate,
-    page_cache_release,
-    page_count,
-    write_lock_irq,
-    write_unlock_irq,
-)
+from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import ClearPageUptodate, PageDirty, PagePrivate, page_cache_release, page_count
+from vmrace.variants.spinlock_h import write_lock_irq, write_unlock_irq
 
 # ---- mm/truncate.c, @@ -68,10 +68,10 @@ and @@ -79,6 +79,9 @@ -------------------------------------------------------------------
 __FILE__ = "mm/truncate.c"

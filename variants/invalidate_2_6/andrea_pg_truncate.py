@@ -7,7 +7,6 @@ these hunks.
 from vmrace.harness.kernel import BUG, BUG_ON, clear_bit, data_race, read_word, set_bit, smp_rmb, spin_lock, spin_unlock, test_bit, unlikely
 from vmrace.variants.invalidate_2_6.pre_2_6_15.buffer import try_to_release_page
 from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import __remove_from_page_cache, filemap_nopage, unlock_page
-from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import copy_to_new_page
 from vmrace.variants.invalidate_2_6.pre_2_6_15.memory import maybe_mkwrite
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
     ClearPageUptodate,
@@ -25,8 +24,6 @@ from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
     pte_none,
     pte_offset,
     set_pte_at,
-    write_lock_irq,
-    write_unlock_irq,
 )
 from vmrace.variants.invalidate_2_6.pre_2_6_15.page_alloc import FREE_CHECK, bad_page, cond_resched
 from vmrace.variants.invalidate_2_6.pre_2_6_15.rmap import anon_vma_prepare, page_add_anon_rmap, page_add_file_rmap
@@ -43,6 +40,8 @@ from vmrace.variants.invalidate_2_6.types import (
     VM_FAULT_SIGBUS,
     VM_SHARED,
 )
+from vmrace.variants.mmu import copy_to_new_page
+from vmrace.variants.spinlock_h import write_lock_irq, write_unlock_irq
 
 # ---- include/linux/page-flags.h, @@ -76,6 +76,8 @@ and @@ -330,6 +332,10 @@ ----------------------------------------------------
 __FILE__ = "include/linux/page-flags.h"

@@ -30,7 +30,6 @@ from vmrace.variants.invalidate_2_6.andrea_seqschedlock.seqschedlock_h import (
     write_seqschedunlock,
 )
 from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import filemap_nopage, unlock_page
-from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import copy_to_new_page
 from vmrace.variants.invalidate_2_6.pre_2_6_15.memory import maybe_mkwrite
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
     PageDirty,
@@ -63,6 +62,7 @@ from vmrace.variants.invalidate_2_6.types import (
     VM_FAULT_SIGBUS,
     VM_SHARED,
 )
+from vmrace.variants.mmu import copy_to_new_page
 
 # ---- mm/memory.c: the yield() of a read section that fails at its end -----------------------------------------------------------
 __FILE__ = "mm/memory.c"

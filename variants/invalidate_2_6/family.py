@@ -9,8 +9,9 @@ FAMILY = Family(
     summary="a page that stays mapped after it has left the page cache",
     era="Linux 2.6.15 .. 2.6.23-rc1",
     seeds="seed 002",
-    base=("vmrace.variants.invalidate_2_6.types", "vmrace.variants.invalidate_2_6.pre_2_6_15"),
-    tail=("vmrace.variants.user_space", "vmrace.variants.invalidate_2_6.ops"),
+    base=("vmrace.variants.invalidate_2_6.types", "vmrace.variants.invalidate_2_6.pre_2_6_15",
+          "vmrace.variants.mmu", "vmrace.variants.spinlock_h", "vmrace.variants.wait"),
+    tail=("vmrace.variants.user_space", "vmrace.variants.user_files", "vmrace.variants.invalidate_2_6.ops"),
     variants={variant.name: variant for variant in (
         Variant("pre_2_6_15", (), "2.6.15 as it was", "Linux 2.6.15, 2 Jan 2006"),
         Variant("andrea_seqschedlock", ("vmrace.variants.invalidate_2_6.andrea_seqschedlock",),

@@ -48,13 +48,12 @@ from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
     pagevec_lru_add,
     wait_on_page_locked,
     wait_on_page_writeback,
-    write_lock_irq,
-    write_unlock_irq,
 )
 from vmrace.variants.invalidate_2_6.pre_2_6_15.page_alloc import cond_resched
 from vmrace.variants.invalidate_2_6.pre_2_6_15.truncate import truncate_complete_page
 from vmrace.variants.invalidate_2_6.pre_2_6_15.usercopy import __copy_from_user, __get_user
 from vmrace.variants.invalidate_2_6.types import EFAULT, ENOMEM, FILE_PAGES, PAGE_CACHE_SIZE
+from vmrace.variants.spinlock_h import write_lock_irq, write_unlock_irq
 
 __FILE__ = "mm/filemap.c"
 

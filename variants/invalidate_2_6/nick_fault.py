@@ -32,7 +32,6 @@ from vmrace.variants.invalidate_2_6.nick_lock_page import VM_CAN_INVALIDATE
 from vmrace.variants.invalidate_2_6.pre_2_6_15.buffer import ext2_readpage
 from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import find_lock_page, page_cache_read, unlock_page
 from vmrace.variants.invalidate_2_6.pre_2_6_15.fremap import install_file_pte
-from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import copy_to_new_page
 from vmrace.variants.invalidate_2_6.pre_2_6_15.memory import (
     __handle_mm_fault,
     follow_page,
@@ -96,6 +95,7 @@ from vmrace.variants.invalidate_2_6.types import (
     VM_WRITE,
     generic_file_vm_ops,
 )
+from vmrace.variants.mmu import copy_to_new_page
 
 # ---- Documentation, fs/gfs2, fs/ncpfs, fs/ocfs2, fs/xfs, ipc/shm.c -------------------------------------------------------------
 # Left out: other users of the operation.

@@ -21,7 +21,7 @@ from vmrace.harness.kernel import BUG, BUG_ON, current, data_race, list_empty, n
 from vmrace.variants.invalidate_2_6.pre_2_6_15.buffer import ext2_readpage
 from vmrace.variants.invalidate_2_6.pre_2_6_15.ext2 import ext2_truncate
 from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import find_lock_page, page_cache_read, unlock_page
-from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import copy_to_new_page, copy_word_from_user
+from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import copy_word_from_user
 from vmrace.variants.invalidate_2_6.pre_2_6_15.memory import (
     is_restart_addr,
     maybe_mkwrite,
@@ -81,6 +81,7 @@ from vmrace.variants.invalidate_2_6.types import (
     VM_SHARED,
     generic_file_vm_ops,
 )
+from vmrace.variants.mmu import copy_to_new_page
 
 # ---- fs/gfs2, fs/ncpfs, fs/ocfs2, fs/xfs ---------------------------------------------------------------------------------------
 # Left out: other file systems set the new flag too.

@@ -17,7 +17,6 @@ from vmrace.harness.kernel import BUG_ON, data_race, likely, need_resched, plain
 from vmrace.variants.invalidate_2_6.nick_fault import FAULT_FLAG_NONLINEAR, FAULT_FLAG_WRITE, do_linear_fault
 from vmrace.variants.invalidate_2_6.pre_2_6_15.buffer import __block_commit_write, block_prepare_write, ext2_readpage
 from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import find_lock_page, page_cache_read, unlock_page
-from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import copy_to_new_page
 from vmrace.variants.invalidate_2_6.pre_2_6_15.memory import (
     can_share_swap_page,
     do_anonymous_page,
@@ -75,6 +74,7 @@ from vmrace.variants.invalidate_2_6.types import (
     empty_zero_page,
     protection_map,
 )
+from vmrace.variants.mmu import copy_to_new_page
 
 # ---- Documentation, drivers, fs/gfs2, fs/ncpfs, fs/ocfs2, fs/xfs, ipc/shm.c ----------------------------------------------------
 # Left out: other users of the operation.

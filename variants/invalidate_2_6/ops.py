@@ -17,7 +17,7 @@ from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import (
 )
 from vmrace.variants.invalidate_2_6.pre_2_6_15.fork import exit_mm, mm_init
 from vmrace.variants.invalidate_2_6.pre_2_6_15.fremap import sys_remap_file_pages
-from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import device_read, device_write, read_word_of, server_write, user_store
+from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import server_write
 from vmrace.variants.invalidate_2_6.pre_2_6_15.madvise import sys_madvise
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import page_cache_release, put_page
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mmap import do_mmap2
@@ -53,6 +53,7 @@ from vmrace.variants.invalidate_2_6.types import (
     lru_add_pvecs,
     zone_normal,
 )
+from vmrace.variants.mmu import device_read, device_write, read_word_of, user_store
 from vmrace.variants.user_space import (
     FILE_NAMES,
     FIRST_CONTENT,

@@ -20,7 +20,7 @@ FAMILY = Family(
     era="Linux 2.4.17 .. 2.4.20",
     seeds="seeds 000, 003",
     base=("vmrace.variants.lru_free_2_4.types", "vmrace.variants.lru_free_2_4.pre_patch"),
-    tail=("vmrace.variants.user_space", "vmrace.variants.lru_free_2_4.ops"),
+    tail=("vmrace.variants.user_space", "vmrace.variants.user_files", "vmrace.variants.lru_free_2_4.ops"),
     variants={variant.name: variant for variant in (
         Variant("pre_patch", (), "2.4.20, without the patch", "Linux 2.4.20, 2002"),
         Variant("daniel_lru_count", ("vmrace.variants.lru_free_2_4.daniel_lru_count",),

@@ -16,7 +16,6 @@ from vmrace.variants.invalidate_2_6.andrea_seqschedlock.seqschedlock_h import (
     write_seqschedunlock,
 )
 from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import filemap_nopage, radix_tree_delete, unlock_page
-from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import copy_to_new_page
 from vmrace.variants.invalidate_2_6.pre_2_6_15.memory import maybe_mkwrite, unmap_mapping_range
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
     PageDirty,
@@ -57,6 +56,7 @@ from vmrace.variants.invalidate_2_6.types import (
     VM_SHARED,
     address_space,
 )
+from vmrace.variants.mmu import copy_to_new_page
 
 # ---- fs/inode.c, @@ -197,6 +197,7 @@ -------------------------------------------------------------------------------------------
 # Left out: seqschedlock_init(); a struct here starts with what its fields say.

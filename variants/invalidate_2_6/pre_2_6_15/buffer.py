@@ -21,7 +21,7 @@ from vmrace.harness.kernel import (
 )
 from vmrace.variants.invalidate_2_6.pre_2_6_15.ext2 import ext2_get_block
 from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import end_page_writeback, radix_tree_tag_set, unlock_page
-from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import memset_page, submit_bio
+from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import submit_bio
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
     PageDirty,
     PageLocked,
@@ -67,13 +67,10 @@ from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
     test_set_buffer_dirty,
     test_set_buffer_locked,
     test_set_buffer_req,
-    write_lock_irq,
-    write_unlock_irq,
 )
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mpage import mpage_readpage
 from vmrace.variants.invalidate_2_6.pre_2_6_15.page_writeback import __mark_inode_dirty
 from vmrace.variants.invalidate_2_6.pre_2_6_15.page_writeback import __set_page_dirty_nobuffers, redirty_page_for_writepage
-from vmrace.variants.invalidate_2_6.pre_2_6_15.wait import __wake_up_bit, io_schedule
 from vmrace.variants.invalidate_2_6.types import (
     BH_Dirty,
     BH_Lock,
@@ -87,6 +84,9 @@ from vmrace.variants.invalidate_2_6.types import (
     WB_SYNC_NONE,
     WRITE_BIO,
 )
+from vmrace.variants.mmu import memset_page
+from vmrace.variants.spinlock_h import write_lock_irq, write_unlock_irq
+from vmrace.variants.wait import __wake_up_bit, io_schedule
 
 
 __FILE__ = "fs/buffer.c"

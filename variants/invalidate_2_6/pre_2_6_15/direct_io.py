@@ -24,12 +24,13 @@ from vmrace.harness.kernel import (
 )
 from vmrace.variants.invalidate_2_6.pre_2_6_15.ext2 import has_block
 from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import filemap_write_and_wait_range
-from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import clear_user_buffer, memset_page, submit_buffer, submit_page
+from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import clear_user_buffer, submit_buffer, submit_page
 from vmrace.variants.invalidate_2_6.pre_2_6_15.memory import get_user_pages
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import i_size_read, page_cache_get, page_cache_release
 from vmrace.variants.invalidate_2_6.pre_2_6_15.page_writeback import set_page_dirty_lock
-from vmrace.variants.invalidate_2_6.pre_2_6_15.wait import io_schedule
 from vmrace.variants.invalidate_2_6.types import ENOTBLK, PAGE_CACHE_SHIFT, PAGE_CACHE_SIZE, PF_SYNCWRITE, READ_BIO, WRITE_BIO
+from vmrace.variants.mmu import memset_page
+from vmrace.variants.wait import io_schedule
 
 
 __FILE__ = "fs/direct-io.c"

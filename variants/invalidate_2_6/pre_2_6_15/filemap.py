@@ -19,7 +19,6 @@ from vmrace.harness.kernel import (
 from vmrace.variants.invalidate_2_6.pre_2_6_15.buffer import block_prepare_write, ext2_readpage, generic_commit_write
 from vmrace.variants.invalidate_2_6.pre_2_6_15.direct_io import ext2_direct_IO
 from vmrace.variants.invalidate_2_6.pre_2_6_15.fremap import install_file_pte, install_page
-from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import read_word_of
 from vmrace.variants.invalidate_2_6.pre_2_6_15.memory import unmap_mapping_range
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
     ClearPageError,
@@ -45,12 +44,8 @@ from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
     pagevec_init,
     pagevec_lru_add,
     pagevec_release,
-    read_lock_irq,
-    read_unlock_irq,
     wait_on_page_locked,
     wait_on_page_writeback,
-    write_lock_irq,
-    write_unlock_irq,
 )
 from vmrace.variants.invalidate_2_6.pre_2_6_15.page_alloc import cond_resched
 from vmrace.variants.invalidate_2_6.pre_2_6_15.page_writeback import do_writepages, test_clear_page_writeback
@@ -64,7 +59,6 @@ from vmrace.variants.invalidate_2_6.pre_2_6_15.swap import (
 )
 from vmrace.variants.invalidate_2_6.pre_2_6_15.truncate import invalidate_inode_pages2_range
 from vmrace.variants.invalidate_2_6.pre_2_6_15.usercopy import __copy_from_user, __copy_from_user_inatomic
-from vmrace.variants.invalidate_2_6.pre_2_6_15.wait import __wait_on_bit, __wait_on_bit_lock, __wake_up_bit, io_schedule
 from vmrace.variants.invalidate_2_6.types import (
     EEXIST,
     EFAULT,
@@ -86,6 +80,9 @@ from vmrace.variants.invalidate_2_6.types import (
     WRITE_BIO,
     generic_file_vm_ops,
 )
+from vmrace.variants.mmu import read_word_of
+from vmrace.variants.spinlock_h import read_lock_irq, read_unlock_irq, write_lock_irq, write_unlock_irq
+from vmrace.variants.wait import __wait_on_bit, __wait_on_bit_lock, __wake_up_bit, io_schedule
 
 
 # ---- lib/radix-tree.c: one array of slots and one of each tag ---------------------------------------------------------------
@@ -293,7 +290,7 @@ def wake_up_page(page, bit):
 
 def wait_on_page_bit(page, bit_nr):
     if test_bit(bit_nr, page.flags):
-        __wait_on_bit(page_waitqueue(page, bit_nr), bit_nr, page)
+        __wait_on_bit(page_waitqueue(page, bit_nr), bit_nr, page, sync_page)
 
 
 def unlock_page(page):
@@ -313,7 +310,7 @@ def end_page_writeback(page):
 
 
 def __lock_page(page):
-    __wait_on_bit_lock(page_waitqueue(page, PG_locked), PG_locked, page)
+    __wait_on_bit_lock(page_waitqueue(page, PG_locked), PG_locked, page, sync_page)
 
 
 def find_get_page(mapping, offset):

@@ -16,7 +16,6 @@ from vmrace.harness.kernel import (
     spin_unlock,
 )
 from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import filemap_nopage, filemap_populate, unlock_page
-from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import copy_to_new_page
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
     PageAnon,
     PageDirty,
@@ -92,6 +91,7 @@ from vmrace.variants.invalidate_2_6.types import (
     VM_WRITE,
     empty_zero_page,
 )
+from vmrace.variants.mmu import copy_to_new_page
 
 
 # ---- asm-generic/tlb.h: the pages of a zap are freed when the flush is over -------------------------------------------------

@@ -33,7 +33,6 @@ from vmrace.harness.kernel import (
 )
 from vmrace.variants.invalidate_2_6.pre_2_6_15.swap import __pagevec_lru_add, __pagevec_release, put_page
 from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import __lock_page, wait_on_page_bit
-from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import clear_new_page
 from vmrace.variants.invalidate_2_6.pre_2_6_15.page_alloc import __pagevec_free, alloc_pages
 from vmrace.variants.invalidate_2_6.pre_2_6_15.page_writeback import test_clear_page_dirty, test_set_page_writeback
 from vmrace.variants.invalidate_2_6.pre_2_6_15.usercopy import __get_user
@@ -68,6 +67,7 @@ from vmrace.variants.invalidate_2_6.types import (
     PG_writeback,
     THE_DEVICE,
 )
+from vmrace.variants.mmu import clear_new_page
 
 # ---- atomics and locks -------------------------------------------------------------------------------------------------
 
@@ -78,51 +78,6 @@ def atomic_add_negative(i, v):
     point(v, RMW)
     v.counter += i
     return v.counter < 0
-
-
-__FILE__ = "include/linux/spinlock.h"
-
-
-def read_lock_irq(lock):
-    local_irq_disable()
-    read_lock(lock)
-
-
-def read_unlock_irq(lock):
-    read_unlock(lock)
-    local_irq_enable()
-
-
-def read_lock_irqsave(lock):
-    flags = local_irq_save()
-    read_lock(lock)
-    return flags
-
-
-def read_unlock_irqrestore(lock, flags):
-    read_unlock(lock)
-    local_irq_restore(flags)
-
-
-def write_lock_irq(lock):
-    local_irq_disable()
-    write_lock(lock)
-
-
-def write_unlock_irq(lock):
-    write_unlock(lock)
-    local_irq_enable()
-
-
-def write_lock_irqsave(lock):
-    flags = local_irq_save()
-    write_lock(lock)
-    return flags
-
-
-def write_unlock_irqrestore(lock, flags):
-    write_unlock(lock)
-    local_irq_restore(flags)
 
 
 __FILE__ = "include/linux/bit_spinlock.h"

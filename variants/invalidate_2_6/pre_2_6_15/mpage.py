@@ -7,7 +7,7 @@ from vmrace.harness.kernel import BUG, data_race
 from vmrace.variants.invalidate_2_6.pre_2_6_15.buffer import block_read_full_page, block_write_full_page
 from vmrace.variants.invalidate_2_6.pre_2_6_15.ext2 import has_block
 from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import add_to_page_cache, end_page_writeback, unlock_page
-from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import memset_page, submit_bio
+from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import submit_bio
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
     PageUptodate,
     PageWriteback,
@@ -44,6 +44,7 @@ from vmrace.variants.invalidate_2_6.types import (
     WB_SYNC_NONE,
     WRITE_BIO,
 )
+from vmrace.variants.mmu import memset_page
 
 
 __FILE__ = "fs/mpage.c"

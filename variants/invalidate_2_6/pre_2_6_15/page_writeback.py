@@ -12,12 +12,6 @@ from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
     TestSetPageWriteback,
     lock_page,
     page_mapping,
-    read_lock_irqsave,
-    read_unlock_irqrestore,
-    write_lock_irq,
-    write_lock_irqsave,
-    write_unlock_irq,
-    write_unlock_irqrestore,
 )
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mpage import mpage_writepages
 from vmrace.variants.invalidate_2_6.types import (
@@ -27,6 +21,14 @@ from vmrace.variants.invalidate_2_6.types import (
     PAGECACHE_TAG_WRITEBACK,
     WB_SYNC_NONE,
     inode_lock,
+)
+from vmrace.variants.spinlock_h import (
+    read_lock_irqsave,
+    read_unlock_irqrestore,
+    write_lock_irq,
+    write_lock_irqsave,
+    write_unlock_irq,
+    write_unlock_irqrestore,
 )
 
 

@@ -2,10 +2,11 @@
 """mm/readahead.c: what is read although the device has its readahead switched off."""
 from vmrace.harness.kernel import data_race
 from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import radix_tree_lookup
-from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import i_size_read, page_cache_alloc_cold, read_lock_irq, read_unlock_irq
+from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import i_size_read, page_cache_alloc_cold
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mpage import mpage_readpages
 from vmrace.variants.invalidate_2_6.pre_2_6_15.page_alloc import __get_zone_counts
 from vmrace.variants.invalidate_2_6.types import PAGE_CACHE_SHIFT, PAGE_CACHE_SIZE
+from vmrace.variants.spinlock_h import read_lock_irq, read_unlock_irq
 
 
 __FILE__ = "mm/readahead.c"

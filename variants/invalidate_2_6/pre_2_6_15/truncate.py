@@ -19,13 +19,12 @@ from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
     pagevec_init,
     pagevec_release,
     wait_on_page_writeback,
-    write_lock_irq,
-    write_unlock_irq,
 )
 from vmrace.variants.invalidate_2_6.pre_2_6_15.page_alloc import cond_resched
 from vmrace.variants.invalidate_2_6.pre_2_6_15.page_writeback import set_page_dirty, test_clear_page_dirty
 from vmrace.variants.invalidate_2_6.pre_2_6_15.swap import pagevec_lookup
 from vmrace.variants.invalidate_2_6.types import EIO, PAGEVEC_SIZE, PAGE_CACHE_SHIFT, PAGE_CACHE_SIZE, ULONG_MAX
+from vmrace.variants.spinlock_h import write_lock_irq, write_unlock_irq
 
 
 __FILE__ = "mm/truncate.c"

@@ -5,8 +5,9 @@ Where user memory cannot be loaded from, the exception table leads on. The copy 
 says how much that is. So does, until 2.6.18, the one that must not fault: until it is tried again whoever looks sees the zeros (which, as
 mm/filemap.h says from then on, has happened).
 """
-from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import MMU_FAULT, copy_word_from_user, load_from_user, write_word_of
+from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import copy_word_from_user, load_from_user
 from vmrace.variants.invalidate_2_6.types import PAGE_SIZE
+from vmrace.variants.mmu import MMU_FAULT, write_word_of
 
 
 __FILE__ = "arch/i386/lib/usercopy.c"

@@ -32,8 +32,6 @@ from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
     pagevec_count,
     pagevec_init,
     pagevec_release,
-    write_lock_irq,
-    write_unlock_irq,
 )
 from vmrace.variants.invalidate_2_6.pre_2_6_15.buffer import block_write_full_page
 from vmrace.variants.invalidate_2_6.pre_2_6_15.page_alloc import blk_congestion_wait, cond_resched
@@ -57,6 +55,7 @@ from vmrace.variants.invalidate_2_6.types import (
     vm_swappiness,
     zone_normal,
 )
+from vmrace.variants.spinlock_h import write_lock_irq, write_unlock_irq
 
 
 __FILE__ = "mm/vmscan.c"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""kernel/wait.c: waiting for a bit.
+"""kernel/wait.c: waiting for a bit, in 2.6.15 as in 2.6.26.
 
 Each queue here is of one bit of one page (or buffer), so the key that a hashed queue compares is in the choice of the queue. A
 woken sleeper stands where it stood until it has looked at the bit, where the kernel takes it off and puts it back.
@@ -10,41 +10,39 @@ from vmrace.harness.kernel import (
     __set_current_state,
     add_wait_queue,
     add_wait_queue_exclusive,
-    remove_wait_queue,
     current,
+    remove_wait_queue,
     schedule,
     set_current_state,
     test_and_set_bit,
     test_bit,
-    wake_up,
     waitqueue_active,
+    wake_up,
 )
-from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import sync_page
-
 
 __FILE__ = "kernel/wait.c"
 
 
-def __wait_on_bit(wq, nr, page):
-    """Until the bit of page->flags is clear; it may be set again on return."""
+def __wait_on_bit(wq, nr, page, action):
+    """Until the bit of page->flags is clear; it may be set again on return. action(page) sleeps once."""
     add_wait_queue(wq)                              # prepare_to_wait()
     while True:
         set_current_state(TASK_UNINTERRUPTIBLE)
         if test_bit(nr, page.flags):
-            sync_page(page)
+            action(page)
         if not test_bit(nr, page.flags):
             break
     __set_current_state(TASK_RUNNING)               # finish_wait()
     remove_wait_queue(wq)
 
 
-def __wait_on_bit_lock(wq, nr, page):
-    """Until it was us who set the bit."""
+def __wait_on_bit_lock(wq, nr, page, action):
+    """Until it was us who set the bit. action(page) sleeps once."""
     add_wait_queue_exclusive(wq)                    # prepare_to_wait_exclusive()
     while True:
         set_current_state(TASK_UNINTERRUPTIBLE)
         if test_bit(nr, page.flags):
-            sync_page(page)
+            action(page)
         if not test_and_set_bit(nr, page.flags):
             page.locker = current()                 # the bit is PG_locked
             break

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-2.0-only
+"""The claims of the comment above page_swapcount() in seed 001, as checks. Linked over hugh_can_reuse, whose text they leave alone.
+
+Each check has the line of its sentence in the patched mm/swapfile.c, and warns. What it reads is no access of the kernel, so that
+it adds no step: a claim is judged by the steps between the kernel's own reads.
+
+    316  with the page locked, the mapcount cannot rise
+    319  without it, the swap count is stable while swap_lock is held
+    320  nor can the mapcount rise from 1, while the caller holds the lock of that pte
+    326  swapcount + mapcount is never seen too low: not as 1 while another pte leads to the page
+
+Hugh Dickins wrote on 23 Nov 2008 that migration had spoilt his optimisations: a migration entry is in neither count.
+"""
+from vmrace.harness.kernel import WARN_ON, current, smp_rmb, spin_lock, spin_unlock
+from vmrace.variants.cow_swap_2_6.hugh_can_reuse import swap_info_get
+from vmrace.variants.cow_swap_2_6.pre_2_6_26.mm_h import PageSwapCache, page_mapcount, page_private
+from vmrace.variants.cow_swap_2_6.pre_2_6_26.swapops_h import is_migration_entry, swp_offset
+from vmrace.variants.cow_swap_2_6.types import PG_swapcache, m0, m1, m2, m3, swap_lock
+
+
+__FILE__ = "mm/swapfile.c"
+
+
+def leads_to(pte, page):
+    """True if a pte is of the page, or of its swap entry while it is cached, or a migration entry of it."""
+    if pte.__class__ is tuple:
+        return pte[0] is page
+    if pte is None:
+        return False
+    if is_migration_entry(pte):
+        return swp_offset(pte) == page.pfn
+    return bool(page.flags.word >> PG_swapcache & 1) and page._private == pte
+
+
+def true_references(page):
+    """The ptes that lead to the page. One whose lock another task holds may be on its way out, or from one count to the other."""
+    return sum(leads_to(slot._val, page) for mm in (m0, m1, m2, m3) if mm.page_table_lock.owner is None
+               for slot in (mm.pte0, mm.pte1, mm.pte2))
+
+
+def page_swapcount(page, add_mapcount):
+    """As in hugh_can_reuse, with the claims. The caller of a page that is not locked holds the lock of one pte of it."""
+    count = 0
+    swapcount = None
+
+    spin_lock(swap_lock)
+    locked = page.locker is current()
+    before = page._mapcount.counter
+    if add_mapcount:
+        count = page_mapcount(page)
+        before = count - 1
+    if PageSwapCache(page):
+        # private can be relied on once PageSwapCache is visible
+        smp_rmb()
+        entry = page_private(page)
+        p = swap_info_get(entry)
+        if p:
+            # the swap cache itself is not counted
+            swapcount = p.swap_map[swp_offset(entry)]
+            count += swapcount - 1
+            WARN_ON(swapcount != p._swap_map.items[swp_offset(entry)], 319)
+    if locked:
+        WARN_ON(page._mapcount.counter > before, 316)
+    elif before == 0:
+        WARN_ON(page._mapcount.counter > 0, 320)
+    if add_mapcount and count == 1:
+        # the caller holds the lock of its own pte, which is therefore not among these
+        WARN_ON(true_references(page), 326)
+    spin_unlock(swap_lock)
+    return count
