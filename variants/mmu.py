@@ -2,13 +2,13 @@
 """Not kernel source: the memory and the MMU that the kernels of several families run on.
 
 The MMU. A user access is two steps: on the pte slot, where the accessed bit is set and for a store the dirty bit too, and on the
-word. If the pte no longer leads to that word when it is its turn, the instruction starts again. That is sound for every
+word. If the pte no longer leads to that word when it is its turn, the instruction starts again. This is sound for every
 pte change that is followed by a flush: the flush's interrupt is answered between two instructions, so once it is over each
 access is either complete, its bits in the pte, or will walk the new table. There is no TLB, and so no stale entry between a
 change and its flush (a limit, see the types of each family).
 
-Memory. What several may reach is read and written a word at a time, each access a point on the frame; a page that only the
-caller knows of is copied or cleared at once.
+Memory. A page that several tasks may reach is read and written a word at a time, each access a point on the frame; a page that only
+the caller knows of is copied or cleared at once.
 """
 from vmrace.harness.kernel import READ, RMW, WRITE, current, point, touches
 from vmrace.variants.invalidate_2_6.pre_2_6_15.fault import do_page_fault

@@ -198,6 +198,8 @@ COW_SWAP_2_6 = (
     Broken("INVARIANT: a migration entry stays and nobody will remove it", SOUND,
            lambda k: put(k.m0.pte0, "_val", k.swp_entry(k.SWP_MIGRATION_READ, 0))),
     Broken("INVARIANT: anon_rss counts more pages than the mm maps", SOUND, lambda k: add(k.m0, "anon_rss", 1)),
+    Broken("INVARIANT: an mm that has ended after a migration counts pages in anon_rss",
+           "store m0.0; fork m0 m1; refill_inactive 2; migrate_all m1.0; exit m1", lambda k: add(k.m1, "anon_rss", 1)),
     Broken("INVARIANT: a page in the swap cache is there for another entry", CACHED,
            lambda k: put(frame(k.m0.pte0), "_private", k.swp_entry(0, 2))),
     Broken("INVARIANT: a clean page differs from its swap slot", CACHED, lambda k: put(k.swap_disks[0].slot1, "word0", 99)),

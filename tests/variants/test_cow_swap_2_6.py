@@ -189,6 +189,15 @@ def test_a_debugger_writes_to_a_page_that_may_not_be_stored_to_and_the_other_pro
     assert loads() == [8, 8, 7, 7] and pte()[1] == 0 and word(pte()[0], "dirty")
 
 
+def test_a_fork_ends_the_promise_of_a_pin_unless_it_leaves_the_page_out() -> None:
+    def stored() -> set[str]:
+        return {what for what, _, _, value, _, _ in m.history if value == 9}
+    run(("store m0.0", 7), "pin m0.0 k0", "dontfork m0.0", "fork m0 m1", ("store m0.0", 8), ("dma k0", 9), "load m0.0")
+    assert loads() == [9, 9] and pinned() is pte()[0] and stored() == {"store", "load"}
+    run(("store m0.0", 7), "pin m0.0 k0", "fork m0 m1", ("store m0.0", 8), ("dma k0", 9), "load m0.0")
+    assert loads() == [8, 8] and pinned() is not pte()[0] and stored() == {"may"}
+
+
 def test_reclaim_unmaps_a_pinned_page_but_does_not_free_it() -> None:
     page: list[Any] = []
     run(("store m0.0", 7), lambda: KERNEL[DRAIN](0), "pin m0.0 k0", lambda: page.append(pinned()), "reclaim_page m0.0", ("dma k0", 8),
@@ -234,6 +243,17 @@ def test_reclaim_at_work_has_a_store_copy_a_pinned_page_in_2_6_26_and_not_with_t
     assert "DATA: a load returns an old value" in found("pre_2_6_26", 300, *UNWANTED_COPY)
     for variant in ("nick_lock_page", "hugh_can_reuse", "merged_2_6_29"):
         assert found(variant, 100, *UNWANTED_COPY) == set(), variant
+
+
+MISSED_COPY = (("store m0.0", "fork m0 m1", "reclaim_page m0.0", "load m0.0"), ("store m0.0",), ("load m1.0", "load m1.0"))
+
+
+@pytest.mark.long
+def test_two_tests_one_after_the_other_miss_a_reference_on_its_way_from_swap_to_a_page_table() -> None:
+    """Nick Piggin's answer to the hunk of 19 Jun 2008: the other process has its page read in between the two tests."""
+    assert "INVARIANT: missed copy: a process may write a page that another one maps" in found("hugh_interim_jun19", 1000, *MISSED_COPY)
+    for variant in ("pre_2_6_26", "nick_lock_page", "hugh_can_reuse", "merged_2_6_29"):
+        assert found(variant, 100, *MISSED_COPY) == set(), variant
 
 
 @pytest.mark.long

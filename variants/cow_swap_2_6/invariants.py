@@ -14,6 +14,9 @@ Three titles have the names of the classes that David Hildenbrand and Linus Torv
     wrong copy          the page of a process went to swap while a device had it by a pin for writing, and swap does not lead back to
                         that page. (The classes have no such split: there, both copies of a pinned page are wrong copies.)
 
+anon_rss drifts in 2.6.26 when a migration entry is zapped or copied (see README.md). After a migration it is therefore judged only when
+its process has ended: this fault would hide all others.
+
 A pin counts until its process forks, moves or changes the mapping, or exits: then the kernels of this time promise nothing.
 """
 
@@ -165,8 +168,10 @@ def _ptes(t: _Tables, out: list[Failure]) -> tuple[dict[Any, int], dict[int, int
         elif value is not None:
             swapped[value] = swapped.get(value, 0) + 1
     for mm, number in present.items():
-        if mm.anon_rss != number:
+        if mm.anon_rss != number and not t.vm.migrated:
             out.append(_more_or_fewer(invariant("anon_rss counts {} pages than the mm maps"), mm.anon_rss, number, mm))
+        if mm.anon_rss and t.vm.migrated and mm.mm_users.counter == 0:
+            out.append((invariant("an mm that has ended after a migration counts pages in anon_rss"), f"{mm.name}: {mm.anon_rss}", mm))
     return ptes, swapped
 
 

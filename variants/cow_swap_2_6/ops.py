@@ -3,8 +3,8 @@
 
 user_space.py has the processes, and what their addresses and pins show. README.md names the real caller of each operation.
 """
-from vmrace.harness.kernel import READ, WRITE, current, data_race, down_read, list_add_tail, list_del, now, plain, saw
-from vmrace.harness.kernel import spin_lock_irq, spin_unlock_irq, struct, touches, up_read
+from vmrace.harness.kernel import READ, WRITE, current, data_race, down_read, happens_after, happens_before, list_add_tail, list_del, now
+from vmrace.harness.kernel import plain, saw, spin_lock_irq, spin_unlock_irq, struct, touches, up_read
 from vmrace.variants.cow_swap_2_6.pre_2_6_26.fork import exit_mm, mm_init
 from vmrace.variants.cow_swap_2_6.pre_2_6_26.madvise import sys_madvise
 from vmrace.variants.cow_swap_2_6.pre_2_6_26.memory import access_process_vm, get_user_pages
@@ -216,6 +216,7 @@ def pin_user_page(number, page, k, write, force):
     end_pin(k)
     touches(WRITE, held)
     held.page = pages[0] if pages else None
+    happens_before(held)
     held.state = 2 if pages else 0
     if current().flags & PF_MEMDIE:
         killed(number, page, begun, "SIGKILL", "pin")
@@ -252,6 +253,7 @@ def use_pin(k, pinned):
     touches(WRITE, held)
     if held.state != 2 or held.pinned < pinned:
         return None
+    happens_after(held)
     held.state = 1
     return held
 
@@ -266,6 +268,7 @@ def op_dma(k, value):
     for word in (0, 1):
         saw_device_store(k, begun, word, value, since)
     touches(WRITE, held)
+    happens_before(held)
     held.state = 2
 
 
@@ -279,6 +282,7 @@ def op_load_pin(k):
     for word in (0, 1):
         saw_device_load(k, begun, word, words[word], since)
     touches(WRITE, held)
+    happens_before(held)
     held.state = 2
 
 

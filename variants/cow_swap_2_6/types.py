@@ -369,6 +369,7 @@ class vm_globals(struct):
     nr_swapfiles = racy(1, "swap_lock")                             # readers ask for a type in use
     swap_overflow = plain(0)                                        # messages about a full count, of which there is none
     least_priority = guarded(-1, "swap_lock")
+    migrated = plain(0)                                             # of the model, for an invariant: 1 if migration has unmapped pages
 
 
 # ---- address spaces --------------------------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ def radix_index(index):
 
 
 def radix_tree_preload(gfp_mask):
-    """Nothing to allocate, so it cannot fail. That the task stays on its cpu until radix_tree_preload_end() is left out."""
+    """Nothing to allocate, so it cannot fail. The kernel also keeps the task on its cpu until radix_tree_preload_end()."""
     return 0
 
 
@@ -112,7 +112,7 @@ __FILE__ = "mm/filemap.c"
 
 
 def sync_page(page):
-    """What a sleeper does. The page may leave the swap cache meanwhile: only its private is asked for then."""
+    """Start the I/O of the page, then sleep. The page may leave the swap cache meanwhile: only its private is asked for then."""
     smp_mb()
     mapping = page_mapping(page)
     if mapping:

@@ -6,7 +6,7 @@ write memory at any time between the two, so this is a legal DMA, and the worst 
 interrupt.
 
 The slab hands out the vma that an mm has for an address, and the first free anon_vma of an address. Two tasks that want an anon_vma at
-the same address, in whatever mm, conflict. All other slab objects do not depend on the schedule.
+the same address, in whatever mm, conflict. No other slab object depends on the schedule.
 """
 from vmrace.harness.kernel import RMW, WRITE, raise_irq, touches
 from vmrace.variants.cow_swap_2_6.types import READ_BIO, THE_DEVICE, anon_vma_cachep
@@ -14,21 +14,6 @@ from vmrace.variants.mmu import read_word_of, write_word_of
 
 
 __FILE__ = "hardware"
-
-# ---- memory ------------------------------------------------------------------------------------------------------------
-
-
-def copy_highpage(to, page):
-    """copy_highpage() of migration: no task maps either page, and a device may write the old one."""
-    write_word_of(to.data, 0, read_word_of(page.data, 0))
-    write_word_of(to.data, 1, read_word_of(page.data, 1))
-
-
-def copy_to_user_page(page, value):
-    """The copy of access_process_vm(): a store of the tracer to both words."""
-    write_word_of(page.data, 0, value)
-    write_word_of(page.data, 1, value)
-
 
 # ---- the disk ----------------------------------------------------------------------------------------------------------
 

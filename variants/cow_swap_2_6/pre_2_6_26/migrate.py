@@ -95,6 +95,7 @@ from vmrace.variants.cow_swap_2_6.types import (
     FOLL_GET,
     GFP_HIGHUSER_MOVABLE,
     PF_SWAPWRITE,
+    vm,
     zone_normal,
 )
 from vmrace.variants.mmu import copy_to_new_page
@@ -349,6 +350,7 @@ def move_to_new_page(newpage, page):
 
 def new_page_node(p):
     """A page of the other node."""
+    vm.migrated = 1
     return alloc_pages(GFP_HIGHUSER_MOVABLE)
 
 

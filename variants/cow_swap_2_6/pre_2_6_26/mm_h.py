@@ -516,7 +516,7 @@ __FILE__ = "include/linux/list.h"
 
 
 def mmlist_empty(mm):
-    """list_empty(&mm->mmlist), without mmlist_lock: a load. All changes of the ring conflict with it, see touches() at each."""
+    """list_empty(&mm->mmlist), without mmlist_lock: a load. Each change of the ring conflicts with it, by its touches()."""
     point(init_mm.mmlist, READ)
     return mm.mmlist._next is mm.mmlist
 

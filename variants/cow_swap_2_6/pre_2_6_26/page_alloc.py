@@ -190,7 +190,7 @@ def zone_watermark_ok(z, mark, alloc_flags):
 
 
 def get_page_from_freelist(alloc_flags):
-    """Of the one zone there is."""
+    """There is one zone."""
     zone = zone_normal
     if not alloc_flags & ALLOC_NO_WATERMARKS:
         if alloc_flags & ALLOC_WMARK_MIN:

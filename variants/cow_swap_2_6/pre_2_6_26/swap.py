@@ -177,7 +177,7 @@ def lru_add_drain():
 
 
 def lru_add_drain_all():
-    """Of a kernel without CONFIG_NUMA. With it, a worker of each cpu drains its own pagevecs (a limit, see migrate)."""
+    """Drain the pagevecs of this cpu, as without CONFIG_NUMA. With it, a worker on each cpu drains those of its own (a limit)."""
     lru_add_drain()
     return 0
 
