@@ -529,6 +529,7 @@ class vm_area_struct(struct):
     vm_next_share = guarded(None, ".vm_file.f_dentry.d_inode.i_mapping.i_shared_lock")
     vm_pprev_share = guarded(None, ".vm_file.f_dentry.d_inode.i_mapping.i_shared_lock")
     # the slab's
+    lives_while = "in_use"
     in_use = plain(0)
 
 
@@ -564,6 +565,7 @@ class mm_struct(struct):
     vma1 = embed(vm_area_struct)
     vma2 = embed(vm_area_struct)
     vma_extra = embed(vm_area_struct)
+    lives_while = "in_use"
     in_use = plain(0)
 
 

@@ -410,6 +410,8 @@ def get_unused_buffer_head(page):
     spin_lock(unused_list_lock)
     spin_unlock(unused_list_lock)
 
+    # Left out: kmem_cache_grow(), if the slab is full. It allocates a page with GFP_NOFS, below the lock of `page` and, in write(2), below
+    # i_sem. Such a reclaim waits for I/O on buffers at most, and the end of I/O needs neither. The operation reclaim_nofs makes it.
     bh = kmem_cache_alloc_bh(page)
     if bh:
         bh.b_blocknr = -1
