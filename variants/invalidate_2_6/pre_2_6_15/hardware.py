@@ -8,7 +8,7 @@ completion is an interrupt.
 The slab hands out the one object that is meant for the purpose: a page's buffer, an mm's vma for an address, the mm that a
 program names. So which object it is does not depend on the schedule.
 """
-from vmrace.harness.kernel import current, data_race, now, raise_irq
+from vmrace.harness.kernel import WRITE, current, data_race, now, raise_irq, touches
 from vmrace.variants.invalidate_2_6.pre_2_6_15.fault import do_page_fault
 from vmrace.variants.invalidate_2_6.ops import copied_from_user
 from vmrace.variants.invalidate_2_6.types import PAGE_CACHE_SHIFT, READ_BIO, THE_DEVICE
