@@ -3,16 +3,18 @@
 from vmrace.harness.kernel import now
 from vmrace.variants.lru_free_2_4.ops import files, map_page
 from vmrace.variants.lru_free_2_4.types import MAP_PRIVATE, MAP_SHARED
-from vmrace.variants.user_space import begin_change, end_change, enter, error_of, is_shared, saw_page
+from vmrace.variants.user_space import allow, begin_change, end_change, enter, error_of, forbids, is_shared, saw_page
 
 
 def file_map(number, page, file, index, flags, new):
     if enter(number) is None:
         return None
     since = now()
+    token = forbids(number, page)
     begin_change(number, page, new)
     address = map_page(page, flags, files[file], index)
     end_change(number, page, new)
+    allow(number, page, token)
     if not is_shared(new):
         saw_page("unknown", number, page, "a load of a private mapping of a file to which its process has not stored", since)
     return error_of(address)

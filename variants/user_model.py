@@ -22,6 +22,7 @@ for certain, because the kernel may write a dirty page to disk at any time. An e
     synced          The register's value was written to disk (fsync).
     msynced         The same, with the dirty bits of the ptes (msync).
     disk load       The access returned a value that the disk can hold, after a write of the dirty page (a read with O_DIRECT).
+    moved           The register got a value that the word `value` of the same address space had meanwhile: mremap moved its page here.
     fork            The address space `who` was copied; `value` is the child.
     failed          An operation failed although its user gave no cause for that: `value` is the rest of the title.
     failed, dirty   The same, but a part of the file `who` that may not be on its disk yet is a cause.
@@ -43,7 +44,8 @@ from vmrace.variants.close_to_open import settled
 
 GONE = "gone"           # the value that unmap stores: no load may return it
 UNKNOWN = "unknown"     # the value of a register that the interface leaves open
-STORES = ("store", "mapped store", "direct store", "unknown")
+INHERITED = "a load of memory that was moved, whose value a process inherited and the interface left open"
+STORES = ("store", "mapped store", "direct store", "moved", "unknown")
 VALUES = ("store", "mapped store", "direct store", "may")       # the kinds that give a register a value of the program
 OPTIONAL = ("may", "may discard")
 DISK = frozenset(("may", "may discard", "discard", "disk load"))        # the kinds for which it matters what the disk can hold
@@ -110,13 +112,22 @@ def _can_be_dirty(accesses: Sequence[Access], since: int, until: int) -> bool:
 
 
 def _registers(history: Sequence[tuple[Any, ...]]) -> tuple[Registers, list[Fork]]:
+    """Return the accesses of each register, and the forks. The value of a "moved" is the values of which the register got one."""
     registers: Registers = defaultdict(list)
     forks: list[Fork] = []
+    moves: list[tuple[int, int, Any, Any, int]] = []        # until, since, the target, the source, the number of the access to the target
     for kind, who, where, value, since, until in settled(history):
         if kind == "fork":
             forks.append((who, value, since, until))
         elif kind not in FAILED:
+            if kind == "moved":
+                moves.append((until, since, (who, where), (who, value), len(registers[who, where])))
             registers[who, where].append((kind, value, since, until))
+    for until, since, target, source, number in sorted(moves, key=lambda move: move[0]):        # an earlier move of the source comes first
+        values = admissible(registers.get(source, []), _initial(registers, forks, *source), since, until) - {GONE}
+        reasons = [reason for kind, reason, begin, _ in registers.get(source, []) if kind == "unknown" and begin <= until]
+        registers[target][number] = ("unknown", reasons[-1] if reasons else INHERITED, since, until) if UNKNOWN in values else (
+            "moved", tuple(sorted(values)), since, until)
     return registers, forks
 
 
@@ -141,13 +152,17 @@ def admissible(accesses: Sequence[Access], initial: Iterable[Any], since: int, u
     """Return the values that a load of the register between the steps `since` and `until` could return, UNKNOWN among them if the
     register's value can be unknown then."""
     stores = [access for access in accesses if access[0] in STORES]
-    out = {UNKNOWN if kind == "unknown" else value for kind, value, begin, end in stores
-           if begin <= until and not any(end < later[2] and later[3] < since for later in stores)}
-    out |= {value for kind, value, begin, end in accesses
-            if kind == "may" and begin <= until and not any(end < later[2] and later[3] < since for later in stores)}
-    if not any(end < since for _, _, _, end in stores):
+    over = [later for later in stores if before(later[3], since, until)]
+    out = {one for kind, value, begin, end in accesses if kind in STORES or kind == "may"
+           if begin <= until and not any(before(end, later[2], later[3]) for later in over) for one in _values(kind, value)}
+    if not over:
         out |= set(initial)
     return frozenset(out)
+
+
+def _values(kind: str, value: Any) -> Iterable[Any]:
+    """Return the values of which a store gives one to a register."""
+    return (UNKNOWN,) if kind == "unknown" else value if kind == "moved" else (value,)
 
 
 def linearizable(accesses: Sequence[Access], initial: Iterable[Any]) -> bool:
@@ -185,7 +200,7 @@ def _explained(accesses: Sequence[Access], initial: Iterable[Any], after: After)
 def _value_after(kind: str, operand: Any, value: Any, ordered: list[Access], doubts: int) -> tuple[Any, ...]:
     """Return the same as `_after` for accesses that do not reach the disk: of the state they need the value only."""
     if kind != "load":
-        return (UNKNOWN if kind == "unknown" else operand,)
+        return tuple(_values(kind, operand))
     return (value,) if operand == value or value is UNKNOWN else ()
 
 
@@ -203,8 +218,8 @@ def _after(kind: str, operand: Any, state: State, ordered: list[Access], doubts:
         return [(operand, frozenset([operand]), False)]
     if kind == "rewrite":
         return [(value, disk | {value}, True)]
-    if kind == "unknown":
-        return [(UNKNOWN, frozenset([UNKNOWN]), False)]
+    if kind in ("unknown", "moved"):
+        return [(one, frozenset([one]), False) for one in _values(kind, operand)]
     if kind in ("discard", "may discard"):
         return [state, *((held, frozenset([held]), False) for held in disk if held != value)]
     if kind == "synced":

@@ -20,6 +20,12 @@ its address space, and unmap stores "gone" in it. A private mapping of a file le
 as well. An access is to the register that the address showed before and after it, as the process knows from its own calls. If these
 differ, or calls that change a shared mapping overlap, a load is not judged, and a store may have gone to each register in question.
 
+Moves. mremap(2) gives the registers of the target the values of the source, if no other call was changing either of them. Else the
+registers of the target are unknown.
+
+Protection. mprotect(2) forbids stores from its beginning on. They are allowed again at the end of a call that allows them, if no call
+that forbids them was in progress at its beginning or has begun since. A store is judged if it was allowed from its beginning to its end.
+
 Pins. A pin for writing is coherent as long as the address shows what it showed when the pin was made: the device's store is then a
 store to the register, and its load a load. A fork ends that for private memory. The first of the two processes to store to the page gets
 a copy, so the pin may keep the page of either: a store by the device may appear in each of them, and a load through the pin is not
@@ -32,6 +38,7 @@ from vmrace.variants.lru_free_2_4.ops import act_as, exit_thread, map_page
 from vmrace.variants.lru_free_2_4.pre_patch.fork import copy_mm
 from vmrace.variants.lru_free_2_4.pre_patch.hardware import user_load
 from vmrace.variants.lru_free_2_4.pre_patch.mmap import sys_munmap
+from vmrace.variants.lru_free_2_4.pre_patch.mprotect import sys_mprotect
 from vmrace.variants.lru_free_2_4.types import (
     CLONE_VM,
     EIO,
@@ -42,6 +49,8 @@ from vmrace.variants.lru_free_2_4.types import (
     PAGE_SIZE,
     PF_MEMALLOC,
     PF_MEMDIE,
+    PROT_READ,
+    PROT_WRITE,
     USER_ADDRESSES,
     m0,
     m1,
@@ -73,7 +82,9 @@ class mapped(struct):
     era = plain(0)
     changing = plain(0)                 # calls that are changing it
     overlapped = plain(0)               # 1 if such calls overlapped, and one of them was of a shared mapping, until none is left
-    forbidden = plain(0)                # 1 if a call may have forbidden stores
+    forbidden = plain(0)                # 1 from the beginning of a call that forbids stores to the end of a later one that allows them
+    forbids = plain(0)                  # calls so far that forbid stores
+    forbidding = plain(0)               # those in progress
     copied = plain(1)                   # 1 if a fork copies it, 0 if it does not (MADV_DONTFORK), None if that is unknown
     advice = plain(0)                   # the number of calls that have decided that
     advising = plain(0)                 # those of them that are in progress
@@ -240,9 +251,9 @@ def op_fork(number, child_number):
         return
     child.born = 1
     since = now()
-    shown = begin_fork(number, child_number)
+    begun = begin_fork(number, child_number)
     error = copy_process(child)
-    end_fork(number, child_number, shown, error)
+    end_fork(number, child_number, begun, error)
     if error:
         return error
     saw("fork", number, None, child_number, since)
@@ -253,7 +264,8 @@ def op_fork(number, child_number):
 
 
 def begin_fork(number, child_number):
-    """Note that a process is being copied, and return what its addresses show. Pins of its memory are not coherent from now on."""
+    """Note that a process is being copied, and return for each address what it shows, if it allows stores, and if it is copied. Pins of
+    memory that may be copied are not coherent from now on."""
     p = processes[number]
     touches(WRITE, p)
     p.forking += (child_number,)
@@ -262,18 +274,18 @@ def begin_fork(number, child_number):
         if (pin.where[0] == number or number in pin.heirs) and is_copied(number, pin.where[1])[0] != 0:
             pin.heirs += (child_number,)
         pin.moved += tuple((child_number, page) for owner, page in pin.moved if owner == number)
-    return [(shows(number, page), is_copied(number, page)) for page in range(len(USER_ADDRESSES))]
+    return [(shows(number, page), allowed(number, page), is_copied(number, page)) for page in range(len(USER_ADDRESSES))]
 
 
-def end_fork(number, child_number, shown, error):
+def end_fork(number, child_number, begun, error):
     p = processes[number]
     touches(WRITE, p)
     p.forking = tuple(other for other in p.forking if other != child_number)
-    for page, (showed, copied) in enumerate(shown):
-        same = showed is not None and shows(number, page) is showed
+    for page, (shown, token, copied) in enumerate(begun):
+        same = shown is not None and shows(number, page) is shown
         address = addresses[child_number][page]         # no task acts in the child yet
-        address.shows = showed if same and not error else None
-        address.forbidden = addresses[number][page].forbidden
+        address.shows = shown if same and not error else None
+        address.forbidden = int(not still_allowed(number, page, token))
         if copied != is_copied(number, page) or copied[0] is None:
             address.shows = None
         elif not copied[0]:
@@ -335,28 +347,60 @@ def begin_move(number, page, target):
     source = addresses[number][page]
     touches(WRITE, source)
     shown = source.shows if not source.changing else None
+    tokens = allowed(number, page), forbids(number, target)
+    cuts = truncates(shown[1]) if shown is not None and shown[0] == "private" else None
     begin_change(number, page, ("nothing",))
     begin_change(number, target, None)
+    return shown, source.shows, tokens, cuts
+
+
+def end_move(number, page, target, begun, error, since):
+    """Note that the call has returned. If it failed, it has unmapped the target and left the source as it was."""
+    shown, mark, (source_token, target_token), cuts = begun
+    source = addresses[number][page]
+    touches(WRITE, source)
+    alone = not source.overlapped and source.changing == 1 and source.shows is mark
+    if error:
+        kept = shown if source.shows is mark else source.shows
+        end_change(number, page, kept)
+        if alone:
+            source.shows = kept                         # the same object: pins of it stay coherent
+        end_change(number, target, ("nothing",))
+        saw_page("store", number, target, "gone", since)
+        return
+    if not alone or shown == ("nothing",):
+        shown = None                                    # another call has changed it before it was moved, or after
+    end_change(number, page, ("nothing",))
+    end_change(number, target, shown)
     for pin in pages_pinned:
         touches(WRITE, pin)
         if (number, page) in pin.moved or page == pin.where[1] and (number == pin.where[0] or number in pin.heirs):
             pin.moved += ((number, target),)
-    return shown, source.shows
+    if still_allowed(number, page, source_token):
+        allow(number, target, target_token)
+    else:
+        begin_forbid(number, target)
+        end_forbid(number, target)
+    saw_page("store", number, page, "gone", since)
+    if shown is None or shown[0] == "private" and truncates(shown[1]) != cuts:
+        saw_page("unknown", number, target, "a load of memory that was moved while another call changed it", since)
+    elif shown[0] != "shared":
+        for word in (0, 1):
+            saw("moved", number, (target, word), (page, word), since)
 
 
-def end_move(number, page, target, begun, error, since):
-    shown, mark = begun
-    source = addresses[number][page]
-    touches(WRITE, source)
-    if source.overlapped or source.changing > 1 or source.shows is not mark or shown == ("nothing",):
-        shown = None                                # another call has changed it before it was moved, or after
-    end_change(number, page, ("nothing",))
-    end_change(number, target, ("nothing",) if error else shown)
-    if source.forbidden:
-        forbid(number, target)
-    saw_page("store", number, target if error else page, "gone", since)
-    if not error and (shown is None or shown[0] != "shared"):
-        saw_page("unknown", number, target, "a load of memory that was moved", since)
+def begin_forbid(number, page):
+    """Note that a call begins which forbids stores to an address."""
+    address = addresses[number][page]
+    touches(WRITE, address)
+    address.forbidden = 1
+    address.forbids += 1
+    address.forbidding += 1
+
+
+def end_forbid(number, page):
+    touches(WRITE, addresses[number][page])
+    addresses[number][page].forbidding -= 1
 
 
 def is_copied(number, page):
@@ -386,10 +430,28 @@ def end_advice(number, page, token, copied):
         address.copied = copied
 
 
-def forbid(number, page):
-    """Note that a call begins which forbids stores to an address. Later calls may allow them again: that is not judged."""
-    touches(WRITE, addresses[number][page])
-    addresses[number][page].forbidden = 1
+def forbids(number, page):
+    """Return the number of calls so far that forbid stores to an address, or None if one is in progress."""
+    address = addresses[number][page]
+    touches(READ, address)
+    return address.forbids if not address.forbidding else None
+
+
+def allow(number, page, token):
+    """Note that a call has returned which allows stores to an address. `token` is what forbids() returned at its beginning."""
+    if token is not None and forbids(number, page) == token and addresses[number][page].forbidden:
+        touches(WRITE, addresses[number][page])
+        addresses[number][page].forbidden = 0
+
+
+def allowed(number, page):
+    """Return a token for still_allowed(), or None if a call may have forbidden stores to an address."""
+    return forbids(number, page) if not addresses[number][page].forbidden else None
+
+
+def still_allowed(number, page, token):
+    """True if stores to an address have been allowed since allowed() returned `token`."""
+    return token is not None and forbids(number, page) == token
 
 
 def register(number, page, shown):
@@ -404,7 +466,7 @@ def access(number, page):
     address = addresses[number][page]
     touches(READ, address)
     shown = address.shows
-    return shown, address.era, shown is None or len(shown) == 3 and may_be_short(shown[1], shown[2])
+    return shown, address.era, shown is None or len(shown) == 3 and may_be_short(shown[1], shown[2]), allowed(number, page)
 
 
 def accessed(number, page, begun):
@@ -490,7 +552,7 @@ def killed(number, page, begun, signal, what):
         return
     if signal == "SIGBUS" and not begun[2] and shown[0] != "nothing" and not (len(shown) == 3 and may_be_short(shown[1], shown[2])):
         saw("failed", number, None, f"SIGBUS in {what}, the page exists", now())
-    if signal == "SIGSEGV" and shown[0] != "nothing" and not (what == "store" and addresses[number][page].forbidden):
+    if signal == "SIGSEGV" and shown[0] != "nothing" and (what != "store" or still_allowed(number, page, begun[3])):
         saw("failed", number, None, f"SIGSEGV in {what}, the page is mapped", now())
 
 
@@ -507,11 +569,12 @@ def op_map(number, page):
     if enter(number) is None:
         return
     since = now()
+    stores, copies = forbids(number, page), begin_advice(number, page)
     begin_change(number, page, ("anon",))
-    token = begin_advice(number, page)
     address = map_page(page, MAP_PRIVATE | MAP_ANONYMOUS, None, 0)
-    end_advice(number, page, token, 1)
     end_change(number, page, ("anon",))
+    end_advice(number, page, copies, 1)
+    allow(number, page, stores)
     saw_page("store", number, page, 0, since)
     return error_of(address)
 
@@ -524,6 +587,25 @@ def op_unmap(number, page):
     error = sys_munmap(USER_ADDRESSES[page], PAGE_SIZE)
     end_change(number, page, ("nothing",))
     saw_page("store", number, page, "gone", since)
+    return error
+
+
+def op_protect(number, page):
+    if enter(number) is None:
+        return
+    begin_forbid(number, page)
+    error = sys_mprotect(USER_ADDRESSES[page], PAGE_SIZE, PROT_READ)
+    end_forbid(number, page)
+    return error
+
+
+def op_unprotect(number, page):
+    if enter(number) is None:
+        return
+    token = forbids(number, page)
+    error = sys_mprotect(USER_ADDRESSES[page], PAGE_SIZE, PROT_READ | PROT_WRITE)
+    if not error:
+        allow(number, page, token)
     return error
 
 
@@ -583,7 +665,11 @@ def pin_shows(k):
 def saw_device_store(k, begun, word, value, since, later=0):
     """Record that a device has stored a word through a pin. `begun`: what the pin showed before. With `later`, the kernel learns at the
     end of the pin that the page is dirty: no write of a file before that takes the value to disk for certain."""
-    same = pin_shows(k) == begun
+    after = pin_shows(k)
+    same = after == begun
+    for who, index in dict.fromkeys([(who, index) for _, who, index in after]):
+        if not same and (who, index) not in [place[1:] for place in begun]:
+            begun += ((0, who, index),)                 # a call may have copied or moved the page just before the store
     for certain, who, index in begun:
         if later and not isinstance(who, int):
             if certain and same:

@@ -77,7 +77,7 @@ class Optimal:
         self.locations.forget_processes()
         self.cpus = Cpus(routes or {})
         self.record = RunRecord()
-        self.tree = SearchTree(self.record)
+        self.tree = SearchTree(self.record, self.locations)
         self.runnable = Runnable(self.record, self.cpus)
         self.builder = EventBuilder(self.record, self.tree, self.locations, self.cpus, self.runnable)
         self.reversal = Reversal(self.record, self.tree, self.locations, self.cpus, self.runnable)
@@ -193,6 +193,7 @@ class Optimal:
             for _ in m.pending:
                 self.builder.raise_interrupt((-1,), -1)
         self.prefix = Prefix(self.record, self.branch_step)
+        self.tree.tokens.begin(m)
         if self.live:
             self._watch(m)
         else:
@@ -200,6 +201,7 @@ class Optimal:
 
     def _watch(self, m: Machine) -> None:
         """Watch every point from here on."""
+        self.builder.watch(m)
         m.follow(self.builder.trail)
         function_of = m.image.function_of
         if function_of is not None:
@@ -210,7 +212,6 @@ class Optimal:
 
     def _go_live(self, m: Machine) -> None:
         self.live = True
-        self.builder.watch(m)
         self._watch(m)
 
     def at(self, m: Machine) -> int:

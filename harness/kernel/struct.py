@@ -14,6 +14,9 @@ LOCK is "name" (a global of the image; in a program of plain functions the lock 
 The core that an image is linked for decides how a field is kept: in a plain slot if nothing is watched, else as a property that
 is a point, a check, or both. The stored slot of a watched field is `_field`.
 
+A struct of a slab cache may say `lives_while = "FIELD"`: a plain field that is true while the object is allocated. The core "checked" then
+reports each access to another field of an object that is not (see lifetime). On other cores this costs nothing.
+
 For plain functions no linker vouches for a declaration. A plain field is then a point as well, and so is an access to a guarded field
 without its lock. In a program that frees memory every access is a point, because memory can be freed whichever lock is held.
 """
@@ -26,6 +29,7 @@ from vmrace.harness.kernel.list import list_head
 from vmrace.harness.kernel.registry import Core, core_now, register
 from vmrace.harness.machine.machine import m
 from vmrace.harness.points import READ, RMW, WRITE
+from vmrace.harness.sanitizers.lifetime import in_the_slab
 from vmrace.harness.sanitizers.lockset import check_guard
 
 if TYPE_CHECKING:
@@ -83,6 +87,7 @@ class StructMeta(type):
         if not bases:
             return super().__new__(mcs, name, bases, body)
         core = core_now()
+        alive = body.get("lives_while", getattr(bases[0], "lives_while", ""))
         fields: dict[str, Field] = {}
         embedded: dict[str, Embedded] = {}
         for base in bases:
@@ -93,7 +98,8 @@ class StructMeta(type):
         for key, value in body.items():
             if isinstance(value, Field):
                 fields[key] = value
-                source = _source_for_functions(key, value) if core.name == "functions" else _property_source(key, value, core.name)
+                source = (_source_for_functions(key, value) if core.name == "functions" else
+                          _property_source(key, value, core.name, alive if key != alive else ""))
                 slots.append("_" + key if source else key)
                 if source:
                     own[key] = _property(source, key, value, core)
@@ -124,6 +130,7 @@ class struct(metaclass=StructMeta):
     """
 
     __slots__ = ("allocated", "name", "struct")
+    lives_while = ""
     fields: dict[str, Field] = {}
     embedded: dict[str, Embedded] = {}
     slot_of: dict[str, str] = {}
@@ -197,6 +204,11 @@ _POINT = """
     if s >= m.stop: m.sched({kind}, {obj}, {arg})"""
 
 
+_ALIVE = """
+    if m.explorer is not None: m.explorer.touched(m, (self, '{alive}'), READ)
+    if not self.{alive}: in_the_slab(m, self, '{key}')"""
+
+
 def guard_test(guards: tuple[str, ...], up: bool, me: str = "me", loads: bool = False, named: str = "{}") -> str:
     """Return Python source that is true if the task `me` holds one of `guards` of the object `self`; "" if there are no guards.
 
@@ -218,9 +230,10 @@ def guard_test(guards: tuple[str, ...], up: bool, me: str = "me", loads: bool = 
     return " or ".join(tests)
 
 
-def _property_source(key: str, field: Field, core: str) -> str:
-    """Return the source of `get` and `put` for a field, or "" if a plain slot is enough."""
-    if core == "floor" or field.kind == "plain" or (core == "fast" and field.kind == "guarded"):
+def _property_source(key: str, field: Field, core: str, alive: str = "") -> str:
+    """Return the source of `get` and `put` for a field, or "" if a plain slot is enough. `alive`: see the docstring of the module."""
+    life = _ALIVE.format(alive=alive, key=key) if alive and core == "checked" else ""
+    if core == "floor" or (field.kind == "plain" and not life) or (core == "fast" and field.kind == "guarded"):
         return ""
     up = core == "up"
     load_check, check = (
@@ -228,7 +241,9 @@ def _property_source(key: str, field: Field, core: str) -> str:
         for test in (guard_test(field.guards, up, loads=True), guard_test(field.guards, up)))
     read = _POINT.format(kind="READ", obj="self", arg=repr(key))
     write = _POINT.format(kind="WRITE", obj="self", arg=repr(key))
-    if field.kind == "guarded":
+    if field.kind == "plain":
+        get = put = ""
+    elif field.kind == "guarded":
         read = write = read if up else ""
         get = read + load_check
         put = (_POINT.format(kind="WRITE", obj="self", arg=repr(key)) if up else "") + check
@@ -241,7 +256,7 @@ def _property_source(key: str, field: Field, core: str) -> str:
         else:
             get = read
         put = write + check
-    return f"def get(self, m=m):{get}\n    return self._{key}\ndef put(self, value, m=m):{put}\n    self._{key} = value\n"
+    return f"def get(self, m=m):{get}{life}\n    return self._{key}\ndef put(self, value, m=m):{put}{life}\n    self._{key} = value\n"
 
 
 GLOBAL = "m.image.namespace['{}']"          # plain functions share no globals: see names_of in harness/link/guards.py
@@ -282,7 +297,7 @@ def _bits(guards: tuple[str, ...]) -> list[tuple[str, str]]:
 def _property(source: str, key: str, field: Field, core: Core) -> property:
     scope: dict[str, Any] = {}
     globals_ = core.namespace
-    globals_.update(m=m, READ=READ, WRITE=WRITE, RMW=RMW, check_guard=check_guard)
+    globals_.update(m=m, READ=READ, WRITE=WRITE, RMW=RMW, check_guard=check_guard, in_the_slab=in_the_slab)
     exec(compile(source, f"<field {key}>", "exec"), globals_, scope)
     return property(scope["get"], scope["put"])
 

@@ -17,22 +17,22 @@ Raises LinkError, with the file and the line, for an undefined reference, an ext
 
 from __future__ import annotations
 
-import ast
 import builtins
 import hashlib
 import importlib.util
+import marshal
 import pathlib
 import types
 from collections.abc import Iterator
 from typing import Any
 
-from vmrace.harness.call_stack import Span, racy_spans
+from vmrace.harness.call_stack import Span
 from vmrace.harness.errors import LinkError
 from vmrace.harness.kernel import CORE_TOOLKIT, TOOLKIT
 from vmrace.harness.kernel.registry import Core, linking
 from vmrace.harness.link.guards import bind_list_guards
 from vmrace.harness.link.image import KERNEL_CPUS, KERNEL_TASKS, Image, Origin
-from vmrace.harness.link.rewrite import Inline, Probes, extend, is_file_directive
+from vmrace.harness.link.source import ObjectFile, Source, code_objects, compile_files
 from vmrace.harness.machine.machine import m
 from vmrace.harness.machine.task import NEVER, Task
 from vmrace.harness.sanitizers.lockdep import Lockdep
@@ -51,20 +51,21 @@ def link(*modules: str, core: str = "fast", probes: bool = False, toolkit: dict[
     namespace.update(tools)
     marks = bytearray()
     namespace["__cov__"] = marks
-    unit = _Unit(made_for, tools, probes)
+    unit = _Unit(made_for, tools)
     linking.core = made_for
     boot_task = m.current = Task(-1, "link")            # module bodies run as the boot task, alone
     boot_task.held = Lockdep().root
     m.stop = NEVER
     try:
-        sources = [(path, unit.read(path)) for path in files_of(modules)]
-        extend(sources)
-        made_for.frees = any(alias.name == "kfree" for _, tree in sources for node in tree.body if isinstance(node, ast.ImportFrom)
-                             for alias in node.names)
-        for path, tree in sources:
-            unit.load(path, tree)
+        sources = [Source(str(path), path.read_text()) for path in files_of(modules)]
+        objects = list(compile_files(sources, probes))
+        for source, made in zip(sources, objects, strict=True):
+            unit.declare(source, made)
+        made_for.frees = any(name == "kfree" for name, _, _ in unit.externs)
+        for source, made in zip(sources, objects, strict=True):
+            unit.load(source.path, made)
         unit.check()
-        marks.extend(bytes(unit.blocks + 1))        # only module bodies have run, and these have no blocks
+        marks.extend(bytes(len(unit.places)))        # only module bodies have run, and these have no blocks
         image = Image(modules[-1].rpartition(".")[2], made_for, unit.origin, unit.hash.hexdigest(), marks,
                       frozenset(unit.racy_spans))
         image.places = unit.places
@@ -96,56 +97,33 @@ def files_of(modules: tuple[str, ...]) -> Iterator[pathlib.Path]:
 class _Unit:
     """One link in progress: the sources read so far, their externs, and the functions they define."""
 
-    def __init__(self, core: Core, tools: dict[str, Any], probes: bool):
+    def __init__(self, core: Core, tools: dict[str, Any]):
         self.core = core
         self.tools = tools
-        self.probes = probes
-        self.blocks = 0
         self.places: list[tuple[str, int]] = [("", 0)]
         self.hash = hashlib.blake2b(digest_size=16)
         self.origin: dict[types.CodeType, Origin] = {}
+        self.globals: dict[types.CodeType, tuple[tuple[str, int], ...]] = {}
         self.externs: list[tuple[str, str, int]] = []
         self.racy_spans: set[Span] = set()
-        self.defined: dict[str, tuple[str, int]] = {}
 
-    def read(self, path: pathlib.Path) -> ast.Module:
-        text = path.read_text()
-        self.hash.update(text.encode())
-        return ast.parse(text, str(path))
+    def declare(self, source: Source, made: ObjectFile) -> None:
+        """Note the blocks of a compiled file, and the names that it declares extern. Raises LinkError."""
+        self.hash.update(source.text.encode())
+        self.places += [(source.path, line) for line in made.blocks]
+        for name, room, line in made.externs:
+            if room == "vmrace.harness" and name not in self.tools:
+                raise LinkError(f"{source.path}:{line}: vmrace.harness.kernel has no {name}")
+            self.externs.append((name, source.path, line))
 
-    def load(self, path: pathlib.Path, tree: ast.Module) -> None:
-        files: list[tuple[int, str]] = []
-        body: list[ast.stmt] = []
-        for node in tree.body:
-            if isinstance(node, ast.ImportFrom):
-                self._import(node, path)
-            elif is_file_directive(node):
-                files.append((node.lineno, node.value.value))  # type: ignore[attr-defined]
-            elif isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Assign | ast.AnnAssign | ast.Expr):
-                body.append(node)
-                if isinstance(node, ast.FunctionDef):
-                    self.defined[node.name] = (str(path), node.lineno)
-            else:
-                raise LinkError(f"{path}:{node.lineno}: {type(node).__name__.lower()} has no place in kernel source")
-        self.racy_spans |= racy_spans(tree, str(path))
-        tree.body = [Inline().visit(node) for node in body]
-        if self.probes:
-            tree.body = [Probes(self, str(path)).visit(node) for node in tree.body]
-        ast.fix_missing_locations(tree)
-        code = compile(tree, str(path), "exec")
+    def load(self, path: str, made: ObjectFile) -> None:
+        """Run a compiled file in the namespace of the image."""
+        self.racy_spans.update(made.racy_spans)
+        code = marshal.loads(made.code)     # code objects of this image only: the interpreter specializes them for one namespace
         exec(code, self.core.namespace)
-        for inner, function in functions_of(code):
-            file = next((name for line, name in reversed(files) if line < inner.co_firstlineno), path.stem)
-            self.origin[inner] = Origin(function, str(path), inner.co_firstlineno, file)
-
-    def _import(self, node: ast.ImportFrom, path: pathlib.Path) -> None:
-        root = ".".join((node.module or "").split(".")[:2])
-        for alias in node.names:
-            if alias.asname or alias.name == "*" or root not in ("vmrace.harness", "vmrace.variants"):
-                raise LinkError(f"{path}:{node.lineno}: kernel source imports names from vmrace.harness.kernel or vmrace.variants, plainly")
-            if root == "vmrace.harness" and alias.name not in self.tools:
-                raise LinkError(f"{path}:{node.lineno}: vmrace.harness.kernel has no {alias.name}")
-            self.externs.append((alias.name, str(path), node.lineno))
+        for (inner, name), function in zip(code_objects(code), made.functions, strict=True):
+            self.origin[inner] = Origin(name, path, inner.co_firstlineno, function.kernel_file)
+            self.globals[inner] = function.globals
 
     def check(self) -> None:
         """Raise LinkError if a function of the image, or an extern declaration, uses a name that is not defined."""
@@ -154,31 +132,10 @@ class _Unit:
             if name not in namespace:
                 raise LinkError(f"{path}:{line}: undefined reference to {name} (declared extern, defined nowhere)")
         functions = [value.__code__ for value in namespace.values() if isinstance(value, types.FunctionType)]
-        current = {id(code) for outer in functions for code in (outer, *(inner for inner, _ in functions_of(outer)))}
+        current = {id(code) for outer in functions for code in (outer, *(inner for inner, _ in code_objects(outer)))}
         for code, origin in self.origin.items():
             if id(code) not in current:
                 continue
-            for name, line in _globals_of(code):
+            for name, line in self.globals[code]:
                 if name not in namespace and not hasattr(builtins, name):
                     raise LinkError(f"{origin.path}:{line}: undefined reference to {name} in {origin.function}")
-
-
-def functions_of(code: types.CodeType, within: str = "") -> Iterator[tuple[types.CodeType, str]]:
-    """Yield every code object inside `code`, with the name of its function. A comprehension belongs to the function around it."""
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            function = within if constant.co_name.startswith("<") and within else constant.co_name
-            yield constant, function
-            yield from functions_of(constant, function)
-
-
-def _globals_of(code: types.CodeType) -> Iterator[tuple[str, int]]:
-    import dis
-    line = code.co_firstlineno
-    for instruction in dis.get_instructions(code):
-        if instruction.starts_line:
-            line = instruction.starts_line if not isinstance(instruction.starts_line, bool) else line
-        if instruction.opname in ("LOAD_GLOBAL", "STORE_GLOBAL"):
-            yield instruction.argval, line
-
-

@@ -5,12 +5,8 @@ from __future__ import annotations
 
 import ast
 import pathlib
-from typing import TYPE_CHECKING
 
 from vmrace.harness.errors import LinkError
-
-if TYPE_CHECKING:
-    from vmrace.harness.link.linker import _Unit
 
 IDENTITY = ("likely", "unlikely", "data_race")      # the linker removes these calls, and records the places of data_race
 
@@ -62,16 +58,19 @@ class Inline(ast.NodeTransformer):
 
 
 class Probes(ast.NodeTransformer):
-    """Probes for coverage: it puts `__cov__[k] = 1` at the start of block k."""
+    """Probes for coverage: it puts `__cov__[k] = 1` at the start of block k. The first block has the number `first`.
 
-    def __init__(self, unit: _Unit, path: str):
-        self.unit = unit
-        self.path = path
+    It appends the line of each block to `lines`.
+    """
+
+    def __init__(self, first: int, lines: list[int]):
+        self.first = first
+        self.lines = lines
 
     def _mark(self, block: list[ast.stmt]) -> list[ast.stmt]:
-        self.unit.blocks += 1
-        self.unit.places.append((self.path, block[0].lineno))
-        target = ast.Subscript(ast.Name("__cov__", ast.Load()), ast.Constant(self.unit.blocks), ast.Store())
+        self.lines.append(block[0].lineno)
+        number = self.first + len(self.lines) - 1
+        target = ast.Subscript(ast.Name("__cov__", ast.Load()), ast.Constant(number), ast.Store())
         mark = ast.copy_location(ast.Assign([target], ast.Constant(1)), block[0])
         return [mark, *block]
 

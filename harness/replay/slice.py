@@ -49,6 +49,7 @@ class Slice:
         self.stores: dict[str, list[int]] = {}          # object -> stores to it
         self.locks: dict[str, list[int]] = {}           # lock -> its acquires and releases
         self.mine: dict[tuple[int, int], list[int]] = {}        # actor -> its accesses and changes
+        self._contended: dict[tuple[Any, ...], bool] = {}       # (object, location, actor) -> see contended(): a livelock has 40,000 events
         for at, event in enumerate(events):
             if event.stores:
                 self.stores.setdefault(event.obj, []).append(at)
@@ -159,12 +160,16 @@ class Slice:
 
     def contended(self, event: Event) -> bool:
         """True if another process than that of the event stores to its location in this run."""
-        return any(_overlap(event, self.events[other]) and self.actor(self.events[other]) != self.actor(event)
-                   for other in self.stores.get(event.obj, ()))
+        key = event.obj, event.arg, self.actor(event)
+        if key not in self._contended:
+            self._contended[key] = any(_overlap(event, self.events[other]) and self.actor(self.events[other]) != self.actor(event)
+                                       for other in self.stores.get(event.obj, ()))
+        return self._contended[key]
 
     def _before(self, where: dict[Any, list[int]], key: Any, at: int) -> Iterator[int]:
         """Yield the positions of a list that come before `at`, the last one first."""
-        return (other for other in reversed(where.get(key, ())) if other < at)
+        positions = where.get(key, [])
+        return (positions[place] for place in range(bisect.bisect_left(positions, at) - 1, -1, -1))
 
     def _last(self, positions: Iterable[int], fits: Any) -> Iterator[int]:
         """Yield the last position that fits, if there is one. `positions` come in descending order, or are a range."""

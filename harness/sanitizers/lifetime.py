@@ -8,9 +8,13 @@ no finding, as with KASAN; an access that reaches it by that list is.
 Objects on a free list that is `type_stable` keep their type and contents. They may be looked at, and only taking a reference to a free
 one is a use after free (see refcount). Struct pages are such objects: the kernel looks at pages that it does not hold.
 
+An object of a slab cache whose struct says `lives_while` (see struct.py) is free while that field is false. Only the core "checked" tests
+it, at each access to a field. A freed object that was allocated again is not told from the old one, and embedded objects are not tested.
+
 A limit: on the cores for kernel source an access under a lock is no point, so an explorer does not know that the access depends on
-whether the object is free. If such source frees memory, a proof does not cover a free that another task makes just before such an
-access. Programs of plain functions have a point at each such access. No family frees anything but pages.
+whether the object is free. If such source calls kfree(), a proof does not cover a free that another task makes just before such an
+access. Programs of plain functions have a point at each such access. The families free pages and objects of slab caches. The explorer
+gets each access to a field of the latter, so a proof covers them.
 """
 
 from __future__ import annotations
@@ -128,6 +132,12 @@ def used(part: KernelObject, slot: str) -> None:
     gone = next(obj for obj in owners(part) if not obj.allocated)
     what = f"{part}.{slot.lstrip('_')}" if part is gone or hasattr(part, "allocated") else str(part)
     m.report(Kind.USE_AFTER_FREE.title(f"in {m.where()}"), NAME, where_freed(f"{what} is accessed", gone), gone)
+
+
+def in_the_slab(m: Machine, obj: Struct, field: str) -> None:
+    """Report an access to a field of an object that its slab cache has."""
+    if m.current.id != -1:
+        m.report(Kind.USE_AFTER_FREE.title(f"in {m.where()}"), NAME, f"{obj}.{field} is accessed, and {obj} is free", obj)
 
 
 def where_freed(what: str, obj: Struct) -> str:

@@ -57,6 +57,7 @@ CANARIES = (
       for what in ("guarded", "list", "link")),
     Canary("lifetime", "use after free in touch", "lifetime_slab", ((0, [("use", "atomic")]), (0, [("release",)])), cpus=1,
            preempt=True, preemptions=1),
+    Canary("lifetime", "use after free in find", "lifetime_cache", two("find", "unmap"), core="checked"),
     Canary("lifetime", "use after free in load", "lifetime_kfree", two("load", "drop")),
     Canary("lifetime", "use after free in walk", "lifetime_kfree", two("walk", "drop")),
     Canary("lifetime", "use after free in unlink", "lifetime_kfree", two("unlink", "drop")),

@@ -12,7 +12,7 @@ from tests.oracle.compare import RUNS_FEW, STATES_FEW, Comparison, compare, shru
 from tests.oracle.faults import FAULTS, Fault
 from tests.oracle.generate import generate
 
-SEEDS = range(50_000, 50_200)
+SEEDS = range(50_000, 50_600)
 
 
 @pytest.mark.parametrize("name", FAULTS)

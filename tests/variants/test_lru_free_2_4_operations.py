@@ -314,7 +314,7 @@ def test_what_a_driver_still_keeps_is_no_leak_at_rest(kernel: Kernel) -> None:
 
 def test_locked_memory_is_present_and_writable_at_once(kernel: Kernel) -> None:
     pte, vma, locked = kernel.run("lock_memory m0.0", kernel.pte, lambda: kernel["m0"].vma0.vm_flags & kernel["VM_LOCKED"],
-                                  lambda: kernel["m0"].locked_vm)
+                                  lambda: kernel["m0"]._locked_vm)
     assert pte[1:3] == (1, 1) and vma and locked == 1
 
 
@@ -325,12 +325,12 @@ def test_swap_out_passes_by_a_locked_page_until_it_is_unlocked(kernel: Kernel) -
 
 
 def test_memory_is_no_longer_locked_when_it_is_unmapped_or_the_process_exits(kernel: Kernel) -> None:
-    assert kernel.run("lock_memory m0.0", "lock_memory m0.1", "unmap m0.0", lambda: kernel["m0"].locked_vm, "exit m0",
-                      lambda: kernel["m0"].locked_vm) == [1, 0]
+    assert kernel.run("lock_memory m0.0", "lock_memory m0.1", "unmap m0.0", lambda: kernel["m0"]._locked_vm, "exit m0",
+                      lambda: kernel["m0"]._locked_vm) == [1, 0]
 
 
 def test_a_child_inherits_no_lock(kernel: Kernel) -> None:
-    assert kernel.run("lock_memory m0.0", "fork m0 m1", lambda: kernel["m1"].locked_vm,
+    assert kernel.run("lock_memory m0.0", "fork m0 m1", lambda: kernel["m1"]._locked_vm,
                       lambda: kernel["m1"].vma0.vm_flags & kernel["VM_LOCKED"]) == [0, 0]
 
 
@@ -341,7 +341,7 @@ def test_locked_memory_is_not_thrown_away(kernel: Kernel) -> None:
 
 def test_pins_a_driver_and_locked_memory_keep_at_most_four_pages(kernel: Kernel) -> None:
     assert kernel.run("pin m0.0 k0", "lock_memory m0.1", "hog 4", lambda: len(kernel["hog"].pages), "lock_memory m0.2",
-                      lambda: kernel["m0"].locked_vm, "unpin k0") == [2, 1]
+                      lambda: kernel["m0"]._locked_vm, "unpin k0") == [2, 1]
 
 
 # ---- mremap ------------------------------------------------------------------------------------------------------------------
@@ -381,14 +381,14 @@ def test_an_address_stays_what_it_is_when_it_is_moved_on_to_itself_or_into_anoth
 
 
 def test_the_lock_of_a_page_moves_with_it(kernel: Kernel) -> None:
-    before, vma, after = kernel.run("lock_memory m0.0", "mremap m0.0 m0.1", lambda: kernel["m0"].locked_vm,
-                                    lambda: kernel["m0"].vma1.vm_flags & kernel["VM_LOCKED"], "unmap m0.1", lambda: kernel["m0"].locked_vm)
+    before, vma, after = kernel.run("lock_memory m0.0", "mremap m0.0 m0.1", lambda: kernel["m0"]._locked_vm,
+                                    lambda: kernel["m0"].vma1.vm_flags & kernel["VM_LOCKED"], "unmap m0.1", lambda: kernel["m0"]._locked_vm)
     assert (before, after) == (1, 0) and vma
 
 
 def test_no_more_than_four_pages_are_locked_by_way_of_a_move(kernel: Kernel) -> None:
     def locked() -> int:
-        return int(kernel["m0"].locked_vm)
+        return int(kernel["m0"]._locked_vm)
     count, unmoved = kernel.run("hog 3", "lock_memory m0.0", "mremap m0.0 m0.1", locked, kernel.pte)
     assert count == 1 and unmoved is not None
     assert kernel.run("hog 2", "lock_memory m0.0", "mremap m0.0 m0.1", "map m0.0", "lock_memory m0.0", locked) == [2]

@@ -16,7 +16,7 @@ OLD = "DATA: a load returns an old value"
 OTHER = "DATA: a load returns another address space's store"
 NOBODY = "DATA: a load returns what nobody stored"
 FAILED = "USER: -EIO in invalidate2, the file is clean"
-A = (0, 0)          # word 0 of page 0
+A, B, C = (0, 0), (1, 0), (2, 0)        # word 0 of page 0, 1, 2
 F0 = "f0"
 
 
@@ -38,6 +38,10 @@ def failed(kind: str, since: int, until: int) -> tuple[Any, ...]:
 
 def fork(parent: int, child: int, since: int, until: int) -> tuple[Any, ...]:
     return ("fork", parent, None, child, since, until)
+
+
+def moved(since: int, until: int, target: Any = B, source: Any = A) -> tuple[Any, ...]:
+    return seen("moved", source, since, until, where=target)
 
 
 def titles(*history: tuple[Any, ...]) -> list[str]:
@@ -80,6 +84,14 @@ GOOD: dict[str, list[tuple[Any, ...]]] = {
     "an error after a store that failed half-way": [seen("rewrite", 0, 0, 9, F0), failed("failed, dirty", 2, 4)],
     "an error while fsync is at work": [store(1, 0, 1, F0), seen("synced", 0, 2, 5, F0), failed("failed, dirty", 4, 6)],
     "an error while the file becomes dirty": [store(1, 3, 6, F0), failed("failed, dirty", 2, 4)],
+    "a moved page": [store(1, 0, 1), moved(2, 3), load(1, 4, 5, where=B)],
+    "moved during a store, which may be before it": [store(1, 0, 1), store(2, 2, 5), moved(3, 4), load(1, 6, 7, where=B)],
+    "moved during a store, which may be after it": [store(1, 0, 1), store(2, 2, 5), moved(3, 4), load(2, 6, 7, where=B)],
+    "moved twice": [store(1, 0, 1), moved(2, 3), moved(4, 5, C, B), load(1, 6, 7, where=C)],
+    "moved, and a child": [store(1, 0, 1), moved(2, 3), fork(0, 1, 4, 5), store(2, 6, 7, where=B), load(1, 8, 9, who=1, where=B)],
+    "moved by a child": [store(1, 0, 1), fork(0, 1, 2, 3), seen("moved", A, 4, 5, 1, B), load(1, 6, 7, who=1, where=B)],
+    "moved with a value that is open": [seen("unknown", "why", 0, 1), moved(2, 3), load(7, 4, 5, where=B), load(8, 6, 7, where=B)],
+    "a device stores during a move": [seen("may", 1, 2, 4), seen("may", 1, 2, 4, where=B), moved(3, 5), load(1, 6, 7, where=B)],
     "unmapped and mapped again": [store(1, 0, 1), store("gone", 2, 3), store(0, 4, 5), load(0, 6, 7)],
 }
 BAD: dict[str, tuple[list[tuple[Any, ...]], str]] = {
@@ -110,6 +122,12 @@ BAD: dict[str, tuple[list[tuple[Any, ...]], str]] = {
     "a disk load of an older value than write(2) gave": ([store(1, 0, 1, F0), seen("disk load", 0, 2, 3, F0)], OLD),
     "an error, nothing is dirty": ([store(1, 0, 1, F0), seen("synced", 0, 2, 3, F0), failed("failed, dirty", 4, 5)], FAILED),
     "a failure that nothing explains": ([failed("failed", 0, 1)], FAILED),
+    "a moved page that is lost": ([store(1, 0, 1), moved(2, 3), load(0, 4, 5, where=B)], OLD),
+    "an old value that was not moved": ([store(1, 0, 1), store(2, 2, 3), moved(4, 5), load(1, 6, 7, where=B)], OLD),
+    "a store to the old place after a move": ([store(1, 0, 1), moved(2, 3), store(2, 4, 5), load(2, 6, 7, where=B)], OLD),
+    "the value before a move": ([store(1, 0, 1), store(2, 0, 1, where=B), moved(2, 3), load(2, 4, 5, where=B)], OLD),
+    "moved twice, and lost": ([store(1, 0, 1), moved(2, 3), moved(4, 5, C, B), load(0, 6, 7, where=C)], OLD),
+    "moved by a child, and lost": ([store(1, 0, 1), fork(0, 1, 2, 3), seen("moved", A, 4, 5, 1, B), load(0, 6, 7, who=1, where=B)], OLD),
     "torn: one word is old": ([store(1, 0, 1), store(1, 0, 1, where=(0, 1)), load(1, 2, 3), load(0, 2, 3, where=(0, 1))], OLD),
 }
 
@@ -136,6 +154,7 @@ def test_the_detail_of_a_data_finding_names_address_space_word_and_steps() -> No
 def test_the_reason_for_a_load_that_is_not_judged_is_known() -> None:
     open_ = seen("unknown", "why", 0, 1)
     assert not_judged([open_, load(7, 2, 3)]) == {"why"}
+    assert not_judged([open_, moved(2, 3), load(7, 4, 5, where=B)]) == {"why"}
     assert not_judged([open_, store(1, 2, 3), load(1, 4, 5)]) == not_judged([load(0, 0, 1)]) == frozenset()
 
 

@@ -63,7 +63,6 @@ from vmrace.variants.user_space import (
     end_setup,
     enter,
     exit_all,
-    forbid,
     killed,
     map_program,
     memory_free,
@@ -156,17 +155,6 @@ def op_dontneed(number, page):
     else:
         saw_page("store", number, page, 0, since)
     return error
-
-
-def op_protect(number, page):
-    if enter(number) is not None:
-        forbid(number, page)
-        return sys_mprotect(USER_ADDRESSES[page], PAGE_SIZE, PROT_READ)
-
-
-def op_unprotect(number, page):
-    if enter(number) is not None:
-        return sys_mprotect(USER_ADDRESSES[page], PAGE_SIZE, PROT_READ | PROT_WRITE)
 
 
 def op_dontfork(number, page):

@@ -21,7 +21,6 @@ from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import server_write
 from vmrace.variants.invalidate_2_6.pre_2_6_15.madvise import sys_madvise
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import page_cache_release, put_page
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mmap import do_mmap2
-from vmrace.variants.invalidate_2_6.pre_2_6_15.mprotect import sys_mprotect
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mremap import sys_mremap
 from vmrace.variants.invalidate_2_6.pre_2_6_15.msync import sys_msync
 from vmrace.variants.invalidate_2_6.pre_2_6_15.nfs import nfs_revalidate_mapping
@@ -45,8 +44,6 @@ from vmrace.variants.invalidate_2_6.types import (
     MS_SYNC,
     PAGE_SIZE,
     PF_MEMDIE,
-    PROT_READ,
-    PROT_WRITE,
     USER_ADDRESSES,
     f0_disk,
     f0_file,
@@ -76,7 +73,6 @@ from vmrace.variants.user_space import (
     error_name,
     error_of,
     exit_all,
-    forbid,
     killed,
     map_program,
     may_be_short,
@@ -644,19 +640,8 @@ def op_dontneed(number, page):
     return error
 
 
-def op_protect(number, page):
-    if enter(number) is not None:
-        forbid(number, page)
-        return sys_mprotect(USER_ADDRESSES[page], PAGE_SIZE, PROT_READ)
-
-
-def op_unprotect(number, page):
-    if enter(number) is not None:
-        return sys_mprotect(USER_ADDRESSES[page], PAGE_SIZE, PROT_READ | PROT_WRITE)
-
-
 def op_mremap(number, page, other, target):
-    """Move a page. A register does not move: that of the target is unknown then, unless it is a file's."""
+    """Move a mapping within one address space."""
     if other != number or target == page:
         return
     if enter(number) is None:

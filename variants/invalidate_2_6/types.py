@@ -372,6 +372,7 @@ class vm_area_struct(struct):
     vm_truncate_count = guarded(0, ".vm_file.f_mapping.i_mmap_lock")
     vm_private_data = racy(0, ".vm_file.f_mapping.i_mmap_lock")         # the cursor of try_to_unmap_cluster(); mremap() copies it
     # the slab's
+    lives_while = "in_use"
     in_use = plain(0)
 
 
@@ -394,6 +395,8 @@ class mm_struct(struct):
     vma0 = embed(vm_area_struct)
     vma1 = embed(vm_area_struct)
     vma2 = embed(vm_area_struct)
+    lives_while = "in_use"
+    in_use = plain(0)
 
 
 # ---- what the kernel keeps on its stack --------------------------------------------------------------------------------

@@ -21,7 +21,6 @@ from vmrace.variants.lru_free_2_4.pre_patch.memory import do_truncate, map_user_
 from vmrace.variants.lru_free_2_4.pre_patch.mm_h import UnlockPage, __free_page, alloc_page
 from vmrace.variants.lru_free_2_4.pre_patch.mlock import sys_mlock, sys_munlock
 from vmrace.variants.lru_free_2_4.pre_patch.mmap import do_mmap2
-from vmrace.variants.lru_free_2_4.pre_patch.mprotect import sys_mprotect
 from vmrace.variants.lru_free_2_4.pre_patch.mremap import sys_mremap
 from vmrace.variants.lru_free_2_4.pre_patch.page_alloc import balance_classzone
 from vmrace.variants.lru_free_2_4.pre_patch.pagemap_h import find_get_page, find_lock_page, page_cache_release
@@ -63,19 +62,22 @@ from vmrace.variants.user_space import (
     FIRST_CONTENT,
     access,
     addresses,
+    allow,
     begin_change,
+    begin_move,
     begin_pin,
     begin_truncate,
     boot_processes,
     cut,
     end_change,
+    end_move,
     end_pin,
     end_truncate,
     enter,
     error_name,
     error_of,
     exit_all,
-    forbid,
+    forbids,
     is_shared,
     killed,
     map_program,
@@ -388,17 +390,6 @@ def op_load_pin(k):
     end_use(k)
 
 
-def op_protect(number, page):
-    if enter(number) is not None:
-        forbid(number, page)
-        return sys_mprotect(USER_ADDRESSES[page], PAGE_SIZE, PROT_READ)
-
-
-def op_unprotect(number, page):
-    if enter(number) is not None:
-        return sys_mprotect(USER_ADDRESSES[page], PAGE_SIZE, PROT_READ | PROT_WRITE)
-
-
 def op_write(file, index, value):
     token = truncates(file)
     since = now()
@@ -510,31 +501,16 @@ def op_unlock_memory(number, page):
 
 
 def op_mremap(number, page, to_number, target):
-    """Move a mapping within one address space. Registers do not move with it: the new address is not judged until it is mapped again."""
+    """Move a mapping within one address space. The new address of a locked page may keep a page more."""
     if to_number != number or target == page or enter(number) is None:
         return
     touches(READ, have, "locked")
     if (number, page) in have.locked and not may_lock(number, target):
         return
     since = now()
-    shown = shows(number, page)
-    begin_change(number, page, ("nothing",))
-    begun = addresses[number][page].shows
-    begin_change(number, target, None)
-    if addresses[number][page].forbidden:
-        forbid(number, target)
+    begun = begin_move(number, page, target)
     address = sys_mremap(USER_ADDRESSES[page], PAGE_SIZE, PAGE_SIZE, MREMAP_MAYMOVE | MREMAP_FIXED, USER_ADDRESSES[target])
-    if address >= 0:
-        end_change(number, page, ("nothing",))
-        saw_page("store", number, page, "gone", since)
-        end_change(number, target, None)
-        addresses[number][target].shows = None
-    else:
-        shown = shown if shows(number, page) is begun else shows(number, page)
-        end_change(number, page, shown)
-        addresses[number][page].shows = shown           # the same object: pins of it stay coherent
-        end_change(number, target, ("nothing",))
-        saw_page("store", number, target, "gone", since)
+    end_move(number, page, target, begun, address < 0, since)
     if current().flags & PF_MEMDIE:
         killed(number, page, None, "SIGKILL", "mremap")
     return error_of(address)
@@ -565,6 +541,7 @@ def op_exec(number):
     for page in range(len(USER_ADDRESSES)):
         begin_change(number, page, ("anon",))
         end_change(number, page, ("anon",))
+        allow(number, page, forbids(number, page))
         saw_page("store", number, page, 0, since)
 
 
@@ -579,9 +556,11 @@ def op_attach(number, page, shared):
     if enter(number) is None:
         return
     shown = ("shared", FILE_NAMES.index("s0"), (shared - 1) % FILE_PAGES)
+    token = forbids(number, page)
     begin_change(number, page, shown)
     address = map_page(page, MAP_SHARED, s0_file, shown[2])
     end_change(number, page, shown)
+    allow(number, page, token)
     return error_of(address)
 
 

@@ -259,7 +259,7 @@ I_DIRTY = I_DIRTY_SYNC | I_DIRTY_DATASYNC | I_DIRTY_PAGES
 # Writing dirty buffers, fs/buffer.c.
 NRSYNC = 2                                          # 32 in the kernel: see the module docstring
 nfract = 30                                         # of the buffer pages dirty: wake bdflush
-ndirty = 500                                        # buffers that bdflush writes each time it is woken
+bdflush_ndirty = 500                                # buffers that bdflush writes each time it is woken
 nfract_sync = 60                                    # of the buffer pages dirty: whoever dirties more has to write
 nfract_stop_bdflush = 20
 
@@ -529,6 +529,7 @@ class vm_area_struct(struct):
     vm_next_share = guarded(None, ".vm_file.f_dentry.d_inode.i_mapping.i_shared_lock")
     vm_pprev_share = guarded(None, ".vm_file.f_dentry.d_inode.i_mapping.i_shared_lock")
     # the slab's
+    lives_while = "in_use"
     in_use = plain(0)
 
 
@@ -564,6 +565,7 @@ class mm_struct(struct):
     vma1 = embed(vm_area_struct)
     vma2 = embed(vm_area_struct)
     vma_extra = embed(vm_area_struct)
+    lives_while = "in_use"
     in_use = plain(0)
 
 

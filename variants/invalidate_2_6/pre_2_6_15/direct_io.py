@@ -165,6 +165,7 @@ def direct_io_worker(rw, inode, index, buf):
     dio.page = dio.cur_page = None
     dio.bio = 0
     dio.result = 0
+    # left out: dio->i_size, a load that only the end of asynchronous I/O uses; the zeroing of a part of a block
     dio.moved = ()
 
     ret = do_direct_IO(dio)

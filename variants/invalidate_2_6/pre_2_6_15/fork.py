@@ -13,7 +13,7 @@ from vmrace.harness.kernel import (
     up_read,
     up_write,
 )
-from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import kmem_cache_alloc_vma
+from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import kmem_cache_alloc_mm, kmem_cache_alloc_vma, kmem_cache_free
 from vmrace.variants.invalidate_2_6.pre_2_6_15.memory import copy_page_range
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mmap import exit_mmap
 from vmrace.variants.invalidate_2_6.types import CLONE_VM, VM_LOCKED
@@ -67,12 +67,16 @@ def dup_mmap(mm, oldmm):
 
 def mm_init(mm):
     """The locks of an mm that was never used are free."""
+    # only here: kmem_cache_alloc_mm: allocate_mm(), which each caller calls first
+    kmem_cache_alloc_mm(mm)
     atomic_set(mm.mm_users, 1)
 
 
 def mmput(mm):
+    # only here: kmem_cache_free: free_mm(), by mmdrop(); no lazy TLB keeps the mm any longer
     if atomic_dec_and_test(mm.mm_users):
         exit_mmap(mm)
+        kmem_cache_free(mm)
 
 
 def copy_mm(clone_flags, mm):

@@ -8,7 +8,7 @@ completion is an interrupt.
 The slab hands out the one object that is meant for the purpose: a page's buffer, an mm's vma for an address, the mm that a
 program names. So which object it is does not depend on the schedule.
 """
-from vmrace.harness.kernel import current, data_race, now, raise_irq
+from vmrace.harness.kernel import WRITE, current, data_race, now, raise_irq, touches
 from vmrace.variants.invalidate_2_6.pre_2_6_15.fault import do_page_fault
 from vmrace.variants.invalidate_2_6.ops import copied_from_user
 from vmrace.variants.invalidate_2_6.types import PAGE_CACHE_SHIFT, READ_BIO, THE_DEVICE
@@ -119,10 +119,18 @@ def clear_user_buffer(buf):
 def kmem_cache_alloc_vma(mm, address):
     """kmem_cache_alloc(vm_area_cachep, SLAB_KERNEL)"""
     vma = mm.vma0 if address < 0x2000 else mm.vma1 if address < 0x4000 else mm.vma2
+    touches(WRITE, vma, "in_use")
     assert not vma.in_use, vma
     vma.in_use = 1
     return vma
 
 
-def kmem_cache_free_vma(vma):
-    vma.in_use = 0
+def kmem_cache_alloc_mm(mm):
+    """kmem_cache_alloc(mm_cachep, SLAB_KERNEL)"""
+    touches(WRITE, mm, "in_use")
+    mm.in_use = 1
+
+
+def kmem_cache_free(obj):
+    touches(WRITE, obj, "in_use")
+    obj.in_use = 0

@@ -2,7 +2,7 @@
 """mm/mmap.c: vmas. Each is one page, and there is a hole of a page between any two addresses: they neither merge nor split."""
 from vmrace.harness.kernel import current, data_race, down_write, list_add_tail, list_del, spin_lock, spin_unlock, up_write
 from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import generic_file_mmap
-from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import kmem_cache_alloc_vma, kmem_cache_free_vma
+from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import kmem_cache_alloc_vma, kmem_cache_free
 from vmrace.variants.invalidate_2_6.pre_2_6_15.memory import tlb_finish_mmu, tlb_gather_mmu, unmap_vmas
 from vmrace.variants.invalidate_2_6.pre_2_6_15.swap import lru_add_drain
 from vmrace.variants.invalidate_2_6.types import (
@@ -45,7 +45,7 @@ def unlink_file_vma(vma):
 def remove_vma(vma):
     """Returns the next one. fput() never is the last."""
     next = vma.vm_next
-    kmem_cache_free_vma(vma)
+    kmem_cache_free(vma)
     return next
 
 

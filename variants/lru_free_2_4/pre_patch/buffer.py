@@ -92,12 +92,12 @@ from vmrace.variants.lru_free_2_4.types import (
     PF_NOIO,
     __GFP_HIGHIO,
     __GFP_IO,
+    bdflush_ndirty,
     bdflush_wait,
     buffer_wait,
     hash_table_lock,
     lru_list,
     lru_list_lock,
-    ndirty,
     nfract,
     nfract_stop_bdflush,
     nfract_sync,
@@ -410,6 +410,8 @@ def get_unused_buffer_head(page):
     spin_lock(unused_list_lock)
     spin_unlock(unused_list_lock)
 
+    # Left out: kmem_cache_grow(), if the slab is full. It allocates a page with GFP_NOFS, below the lock of `page` and, in write(2), below
+    # i_sem. Such a reclaim waits for I/O on buffers at most, and the end of I/O needs neither. The operation reclaim_nofs makes it.
     bh = kmem_cache_alloc_bh(page)
     if bh:
         bh.b_blocknr = -1
@@ -1044,15 +1046,23 @@ def wakeup_bdflush():
 
 def bdflush():
     """Do the work of one wake-up of bdflush. Then it sleeps, and here it returns."""
+    # not here: session: the life of the thread before its loop
+    # not here: pgrp: as above
+    # not here: strcpy: as above
+    # not here: sigmask_lock: as above
+    # not here: flush_signals: as above
+    # not here: sigfillset: as above
+    # not here: recalc_sigpending: as above
+    # not here: complete: as above
     while True:
-        left = ndirty
+        ndirty = bdflush_ndirty
 
-        while left > 0:
+        while ndirty > 0:
             spin_lock(lru_list_lock)
             if not write_some_buffers(NODEV):
                 break
-            left -= NRSYNC
-        if left > 0 or bdflush_stop():
+            ndirty -= NRSYNC
+        if ndirty > 0 or bdflush_stop():
             return                                  # interruptible_sleep_on(&bdflush_wait)
 
 
@@ -1236,8 +1246,6 @@ def osync_buffers_list(list):
 def sys_fsync(file):
     # not here: file = fd: the file is given, and stays open
     # not here: if file: as above
-    # not here: f_op: ext2 has an fsync
-    # only here: ext2_sync_file: as above
     dentry = file.f_dentry
     inode = dentry.d_inode
 

@@ -1062,19 +1062,20 @@ def __grab_cache_page(mapping, index, cached_page):
 def generic_file_write(file, index, value):
     """write(2) of one whole page, with `value` in both words. Returns how many bytes were written, or an error.
 
-    The data comes from outside the machine, so that copying it does not fault. Left out: limits, O_SYNC and O_DIRECT.
+    The data comes from outside the machine, so that copying it does not fault.
     """
+    # not here: access_ok: the data comes from outside the machine
+    # not here: __get_user: as access_ok
+    # not here: sync_failure: prepare_write() does not fail
     mapping = file.f_dentry.d_inode.i_mapping
     inode = mapping.host
     bytes = PAGE_CACHE_SIZE
-    pos = index << PAGE_CACHE_SHIFT
     written = 0
 
     cached_page = None
 
     down(inode.i_sem)
 
-    # left out: remove_suid(), and the new times of the inode
     mark_inode_dirty_sync(inode)
 
     page, cached_page = __grab_cache_page(mapping, index, cached_page)
@@ -1085,7 +1086,8 @@ def generic_file_write(file, index, value):
         if not PageLocked(page):
             BUG(3086)
 
-        ext2_prepare_write(file, page, 0, bytes)    # mapping->a_ops->prepare_write; it does not fail
+        # mapping->a_ops->prepare_write; it does not fail
+        status = ext2_prepare_write(file, page, 0, bytes)
         # __copy_from_user(): mappings of the page and readers see it happen
         data_race(page).word0 = value
         data_race(page).word1 = value
@@ -1095,7 +1097,6 @@ def generic_file_write(file, index, value):
 
         if status >= 0:
             written += status
-            pos += status
         # unlock:
         SetPageReferenced(page)
         UnlockPage(page)

@@ -170,6 +170,7 @@ def kmem_cache_alloc_bh(page):
 def kmem_cache_alloc_vma(mm, address):
     """kmem_cache_alloc(vm_area_cachep, SLAB_KERNEL); address None asks for do_munmap()'s spare one."""
     vma = mm.vma_extra if address is None else (mm.vma0, mm.vma1, mm.vma2)[address >> 13]
+    touches(WRITE, vma, "in_use")
     assert not vma.in_use, vma
     vma.in_use = 1
     return vma

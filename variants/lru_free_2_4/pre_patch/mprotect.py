@@ -26,8 +26,6 @@ __FILE__ = "mm/mprotect.c"
 
 def change_pte_range(mm, address, size, newprot):
     """page_table_lock is held. Page directories are left out: `mm` and the whole address stand for the pmd."""
-    # not here: PMD_MASK: one page table has all addresses
-    # not here: PMD_SIZE: as above
     pte = pte_offset(mm, address)
     end = address + size
     while True:

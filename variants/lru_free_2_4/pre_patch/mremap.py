@@ -150,15 +150,16 @@ def do_mremap(addr, old_len, new_len, flags, new_addr):
         return -EFAULT
     # not here: VM_DONTEXPAND: it does not grow
     # not here: VM_LOCKED: there is no limit
-    # not here: RLIMIT_AS: there is no limit
     # private and writable: is there enough memory?
     if (vma.vm_flags & (VM_SHARED | VM_WRITE) == VM_WRITE
             and not flags & MAP_NORESERVE
             and not vm_enough_memory(new_len - old_len >> PAGE_SHIFT)):
         return -ENOMEM
 
-    # not here: old_len: it is relocated, not expanded in place
-    # not here: MREMAP_FIXED: the new address is given
+    # not here: if flags & MREMAP_FIXED: the new address is given
+    # not here: VM_SHARED: as above
+    # not here: get_unmapped_area: as above
+    # not here: if new_addr & ~PAGE_MASK: as above
     if flags & MREMAP_MAYMOVE:
         return move_vma(vma, addr, old_len, new_len, new_addr)
     # out:

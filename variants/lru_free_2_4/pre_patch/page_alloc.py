@@ -247,7 +247,6 @@ def nr_free_pages():
 
 def nr_free_buffer_pages():
     """How many pages buffers and the page cache could have at most. The one zone stands for the zonelist."""
-    # only here: if zone_normal.pages_high < zone_normal.size: the loops over nodes and zones go round once
     sum = 0
 
     size = zone_normal.size

@@ -92,7 +92,6 @@ def shmem_truncate_indirect(info, index):
 
 def shmem_truncate(inode):
     """inode->i_op->truncate. The inode's i_sem is held. Its pages beyond the end are gone already, here their swap entries go."""
-    # not here: shmem_recalc_inode: see the module docstring
     # not here: partial: a file ends with a whole page
     freed = 0
     info = inode.shmem_i
@@ -141,6 +140,9 @@ def shmem_unuse_inode(info, entry, page):
 
 def shmem_unuse(entry, page):
     """For swapoff. The list of the inodes has one, so that its head stays where it is."""
+    # not here: shmem_inodes: there is one inode
+    # only here: s0: as above
+    # only here: swapped: as above; it is in the loop
     spin_lock(shmem_ilock)
     info = s0.shmem_i
 
@@ -154,7 +156,6 @@ def shmem_writepage(page):
 
     shmem_getpage_locked() is excluded by info->lock.
     """
-    # not here: shmem_recalc_inode: see the module docstring
     if not PageLocked(page):
         BUG(468)
     if not PageLaunder(page):
@@ -202,7 +203,6 @@ def shmem_getpage_locked(info, inode, idx):
 
     The inode's semaphore is held, so that it does not run twice at a time. shmem_writepage() may move the page meanwhile.
     """
-    # not here: shmem_recalc_inode: see the module docstring
     mapping = inode.i_mapping
 
     while True:
@@ -266,8 +266,8 @@ def shmem_getpage_locked(info, inode, idx):
             info.swapped -= 1
             spin_unlock(info.lock)
         else:
-            # not here: sbinfo: see the module docstring
-            # not here: i_blocks: as sbinfo
+            # not here: SHMEM_SB: see the module docstring
+            # not here: i_blocks: as SHMEM_SB
             spin_unlock(info.lock)
 
             # a new page: there is none in either cache, and the semaphore keeps it so
@@ -284,6 +284,8 @@ def shmem_getpage_locked(info, inode, idx):
 
 def shmem_getpage(inode, idx):
     """A page of the file, with a reference. Returns what `*ptr` is: the page, None beyond the end or for an error, or NOPAGE_OOM."""
+    # not here: return 0: what `*ptr` is
+    # not here: return shmem_getpage_locked(): as above
     info = inode.shmem_i
 
     down(info.sem)

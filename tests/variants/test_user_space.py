@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: MIT
+"""User space knows which stores its addresses allow, and which values move with a page, also while calls overlap."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import replace
+
+import pytest
+from vmrace.fuzz.run.executor import Executor
+from vmrace.harness.schedulers.enumerate import every_schedule
+from vmrace.variants.family import FAMILIES, Variant, family
+
+from tests.fuzz.family_programs import program
+
+SIGSEGV = "USER: SIGSEGV in store, the page is mapped"
+
+
+@functools.cache
+def executor(name: str, kernel: str = "") -> Executor:
+    """Return the executor of a family's base, with a module of kernels/ over it."""
+    made = family(name)
+    base = next(iter(made.variants))
+    if not kernel:
+        return Executor(made, base)
+    broken = Variant(kernel, (f"tests.variants.kernels.{kernel}",), "broken", "tests")
+    return Executor(replace(made, variants={**made.variants, kernel: broken}), kernel)
+
+
+def titles(runner: Executor, setup: str, *tasks: str, preemptions: int = 1) -> set[str]:
+    """Return the titles of every schedule of a program with at most `preemptions` preemptions. Operations are separated by "; "."""
+    ops = [[line for line in text.split("; ") if line] for text in (setup, *tasks)]
+    prepared = runner.prepare(program(*ops))
+    return {title for outcome in every_schedule(lambda scheduler: runner.run(prepared, scheduler), preemptions) for title in outcome.titles}
+
+
+def having(*words: str) -> list[str]:
+    """List the families that have these operations."""
+    return [name for name in FAMILIES if {*words} <= {*executor(name).operations()}]
+
+
+WITH_MREMAP = having("mremap")
+
+
+# ---- stores that mprotect forbids and allows ---------------------------------------------------------------------------------
+
+ALLOWED_AGAIN = [("", "protect m0.0; unprotect m0.0; store m0.0"),
+                 ("protect m0.0", "unprotect m0.0; store m0.0"),
+                 ("", "protect m0.0; mremap m0.0 m0.1; unprotect m0.1; store m0.1"),
+                 ("protect m0.0; fork m0 m1", "unprotect m1.0; store m1.0"),
+                 ("", "protect m0.0; unprotect m0.0; fork m0 m1; store m1.0")]
+
+
+@pytest.mark.parametrize("setup, task", ALLOWED_AGAIN)
+def test_a_store_that_mprotect_allows_again_and_that_fails_is_reported(setup: str, task: str) -> None:
+    assert titles(executor("lru_free_2_4", "mprotect_forgets"), setup, task, preemptions=0) == {SIGSEGV}
+
+
+JUDGED = [*ALLOWED_AGAIN, ("", "protect m0.0; map m0.0; store m0.0"), ("", "protect m0.0; store m0.0")]
+
+
+@pytest.mark.parametrize("name, setup, task", [(name, *case) for case in JUDGED
+                                               for name in (WITH_MREMAP if "mremap" in case[1] else FAMILIES)])
+def test_a_store_is_reported_neither_after_it_was_allowed_nor_while_it_is_forbidden(name: str, setup: str, task: str) -> None:
+    assert titles(executor(name), setup, task, preemptions=0) == set()
+
+
+OVERLAPS = [("", "protect m0.0", "unprotect m0.0; store m0.0"),
+            ("", "protect m0.0; unprotect m0.0", "store m0.0; store m0.0"),
+            ("protect m0.0", "protect m0.0", "map m0.0; store m0.0"),
+            ("", "protect m0.0; store m0.0", "mremap m0.0 m0.1; store m0.1"),
+            ("protect m0.0", "unprotect m0.0", "mremap m0.0 m0.1; store m0.1"),
+            ("", "protect m0.0", "fork m0 m1; store m1.0"),
+            ("protect m0.0", "unprotect m0.0", "fork m0 m1; store m1.0"),
+            ("protect m0.0", "unprotect m0.0; protect m0.0", "unprotect m0.0; store m0.0")]
+
+
+@pytest.mark.parametrize("name, setup, first, second", [(name, *case) for case in OVERLAPS
+                                                        for name in (WITH_MREMAP if "mremap" in case[2] else FAMILIES)])
+def test_calls_that_overlap_may_leave_a_store_allowed_or_forbidden(name: str, setup: str, first: str, second: str) -> None:
+    assert titles(executor(name), setup, first, second) == set()
+
+
+# ---- mremap ------------------------------------------------------------------------------------------------------------------
+
+UNMAPPED = "USER: SIGSEGV in load, the page is mapped"
+MOVES_THAT_FAIL = [("", "store m0.0; mremap m0.0 m0.1; load m0.0"), ("mmap_shared m0.0 f0.0", "mremap m0.0 m0.1; load m0.0")]
+
+
+@pytest.mark.parametrize("setup, task", MOVES_THAT_FAIL)
+@pytest.mark.parametrize("name", WITH_MREMAP)
+def test_a_failed_mremap_that_unmaps_the_old_address_is_reported(name: str, setup: str, task: str) -> None:
+    assert titles(executor(name, "mremap_fails_and_unmaps"), setup, task, preemptions=0) == {UNMAPPED}
+
+
+@pytest.mark.parametrize("setup, task", MOVES_THAT_FAIL)
+@pytest.mark.parametrize("name", WITH_MREMAP)
+def test_a_failed_mremap_that_keeps_the_old_address_is_not_reported(name: str, setup: str, task: str) -> None:
+    assert titles(executor(name, "mremap_fails"), setup, task, preemptions=0) == set()
+
+
+@pytest.mark.parametrize("tasks", [("mremap m0.0 m0.1", "store m0.0; load m0.0"), ("mremap m0.0 m0.1", "map m0.0; load m0.0"),
+                                   ("mremap m0.0 m0.1", "mremap m0.0 m0.2; load m0.0"), ("mremap m0.0 m0.1", "map m0.1; load m0.1")])
+@pytest.mark.parametrize("kernel", ["", "mremap_fails"])
+@pytest.mark.parametrize("name", WITH_MREMAP)
+def test_calls_beside_an_mremap_that_fails_or_not_are_not_reported(name: str, kernel: str, tasks: tuple[str, str]) -> None:
+    assert titles(executor(name, kernel), "store m0.0", *tasks) == set()
+
+
+LOST = "DATA: a load returns an old value"
+FROM_THE_FILE = "DATA: a load returns another address space's store"
+MOVES = ["store m0.0; mremap m0.0 m0.1; load m0.1", "store m0.0; mremap m0.0 m0.1; mremap m0.1 m0.2; load m0.2",
+         "store m0.0; mremap m0.0 m0.1; fork m0 m1; load m1.1", "mmap_private m0.0 f0.0; store m0.0; mremap m0.0 m0.1; load m0.1",
+         "store m0.0; pin m0.0 k0; dma k0; mremap m0.0 m0.1; load m0.1"]
+
+
+@pytest.mark.parametrize("task", MOVES)
+@pytest.mark.parametrize("name, kernel", [("lru_free_2_4", "mremap_moves_nothing_2_4"), ("invalidate_2_6", "mremap_moves_nothing_2_6")])
+def test_a_move_that_loses_the_page_is_reported_by_the_next_load(name: str, kernel: str, task: str) -> None:
+    found = titles(executor(name, kernel), "", task, preemptions=0)
+    assert found == {FROM_THE_FILE if "mmap_private" in task else LOST}
+
+
+BESIDE_A_MOVE = [("store m0.0", "store m0.0; load m0.1"), ("pin m0.0 k0", "dma k0; load m0.1"), ("", "pin m0.0 k0; dma k0; load m0.1"),
+                 ("mmap_private m0.0 f0.0; store m0.0", "truncate f0 1; truncate f0 3; load m0.1"),
+                 ("store m0.0", "dontneed m0.0; load m0.1"), ("store m0.0", "fork m0 m1; load m1.1; load m1.0"),
+                 ("store m0.0", "store m0.1; load m0.1"),
+                 ("store m0.0; mremap m0.0 m0.2", "mremap m0.2 m0.0; load m0.0")]
+
+
+@pytest.mark.parametrize("setup, beside", BESIDE_A_MOVE)
+@pytest.mark.parametrize("name", WITH_MREMAP)
+def test_a_load_after_calls_beside_a_move_is_judged_leniently(name: str, setup: str, beside: str) -> None:
+    assert titles(executor(name), setup, "mremap m0.0 m0.1; load m0.1", beside) == set()
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_device_store_while_another_process_is_made_may_be_in_either(name: str) -> None:
+    assert titles(executor(name), "store m0.0; pin m0.0 k0", "dma k0", "fork m0 m1; load m1.0; load m1.0; load m0.0") == set()
