@@ -32,13 +32,14 @@ LOCAL = 11      # an event that only its own cpu can observe: the start of an op
 BEGIN = 12      # user space begins an access that it will report
 END = 13        # user space reports it
 MASK = 14       # a cpu turns its interrupts off
+SPAWN = 15      # a task lets a new thread begin
 
 # by kind: True if such a point is always enabled, and touches the same objects whatever other processes do
-ALONE = [kind not in (ACQUIRE, TRYLOCK, WAKE, IRQ) for kind in range(MASK + 1)]
+ALONE = [kind not in (ACQUIRE, TRYLOCK, WAKE, IRQ) for kind in range(SPAWN + 1)]
 
 NAMES = {
     READ: "read", WRITE: "write", RMW: "rmw", ACQUIRE: "lock", TRYLOCK: "trylock", RELEASE: "unlock",
-    WAIT: "wait", WAKE: "wake", BARRIER: "barrier", IRQ: "irq", LOCAL: "op", MASK: "mask",
+    WAIT: "wait", WAKE: "wake", BARRIER: "barrier", IRQ: "irq", LOCAL: "op", MASK: "mask", SPAWN: "spawn",
 }
 
 

@@ -17,8 +17,10 @@ from typing import Any
 
 from vmrace.harness import points
 from vmrace.harness.kernel.bitops import flags_t
+from vmrace.harness.kernel.completion import completion
 from vmrace.harness.kernel.list import list_head
 from vmrace.harness.kernel.struct import array, struct
+from vmrace.harness.kernel.thread import thread
 from vmrace.harness.machine.task import RUNNING, Cpu, Task
 from vmrace.harness.sanitizers.lifetime import ALLOCATED, FREED
 from vmrace.harness.sanitizers.links import owners
@@ -31,6 +33,9 @@ TRY = 8                                     # looks at a lock and may acquire it
 PASS = 9                                    # acquires shared and releases within the event
 PASS_ALONE = 10                             # acquires exclusively and releases within the event
 LEAVE_SHARED = 11                           # a reader releases a sleeping lock: the last reader, whichever it is, lets a writer in
+JOIN, FINISH = 14, 15                       # of a thread: its end always comes first
+PUT, TAKE = 16, 17                          # of a completion, which keeps no order between them: see tokens.py
+ASK = 18                                    # like JOIN or TAKE where tasks share the cpu: possible at any time, and may leave the cpu
 BEGIN, END = 12, 13                         # conflict only with each other: steps of user space, and the tasks that are ready on a cpu
 
 _PAIRS = (
@@ -39,9 +44,9 @@ _PAIRS = (
     (ACQUIRE, (ACQUIRE, RELEASE, ACQUIRE_SHARED, RELEASE_SHARED, TRY, PASS, PASS_ALONE)),
     (RELEASE, (ACQUIRE_SHARED, TRY, PASS, PASS_ALONE)), (ACQUIRE_SHARED, (TRY, PASS_ALONE)), (RELEASE_SHARED, (TRY, PASS_ALONE)),
     (TRY, (TRY,)), (PASS, (PASS_ALONE,)), (PASS_ALONE, (PASS_ALONE,)),
-    (BEGIN, (END,)),
+    (BEGIN, (END,)), (JOIN, (FINISH,)), (TAKE, (TAKE,)), (ASK, (FINISH, PUT, TAKE, ASK)),
 )
-CONFLICTS = [0] * 14                        # mode -> set of modes it conflicts with, as bits
+CONFLICTS = [0] * 19                        # mode -> set of modes it conflicts with, as bits
 for _mode, _rivals in _PAIRS:
     for _rival in _rivals:
         CONFLICTS[_mode] |= 1 << _rival
@@ -96,7 +101,8 @@ class Locations:
         if at in points_of_process:
             return points_of_process[at]
         accesses = self.announced(at)
-        quiet = at[0] in MAY_BE_QUIET and at not in self.not_quiet and process not in self.watched
+        quiet = (at[0] in MAY_BE_QUIET and at not in self.not_quiet and process not in self.watched
+                 and not isinstance(at[1], completion | thread))
         for location, mode in accesses:
             quiet = self._is_unshared(process, location, mode) and quiet
         points_of_process[at] = None if quiet else accesses
@@ -195,6 +201,8 @@ class Locations:
             return (*woken, *self._life_of(obj))
         if kind == points.ACQUIRE and getattr(obj, "owner", None) is task:
             return ((self.number(obj), TRY), *self._life_of(obj))       # the task hangs, and that is a finding
+        if may_leave_cpu(obj, task):
+            return ((self.number(obj), ASK), *self._life_of(obj))
         return self.announced((kind, obj, arg))
 
     def announced(self, at: Point) -> tuple[Access, ...]:
@@ -220,7 +228,12 @@ class Locations:
         if isinstance(obj, Cpu):
             yield self.number(obj), BEGIN           # is a task ready there? Tasks that become ready or leave (END) do not conflict
             return
-        if getattr(obj, "spins", None) is not None:
+        if isinstance(obj, thread):
+            yield (self.number((obj, "start")), WRITE) if kind == points.SPAWN else (
+                self.number(obj), JOIN if kind == points.ACQUIRE else FINISH)
+        elif isinstance(obj, completion):
+            yield self.number(obj), TAKE if kind == points.ACQUIRE else PUT
+        elif getattr(obj, "spins", None) is not None:
             if self.up and obj.spins:
                 return
             yield self.number(obj), _lock_mode(kind, bool(obj.spins), arg == "read")
@@ -265,6 +278,11 @@ class Locations:
             yield self.number((obj, arg)), READ if reads else WRITE
             if obj in self.wholes:
                 yield self.number(obj), PART_READ if reads else PART_WRITE
+
+
+def may_leave_cpu(obj: Any, task: Task) -> bool:
+    """True if a task that is about to wait for the completion or the thread lets other tasks have its cpu if it has to wait."""
+    return isinstance(obj, completion | thread) and task.cpu.shared and task.waiting is not obj
 
 
 def touched_mode(kind: int) -> int:

@@ -59,6 +59,7 @@ class Event:
     reentered: Sequence[tuple[int, Hold]] = ()      # location, and the hold of its own process that becomes deeper here
     findings: Sequence[Finding] = ()
     got = False                         # a trylock: it acquired the lock
+    got_token = -1                      # a wait that may have left its cpu: the completion, if it took a token of it
     entered_over: int | None = None     # an interrupt enters: the process that it interrupts, if there is one
     interrupted: tuple[Task, Point, int] | None = None      # that process: its task, its next point, its interrupt depth
     enters = False                      # an interrupt begins with it

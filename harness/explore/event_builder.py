@@ -12,6 +12,7 @@ from typing import Any
 from vmrace.harness import points
 from vmrace.harness.explore.access import (
     ACQUIRE,
+    ASK,
     PASS,
     PASS_ALONE,
     READ,
@@ -29,6 +30,7 @@ from vmrace.harness.explore.run_record import RunRecord
 from vmrace.harness.explore.runnable import NO_POINT, Choice, Runnable
 from vmrace.harness.explore.search_tree import SearchTree
 from vmrace.harness.explore.wakeup import Branch, Place, Sleep
+from vmrace.harness.kernel.completion import completion
 from vmrace.harness.machine.machine import Machine
 from vmrace.harness.machine.task import HALTED, PARKED, SLEEPING, Task, preemptible
 
@@ -87,6 +89,8 @@ class EventBuilder:
             event.how, event.decision = ASKED if asked else SWITCH, decision
         if pending[0] == points.TRYLOCK:
             event.got = getattr(pending[1], "owner", None) is None
+        if accesses and accesses[0][1] == ASK and isinstance(pending[1], completion) and pending[1].done > 0:
+            event.got_token = accesses[0][0]
         self.task = task
         if self.cpus.depths or self.cpus.shared:
             runs = task.cpu.running is task

@@ -9,6 +9,8 @@ from vmrace.harness.explore.access import (
     ACQUIRE,
     ACQUIRE_SHARED,
     ACQUIRES,
+    FINISH,
+    JOIN,
     LEAVE_SHARED,
     PART_READ,
     PART_WRITE,
@@ -19,6 +21,7 @@ from vmrace.harness.explore.access import (
     RELEASE_SHARED,
     RELEASES,
     RIVALS,
+    TAKE,
     TRY,
     WRITE,
     Access,
@@ -28,8 +31,10 @@ from vmrace.harness.explore.event import IRQS_FROM, Event
 from vmrace.harness.explore.run_record import RunRecord
 
 # mode -> the modes of earlier events that an event of this mode comes after: its rivals. An acquire comes after a release only if it
-# acquires what that one released (`_hand_over`).
-MEETS = [tuple(rival for rival in rivals if not (ACQUIRES >> mode & 1 and RELEASES >> rival & 1)) for mode, rivals in enumerate(RIVALS)]
+# acquires what that one released (`_hand_over`). Two waits for one completion are in no order (tokens.py), but one may use up what the
+# other needs, so a sleeping process must wake. A join comes after the end of the thread, and cannot come before it: that is no race.
+MEETS = [tuple(rival for rival in rivals if not (ACQUIRES >> mode & 1 and RELEASES >> rival & 1) and (mode, rival) not in (
+    (TAKE, TAKE), (JOIN, FINISH), (FINISH, JOIN))) for mode, rivals in enumerate(RIVALS)]
 
 
 def base_of(record: RunRecord, event: Event) -> int:
@@ -62,6 +67,9 @@ def order(record: RunRecord, event: Event, accesses: tuple[Access, ...], past: i
         else:
             for rival in MEETS[mode]:
                 met |= mark[rival]
+            if mode == JOIN:
+                for there in numbers_in(mark[FINISH]):
+                    past |= record.events[there].past
             if ACQUIRES >> mode & 1 and (mark[RELEASE] or mark[RELEASE_SHARED]):
                 met |= _hand_over(record, event, location, _last_releases(mark, mode) & ~past, handed_over)
             if RELEASES >> mode & 1:

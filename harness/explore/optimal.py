@@ -46,6 +46,7 @@ from vmrace.harness.explore.run_record import RunRecord
 from vmrace.harness.explore.runnable import Choice, Runnable, can_be_acquired
 from vmrace.harness.explore.search_tree import SearchTree
 from vmrace.harness.explore.spinning import Spinning
+from vmrace.harness.explore.tokens import Tokens
 from vmrace.harness.explore.wakeup import ASKED_FOR, DONE, NONE_ASLEEP, Branch, Place, Sleep, Step
 from vmrace.harness.machine.machine import Machine, m
 
@@ -80,7 +81,8 @@ class Optimal:
         self.tree = SearchTree(self.record)
         self.runnable = Runnable(self.record, self.cpus)
         self.builder = EventBuilder(self.record, self.tree, self.locations, self.cpus, self.runnable)
-        self.reversal = Reversal(self.record, self.tree, self.locations, self.cpus, self.runnable)
+        self.tokens = Tokens(self.record, self.locations)
+        self.reversal = Reversal(self.record, self.tree, self.locations, self.cpus, self.runnable, self.tokens)
         self.labels: dict[Any, int] = {}        # see classes.trace_hash
         self.spinning: Spinning | None = None
         self.scout: random.Random | None = None     # makes the decisions of a random run, which is only to teach something
@@ -193,7 +195,9 @@ class Optimal:
             for _ in m.pending:
                 self.builder.raise_interrupt((-1,), -1)
         self.prefix = Prefix(self.record, self.branch_step)
+        self.tokens.begin(m)
         if self.live:
+            self.builder.watch(m)
             self._watch(m)
         else:
             self.prefix.want_next(m)

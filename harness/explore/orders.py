@@ -12,7 +12,10 @@ from collections.abc import Callable, Sequence
 from vmrace.harness.errors import Diverged
 from vmrace.harness.explore.event import IRQS_FROM, Event
 from vmrace.harness.explore.optimal import YIELDS_MAX
+from vmrace.harness.explore.runnable import can_be_acquired
+from vmrace.harness.explore.tokens import count, least_tokens, waits_in_vain
 from vmrace.harness.machine.machine import Machine
+from vmrace.harness.points import ACQUIRE
 from vmrace.harness.schedulers.follower import Follower
 
 Order = Callable[[Sequence[Event]], list[int]]
@@ -73,15 +76,19 @@ def _order_points(events: Sequence[Event], rank: Callable[[int, dict[int, int], 
     points = dict.fromkeys(events_of, 0)    # passed points of the present event: other processes can notice only the first
     last: dict[int, int] = {}
     passed: dict[int, int] = {}
-    done, count = 0, sum(event.points for event in events)
+    done, size = 0, sum(event.points for event in events)
+    tokens = least_tokens(events)
     shared = len({event.cpu for event in events}) < len(events_of)      # a process that dies on a shared cpu stops the others there
     order: list[int] = []
-    while len(order) < count:
+    while len(order) < size:
         ready = [process for process, own in events_of.items() if position[process] < len(own)
                  and not own[position[process]].past & ~done & ~(1 << own[position[process]].number)]
-        assert ready, (len(order), count)
-        process = min(ready, key=lambda process: rank(process, last, passed))
+        assert ready, (len(order), size)
+        with_token = [process for process in ready if points[process] or not waits_in_vain(events_of[process][position[process]], tokens)]
+        process = min(with_token or ready, key=lambda process: rank(process, last, passed))
         event = events_of[process][position[process]]
+        if not points[process]:
+            count(tokens, event)
         points[process] += 1
         over = points[process] == event.points
         if over:
@@ -126,6 +133,8 @@ class InOrder(Follower):
         if not self.remaining:
             return otherwise
         process = self.remaining.pop()
-        if process not in choices:
+        at = m.tasks[process].at
+        if process not in choices or (at is not None and getattr(at[1], "sleeps", False) and not can_be_acquired(*at[1:], m.tasks[process])
+                                      and at[0] == ACQUIRE):
             raise Diverged(m.step, f"task {process} cannot go on")
         return process

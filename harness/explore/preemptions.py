@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from collections import deque
 
-from vmrace.harness.explore.access import ACQUIRE_SHARED, ACQUIRES, CONFLICTS
+from vmrace.harness.explore.access import ACQUIRE_SHARED, ACQUIRES, CONFLICTS, FINISH, JOIN, TAKE
 from vmrace.harness.explore.bits import bits_by_process
 from vmrace.harness.explore.event import IRQS_FROM, NO_PROCESS, Event
 from vmrace.harness.explore.optimal import Optimal
+from vmrace.harness.explore.tokens import wait
 
 _Stacks = tuple[tuple[int, ...], ...]       # of each shared cpu: its number, the task that has it, the interrupts on top of that task
 _State = tuple[int, int, _Stacks]           # the bits of the events that are done, the process that runs, the stacks of the shared cpus
@@ -59,7 +60,7 @@ class _Search:
                     continue
                 first = remaining & -remaining
                 event = self.events[first.bit_length() - 1]
-                if event.past & ~done != first:
+                if event.past & ~done != first or not self._has_token(event, done):
                     continue
                 preempts = int(could_go_on and process != running)
                 after = (done | first, *self._after(event, stacks))
@@ -94,11 +95,23 @@ class _Search:
         event = self.events[(remaining & -remaining).bit_length() - 1] if remaining else self.waiting.get(process)
         if event is None:
             return process not in self.parked             # an interrupt died on top of it
+        if not self._has_token(event, done):
+            return False
+        for location, mode in event.accesses:
+            if mode == JOIN:
+                return bool(self.explorer.record.touching(location, (FINISH,)) & done)
+            if mode == TAKE:
+                return True
         if not remaining and event.asleep:
             return False
         if event not in self.sections:
             self.sections[event] = self._sections_of(event)
         return not any(done >> acquired & 1 and not done >> released & 1 for acquired, released in self.sections[event])
+
+    def _has_token(self, event: Event, done: int) -> bool:
+        """True unless the event waits for a completion that has no token once these events are done."""
+        location = wait(event)
+        return location is None or self.explorer.tokens.after(one for one in self.events if done >> one.number & 1)[location] > 0
 
     def _sections_of(self, event: Event) -> list[tuple[int, int]]:
         """Return the holds, earlier and later ones, for whose release `event` has to wait: (event that acquires, event that releases).

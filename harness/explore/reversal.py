@@ -3,19 +3,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from vmrace.harness import points
 from vmrace.harness.explore.access import (
     ACQUIRE,
     ACQUIRE_SHARED,
     ACQUIRES,
+    ASK,
     BEGIN,
     CONFLICTS,
     END,
     PASS,
     PASS_ALONE,
     RIVALS,
+    TAKE,
     TRY,
     WRITE,
     Access,
@@ -29,6 +31,7 @@ from vmrace.harness.explore.event import NEVER_RELEASED, Event
 from vmrace.harness.explore.run_record import RunRecord
 from vmrace.harness.explore.runnable import NEEDS_ANOTHER, NO_POINT, Runnable
 from vmrace.harness.explore.search_tree import SearchTree
+from vmrace.harness.explore.tokens import Tokens
 from vmrace.harness.explore.wakeup import Plan, Step
 from vmrace.harness.machine.machine import Machine, m
 from vmrace.harness.machine.stacks import idle_of
@@ -43,22 +46,29 @@ _Unannounced = tuple[tuple[Access, ...], list[tuple[int, tuple[int, ...]]]]
 class Reversal:
     """Plans runs for the races of the run in `record`. `waiting` has an event for each process that waits at the end of the run."""
 
-    def __init__(self, record: RunRecord, tree: SearchTree, locations: Locations, cpus: Cpus, runnable: Runnable):
+    def __init__(self, record: RunRecord, tree: SearchTree, locations: Locations, cpus: Cpus, runnable: Runnable,
+                 tokens: Tokens):
         self.record = record
         self.tree = tree
         self.locations = locations
         self.cpus = cpus
         self.runnable = runnable
+        self.tokens = tokens
         self.waiting: list[Event] = []
+        self.short: list[tuple[int, Event]] = []        # races that could not be reversed for want of tokens: a later run may have them
         self.unannounced: dict[tuple[int, int, int, bool], _Unannounced] = {}
 
     def reverse_races(self, since: int) -> None:
         """Plan the runs that reverse the races of the events from number `since` on, and of the processes that wait."""
-        for event in self.record.events[since:] + self.waiting:
+        events = self.record.events
+        self.short = [(there, event) for there, event in self.short if event.number < since and events[event.number] is event
+                      and not self._reverse(events[there], event, self._sections(event))]
+        for event in events[since:] + self.waiting:
             if event.races:
                 sections = self._sections(event)
                 for there in event.races:
-                    self._reverse(self.record.events[there], event, sections)
+                    if not self._reverse(events[there], event, sections) and event.number < len(events):
+                        self.short.append((there, event))
 
     # ---- processes that wait -------------------------------------------------------------------------------------
 
@@ -123,6 +133,9 @@ class Reversal:
             past |= record.events[woken_by].past
         event.past = event.direct = event.base = past
         for location, mode in wants:
+            if mode in (TAKE, ASK):             # each of these took what it waits for
+                races += [there for there in numbers_in(record.touching(location, (TAKE, ASK)) & ~past)
+                          if mode == TAKE or record.events[there].got_token == location]
             for hold in record.holds[location]:
                 there = hold.acquired
                 if hold.released == NEVER_RELEASED and not past >> there & 1 and conflict(
@@ -153,14 +166,18 @@ class Reversal:
                         sections.append((there, hold.released))
         return sections
 
-    def _reverse(self, first: Event, later: Event, sections: list[tuple[int, int]]) -> None:
-        """Plan a run in which `later` comes before `first`, and put it into the wakeup tree of the place of `first`."""
+    def _reverse(self, first: Event, later: Event, sections: list[tuple[int, int]], without: Sequence[Event] = ()) -> bool:
+        """Plan a run in which `later` comes before `first`, and put it into the wakeup tree of the place of `first`.
+
+        The events `without` come after `later` as well. False if this run has too few tokens for any such plan.
+        """
         events, bit = self.record.events, first.number
-        same = later.number < len(events) and self._touches_the_same(first, later)
+        same = later.number < len(events) and all(self._touches_the_same(one, later) for one in (first, *without))
         accesses, before = self._touches(later, same)
         if self._sleeps(bit, later.process, before):
-            return
-        rest = [event for event in events[bit + 1:] if not event.past >> bit & 1]
+            return True
+        left_out = bits_of((first, *without))
+        rest = [event for event in events[bit + 1:] if not event.past & left_out]
         among = bits_of(rest)
         dropped = True
         while dropped:                          # drop each acquire of the lock whose release is not in the plan: it would stop `later`
@@ -170,7 +187,7 @@ class Reversal:
                     if not among >> released & 1 and released >= bit:       # the race can only be reversed together with that hold
                         if later.enters and not later.base >> acquired & 1:
                             self._reverse(events[acquired], later, sections)
-                        return
+                        return True
                 elif among >> acquired & 1 and not among >> released & 1:
                     dropped = True
                     if same and later.direct >> acquired & 1:               # `later` may have read what that event wrote
@@ -179,7 +196,16 @@ class Reversal:
                     rest = [event for event in rest if not event.past >> acquired & 1]
                     among = bits_of(rest)
         planned = Step(later.process, accesses, before, later.number)
-        self.tree.plan_at(bit, Plan([*rest, planned], among, [planned], self.record.marks))
+        order, short = self.tokens.in_order(bit, rest, planned)
+        if order is not None:
+            self.tree.plan_at(bit, Plan([*order, planned], bits_of(order), [planned], self.record.marks))
+            return True
+        if not short:
+            self.tree.plan_at(bit, None)
+            return True
+        earlier = [there for there in numbers_in(self.record.touching_any(short, (TAKE, ASK)) & ~before & (1 << bit) - 1)
+                   if events[there].process != later.process]       # the race can only be reversed together with one of these
+        return any([self._reverse(events[there], later, sections, (first, *without)) for there in earlier])
 
     def _touches(self, later: Event, same: bool) -> tuple[tuple[Access, ...], int]:
         """Return the accesses that an event may make in another place, at most, and the bits of the events that depend on them or come
@@ -190,7 +216,7 @@ class Reversal:
         unannounced, rivals = self._unannounced(later.cpu, not same, later.enters)
         before = later.direct
         for location, mode in accesses:
-            before |= self.record.touching(location, RIVALS[mode])
+            before |= self.record.touching(location, RIVALS[mode] if mode != TAKE else (ASK,))
         for location, modes in rivals:
             before |= self.record.touching(location, modes)
         return accesses + unannounced, before & ~(1 << later.number)
@@ -210,7 +236,7 @@ class Reversal:
                 if location == there and CONFLICTS[mode] >> rival & 1:
                     key = keys[location]
                     if not (isinstance(key, tuple) and key[0] in _CONTEXTS) and not (
-                            _reads_nothing(later.pending) and (location, mode) in self.locations.announced(later.pending)):
+                            _reads_nothing(later.pending) and mode != ASK and (location, mode) in self.locations.announced(later.pending)):
                         return False
         return True
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from vmrace.harness.explore.access import ACQUIRE, RIVALS, TRY
@@ -119,6 +119,13 @@ class RunRecord:
         bits, mark = 0, self.marks[location]
         for mode in modes:
             bits |= mark[mode]
+        return bits
+
+    def touching_any(self, locations: Iterable[int], modes: Sequence[int]) -> int:
+        """Return the bits of all events that touch one of the locations in any of these modes."""
+        bits = 0
+        for location in locations:
+            bits |= self.touching(location, modes)
         return bits
 
     def process_of(self, task: Task) -> int:

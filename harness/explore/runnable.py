@@ -7,7 +7,7 @@ from collections.abc import Container
 from typing import Any
 
 from vmrace.harness import points
-from vmrace.harness.explore.access import Point
+from vmrace.harness.explore.access import Point, may_leave_cpu
 from vmrace.harness.explore.cpus import Cpus
 from vmrace.harness.explore.run_record import RunRecord
 from vmrace.harness.machine.machine import Machine
@@ -93,6 +93,6 @@ class Runnable:
 
 def can_be_acquired(obj: Any, arg: Any, task: Task) -> bool:
     """True if `task` may go on to acquire that lock. A task that has the lock itself hangs, which is a finding."""
-    if not obj.spins or obj.owner is task:
+    if not obj.spins or obj.owner is task or may_leave_cpu(obj, task):
         return True
     return bool((obj.read_side if arg == "read" and hasattr(obj, "read_side") else obj).available(task))

@@ -7,8 +7,8 @@
             atomic_inc(x)
         return Program([add] * n, check=lambda: atomic_read(x) == n)
 
-Each item of `tasks` is a function, which has a cpu of its own, or a list of functions, which are tasks of one cpu. The value that a task
-returns is its result.
+Each item of `tasks` is a function, which has a cpu of its own, or a list of functions, which are tasks of one cpu. An item may also be a
+`thread`, which begins when a task calls spawn() with it. The value that a task returns is its result.
 
 Tasks must share objects of vmrace.harness.kernel, and `make` must make these; a task that makes one is an error. Only such objects are
 watched. Plain variables, lists, dicts and objects are restored before each run (python_state.py), but no task is preempted at a use of
@@ -38,6 +38,7 @@ from vmrace.harness.functions import watchdog
 from vmrace.harness.kernel.registry import Core, linking
 from vmrace.harness.kernel.slab import kfree
 from vmrace.harness.kernel.struct import struct
+from vmrace.harness.kernel.thread import thread, thread_exit
 from vmrace.harness.link.guards import bind_list_guards, names_of
 from vmrace.harness.link.image import Image, Origin
 from vmrace.harness.machine.machine import Machine, m
@@ -59,7 +60,7 @@ Function = Callable[[], Any]
 class Program:
     """A program, as `make` returns it. `irqs`: the handlers of interrupts that are pending when the tasks start."""
 
-    tasks: Sequence[Function | list[Function]]
+    tasks: Sequence[Function | thread | list[Function | thread]]
     check: Callable[..., Any] | None = None
     irqs: Sequence[Function] = ()
     cpus: int = 0                       # 0: one for each of `tasks`
@@ -145,7 +146,13 @@ class Runner:
 
     def _functions(self) -> list[Function]:
         """Return the functions of the tasks. Raises ProgramError if one of the program's functions cannot be run."""
-        tasks = [function for tasks in self.program.tasks for function in (tasks if isinstance(tasks, list) else [tasks])]
+        self.threads = {}
+        tasks: list[Any] = [one for tasks in self.program.tasks for one in (tasks if isinstance(tasks, list) else [tasks])]
+        for number, one in enumerate(tasks):
+            if isinstance(one, thread):
+                if one in self.threads.values():
+                    raise ProgramError(f"{self.name}: thread {one.name} is two of its tasks")
+                one.number, self.threads[number], tasks[number] = number, one, one.function
         others = [one for one in (*self.program.irqs, self.program.check, self.program.setup) if one is not None]
         for function in (*tasks, *others):
             if not callable(function):
@@ -195,8 +202,9 @@ class Runner:
         results: list[Any] = []
         tasks = []
         for cpu, functions in enumerate(program.tasks):
-            for function in functions if isinstance(functions, list) else [functions]:
-                tasks.append((cpu, [(_guarded(function, results, len(results)), ())]))
+            for _ in functions if isinstance(functions, list) else [functions]:
+                number = len(results)
+                tasks.append((cpu, [(_guarded(self.functions[number], results, number, self.threads.get(number)), ())]))
                 results.append(None)
         return tasks, results
 
@@ -236,7 +244,8 @@ class Runner:
         gc.disable()                        # an object that is collected may have a `finally`, which the running task must not run
         try:
             with watchdog.busy, self.refused, uses:
-                m.run(self.image, self.tasks, scheduler, self.backend, self.cpus, self.program.preempt, self.raised)
+                m.run(self.image, self.tasks, scheduler, self.backend, self.cpus, self.program.preempt, self.raised,
+                      later=self.threads)
             if watch:
                 self.sharing.finish()
         except HarnessError as error:
@@ -339,8 +348,12 @@ _HARNESS = str(pathlib.Path(__file__).parents[1])
 _KERNEL = str(pathlib.Path(__file__).parents[1] / "kernel")
 
 
-def _guarded(function: Callable[..., Any], results: list[Any] | None = None, number: int = 0) -> Callable[..., None]:
-    """Return `function` as a task: it stores the result in `results[number]`, and reports an exception as a finding."""
+def _guarded(function: Callable[..., Any], results: list[Any] | None = None, number: int = 0,
+             ends: thread | None = None) -> Callable[..., None]:
+    """Return `function` as a task: it stores the result in `results[number]`, and reports an exception as a finding.
+
+    `ends`: the thread that then ends, if the task is one.
+    """
     def task(*args: Any) -> None:
         try:
             returned = function(*args)
@@ -359,6 +372,8 @@ def _guarded(function: Callable[..., Any], results: list[Any] | None = None, num
                 raise Abort
             if results is not None:
                 results[number] = returned
+            if ends is not None:
+                thread_exit(ends)
     task.__name__ = getattr(function, "__name__", "task").strip("<>")       # the name of an interrupt
     task.__wrapped__ = function                         # type: ignore[attr-defined]
     return task

@@ -55,6 +55,7 @@ from vmrace.harness.kernel.bitops import (
     write_word,
 )
 from vmrace.harness.kernel.bug import BUG, BUG_ON, WARN_ON, printk
+from vmrace.harness.kernel.completion import complete, complete_all, completion, wait_for_completion
 from vmrace.harness.kernel.irq import READ, RMW, WRITE, point, raise_irq
 from vmrace.harness.kernel.list import LIST_HEAD, list_entry, list_head
 from vmrace.harness.kernel.order import happens_after, happens_before
@@ -104,6 +105,7 @@ from vmrace.harness.kernel.spinlock import (
     spinlock_t,
 )
 from vmrace.harness.kernel.struct import device, embed, guarded, guarded_array, plain, racy, racy_array, struct
+from vmrace.harness.kernel.thread import join, spawn, thread
 from vmrace.harness.kernel.user import now, saw, touches
 from vmrace.harness.kernel.wait import (
     add_wait_queue,
@@ -121,17 +123,17 @@ __all__ = [
     "TASK_UNINTERRUPTIBLE", "WARN_ON", "WRITE", "__clear_bit", "__set_bit", "__set_current_state", "__set_task_state",
     "add_wait_queue", "add_wait_queue_exclusive", "atomic_add", "atomic_dec", "atomic_dec_and_lock",
     "atomic_dec_and_test", "atomic_inc", "atomic_inc_and_test", "atomic_read", "atomic_set", "atomic_sub", "atomic_t",
-    "clear_bit", "cmpxchg", "cpu_relax", "current", "data_race", "device",
+    "clear_bit", "cmpxchg", "complete", "complete_all", "completion", "cpu_relax", "current", "data_race", "device",
     "down", "down_read", "down_trylock", "down_write", "downgrade_write", "embed",
-    "flags_t", "guarded", "guarded_array", "happens_after", "happens_before", "in_interrupt", "kfree", "likely", "list_add",
+    "flags_t", "guarded", "guarded_array", "happens_after", "happens_before", "in_interrupt", "join", "kfree", "likely", "list_add",
     "list_add_tail", "list_del", "list_del_init", "list_empty", "list_entry", "list_head", "local_irq_disable", "local_irq_enable",
     "local_irq_restore", "local_irq_save", "mb", "need_resched", "now", "plain", "point", "printk", "racy", "racy_array",
     "raise_irq", "read_lock", "read_unlock", "read_word", "remove_wait_queue", "rmb", "rw_semaphore", "rwlock_t", "saw",
     "schedule", "semaphore", "set_bit", "set_current_state", "set_task_state", "smp_cond_load_relaxed", "smp_mb", "smp_mb__after_clear_bit",
-    "smp_mb__before_clear_bit", "smp_processor_id", "smp_rmb", "smp_wmb", "spin_is_locked", "spin_lock",
+    "smp_mb__before_clear_bit", "smp_processor_id", "smp_rmb", "smp_wmb", "spawn", "spin_is_locked", "spin_lock",
     "spin_lock_irq", "spin_lock_irqsave", "spin_trylock", "spin_unlock", "spin_unlock_irq", "spin_unlock_irqrestore",
-    "spinlock_t", "struct", "test_and_change_bit", "test_and_clear_bit", "test_and_set_bit", "test_bit", "touches", "unlikely",
-    "up", "up_read", "up_write", "wait_queue_head_t", "waitqueue_active", "wake_up", "wake_up_all", "wmb", "write_lock",
+    "spinlock_t", "struct", "test_and_change_bit", "test_and_clear_bit", "test_and_set_bit", "test_bit", "thread", "touches", "unlikely",
+    "up", "up_read", "up_write", "wait_for_completion", "wait_queue_head_t", "waitqueue_active", "wake_up", "wake_up_all", "wmb", "write_lock",
     "write_unlock", "write_word", "xchg", "yield_cpu",
 ]
 

@@ -45,7 +45,7 @@ def need_resched() -> bool:
     m.step = s = m.step + 1
     if s >= m.stop:
         m.sched(READ, cpu)
-    return bool(cpu.ready)
+    return any(task.waiting is None or task.waiting.available(task) for task in cpu.ready)
 
 
 def set_task_state(state: int) -> None:

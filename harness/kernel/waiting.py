@@ -57,6 +57,35 @@ def sleep(m: Machine, lock: Any = None) -> None:
         _set_state(m, me, RUNNING)
 
 
+def until_available(m: Machine, what: Any) -> None:
+    """Take the running task off its cpu until `what`, a completion or a thread, is available to it.
+
+    The task stands among those that are ready, but is no choice before that: its wait has no step of its own.
+    """
+    me = m.current
+    _may_leave_cpu(m, me)
+    while not what.available(me):
+        me.waiting = what
+        me.waiting_frame = sys._getframe(1)
+        me.cpu.running = None
+        me.cpu.ready.append(me)
+        m.enabled = None
+        comes_or_goes(m, me)
+        m.dispatch(me)
+        me.waiting = me.waiting_frame = None
+        m.enabled = None
+
+
+def availability_changed(m: Machine, what: Any) -> None:
+    """Tell the scheduler that a completion or a thread became available, or no longer is."""
+    m.enabled = None
+    if m.explorer is not None:
+        for task in m.tasks:
+            if task.waiting is what:
+                comes_or_goes(m, task)
+    m.scheduler.wake(m)
+
+
 def make_ready(m: Machine, task: Task) -> None:
     """End the sleep of a task: it can run again when its cpu is free."""
     assert task.waiting is SLEEPING, task

@@ -17,7 +17,7 @@ There is one machine in a process, `m`, because its step counter is on the fast 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -112,11 +112,11 @@ class Machine:
 
     def run(self, image: Image, tasks: Sequence[tuple[int, Sequence[Operation]]],
             scheduler: Scheduler, backend: Backend, cpus: int, preempt: bool = False,
-            raised: Sequence[Operation] = (), settle: bool = True) -> None:
+            raised: Sequence[Operation] = (), settle: bool = True, later: Container[int] = ()) -> None:
         """Run `tasks`, each (cpu, operations), to rest, from the present state of `image`. This object then has what happened.
 
         `raised` are interrupts that are pending already (handler and arguments). With `settle` false the run ends when the tasks
-        are done, and interrupts may be left in `pending`. Raises HarnessError if an exception that no kernel can cause leaves a
+        are done, and interrupts may be left in `pending`. `later`: the numbers of tasks that begin only when a task spawns them. Raises HarnessError if an exception that no kernel can cause leaves a
         task.
         """
         assert 1 <= cpus <= CPUS_MAX, cpus
@@ -132,7 +132,7 @@ class Machine:
         for handler, args in raised:
             self.pending.append(Irq(self.irqs_raised, handler, args))
             self.irqs_raised += 1
-        stacks.assign(self, tasks, cpus)
+        stacks.assign(self, tasks, cpus, later)
         self.wanted = NEVER
         self.trail = self.spinning = None
         self.stop = 0 if self.recorder is not None else NEVER

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from vmrace.harness import points
@@ -13,7 +13,7 @@ from vmrace.harness.errors import Abort, ProgramError
 from vmrace.harness.finding import Finding, Kind
 from vmrace.harness.machine import interrupts
 from vmrace.harness.machine.sites import is_null_dereference, sites_of_traceback
-from vmrace.harness.machine.task import CPUS, HALTED, NEVER, PARK, PARKED, Cpu, Task
+from vmrace.harness.machine.task import CPUS, HALTED, NEVER, PARK, PARKED, SLEEPING, Cpu, Task
 
 if TYPE_CHECKING:
     from vmrace.harness.machine.machine import Machine
@@ -22,8 +22,8 @@ RESULTS = (int, str)        # types of the results of operations: a number, an e
 Operation = tuple[Callable[..., Any], tuple[Any, ...]]      # a kernel function and its arguments
 
 
-def assign(m: Machine, tasks: Sequence[tuple[int, Sequence[Operation]]], cpus: int) -> None:
-    """Give each of `tasks`, (cpu, operations), a stack, and put it on its cpu."""
+def assign(m: Machine, tasks: Sequence[tuple[int, Sequence[Operation]]], cpus: int, later: Container[int]) -> None:
+    """Give each of `tasks`, (cpu, operations), a stack, and put it on its cpu. Those with a number in `later` sleep until they are spawned."""
     kernel_tasks = m.image.tasks
     in_use = m.cpus = CPUS[:cpus]
     for cpu in in_use:
@@ -32,7 +32,8 @@ def assign(m: Machine, tasks: Sequence[tuple[int, Sequence[Operation]]], cpus: i
         cpu.ready = []
     mine = m.tasks = []
     pool, root = m.backend.pool, m.image.lockdep.root
-    number = 0
+    number = left = 0
+    used: set[int] = set()
     for where, operations in tasks:
         task = pool.get(number) or _new_task(m, number, f"task{number}", _operations)
         task.reset()
@@ -40,16 +41,20 @@ def assign(m: Machine, tasks: Sequence[tuple[int, Sequence[Operation]]], cpus: i
         task.task = kernel_tasks[number]
         task.held = root
         task.cpu = cpu = in_use[where]
-        if cpu.ready:
-            cpu.shared = True
-        cpu.ready.append(task)
+        cpu.shared = cpu.shared or where in used
+        used.add(where)
+        if number in later:
+            task.waiting = SLEEPING
+        else:
+            cpu.ready.append(task)
+            left += 1
         mine.append(task)
         number += 1
     for unused in range(cpus - 1, -1, -1):
         if -2 - unused in pool:
             break
         _new_task(m, -2 - unused, f"idle{unused}", _interrupt)       # here, where the stack is not deep
-    m.remaining = number
+    m.remaining = left
 
 
 def _new_task(m: Machine, number: int, name: str, work: Callable[[Machine, Task], None]) -> Task:

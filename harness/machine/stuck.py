@@ -44,7 +44,7 @@ def nobody_can_run(m: Machine) -> None:
         title, first = Kind.LIVELOCK.title(", ".join(sorted({m.where(task.waiting_frame) for task in parked}))), parked[0]
     else:
         cause = _circle(waiting) or [task for task in waiting if task.waiting is not None and not _before(task, waiting)] or waiting
-        asleep = all(task.waiting is SLEEPING for task in cause)
+        asleep = all(sleeps(task) for task in cause)
         word = "tasks asleep for ever" if asleep else "nobody can run"
         title, first = Kind.DEADLOCK.title(f"{word}: {', '.join(sorted({_what(m, task) for task in cause}))}"), cause[0]
     m.add_finding(Finding(title, NAME, detail=details), sites(m.image, first.waiting_frame))
@@ -76,9 +76,14 @@ def wait_for_ever(parked: Iterable[Task]) -> bool:
     return all(not task.reads or task.reads.unchanged() for task in parked)
 
 
+def sleeps(task: Task) -> bool:
+    """True if the task waits off its cpu: for another task to wake it, or for a completion or a thread."""
+    return task.waiting is SLEEPING or getattr(task.waiting, "sleeps", False)
+
+
 def _left(m: Machine) -> list[Task]:
-    """Return the tasks that are not done, and the idle loops that are in an interrupt."""
-    return [task for task in m.tasks if not task.finished] + [
+    """Return the tasks that are not done, less those that no task has spawned, and the idle loops that are in an interrupt."""
+    return [task for task in m.tasks if not task.finished and (task.started or task.waiting is not SLEEPING)] + [
         cpu.idle for cpu in m.cpus if cpu.idle is not None and cpu.running is cpu.idle]
 
 
@@ -119,6 +124,8 @@ def _holders(task: Task, tasks: Iterable[Task]) -> list[Task]:
         return []
     if getattr(lock, "owner", None) is not None:
         return [lock.owner]
+    if getattr(lock, "sleeps", False):
+        return [other for other in tasks if other.id == getattr(lock, "number", None)]      # a thread ends by its own doing
     if not dict(getattr(lock, "queue", ())).get(task, True):
         return []                                           # readers do not wait for readers
     side = getattr(lock, "read_side", lock)
@@ -135,7 +142,7 @@ def _ahead(task: Task) -> list[Task]:
 def _what(m: Machine, task: Task) -> str:
     where = m.where(task.waiting_frame) if task.waiting_frame is not None else "user_space"
     lock = task.waiting
-    return where if lock is SLEEPING or lock is None else f"{lock.cls} in {where}"
+    return where if sleeps(task) or lock is None else f"{lock.cls} in {where}"
 
 
 def _wait_for(m: Machine, task: Task) -> str:
@@ -149,7 +156,7 @@ def _wait_for(m: Machine, task: Task) -> str:
         return f"{task.name} reads {what or 'the same'} again and again in {m.where(task.waiting_frame)}, and nobody is left to change it"
     if lock is None:
         return f"{task.name} sleeps in {_what(m, task)}"
-    waits = f"{task.name} {f'sleeps in {_what(m, task)}' if task.waiting is SLEEPING else 'spins'} for {lock.name}"
+    waits = f"{task.name} {f'sleeps in {_what(m, task)}' if sleeps(task) else 'spins'} for {lock.name}"
     holders, ahead = _holders(task, _left(m)), _ahead(task)
     if holders:
         return f"{waits}, held by {', '.join(holder.name for holder in holders)}"

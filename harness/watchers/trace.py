@@ -19,6 +19,7 @@ from typing import Any
 from vmrace.harness import points
 from vmrace.harness.finding import Site
 from vmrace.harness.machine.machine import Machine
+from vmrace.harness.machine.stuck import sleeps
 from vmrace.harness.machine.sites import innermost, outermost, sites
 from vmrace.harness.machine.task import SLEEPING, Cpu, Task
 from vmrace.harness.machine.watched import Observer
@@ -162,7 +163,7 @@ class Recorder(Observer):
             self._made()
             self.stopped.setdefault(me.id, []).append(None)
         if me.waiting is not None:
-            self._change(me, SLEEPS if me.waiting is SLEEPING else SPINS, name_of(lock) if lock is not None else "")
+            self._change(me, SLEEPS if sleeps(me) else SPINS, name_of(lock) if lock is not None else "")
 
     def resumed(self, m: Machine, me: Task) -> None:
         stops = self.stopped.get(me.id)
@@ -231,7 +232,7 @@ def label_of(m: Machine, kind: int, obj: Any, arg: Any, frame: FrameType | None)
         return f"irq {obj.number} {arg}: {obj.name}"
     if kind == points.LOCAL:
         return f"{arg}"
-    if kind in LOCKS:
+    if kind in LOCKS and not getattr(obj, "sleeps", False):
         return f"{LOCKS[kind]} {name_of(obj)}"
     origin = m.image.origin
     accessor = primitive = ""

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: MIT
+"""What the runs of a program have shown of its events: which load read from which store, and how many events each task has at a place.
+
+Loads and stores are sites in the source, so a pair stands for all tasks that run the same functions. The acquire of a lock is a load:
+it reads from the release before it. INIT stands for the store that no task has made.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from vmrace.harness.points import ACQUIRE, TRYLOCK
+from vmrace.harness.schedulers.every_point import LOADS, STORES, Event, Site
+
+INIT = None
+Pair = tuple[Any, Site, Site | None]            # place, load, store
+MISSES_WEIGH = 2            # a try of a pair that no run has shown counts as this number of tries, as the pair may be impossible
+
+
+class Place:
+    """The loads and stores of one place, each in the order in which they were first seen, and the events of each task in the last run."""
+
+    __slots__ = ("counts", "loads", "stores", "tasks")
+
+    def __init__(self) -> None:
+        self.loads: dict[Site, None] = {}
+        self.stores: dict[Site | None, None] = {INIT: None}
+        self.tasks: set[int] = set()
+        self.counts: dict[int, int] = {}
+
+    @property
+    def shared(self) -> bool:
+        """True if several tasks use it, and one of them stores to it."""
+        return len(self.tasks) > 1 and len(self.stores) > 1
+
+
+class Relation:
+    """The knowledge of all runs so far."""
+
+    def __init__(self) -> None:
+        self.places: dict[Any, Place] = {}
+        self.shown: dict[Pair, int] = {}        # pair -> the number of runs that showed it
+        self.tried: dict[Pair, int] = {}        # pair -> the number of runs that were to show it
+        self.spawner: dict[int, int] = {}       # task -> the task that spawned it
+        self._pairs: list[Pair] | None = None
+
+    def begin(self) -> None:
+        """Begin a run."""
+        self.last: dict[Any, Site | None] = {}
+        self.now: dict[Pair, None] = {}
+        self.counts: dict[Any, dict[int, int]] = {}
+
+    def add(self, who: int, event: Event) -> None:
+        """Add an event that a task has made in this run."""
+        place = self.places.get(event.place)
+        if place is None:
+            place = self.places[event.place] = Place()
+        if who not in place.tasks:
+            place.tasks.add(who)
+            self._pairs = None
+        counts = self.counts.setdefault(event.place, {})
+        counts[who] = counts.get(who, 0) + 1
+        if event.kind in LOADS:
+            if event.site not in place.loads:
+                place.loads[event.site] = None
+                self._pairs = None
+            self.now[event.place, event.site, self.last.get(event.place)] = None
+        if event.kind in STORES and event.kind not in (ACQUIRE, TRYLOCK):
+            if event.site not in place.stores:
+                place.stores[event.site] = None
+                self._pairs = None
+            self.last[event.place] = event.site
+
+    def finish(self) -> None:
+        """End a run: what it has shown is known."""
+        for pair in self.now:
+            self.shown[pair] = self.shown.get(pair, 0) + 1
+        for key, counts in self.counts.items():
+            self.places[key].counts = counts
+        self.now = {}
+
+    @property
+    def pairs(self) -> list[Pair]:
+        """Every load of a shared place, with every store that it might read from."""
+        if self._pairs is None:
+            self._pairs = [(key, load, store) for key, place in self.places.items() if place.shared and not getattr(key, "sleeps", False)
+                           for load in place.loads for store in place.stores]
+        return self._pairs
+
+    def draw(self, rng: random.Random) -> Pair | None:
+        """Draw one of the pairs that were tried least; those that no run has shown come first. None if there are no pairs."""
+        best, drawn = -1, []
+        for pair in self.pairs:
+            shown = pair in self.shown
+            score = self.tried.get(pair, 0) * (1 if shown else MISSES_WEIGH) + shown
+            if best < 0 or score < best:
+                best, drawn = score, [pair]
+            elif score == best:
+                drawn.append(pair)
+        if not drawn:
+            return None
+        pair = drawn[int(rng.random() * len(drawn))]
+        self.tried[pair] = self.tried.get(pair, 0) + 1
+        return pair
