@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Sampling the schedules of one program, for campaigns and for programs of plain functions.
+"""The table of schedulers; and sampling the schedules of one program of a family, for campaigns.
 
 The first schedules have no preemption: in each, another task begins. Then every child of these runs is tried, which is the same run with
 one preemption at a contended step. Then random schedules of all kinds follow; some are changes of earlier runs that showed something new.
@@ -14,7 +14,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from vmrace.fuzz.sampling.contention import Places
 from vmrace.harness.machine.scheduler import Scheduler
-from vmrace.harness.schedulers import Contended, Mutate, NoPreempt, Pct, Walk
+from vmrace.harness.schedulers import Contended, Mutate, NoPreempt, Pct, Pos, ReadsFrom, Surw, Walk
 from vmrace.harness.schedulers.mutate import Bred
 from vmrace.harness.schedulers.nopreempt import INTERRUPTS
 
@@ -55,41 +55,65 @@ class Door(Protocol[R]):
 class Way:
     """One kind of random schedule.
 
-    `make(rng)` makes its scheduler. `weight` is its relative frequency. `learn(scheduler, sampling)` gives the scheduler, before each
-    run, the known facts of the program. `unlearnt`: the scheduler is useful without them as well.
+    `make(rng)` makes its scheduler. `weight` is its relative frequency in campaigns of families; `functions` that for programs of plain
+    functions, None for the same. `learn(scheduler, sampling)` gives the scheduler, before each run, the known facts of the program; it
+    returns False if the scheduler has nothing to do now. `unlearnt`: the scheduler is useful without these facts as well.
     """
 
     name: str
     make: Callable[[random.Random], Scheduler]
     weight: int = 1
-    learn: Callable[[Any, Sampling[Any]], None] | None = None       # only ever called with the scheduler that `make` made
+    learn: Callable[[Any, Any], bool | None] | None = None      # only ever called with the scheduler that `make` made
     unlearnt: bool = False
+    functions: int | None = None
 
 
-def _steps(scheduler: Pct, sampling: Sampling[Any]) -> None:
+def _steps(scheduler: Pct, sampling: Any) -> None:
     scheduler.learn(sampling.steps)
 
 
-def _objects(scheduler: Contended, sampling: Sampling[Any]) -> None:
+def _objects(scheduler: Contended, sampling: Any) -> bool:
     scheduler.learn(sampling.objects, sampling.accesses)
+    return bool(sampling.objects)
 
 
-def _base(scheduler: Mutate, sampling: Sampling[Any]) -> None:
-    scheduler.base = sampling.rng.choices(sampling.schedules, [one.weight for one in sampling.schedules])[0]
+def _base(scheduler: Mutate, sampling: Any) -> bool:
+    if sampling.schedules:
+        scheduler.base = sampling.rng.choices(sampling.schedules, [one.weight for one in sampling.schedules])[0]
+    return bool(sampling.schedules)
 
 
+def _relation(scheduler: ReadsFrom | Surw, sampling: Any) -> None:
+    scheduler.relation = sampling.relation
+
+
+def _lead(scheduler: NoPreempt, sampling: Any) -> bool:
+    if sampling.unled:
+        scheduler.lead = sampling.unled.pop()
+        return True
+    return False
+
+
+# Plain functions: the schedule is everything, and a window between two accesses of one task is the same few pairs of sites however many
+# tasks there are, so most runs have a reads-from constraint.
 SCHEDULERS = (
-    Way("walk", lambda rng: Walk(rng, 0.02), unlearnt=True),
-    Way("walk", lambda rng: Walk(rng, 0.05), unlearnt=True),
+    Way("walk", lambda rng: Walk(rng, 0.02), unlearnt=True, functions=0),
+    Way("walk", lambda rng: Walk(rng, 0.05), unlearnt=True, functions=0),
     Way("walk", lambda rng: Walk(rng, 0.1), unlearnt=True),
     Way("walk", lambda rng: Walk(rng, 0.25), unlearnt=True),
+    Way("walk", lambda rng: Walk(rng, 1), weight=0, functions=2),
     Way("pct", lambda rng: Pct(rng, 2), learn=_steps, unlearnt=True),
     Way("pct", lambda rng: Pct(rng, 3), learn=_steps),
-    Way("pct", lambda rng: Pct(rng, 5), learn=_steps),
+    Way("pct", lambda rng: Pct(rng, 5), learn=_steps, functions=0),
     Way("mutate", Mutate, weight=5, learn=_base),
-    Way("contended", lambda rng: Contended(rng, 1), learn=_objects),
+    Way("contended", lambda rng: Contended(rng, 1), learn=_objects, functions=0),
     Way("contended", lambda rng: Contended(rng, 2), learn=_objects),
-    Way("contended", lambda rng: Contended(rng, 3), learn=_objects),
+    Way("contended", lambda rng: Contended(rng, 3), learn=_objects, functions=0),
+    Way("nopreempt", lambda rng: NoPreempt(), weight=0, learn=_lead, functions=2),
+    Way("pos", Pos, weight=0, functions=2),
+    Way("surw", Surw, weight=0, learn=_relation, functions=2),
+    Way("rf_walk", ReadsFrom, weight=0, learn=_relation, functions=10),
+    Way("rf_pos", lambda rng: ReadsFrom(rng, Pos(rng)), weight=0, learn=_relation, functions=10),
 )
 
 

@@ -17,7 +17,6 @@ from typing import Any
 from vmrace.harness.machine.machine import Machine
 from vmrace.harness.machine.task import NEVER
 
-OTHERS_MAX = 6  # at each step a child is made for at most this many of the others that could run
 NEAR = 12       # points, on average, from the first of two preemptions to a second that is near it
 
 
@@ -33,13 +32,15 @@ class Bred:
     points: int = 100
     places: dict[Any, list[int]] = field(default_factory=dict)
     weight: int = 1
-    children: array[int] = field(default_factory=lambda: array("L"))    # not yet run: step * OTHERS_MAX + index of the other
+    children: array[int] = field(default_factory=lambda: array("L"))    # not yet run: step * stride + index of the other
+    stride: int = 1                         # the most others that could run at a step
 
     def breed(self, rng: random.Random, places: Iterable[Sequence[int]], others: Mapping[int, int]) -> None:
         """List the children, in random order. `places`: the steps of contended accesses; `others`: step -> number of other choices."""
         since = self.switches[-2] if self.switches else 0
         steps = sorted({step for steps in places for step in steps if step > since})
-        self.children = array("L", [step * OTHERS_MAX + other for step in steps for other in range(min(others[step], OTHERS_MAX))])
+        self.stride = stride = max([1, *(others[step] for step in steps)])
+        self.children = array("L", [step * stride + other for step in steps for other in range(others[step])])
         rng.shuffle(self.children)
 
 
@@ -60,7 +61,7 @@ class Mutate:
         self.kept_forced = base.forced
         self.other = -1
         if base.children:
-            step, self.other = divmod(base.children.pop(), OTHERS_MAX)
+            step, self.other = divmod(base.children.pop(), base.stride)
             self._start(m, list(base.switches), [step])
             return
         count = len(base.switches) // 2

@@ -44,12 +44,17 @@ class Relation:
         self.tried: dict[Pair, int] = {}        # pair -> the number of runs that were to show it
         self.spawner: dict[int, int] = {}       # task -> the task that spawned it
         self._pairs: list[Pair] | None = None
+        self.now: dict[Pair, None] = {}         # what the present run has shown
+        self.counts: dict[Any, dict[int, int]] = {}     # its events, by place and task
 
     def begin(self) -> None:
-        """Begin a run."""
+        """Begin a run. The last one is over."""
+        for pair in self.now:
+            self.shown[pair] = self.shown.get(pair, 0) + 1
+        for key, counts in self.counts.items():
+            self.places[key].counts = counts
         self.last: dict[Any, Site | None] = {}
-        self.now: dict[Pair, None] = {}
-        self.counts: dict[Any, dict[int, int]] = {}
+        self.now, self.counts = {}, {}
 
     def add(self, who: int, event: Event) -> None:
         """Add an event that a task has made in this run."""
@@ -71,14 +76,6 @@ class Relation:
                 place.stores[event.site] = None
                 self._pairs = None
             self.last[event.place] = event.site
-
-    def finish(self) -> None:
-        """End a run: what it has shown is known."""
-        for pair in self.now:
-            self.shown[pair] = self.shown.get(pair, 0) + 1
-        for key, counts in self.counts.items():
-            self.places[key].counts = counts
-        self.now = {}
 
     @property
     def pairs(self) -> list[Pair]:

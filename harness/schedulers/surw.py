@@ -40,7 +40,7 @@ class Surw(EveryPoint):
         able = [choice for choice in choices if can_go_on(m, pending.get(choice), choice)] or choices
         if self.place is None:
             return able[int(self.rng.random() * len(able))]
-        if self.next is None or self._is_stuck(m, able):
+        if self.next is None or self._is_stuck(m):
             self.next = self._draw(m, able)
         free = [choice for choice in able if choice == self.next or not self._interesting(choice)]
         if not free:
@@ -48,7 +48,7 @@ class Surw(EveryPoint):
             free = [self.next]
         return free[int(self.rng.random() * len(free))]
 
-    def _is_stuck(self, m: Machine, able: Sequence[int]) -> bool:
+    def _is_stuck(self, m: Machine) -> bool:
         """True if the task that was drawn makes no such event any more."""
         return self.next is not None and self.next < len(m.tasks) and m.tasks[self.next].finished
 
@@ -77,6 +77,7 @@ class Surw(EveryPoint):
         if event.kind == SPAWN:
             self.spawned.add(event.obj.number)
             self.relation.spawner[event.obj.number] = who
+            self.next = None
             return
         self.relation.add(who, event)
         if event.place == self.place:

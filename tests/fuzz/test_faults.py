@@ -431,10 +431,10 @@ def test_a_second_interrupt_ends_a_campaign_at_once(target: str, tmp_path: pathl
 
 STUCK = """
 import sys, time
-import vmrace.fuzz.functions.sample, vmrace.fuzz.campaign.shard
+import vmrace.fuzz.functions.search, vmrace.fuzz.campaign.shard
 from vmrace.__main__ import main
-sampled = vmrace.fuzz.functions.sample._Search.sample
-vmrace.fuzz.functions.sample._Search.sample = lambda search: (print(flush=True), time.sleep(600))
+sampled = vmrace.fuzz.functions.search.Search.sample
+vmrace.fuzz.functions.search.Search.sample = lambda search: (print(flush=True), time.sleep(600))
 vmrace.fuzz.campaign.shard._Shard._search = lambda shard: time.sleep(600)
 main()
 """
