@@ -31,7 +31,7 @@ from vmrace.harness.explore.event import NEVER_RELEASED, Event
 from vmrace.harness.explore.run_record import RunRecord
 from vmrace.harness.explore.runnable import NEEDS_ANOTHER, NO_POINT, Runnable
 from vmrace.harness.explore.search_tree import SearchTree
-from vmrace.harness.explore.tokens import Tokens
+from vmrace.harness.explore.tokens import Tokens, wait
 from vmrace.harness.explore.wakeup import Plan, Step
 from vmrace.harness.machine.machine import Machine, m
 from vmrace.harness.machine.stacks import idle_of
@@ -55,6 +55,7 @@ class Reversal:
         self.runnable = runnable
         self.tokens = tokens
         self.waiting: list[Event] = []
+        self.swaps: list[tuple[Event, Event]] = []      # waits of which the second might come first in the same class, if nothing changes
         self.short: list[tuple[int, Event]] = []        # races that could not be reversed for want of tokens: a later run may have them
         self.unannounced: dict[tuple[int, int, int, bool], _Unannounced] = {}
 
@@ -63,12 +64,30 @@ class Reversal:
         events = self.record.events
         self.short = [(there, event) for there, event in self.short if event.number < since and events[event.number] is event
                       and not self._reverse(events[there], event, self._sections(event))]
+        self.swaps = [(first, later) for first, later in self.swaps if later.number < since and events[later.number] is later
+                      and not self._overtake(first, later)]
+        for event in events[since:] if self.tokens.first else ():
+            location = wait(event)
+            if location is not None:
+                so_far = events[:event.number + 1]
+                for first in map(events.__getitem__, numbers_in(
+                        self.record.touching(location, (TAKE,)) & ~event.past & (1 << event.number) - 1)):
+                    if not self.tokens.may_swap(first, event, so_far) and not self._overtake(first, event):
+                        self.swaps.append((first, event))
         for event in events[since:] + self.waiting:
             if event.races:
                 sections = self._sections(event)
                 for there in event.races:
                     if not self._reverse(events[there], event, sections) and event.number < len(events):
                         self.short.append((there, event))
+
+    def _overtake(self, first: Event, later: Event) -> bool:
+        """Plan a run in which the wait `later` takes the token of the wait `first`. False if all events of this run are possible then, too:
+        it is of the same class."""
+        if self.tokens.may_swap(first, later, self.record.events):
+            return False
+        self._reverse(first, later, self._sections(later))
+        return True
 
     # ---- processes that wait -------------------------------------------------------------------------------------
 
@@ -205,7 +224,10 @@ class Reversal:
             return True
         earlier = [there for there in numbers_in(self.record.touching_any(short, (TAKE, ASK)) & ~before & (1 << bit) - 1)
                    if events[there].process != later.process]       # the race can only be reversed together with one of these
-        return any([self._reverse(events[there], later, sections, (first, *without)) for there in earlier])
+        planned_some = False
+        for there in earlier:
+            planned_some = self._reverse(events[there], later, sections, (first, *without)) or planned_some
+        return planned_some
 
     def _touches(self, later: Event, same: bool) -> tuple[tuple[Access, ...], int]:
         """Return the accesses that an event may make in another place, at most, and the bits of the events that depend on them or come

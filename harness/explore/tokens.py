@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-
 from vmrace.harness.explore.access import PUT, TAKE, Access, Locations
+from vmrace.harness.explore.bits import bits_of
 from vmrace.harness.explore.event import Event
 from vmrace.harness.explore.run_record import RunRecord
 from vmrace.harness.explore.wakeup import Step
@@ -72,25 +72,32 @@ class Tokens:
         return None, {location for location, left_over in tokens.items() if left_over < 0}
 
 
-def _arranged(events: Sequence[Event], tokens: Counter[int]) -> tuple[list[Event], Counter[int]]:
-    """Return the events in an order in which each wait has a token, less those that can have none, and the tokens after them."""
-    tokens, left, order = tokens.copy(), list(events), []
-    missing = 0
-    for event in events:
-        missing |= 1 << event.number
-    among = missing
+    def may_swap(self, first: Event, later: Event, events: Sequence[Event]) -> bool:
+        """True if these events of the run, from its start, can all be made with the wait `later` before the wait `first`.
+
+        Then it is the same class. If not, the other order leaves some wait without a token.
+        """
+        return len(_arranged(events, self.at(0), (later, first))[0]) == len(events)
+
+
+def _arranged(events: Sequence[Event], tokens: Counter[int],
+              swapped: tuple[Event, Event] | None = None) -> tuple[list[Event], Counter[int]]:
+    """Return the events in an order in which each wait has a token, less those that can have none, and the tokens after them.
+
+    Of the two events `swapped`, the second comes after the first.
+    """
+    tokens, left = tokens.copy(), list(events)
+    order: list[Event] = []
+    missing = bits_of(events)
     while True:
-        for position, event in enumerate(left):
-            needs = wait(event)
-            if not event.past & missing & ~(1 << event.number) and (needs is None or tokens[needs] > 0):
-                break
-        else:
+        event = next((one for one in left if not one.past & missing & ~(1 << one.number) and not waits_in_vain(one, tokens)
+                      and not (swapped is not None and one is swapped[1] and missing >> swapped[0].number & 1)), None)
+        if event is None:
             return order, tokens
-        del left[position]
+        left.remove(event)
         missing &= ~(1 << event.number)
         count(tokens, event)
         order.append(event)
-        assert among >> event.number & 1, event.number
 
 
 def wait(event: Event) -> int | None:
@@ -109,8 +116,6 @@ def count(tokens: Counter[int], event: Event) -> None:
 
 def _location(accesses: Sequence[Access], mode: int) -> int | None:
     return next((location for location, one in accesses if one == mode), None)
-
-
 
 
 def least_tokens(events: Sequence[Event]) -> Counter[int]:

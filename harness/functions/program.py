@@ -146,7 +146,7 @@ class Runner:
 
     def _functions(self) -> list[Function]:
         """Return the functions of the tasks. Raises ProgramError if one of the program's functions cannot be run."""
-        self.threads = {}
+        self.threads: dict[int, thread] = {}
         tasks: list[Any] = [one for tasks in self.program.tasks for one in (tasks if isinstance(tasks, list) else [tasks])]
         for number, one in enumerate(tasks):
             if isinstance(one, thread):

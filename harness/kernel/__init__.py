@@ -129,12 +129,12 @@ __all__ = [
     "list_add_tail", "list_del", "list_del_init", "list_empty", "list_entry", "list_head", "local_irq_disable", "local_irq_enable",
     "local_irq_restore", "local_irq_save", "mb", "need_resched", "now", "plain", "point", "printk", "racy", "racy_array",
     "raise_irq", "read_lock", "read_unlock", "read_word", "remove_wait_queue", "rmb", "rw_semaphore", "rwlock_t", "saw",
-    "schedule", "semaphore", "set_bit", "set_current_state", "set_task_state", "smp_cond_load_relaxed", "smp_mb", "smp_mb__after_clear_bit",
-    "smp_mb__before_clear_bit", "smp_processor_id", "smp_rmb", "smp_wmb", "spawn", "spin_is_locked", "spin_lock",
+    "schedule", "semaphore", "set_bit", "set_current_state", "set_task_state", "smp_cond_load_relaxed", "smp_mb",
+    "smp_mb__after_clear_bit", "smp_mb__before_clear_bit", "smp_processor_id", "smp_rmb", "smp_wmb", "spawn", "spin_is_locked", "spin_lock",
     "spin_lock_irq", "spin_lock_irqsave", "spin_trylock", "spin_unlock", "spin_unlock_irq", "spin_unlock_irqrestore",
     "spinlock_t", "struct", "test_and_change_bit", "test_and_clear_bit", "test_and_set_bit", "test_bit", "thread", "touches", "unlikely",
-    "up", "up_read", "up_write", "wait_for_completion", "wait_queue_head_t", "waitqueue_active", "wake_up", "wake_up_all", "wmb", "write_lock",
-    "write_unlock", "write_word", "xchg", "yield_cpu",
+    "up", "up_read", "up_write", "wait_for_completion", "wait_queue_head_t", "waitqueue_active", "wake_up", "wake_up_all", "wmb",
+    "write_lock", "write_unlock", "write_word", "xchg", "yield_cpu",
 ]
 
 CONFIG_SMP = 1

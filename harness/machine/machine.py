@@ -116,7 +116,8 @@ class Machine:
         """Run `tasks`, each (cpu, operations), to rest, from the present state of `image`. This object then has what happened.
 
         `raised` are interrupts that are pending already (handler and arguments). With `settle` false the run ends when the tasks
-        are done, and interrupts may be left in `pending`. `later`: the numbers of tasks that begin only when a task spawns them. Raises HarnessError if an exception that no kernel can cause leaves a
+        are done, and interrupts may be left in `pending`. `later`: the numbers
+        of tasks that begin only when a task spawns them. Raises HarnessError if an exception that no kernel can cause leaves a
         task.
         """
         assert 1 <= cpus <= CPUS_MAX, cpus

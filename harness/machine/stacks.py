@@ -23,7 +23,10 @@ Operation = tuple[Callable[..., Any], tuple[Any, ...]]      # a kernel function 
 
 
 def assign(m: Machine, tasks: Sequence[tuple[int, Sequence[Operation]]], cpus: int, later: Container[int]) -> None:
-    """Give each of `tasks`, (cpu, operations), a stack, and put it on its cpu. Those with a number in `later` sleep until they are spawned."""
+    """Give each of `tasks`, (cpu, operations), a stack, and put it on its cpu.
+
+    A task with a number in `later` sleeps until it is spawned.
+    """
     kernel_tasks = m.image.tasks
     in_use = m.cpus = CPUS[:cpus]
     for cpu in in_use:
@@ -32,9 +35,9 @@ def assign(m: Machine, tasks: Sequence[tuple[int, Sequence[Operation]]], cpus: i
         cpu.ready = []
     mine = m.tasks = []
     pool, root = m.backend.pool, m.image.lockdep.root
-    number = left = 0
+    left = 0
     used: set[int] = set()
-    for where, operations in tasks:
+    for number, (where, operations) in enumerate(tasks):
         task = pool.get(number) or _new_task(m, number, f"task{number}", _operations)
         task.reset()
         task.operations = operations
@@ -49,7 +52,6 @@ def assign(m: Machine, tasks: Sequence[tuple[int, Sequence[Operation]]], cpus: i
             cpu.ready.append(task)
             left += 1
         mine.append(task)
-        number += 1
     for unused in range(cpus - 1, -1, -1):
         if -2 - unused in pool:
             break

@@ -44,6 +44,7 @@ class EveryPoint:
 
     def begin(self, m: Machine) -> None:
         self.pending: dict[int, Event] = {}     # task -> the event that it is about to make
+        self.stacks: dict[int, Task] = {}       # number of a task, or of an idle cpu -> the task
         self.running: tuple[Task, Event] | None = None      # the last chosen event, which is being made
         m.want(0)                               # at every point from now on
 
@@ -62,6 +63,7 @@ class EveryPoint:
         me = m.current
         assert me.at is not None, me
         kind, obj, arg = me.at
+        self.stacks[me.id] = me
         if kind not in ALONE:
             event = self.pending[me.id] = Event(kind, obj, place_of(obj, arg), site_of(sys._getframe(1)))
             self.arrives(m, me.id, event)
@@ -78,7 +80,7 @@ class EveryPoint:
         choice = self.choose(m, choices)
         event = self.pending.pop(choice, None)
         if event is not None:
-            self.running = m.tasks[choice] if choice >= 0 else m.current, event
+            self.running = self.stacks[choice], event
         return choice
 
     def _settle(self, m: Machine) -> None:

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: MIT
 """In turn: each task makes one event, then the one that began before it. It is the opposite of the schedule without preemption.
 
-A task that is about to spawn a thread goes on, so that all threads take part. The youngest comes first: a program most often spawns the
-threads that check something, or that use it, after or before all others, and both orders are rare in random walks of many threads.
+A task that is about to spawn a thread goes on, so that all threads take part. The youngest comes first, the oldest last.
 """
 
 from __future__ import annotations

@@ -25,25 +25,28 @@ HELD_MAX = 2_000
 
 
 class ReadsFrom(EveryPoint):
-    """A scheduler with one constraint a run, drawn from `relation`, which the caller sets. `base` chooses among the tasks that may go on."""
+    """A scheduler with one constraint a run, drawn from `relation`, which the caller sets.
 
-    def __init__(self, rng: random.Random, base: Pos | None = None):
+    `chooser` chooses among the tasks that may go on; without it the choice is uniform.
+    """
+
+    def __init__(self, rng: random.Random, chooser: Pos | None = None):
         self.rng = rng
-        self.base = base
+        self.chooser = chooser
         self.relation = Relation()
 
     def begin(self, m: Machine) -> None:
         super().begin(m)
-        if self.base is not None:
-            self.base.begin(m)
-            self.base.pending = self.pending
+        if self.chooser is not None:
+            self.chooser.begin(m)
+            self.chooser.pending = self.pending
         self.relation.begin()
         self.constraint: Pair | None = self.relation.draw(self.rng)
         self.held = 0
 
     def arrives(self, m: Machine, who: int, event: Event) -> None:
-        if self.base is not None:
-            self.base.arrives(m, who, event)
+        if self.chooser is not None:
+            self.chooser.arrives(m, who, event)
 
     def choose(self, m: Machine, choices: Sequence[int]) -> int:
         pending = self.pending
@@ -54,7 +57,7 @@ class ReadsFrom(EveryPoint):
             self.held += len(free) < len(able)
             if not free or self.held > HELD_MAX:
                 self.constraint, free = None, able
-        return self.base.choose(m, free) if self.base is not None else free[int(self.rng.random() * len(free))]
+        return self.chooser.choose(m, free) if self.chooser is not None else free[int(self.rng.random() * len(free))]
 
     def _breaks(self, constraint: Pair, event: Event | None) -> bool:
         place, load, store = constraint
@@ -72,5 +75,5 @@ class ReadsFrom(EveryPoint):
             self.relation.spawner[event.obj.number] = who
         else:
             self.relation.add(who, event)
-        if self.base is not None:
-            self.base.made(m, who, event)
+        if self.chooser is not None:
+            self.chooser.made(m, who, event)

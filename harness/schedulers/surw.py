@@ -50,7 +50,7 @@ class Surw(EveryPoint):
 
     def _is_stuck(self, m: Machine) -> bool:
         """True if the task that was drawn makes no such event any more."""
-        return self.next is not None and self.next < len(m.tasks) and m.tasks[self.next].finished
+        return self.next is not None and 0 <= self.next < len(m.tasks) and m.tasks[self.next].finished
 
     def _interesting(self, who: int) -> bool:
         event = self.pending.get(who)

@@ -19,8 +19,8 @@ from typing import Any
 from vmrace.harness import points
 from vmrace.harness.finding import Site
 from vmrace.harness.machine.machine import Machine
-from vmrace.harness.machine.stuck import sleeps
 from vmrace.harness.machine.sites import innermost, outermost, sites
+from vmrace.harness.machine.stuck import sleeps
 from vmrace.harness.machine.task import SLEEPING, Cpu, Task
 from vmrace.harness.machine.watched import Observer
 from vmrace.harness.watchers.race import Watch

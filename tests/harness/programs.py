@@ -7,7 +7,7 @@ import random
 from typing import Any
 
 from hypothesis import strategies as st
-from vmrace.harness.schedulers import Contended, Mutate, NoPreempt, Pct, Walk
+from vmrace.harness.schedulers import Contended, InTurn, Mutate, NoPreempt, Pct, Pos, ReadsFrom, Surw, Walk
 
 TOY = "tests.harness.kernels.toy"
 
@@ -40,4 +40,5 @@ def random_program(rng: random.Random, names: tuple[str, ...] = EVERYTHING, cpus
 
 def schedulers(rng: random.Random) -> list[Any]:
     """Return one scheduler of each kind."""
-    return [NoPreempt(), Walk(rng), Pct(rng), Mutate(rng), Contended(rng)]
+    return [NoPreempt(), Walk(rng), Pct(rng), Mutate(rng), Contended(rng), InTurn(), Pos(rng), Surw(rng), ReadsFrom(rng),
+            ReadsFrom(rng, Pos(rng))]

@@ -41,6 +41,7 @@ class World:
         self.sem = kernel.semaphore("sem")
         self.rwsem = kernel.rw_semaphore("rwsem")
         self.q = kernel.wait_queue_head_t("q")
+        self.done = kernel.completion("done", 1)
         self.x = cell("x", value=0)
         self.numbers = kernel.racy_array("numbers", 2, 0)
         self.thing = thing("thing")
@@ -154,6 +155,9 @@ PRIMITIVES = {
     "add_wait_queue_exclusive": Primitive("wait", lambda o: k.add_wait_queue_exclusive(o.q), after=lambda o: k.remove_wait_queue(o.q)),
     "remove_wait_queue": Primitive("wait", lambda o: k.remove_wait_queue(o.q), lambda o: k.add_wait_queue(o.q)),
     "waitqueue_active": Primitive("read", lambda o: k.waitqueue_active(o.q)),
+    "complete": Primitive("unlock", lambda o: k.complete(o.done)),
+    "complete_all": Primitive("unlock", lambda o: k.complete_all(o.done)),
+    "wait_for_completion": Primitive("lock", lambda o: k.wait_for_completion(o.done)),
     "wake_up": Primitive("wake", lambda o: k.wake_up(o.q), lambda o: (k.add_wait_queue(o.q), k.set_task_state(k.TASK_INTERRUPTIBLE)),
                          lambda o: k.remove_wait_queue(o.q)),
     "wake_up_all": Primitive("wake", lambda o: k.wake_up_all(o.q),
@@ -183,6 +187,7 @@ NO_POINTS = {
     "happens_before": "tells the race sanitizer", "happens_after": "tells the race sanitizer",
     "now": "the user's own history", "saw": "the user's own history", "touches": "tells explorers of what the point before it announced",
     "atomic_t": "a type", "flags_t": "a type", "list_head": "a type", "spinlock_t": "a type", "rwlock_t": "a type", "semaphore": "a type",
+    "completion": "a type", "thread": "a type",
     "rw_semaphore": "a type", "wait_queue_head_t": "a type", "struct": "a type", "embed": "declares a field", "device": "declares a field",
     "guarded": "declares a field", "plain": "declares a field", "racy": "declares a field", "guarded_array": "under its lock",
     "racy_array": "a type: see its loads and stores",
@@ -191,8 +196,9 @@ NO_POINTS = {
     "list_del": "under the list's lock", "list_del_init": "under the list's lock", "list_empty": "under the list's lock",
     "list_entry": "an address",
 }
-# Its point is held against every access to what it frees: tests/canaries, and the programs about memory of tests/explore.
-ELSEWHERE = {"kfree"}
+# The point of kfree is held against every access to what it frees: tests/canaries, and the programs about memory of tests/explore. The
+# points of spawn and join are held by tests/explore/test_completions.py and by the oracle.
+ELSEWHERE = {"kfree", "spawn", "join"}
 # The state that an event may change besides the object that its point names.
 ALSO = {"lock": ("held",), "unlock": ("held",), "trylock": ("held",), "wait": ("state",), "write": ("state",), "wake": ("state",),
         "mask": ("irqs off",)}

@@ -23,7 +23,8 @@ SHAPES = {"three cpus": ("fast", 3, False), "preemptible": ("fast", 2, True),
           "one cpu": ("up", 1, False), "one cpu, preemptible": ("up", 1, True)}
 TOYS = {core: Toy(TOY, core=core) for core in ("fast", "up")}
 
-KINDS = ("nopreempt", "walk", "pct", "mutate", "contended")      # as `schedulers` makes them
+# as `schedulers` makes them
+KINDS = ("nopreempt", "walk", "pct", "mutate", "contended", "in_turn", "pos", "surw", "rf_walk", "rf_pos")
 
 each_shape = pytest.mark.parametrize("shape", SHAPES)
 
@@ -45,7 +46,7 @@ def test_a_scheduler_only_makes_legal_decisions(name: str, shape: str) -> None:
 
 
 @each_shape
-@pytest.mark.parametrize("name", ["walk", "pct"])
+@pytest.mark.parametrize("name", ["walk", "pct", "pos", "surw", "rf_walk", "rf_pos"])
 def test_the_random_schedulers_preempt_tasks(name: str, shape: str) -> None:
     core, cpus, preempt = SHAPES[shape]
     rng = random.Random(12)

@@ -91,7 +91,7 @@ class Things:
             if one.kind in LOCKS and any(other.lock == one.name for other in program.objects):
                 self._struct(one)
         for one in program.objects:
-            if one.name not in self.objects:
+            if one.name not in self.objects and one.kind != "thread":
                 self.objects[one.name] = _made(one)
         for one in program.objects:
             if one.kind in ("cell", "racy") and not one.lock:
@@ -99,6 +99,9 @@ class Things:
         self.handlers: dict[str, Callable[[], Any]] = {}
         self.names = Names(self.objects, self.attributes, self.handlers)
         self.handlers |= {name: self.function(body) for name, body in program.handlers}
+        for task in program.tasks:
+            if task.thread:
+                self.objects[task.thread] = kernel.thread(task.thread, self.function(task.body))
         self.order: list[int] = []                      # the numbers of the tasks, cpu by cpu
 
     def _struct(self, lock: Object) -> None:
@@ -111,11 +114,11 @@ class Things:
 
     def made(self) -> MachineProgram:
         program = self.program
-        tasks: list[list[Callable[[], Any]]] = [[] for _ in range(program.cpu_count)]
+        tasks: list[list[Any]] = [[] for _ in range(program.cpu_count)]
         for cpu in range(program.cpu_count):
             for number, task in enumerate(program.tasks):
                 if task.cpu == cpu:
-                    tasks[cpu].append(self.function(task.body))
+                    tasks[cpu].append(self.objects[task.thread] if task.thread else self.function(task.body))
                     self.order.append(number)
         return MachineProgram(tasks, irqs=[self.handlers[name] for name in program.pending], cpus=program.cpu_count,
                               preempt=program.preempt)
@@ -214,6 +217,8 @@ def _made(one: Object) -> Any:
         return cell(one.name, value=one.initial)
     if one.kind == "semaphore":
         return kernel.semaphore(one.name, count=one.initial, mutex=False)
+    if one.kind == "completion":
+        return kernel.completion(one.name, done=one.initial)
     if one.kind == "queue":
         return kernel.wait_queue_head_t(one.name)
     return LOCK_CLASSES[one.kind](one.name)

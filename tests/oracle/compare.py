@@ -148,8 +148,17 @@ def pruned(program: Program) -> Program:
     """Return the program without the objects and handlers that nothing names."""
     raised = set(program.pending) | {statement[1] for statement in program.statements if statement[0] == "raise_irq"}
     program = replace(program, handlers=tuple((name, body) for name, body in program.handlers if name in raised))
+    threads = {task.thread for task in program.tasks}
+    program = replace(program, tasks=tuple(replace(task, body=_without_threads(task.body, threads)) for task in program.tasks))
     named = {part for body in program.blocks for statement in every_statement(body) for part in statement if isinstance(part, str)}
+    named |= threads
     used = [one for one in program.objects if one.name in named]
     locks = {one.lock for one in used}
     objects: tuple[Object, ...] = tuple(one for one in program.objects if one in used or one.name in locks)
     return replace(program, objects=objects)
+
+
+def _without_threads(body: Block, kept: set[str]) -> Block:
+    """Return the statements less those that name a thread that is not one of `kept`."""
+    return tuple(tuple(_without_threads(part, kept) if isinstance(part, tuple) else part for part in statement) for statement in body
+                 if statement[0] not in ("spawn", "join") or statement[1] in kept)

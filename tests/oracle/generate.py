@@ -24,6 +24,7 @@ OBJECTS = (
     Object("sem", "semaphore", 0), Object("slots", "semaphore", 2),
     Object("rwsem", "rwsem"), Object("rwsem_racy", "racy", 0, "rwsem"), Object("rwsem_guarded", "guarded", 0, "rwsem"),
     Object("queue", "queue"), Object("queue2", "queue"),
+    Object("done", "completion"), Object("done2", "completion", 1), Object("worker", "thread"),
 )
 YIELDS_MAX = 2              # of one task: the explorer follows at most this number
 TRIES_MAX = 20              # attempts to generate tasks that meet
@@ -63,6 +64,11 @@ PROFILES = {
                                        interrupts=1, shares=1.0, preempt=1.0),
     "spinning": Profile(DATA * 2 + ("until",) * 6 + SPINNING + ("irq_disable", "raise", "mutex", "signal"), {2: (2, 4), 3: (1, 3)},
                         interrupts=1, shares=0.2, preempt=0.5),
+    "completions": Profile((("completes",) * 2 + ("completes_all",) + ("waits_for",) * 3) * 2 + DATA + ("spin", "mutex"),
+                           {2: (2, 4), 3: (1, 3)}),
+    "completions from interrupts": Profile(("completes", "waits_for") * 3 + DATA + ("raise",) * 4, {1: (1, 3), 2: (1, 3)}, interrupts=1),
+    "threads": Profile(("joins",) * 3 + ("completes", "waits_for") + DATA + ("spin",), {2: (1, 4), 3: (1, 3)}),
+    "threads of one cpu": Profile(("joins",) * 3 + DATA + ("give_way", "spin"), {2: (1, 4), 3: (1, 3)}, shares=0.7, preempt=0.3),
     "yield": Profile(DATA * 2 + ("yield", "yield_until") * 7 + ("spin", "spin_irq", "mutex", "signal"), {2: (2, 4), 3: (1, 3)},
                      shares=0.7, preempt=0.2),
 }
@@ -128,11 +134,15 @@ class _Generator:
             self.interrupts += 1
         handlers = tuple((f"h{number}", tuple(self.body(rng.randint(1, 3 - number), Where(sleeps=False, handler=number))))
                          for number in range(2)) if profile.interrupts else ()
+        if "joins" in self.kinds:
+            tasks[0].insert(rng.randrange(len(tasks[0]) + 1), ("spawn", "worker"))
         shares = count > 1 and rng.random() < profile.shares
         apart = rng.randrange(count) if shares and count > 2 and rng.random() < 0.5 else None
         cpus = [int(number == apart) if shares else number for number in range(count)]
         spare = 1 if profile.interrupts and rng.random() < 0.3 else 0
-        return Program(OBJECTS, tuple(Task(cpu, tuple(body)) for cpu, body in zip(cpus, tasks, strict=True)), handlers, tuple(pending),
+        spawned = ["worker" if "joins" in self.kinds and number == count - 1 else "" for number in range(count)]
+        return Program(OBJECTS, tuple(Task(cpu, tuple(body), thread) for cpu, body, thread in zip(cpus, tasks, spawned, strict=True)),
+                       handlers, tuple(pending),
                        max(cpus) + 1 + spare if spare else 0, shares and rng.random() < profile.preempt)
 
     def sleepers_and_waker(self, count: int) -> list[list[Statement]]:
@@ -338,6 +348,20 @@ class _Generator:
             return None
         after = self.inner(where, held=(*where.held, "rwsem"))
         return self.region(where, "rwsem", [("down_write", "rwsem")], [("downgrade_write", "rwsem"), *after, ("up_read", "rwsem")])
+
+    # ---- completions and threads
+
+    def completes(self, where: Where) -> list[Statement]:
+        return [("complete", self.rng.choice(("done", "done", "done2")))]
+
+    def completes_all(self, where: Where) -> list[Statement]:
+        return [("complete_all", self.rng.choice(("done", "done2")))]
+
+    def waits_for(self, where: Where) -> list[Statement] | None:
+        return [("wait_for_completion", self.rng.choice(("done", "done", "done2")))] if where.sleeps else None
+
+    def joins(self, where: Where) -> list[Statement] | None:
+        return [("join", "worker")] if where.sleeps else None
 
     # ---- wait queues
 

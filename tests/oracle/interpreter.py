@@ -17,13 +17,13 @@ from dataclasses import dataclass
 
 from tests.oracle.language import VALUES, Object, Outcome, Program
 from tests.oracle.primitives import Code
-from tests.oracle.state import DEAD, DONE, NOBODY, READY, RUNNING, Frame, Frozen, Illegal, State, World
+from tests.oracle.state import DEAD, DONE, NEW, NOBODY, READY, RUNNING, Frame, Frozen, Illegal, State, World
 
 IRQ_DEPTH_MAX = 2
 STATES_MAX = 30_000
 
 FIRST = {"semaphore": lambda one: (one.initial, ()), "mutex": lambda one: (1, ()), "rwsem": lambda one: (False, 0, ()),
-         "queue": lambda one: ()}
+         "queue": lambda one: (), "completion": lambda one: (one.initial, ())}
 
 
 class TooManyStates(Exception):
@@ -75,13 +75,15 @@ class Interpreter:
         self.on_cpu = [[number for number, task in enumerate(program.tasks) if task.cpu == cpu] for cpu in range(self.cpus)]
         self.values = [number for number, one in enumerate(program.objects) if one.kind in VALUES]
         self.touched: dict[int, set[int]] = defaultdict(set)
+        self.thread_of = {task.thread: number for number, task in enumerate(program.tasks) if task.thread}
 
     def start(self) -> State:
         program = self.program
         handlers = [name for name, _ in program.handlers]
         stacks = [(self._frame(number),) for number in range(self.tasks)] + [()] * self.cpus
         pending = tuple(sorted(self.tasks + handlers.index(name) for name in program.pending))
-        return State(tuple(map(_first, program.objects)), tuple(stacks), (READY,) * self.tasks, (RUNNING,) * self.tasks,
+        memory = tuple((self.thread_of[one.name], ()) if one.kind == "thread" else _first(one) for one in program.objects)
+        return State(memory, tuple(stacks), tuple(NEW if task.thread else READY for task in program.tasks), (RUNNING,) * self.tasks,
                      (NOBODY,) * self.cpus, pending, (None,) * self.tasks)
 
     def _frame(self, code: int) -> Frozen:
@@ -187,10 +189,15 @@ class Interpreter:
             world.running[world.cpu] = NOBODY
             if world.me < self.tasks:
                 world.places[world.me] = DONE
+                for number, one in enumerate(self.program.objects):
+                    if one.kind == "thread" and one.name == self.program.tasks[world.me].thread:
+                        for joiner in world.memory[number][1]:
+                            world.wake(joiner)
                 world.results[world.me] = tuple(frame.registers[number] for number in code.returns)
 
     def outcome(self, state: State) -> Outcome:
-        stuck = any(state.stacks) or bool(state.pending)
+        started = [number for number in range(len(state.stacks)) if number >= self.tasks or state.places[number] != NEW]
+        stuck = any(state.stacks[number] for number in started) or bool(state.pending)
         return Outcome(state.results, tuple(state.memory[number] for number in self.values), stuck)
 
 

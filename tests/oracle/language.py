@@ -22,7 +22,7 @@ FIELDS = ("cell", "racy", "guarded")
 READ_AT_WILL = ("cell", "atomic")                   # kinds that a task may wait for by reading
 LOCKS = ("spinlock", "rwlock", "mutex", "rwsem")
 VALUES = (*FIELDS, "atomic", "word")                # kinds whose final value is part of an outcome
-KINDS = (*VALUES, *LOCKS, "semaphore", "queue")
+KINDS = (*VALUES, *LOCKS, "semaphore", "queue", "completion", "thread")
 
 RUNNING, UNINTERRUPTIBLE = "TASK_RUNNING", "TASK_UNINTERRUPTIBLE"
 
@@ -48,6 +48,8 @@ FORMS: dict[str, tuple[str, ...]] = {
     "add_wait_queue": ("queue",), "add_wait_queue_exclusive": ("queue",), "remove_wait_queue": ("queue",),
     "waitqueue_active": ("to", "queue"), "wake_up": ("queue",), "wake_up_all": ("queue",),
     "set_current_state": ("state",), "__set_current_state": ("state",), "schedule": (), "yield_cpu": (),
+    "wait_for_completion": ("completion",), "complete": ("completion",), "complete_all": ("completion",),
+    "spawn": ("thread",), "join": ("thread",),
     "raise_irq": ("handler",), "smp_processor_id": ("to",),
 }
 # kind of an argument -> kinds of object, where they differ
@@ -56,7 +58,7 @@ ACCEPTS = {"field": FIELDS, "at will": READ_AT_WILL, "semaphore": ("semaphore", 
 
 @dataclass(frozen=True)
 class Object:
-    """A shared object. `initial`: its value, or the count of a semaphore; `lock`: the lock of a racy or a guarded field."""
+    """A shared object. `initial`: its value, or the count of a semaphore or a completion; `lock`: the lock of a racy or a guarded field."""
 
     name: str
     kind: str
@@ -66,8 +68,11 @@ class Object:
 
 @dataclass(frozen=True)
 class Task:
+    """A task. `thread`: the object that a spawn of the task names, "" if it runs from the start."""
+
     cpu: int
     body: Block
+    thread: str = ""
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,11 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.oracle.language import FIELDS, FORMS, Block, Program, registers
-from tests.oracle.state import RUNNING, UNINTERRUPTIBLE, Frame, Illegal, Step, World
+from tests.oracle.state import DONE, NEW, READY, RUNNING, UNINTERRUPTIBLE, Frame, Illegal, Step, World
 
 Operand = tuple[bool, int]
+
+UINT_MAX = (1 << 32) - 1
 
 # ---- steps that only the frame itself can see -----------------------------------------------------------------------------
 
@@ -266,6 +268,56 @@ def up(w: World, f: Frame, sem: int, mutex: bool) -> None:
         w.wake(longest)
 
 
+# A completion is `done` and its sleepers, each (task, was it woken). All sleepers are exclusive.
+
+
+def wait_for_completion(w: World, f: Frame, x: int) -> None:
+    me = w.may_sleep(f)
+    done, sleepers = w.memory[x]
+    if done:
+        w.memory[x] = done - 1, tuple(one for one in sleepers if one[0] != me)
+        w.task_states[me] = RUNNING
+        return
+    if any(task == me for task, _ in sleepers):
+        sleepers = tuple((task, woken and task != me) for task, woken in sleepers)
+    else:
+        sleepers = (*sleepers, (me, False))
+    w.memory[x] = done, sleepers
+    w.task_states[me] = UNINTERRUPTIBLE
+    w.sleep()
+    f.at -= 1                                   # once woken, it looks again
+
+
+def complete(w: World, f: Frame, x: int, for_all: bool) -> None:
+    done, sleepers = w.memory[x]
+    woken = [task for task, awake in sleepers if not awake][:None if for_all else 1]
+    w.memory[x] = done + (UINT_MAX // 2 if for_all else 1), tuple((task, awake or task in woken) for task, awake in sleepers)
+    for task in woken:
+        w.wake(task)
+
+
+# A thread is the number of its task, and the tasks that sleep until it ends.
+
+
+def spawn(w: World, f: Frame, thread: int) -> None:
+    task, _ = w.memory[thread]
+    if w.places[task] != NEW:
+        raise Illegal("a thread is spawned twice")
+    w.places[task] = READY
+
+
+def join(w: World, f: Frame, thread: int) -> None:
+    me = w.may_sleep(f)
+    task, joiners = w.memory[thread]
+    if w.places[task] == DONE:
+        w.task_states[me] = RUNNING
+        return
+    w.memory[thread] = task, (*joiners, me)
+    w.task_states[me] = UNINTERRUPTIBLE
+    w.sleep()
+    f.at -= 1
+
+
 # A rw_semaphore is (does somebody write, number of readers, sleepers), each sleeper (task, does it write).
 
 
@@ -387,6 +439,8 @@ SIMPLE: dict[str, tuple[Callable[..., Any], tuple[Any, ...], tuple[Any, ...]]] =
     "wake_up": (wake_up, (), (1,)), "wake_up_all": (wake_up, (), (0,)),
     "set_current_state": (set_task_state, (), ()), "__set_current_state": (set_task_state, (), ()),
     "schedule": (schedule, (), ()), "yield_cpu": (yield_cpu, (), ()),
+    "wait_for_completion": (wait_for_completion, (), ()), "complete": (complete, (), (False,)), "complete_all": (complete, (), (True,)),
+    "spawn": (spawn, (), ()), "join": (join, (), ()),
 }
 
 

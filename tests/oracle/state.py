@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 NOBODY = -1
 DEAD = -2                   # stands for the stack of a cpu that waits for itself
-READY, ASLEEP, DONE = "ready", "asleep", "done"         # is a task on the run queue? A task that runs is.
+NEW, READY, ASLEEP, DONE = "new", "ready", "asleep", "done"         # is a task on the run queue? A task that runs is.
 RUNNING, UNINTERRUPTIBLE = "TASK_RUNNING", "TASK_UNINTERRUPTIBLE"
 
 
