@@ -74,8 +74,6 @@ class Search:
         self.efforts = [Effort(way, way.make(rng), weight) for way in SCHEDULERS
                         if (weight := way.weight if way.functions is None else way.functions)]
         self.decided: set[int] = set()              # hashes of the decisions of all runs
-        self.repeated = False
-        self.last: Result | None = None             # the last run
         self.features = Features()
         self.random = random.getstate()
         self.start = time.monotonic()
@@ -84,11 +82,11 @@ class Search:
     def sample(self) -> None:
         """Make runs until `over`."""
         with contextlib.suppress(_Spent):
-            self._run("in_turn", InTurn())
+            first = InTurn()
+            first.relation = self.relation
+            self._run("in_turn", first)
             while not self.over():
                 self._one(self._drawn())
-        if self.last is not None and not self.repeated:
-            self._repeat(self.last)
 
     def over(self) -> bool:
         """True if no more runs are wanted."""
@@ -115,7 +113,7 @@ class Search:
         out, lead = self.out, name == "nopreempt"
         places = Places() if lead or len(self.schedules) < PAIRS_MAX else None
         with m.watched(places, self.features):
-            result = self.last = self.runner.run(scheduler)
+            result = self.runner.run(scheduler)
         self.steps = max(self.steps, result.steps)
         out.runs += 1
         out.limit_runs += result.limit_hit
@@ -131,7 +129,7 @@ class Search:
         tally.features += new
         if places is not None and (new or lead):
             self._keep(bred(self.rng, result, places, LEAD_WEIGHT if lead else 1))
-        if out.runs % REPEATED_EVERY == 0 or self.runner.sharing.anew():
+        if out.runs % REPEATED_EVERY == 1 or self.runner.sharing.anew():
             self._repeat(result)
         if self.tick is not None:
             out.seconds = time.monotonic() - self.start
@@ -157,7 +155,6 @@ class Search:
 
     def _repeat(self, result: Result) -> None:
         """Make a run again. Differs if its facts are not the same."""
-        self.repeated = True
         before = facts(result)
         if self.random != random.getstate():
             raise Differs("it draws random numbers")

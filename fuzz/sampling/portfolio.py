@@ -15,6 +15,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from vmrace.fuzz.sampling.contention import Places
 from vmrace.harness.machine.scheduler import Scheduler
 from vmrace.harness.schedulers import Contended, Mutate, NoPreempt, Pct, Pos, ReadsFrom, Surw, Walk
+from vmrace.harness.schedulers.every_point import EveryPoint
 from vmrace.harness.schedulers.mutate import Bred
 from vmrace.harness.schedulers.nopreempt import INTERRUPTS
 
@@ -83,7 +84,7 @@ def _base(scheduler: Mutate, sampling: Any) -> bool:
     return bool(sampling.schedules)
 
 
-def _relation(scheduler: ReadsFrom | Surw, sampling: Any) -> None:
+def _relation(scheduler: EveryPoint, sampling: Any) -> None:
     scheduler.relation = sampling.relation
 
 
@@ -99,21 +100,21 @@ def _lead(scheduler: NoPreempt, sampling: Any) -> bool:
 SCHEDULERS = (
     Way("walk", lambda rng: Walk(rng, 0.02), unlearnt=True, functions=0),
     Way("walk", lambda rng: Walk(rng, 0.05), unlearnt=True, functions=0),
-    Way("walk", lambda rng: Walk(rng, 0.1), unlearnt=True),
+    Way("walk", lambda rng: Walk(rng, 0.1), unlearnt=True, functions=0),
     Way("walk", lambda rng: Walk(rng, 0.25), unlearnt=True),
     Way("walk", lambda rng: Walk(rng, 1), weight=0, functions=2),
     Way("pct", lambda rng: Pct(rng, 2), learn=_steps, unlearnt=True),
-    Way("pct", lambda rng: Pct(rng, 3), learn=_steps),
+    Way("pct", lambda rng: Pct(rng, 3), learn=_steps, functions=3),
     Way("pct", lambda rng: Pct(rng, 5), learn=_steps, functions=0),
-    Way("mutate", Mutate, weight=5, learn=_base),
+    Way("mutate", Mutate, weight=5, learn=_base, functions=4),
     Way("contended", lambda rng: Contended(rng, 1), learn=_objects, functions=0),
     Way("contended", lambda rng: Contended(rng, 2), learn=_objects),
     Way("contended", lambda rng: Contended(rng, 3), learn=_objects, functions=0),
-    Way("nopreempt", lambda rng: NoPreempt(), weight=0, learn=_lead, functions=2),
-    Way("pos", Pos, weight=0, functions=2),
-    Way("surw", Surw, weight=0, learn=_relation, functions=2),
-    Way("rf_walk", ReadsFrom, weight=0, learn=_relation, functions=10),
-    Way("rf_pos", lambda rng: ReadsFrom(rng, Pos(rng)), weight=0, learn=_relation, functions=10),
+    Way("nopreempt", lambda rng: NoPreempt(), weight=0, learn=_lead, functions=1),
+    Way("pos", Pos, weight=0, learn=_relation, functions=2),
+    Way("surw", Surw, weight=0, learn=_relation, functions=3),
+    Way("rf_walk", ReadsFrom, weight=0, learn=_relation, functions=8),
+    Way("rf_pos", lambda rng: ReadsFrom(rng, Pos(rng)), weight=0, learn=_relation, functions=14),
 )
 
 

@@ -22,6 +22,7 @@ from vmrace.harness.schedulers.replay import Replay
 
 NEAR_TRIES = 400            # schedules with preemptions at contended places that are tried, of each number of preemptions
 NEAR_PREEMPTIONS = 4        # the largest such number
+MANY = 12                   # preemptions of a run from which several are left out at once
 ENUMERATE_MAX = 60_000      # runs that the proof of the least number of preemptions may take
 
 
@@ -64,25 +65,26 @@ def fewer_preemptions(state: Shrunk, budget: Budget) -> None:
 
 
 def drop_preemptions(state: Shrunk, attempts: Attempts) -> None:
-    """Leave out one preemption at a time until none can go."""
-    progress = True
-    while progress:
-        progress = False
-        for shorter in _one_less(state):
+    """Leave out one preemption at a time until none can go; of a run with more than MANY, first halves, quarters and so on."""
+    size = state.preemptions // 2 if state.preemptions > MANY else 1
+    while size:
+        for shorter in _less(state, size):
             run = attempts.run(shorter)
             if attempts.fails(run) and run.preemptions < state.preemptions:
                 state.run = run
                 state.narrate()
-                progress = True
                 break
+        else:
+            size //= 2
 
 
-def _one_less(state: Shrunk) -> Iterator[Scheduler]:
+def _less(state: Shrunk, size: int) -> Iterator[Scheduler]:
+    """Yield the run without each `size` preemptions in a row, by their decisions and by the lines that name them."""
     switches, forced = state.run.switches, state.run.forced
-    for at in range(0, len(switches), 2):
-        yield Replay([*switches[:at], *switches[at + 2:]], forced, lenient=True)
-    for at in range(len(state.lines)):
-        yield Named((*state.lines[:at], *state.lines[at + 1:]), state.failing.keys, lenient=True)
+    for at in range(0, len(switches), 2 * size):
+        yield Replay([*switches[:at], *switches[at + 2 * size:]], forced, lenient=True)
+    for at in range(0, len(state.lines), size):
+        yield Named((*state.lines[:at], *state.lines[at + size:]), state.failing.keys, lenient=True)
 
 
 def _at_contended_places(state: Shrunk, attempts: Attempts) -> bool:

@@ -90,10 +90,11 @@ def _arranged(events: Sequence[Event], tokens: Counter[int],
     order: list[Event] = []
     missing = bits_of(events)
     while True:
-        event = next((one for one in left if not one.past & missing & ~(1 << one.number) and not waits_in_vain(one, tokens)
-                      and not (swapped is not None and one is swapped[1] and missing >> swapped[0].number & 1)), None)
-        if event is None:
+        ready = [one for one in left if not one.past & missing & ~(1 << one.number) and not waits_in_vain(one, tokens)
+                 and not (swapped is not None and one is swapped[1] and missing >> swapped[0].number & 1)]
+        if not ready:
             return order, tokens
+        event = next((one for one in ready if wait(one) is None), ready[0])     # a wait comes when nothing else can
         left.remove(event)
         missing &= ~(1 << event.number)
         count(tokens, event)

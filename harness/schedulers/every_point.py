@@ -11,38 +11,27 @@ import pathlib
 import sys
 from collections.abc import Sequence
 from types import CodeType, FrameType
-from typing import Any, NamedTuple
 
 from vmrace.harness.machine.machine import Machine
 from vmrace.harness.machine.task import Task
-from vmrace.harness.points import ACQUIRE, BARRIER, IRQ, LOCAL, MASK, READ, RELEASE, RMW, TRYLOCK, WAIT, WAKE, WRITE, place_of
+from vmrace.harness.points import ACQUIRE, BARRIER, IRQ, LOCAL, MASK, place_of
+from vmrace.harness.schedulers.relation import Event, Relation, Site
 
 _HARNESS = str(pathlib.Path(__file__).parents[1])
 
-LOADS = frozenset((READ, RMW, ACQUIRE, TRYLOCK, WAIT, WAKE))            # what it finds there is what an earlier event left
-STORES = frozenset((WRITE, RMW, ACQUIRE, TRYLOCK, RELEASE, WAIT, WAKE))
 ALONE = frozenset((BARRIER, IRQ, LOCAL, MASK))                          # kinds that no other task can observe
 
-Site = tuple[CodeType, int]
-
-
-class Event(NamedTuple):
-    """An event that a task is about to make."""
-
-    kind: int
-    obj: Any
-    place: Any
-    site: Site
-
-    def conflicts(self, other: Event) -> bool:
-        """True if the order of the two events can matter."""
-        return self.place == other.place and not (self.kind == READ == other.kind)
-
-
 class EveryPoint:
-    """A scheduler that is asked at every point. A subclass adds `choose`, and may add `arrives` and `made`."""
+    """A scheduler that is asked at every point. A subclass adds `choose`, and may add `arrives` and `made`.
+
+    `relation`, which the caller may set, learns from each run.
+    """
+
+    relation: Relation | None = None
 
     def begin(self, m: Machine) -> None:
+        if self.relation is not None:
+            self.relation.begin()
         self.pending: dict[int, Event] = {}     # task -> the event that it is about to make
         self.stacks: dict[int, Task] = {}       # number of a task, or of an idle cpu -> the task
         self.running: tuple[Task, Event] | None = None      # the last chosen event, which is being made
@@ -64,6 +53,7 @@ class EveryPoint:
         assert me.at is not None, me
         kind, obj, arg = me.at
         self.stacks[me.id] = me
+        self._was_made(m, me.id)
         if kind not in ALONE:
             event = self.pending[me.id] = Event(kind, obj, place_of(obj, arg), site_of(sys._getframe(1)))
             self.arrives(m, me.id, event)
@@ -76,12 +66,29 @@ class EveryPoint:
     def wake(self, m: Machine) -> None:
         pass
 
+    def finish(self, m: Machine) -> None:
+        """Hear that the run came to its end: its last events are made."""
+        self._settle(m)
+        for who in list(self.pending):
+            self._was_made(m, who)
+
     def _next(self, m: Machine, choices: Sequence[int]) -> int:
         choice = self.choose(m, choices)
         event = self.pending.pop(choice, None)
         if event is not None:
             self.running = self.stacks[choice], event
         return choice
+
+    def _was_made(self, m: Machine, who: int) -> None:
+        """Note that the task has made its event although it was not chosen here: it was the only one that could go on."""
+        event = self.pending.pop(who, None)
+        if event is not None:
+            self._note(m, who, event)
+
+    def _note(self, m: Machine, who: int, event: Event) -> None:
+        self.made(m, who, event)
+        if self.relation is not None:
+            self.relation.add(who, event)
 
     def _settle(self, m: Machine) -> None:
         """Note that the event that was chosen last is made; or that its task waits, and is still about to make it."""
@@ -90,7 +97,7 @@ class EveryPoint:
             if task.waiting is not None and not task.finished and event.kind == ACQUIRE:
                 self.pending[task.id] = event
             else:
-                self.made(m, task.id, event)
+                self._note(m, task.id, event)
 
 
 def can_go_on(m: Machine, event: Event | None, who: int) -> bool:

@@ -12,7 +12,8 @@ import random
 from collections.abc import Sequence
 
 from vmrace.harness.machine.machine import Machine
-from vmrace.harness.schedulers.every_point import Event, EveryPoint
+from vmrace.harness.schedulers.every_point import EveryPoint
+from vmrace.harness.schedulers.relation import Event
 
 
 class Pos(EveryPoint):

@@ -16,10 +16,10 @@ import random
 from collections.abc import Sequence
 
 from vmrace.harness.machine.machine import Machine
-from vmrace.harness.points import RELEASE, SPAWN
-from vmrace.harness.schedulers.every_point import LOADS, STORES, Event, EveryPoint, can_go_on
+from vmrace.harness.points import RELEASE
+from vmrace.harness.schedulers.every_point import EveryPoint, can_go_on
 from vmrace.harness.schedulers.pos import Pos
-from vmrace.harness.schedulers.relation import Pair, Relation
+from vmrace.harness.schedulers.relation import LOADS, STORES, Event, Pair, Relation
 
 HELD_MAX = 2_000
 
@@ -33,14 +33,13 @@ class ReadsFrom(EveryPoint):
     def __init__(self, rng: random.Random, chooser: Pos | None = None):
         self.rng = rng
         self.chooser = chooser
-        self.relation = Relation()
+        self.relation: Relation = Relation()
 
     def begin(self, m: Machine) -> None:
         super().begin(m)
         if self.chooser is not None:
             self.chooser.begin(m)
             self.chooser.pending = self.pending
-        self.relation.begin()
         self.constraint: Pair | None = self.relation.draw(self.rng)
         self.held = 0
 
@@ -71,9 +70,5 @@ class ReadsFrom(EveryPoint):
         if self.constraint is not None and event.place == self.constraint[0] and event.site == self.constraint[1] and (
                 self.relation.last.get(event.place) == self.constraint[2]):
             self.constraint = None              # it holds
-        if event.kind == SPAWN:
-            self.relation.spawner[event.obj.number] = who
-        else:
-            self.relation.add(who, event)
         if self.chooser is not None:
             self.chooser.made(m, who, event)

@@ -8,24 +8,45 @@ it reads from the release before it. INIT stands for the store that no task has 
 from __future__ import annotations
 
 import random
-from typing import Any
+from types import CodeType
+from typing import Any, NamedTuple
 
-from vmrace.harness.points import ACQUIRE, TRYLOCK
-from vmrace.harness.schedulers.every_point import LOADS, STORES, Event, Site
+from vmrace.harness.points import ACQUIRE, READ, RELEASE, RMW, SPAWN, TRYLOCK, WAIT, WAKE, WRITE
 
+LOADS = frozenset((READ, RMW, ACQUIRE, TRYLOCK, WAIT, WAKE))            # what it finds there is what an earlier event left
+STORES = frozenset((WRITE, RMW, ACQUIRE, TRYLOCK, RELEASE, WAIT, WAKE))
+
+Site = tuple[CodeType, int]                     # code, instruction
 INIT = None
+SEVERAL = -1
 Pair = tuple[Any, Site, Site | None]            # place, load, store
 MISSES_WEIGH = 2            # a try of a pair that no run has shown counts as this number of tries, as the pair may be impossible
 
 
+class Event(NamedTuple):
+    """An event that a task is about to make."""
+
+    kind: int
+    obj: Any
+    place: Any
+    site: Site
+
+    def conflicts(self, other: Event) -> bool:
+        """True if the order of the two events can matter."""
+        return self.place == other.place and not (self.kind == READ == other.kind)
+
+
 class Place:
-    """The loads and stores of one place, each in the order in which they were first seen, and the events of each task in the last run."""
+    """The loads and stores of one place, in the order in which they were first seen, each with its task, or SEVERAL.
+
+    `counts`: the events of each task in the last run.
+    """
 
     __slots__ = ("counts", "loads", "stores", "tasks")
 
     def __init__(self) -> None:
-        self.loads: dict[Site, None] = {}
-        self.stores: dict[Site | None, None] = {INIT: None}
+        self.loads: dict[Site, int] = {}
+        self.stores: dict[Site | None, int] = {INIT: SEVERAL}
         self.tasks: set[int] = set()
         self.counts: dict[int, int] = {}
 
@@ -58,6 +79,9 @@ class Relation:
 
     def add(self, who: int, event: Event) -> None:
         """Add an event that a task has made in this run."""
+        if event.kind == SPAWN:
+            self.spawner[event.obj.number] = who
+            return
         place = self.places.get(event.place)
         if place is None:
             place = self.places[event.place] = Place()
@@ -67,22 +91,26 @@ class Relation:
         counts = self.counts.setdefault(event.place, {})
         counts[who] = counts.get(who, 0) + 1
         if event.kind in LOADS:
-            if event.site not in place.loads:
-                place.loads[event.site] = None
-                self._pairs = None
+            self._seen(place.loads, event.site, who)
             self.now[event.place, event.site, self.last.get(event.place)] = None
         if event.kind in STORES and event.kind not in (ACQUIRE, TRYLOCK):
-            if event.site not in place.stores:
-                place.stores[event.site] = None
-                self._pairs = None
+            self._seen(place.stores, event.site, who)
             self.last[event.place] = event.site
+
+    def _seen(self, sites: dict[Any, int], site: Site, who: int) -> None:
+        """Note that the task uses the site."""
+        known = sites.get(site)
+        if known != who and known != SEVERAL:
+            sites[site] = who if known is None else SEVERAL
+            self._pairs = None
 
     @property
     def pairs(self) -> list[Pair]:
-        """Every load of a shared place, with every store that it might read from."""
+        """Every load of a shared place, with every store of another task that it might read from."""
         if self._pairs is None:
             self._pairs = [(key, load, store) for key, place in self.places.items() if place.shared and not getattr(key, "sleeps", False)
-                           for load in place.loads for store in place.stores]
+                           for load, reader in place.loads.items() for store, writer in place.stores.items()
+                           if reader != writer or reader == SEVERAL]
         return self._pairs
 
     def draw(self, rng: random.Random) -> Pair | None:

@@ -15,8 +15,8 @@ from typing import Any
 
 from vmrace.harness.machine.machine import Machine
 from vmrace.harness.points import SPAWN
-from vmrace.harness.schedulers.every_point import Event, EveryPoint, can_go_on
-from vmrace.harness.schedulers.relation import Relation
+from vmrace.harness.schedulers.every_point import EveryPoint, can_go_on
+from vmrace.harness.schedulers.relation import Event, Relation
 
 
 class Surw(EveryPoint):
@@ -24,7 +24,7 @@ class Surw(EveryPoint):
 
     def __init__(self, rng: random.Random):
         self.rng = rng
-        self.relation = Relation()
+        self.relation: Relation = Relation()
 
     def begin(self, m: Machine) -> None:
         super().begin(m)
@@ -33,7 +33,6 @@ class Surw(EveryPoint):
         self.left = dict(self.relation.places[self.place].counts) if shared else {}     # task -> interesting events to be made
         self.spawned: set[int] = set()
         self.next: int | None = None            # the task that makes the next interesting event
-        self.relation.begin()
 
     def choose(self, m: Machine, choices: Sequence[int]) -> int:
         pending = self.pending
@@ -76,10 +75,7 @@ class Surw(EveryPoint):
     def made(self, m: Machine, who: int, event: Event) -> None:
         if event.kind == SPAWN:
             self.spawned.add(event.obj.number)
-            self.relation.spawner[event.obj.number] = who
             self.next = None
-            return
-        self.relation.add(who, event)
-        if event.place == self.place:
+        elif event.place == self.place:
             self.left[who] = self.left.get(who, 0) - 1
             self.next = None

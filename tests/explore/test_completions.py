@@ -84,7 +84,7 @@ def test_a_join_of_a_thread_that_is_never_spawned_is_a_deadlock() -> None:
     def make() -> Program:
         t = thread("t", lambda: None)
         return Program([lambda: join(t), t])
-    assert Runner(make).run(NoPreempt()).title == "DEADLOCK: tasks asleep for ever: <lambda>"
+    assert Runner(make).run(NoPreempt()).title == "DEADLOCK: tasks asleep for ever: lambda"
 
 
 def test_a_thread_that_is_spawned_twice_is_a_finding() -> None:

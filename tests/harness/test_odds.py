@@ -67,7 +67,7 @@ def test_pos_gives_the_last_place_to_a_single_event_far_more_often_than_a_walk()
 
 
 def test_surw_puts_a_single_event_in_each_place_among_others_equally_often() -> None:
-    # Three events of one task and one of the other: 4 orders, each with 1/4. A walk has 1/2 for the first place.
+    # Three events of one task and one of the other: 4 orders, each with 1/4. A walk: 1/2 for the first place.
     def make() -> Program:
         count = atomic_t("count", 0)
 

@@ -17,7 +17,8 @@ Written by `python -m tests.quality.search`.
 ## Programs of plain functions
 
 The number of runs up to the first that fails, on programs of SCTBench (`tests/programs/sctbench.py`). `RFF` is the mean number of
-schedules that its paper gives (Wolff et al., ASPLOS 2024). Every run up to the first failing one counts; confirming it does not.
+schedules that its paper gives (Wolff et al., ASPLOS 2024). Every run of the program up to the first failing one counts, also one in
+twenty that is made again; confirming the failure does not.
 
 """
 

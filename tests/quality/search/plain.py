@@ -7,8 +7,9 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from vmrace.fuzz.functions.sample import fuzz
-from vmrace.harness.functions.program import Program
+from vmrace.fuzz.functions.sample import fuzz_runner
+from vmrace.harness.functions.program import Program, Result, Runner
+from vmrace.harness.machine.scheduler import Scheduler
 
 from tests.programs import sctbench
 
@@ -77,12 +78,24 @@ class Measured:
 
 
 def runs_to_failure(subject: Subject, seed: int) -> int | None:
-    """Return the number of the first run that fails, counting every run; None if none of RUNS_MAX does.
+    """Return the number of runs of the program up to the first that fails; None if none of RUNS_MAX does.
 
-    Not counted: one run in twenty is made again, to test that the program is a function of its schedule.
+    The runs that are made again count as well: one in twenty, to test that the program is a function of its schedule.
     """
-    found = fuzz(subject.make, *subject.args, runs=RUNS_MAX, seconds=SECONDS, seed=seed, shrink=False)
-    return found.failures[0].run if found.failures else None
+    runner = _Counted(subject.make, *subject.args)
+    first: list[int] = []
+    fuzz_runner(runner, runs=RUNS_MAX, seconds=SECONDS, seed=seed, shrink=False, seen=lambda failure: first.append(runner.count))
+    return first[0] if first else None
+
+
+class _Counted(Runner):
+    """A runner that counts all its runs."""
+
+    count = 0
+
+    def run(self, scheduler: Scheduler, watch: bool = False) -> Result:
+        self.count += 1
+        return super().run(scheduler, watch)
 
 
 def measure(subjects: Sequence[Subject], seeds: int, tell: Callable[[str], None]) -> list[Measured]:
