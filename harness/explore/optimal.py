@@ -46,7 +46,6 @@ from vmrace.harness.explore.run_record import RunRecord
 from vmrace.harness.explore.runnable import Choice, Runnable, can_be_acquired
 from vmrace.harness.explore.search_tree import SearchTree
 from vmrace.harness.explore.spinning import Spinning
-from vmrace.harness.explore.tokens import Tokens
 from vmrace.harness.explore.wakeup import ASKED_FOR, DONE, NONE_ASLEEP, Branch, Place, Sleep, Step
 from vmrace.harness.machine.machine import Machine, m
 
@@ -81,8 +80,7 @@ class Optimal:
         self.tree = SearchTree(self.record)
         self.runnable = Runnable(self.record, self.cpus)
         self.builder = EventBuilder(self.record, self.tree, self.locations, self.cpus, self.runnable)
-        self.tokens = Tokens(self.record, self.locations)
-        self.reversal = Reversal(self.record, self.tree, self.locations, self.cpus, self.runnable, self.tokens)
+        self.reversal = Reversal(self.record, self.tree, self.locations, self.cpus, self.runnable)
         self.labels: dict[Any, int] = {}        # see classes.trace_hash
         self.spinning: Spinning | None = None
         self.scout: random.Random | None = None     # makes the decisions of a random run, which is only to teach something
@@ -195,15 +193,15 @@ class Optimal:
             for _ in m.pending:
                 self.builder.raise_interrupt((-1,), -1)
         self.prefix = Prefix(self.record, self.branch_step)
-        self.tokens.begin(m)
+        self.reversal.tokens.begin(m)
         if self.live:
-            self.builder.watch(m)
             self._watch(m)
         else:
             self.prefix.want_next(m)
 
     def _watch(self, m: Machine) -> None:
         """Watch every point from here on."""
+        self.builder.watch(m)
         m.follow(self.builder.trail)
         function_of = m.image.function_of
         if function_of is not None:
@@ -214,7 +212,6 @@ class Optimal:
 
     def _go_live(self, m: Machine) -> None:
         self.live = True
-        self.builder.watch(m)
         self._watch(m)
 
     def at(self, m: Machine) -> int:

@@ -46,14 +46,13 @@ _Unannounced = tuple[tuple[Access, ...], list[tuple[int, tuple[int, ...]]]]
 class Reversal:
     """Plans runs for the races of the run in `record`. `waiting` has an event for each process that waits at the end of the run."""
 
-    def __init__(self, record: RunRecord, tree: SearchTree, locations: Locations, cpus: Cpus, runnable: Runnable,
-                 tokens: Tokens):
+    def __init__(self, record: RunRecord, tree: SearchTree, locations: Locations, cpus: Cpus, runnable: Runnable):
         self.record = record
         self.tree = tree
         self.locations = locations
         self.cpus = cpus
         self.runnable = runnable
-        self.tokens = tokens
+        self.tokens = Tokens(record, locations)
         self.waiting: list[Event] = []
         self.swaps: list[tuple[Event, Event]] = []      # waits of which the second might come first in the same class, if nothing changes
         self.short: list[tuple[int, Event]] = []        # races that could not be reversed for want of tokens: a later run may have them

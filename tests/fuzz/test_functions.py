@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 import random
 import signal
@@ -85,6 +86,31 @@ def test_the_same_seed_makes_the_same_search() -> None:
     one, other = (fuzz(lost_update.make, 4, seed=7, runs=500, keep_going=True, shrink=False) for _ in range(2))
     assert (one.distinct, one.titles, one.tallies) == (other.distinct, other.titles, other.tallies)
     assert one.runs == 500
+
+
+SEARCH = """
+import sys
+from vmrace.fuzz.functions import sample, search
+from vmrace.harness.functions.program import Runner
+from tests.programs import readers, sctbench
+for size in range(int(sys.argv[1])):
+    sample.fuzz(readers.make, 2 + size, runs=30)
+made = []
+run = Runner.run
+Runner.run = lambda self, *args: made.append(run(self, *args)) or made[-1]
+sample.fuzz(sctbench.twostage, 4, 2, runs=300, keep_going=True, shrink=False, seed=3)
+print([(one.switches, one.forced) for one in made])
+"""
+
+
+def test_a_search_is_a_function_of_its_seed_in_every_python_process() -> None:
+    """Neither the hashes of texts nor the programs that ran before in the process change it."""
+    def made(hashes: str, before: int) -> str:
+        return subprocess.run([sys.executable, "-c", SEARCH, str(before)], capture_output=True, text=True, check=True, timeout=300,
+                              cwd=ROOT, env=os.environ | {"PYTHONHASHSEED": hashes}).stdout
+    one, other = made("1", 0), made("2", 3)
+    assert one.count("(") > 300
+    assert one == other
 
 
 def test_a_program_without_a_race_has_no_finding() -> None:

@@ -67,7 +67,7 @@ def test_pos_gives_the_last_place_to_a_single_event_far_more_often_than_a_walk()
 
 
 def test_surw_puts_a_single_event_in_each_place_among_others_equally_often() -> None:
-    # Three events of one task and one of the other: 4 orders, each with 1/4. A walk: 1/2 for the first place.
+    # Three events of one task, one of the other: 4 orders, each with 1/4. A walk: 1/2 for the first place.
     def make() -> Program:
         count = atomic_t("count", 0)
 
@@ -83,8 +83,8 @@ def test_surw_puts_a_single_event_in_each_place_among_others_equally_often() -> 
 
 def test_a_constraint_finds_a_window_among_a_hundred_tasks_in_a_few_runs() -> None:
     # reorder(99, 1) has 4 loads with 2 stores each, 8 pairs. If the load of b must read what no task has stored, all setters stop in their
-    # window, and the check fails unless it comes before them all: 1 in 100. All pairs are tried before one is tried again, except that those
-    # that no run can show count twice. So each 16 runs contain that try; 32 runs miss with at most 1 in 10,000.
+    # window, and the check fails unless it comes before them all: 1 in 100. All pairs are tried before one is tried again, except that a try
+    # of one that no run has shown counts twice. So each 16 runs contain that try; 32 runs miss with at most 1 in 10,000.
     runner, scheduler = Runner(sctbench.reorder, 99, 1), ReadsFrom(random.Random(4))
     assert any(runner.run(scheduler).findings for _ in range(32))
 
