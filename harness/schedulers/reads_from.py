@@ -21,7 +21,7 @@ from vmrace.harness.schedulers.every_point import EveryPoint, can_go_on
 from vmrace.harness.schedulers.pos import Pos
 from vmrace.harness.schedulers.relation import LOADS, STORES, Event, Pair, Relation
 
-HELD_MAX = 2_000
+HELD_MAX = 1_000
 
 
 class ReadsFrom(EveryPoint):

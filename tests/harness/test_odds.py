@@ -83,8 +83,8 @@ def test_surw_puts_a_single_event_in_each_place_among_others_equally_often() -> 
 
 def test_a_constraint_finds_a_window_among_a_hundred_tasks_in_a_few_runs() -> None:
     # reorder(99, 1) has 4 loads with 2 stores each, 8 pairs. If the load of b must read what no task has stored, all setters stop in their
-    # window, and the check fails unless it comes before them all: 1 in 100. All pairs are tried before one is tried again, except that a try
-    # of one that no run has shown counts twice. So each 16 runs contain that try; 32 runs miss with at most 1 in 10,000.
+    # window, and the check fails unless it comes before them all: 1 in 100. All pairs are tried before one is tried again, but a try of one
+    # that no run has shown counts twice. So each 16 runs contain that try; 32 runs miss with at most 1 in 10,000.
     runner, scheduler = Runner(sctbench.reorder, 99, 1), ReadsFrom(random.Random(4))
     assert any(runner.run(scheduler).findings for _ in range(32))
 
