@@ -10,6 +10,7 @@ observe an access to shared state (data, a lock, a wait queue, the state of a ta
     turning interrupts on                       no point: an interrupt can come at the next point, and finds the same state there
     raising an interrupt                        no point: its handler can run at the next point at the earliest
     giving up the cpu                           a point (WAIT)
+    letting a thread begin; its end             a point (SPAWN; RELEASE)
 
 `tests/harness/test_points.py` tests every primitive of the toolkit against this rule: each change that it makes comes after a point,
 and between two points it makes at most one.

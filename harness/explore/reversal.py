@@ -81,8 +81,10 @@ class Reversal:
                         self.short.append((there, event))
 
     def _overtake(self, first: Event, later: Event) -> bool:
-        """Plan a run in which the wait `later` takes the token of the wait `first`. False if all events of this run are possible then, too:
-        it is of the same class."""
+        """Plan a run in which the wait `later` takes the token of the wait `first`.
+
+        False if all events of this run are possible then, too: it is of the same class.
+        """
         if self.tokens.may_swap(first, later, self.record.events):
             return False
         self._reverse(first, later, self._sections(later))

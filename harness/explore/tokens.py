@@ -71,7 +71,6 @@ class Tokens:
             tokens[location] -= 1
         return None, {location for location, left_over in tokens.items() if left_over < 0}
 
-
     def may_swap(self, first: Event, later: Event, events: Sequence[Event]) -> bool:
         """True if these events of the run, from its start, can all be made with the wait `later` before the wait `first`.
 
@@ -84,7 +83,7 @@ def _arranged(events: Sequence[Event], tokens: Counter[int],
               swapped: tuple[Event, Event] | None = None) -> tuple[list[Event], Counter[int]]:
     """Return the events in an order in which each wait has a token, less those that can have none, and the tokens after them.
 
-    Of the two events `swapped`, the second comes after the first.
+    The second of the two events `swapped` comes after the first.
     """
     tokens, left = tokens.copy(), list(events)
     order: list[Event] = []

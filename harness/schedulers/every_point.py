@@ -21,6 +21,7 @@ _HARNESS = str(pathlib.Path(__file__).parents[1])
 
 ALONE = frozenset((BARRIER, IRQ, LOCAL, MASK))                          # kinds that no other task can observe
 
+
 class EveryPoint:
     """A scheduler that is asked at every point. A subclass adds `choose`, and may add `arrives` and `made`.
 

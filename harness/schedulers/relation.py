@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the runs of a program have shown of its events: which load read from which store, and how many events each task has at a place.
+"""Learns from the runs of a program which load read from which store, and how many events each task has at a place.
 
 Loads and stores are sites in the source, so a pair stands for all tasks that run the same functions. The acquire of a lock is a load:
 it reads from the release before it. INIT stands for the store that no task has made.

@@ -3,8 +3,8 @@
 
 Zhao, Wolff, Mathur, Roychoudhury, "Selectively Uniform Concurrency Testing" (ASPLOS 2025). The interesting events of a run are those of one
 shared place, drawn for the run. The task that makes the next of them is drawn in proportion to the number that each task still has to
-make; a uniform walk would let a task with few events be done early. A task has, too, what the tasks have that it is still to spawn. All
-other events are chosen uniformly. The numbers are those of the last run that was observed; without them it is a uniform walk.
+make; a uniform walk would let a task with few events be done early. A task has, too, what the tasks have that it is still to spawn. Other
+events are chosen uniformly. The numbers are those of the last run that was observed; without them it is a uniform walk.
 """
 
 from __future__ import annotations
