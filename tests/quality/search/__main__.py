@@ -38,7 +38,8 @@ def main(argv: list[str]) -> int:
     print()
     print(plain.table(rows))
     if names is None:
-        OUT.write_text(HEAD + plain.table(rows) + "\n" + (f"\n{text}\n" if text else ""))
+        parts = [HEAD.rstrip(), plain.table(rows), plain.safestack(), *([text] if text else [])]
+        OUT.write_text("\n\n".join(parts) + "\n")
         print(f"wrote {OUT}")
     return 0 if all(len(one.found) == len(one.runs) and one.ratio <= plain.LIMIT for one in rows) else 1
 
