@@ -44,7 +44,7 @@ _PAIRS = (
     (ACQUIRE, (ACQUIRE, RELEASE, ACQUIRE_SHARED, RELEASE_SHARED, TRY, PASS, PASS_ALONE)),
     (RELEASE, (ACQUIRE_SHARED, TRY, PASS, PASS_ALONE)), (ACQUIRE_SHARED, (TRY, PASS_ALONE)), (RELEASE_SHARED, (TRY, PASS_ALONE)),
     (TRY, (TRY,)), (PASS, (PASS_ALONE,)), (PASS_ALONE, (PASS_ALONE,)),
-    (BEGIN, (END,)), (JOIN, (FINISH,)), (TAKE, (TAKE,)), (ASK, (FINISH, PUT, TAKE, ASK)),
+    (BEGIN, (END,)), (JOIN, (FINISH,)), (ASK, (FINISH, PUT, TAKE, ASK)),
 )
 CONFLICTS = [0] * 19                        # mode -> set of modes it conflicts with, as bits
 for _mode, _rivals in _PAIRS:

@@ -21,7 +21,6 @@ from vmrace.harness.explore.access import (
     RELEASE_SHARED,
     RELEASES,
     RIVALS,
-    TAKE,
     TRY,
     WRITE,
     Access,
@@ -31,10 +30,9 @@ from vmrace.harness.explore.event import IRQS_FROM, Event
 from vmrace.harness.explore.run_record import RunRecord
 
 # mode -> the modes of earlier events that an event of this mode comes after: its rivals. An acquire comes after a release only if it
-# acquires what that one released (`_hand_over`). Two waits for one completion are in no order (tokens.py), but one may use up what the
-# other needs, so a sleeping process must wake. A join comes after the end of the thread, and cannot come before it: that is no race.
+# acquires what that one released (`_hand_over`). A join comes after the end of the thread, and cannot come before it: that is no race.
 MEETS = [tuple(rival for rival in rivals if not (ACQUIRES >> mode & 1 and RELEASES >> rival & 1) and (mode, rival) not in (
-    (TAKE, TAKE), (JOIN, FINISH), (FINISH, JOIN))) for mode, rivals in enumerate(RIVALS)]
+    (JOIN, FINISH), (FINISH, JOIN))) for mode, rivals in enumerate(RIVALS)]
 
 
 def base_of(record: RunRecord, event: Event) -> int:

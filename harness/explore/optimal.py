@@ -77,7 +77,7 @@ class Optimal:
         self.locations.forget_processes()
         self.cpus = Cpus(routes or {})
         self.record = RunRecord()
-        self.tree = SearchTree(self.record)
+        self.tree = SearchTree(self.record, self.locations)
         self.runnable = Runnable(self.record, self.cpus)
         self.builder = EventBuilder(self.record, self.tree, self.locations, self.cpus, self.runnable)
         self.reversal = Reversal(self.record, self.tree, self.locations, self.cpus, self.runnable)
@@ -193,7 +193,7 @@ class Optimal:
             for _ in m.pending:
                 self.builder.raise_interrupt((-1,), -1)
         self.prefix = Prefix(self.record, self.branch_step)
-        self.reversal.tokens.begin(m)
+        self.tree.tokens.begin(m)
         if self.live:
             self._watch(m)
         else:

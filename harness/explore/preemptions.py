@@ -111,7 +111,7 @@ class _Search:
     def _has_token(self, event: Event, done: int) -> bool:
         """True unless the event waits for a completion that has no token once these events are done."""
         location = wait(event)
-        return location is None or self.explorer.reversal.tokens.after(one for one in self.events if done >> one.number & 1)[location] > 0
+        return location is None or self.explorer.tree.tokens.after(one for one in self.events if done >> one.number & 1)[location] > 0
 
     def _sections_of(self, event: Event) -> list[tuple[int, int]]:
         """Return the holds, earlier and later ones, for whose release `event` has to wait: (event that acquires, event that releases).

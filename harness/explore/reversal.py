@@ -31,7 +31,7 @@ from vmrace.harness.explore.event import NEVER_RELEASED, Event
 from vmrace.harness.explore.run_record import RunRecord
 from vmrace.harness.explore.runnable import NEEDS_ANOTHER, NO_POINT, Runnable
 from vmrace.harness.explore.search_tree import SearchTree
-from vmrace.harness.explore.tokens import Tokens, wait
+from vmrace.harness.explore.tokens import wait
 from vmrace.harness.explore.wakeup import Plan, Step
 from vmrace.harness.machine.machine import Machine, m
 from vmrace.harness.machine.stacks import idle_of
@@ -52,7 +52,7 @@ class Reversal:
         self.locations = locations
         self.cpus = cpus
         self.runnable = runnable
-        self.tokens = Tokens(record, locations)
+        self.tokens = tree.tokens
         self.waiting: list[Event] = []
         self.swaps: list[tuple[Event, Event]] = []      # waits of which the second might come first in the same class, if nothing changes
         self.short: list[tuple[int, Event]] = []        # races that could not be reversed for want of tokens: a later run may have them
@@ -218,7 +218,8 @@ class Reversal:
         planned = Step(later.process, accesses, before, later.number)
         order, short = self.tokens.in_order(bit, rest, planned)
         if order is not None:
-            self.tree.plan_at(bit, Plan([*order, planned], bits_of(order), [planned], self.record.marks))
+            self.tree.plan_at(bit, Plan([*order, planned], bits_of(order), [planned], self.record.marks,
+                                        self.tokens.at(bit)))
             return True
         if not short:
             self.tree.plan_at(bit, None)
@@ -239,7 +240,7 @@ class Reversal:
         unannounced, rivals = self._unannounced(later.cpu, not same, later.enters)
         before = later.direct
         for location, mode in accesses:
-            before |= self.record.touching(location, RIVALS[mode] if mode != TAKE else (ASK,))
+            before |= self.record.touching(location, RIVALS[mode])
         for location, modes in rivals:
             before |= self.record.touching(location, modes)
         return accesses + unannounced, before & ~(1 << later.number)

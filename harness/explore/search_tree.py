@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
-from vmrace.harness.explore.access import Access
+from vmrace.harness.explore.access import Access, Locations
 from vmrace.harness.explore.event import EVENTS_MAX, Event
 from vmrace.harness.explore.run_record import RunRecord
 from vmrace.harness.explore.runnable import Choice, Runnable
+from vmrace.harness.explore.tokens import Tokens
 from vmrace.harness.explore.wakeup import NONE_ASLEEP, Branch, Place, Plan, Sleep, Step
 from vmrace.harness.machine.machine import Machine
 
@@ -19,8 +20,9 @@ class SearchTree:
     guess if the reversal changed what an event reads.
     """
 
-    def __init__(self, record: RunRecord):
+    def __init__(self, record: RunRecord, locations: Locations):
         self.record = record
+        self.tokens = Tokens(record, locations)
         self.clear()
 
     def clear(self) -> None:
@@ -81,7 +83,11 @@ class SearchTree:
         if event.number in self.promised:
             promised = self.promised[event.number]
             sleep = NONE_ASLEEP if promised is None else sleep.after(event.process, promised)
-        return sleep.after(event.process, event.accesses) if sleep.processes else sleep
+        if not sleep.processes:
+            return sleep
+        sleep = sleep.after(event.process, event.accesses)
+        used_up = self.tokens.used_up(event) if self.tokens.first else None
+        return sleep if used_up is None else sleep.without(used_up)
 
     def next_planned(self, m: Machine, at: int, runnable: Runnable, branches: list[Branch]) -> Choice | None:
         """Return the choice of the next process of the plan; None if there is no plan, or that process cannot run.

@@ -10,14 +10,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
-from vmrace.harness.explore.access import PUT, TAKE, Access, Locations
+from vmrace.harness.explore.access import PUT, TAKE, Locations
 from vmrace.harness.explore.bits import bits_of
 from vmrace.harness.explore.event import Event
 from vmrace.harness.explore.run_record import RunRecord
-from vmrace.harness.explore.wakeup import Step
 from vmrace.harness.kernel.completion import ALL, DONE_FOR_ALL, completion
 from vmrace.harness.machine.machine import Machine
+
+if TYPE_CHECKING:
+    from vmrace.harness.explore.wakeup import Step
 
 
 class Tokens:
@@ -71,6 +74,11 @@ class Tokens:
             tokens[location] -= 1
         return None, {location for location, left_over in tokens.items() if left_over < 0}
 
+    def used_up(self, event: Event) -> int | None:
+        """Return the completion of which the event took the last token; None if it did not."""
+        location = wait(event) if event.got_token < 0 else event.got_token
+        return location if location is not None and self.after(self.record.events[:event.number + 1])[location] <= 0 else None
+
     def may_swap(self, first: Event, later: Event, events: Sequence[Event]) -> bool:
         """True if these events of the run, from its start, can all be made with the wait `later` before the wait `first`.
 
@@ -100,22 +108,18 @@ def _arranged(events: Sequence[Event], tokens: Counter[int],
         order.append(event)
 
 
-def wait(event: Event) -> int | None:
+def wait(event: Event | Step) -> int | None:
     """Return the completion that the event waits for; None if it is no wait, or one that may leave its cpu instead."""
-    return _location(event.accesses, TAKE)
+    return next((location for location, mode in event.accesses or () if mode == TAKE), None)
 
 
-def count(tokens: Counter[int], event: Event) -> None:
+def count(tokens: Counter[int], event: Event | Step) -> None:
     """Add the tokens that the event puts, or subtract the one that it takes."""
-    for location, mode in event.accesses:
+    for location, mode in event.accesses or ():
         if mode == PUT:
-            tokens[location] += DONE_FOR_ALL if event.pending[2] == ALL else 1
-        elif mode == TAKE or event.got_token == location:
+            tokens[location] += DONE_FOR_ALL if isinstance(event, Event) and event.pending[2] == ALL else 1
+        elif mode == TAKE or (isinstance(event, Event) and event.got_token == location):
             tokens[location] -= 1
-
-
-def _location(accesses: Sequence[Access], mode: int) -> int | None:
-    return next((location for location, one in accesses if one == mode), None)
 
 
 def least_tokens(events: Sequence[Event]) -> Counter[int]:
@@ -129,7 +133,7 @@ def least_tokens(events: Sequence[Event]) -> Counter[int]:
     return least
 
 
-def waits_in_vain(event: Event, tokens: Counter[int]) -> bool:
+def waits_in_vain(event: Event | Step, tokens: Counter[int]) -> bool:
     """True if the event waits for a completion that has no token."""
     location = wait(event)
     return location is not None and tokens[location] <= 0

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from vmrace.harness.explore.access import RIVALS, Access, conflict
+from vmrace.harness.explore.access import RIVALS, TAKE, Access, conflict
 from vmrace.harness.explore.event import Event
+from vmrace.harness.explore.tokens import count, wait, waits_in_vain
 
 
 class Step:
@@ -26,12 +28,14 @@ class Plan:
     """A run that is to begin at a place: events in one of the orders that agree with happens-before.
 
     `planned` has the steps that are only planned. The other steps are events of the present run: `marks` says which locations they
-    touch, and `mask` has their bits.
+    touch, and `mask` has their bits. `tokens`: those of each completion at that place.
     """
 
-    __slots__ = ("marks", "mask", "planned", "steps")
+    __slots__ = ("marks", "mask", "planned", "steps", "tokens")
 
-    def __init__(self, steps: list[Event | Step], mask: int, planned: list[Event | Step], marks: Mapping[int, Sequence[int]]):
+    def __init__(self, steps: list[Event | Step], mask: int, planned: list[Event | Step], marks: Mapping[int, Sequence[int]],
+                 tokens: Counter[int]):
+        self.tokens = tokens
         self.steps = steps
         self.mask = mask
         self.planned = planned
@@ -57,11 +61,14 @@ class Plan:
         """
         for position, step in enumerate(self.steps):
             if step.process == process:
-                return None if self.before(step) else position
+                waits = self.tokens and wait(step) is not None
+                return None if self.before(step) or (waits and not self._goes_on(position)) else position
         if accesses is None:
             return None
         marks, mask = self.marks, self.mask
         for location, mode in accesses:
+            if mode == TAKE and not self._goes_on(-1, location):
+                return None
             mark = marks[location]
             for rival in RIVALS[mode]:
                 if mark[rival] & mask:
@@ -70,6 +77,20 @@ class Plan:
             if step.accesses is None or conflict(accesses, step.accesses):
                 return None
         return -1
+
+    def _goes_on(self, position: int, taken: int = -1) -> bool:
+        """True if each wait still has a token when the step at `position` comes first; with -1, when another process takes one of `taken`."""
+        tokens = self.tokens.copy()
+        if position < 0:
+            tokens[taken] -= 1
+            if tokens[taken] < 0:
+                return False
+        order = [self.steps[position], *self.steps[:position], *self.steps[position + 1:]] if position >= 0 else self.steps
+        for step in order:
+            if waits_in_vain(step, tokens):
+                return False
+            count(tokens, step)
+        return True
 
 
 class Branch:
@@ -120,6 +141,11 @@ class Sleep:
         asleep = {sleeper: pending for sleeper, pending in self.processes.items()
                   if pending is not None and sleeper != process and not conflict(pending, accesses)}
         return Sleep(asleep) if len(asleep) < len(self.processes) else self
+
+
+    def without(self, completion: int) -> Sleep:
+        """Return the processes that still sleep when that completion has no token left: those that wait for it cannot go on any more."""
+        return Sleep({sleeper: pending for sleeper, pending in self.processes.items() if (completion, TAKE) not in (pending or ())})
 
 
 NONE_ASLEEP = Sleep({})
@@ -173,6 +199,8 @@ def insert(tree: list[Branch], plan: Plan, root: int) -> None:
                     return
                 if number == len(branch.steps) - 1 and not branch.children:
                     return
+                if plan.tokens:
+                    count(plan.tokens, step)
                 if position >= 0:
                     plan.drop(position)
                     if not plan.steps:
