@@ -201,6 +201,7 @@ class Optimal:
 
     def _watch(self, m: Machine) -> None:
         """Watch every point from here on."""
+        self.live = True
         self.builder.watch(m)
         m.follow(self.builder.trail)
         function_of = m.image.function_of
@@ -209,10 +210,6 @@ class Optimal:
                 self.spinning = Spinning(function_of)
             self.spinning.begin()
             m.spinning = self.spinning
-
-    def _go_live(self, m: Machine) -> None:
-        self.live = True
-        self._watch(m)
 
     def at(self, m: Machine) -> int:
         if self.live:
@@ -233,14 +230,14 @@ class Optimal:
         elif self.prefix.switches:
             return self.prefix.answer(m)
         else:
-            self._go_live(m)
+            self._watch(m)
         return self._decide(m, False)
 
     def forced(self, m: Machine, choices: Sequence[int]) -> int:
         if not self.live:
             if self.prefix.forced:
                 return self.prefix.forced.pop()
-            self._go_live(m)
+            self._watch(m)
         decision = -1 if self.only_waiters else self._decide(m, True)
         return self._let_wait(m, choices) if self.only_waiters else decision
 
