@@ -79,7 +79,7 @@ class Plan:
         return -1
 
     def _goes_on(self, position: int, taken: int = -1) -> bool:
-        """True if each wait still has a token when the step at `position` comes first, or with -1 when another takes one of `taken`."""
+        """True if each wait still has a token when the step at `position` comes first; with -1, if another process takes one of `taken`."""
         tokens = self.tokens.copy()
         if position < 0:
             tokens[taken] -= 1

@@ -91,11 +91,6 @@ def _downgrade_alone(sem: Any) -> None:
     sem.queue[:] = queue
 
 
-def _complete_to_one(x: Any) -> None:
-    if x.done <= 0:
-        RIGHT["complete"](x)
-
-
 def _wait_and_leave(x: Any) -> None:
     RIGHT["wait_for_completion"](x)
     x.done += 1
@@ -126,7 +121,7 @@ FAULTS = {
     "up wakes nobody": Fault("semaphores", ("up",), {"up": _up_in_silence}),
     "downgrade_write keeps the readers asleep": Fault("semaphores", ("downgrade_write",), {"downgrade_write": _downgrade_alone}),
     "down_read keeps no writer out": Fault("semaphores", ("down_read",), {"down_read": _nothing, "up_read": _nothing}),
-    "complete loses a count": Fault("completions", ("complete", "complete"), {"complete": _complete_to_one}),
+    "complete does nothing": Fault("completions", ("complete", "wait_for_completion"), {"complete": _nothing}),
     "wait_for_completion does not wait": Fault("completions", ("wait_for_completion",), {"wait_for_completion": _nothing}),
     "wait_for_completion takes nothing": Fault("completions", ("wait_for_completion", "wait_for_completion"),
                                                {"wait_for_completion": _wait_and_leave}),
