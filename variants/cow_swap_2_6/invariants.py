@@ -168,10 +168,10 @@ def _ptes(t: _Tables, out: list[Failure]) -> tuple[dict[Any, int], dict[int, int
         elif value is not None:
             swapped[value] = swapped.get(value, 0) + 1
     for mm, number in present.items():
-        if mm.anon_rss != number and not t.vm.migrated:
-            out.append(_more_or_fewer(invariant("anon_rss counts {} pages than the mm maps"), mm.anon_rss, number, mm))
-        if mm.anon_rss and t.vm.migrated and mm.mm_users.counter == 0:
-            out.append((invariant("an mm that has ended after a migration counts pages in anon_rss"), f"{mm.name}: {mm.anon_rss}", mm))
+        if mm._anon_rss != number and not t.vm.migrated:
+            out.append(_more_or_fewer(invariant("anon_rss counts {} pages than the mm maps"), mm._anon_rss, number, mm))
+        if mm._anon_rss and t.vm.migrated and mm.mm_users.counter == 0:
+            out.append((invariant("an mm that has ended after a migration counts pages in anon_rss"), f"{mm.name}: {mm._anon_rss}", mm))
     return ptes, swapped
 
 

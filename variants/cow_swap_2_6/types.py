@@ -404,6 +404,7 @@ class vm_area_struct(struct):
     # anon_vma->lock
     anon_vma_node = embed(list_head)
     # the slab's
+    lives_while = "in_use"
     in_use = plain(0)
 
 
@@ -427,6 +428,8 @@ class mm_struct(struct):
     vma0 = embed(vm_area_struct)
     vma1 = embed(vm_area_struct)
     vma2 = embed(vm_area_struct)
+    lives_while = "in_use"
+    in_use = plain(0)
 
 
 # ---- what the kernel keeps on its stack --------------------------------------------------------------------------------
@@ -478,7 +481,7 @@ class task_struct(struct):
 
 # ---- the machine's instances: what boot leaves behind ------------------------------------------------------------------
 
-init_mm = mm_struct("init_mm")
+init_mm = mm_struct("init_mm", in_use=1)
 vm = vm_globals("vm")
 mem_map = [page(name) for name in "ABCDEFGH"]
 zone_normal = zone("zone_normal", free_pages=8)

@@ -15,7 +15,7 @@ from vmrace.harness.kernel import (
     up_read,
     up_write,
 )
-from vmrace.variants.cow_swap_2_6.pre_2_6_26.hardware import kmem_cache_alloc_vma
+from vmrace.variants.cow_swap_2_6.pre_2_6_26.hardware import kmem_cache_alloc_mm, kmem_cache_alloc_vma, kmem_cache_free
 from vmrace.variants.cow_swap_2_6.pre_2_6_26.memory import copy_page_range
 from vmrace.variants.cow_swap_2_6.pre_2_6_26.mm_h import mmlist_empty
 from vmrace.variants.cow_swap_2_6.pre_2_6_26.mmap import exit_mmap
@@ -70,6 +70,8 @@ def dup_mmap(mm, oldmm):
 
 def mm_init(mm):
     """The locks of an mm that was never used are free, its counters are 0, and it is on no list."""
+    # only here: kmem_cache_alloc_mm: allocate_mm(), which each caller calls first
+    kmem_cache_alloc_mm(mm)
     atomic_set(mm.mm_users, 1)
 
 
@@ -81,6 +83,7 @@ def mmput(mm):
             list_del(mm.mmlist)
             touches(WRITE, init_mm.mmlist)          # for mmlist_empty(), which looks without the lock
             spin_unlock(mmlist_lock)
+        kmem_cache_free(mm)                         # mmdrop(): no lazy TLB keeps the mm any longer
 
 
 def get_task_mm(task):

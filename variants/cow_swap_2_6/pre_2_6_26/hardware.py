@@ -55,13 +55,21 @@ def submit_bio(rw, bio):
 def kmem_cache_alloc_vma(mm, address):
     """kmem_cache_alloc(vm_area_cachep, GFP_KERNEL)"""
     vma = mm.vma0 if address < 0x2000 else mm.vma1 if address < 0x4000 else mm.vma2
+    touches(WRITE, vma, "in_use")
     assert not vma.in_use, vma
     vma.in_use = 1
     return vma
 
 
-def kmem_cache_free_vma(vma):
-    vma.in_use = 0
+def kmem_cache_alloc_mm(mm):
+    """kmem_cache_alloc(mm_cachep, GFP_KERNEL)"""
+    touches(WRITE, mm, "in_use")
+    mm.in_use = 1
+
+
+def kmem_cache_free(obj):
+    touches(WRITE, obj, "in_use")
+    obj.in_use = 0
 
 
 def kmem_cache_alloc_anon_vma(address):

@@ -2,7 +2,7 @@
 """mm/mmap.c: vmas. Each is one page, and there is a hole of a page between any two addresses: they neither merge nor split. All of them are
 private and anonymous."""
 from vmrace.harness.kernel import current, down_write, up_write
-from vmrace.variants.cow_swap_2_6.pre_2_6_26.hardware import kmem_cache_alloc_vma, kmem_cache_free_vma
+from vmrace.variants.cow_swap_2_6.pre_2_6_26.hardware import kmem_cache_alloc_vma, kmem_cache_free
 from vmrace.variants.cow_swap_2_6.pre_2_6_26.memory import tlb_finish_mmu, tlb_gather_mmu, unmap_vmas
 from vmrace.variants.cow_swap_2_6.pre_2_6_26.rmap import __anon_vma_link, anon_vma_lock, anon_vma_unlink, anon_vma_unlock
 from vmrace.variants.cow_swap_2_6.pre_2_6_26.swap import lru_add_drain
@@ -26,7 +26,7 @@ __FILE__ = "mm/mmap.c"
 def remove_vma(vma):
     """Returns the next one."""
     next = vma.vm_next
-    kmem_cache_free_vma(vma)
+    kmem_cache_free(vma)
     return next
 
 
