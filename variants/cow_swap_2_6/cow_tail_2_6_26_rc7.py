@@ -3,7 +3,7 @@
 
 It takes the old page's mapcount down before the pte is switched to the copy. Between the two another process, which shares the page,
 finds the mapcount 1 and writes to it, while another thread of this process still reads the page through the old pte. Nick Piggin posted
-that schedule with the patch, which 2.6.26 has. So this is a fault that was reported in public, and a positive control.
+that schedule with the patch, which 2.6.26 has. The fault was thus reported in public: a positive control.
 
 The patch taken back from released 2.6.26: -rc7's own tree was not read. It changes nothing that another patch of this family changes, so
 it is a switch: each variant can be linked with it. Seed 001 was posted against -rc7, and so had this end.

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """Hugh Dickins, 23 Jun 2008, against 2.6.26-rc7 (seed 001): decide COW without the page's lock, and free the swap of a page that is reused.
 
-All 16 hunks, over released 2.6.26, which they fit (-rc7 has another end of do_wp_page(): see cow_tail_2_6_26_rc7). Of swap.h, whose
-three hunks are declarations and the stubs of a kernel without CONFIG_SWAP, nothing is here. The trick is page_swapcount(): it reads the
+It has all 16 hunks, over released 2.6.26, which they fit (-rc7 has another end of do_wp_page(): see cow_tail_2_6_26_rc7). The three hunks
+of swap.h have nothing here: declarations, and stubs of a kernel without CONFIG_SWAP. The trick is page_swapcount(): it reads the
 mapcount and the swap count in one section of swap_lock, so that a reference that moves from one to the other is counted once or twice.
 
 Gone with remove_exclusive_swap_page(): its BUG_ON(PagePrivate), also in free_swap_and_cache(), its look at page_count(), and the second
@@ -359,7 +359,7 @@ __FILE__ = "mm/swapfile.c"
 
 
 def swap_info_get(entry):
-    """The area of an entry in use, or None. The caller acquires swap_lock, before this or after it."""
+    """Return the area of an entry in use, or None. The caller acquires swap_lock, before this or after it."""
     if not entry:
         return None
     type = swp_type(entry)
@@ -393,11 +393,11 @@ def swap_free(entry):
 
 
 def page_swapcount(page, add_mapcount):
-    """How many page tables refer to the page's swap entry; with `add_mapcount`, or to the page itself?
+    """Return how many page tables refer to the page's swap entry; with `add_mapcount`, or to the page itself.
 
     The page was in the swap cache a moment ago. If it is locked, the swap count is stable and the mapcount cannot rise. If not, the swap
     count is stable under swap_lock, and the mapcount cannot rise from 1 while the caller holds the lock of that one pte. The mapcount
-    may fall. The sum should never be seen too low: whoever moves a reference counts it at its new place first.
+    may fall. The sum should never be seen too low: a task that moves a reference counts it at its new place first.
     """
     count = 0
 
@@ -417,13 +417,13 @@ def page_swapcount(page, add_mapcount):
 
 
 def can_reuse_swap_page_unlocked(page):
-    """May do_wp_page() make the page writable, while another task, probably in shrink_page_list(), holds its lock?"""
+    """True if do_wp_page() may make the page writable, while another task, probably in shrink_page_list(), holds its lock."""
     return page_swapcount(page, 1) == 1
 
 
 def can_reuse_swap_page_locked(page):
-    """May do_wp_page() make the page writable? The page is locked, so its swap is freed as well: it will not be read again, and to write
-    there later would need one more seek."""
+    """True if do_wp_page() may make the page writable. The page is locked, so its swap is freed as well: it will not be read again, and
+    to write there later would need one more seek."""
     BUG_ON(not PageLocked(page), 370)               # VM_BUG_ON()
     if page_swapcount(page, 1) != 1:
         return 0

@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """The claims of the comment above page_swapcount() in seed 001, as checks. Linked over hugh_can_reuse, whose text they leave alone.
 
-Each check has the line of its sentence in the patched mm/swapfile.c, and warns. What it reads is no access of the kernel, so that
-it adds no step: a claim is judged by the steps between the kernel's own reads.
+Each check has the line of its sentence in the patched mm/swapfile.c, and warns. Its reads are no accesses of the kernel and add no step:
+a claim is judged by the steps between the kernel's own reads.
 
     316  with the page locked, the mapcount cannot rise
     319  without it, the swap count is stable while swap_lock is held
     320  nor can the mapcount rise from 1, while the caller holds the lock of that pte
     326  swapcount + mapcount is never seen too low: not as 1 while another pte leads to the page
 
-Hugh Dickins wrote on 23 Nov 2008 that migration had spoilt his optimisations: a migration entry is in neither count.
+The check of line 320 fails: another process that swaps the page in raises the mapcount under the page's lock and its own pte lock. The
+sum stays right, as the swap count cannot fall before swap_lock is free. Hugh Dickins wrote on 23 Nov 2008 that migration had spoilt his
+optimisations: a migration entry is in neither count.
 """
 from vmrace.harness.kernel import WARN_ON, current, smp_rmb, spin_lock, spin_unlock
 from vmrace.variants.cow_swap_2_6.hugh_can_reuse import swap_info_get
@@ -39,7 +41,7 @@ def true_references(page):
 
 
 def page_swapcount(page, add_mapcount):
-    """As in hugh_can_reuse, with the claims. The caller of a page that is not locked holds the lock of one pte of it."""
+    """Count as hugh_can_reuse does, and check the claims. The caller of a page that is not locked holds the lock of one pte of it."""
     count = 0
     swapcount = None
 

@@ -6,7 +6,7 @@ suggested; and migration had spoilt his optimisations. Linked with gup_persist, 
 
 Reconstructed: the hunks are of 2.6.28-rc, and stand over released 2.6.26 here, without the rest of 2.6.29. trylock_page() is
 !TestSetPageLocked(). The hunks of mm/swap.c and mm/vmscan.c have no caller to change in 2.6.26, and there are neither mlocked pages nor
-remove_exclusive_swap_page_ref(). What 2.6.29 also has and the series has not: another order in add_to_swap_cache(), a lookup without
+remove_exclusive_swap_page_ref(). 2.6.29 also has changes that the series has not: another order in add_to_swap_cache(), a lookup without
 tree_lock, page_freeze_refs(), and freeing of swap when reclaim activates a page.
 """
 from vmrace.harness.kernel import BUG_ON, atomic_inc, atomic_read, current, data_race, list_entry, printk, spin_lock, spin_unlock
@@ -237,7 +237,7 @@ __FILE__ = "mm/swapfile.c"
 
 
 def reuse_swap_page(page):
-    """May its only user write to the page? The page is locked. If so, its swap is freed as well: what is on the disk will never be read,
+    """True if the page has one user only. The page is locked. Its swap is freed then: the copy on the disk will never be read,
     and to seek back there would waste time."""
     BUG_ON(not PageLocked(page), 337)               # VM_BUG_ON()
     count = page_mapcount(page)

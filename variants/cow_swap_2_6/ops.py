@@ -54,11 +54,9 @@ from vmrace.variants.user_space import (
     accessed,
     addresses,
     begin_advice,
-    begin_change,
     begin_pin,
     boot_processes,
     end_advice,
-    end_change,
     end_pin,
     end_setup,
     enter,
@@ -137,17 +135,14 @@ def op_store(number, page, value):
 
 
 def op_dontneed(number, page):
-    """Discard: the page reads 0 then, and a pin is no longer of what the address shows."""
+    """Discard: the page reads 0 then, and a pin is no longer of what the address shows. Another call may map or unmap it meanwhile."""
     if enter(number) is None:
         return
     begun = access(number, page)
     since = now()
-    shown = begun[0]
-    if shown is not None:
-        begin_change(number, page, shown)
+    renew(number, page, 1)
     error = sys_madvise(USER_ADDRESSES[page], PAGE_SIZE, MADV_DONTNEED)
-    if shown is not None:
-        end_change(number, page, shown)
+    renew(number, page, -1)
     if error:
         return error
     if accessed(number, page, begun) is None:
@@ -155,6 +150,15 @@ def op_dontneed(number, page):
     else:
         saw_page("store", number, page, 0, since)
     return error
+
+
+def renew(number, page, changing):
+    """Note that a call begins (1) or ends (-1) which changes the page of an address, and not what the address shows."""
+    address = addresses[number][page]
+    touches(WRITE, address)
+    address.changing += changing
+    if address.shows is not None:
+        address.shows = (*address.shows,)               # a new object: pins of the old one are no longer coherent
 
 
 def op_dontfork(number, page):

@@ -34,6 +34,7 @@ Left out, and why that is sound or where it is a limit:
  * mlock, KSM, transparent huge pages, mmu notifiers, the zero page in page tables (2.6.26 has none there), vmsplice with GIFT.
  * SWAP_MAP_MAX is not reached: four mms of three pages have at most twelve references.
  * Per-cpu lists of free pages (a limit): a page is free for all at once. Buddy orders, zones, nodes: every allocation is one page.
+ * lru_add_drain_all() before a migration empties the pagevecs of its own cpu (a limit): with CONFIG_NUMA, a worker on each cpu does.
  * The shape of trees: the radix tree is an array and has room for each entry, so radix_tree_preload() does not fail. mm_rb is a chain,
    and find_vma()'s cache of its last answer is left out: it is checked against the address, so the answer is the same.
  * The hash of page wait queues: a queue for each page and bit. Wake-ups are keyed by page and bit, so they wake the same tasks.

@@ -267,7 +267,7 @@ def migrate_page_move_mapping(mapping, newpage, page):
         write_unlock_irq(mapping.tree_lock)
         return -EAGAIN
 
-    # nobody else looks at the page
+    # no other task looks at the page now
     get_page(newpage)                               # add cache reference
     if PageSwapCache(page):
         SetPageSwapCache(newpage)

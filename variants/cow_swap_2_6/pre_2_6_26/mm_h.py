@@ -30,7 +30,7 @@ from vmrace.harness.kernel import (
 from vmrace.variants.cow_swap_2_6.pre_2_6_26.filemap import __lock_page, __lock_page_nosync, wait_on_page_bit
 from vmrace.variants.cow_swap_2_6.pre_2_6_26.page_alloc import __alloc_pages_internal, __pagevec_free
 from vmrace.variants.cow_swap_2_6.pre_2_6_26.page_writeback import test_set_page_writeback
-from vmrace.variants.cow_swap_2_6.pre_2_6_26.swap import __pagevec_release, __pagevec_release_nonlru, put_page
+from vmrace.variants.cow_swap_2_6.pre_2_6_26.swap import __pagevec_release, put_page
 from vmrace.variants.cow_swap_2_6.types import (
     GFP_HIGHUSER,
     PAGEVEC_SIZE,
@@ -160,20 +160,12 @@ def SetPageUptodate(page):
     set_bit(PG_uptodate, page.flags)
 
 
-def ClearPageUptodate(page):
-    clear_bit(PG_uptodate, page.flags)
-
-
 def PageDirty(page):
     return test_bit(PG_dirty, page.flags)
 
 
 def SetPageDirty(page):
     set_bit(PG_dirty, page.flags)
-
-
-def ClearPageDirty(page):
-    clear_bit(PG_dirty, page.flags)
 
 
 def TestSetPageDirty(page):
@@ -242,10 +234,6 @@ def TestSetPageWriteback(page):
 
 def TestClearPageWriteback(page):
     return test_and_clear_bit(PG_writeback, page.flags)
-
-
-def PageReclaim(page):
-    return test_bit(PG_reclaim, page.flags)
 
 
 def SetPageReclaim(page):
@@ -466,11 +454,6 @@ def pagevec_release(pvec):
         __pagevec_release(pvec)
 
 
-def pagevec_release_nonlru(pvec):
-    if pagevec_count(pvec):
-        __pagevec_release_nonlru(pvec)
-
-
 def pagevec_free(pvec):
     if pagevec_count(pvec):
         __pagevec_free(pvec)
@@ -579,10 +562,6 @@ def pte_modify(pte, newprot):
 
 def pte_mkdirty(pte):
     return (pte[0], pte[1], 1, pte[3])
-
-
-def pte_mkclean(pte):
-    return (pte[0], pte[1], 0, pte[3])
 
 
 def pte_mkyoung(pte):

@@ -131,7 +131,7 @@ def free_page_and_swap_cache(page):
 
 
 def free_pages_and_swap_cache(pages, nr):
-    """What a zap does with its pages after the flush of the TLB."""
+    """Free the pages of a zap, and their swap slots, after the flush of the TLB."""
     pagep = pages
 
     lru_add_drain()
@@ -147,7 +147,7 @@ def free_pages_and_swap_cache(pages, nr):
 
 
 def lookup_swap_cache(entry):
-    """The cached page with one more reference, not locked, or None."""
+    """Return the cached page with one more reference, not locked, or None."""
     page = find_get_page(swapper_space, entry)
 
     # left out: statistics
@@ -155,7 +155,7 @@ def lookup_swap_cache(entry):
 
 
 def read_swap_cache_async(entry, gfp_mask, vma, addr):
-    """The page of the entry, cached or being read, with one more reference; None if there is no memory or the slot is free."""
+    """Return the page of the entry, cached or being read, with one more reference; None if there is no memory or the slot is free."""
     new_page = None
 
     while True:

@@ -193,7 +193,7 @@ def get_swap_page():
 
 
 def swap_info_get(entry):
-    """The area of an entry in use, with swap_lock held, or None. Every check runs before the lock."""
+    """Return the area of an entry in use, with swap_lock held, or None. Every check runs before the lock."""
     if not entry:
         return None
     type = swp_type(entry)
@@ -244,7 +244,7 @@ def swap_free(entry):
 
 
 def page_swapcount(page):
-    """How many references to the page are swapped out? The swap cache itself is not counted."""
+    """Return how many references to the page are swapped out, without that of the swap cache."""
     count = 0
 
     entry = page_private(page)
@@ -256,7 +256,7 @@ def page_swapcount(page):
 
 
 def can_share_swap_page(page):
-    """May its only user write to the page? The page is locked, which keeps a reference from moving between the two counts unseen."""
+    """True if the page has one user only. The page is locked, which keeps a reference from moving between the two counts unseen."""
     BUG_ON(not PageLocked(page), 335)
     count = page_mapcount(page)
     if count <= 1 and PageSwapCache(page):
