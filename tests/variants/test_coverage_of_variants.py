@@ -33,4 +33,4 @@ def test_every_line_of_a_variant_that_a_few_hundred_runs_do_not_reach_has_a_reas
             and entry.expect[variant].word is Word.BUG]
     reached = reach(family(where), variant, fail, 1e9, 200, 1)
     assert [f"{one.function}  {one.place}" for one in reached.unexplained] == []
-    assert sum(part.lines_reached for part in reached.parts) > sum(part.lines for part in reached.parts) // 2
+    assert sum(part.lines_reached for part in reached.parts) > sum(part.lines for part in reached.parts) // 3
