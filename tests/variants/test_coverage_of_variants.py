@@ -20,7 +20,7 @@ from vmrace.fuzz.replay import replay as replaying
 from vmrace.variants.family import family
 
 CORPUS = pathlib.Path(__file__).parents[2] / "corpus"
-VARIANTS = ("lru_free_2_4/daniel_lru_count", "invalidate_2_6/andrea_page_count")
+VARIANTS = ("lru_free_2_4/daniel_lru_count", "invalidate_2_6/andrea_page_count", "invalidate_2_6/page_count_clear_uptodate")
 
 
 @pytest.mark.long
