@@ -14,8 +14,10 @@ say. A pattern fits MODULE or MODULE:FUNCTION as a whole, with `*` for any text.
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import pathlib
+import shlex
 
 from vmrace.fuzz.run.target import NoSuch, TargetError, split
 from vmrace.fuzz.text.reading import text_of, toml_of
@@ -70,3 +72,16 @@ def patterns_in(project: pathlib.Path) -> list[str]:
     if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
         raise TargetError(f'{project}: tool.vmrace.functions: must be a list like ["programs.*"]')
     return found
+
+
+def command(name: str, path: pathlib.Path, target: str) -> str:
+    """Return a command that names a file and its function, to be typed as it stands."""
+    return shlex.join(["vmrace", *name.split(), str(path), ":".join(split(target))])
+
+
+def replay_command(path: pathlib.Path, target: str) -> str:
+    """Return the command that replays a record. It leaves out a function that the project allows."""
+    with contextlib.suppress(TargetError):
+        if by_project(path, target):
+            return shlex.join(["vmrace", "replay", str(path)])
+    return command("replay", path, target)
