@@ -102,13 +102,14 @@ def _of_functions(paths: list[pathlib.Path], functions: str | None, times: int, 
                   code: int) -> tuple[int, dict[str, Any]]:
     """Replay the records of a directory. Returns the exit code, with `code` that of the files so far, and the fields of the document."""
     from vmrace.fuzz.cli import run_commands
+    from vmrace.fuzz.functions.replayed import lines_of_replay
     started = time.monotonic()
     with working(lines=True) as say, functions_refused():
         done, bad = run_commands.replay_all(paths, functions, times, workers, accept, say)
     tell_bad(bad)
     for one in done:
         code = _worst(code, one.code)
-        for line in [] if as_json else run_commands.lines_of_replay(one):
+        for line in [] if as_json else lines_of_replay(one):
             echo(line)
     code = _worst(code, COULD_NOT if bad else 0)
     if not as_json:

@@ -4,10 +4,7 @@
 from __future__ import annotations
 
 import pathlib
-import shlex
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 from vmrace.fuzz.cli.function_commands import finding_json, finding_lines, forget
 from vmrace.fuzz.corpus import hit_file
@@ -16,6 +13,7 @@ from vmrace.fuzz.corpus.judge import PROVE_MAX
 from vmrace.fuzz.corpus.verdict import Verdict, Word
 from vmrace.fuzz.functions import allowed, run_file
 from vmrace.fuzz.functions.judge import JudgedRun, NoSchedule, judge_record
+from vmrace.fuzz.functions.replayed import Replayed, lines_of_replay
 from vmrace.fuzz.functions.result import Failure
 from vmrace.fuzz.functions.run_file import Record, RecordError
 from vmrace.fuzz.functions.shrink import confirm
@@ -38,31 +36,6 @@ POLL_SECONDS = 0.2          # between two looks at whether to stop
 RUN_SECONDS = 600.0         # for one record of a worker, which is then given up
 
 Said = Callable[[str], None]
-
-
-@dataclass
-class Replayed:
-    """A record that was replayed, and its verdict. `wrote`: the verdict was accepted, and is in the file."""
-
-    path: pathlib.Path
-    kept: Record
-    judged: JudgedRun
-    wrote: bool = False
-
-    @property
-    def as_expected(self) -> bool:
-        return self.wrote or self.judged.as_expected(self.kept.expected)
-
-    @property
-    def code(self) -> int:
-        """Its exit code: 0 as expected, 1 not, 3 undecided."""
-        return 0 if self.as_expected else CHANGED if self.judged.verdict.decided else COULD_NOT
-
-    def as_json(self, times: int) -> dict[str, Any]:
-        kept, judged = self.kept, self.judged
-        return {"path": str(self.path), "functions": kept.functions, "args": list(kept.args), "title": kept.title,
-                "expected": str(kept.expected), "verdict": str(judged.verdict), "as_expected": self.as_expected, "detail": judged.detail,
-                "replays": times, "digest": judged.digest, "story": judged.story}
 
 
 def replay(path: pathlib.Path, named: str | None, times: int, echo: Said, as_json: bool = False, accept: bool = False) -> int:
@@ -144,28 +117,6 @@ def _judged(path: pathlib.Path, kept: Record, times: int, prove: int) -> JudgedR
         raise RecordError(f"{path}: schedule: {error}") from None
 
 
-def lines_of_replay(done: Replayed) -> list[str]:
-    """Return the verdict of a record as text: one line and a detail if it is as expected, else with the story and what to type next."""
-    path, kept, judged = done.path, done.kept, done.judged
-    if done.as_expected:
-        trace = f", trace {judged.digest}" if judged.digest else ""
-        return [f"{path}: {judged.verdict}", f"  {judged.detail}{trace}, {'accepted' if done.wrote else 'as expected'}   (exit 0)"]
-    accepted = judged.accepted
-    if judged.verdict.word in (Word.LOST, Word.DIVERGED):
-        out = [f"{path}: {judged.detail}   (exit {done.code})"]
-        if accepted is not None:
-            out.append(f"  if you fixed the race:         {accept_command(path, kept, accepted.word.value)}")
-        if judged.verdict.word is Word.DIVERGED or judged.elsewhere:
-            out.append(f"  if a point has another name:   vmrace fuzz {_again(kept)}")
-        return out
-    out = [f"{path}: {judged.verdict}", f"  {judged.detail}, and expected is {kept.expected}   (exit {done.code})"]
-    if judged.story:
-        out += ["", *judged.story, ""]
-    if accepted is not None:
-        out.append(f"  if that is right: {accept_command(path, kept, accepted.word.value)}")
-    return out
-
-
 def summary(done: Sequence[Replayed], bad: int, seconds: float, code: int) -> str:
     """Return the last line of a replay of several records. `bad`: files that could not be used."""
     wrong = sum(one.code == CHANGED for one in done)
@@ -205,15 +156,6 @@ def _accept(done: Replayed) -> None:
     if now is not None and now != done.kept.expected:
         run_file.expect(done.path, now)
         done.judged.verdict, done.wrote = now, True
-
-
-def accept_command(path: pathlib.Path, kept: Record, word: str) -> str:
-    """Return the command that accepts a verdict with that word. It leaves out a function that the project allows."""
-    try:
-        names = [] if allowed.by_project(path, kept.functions) else [kept.functions]
-    except TargetError:
-        names = [kept.functions]
-    return shlex.join(["vmrace", "corpus", "accept", str(path), *names, "--verdict", word])
 
 
 # ---- show and shrink -----------------------------------------------------------------------------------------------------------
@@ -264,7 +206,3 @@ def allowed_record(command: str, path: pathlib.Path, named: str | None) -> Recor
     kept = run_file.load(path)
     allowed.require(path, kept.functions, named, allowed.command(command, path, kept.functions))
     return kept
-
-
-def _again(kept: Record) -> str:
-    return " ".join([kept.functions, *(f"--arg {shlex.quote(arg)}" for arg in kept.args)])

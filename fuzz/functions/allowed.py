@@ -19,10 +19,8 @@ import fnmatch
 import pathlib
 import shlex
 
+from vmrace.fuzz.run.project import project_of, settings_in
 from vmrace.fuzz.run.target import NoSuch, TargetError, split
-from vmrace.fuzz.text.reading import text_of, toml_of
-
-PROJECT = "pyproject.toml"
 
 
 class NotAllowed(NoSuch):
@@ -54,24 +52,10 @@ def _fits(pattern: str, wanted: tuple[str, str]) -> bool:
 
 def _patterns(file: pathlib.Path) -> list[str]:
     """Return the patterns that the project of a file allows; none if the command was started in another project, or in none."""
-    project = _project_of(file.resolve().parent)
-    if project is None or project != _project_of(pathlib.Path.cwd()):
+    project = project_of(file.resolve().parent)
+    if project is None or project != project_of(pathlib.Path.cwd()):
         return []
-    return patterns_in(project)
-
-
-def _project_of(place: pathlib.Path) -> pathlib.Path | None:
-    return next((folder / PROJECT for folder in (place, *place.parents) if (folder / PROJECT).is_file()), None)
-
-
-def patterns_in(project: pathlib.Path) -> list[str]:
-    """Return the list `functions` of the table [tool.vmrace]. TargetError if it is not a list of texts."""
-    tool = toml_of(text_of(project, TargetError), project, TargetError).get("tool", {})
-    table = tool.get("vmrace", {}) if isinstance(tool, dict) else {}
-    found = table.get("functions", []) if isinstance(table, dict) else None
-    if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
-        raise TargetError(f'{project}: tool.vmrace.functions: must be a list like ["programs.*"]')
-    return found
+    return settings_in(project).functions
 
 
 def command(name: str, path: pathlib.Path, target: str) -> str:
