@@ -75,8 +75,34 @@ def which_function(target: str) -> None:
 
 
 def given(context: click.Context, name: str) -> bool:
-    """True if the command line has the option."""
-    return context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
+    """True if the command line has the option. The settings of a project are no options."""
+    return context.get_parameter_source(name) not in (click.core.ParameterSource.DEFAULT, click.core.ParameterSource.DEFAULT_MAP)
+
+
+# command -> its parameters that a project may set, each with the key in [tool.vmrace]
+SETTABLE = {
+    "fuzz": {"corpus": "corpus", "runs": "runs", "seconds": "seconds", "workers": "workers"},
+    "verify": {"preemptions": "preemptions", "runs_each": "runs", "seconds_each": "seconds", "workers": "workers"},
+    "replay": {"corpus": "corpus", "workers": "workers"}, "corpus": {"directory": "corpus"}, "accept": {"directory": "corpus"},
+    "claims": {"directory": "corpus"}, "coverage": {"directory": "corpus"},
+}
+
+
+def defaults(command: str | None) -> dict[str, Any]:
+    """Return the defaults of a command's parameters that the project of the current folder sets. Refused if the table cannot be used."""
+    if command not in SETTABLE:
+        return {}
+    from vmrace.fuzz.run.project import corpus_of, settings_here
+    from vmrace.fuzz.run.target import TargetError
+    try:
+        settings, folder = settings_here()
+    except TargetError as error:
+        raise Refused(str(error), COULD_NOT) from None
+    values = {**{key: getattr(settings, key) for key in settings.__struct_fields__}, "corpus": corpus_of(settings, folder)}
+
+    def of(name: str) -> dict[str, Any]:
+        return {parameter: values[key] for parameter, key in SETTABLE[name].items() if values[key] is not None}
+    return {command: {**of(command), "accept": of("accept")} if command == "corpus" else of(command)}
 
 
 @contextlib.contextmanager

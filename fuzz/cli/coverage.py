@@ -7,7 +7,7 @@ import pathlib
 import sys
 
 import click
-from vmrace.fuzz.cli.arguments import JSON, Duration, tell_bad, variant_named
+from vmrace.fuzz.cli.arguments import JSON, Duration, check_writable, tell_bad, variant_named
 from vmrace.fuzz.text.document import document
 from vmrace.fuzz.text.exit_codes import CHANGED, COULD_NOT
 from vmrace.fuzz.text.terminal import echo, working
@@ -23,12 +23,15 @@ from vmrace.fuzz.text.wording import count
 @click.option("--seed", type=int, default=1, show_default=True, help="Seed of its random choices.")
 @click.option("--corpus", "directory", type=click.Path(path_type=pathlib.Path), default=pathlib.Path("corpus"), show_default=True,
               help="Replay these entries before the campaign.")
+@click.option("--into", type=click.Path(path_type=pathlib.Path), default=None,
+              help="Also write pages of HTML, LCOV and XML of each variant below this directory.")
 @JSON
-def coverage(name: str, seconds_each: float | None, runs_each: int | None, seed: int, directory: pathlib.Path, as_json: bool) -> None:
+def coverage(name: str, seconds_each: float | None, runs_each: int | None, seed: int, directory: pathlib.Path, into: pathlib.Path | None,
+             as_json: bool) -> None:
     """List the lines and branches of a VARIANT's source that the corpus and a campaign reach; of all variants of a FAMILY, or of all.
 
     Each function with lines that are never reached needs a reason in its family's README, under "## Never reached". Exit code 1 if a
-    function has none.
+    function has none. With --into, coverage.py's reports are written as DIR/FAMILY/VARIANT/html/index.html, coverage.lcov and coverage.xml.
     """
     from vmrace.fuzz.corpus.entry import load_all
     from vmrace.fuzz.measure.coverage import lines, reach, reached_as_json
@@ -40,12 +43,14 @@ def coverage(name: str, seconds_each: float | None, runs_each: int | None, seed:
     limit = seconds_each if seconds_each is not None else 1e9 if runs_each else 120.0
     entries, bad = load_all(directory) if directory.exists() else ([], [])
     tell_bad(bad)
+    if into is not None:
+        check_writable(into)
     unexplained, told = 0, []
     for made, variant in chosen:
-        with working() as say:
+        with working(lines=True) as say:
             say(f"  {made.name}/{variant}: replay, then a campaign of "
                 f"{count(runs_each or 0, 'run') if limit == 1e9 else f'{limit:g} s'}")
-            reached = reach(made, variant, entries, limit, runs_each or 0, seed)
+            reached = reach(made, variant, entries, limit, runs_each or 0, seed, say, into)
         unexplained += len(reached.unexplained)
         told.append(reached_as_json(reached))
         for line in [] if as_json else lines(reached, seed):

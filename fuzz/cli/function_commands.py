@@ -1,25 +1,20 @@
 # SPDX-License-Identifier: MIT
-"""The commands for programs of plain functions: `vmrace fuzz MODULE:FUNCTION`, and `vmrace replay`, `show` and `shrink` of a kept run."""
+"""`vmrace fuzz MODULE:FUNCTION`: sample schedules of a program of plain functions, and keep its failures."""
 
 from __future__ import annotations
 
 import contextlib
 import pathlib
-import shlex
 import time
-from collections import Counter
-from collections.abc import Callable
 
 from vmrace.fuzz.corpus import hit_file
-from vmrace.fuzz.corpus.verdict import Verdict, Word, bug
-from vmrace.fuzz.functions import allowed, apart, run_file
+from vmrace.fuzz.functions import apart, run_file
+from vmrace.fuzz.functions.allowed import replay_command
 from vmrace.fuzz.functions.result import Failure, Sampled
 from vmrace.fuzz.functions.run_file import Record
 from vmrace.fuzz.functions.sample import fuzz_runner
-from vmrace.fuzz.functions.shrink import confirm
-from vmrace.fuzz.functions.story import lines_of, story_of, tell, traced
 from vmrace.fuzz.run.hit import REPLAYS
-from vmrace.fuzz.run.target import TargetError, runner_of, split
+from vmrace.fuzz.run.target import runner_of
 from vmrace.fuzz.text import times, writing
 from vmrace.fuzz.text.document import document
 from vmrace.fuzz.text.exit_codes import CHANGED, COULD_NOT, INTERRUPTED, NOTHING
@@ -27,16 +22,8 @@ from vmrace.fuzz.text.terminal import LINE_EVERY, Voice, clock, rule_of_three
 from vmrace.fuzz.text.wording import count
 from vmrace.fuzz.text.writing import why
 from vmrace.fuzz.verify.reasons import reason_of
-from vmrace.harness.errors import Diverged
-from vmrace.harness.functions import watchdog
-from vmrace.harness.functions.verify import Differs
-from vmrace.harness.replay.named_schedule import Named
-from vmrace.harness.replay.rows import as_json as as_json_of
 
 PLACE = pathlib.Path(".vmrace")         # where failures are kept, unless another place is named
-
-Said = Callable[[str], None]
-
 
 def more_seconds(seconds: float) -> float:
     """Return the seconds that sampling may take beyond `seconds`, even if it hangs: to shrink failures, and the grace of any command."""
@@ -89,9 +76,9 @@ def fuzz_functions(target: str, args: tuple[str, ...], *, seconds: float, runs: 
         except run_file.RecordError as error:
             complain(str(error))
         if kept is not None and failure.title in hits:
-            _forget(hits.pop(failure.title))
-        events.append({**_json(failure, name, kept), **({} if kept else {"record": run_file.emit(record)})})
-        for line in [] if as_json else [*_lines(failure, kept, target), *([] if kept else [run_file.emit(record)])]:
+            forget(hits.pop(failure.title))
+        events.append({**finding_json(failure, name, kept), **({} if kept else {"record": run_file.emit(record)})})
+        for line in [] if as_json else [*finding_lines(failure, kept, target), *([] if kept else [run_file.emit(record)])]:
             echo(line)
         apart.say(found=failure.title)
 
@@ -99,7 +86,7 @@ def fuzz_functions(target: str, args: tuple[str, ...], *, seconds: float, runs: 
                         tick=tick, over=lambda: not voice.listens())
     if found.why:
         for path in hits.values():
-            _forget(path)                       # what does not repeat is no finding
+            forget(path)                       # what does not repeat is no finding
     for failure, reason in found.unconfirmed:
         events.append(_unconfirmed(failure, reason, hits.get(failure.title)))
         if not as_json:
@@ -124,7 +111,7 @@ def _code(found: Sampled, lost: bool) -> int:
     return NOTHING if not found.runs else COULD_NOT if found.unseen else 0
 
 
-def _forget(path: pathlib.Path) -> None:
+def forget(path: pathlib.Path) -> None:
     """Remove a hit that has become a record, or was no finding."""
     with contextlib.suppress(OSError):
         path.unlink()
@@ -143,7 +130,7 @@ def _place(place: pathlib.Path | None) -> pathlib.Path:
     return place or PLACE
 
 
-def _lines(failure: Failure, kept: pathlib.Path | None, target: str) -> list[str]:
+def finding_lines(failure: Failure, kept: pathlib.Path | None, target: str) -> list[str]:
     shrunk = (f"{count(failure.before, 'preemption')}  ->  {count(failure.preemptions, 'preemption')}   "
               f"({count(failure.shrink_runs, 'run')})"
               if failure.shrink_runs else f"no: {count(failure.preemptions, 'preemption')}, as it was found")
@@ -151,7 +138,7 @@ def _lines(failure: Failure, kept: pathlib.Path | None, target: str) -> list[str
             f"  shrunk    {shrunk}", f"  minimal   {failure.minimal}",
             f"  confirmed {REPLAYS} of {REPLAYS} replays, trace {failure.digest}", "", *failure.story, "", "schedule",
             *(f"  {line}" for line in failure.schedule), "",
-            *([f"wrote {kept}", f"next: {_next(kept, target)}"] if kept else ["it is kept nowhere; as a record it is"]), ""]
+            *([f"wrote {kept}", f"next: {replay_command(kept, target)}"] if kept else ["it is kept nowhere; as a record it is"]), ""]
 
 
 def _table(found: Sampled) -> list[str]:
@@ -181,7 +168,7 @@ def _last(found: Sampled, code: int) -> str:
     return f"vmrace: {'interrupted: ' * found.interrupted}{said}   (exit {code})"
 
 
-def _json(failure: Failure, name: str, kept: pathlib.Path | None) -> dict[str, object]:
+def finding_json(failure: Failure, name: str, kept: pathlib.Path | None) -> dict[str, object]:
     return {"type": "finding", "title": failure.title, "program": name, "run": failure.run, "seconds": round(failure.seconds, 3),
             "scheduler": failure.scheduler, "before": failure.before, "preemptions": failure.preemptions,
             "least_preemptions_proved": failure.least_proved, "shrink_runs": failure.shrink_runs, "replays": REPLAYS,
@@ -193,112 +180,3 @@ def _summary(found: Sampled, name: str) -> dict[str, object]:
             "limit_runs": found.limit_runs, "seconds": round(found.seconds, 1), "titles": found.titles, "why": str(found.why or ""),
             "unseen": str(found.unseen or ""), "reason": reason_of(found.why or found.unseen), "interrupted": found.interrupted,
             "upper_bound_95": 1 / rule_of_three(found.runs) if found.ok and rule_of_three(found.runs) else None}
-
-
-# ---- what is kept -----------------------------------------------------------------------------------------------------------
-
-def replay(path: pathlib.Path, named: str | None, times: int, echo: Said, as_json: bool = False) -> int:
-    """Replay a kept run. `named`: the function that the command line names, if any (see fuzz/functions/allowed). Returns the exit code: 0
-    if it fails as it did, 1 if not. RecordError, TargetError or ProgramError if it cannot be run."""
-    kept = _allowed("replay", path, named)
-    verdict, detail, digest = _replayed(path, kept, times)
-    code = 0 if verdict.word is Word.BUG else CHANGED
-    if as_json:
-        echo(document("replay", code, run={"path": str(path), "functions": kept.functions, "args": list(kept.args), "title": kept.title,
-                                           "verdict": str(verdict), "detail": detail, "replays": times, "digest": digest}))
-        return code
-    if not code:
-        echo(f"{path}: {verdict}")
-        echo(f"  {detail}, trace {digest}, as expected   (exit 0)")
-    elif verdict.word is Word.DIVERGED:
-        echo(f"{path}: {detail}")
-        echo(f"           if a point has another name now: vmrace fuzz {_again(kept)}   (exit {code})")
-    else:
-        echo(f"{path}: {detail}   (exit {code})")
-    return code
-
-
-def _replayed(path: pathlib.Path, kept: Record, times: int) -> tuple[Verdict, str, str]:
-    """Replay a kept run `times` times: the verdict, a detail for the reader, and the digest of the trace."""
-    digests: Counter[str] = Counter()
-    with watchdog.watched():
-        runner = runner_of(kept.functions, kept.args)
-        for _ in range(times):
-            try:
-                _, digest, result = tell(runner, Named(kept.schedule, runner.keys()), kept.title)
-            except Diverged as error:
-                return Verdict(Word.DIVERGED, number=error.step), str(error), ""
-            except ValueError as error:
-                raise run_file.RecordError(f"{path}: schedule: {error}") from None
-            digests[digest] += 1
-            if kept.title not in result.titles:
-                return Verdict(Word.LOST), f"LOST: expected {kept.title}, found {result.title or 'nothing'}", digest
-    if len(digests) > 1:
-        most = digests.most_common(1)[0][1]
-        return Verdict(Word.FLAKY, number=most, of=times), f"FLAKY: {len(digests)} different traces in {count(times, 'replay')}", ""
-    return bug(kept.title), f"{times} of {count(times, 'replay')}", digest
-
-
-def show(path: pathlib.Path, named: str | None, echo: Said, as_json: bool = False, whole: bool = False) -> int:
-    """Print the story of a kept run, with every step if `whole`, and its schedule. `named` and errors as of `replay`."""
-    kept = _allowed("show", path, named)
-    runner = runner_of(kept.functions, kept.args)
-    try:
-        with watchdog.watched():
-            recorder, result = traced(runner, Named(kept.schedule, runner.keys()))
-            story = story_of(runner, recorder, result, kept.title, whole)
-    except (Diverged, ValueError) as error:
-        raise run_file.RecordError(f"{path}: {error}") from None
-    lines = lines_of(story, runner, result, recorder.digest())
-    schedule = [str(line) for line in kept.schedule]
-    if as_json:
-        echo(document("show", 0, path=str(path), title=kept.title, functions=kept.functions, args=list(kept.args), schedule=schedule,
-                      story=lines, steps=as_json_of(story) if story is not None else []))
-        return 0
-    for line in [*lines, "", "schedule", *(f"  {line}" for line in schedule)]:
-        echo(line)
-    return 0
-
-
-def shrink(path: pathlib.Path, named: str | None, place: pathlib.Path | None, echo: Said, as_json: bool = False) -> int:
-    """Confirm a hit that was kept as it was found, shrink it, and put a record in its place. Returns the exit code: 0, or 1 if it does
-    not fail that way. EntryError if the file is no hit; `named` and other errors as of `replay`."""
-    hit = hit_file.load_of_functions(path)
-    allowed.require(path, hit.functions, named, _command("shrink", path, hit.functions))
-    runner, args = runner_of(hit.functions, tuple(hit.args)), tuple(hit.args)
-    failure = Failure(hit.title, hit.run, 0.0, "hit", len(hit.switches) // 2, hit.switches, hit.forced)
-    try:
-        confirm(runner, failure)
-    except Differs as error:
-        echo(document("shrink", CHANGED, path=str(path), why=str(error)) if as_json else f"{path}: {error}   (exit {CHANGED})")
-        return CHANGED
-    kept = run_file.save(Record(failure.title, hit.functions, args, failure.schedule), place or path.parent)
-    finding = _json(failure, hit.functions, kept)
-    for line in [document("shrink", 0, **finding, removed=[str(path)])] if as_json else _lines(failure, kept, hit.functions):
-        echo(line)
-    _forget(path)
-    return 0
-
-
-def _allowed(command: str, path: pathlib.Path, named: str | None) -> Record:
-    """Load a record whose function may be run. NotAllowed otherwise, with the command to type."""
-    kept = run_file.load(path)
-    allowed.require(path, kept.functions, named, _command(command, path, kept.functions))
-    return kept
-
-
-def _command(command: str, path: pathlib.Path, target: str) -> str:
-    """Return a command to be typed as it stands."""
-    return shlex.join(["vmrace", command, str(path), ":".join(split(target))])
-
-
-def _next(path: pathlib.Path, target: str) -> str:
-    """Return the command that replays a record. It leaves out a function that the project allows."""
-    with contextlib.suppress(TargetError):
-        if allowed.by_project(path, target):
-            return shlex.join(["vmrace", "replay", str(path)])
-    return _command("replay", path, target)
-
-
-def _again(kept: Record) -> str:
-    return " ".join([kept.functions, *(f"--arg {shlex.quote(arg)}" for arg in kept.args)])

@@ -41,7 +41,7 @@ def fuzz(context: click.Context, target: str, seconds: float, runs: int | None, 
             raise Refused("--workers is for a VARIANT: a program of functions is sampled in one process", USAGE)
         from vmrace.fuzz.cli import function_commands
         apart.begin(seconds + function_commands.more_seconds(seconds))
-        place = corpus if given(context, "corpus") else None
+        place = None if context.get_parameter_source("corpus") is click.core.ParameterSource.DEFAULT else corpus
         with functions_refused():
             sys.exit(function_commands.fuzz_functions(target, args, seconds=seconds, runs=runs or 0, seed=seed, keep_going=keep_going,
                                                       as_json=as_json, shrink=not no_shrink, place=place))

@@ -11,7 +11,7 @@ import errno
 from typing import Any
 
 import click
-from vmrace.fuzz.cli.arguments import Refused
+from vmrace.fuzz.cli.arguments import Refused, defaults
 from vmrace.fuzz.cli.claims import claims
 from vmrace.fuzz.cli.corpus import corpus
 from vmrace.fuzz.cli.cost import cost
@@ -127,6 +127,7 @@ class Commands(click.Group):
 @click.pass_context
 def main(context: click.Context) -> None:
     """Find, keep and explain races in historical Linux VM patches."""
+    context.default_map = defaults(context.invoked_subcommand)
     if context.invoked_subcommand is None:
         for line in overview().splitlines():
             echo(line)

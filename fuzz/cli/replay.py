@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: MIT
-"""`vmrace replay`: run kept races on every variant."""
+"""`vmrace replay`: run kept races on every variant, and kept failures of plain functions."""
 
 from __future__ import annotations
 
 import pathlib
-import shlex
 import sys
 import time
+from typing import Any
 
 import click
 from vmrace.fuzz.cli.arguments import JSON, Refused, functions_refused, only_of_runs, tell_bad, variants_of
 from vmrace.fuzz.functions import apart
 from vmrace.fuzz.text.document import document
-from vmrace.fuzz.text.exit_codes import COULD_NOT, NOTHING, USAGE
+from vmrace.fuzz.text.exit_codes import CHANGED, COULD_NOT, NOTHING, USAGE
 from vmrace.fuzz.text.terminal import echo, working
 
 
@@ -39,27 +39,35 @@ def replay(corpus: pathlib.Path, functions: str | None, backend: str, only: str 
     (all others are run), or a verdict is undecided.
     """
     from vmrace.fuzz.corpus.entry import EntryError, load_all
+    from vmrace.fuzz.functions import run_file
     from vmrace.fuzz.replay.replay import Options
     from vmrace.fuzz.replay.table import Table
     from vmrace.fuzz.verify.subject import VerifyError
-    if corpus.suffix == ".run" and corpus.is_file():
-        from vmrace.fuzz.cli import function_commands
+    if corpus.suffix == run_file.SUFFIX and corpus.is_file():
+        from vmrace.fuzz.cli import run_commands
         apart.begin()
         with functions_refused():
-            sys.exit(function_commands.replay(corpus, functions, times, echo, as_json))
-    only_of_runs(functions)
+            sys.exit(run_commands.replay(corpus, functions, times, echo, as_json, accept))
     started = time.monotonic()
     try:
         loaded, bad = load_all(corpus)
     except EntryError as error:
         raise Refused(str(error), COULD_NOT) from None
+    paths = run_file.find(corpus)
+    if not paths:
+        only_of_runs(functions)
     tell_bad(bad)
-    if not loaded:
+    if not loaded and not paths:
         if bad:
             sys.exit(COULD_NOT)
-        runs = sorted(corpus.glob("*.run"))
-        hint = f"; of functions one at a time: vmrace replay {shlex.quote(str(runs[0]))} MODULE:FUNCTION" if runs else ""
-        raise Refused(f"{corpus}: no entries{hint}", NOTHING)
+        raise Refused(f"{corpus}: no entries", NOTHING)
+    code, told = (COULD_NOT if bad else 0), dict[str, Any]()
+    if paths:
+        code, told = _of_functions(paths, functions, times, workers, accept, as_json, code)
+    if not loaded:
+        if as_json:
+            echo(document("replay", code, entries=[], not_used=[str(error) for error in bad] + told.pop("not_used"), **told))
+        sys.exit(code)
     if only is not None:
         known = {name for entry in loaded for name in variants_of(entry)}
         if only not in known:
@@ -78,12 +86,37 @@ def replay(corpus: pathlib.Path, functions: str | None, backend: str, only: str 
         wrote = table.accept() if accept else []
     except EntryError as error:
         raise Refused(str(error), COULD_NOT) from None
-    code, seconds = table.code or (COULD_NOT if bad else 0), time.monotonic() - started
+    code, seconds = _worst(table.code, code), time.monotonic() - started
     if as_json:
-        echo(document("replay", code, entries=table.as_json(), not_used=[str(error) for error in bad], wrote=list(map(str, wrote)),
+        unused = [str(error) for error in bad] + told.pop("not_used", [])
+        echo(document("replay", code, entries=table.as_json(), not_used=unused, wrote=list(map(str, wrote)), **told,
                       summary={**table.counts(), "seconds": round(seconds, 1)}))
         sys.exit(code)
     for path in wrote:
         echo(f"wrote {path}")
     echo(table.summary(seconds, len(bad), code))
     sys.exit(code)
+
+
+def _of_functions(paths: list[pathlib.Path], functions: str | None, times: int, workers: int, accept: bool, as_json: bool,
+                  code: int) -> tuple[int, dict[str, Any]]:
+    """Replay the records of a directory. Returns the exit code, with `code` that of the files so far, and the fields of the document."""
+    from vmrace.fuzz.cli import run_commands
+    from vmrace.fuzz.functions.replayed import lines_of_replay
+    started = time.monotonic()
+    with working(lines=True) as say, functions_refused():
+        done, bad = run_commands.replay_all(paths, functions, times, workers, accept, say)
+    tell_bad(bad)
+    for one in done:
+        code = _worst(code, one.code)
+        for line in [] if as_json else lines_of_replay(one):
+            echo(line)
+    code = _worst(code, COULD_NOT if bad else 0)
+    if not as_json:
+        echo(run_commands.summary(done, len(bad), time.monotonic() - started, code))
+    return code, {"runs": [one.as_json(times) for one in done], "not_used": [str(error) for error in bad]}
+
+
+def _worst(*codes: int) -> int:
+    """Return the exit code of several: 1 if a verdict has changed, else 3 if something is undecided or cannot be used."""
+    return CHANGED if CHANGED in codes else max(codes)

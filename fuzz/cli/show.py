@@ -30,10 +30,10 @@ def show(entry: str, functions: str | None, variant: str | None, whole: bool, as
     from vmrace.fuzz.corpus import index
     from vmrace.fuzz.corpus.show import story_of
     if entry.endswith(".run") and pathlib.Path(entry).is_file():
-        from vmrace.fuzz.cli import function_commands
+        from vmrace.fuzz.cli import run_commands
         apart.begin()
         with functions_refused():
-            sys.exit(function_commands.show(pathlib.Path(entry), functions, echo, as_json, whole))
+            sys.exit(run_commands.show(pathlib.Path(entry), functions, echo, as_json, whole))
     only_of_runs(functions)
     kept = entry_named(entry_path(entry))
     if variant is not None:

@@ -94,10 +94,10 @@ def _shrink_hit(place: pathlib.Path, functions: str | None, seed: int, into: pat
     from vmrace.fuzz.shrink.again import shrink_hit
     try:
         if hit_file.is_of_functions(place):
-            from vmrace.fuzz.cli import function_commands
+            from vmrace.fuzz.cli import run_commands
             apart.begin()
             with functions_refused():
-                sys.exit(function_commands.shrink(place, functions, into, echo, as_json))
+                sys.exit(run_commands.shrink(place, functions, into, echo, as_json))
         only_of_runs(functions)
         with working() as say:
             say(f"  shrinking {place}")

@@ -14,13 +14,13 @@ say. A pattern fits MODULE or MODULE:FUNCTION as a whole, with `*` for any text.
 
 from __future__ import annotations
 
+import contextlib
 import fnmatch
 import pathlib
+import shlex
 
+from vmrace.fuzz.run.project import project_of, settings_in
 from vmrace.fuzz.run.target import NoSuch, TargetError, split
-from vmrace.fuzz.text.reading import text_of, toml_of
-
-PROJECT = "pyproject.toml"
 
 
 class NotAllowed(NoSuch):
@@ -52,21 +52,20 @@ def _fits(pattern: str, wanted: tuple[str, str]) -> bool:
 
 def _patterns(file: pathlib.Path) -> list[str]:
     """Return the patterns that the project of a file allows; none if the command was started in another project, or in none."""
-    project = _project_of(file.resolve().parent)
-    if project is None or project != _project_of(pathlib.Path.cwd()):
+    project = project_of(file.resolve().parent)
+    if project is None or project != project_of(pathlib.Path.cwd()):
         return []
-    return patterns_in(project)
+    return settings_in(project).functions
 
 
-def _project_of(place: pathlib.Path) -> pathlib.Path | None:
-    return next((folder / PROJECT for folder in (place, *place.parents) if (folder / PROJECT).is_file()), None)
+def command(name: str, path: pathlib.Path, target: str) -> str:
+    """Return a command that names a file and its function, to be typed as it stands."""
+    return shlex.join(["vmrace", *name.split(), str(path), ":".join(split(target))])
 
 
-def patterns_in(project: pathlib.Path) -> list[str]:
-    """Return the list `functions` of the table [tool.vmrace]. TargetError if it is not a list of texts."""
-    tool = toml_of(text_of(project, TargetError), project, TargetError).get("tool", {})
-    table = tool.get("vmrace", {}) if isinstance(tool, dict) else {}
-    found = table.get("functions", []) if isinstance(table, dict) else None
-    if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
-        raise TargetError(f'{project}: tool.vmrace.functions: must be a list like ["programs.*"]')
-    return found
+def replay_command(path: pathlib.Path, target: str) -> str:
+    """Return the command that replays a record. It leaves out a function that the project allows."""
+    with contextlib.suppress(TargetError):
+        if by_project(path, target):
+            return shlex.join(["vmrace", "replay", str(path)])
+    return command("replay", path, target)

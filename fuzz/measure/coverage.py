@@ -13,7 +13,6 @@ A line that is only a BUG() needs no reason: a run that reaches it is a finding.
 
 from __future__ import annotations
 
-import ast
 import importlib
 import json
 import pathlib
@@ -21,14 +20,16 @@ import re
 import tempfile
 import textwrap
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from vmrace.fuzz.corpus.entry import Entry
+from vmrace.fuzz.measure.coverage_files import CAMPAIGN, REPLAY, write_reports
+from vmrace.fuzz.measure.functions_of import CHECK, own_functions
 from vmrace.fuzz.text.terminal import COLUMNS as PAGE_WIDTH
+from vmrace.fuzz.text.terminal import clock
 from vmrace.fuzz.text.wording import count
-from vmrace.harness.link.linker import files_of
 from vmrace.variants.family import FAMILIES, Family
 
 if TYPE_CHECKING:
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 
 SECTION = "## Never reached"
 REASON = re.compile(r"- (`\w+`(?:, `\w+`)*): (.+)")
-CHECK = re.compile(r"\s*BUG\(")
 SHARD_SECONDS, SHARD_RUNS = 3.0, 2_000
 
 
@@ -69,13 +69,14 @@ class Part:
 
 @dataclass
 class Reached:
-    """The coverage of one variant, after `runs` runs, with the replays of `entries` entries among them."""
+    """The coverage of one variant, after `runs` runs, with the replays of `entries` entries among them. `wrote`: coverage.py's reports."""
 
     variant: str
     entries: int
     runs: int
     parts: list[Part] = field(default_factory=list)
     missing: list[Missing] = field(default_factory=list)
+    wrote: list[str] = field(default_factory=list)
 
     @property
     def unexplained(self) -> list[Missing]:
@@ -108,26 +109,15 @@ def reasons(text: str) -> dict[str, str]:
     return out
 
 
-# ---- the source --------------------------------------------------------------------------------------------------------
-
-def functions_in(path: pathlib.Path) -> dict[str, range]:
-    """Map each function of a file to the lines of its body. The last definition of a name counts."""
-    tree = ast.parse(path.read_text())
-    return {node.name: range(node.body[0].lineno, (node.end_lineno or 0) + 1) for node in tree.body if isinstance(node, ast.FunctionDef)}
-
-
-def own_functions(family: Family, variant: str) -> dict[pathlib.Path, dict[str, range]]:
-    """Map each file of the variant to its functions, except those that a later module defines again."""
-    modules = family.variants[variant].modules
-    last = {name: path for path in files_of((*family.base, *modules, *family.tail)) for name in functions_in(path)}
-    return {path: {name: lines for name, lines in functions_in(path).items() if last[name] == path}
-            for path in files_of(modules or family.base)}
-
-
 # ---- running -----------------------------------------------------------------------------------------------------------
 
-def reach(family: Family, variant: str, corpus: Sequence[Entry], seconds: float, runs: int, seed: int) -> Reached:
-    """Replay the entries and run a campaign, for `seconds` or, unless `runs` is 0, at most that many runs. Returns the coverage."""
+def reach(family: Family, variant: str, corpus: Sequence[Entry], seconds: float, runs: int, seed: int,
+          say: Callable[[str], None] = lambda text: None, into: pathlib.Path | None = None) -> Reached:
+    """Replay the entries and run a campaign, for `seconds` or, unless `runs` is 0, at most that many runs. Returns the coverage.
+
+    `say` is called with lines of progress. `into`: a directory for coverage.py's own reports (coverage_files.py). Raises OSError, with the
+    name of the file, if one of these cannot be written.
+    """
     import coverage
     from vmrace.fuzz.replay.replay import Options
     from vmrace.fuzz.replay.table import Table
@@ -137,9 +127,11 @@ def reach(family: Family, variant: str, corpus: Sequence[Entry], seconds: float,
     entries = [entry for entry in corpus if entry.family == family.name]
     tracer.start()
     try:
+        tracer.switch_context(REPLAY)
         table = Table(entries, Options(only=variant))       # in this process, which is traced
-        table.replay()
-        made = _campaign(family.name, variant, seconds, runs, seed)
+        table.replay(lambda line: say(f"  {family.name}/{variant}: {line.strip()}"))
+        tracer.switch_context(CAMPAIGN)
+        made = _campaign(family.name, variant, seconds, runs, seed, say)
     finally:
         tracer.stop()
     out = Reached(f"{family.name}/{variant}", len(entries), table.runs + made)
@@ -147,10 +139,12 @@ def reach(family: Family, variant: str, corpus: Sequence[Entry], seconds: float,
     explained = reasons(readme(family).read_text()) if readme(family).exists() else {}
     for path, inside in functions.items():
         _file(out, path, inside, measured.get(path.resolve(), {}), explained)
+    if into is not None:
+        out.wrote = write_reports(tracer, out.variant, functions, into)
     return out
 
 
-def _campaign(family: str, variant: str, seconds: float, runs: int, seed: int) -> int:
+def _campaign(family: str, variant: str, seconds: float, runs: int, seed: int, say: Callable[[str], None]) -> int:
     from vmrace.fuzz.campaign.messages import ShardTask
     from vmrace.fuzz.campaign.shard import run_shard
     made = number = 0
@@ -163,6 +157,8 @@ def _campaign(family: str, variant: str, seconds: float, runs: int, seed: int) -
         known |= result.titles.keys()
         made += result.runs
         number += 1
+        of = f"of {count(runs, 'run')}" if runs else f"runs, {clock(time.monotonic() - started)} of {clock(seconds)}"
+        say(f"  {family}/{variant}: campaign: {made:,} {of}")
     return made
 
 
@@ -225,6 +221,7 @@ def lines(reached: Reached, seed: int) -> Iterator[str]:
     if len(reached.parts) > 1:
         yield f"  {'all':<28}{_share(total.lines_reached, total.lines):<24}{_share(total.branches_reached, total.branches)}"
     yield from _missing_lines(reached)
+    yield from (f"wrote {path}" for path in reached.wrote)
 
 
 def _missing_lines(reached: Reached) -> Iterator[str]:

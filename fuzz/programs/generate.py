@@ -21,7 +21,7 @@ TASKS_MAX = 4
 
 
 @functools.cache
-def _op(name: str, operands: tuple[str, ...]) -> Op:
+def op_of(name: str, operands: tuple[str, ...]) -> Op:
     """Make an operation, each as one object: workers remember many thousand setups of the same few hundred operations."""
     return Op(name, operands)
 
@@ -39,7 +39,7 @@ class Swarm:
         operands = [rng.choice(self.pool[kind]) for kind in kinds]
         if kinds == ("mm", "mm") and operands[0] == operands[1]:
             operands[1] = rng.choice([mm for mm in OPERANDS["mm"] if mm != operands[0]])
-        return _op(name, tuple(operands))
+        return op_of(name, tuple(operands))
 
 
 def swarm(rng: random.Random, operations: Sequence[str]) -> Swarm:
@@ -122,7 +122,7 @@ def _near(rng: random.Random, program: Program, operations: Sequence[str]) -> Op
     for kind in OPERATIONS[name].operands:
         known = used[kind]
         operands.append(rng.choice(known) if known and rng.random() < 0.8 else rng.choice(OPERANDS[kind]))
-    return _op(name, tuple(operands))
+    return op_of(name, tuple(operands))
 
 
 def _insert(rng: random.Random, program: Program, other: Program, operations: Sequence[str]) -> Program:

@@ -59,14 +59,16 @@ class Confirmed:
     passes: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 
-def confirm(family_name: str, variant: str, hit: Hit, seed: int, unshrunk: str = "", deadline: float = math.inf) -> Confirmed:
+def confirm(family_name: str, variant: str, hit: Hit, seed: int, unshrunk: str = "", deadline: float = math.inf,
+            executor: Executor | None = None) -> Confirmed:
     """Shrink a hit, until `deadline` (of time.monotonic) at most, and make its entry.
 
-    With `unshrunk`, keep it as it is, for that reason. HarnessError if it does not replay: that is an error of vmrace, never the
+    With `unshrunk`, keep it as it is, for that reason. `executor`: a checked one of that variant, if its runs are judged by more than the
+    sanitizers. HarnessError if it does not replay: that is an error of vmrace, never the
     kernel's.
     """
     started = time.monotonic()
-    executor = Executor(family(family_name), variant, checked=True)
+    executor = executor or Executor(family(family_name), variant, checked=True)
     executor.only(hit.title)
     failing = OperationsFail(executor, hit.program, hit.title)
 

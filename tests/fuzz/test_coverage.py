@@ -4,13 +4,17 @@
 from __future__ import annotations
 
 import pathlib
+import re
 
 import pytest
 from click.testing import CliRunner, Result
 from vmrace.fuzz.campaign.shard import _workers
 from vmrace.fuzz.cli.main import main
+from vmrace.fuzz.corpus.entry import find, load
 from vmrace.fuzz.measure import coverage as coverage_of
-from vmrace.fuzz.measure.coverage import Missing, Reached, functions_in, own_functions, ranges, reach, readme, reasons
+from vmrace.fuzz.measure import coverage_files
+from vmrace.fuzz.measure.coverage import Missing, Reached, ranges, reach, readme, reasons
+from vmrace.fuzz.measure.functions_of import functions_in, own_functions
 from vmrace.fuzz.run.executor import Executor
 from vmrace.harness.link.linker import files_of
 from vmrace.harness.schedulers import NoPreempt
@@ -19,6 +23,7 @@ from vmrace.variants.program import Program, TaskProgram, parse_op
 
 from tests.documents import document
 
+ROOT = pathlib.Path(__file__).parents[2]
 FAMILY = family("lru_free_2_4")
 
 
@@ -162,3 +167,40 @@ def test_the_exit_code_says_whether_a_reason_is_missing(reason: str, monkeypatch
 def test_bad_input_to_coverage_gives_one_line(args: list[str], words: str) -> None:
     result = vmrace("coverage", *args)
     assert (result.exit_code, result.stdout, result.stderr) == (2, "", f"vmrace: {words}\n")
+
+
+# ---- files for browsers, editors and CI services --------------------------------------------------------------------------------
+
+@pytest.mark.long
+def test_the_reports_have_the_lines_that_the_replay_and_the_campaign_reach(tmp_path: pathlib.Path) -> None:
+    _workers.clear()
+    entry = load(next(path for path in find(ROOT / "corpus") if "f1738244" in path.name))
+    said: list[str] = []
+    reached = reach(FAMILY, "daniel_lru_count", [entry], 1e9, 60, 1, said.append, tmp_path)
+    place = tmp_path / "lru_free_2_4" / "daniel_lru_count"
+    assert reached.wrote == [str(place / name) for name in ("html/index.html", "coverage.lcov", "coverage.xml")]
+    lcov = (place / "coverage.lcov").read_text()
+    hits = dict(re.findall(r"^DA:(\d+),(\d+)", lcov, re.MULTILINE))
+    assert sum(int(hit) > 0 for hit in hits.values()) > 50 and "BRDA:" in lcov
+    missing = {line for one in reached.missing for line in one.lines}
+    assert missing and all(hits[str(line)] == "0" for line in missing)
+    name = next(iter(own_functions(FAMILY, "daniel_lru_count")))
+    page = next(path for path in (place / "html").glob("*.html") if name.stem in path.name).read_text()
+    assert "replay of the corpus" in page and "campaign" in page
+    assert '<class name="daniel_lru_count.py"' in (place / "coverage.xml").read_text()
+    assert any("replay: " in line for line in said) and "campaign: 60 of 60 runs" in said[-1]
+
+
+def test_a_function_that_a_later_module_defines_again_is_left_out_of_the_reports(tmp_path: pathlib.Path) -> None:
+    for name, text in (("a", "def f():\n    pass\n\n\ndef g():\n    pass\n"), ("b", "def g():\n    pass\n")):
+        (tmp_path / f"{name}.py").write_text(text)
+    a, b = tmp_path / "a.py", tmp_path / "b.py"
+    assert coverage_files._excluded({a: {"f": range(2)}}) == [coverage_files.BUGS, r"^def (g)\("]
+    assert coverage_files._excluded({a: {"f": range(2)}, b: {"g": range(2)}}) == [coverage_files.BUGS]      # a pattern has no file
+
+
+def test_a_directory_that_cannot_be_written_is_refused_before_any_run(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "file").write_text("")
+    result = vmrace("coverage", "lru_free_2_4/pre_patch", "--into", tmp_path / "file")
+    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (3, "", 1)
+    assert "cannot be written" in result.stderr

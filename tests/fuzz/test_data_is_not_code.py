@@ -18,6 +18,7 @@ from click.testing import CliRunner
 from vmrace.fuzz.cli.main import main
 from vmrace.fuzz.corpus.entry import find
 from vmrace.fuzz.functions import allowed
+from vmrace.fuzz.run import project as projects
 from vmrace.fuzz.run import search_path, target
 from vmrace.fuzz.run.target import NoSuch, TargetError, function_named, is_module, literal, runner_of
 from vmrace.fuzz.verify import certificate as certificates
@@ -226,21 +227,23 @@ def test_a_project_allows_nothing_for_a_command_started_outside_of_it(elsewhere:
 
 
 @pytest.mark.parametrize(("text", "error"), [
-    ("[tool.vmrace]\nfunctions = 'mine'", "tool.vmrace.functions: must be a list"), ("[tool]\nvmrace = 3", "must be a list"),
-    ("[tool.vmrace]\nfunctions = [1]", "must be a list"), ("[tool.vmrace", "not TOML"), ("x = " + "[" * 100_000, "nested too deeply")])
+    ("[tool.vmrace]\nfunctions = 'mine'", "tool.vmrace.functions: Expected `array`, got `str`"),
+    ("[tool]\nvmrace = 3", "tool.vmrace: must be a table"), ("[tool.vmrace]\nfunctions = [1]", "Expected `str`, got `int`"),
+    ("[tool.vmrace]\nfunction = []", "tool.vmrace: unknown key 'function'. Did you mean functions?"),
+    ("[tool.vmrace]\nruns = 0", "tool.vmrace.runs: 0 is not a number from 1 to 1e+09, without a fraction"),
+    ("[tool.vmrace", "not TOML"), ("x = " + "[" * 100_000, "nested too deeply")])
 def test_an_unreadable_pyproject_allows_nothing_and_is_named(text: str, error: str, elsewhere: pathlib.Path) -> None:
+    """No command goes on without settings that its user has made, also if the function is named."""
     program(elsewhere)
     (elsewhere / "pyproject.toml").write_text(text)
-    result = command("replay", "x.run")
-    assert (result.exit_code, result.stderr.count("\n"), imported(elsewhere)) == (3, 1, False)
-    assert f"{elsewhere / 'pyproject.toml'}: " in result.stderr and error in result.stderr
-    assert command("replay", "x.run", "mine:make").exit_code == 0
-    found = command("fuzz", "mine:make", "--seed", "1")
-    assert found.exit_code == 1 and "x.run" not in found.stdout and ".run mine:make\n" in found.stdout
+    for arguments in (("replay", "x.run"), ("replay", "x.run", "mine:make"), ("fuzz", "mine:make", "--seed", "1"), ("show", "x.run")):
+        result = command(*arguments)
+        assert (result.exit_code, result.stderr.count("\n"), imported(elsewhere)) == (3, 1, False), arguments
+        assert f"{elsewhere / 'pyproject.toml'}: " in result.stderr and error in result.stderr
 
 
 def test_this_project_allows_its_own_programs() -> None:
-    assert allowed.patterns_in(ROOT / "pyproject.toml") == ["tests.programs.*"]
+    assert projects.settings_in(ROOT / "pyproject.toml").functions == ["tests.programs.*"]
 
 
 # ---- functions that may be named ---------------------------------------------------------------------------------------------

@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from vmrace.fuzz.cli import function_commands
 from vmrace.fuzz.cli.main import main
 from vmrace.fuzz.corpus import judge
 from vmrace.fuzz.corpus.entry import find, load
 from vmrace.fuzz.corpus.judge import judge_entry
 from vmrace.fuzz.functions import failing, run_file, story
+from vmrace.fuzz.functions import judge as judge_of_runs
 from vmrace.fuzz.functions import sample as functions
 from vmrace.fuzz.functions.sample import fuzz_runner
 from vmrace.fuzz.run.executor import Executor, Traced
@@ -144,13 +144,13 @@ def test_a_record_is_flaky_if_one_replay_differs(number: int, tmp_path: pathlib.
     path = tmp_path / "x.run"
     failure, = functions.fuzz(lost_update.make, 2, seed=1).failures
     path.write_text(run_file.emit(run_file.Record(failure.title, LOST, ("2",), failure.schedule)))
-    tell, calls = function_commands.tell, itertools.count()
+    tell, calls = judge_of_runs.tell, itertools.count()
 
     def flaky(*args: Any) -> Any:
         story, digest, result = tell(*args)
         return story, "0" * 16 if next(calls) == number else digest, result
 
-    monkeypatch.setattr(function_commands, "tell", flaky)
+    monkeypatch.setattr(judge_of_runs, "tell", flaky)
     result = CliRunner().invoke(main, ["replay", str(path), LOST, "--times", "5"])
     assert (result.exit_code, "FLAKY: 2 different traces in 5 replays" in result.output) == (1, True)
 

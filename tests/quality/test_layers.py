@@ -63,7 +63,7 @@ ORDER: dict[str, tuple[str, ...]] = {
     "harness": ("points errors finding incomplete printable stop backends", "call_stack machine", "sanitizers schedulers", "kernel",
                 "link watchers", "user_data replay", "explore", "functions"),
     "fuzz": ("text", "run sampling", "programs corpus", "shrink", "functions campaign", "verify", "compare replay", "measure", "claims",
-             "cli"),
+             "cli", "testing"),
 }
 
 
