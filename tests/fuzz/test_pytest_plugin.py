@@ -81,7 +81,7 @@ def kept(project: pytest.Pytester) -> pathlib.Path:
 def test_a_failure_is_told_and_kept_and_repaired_and_is_a_regression_test_from_then_on(project: pytest.Pytester) -> None:
     first = run(project)
     first.assert_outcomes(failed=1)
-    first.stdout.fnmatch_lines(["bank:make: * schedules, seed 0: 1 finding", CHECK, "*write balance.value*", "schedule",
+    first.stdout.fnmatch_lines(["bank:make: * schedule*, seed 0: 1 finding", CHECK, "*write balance.value*", "schedule",
                                 "  cpu? until before write balance.value in deposit", "kept in races/bank-check-*.run",
                                 "next: vmrace replay races/bank-check-*.run"])
     second = run(project)
