@@ -138,7 +138,7 @@ def test_the_files_beside_a_bad_one_are_run_and_the_exit_code_is_not_0(arguments
 
 
 def test_a_campaign_names_bad_files_and_goes_on(corpus: pathlib.Path) -> None:
-    result = command("fuzz", "lru_free_2_4/pre_patch", "--runs", "10", "--corpus", corpus, "--workers", "1", "--json")
+    result = command("fuzz", "lru_free_2_4/pre_patch", "--runs", "10", "--keep-going", "--corpus", corpus, "--workers", "1", "--json")
     told, last = campaign(result.stdout)
     assert named_in([one["text"] for one in told if one["type"] == "error"]) == named_in(last["unread"]) == set(ENTRIES)
     assert last["runs"] >= 10
