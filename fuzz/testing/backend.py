@@ -9,6 +9,7 @@ backends is. Hypothesis's own database and its shrinker work on top of it.
 from __future__ import annotations
 
 import contextlib
+import math
 import random
 from collections.abc import Iterator
 from typing import Any
@@ -19,6 +20,7 @@ NAME = "vmrace"
 NEW_SHARE = 0.2             # share of the examples that are drawn anew
 KEEP_SHARE = 0.8            # share of the choices of a kept example that stay as they are; of bytes, one is changed in the others
 KEPT_MAX = 400
+FAR = 1 << 20               # the distance of a number that has no limit on one side
 
 _fresh = 0                  # new features since the present example began
 
@@ -30,7 +32,10 @@ def reached(fresh: int) -> None:
 
 
 class Provider(HypothesisProvider):     # type: ignore[misc, unused-ignore]
-    """A provider of choices: those of a kept example, changed here and there; where they do not fit, Hypothesis's own."""
+    """A provider of choices: those of a kept example, changed here and there; where they do not fit, random ones.
+
+    It makes all choices itself: those of Hypothesis's own provider need the data of an example, and this one lives for all examples.
+    """
 
     lifetime = "test_function"      # type: ignore[assignment]     # one for all examples, as each begins with what was kept of others
 
@@ -76,9 +81,11 @@ class Provider(HypothesisProvider):     # type: ignore[misc, unused-ignore]
         fits = value is not None and (min_value is None or min_value <= value) and (max_value is None or value <= max_value)
         if fits and self.rng.random() < KEEP_SHARE:
             return int(self._take(value))
-        if min_value is not None and max_value is not None and not weights:
-            return int(self._take(self.rng.randint(min_value, max_value)))
-        return int(self._take(super().draw_integer(min_value, max_value, weights=weights, shrink_towards=shrink_towards)))
+        if weights and self.rng.random() < sum(weights.values()):
+            return int(self._take(self.rng.choices([*weights], [*weights.values()])[0]))
+        low = min_value if min_value is not None else min(shrink_towards, max_value or shrink_towards) - FAR
+        high = max_value if max_value is not None else max(shrink_towards, low) + FAR
+        return int(self._take(self.rng.randint(low, high)))
 
     def draw_bytes(self, min_size: int = 0, max_size: int = 64) -> bytes:
         value = self._choice(bytes)
@@ -87,11 +94,17 @@ class Provider(HypothesisProvider):     # type: ignore[misc, unused-ignore]
             return bytes(self._take(self.rng.randbytes(self.rng.randint(min_size, size))))
         return bytes(self._take(_changed(self.rng, value, min_size, max_size)))
 
-    def draw_float(self, **how: Any) -> float:
-        return float(self._take(super().draw_float(**how)))
+    def draw_float(self, *, min_value: float = -math.inf, max_value: float = math.inf, allow_nan: bool = True,
+                   smallest_nonzero_magnitude: float) -> float:
+        low, high = max(min_value, min(-FAR, max_value)), min(max_value, max(FAR, min_value))
+        value = self.rng.choice((low, high, self.rng.uniform(low, high), self.rng.uniform(low, high)))
+        if 0 < abs(value) < smallest_nonzero_magnitude:
+            value = 0.0 if low <= 0.0 <= high else math.copysign(smallest_nonzero_magnitude, value)
+        return float(self._take(value))
 
-    def draw_string(self, intervals: Any, **how: Any) -> str:
-        return str(self._take(super().draw_string(intervals, **how)))
+    def draw_string(self, intervals: Any, *, min_size: int = 0, max_size: int = 64) -> str:
+        size = self.rng.randint(min_size, min(max_size, min_size + 64)) if len(intervals) else 0
+        return str(self._take("".join(chr(intervals[self.rng.randrange(len(intervals))]) for _ in range(size))))
 
 
 def _changed(rng: random.Random, value: bytes, least: int, most: int) -> bytes:

@@ -150,16 +150,16 @@ def test_ten_lines_of_pytest_fail_on_the_base_and_pass_with_the_patch(variant: s
 
 
 class Reclaim(VariantMachine):
-    """The double free by rules."""
+    """The race of seed 003 by rules."""
 
     variant = PRE
     examples = 20
     schedules_each = 60
 
-    @rule(cpu=cpus, what=st.sampled_from(["unmap m0.0", "swap_out", "shrink_cache 4"]))
+    @rule(cpu=cpus, what=st.sampled_from(["map m0.0", "irq_unpin k0", "load m0.0"]))
     def step(self, cpu: int, what: str) -> None:
         if not self.setup:
-            self.before("store m0.0")
+            self.before("pin m0.0 k0")
         self.on(cpu, what)
 
     @staticmethod
@@ -194,7 +194,16 @@ def test_the_backend_draws_near_examples_that_reached_something_new() -> None:
 
 @pytest.mark.long
 def test_a_property_may_be_searched_with_the_backend() -> None:
-    names = "store unmap swap_out shrink_cache"
+    names = "map pin irq_unpin load"
     test: Any = holds_on(PRE, operations=names, examples=600, backend="vmrace", database=None)(stays_on_the_lru)
     with pytest.raises(AssertionError, match="confirmed 20 of 20 replays"):
         test()
+
+
+def test_the_backend_draws_every_kind_of_value_within_its_limits() -> None:
+    @settings(max_examples=200, backend="vmrace", **CALM)
+    @given(st.integers(), st.integers(min_value=5), st.integers(-3, 4), st.floats(-1, 2), st.floats(), st.text(min_size=1, max_size=4),
+           st.booleans())
+    def holds(any_number: int, large: int, small: int, part: float, any_float: float, word: str, flag: bool) -> None:
+        assert large >= 5 and -3 <= small <= 4 and -1 <= part <= 2 and 1 <= len(word) <= 4
+    holds()
