@@ -95,7 +95,7 @@ def files_of(modules: tuple[str, ...]) -> Iterator[pathlib.Path]:
 
 
 class _Unit:
-    """One link in progress: the sources read so far, their externs, and the functions they define."""
+    """One link in progress: the blocks, the externs and the functions of the files so far."""
 
     def __init__(self, core: Core, tools: dict[str, Any]):
         self.core = core

@@ -184,5 +184,6 @@ def _keep(path: str, digest: bytes, first_block: int | None, made: ObjectFile) -
             with open(handle, "wb") as file:
                 file.write(data)
             os.replace(beside, place)
-        except OSError:
+        except BaseException:       # a signal, too, leaves nothing behind
             os.unlink(beside)
+            raise

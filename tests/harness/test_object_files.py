@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import pathlib
 import sys
 import textwrap
@@ -116,6 +117,18 @@ def test_a_folder_that_cannot_be_written_keeps_nothing(write: Write, tmp_path: p
     (tmp_path / "__pycache__").write_text("no folder")
     assert call(link(name), "answer") == 1
     assert (tmp_path / "__pycache__").read_text() == "no folder"
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError("the disk is full")])
+def test_a_write_that_is_cut_leaves_no_file(error: BaseException, write: Write, tmp_path: pathlib.Path,
+                                            monkeypatch: pytest.MonkeyPatch) -> None:
+    def cut(*_: object) -> None:
+        raise error
+    name = write("kept_cut", PLAIN)
+    monkeypatch.setattr(object_files.os, "replace", cut)
+    with pytest.raises(KeyboardInterrupt) if isinstance(error, KeyboardInterrupt) else contextlib.nullcontext():
+        assert call(link(name), "answer") == 1
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")]
 
 
 def test_where_python_keeps_nothing_the_linker_keeps_nothing(write: Write, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
