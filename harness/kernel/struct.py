@@ -204,9 +204,11 @@ _POINT = """
     if s >= m.stop: m.sched({kind}, {obj}, {arg})"""
 
 
+# Checks of the family read fields, too, while no task runs. These reads belong to no event.
 _ALIVE = """
-    if m.explorer is not None: m.explorer.touched(m, (self, '{alive}'), READ)
-    if not self.{alive}: in_the_slab(m, self, '{key}')"""
+    if m.current.id != -1:
+        if m.explorer is not None: m.explorer.touched(m, (self, '{alive}'), READ)
+        if not self.{alive}: in_the_slab(m, self, '{key}')"""
 
 
 def guard_test(guards: tuple[str, ...], up: bool, me: str = "me", loads: bool = False, named: str = "{}") -> str:

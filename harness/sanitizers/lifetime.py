@@ -135,9 +135,8 @@ def used(part: KernelObject, slot: str) -> None:
 
 
 def in_the_slab(m: Machine, obj: Struct, field: str) -> None:
-    """Report an access to a field of an object that its slab cache has."""
-    if m.current.id != -1:
-        m.report(Kind.USE_AFTER_FREE.title(f"in {m.where()}"), NAME, f"{obj}.{field} is accessed, and {obj} is free", obj)
+    """Report an access of a task to a field of an object that its slab cache has."""
+    m.report(Kind.USE_AFTER_FREE.title(f"in {m.where()}"), NAME, f"{obj}.{field} is accessed, and {obj} is free", obj)
 
 
 def where_freed(what: str, obj: Struct) -> str:
