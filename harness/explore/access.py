@@ -168,14 +168,17 @@ class Locations:
             self.keys.append(key)
         return number
 
-    def touched(self, key: Any, kind: int) -> Access:
-        """Return the access of an event that touches a location without a point, and learn that events may do so."""
+    def touched(self, process: int, key: Any, kind: int) -> Access | None:
+        """Return the access of an event that touches a location without a point, and learn that events may do so. Return None if no other
+        process can notice it in any run so far, as with quiet points."""
         if self._is_memory(key):
             self._learn_freed(key[0])
-        number = self.number(key)
+        number, mode = self.number(key), touched_mode(kind)
+        if mode in (READ, WRITE) and self._is_unshared(process, number, mode):
+            return None
         self.unannounced.add(number)
         self.share(number)
-        return number, touched_mode(kind)
+        return number, mode
 
     def is_moot(self, key: Any, kind: int) -> bool:
         """True if an event only asks whether an object is free, and no run so far frees that object."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+from vmrace.harness import points
 from vmrace.harness.explore.access import Access, Point
 from vmrace.harness.finding import Finding
 from vmrace.harness.machine.task import TASKS_MAX, Task
@@ -78,6 +79,11 @@ class Event:
         self.pending = pending
         self.accesses = accesses
         self.before = before            # the event before it of the same process
+
+    def shuts_out(self) -> bool:
+        """True if its own point may keep the other tasks of its cpu out: it acquires a lock that spins, or turns interrupts off."""
+        kind, obj, _ = self.pending
+        return kind == points.MASK or (kind in (points.ACQUIRE, points.TRYLOCK) and bool(getattr(obj, "spins", False)))
 
     def grows(self) -> None:
         """Keep the accesses that its point announced, before more are added."""

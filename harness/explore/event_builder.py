@@ -139,9 +139,11 @@ class EventBuilder:
             event = self.advance(m)
             if self.locations.is_moot(key, kind) or self._was_announced(event, (self.locations.number(key), touched_mode(kind))):
                 return
-            self._learn_not_quiet()
-            event.grows()
-            event.accesses += (self.locations.touched(key, kind),)
+            access = self.locations.touched(event.process, key, kind)
+            if access is not None:
+                self._learn_not_quiet()
+                event.grows()
+                event.accesses += (access,)
 
     def _was_announced(self, event: Event, access: Access) -> bool:
         """True if the running point has announced that access."""

@@ -79,10 +79,12 @@ def _order_points(events: Sequence[Event], rank: Callable[[int, dict[int, int], 
     done, size = 0, sum(event.points for event in events)
     tokens = least_tokens(events)
     shared = len({event.cpu for event in events}) < len(events_of)      # a process that dies on a shared cpu stops the others there
+    keepers: dict[int, int] = {}            # cpu -> the process that is within an event that keeps the other tasks of the cpu out
     order: list[int] = []
     while len(order) < size:
         ready = [process for process, own in events_of.items() if position[process] < len(own)
-                 and not own[position[process]].past & ~done & ~(1 << own[position[process]].number)]
+                 and not own[position[process]].past & ~done & ~(1 << own[position[process]].number)
+                 and keepers.get(own[position[process]].cpu, process) == process]
         assert ready, (len(order), size)
         with_token = [process for process in ready if points[process] or not waits_in_vain(events_of[process][position[process]], tokens)]
         process = min(with_token or ready, key=lambda process: rank(process, last, passed))
@@ -91,7 +93,10 @@ def _order_points(events: Sequence[Event], rank: Callable[[int, dict[int, int], 
             count(tokens, event)
         points[process] += 1
         over = points[process] == event.points
+        if event.shuts_out():
+            keepers[event.cpu] = process
         if over:
+            keepers.pop(event.cpu, None)
             position[process], points[process] = position[process] + 1, 0
         if over or not shared:
             done |= 1 << event.number

@@ -84,7 +84,9 @@ class Runnable:
         if running is not task and running is not None and not (m.preempt and preemptible(running)):
             return False
         at = task.at
-        return at is None or (at[0] != points.ACQUIRE and at[0] != points.IRQ) or self._can_go_on(process, task)
+        if at is None and task.waiting is None:
+            return True
+        return (at is not None and at[0] != points.ACQUIRE and at[0] != points.IRQ) or self._can_go_on(process, task)
 
     def _can_go_on(self, process: int, task: Task) -> bool:
         kind, obj, arg = self.pending(process, task)

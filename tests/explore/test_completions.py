@@ -48,8 +48,9 @@ def _agrees(seed: int, shared: bool) -> None:
     found = by_dpor(Runner(completions.generated, seed, shared), CAP)
     states = by_states(Runner(completions.generated, seed, shared), 2 * CAP)
     brute = by_brute_force(Runner(completions.generated, seed, shared), CAP)
-    assert found is None or states is None or set(found.costs) == states, seed
-    assert found is None or brute is None or found.costs == brute, seed
+    assert found is not None, seed
+    assert states is None or set(found.costs) == states, seed
+    assert brute is None or found.costs == brute, seed
     runner, explorer = Runner(completions.generated, seed, shared), Optimal()
     classes: Counter[int] = Counter()
     restarts = 0
@@ -59,8 +60,8 @@ def _agrees(seed: int, shared: bool) -> None:
             classes.clear()
         if result is not None:
             classes[trace_hash(explorer)] += 1
-    assert max(classes.values()) == 1, (seed, "a class was run twice")
-
+    # A task that leaves a shared cpu touches what no point announces, so a run there may turn out to be known at its end (see optimal.py).
+    assert shared or max(classes.values()) == 1, (seed, "a class was run twice")
 
 @pytest.mark.parametrize("shared", [False, True], ids=["a cpu each", "a shared cpu"])
 def test_dpor_sees_the_outcomes_and_the_least_preemptions_of_plain_enumeration(shared: bool) -> None:
@@ -73,6 +74,13 @@ def test_dpor_sees_the_outcomes_and_the_least_preemptions_of_plain_enumeration(s
 def test_dpor_sees_them_on_many_programs(shared: bool) -> None:
     for seed in range(12, 200):
         _agrees(seed, shared)
+
+
+def test_a_task_that_left_its_shared_cpu_to_wait_makes_no_step_before_it_can_go_on() -> None:
+    """Decide a program in which nothing else can run for a while: the task once went on in vain, without end."""
+    found = by_dpor(Runner(completions.generated, 101, True), CAP)
+    assert found is not None
+    assert {outcome[0] for outcome in found.costs} == {("DEADLOCK: tasks asleep for ever: _act",)}
 
 
 def test_a_thread_that_is_never_spawned_is_no_deadlock() -> None:
