@@ -14,7 +14,7 @@ from vmrace.fuzz.claims import checks as claims
 from vmrace.fuzz.claims import ledger as ledgers
 from vmrace.fuzz.claims import report
 from vmrace.fuzz.cli.main import main
-from vmrace.fuzz.corpus.entry import LEDGER, find
+from vmrace.fuzz.corpus.entry import LEDGER, find, load
 
 from tests.documents import document
 
@@ -72,6 +72,12 @@ def judged(check: claims.Check) -> Any:
 def test_each_check_has_the_verdict_that_the_ledger_states(check: claims.Check) -> None:
     result = RUNNER.repeat(check)
     assert result.holds, f"{result.check.description}: expected {check.expect!r}, found {result.found!r} {result.detail}"
+
+
+@pytest.mark.parametrize("check", [check for claim in CLAIMS for check in claim.tests if check.entry])
+def test_a_check_of_an_entry_expects_what_the_entry_expects(check: claims.Check) -> None:
+    entry = load(next(path for path in find(CORPUS) if check.entry in path.name))
+    assert check.fits(str(entry.expect[check.variant])), entry.path
 
 
 def test_the_ledger_is_written_as_its_printer_writes_it() -> None:
