@@ -95,18 +95,31 @@ class Image:
         return name in self.namespace
 
 
+# The number of objects whose state one function restores. CPython keeps frames in chunks of 16 KB. A frame with all slots of a family is
+# about as large: each call of a function with it may map a new chunk, and unmap it, which takes longer than the function itself.
+OBJECTS_TOGETHER = 64
+
+
 def _state_functions(objects: list[KernelObject], which: str) -> tuple[Callable[[], Any], Callable[[Any], None]]:
     """Return `save` and `load` for all slots that the objects' classes name in `which`, compiled to straight-line code."""
-    scope: dict[str, Any] = {}
-    places = []
-    for number, made in enumerate(objects):
-        for slot in getattr(type(made), which, ()):
-            scope[f"o{number}"] = made
-            places.append(f"o{number}.{slot}")
+    kept = [made for made in objects if getattr(type(made), which, ())]
+    parts = [_part(kept[at:at + OBJECTS_TOGETHER], which) for at in range(0, len(kept), OBJECTS_TOGETHER)]
+
+    def save() -> tuple[Any, ...]:
+        return tuple([save_part() for save_part, _ in parts])
+
+    def load(state: tuple[Any, ...]) -> None:
+        for (_, load_part), part in zip(parts, state, strict=True):
+            load_part(part)
+    return save, load
+
+
+def _part(objects: list[KernelObject], which: str) -> tuple[Callable[[], Any], Callable[[Any], None]]:
+    """Return `save` and `load` for some objects, each of which has slots."""
+    scope: dict[str, Any] = {f"o{number}": made for number, made in enumerate(objects)}
+    places = [f"o{number}.{slot}" for number, made in enumerate(objects) for slot in getattr(type(made), which)]
     mine = "".join(f", {name}={name}" for name in scope)        # as parameters: local variables are faster than global ones
     values = ", ".join(f"tuple({place})" if place.endswith("[:]") else place for place in places)
-    targets = ", ".join(places)
-    source = f"def save():\n    return ({values},)\n" if places else "def save():\n    return ()\n"
-    source += f"def load(state{mine}):\n    ({targets},) = state\n" if places else "def load(state):\n    pass\n"
+    source = f"def save():\n    return ({values},)\ndef load(state{mine}):\n    ({', '.join(places)},) = state\n"
     exec(compile(source, "<state>", "exec"), scope)
     return scope["save"], scope["load"]
