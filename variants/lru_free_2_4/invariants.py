@@ -37,9 +37,11 @@ class _Tables:
         self.active_list, self.inactive_list = ns["active_list"], ns["inactive_list"]
         self.pages = tuple((page, page.flags, page.count, page.lru, page.list) for page in ns["mem_map"])
         self.mms = (ns["m0"], ns["m1"], ns["m2"], ns["m3"], ns["m4"])
-        self.spaces = tuple((mm, (mm.pte0, mm.pte1, mm.pte2), (mm.vma0, mm.vma1, mm.vma2)) for mm in self.mms)
+        self.spaces = tuple((mm, ((mm.pte0, mm.vma0), (mm.pte1, mm.vma1), (mm.pte2, mm.vma2))) for mm in self.mms)
         self.zero, self.shared = ns["empty_zero_page"], ns["VM_SHARED"]
         self.mappings = (ns["f0"].i_mapping, ns["f1"].i_mapping, ns["s0"].i_mapping, ns["swapper_space"])
+        self.mapping_of = {pages: mapping for mapping in self.mappings
+                           for pages in (mapping.clean_pages, mapping.dirty_pages, mapping.locked_pages)}
         self.buckets, self.hashed, self.cache_size = tuple(ns["page_hash_table"]), ns["page_hash"], ns["vm"].page_cache_size
         self.ptes = tuple(slot for mm in self.mms for slot in (mm.pte0, mm.pte1, mm.pte2))
         self.iobufs = (ns["k0"], ns["k1"], ns["k2"], ns["k3"])
@@ -105,14 +107,14 @@ def check(image: Image) -> list[Failure]:
 
 def _check_address_spaces(t: _Tables, references: dict[Any, int], swapped: dict[int, int], out: list[Failure]) -> None:
     """Check what the ptes of each address space may reach, and that its counts agree with its ptes and vmas."""
-    for mm, slots, vmas in t.spaces:
+    for mm, addresses in t.spaces:
         rss = 0
-        for slot, vma in zip(slots, vmas, strict=True):
+        for slot, vma in addresses:
             value = slot._val
             if value.__class__ is tuple and value[0] is not t.zero:
                 rss += 1
                 if vma.in_use and vma.vm_mm is mm:
-                    _check_pte(t, mm, value[0], value[1], vma, swapped, out)
+                    _check_pte(t, mm, value[0], value[1], vma, references, swapped, out)
         if mm.rss != rss:
             out.append((invariant("an mm's rss differs from its ptes"), f"{mm.name}: {mm.rss}, not {rss}", mm))
         if mm.in_use:
@@ -131,7 +133,8 @@ def _length(first: Any, link: str) -> int:
     return length
 
 
-def _check_pte(t: _Tables, mm: Any, page: Any, write: int, vma: Any, swapped: dict[int, int], out: list[Failure]) -> None:
+def _check_pte(t: _Tables, mm: Any, page: Any, write: int, vma: Any, references: dict[Any, int], swapped: dict[int, int],
+               out: list[Failure]) -> None:
     mapping = page._mapping
     if vma.vm_flags & t.shared:
         file = vma.vm_file.f_dentry.d_inode.i_mapping
@@ -139,7 +142,7 @@ def _check_pte(t: _Tables, mm: Any, page: Any, write: int, vma: Any, swapped: di
             out.append((invariant("a page of a shared mapping is not in the page cache"),
                         f"{page.name} of {mm.name}: mapping {mapping}", page))
     elif write:
-        if sum(slot._val.__class__ is tuple and slot._val[0] is page for slot in t.ptes) > 1:
+        if references[page] > 1 and sum(slot._val.__class__ is tuple and slot._val[0] is page for slot in t.ptes) > 1:
             out.append((invariant("a private mapping may write a page that another pte maps"), f"{page.name} of {mm.name}", page))
         if mapping is t.swapper_space:
             if swapped.get(page._index):
@@ -161,18 +164,23 @@ def _check_page_cache(t: _Tables, out: list[Failure]) -> None:
                 out.append((invariant("a page in the hash is not of its chain"),
                             f"{page.name} in {bucket.name}: mapping {page._mapping}", page))
             page = page._next_hash
-    total = 0
-    for mapping in t.mappings:
-        lists = (mapping.clean_pages, mapping.dirty_pages, mapping.locked_pages)
-        seen = sum(page._mapping is mapping for page, *_ in t.pages)
-        total += seen
-        for page, _, _, _, link in t.pages:
-            if (page._mapping is mapping) != (link.on in lists):
+    seen = dict.fromkeys(t.mappings, 0)
+    astray = []
+    for page, _, _, _, link in t.pages:
+        mapping = page._mapping
+        if mapping in seen:
+            seen[mapping] += 1
+        if mapping is not t.mapping_of.get(link.on):
+            astray.append((page, link.on))
+    for mapping, pages in seen.items():
+        for page, on in astray:
+            if mapping is page._mapping or mapping is t.mapping_of.get(on):
                 out.append((invariant("a page and the lists of its mapping disagree"),
-                            f"{page.name}: mapping {page._mapping}, on {link.on}", page))
-        if mapping._nrpages != seen:
+                            f"{page.name}: mapping {page._mapping}, on {on}", page))
+        if mapping._nrpages != pages:
             out.append((invariant("nrpages differs from the pages in the page cache"),
-                        f"{mapping.name}: {mapping._nrpages}, not {seen}", mapping))
+                        f"{mapping.name}: {mapping._nrpages}, not {pages}", mapping))
+    total = sum(seen.values())
     if total != hashed or t.cache_size.counter != total:
         out.append((invariant("page_cache_size or the hash differs from the pages in the page cache"),
                     f"{t.cache_size.counter} and {hashed}, not {total}"))
