@@ -37,6 +37,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from operator import itemgetter
 from typing import Any
 
 from vmrace.harness.finding import Kind
@@ -48,11 +49,13 @@ INHERITED = "a load of memory that was moved, whose value a process inherited an
 STORES = ("store", "mapped store", "direct store", "moved", "unknown")
 VALUES = ("store", "mapped store", "direct store", "may")       # the kinds that give a register a value of the program
 OPTIONAL = ("may", "may discard")
+LOADS = ("load", "disk load")
 DISK = frozenset(("may", "may discard", "discard", "disk load"))        # the kinds for which it matters what the disk can hold
 IN_MEMORY = frozenset(("load", *STORES))                                # the kinds that are left if it does not matter
 FAILED = ("failed", "failed, dirty")
 JUDGED = frozenset(("load", "disk load", *FAILED))                      # the kinds that can be a finding
 Access = tuple[str, Any, int, int]      # kind, value, first and last step
+_SINCE_UNTIL = itemgetter(2, 3)         # of an access
 Fork = tuple[int, int, int, int]        # parent, child, first and last step
 Registers = dict[tuple[Any, Any], list[Access]]     # (address space or file, word) -> its accesses
 State = tuple[Any, frozenset[Any], bool]            # value, what its disk can hold, True if only msync writes it for certain
@@ -65,18 +68,26 @@ def judge(history: Sequence[tuple[Any, ...]]) -> list[tuple[str, str]]:
     An entry of the history is (kind, who, where, value, since, until). `who` is an address space or a file, `where` a word of it.
     """
     registers, forks = _registers(history)
+    failed = not {entry[0] for entry in history}.isdisjoint(FAILED)
+    out = _failures(history, registers) if failed else []
+    loaded = {entry[1:3] for entry in history if entry[0] in LOADS}
+    for register, accesses in registers.items():
+        if register in loaded:
+            who, where = register
+            initial = _initial(registers, forks, who, where)
+            if not linearizable(accesses, initial) or _foreign(who, accesses, initial, registers, forks):
+                out.append(_explain(who, where, accesses, registers, forks))
+    return out
+
+
+def _stored(registers: Registers) -> dict[Any, set[Any]]:
+    """Map each value that was stored to the address spaces and files that have stored it."""
     stored: dict[Any, set[Any]] = defaultdict(set)
     for (who, _), accesses in registers.items():
         for kind, value, *_ in accesses:
             if value and kind in VALUES:
                 stored[value].add(who)
-    out = _failures(history, registers) if any(entry[0] in FAILED for entry in history) else []
-    for (who, where), accesses in registers.items():
-        if any(access[0] in ("load", "disk load") for access in accesses):
-            initial = _initial(registers, forks, who, where)
-            if not linearizable(accesses, initial) or _foreign(who, accesses, initial, stored, forks):
-                out.append(_explain(who, where, accesses, stored, forks))
-    return out
+    return stored
 
 
 def not_judged(history: Sequence[tuple[Any, ...]]) -> frozenset[str]:
@@ -174,7 +185,9 @@ def linearizable(accesses: Sequence[Access], initial: Iterable[Any]) -> bool:
 
 def _explained(accesses: Sequence[Access], initial: Iterable[Any], after: After) -> bool:
     """Search the orders of accesses from the states `initial`: True if in one of them each access has a state after it."""
-    ordered = sorted(accesses, key=lambda access: (access[2], access[3]))
+    ordered = sorted(accesses, key=_SINCE_UNTIL)
+    if _in_order(ordered, initial, after):
+        return True
     optional = sum(1 << n for n, access in enumerate(ordered) if access[0] in OPTIONAL)
     full = (1 << len(ordered)) - 1
     seen: set[tuple[int, Any]] = set()
@@ -195,6 +208,14 @@ def _explained(accesses: Sequence[Access], initial: Iterable[Any], after: After)
                 over |= sum(1 << k for k, doubt in enumerate(ordered) if doubt[0] in OPTIONAL and before(doubt[3], since, until))
             todo += [(over, new) for new in after(kind, value, state, ordered, optional & ~done)]
     return False
+
+
+def _in_order(ordered: list[Access], initial: Iterable[Any], after: After) -> bool:
+    """True if the order in which the accesses began explains each load. The search would find it, too; most histories need no other."""
+    states = set(initial)
+    for kind, value, *_ in ordered:
+        states = {new for state in states for new in after(kind, value, state, ordered, 0)}
+    return bool(states)
 
 
 def _value_after(kind: str, operand: Any, value: Any, ordered: list[Access], doubts: int) -> tuple[Any, ...]:
@@ -241,21 +262,21 @@ def _ancestors(who: int, forks: list[Fork]) -> set[int]:
         family |= more
 
 
-def _foreign(who: object, accesses: Sequence[Access], initial: Iterable[Any], stored: dict[Any, set[Any]], forks: list[Fork]) -> bool:
+def _foreign(who: object, accesses: Sequence[Access], initial: Iterable[Any], registers: Registers, forks: list[Fork]) -> bool:
     """True if a load of an address space returned what only other address spaces have stored, none of them its ancestor. Any order that
     explains such a load has it return an unknown value."""
     if not isinstance(who, int) or (UNKNOWN not in initial and not any(access[0] == "unknown" for access in accesses)):
         return False
-    family = _ancestors(who, forks)
+    family, stored = _ancestors(who, forks), _stored(registers)
     loaded = [stored[value] for kind, value, *_ in accesses if kind == "load" and value and value in stored]
     return any(not owners & family and all(isinstance(owner, int) for owner in owners) for owners in loaded)
 
 
-def _explain(who: int, where: Any, accesses: Sequence[Access], stored: dict[Any, set[Any]], forks: list[Fork]) -> tuple[str, str]:
+def _explain(who: int, where: Any, accesses: Sequence[Access], registers: Registers, forks: list[Fork]) -> tuple[str, str]:
     """Return the title and the detail of a register that no order explains, by the origin of the value loaded."""
-    family = _ancestors(who, forks)
+    family, stored = _ancestors(who, forks), _stored(registers)
     for kind, value, since, until in accesses:
-        if kind in ("load", "disk load") and value and not stored.get(value, set()) & family:
+        if kind in LOADS and value and not stored.get(value, set()) & family:
             if value in stored:
                 owners = " and ".join(sorted(name_of(one) for one in stored[value]))
                 return (Kind.DATA.title("a load returns another address space's store"),
