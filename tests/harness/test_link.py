@@ -115,6 +115,21 @@ def test_a_saved_state_is_not_changed_by_later_stores(source: Write) -> None:
     assert image["count"].counter == 1
 
 
+def test_a_state_of_many_objects_is_restored_whole(source: Write) -> None:
+    image = link(source("""
+        from vmrace.harness.kernel import atomic_t
+        counters = [atomic_t(f"counter{n}") for n in range(150)]
+    """))
+    counters, numbered = image["counters"], list(range(1, 151))
+    for counter, number in zip(counters, numbered, strict=True):
+        counter.counter = number
+    saved = image.save()
+    image.load(image.boot)
+    assert [counter.counter for counter in counters] == [0] * 150
+    image.load(saved)
+    assert [counter.counter for counter in counters] == numbered
+
+
 def test_a_package_stands_for_its_modules(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(tmp_path))
     package = tmp_path / "kernel_package"
