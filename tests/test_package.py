@@ -93,6 +93,7 @@ def test_a_wheel_brings_one_package(installed: pathlib.Path, tmp_path: pathlib.P
     assert {f"vmrace/{name}" for name in every} <= set(there)
 
 
+@pytest.mark.long
 def test_a_wrong_type_is_reported(tmp_path: pathlib.Path) -> None:
     """The type checker sees the rooms by the names that they are installed under."""
     lines = {"verify(3)": "Argument 1", "fuzz(make, runs='many')": 'Argument "runs"', "Program(3)": "Argument 1",
