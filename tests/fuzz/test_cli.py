@@ -324,7 +324,6 @@ def test_a_changed_verdict_is_1_and_told_with_what_was_expected(corpus: pathlib.
 
 
 @pytest.mark.long
-@pytest.mark.usefixtures("short_proofs")
 def test_a_point_that_was_renamed_is_diverged_and_not_accepted_while_other_schedules_still_find_it(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "race.toml"
     path.write_text(RACE.read_text().replace("page_cache_get(A)", "page_cache_got(A)"))
