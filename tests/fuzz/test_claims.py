@@ -21,7 +21,7 @@ from tests.documents import document
 ROOT = pathlib.Path(__file__).parents[2]
 CORPUS = ROOT / "corpus"
 CLAIMS = ledgers.read(CORPUS)
-RUNNER = claims.Runner(CORPUS, main, replays=1)         # conftest.py does all replays of an entry
+RUNNER = claims.Runner(CORPUS, main)
 COSTS = importlib.util.find_spec("vmrace.fuzz.measure.cost") is not None
 
 # The verdict of an entry is judged by the entry's own test (fuzz/testing/items.py); that the ledger expects the same is a test below.
