@@ -8,7 +8,6 @@ import pathlib
 import shutil
 import subprocess
 import sys
-import venv
 
 import pytest
 
@@ -83,23 +82,18 @@ def test_a_clone_needs_no_installation(tmp_path: pathlib.Path) -> None:
 
 
 @pytest.mark.long
-def test_a_wheel_brings_one_package(tmp_path: pathlib.Path) -> None:
-    made = run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", tmp_path, ROOT, cwd=tmp_path)
-    assert made.returncode == 0, made.stderr
-    wheel, = tmp_path.glob("vmrace-*.whl")
-    venv.create(tmp_path / "fresh", with_pip=True)
-    python = tmp_path / "fresh" / "bin" / "python"
-    done = run(python, "-m", "pip", "install", "-q", wheel, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+def test_a_wheel_brings_one_package(installed: pathlib.Path, tmp_path: pathlib.Path) -> None:
     (tmp_path / "mine.py").write_text(PROGRAM)
-    done = run(tmp_path / "fresh" / "bin" / "vmrace", "verify", "mine:make", cwd=tmp_path)
+    done = run(installed / "vmrace", "verify", "mine:make", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
-    there = run(python, "-c", "import importlib.metadata as m; print(*(f for f in m.files('vmrace')))", cwd=tmp_path).stdout.split()
+    listed = run(installed / "python", "-c", "import importlib.metadata as m; print(*(f for f in m.files('vmrace')))", cwd=tmp_path)
+    there = listed.stdout.split()
     assert {path.partition("/")[0] for path in there if path.endswith(".py")} == {"vmrace"}
     every = {str(path.relative_to(ROOT)) for room in ("harness", "variants", "fuzz") for path in (ROOT / room).rglob("*.py")}
     assert {f"vmrace/{name}" for name in every} <= set(there)
 
 
+@pytest.mark.long
 def test_a_wrong_type_is_reported(tmp_path: pathlib.Path) -> None:
     """The type checker sees the rooms by the names that they are installed under."""
     lines = {"verify(3)": "Argument 1", "fuzz(make, runs='many')": 'Argument "runs"', "Program(3)": "Argument 1",

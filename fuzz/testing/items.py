@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from vmrace.fuzz.corpus.entry import EntryError, emit, load, parse
+from vmrace.fuzz.corpus.entry import Entry, EntryError, emit, load, parse
 from vmrace.fuzz.corpus.judge import judge_entry
 from vmrace.fuzz.corpus.verdict import Word
 from vmrace.fuzz.functions import allowed, run_file
@@ -21,6 +21,8 @@ from vmrace.fuzz.functions.run_file import Record, RecordError
 from vmrace.fuzz.run.executor import Executor
 from vmrace.fuzz.run.target import TargetError, split
 from vmrace.fuzz.testing.plan import plan_of
+from vmrace.fuzz.verify.certificate import kept_proof
+from vmrace.fuzz.verify.subject import VerifyError
 from vmrace.harness.errors import ProgramError
 from vmrace.harness.finding import Kind, kind_of
 from vmrace.harness.printable import printable
@@ -45,7 +47,7 @@ class _Item(pytest.Item):
     """A test of a file of data."""
 
     def repr_failure(self, excinfo: Any, style: Any = None) -> Any:
-        if isinstance(excinfo.value, NotAsExpected | EntryError | RecordError | TargetError | ProgramError):
+        if isinstance(excinfo.value, NotAsExpected | EntryError | RecordError | TargetError | ProgramError | VerifyError):
             return "\n".join(printable(line) for line in str(excinfo.value).splitlines())
         return super().repr_failure(excinfo, style)
 
@@ -161,7 +163,8 @@ class EntryItem(_Item):
         entry = load(self.path)
         if self.name not in entry.expect:
             raise NotAsExpected(f"{self.path}: no verdict for {self.name} (vmrace replay --accept writes it)")
-        judged = judge_entry(entry, _executor(entry.family, self.name))
+        executor = _executor(entry.family, self.name)
+        judged = judge_entry(entry, executor, certified=_certified(entry, executor))
         self.user_properties += [("vmrace_verdict", str(judged.verdict)), ("vmrace_expected", str(entry.expect[self.name]))]
         if judged.verdict != entry.expect[self.name]:
             raise NotAsExpected(f"{self.path}: {self.name}\n  expected  {entry.expect[self.name]}\n  found     {judged.verdict}: "
@@ -169,6 +172,16 @@ class EntryItem(_Item):
 
     def reportinfo(self) -> tuple[pathlib.Path, int, str]:
         return self.path, 0, f"{self.path.stem} on {self.name}"
+
+
+def _certified(entry: Entry, executor: Executor) -> int | None:
+    """Return the number of classes of schedules that a certificate beside the entry says were proved, as `vmrace replay` believes it.
+
+    None if no proof is expected, or if there is no certificate with the hashes of now: then every class is run. Raises VerifyError if
+    the certificate cannot be used.
+    """
+    kept = kept_proof(entry, executor) if entry.expect[executor.variant].word is Word.PROVED else None
+    return kept.classes if kept is not None else None
 
 
 @functools.cache

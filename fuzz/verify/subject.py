@@ -15,11 +15,11 @@ from vmrace.fuzz.corpus.entry import Entry, program_lines
 from vmrace.fuzz.corpus.verdict import Verdict
 from vmrace.fuzz.run.executor import Executor
 from vmrace.fuzz.run.exhaustive import Explorer
+from vmrace.fuzz.run.plain import TooMany, at_most
 from vmrace.fuzz.run.target import runner_of, split
 from vmrace.fuzz.text.wording import count
 from vmrace.harness.explore.exploration import Exploration
 from vmrace.harness.functions.verify import verify_runner
-from vmrace.harness.schedulers.enumerate import every_schedule
 from vmrace.variants.family import family
 
 PLAIN_MAX = 20_000          # limit of schedules for plain enumeration
@@ -84,14 +84,11 @@ def of_functions(target: str, args: tuple[str, ...]) -> Subject:
 
 
 def _plainly(run: Callable[[Any], Any], bound: int | None) -> set[tuple[str, ...]] | None:
-    """Run every schedule, at most PLAIN_MAX, with at most `bound` preemptions. Returns the first title of each, or None if there are
-    more schedules."""
-    seen: set[tuple[str, ...]] = set()
-    for number, outcome in enumerate(every_schedule(run, 1 << 30 if bound is None else bound, explores=True), 1):
-        seen.add((*outcome.titles[:1],))
-        if number > PLAIN_MAX:
-            return None
-    return seen
+    """Run every schedule with at most `bound` preemptions. Returns the first title of each, or None if there are more than PLAIN_MAX."""
+    try:
+        return {(*outcome.titles[:1],) for outcome in at_most(PLAIN_MAX, run, 1 << 30 if bound is None else bound)}
+    except TooMany:
+        return None
 
 
 def _hash(text: str) -> str:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
 import re
@@ -18,7 +19,7 @@ from tests.docs.pages import ROOT, Block
 PARTS = ("vmrace", "harness", "variants", "fuzz", "corpus", "tests", "docs", ".types")
 FILES = ("pyproject.toml", "conftest.py", "setup.py", "README.md", "CONTRIBUTING.md", "CHANGELOG.md")
 SECONDS = 540               # a command that takes longer is broken
-_NOT = shutil.ignore_patterns("__pycache__", "*.pyc", ".hypothesis", ".mypy_cache")
+_NOT = shutil.ignore_patterns(".hypothesis", ".mypy_cache")        # what Python has compiled is copied: its times are those of the source
 
 
 class Broken(AssertionError):
@@ -46,7 +47,7 @@ class Clone:
         self.code = 0
         for part in PARTS:
             if (ROOT / part).exists():
-                shutil.copytree(ROOT / part, place / part, symlinks=True, ignore=_NOT)
+                shutil.copytree(ROOT / part, place / part, symlinks=True, ignore=_NOT, copy_function=_copy)
         for name in FILES:
             if (ROOT / name).exists():
                 shutil.copy(ROOT / name, place / name)
@@ -68,7 +69,7 @@ class Clone:
                 raise Broken(f"{block.place}: {block.caption} has no such lines")
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(block.text, encoding="utf-8")
+        _put(path, block.text)
 
     def _change(self, block: Block) -> None:
         head, *hunks = re.split(r"^@@.*\n", block.text, flags=re.MULTILINE)
@@ -84,7 +85,7 @@ class Clone:
             if text.count(old) != 1:
                 raise Broken(f"{block.place}: {named[1]} has these lines {text.count(old)} times, not once:\n{old}")
             text = text.replace(old, new)
-        path.write_text(text, encoding="utf-8")
+        _put(path, text)
 
     def _run(self, block: Block, bless: bool) -> str | None:
         told = []
@@ -119,10 +120,22 @@ class Clone:
         name, *rest = shlex.split(line)
         how = {"vmrace": ["-m", "vmrace"], "python": [], "ruff": ["-m", "ruff"]}[name]
         done = subprocess.run([sys.executable, *how, *rest], cwd=self.place, capture_output=True, text=True, timeout=SECONDS,
-                              env={**os.environ, "PYTHONPATH": str(self.place), "COLUMNS": "100", "PYTHONDONTWRITEBYTECODE": "1"},
-                              check=False)
+                              env={**os.environ, "PYTHONPATH": str(self.place), "COLUMNS": "100"}, check=False)
         self.code = done.returncode
         return done.stdout + done.stderr
+
+
+def _copy(source: str, target: str) -> None:
+    """Copy a file. A process that compiles renames its files: a file that is gone again is not copied."""
+    with contextlib.suppress(FileNotFoundError):
+        shutil.copy2(source, target)
+
+
+def _put(path: pathlib.Path, text: str) -> None:
+    """Write a file, and remove what was compiled of it: Python compares size and second, which a quick change may leave as they are."""
+    path.write_text(text, encoding="utf-8")
+    for compiled in path.parent.glob(f"__pycache__/{path.stem}.*"):
+        compiled.unlink()
 
 
 def plain(text: str) -> str:

@@ -6,8 +6,6 @@ from __future__ import annotations
 import os
 import pathlib
 import subprocess
-import sys
-import venv
 import xml.etree.ElementTree as ElementTree
 
 import pytest
@@ -18,22 +16,10 @@ PAGE = ROOT / "docs" / "tutorial" / "in_your_tests.md"
 CODE = "  # exit code "
 
 
-@pytest.fixture(scope="module")
-def programs(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """Make a virtual environment with vmrace from a wheel, and return the folder of its programs."""
-    place = tmp_path_factory.mktemp("fresh")
-    subprocess.run([sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", place, ROOT], check=True, cwd=place, timeout=900)
-    wheel, = place.glob("vmrace-*.whl")
-    venv.create(place / "venv", with_pip=True)
-    install = [place / "venv/bin/pip", "install", "-q", "--no-compile", wheel, "pytest", "pytest-xdist"]
-    subprocess.run(install, check=True, cwd=place, timeout=900)
-    return place / "venv" / "bin"
-
-
 @pytest.mark.long
-def test_the_lesson_works_from_an_empty_folder(programs: pathlib.Path, tmp_path: pathlib.Path) -> None:
+def test_the_lesson_works_from_an_empty_folder(installed: pathlib.Path, tmp_path: pathlib.Path) -> None:
     """A block of Python or TOML whose first line is the name of a file is that file; each line of a block of sh is run."""
-    environment = {**os.environ, "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}", "PYTHONDONTWRITEBYTECODE": "1"}
+    environment = {**os.environ, "PATH": f"{installed}{os.pathsep}{os.environ['PATH']}"}
     environment.pop("PYTHONPATH", None)
     told: list[str] = []
     for block in blocks(PAGE):

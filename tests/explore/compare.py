@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from vmrace.fuzz.run.plain import TooMany, at_most
 from vmrace.harness.explore.access import Locations
 from vmrace.harness.explore.bounded import Bounded
 from vmrace.harness.explore.optimal import Optimal
@@ -21,7 +22,6 @@ from vmrace.harness.explore.routes import Routes
 from vmrace.harness.explore.stateful import Stateful
 from vmrace.harness.functions.program import Result, Runner
 from vmrace.harness.machine.machine import m
-from vmrace.harness.schedulers.enumerate import every_schedule
 
 E = TypeVar("E", bound=Optimal)
 Outcome = tuple[Any, ...]
@@ -45,10 +45,6 @@ class Explored:
     run_count: int
     blocked_count: int
     irqs: int
-
-
-class TooMany(Exception):
-    """An exploration has more runs than the cap, or a run without end."""
 
 
 def every_run(runner: Runner, cap: int, explorer_of: Callable[[Any], E]) -> Iterator[tuple[E, Result | None]]:
@@ -99,11 +95,14 @@ def by_bounded(runner: Runner, cap: int, bound: int) -> set[Outcome] | None:
 def by_brute_force(runner: Runner, cap: int, bound: int = UNBOUNDED) -> Costs | None:
     """Run every schedule with at most `bound` preemptions. Each switch of a run is one."""
     costs: Costs = {}
-    for count, result in enumerate(every_schedule(runner.run, bound, explores=True), 1):
-        if count > cap or result.limit_hit:
-            return None
-        outcome = outcome_of(result)
-        costs[outcome] = min(costs.get(outcome, UNBOUNDED), len(result.switches) // 2)
+    try:
+        for result in at_most(cap, runner.run, bound):
+            if result.limit_hit:
+                return None
+            outcome = outcome_of(result)
+            costs[outcome] = min(costs.get(outcome, UNBOUNDED), len(result.switches) // 2)
+    except TooMany:
+        return None
     return costs
 
 

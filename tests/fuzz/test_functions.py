@@ -25,6 +25,7 @@ from vmrace.harness.schedulers import Walk
 from vmrace.harness.schedulers.replay import Replay
 
 from tests.documents import document
+from tests.fuzz.test_interrupts import listens
 from tests.programs import large, lost_update, readers, reorder, wrong
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
@@ -230,7 +231,8 @@ def test_a_loop_without_a_point_is_ended_and_reported(monkeypatch: pytest.Monkey
 def test_ctrl_c_ends_a_search_of_functions(command: str, elsewhere: pathlib.Path) -> None:
     arguments = [sys.executable, "-m", "vmrace", command, "tests.programs.lastzero:make", "--arg", "14"]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT) as process:
-        time.sleep(3)
+        assert listens(process)
+        time.sleep(1)                       # it is at work
         process.send_signal(signal.SIGINT)
         output, _ = process.communicate(timeout=20)
     assert process.returncode == 130, output

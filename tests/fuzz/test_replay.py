@@ -19,6 +19,8 @@ from vmrace.fuzz.corpus.verdict import Verdict, Word, bug
 from vmrace.fuzz.replay import replay as replaying
 from vmrace.fuzz.replay.replay import Options, Replay, Replayed
 from vmrace.fuzz.replay.table import Table
+from vmrace.fuzz.run.executor import Executor
+from vmrace.fuzz.testing.items import _certified
 from vmrace.fuzz.verify.certificate import certificate_path, write_certificate
 from vmrace.fuzz.verify.subject import of_entry
 from vmrace.harness.incomplete import Reason
@@ -212,6 +214,14 @@ def test_a_certificate_that_cannot_be_read_is_named_and_the_proof_is_made(proved
     assert result.exit_code == 3
     assert f"vmrace: {place}: " in result.stderr
     assert "proved" in result.stdout
+
+
+def test_pytest_believes_the_certificates_that_replay_believes(proved: pathlib.Path) -> None:
+    entry, executor = load(proved), Executor(family("lru_free_2_4"), DANIEL, checked=True)
+    assert _certified(entry, executor) == entry.expect[DANIEL].number
+    assert _certified(entry, Executor(family("lru_free_2_4"), "pre_patch", checked=True)) is None       # there it is BUG
+    forge(proved, image="0" * 16)
+    assert _certified(entry, executor) is None
 
 
 def test_accept_believes_no_certificate(proved: pathlib.Path) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 from collections.abc import Callable
 from typing import Any
@@ -23,13 +24,19 @@ BOOT_CONTENT = 1000         # of page 0 of f0
 
 
 class Kernel:
-    """A variant on which one task runs."""
+    """A variant on which one task runs. It is linked when a test asks for it: every worker imports this file."""
 
     def __init__(self, variant: str, cpus: int = 2):
         self.executor = Executor(FAMILY, variant, checked=True)
-        self.image = self.executor.image(cpus)
         self.cpus = cpus
-        self.f0 = self["f0"].i_mapping
+
+    @functools.cached_property
+    def image(self) -> Any:
+        return self.executor.image(self.cpus)
+
+    @property
+    def f0(self) -> Any:
+        return self["f0"].i_mapping
 
     def __getitem__(self, name: str) -> Any:
         return self.image[name]
