@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""User space knows which stores its addresses allow, and which values move with a page, also while calls overlap."""
+"""User space knows which stores its addresses allow, which values move with a page, and which are thrown away, also while calls overlap."""
 
 from __future__ import annotations
 
@@ -137,3 +137,34 @@ def test_a_load_after_calls_beside_a_move_is_judged_leniently(name: str, setup: 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_device_store_while_another_process_is_made_may_be_in_either(name: str) -> None:
     assert titles(executor(name), "store m0.0; pin m0.0 k0", "dma k0", "fork m0 m1; load m1.0; load m1.0; load m0.0") == set()
+
+
+# ---- madvise(MADV_DONTNEED) --------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("beside", ["load m0.1", "protect m0.0", "map m0.1; unmap m0.1"])
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_discard_that_keeps_the_page_is_reported_by_the_next_load(name: str, beside: str) -> None:
+    assert titles(executor(name, "madvise_discards_nothing"), "store m0.0", "dontneed m0.0; load m0.0", beside) == {LOST}
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_an_unmap_beside_a_discard_may_come_before_it_or_after_it(name: str) -> None:
+    assert titles(executor(name), "", "dontneed m0.0; load m0.0", "unmap m0.0; load m0.0") == set()
+
+
+BESIDE_A_DISCARD = [(name, *case) for name in FAMILIES
+                    for case in [("", "map m0.0; store m0.0; load m0.0"), ("unmap m0.0", "map m0.0; pin m0.0 k0; dma k0; load m0.0"),
+                                 ("store m0.0", "fork m0 m1; load m1.0; load m0.0")]]
+BESIDE_A_DISCARD += [(name, *case) for name in having("mmap_private")
+                     for case in [("mmap_shared m0.0 f0.0", "map m0.0; pin m0.0 k0; dma k0; load m0.0"),
+                                  ("mmap_shared m0.0 f0.0", "mmap_private m0.0 f0.0; store m0.0; load m0.0"),
+                                  ("", "mmap_private m0.0 f0.0; store m0.0; load m0.0; unmap m0.0"),
+                                  ("mmap_private m0.0 f0.0; store m0.0", "load m0.0; map m0.0; store m0.0; load m0.0"),
+                                  ("mmap_private m0.0 f0.0; store m0.0", "fork m0 m1; dontneed m1.0; load m1.0"),
+                                  ("mmap_private m0.1 f0.0; store m0.1", "mremap m0.1 m0.0; load m0.0")]]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name, setup, beside", BESIDE_A_DISCARD)
+def test_calls_beside_a_discard_may_come_before_it_or_after_it(name: str, setup: str, beside: str) -> None:
+    assert titles(executor(name), setup, "dontneed m0.0; load m0.0", beside) == set()
