@@ -201,3 +201,13 @@ CAUSES += [("invalidate_2_6", "writes_fail", "mmap_shared m0.0 f0.0; mmap_shared
 @pytest.mark.parametrize("name, kernel, task", CAUSES)
 def test_a_failure_with_a_cause_is_not_reported(name: str, kernel: str, task: str) -> None:
     assert titles(executor(name, kernel), "", task, preemptions=0) == set()
+
+
+# ---- devices -----------------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("task", ["store m0.0; pin m0.0 k0; dma k0; load m0.0", "store m0.0; pin m0.0 k0; load_pin k0",
+                                  "store m0.0; pin_read m0.0 k0; load_pin k0"])
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_device_that_does_nothing_is_reported_and_one_that_does_its_work_is_not(name: str, task: str) -> None:
+    assert titles(executor(name, "devices_do_nothing"), "", task, preemptions=0) == {LOST}
+    assert titles(executor(name), "", task, preemptions=0) == set()
