@@ -114,12 +114,16 @@ def _failures(history: Sequence[tuple[Any, ...]], registers: Registers) -> list[
 
 
 def _can_be_dirty(accesses: Sequence[Access], since: int, until: int) -> bool:
-    """True if a value stored to a register before the step `until` may not be on its disk at some time from the step `since` on."""
+    """True if a value stored to a register before the step `until` may not be on its disk at some time from the step `since` on.
+
+    What the failed access itself may have stored is no cause: it goes to the disk, past the page cache.
+    """
     written = {"store": ("synced", "msynced", "direct store"), "mapped store": ("msynced", "direct store"),
                "may": ("synced", "msynced", "direct store"), "rewrite": ("msynced", "direct store")}
     return any(begin <= until and (end >= since or (kind in written and not any(
                    done in written[kind] and end < first and last < since for done, _, first, last in accesses)))
-               for kind, _, begin, end in accesses if kind in written or kind == "direct store")
+               for kind, _, begin, end in accesses
+               if (kind in written or kind == "direct store") and not (kind == "may" and (begin, end) == (since, until)))
 
 
 def _registers(history: Sequence[tuple[Any, ...]]) -> tuple[Registers, list[Fork]]:

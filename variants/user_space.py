@@ -23,6 +23,9 @@ differ, or calls that change a shared mapping overlap, a load is not judged, and
 Moves. mremap(2) gives the registers of the target the values of the source, if no other call was changing either of them. Else the
 registers of the target are unknown.
 
+Discards. madvise(MADV_DONTNEED) stores 0 in the register of memory, makes that of a private mapping unknown, and leaves a shared mapping
+as it is. If other calls change the address meanwhile, the register may get the 0, and is unknown if a private mapping was among them.
+
 Protection. mprotect(2) forbids stores from its beginning on. They are allowed again at the end of a call that allows them, if no call
 that forbids them was in progress at its beginning or has begun since. A store is judged if it was allowed from its beginning to its end.
 
@@ -81,6 +84,8 @@ class mapped(struct):
     shows = plain(("nothing",))
     era = plain(0)
     changing = plain(0)                 # calls that are changing it
+    discarding = plain(0)               # calls in progress that throw its page away and change nothing else (MADV_DONTNEED)
+    privates = plain(0)                 # calls so far that may have mapped a file here privately
     overlapped = plain(0)               # 1 if such calls overlapped, and one of them was of a shared mapping, until none is left
     forbidden = plain(0)                # 1 from the beginning of a call that forbids stores to the end of a later one that allows them
     forbids = plain(0)                  # calls so far that forbid stores
@@ -285,6 +290,7 @@ def end_fork(number, child_number, begun, error):
         same = shown is not None and shows(number, page) is shown
         address = addresses[child_number][page]         # no task acts in the child yet
         address.shows = shown if same and not error else None
+        address.privates = addresses[number][page].privates
         address.forbidden = int(not still_allowed(number, page, token))
         if copied != is_copied(number, page) or copied[0] is None:
             address.shows = None
@@ -320,6 +326,8 @@ def begin_change(number, page, new):
     if address.changing and shared:
         address.overlapped = 1
     address.changing += 1
+    if new is None or new[0] == "private":
+        address.privates += 1
     if shared:
         address.era += 1
         address.shows = None
@@ -340,6 +348,37 @@ def end_change(number, page, new):
         if address.shows is None:
             address.era += 1
         address.shows = (*new,)                         # a new object, also for a constant
+
+
+def begin_discard(number, page):
+    """Note that a call begins to throw away the page of an address, and not what the address shows. The result is for the end of it."""
+    address = addresses[number][page]
+    touches(WRITE, address)
+    address.discarding += 1
+    private = address.privates and (address.changing or address.shows is None or address.shows[0] == "private")
+    return access(number, page), address.privates if not private else None, now()
+
+
+def end_discard(number, page, begun, error):
+    """Note that the call has returned. Memory reads 0 from then on, a private mapping shows its file again, a shared one keeps its page.
+
+    Another thread may have called mmap, mremap or munmap meanwhile, before or after the page was thrown away.
+    """
+    begun, privates, since = begun
+    address = addresses[number][page]
+    touches(WRITE, address)
+    address.discarding -= 1
+    if error:
+        return
+    shown = accessed(number, page, begun)
+    if address.shows is not None and address.shows[0] != "shared":
+        address.shows = (*address.shows,)               # a new object: pins of the old one are no longer coherent
+    if address.privates != privates:
+        saw_page("unknown", number, page, "a load of a private mapping of a file that its process has thrown away", since)
+    elif shown is None:
+        saw_page("may", number, page, 0, since)
+    elif shown[0] != "shared":
+        saw_page("store", number, page, 0, since)
 
 
 def begin_move(number, page, target):
@@ -658,7 +697,8 @@ def pin_shows(k):
     if shown[0] == "shared":
         return ((int(pin.cuts == file_cuts(shown[1])), FILE_NAMES[shown[1]], shown[2]),)
     owners = [owner for owner in (number, *pin.heirs) if shows(owner, page) is shown or addresses[owner][page].changing]
-    certain = not pin.heirs and not moved and not addresses[number][page].changing
+    address = addresses[number][page]
+    certain = not pin.heirs and not moved and not address.changing and not address.discarding
     return (*tuple((int(certain), owner, page) for owner in owners), *moved)
 
 

@@ -309,6 +309,15 @@ def test_what_a_driver_still_keeps_is_no_leak_at_rest(kernel: Kernel) -> None:
     kernel.run("hog 4")
 
 
+def test_an_allocation_ends_while_the_active_list_has_the_only_page_that_can_be_freed(kernel: Kernel) -> None:
+    """It looped for ever when one page on each list made none of them move: with a SWAP_CLUSTER_MAX of 2, not 32."""
+    lists: list[int] = []
+    kernel.run("read f1.1", "touch f1.1", "touch f1.1", "hog 4", "mmap_private m0.1 f0.0",
+               lambda: lists.extend((kernel["vm"]._nr_active_pages, kernel["vm"]._nr_inactive_pages)), ("store m0.1", 7), "load m0.1")
+    assert lists == [1, 0]
+    assert kernel.loads[-2:] == [7, 7]
+
+
 # ---- mlock -------------------------------------------------------------------------------------------------------------------
 
 

@@ -82,6 +82,7 @@ GOOD: dict[str, list[tuple[Any, ...]]] = {
     "an error beside a direct write, which may go through the cache": [
         seen("direct store", 1, 1, 5, F0), failed("failed, dirty", 2, 4)],
     "an error after a store that failed half-way": [seen("rewrite", 0, 0, 9, F0), failed("failed, dirty", 2, 4)],
+    "an error after a direct write that failed": [seen("may", 1, 0, 1, F0), failed("failed, dirty", 2, 3)],
     "an error while fsync is at work": [store(1, 0, 1, F0), seen("synced", 0, 2, 5, F0), failed("failed, dirty", 4, 6)],
     "an error while the file becomes dirty": [store(1, 3, 6, F0), failed("failed, dirty", 2, 4)],
     "a moved page": [store(1, 0, 1), moved(2, 3), load(1, 4, 5, where=B)],
@@ -122,6 +123,7 @@ BAD: dict[str, tuple[list[tuple[Any, ...]], str]] = {
     "a disk load of an older value than write(2) gave": ([store(1, 0, 1, F0), seen("disk load", 0, 2, 3, F0)], OLD),
     "an error, nothing is dirty": ([store(1, 0, 1, F0), seen("synced", 0, 2, 3, F0), failed("failed, dirty", 4, 5)], FAILED),
     "a failure that nothing explains": ([failed("failed", 0, 1)], FAILED),
+    "an error of a direct write, which its own store does not explain": ([seen("may", 1, 0, 9, F0), failed("failed, dirty", 0, 9)], FAILED),
     "a moved page that is lost": ([store(1, 0, 1), moved(2, 3), load(0, 4, 5, where=B)], OLD),
     "an old value that was not moved": ([store(1, 0, 1), store(2, 2, 3), moved(4, 5), load(1, 6, 7, where=B)], OLD),
     "a store to the old place after a move": ([store(1, 0, 1), moved(2, 3), store(2, 4, 5), load(2, 6, 7, where=B)], OLD),

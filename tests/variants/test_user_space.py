@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""User space knows which stores its addresses allow, and which values move with a page, also while calls overlap."""
+"""User space knows which stores its addresses allow, which values move with a page, and which are thrown away, also while calls overlap."""
 
 from __future__ import annotations
 
@@ -137,3 +137,77 @@ def test_a_load_after_calls_beside_a_move_is_judged_leniently(name: str, setup: 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_a_device_store_while_another_process_is_made_may_be_in_either(name: str) -> None:
     assert titles(executor(name), "store m0.0; pin m0.0 k0", "dma k0", "fork m0 m1; load m1.0; load m1.0; load m0.0") == set()
+
+
+# ---- madvise(MADV_DONTNEED) --------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("beside", ["load m0.1", "protect m0.0", "map m0.1; unmap m0.1"])
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_discard_that_keeps_the_page_is_reported_by_the_next_load(name: str, beside: str) -> None:
+    assert titles(executor(name, "madvise_discards_nothing"), "store m0.0", "dontneed m0.0; load m0.0", beside) == {LOST}
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_an_unmap_beside_a_discard_may_come_before_it_or_after_it(name: str) -> None:
+    assert titles(executor(name), "", "dontneed m0.0; load m0.0", "unmap m0.0; load m0.0") == set()
+
+
+BESIDE_A_DISCARD = [(name, *case) for name in FAMILIES
+                    for case in [("", "map m0.0; store m0.0; load m0.0"), ("unmap m0.0", "map m0.0; pin m0.0 k0; dma k0; load m0.0"),
+                                 ("store m0.0", "fork m0 m1; load m1.0; load m0.0")]]
+BESIDE_A_DISCARD += [(name, *case) for name in having("mmap_private")
+                     for case in [("mmap_shared m0.0 f0.0", "map m0.0; pin m0.0 k0; dma k0; load m0.0"),
+                                  ("mmap_shared m0.0 f0.0", "mmap_private m0.0 f0.0; store m0.0; load m0.0"),
+                                  ("", "mmap_private m0.0 f0.0; store m0.0; load m0.0; unmap m0.0"),
+                                  ("mmap_private m0.0 f0.0; store m0.0", "load m0.0; map m0.0; store m0.0; load m0.0"),
+                                  ("mmap_private m0.0 f0.0; store m0.0", "fork m0 m1; dontneed m1.0; load m1.0"),
+                                  ("mmap_private m0.1 f0.0; store m0.1", "mremap m0.1 m0.0; load m0.0")]]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name, setup, beside", BESIDE_A_DISCARD)
+def test_calls_beside_a_discard_may_come_before_it_or_after_it(name: str, setup: str, beside: str) -> None:
+    assert titles(executor(name), setup, "dontneed m0.0; load m0.0", beside) == set()
+
+
+# ---- failures without a cause ------------------------------------------------------------------------------------------------
+
+TWO = ("lru_free_2_4", "invalidate_2_6")
+FAILURES = [(name, *case) for name in TWO
+            for case in [("faults_find_no_memory", "store m0.0", "SIGKILL in store, memory is free"),
+                         ("faults_find_no_page", "store m0.0", "SIGBUS in store, the page exists"),
+                         ("faults_find_no_page", "mmap_shared m0.0 f0.1; load m0.0", "SIGBUS in load, the page exists"),
+                         ("reads_end_early", "read f0.0", "read returns nothing, the file is long enough")]]
+FAILURES += [("lru_free_2_4", "writes_fail", "write f0.0", "-EIO in write, no I/O failed"),
+             ("invalidate_2_6", "writes_fail", "write f0.0", "-EIO in write, the file is clean"),
+             ("invalidate_2_6", "writes_fail", "direct_write f0.0", "-EIO in direct_write, the file is clean"),
+             ("cow_swap_2_6", "pins_find_no_memory", "pin m0.0 k0", "-ENOMEM in pin, memory is free"),
+             ("cow_swap_2_6", "pins_find_no_page", "pin m0.0 k0", "-EFAULT in pin, the page is mapped")]
+
+
+@pytest.mark.parametrize("name, kernel, task, what", FAILURES)
+def test_a_failure_without_a_cause_is_reported_and_the_call_that_succeeds_is_not(name: str, kernel: str, task: str, what: str) -> None:
+    assert titles(executor(name, kernel), "", task, preemptions=0) == {f"USER: {what}"}
+    assert titles(executor(name), "", task, preemptions=0) == set()
+
+
+CAUSES = [(name, *case) for name in TWO
+          for case in [("faults_find_no_page", "truncate f0 1; mmap_shared m0.0 f0.1; load m0.0"),
+                       ("reads_end_early", "truncate f0 1; read f0.0")]]
+CAUSES += [("invalidate_2_6", "writes_fail", "mmap_shared m0.0 f0.0; mmap_shared m0.1 f0.0; store m0.0; direct_write f0.0"),
+           ("cow_swap_2_6", "pins_find_no_page", "unmap m0.0; pin m0.0 k0")]
+
+
+@pytest.mark.parametrize("name, kernel, task", CAUSES)
+def test_a_failure_with_a_cause_is_not_reported(name: str, kernel: str, task: str) -> None:
+    assert titles(executor(name, kernel), "", task, preemptions=0) == set()
+
+
+# ---- devices -----------------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("task", ["store m0.0; pin m0.0 k0; dma k0; load m0.0", "store m0.0; pin m0.0 k0; load_pin k0",
+                                  "store m0.0; pin_read m0.0 k0; load_pin k0"])
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_device_that_does_nothing_is_reported_and_one_that_does_its_work_is_not(name: str, task: str) -> None:
+    assert titles(executor(name, "devices_do_nothing"), "", task, preemptions=0) == {LOST}
+    assert titles(executor(name), "", task, preemptions=0) == set()

@@ -254,7 +254,8 @@ def _copies(t: _Tables, out: list[Failure], ptes: dict[Any, int], swapped: dict[
             continue
         number, place = pin.where
         address = t.addresses[number][place]
-        if address.shows is not pin.shows or address.changing or not t.processes[number].threads or t.processes[number].dying:
+        process = t.processes[number]
+        if address.shows is not pin.shows or address.changing or address.discarding or not process.threads or process.dying:
             continue
         value = t.ptes[number * len(t.addresses[number]) + place][1]._val
         if value.__class__ is tuple and value[0] is not each.page:

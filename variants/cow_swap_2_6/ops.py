@@ -54,9 +54,11 @@ from vmrace.variants.user_space import (
     accessed,
     addresses,
     begin_advice,
+    begin_discard,
     begin_pin,
     boot_processes,
     end_advice,
+    end_discard,
     end_pin,
     end_setup,
     enter,
@@ -70,7 +72,6 @@ from vmrace.variants.user_space import (
     processes,
     saw_device_load,
     saw_device_store,
-    saw_page,
     saw_store,
 )
 
@@ -135,30 +136,12 @@ def op_store(number, page, value):
 
 
 def op_dontneed(number, page):
-    """Discard: the page reads 0 then, and a pin is no longer of what the address shows. Another call may map or unmap it meanwhile."""
     if enter(number) is None:
         return
-    begun = access(number, page)
-    since = now()
-    renew(number, page, 1)
+    begun = begin_discard(number, page)
     error = sys_madvise(USER_ADDRESSES[page], PAGE_SIZE, MADV_DONTNEED)
-    renew(number, page, -1)
-    if error:
-        return error
-    if accessed(number, page, begun) is None:
-        saw_page("may", number, page, 0, since)
-    else:
-        saw_page("store", number, page, 0, since)
+    end_discard(number, page, begun, error)
     return error
-
-
-def renew(number, page, changing):
-    """Note that a call begins (1) or ends (-1) which changes the page of an address, and not what the address shows."""
-    address = addresses[number][page]
-    touches(WRITE, address)
-    address.changing += changing
-    if address.shows is not None:
-        address.shows = (*address.shows,)               # a new object: pins of the old one are no longer coherent
 
 
 def op_dontfork(number, page):

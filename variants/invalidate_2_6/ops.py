@@ -60,12 +60,14 @@ from vmrace.variants.user_space import (
     access,
     accessed,
     begin_change,
+    begin_discard,
     begin_move,
     begin_pin,
     begin_truncate,
     boot_processes,
     cut,
     end_change,
+    end_discard,
     end_move,
     end_pin,
     end_truncate,
@@ -616,27 +618,11 @@ def op_msync(number, page):
 
 
 def op_dontneed(number, page):
-    """Discard: an anonymous page reads 0 then, a private mapping shows the file again, and neither is what a pin is of. A shared mapping
-    keeps its page."""
     if enter(number) is None:
         return
-    begun = access(number, page)
-    since = now()
-    shown = begun[0]
-    private = shown is not None and shown[0] in ("anon", "private")
-    if private:
-        begin_change(number, page, shown)
+    begun = begin_discard(number, page)
     error = sys_madvise(USER_ADDRESSES[page], PAGE_SIZE, MADV_DONTNEED)
-    if private:
-        end_change(number, page, shown)
-    if error:
-        return error
-    after = accessed(number, page, begun)
-    if after is None:
-        saw_page("may", number, page, 0, since)
-    elif after[0] != "shared":
-        anon = shown[0] == after[0] == "anon"
-        saw_page("store" if anon else "unknown", number, page, 0 if anon else "a load of a private mapping that was discarded", since)
+    end_discard(number, page, begun, error)
     return error
 
 

@@ -64,12 +64,14 @@ from vmrace.variants.user_space import (
     addresses,
     allow,
     begin_change,
+    begin_discard,
     begin_move,
     begin_pin,
     begin_truncate,
     boot_processes,
     cut,
     end_change,
+    end_discard,
     end_move,
     end_pin,
     end_truncate,
@@ -78,7 +80,6 @@ from vmrace.variants.user_space import (
     error_of,
     exit_all,
     forbids,
-    is_shared,
     killed,
     map_program,
     may_be_short,
@@ -94,7 +95,6 @@ from vmrace.variants.user_space import (
     saw_page,
     saw_read,
     saw_store,
-    shows,
     truncates,
 )
 
@@ -344,32 +344,12 @@ def drain():
 
 
 def op_dontneed(number, page):
-    """Call madvise(MADV_DONTNEED) as malloc does. Memory reads as zeros from then on, and a private mapping of a file as the file does.
-
-    A pin keeps the page that is thrown away. A shared mapping shows the same page of its file as before.
-    """
+    """Call madvise(MADV_DONTNEED) as malloc does."""
     if enter(number) is None:
         return
-    since = now()
-    shown = shows(number, page)
-    if is_shared(shown):
-        error = sys_madvise(USER_ADDRESSES[page], PAGE_SIZE, MADV_DONTNEED)
-        if not error and shows(number, page) is not shown:
-            saw_page("may", number, page, 0, since)
-        return error
-    begin_change(number, page, shown)
-    begun = addresses[number][page].shows
+    begun = begin_discard(number, page)
     error = sys_madvise(USER_ADDRESSES[page], PAGE_SIZE, MADV_DONTNEED)
-    alone = shows(number, page) is begun
-    end_change(number, page, shown if alone else shows(number, page))
-    if error:
-        if alone:
-            addresses[number][page].shows = shown           # the same object: pins of it stay coherent
-    elif alone and shown[0] == "anon":
-        saw_page("store", number, page, 0, since)
-    else:
-        saw_page("may", number, page, 0, since)
-        saw_page("unknown", number, page, "a load of a private mapping of a file that its process has thrown away", since)
+    end_discard(number, page, begun, error)
     return error
 
 

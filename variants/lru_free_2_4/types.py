@@ -12,7 +12,9 @@ Constants scaled down with the machine (everything else is the kernel's own numb
  * pages_min 1, pages_low 2, pages_high 3. free_area_init_core() keeps the ratio 1:2:3 but never goes below 20 pages, which
    would put every allocation here on the slow path. One is the least reserve that only a memory allocator can use.
  * SWAP_CLUSTER_MAX 2, not 32: a reclaim that has to free more pages than there are would always end in out_of_memory(),
-   and never hand a page over through current->local_pages.
+   and never hand a page over through current->local_pages. shrink_caches() multiplies it with the length of the active list and divides
+   by that of the inactive one. With 32 the result is 0 only if the inactive list is 16 times as long. With 2 it was 0 for lists of one
+   page each, and an allocation looped for ever beside an active page that could be freed. At least one page moves, therefore.
  * MAPPED_RATIO 2, not 10: max_mapped is max_scan / 10, which is 0 for any list this short, and then shrink_cache() could
    never go on behind a mapped page.
  * NRSYNC 2, not 32: there are never more dirty buffers than pages, so write_some_buffers() would never stop before the end.

@@ -438,6 +438,8 @@ def shrink_caches(classzone, priority, gfp_mask, nr_pages):
     nr_pages = chunk_size
     # keep the active list at two thirds of the cache
     ratio = nr_pages * data_race(vm.nr_active_pages) // ((data_race(vm.nr_inactive_pages) + 1) * 2)
+    # only here: max: with the kernel's nr_pages of 32 it is at least 2 on lists this short (see SWAP_CLUSTER_MAX in types.py)
+    ratio = max(ratio, 1)
     refill_inactive(ratio)
 
     nr_pages = shrink_cache(nr_pages, classzone, gfp_mask, priority)
