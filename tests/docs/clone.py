@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import pathlib
 import re
@@ -19,7 +18,7 @@ from tests.docs.pages import ROOT, Block
 PARTS = ("vmrace", "harness", "variants", "fuzz", "corpus", "tests", "docs", ".types")
 FILES = ("pyproject.toml", "conftest.py", "setup.py", "README.md", "CONTRIBUTING.md", "CHANGELOG.md")
 SECONDS = 540               # a command that takes longer is broken
-_NOT = shutil.ignore_patterns(".hypothesis", ".mypy_cache")        # what Python has compiled is copied: its times are those of the source
+_NOT = shutil.ignore_patterns("__pycache__", "*.pyc", ".hypothesis", ".mypy_cache")
 
 
 class Broken(AssertionError):
@@ -47,7 +46,7 @@ class Clone:
         self.code = 0
         for part in PARTS:
             if (ROOT / part).exists():
-                shutil.copytree(ROOT / part, place / part, symlinks=True, ignore=_NOT, copy_function=_copy)
+                shutil.copytree(ROOT / part, place / part, symlinks=True, ignore=_NOT)
         for name in FILES:
             if (ROOT / name).exists():
                 shutil.copy(ROOT / name, place / name)
@@ -123,12 +122,6 @@ class Clone:
                               env={**os.environ, "PYTHONPATH": str(self.place), "COLUMNS": "100"}, check=False)
         self.code = done.returncode
         return done.stdout + done.stderr
-
-
-def _copy(source: str, target: str) -> None:
-    """Copy a file. A process that compiles renames its files: a file that is gone again is not copied."""
-    with contextlib.suppress(FileNotFoundError):
-        shutil.copy2(source, target)
 
 
 def _put(path: pathlib.Path, text: str) -> None:
