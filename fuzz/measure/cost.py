@@ -69,6 +69,7 @@ _MAPPED = ("read f0.0", "mmap_shared m0.0 f0.0", "fork m0 m1")
 _INACTIVE = ("read f0.0", "read f0.1", "read f1.0")
 _SWAPPED = ("store m0.0", "reclaim_page m0.0", "reclaim_page m0.0")
 _READ_BACK = ("store m0.0", "reclaim_page m0.0", "load m0.0")
+_WRITTEN_AND_READ_BACK = ("store m0.0", "reclaim_page m0.0", "reclaim", "load m0.0")      # reclaim waits for the write
 _PINNED_READ_ONLY = ("store m0.0", "pin_force m0.0 k0", "protect m0.0", "unprotect m0.0")
 
 SITUATIONS: tuple[Situation, ...] = (
@@ -140,6 +141,7 @@ SITUATIONS: tuple[Situation, ...] = (
     Situation("of a page in swap", _SWAPPED, "load m0.0", "load m0.0", "reclaim_page m0.0"),
     Situation("of a page in swap", _SWAPPED, "store m0.0", "store m0.0", "reclaim_page m0.0"),
     Situation("a page in the swap cache, read back: write fault", _READ_BACK, "store m0.0", "store m0.0", "reclaim_page m0.0"),
+    Situation("a page read back from swap: write fault", _WRITTEN_AND_READ_BACK, "store m0.0", "store m0.0", "reclaim_page m0.0"),
     Situation("a pinned page whose pte is read-only: write fault", _PINNED_READ_ONLY, "store m0.0", "store m0.0", "reclaim_page m0.0"),
     Situation("of a page in the swap cache, read back", _READ_BACK, "pin m0.0 k0", "pin m0.0 k1", "reclaim_page m0.0"),
     Situation("of a page that may not be stored to", ("store m0.0", "protect m0.0"), "pin_force m0.0 k0", "pin_force m0.0 k1",
@@ -284,11 +286,19 @@ class Costs:
         out = Measured(situation, self.variant)
         if not self.has(situation):
             return out
-        out.alone = self._mean(_program(situation.setup, (situation.operation,)), 1, (0,))
+        out.alone = self.alone(situation)
         out.twin = self._mean(_program(situation.setup, (situation.operation, situation.twin)), self.runs, (0, 1))
         if situation.partner.split()[0] in self.operations:
-            out.partner = self._mean(_program(situation.setup, (situation.operation, situation.partner)), self.runs, (0,))
+            out.partner = self.beside(situation)
         return out
+
+    def alone(self, situation: Situation) -> Mean:
+        """Count the operation of a situation alone, in one run."""
+        return self._mean(_program(situation.setup, (situation.operation,)), 1, (0,))
+
+    def beside(self, situation: Situation) -> Mean:
+        """Count the operation of a situation beside its partner."""
+        return self._mean(_program(situation.setup, (situation.operation, situation.partner)), self.runs, (0,))
 
     def _mean(self, program: Program, runs: int, tasks: Sequence[int]) -> Mean:
         out = Mean(runs)

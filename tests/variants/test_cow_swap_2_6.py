@@ -12,6 +12,7 @@ from vmrace.fuzz.programs.generate import program
 from vmrace.fuzz.run.executor import Executor, SetupFailed
 from vmrace.fuzz.run.rest import at_boot
 from vmrace.harness.machine.machine import m
+from vmrace.harness.replay import named_schedule
 from vmrace.harness.schedulers import NoPreempt, Walk
 from vmrace.variants.family import family
 from vmrace.variants.operations import OPERATIONS
@@ -243,6 +244,17 @@ def test_reclaim_at_work_has_a_store_copy_a_pinned_page_in_2_6_26_and_not_with_t
     assert "DATA: a load returns an old value" in found("pre_2_6_26", 300, *UNWANTED_COPY)
     for variant in ("nick_lock_page", "hugh_can_reuse", "merged_2_6_29"):
         assert found(variant, 100, *UNWANTED_COPY) == set(), variant
+
+
+def test_the_warning_about_a_page_that_leaves_the_swap_cache_is_no_finding_while_a_swapoff_of_its_area_runs() -> None:
+    """The comment of swap_unplug_io_fn() calls it harmless then. Only a count of at most 1 has the flags of the area looked at."""
+    what = tasks(["pin m0.0 k0", "reclaim", "unpin k0", "shrink_cache 1"], ["map m0.0"], ["swapoff"])
+    schedule = ("cpu1 until before page_count(A) in swap_unplug_io_fn", "irq 0 on cpu0 until done", "cpu0 to the end", "cpu1 to the end")
+    executor = Executor(FAMILY, "pre_2_6_26")
+    traced = executor.trace(executor.prepare(what), named_schedule.Named(tuple(map(named_schedule.parse, schedule)), what.keys()))
+    assert not traced.outcome.findings
+    looked = [event for event in traced.events if event.function == "swap_unplug_io_fn" and event.label == "read swap0.flags"]
+    assert looked
 
 
 MISSED_COPY = (("store m0.0", "fork m0 m1", "reclaim_page m0.0", "load m0.0"), ("store m0.0",), ("load m1.0", "load m1.0"))

@@ -329,15 +329,25 @@ def drained(image: Image) -> Iterator[Failure]:
 
 
 def describe(image: Image) -> dict[str, str]:
-    """Describe each page in a few words: its count, its mappings, its flags, its swap entry and its lists."""
+    """Describe each page in a few words: its count, its mappings, its pins, its flags, its swap entry and its lists.
+
+    A page that some process may write, and one that a device has, behave differently in a fault and in reclaim. These words tell the
+    generator so: it picks start states by them.
+    """
     t = _tables(image)
     ns = image.namespace
+    writable = {value[0] for _, slot, _ in t.ptes if (value := slot._val).__class__ is tuple and value[1]}
+    pinned = {each.page: pin.write for each, pin in zip(t.references, t.pinned, strict=True) if each.page is not None}
     out = {}
     for page in t.pages:
         word = page.flags.word
         parts = [str(page._count.counter)]
         if page._mapcount.counter >= 0:
             parts.append(f"mapped {page._mapcount.counter + 1}")
+        if page in writable:
+            parts.append("writable")
+        if page in pinned:
+            parts.append("pinned" if pinned[page] else "read-pinned")
         for name in ("lru", "active", "locked", "uptodate", "dirty", "writeback", "swapcache"):
             if word >> ns[f"PG_{name}"] & 1:
                 parts.append("LRU" if name == "lru" else name)

@@ -98,8 +98,9 @@ def swap_unplug_io_fn(unused_bdi, page):
     if PageSwapCache(page):
         swap_info[swp_type(entry)].bdev             # a garbage entry would trip over this
 
-        # a racy swapoff may take the page out of the cache just now; without swapoff this is a fault
-        WARN_ON(page_count(page) <= 1, 77)
+        # A racy swapoff may take the page out of the cache just now: harmless then, says the comment here. So it is a finding only
+        # while no swapoff of the area runs.
+        WARN_ON(page_count(page) <= 1 and data_race(swap_info[swp_type(entry)].flags) & SWP_WRITEOK, 77)
 
         # left out: blk_run_backing_dev()
     up_read(swap_unplug_sem)
