@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: MIT
+"""The runs of one input: a number of schedules of its program, judged by the sanitizers.
+
+The runs are a function of the input: their random choices are seeded by its bytes, and no run depends on earlier inputs. libFuzzer
+therefore sees the same features whenever it runs the input again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import time
+import zlib
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Any
+
+from vmrace.fuzz.libfuzzer.inputs import Input, decode, encode
+from vmrace.fuzz.run import stop_request
+from vmrace.fuzz.run.executor import Executor, Outcome, Prepared, SetupFailed
+from vmrace.fuzz.run.hit import Hit
+from vmrace.fuzz.sampling.contention import Places
+from vmrace.fuzz.sampling.coverage import Features
+from vmrace.fuzz.sampling.portfolio import PAIRS_MAX, SCHEDULERS, Sampling, Spent, Tally, bred, portfolio
+from vmrace.harness.link.image import Image
+from vmrace.harness.machine.machine import m
+from vmrace.harness.machine.scheduler import Scheduler
+from vmrace.harness.schedulers import NoPreempt
+from vmrace.harness.schedulers.replay import Replay
+from vmrace.variants.family import family
+from vmrace.variants.program import Program, TaskProgram
+
+SCHEDULES = 100             # of an input
+CHECKED_EVERY = 100         # one run in 100 is also run on a checked image
+PROGRAMS_MAX = 2_000        # programs whose schedules are remembered for the mutator
+DISTINCT_MIN = 6            # runs with new decisions in a batch of 24, without which an input gets no other batch
+OWN_WEIGHT = 4              # the weight of an input's own schedule, as that of a run that reached a new block
+
+
+@dataclass
+class Counts:
+    """The counts and hits of some runs, by the names of a shard's (vmrace.fuzz.campaign.messages.ShardResult)."""
+
+    runs: int = 0
+    distinct: int = 0
+    programs_run: int = 0
+    checked_runs: int = 0
+    failing_runs: int = 0
+    limit_runs: int = 0
+    hits: list[Hit] = field(default_factory=list)
+    tallies: dict[str, Tally] = field(default_factory=lambda: {way.name: Tally() for way in SCHEDULERS})
+    titles: dict[str, int] = field(default_factory=dict)
+
+
+class Runner:
+    """The runs of inputs of one variant. `counts` has a hit for each title outside `known`; `titles` are those of the last input.
+
+    `runs_max` bounds the runs that are counted; 0 means no bound.
+    """
+
+    def __init__(self, family_name: str, variant: str, schedules: int = SCHEDULES):
+        made = family(family_name)
+        self.fast = Executor(made, variant, probes=True)
+        self.checked = Executor(made, variant, checked=True)
+        self.operations = self.fast.operations()
+        self.schedules = schedules
+        self.features = Features()
+        self.known: set[str] = set()
+        self.pairs = 0                          # every pair so far, as bits
+        self.image: Image | None = None         # of the last input
+        self.remembered: OrderedDict[Program, list[Input]] = OrderedDict()
+        self.titles: list[str] = []
+        self.begin(0)
+
+    def begin(self, runs_max: int) -> None:
+        """Begin to count anew, at most `runs_max` runs; 0 means no bound."""
+        self.counts, self.runs_max = Counts(), runs_max
+        self.fast.left_open.clear()
+
+    @property
+    def buffers(self) -> list[bytearray]:
+        """The features of an input: blocks of kernel source, and pairs of accesses."""
+        return [self.features.pairs, *(self.fast.image(cpus).probes for cpus in (1, 2))]
+
+    def fresh_blocks(self) -> int:
+        """Count the blocks that the last input reached and no earlier one did."""
+        return self.features.count_program(self.features.blocks_of(self.image), first=True) if self.image is not None else 0
+
+    def features_count(self) -> int:
+        """Return the number of pairs and blocks that were reached so far."""
+        return self.pairs.bit_count() + len(self.features.reached)
+
+    def over(self) -> bool:
+        return 0 < self.runs_max <= self.counts.runs or stop_request.asked()
+
+    def runs_of(self, program: Program) -> list[Input]:
+        """Return the schedules of a program that showed something new, as inputs."""
+        return self.remembered.get(program, [])
+
+    def run(self, data: bytes) -> None:
+        """Run the schedules of an input."""
+        one = decode(data, self.operations)
+        self.titles, self.image = [], None
+        for buffer in self.buffers:
+            buffer[:] = bytes(len(buffer))      # libFuzzer has done so, if it calls
+        self.counts.programs_run += 1
+        rng = random.Random(zlib.crc32(data))
+        with m.watched(observer=self.features), contextlib.suppress(Spent):
+            try:
+                prepared = self.fast.prepare(one.program)
+            except SetupFailed as failed:
+                self._spend()
+                self._setup_failed(one.program, failed)
+                return
+            self.image = prepared.image
+            try:
+                _Door(self, one, prepared, rng).sample()
+            finally:
+                self.pairs |= int.from_bytes(self.features.pairs, "little")
+
+    # ---- one run -----------------------------------------------------------------------------------------------------
+
+    def _spend(self) -> None:
+        if self.over():
+            raise Spent
+        self.counts.runs += 1
+
+    def one(self, program: Program, prepared: Prepared, name: str, scheduler: Scheduler) -> Outcome:
+        """Run one schedule. Raises Spent if no run is left."""
+        self._spend()
+        outcome = self.fast.run(prepared, scheduler)
+        self.counts.limit_runs += outcome.limit_hit
+        self.counts.tallies.setdefault(name, Tally()).runs += 1
+        if outcome.findings:
+            self._failed(program, outcome, name)
+        return outcome
+
+    def check(self, program: Program, outcome: Outcome) -> None:
+        """Make the same decisions on a checked image, which tests guarded fields and lock orders, and looks for races and leaks."""
+        checked = self.checked
+        with m.watched():
+            try:
+                prepared = checked.prepare(program)
+                again = checked.replay(prepared, outcome.switches, outcome.forced)
+                again.findings += checked.leaks(prepared, again)
+                self.counts.checked_runs += 1
+                if again.findings:
+                    self._failed(program, again, "checked")
+            except SetupFailed as failed:
+                self._setup_failed(program, failed)
+
+    def _setup_failed(self, program: Program, failed: SetupFailed) -> None:
+        """Report a finding without a race: the setup becomes the only task of a program, and is run on a checked image."""
+        alone = Program((), (TaskProgram(0, program.setup),), program.cpus, program.preempt)
+        if failed.finding.title in self.known:
+            self._count(failed.finding.title)
+            return
+        with m.watched():
+            self._failed(alone, self.checked.run(self.checked.prepare(alone), NoPreempt()), "setup")
+
+    def _count(self, title: str) -> None:
+        self.counts.titles[title] = self.counts.titles.get(title, 0) + 1
+        if title not in self.titles:
+            self.titles.append(title)
+
+    def _failed(self, program: Program, outcome: Outcome, name: str) -> None:
+        self.counts.failing_runs += 1
+        for finding in outcome.findings:
+            self._count(finding.title)
+            if finding.title not in self.known:
+                self.known.add(finding.title)
+                self.counts.tallies.setdefault(name, Tally()).findings += 1
+                self.counts.hits.append(Hit(finding.title, program, list(outcome.switches), list(outcome.forced), self.counts.runs, name,
+                                            time.monotonic()))
+
+
+class _Door:
+    """The access of `Sampling` to one input (see vmrace.fuzz.sampling.portfolio.Door)."""
+
+    def __init__(self, runner: Runner, one: Input, prepared: Prepared, rng: random.Random):
+        self.runner, self.input, self.prepared, self.rng = runner, one, prepared, rng
+        self.runs, self.limit, self.covered = 0, runner.schedules, 0
+        self.sampling: Sampling[Outcome] = Sampling(rng, portfolio(rng), len(one.program.tasks), one.program.size, self, [])
+
+    def sample(self) -> None:
+        """Make the runs: the input's own schedule, those without preemption, their children for at most half of the runs, random ones."""
+        most, sampling = self.limit, self.sampling
+        try:
+            if self.input.switches or self.input.forced:
+                ran = self.run("mutate", Replay(self.input.switches, self.input.forced, lenient=True))
+                sampling.schedules.append(bred(self.rng, ran, self.places(ran), OWN_WEIGHT))
+            elif most == 1:
+                self.run("nopreempt", NoPreempt())
+            self.runner.features.take()
+            sampling.leads()
+            if sampling.bases:
+                self.limit = most // 2
+                sampling.children()
+                self.limit = most
+            while self._batch_shows_enough():
+                pass
+        finally:
+            self._remember()
+
+    def _batch_shows_enough(self) -> bool:
+        """Run a batch of random schedules. True if enough of them made decisions that no earlier run of the input made."""
+        distinct = len(self.sampling.seen)
+        self.sampling.batch()
+        return len(self.sampling.seen) - distinct >= DISTINCT_MIN
+
+    def _remember(self) -> None:
+        """Remember the schedules that showed something new, for the mutator."""
+        shown = self.sampling.schedules[len(self.sampling.bases):]
+        if shown:
+            remembered = self.runner.remembered
+            remembered[self.input.program] = [Input(self.input.program, tuple(run.switches), tuple(run.forced)) for run in shown]
+            while len(remembered) > PROGRAMS_MAX:
+                remembered.popitem(last=False)
+
+    def over(self) -> bool:
+        return self.runs >= self.limit
+
+    def run(self, name: str, scheduler: Scheduler) -> Outcome:
+        if self.over():
+            raise Spent
+        self.runs += 1
+        return self.runner.one(self.input.program, self.prepared, name, scheduler)
+
+    def places(self, ran: Outcome) -> Places:
+        places = Places()
+        with m.watched(places):
+            self.runner.fast.replay(self.prepared, ran.switches, ran.forced)
+        return places
+
+    def shows(self, name: str, ran: Any) -> int:
+        runner, counts = self.runner, self.runner.counts
+        new, now = runner.features.take(), self.prepared.image.probes.count(1)
+        weight = 4 if now > self.covered else 1 if new and len(self.sampling.schedules) < PAIRS_MAX else 0
+        self.covered = now
+        tally = counts.tallies.setdefault(name, Tally())
+        tally.features += new
+        if self.sampling.new(ran):
+            tally.distinct += 1
+            counts.distinct += 1
+        if counts.runs % CHECKED_EVERY == 0:
+            runner.check(self.input.program, ran)
+        return weight
+
+
+def input_of(hit: Hit) -> bytes:
+    """Return a hit as an input."""
+    return encode(Input(hit.program, tuple(hit.switches), tuple(hit.forced)))

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: MIT
+"""`python -m vmrace.fuzz.target VARIANT [OPTION ...] [-FLAG=VALUE ...] [DIRECTORY ... | FILE ...]`: a fuzz target of libFuzzer."""
+
+from __future__ import annotations
+
+import pathlib
+import shlex
+import sys
+
+import click
+from vmrace.fuzz.cli.arguments import Refused, variant_named
+from vmrace.fuzz.libfuzzer import start
+from vmrace.fuzz.libfuzzer.runner import SCHEDULES
+from vmrace.fuzz.target.target import Target, mode_of
+from vmrace.fuzz.text.exit_codes import COULD_NOT
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.argument("variant")
+@click.argument("flags", nargs=-1, type=click.UNPROCESSED, metavar="[-FLAG=VALUE]... [DIRECTORY|FILE]...")
+@click.option("--schedules", type=click.IntRange(min=1), default=SCHEDULES, show_default=True, help="Schedules of an input.")
+@click.option("--corpus", type=click.Path(path_type=pathlib.Path), default=pathlib.Path("corpus"), show_default=True,
+              help="Keep entries in this directory. (Directories of inputs, which libFuzzer calls corpora, come last.)")
+@click.option("--keep-going", is_flag=True, help="Go on after a new title, instead of a crash.")
+@click.option("--no-shrink", is_flag=True, help="Keep findings as they were found.")
+def main(variant: str, flags: tuple[str, ...], schedules: int, corpus: pathlib.Path, keep_going: bool, no_shrink: bool) -> None:
+    """Fuzz VARIANT (family/variant) with libFuzzer, through Atheris. -help=1 lists libFuzzer's flags."""
+    made, name = variant_named(variant)
+    own = [variant, f"--schedules={schedules}", f"--corpus={corpus}", *["--keep-going"] * keep_going, *["--no-shrink"] * no_shrink]
+    command = shlex.join([sys.executable, "-m", "vmrace.fuzz.target", *own])
+    target = Target(made.name, name, mode_of(flags), schedules, corpus, keep_going, not no_shrink)
+    try:
+        start.fuzz([command, *flags], target.call, target.mutator.mutate, target.mutator.cross)
+    except start.CannotStart as error:
+        raise Refused(str(error), COULD_NOT) from None
+    finally:
+        target.end()
+
+
+if __name__ == "__main__":
+    main()
