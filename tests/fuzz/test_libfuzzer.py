@@ -65,9 +65,13 @@ def test_an_input_reads_like_an_entry() -> None:
     assert decode(text, NAMES) == Input(program, (12, 1), (1, 0))
 
 
-@pytest.mark.parametrize("text", [b"", b"\xff\xfe", b"cpus 2\n", b"cpus 9\ncpu0 reclaim\n", b"cpus 1\ncpu3 reclaim\n",
-                                  b"cpus 2\ncpu0 fly\n", b"cpus 2\ncpu0 unmap m0.9\n", b"cpus 2\ncpu0 reclaim\nswitches a\n", b"cpu0 reclaim\n",
-                                  b"cpus 2\n" + b"cpu0 reclaim\n" * (OPS_MAX + 1), b"cpus 2\ncpu0 reclaim\nswitches 9999999 0\n"])
+NO_INPUT = (
+    b"", b"\xff\xfe", b"cpus 2\n", b"cpus 9\ncpu0 reclaim\n", b"cpus 1\ncpu3 reclaim\n", b"cpus 2\ncpu0 fly\n",
+    b"cpus 2\ncpu0 unmap m0.9\n", b"cpus 2\ncpu0 reclaim\nswitches a\n", b"cpu0 reclaim\n", b"cpus 2\n" + b"cpu0 reclaim\n" * (OPS_MAX + 1),
+    b"cpus 2\ncpu0 reclaim\nswitches 9999999 0\n")
+
+
+@pytest.mark.parametrize("text", NO_INPUT)
 def test_bytes_that_are_no_input_are_a_program_all_the_same(text: bytes) -> None:
     assert legal(decode(text, NAMES).program) and not decode(text, NAMES).switches
 
@@ -273,7 +277,7 @@ def test_a_directory_of_a_thousand_inputs_is_read_and_merged_into_fewer_with_the
         programs[generate.program(rng, executor().operations())] = None
     exchange.write(tmp_path / "many", programs)
     (tmp_path / "few").mkdir()
-    options = [VARIANT, "--schedules=4", "--corpus=kept"]
+    options = [VARIANT, "--schedules=2", "--corpus=kept"]
     every = target(*options, "--keep-going", "--no-shrink", "-runs=0", "many", place=tmp_path)
     assert every.returncode == 0, every.stderr
     done = target(*options, "-merge=1", "few", "many", place=tmp_path)
@@ -290,7 +294,7 @@ def test_two_forked_jobs_share_a_directory_and_go_on_after_a_crash_if_asked(tmp_
     """libFuzzer: -fork=N fuzzes in subprocesses, with -ignore_crashes=1 beyond a crash."""
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "seed").write_bytes(failing_input())
-    done = target(VARIANT, "--schedules=10", "--no-shrink", "--corpus=kept", "-fork=2", "-ignore_crashes=1", "-max_total_time=20", "in",
+    done = target(VARIANT, "--schedules=10", "--no-shrink", "--corpus=kept", "-fork=2", "-ignore_crashes=1", "-max_total_time=8", "in",
                   place=tmp_path)
     assert done.returncode in (0, 77), done.stderr
     assert len(list((tmp_path / "in").iterdir())) > 5
