@@ -21,11 +21,11 @@ from collections import deque
 from multiprocessing.connection import Connection
 from typing import IO
 
+from vmrace.fuzz.campaign.libfuzzer_memory import Memory
 from vmrace.fuzz.campaign.messages import ShardResult, ShardTask
 from vmrace.fuzz.libfuzzer import counters, start
 from vmrace.fuzz.libfuzzer.inputs import Input, decode, encode
-from vmrace.fuzz.libfuzzer.mutate import Mutator
-from vmrace.fuzz.libfuzzer.runner import Runner
+from vmrace.fuzz.libfuzzer.runner import Runner, mutator_of
 from vmrace.harness import stop
 from vmrace.harness.finding import is_only_told
 from vmrace.variants.program import Program
@@ -81,7 +81,7 @@ class Serving:
 
     def __init__(self, pipe: Connection, runner: Runner):
         self.pipe, self.runner = pipe, runner
-        self.mutator = Mutator(runner.operations, runner.runs_of)
+        self.mutator = mutator_of(runner)
         self.adopted: deque[Program] = deque()
         self.seen: set[Program] = set()         # adopted or kept
         self.kept: list[Program] = []
@@ -159,7 +159,7 @@ def _serve(task: ShardTask, pipe: Connection, log: int) -> None:
     try:
         os.dup2(log, 1)
         os.dup2(log, 2)
-        serving = Serving(pipe, Runner(task.family, task.variant))
+        serving = Serving(pipe, Runner(task.family, task.variant, Memory()))
         seed = random.Random(f"{task.seed}/{task.number}").randrange(1, 1 << 31)
         start.fuzz(["vmrace", *FLAGS, f"-seed={seed}"], serving.call, serving.mutate, serving.mutator.cross)
     finally:

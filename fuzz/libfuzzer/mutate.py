@@ -14,21 +14,29 @@ from dataclasses import replace
 from vmrace.fuzz.libfuzzer.inputs import DECISIONS_MAX, Input, decode, encode
 from vmrace.fuzz.programs import generate
 from vmrace.fuzz.programs.reduce import smaller
-from vmrace.variants.program import Program, TaskProgram
+from vmrace.variants.program import Op, Program, TaskProgram
 
 NEW_SHARE = 0.1             # share of the changes that are a new program
 SCHEDULE_SHARE = 0.3        # share of the others that keep the program
-STATE_SHARE = 0.4           # share of the rest that keep the setup only
-LONGER_SHARE = 0.2          # share of the rest that make the setup longer
+LONGER_SHARE = 0.15         # share of the rest that make the setup longer
+STATE_SHARE = 0.6           # share of the rest that draw new tasks after a setup: that of the input, or one that reaches some state
+OWN_SHARE = 0.5             # share of these with the setup of the input
+CANDIDATES = 10             # programs drawn, of which the one that tries most is taken
 NEAR = 12                   # points by which a preemption is moved, on average
 POINTS = 100                # points over which the first preemption is drawn
 
 
 class Mutator:
-    """The changes of inputs of one variant. `runs_of(program)` returns the schedules of a program that showed something new, if any."""
+    """The changes of inputs of one variant.
 
-    def __init__(self, operations: Sequence[str], runs_of: Callable[[Program], Sequence[Input]] = lambda program: ()):
-        self.operations, self.runs_of = tuple(operations), runs_of
+    `runs_of(program)` returns the schedules of a program that showed something new, if any. `novelty(program)` is larger for a program
+    that tries more: it chooses among CANDIDATES changes. `setup(rng)` picks a setup that reaches a state.
+    """
+
+    def __init__(self, operations: Sequence[str], runs_of: Callable[[Program], Sequence[Input]] = lambda program: (),
+                 novelty: Callable[[Program], float] = lambda program: 0.0,
+                 setup: Callable[[random.Random], tuple[Op, ...]] = lambda rng: ()):
+        self.operations, self.runs_of, self.novelty, self.setup = tuple(operations), runs_of, novelty, setup
 
     def mutate(self, data: bytes, size_max: int, seed: int) -> bytes:
         """Change an input; the result has at most `size_max` bytes."""
@@ -53,11 +61,14 @@ class Mutator:
             return Input(generate.program(rng, self.operations))
         if rng.random() < SCHEDULE_SHARE:
             return self._another_schedule(rng, one)
-        if rng.random() < STATE_SHARE:
-            return Input(generate.from_setup(rng, one.program.setup, self.operations))
         if rng.random() < LONGER_SHARE:
             return replace(one, program=replace(one.program, setup=generate.extended(rng, one.program.setup, self.operations).setup))
-        return Input(generate.mutate(rng, one.program, one.program, self.operations))
+        if rng.random() < STATE_SHARE:
+            setup = one.program.setup if rng.random() < OWN_SHARE else self.setup(rng)
+            drawn = [generate.from_setup(rng, setup, self.operations) for _ in range(CANDIDATES)]
+        else:
+            drawn = [generate.mutate(rng, one.program, one.program, self.operations) for _ in range(CANDIDATES)]
+        return Input(max(drawn, key=self.novelty))
 
     def _another_schedule(self, rng: random.Random, one: Input) -> Input:
         known = self.runs_of(one.program)

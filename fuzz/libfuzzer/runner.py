@@ -12,10 +12,12 @@ import random
 import time
 import zlib
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
-from vmrace.fuzz.libfuzzer.inputs import Input, decode, encode
+from vmrace.fuzz.libfuzzer.inputs import Input, decode
+from vmrace.fuzz.libfuzzer.mutate import Mutator
 from vmrace.fuzz.run import stop_request
 from vmrace.fuzz.run.executor import Executor, Outcome, Prepared, SetupFailed
 from vmrace.fuzz.run.hit import Hit
@@ -28,10 +30,11 @@ from vmrace.harness.machine.scheduler import Scheduler
 from vmrace.harness.schedulers import NoPreempt
 from vmrace.harness.schedulers.replay import Replay
 from vmrace.variants.family import family
-from vmrace.variants.program import Program, TaskProgram
+from vmrace.variants.program import Op, Program, TaskProgram
 
-SCHEDULES = 100             # of an input
+SCHEDULES = 200             # of an input
 CHECKED_EVERY = 100         # one run in 100 is also run on a checked image
+TRIED = 1 << 14             # counters of pairs of operations in a state
 PROGRAMS_MAX = 2_000        # programs whose schedules are remembered for the mutator
 DISTINCT_MIN = 6            # runs with new decisions in a batch of 24, without which an input gets no other batch
 OWN_WEIGHT = 4              # the weight of an input's own schedule, as that of a run that reached a new block
@@ -52,18 +55,32 @@ class Counts:
     titles: dict[str, int] = field(default_factory=dict)
 
 
+class Memory(Protocol):
+    """The memory of what programs have tried (vmrace.fuzz.campaign.libfuzzer_memory)."""
+
+    def learn(self, program: Program, described: dict[str, str]) -> Sequence[object]:
+        """Record that a program starts at pages with these descriptions. Returns what it tries there."""
+
+    def novelty(self, program: Program) -> float:
+        """Return the number of things that the program would try and that are not well known, per operation."""
+
+    def setup(self, rng: random.Random) -> tuple[Op, ...]:
+        """Pick a setup that reaches a state, rare ones as often as common ones."""
+
+
 class Runner:
     """The runs of inputs of one variant. `counts` has a hit for each title outside `known`; `titles` are those of the last input.
 
     `runs_max` bounds the runs that are counted; 0 means no bound.
     """
 
-    def __init__(self, family_name: str, variant: str, schedules: int = SCHEDULES):
+    def __init__(self, family_name: str, variant: str, memory: Memory, schedules: int = SCHEDULES):
         made = family(family_name)
         self.fast = Executor(made, variant, probes=True)
         self.checked = Executor(made, variant, checked=True)
         self.operations = self.fast.operations()
-        self.schedules = schedules
+        self.memory, self.schedules = memory, schedules
+        self.tried = bytearray(TRIED)           # what the last input tried, hashed
         self.features = Features()
         self.known: set[str] = set()
         self.pairs = 0                          # every pair so far, as bits
@@ -79,8 +96,8 @@ class Runner:
 
     @property
     def buffers(self) -> list[bytearray]:
-        """The features of an input: blocks of kernel source, and pairs of accesses."""
-        return [self.features.pairs, *(self.fast.image(cpus).probes for cpus in (1, 2))]
+        """The features of an input: blocks of kernel source, and pairs of operations that start in a state of a page."""
+        return [self.tried, *(self.fast.image(cpus).probes for cpus in (1, 2))]
 
     def fresh_blocks(self) -> int:
         """Count the blocks that the last input reached and no earlier one did."""
@@ -101,7 +118,7 @@ class Runner:
         """Run the schedules of an input."""
         one = decode(data, self.operations)
         self.titles, self.image = [], None
-        for buffer in self.buffers:
+        for buffer in (*self.buffers, self.features.pairs):
             buffer[:] = bytes(len(buffer))      # libFuzzer has done so, if it calls
         self.counts.programs_run += 1
         rng = random.Random(zlib.crc32(data))
@@ -113,6 +130,8 @@ class Runner:
                 self._setup_failed(one.program, failed)
                 return
             self.image = prepared.image
+            for one_of in self.memory.learn(one.program, self.fast.family.describe(prepared.image)):
+                self.tried[zlib.crc32(repr(one_of).encode()) % TRIED] = 1
             try:
                 _Door(self, one, prepared, rng).sample()
             finally:
@@ -247,6 +266,7 @@ class _Door:
         return weight
 
 
-def input_of(hit: Hit) -> bytes:
-    """Return a hit as an input."""
-    return encode(Input(hit.program, tuple(hit.switches), tuple(hit.forced)))
+
+def mutator_of(runner: Runner) -> Mutator:
+    """Return the changes of inputs that this runner has use for."""
+    return Mutator(runner.operations, runner.runs_of, runner.memory.novelty, runner.memory.setup)

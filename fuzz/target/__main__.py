@@ -9,6 +9,7 @@ import sys
 
 import click
 from vmrace.fuzz.cli.arguments import Refused, variant_named
+from vmrace.fuzz.corpus.entry import EntryError
 from vmrace.fuzz.libfuzzer import start
 from vmrace.fuzz.libfuzzer.runner import SCHEDULES
 from vmrace.fuzz.target.target import Target, mode_of
@@ -28,13 +29,12 @@ def main(variant: str, flags: tuple[str, ...], schedules: int, corpus: pathlib.P
     made, name = variant_named(variant)
     own = [variant, f"--schedules={schedules}", f"--corpus={corpus}", *["--keep-going"] * keep_going, *["--no-shrink"] * no_shrink]
     command = shlex.join([sys.executable, "-m", "vmrace.fuzz.target", *own])
-    target = Target(made.name, name, mode_of(flags), schedules, corpus, keep_going, not no_shrink)
     try:
+        target = Target(made.name, name, mode_of(flags), schedules, corpus, keep_going, not no_shrink)
         start.fuzz([command, *flags], target.call, target.mutator.mutate, target.mutator.cross)
-    except start.CannotStart as error:
-        raise Refused(str(error), COULD_NOT) from None
-    finally:
         target.end()
+    except (start.CannotStart, EntryError) as error:
+        raise Refused(str(error), COULD_NOT) from None
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from vmrace.fuzz.corpus import hit_file
 from vmrace.fuzz.corpus.entry import EntryError, save
 from vmrace.fuzz.run.hit import Hit
 from vmrace.fuzz.shrink.confirm import confirm
+from vmrace.fuzz.text import writing
 from vmrace.harness.errors import HarnessError
 
 SHRINK_SECONDS = 60.0
@@ -25,14 +26,21 @@ class Keeper:
         self.started = time.monotonic()
         self.found_on = f"{options.family}/{options.variant}"
 
-    def known(self) -> dict[str, pathlib.Path]:
-        """Map each title that an entry of the corpus expects to the entry. Another process may have added some."""
-        return known_titles(self.options)[0]
+    def begin(self) -> dict[str, pathlib.Path]:
+        """Return the known titles, and report the files of the corpus that are no entries. EntryError if the corpus cannot be written."""
+        try:
+            writing.check_writable(self.options.corpus)
+        except OSError as error:
+            raise EntryError(f"{self.options.corpus}: cannot be written: {writing.why(error)}") from None
+        known, bad = known_titles(self.options)
+        for error_of in bad:
+            self.view.error(str(error_of))
+        return known
 
     def keep(self, hit: Hit) -> bool:
         """Keep a hit as an entry, unless the corpus knows its title. True if its title is new, and it was confirmed."""
         hit.seconds -= self.started
-        known = self.known()
+        known, _ = known_titles(self.options)           # read again: another process may have added some
         if hit.title in known:
             self.view.known(hit, known[hit.title])
             return False

@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from enum import Enum
 
 from vmrace.fuzz.campaign.driver import Options
+from vmrace.fuzz.campaign.libfuzzer_memory import Memory
 from vmrace.fuzz.campaign.report import TextView
 from vmrace.fuzz.libfuzzer import counters
-from vmrace.fuzz.libfuzzer.mutate import Mutator
-from vmrace.fuzz.libfuzzer.runner import Runner
+from vmrace.fuzz.libfuzzer.runner import Runner, mutator_of
 from vmrace.fuzz.target.keep import Keeper
 from vmrace.fuzz.text.wording import count
 from vmrace.harness.finding import is_only_told
@@ -44,16 +44,18 @@ def mode_of(flags: Sequence[str]) -> Mode:
 
 
 class Target:
-    """A variant as a fuzz target."""
+    """A variant as a fuzz target. EntryError if findings cannot be written."""
 
     def __init__(self, family: str, variant: str, mode: Mode, schedules: int, corpus: pathlib.Path, keep_going: bool, shrink: bool):
         options = Options(family, variant, workers=1, keep_going=keep_going, corpus=corpus, shrink=shrink)
         self.mode, self.keep_going = mode, keep_going
-        self.runner = Runner(family, variant, schedules)
+        self.runner = Runner(family, variant, Memory(), schedules)
         self.view = TextView(options)
         self.keeper = Keeper(options, self.view)
-        self.mutator = Mutator(self.runner.operations, self.runner.runs_of)
+        self.mutator = mutator_of(self.runner)
         self.registered = False
+        if mode is Mode.SEARCH:
+            self.runner.known.update(self.keeper.begin())
 
     def call(self, data: bytes) -> None:
         """Run an input. TitleFound if that is a crash."""
@@ -61,7 +63,6 @@ class Target:
         if not self.registered:
             self.registered = True
             counters.register(runner.buffers)
-            runner.known.update(self.keeper.known() if self.mode is Mode.SEARCH else ())
         runner.run(data)
         hits, runner.counts.hits = runner.counts.hits, []
         crashes = [title for title in runner.titles if not is_only_told(title)] if self.mode is Mode.REPEAT else []

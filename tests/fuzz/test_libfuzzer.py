@@ -13,6 +13,7 @@ import sys
 from collections.abc import Sequence
 
 import pytest
+from vmrace.fuzz.campaign.libfuzzer_memory import Memory
 from vmrace.fuzz.corpus.entry import Entry, find, load
 from vmrace.fuzz.libfuzzer import exchange, start
 from vmrace.fuzz.libfuzzer.inputs import DECISIONS_MAX, Input, decode, encode
@@ -141,7 +142,7 @@ def features(runner: Runner, data: bytes) -> tuple[list[bytes], dict[str, int], 
 
 
 def test_the_runs_of_an_input_do_not_depend_on_other_inputs() -> None:
-    runner = Runner("lru_free_2_4", "pre_patch", 30)
+    runner = Runner("lru_free_2_4", "pre_patch", Memory(), 30)
     rng = random.Random(6)
     one, *others = [encode(Input(generate.program(rng, runner.operations))) for _ in range(6)]
     first = features(runner, one)
@@ -149,11 +150,11 @@ def test_the_runs_of_an_input_do_not_depend_on_other_inputs() -> None:
     for other in others:
         features(runner, other)
     assert features(runner, one) == first
-    assert features(Runner("lru_free_2_4", "pre_patch", 30), one) == first
+    assert features(Runner("lru_free_2_4", "pre_patch", Memory(), 30), one) == first
 
 
 def test_no_more_runs_are_made_than_asked() -> None:
-    runner = Runner("lru_free_2_4", "pre_patch", 50)
+    runner = Runner("lru_free_2_4", "pre_patch", Memory(), 50)
     for most, number in ((7, 7), (1, 1)):
         runner.begin(most)
         for seed in range(5):
@@ -183,7 +184,7 @@ def failing_input(*before: str) -> bytes:
 
 
 def test_a_kept_failure_fails_as_an_input() -> None:
-    runner = Runner("lru_free_2_4", "pre_patch", 5)
+    runner = Runner("lru_free_2_4", "pre_patch", Memory(), 5)
     runner.run(failing_input())
     assert [hit.title for hit in runner.counts.hits] == runner.titles == [TITLE]
     again, = runner.counts.hits
