@@ -36,7 +36,6 @@ SCHEDULES = 200             # of an input
 CHECKED_EVERY = 100         # one run in 100 is also run on a checked image
 TRIED = 1 << 14             # counters of pairs of operations in a state
 PROGRAMS_MAX = 2_000        # programs whose schedules are remembered for the mutator
-DISTINCT_MIN = 6            # runs with new decisions in a batch of 24, without which an input gets no other batch
 OWN_WEIGHT = 4              # the weight of an input's own schedule, as that of a run that reached a new block
 
 
@@ -216,16 +215,16 @@ class _Door:
                 self.limit = most // 2
                 sampling.children()
                 self.limit = most
-            while self._batch_shows_enough():
+            while self._batch_reaches_more():
                 pass
         finally:
             self._remember()
 
-    def _batch_shows_enough(self) -> bool:
-        """Run a batch of random schedules. True if enough of them made decisions that no earlier run of the input made."""
-        distinct = len(self.sampling.seen)
+    def _batch_reaches_more(self) -> bool:
+        """Run a batch of random schedules. True if they reached a block that no earlier run of the input had reached."""
+        covered = self.covered
         self.sampling.batch()
-        return len(self.sampling.seen) - distinct >= DISTINCT_MIN
+        return self.covered > covered
 
     def _remember(self) -> None:
         """Remember the schedules that showed something new, for the mutator."""

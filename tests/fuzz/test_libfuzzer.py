@@ -235,6 +235,7 @@ def test_a_new_title_is_kept_and_ends_the_process_like_a_crash(tmp_path: pathlib
 
 
 @needs_atheris
+@pytest.mark.long
 def test_a_campaign_runs_on_libfuzzer_and_shares_its_inputs(tmp_path: pathlib.Path) -> None:
     exchange.write(tmp_path / "in", [entry().program])
     command = [sys.executable, "-m", "vmrace", "fuzz", VARIANT, "--engine", "atheris", "--runs", "1500", "--workers", "1", "--seed", "1",
