@@ -30,13 +30,15 @@ class Mutator:
     """The changes of inputs of one variant.
 
     `runs_of(program)` returns the schedules of a program that showed something new, if any. `novelty(program)` is larger for a program
-    that tries more: it chooses among CANDIDATES changes. `setup(rng)` picks a setup that reaches a state.
+    that tries more: it chooses among CANDIDATES changes. `setup(rng)` picks a setup that reaches a state, and `reach_out(rng)` looks for
+    more of them; it returns a program that fails without a race, if it meets one.
     """
 
     def __init__(self, operations: Sequence[str], runs_of: Callable[[Program], Sequence[Input]] = lambda program: (),
                  novelty: Callable[[Program], float] = lambda program: 0.0,
-                 setup: Callable[[random.Random], tuple[Op, ...]] = lambda rng: ()):
-        self.operations, self.runs_of, self.novelty, self.setup = tuple(operations), runs_of, novelty, setup
+                 setup: Callable[[random.Random], tuple[Op, ...]] = lambda rng: (),
+                 reach_out: Callable[[random.Random], Program | None] = lambda rng: None):
+        self.operations, self.runs_of, self.novelty, self.setup, self.reach_out = tuple(operations), runs_of, novelty, setup, reach_out
 
     def mutate(self, data: bytes, size_max: int, seed: int) -> bytes:
         """Change an input; the result has at most `size_max` bytes."""
@@ -63,6 +65,9 @@ class Mutator:
             return self._another_schedule(rng, one)
         if rng.random() < LONGER_SHARE:
             return replace(one, program=replace(one.program, setup=generate.extended(rng, one.program.setup, self.operations).setup))
+        failing = self.reach_out(rng)
+        if failing is not None:
+            return Input(failing)
         if rng.random() < STATE_SHARE:
             setup = one.program.setup if rng.random() < OWN_SHARE else self.setup(rng)
             drawn = [generate.from_setup(rng, setup, self.operations) for _ in range(CANDIDATES)]

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 from vmrace.fuzz.libfuzzer.inputs import Input, decode
 from vmrace.fuzz.libfuzzer.mutate import Mutator
+from vmrace.fuzz.programs import generate
 from vmrace.fuzz.run import stop_request
 from vmrace.fuzz.run.executor import Executor, Outcome, Prepared, SetupFailed
 from vmrace.fuzz.run.hit import Hit
@@ -32,7 +33,8 @@ from vmrace.harness.schedulers.replay import Replay
 from vmrace.variants.family import family
 from vmrace.variants.program import Op, Program, TaskProgram
 
-SCHEDULES = 200             # of an input
+SCHEDULES = 64              # of an input
+REACH_OUT = 3               # longer setups that are tried before a change of an input
 CHECKED_EVERY = 100         # one run in 100 is also run on a checked image
 TRIED = 1 << 14             # counters of pairs of operations in a state
 PROGRAMS_MAX = 2_000        # programs whose schedules are remembered for the mutator
@@ -136,6 +138,21 @@ class Runner:
             finally:
                 self.pairs |= int.from_bytes(self.features.pairs, "little")
 
+    def reach_out(self, rng: random.Random) -> Program | None:
+        """Run REACH_OUT setups, each a known one with more operations, to see which states they reach. Returns a program that fails alone,
+        if one of them does. libFuzzer sets the counters to 0 between this and the next input."""
+        for _ in range(REACH_OUT):
+            program = generate.extended(rng, self.memory.setup(rng), self.operations)
+            with m.watched():
+                try:
+                    prepared = self.fast.prepare(program)
+                except SetupFailed as failed:
+                    if failed.finding.title not in self.known:
+                        return alone(program)
+                else:
+                    self.memory.learn(program, self.fast.family.describe(prepared.image))
+        return None
+
     # ---- one run -----------------------------------------------------------------------------------------------------
 
     def _spend(self) -> None:
@@ -169,12 +186,11 @@ class Runner:
 
     def _setup_failed(self, program: Program, failed: SetupFailed) -> None:
         """Report a finding without a race: the setup becomes the only task of a program, and is run on a checked image."""
-        alone = Program((), (TaskProgram(0, program.setup),), program.cpus, program.preempt)
         if failed.finding.title in self.known:
             self._count(failed.finding.title)
             return
         with m.watched():
-            self._failed(alone, self.checked.run(self.checked.prepare(alone), NoPreempt()), "setup")
+            self._failed(alone(program), self.checked.run(self.checked.prepare(alone(program)), NoPreempt()), "setup")
 
     def _count(self, title: str) -> None:
         self.counts.titles[title] = self.counts.titles.get(title, 0) + 1
@@ -266,6 +282,11 @@ class _Door:
 
 
 
+def alone(program: Program) -> Program:
+    """Return a program whose only task is the setup of this one."""
+    return Program((), (TaskProgram(0, program.setup),), program.cpus, program.preempt)
+
+
 def mutator_of(runner: Runner) -> Mutator:
     """Return the changes of inputs that this runner has use for."""
-    return Mutator(runner.operations, runner.runs_of, runner.memory.novelty, runner.memory.setup)
+    return Mutator(runner.operations, runner.runs_of, runner.memory.novelty, runner.memory.setup, runner.reach_out)

@@ -18,7 +18,7 @@ from vmrace.fuzz.corpus.entry import Entry, find, load
 from vmrace.fuzz.libfuzzer import exchange, start
 from vmrace.fuzz.libfuzzer.inputs import DECISIONS_MAX, Input, decode, encode
 from vmrace.fuzz.libfuzzer.mutate import Mutator
-from vmrace.fuzz.libfuzzer.runner import Runner
+from vmrace.fuzz.libfuzzer.runner import Runner, mutator_of
 from vmrace.fuzz.programs import generate
 from vmrace.fuzz.run.executor import Executor
 from vmrace.fuzz.run.hit import Hit
@@ -151,6 +151,19 @@ def test_the_runs_of_an_input_do_not_depend_on_other_inputs() -> None:
         features(runner, other)
     assert features(runner, one) == first
     assert features(Runner("lru_free_2_4", "pre_patch", Memory(), 30), one) == first
+
+
+def test_changes_learn_states_from_setups_and_remember_schedules() -> None:
+    runner = Runner("lru_free_2_4", "pre_patch", Memory(), 20)
+    mutator = mutator_of(runner)
+    data = encode(Input(entry().program))
+    runner.run(data)
+    known = len(runner.memory.setups)
+    for seed in range(40):
+        assert legal(decode(mutator.mutate(data, 4096, seed), NAMES).program, runner.operations)
+    assert known and len(runner.memory.setups) > known
+    assert runner.counts.runs <= 20, "setups that are only tried are no runs"
+    assert all(one.program == entry().program for one in runner.runs_of(entry().program))
 
 
 def test_no_more_runs_are_made_than_asked() -> None:
