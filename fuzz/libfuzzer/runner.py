@@ -98,7 +98,12 @@ class Runner:
     @property
     def buffers(self) -> list[bytearray]:
         """The features of an input: blocks of kernel source, and pairs of operations that start in a state of a page."""
-        return [self.tried, *(self.fast.image(cpus).probes for cpus in (1, 2))]
+        return [self.tried, *self.blocks_buffers]
+
+    @property
+    def blocks_buffers(self) -> list[bytearray]:
+        """The blocks of kernel source alone."""
+        return [self.fast.image(cpus).probes for cpus in (1, 2)]
 
     def fresh_blocks(self) -> int:
         """Count the blocks that the last input reached and no earlier one did."""

@@ -46,9 +46,10 @@ def mode_of(flags: Sequence[str]) -> Mode:
 class Target:
     """A variant as a fuzz target. EntryError if findings cannot be written."""
 
-    def __init__(self, family: str, variant: str, mode: Mode, schedules: int, corpus: pathlib.Path, keep_going: bool, shrink: bool):
+    def __init__(self, family: str, variant: str, mode: Mode, schedules: int, corpus: pathlib.Path, keep_going: bool, shrink: bool,
+                 blocks_only: bool = False):
         options = Options(family, variant, workers=1, keep_going=keep_going, corpus=corpus, shrink=shrink)
-        self.mode, self.keep_going = mode, keep_going
+        self.mode, self.keep_going, self.blocks_only = mode, keep_going, blocks_only
         self.runner = Runner(family, variant, Memory(), schedules)
         self.view = TextView(options)
         self.keeper = Keeper(options, self.view)
@@ -62,7 +63,7 @@ class Target:
         runner = self.runner
         if not self.registered:
             self.registered = True
-            counters.register(runner.buffers)
+            counters.register(runner.blocks_buffers if self.blocks_only else runner.buffers)
         runner.run(data)
         hits, runner.counts.hits = runner.counts.hits, []
         crashes = [title for title in runner.titles if not is_only_told(title)] if self.mode is Mode.REPEAT else []
