@@ -16,11 +16,13 @@ import time
 from collections import Counter, deque
 from dataclasses import dataclass, field
 
+from vmrace.fuzz.campaign import libfuzzer_shard
 from vmrace.fuzz.campaign.messages import RUNS_PER_SHARD, ShardResult, ShardTask
 from vmrace.fuzz.campaign.shard import run_shard
 from vmrace.fuzz.campaign.view import View
 from vmrace.fuzz.corpus import hit_file
 from vmrace.fuzz.corpus.entry import EntryError, load_all, save
+from vmrace.fuzz.libfuzzer import exchange
 from vmrace.fuzz.run import stop_request
 from vmrace.fuzz.run.hit import Hit
 from vmrace.fuzz.run.workers import Erred, Job, Lost, Workers
@@ -33,6 +35,7 @@ from vmrace.harness.finding import is_only_told
 from vmrace.variants.family import identity
 from vmrace.variants.program import Program
 
+ENGINES = {"own": run_shard, "atheris": libfuzzer_shard.run_shard}
 SHARD_SECONDS = 2.0
 RUNS_SHARED_MIN = 500       # a campaign with at most 500 runs left gives them all to one worker
 RETRIES_MAX = 3             # a shard whose worker died is run again at most three times
@@ -45,7 +48,10 @@ PROGRAMS_MAX = 2_000        # kept programs that the driver remembers
 
 @dataclass
 class Options:
-    """The options of `vmrace fuzz`. `seconds` is the time limit; `runs` is the limit of runs, 0 means none."""
+    """The options of `vmrace fuzz`. `seconds` is the time limit; `runs` is the limit of runs, 0 means none.
+
+    `engine` makes the shards. `inputs`: a directory of inputs of fuzz/libfuzzer, to begin with and to add to.
+    """
 
     family: str
     variant: str
@@ -56,6 +62,8 @@ class Options:
     keep_going: bool = False
     corpus: pathlib.Path = pathlib.Path("corpus")
     shrink: bool = True
+    engine: str = "own"
+    inputs: pathlib.Path | None = None
 
 
 @dataclass
@@ -122,6 +130,7 @@ class Campaign:
         self.view = view
         self.status = Status()
         self.programs: list[Program] = []
+        self.read: list[Program] = []                           # programs of the inputs that no shard has had
         self.next_shard = 0
         self.workers = Workers(options.workers)
         self.shards: dict[Job, tuple[ShardTask, int]] = {}
@@ -144,6 +153,8 @@ class Campaign:
             writing.check_writable(options.corpus)
         except OSError as error:
             raise EntryError(f"{options.corpus}: cannot be written: {writing.why(error)}") from None
+        if options.inputs is not None:
+            self.read = exchange.read(options.inputs, options.family, options.variant)
         status.known, bad = known_titles(options)
         status.unread = [str(error) for error in bad]
         status.started = time.monotonic()
@@ -236,7 +247,8 @@ class Campaign:
         options, number = self.options, self.next_shard
         self.next_shard += 1
         left = max(0.2, options.seconds - self.status.seconds)
-        handed = self.programs[-HANDED_ON_MAX:]
+        handed = self.read[-HANDED_ON_MAX:] or self.programs[-HANDED_ON_MAX:]
+        del self.read[-HANDED_ON_MAX:]
         runs = RUNS_PER_SHARD
         if options.runs:
             idle = options.workers - len(self.shards) - len(self.confirming)
@@ -245,7 +257,7 @@ class Campaign:
                          frozenset(self.seen), handed, kept=None if options.keep_going else frozenset(self.status.known))
 
     def _submit(self, task: ShardTask, retries: int) -> None:
-        self.shards[self.workers.give(run_shard, [task], task.seconds + GRACE_SECONDS)] = task, retries
+        self.shards[self.workers.give(ENGINES[self.options.engine], [task], task.seconds + GRACE_SECONDS)] = task, retries
 
     def _confirm(self, hit: Hit, unshrunk: str) -> None:
         """Give a hit to a worker, to be confirmed and, unless `unshrunk` names a reason not to, shrunk."""
@@ -308,12 +320,21 @@ class Campaign:
         if result.kept:
             status.last_new = status.seconds
             self.programs += result.kept
+            self._write_inputs(result.kept)
             status.kept = len(self.programs)
             del self.programs[:-PROGRAMS_MAX]
         for name, tally in result.tallies.items():
             status.tallies.setdefault(name, Tally()).add(tally)
         for title, seen in result.titles.items():
             status.titles[title] = status.titles.get(title, 0) + seen
+
+    def _write_inputs(self, programs: list[Program]) -> None:
+        if self.options.inputs is not None:
+            try:
+                exchange.write(self.options.inputs, programs)
+            except EntryError as error:
+                self.options.inputs = None          # one line is enough
+                self._error(str(error))
 
     def _write_down(self, hit: Hit) -> None:
         """Save the hit before it is confirmed."""

@@ -66,7 +66,7 @@ class States:
     def meet(self, program: Program, described: dict[str, str]) -> bool:
         """Record that a program runs from the state with these descriptions. True if one of its triples is not well known yet."""
         fresh = False
-        for triple in _triples(self.reach(program.setup, described), program):
+        for triple in triples(self.reach(program.setup, described), program):
             count = self.met.get(triple, 0)
             self.met[triple] = count + 1
             fresh = fresh or count < KNOWN
@@ -78,7 +78,7 @@ class States:
         if states is None:
             return 0.0
         ops = sum(len(task.ops) for task in program.tasks)
-        return sum(self.met.get(triple, 0) < KNOWN for triple in _triples(states, program)) / (1 + ops)
+        return sum(self.met.get(triple, 0) < KNOWN for triple in triples(states, program)) / (1 + ops)
 
     def setup(self, rng: random.Random) -> Setup:
         """Pick a setup: a random word of the descriptions, then a random state with it, then a random setup that reaches that state."""
@@ -94,7 +94,7 @@ def _few(text: str) -> str:
     return f"{min(int(count), 3)} {rest}" if count.isdigit() else text
 
 
-def _triples(states: frozenset[str], program: Program) -> Iterator[Triple]:
+def triples(states: frozenset[str], program: Program) -> Iterator[Triple]:
     """Yield the program's triples: each state with each pair of operations of different tasks."""
     pairs = {
         tuple(sorted((one.name, other.name)))

@@ -29,16 +29,22 @@ if TYPE_CHECKING:
               help="Keep entries in this directory; a FUNCTION's failures are kept in .vmrace by default.")
 @click.option("--keep-going", is_flag=True, help="Go on after the first new title; a RACE never stops a campaign.")
 @click.option("--no-shrink", is_flag=True, help="Keep findings as they were found.")
+@click.option("--engine", type=click.Choice(["own", "atheris"]), default="own", show_default=True,
+              help="What chooses programs: vmrace, or libFuzzer through Atheris.")
+@click.option("--inputs", type=click.Path(path_type=pathlib.Path), default=None,
+              help="Begin with the inputs in this directory, and add to it; python -m vmrace.fuzz.target shares it.")
 @JSON
 @click.pass_context
 def fuzz(context: click.Context, target: str, seconds: float, runs: int | None, seed: int | None, args: tuple[str, ...], workers: int,
-         corpus: pathlib.Path, keep_going: bool, no_shrink: bool, as_json: bool) -> None:
+         corpus: pathlib.Path, keep_going: bool, no_shrink: bool, engine: str, inputs: pathlib.Path | None, as_json: bool) -> None:
     """Look for races in VARIANT (family/variant), or in the program of plain functions that MODULE:FUNCTION makes."""
     if seed is None:
         seed = time.time_ns() % 100_000
     if ":" in target:
         if given(context, "workers"):
             raise Refused("--workers is for a VARIANT: a program of functions is sampled in one process", USAGE)
+        if engine != "own" or inputs is not None:
+            raise Refused("--engine and --inputs are for a VARIANT", USAGE)
         from vmrace.fuzz.cli import function_commands
         apart.begin(seconds + function_commands.more_seconds(seconds))
         place = None if context.get_parameter_source("corpus") is click.core.ParameterSource.DEFAULT else corpus
@@ -53,7 +59,13 @@ def fuzz(context: click.Context, target: str, seconds: float, runs: int | None, 
     if "/" not in target or target.endswith(".py"):
         which_function(target)
     made, name = variant_named(target)
-    options = Options(made.name, name, seconds, runs or 0, seed, workers, keep_going, corpus, not no_shrink)
+    if engine == "atheris":
+        from vmrace.fuzz.libfuzzer import start
+        try:
+            start.check()
+        except start.CannotStart as error:
+            raise Refused(str(error), COULD_NOT) from None
+    options = Options(made.name, name, seconds, runs or 0, seed, workers, keep_going, corpus, not no_shrink, engine, inputs)
     view = JsonView(options) if as_json else TextView(options)
     try:
         status = Campaign(options, view).conduct()

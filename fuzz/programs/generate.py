@@ -98,6 +98,11 @@ def mutate(rng: random.Random, base: Program, other: Program, operations: Sequen
     return base
 
 
+def crossed(rng: random.Random, base: Program, other: Program) -> Program:
+    """Splice a line of the other program into `base`."""
+    return _splice(rng, base, other, ())
+
+
 def _lines(program: Program) -> list[tuple[Op, ...]]:
     return [program.setup, *(task.ops for task in program.tasks)]
 

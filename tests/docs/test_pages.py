@@ -6,6 +6,7 @@ VMRACE_BLESS=1 puts what commands print now into the pages, but for output that 
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import pathlib
 
@@ -17,6 +18,7 @@ from tests.docs.pages import Block, blocks, name_of, pages, tried
 FOLLOWED = [page for page in pages() if any(tried(block) for block in blocks(page))]
 QUICK = ("README", "tutorial/first_race", "how-to/replay_and_shrink_a_finding", "how-to/add_a_sanitizer", "how-to/add_an_operation")
 ELSEWHERE = {"tutorial/in_your_tests"}      # followed in an empty folder: test_new_project.py
+NEEDS = {"how-to/fuzz_with_libfuzzer": "atheris"}       # page -> a package that has no wheel for some platforms
 SHORT = [page for page in FOLLOWED if name_of(page) in QUICK]
 LONG = [page for page in FOLLOWED if page not in SHORT or any(block.long for block in blocks(page))]        # the others have one end only
 
@@ -44,6 +46,9 @@ def test_a_page_can_be_followed_from_top_to_bottom(page: pathlib.Path, tmp_path:
 @pytest.mark.long
 @pytest.mark.parametrize("page", LONG, ids=name_of)
 def test_a_page_can_be_followed_to_its_long_end(page: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    needed = NEEDS.get(name_of(page))
+    if needed and importlib.util.find_spec(needed) is None:
+        pytest.skip(f"{needed} is not installed: it has no wheel for this platform or this Python")
     follow(page, tmp_path, long=True)
 
 

@@ -1,0 +1,297 @@
+# SPDX-License-Identifier: MIT
+"""The runs of one input: a number of schedules of its program, judged by the sanitizers.
+
+The runs are a function of the input: their random choices are seeded by its bytes, and no run depends on earlier inputs. libFuzzer
+therefore sees the same features whenever it runs the input again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import time
+import zlib
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from vmrace.fuzz.libfuzzer.inputs import Input, decode
+from vmrace.fuzz.libfuzzer.mutate import Mutator
+from vmrace.fuzz.programs import generate
+from vmrace.fuzz.run import stop_request
+from vmrace.fuzz.run.executor import Executor, Outcome, Prepared, SetupFailed
+from vmrace.fuzz.run.hit import Hit
+from vmrace.fuzz.sampling.contention import Places
+from vmrace.fuzz.sampling.coverage import Features
+from vmrace.fuzz.sampling.portfolio import PAIRS_MAX, SCHEDULERS, Sampling, Spent, Tally, bred, portfolio
+from vmrace.harness.link.image import Image
+from vmrace.harness.machine.machine import m
+from vmrace.harness.machine.scheduler import Scheduler
+from vmrace.harness.schedulers import NoPreempt
+from vmrace.harness.schedulers.replay import Replay
+from vmrace.variants.family import family
+from vmrace.variants.program import Op, Program, TaskProgram
+
+SCHEDULES = 64              # of an input
+REACH_OUT = 3               # longer setups that are tried before a change of an input
+CHECKED_EVERY = 100         # one run in 100 is also run on a checked image
+TRIED = 1 << 14             # counters of pairs of operations in a state
+PROGRAMS_MAX = 2_000        # programs whose schedules are remembered for the mutator
+OWN_WEIGHT = 4              # the weight of an input's own schedule, as that of a run that reached a new block
+
+
+@dataclass
+class Counts:
+    """The counts and hits of some runs, by the names of a shard's (vmrace.fuzz.campaign.messages.ShardResult)."""
+
+    runs: int = 0
+    distinct: int = 0
+    programs_run: int = 0
+    checked_runs: int = 0
+    failing_runs: int = 0
+    limit_runs: int = 0
+    hits: list[Hit] = field(default_factory=list)
+    tallies: dict[str, Tally] = field(default_factory=lambda: {way.name: Tally() for way in SCHEDULERS})
+    titles: dict[str, int] = field(default_factory=dict)
+
+
+class Memory(Protocol):
+    """The memory of what programs have tried (vmrace.fuzz.campaign.libfuzzer_memory)."""
+
+    def learn(self, program: Program, described: dict[str, str]) -> Sequence[object]:
+        """Record that a program starts at pages with these descriptions. Returns what it tries there."""
+
+    def novelty(self, program: Program) -> float:
+        """Return the number of things that the program would try and that are not well known, per operation."""
+
+    def setup(self, rng: random.Random) -> tuple[Op, ...]:
+        """Pick a setup that reaches a state, rare ones as often as common ones."""
+
+
+class Runner:
+    """The runs of inputs of one variant. `counts` has a hit for each title outside `known`; `titles` are those of the last input.
+
+    `runs_max` bounds the runs that are counted; 0 means no bound.
+    """
+
+    def __init__(self, family_name: str, variant: str, memory: Memory, schedules: int = SCHEDULES):
+        made = family(family_name)
+        self.fast = Executor(made, variant, probes=True)
+        self.checked = Executor(made, variant, checked=True)
+        self.operations = self.fast.operations()
+        self.memory, self.schedules = memory, schedules
+        self.tried = bytearray(TRIED)           # what the last input tried, hashed
+        self.features = Features()
+        self.known: set[str] = set()
+        self.pairs = 0                          # every pair so far, as bits
+        self.image: Image | None = None         # of the last input
+        self.remembered: OrderedDict[Program, list[Input]] = OrderedDict()
+        self.titles: list[str] = []
+        self.begin(0)
+
+    def begin(self, runs_max: int) -> None:
+        """Begin to count anew, at most `runs_max` runs; 0 means no bound."""
+        self.counts, self.runs_max = Counts(), runs_max
+        self.fast.left_open.clear()
+
+    @property
+    def buffers(self) -> list[bytearray]:
+        """The features of an input: blocks of kernel source, and pairs of operations that start in a state of a page."""
+        return [self.tried, *self.blocks_buffers]
+
+    @property
+    def blocks_buffers(self) -> list[bytearray]:
+        """The blocks of kernel source alone."""
+        return [self.fast.image(cpus).probes for cpus in (1, 2)]
+
+    def fresh_blocks(self) -> int:
+        """Count the blocks that the last input reached and no earlier one did."""
+        return self.features.count_program(self.features.blocks_of(self.image), first=True) if self.image is not None else 0
+
+    def features_count(self) -> int:
+        """Return the number of pairs and blocks that were reached so far."""
+        return self.pairs.bit_count() + len(self.features.reached)
+
+    def over(self) -> bool:
+        return 0 < self.runs_max <= self.counts.runs or stop_request.asked()
+
+    def runs_of(self, program: Program) -> list[Input]:
+        """Return the schedules of a program that showed something new, as inputs."""
+        return self.remembered.get(program, [])
+
+    def run(self, data: bytes) -> None:
+        """Run the schedules of an input."""
+        one = decode(data, self.operations)
+        self.titles, self.image = [], None
+        for buffer in (*self.buffers, self.features.pairs):
+            buffer[:] = bytes(len(buffer))      # libFuzzer has done so, if it calls
+        self.counts.programs_run += 1
+        rng = random.Random(zlib.crc32(data))
+        with m.watched(observer=self.features), contextlib.suppress(Spent):
+            try:
+                prepared = self.fast.prepare(one.program)
+            except SetupFailed as failed:
+                self._spend()
+                self._setup_failed(one.program, failed)
+                return
+            self.image = prepared.image
+            for one_of in self.memory.learn(one.program, self.fast.family.describe(prepared.image)):
+                self.tried[zlib.crc32(repr(one_of).encode()) % TRIED] = 1
+            try:
+                _Door(self, one, prepared, rng).sample()
+            finally:
+                self.pairs |= int.from_bytes(self.features.pairs, "little")
+
+    def reach_out(self, rng: random.Random) -> Program | None:
+        """Run REACH_OUT setups, each a known one with more operations, to see which states they reach. Returns a program that fails alone,
+        if one of them does. libFuzzer sets the counters to 0 between this and the next input."""
+        for _ in range(REACH_OUT):
+            program = generate.extended(rng, self.memory.setup(rng), self.operations)
+            with m.watched():
+                try:
+                    prepared = self.fast.prepare(program)
+                except SetupFailed as failed:
+                    if failed.finding.title not in self.known:
+                        return alone(program)
+                else:
+                    self.memory.learn(program, self.fast.family.describe(prepared.image))
+        return None
+
+    # ---- one run -----------------------------------------------------------------------------------------------------
+
+    def _spend(self) -> None:
+        if self.over():
+            raise Spent
+        self.counts.runs += 1
+
+    def one(self, program: Program, prepared: Prepared, name: str, scheduler: Scheduler) -> Outcome:
+        """Run one schedule. Raises Spent if no run is left."""
+        self._spend()
+        outcome = self.fast.run(prepared, scheduler)
+        self.counts.limit_runs += outcome.limit_hit
+        self.counts.tallies.setdefault(name, Tally()).runs += 1
+        if outcome.findings:
+            self._failed(program, outcome, name)
+        return outcome
+
+    def check(self, program: Program, outcome: Outcome) -> None:
+        """Make the same decisions on a checked image, which tests guarded fields and lock orders, and looks for races and leaks."""
+        checked = self.checked
+        with m.watched():
+            try:
+                prepared = checked.prepare(program)
+                again = checked.replay(prepared, outcome.switches, outcome.forced)
+                again.findings += checked.leaks(prepared, again)
+                self.counts.checked_runs += 1
+                if again.findings:
+                    self._failed(program, again, "checked")
+            except SetupFailed as failed:
+                self._setup_failed(program, failed)
+
+    def _setup_failed(self, program: Program, failed: SetupFailed) -> None:
+        """Report a finding without a race: the setup becomes the only task of a program, and is run on a checked image."""
+        if failed.finding.title in self.known:
+            self._count(failed.finding.title)
+            return
+        with m.watched():
+            self._failed(alone(program), self.checked.run(self.checked.prepare(alone(program)), NoPreempt()), "setup")
+
+    def _count(self, title: str) -> None:
+        self.counts.titles[title] = self.counts.titles.get(title, 0) + 1
+        if title not in self.titles:
+            self.titles.append(title)
+
+    def _failed(self, program: Program, outcome: Outcome, name: str) -> None:
+        self.counts.failing_runs += 1
+        for finding in outcome.findings:
+            self._count(finding.title)
+            if finding.title not in self.known:
+                self.known.add(finding.title)
+                self.counts.tallies.setdefault(name, Tally()).findings += 1
+                self.counts.hits.append(Hit(finding.title, program, list(outcome.switches), list(outcome.forced), self.counts.runs, name,
+                                            time.monotonic()))
+
+
+class _Door:
+    """The access of `Sampling` to one input (see vmrace.fuzz.sampling.portfolio.Door)."""
+
+    def __init__(self, runner: Runner, one: Input, prepared: Prepared, rng: random.Random):
+        self.runner, self.input, self.prepared, self.rng = runner, one, prepared, rng
+        self.runs, self.limit, self.covered = 0, runner.schedules, 0
+        self.sampling: Sampling[Outcome] = Sampling(rng, portfolio(rng), len(one.program.tasks), one.program.size, self, [])
+
+    def sample(self) -> None:
+        """Make the runs: the input's own schedule, those without preemption, their children for at most half of the runs, random ones."""
+        most, sampling = self.limit, self.sampling
+        try:
+            if self.input.switches or self.input.forced:
+                ran = self.run("mutate", Replay(self.input.switches, self.input.forced, lenient=True))
+                sampling.schedules.append(bred(self.rng, ran, self.places(ran), OWN_WEIGHT))
+            elif most == 1:
+                self.run("nopreempt", NoPreempt())
+            self.runner.features.take()
+            sampling.leads()
+            if sampling.bases:
+                self.limit = most // 2
+                sampling.children()
+                self.limit = most
+            while self._batch_reaches_more():
+                pass
+        finally:
+            self._remember()
+
+    def _batch_reaches_more(self) -> bool:
+        """Run a batch of random schedules. True if they reached a block that no earlier run of the input had reached."""
+        covered = self.covered
+        self.sampling.batch()
+        return self.covered > covered
+
+    def _remember(self) -> None:
+        """Remember the schedules that showed something new, for the mutator."""
+        shown = self.sampling.schedules[len(self.sampling.bases):]
+        if shown:
+            remembered = self.runner.remembered
+            remembered[self.input.program] = [Input(self.input.program, tuple(run.switches), tuple(run.forced)) for run in shown]
+            while len(remembered) > PROGRAMS_MAX:
+                remembered.popitem(last=False)
+
+    def over(self) -> bool:
+        return self.runs >= self.limit
+
+    def run(self, name: str, scheduler: Scheduler) -> Outcome:
+        if self.over():
+            raise Spent
+        self.runs += 1
+        return self.runner.one(self.input.program, self.prepared, name, scheduler)
+
+    def places(self, ran: Outcome) -> Places:
+        places = Places()
+        with m.watched(places):
+            self.runner.fast.replay(self.prepared, ran.switches, ran.forced)
+        return places
+
+    def shows(self, name: str, ran: Any) -> int:
+        runner, counts = self.runner, self.runner.counts
+        new, now = runner.features.take(), self.prepared.image.probes.count(1)
+        weight = 4 if now > self.covered else 1 if new and len(self.sampling.schedules) < PAIRS_MAX else 0
+        self.covered = now
+        tally = counts.tallies.setdefault(name, Tally())
+        tally.features += new
+        if self.sampling.new(ran):
+            tally.distinct += 1
+            counts.distinct += 1
+        if counts.runs % CHECKED_EVERY == 0:
+            runner.check(self.input.program, ran)
+        return weight
+
+
+
+def alone(program: Program) -> Program:
+    """Return a program whose only task is the setup of this one."""
+    return Program((), (TaskProgram(0, program.setup),), program.cpus, program.preempt)
+
+
+def mutator_of(runner: Runner) -> Mutator:
+    """Return the changes of inputs that this runner has use for."""
+    return Mutator(runner.operations, runner.runs_of, runner.memory.novelty, runner.memory.setup, runner.reach_out)
