@@ -3,7 +3,8 @@
 
 A search compares thousands of programs, and most differences have the same cause. Two differences are of one kind if the outcome has the
 same finding; or else if the first of these parts that no outcome of the other variant has is the same: the results of operations, the
-loads, the final states of pages. Tasks, operands and stored values are left out.
+loads, the final states of pages. Of several new results, loads or states the first one counts, so that a larger program adds no kind.
+Tasks, operands and stored values are left out.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ def kind_of(difference: Difference) -> Kind:
     for part, of, plain in PARTS:
         if of(thing) not in map(of, others):
             known = {item for other in others for item in of(other)}
-            new = [item for item in of(thing) if item not in known] or list(of(thing))
-            return Kind(part, "; ".join(sorted(set(map(plain, new)))) or "none")
+            new = sorted(plain(item) for item in of(thing) if item not in known)
+            return Kind(part, new[0] if new else "; ".join(sorted(set(map(plain, of(thing))))) or "none")
     return Kind(TOGETHER, "results, loads and final states that occur one by one")
 
 

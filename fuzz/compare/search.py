@@ -26,7 +26,7 @@ from vmrace.fuzz.text import writing
 from vmrace.harness import stop
 
 AHEAD = 64                  # units that workers may be ahead of the merge, for each worker
-JOB_SECONDS = 1800.0        # a worker that does not answer for so long is killed
+JOB_SECONDS = 7200.0        # a worker that does not answer for so long is killed
 POLL_SECONDS = 0.3
 DIED = "its worker process died twice"
 

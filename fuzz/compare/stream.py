@@ -14,10 +14,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vmrace.fuzz.programs import generate
-from vmrace.fuzz.programs.enumerate import Form, Scope, program_of
+from vmrace.fuzz.programs.enumerate import Form, Scope, form_of, idle_operation, program_of
 from vmrace.variants.program import Program, TaskProgram
 
-ROUND = 16                  # units of a round: of these the last is a hunt, and the one before a program of the generator
+ROUND = 32                  # units of a round: of these the last is a hunt, and the one before a program of the generator
+SMALL_TRIES = 30            # draws of a small program
 ONE_OF_EACH = {"page": 1, "file": 1, "fpage": 1, "number": 1}
 HUNT_RUNS, HUNT_RUNS_MAX = 2_000, 64_000        # runs of the first hunt on a variant; each later one has twice as many, up to the most
 
@@ -69,8 +70,13 @@ class Stream:
         return Unit(number, self._small(rng))
 
     def _small(self, rng: random.Random) -> Program:
-        """Draw a program of one operation on each of one or two cpus, after a short setup, on few operands."""
-        drawn = generate.swarm(rng, self.operations)
-        cpus = rng.choice((1, 2))
-        setup = tuple(drawn.op(rng) for _ in range(rng.randint(1, 3)))
-        return Program(setup, tuple(TaskProgram(cpu, (drawn.op(rng),)) for cpu in range(cpus)), cpus)
+        """Draw a program of one operation on each of one or two cpus, after a short setup, on few operands; at best one without an
+        operation that surely does nothing."""
+        for _ in range(SMALL_TRIES):
+            drawn = generate.swarm(rng, self.operations)
+            cpus = rng.choice((1, 2))
+            setup = tuple(drawn.op(rng) for _ in range(rng.randint(1, 3)))
+            made = Program(setup, tuple(TaskProgram(cpu, (drawn.op(rng),)) for cpu in range(cpus)), cpus)
+            if not idle_operation(form_of(made)):
+                break
+        return made
