@@ -40,8 +40,8 @@ def kind_of(difference: Difference) -> Kind:
     others = [other for side in lacking for other in side.reached if not other.titles]
     for part, of, plain in PARTS:
         if of(thing) not in map(of, others):
-            known = {item for other in others for item in of(other)}
-            new = sorted(plain(item) for item in of(thing) if item not in known)
+            known = {plain(item) for other in others for item in of(other)}
+            new = sorted({plain(item) for item in of(thing)} - known)
             return Kind(part, new[0] if new else "; ".join(sorted(set(map(plain, of(thing))))) or "none")
     return Kind(TOGETHER, "results, loads and final states that occur one by one")
 

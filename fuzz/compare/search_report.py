@@ -44,7 +44,7 @@ class SearchText:
         for line in [*wrapped(", ".join(self.names), "  ", "search: "),
                      f"  seed {options.seed}, {count(options.workers, 'worker')}, {count(operations, 'common operation')}; "
                      f"{count(len(search.setting.stream.forms), 'program')} of at most 2, then random ones",
-                     f"  state in {path}" + (f"; {count(search.before, 'unit')} done before" if search.before else "")]:
+                     f"  state in {path}" + (f"; {count(search.before, 'result')} done before" if search.before else "")]:
             self.echo(line)
 
     def found(self, search: Search, number: int, one: Decided, path: pathlib.Path | None) -> None:
@@ -65,7 +65,7 @@ class SearchText:
         for line in [*inclusion_lines(search.totals, self.names), *open_lines(search.totals, self.names), *_lost_lines(search)]:
             self.echo(line)
         if code == INTERRUPTED or search.wanted is not None:
-            found = f"; a difference in unit {search.wanted[0]} was not looked into yet" if search.wanted is not None else ""
+            found = "; one more difference was seen, and is not confirmed yet" if search.wanted is not None else ""
             self.echo(f"vmrace: {'interrupted' if code == INTERRUPTED else 'stopped'}{found}; the same command continues from "
                       f"{search.state.file.path}")
         for line in wrapped(f"{conclusion(search.totals)}   ({search.seconds:.1f} s, exit {code})", "  "):
@@ -97,7 +97,7 @@ def difference_lines(number: int, one: Decided, names: Sequence[str], search: Se
     """Write a difference: its kind, the variants that can and cannot, its smallest program and its witness."""
     assert one.program is not None
     out = wrapped(f"{one.kind}", " " * 6, f"DIFFERENCE {number}   ")
-    out += wrapped(f"found in unit {one.number} after {count(search.totals.runs, 'run')}, {search.seconds:.1f} s", "  ", "  ")
+    out.append(f"  found after {count(search.totals.runs, 'run')}, {search.seconds:.1f} s")
     sides = {side.variant: side for side in one.sides}
     for variant in one.can:
         out += wrapped(f"{names[variant]}: {_share(sides[variant])}", " " * 11, "  can      ")

@@ -59,7 +59,7 @@ class Totals:
         self.units += 1
         self.runs += unit.runs
         if unit.error:
-            self.errors.append(f"unit {unit.number}: {unit.error}")
+            self.errors.append(f"{'hunt' if unit.hunted >= 0 else 'program'} {unit.number}: {unit.error}")
         if unit.hunted >= 0:
             self.hunts += 1
             return

@@ -153,7 +153,7 @@ def test_a_search_goes_on_where_it_was_stopped(place: pathlib.Path) -> None:
     lines = (place / "state").read_bytes().splitlines(keepends=True)
     (place / "state").write_bytes(b"".join(lines[:-3]) + lines[-3].replace(b'"runs": ', b'"runs": 9') + lines[-1][:20])
     again = diff(BASE, CHECK, *RUNS, *state)
-    assert "units done before" in again.output
+    assert "results done before" in again.output
     assert "damaged, its checksum does not fit: its unit is run again" in again.stderr
     more, whole = told(BASE, CHECK, *RUNS, *state), told(BASE, CHECK, *RUNS)
     assert more == whole
