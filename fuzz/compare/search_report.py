@@ -68,7 +68,7 @@ class SearchText:
             found = "; one more difference was seen, and is not confirmed yet" if search.wanted is not None else ""
             self.echo(f"vmrace: {'interrupted' if code == INTERRUPTED else 'stopped'}{found}; the same command continues from "
                       f"{search.state.file.path}")
-        for line in wrapped(f"{conclusion(search.totals)}   ({search.seconds:.1f} s, exit {code})", "  "):
+        for line in [*wrapped(conclusion(search.totals), "  "), f"searched for {search.seconds:.1f} s   (exit {code})"]:
             self.echo(line)
 
 
