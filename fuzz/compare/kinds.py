@@ -3,7 +3,7 @@
 
 A search compares thousands of programs, and most differences have the same cause. Two differences are of one kind if the outcome has the
 same finding; or else if the first of these parts that no outcome of the other variant has is the same: the results of operations, the
-loads, the final states of pages. Of several new results, loads or states the first one counts, so that a larger program adds no kind.
+loads, the final states of pages. If several results, loads or states are new, the first one counts, so that a larger program adds no kind.
 Tasks, operands and stored values are left out.
 """
 

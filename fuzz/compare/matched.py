@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """One program on all variants: every schedule where they fit, and elsewhere samples with matching schedules.
 
-Where a variant was sampled, the runs by which other variants reach an outcome that it lacks are replayed on it, by the names of their
+A variant that was sampled may lack an outcome of another one. The run of the other variant is then replayed on it, by the names of its
 points. A random sample alone would miss outcomes that take a rare schedule on every variant, and each would look like a difference.
 """
 

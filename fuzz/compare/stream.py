@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The programs of a differential search, in order. Each unit of work is a function of the seed and of its number.
 
-Small programs are as good as large ones to tell two variants apart, and only they can be run under every schedule. All programs of at
-most two operations come first, once up to symmetry; between them there are random programs of a few operations, larger ones of the
-campaign's own generator, and short campaigns ("hunts") on each variant in turn. A hunt finds rare findings; its programs are shrunk
+Only small programs can be run under every schedule. The programs of at most two operations come first, once up to symmetry. Between
+them there are random programs of a few operations, larger ones of the campaign's own generator, and short campaigns ("hunts") on each
+variant in turn. A hunt finds rare findings; its programs are shrunk
 before they are compared.
 """
 
