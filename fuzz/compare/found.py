@@ -66,7 +66,7 @@ class Reaches(msgspec.Struct):
 class Decided(msgspec.Struct, tag="decided"):
     """The difference number `index` of the unit `number`, after it was looked into.
 
-    `program` is the smallest that still shows it; `sides` says how. `preemptions`, `schedule` and `elsewhere` (the outcome of the same
+    `program` is shrunk, and still shows it; `sides` says how. `preemptions`, `schedule` and `elsewhere` (the outcome of the same
     schedule on each other variant) are of the witness, on the variant `on`. `entry` is the text of the minimal pair. Without any variant
     that `can`, the variants do not differ in it after all. `error`: it does not replay, or a worker died.
     """
