@@ -53,7 +53,7 @@ OVERVIEW = {
 # command -> the option of today for one of earlier versions, which notes and scripts may still name
 RENAMED = {
     "verify": {"--seconds": "--for-each", "--runs": "--runs-each", "--ops": "--size", "--kinds": "--operations"},
-    "diff": {"--seconds": "--for-each", "--runs": "--runs-each", "--ops": "--size", "--programs": "--operations", "--program": "--entry",
+    "diff": {"--seconds": "--for-each", "--ops": "--size", "--programs": "--operations", "--program": "--entry",
              "--keep": "--into"},
     "cost": {"--runs": "--runs-each", "--ops": "--operations"},
 }

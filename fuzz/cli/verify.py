@@ -26,6 +26,7 @@ from vmrace.fuzz.cli.arguments import (
     is_entry,
     known_variant,
     only_for,
+    only_of_runs,
     operand_numbers,
     operation_names,
     variant_named,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("target", required=False)
+@click.argument("functions", required=False, metavar="[MODULE:FUNCTION]")
 @click.option("--variant", "only", default=None, help="Only this variant of the entry's family (default: all).")
 @click.option("--preemptions", type=click.IntRange(0, 100), default=None, help="Explore only schedules with at most N preemptions.")
 @click.option("--for", "seconds", type=Duration(), default=None, help="Time limit for the whole command.  [default: none]")
@@ -65,33 +67,38 @@ if TYPE_CHECKING:
 @click.option("--state", type=click.Path(path_type=pathlib.Path), default=None, help="With --size: keep the results so far in this file.")
 @JSON
 @click.pass_context
-def verify(context: click.Context, target: str | None, only: str | None, preemptions: int | None, seconds: float | None,
-           seconds_each: float, runs_each: int | None, args: tuple[str, ...], certify: bool, certificate: pathlib.Path | None,
-           size: int | None, cpus: int, setup: int, operations: str | None, operands: str | None, workers: int,
-           into: pathlib.Path | None, state: pathlib.Path | None, as_json: bool) -> None:
+def verify(context: click.Context, target: str | None, functions: str | None, only: str | None, preemptions: int | None,
+           seconds: float | None, seconds_each: float, runs_each: int | None, args: tuple[str, ...], certify: bool,
+           certificate: pathlib.Path | None, size: int | None, cpus: int, setup: int, operations: str | None, operands: str | None,
+           workers: int, into: pathlib.Path | None, state: pathlib.Path | None, as_json: bool) -> None:
     """Run every schedule of a small program that differs from the others.
 
-    TARGET is an entry (a file, or a part of its name), or a function MODULE:FUNCTION that makes a program. With --size it is a variant,
-    and all programs of at most that size are verified. With --check it is the MODULE:FUNCTION that the certificate names, if it names
-    one: a file alone runs no code. Exit codes: 0 proved, or as the entry expects; 1 otherwise; 3 inconclusive, or a worker process was
-    lost.
+    TARGET is an entry (a file, or a part of its name), a function MODULE:FUNCTION that makes a program, or a .run file that vmrace fuzz
+    MODULE:FUNCTION has kept; such a file needs its MODULE:FUNCTION named again, unless the pyproject.toml of its project allows it. With
+    --size TARGET is a variant, and all programs of at most that size are verified. With --check it is the MODULE:FUNCTION that the
+    certificate names, if it names one: a file alone runs no code. Exit codes: 0 proved, or as the file expects; 1 otherwise; 3
+    inconclusive, or a worker process was lost.
     """
     deadline = time.monotonic() + (seconds or 1e9)
     limits = Limits(preemptions, seconds_each, runs_each or 1 << 60, deadline)
-    if certificate is not None or (target is not None and ":" in target):
+    record = target is not None and certificate is None and size is None and is_record(target)
+    if certificate is not None or record or (target is not None and ":" in target):
         apart.begin(seconds_each + times.GRACE_SECONDS)
     with functions_refused():
         if certificate is not None:
-            checks = ("target", "certificate", "seconds", "seconds_each", "runs_each", "as_json")
+            checks = ("target", "functions", "certificate", "seconds", "seconds_each", "runs_each", "as_json")
             others = tuple(one.name for one in context.command.params if one.name is not None and one.name not in checks)
             only_for(context, "an exploration, and not for --check, which does what the certificate says", others, False)
+            only_of_runs(functions)
             if target is not None and ":" not in target:
                 raise Refused("TARGET is for an exploration; with --check, only a MODULE:FUNCTION that the certificate names", USAGE)
             sys.exit(_check(certificate, target, limits, as_json))
         if target is None:
-            raise Refused("verify needs a TARGET: an entry, MODULE:FUNCTION, or a variant with --size", USAGE)
-        only_for(context, "an entry", ("only",), size is None and ":" not in target)
-        only_for(context, "MODULE:FUNCTION", ("args",), size is None and ":" in target)
+            raise Refused("verify needs a TARGET: an entry, MODULE:FUNCTION, a .run file, or a variant with --size", USAGE)
+        if not record:
+            only_of_runs(functions)
+        only_for(context, "an entry", ("only",), size is None and not record and ":" not in target)
+        only_for(context, "MODULE:FUNCTION", ("args",), size is None and not record and ":" in target)
         only_for(context, "one program, and not for --size", ("certify",), size is None)
         only_for(context, "--size", ("cpus", "setup", "operations", "operands", "workers", "into", "state"), size is not None)
         if size is not None:
@@ -101,8 +108,17 @@ def verify(context: click.Context, target: str | None, only: str | None, preempt
             scope = Scope(size, cpus, setup, operation_names(operations), operand_numbers(operands), preemptions)
             options = ScopeOptions(workers, seconds_each, runs_each or 1 << 60, seconds or 1e9, state, into, as_json)
             sys.exit(prove(family, variant, scope, options, echo, lambda line: echo(line, err=True)))
-        subjects = _of_functions(target, args, preemptions) if ":" in target else _of_entry(target, only, preemptions)
+        if record:
+            subjects = _of_record(pathlib.Path(target), functions, preemptions)
+        else:
+            subjects = _of_functions(target, args, preemptions) if ":" in target else _of_entry(target, only, preemptions)
         sys.exit(_explore(subjects, limits, certify, as_json))
+
+
+def is_record(target: str) -> bool:
+    """True if the target is a file of a kept failure of plain functions."""
+    from vmrace.fuzz.functions.run_file import SUFFIX
+    return target.endswith(SUFFIX) and pathlib.Path(target).is_file()
 
 
 @dataclass
@@ -123,6 +139,15 @@ def _of_functions(target: str, args: tuple[str, ...], bound: int | None) -> list
     from vmrace.fuzz.verify.certificate import functions_certificate_path
     from vmrace.fuzz.verify.subject import of_functions
     return [(of_functions(target, args), functions_certificate_path(target, args, bound))]
+
+
+def _of_record(path: pathlib.Path, functions: str | None, bound: int | None) -> list[tuple[Subject, pathlib.Path]]:
+    """Return the program of a record, which is judged by the verdict that the record expects."""
+    from vmrace.fuzz.cli.run_commands import allowed_record
+    kept = allowed_record("verify", path, functions)
+    (subject, place), = _of_functions(kept.functions, kept.args, bound)
+    subject.expect = kept.expected
+    return [(subject, place)]
 
 
 def _of_entry(target: str, only: str | None, bound: int | None) -> list[tuple[Subject, pathlib.Path]]:

@@ -216,8 +216,18 @@ def things(contender: Contender, prepared: Prepared, outcome: Outcome) -> list[R
     return _parts(at_end(contender.family, prepared), contender, prepared.program)
 
 
+def sampled(side: Side, prepared: Prepared, outcome: Outcome) -> None:
+    """Add the run just made to a side as a sample. Only the first finding of a run counts, because it may cause the later ones."""
+    side.sampled += 1
+    for thing in things(side.contender, prepared, outcome)[:1]:
+        reach = side.reached.setdefault(thing, Reach())
+        reach.count += 1
+        if outcome.preemptions < reach.preemptions:
+            reach.preemptions, reach.switches, reach.forced = outcome.preemptions, list(outcome.switches), list(outcome.forced)
+
+
 def _sample(side: Side, prepared: Prepared, budget: Budget) -> None:
-    """Run random schedules, from a fixed seed. Only the first finding of a run counts, because it may cause the later ones."""
+    """Run random schedules, from a fixed seed."""
     executor = side.contender.executor
     deadline = time.monotonic() + budget.seconds
     rng = random.Random(0)
@@ -225,12 +235,7 @@ def _sample(side: Side, prepared: Prepared, budget: Budget) -> None:
     points = max(outcome.steps, 2)
     schedulers: list[Scheduler] = [Walk(rng, 0.05), Pct(rng, 2, points), Walk(rng, 0.2), Pct(rng, 3, points)]
     while True:
-        side.sampled += 1
-        for thing in things(side.contender, prepared, outcome)[:1]:
-            reach = side.reached.setdefault(thing, Reach())
-            reach.count += 1
-            if outcome.preemptions < reach.preemptions:
-                reach.preemptions, reach.switches, reach.forced = outcome.preemptions, list(outcome.switches), list(outcome.forced)
+        sampled(side, prepared, outcome)
         if side.sampled >= min(budget.sample, budget.runs) or time.monotonic() > deadline:
             return
         outcome = executor.run(prepared, schedulers[side.sampled % len(schedulers)])

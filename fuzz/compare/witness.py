@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from vmrace.fuzz.compare.outcomes import Comparison, Difference, Reach, Side, things
 from vmrace.fuzz.compare.reached_text import text_of
 from vmrace.fuzz.corpus.entry import Entry, save
-from vmrace.fuzz.corpus.judge import judge_entry
+from vmrace.fuzz.corpus.judge import PROVE_MAX, judge_entry
 from vmrace.fuzz.corpus.verdict import Verdict, Word
 from vmrace.fuzz.run.executor import Executor, Outcome, Prepared, SetupFailed
 from vmrace.fuzz.run.exhaustive import Reached
@@ -38,9 +38,9 @@ class Witness:
     path: pathlib.Path | None = None
 
 
-def witness(comparison: Comparison, difference: Difference) -> Witness:
+def witness(comparison: Comparison, difference: Difference, seconds: float = WITNESS_SECONDS) -> Witness:
     """Find a run with few preemptions that reaches the outcome of a difference, and replay it by the names of its points on every
-    variant. Raises HarnessError if that replay misses the outcome."""
+    variant. The search for fewer takes at most WITNESS_RUNS runs, and `seconds`. Raises HarnessError if that replay misses the outcome."""
     side = min(difference.having, key=lambda one: one.reached[difference.thing].preemptions)
     thing = next(one for one in side.reached if one == difference.thing)        # as this variant prints it
     reach = side.reached[thing]
@@ -49,7 +49,7 @@ def witness(comparison: Comparison, difference: Difference) -> Witness:
     executor = side.contender.executor
     executor.only("")
     prepared = executor.prepare(comparison.program)
-    outcome, least = _fewest(executor, prepared, lambda run: thing in things(side.contender, prepared, run), reach)
+    outcome, least = _fewest(executor, prepared, lambda run: thing in things(side.contender, prepared, run), reach, seconds)
     lines = narrate(executor, prepared, outcome)
     again = things(side.contender, prepared, executor.run(prepared, Named(lines, comparison.program.keys())))
     if thing not in again:
@@ -58,9 +58,10 @@ def witness(comparison: Comparison, difference: Difference) -> Witness:
     return Witness(thing, side, outcome.preemptions, least, lines, _elsewhere(comparison, side, lines))
 
 
-def _fewest(executor: Executor, prepared: Prepared, fits: Callable[[Outcome], bool], reach: Reach) -> tuple[Outcome, bool]:
+def _fewest(executor: Executor, prepared: Prepared, fits: Callable[[Outcome], bool], reach: Reach,
+            seconds: float) -> tuple[Outcome, bool]:
     """Return a run that `fits` with few preemptions, and True if no run with fewer fits."""
-    deadline = time.monotonic() + WITNESS_SECONDS
+    deadline = time.monotonic() + seconds
     runs = 0
 
     def run(scheduler: Scheduler) -> Outcome | None:
@@ -115,6 +116,12 @@ def _elsewhere(comparison: Comparison, side: Side, lines: tuple[Line, ...]) -> d
 
 def keep(comparison: Comparison, found: Witness, directory: pathlib.Path) -> pathlib.Path:
     """Write a witness as an entry, with the verdict of each compared variant of its family. Raises EntryError if that fails."""
+    found.path = save(entry_of(comparison, found), directory)
+    return found.path
+
+
+def entry_of(comparison: Comparison, found: Witness) -> Entry:
+    """Make the entry of a witness, with the verdict of each compared variant of its family."""
     family = found.of.contender.family
     if found.thing.titles:
         title = found.thing.printed[0]
@@ -126,7 +133,14 @@ def keep(comparison: Comparison, found: Witness, directory: pathlib.Path) -> pat
                   program=comparison.program, schedule=found.schedule, expect={})
     for side in comparison.sides:
         if side.contender.family.name == family.name:
-            entry.expect[side.contender.variant] = judge_entry(entry, side.contender.executor).accepted or Verdict(Word.ABSENT)
-            side.contender.executor.only("")
-    found.path = save(entry, directory)
-    return found.path
+            entry.expect[side.contender.variant] = _verdict(side, entry)
+    return entry
+
+
+def _verdict(side: Side, entry: Entry) -> Verdict:
+    """Return the verdict of an entry on one side: proved if every class of schedules ran without a finding, else as a replay judges."""
+    if side.complete and side.distinct <= PROVE_MAX and not any(thing.titles for thing in side.reached):
+        return Verdict(Word.PROVED, number=side.distinct)
+    verdict = judge_entry(entry, side.contender.executor).accepted or Verdict(Word.ABSENT)
+    side.contender.executor.only("")
+    return verdict

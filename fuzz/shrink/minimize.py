@@ -14,7 +14,7 @@ is cut: its result so far stands, and says that it was cut.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from vmrace.fuzz.programs.reduce import PASSES, adapted, without_an_operation
 from vmrace.fuzz.run.executor import SetupFailed
@@ -29,8 +29,7 @@ from vmrace.harness.schedulers.mutate import Bred
 from vmrace.harness.schedulers.replay import Replay
 from vmrace.variants.program import Program
 
-RANDOM_TRIES = 120          # random schedules searched for a candidate program
-BRED_TRIES = 120            # schedules near the one that failed
+RANDOM_TRIES = 120          # random schedules searched for a candidate program, and schedules near the one that failed
 REMOVE_MAX = 10_000         # runs that the proof for one removed operation may take
 
 
@@ -50,8 +49,13 @@ def minimize(failing: OperationsFail, run: Run, budget: Budget, seed: int = 0) -
     return state
 
 
-def shrink_program(state: Shrunk, budget: Budget, rng: random.Random) -> None:
-    """Apply each pass of candidates until none of them gives a smaller program that fails."""
+Fits = Callable[[Program, Shrunk], bool]
+
+
+def shrink_program(state: Shrunk, budget: Budget, rng: random.Random, fits: Fits | None = None, tries: int = RANDOM_TRIES) -> None:
+    """Apply each pass of candidates until none of them gives a smaller program that fails. A candidate is run under `tries` schedules near
+    the present one, and as many random ones. With `fits`, a candidate that fails must fit as well: it gets the program, and what is left
+    with it."""
     improved = True
     while improved:
         improved = False
@@ -62,7 +66,7 @@ def shrink_program(state: Shrunk, budget: Budget, rng: random.Random) -> None:
                 progress = False
                 for candidate in candidates(program_of(state)):
                     tried += 1
-                    if _fails_near(state, candidate, budget, rng):
+                    if _fails_near(state, candidate, budget, rng, fits, tries):
                         useful += 1
                         progress = improved = True
                         break
@@ -91,29 +95,33 @@ def _with(state: Shrunk, program: Program) -> OperationsFail | None:
         return None
 
 
-def _fails_near(state: Shrunk, candidate: Program, budget: Budget, rng: random.Random) -> bool:
+def _fails_near(state: Shrunk, candidate: Program, budget: Budget, rng: random.Random, fits: Fits | None, tries: int) -> bool:
     """True if the candidate fails under a schedule near the present one, or a random one. It is then what is left."""
     failing = _with(state, candidate)
-    found = None if failing is None else Attempts(failing, budget).first(_near(state, candidate, rng))
+    found = None if failing is None else Attempts(failing, budget).first(_near(state, candidate, rng, tries))
     if failing is None or found is None:
         return False
+    before = state.failing, state.run, state.lines
     state.failing, state.run = failing, found
     state.narrate()
+    if fits is not None and not fits(candidate, state):
+        state.failing, state.run, state.lines = before
+        return False
     return True
 
 
-def _near(state: Shrunk, candidate: Program, rng: random.Random) -> Iterator[Scheduler]:
+def _near(state: Shrunk, candidate: Program, rng: random.Random, tries: int) -> Iterator[Scheduler]:
     """Yield the schedule that failed, then schedules bred from it, then random ones."""
     run, lines = state.run, adapted(state.lines, program_of(state), candidate)
     yield Replay(run.switches, run.forced, lenient=True)
     yield Named(lines, candidate.keys(), lenient=True)
     bred = Mutate(rng)
     bred.base = Bred(list(m.switches), list(m.forced), m.step)       # of the run just made
-    for _ in range(BRED_TRIES):
+    for _ in range(tries):
         yield bred
     pct = [Pct(rng, depth, max(run.steps, 10)) for depth in (2, 3, 4)]
     walks = [Walk(rng, chance) for chance in (0.05, 0.15, 0.4)]
-    for number in range(RANDOM_TRIES):
+    for number in range(tries):
         yield (pct if number & 1 else walks)[number // 2 % 3]
 
 

@@ -56,7 +56,7 @@ def judge(found: Exploration, expect: Verdict | None) -> tuple[str, str]:
     else:
         state = CHANGED
     if state is CHANGED and expect is not None:
-        return state, f"The entry expects another verdict: {expect}"
+        return state, f"Another verdict is expected: {expect}"
     if state is EXPECTED and broke(found.why):      # the lost runs may have had any finding
         return UNDECIDED, "As expected so far, but some runs were lost: they may have had other findings."
     return state, ""

@@ -23,6 +23,7 @@ from vmrace.fuzz.programs.enumerate import Form, Scope, ScopeError, text_of
 from vmrace.fuzz.run import stop_request
 from vmrace.fuzz.run.executor import Executor
 from vmrace.fuzz.run.exhaustive import Explorer
+from vmrace.fuzz.run.state_file import StateError, Unwritable, default_state
 from vmrace.fuzz.run.workers import Erred, Job, Lost, Workers
 from vmrace.fuzz.text import writing
 from vmrace.fuzz.text.document import document
@@ -33,7 +34,7 @@ from vmrace.fuzz.text.wording import are, count
 from vmrace.fuzz.verify import scope_document
 from vmrace.fuzz.verify.scope_report import Meter, Said, Table, stated
 from vmrace.fuzz.verify.scope_result import Result
-from vmrace.fuzz.verify.scope_state import State, StateError, Unwritable, default_state, header
+from vmrace.fuzz.verify.scope_state import State, header
 from vmrace.fuzz.verify.scope_worker import BATCH_SECONDS, Make, begin, run_batch
 from vmrace.harness import stop
 from vmrace.harness.incomplete import Incomplete, Reason, broke
@@ -263,7 +264,7 @@ def _begin(scope: Scope, operations: Sequence[str], head: dict[str, Any], option
             say("  listing the programs")
             forms = scope.programs(operations)
             stop.look()
-        kept = State(options.state if options.state is not None else default_state(head), head)
+        kept = State(options.state if options.state is not None else default_state(head["variant"].replace("/", "-"), head["key"]), head)
     except Unwritable as error:
         raise _Refused(str(error), COULD_NOT) from None
     except OSError as error:

@@ -54,6 +54,8 @@ CASES = {
     "verify of a scope": Case(("verify", PRE, "--size", "2", "--operations", "exit,touch,unpin", *SMALL, "--state", "state",
                                "--into", "TABLE.md")),
     "diff": Case(("diff", PRE, DANIEL, "--entry", "corpus/proved.toml", "--into", "kept"), finds=True),
+    "search for differences": Case(("diff", PRE, DANIEL, "--runs", "100", "--seed", "1793", "--into", "found", "--state", "state"),
+                                   finds=True),
     "shrink": Case(("shrink", "corpus/proved.toml", "--into", "out")),
     "claims": Case(("claims", "--corpus", "ledger")),
     "cost": Case(("cost", PRE, DANIEL, "--operations", "load", "--runs-each", "40")),

@@ -136,6 +136,40 @@ def test_who_says_ok_gets_samples_and_no_proof(bank: pathlib.Path) -> None:
     assert "no finding in 1,000 schedules, as expected" in command("replay", bank).output
 
 
+# ---- vmrace verify FILE.run ------------------------------------------------------------------------------------------------
+
+def test_verify_runs_every_schedule_of_a_record_and_compares_with_what_it_expects(bank: pathlib.Path) -> None:
+    fails = command("verify", bank)
+    assert (fails.exit_code, f"BUG {CHECK}\n  in 2 of 4 classes" in fails.output) == (0, True), fails.output
+    write(REPAIRED)
+    repaired = command("verify", bank)
+    assert (repaired.exit_code, repaired.output.startswith("proved: 2 of 2 ")) == (1, True), repaired.output
+    assert f"Another verdict is expected: BUG {CHECK}" in repaired.output
+    assert command("corpus", "accept", bank).exit_code == 0
+    told = document(command("verify", bank, "--json").stdout, "verify")
+    assert (told["exit"], told["explorations"][0]["judged"]) == (0, "as expected")
+    write(BROKEN)
+    assert command("verify", bank).exit_code == 1
+
+
+def test_verify_of_a_record_runs_code_only_if_the_user_or_the_project_allows_it(bank: pathlib.Path) -> None:
+    pathlib.Path("pyproject.toml").write_text("")
+    refused = command("verify", bank)
+    assert (refused.exit_code, f"vmrace verify {bank} bank:make\n" in refused.stderr) == (2, True), refused.stderr
+    assert command("verify", bank, "other:make").exit_code == 2
+    assert command("verify", bank, "bank:make").exit_code == 0
+
+
+@pytest.mark.parametrize(("words", "why"), [
+    (("bank:make", "bank:make"), "a function is named for a file in .run"),
+    (("{}", "--arg", "2"), "--arg is for MODULE:FUNCTION"),
+    (("{}", "--variant", "pre_patch"), "--variant is for an entry"),
+])
+def test_options_of_other_targets_of_verify_are_refused(bank: pathlib.Path, words: tuple[str, ...], why: str) -> None:
+    result = command("verify", *(word.format(bank) for word in words))
+    assert (result.exit_code, why in result.stderr) == (2, True), result.stderr
+
+
 @pytest.mark.parametrize(("text", "words", "code", "why"), [
     (BROKEN, ("--verdict", "ok"), 1, f'is "BUG {CHECK}", not \'ok\'; nothing was written'),
     (BROKEN.replace("deposit", "pay_in"), (), 1, "that cannot be accepted"),

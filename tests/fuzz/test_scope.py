@@ -33,6 +33,7 @@ from vmrace.fuzz.programs.enumerate import (
     program_of,
     text_of,
 )
+from vmrace.fuzz.run import state_file
 from vmrace.fuzz.run.exhaustive import Explorer, Reached
 from vmrace.fuzz.verify import scope_state
 from vmrace.fuzz.verify.scope import ScopeOptions, left, prove
@@ -520,7 +521,7 @@ def key_of(state: pathlib.Path) -> str:
 def summed(line: str, key: str) -> str:
     """Return the line with a matching checksum."""
     body, _, _ = line.rpartition(', "sum": ')
-    return f'{body}, "sum": "{scope_state._checksum(f"{body}}}".encode(), key)}"}}'
+    return f'{body}, "sum": "{state_file.checksum(f"{body}}}".encode(), key)}"}}'
 
 
 @pytest.mark.long
@@ -629,7 +630,7 @@ def test_an_impossible_line_is_not_trusted_even_if_its_checksum_fits(tmp_path: p
     key = key_of(state)
     for old, new, why in FORGED:
         assert old in first
-        with pytest.raises(scope_state.Damaged, match=re.escape(why)):
+        with pytest.raises(state_file.Damaged, match=re.escape(why)):
             scope_state.result_of(summed(first.replace(old, new), key).encode(), key)
     state.write_text("\n".join([head, summed(first.replace(*FORGED[0][:2]), key), *rest]) + "\n")
     code, told = proof(state, ["touch"])
