@@ -8,6 +8,7 @@ the same schedule or in QUICK samples. The comparison in full comes after that, 
 
 from __future__ import annotations
 
+import contextlib
 import random
 from collections.abc import Sequence
 
@@ -18,7 +19,7 @@ from vmrace.fuzz.compare.outcomes import Contender, things
 from vmrace.fuzz.programs.reduce import PASSES
 from vmrace.fuzz.run.executor import SetupFailed
 from vmrace.fuzz.run.exhaustive import Reached
-from vmrace.fuzz.shrink.failing import Budget
+from vmrace.fuzz.shrink.failing import Budget, Cut
 from vmrace.fuzz.shrink.minimize import program_of, shrink_program
 from vmrace.fuzz.shrink.operations import OperationsFail
 from vmrace.fuzz.shrink.schedule import Shrunk
@@ -32,8 +33,18 @@ from vmrace.variants.program import Program
 
 QUICK = 60                  # samples of a variant that is to lack a finding
 TRIES = 40                  # schedules of a smaller program near the one that failed, and random ones
+SHRINK_RUNS = 10_000        # runs that shrinking a finding on its variant may take: until it ends, no later difference is merged
 REDUCE_RUNS = 20_000        # runs that comparing smaller programs in full may take
 REDUCE_EACH = 2_000         # ... on each variant
+
+
+class _Limited(Budget):
+    """A budget of SHRINK_RUNS runs, and of any time: the result is the same on each machine."""
+
+    def check(self) -> None:
+        """Raise Cut if the runs are used up."""
+        if self.runs >= SHRINK_RUNS:
+            raise Cut(f"{SHRINK_RUNS:,} runs were used up")
 
 
 class Tally:
@@ -87,7 +98,7 @@ def smaller_finding(found: Found, chosen: Sequence[Contender], tally: Tally) -> 
     tally.runs += 1
     if title not in run.titles:
         raise LookupError(f"{title!r} does not replay on {here.full_name}: got {run.titles}")
-    state, budget = Shrunk(failing, run), Budget()
+    state, budget = Shrunk(failing, run), _Limited()
     state.narrate()
     others = [chosen[number] for number in found.not_seen or found.cannot]
     lacking = [other for other in others if not _shows(other, found.program, state.lines, found.thing, tally)]
@@ -98,7 +109,8 @@ def smaller_finding(found: Found, chosen: Sequence[Contender], tally: Tally) -> 
         return not any(_shows(other, candidate, now.lines, found.thing, tally) for other in lacking)
 
     here.executor.only(title)
-    shrink_program(state, budget, random.Random(0), fits, TRIES)
+    with contextlib.suppress(Cut):
+        shrink_program(state, budget, random.Random(0), fits, TRIES)
     tally.runs += budget.runs
     return program_of(state)
 
