@@ -513,7 +513,7 @@ def test_the_corpus_is_listed_as_text_and_as_json(here: pathlib.Path) -> None:
 
 @pytest.fixture
 def short_proofs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give up a proof after 300 runs instead of 5,000. On daniel_lru_count, the proof of RACE takes 39,086: it is given up anyway."""
+    """Give up a proof after 300 runs instead of 5,000. On daniel_lru_count, the proof of RACE takes 25,873: it is given up anyway."""
     import vmrace.fuzz.corpus.judge
     explore = vmrace.fuzz.corpus.judge.explore_on
     monkeypatch.setattr(vmrace.fuzz.corpus.judge, "explore_on",
