@@ -229,6 +229,7 @@ def test_a_verdict_that_no_replay_can_have_is_refused(verdict: str) -> None:
 @pytest.mark.long
 def test_in_pytest_each_bad_file_is_a_failing_test_and_the_other_files_run(corpus: pathlib.Path) -> None:
     shutil.copy(ROOT / "conftest.py", corpus.parent.parent)
+    (corpus.parent.parent / "pyproject.toml").write_text('[tool.vmrace]\ncorpus = "corpus"\n')
     ran = subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tier", "all", "-rfE", "corpus"],
                          capture_output=True, text=True, cwd=corpus.parent.parent)
     assert ran.returncode == 1, ran.stdout

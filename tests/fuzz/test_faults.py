@@ -750,7 +750,7 @@ def test_a_state_file_on_a_full_disk_ends_the_proof_and_keeps_its_lines(tmp_path
 
     def full(state: Any, result: Any) -> None:
         def half(file: int, data: bytes) -> int:
-            if file == state.file.fileno():
+            if file == state.file.file.fileno():
                 write(file, data[:9])
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             return write(file, data)
