@@ -35,7 +35,7 @@ _TABLE = re.compile(r"```text\nvmrace verify (\S+)/VARIANT ((?:.|\n)*?)\n```\n\n
                     r"(\| variant .*\n)\|[-|]*\n((?:\|.*\n?)*)\n*"                          # its table: head and rows
                     r"((?:- \*\*\w+\*\* .*\n?)*)")                                           # the letters of its titles
 _LEGEND = re.compile(r"^- \*\*(\w+)\*\* (.*?)((?: `\w+`)*)$", re.MULTILINE)
-_CELL = re.compile(r"([\d,]+) proved(?:, ([\d,]+) BUG \(([\w ]+)\))?(?:, ([\d,]+) undecided)?")
+_CELL = re.compile(r"([\d,]+) proved(?:, ([\d,]+) BUG \(([\w ]+)\))?(?:, ([\d,]+) open)?")
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ def _cell(one: Row, letters: dict[str, str]) -> str:
     if one.bugs:
         parts.append(f"{one.bugs:,} BUG ({' '.join(letters[identity(one.variant, title)] for title in one.titles)})")
     if one.undecided:
-        parts.append(f"{one.undecided:,} undecided")
+        parts.append(f"{one.undecided:,} open")
     return ", ".join(parts)
 
 
