@@ -12,7 +12,7 @@ import shlex
 import tomllib
 
 from vmrace.fuzz.cli.main import main
-from vmrace.fuzz.corpus.judge import SAMPLE
+from vmrace.fuzz.corpus.sample import SAMPLE
 from vmrace.fuzz.run.hit import REPLAYS
 
 ROOT = pathlib.Path(__file__).parents[1]

@@ -27,11 +27,13 @@ from vmrace.fuzz.text.terminal import echo, working
 @click.option("--digests", is_flag=True, help="Print each run's trace digest.")
 @click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="Worker processes.")
 @click.option("--recheck", type=click.IntRange(0, 10_000), default=2, show_default=True,
-              help="Run N certificates again, chosen at random among the shorter ones, and believe the others if their hashes hold.")
+              help="Run N certificates of proofs (of the shorter ones) and N of samples again, chosen at random, and believe the others "
+                   "if their hashes hold.")
+@click.option("--certify", is_flag=True, help="Write a certificate of each proof and each sample that has none with the hashes of now.")
 @click.option("--accept", is_flag=True, help="Write the verdicts found into the entries.")
 @JSON
 def replay(corpus: pathlib.Path, functions: str | None, backend: str, only: str | None, times: int, digests: bool, workers: int,
-           recheck: int, accept: bool, as_json: bool) -> None:
+           recheck: int, certify: bool, accept: bool, as_json: bool) -> None:
     """Run kept races (a directory or one file) against every variant of their family, and compare the verdicts with those expected.
 
     A .run file, which vmrace fuzz MODULE:FUNCTION has kept, needs its MODULE:FUNCTION named again, unless the pyproject.toml of its
@@ -48,6 +50,9 @@ def replay(corpus: pathlib.Path, functions: str | None, backend: str, only: str 
         apart.begin()
         with functions_refused():
             sys.exit(run_commands.replay(corpus, functions, times, echo, as_json, accept))
+    if certify and accept:
+        raise Refused("--certify writes certificates of the verdicts that are expected, and --accept expects others: first one, then the "
+                      "other", USAGE)
     started = time.monotonic()
     try:
         loaded, bad = load_all(corpus)
@@ -73,9 +78,13 @@ def replay(corpus: pathlib.Path, functions: str | None, backend: str, only: str 
         if only not in known:
             from vmrace.variants.spelling import did_you_mean
             raise Refused(f"no variant {only!r}{did_you_mean(only, known) or '. See: vmrace variants'}", USAGE)
-    table = Table(loaded, Options(backend, only, prove=accept, times=times, certified=True, recheck=recheck, workers=workers))
-    with working(lines=True) as say:
-        table.replay(say)
+    options = Options(backend, only, prove=accept, times=times, certified=True, recheck=recheck, certify=certify, workers=workers)
+    table = Table(loaded, options)
+    try:
+        with working(lines=True) as say:
+            table.replay(say)
+    except VerifyError as error:
+        raise Refused(str(error), COULD_NOT) from None
     tell_bad([VerifyError(text) for text in table.unusable])
     for line in [] if as_json else table.lines(digests):
         echo(line)
@@ -89,8 +98,8 @@ def replay(corpus: pathlib.Path, functions: str | None, backend: str, only: str 
     code, seconds = _worst(table.code, code), time.monotonic() - started
     if as_json:
         unused = [str(error) for error in bad] + told.pop("not_used", [])
-        echo(document("replay", code, entries=table.as_json(), not_used=unused, wrote=list(map(str, wrote)), **told,
-                      summary={**table.counts(), "seconds": round(seconds, 1)}))
+        echo(document("replay", code, entries=table.as_json(), not_used=unused, wrote=list(map(str, wrote)), changed=table.changes,
+                      **told, summary={**table.counts(), "seconds": round(seconds, 1)}))
         sys.exit(code)
     for path in wrote:
         echo(f"wrote {path}")

@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from vmrace.fuzz.corpus.entry import Entry
+from vmrace.fuzz.corpus.sample import SAMPLE, Sample, run_sample
 from vmrace.fuzz.corpus.verdict import Verdict, Word, bug
-from vmrace.fuzz.run.executor import Executor, Lacks, Outcome, Prepared, SetupFailed
+from vmrace.fuzz.run.executor import Executor, Lacks, SetupFailed
 from vmrace.fuzz.run.exhaustive import explore_on
 from vmrace.fuzz.run.hit import REPLAYS
 from vmrace.fuzz.text.wording import count
@@ -17,16 +17,12 @@ from vmrace.harness.errors import Diverged
 from vmrace.harness.explore.exploration import Exploration
 from vmrace.harness.finding import is_of_one_run
 from vmrace.harness.incomplete import broke
-from vmrace.harness.machine.scheduler import Scheduler
 from vmrace.harness.replay.named_schedule import Named
-from vmrace.harness.schedulers import NoPreempt, Pct, Walk
 from vmrace.variants.family import identity
 
-SAMPLE = 1000
 PROVE_MAX = 5000        # runs that a proof may take, unless it is known to take more
 
-
-Explored = Callable[[Exploration], None]
+Made = Callable[[Exploration | Sample], None]
 
 
 @dataclass
@@ -52,13 +48,13 @@ class Judged:
 
 
 def judge_entry(entry: Entry, executor: Executor, sample: int = SAMPLE, replays: int = REPLAYS, prove: int = 0,
-                certified: int | None = None, explored: Explored | None = None) -> Judged:
+                certified: Verdict | None = None, made: Made = lambda runs: None) -> Judged:
     """Judge one entry on one variant.
 
     On the variant that an entry was found on, its schedule has to show the finding; on others any schedule may. If the entry expects a
-    proof, the proof is made again. `prove`: the number of runs for a proof that is tried in any case, 0 for none. `certified`: the number
-    of classes that a certificate says were proved; it stands for the exploration, if the entry expects that number. `explored`: called
-    with each exploration that was made.
+    proof, the proof is made again. `prove`: the number of runs for a proof that is tried in any case, 0 for none. `certified`: the verdict
+    of a certificate, proved or ok; it stands for the exploration or the samples, if the entry expects the same. `made`: called with each
+    exploration and each sample that was made.
     """
     assert executor.checked and executor.family.name == entry.family, (executor.family.name, entry.family)
     assert sample >= 1 and replays >= 1, (sample, replays)
@@ -88,13 +84,15 @@ def judge_entry(entry: Entry, executor: Executor, sample: int = SAMPLE, replays:
             return Judged(bug(title), f"{same} of {replays}", replays, traced.digest)
     own = executor.variant == entry.variant
     by_every: Judged | None = None          # what all schedules come to, if they were run
-    if expects is Word.PROVED and not prove and certified is not None and expected == Verdict(Word.PROVED, number=certified):
-        return Judged(Verdict(Word.PROVED, number=certified), "its certificate says so", certified=True)
+    if certified is not None and certified == expected and not prove:
+        return Judged(certified, "its certificate says so", certified=True)
     if prove or expects is Word.PROVED:
-        by_every = _explore(entry, executor, max(prove, _enough(expected)), explored)
+        by_every = _explore(entry, executor, max(prove, _enough(expected)), made)
         if by_every is not None and by_every.verdict.decided and not by_every.elsewhere:
             return by_every             # what is found is looked for as a replay does, that what is accepted is what that finds
-    found, runs = _search(executor, prepared, sample)
+    near = run_sample(executor, prepared, sample)
+    made(near)
+    found, runs = near.found, near.runs
     sampled = diverged.why if diverged else "the schedule runs to its end"
     found_elsewhere = by_every.detail if by_every is not None and by_every.elsewhere else ""
     if found is None:
@@ -109,7 +107,7 @@ def judge_entry(entry: Entry, executor: Executor, sample: int = SAMPLE, replays:
         return by_every                 # a proof that did not come to its end drops none
     if expects is Word.BUG or found_elsewhere:
         if not own and by_every is None:
-            by_every = _explore(entry, executor, PROVE_MAX, explored)
+            by_every = _explore(entry, executor, PROVE_MAX, made)
         if by_every is not None and ((by_every.elsewhere and not own) or (broke(by_every.verdict.why) and not found_elsewhere)):
             return by_every
         verdict = Verdict(Word.DIVERGED, number=diverged.step) if diverged is not None else Verdict(Word.LOST)
@@ -132,13 +130,12 @@ def _enough(expected: Verdict | None) -> int:
     return max(PROVE_MAX, 2 * expected.number) if expected is not None and expected.word is Word.PROVED else PROVE_MAX
 
 
-def _explore(entry: Entry, executor: Executor, runs_max: int, explored: Explored | None) -> Judged | None:
+def _explore(entry: Entry, executor: Executor, runs_max: int, made: Made) -> Judged | None:
     """Run all schedules. None if an exploration does not look for that title; inconclusive if not all were run and nothing was found."""
     if is_of_one_run(entry.title):
         return None
     proof = explore_on(executor, entry.program, runs_max=runs_max)
-    if explored is not None:
-        explored(proof)
+    made(proof)
     if proof.proved:
         return Judged(Verdict(Word.PROVED, number=proof.classes), "every schedule ran", proof.classes)
     if not proof.titles:
@@ -152,15 +149,3 @@ def _title(entry: Entry, executor: Executor, titles: Sequence[str]) -> str:
     """Choose the title of the entry's finding on this variant, or else the first."""
     wanted = identity(entry.found_on, entry.title)
     return next((title for title in titles if identity(f"{entry.family}/{executor.variant}", title) == wanted), titles[0])
-
-
-def _search(executor: Executor, prepared: Prepared, sample: int) -> tuple[Outcome | None, int]:
-    """Run sampled schedules of the program, the same ones each time, up to the first finding. Returns it, and the number of runs."""
-    rng = random.Random(0)
-    outcome = executor.run(prepared, NoPreempt())
-    schedulers: list[Scheduler] = [Walk(rng, 0.05), Pct(rng, 2, max(outcome.steps, 2)), Walk(rng, 0.2), Pct(rng, 3, max(outcome.steps, 2))]
-    runs = 1
-    while not outcome.findings and runs < sample:
-        outcome = executor.run(prepared, schedulers[runs % len(schedulers)])
-        runs += 1
-    return (outcome if outcome.findings else None), runs

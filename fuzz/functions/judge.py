@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from vmrace.fuzz.corpus.judge import PROVE_MAX, SAMPLE, Judged
+from vmrace.fuzz.corpus.judge import PROVE_MAX, Judged
+from vmrace.fuzz.corpus.sample import SAMPLE
 from vmrace.fuzz.corpus.verdict import Verdict, Word, bug
 from vmrace.fuzz.functions.run_file import Record
 from vmrace.fuzz.functions.sample import fuzz_runner

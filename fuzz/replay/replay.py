@@ -2,8 +2,8 @@
 """Judge every entry on every variant, on worker processes: exact verdicts first, then those that take longest.
 
 A verdict that rests on a recorded schedule takes twenty runs. One that rests on samples takes a thousand. A proof takes a run for each
-class of schedules. A certificate beside the entry stands for these runs, if its hashes are those of now (see fuzz/verify/certificate). A
-few certificates, chosen at random, are checked each time by running their classes again.
+class of schedules. A certificate beside the entry stands for a proof or a sample, if its hashes are those of now (see fuzz/verify/kept).
+A few certificates, chosen at random, are checked each time by making their runs again.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from vmrace.fuzz.corpus.entry import Entry
-from vmrace.fuzz.corpus.judge import PROVE_MAX, SAMPLE, Judged, follow, judge_entry
+from vmrace.fuzz.corpus.judge import PROVE_MAX, Judged, follow, judge_entry
+from vmrace.fuzz.corpus.sample import SAMPLE, Sample
 from vmrace.fuzz.corpus.verdict import Verdict, Word
 from vmrace.fuzz.run import stop_request
 from vmrace.fuzz.run.executor import Executor
@@ -24,7 +25,7 @@ from vmrace.fuzz.run.hit import REPLAYS
 from vmrace.fuzz.run.workers import Erred, Job, Lost, Worker, Workers
 from vmrace.fuzz.text.terminal import clock
 from vmrace.fuzz.text.wording import count
-from vmrace.fuzz.verify.certificate import certificate_path, kept_proof
+from vmrace.fuzz.verify.kept import Record, certified_variants, kept, record_of
 from vmrace.fuzz.verify.subject import VerifyError
 from vmrace.harness import stop
 from vmrace.harness.explore.exploration import Exploration
@@ -37,7 +38,7 @@ CELL_SECONDS = 3600.0   # for one verdict of a worker, which is then given up: a
 TRACED, EXPLORED = 15, 4        # measured: times as long as a sampled run takes one that is traced, and one of an exploration
 ENDLESS = 100           # times as long as another run takes one that ends at the limit of steps
 TOLD_FROM = 0.05        # of the work has to be done before the rest is estimated from it: linking a variant takes as long as its samples
-RECHECKED = 2           # certificates that are run again, unless another number is asked for,
+RECHECKED = 2           # certificates of proofs, and of samples, that are run again, unless another number is asked for,
 RECHECKED_MAX = 1_000   # and the classes that one of them may have: 25,000 take as long as all else
 
 Cell = tuple[int, str]  # the number of an entry, and a variant
@@ -46,8 +47,9 @@ Cell = tuple[int, str]  # the number of an entry, and a variant
 @dataclass(frozen=True)
 class Options:
     """The options of a replay. `only`: the one variant to judge. `prove`: try to prove whatever has no finding, and believe no
-    certificate. `times`: replay each schedule that number of times. `certified`: believe certificates, and run `recheck` of them
-    again. `workers`: processes; 1 is this process."""
+    certificate. `times`: replay each schedule that number of times. `certified`: believe certificates, and run `recheck` of those of
+    proofs again, and as many of those of samples. `certify`: write a certificate of each proof and each sample that was made, and is as
+    expected. `workers`: processes; 1 is this process."""
 
     backend: str = "greenlets"
     only: str | None = None
@@ -55,6 +57,7 @@ class Options:
     times: int = 1
     certified: bool = False
     recheck: int = RECHECKED
+    certify: bool = False
     workers: int = 1
 
     def __post_init__(self) -> None:
@@ -67,7 +70,7 @@ class Options:
 class Replayed:
     """The result of one entry on one variant. `ends`: how often the schedule alone ended in which way. `error`: an error of ours, its
     trace and its text. `wrong`: lines of a certificate that do not hold. `unusable`: why a certificate cannot be read. `rechecked`: a
-    certificate was run again."""
+    certificate was run again. `record`: a certificate that is to be written."""
 
     judged: Judged
     ends: Counter[str] = field(default_factory=Counter)
@@ -75,6 +78,7 @@ class Replayed:
     wrong: list[str] = field(default_factory=list)
     unusable: str = ""
     rechecked: bool = False
+    record: Record | None = None
 
 
 class Judge:
@@ -102,19 +106,19 @@ class Judge:
             return failed(of_error(error), (traceback.format_exc(), f"{type(error).__name__}: {error}"))
 
     def _judge(self, entry: Entry, executor: Executor, recheck: bool) -> Replayed:
-        options, kept, unusable = self.options, None, ""
-        expected = entry.expect.get(executor.variant)
-        if options.certified and not options.prove and expected is not None and expected.word is Word.PROVED:
+        options, believed, unusable = self.options, None, ""
+        if options.certified and not options.prove:
             try:
-                kept = kept_proof(entry, executor)
+                believed = kept(entry, executor)
             except VerifyError as error:
                 unusable = str(error)
-        explorations: list[Exploration] = []
-        judged = judge_entry(entry, executor, prove=PROVE_MAX if options.prove else 0, explored=explorations.append,
-                             certified=kept.classes if kept is not None and not recheck else None)
+        made: list[Exploration | Sample] = []
+        judged = judge_entry(entry, executor, prove=PROVE_MAX if options.prove else 0, made=made.append,
+                             certified=believed.verdict if believed is not None and not recheck else None)
         ends = Counter(follow(entry, executor) for _ in range(options.times)) if options.times > 1 else Counter()
-        wrong = [f"{kept.path}: {line}" for found in explorations for line in kept.wrong(found)] if kept is not None else []
-        return Replayed(judged, ends, wrong=wrong, unusable=unusable, rechecked=kept is not None and bool(explorations))
+        wrong = [f"{believed.path}: {line}" for runs in made for line in believed.wrong(runs)] if believed is not None else []
+        record = record_of(entry, executor, judged, made) if options.certify and believed is None else None
+        return Replayed(judged, ends, wrong=wrong, unusable=unusable, rechecked=believed is not None and bool(made), record=record)
 
 
 def failed(why: Incomplete, error: tuple[str, str] | None = None) -> Replayed:
@@ -145,18 +149,23 @@ class Replay:
     def __init__(self, entries: list[Entry], options: Options, say: Callable[[str], None] = lambda text: None):
         self.entries, self.options, self.say = entries, options, say
         self.cells = [(number, variant) for number, entry in enumerate(entries) for variant in variants_of(entry, options.only)]
-        self.rechecked = self._choose()
+        self.having = self._having()
+        self.rechecked = self._choose(Word.PROVED) | self._choose(Word.OK)
         self.cost = {cell: self._cost(cell) for cell in self.cells}
         self.done: dict[Cell, Replayed] = {}
+        self.changes: list[str] = []        # results that are others than those of the certificate that was there before
         self.started = time.monotonic()
 
     def run(self) -> dict[Cell, Replayed]:
-        """Judge every cell. Returns the results in the order of the table. KeyboardInterrupt if a stop is asked for, with nothing
-        written; OSError if no worker process can be started."""
+        """Judge every cell, and write its certificate at once. Returns the results in the order of the table. KeyboardInterrupt if a stop
+        is asked for: the certificates written so far stay. OSError if no worker process can be started, VerifyError if a certificate
+        cannot be written."""
         self.started = time.monotonic()
         queue = sorted(self.cells, key=lambda cell: (not self._is_exact(cell), -self.cost[cell]))
         for cell, replayed in self._results(queue):
             self.done[cell] = replayed
+            if replayed.record is not None:
+                self.changes += [f"{replayed.record.path}: {line}" for line in replayed.record.write()]
             self.say(self.progress())
         assert self.done.keys() == set(self.cells), "a cell has no result"
         return {cell: self.done[cell] for cell in self.cells}
@@ -179,21 +188,21 @@ class Replay:
         expected = self._expected(cell)
         return expected is not None and expected.word in (Word.BUG, Word.ABSENT)
 
-    def _choose(self) -> set[Cell]:
-        """Choose certificates to run again: other ones each time, and none that takes minutes unless all are asked for."""
-        having = [cell for cell in self.cells if self._has_certificate(cell)] if self.options.certified else []
+    def _having(self) -> set[Cell]:
+        """Return the cells that have a certificate, if certificates are believed."""
+        if not self.options.certified:
+            return set()
+        named = [certified_variants(entry) for entry in self.entries]
+        return {cell for cell in self.cells if cell[1] in named[cell[0]]}
+
+    def _choose(self, word: Word) -> set[Cell]:
+        """Choose certificates of proofs or of samples to run again: other ones each time, and none that takes minutes unless all are asked
+        for."""
+        having = [cell for cell in self.cells if cell in self.having and self.entries[cell[0]].expect[cell[1]].word is word]
         if self.options.recheck >= len(having):
             return set(having)
-        short = [cell for cell in having if self._classes(cell) <= RECHECKED_MAX]
+        short = [cell for cell in having if self.entries[cell[0]].expect[cell[1]].number <= RECHECKED_MAX]
         return set(random.Random().sample(short, min(self.options.recheck, len(short))))
-
-    def _classes(self, cell: Cell) -> int:
-        expected = self._expected(cell)
-        return expected.number if expected is not None else 0
-
-    def _has_certificate(self, cell: Cell) -> bool:
-        expected = self._expected(cell)
-        return expected is not None and expected.word is Word.PROVED and certificate_path(self.entries[cell[0]], cell[1]).is_file()
 
     def _cost(self, cell: Cell) -> int:
         """Estimate the time of a cell, in sampled runs; at least 1."""
@@ -204,10 +213,9 @@ class Replay:
             return REPLAYS * TRACED * (ENDLESS if kind_of(expected.title) is Kind.LIVELOCK else 1)
         if options.prove:
             return PROVE_MAX * EXPLORED
-        if expected is None or expected.word is not Word.PROVED:
-            return TRACED + SAMPLE
-        believed = options.certified and self._has_certificate(cell) and cell not in self.rechecked
-        return TRACED + (0 if believed else expected.number * EXPLORED)
+        if cell in self.having and cell not in self.rechecked:
+            return TRACED
+        return TRACED + (expected.number * EXPLORED if expected is not None and expected.word is Word.PROVED else SAMPLE)
 
     # ---- one after the other, or at the same time ----
 

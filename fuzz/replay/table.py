@@ -25,10 +25,12 @@ class Table:
         self.entries = entries
         self.options = options or Options()
         self.cells: dict[Cell, Replayed] = {}
+        self.changes: list[str] = []
 
     def replay(self, say: Callable[[str], None] = lambda text: None) -> None:
         """Judge everything. `say` is called with lines of progress. Errors as of Replay.run."""
-        self.cells = Replay(self.entries, self.options, say).run()
+        replay = Replay(self.entries, self.options, say)
+        self.cells, self.changes = replay.run(), replay.changes
 
     @property
     def runs(self) -> int:
@@ -75,8 +77,8 @@ class Table:
 
     @property
     def unusable(self) -> list[str]:
-        """A line for each certificate that cannot be read."""
-        return [done.unusable for done in self.cells.values() if done.unusable]
+        """A line for each file of certificates that cannot be read."""
+        return list(dict.fromkeys(done.unusable for done in self.cells.values() if done.unusable))
 
     @property
     def code(self) -> int:
@@ -97,6 +99,7 @@ class Table:
         out += [f"unstable: {line}" for line in self.unstable]
         out += [f"certificate does not hold: {line}" for line in self.wrong]
         out += self.undecided
+        out += [f"certificate changed: {line}" for line in self.changes]
         return out
 
     def _of_family(self, name: str, digests: bool) -> list[str]:
@@ -137,9 +140,10 @@ class Table:
             state += f", {count(bad, 'file')} not used"
         believed = f" and {count(told['certified'], 'certificate')}" if told["certified"] else ""
         again = f" ({count(told['rechecked'], 'certificate')} run again)" if told["rechecked"] else ""
+        wrote = f", {count(told['written'], 'certificate')} written" if told["written"] else ""
         often = f", each schedule followed {self.options.times} times" if self.options.times > 1 else ""
         return (f"{count(told['entries'], 'entry')}, {count(told['variants'], 'variant')}: {count(told['verdicts'], 'verdict')} "
-                f"from {count(told['runs'], 'run')}{believed}{again}{often}, {told['absent']} not applicable, {state}"
+                f"from {count(told['runs'], 'run')}{believed}{again}{wrote}{often}, {told['absent']} not applicable, {state}"
                 f"   ({seconds:.1f} s, exit {code})")
 
     def counts(self) -> dict[str, int]:
@@ -149,6 +153,7 @@ class Table:
                 "verdicts": sum(word is not Word.ABSENT for word in words), "absent": words.count(Word.ABSENT), "runs": self.runs,
                 "certified": sum(done.judged.certified for done in self.cells.values()),
                 "rechecked": sum(done.rechecked for done in self.cells.values()),
+                "written": sum(done.record is not None for done in self.cells.values()),
                 "surprises": len(self.surprises), "unstable": len(self.unstable), "undecided": len(self.undecided)}
 
     # ---- as data -----------------------------------------------------------------------------------------------------

@@ -11,19 +11,23 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from vmrace.fuzz.corpus.entry import Entry, EntryError, emit, load, parse
+from vmrace.fuzz.corpus.entry import EntryError, emit, load, parse
 from vmrace.fuzz.corpus.judge import judge_entry
+from vmrace.fuzz.corpus.sample import Sample
 from vmrace.fuzz.corpus.verdict import Word
 from vmrace.fuzz.functions import allowed, run_file
 from vmrace.fuzz.functions.judge import NoSchedule, judge_record
 from vmrace.fuzz.functions.replayed import Replayed, lines_of_replay
 from vmrace.fuzz.functions.run_file import Record, RecordError
+from vmrace.fuzz.replay.replay import RECHECKED_MAX
 from vmrace.fuzz.run.executor import Executor
 from vmrace.fuzz.run.target import TargetError, split
 from vmrace.fuzz.testing.plan import plan_of
-from vmrace.fuzz.verify.certificate import kept_proof
+from vmrace.fuzz.verify.certificate import KeptProof
+from vmrace.fuzz.verify.kept import kept
 from vmrace.fuzz.verify.subject import VerifyError
 from vmrace.harness.errors import ProgramError
+from vmrace.harness.explore.exploration import Exploration
 from vmrace.harness.finding import Kind, kind_of
 from vmrace.harness.printable import printable
 from vmrace.variants.family import family
@@ -153,7 +157,11 @@ class TextItem(_Item):
 
 
 class EntryItem(_Item):
-    """The verdict of one variant is the one the entry expects. `quick`: it takes twenty runs, and not a thousand, or all schedules."""
+    """The verdict of one variant is the one the entry expects. `quick`: it takes twenty runs, and not a thousand, or all schedules.
+
+    The runs of a sample, and of a proof that takes no longer than a sample or two, are made again, and a certificate of them has to hold.
+    A certificate of a longer proof is believed.
+    """
 
     def __init__(self, quick: bool, **more: Any) -> None:
         super().__init__(**more)
@@ -164,24 +172,19 @@ class EntryItem(_Item):
         if self.name not in entry.expect:
             raise NotAsExpected(f"{self.path}: no verdict for {self.name} (vmrace replay --accept writes it)")
         executor = _executor(entry.family, self.name)
-        judged = judge_entry(entry, executor, certified=_certified(entry, executor))
+        believed, made = kept(entry, executor), list[Exploration | Sample]()
+        long = isinstance(believed, KeptProof) and believed.verdict.number > RECHECKED_MAX
+        judged = judge_entry(entry, executor, made=made.append, certified=believed.verdict if believed is not None and long else None)
         self.user_properties += [("vmrace_verdict", str(judged.verdict)), ("vmrace_expected", str(entry.expect[self.name]))]
         if judged.verdict != entry.expect[self.name]:
             raise NotAsExpected(f"{self.path}: {self.name}\n  expected  {entry.expect[self.name]}\n  found     {judged.verdict}: "
                                 f"{judged.detail}\n  next: vmrace replay {self.shown_path()} --variant {self.name}")
+        wrong = [f"{believed.path}: {line}" for runs in made for line in believed.wrong(runs)] if believed is not None else []
+        if wrong:
+            raise NotAsExpected("\n".join(f"certificate does not hold: {line}" for line in wrong))
 
     def reportinfo(self) -> tuple[pathlib.Path, int, str]:
         return self.path, 0, f"{self.path.stem} on {self.name}"
-
-
-def _certified(entry: Entry, executor: Executor) -> int | None:
-    """Return the number of classes of schedules that a certificate beside the entry says were proved, as `vmrace replay` believes it.
-
-    None if no proof is expected, or if there is no certificate with the hashes of now: then every class is run. Raises VerifyError if
-    the certificate cannot be used.
-    """
-    kept = kept_proof(entry, executor) if entry.expect[executor.variant].word is Word.PROVED else None
-    return kept.classes if kept is not None else None
 
 
 @functools.cache

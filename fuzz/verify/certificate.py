@@ -55,8 +55,12 @@ def write_certificate(path: pathlib.Path, subject: Subject, found: Exploration) 
     if not found.complete:
         raise VerifyError(f"{path}: no certificate: {found.why}")
     stop.look()
+    _write(path, certificate(subject, found))
+
+
+def _write(path: pathlib.Path, claimed: dict[str, Any]) -> None:
     try:
-        writing.write(path, json.dumps(certificate(subject, found), indent=2) + "\n")
+        writing.write(path, json.dumps(claimed, indent=2) + "\n")
     except OSError as error:
         raise VerifyError(f"{path}: cannot be written: {writing.why(error)}") from None
 
@@ -109,15 +113,15 @@ class KeptProof:
     identity: dict[str, str]
 
     @property
-    def classes(self) -> int:
-        """The number of classes of schedules that were proved."""
-        return int(self.claimed["executions"])
+    def verdict(self) -> Verdict:
+        """The verdict that it stands for."""
+        return Verdict(Word.PROVED, number=int(self.claimed["executions"]))
 
-    def wrong(self, found: Exploration) -> list[str]:
-        """List what a repeated exploration contradicts, a line each. Nothing if it is not complete and has no finding."""
-        if not found.complete and not found.titles:
+    def wrong(self, made: object) -> list[str]:
+        """List what a repeated exploration contradicts, a line each. Nothing if `made` is none, or is not complete and has no finding."""
+        if not isinstance(made, Exploration) or (not made.complete and not made.titles):
             return []
-        return _wrong(self.claimed, json.loads(json.dumps(certified(self.identity, found))))
+        return _wrong(self.claimed, json.loads(json.dumps(certified(self.identity, made))))
 
 
 def kept_proof(entry: Entry, executor: Executor) -> KeptProof | None:
@@ -133,9 +137,33 @@ def kept_proof(entry: Entry, executor: Executor) -> KeptProof | None:
     return None if differs else KeptProof(path, claimed, identity)
 
 
-def _wrong(claimed: dict[str, Any], known: dict[str, Any]) -> list[str]:
+@dataclass(frozen=True)
+class ProofRecord:
+    """The certificate of a proof that was made, to be written beside its entry."""
+
+    path: pathlib.Path
+    made: dict[str, Any]
+
+    def write(self) -> list[str]:
+        """Write it. Returns a line for each result that is another than before. Raises VerifyError if the file cannot be written."""
+        try:
+            before = _read_certificate(self.path) if self.path.is_file() else self.made
+        except VerifyError:             # it could not be used, so nothing in it is worth a comparison
+            before = self.made
+        _write(self.path, self.made)
+        return _wrong(before, {key: self.made[key] for key in _RESULTS}, "before")
+
+
+def proof_record(entry: Entry, executor: Executor, found: Exploration) -> ProofRecord:
+    """Make the certificate of a proof of an entry on the executor's variant."""
+    assert found.proved, found.why
+    made = json.loads(json.dumps(certified(identity_of(entry, executor), found)))
+    return ProofRecord(certificate_path(entry, executor.variant), made)
+
+
+def _wrong(claimed: dict[str, Any], known: dict[str, Any], when: str = "in the certificate") -> list[str]:
     """List the fields that are not as claimed, a line each. The number of blocked runs may differ: another explorer may change it."""
-    return [f"{key}: {json.dumps(claimed[key])} in the certificate, {json.dumps(known[key])} now"
+    return [f"{key}: {json.dumps(claimed[key])} {when}, {json.dumps(known[key])} now"
             for key in known if _differ(claimed[key], known[key]) and key not in (*MADE_WITH, "blocked")]
 
 
@@ -169,6 +197,7 @@ def _checked_fields(path: pathlib.Path, claimed: object) -> dict[str, Any]:
     return claimed
 
 
+_RESULTS = ("verdict", "executions", "digest")
 _FIELDS: dict[str, type] = {
     "certificate": int, "program": str, "image": str, "vmrace": str, "bound": int, "equivalence": str, "verdict": str,
     "complete": bool, "executions": int, "blocked": int, "digest": str, "titles": dict}

@@ -20,7 +20,7 @@ import pytest
 from click.testing import CliRunner, Result
 from vmrace.fuzz.cli.main import main
 from vmrace.fuzz.corpus.entry import emit, load
-from vmrace.fuzz.corpus.judge import SAMPLE
+from vmrace.fuzz.corpus.sample import SAMPLE
 from vmrace.fuzz.corpus.verdict import Verdict, Word, bug
 from vmrace.harness import stop
 from vmrace.variants.family import FAMILIES, family

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: MIT
+"""Certificates of samples: ENTRY.samples.json, beside the entry, with a line for each variant that is `ok in N`.
+
+    {
+      "samples": 1,
+      "entry": "lru_free_2_4/double-free-in-f-5a3c9e01",
+      "title": "double free in f",
+      "program": "62bd0ba7cf2c6aa4",
+      "variants": {
+        "daniel_lru_count": {"image": "0c8a...", "vmrace": "5b11...", "schedules": 1000, "digest": "9e02..."}
+      }
+    }
+
+A line stands for the runs while its hashes are those of now. To check it is to sample again, and to compare the digest. The title is of
+the file because it decides what a run is checked for (Executor.only).
+"""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from vmrace.fuzz.corpus.entry import Entry
+from vmrace.fuzz.corpus.sample import SAMPLE, Sample
+from vmrace.fuzz.corpus.verdict import Verdict, Word
+from vmrace.fuzz.run.executor import Executor
+from vmrace.fuzz.text import writing
+from vmrace.fuzz.text.reading import json_of, parsing, text_of
+from vmrace.fuzz.verify.subject import VerifyError, identity_of, vmrace_hash
+
+SAMPLES = 1             # format
+
+
+class Line(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """The sample of one variant: hashes of the image and of vmrace, the schedules that ran, and the digest of their runs."""
+
+    image: str
+    vmrace: str
+    schedules: int
+    digest: str
+
+
+class _File(msgspec.Struct, forbid_unknown_fields=True):
+    samples: int
+    entry: str
+    title: str
+    program: str
+    variants: dict[str, Line]
+
+    def is_of(self, other: _File) -> bool:
+        """True if both are of the same program and title."""
+        return (self.entry, self.title, self.program) == (other.entry, other.title, other.program)
+
+
+@dataclass(frozen=True)
+class KeptSample:
+    """A line that says `ok in N` of this very program, image and vmrace."""
+
+    path: pathlib.Path
+    variant: str
+    line: Line
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict that it stands for."""
+        return Verdict(Word.OK, number=self.line.schedules)
+
+    def wrong(self, made: object) -> list[str]:
+        """List what a repeated sample contradicts, a line each. Nothing if `made` is none."""
+        if not isinstance(made, Sample):
+            return []
+        now = {"schedules": made.runs, "digest": made.digest}
+        return _differences(self.variant, msgspec.to_builtins(self.line), now, "in the certificate")
+
+
+def samples_path(entry: Entry) -> pathlib.Path:
+    """Name the file of an entry's samples: a file beside the entry."""
+    place = entry.path or pathlib.Path(f"{entry.name}.toml")
+    return place.with_name(f"{place.stem}.samples.json")
+
+
+def sampled_variants(entry: Entry) -> frozenset[str]:
+    """Return the variants that have a line, whatever their hashes; none if the file cannot be read."""
+    try:
+        known = _read(samples_path(entry))
+    except VerifyError:
+        return frozenset()
+    return frozenset(known.variants if known is not None else ())
+
+
+def kept_sample(entry: Entry, executor: Executor) -> KeptSample | None:
+    """Read the line of an entry on the executor's variant. None if there is none, or if its hashes are not those of now. Raises
+    VerifyError if the file cannot be used."""
+    path = samples_path(entry)
+    known = _read(path)
+    line = known.variants.get(executor.variant) if known is not None else None
+    if known is None or line is None:
+        return None
+    now, fresh = _fresh(entry, executor, line.digest)
+    return KeptSample(path, executor.variant, line) if known.is_of(now) and line == fresh else None
+
+
+@dataclass(frozen=True)
+class SampleRecord:
+    """The certificate of a sample that was made, to be written into the file of its entry. `names` is the file's head."""
+
+    path: pathlib.Path
+    variant: str
+    names: _File
+    line: Line
+    wanted: frozenset[str]
+
+    def write(self) -> list[str]:
+        """Write the line, and keep those of the other variants that the entry still expects to be ok. Returns a line for each result that
+        is another than before. Raises VerifyError if the file cannot be written."""
+        try:
+            with writing.alone(self.path.parent):
+                before = self._before()
+                kept = {name: line for name, line in before.items() if name in self.wanted}
+                self.names.variants = {**kept, self.variant: self.line}
+                writing.write(self.path, _text(self.names))
+        except OSError as error:
+            raise VerifyError(f"{self.path}: cannot be written: {writing.why(error)}") from None
+        if self.variant not in before:
+            return []
+        old, new = (msgspec.to_builtins(line) for line in (before[self.variant], self.line))
+        return _differences(self.variant, old, {key: new[key] for key in ("schedules", "digest")}, "before")
+
+    def _before(self) -> dict[str, Line]:
+        try:
+            known = _read(self.path)
+        except VerifyError:             # it could not be used, so nothing in it is worth keeping
+            return {}
+        return known.variants if known is not None and known.is_of(self.names) else {}
+
+
+def sample_record(entry: Entry, executor: Executor, made: Sample) -> SampleRecord:
+    """Make the certificate of a sample without a finding."""
+    assert made.found is None, made.found
+    names, line = _fresh(entry, executor, made.digest)
+    wanted = frozenset(name for name, verdict in entry.expect.items() if verdict.word is Word.OK)
+    return SampleRecord(samples_path(entry), executor.variant, names, line, wanted)
+
+
+def _fresh(entry: Entry, executor: Executor, digest: str) -> tuple[_File, Line]:
+    """Return the head of the file, and a line with the hashes of now and that digest."""
+    identity = identity_of(entry, executor)
+    return (_File(SAMPLES, identity["entry"], entry.title, identity["program"], {}),
+            Line(identity["image"], vmrace_hash(entry.family), SAMPLE, digest))
+
+
+def _read(path: pathlib.Path) -> _File | None:
+    """Read a file of samples. None if there is none; VerifyError if it is not one."""
+    if not path.is_file():
+        return None
+    said: Any = json_of(text_of(path, VerifyError), path, VerifyError)
+    with parsing(path, VerifyError):
+        if not isinstance(said, dict) or type(said.get("samples")) is not int or said["samples"] != SAMPLES:
+            raise VerifyError(f"{path}: samples: not a file of samples of format {SAMPLES}")
+        try:
+            return msgspec.convert(said, _File)
+        except msgspec.ValidationError as error:
+            why, _, place = str(error).partition(" - at `$.")
+            raise VerifyError(f"{path}: {place.rstrip('`') + ': ' if place else ''}{why}") from None
+
+
+def _text(known: _File) -> str:
+    """Write one line for each variant, so that a diff shows the variants that changed."""
+    head = {"samples": known.samples, "entry": known.entry, "title": known.title, "program": known.program}
+    lines = [f"    {json.dumps(name)}: {json.dumps(msgspec.to_builtins(line))}" for name, line in sorted(known.variants.items())]
+    first = "".join(f"  {json.dumps(key)}: {json.dumps(value)},\n" for key, value in head.items())
+    return f"{{\n{first}" + '  "variants": {\n' + ",\n".join(lines) + "\n  }\n}\n"
+
+
+def _differences(variant: str, old: dict[str, Any], now: dict[str, Any], where: str) -> list[str]:
+    return [f"{variant}: {key}: {json.dumps(old[key])} {where}, {json.dumps(value)} now" for key, value in now.items() if old[key] != value]
