@@ -73,11 +73,7 @@ def replay(corpus: pathlib.Path, functions: str | None, backend: str, only: str 
         if as_json:
             echo(document("replay", code, entries=[], not_used=[str(error) for error in bad] + told.pop("not_used"), **told))
         sys.exit(code)
-    if only is not None:
-        known = {name for entry in loaded for name in variants_of(entry)}
-        if only not in known:
-            from vmrace.variants.spelling import did_you_mean
-            raise Refused(f"no variant {only!r}{did_you_mean(only, known) or '. See: vmrace variants'}", USAGE)
+    _check_variant(only, {name for entry in loaded for name in variants_of(entry)})
     options = Options(backend, only, prove=accept, times=times, certified=True, recheck=recheck, certify=certify, workers=workers)
     table = Table(loaded, options)
     try:
@@ -105,6 +101,12 @@ def replay(corpus: pathlib.Path, functions: str | None, backend: str, only: str 
         echo(f"wrote {path}")
     echo(table.summary(seconds, len(bad), code))
     sys.exit(code)
+
+
+def _check_variant(only: str | None, known: set[str]) -> None:
+    if only is not None and only not in known:
+        from vmrace.variants.spelling import did_you_mean
+        raise Refused(f"no variant {only!r}{did_you_mean(only, known) or '. See: vmrace variants'}", USAGE)
 
 
 def _of_functions(paths: list[pathlib.Path], functions: str | None, times: int, workers: int, accept: bool, as_json: bool,

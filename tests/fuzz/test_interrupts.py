@@ -48,6 +48,7 @@ CASES = {
                                 "--corpus", "found"), finds=True),
     "replay": Case(("replay", "corpus")),
     "replay --accept": Case(("replay", "corpus", "--accept")),
+    "replay --certify": Case(("replay", "certify", "--certify", "--variant", "daniel_lru_count")),
     "replay of functions": Case(("replay", "kept.run", "tests.programs.lost_update:make", "--times", "300")),
     "verify of an entry": Case(("verify", "corpus/proved.toml", "--certify")),
     "verify of functions": Case(("verify", "tests.programs.lastzero:make", "--arg", "8", "--certify")),
@@ -73,6 +74,9 @@ def room(place: pathlib.Path) -> pathlib.Path:
     shutil.copy(GOLDEN / "last-reference.toml", place / "corpus" / "accept.toml")       # has no verdict of daniel_lru_count
     rows = scope_document.rows_of((ROOT / "docs/findings/small_scopes.md").read_text(encoding="utf-8"))
     (place / "TABLE.md").write_text(f"before\n{scope_document.written(rows)}\nafter\n")
+    (place / "certify").mkdir()
+    shutil.copy(PROVED, place / "certify" / "proved.toml")
+    (place / "certify" / "ok.toml").write_text((GOLDEN / "double-free.toml").read_text() + 'daniel_lru_count = "ok in 1000"\n')
     (place / "ledger").mkdir()
     shutil.copy(PROVED, place / "ledger" / "proved.toml")
     (place / "ledger" / "claims.toml").write_text(LEDGER)

@@ -8,6 +8,8 @@ import pathlib
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -21,6 +23,7 @@ from vmrace.fuzz.replay import replay as replaying
 from vmrace.fuzz.replay.replay import Options, Replay
 from vmrace.fuzz.run.executor import Executor
 from vmrace.fuzz.text import writing
+from vmrace.fuzz.verify import sample_file
 from vmrace.fuzz.verify.certificate import ProofRecord, certificate_path
 from vmrace.fuzz.verify.kept import kept, record_of
 from vmrace.fuzz.verify.sample_file import KeptSample, samples_path
@@ -29,8 +32,17 @@ from vmrace.variants.family import family
 
 ROOT = pathlib.Path(__file__).parents[2]
 FAMILY, DANIEL = "lru_free_2_4", "daniel_lru_count"
-OK = Verdict(Word.OK, number=SAMPLE)
-FOUND = Verdict(Word.OK, number=7)
+RUNS = 40               # of a sample in these tests, for speed
+OK = Verdict(Word.OK, number=RUNS)
+OTHER = Verdict(Word.OK, number=7)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def short_samples() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(replaying, "judge_entry", partial(judge_entry, sample=RUNS))
+        patch.setattr(sample_file, "SAMPLE", RUNS)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -38,19 +50,19 @@ def executor() -> Executor:
     return Executor(family(FAMILY), DANIEL, checked=True)
 
 
-def ok_entry(path: pathlib.Path) -> pathlib.Path:
+def ok_entry(path: pathlib.Path, expected: Verdict = OK) -> pathlib.Path:
     """Write an entry that expects `ok` on daniel_lru_count."""
-    path.write_text((ROOT / "tests/golden/double-free.toml").read_text() + f'{DANIEL} = "{OK}"\n')
+    path.write_text((ROOT / "tests/golden/double-free.toml").read_text() + f'{DANIEL} = "{expected}"\n')
     return path
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory, executor: Executor) -> pathlib.Path:
+def made(tmp_path_factory: pytest.TempPathFactory, executor: Executor, short_samples: None) -> pathlib.Path:
     """Sample an entry that is ok on daniel_lru_count, write the certificate, and return the folder of both."""
     place = tmp_path_factory.mktemp("made")
     entry = load(ok_entry(place / "e.toml"))
     runs: list[Any] = []
-    record = record_of(entry, executor, judge_entry(entry, executor, made=runs.append), runs)
+    record = record_of(entry, executor, replaying.judge_entry(entry, executor, made=runs.append), runs)
     assert record is not None and record.write() == []
     return place
 
@@ -96,12 +108,12 @@ def test_a_forged_certificate_of_a_sample_is_caught_when_its_runs_are_made_again
     result = replay(sampled, "--recheck", "1")
     assert result.exit_code == 1
     assert f'certificate does not hold: {place}: {DANIEL}: digest: "{"0" * 24}" in the certificate, "' in result.stdout
-    assert "1 verdict from 1,000 runs (1 certificate run again)" in result.stdout
+    assert "1 verdict from 40 runs (1 certificate run again)" in result.stdout
 
 
 def test_a_certificate_is_never_believed_if_the_entry_expects_another_verdict(sampled: pathlib.Path, executor: Executor) -> None:
     entry = load(sampled)
-    for expected in (FOUND, Verdict(Word.PROVED, number=SAMPLE), bug(entry.title)):
+    for expected in (OTHER, Verdict(Word.PROVED, number=RUNS), bug(entry.title)):
         entry.expect[DANIEL] = expected
         believed = kept(entry, executor)
         assert believed is None or believed.verdict != expected
@@ -124,15 +136,15 @@ def test_certify_says_how_many_certificates_it_wrote_and_a_change_of_hashes_is_n
     forge(sampled, vmrace="0" * 16, digest="1" * 24)
     result = replay(sampled, "--certify")
     assert result.exit_code == 0
-    assert "1 verdict from 1,000 runs, 1 certificate written," in result.stdout
+    assert "1 verdict from 40 runs, 1 certificate written," in result.stdout
     assert "certificate changed" not in result.stdout
     forge(sampled, vmrace="0" * 16, digest="2" * 24)
     assert f"certificate changed: {samples_path(load(sampled))}: {DANIEL}: digest: " in replay(sampled, "--certify").stdout
 
 
 def test_a_verdict_that_is_not_as_expected_gets_no_certificate(sampled: pathlib.Path, executor: Executor) -> None:
-    entry, runs = load(sampled), [Sample(None, SAMPLE, "0" * 24)]
-    for judged in (bug(entry.title), FOUND, Verdict(Word.PROVED, number=7)):
+    entry, runs = load(sampled), [Sample(None, RUNS, "0" * 24)]
+    for judged in (bug(entry.title), OTHER, Verdict(Word.PROVED, number=7)):
         assert record_of(entry, executor, judge(judged), list(runs)) is None
     assert record_of(entry, executor, judge(OK), []) is None
     assert record_of(entry, executor, judge(OK), list(runs)) is not None
@@ -146,8 +158,8 @@ def stub_judge(monkeypatch: pytest.MonkeyPatch, digest: str) -> None:
     """Have a sample with that digest stand for the runs that replay would make."""
     def judging(entry: Entry, executor: Executor, made: Any, certified: Verdict | None, **how: Any) -> Judged:
         if certified is None:
-            made(Sample(None, SAMPLE, digest))
-        return Judged(OK, runs=0 if certified else SAMPLE, certified=certified is not None)
+            made(Sample(None, RUNS, digest))
+        return Judged(OK, runs=0 if certified else RUNS, certified=certified is not None)
     monkeypatch.setattr(replaying, "judge_entry", judging)
 
 
@@ -156,13 +168,13 @@ def test_a_new_line_leaves_those_of_the_variants_that_are_still_expected_to_be_o
     said = json.loads(samples_path(entry).read_text())
     line = said["variants"][DANIEL]
     forge(sampled, variants={DANIEL: line, "pre_patch": line, "gone": line})
-    record = record_of(entry, executor, judge(OK), [Sample(None, SAMPLE, "1" * 24)])
+    record = record_of(entry, executor, judge(OK), [Sample(None, RUNS, "1" * 24)])
     assert record is not None
     assert record.write() == [f'{DANIEL}: digest: "{line["digest"]}" before, "{"1" * 24}" now']
     assert json.loads(samples_path(entry).read_text())["variants"] == {DANIEL: {**line, "digest": "1" * 24}}
     entry.expect["pre_patch"] = OK
     forge(sampled, variants={DANIEL: line, "pre_patch": line, "gone": line})
-    record = record_of(entry, executor, judge(OK), [Sample(None, SAMPLE, "1" * 24)])
+    record = record_of(entry, executor, judge(OK), [Sample(None, RUNS, "1" * 24)])
     assert record is not None and record.write()
     assert set(json.loads(samples_path(entry).read_text())["variants"]) == {DANIEL, "pre_patch"}
 
@@ -244,18 +256,16 @@ def test_the_digest_of_a_sample_is_the_same_in_another_process_and_on_threads(sa
 
 
 @pytest.mark.long
-def test_pytest_makes_every_sample_again_and_holds_it_against_its_certificate(sampled: pathlib.Path) -> None:
-    entry = load(sampled)
-    own = sampled.with_name(f"{entry.name.rpartition('/')[2]}.toml")
-    place = pathlib.Path(samples_path(entry))
-    sampled.rename(own)
-    place = place.rename(samples_path(load(own)))
-    said = json.loads(place.read_text()) | {"entry": f"{FAMILY}/{own.stem}"}
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--vmrace-corpus={own.parent}", f"{own}::{DANIEL}"]
-    for digest, code in ((said["variants"][DANIEL]["digest"], 0), ("0" * 24, 1)):
-        said["variants"][DANIEL]["digest"] = digest
-        place.write_text(json.dumps(said))
-        done = subprocess.run(command, cwd=own.parent, capture_output=True, text=True, timeout=120)
+def test_pytest_makes_every_sample_again_and_holds_it_against_its_certificate(tmp_path: pathlib.Path) -> None:
+    entry = load(ok_entry(tmp_path / "e.toml", Verdict(Word.OK, number=SAMPLE)))
+    path = (tmp_path / "e.toml").rename(tmp_path / f"{entry.name.rpartition('/')[2]}.toml")
+    run = partial(subprocess.run, cwd=tmp_path, capture_output=True, text=True, timeout=200)
+    done = run([sys.executable, "-m", "vmrace", "replay", path, "--certify", "--variant", DANIEL])
+    assert done.returncode == 0, done.stderr
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--vmrace-corpus={tmp_path}", f"{path}::{DANIEL}"]
+    for forged, code in ({}, 0), ({"digest": "0" * 24}, 1):
+        forge(path, **forged)
+        done = run(command)
         assert done.returncode == code, done.stdout
         assert ("certificate does not hold: " in done.stdout) == bool(code)
 
