@@ -259,7 +259,7 @@ def test_the_digest_of_a_sample_is_the_same_in_another_process_and_on_threads(sa
 def test_pytest_makes_every_sample_again_and_holds_it_against_its_certificate(tmp_path: pathlib.Path) -> None:
     entry = load(ok_entry(tmp_path / "e.toml", Verdict(Word.OK, number=SAMPLE)))
     path = (tmp_path / "e.toml").rename(tmp_path / f"{entry.name.rpartition('/')[2]}.toml")
-    run = partial(subprocess.run, cwd=tmp_path, capture_output=True, text=True, timeout=200)
+    run = partial(subprocess.run, cwd=tmp_path, capture_output=True, text=True, timeout=600)
     done = run([sys.executable, "-m", "vmrace", "replay", path, "--certify", "--variant", DANIEL])
     assert done.returncode == 0, done.stderr
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--vmrace-corpus={tmp_path}", f"{path}::{DANIEL}"]
