@@ -8,6 +8,7 @@ a proof (see fuzz/verify/sample_file). The hash of vmrace covers this file.
 from __future__ import annotations
 
 import hashlib
+import json
 import random
 from dataclasses import dataclass
 
@@ -49,4 +50,5 @@ def _facts(outcome: Outcome) -> bytes:
     """Return the decisions of the run just made, its points, its loads and stores of user memory with their values and steps, and the
     results of its operations. A digest of its trace would need a recorder, and fifteen times as long."""
     results = [task.results for task in m.tasks]
-    return repr((outcome.switches, outcome.forced, outcome.steps, m.history, results, outcome.titles)).encode()
+    facts = outcome.switches, outcome.forced, outcome.steps, m.history, results, outcome.titles
+    return json.dumps(facts, default=lambda other: type(other).__name__).encode()       # the repr of an object may hold its address

@@ -161,6 +161,14 @@ def proof_record(entry: Entry, executor: Executor, found: Exploration) -> ProofR
     return ProofRecord(certificate_path(entry, executor.variant), made)
 
 
+def is_proof_by(path: pathlib.Path, vmrace: str) -> bool:
+    """True if a file is a certificate with that hash of vmrace."""
+    try:
+        return path.is_file() and _read_certificate(path)["vmrace"] == vmrace
+    except VerifyError:
+        return False
+
+
 def _wrong(claimed: dict[str, Any], known: dict[str, Any], when: str = "in the certificate") -> list[str]:
     """List the fields that are not as claimed, a line each. The number of blocked runs may differ: another explorer may change it."""
     return [f"{key}: {json.dumps(claimed[key])} {when}, {json.dumps(known[key])} now"

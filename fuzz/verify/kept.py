@@ -11,8 +11,9 @@ from vmrace.fuzz.corpus.judge import Judged
 from vmrace.fuzz.corpus.sample import Sample
 from vmrace.fuzz.corpus.verdict import Word
 from vmrace.fuzz.run.executor import Executor
-from vmrace.fuzz.verify.certificate import KeptProof, ProofRecord, certificate_path, kept_proof, proof_record
+from vmrace.fuzz.verify.certificate import KeptProof, ProofRecord, certificate_path, is_proof_by, kept_proof, proof_record
 from vmrace.fuzz.verify.sample_file import KeptSample, SampleRecord, kept_sample, sample_record, sampled_variants
+from vmrace.fuzz.verify.subject import vmrace_hash
 from vmrace.harness.explore.exploration import Exploration
 
 Kept = KeptProof | KeptSample
@@ -33,10 +34,12 @@ def kept(entry: Entry, executor: Executor) -> Kept | None:
 
 
 def certified_variants(entry: Entry) -> frozenset[str]:
-    """Return the variants whose expected verdict has a certificate, whatever its hashes."""
-    sampled = sampled_variants(entry) if any(verdict.word is Word.OK for verdict in entry.expect.values()) else frozenset[str]()
+    """Return the variants whose expected verdict has a certificate that this vmrace has made. Whether `kept` believes it hangs on the
+    image as well, which would have to be linked."""
+    vmrace = vmrace_hash(entry.family)
+    sampled = sampled_variants(entry, vmrace) if any(verdict.word is Word.OK for verdict in entry.expect.values()) else frozenset[str]()
     return frozenset(name for name, verdict in entry.expect.items()
-                     if (verdict.word is Word.PROVED and certificate_path(entry, name).is_file())
+                     if (verdict.word is Word.PROVED and is_proof_by(certificate_path(entry, name), vmrace))
                      or (verdict.word is Word.OK and name in sampled))
 
 

@@ -82,13 +82,13 @@ def samples_path(entry: Entry) -> pathlib.Path:
     return place.with_name(f"{place.stem}.samples.json")
 
 
-def sampled_variants(entry: Entry) -> frozenset[str]:
-    """Return the variants that have a line, whatever their hashes; none if the file cannot be read."""
+def sampled_variants(entry: Entry, vmrace: str) -> frozenset[str]:
+    """Return the variants that have a line with that hash of vmrace; none if the file cannot be read."""
     try:
         known = _read(samples_path(entry))
     except VerifyError:
         return frozenset()
-    return frozenset(known.variants if known is not None else ())
+    return frozenset(name for name, line in known.variants.items() if line.vmrace == vmrace) if known is not None else frozenset()
 
 
 def kept_sample(entry: Entry, executor: Executor) -> KeptSample | None:

@@ -27,6 +27,7 @@ from vmrace.fuzz.verify import sample_file
 from vmrace.fuzz.verify.certificate import ProofRecord, certificate_path
 from vmrace.fuzz.verify.kept import kept, record_of
 from vmrace.fuzz.verify.sample_file import KeptSample, samples_path
+from vmrace.fuzz.verify.subject import vmrace_hash
 from vmrace.harness import stop
 from vmrace.variants.family import family
 
@@ -234,10 +235,15 @@ def test_some_proofs_and_as_many_samples_are_run_again(sampled: pathlib.Path) ->
     ok, proved = load(sampled), load(sampled)
     proved.path = sampled.with_name("p.toml")
     proved.expect = {DANIEL: Verdict(Word.PROVED, number=3)}
-    certificate_path(proved, DANIEL).touch()
+    proof = {"entry": "e", "variant": "v", "program": "", "image": "", "vmrace": vmrace_hash(FAMILY), "bound": None, "equivalence": "",
+             "certificate": 1, "verdict": "proved", "complete": True, "executions": 3, "blocked": 0, "digest": "a", "titles": {}}
+    certificate_path(proved, DANIEL).write_text(json.dumps(proof))
     chosen = Replay([ok] * 9 + [proved] * 9, Options(certified=True, recheck=3)).rechecked
     assert sum(number < 9 for number, _ in chosen) == sum(number >= 9 for number, _ in chosen) == 3
     assert {variant for _, variant in chosen} == {DANIEL}
+    forge(sampled, vmrace="0" * 16)
+    certificate_path(proved, DANIEL).write_text(json.dumps(proof | {"vmrace": "0" * 16}))
+    assert Replay([ok, proved], Options(certified=True, recheck=3)).rechecked == set()      # their runs are made in any case
 
 
 def test_the_digest_of_a_sample_depends_on_every_run(sampled: pathlib.Path, executor: Executor) -> None:
