@@ -20,7 +20,7 @@ import pytest
 from click.testing import CliRunner, Result
 from vmrace.fuzz.cli.main import main
 from vmrace.fuzz.corpus.entry import emit, load
-from vmrace.fuzz.corpus.sample import SAMPLE
+from vmrace.fuzz.corpus.sample import SAMPLE, Sample
 from vmrace.fuzz.corpus.verdict import Verdict, Word, bug
 from vmrace.harness import stop
 from vmrace.variants.family import FAMILIES, family
@@ -550,7 +550,7 @@ def test_what_is_accepted_is_what_a_replay_finds(here: pathlib.Path, monkeypatch
     from vmrace.fuzz.corpus.judge import Judged
     monkeypatch.setattr(vmrace.fuzz.corpus.judge, "_explore",
                         lambda entry, *_: Judged(bug(entry.title), "in 1 of 2 classes", 2, elsewhere=True))
-    monkeypatch.setattr(vmrace.fuzz.corpus.judge, "_search", lambda *_: (SimpleNamespace(titles=["double free in f"]), 7))
+    monkeypatch.setattr(vmrace.fuzz.corpus.judge, "run_sample", lambda *_: Sample(SimpleNamespace(titles=["double free in f"]), 7, ""))
     result = cli("corpus", "accept", "bug-at", "--variant", "daniel_lru_count=BUG")
     assert result.exit_code == 0, result.output
     path, = (path for path in files(here) if "bug-at" in path.name)
@@ -572,7 +572,7 @@ def test_a_verdict_that_is_flaky_is_not_accepted(here: pathlib.Path, monkeypatch
 def test_the_way_out_that_a_replay_names_for_a_renamed_point_works(here: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is found near it: so it may be that the race was fixed, or that a point was renamed."""
     import vmrace.fuzz.corpus.judge
-    monkeypatch.setattr(vmrace.fuzz.corpus.judge, "_search", lambda executor, prepared, sample: (None, sample))
+    monkeypatch.setattr(vmrace.fuzz.corpus.judge, "run_sample", lambda executor, prepared, sample: Sample(None, sample, ""))
     path, = (here / "corpus" / "lru_free_2_4").glob("double-free*")
     renamed = load(path)
     path.unlink()
