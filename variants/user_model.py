@@ -116,7 +116,7 @@ def _failures(history: Sequence[tuple[Any, ...]], registers: Registers) -> list[
 def _can_be_dirty(accesses: Sequence[Access], since: int, until: int) -> bool:
     """True if a value stored to a register before the step `until` may not be on its disk at some time from the step `since` on.
 
-    What the failed access itself may have stored is no cause: it goes to the disk, past the page cache.
+    The failed access's own store is no cause: it goes to the disk, past the page cache.
     """
     written = {"store": ("synced", "msynced", "direct store"), "mapped store": ("msynced", "direct store"),
                "may": ("synced", "msynced", "direct store"), "rewrite": ("msynced", "direct store")}

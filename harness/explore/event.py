@@ -83,7 +83,8 @@ class Event:
     def shuts_out(self) -> bool:
         """True if its own point may keep the other tasks of its cpu out: it acquires a lock that spins, or turns interrupts off."""
         kind, obj, _ = self.pending
-        return kind == points.MASK or (kind in (points.ACQUIRE, points.TRYLOCK) and bool(getattr(obj, "spins", False)))
+        spins = getattr(obj, "spins", False) and not getattr(obj, "sleeps", False)
+        return kind == points.MASK or (kind in (points.ACQUIRE, points.TRYLOCK) and bool(spins))
 
     def grows(self) -> None:
         """Keep the accesses that its point announced, before more are added."""
