@@ -27,7 +27,6 @@ from vmrace.fuzz.libfuzzer import counters, start
 from vmrace.fuzz.libfuzzer.inputs import Input, decode, encode
 from vmrace.fuzz.libfuzzer.runner import Runner, mutator_of
 from vmrace.harness import stop
-from vmrace.harness.finding import is_only_told
 from vmrace.variants.program import Program
 
 # libFuzzer neither ends the child, nor counts the time between two shards as that of a hanging input
@@ -58,7 +57,7 @@ class Child:
                 os._exit(1)
             self.log.seek(0)
             lines = self.log.read().decode(errors="replace").split("\n")
-            return ShardResult(task.number, error=f"libFuzzer ended: {next((line for line in reversed(lines) if line.strip()), '')}")
+            return ShardResult(number=task.number, error=f"libFuzzer ended: {next((line for line in reversed(lines) if line.strip()), '')}")
         return result
 
 
@@ -117,10 +116,8 @@ class Serving:
         return self.mutator.mutate(data, size_max, seed)
 
     def _over(self) -> bool:
-        task, hits = self.task, self.runner.counts.hits
-        assert task is not None
-        ends = task.kept is not None and any(hit.title not in task.kept and not is_only_told(hit.title) for hit in hits)
-        return ends or self.runner.over() or time.monotonic() > self.until
+        assert self.task is not None
+        return self.task.ends_with(self.runner.counts.hits) or self.runner.over() or time.monotonic() > self.until
 
     def _next(self) -> None:
         try:
@@ -138,8 +135,8 @@ class Serving:
     def _answer(self, error: str) -> None:
         assert self.task is not None
         runner = self.runner
-        result = ShardResult(self.task.number, **vars(runner.counts), kept=self.kept, left_open=dict(runner.fast.left_open), error=error,
-                             features=runner.features_count(), blocks=len(runner.features.reached))
+        result = ShardResult(number=self.task.number, **vars(runner.counts), kept=self.kept, left_open=dict(runner.fast.left_open),
+                             error=error, features=runner.features_count(), blocks=len(runner.features.reached))
         if not error:
             result.check(self.task)
         self.task = None

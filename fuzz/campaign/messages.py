@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from vmrace.fuzz.run.hit import Hit
-from vmrace.fuzz.sampling.portfolio import Tally
+from vmrace.fuzz.sampling.finder import Counts
+from vmrace.harness.finding import is_only_told
 from vmrace.variants.program import Program
 
 RUNS_PER_SHARD = 20_000
@@ -31,29 +33,23 @@ class ShardTask:
     programs: list[Program] = field(default_factory=list)
     kept: frozenset[str] | None = None
 
+    def ends_with(self, hits: Iterable[Hit]) -> bool:
+        """True if one of the hits ends the shard: its title is not in `kept`."""
+        return self.kept is not None and any(hit.title not in self.kept and not is_only_told(hit.title) for hit in hits)
+
 
 @dataclass
-class ShardResult:
+class ShardResult(Counts):
     """The counts and hits of one shard, `number`.
 
-    `tallies` counts by kind of schedule, `titles` the runs with each title, `left_open` the runs with each kind of load that was not
-    judged. `features` and `blocks` are the worker's totals. `kept` holds programs for other workers. `error` is an error of vmrace that
-    ended the shard early; the rest is what was found before it.
+    `left_open` counts the runs with each kind of load that was not judged. `features` and `blocks` are the worker's totals. `kept` holds
+    programs for other workers. `error` is an error of vmrace that ended the shard early; the rest is what was found before it.
     """
 
-    number: int
-    runs: int = 0
-    distinct: int = 0
-    programs_run: int = 0
-    checked_runs: int = 0
-    failing_runs: int = 0
-    limit_runs: int = 0
+    number: int = field(kw_only=True)
     features: int = 0
     blocks: int = 0
-    hits: list[Hit] = field(default_factory=list)
     kept: list[Program] = field(default_factory=list)
-    tallies: dict[str, Tally] = field(default_factory=dict)
-    titles: dict[str, int] = field(default_factory=dict)
     left_open: dict[str, int] = field(default_factory=dict)
     error: str = ""
 

@@ -19,15 +19,12 @@ from vmrace.fuzz.programs import generate
 from vmrace.fuzz.programs.reduce import smaller
 from vmrace.fuzz.run import stop_request
 from vmrace.fuzz.run.executor import Outcome, Prepared, SetupFailed
-from vmrace.fuzz.run.hit import Hit
-from vmrace.fuzz.sampling.contention import Places
-from vmrace.fuzz.sampling.portfolio import PAIRS_MAX, SCHEDULERS, Sampling, Spent, Tally, bred, portfolio
-from vmrace.harness.finding import is_only_told
+from vmrace.fuzz.sampling.finder import Door, Finder, tallies
+from vmrace.fuzz.sampling.portfolio import Sampling, Spent, bred, portfolio
 from vmrace.harness.machine.machine import m
-from vmrace.harness.machine.scheduler import Scheduler
 from vmrace.harness.schedulers import NoPreempt
 from vmrace.harness.schedulers.mutate import Bred
-from vmrace.variants.program import Program, TaskProgram
+from vmrace.variants.program import Program
 
 BATCHES_MAX = 8
 NEW_SHARE = 0.2             # share of programs that are entirely new, once some are kept
@@ -42,41 +39,14 @@ RARE_MIN = 8
 TRIM_RUNS = 6               # random schedules in which a trimmed program must reach its rarest block again
 ADOPT_RUNS = 8              # random schedules that measure the coverage of another worker's program
 RARE_BATCHES = 2            # batches that a program with a rare block gets at least
-CHECKED_EVERY = 100         # one run in 100 is also run on a checked image
 
 
-class _Explored:
+class _Explored(Door):
     """The program being explored, as the sampler's door."""
 
     def __init__(self, shard: _Shard, program: Program, prepared: Prepared, schedules: list[Bred]):
-        self.shard, self.program, self.prepared = shard, program, prepared
+        super().__init__(shard, program, prepared, shard.worker.features)
         self.sampling = Sampling(shard.rng, shard.schedulers, len(program.tasks), program.size, self, schedules)
-        self.covered = 0
-
-    def run(self, name: str, scheduler: Scheduler) -> Outcome:
-        return self.shard._one(self.program, self.prepared, name, scheduler)
-
-    def places(self, ran: Outcome) -> Places:
-        return self.shard._places(self.prepared, ran)
-
-    def over(self) -> bool:
-        return self.shard.over()
-
-    def shows(self, name: str, ran: Outcome) -> int:
-        """Return 4 for a run with a new block, 1 for one with a new pair while few runs are kept, else 0."""
-        result, features = self.shard.result, self.shard.worker.features
-        new = features.take()
-        now = self.prepared.image.probes.count(1)
-        weight = 4 if now > self.covered else 1 if new and len(self.sampling.schedules) < PAIRS_MAX else 0
-        self.covered = now
-        tally = result.tallies[name]
-        tally.features += new
-        if self.sampling.new(ran):
-            tally.distinct += 1
-            result.distinct += 1
-        if result.runs % CHECKED_EVERY == 0:
-            self.shard._check(self.program, ran)
-        return weight
 
 
 _workers: dict[tuple[str, str], Worker] = {}
@@ -96,25 +66,21 @@ def run_shard(task: ShardTask) -> ShardResult:
         return shard.result
 
 
-class _Shard:
-    """The search of one shard. `known` holds the titles that cause no hit any more; `ended` is set by a title that ends the shard."""
+class _Shard(Finder):
+    """The search of one shard. `result` is its counts and hits; `ended` is set by a title that ends the shard."""
 
     def __init__(self, worker: Worker, task: ShardTask):
+        self.result = ShardResult(number=task.number, tallies=tallies())
+        super().__init__(worker.fast, worker.checked, self.result, set(task.known))
         self.worker = worker
         self.task = task
         self.rng = random.Random(f"{task.seed}/{task.number}")
-        self.result = ShardResult(task.number)
-        self.known = set(task.known)
-        self.checked_program: Program | None = None
-        self.checked_prepared: Prepared | None = None
         self.ended = False
         self.worker.fast.left_open.clear()
         self.start = time.monotonic()
         rng = self.rng
         self.schedulers = portfolio(rng)
         self.unlearnt = [(way, scheduler) for way, scheduler in self.schedulers if way.unlearnt]
-        for way in SCHEDULERS:
-            self.result.tallies[way.name] = Tally()
 
     def over(self) -> bool:
         return self.ended or self.result.runs >= self.task.runs or time.monotonic() - self.start > self.task.seconds
@@ -138,7 +104,7 @@ class _Shard:
             else:
                 self._program(*self._choose())
 
-    def _spend(self) -> None:
+    def spend(self) -> None:
         """Charge one run to the shard's budget, before it is made. Raises Spent if the budget is used up or the shard is to end."""
         if self.ended or self.result.runs >= self.task.runs or stop_request.asked():
             raise Spent
@@ -152,8 +118,8 @@ class _Shard:
             try:
                 prepared = worker.fast.prepare(program)
             except SetupFailed as failed:
-                self._spend()
-                self._setup_failed(program, failed)
+                self.spend()
+                self.setup_failed(program, failed)
                 continue
             worker.states.reach(program.setup, worker.fast.family.describe(prepared.image))
 
@@ -201,12 +167,12 @@ class _Shard:
         worker.states.meet(program, worker.fast.family.describe(prepared.image))
         marks = prepared.image.probes
         marks[:] = bytes(len(marks))
-        first = self._one(program, prepared, "nopreempt", NoPreempt())
+        first = self.one(program, prepared, "nopreempt", NoPreempt())
         for way, scheduler in self.rng.choices(self.unlearnt, k=ADOPT_RUNS):
-            self._one(program, prepared, way.name, scheduler)
+            self.one(program, prepared, way.name, scheduler)
         blocks = worker.features.blocks_of(prepared.image)
         worker.features.count_program(blocks, first=True)
-        worker.add(Kept(program, array("H", blocks), [bred(self.rng, first, self._places(prepared, first), 4)]))
+        worker.add(Kept(program, array("H", blocks), [bred(self.rng, first, self.places(prepared, first), 4)]))
 
     def _program(self, program: Program, schedules: list[Bred]) -> None:
         worker, result = self.worker, self.result
@@ -214,8 +180,8 @@ class _Shard:
         try:
             prepared = worker.fast.prepare(program)
         except SetupFailed as failed:
-            self._spend()
-            self._setup_failed(program, failed)
+            self.spend()
+            self.setup_failed(program, failed)
             return
         novelty = worker.states.meet(program, worker.fast.family.describe(prepared.image))
         marks = prepared.image.probes
@@ -275,65 +241,11 @@ class _Shard:
         marks[:] = bytes(len(marks))
         few = [(way.name, scheduler) for way, scheduler in self.rng.choices(self.unlearnt, k=TRIM_RUNS)]
         for name, scheduler in [("nopreempt", NoPreempt()), *few]:
-            self._one(program, prepared, name, scheduler)
+            self.one(program, prepared, name, scheduler)
             if marks[target or 0]:
                 return worker.features.blocks_of(prepared.image)
         return frozenset()
 
-    def _places(self, prepared: Prepared, outcome: Outcome) -> Places:
-        """Replay the run with a recorder of the steps at which it touches each object."""
-        places = Places()
-        with m.watched(places):
-            self.worker.fast.replay(prepared, outcome.switches, outcome.forced)
-        return places
-
-    def _one(self, program: Program, prepared: Prepared, name: str, scheduler: Scheduler) -> Outcome:
-        result = self.result
-        self._spend()
-        outcome = self.worker.fast.run(prepared, scheduler)
-        result.limit_runs += outcome.limit_hit
-        tally = result.tallies.setdefault(name, Tally())
-        tally.runs += 1
-        if outcome.findings:
-            self._failed(program, outcome, name)
-        return outcome
-
-    def _check(self, program: Program, outcome: Outcome) -> None:
-        """Make the same decisions on a checked image, which tests guarded fields and lock orders, and look for leaks."""
-        checked = self.worker.checked
-        with m.watched():
-            try:
-                prepared = self.checked_prepared
-                if prepared is None or self.checked_program is not program:
-                    prepared = checked.prepare(program)
-                    self.checked_program, self.checked_prepared = program, prepared
-                again = checked.replay(prepared, outcome.switches, outcome.forced)
-                again.findings += checked.leaks(prepared, again)
-                self.result.checked_runs += 1
-                if again.findings:
-                    self._failed(program, again, "checked")
-            except SetupFailed as failed:
-                self._setup_failed(program, failed)
-
-    def _setup_failed(self, program: Program, failed: SetupFailed) -> None:
-        """Report a finding without a race: the setup becomes the only task of a program, and is run on a checked image."""
-        if failed.finding.title in self.known:
-            self.result.failing_runs += 1
-            self.result.titles[failed.finding.title] = self.result.titles.get(failed.finding.title, 0) + 1
-            return
-        alone = Program((), (TaskProgram(0, program.setup),), program.cpus, program.preempt)
-        with m.watched():
-            self._failed(alone, self.worker.checked.run(self.worker.checked.prepare(alone), NoPreempt()), "setup")
-
     def _failed(self, program: Program, outcome: Outcome, name: str) -> None:
-        result = self.result
-        result.failing_runs += 1
-        for finding in outcome.findings:
-            title = finding.title
-            result.titles[title] = result.titles.get(title, 0) + 1
-            if title not in self.known:
-                self.known.add(title)
-                result.tallies.setdefault(name, Tally()).findings += 1
-                result.hits.append(Hit(title, program, list(outcome.switches), list(outcome.forced), result.runs, name,
-                                       time.monotonic()))
-                self.ended = self.ended or (self.task.kept is not None and title not in self.task.kept and not is_only_told(title))
+        super()._failed(program, outcome, name)
+        self.ended = self.ended or self.task.ends_with(self.result.hits)

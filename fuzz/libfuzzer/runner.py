@@ -9,51 +9,32 @@ from __future__ import annotations
 
 import contextlib
 import random
-import time
 import zlib
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from vmrace.fuzz.libfuzzer.inputs import Input, decode
 from vmrace.fuzz.libfuzzer.mutate import Mutator
 from vmrace.fuzz.programs import generate
 from vmrace.fuzz.run import stop_request
 from vmrace.fuzz.run.executor import Executor, Outcome, Prepared, SetupFailed
-from vmrace.fuzz.run.hit import Hit
-from vmrace.fuzz.sampling.contention import Places
 from vmrace.fuzz.sampling.coverage import Features
-from vmrace.fuzz.sampling.portfolio import PAIRS_MAX, SCHEDULERS, Sampling, Spent, Tally, bred, portfolio
+from vmrace.fuzz.sampling.finder import Counts, Door, Finder, alone, tallies
+from vmrace.fuzz.sampling.portfolio import Sampling, Spent, bred, portfolio
 from vmrace.harness.link.image import Image
 from vmrace.harness.machine.machine import m
 from vmrace.harness.machine.scheduler import Scheduler
 from vmrace.harness.schedulers import NoPreempt
 from vmrace.harness.schedulers.replay import Replay
 from vmrace.variants.family import family
-from vmrace.variants.program import Op, Program, TaskProgram
+from vmrace.variants.program import Op, Program
 
 SCHEDULES = 64              # of an input
 REACH_OUT = 3               # longer setups that are tried before a change of an input
-CHECKED_EVERY = 100         # one run in 100 is also run on a checked image
 TRIED = 1 << 14             # counters of pairs of operations in a state
 PROGRAMS_MAX = 2_000        # programs whose schedules are remembered for the mutator
 OWN_WEIGHT = 4              # the weight of an input's own schedule, as that of a run that reached a new block
-
-
-@dataclass
-class Counts:
-    """The counts and hits of some runs, by the names of a shard's (vmrace.fuzz.campaign.messages.ShardResult)."""
-
-    runs: int = 0
-    distinct: int = 0
-    programs_run: int = 0
-    checked_runs: int = 0
-    failing_runs: int = 0
-    limit_runs: int = 0
-    hits: list[Hit] = field(default_factory=list)
-    tallies: dict[str, Tally] = field(default_factory=lambda: {way.name: Tally() for way in SCHEDULERS})
-    titles: dict[str, int] = field(default_factory=dict)
 
 
 class Memory(Protocol):
@@ -69,7 +50,7 @@ class Memory(Protocol):
         """Pick a setup that reaches a state, rare ones as often as common ones."""
 
 
-class Runner:
+class Runner(Finder):
     """The runs of inputs of one variant. `counts` has a hit for each title outside `known`; `titles` are those of the last input.
 
     `runs_max` bounds the runs that are counted; 0 means no bound.
@@ -77,13 +58,11 @@ class Runner:
 
     def __init__(self, family_name: str, variant: str, memory: Memory, schedules: int = SCHEDULES):
         made = family(family_name)
-        self.fast = Executor(made, variant, probes=True)
-        self.checked = Executor(made, variant, checked=True)
+        super().__init__(Executor(made, variant, probes=True), Executor(made, variant, checked=True), Counts(), set())
         self.operations = self.fast.operations()
         self.memory, self.schedules = memory, schedules
         self.tried = bytearray(TRIED)           # what the last input tried, hashed
         self.features = Features()
-        self.known: set[str] = set()
         self.pairs = 0                          # every pair so far, as bits
         self.image: Image | None = None         # of the last input
         self.remembered: OrderedDict[Program, list[Input]] = OrderedDict()
@@ -92,7 +71,7 @@ class Runner:
 
     def begin(self, runs_max: int) -> None:
         """Begin to count anew, at most `runs_max` runs; 0 means no bound."""
-        self.counts, self.runs_max = Counts(), runs_max
+        self.counts, self.runs_max = Counts(tallies=tallies()), runs_max
         self.fast.left_open.clear()
 
     @property
@@ -132,8 +111,8 @@ class Runner:
             try:
                 prepared = self.fast.prepare(one.program)
             except SetupFailed as failed:
-                self._spend()
-                self._setup_failed(one.program, failed)
+                self.spend()
+                self.setup_failed(one.program, failed)
                 return
             self.image = prepared.image
             for one_of in self.memory.learn(one.program, self.fast.family.describe(prepared.image)):
@@ -158,68 +137,25 @@ class Runner:
                     self.memory.learn(program, self.fast.family.describe(prepared.image))
         return None
 
-    # ---- one run -----------------------------------------------------------------------------------------------------
-
-    def _spend(self) -> None:
+    def spend(self) -> None:
         if self.over():
             raise Spent
         self.counts.runs += 1
 
-    def one(self, program: Program, prepared: Prepared, name: str, scheduler: Scheduler) -> Outcome:
-        """Run one schedule. Raises Spent if no run is left."""
-        self._spend()
-        outcome = self.fast.run(prepared, scheduler)
-        self.counts.limit_runs += outcome.limit_hit
-        self.counts.tallies.setdefault(name, Tally()).runs += 1
-        if outcome.findings:
-            self._failed(program, outcome, name)
-        return outcome
-
-    def check(self, program: Program, outcome: Outcome) -> None:
-        """Make the same decisions on a checked image, which tests guarded fields and lock orders, and looks for races and leaks."""
-        checked = self.checked
-        with m.watched():
-            try:
-                prepared = checked.prepare(program)
-                again = checked.replay(prepared, outcome.switches, outcome.forced)
-                again.findings += checked.leaks(prepared, again)
-                self.counts.checked_runs += 1
-                if again.findings:
-                    self._failed(program, again, "checked")
-            except SetupFailed as failed:
-                self._setup_failed(program, failed)
-
-    def _setup_failed(self, program: Program, failed: SetupFailed) -> None:
-        """Report a finding without a race: the setup becomes the only task of a program, and is run on a checked image."""
-        if failed.finding.title in self.known:
-            self._count(failed.finding.title)
-            return
-        with m.watched():
-            self._failed(alone(program), self.checked.run(self.checked.prepare(alone(program)), NoPreempt()), "setup")
-
     def _count(self, title: str) -> None:
-        self.counts.titles[title] = self.counts.titles.get(title, 0) + 1
+        super()._count(title)
         if title not in self.titles:
             self.titles.append(title)
 
-    def _failed(self, program: Program, outcome: Outcome, name: str) -> None:
-        self.counts.failing_runs += 1
-        for finding in outcome.findings:
-            self._count(finding.title)
-            if finding.title not in self.known:
-                self.known.add(finding.title)
-                self.counts.tallies.setdefault(name, Tally()).findings += 1
-                self.counts.hits.append(Hit(finding.title, program, list(outcome.switches), list(outcome.forced), self.counts.runs, name,
-                                            time.monotonic()))
 
-
-class _Door:
-    """The access of `Sampling` to one input (see vmrace.fuzz.sampling.portfolio.Door)."""
+class _Door(Door):
+    """The access of `Sampling` to one input, for at most `limit` runs."""
 
     def __init__(self, runner: Runner, one: Input, prepared: Prepared, rng: random.Random):
-        self.runner, self.input, self.prepared, self.rng = runner, one, prepared, rng
-        self.runs, self.limit, self.covered = 0, runner.schedules, 0
-        self.sampling: Sampling[Outcome] = Sampling(rng, portfolio(rng), len(one.program.tasks), one.program.size, self, [])
+        super().__init__(runner, one.program, prepared, runner.features)
+        self.runner, self.input, self.rng = runner, one, rng
+        self.runs, self.limit = 0, runner.schedules
+        self.sampling = Sampling(rng, portfolio(rng), len(one.program.tasks), one.program.size, self, [])
 
     def sample(self) -> None:
         """Make the runs: the input's own schedule, those without preemption, their children for at most half of the runs, random ones."""
@@ -263,33 +199,7 @@ class _Door:
         if self.over():
             raise Spent
         self.runs += 1
-        return self.runner.one(self.input.program, self.prepared, name, scheduler)
-
-    def places(self, ran: Outcome) -> Places:
-        places = Places()
-        with m.watched(places):
-            self.runner.fast.replay(self.prepared, ran.switches, ran.forced)
-        return places
-
-    def shows(self, name: str, ran: Any) -> int:
-        runner, counts = self.runner, self.runner.counts
-        new, now = runner.features.take(), self.prepared.image.probes.count(1)
-        weight = 4 if now > self.covered else 1 if new and len(self.sampling.schedules) < PAIRS_MAX else 0
-        self.covered = now
-        tally = counts.tallies.setdefault(name, Tally())
-        tally.features += new
-        if self.sampling.new(ran):
-            tally.distinct += 1
-            counts.distinct += 1
-        if counts.runs % CHECKED_EVERY == 0:
-            runner.check(self.input.program, ran)
-        return weight
-
-
-
-def alone(program: Program) -> Program:
-    """Return a program whose only task is the setup of this one."""
-    return Program((), (TaskProgram(0, program.setup),), program.cpus, program.preempt)
+        return super().run(name, scheduler)
 
 
 def mutator_of(runner: Runner) -> Mutator:

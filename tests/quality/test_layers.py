@@ -62,8 +62,8 @@ def test_imports_flow_one_way(path: pathlib.Path) -> None:
 ORDER: dict[str, tuple[str, ...]] = {
     "harness": ("points errors finding incomplete printable stop backends", "call_stack machine", "sanitizers schedulers", "kernel",
                 "link watchers", "user_data replay", "explore", "functions"),
-    "fuzz": ("text", "run sampling", "programs corpus", "shrink", "libfuzzer", "functions campaign", "verify", "compare replay", "measure",
-             "claims", "cli", "testing target"),
+    "fuzz": ("text", "run", "sampling", "programs corpus", "shrink", "libfuzzer", "functions campaign", "verify", "compare replay",
+             "measure", "claims", "cli", "testing target"),
 }
 
 
