@@ -69,8 +69,8 @@ class Options:
 @dataclass
 class Replayed:
     """The result of one entry on one variant. `ends`: how often the schedule alone ended in which way. `error`: an error of ours, its
-    trace and its text. `wrong`: lines of a certificate that do not hold. `unusable`: why a certificate cannot be read. `rechecked`: a
-    certificate was run again. `record`: a certificate that is to be written."""
+    trace and its text. `wrong`: lines of a certificate that do not hold. `unusable`: why a certificate cannot be read or written.
+    `rechecked`: a certificate was run again. `record`: a certificate that is to be written."""
 
     judged: Judged
     ends: Counter[str] = field(default_factory=Counter)
@@ -158,17 +158,23 @@ class Replay:
 
     def run(self) -> dict[Cell, Replayed]:
         """Judge every cell, and write its certificate at once. Returns the results in the order of the table. KeyboardInterrupt if a stop
-        is asked for: the certificates written so far stay. OSError if no worker process can be started, VerifyError if a certificate
-        cannot be written."""
+        is asked for: the certificates written so far stay. OSError if no worker process can be started."""
         self.started = time.monotonic()
         queue = sorted(self.cells, key=lambda cell: (not self._is_exact(cell), -self.cost[cell]))
         for cell, replayed in self._results(queue):
             self.done[cell] = replayed
             if replayed.record is not None:
-                self.changes += [f"{replayed.record.path}: {line}" for line in replayed.record.write()]
+                self._write(replayed, replayed.record)
             self.say(self.progress())
         assert self.done.keys() == set(self.cells), "a cell has no result"
         return {cell: self.done[cell] for cell in self.cells}
+
+    def _write(self, replayed: Replayed, record: Record) -> None:
+        """Write a certificate. One that cannot be written costs no verdict."""
+        try:
+            self.changes += [f"{record.path}: {line}" for line in record.write()]
+        except VerifyError as error:
+            replayed.unusable, replayed.record = str(error), None
 
     def progress(self) -> str:
         """Return a line such as `replay: 120 of 400 verdicts   0:21, about 0:14 left`: the time left is in proportion to the cost left."""

@@ -77,12 +77,12 @@ class Table:
 
     @property
     def unusable(self) -> list[str]:
-        """A line for each file of certificates that cannot be read."""
+        """A line for each file of certificates that cannot be read or written."""
         return list(dict.fromkeys(done.unusable for done in self.cells.values() if done.unusable))
 
     @property
     def code(self) -> int:
-        """The exit code: 0 all as expected, 1 something is not, 3 something is undecided or a certificate cannot be read."""
+        """The exit code: 0 all as expected, 1 something is not, 3 something is undecided or a certificate cannot be read or written."""
         return 1 if self.surprises or self.unstable or self.wrong else 3 if self.undecided or self.unusable else 0
 
     # ---- as text -----------------------------------------------------------------------------------------------------
@@ -141,7 +141,8 @@ class Table:
         believed = f" and {count(told['certified'], 'certificate')}" if told["certified"] else ""
         again = f" ({count(told['rechecked'], 'certificate')} run again)" if told["rechecked"] else ""
         wrote = f", {count(told['written'], 'certificate')} written" if told["written"] else ""
-        often = f", each schedule followed {self.options.times} times" if self.options.times > 1 else ""
+        unless = " unless a certificate stands for it" if told["certified"] else ""
+        often = f", each schedule followed {self.options.times} times{unless}" if self.options.times > 1 else ""
         return (f"{count(told['entries'], 'entry')}, {count(told['variants'], 'variant')}: {count(told['verdicts'], 'verdict')} "
                 f"from {count(told['runs'], 'run')}{believed}{again}{wrote}{often}, {told['absent']} not applicable, {state}"
                 f"   ({seconds:.1f} s, exit {code})")

@@ -206,6 +206,7 @@ def test_certify_on_a_full_disk_leaves_the_old_file_and_names_it(sampled: pathli
     result = replay(sampled, "--certify")
     assert (result.exit_code, place.read_text()) == (3, before)
     assert result.stderr == f"vmrace: {place}: cannot be written: No space left on device\n"
+    assert "ok" in result.stdout and result.stdout.endswith("exit 3)\n"), "the verdicts are not lost"
 
 
 def test_certificates_that_were_written_before_an_interrupt_stay(sampled: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
