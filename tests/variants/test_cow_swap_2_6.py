@@ -246,15 +246,31 @@ def test_reclaim_at_work_has_a_store_copy_a_pinned_page_in_2_6_26_and_not_with_t
         assert found(variant, 100, *UNWANTED_COPY) == set(), variant
 
 
-def test_the_warning_about_a_page_that_leaves_the_swap_cache_is_no_finding_while_a_swapoff_of_its_area_runs() -> None:
-    """The comment of swap_unplug_io_fn() calls it harmless then. Only a count of at most 1 has the flags of the area looked at."""
-    what = tasks(["pin m0.0 k0", "reclaim", "unpin k0", "shrink_cache 1"], ["map m0.0"], ["swapoff"])
-    schedule = ("cpu1 until before page_count(A) in swap_unplug_io_fn", "irq 0 on cpu0 until done", "cpu0 to the end", "cpu1 to the end")
+def warnings_of_swap_unplug(setup: list[str], one: list[str], other: list[str], *schedule: str) -> tuple[set[str], list[str]]:
+    """Run a schedule of two tasks on 2.6.26. Return the titles, and the loads by which the model asks whether a swapoff runs."""
+    what = tasks(setup, one, other)
     executor = Executor(FAMILY, "pre_2_6_26")
     traced = executor.trace(executor.prepare(what), named_schedule.Named(tuple(map(named_schedule.parse, schedule)), what.keys()))
-    assert not traced.outcome.findings
-    looked = [event for event in traced.events if event.function == "swap_unplug_io_fn" and event.label == "read swap0.flags"]
-    assert looked
+    return {found.title for found in traced.outcome.findings}, [event.label for event in traced.events if event.function == "swapoff_runs"]
+
+
+def test_the_warning_about_a_page_that_leaves_the_swap_cache_is_no_finding_while_a_swapoff_runs() -> None:
+    """The comment of swap_unplug_io_fn() calls it harmless then. Only a count of at most 1 has the flags of the areas looked at."""
+    titles, looked = warnings_of_swap_unplug(
+        ["pin m0.0 k0", "reclaim", "unpin k0", "shrink_cache 1"], ["map m0.0"], ["swapoff"],
+        "cpu1 until before page_count(A) in swap_unplug_io_fn", "irq 0 on cpu0 until done", "cpu0 to the end", "cpu1 to the end")
+    assert not titles
+    assert "read swap0.flags" in looked
+
+
+def test_2_6_26_warns_without_a_swapoff_if_swap_is_full() -> None:
+    """free_swap_and_cache() takes the page out of the swap cache whatever its count, if more than half of the slots are in use."""
+    schedule = ("irq 0 on cpu0 until done", "irq 1 on cpu0 until done", "cpu1 until before unlock swap_lock in free_swap_and_cache",
+                "cpu0 until before page_count(A) in swap_unplug_io_fn", "cpu1 to the end", "cpu0 to the end")
+    titles, looked = warnings_of_swap_unplug(["store m0.0", "store m0.1", "reclaim_page m0.0", "reclaim_page m0.1"],
+                                             ["load m0.0"], ["dontneed m0.0"], *schedule)
+    assert titles == {"WARN at mm/swapfile.c:77 in swap_unplug_io_fn"}
+    assert "read swap0.flags" in looked
 
 
 MISSED_COPY = (("store m0.0", "fork m0 m1", "reclaim_page m0.0", "load m0.0"), ("store m0.0",), ("load m1.0", "load m1.0"))
