@@ -224,6 +224,16 @@ def test_a_pinned_page_is_not_migrated() -> None:
     assert pinned() is pte()[0]
 
 
+def test_a_migration_reclaims_nothing_for_the_page_that_it_needs() -> None:
+    """__alloc_pages_internal() gives up early if the page must be of one node (GFP_THISNODE), as every move asks for."""
+    six = [(f"store m{mm}.{page}", 7) for mm in (0, 1) for page in (0, 1, 2)]
+    before: list[Any] = []
+    run("map m0.0", "fork m0 m1", *six, lambda: before.append(pte()[0]), "migrate m0.0",
+        lambda: before.append(KERNEL["zone_normal"]._free_pages))
+    assert before == [pte()[0], 2]          # the low watermark
+    assert not any(count(slot) for slot in (1, 2, 3))
+
+
 # ---- races -----------------------------------------------------------------------------------------------------------------
 
 UNWANTED_COPY = (("store m0.0", "pin m0.0 k0", "protect m0.0", "unprotect m0.0"), ("store m0.0", "dma k0", "load m0.0"),

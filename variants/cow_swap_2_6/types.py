@@ -123,6 +123,7 @@ __GFP_NOWARN = 0x200
 __GFP_NORETRY = 0x1000
 __GFP_ZERO = 0x8000
 __GFP_NOMEMALLOC = 0x10000
+__GFP_THISNODE = 0x40000
 __GFP_MOVABLE = 0x100000
 GFP_ATOMIC = __GFP_HIGH
 GFP_NOIO = __GFP_WAIT
@@ -130,6 +131,7 @@ GFP_NOFS = __GFP_WAIT | __GFP_IO
 GFP_KERNEL = __GFP_WAIT | __GFP_IO | __GFP_FS
 GFP_HIGHUSER = GFP_KERNEL | __GFP_HIGHMEM           # __GFP_HARDWALL is of cpusets
 GFP_HIGHUSER_MOVABLE = GFP_HIGHUSER | __GFP_MOVABLE
+GFP_THISNODE = __GFP_THISNODE | __GFP_NOWARN | __GFP_NORETRY
 
 # Processes, include/linux/sched.h.
 MIGRATE_MOVABLE = 2                                 # page->private of a page that is being freed
