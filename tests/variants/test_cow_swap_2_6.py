@@ -113,6 +113,16 @@ def test_dontneed_reads_zeros_and_unmap_leaves_nothing() -> None:
     assert loads() == [0, 0] and pte(1) is None
 
 
+@pytest.mark.parametrize("cpus", [1, 2])
+def test_a_zap_frees_its_pages_under_the_lock_of_the_ptes_on_one_cpu_and_after_it_on_several(cpus: int) -> None:
+    """tlb_fast_mode() of asm-generic/tlb.h."""
+    what = tasks(["store m0.0"], *(["dontneed m0.0"], ["load m0.1"])[:cpus])
+    executor = Executor(FAMILY, "pre_2_6_26")
+    steps = [(event.function, event.label) for event in executor.trace(executor.prepare(what), NoPreempt()).events]
+    frees, unlocks = steps.index(("free_swap_cache", "PageSwapCache(A)")), steps.index(("zap_pte_range", "unlock m0.page_table_lock"))
+    assert (frees < unlocks) == (cpus == 1)
+
+
 def test_a_page_that_forks_leave_out_is_not_in_the_child() -> None:
     run(("store m0.0", 7), ("store m0.1", 8), "dontfork m0.0", "fork m0 m1", "load m1.0", "load m1.1")
     assert loads() == [8, 8] and pte(0, M1) is None and pte()[1] == 1
