@@ -7,7 +7,7 @@ what they see depends on the schedule, so an exploration must try their orders, 
     316  with the page locked, the mapcount cannot rise
     319  without it, the swap count is stable while swap_lock is held
     320  nor can the mapcount rise from 1, while the caller holds the lock of that pte
-    326  swapcount + mapcount is never seen too low: not as 1 while another pte leads to the page
+    326  swapcount + mapcount is never seen too low: not as 1 while a pte of another process leads to the page
 
 The check of line 316 fails: a fork of another process that maps the page raises the mapcount under two pte locks, without the page's lock.
 The check of line 320 fails: another process that swaps the page in raises the mapcount under the page's lock and its own pte lock. The
@@ -36,9 +36,10 @@ def leads_to(pte, page):
 
 
 def true_references(page):
-    """The ptes that lead to the page. One whose lock another task holds may be on its way out, or from one count to the other."""
-    return sum(leads_to(data_race(slot.val), page) for mm in (m0, m1, m2, m3) if not spin_is_locked(mm.page_table_lock)
-               for slot in (mm.pte0, mm.pte1, mm.pte2))
+    """The ptes of other processes that lead to the page. One whose lock a task holds may be on its way out, or from one count to the
+    other."""
+    return sum(leads_to(data_race(slot.val), page) for mm in (m0, m1, m2, m3)
+               if mm is not current().mm and not spin_is_locked(mm.page_table_lock) for slot in (mm.pte0, mm.pte1, mm.pte2))
 
 
 def page_swapcount(page, add_mapcount):
@@ -66,7 +67,6 @@ def page_swapcount(page, add_mapcount):
     elif before == 1:
         WARN_ON(after > 1, 320)
     if add_mapcount and count == 1:
-        # the caller holds the lock of its own pte, which is therefore not among these
         WARN_ON(true_references(page), 326)
     spin_unlock(swap_lock)
     return count
