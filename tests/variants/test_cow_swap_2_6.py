@@ -283,14 +283,15 @@ def test_the_warning_about_a_page_that_leaves_the_swap_cache_is_no_finding_while
     assert "read swap0.flags" in looked
 
 
-def test_2_6_26_warns_without_a_swapoff_if_swap_is_full() -> None:
+@pytest.mark.parametrize(("pages", "warns"), [(1, set()), (2, {"WARN at mm/swapfile.c:77 in swap_unplug_io_fn"})])
+def test_2_6_26_warns_without_a_swapoff_if_swap_is_full(pages: int, warns: set[str]) -> None:
     """free_swap_and_cache() takes the page out of the swap cache whatever its count, if more than half of the slots are in use."""
-    schedule = ("irq 0 on cpu0 until done", "irq 1 on cpu0 until done", "cpu1 until before unlock swap_lock in free_swap_and_cache",
-                "cpu0 until before page_count(A) in swap_unplug_io_fn", "cpu1 to the end", "cpu0 to the end")
-    titles, looked = warnings_of_swap_unplug(["store m0.0", "store m0.1", "reclaim_page m0.0", "reclaim_page m0.1"],
-                                             ["load m0.0"], ["dontneed m0.0"], *schedule)
-    assert titles == {"WARN at mm/swapfile.c:77 in swap_unplug_io_fn"}
-    assert "read swap0.flags" in looked
+    writes = [f"irq {number} on cpu0 until done" for number in range(pages)]
+    titles, looked = warnings_of_swap_unplug(
+        [f"{what} m0.{page}" for what in ("store", "reclaim_page") for page in range(pages)], ["load m0.0"], ["dontneed m0.0"], *writes,
+        "cpu1 until before PagePrivate(A) in free_swap_and_cache", "cpu0 until before page_count(A) in swap_unplug_io_fn",
+        "cpu1 to the end", "cpu0 to the end")
+    assert titles == warns and bool(looked) == bool(warns)
 
 
 MISSED_COPY = (("store m0.0", "fork m0 m1", "reclaim_page m0.0", "load m0.0"), ("store m0.0",), ("load m1.0", "load m1.0"))
