@@ -6,6 +6,9 @@ A certificate stands for the runs of a verdict while its hashes are those of now
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 from vmrace.fuzz.corpus.entry import Entry
 from vmrace.fuzz.corpus.judge import Judged
 from vmrace.fuzz.corpus.sample import Sample
@@ -13,7 +16,7 @@ from vmrace.fuzz.corpus.verdict import Word
 from vmrace.fuzz.run.executor import Executor
 from vmrace.fuzz.verify.certificate import KeptProof, ProofRecord, certificate_path, is_proof_by, kept_proof, proof_record
 from vmrace.fuzz.verify.sample_file import KeptSample, SampleRecord, kept_sample, sample_record, sampled_variants
-from vmrace.fuzz.verify.subject import vmrace_hash
+from vmrace.fuzz.verify.subject import VerifyError, vmrace_hash
 from vmrace.harness.explore.exploration import Exploration
 
 Kept = KeptProof | KeptSample
@@ -26,11 +29,21 @@ def kept(entry: Entry, executor: Executor) -> Kept | None:
     None if the verdict needs no certificate, or if there is none that may be believed. Raises VerifyError if the file cannot be used.
     """
     expected = entry.expect.get(executor.variant)
-    if expected is not None and expected.word is Word.PROVED:
-        return kept_proof(entry, executor)
-    if expected is not None and expected.word is Word.OK:
-        return kept_sample(entry, executor)
+    with mending():
+        if expected is not None and expected.word is Word.PROVED:
+            return kept_proof(entry, executor)
+        if expected is not None and expected.word is Word.OK:
+            return kept_sample(entry, executor)
     return None
+
+
+@contextlib.contextmanager
+def mending() -> Iterator[None]:
+    """Add to the error of a file that cannot be used what to do about it."""
+    try:
+        yield
+    except VerifyError as error:
+        raise VerifyError(f"{error}; move it away, and vmrace replay --certify makes a new one") from None
 
 
 def certified_variants(entry: Entry) -> frozenset[str]:

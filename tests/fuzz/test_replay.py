@@ -182,6 +182,8 @@ def test_a_forged_certificate_is_caught_when_it_is_run_again(fields: dict[str, A
     result = cli(proved, "--recheck", "1", "--variant", DANIEL)
     assert result.exit_code == 1
     assert f"certificate does not hold: {place}: {next(iter(fields))}: " in result.stdout
+    assert "  if nothing was changed by hand, find out why; then delete the file, " in result.stdout
+    assert "all as expected, 1 certificate does not hold   (" in result.stdout.splitlines()[-1]
 
 
 def test_a_forged_certificate_with_another_number_than_its_entry_is_never_believed(proved: pathlib.Path) -> None:
@@ -210,10 +212,12 @@ def test_a_certificate_of_a_race_is_never_believed_against_the_schedule_that_sho
 def test_a_certificate_that_cannot_be_read_is_named_and_the_proof_is_made(proved: pathlib.Path) -> None:
     place = certificate_path(load(proved), DANIEL)
     place.write_text("{")
-    result = cli(proved, "--variant", DANIEL)
-    assert result.exit_code == 3
-    assert f"vmrace: {place}: " in result.stderr
-    assert "proved" in result.stdout
+    for options in ((), ("--certify",)):
+        result = cli(proved, "--variant", DANIEL, *options)
+        assert (result.exit_code, place.read_text()) == (3, "{")
+        assert result.stderr.startswith(f"vmrace: {place}: not JSON: ") and result.stderr.count("\n") == 1
+        assert "proved" in result.stdout
+        assert f"all as expected, 1 file not used: {place}: not JSON: " in result.stdout.splitlines()[-1]
 
 
 def test_only_a_verdict_of_many_runs_has_a_certificate(proved: pathlib.Path) -> None:
