@@ -59,8 +59,9 @@ def fuzz_functions(target: str, args: tuple[str, ...], *, seconds: float, runs: 
         voice.complain(f"vmrace: {text}")
 
     def seen(failure: Failure) -> None:
+        hit = hit_file.HitOfFunctions(failure.title, target, list(args), seed, failure.run, list(failure.switches), list(failure.forced))
         try:
-            path = hits[failure.title] = hit_file.save_of_functions(failure, target, args, seed, _place(place))
+            path = hits[failure.title] = hit_file.save_of_functions(hit, _place(place))
         except OSError as error:
             complain(f"{error.filename}: cannot be written: {why(error)}")
         else:

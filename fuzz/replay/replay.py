@@ -25,7 +25,7 @@ from vmrace.fuzz.run.hit import REPLAYS
 from vmrace.fuzz.run.workers import Erred, Job, Lost, Worker, Workers
 from vmrace.fuzz.text.terminal import clock
 from vmrace.fuzz.text.wording import count
-from vmrace.fuzz.verify.kept import Record, certified_variants, kept, record_of
+from vmrace.fuzz.verify.kept import RECHECKED_MAX, Record, certified_variants, kept, record_of
 from vmrace.fuzz.verify.subject import VerifyError
 from vmrace.harness import stop
 from vmrace.harness.explore.exploration import Exploration
@@ -38,8 +38,7 @@ CELL_SECONDS = 3600.0   # for one verdict of a worker, which is then given up: a
 TRACED, EXPLORED = 15, 4        # measured: times as long as a sampled run takes one that is traced, and one of an exploration
 ENDLESS = 100           # times as long as another run takes one that ends at the limit of steps
 TOLD_FROM = 0.05        # of the work has to be done before the rest is estimated from it: linking a variant takes as long as its samples
-RECHECKED = 2           # certificates of proofs, and of samples, that are run again, unless another number is asked for,
-RECHECKED_MAX = 1_000   # and the classes that one of them may have: 25,000 take as long as all else
+RECHECKED = 2           # certificates of proofs, and of samples, that are run again, unless another number is asked for
 
 Cell = tuple[int, str]  # the number of an entry, and a variant
 

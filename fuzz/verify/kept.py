@@ -22,6 +22,8 @@ from vmrace.harness.explore.exploration import Exploration
 Kept = KeptProof | KeptSample
 Record = ProofRecord | SampleRecord
 
+RECHECKED_MAX = 1_000   # classes of a proof that is run again if not all are asked for: 25,000 take as long as all else
+
 
 def kept(entry: Entry, executor: Executor) -> Kept | None:
     """Read the certificate of the verdict that an entry expects of the executor's variant.

@@ -21,7 +21,7 @@ from vmrace.fuzz.replay.replay import Options, Replay, Replayed
 from vmrace.fuzz.replay.table import Table
 from vmrace.fuzz.run.executor import Executor
 from vmrace.fuzz.verify.certificate import certificate_path, write_certificate
-from vmrace.fuzz.verify.kept import kept
+from vmrace.fuzz.verify.kept import RECHECKED_MAX, kept
 from vmrace.fuzz.verify.subject import of_entry
 from vmrace.harness.incomplete import Reason
 from vmrace.variants.family import FAMILIES, family
@@ -244,7 +244,7 @@ def test_which_certificates_are_run_again_changes_from_time_to_time(proved: path
 
 def test_a_certificate_that_takes_minutes_is_run_again_only_with_all_others(proved: pathlib.Path) -> None:
     entries = [load(proved) for _ in range(3)]
-    entries[0].expect[DANIEL] = Verdict(Word.PROVED, number=replaying.RECHECKED_MAX + 1)
+    entries[0].expect[DANIEL] = Verdict(Word.PROVED, number=RECHECKED_MAX + 1)
     assert Replay(entries, Options(certified=True, recheck=2)).rechecked == {(1, DANIEL), (2, DANIEL)}
     assert Replay(entries, Options(certified=True, recheck=3)).rechecked == {(0, DANIEL), (1, DANIEL), (2, DANIEL)}
 
