@@ -19,7 +19,8 @@ from vmrace.harness.printable import printable
 
 if TYPE_CHECKING:
     from rich.live import Live
-    from vmrace.fuzz.campaign.driver import Options, Status
+    from vmrace.fuzz.campaign.driver import Options
+    from vmrace.fuzz.campaign.status import Status
     from vmrace.fuzz.run.hit import Hit
     from vmrace.fuzz.shrink.confirm import Confirmed
     from vmrace.variants.family import Family

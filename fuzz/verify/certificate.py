@@ -19,11 +19,12 @@ from typing import Any
 from vmrace.fuzz.corpus.entry import Entry, EntryError, load
 from vmrace.fuzz.corpus.verdict import Verdict, Word
 from vmrace.fuzz.functions import allowed
+from vmrace.fuzz.run.code_hash import vmrace_hash
 from vmrace.fuzz.run.executor import Executor
 from vmrace.fuzz.text import writing
 from vmrace.fuzz.text.reading import json_of, parsing, text_of
 from vmrace.fuzz.verify.report import _worst, verdict
-from vmrace.fuzz.verify.subject import Subject, VerifyError, identity_of, of_entry, of_functions, vmrace_hash
+from vmrace.fuzz.verify.subject import Subject, VerifyError, identity_of, of_entry, of_functions
 from vmrace.harness import stop
 from vmrace.harness.explore.exploration import EQUIVALENCE, Exploration
 from vmrace.variants.family import family

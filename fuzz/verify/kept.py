@@ -13,10 +13,11 @@ from vmrace.fuzz.corpus.entry import Entry
 from vmrace.fuzz.corpus.judge import Judged
 from vmrace.fuzz.corpus.sample import Sample
 from vmrace.fuzz.corpus.verdict import Word
+from vmrace.fuzz.run.code_hash import vmrace_hash
 from vmrace.fuzz.run.executor import Executor
 from vmrace.fuzz.verify.certificate import KeptProof, ProofRecord, certificate_path, is_proof_by, kept_proof, proof_record
 from vmrace.fuzz.verify.sample_file import KeptSample, SampleRecord, kept_sample, sample_record, sampled_variants
-from vmrace.fuzz.verify.subject import VerifyError, vmrace_hash
+from vmrace.fuzz.verify.subject import VerifyError
 from vmrace.harness.explore.exploration import Exploration
 
 Kept = KeptProof | KeptSample

@@ -27,11 +27,12 @@ import msgspec
 from vmrace.fuzz.corpus.entry import Entry
 from vmrace.fuzz.corpus.sample import SAMPLE, Sample
 from vmrace.fuzz.corpus.verdict import Verdict, Word
+from vmrace.fuzz.run.code_hash import vmrace_hash
 from vmrace.fuzz.run.executor import Executor
 from vmrace.fuzz.text import writing
 from vmrace.fuzz.text.reading import json_of, parsing, text_of
 from vmrace.fuzz.verify.certificate import check_digest
-from vmrace.fuzz.verify.subject import VerifyError, identity_of, vmrace_hash
+from vmrace.fuzz.verify.subject import VerifyError, identity_of
 
 SAMPLES = 1             # format
 SAMPLES_OF = ".samples.json"    # the end of the file's name

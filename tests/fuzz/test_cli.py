@@ -871,15 +871,15 @@ def test_text_says_what_no_finding_means(tmp_path: pathlib.Path) -> None:
 
 
 def test_a_campaign_of_no_runs_claims_nothing() -> None:
-    from vmrace.fuzz.campaign.driver import Status
     from vmrace.fuzz.campaign.report import summary
+    from vmrace.fuzz.campaign.status import Status
     assert summary(Status(started=time.monotonic()))[-1].endswith("which says nothing")
     assert "fewer than 1 run in 1,001 fails" in summary(Status(started=time.monotonic(), runs=3000))[-1]
 
 
 def test_a_shard_that_is_given_up_is_no_success() -> None:
-    from vmrace.fuzz.campaign.driver import Status
     from vmrace.fuzz.campaign.report import summary
+    from vmrace.fuzz.campaign.status import Status
     from vmrace.fuzz.cli.fuzz import _fuzz_exit
     again, lost = (Status(started=time.monotonic(), runs=3000, lost=4, given_up=given_up) for given_up in (0, 1))
     assert (_fuzz_exit(again), _fuzz_exit(lost)) == (0, 3)

@@ -251,8 +251,8 @@ def test_a_certificate_that_takes_minutes_is_run_again_only_with_all_others(prov
 
 def test_the_hash_of_vmrace_covers_what_judges_the_runs_of_a_family(monkeypatch: pytest.MonkeyPatch) -> None:
     """No image contains the user model and the invariants, so a certificate must not outlive a change of them."""
-    from vmrace.fuzz.verify import subject
-    vmrace_hash = subject.vmrace_hash.__wrapped__
+    from vmrace.fuzz.run import code_hash
+    vmrace_hash = code_hash.vmrace_hash.__wrapped__
     before, read = vmrace_hash("lru_free_2_4"), pathlib.Path.read_text
     for name in ("variants/user_model.py", "variants/lru_free_2_4/invariants.py", "fuzz/run/executor.py", "fuzz/run/rest.py",
                  "harness/finding.py", "fuzz/corpus/sample.py"):

@@ -22,13 +22,14 @@ from vmrace.fuzz.corpus.sample import SAMPLE, Sample, run_sample
 from vmrace.fuzz.corpus.verdict import Verdict, Word, bug
 from vmrace.fuzz.replay import replay as replaying
 from vmrace.fuzz.replay.replay import Options, Replay
+from vmrace.fuzz.run.code_hash import vmrace_hash
 from vmrace.fuzz.run.executor import Executor
 from vmrace.fuzz.text import writing
 from vmrace.fuzz.verify import sample_file
 from vmrace.fuzz.verify.certificate import ProofRecord, certificate_path
 from vmrace.fuzz.verify.kept import kept, record_of
 from vmrace.fuzz.verify.sample_file import KeptSample, samples_path
-from vmrace.fuzz.verify.subject import VerifyError, vmrace_hash
+from vmrace.fuzz.verify.subject import VerifyError
 from vmrace.harness import stop
 from vmrace.variants.family import family
 
