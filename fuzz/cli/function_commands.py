@@ -16,12 +16,11 @@ from vmrace.fuzz.functions.sample import fuzz_runner
 from vmrace.fuzz.run.hit import REPLAYS
 from vmrace.fuzz.run.target import runner_of
 from vmrace.fuzz.text import times, writing
-from vmrace.fuzz.text.document import document
+from vmrace.fuzz.text.document import document, reason_of
 from vmrace.fuzz.text.exit_codes import CHANGED, COULD_NOT, INTERRUPTED, NOTHING
 from vmrace.fuzz.text.terminal import LINE_EVERY, Voice, clock, rule_of_three
 from vmrace.fuzz.text.wording import count
 from vmrace.fuzz.text.writing import why
-from vmrace.fuzz.verify.reasons import reason_of
 
 PLACE = pathlib.Path(".vmrace")         # where failures are kept, unless another place is named
 
