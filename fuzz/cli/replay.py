@@ -9,7 +9,17 @@ import time
 from typing import Any
 
 import click
-from vmrace.fuzz.cli.arguments import JSON, Refused, functions_refused, only_of_runs, tell_bad, variants_of
+from vmrace.fuzz.cli.arguments import (
+    JSON,
+    PLACE,
+    Refused,
+    check_variant,
+    functions_refused,
+    no_certificate,
+    only_of_runs,
+    tell_bad,
+    variants_of,
+)
 from vmrace.fuzz.functions import apart
 from vmrace.fuzz.text.document import document
 from vmrace.fuzz.text.exit_codes import CHANGED, COULD_NOT, NOTHING, USAGE
@@ -17,7 +27,7 @@ from vmrace.fuzz.text.terminal import echo, working
 
 
 @click.command()
-@click.argument("corpus", type=click.Path(path_type=pathlib.Path), default=pathlib.Path("corpus"))
+@click.argument("corpus", type=PLACE, default=pathlib.Path("corpus"))
 @click.argument("functions", required=False, metavar="[MODULE:FUNCTION]")
 @click.option("--backend", type=click.Choice(["greenlets", "threads"]), default="greenlets", show_default=True,
               help="Run cpus on greenlets, or each on a thread of the system, where no certificate stands for the runs.")
@@ -53,6 +63,7 @@ def replay(corpus: pathlib.Path, functions: str | None, backend: str, only: str 
     if certify and accept:
         raise Refused("--certify writes certificates of the verdicts that are expected, and --accept expects others: first one, then the "
                       "other", USAGE)
+    no_certificate(corpus)
     started = time.monotonic()
     try:
         loaded, bad = load_all(corpus)
@@ -73,7 +84,8 @@ def replay(corpus: pathlib.Path, functions: str | None, backend: str, only: str 
         if as_json:
             echo(document("replay", code, entries=[], not_used=[str(error) for error in bad] + told.pop("not_used"), **told))
         sys.exit(code)
-    _check_variant(only, {name for entry in loaded for name in variants_of(entry)})
+    if only is not None:
+        check_variant(only, {name for entry in loaded for name in variants_of(entry)})
     options = Options(backend, only, prove=accept, times=times, certified=True, recheck=recheck, certify=certify, workers=workers)
     table, beside = Table(loaded, options), survey(corpus, loaded)
     with working(lines=True) as say:
@@ -100,12 +112,6 @@ def replay(corpus: pathlib.Path, functions: str | None, backend: str, only: str 
         echo(f"wrote {path}")
     echo(table.summary(seconds, unused, beside.left_over, code))
     sys.exit(code)
-
-
-def _check_variant(only: str | None, known: set[str]) -> None:
-    if only is not None and only not in known:
-        from vmrace.variants.spelling import did_you_mean
-        raise Refused(f"no variant {only!r}{did_you_mean(only, known) or '. See: vmrace variants'}", USAGE)
 
 
 def _of_functions(paths: list[pathlib.Path], functions: str | None, times: int, workers: int, accept: bool, as_json: bool,

@@ -16,6 +16,7 @@ from vmrace.fuzz.cli.arguments import (
     JSON,
     OPERANDS_HELP,
     OPERATIONS,
+    PLACE,
     SETUP,
     SIZE,
     Duration,
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
 @click.option("--runs-each", type=click.IntRange(1), default=None, help="Limit of runs for each exploration.  [default: none]")
 @click.option("--arg", "args", multiple=True, help="An argument for a function that makes a program. Repeatable.")
 @click.option("--certify", is_flag=True, help="Write a certificate next to the entry, or as MODULE-FUNCTION-ARGS.proof.json.")
-@click.option("--check", "certificate", type=click.Path(path_type=pathlib.Path), default=None,
+@click.option("--check", "certificate", type=PLACE, default=None,
               help="Explore again what a certificate is of.")
 @SIZE
 @CPUS
@@ -62,9 +63,9 @@ if TYPE_CHECKING:
 @OPERATIONS
 @click.option("--operands", default=None, help=OPERANDS_HELP)
 @click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="Worker processes, with --size.")
-@click.option("--into", type=click.Path(path_type=pathlib.Path), default=None,
+@click.option("--into", type=PLACE, default=None,
               help="With --size: put the result into the table of this file.")
-@click.option("--state", type=click.Path(path_type=pathlib.Path), default=None, help="With --size: keep the results so far in this file.")
+@click.option("--state", type=PLACE, default=None, help="With --size: keep the results so far in this file.")
 @JSON
 @click.pass_context
 def verify(context: click.Context, target: str | None, functions: str | None, only: str | None, preemptions: int | None,
