@@ -8,7 +8,8 @@
         assert proof.proved, proof.titles
 
 Each run is repeated once, by its decisions or in another order of the same class. A program is inconclusive if
-    it does something else by the same schedule: it reads a clock, a file, or data that an earlier run has left;
+    it does something else by the same schedule: it reads a file, or data that an earlier run has left;
+    its code names a clock, or random numbers of the system (harness/user_data/clocks.py);
     it draws random numbers;
     its tasks share data that no explorer sees, as a plain variable, or a list in a cell (harness/user_data/sharing.py);
     no task reaches a point.
@@ -94,6 +95,8 @@ def _verify(runner: Runner, **limits: Any) -> tuple[Exploration, bool]:
                 return found, True
     if found.complete and not found.titles and not runner.sharing.points:
         found.why = Incomplete(Reason.NOTHING)
+    if found.proved and runner.kept.clock:
+        found.why = Incomplete(Reason.REPEATS, detail=f"it can read a clock or random numbers of the system: {runner.kept.clock}")
     return found, bool(shared) and runner.watch(shared)
 
 

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from vmrace.harness.kernel.registry import is_kernel_object
+from vmrace.harness.user_data.clocks import draws_from_the_system
 from vmrace.harness.user_data.whose import is_users
 
 
@@ -24,7 +25,7 @@ def _fingerprint(value: Any) -> Any:
     None for an object that has no such state, as far as this function knows.
     """
     if any(base.__module__ == "random" for base in type(value).__mro__):
-        return value.getstate()
+        return None if draws_from_the_system(value) else value.getstate()
     if isinstance(value, io.IOBase):
         return None if value in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__) else _position(value)
     if isinstance(value, types.GeneratorType | types.CoroutineType | types.AsyncGeneratorType):

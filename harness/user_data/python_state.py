@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vmrace.harness.kernel.registry import is_kernel_object
-from vmrace.harness.user_data import watched
+from vmrace.harness.user_data import clocks, watched
 from vmrace.harness.user_data.comparable import _fingerprint
 from vmrace.harness.user_data.places import (
     MISSING,
@@ -66,6 +66,7 @@ class Kept:
         self.outside: list[Any] = []
         self.foreign: list[tuple[Name, Any]] = []
         self.opaque: list[tuple[Name, Any, Any]] = []
+        self.clock = ""                         # a clock that some function can read (clocks.py)
         self.makers: list[tuple[dict[str, Any], str, Any]] = []     # globals, name, value: variables by which a task can reach threading
         self.stored: set[str] = set()           # names of variables that some function stores to
         self.mentioned: set[str] = set()        # names of global variables that some function mentions
@@ -184,6 +185,7 @@ class Kept:
         self.places.append(place)
 
     def _follow(self, value: Any, name: Name) -> None:
+        self.clock = self.clock or clocks.name_of(value)
         if isinstance(value, types.FunctionType):
             if is_users(value.__module__):
                 self._function(value)
@@ -248,6 +250,8 @@ class Kept:
     def _function(self, function: types.FunctionType) -> None:
         called = function.__name__.strip("<>")
         code, names = function.__code__, function.__globals__
+        closed = dict(zip(code.co_freevars, function.__closure__ or (), strict=True))
+        self.clock = self.clock or clocks.read_in(code, lambda name: cell_binding(closed[name])[0]() if name in closed else names.get(name))
         for variable, inner in zip(code.co_freevars, function.__closure__ or (), strict=True):
             self._lead(inner, Name(variable, f"that {called} closes over", called))
         mentioned = Mentioned(code)
