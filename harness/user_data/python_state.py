@@ -27,7 +27,7 @@ from typing import Any
 
 from vmrace.harness.kernel.registry import is_kernel_object
 from vmrace.harness.user_data import clocks, watched
-from vmrace.harness.user_data.comparable import _fingerprint
+from vmrace.harness.user_data.comparable import HIDDEN, _fingerprint
 from vmrace.harness.user_data.places import (
     MISSING,
     ClassAttributes,
@@ -125,6 +125,10 @@ class Kept:
             if _fingerprint(value) != before:
                 return name.described(with_article(type(value)))
         return ""
+
+    def hidden(self) -> str:
+        """Return the name of an object that may change unseen, and could not be restored; "" if there is none."""
+        return next((name.described(with_article(type(value))) for name, value, before in self.opaque if before == HIDDEN), "")
 
     def watch(self, numbers: Iterable[int]) -> bool:
         """Replace the containers in the places `numbers`, as far as possible, by containers that record each use (watched.py).
@@ -225,7 +229,7 @@ class Kept:
     def _object(self, value: Any, name: Name) -> None:
         if isinstance(value, _CONTAINERS):
             self._container(value, name)
-        elif (fingerprint := _fingerprint(value)) is not None:
+        elif not isinstance(value, _HOLDERS) and (fingerprint := _fingerprint(value)) is not None:
             self.opaque.append((name, value, fingerprint))
         if is_users(type(value).__module__) or isinstance(value, _HOLDERS):
             self._instance(value, name)
