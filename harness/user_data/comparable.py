@@ -51,8 +51,8 @@ def _fingerprint(value: Any) -> Any:
 
 HIDDEN = "hidden"       # the fingerprint of an object whose state can be neither read nor restored, as a hash or a database connection
 # The modules of Python whose objects never change, only refer to others, or only write logs.
-_HARMLESS = frozenset(("_abc", "_contextvars", "_struct", "abc", "builtins", "dataclasses", "enum", "functools", "inspect", "logging", "operator",
-                       "re", "types", "typing", "weakref"))
+_HARMLESS = frozenset(("_abc", "_contextvars", "_struct", "abc", "builtins", "dataclasses", "enum", "functools", "inspect", "logging",
+                       "operator", "re", "types", "typing", "weakref"))
 
 
 def _position(file: io.IOBase) -> Any:
