@@ -19,8 +19,10 @@ from vmrace.harness.printable import printable
 
 if TYPE_CHECKING:
     from rich.live import Live
-    from vmrace.fuzz.campaign.driver import Options, Status
+    from vmrace.fuzz.campaign.driver import Options
+    from vmrace.fuzz.campaign.status import Status
     from vmrace.fuzz.run.hit import Hit
+    from vmrace.fuzz.sampling.portfolio import Tally
     from vmrace.fuzz.shrink.confirm import Confirmed
     from vmrace.variants.family import Family
 
@@ -123,11 +125,21 @@ def entry_text(confirmed: Confirmed) -> str:
     return emit(confirmed.entry)
 
 
+def schedulers_table(tallies: dict[str, Tally]) -> list[str]:
+    """Write what each kind of schedule has shown. A kind that made no run and found nothing is left out; the kind `checked` makes none of
+    its own, as it runs schedules of the others again."""
+    out = [f"{'scheduler':<12}{'runs':>10}{'distinct':>10}{'new features':>14}{'findings':>10}"]
+    for name, tally in sorted(tallies.items()):
+        if tally.runs:
+            out.append(f"{name:<12}{tally.runs:>10,}{tally.distinct:>10,}{tally.features:>14,}{tally.findings:>10,}")
+        elif tally.findings:
+            out.append(f"{name:<12}{'-':>10}{'-':>10}{'-':>14}{tally.findings:>10,}")
+    return out
+
+
 def summary(status: Status) -> list[str]:
     """Write the last lines: the counts of each kind of schedule, the titles, and the bound that remains if nothing was found."""
-    out = ["", f"{'scheduler':<12}{'runs':>10}{'distinct':>10}{'new features':>14}{'findings':>10}"]
-    for name, tally in sorted(status.tallies.items()):
-        out.append(f"{name:<12}{tally.runs:>10,}{tally.distinct:>10,}{tally.features:>14,}{tally.findings:>10,}")
+    out = ["", *schedulers_table(status.tallies)]
     if status.titles:
         out += ["", f"{'title':<86}{'runs':>8}{'first':>10}"]
         for title, seen in sorted(status.titles.items(), key=lambda item: status.first_run.get(item[0], 0)):

@@ -120,8 +120,8 @@ def functions_refused() -> Iterator[None]:
         raise Refused(str(error), COULD_NOT) from None
 
 
-def tell_bad(bad: Sequence[Exception]) -> None:
-    """Name each file that cannot be used, on stderr."""
+def tell_bad(bad: Sequence[object]) -> None:
+    """Name each file that cannot be used, on stderr: a line for each."""
     for error in bad:
         echo(f"vmrace: {error}", err=True)
 

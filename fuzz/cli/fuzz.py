@@ -14,7 +14,7 @@ from vmrace.fuzz.functions import apart
 from vmrace.fuzz.text.exit_codes import CHANGED, COULD_NOT, INTERRUPTED, NOTHING, USAGE
 
 if TYPE_CHECKING:
-    from vmrace.fuzz.campaign.driver import Status
+    from vmrace.fuzz.campaign.status import Status
 
 
 @click.command()

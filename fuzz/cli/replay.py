@@ -20,11 +20,11 @@ from vmrace.fuzz.text.terminal import echo, working
 @click.argument("corpus", type=click.Path(path_type=pathlib.Path), default=pathlib.Path("corpus"))
 @click.argument("functions", required=False, metavar="[MODULE:FUNCTION]")
 @click.option("--backend", type=click.Choice(["greenlets", "threads"]), default="greenlets", show_default=True,
-              help="Run cpus on greenlets, or each on a thread of the system.")
+              help="Run cpus on greenlets, or each on a thread of the system, where no certificate stands for the runs.")
 @click.option("--variant", "only", default=None, help="Only this variant (its name, without the family).")
 @click.option("--times", type=click.IntRange(1, 10_000), default=1, show_default=True,
               help="Replay each schedule N times; fail if any two runs differ.")
-@click.option("--digests", is_flag=True, help="Print each run's trace digest.")
+@click.option("--digests", is_flag=True, help="Print the trace digest of each schedule that runs to its end.")
 @click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="Worker processes.")
 @click.option("--recheck", type=click.IntRange(0, 10_000), default=2, show_default=True,
               help="Run N certificates of proofs (of the shorter ones) and N of samples again, chosen at random, and believe the others "
@@ -38,13 +38,13 @@ def replay(corpus: pathlib.Path, functions: str | None, backend: str, only: str 
 
     A .run file, which vmrace fuzz MODULE:FUNCTION has kept, needs its MODULE:FUNCTION named again, unless the pyproject.toml of its
     project allows it: a file alone runs no code. Exit codes: 0 all as expected; 1 a verdict is not as expected; 3 a file cannot be used
-    (all others are run), or a verdict is undecided.
+    (all others are run), a certificate has no entry or no such variant, or a verdict is undecided.
     """
     from vmrace.fuzz.corpus.entry import EntryError, load_all
     from vmrace.fuzz.functions import run_file
     from vmrace.fuzz.replay.replay import Options
     from vmrace.fuzz.replay.table import Table
-    from vmrace.fuzz.verify.subject import VerifyError
+    from vmrace.fuzz.verify.left_over import survey
     if corpus.suffix == run_file.SUFFIX and corpus.is_file():
         from vmrace.fuzz.cli import run_commands
         apart.begin()
@@ -75,10 +75,11 @@ def replay(corpus: pathlib.Path, functions: str | None, backend: str, only: str 
         sys.exit(code)
     _check_variant(only, {name for entry in loaded for name in variants_of(entry)})
     options = Options(backend, only, prove=accept, times=times, certified=True, recheck=recheck, certify=certify, workers=workers)
-    table = Table(loaded, options)
+    table, beside = Table(loaded, options), survey(corpus, loaded)
     with working(lines=True) as say:
         table.replay(say)
-    tell_bad([VerifyError(text) for text in table.unusable])
+    unread = list(dict.fromkeys([*beside.unread, *table.unusable]))
+    tell_bad([*unread, *beside.left_over])
     for line in [] if as_json else table.lines(digests):
         echo(line)
     for where, what in table.errors:
@@ -88,15 +89,16 @@ def replay(corpus: pathlib.Path, functions: str | None, backend: str, only: str 
         wrote = table.accept() if accept else []
     except EntryError as error:
         raise Refused(str(error), COULD_NOT) from None
-    code, seconds = _worst(table.code, code), time.monotonic() - started
+    code = _worst(table.code, code, COULD_NOT if unread or beside.left_over else 0)
+    seconds, unused = time.monotonic() - started, [*map(str, bad), *unread]
     if as_json:
-        unused = [str(error) for error in bad] + told.pop("not_used", [])
+        unused += [*beside.left_over, *told.pop("not_used", [])]
         echo(document("replay", code, entries=table.as_json(), not_used=unused, wrote=list(map(str, wrote)), changed=table.changes,
                       **told, summary={**table.counts(), "seconds": round(seconds, 1)}))
         sys.exit(code)
     for path in wrote:
         echo(f"wrote {path}")
-    echo(table.summary(seconds, len(bad), code))
+    echo(table.summary(seconds, unused, beside.left_over, code))
     sys.exit(code)
 
 

@@ -35,7 +35,7 @@ from vmrace.fuzz.cli.arguments import (
 )
 from vmrace.fuzz.functions import apart
 from vmrace.fuzz.text import times
-from vmrace.fuzz.text.document import document
+from vmrace.fuzz.text.document import document, reason_of
 from vmrace.fuzz.text.exit_codes import CHANGED, COULD_NOT, USAGE
 from vmrace.fuzz.text.terminal import echo, working
 from vmrace.fuzz.text.wording import count
@@ -198,7 +198,6 @@ def _explore(subjects: list[tuple[Subject, pathlib.Path]], limits: Limits, certi
 
 def _check(path: pathlib.Path, functions: str | None, limits: Limits, as_json: bool) -> int:
     """Explore again what a certificate is of, and compare. Returns the exit code."""
-    from vmrace.fuzz.verify import reasons
     from vmrace.fuzz.verify.certificate import check
     from vmrace.fuzz.verify.report import verdict
     checked = check(path, functions, seconds_max=limits.left(), runs_max=limits.runs_each)
@@ -207,7 +206,7 @@ def _check(path: pathlib.Path, functions: str | None, limits: Limits, as_json: b
     if as_json:
         holds = complete and not checked.wrong and checked.plain is not False
         echo(document("verify", code, certificate=str(path), holds=holds, wrong=checked.wrong, why=str(checked.found.why or ""),
-                      reason=reasons.reason_of(checked.found.why), made_with_other=checked.other, plain=checked.plain))
+                      reason=reason_of(checked.found.why), made_with_other=checked.other, plain=checked.plain))
     elif not complete and not checked.wrong:
         echo(f"{path}: inconclusive: {checked.found.why}")
     else:

@@ -31,8 +31,3 @@ HINTS = {
 def hint(why: Incomplete | None) -> str:
     """Return a hint on the reason, or an empty text."""
     return HINTS.get(why.reason, "") if why is not None else ""
-
-
-def reason_of(why: Incomplete | None) -> str | None:
-    """Return the reason as spelled in JSON."""
-    return why.reason.value if why is not None else None

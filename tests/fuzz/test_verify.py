@@ -135,11 +135,16 @@ def test_a_file_that_is_no_certificate_is_named(tmp_path: pathlib.Path, text: st
 
 
 @pytest.mark.parametrize(("change", "error"), [
-    ({"bound": [1]}, "bound: [1] cannot be"), ({"bound": "2"}, 'bound: "2" cannot be'), ({"bound": True}, "bound: true cannot be"),
-    ({"bound": -1}, "a number is less than 0"), ({"blocked": None}, "blocked: null cannot be"), ({"complete": 1}, "complete: 1 cannot be"),
-    ({"vmrace": None}, "vmrace: null cannot be"), ({"titles": []}, "titles: [] cannot be"), ({"more": 1}, "more: unknown field"),
-    ({"args": "x"}, 'args: "x" cannot be'), ({"args": "[3]"}, 'args: "[3]" cannot be'), ({"args": ["3"]}, 'args: ["3"] cannot be'),
-    ({"functions": None}, "functions: null cannot be"), ({"functions": "nosuch:make"}, "no module 'nosuch'"),
+    ({"bound": [1]}, "bound: [1] is not a whole number"), ({"bound": "2"}, 'bound: "2" is not a whole number'),
+    ({"bound": True}, "bound: true is not a whole number"), ({"bound": -1}, "bound: -1, less than 0"),
+    ({"executions": -1}, "executions: -1, less than 0"), ({"blocked": None}, "blocked: null is not a whole number"),
+    ({"complete": 1}, "complete: 1 is not true or false"), ({"vmrace": None}, "vmrace: null is not a text"),
+    ({"titles": []}, "titles: [] is not an object"), ({"more": 1}, "more: unknown field"),
+    ({"args": "x"}, 'args: "x" is not a list of texts'), ({"args": "[3]"}, 'args: "[3]" is not a list of texts'),
+    ({"args": ["3"]}, 'args: ["3"] is not a text'), ({"functions": None}, "functions: null is not a text"),
+    ({"functions": "nosuch:make"}, "no module 'nosuch'"), ({"digest": ""}, 'digest: "" is not 24 hexadecimal digits'),
+    ({"digest": "g" * 24}, f'digest: "{"g" * 24}" is not'), ({"digest": "a" * 23}, f'digest: "{"a" * 23}" is not'),
+    ({"digest": "A" * 24}, f'digest: "{"A" * 24}" is not'), ({"certificate": True}, "not a certificate of format 1"),
 ])
 def test_an_impossible_field_of_a_certificate_is_named(change: dict[str, Any], error: str, tmp_path: pathlib.Path) -> None:
     subject = subjects.of_functions("tests.programs.readers:make", ("3",))
