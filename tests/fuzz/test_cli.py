@@ -787,7 +787,6 @@ def test_a_finding_of_an_unfinished_shard_is_kept_on_ctrl_c(tmp_path: pathlib.Pa
     """A shard of a minute, and an interrupt as soon as it has seen something: that is confirmed and kept."""
     import vmrace.fuzz.campaign.driver
     import vmrace.fuzz.campaign.shard
-    monkeypatch.setattr(vmrace.fuzz.campaign.driver, "SHARD_SECONDS", 60.0)
     failed, driver = vmrace.fuzz.campaign.shard._Shard._failed, os.getpid()
 
     def interrupting(shard: object, *args: object) -> None:
@@ -871,15 +870,15 @@ def test_text_says_what_no_finding_means(tmp_path: pathlib.Path) -> None:
 
 
 def test_a_campaign_of_no_runs_claims_nothing() -> None:
-    from vmrace.fuzz.campaign.driver import Status
     from vmrace.fuzz.campaign.report import summary
+    from vmrace.fuzz.campaign.status import Status
     assert summary(Status(started=time.monotonic()))[-1].endswith("which says nothing")
     assert "fewer than 1 run in 1,001 fails" in summary(Status(started=time.monotonic(), runs=3000))[-1]
 
 
 def test_a_shard_that_is_given_up_is_no_success() -> None:
-    from vmrace.fuzz.campaign.driver import Status
     from vmrace.fuzz.campaign.report import summary
+    from vmrace.fuzz.campaign.status import Status
     from vmrace.fuzz.cli.fuzz import _fuzz_exit
     again, lost = (Status(started=time.monotonic(), runs=3000, lost=4, given_up=given_up) for given_up in (0, 1))
     assert (_fuzz_exit(again), _fuzz_exit(lost)) == (0, 3)
