@@ -19,8 +19,7 @@ from vmrace.harness.printable import printable
 
 if TYPE_CHECKING:
     from rich.live import Live
-    from vmrace.fuzz.campaign.driver import Options
-    from vmrace.fuzz.campaign.status import Status
+    from vmrace.fuzz.campaign.status import Options, Status
     from vmrace.fuzz.run.hit import Hit
     from vmrace.fuzz.sampling.portfolio import Tally
     from vmrace.fuzz.shrink.confirm import Confirmed
@@ -146,6 +145,8 @@ def summary(status: Status) -> list[str]:
             mark = " (known)" if title in status.known else ""
             out.append(f"{(title + mark)[:85]:<86}{seen:>8,}{status.first_run.get(title, 0):>10,}")
     out.append("")
+    if status.ended_by == "time" or status.late:
+        out.append("vmrace: the time limit ended the campaign, so its end depends on the machine; --runs N instead can be repeated")
     where = (f"{count(status.runs, 'run')} ({status.distinct:,} distinct) of {count(status.programs, 'program')} in "
              f"{status.seconds:.0f} s, {status.checked:,} of them also checked for locks and leaks")
     if status.limit_runs:
@@ -244,7 +245,7 @@ class JsonView(View):
             "titles": status.titles, "new": status.new, "unshrunk": status.unshrunk,
             "known": sorted(status.known.keys() & status.titles.keys()),
             "first_run": status.first_run, "lost_shards": status.lost, "given_up_shards": status.given_up,
-            "interrupted": status.interrupted, "errors": status.errors,
+            "ended_by": status.ended_by, "late_shards": status.late, "interrupted": status.interrupted, "errors": status.errors,
             "unread": status.unread,
             "raw": {title: str(path) if path else None for title, path in status.raw.items()},
             "upper_bound_95": None if status.titles or not rule_of_three(status.runs) else 1 / rule_of_three(status.runs),

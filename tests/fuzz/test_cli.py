@@ -802,7 +802,6 @@ def test_a_finding_of_an_unfinished_shard_is_kept_on_ctrl_c(tmp_path: pathlib.Pa
     """A shard of a minute, and an interrupt as soon as it has seen something: that is confirmed and kept."""
     import vmrace.fuzz.campaign.driver
     import vmrace.fuzz.campaign.shard
-    monkeypatch.setattr(vmrace.fuzz.campaign.driver, "SHARD_SECONDS", 60.0)
     failed, driver = vmrace.fuzz.campaign.shard._Shard._failed, os.getpid()
 
     def interrupting(shard: object, *args: object) -> None:
