@@ -21,6 +21,7 @@ from vmrace.fuzz.cli.arguments import (
     SIZE,
     Duration,
     Refused,
+    check_writable,
     entry_named,
     entry_path,
     functions_refused,
@@ -171,7 +172,10 @@ def _of_entry(target: str, only: str | None, bound: int | None) -> list[tuple[Su
 def _explore(subjects: list[tuple[Subject, pathlib.Path]], limits: Limits, certify: bool, as_json: bool) -> int:
     """Explore the subjects, one after the other. Returns the exit code."""
     from vmrace.fuzz.verify import report
-    from vmrace.fuzz.verify.certificate import write_certificate
+    from vmrace.fuzz.verify.certificate import before, write_certificate
+    for _, place in subjects if certify else ():
+        check_writable(place.parent)
+        before(place)
     codes: list[int] = []
     explorations = []
     for subject, place in subjects:
