@@ -19,6 +19,7 @@ class Reason(Enum):
     YIELDS = "yields"           # a task yields more often than an explorer follows
     REPEATS = "repeats"         # the same decisions gave different runs
     SHARES = "shares"           # tasks share plain data
+    HIDDEN = "hidden"           # an object may keep something from run to run
     UNSEEN = "unseen"           # the order of actions that are no points matters
     ENDS = "ends"               # a loop that was taken for waiting ends by itself
     NOTHING = "nothing"         # no task reached a point, so there is only one schedule
@@ -58,6 +59,7 @@ class Incomplete:
                            "times: not followed further",
             Reason.REPEATS: f"the program is not a function of its schedule: {self.detail}",
             Reason.SHARES: f"its tasks share plain data: {self.detail}",
+            Reason.HIDDEN: f"its functions reach an object that could not be put back between runs: {self.detail}",
             Reason.UNSEEN: "it depends on the order of actions that are no points, such as a use of data that is no object of "
                            f"vmrace.harness.kernel: {self.detail}",
             Reason.ENDS: f"a loop that seemed to wait for another task ends by itself: {self.detail}",

@@ -42,6 +42,13 @@ def test_the_names_that_a_user_needs_are_in_the_package_itself() -> None:
         _ = vmrace.no_such_thing        # type: ignore[attr-defined]
 
 
+def test_a_star_import_brings_the_whole_toolkit() -> None:
+    names: dict[str, object] = {}
+    exec("from vmrace import *", names)
+    assert {"Program", "cell", "fuzz", "verify", "spinlock_t", "__set_current_state"} <= set(names)
+    assert not hasattr(vmrace, "__nothing")
+
+
 def test_the_module_fuzz_can_be_called_and_samples_schedules() -> None:
     found = vmrace.fuzz(lost_update.make, 2, runs=200)
     assert found.titles

@@ -26,8 +26,13 @@ _PLACES = {"Program": "vmrace.harness.functions.program", "verify": "vmrace.harn
 
 
 def __getattr__(name: str) -> Any:
-    """Import a name when it is first used, so that the command starts quickly. Raises AttributeError if there is no such name."""
-    if name.startswith("_"):
+    """Import a name when it is first used, so that the command starts quickly. Raises AttributeError if there is no such name.
+
+    `from vmrace import *` asks for `__all__`: the toolkit, and the names in _PLACES.
+    """
+    if name == "__all__":
+        return [*_PLACES, "fuzz", *importlib.import_module("vmrace.harness.kernel").__all__]
+    if name.startswith("_") and (name.endswith("__") or not name.startswith("__")):     # the kernel has names like __set_bit
         raise AttributeError(name)
     if name in ("fuzz", "harness", "variants"):
         return importlib.import_module(f"vmrace.{name}")        # the room `fuzz` can be called: see fuzz/__init__.py

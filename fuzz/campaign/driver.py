@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The driver of a campaign: it gives shards to worker processes, and has each new title confirmed, shrunk and kept at once.
 
+A campaign up to N runs is a function of its seed: order.py says what each shard knows, and the driver merges their results by number. What
+a shard has found after the run that ends the campaign is dropped. A hit is confirmed beside the search, and changes nothing in it.
+
 The driver is the only process that writes files, and makes no runs itself. If a worker dies, only its shard is lost, and is run again.
 If vmrace has an error in a worker, its shard ends, and its findings so far are kept. A new title is first saved as a hit file, then
 confirmed and shrunk. If that fails, hangs or dies, the hit file stays.
@@ -11,115 +14,33 @@ most. A campaign ends within its time, plus the time for shrinking, plus GRACE_S
 
 from __future__ import annotations
 
-import pathlib
 import time
-from collections import Counter, deque
-from dataclasses import dataclass, field
+from collections import deque
+from dataclasses import replace
 
 from vmrace.fuzz.campaign import libfuzzer_shard
-from vmrace.fuzz.campaign.messages import RUNS_PER_SHARD, ShardResult, ShardTask
+from vmrace.fuzz.campaign.hits import Hits
+from vmrace.fuzz.campaign.messages import RUNS_ENOUGH, RUNS_PER_SHARD, ShardResult, ShardTask
+from vmrace.fuzz.campaign.order import Order
 from vmrace.fuzz.campaign.shard import run_shard
+from vmrace.fuzz.campaign.status import Options, Status, known_titles
 from vmrace.fuzz.campaign.view import View
-from vmrace.fuzz.corpus import hit_file
-from vmrace.fuzz.corpus.entry import EntryError, load_all, save
+from vmrace.fuzz.corpus.entry import EntryError
 from vmrace.fuzz.libfuzzer import exchange
 from vmrace.fuzz.run import stop_request
-from vmrace.fuzz.run.hit import Hit
 from vmrace.fuzz.run.workers import Erred, Job, Lost, Workers
 from vmrace.fuzz.sampling.portfolio import Tally
-from vmrace.fuzz.shrink.confirm import Confirmed, confirm
 from vmrace.fuzz.text import writing
 from vmrace.fuzz.text.times import ASKED_SECONDS, GRACE_SECONDS, shrink_seconds
 from vmrace.harness import stop
 from vmrace.harness.finding import is_only_told
-from vmrace.variants.family import identity
 from vmrace.variants.program import Program
 
 ENGINES = {"own": run_shard, "atheris": libfuzzer_shard.run_shard}
-SHARD_SECONDS = 2.0
-RUNS_SHARED_MIN = 500       # a campaign with at most 500 runs left gives them all to one worker
+SHARD_SECONDS = 60.0        # a shard that takes so long is cut off; it mostly takes a fraction of a second
 RETRIES_MAX = 3             # a shard whose worker died is run again at most three times
 LOST_IN_A_ROW_MAX = 10      # more lost shards without a complete one between: the cause is not in a single shard, so the campaign ends
-NOT_ASKED = "as --no-shrink asks"
-DIED = "the process that shrank it died"
-HANDED_ON_MAX = 60          # kept programs sent with a shard
-PROGRAMS_MAX = 2_000        # kept programs that the driver remembers
-
-
-@dataclass
-class Options:
-    """The options of `vmrace fuzz`. `seconds` is the time limit; `runs` is the limit of runs, 0 means none.
-
-    `engine` makes the shards. `inputs`: a directory of inputs of fuzz/libfuzzer, to begin with and to add to.
-    """
-
-    family: str
-    variant: str
-    seconds: float = 60.0
-    runs: int = 0
-    seed: int = 0
-    workers: int = 2
-    keep_going: bool = False
-    corpus: pathlib.Path = pathlib.Path("corpus")
-    shrink: bool = True
-    engine: str = "own"
-    inputs: pathlib.Path | None = None
-
-
-@dataclass
-class Status:
-    """The state of a campaign: its counts, its titles, and everything that was lost.
-
-    `started` and `last_new` are times, in seconds of time.monotonic and since `started`. `kept` counts the kept programs.
-    """
-
-    started: float = 0.0
-    runs: int = 0
-    distinct: int = 0
-    programs: int = 0
-    checked: int = 0
-    limit_runs: int = 0
-    features: int = 0
-    blocks: int = 0
-    kept: int = 0
-    last_new: float = 0.0
-    lost: int = 0
-    given_up: int = 0                                                   # lost shards that were not run again
-    tallies: dict[str, Tally] = field(default_factory=dict)
-    titles: dict[str, int] = field(default_factory=dict)
-    left_open: Counter[str] = field(default_factory=Counter)            # what was not judged -> the runs that had it
-    first_run: dict[str, int] = field(default_factory=dict)
-    new: list[str] = field(default_factory=list)
-    known: dict[str, pathlib.Path] = field(default_factory=dict)       # title -> the entry that expects it
-    unshrunk: list[str] = field(default_factory=list)                   # new titles whose shrinking was cut short
-    raw: dict[str, pathlib.Path | None] = field(default_factory=dict)   # title that was not confirmed -> its hit file
-    unkept: list[str] = field(default_factory=list)                     # new titles whose entries could not be written
-    unread: list[str] = field(default_factory=list)                     # an error for each file of the corpus that is not an entry
-    errors: list[str] = field(default_factory=list)
-    interrupted: bool = False
-
-    @property
-    def seconds(self) -> float:
-        """The time since the start of the campaign, in seconds."""
-        return time.monotonic() - self.started
-
-    @property
-    def whole(self) -> bool:
-        """True if no shard was given up, every hit was confirmed and kept, every entry of the corpus was read, and vmrace had no error."""
-        return not (self.given_up or self.raw or self.unkept or self.unread or self.errors)
-
-
-def known_titles(options: Options) -> tuple[dict[str, pathlib.Path], list[EntryError]]:
-    """Map each title that an entry of the corpus expects on this variant to the first such entry. Also returns an error for each file
-    of the corpus that is not an entry."""
-    known: dict[str, pathlib.Path] = {}
-    loaded, bad = load_all(options.corpus) if options.corpus.is_dir() else ([], [])
-    for kept in loaded:
-        expected = kept.expect.get(options.variant) if kept.family == options.family else None
-        if kept.path is not None and expected is not None and expected.title and (
-                identity(f"{options.family}/{options.variant}", expected.title) == identity(kept.found_on, kept.title)):
-            known.setdefault(expected.title, kept.path)
-    return known, bad
+HANDED_ON_MAX = 60          # programs of the inputs sent with a shard
 
 
 class Campaign:
@@ -129,22 +50,18 @@ class Campaign:
         self.options = options
         self.view = view
         self.status = Status()
-        self.programs: list[Program] = []
         self.read: list[Program] = []                           # programs of the inputs that no shard has had
-        self.next_shard = 0
+        self.order = Order()
         self.workers = Workers(options.workers)
         self.shards: dict[Job, tuple[ShardTask, int]] = {}
-        self.again: deque[tuple[ShardTask, int]] = deque()      # lost shards to run again
-        self.hits: deque[tuple[Hit, str]] = deque()             # hits to confirm, and the reason not to shrink them, or ""
-        self.confirming: dict[Job, tuple[Hit, str]] = {}
+        self.again: deque[tuple[ShardTask, int]] = deque()      # shards to run again: lost ones, and one with too many runs
+        self.hits = Hits(options, self.status, self.workers, view)
         self.seen: set[str] = set()
+        self.pairs: set[int] = set()
+        self.blocks: set[int] = set()
         self.lost_in_a_row = 0
         self.broken = False
         self.stopped_at = 0.0
-
-    @property
-    def found_on(self) -> str:
-        return f"{self.options.family}/{self.options.variant}"
 
     def conduct(self) -> Status:
         """Run the campaign to its end. Raises EntryError if its corpus cannot be written."""
@@ -167,11 +84,11 @@ class Campaign:
             finally:
                 self.workers.stop()
             for task, _ in (*self.shards.values(), *self.again):
-                if not status.interrupted:
+                if not status.interrupted and not self._complete():
                     status.given_up += 1
                     self.view.lost(f"shard {task.number} given up, as the campaign is over")
-            for hit, _ in (*self.confirming.values(), *self.hits):
-                self._keep_raw(hit, "interrupted" if status.interrupted else "the time was up")
+            self.hits.end("interrupted" if status.interrupted else "the time was up")
+            status.ended_by = self._ended_by()
         return status
 
     # ---- the loop --------------------------------------------------------------------------------------------------
@@ -183,17 +100,36 @@ class Campaign:
                 status.interrupted, self.stopped_at = True, time.monotonic()
                 self.view.stopping()
             self._fill()
-            if not self.shards and not self.confirming:
+            if not self.shards and not (self.again and self.hits.confirming):
+                self._merge(anyhow=True)            # there may be results after a lost shard
+            if not self.hits.pending and (not self.shards or self._complete()):
                 return
             for job in self.workers.done(0.1 if status.interrupted else 0.5):
                 if job in self.shards:
                     self._shard_done(job)
                 else:
-                    self._confirmed(job)
+                    self.hits.done(job, self._shrunk_by())
+            self._merge(anyhow=status.interrupted or self._time_is_up())
             self.view.tick(status)
             if time.monotonic() > self._until():
                 status.lost += len(self.shards)
                 return
+
+    def _time_is_up(self) -> bool:
+        return self.status.seconds >= self.options.seconds
+
+    def _complete(self) -> bool:
+        """True if the campaign has all its runs, or a title that ends it. Shards that are still running are then of no use."""
+        options, status = self.options, self.status
+        return 0 < options.runs <= status.runs or (not options.keep_going and not all(map(is_only_told, status.new)))
+
+    def _ended_by(self) -> str:
+        """Return what ended the campaign: `interrupt`, `runs`, `title`, `time` or `fault`. After `runs` and `title` it can be repeated."""
+        if self.status.interrupted:
+            return "interrupt"
+        if self._complete():
+            return "runs" if 0 < self.options.runs <= self.status.runs else "title"
+        return "time" if self._time_is_up() else "fault"
 
     def _until(self) -> float:
         """The time at which the driver stops waiting for workers, of time.monotonic."""
@@ -207,20 +143,21 @@ class Campaign:
 
     def _fill(self) -> None:
         """Give every idle worker a job: first hits to confirm, then lost shards, then new shards."""
-        while len(self.shards) + len(self.confirming) < self.options.workers:
+        while len(self.shards) + len(self.hits.confirming) < self.options.workers:
             try:
-                if self.hits:
-                    self._confirm(*self.hits[0])
-                    self.hits.popleft()
+                if self.hits.queue:
+                    self.hits.give(self._shrunk_by(), GRACE_SECONDS)
                 elif self.again and not self._ending():
                     self._submit(*self.again[0])
                     self.again.popleft()
                 elif self._more():
-                    self._submit(self._next_task(), 0)
+                    task = self._task(self.order.next)
+                    self._submit(task, 0)
+                    assert self.order.begin() == task.number
                 else:
                     return
             except OSError as error:            # the system has no process or no file descriptor left
-                if not self.shards and not self.confirming:
+                if not self.shards and not self.hits.confirming:
                     self.broken = True
                     self._error(f"no worker process can be started: {writing.why(error)}")
                 return
@@ -230,48 +167,41 @@ class Campaign:
         return self.status.interrupted or not self.view.listens() or self.broken or self.lost_in_a_row > LOST_IN_A_ROW_MAX
 
     def _more(self) -> bool:
-        status, options = self.status, self.options
-        if self._ending() or (not options.keep_going and not all(map(is_only_told, status.new))):
+        """True if another shard may begin now."""
+        options = self.options
+        if self._ending() or self._complete() or self._time_is_up() or not self.order.ready:
             return False
-        if options.runs and not self._runs_left():
-            return False
-        return status.seconds < options.seconds
+        return not options.runs or self._runs_at_least() < options.runs
 
-    def _runs_left(self) -> int:
-        """The number of runs, out of options.runs, that no shard has made or may still make."""
-        left = self.options.runs - self.status.runs - sum(task.runs for task, _ in (*self.shards.values(), *self.again))
-        assert left >= 0, f"{-left} runs more than the limit of {self.options.runs}"
-        return left
+    def _runs_at_least(self) -> int:
+        """Return the number of runs after all shards that have begun: a shard makes at least `enough` runs."""
+        begun = sum(task.enough for task, _ in (*self.shards.values(), *self.again))
+        return self.status.runs + begun + sum(result.runs for _, result in self.order.waiting.values() if result is not None)
 
-    def _next_task(self) -> ShardTask:
-        options, number = self.options, self.next_shard
-        self.next_shard += 1
-        left = max(0.2, options.seconds - self.status.seconds)
-        handed = self.read[-HANDED_ON_MAX:] or self.programs[-HANDED_ON_MAX:]
-        del self.read[-HANDED_ON_MAX:]
+    def _task(self, number: int) -> ShardTask:
+        options = self.options
         runs = RUNS_PER_SHARD
         if options.runs:
-            idle = options.workers - len(self.shards) - len(self.confirming)
-            runs = min(runs, self._runs_left(), max(RUNS_SHARED_MIN, -(-self._runs_left() // idle)))
-        return ShardTask(options.family, options.variant, options.seed, number, runs, min(SHARD_SECONDS, left),
-                         frozenset(self.seen), handed, kept=None if options.keep_going else frozenset(self.status.known))
+            left = options.runs - number * RUNS_ENOUGH          # if no shard was lost
+            runs = min(runs, left if left > 0 else options.runs)
+        handed = self.read[number * HANDED_ON_MAX:(number + 1) * HANDED_ON_MAX]
+        return ShardTask(options.family, options.variant, options.seed, number, runs, programs=handed, enough=min(RUNS_ENOUGH, runs),
+                         kept=None if options.keep_going else frozenset(self.status.known))
 
     def _submit(self, task: ShardTask, retries: int) -> None:
-        self.shards[self.workers.give(ENGINES[self.options.engine], [task], task.seconds + GRACE_SECONDS)] = task, retries
-
-    def _confirm(self, hit: Hit, unshrunk: str) -> None:
-        """Give a hit to a worker, to be confirmed and, unless `unshrunk` names a reason not to, shrunk."""
-        deadline = self._shrunk_by()
-        arguments = [self.options.family, self.options.variant, hit, self.options.seed, unshrunk, deadline]
-        seconds = max(0.0, deadline - time.monotonic()) + GRACE_SECONDS
-        self.confirming[self.workers.give(confirm, arguments, seconds)] = hit, unshrunk
+        seconds = min(SHARD_SECONDS, max(0.2, self.options.seconds - self.status.seconds))
+        given = replace(task, seconds=seconds, lesson=self.order.lesson(task.number, self.workers.idle()))
+        job = self.workers.give(ENGINES[self.options.engine], [given], seconds + GRACE_SECONDS)
+        self.order.learns(job.worker, task.number)
+        self.shards[job] = task, retries
 
     def _shard_done(self, job: Job) -> None:
         status = self.status
         task, retries = self.shards.pop(job)
         try:
-            result: ShardResult = job.result()
+            self.order.done(task, job.result())
         except (Lost, Erred) as error:
+            self.order.forget(job.worker)
             status.lost += 1
             self.lost_in_a_row += 1
             again = isinstance(error, Lost) and retries < RETRIES_MAX and not status.interrupted
@@ -280,7 +210,32 @@ class Campaign:
                 self.again.append((task, retries + 1))
             else:
                 status.given_up += 1
-            return
+                self.order.done(task, None)
+
+    def _error(self, text: str) -> None:
+        self.status.errors.append(text)
+        self.view.error(text)
+
+    # ---- results ----------------------------------------------------------------------------------------------------
+
+    def _merge(self, anyhow: bool) -> None:
+        """Merge the shards that are done, in the order of their numbers; with `anyhow`, also those after one that is not done.
+
+        If the last one makes more runs than the campaign has left, it is made again with so many.
+        """
+        while not self._complete() and (first := self.order.first(anyhow)) is not None:
+            task, result = first
+            left = self.options.runs - self.status.runs
+            if result is not None and self.options.runs and result.runs > left and not anyhow:
+                self.order.again(task)
+                self.again.append((replace(task, runs=left, enough=min(task.enough, left)), 0))
+                return
+            self.order.merge(task)
+            if result is not None:
+                self._add(task, result)
+
+    def _add(self, task: ShardTask, result: ShardResult) -> None:
+        status = self.status
         if result.error:
             status.lost += 1
             status.given_up += 1
@@ -288,45 +243,34 @@ class Campaign:
             self._error(f"shard {task.number} was not run to its end: {result.error}")
         else:
             self.lost_in_a_row = 0
-        self._merge(result)
-        assert status.distinct <= status.runs, f"{status.distinct} distinct runs of {status.runs}"
-
-    def _error(self, text: str) -> None:
-        self.status.errors.append(text)
-        self.view.error(text)
-
-    def _merge(self, result: ShardResult) -> None:
-        status = self.status
         for hit in result.hits:
-            if hit.title not in self.seen:
-                self.seen.add(hit.title)
-                hit.run += status.runs
-                status.first_run[hit.title] = hit.run
-                hit.seconds -= status.started
-                if hit.title in status.known:
-                    self.view.known(hit, status.known[hit.title])
-                else:
-                    status.new.append(hit.title)
-                    self._write_down(hit)
-                    self.hits.append((hit, "" if self.options.shrink else NOT_ASKED))
+            if hit.title in self.seen:              # a shard before saw it, too
+                result.tallies[hit.scheduler].findings -= 1
+                continue
+            self.seen.add(hit.title)
+            hit.run += status.runs
+            status.first_run[hit.title] = hit.run
+            hit.seconds -= status.started
+            self.hits.add(hit)
         status.runs += result.runs
         status.distinct += result.distinct
         status.programs += result.programs_run
         status.checked += result.checked_runs
+        status.late += result.late
         status.limit_runs += result.limit_runs
         status.left_open.update(result.left_open)
-        status.features = max(status.features, result.features)
-        status.blocks = max(status.blocks, result.blocks)
+        self.pairs.update(result.learnt.pairs)
+        self.blocks.update(result.learnt.reached)
+        status.features = len(self.pairs) + len(self.blocks)
         if result.kept:
             status.last_new = status.seconds
-            self.programs += result.kept
+            status.kept += len(result.kept)
             self._write_inputs(result.kept)
-            status.kept = len(self.programs)
-            del self.programs[:-PROGRAMS_MAX]
         for name, tally in result.tallies.items():
             status.tallies.setdefault(name, Tally()).add(tally)
         for title, seen in result.titles.items():
             status.titles[title] = status.titles.get(title, 0) + seen
+        assert status.distinct <= status.runs, f"{status.distinct} distinct runs of {status.runs}"
 
     def _write_inputs(self, programs: list[Program]) -> None:
         if self.options.inputs is not None:
@@ -335,51 +279,3 @@ class Campaign:
             except EntryError as error:
                 self.options.inputs = None          # one line is enough
                 self._error(str(error))
-
-    def _write_down(self, hit: Hit) -> None:
-        """Save the hit before it is confirmed."""
-        try:
-            hit_file.save(hit, self.found_on, self.options.corpus)
-        except EntryError as error:
-            self.view.error(str(error))     # no loss yet: the finding, or the raw hit, will be printed in full
-
-    def _confirmed(self, job: Job) -> None:
-        hit, unshrunk = self.confirming.pop(job)
-        try:
-            confirmed: Confirmed = job.result()
-        except Lost as error:
-            if unshrunk in ("", NOT_ASKED) and not self.status.interrupted and time.monotonic() < self._shrunk_by():
-                self.view.lost(f"shrinking of {hit.title!r} lost ({error}); it will be confirmed without shrinking")
-                self.hits.append((hit, DIED))
-            else:
-                self._keep_raw(hit, f"its worker was lost: {error}")
-        except Erred as error:                  # an error of vmrace: report it, and go on with the campaign
-            self._keep_raw(hit, f"{error} (this is our bug)")
-        else:
-            self._keep(confirmed, hit)
-
-    # ---- keeping ----------------------------------------------------------------------------------------------------
-
-    def _keep(self, confirmed: Confirmed, hit: Hit) -> None:
-        if confirmed.cut:
-            self.status.unshrunk.append(hit.title)
-        path: pathlib.Path | None = None
-        try:
-            path = save(confirmed.entry, self.options.corpus)
-            hit_file.remove(hit, self.found_on, self.options.corpus)
-        except EntryError as error:
-            self.status.unkept.append(hit.title)
-            self.view.error(str(error))
-        self.view.finding(confirmed, hit, path)
-
-    def _keep_raw(self, hit: Hit, why: str) -> None:
-        """Keep a hit that was not confirmed as a hit file. It no longer counts as a new title. `why` is the reason."""
-        assert hit.title in self.status.new, f"{hit.title!r} is reported twice, or was never a new title"
-        self.status.new.remove(hit.title)
-        path: pathlib.Path | None = None
-        try:
-            path = hit_file.save(hit, self.found_on, self.options.corpus)
-        except EntryError as error:
-            self.view.error(str(error))
-        self.status.raw[hit.title] = path
-        self.view.raw(hit, why, path, hit_file.emit_hit(hit, self.found_on))

@@ -22,10 +22,12 @@ from multiprocessing.connection import Connection
 from typing import IO
 
 from vmrace.fuzz.campaign.libfuzzer_memory import Memory
+from vmrace.fuzz.campaign.memory import Kept, Learnt, changed, increase
 from vmrace.fuzz.campaign.messages import ShardResult, ShardTask
 from vmrace.fuzz.libfuzzer import counters, start
 from vmrace.fuzz.libfuzzer.inputs import Input, decode, encode
 from vmrace.fuzz.libfuzzer.runner import Runner, mutator_of
+from vmrace.fuzz.sampling.coverage import MAP_BITS
 from vmrace.harness import stop
 from vmrace.variants.program import Program
 
@@ -85,6 +87,7 @@ class Serving:
         self.seen: set[Program] = set()         # adopted or kept
         self.kept: list[Program] = []
         self.registered = False
+        self.pairs, self.reached = bytes(MAP_BITS), dict[int, int]()       # what the answers so far have reported
         self.task: ShardTask | None = None
         self.until = 0.0
 
@@ -125,18 +128,29 @@ class Serving:
         except (EOFError, OSError):
             os._exit(0)
         self.task, self.until = task, time.monotonic() + task.seconds
-        self.runner.known |= task.known
+        self.runner.known |= task.known.union(*(learnt.titles for learnt in task.lesson.learnt))
+        if task.lesson.memory is not None:
+            self.runner.known |= task.lesson.memory.titles
         self.runner.begin(task.runs)
         self.kept = []
-        new = [program for program in task.programs if program not in self.seen]
+        new = [program for program in (*task.programs, *task.lesson.programs) if program not in self.seen]
         self.seen.update(new)
         self.adopted.extend(new)
+
+    def _learnt(self) -> Learnt:
+        """Return what is new since the last answer."""
+        runner, reached = self.runner, dict(self.runner.features.reached)
+        pairs = runner.pairs.to_bytes(MAP_BITS, "little")
+        news = Learnt([hit.title for hit in runner.counts.hits], changed(pairs, self.pairs), increase(reached, self.reached),
+                      kept=[Kept.of(program, (), ()) for program in self.kept])
+        self.pairs, self.reached = pairs, reached
+        return news
 
     def _answer(self, error: str) -> None:
         assert self.task is not None
         runner = self.runner
         result = ShardResult(number=self.task.number, **vars(runner.counts), kept=self.kept, left_open=dict(runner.fast.left_open),
-                             error=error, features=runner.features_count(), blocks=len(runner.features.reached))
+                             error=error, learnt=self._learnt())
         if not error:
             result.check(self.task)
         self.task = None

@@ -3,24 +3,45 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from vmrace.fuzz.campaign.memory import Learnt, Memory
 from vmrace.fuzz.run.hit import Hit
 from vmrace.fuzz.sampling.finder import Counts
 from vmrace.harness.finding import is_only_told
 from vmrace.variants.program import Program
 
-RUNS_PER_SHARD = 20_000
+RUNS_ENOUGH = 250           # a shard of a campaign begins no other program after so many runs ...
+RUNS_PER_SHARD = 4_000      # ... and makes at most so many
+
+
+@dataclass
+class Lesson:
+    """What a worker has to learn before a shard: what the shards from number `since` on have learnt, in their order.
+
+    The worker has learnt from those before `since`, or else replaces its memory by `memory`.
+    """
+
+    since: int = 0
+    memory: Memory | None = None
+    learnt: list[Learnt] = field(default_factory=list)
+
+    @property
+    def programs(self) -> list[Program]:
+        """The programs that were kept by then, in their order."""
+        known = self.memory.kept if self.memory is not None else []
+        return [one.program for one in (*known, *(kept for learnt in self.learnt for kept in learnt.kept))]
 
 
 @dataclass
 class ShardTask:
     """One part of a campaign, for a worker: at most `runs` runs in at most `seconds` seconds, with random numbers from `seed` and
-    `number`.
+    `number`. After `enough` runs, it begins no other program.
 
-    Titles in `known` cause no hit. `programs` are programs kept by other workers. If `kept` is given, the shard ends at the first title
-    outside it, unless that is a RACE.
+    Titles in `known`, or in the memory, cause no hit. `programs` are programs of the user's inputs. If `kept` is given, the shard ends
+    at the first title outside it, unless that is a RACE.
     """
 
     family: str
@@ -32,6 +53,8 @@ class ShardTask:
     known: frozenset[str] = frozenset()
     programs: list[Program] = field(default_factory=list)
     kept: frozenset[str] | None = None
+    enough: int = sys.maxsize
+    lesson: Lesson = field(default_factory=Lesson)
 
     def ends_with(self, hits: Iterable[Hit]) -> bool:
         """True if one of the hits ends the shard: its title is not in `kept`."""
@@ -42,14 +65,15 @@ class ShardTask:
 class ShardResult(Counts):
     """The counts and hits of one shard, `number`.
 
-    `left_open` counts the runs with each kind of load that was not judged. `features` and `blocks` are the worker's totals. `kept` holds
-    programs for other workers. `error` is an error of vmrace that ended the shard early; the rest is what was found before it.
+    `left_open` counts the runs with each kind of load that was not judged. `learnt` is for later shards; `kept` holds the programs that
+    it keeps for the first time. `late`: the time limit ended the shard. `error` is an error of vmrace that ended the shard early; the
+    rest is what was found before it.
     """
 
     number: int = field(kw_only=True)
-    features: int = 0
-    blocks: int = 0
+    learnt: Learnt = field(default_factory=Learnt)
     kept: list[Program] = field(default_factory=list)
+    late: bool = False
     left_open: dict[str, int] = field(default_factory=dict)
     error: str = ""
 

@@ -19,8 +19,9 @@ from vmrace.harness.printable import printable
 
 if TYPE_CHECKING:
     from rich.live import Live
-    from vmrace.fuzz.campaign.driver import Options, Status
+    from vmrace.fuzz.campaign.status import Options, Status
     from vmrace.fuzz.run.hit import Hit
+    from vmrace.fuzz.sampling.portfolio import Tally
     from vmrace.fuzz.shrink.confirm import Confirmed
     from vmrace.variants.family import Family
 
@@ -92,6 +93,7 @@ class TextView(View):
             f"  shrunk    {whole}   ({count(confirmed.runs, 'run')}, {confirmed.seconds:.1f} s)",
             f"  minimal   {confirmed.minimal}",
             f"  confirmed {confirmed.replays} of {confirmed.replays} replays, trace {confirmed.digest}",
+            *(f"  composed  {line}" for line in hit.composed),
             "",
             *confirmed.story,
             "",
@@ -123,17 +125,29 @@ def entry_text(confirmed: Confirmed) -> str:
     return emit(confirmed.entry)
 
 
+def schedulers_table(tallies: dict[str, Tally]) -> list[str]:
+    """Write what each kind of schedule has shown. A kind that made no run and found nothing is left out; the kind `checked` makes none of
+    its own, as it runs schedules of the others again."""
+    out = [f"{'scheduler':<12}{'runs':>10}{'distinct':>10}{'new features':>14}{'findings':>10}"]
+    for name, tally in sorted(tallies.items()):
+        if tally.runs:
+            out.append(f"{name:<12}{tally.runs:>10,}{tally.distinct:>10,}{tally.features:>14,}{tally.findings:>10,}")
+        elif tally.findings:
+            out.append(f"{name:<12}{'-':>10}{'-':>10}{'-':>14}{tally.findings:>10,}")
+    return out
+
+
 def summary(status: Status) -> list[str]:
     """Write the last lines: the counts of each kind of schedule, the titles, and the bound that remains if nothing was found."""
-    out = ["", f"{'scheduler':<12}{'runs':>10}{'distinct':>10}{'new features':>14}{'findings':>10}"]
-    for name, tally in sorted(status.tallies.items()):
-        out.append(f"{name:<12}{tally.runs:>10,}{tally.distinct:>10,}{tally.features:>14,}{tally.findings:>10,}")
+    out = ["", *schedulers_table(status.tallies)]
     if status.titles:
         out += ["", f"{'title':<86}{'runs':>8}{'first':>10}"]
         for title, seen in sorted(status.titles.items(), key=lambda item: status.first_run.get(item[0], 0)):
             mark = " (known)" if title in status.known else ""
             out.append(f"{(title + mark)[:85]:<86}{seen:>8,}{status.first_run.get(title, 0):>10,}")
     out.append("")
+    if status.ended_by == "time" or status.late:
+        out.append("vmrace: the time limit ended the campaign, so its end depends on the machine; --runs N instead can be repeated")
     where = (f"{count(status.runs, 'run')} ({status.distinct:,} distinct) of {count(status.programs, 'program')} in "
              f"{status.seconds:.0f} s, {status.checked:,} of them also checked for locks and leaks")
     if status.limit_runs:
@@ -205,7 +219,7 @@ class JsonView(View):
             "before": asdict(confirmed.before), "after": asdict(confirmed.after), "shrink_runs": confirmed.runs,
             "cut": confirmed.cut or None,
             "least_preemptions_proved": confirmed.least_proved, "operations_proved": confirmed.operations_proved,
-            "replays": confirmed.replays, "digest": confirmed.digest, "path": str(path) if path else None,
+            "replays": confirmed.replays, "digest": confirmed.digest, "composed": hit.composed, "path": str(path) if path else None,
             **({} if path else {"entry": entry_text(confirmed)}),
         })
 
@@ -232,7 +246,7 @@ class JsonView(View):
             "titles": status.titles, "new": status.new, "unshrunk": status.unshrunk,
             "known": sorted(status.known.keys() & status.titles.keys()),
             "first_run": status.first_run, "lost_shards": status.lost, "given_up_shards": status.given_up,
-            "interrupted": status.interrupted, "errors": status.errors,
+            "ended_by": status.ended_by, "late_shards": status.late, "interrupted": status.interrupted, "errors": status.errors,
             "unread": status.unread,
             "raw": {title: str(path) if path else None for title, path in status.raw.items()},
             "upper_bound_95": None if status.titles or not rule_of_three(status.runs) else 1 / rule_of_three(status.runs),

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """One shard of a campaign: the work of a worker process between two messages of the driver.
 
-A shard is a pure function of its task and of the worker's earlier shards, except for the time at which its deadline ends it. It makes
-at most `task.runs` runs. If it is asked to stop, it returns its results so far. It generates programs or mutates kept ones, runs many
-schedules of each, keeps programs that reach something new, and returns each title that it saw first.
+A shard is a pure function of its task and of the memory that it begins with, unless its time limit ends it. It makes at most
+`task.runs` runs. If it is asked to stop, it returns its results so far. It generates programs or mutates kept ones, runs many
+schedules of each, keeps programs that reach something new, and returns what it has learnt and each title that it saw first.
 """
 
 from __future__ import annotations
@@ -11,10 +11,13 @@ from __future__ import annotations
 import contextlib
 import random
 import time
-from array import array
+from dataclasses import replace
 
+from vmrace.fuzz.campaign.composing import Composing, forget
+from vmrace.fuzz.campaign.facts import Goal, Witness, facts_of
+from vmrace.fuzz.campaign.memory import Kept, key_of
 from vmrace.fuzz.campaign.messages import ShardResult, ShardTask
-from vmrace.fuzz.campaign.worker import KEPT_MAX, Kept, Worker
+from vmrace.fuzz.campaign.worker import Worker
 from vmrace.fuzz.programs import generate
 from vmrace.fuzz.programs.reduce import smaller
 from vmrace.fuzz.run import stop_request
@@ -37,7 +40,8 @@ SCHEDULES_KEPT = 6          # runs stored with a kept program
 RARE = 0.02                 # a block is rare if at most this share of the programs reaches it, or at most RARE_MIN programs
 RARE_MIN = 8
 TRIM_RUNS = 6               # random schedules in which a trimmed program must reach its rarest block again
-ADOPT_RUNS = 8              # random schedules that measure the coverage of another worker's program
+ADOPT_RUNS = 8              # random schedules that measure the coverage of a program of the inputs
+GOAL_EVERY = 4              # one shard in four composes a program, while there are goals: later ones know that it was tried
 RARE_BATCHES = 2            # batches that a program with a rare block gets at least
 
 
@@ -57,11 +61,12 @@ def run_shard(task: ShardTask) -> ShardResult:
     key = (task.family, task.variant)
     if key not in _workers:
         _workers[key] = Worker(*key)
+    _workers[key].begin(task.lesson)
     shard = _Shard(_workers[key], task)
     try:
         return shard.make_runs()
     except Exception as error:              # MemoryError and RecursionError, too
-        del _workers[key]                   # its state may be broken
+        _workers[key] = _workers[key].linked_again()
         shard.result.error = f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"
         return shard.result
 
@@ -71,11 +76,12 @@ class _Shard(Finder):
 
     def __init__(self, worker: Worker, task: ShardTask):
         self.result = ShardResult(number=task.number, tallies=tallies())
-        super().__init__(worker.fast, worker.checked, self.result, set(task.known))
+        super().__init__(worker.fast, worker.checked, self.result, {*task.known, *worker.memory.titles})
         self.worker = worker
         self.task = task
         self.rng = random.Random(f"{task.seed}/{task.number}")
         self.ended = False
+        self.composing: Composing | None = None         # the composition being searched
         self.worker.fast.left_open.clear()
         self.start = time.monotonic()
         rng = self.rng
@@ -83,21 +89,25 @@ class _Shard(Finder):
         self.unlearnt = [(way, scheduler) for way, scheduler in self.schedulers if way.unlearnt]
 
     def over(self) -> bool:
-        return self.ended or self.result.runs >= self.task.runs or time.monotonic() - self.start > self.task.seconds
+        if self.ended or self.result.runs >= self.task.runs:
+            return True
+        self.result.late = time.monotonic() - self.start > self.task.seconds
+        return self.result.late
 
     def make_runs(self) -> ShardResult:
         with contextlib.suppress(Spent):
             self._search()
-        self.worker.features.take()
-        self.result.features = self.worker.features.count
         self.result.left_open = dict(self.worker.fast.left_open)
-        self.result.blocks = len(self.worker.features.reached)
+        self.result.learnt = self.worker.learnt([hit.title for hit in self.result.hits])
         self.result.check(self.task)
         return self.result
 
     def _search(self) -> None:
-        handed = [program for program in self.task.programs if hash(program) not in self.worker.seen]
-        while not self.over():
+        handed = [program for program in self.task.programs if key_of(program) not in self.worker.memory.seen]
+        goals = self.worker.memory.facts.goals() if self.task.number % GOAL_EVERY == 0 else []
+        if goals:
+            self._compose(goals[self.task.number // GOAL_EVERY % len(goals)])
+        while self.result.runs < self.task.enough and not self.over():
             self._reach_out()
             if handed:
                 self._adopt(handed.pop())
@@ -136,30 +146,21 @@ class _Shard(Finder):
             setup = states.setup(rng)
             return max((generate.from_setup(rng, setup, operations) for _ in range(CANDIDATES)), key=states.novelty), []
         some = [kept[rng.randrange(len(kept))] for _ in range(TOURNAMENT)]
-        best = min(some, key=lambda one: self.worker.features.rarity(one.blocks) * (1 + one.picks) * one.program.size)
-        best.picks += 1
+        picks = self.worker.memory.picks
+        best = min(some, key=lambda one: self.worker.features.rarity(one.blocks) * (1 + picks.get(one.key, 0)) * one.program.size)
+        self.worker.memory.pick(best.key)
         if rng.random() < AGAIN_SHARE:
             return best.program, list(best.schedules)
         other = rng.choice(kept).program
         return max((generate.mutate(rng, best.program, other, operations) for _ in range(CANDIDATES)), key=states.novelty), []
 
     def _keep(self, program: Program, blocks: frozenset[int], schedules: list[Bred]) -> None:
-        worker = self.worker
-        if hash(program) in worker.seen:
-            for one in worker.kept:
-                if one.program == program:
-                    one.blocks = array("H", blocks)
-            return
-        if len(worker.seen) > 20 * KEPT_MAX:
-            worker.seen.clear()
-        worker.seen.add(hash(program))
-        worker.add(Kept(program, array("H", blocks), schedules[:SCHEDULES_KEPT]))
-        self.result.kept.append(program)
+        if self.worker.memory.keep(Kept.of(program, blocks, schedules[:SCHEDULES_KEPT])):
+            self.result.kept.append(program)
 
     def _adopt(self, program: Program) -> None:
-        """Measure the coverage of a program that another worker has explored, and keep it for mutation."""
+        """Measure the coverage of a program of the user's inputs, and keep it for mutation."""
         worker = self.worker
-        worker.seen.add(hash(program))
         try:
             prepared = worker.fast.prepare(program)
         except SetupFailed:
@@ -172,7 +173,7 @@ class _Shard(Finder):
             self.one(program, prepared, way.name, scheduler)
         blocks = worker.features.blocks_of(prepared.image)
         worker.features.count_program(blocks, first=True)
-        worker.add(Kept(program, array("H", blocks), [bred(self.rng, first, self.places(prepared, first), 4)]))
+        worker.memory.keep(Kept.of(program, blocks, [bred(self.rng, first, self.places(prepared, first), 4)]))
 
     def _program(self, program: Program, schedules: list[Bred]) -> None:
         worker, result = self.worker, self.result
@@ -184,10 +185,36 @@ class _Shard(Finder):
             self.setup_failed(program, failed)
             return
         novelty = worker.states.meet(program, worker.fast.family.describe(prepared.image))
+        schedules = [self._with_places(prepared, one) for one in schedules]
         marks = prepared.image.probes
         marks[:] = bytes(len(marks))
-        with m.watched(observer=worker.features):
-            self._explore(program, prepared, schedules, novelty)
+        forget(prepared)
+        try:
+            with m.watched(observer=worker.features):
+                self._explore(program, prepared, schedules, novelty)
+        finally:
+            self._witness(program, prepared, easily=False)
+
+    def _witness(self, program: Program, prepared: Prepared, easily: bool) -> None:
+        """Record what the runs of the program so far have shown about locks."""
+        self.worker.memory.facts.witness(facts_of(prepared.image.lockdep), Witness(program, easily))
+
+    def _with_places(self, prepared: Prepared, one: Bred) -> Bred:
+        """Return a copy of a kept run, with the contended places of a replay."""
+        ran = Outcome([], list(one.switches), list(one.forced), one.points)
+        return replace(one, places=self.places(prepared, ran).contended(), children=one.children[:])
+
+    def _compose(self, goal: Goal) -> None:
+        """Search a program composed of the witnesses of a goal."""
+        facts = self.worker.memory.facts
+        facts.try_goal(goal)
+        self.result.programs_run += 1
+        self.composing = composing = Composing(self, facts, goal)
+        found = composing.program()
+        if found is not None:
+            composing.direct(*found)
+            self._program(found[0], [])
+        self.composing = None
 
     def _explore(self, program: Program, prepared: Prepared, schedules: list[Bred], novelty: bool) -> None:
         """Run the schedules without preemption; if the program has `novelty`, run their children; then run batches of random schedules
@@ -196,6 +223,7 @@ class _Shard(Finder):
         explored = _Explored(self, program, prepared, schedules)
         sampling = explored.sampling
         sampling.leads()
+        self._witness(program, prepared, easily=True)
         features.take()
         explored.covered = marks.count(1)
         if novelty:
@@ -220,7 +248,7 @@ class _Shard(Finder):
         features = self.worker.features
         target = min(blocks, key=lambda block: (features.reached.get(block, 0), block), default=None)
         trimmed = program
-        progress = hash(program) not in self.worker.seen and target is not None
+        progress = key_of(program) not in self.worker.memory.seen and target is not None
         while progress and not self.over():
             progress = False
             for candidate in smaller(trimmed):
@@ -247,5 +275,9 @@ class _Shard(Finder):
         return frozenset()
 
     def _failed(self, program: Program, outcome: Outcome, name: str) -> None:
+        before = len(self.result.hits)
         super()._failed(program, outcome, name)
+        if self.composing is not None:
+            for hit in self.result.hits[before:]:
+                hit.composed = self.composing.text
         self.ended = self.ended or self.task.ends_with(self.result.hits)

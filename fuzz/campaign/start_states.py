@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from itertools import combinations
 
 from vmrace.variants.program import Op, Program
@@ -33,43 +34,79 @@ Setup = tuple[Op, ...]
 Triple = tuple[str, str, str]
 
 
+@dataclass
+class StatesLearnt:
+    """New knowledge about states: setups in the order in which they were met, and how many programs tried each triple."""
+
+    setups: list[tuple[Setup, frozenset[str]]] = field(default_factory=list)
+    met: dict[Triple, int] = field(default_factory=dict)
+
+
 class States:
-    """A worker's memory of states, of the setups that reach them, and of the triples that programs tried."""
+    """A memory of states, of the setups that reach them, and of the triples that programs tried.
+
+    If `news` is not None, everything that is new is added to it as well. The lists of a copy are shared, and never changed in place.
+    """
 
     def __init__(self) -> None:
         self.setups: dict[str, list[Setup]] = {}        # state -> the shortest setups that reach it
         self.words: dict[str, list[str]] = {}           # word -> the states with it
         self.reached: dict[Setup, frozenset[str]] = {}
-        self.met: dict[Triple, int] = {}                # triple -> programs that tried it
+        self.met: dict[Triple, int] = {}                # triple -> programs that tried it; at most KNOWN
         self.once_op: dict[Op, Op] = {}                 # each operation as one object, as many setups have the same ones
         self.once_states: dict[frozenset[str], frozenset[str]] = {}
+        self.news: StatesLearnt | None = None
+
+    def copy(self) -> States:
+        """Return a copy that collects news."""
+        made = States()
+        made.setups, made.words = dict(self.setups), dict(self.words)
+        made.reached, made.met = dict(self.reached), dict(self.met)
+        made.once_op, made.once_states = self.once_op, self.once_states
+        made.news = StatesLearnt()
+        return made
+
+    def add(self, learnt: StatesLearnt) -> None:
+        """Add what a copy has learnt."""
+        for setup, states in learnt.setups:
+            self._remember(setup, states)
+        for triple, times in learnt.met.items():
+            self.met[triple] = min(KNOWN, self.met.get(triple, 0) + times)
 
     def reach(self, setup: Setup, described: dict[str, str]) -> frozenset[str]:
         """Record that a setup leads to pages with these descriptions. Returns the states of the pages in use."""
         states = frozenset(_few(text) for text in described.values() if "FREE" not in text) or frozenset([""])
+        self._remember(setup, states)
+        return states
+
+    def _remember(self, setup: Setup, states: frozenset[str]) -> None:
+        if setup in self.reached:
+            return
         states = self.once_states.setdefault(states, states)
         setup = tuple([self.once_op.setdefault(op, op) for op in setup])
         if len(self.reached) >= REMEMBERED:
             del self.reached[next(iter(self.reached))]          # the oldest
         self.reached[setup] = states
-        for state in states:
+        if self.news is not None:
+            self.news.setups.append((setup, states))
+        for state in sorted(states):            # the order of a set of texts differs from process to process
             if state not in self.setups:
                 for word in state.split() or [""]:
-                    self.words.setdefault(word, []).append(state)
+                    self.words[word] = [*self.words.get(word, ()), state]
             kept = self.setups.setdefault(state, [])
             if setup not in kept and (len(kept) < SETUPS_MAX or len(setup) < len(kept[-1])):
-                kept.append(setup)
-                kept.sort(key=len)
-                del kept[SETUPS_MAX:]
-        return states
+                self.setups[state] = sorted([*kept, setup], key=len)[:SETUPS_MAX]
 
     def meet(self, program: Program, described: dict[str, str]) -> bool:
         """Record that a program runs from the state with these descriptions. True if one of its triples is not well known yet."""
         fresh = False
         for triple in triples(self.reach(program.setup, described), program):
             count = self.met.get(triple, 0)
-            self.met[triple] = count + 1
-            fresh = fresh or count < KNOWN
+            if count < KNOWN:
+                fresh = True
+                self.met[triple] = count + 1
+                if self.news is not None:
+                    self.news.met[triple] = self.news.met.get(triple, 0) + 1
         return fresh
 
     def novelty(self, program: Program) -> float:
@@ -96,9 +133,9 @@ def _few(text: str) -> str:
 
 def triples(states: frozenset[str], program: Program) -> Iterator[Triple]:
     """Yield the program's triples: each state with each pair of operations of different tasks."""
-    pairs = {
-        tuple(sorted((one.name, other.name)))
-        for task, rival in combinations(program.tasks, 2) for one in task.ops for other in rival.ops}
-    for state in states:
+    pairs = sorted({
+        (min(one.name, other.name), max(one.name, other.name))
+        for task, rival in combinations(program.tasks, 2) for one in task.ops for other in rival.ops})
+    for state in sorted(states):
         for one, other in pairs:
             yield state, one, other

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pathlib
 
-    from vmrace.fuzz.campaign.driver import Status
+    from vmrace.fuzz.campaign.status import Status
     from vmrace.fuzz.run.hit import Hit
     from vmrace.fuzz.shrink.confirm import Confirmed
 

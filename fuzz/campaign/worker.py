@@ -1,46 +1,53 @@
 # SPDX-License-Identifier: MIT
-"""The state that a worker process keeps from shard to shard."""
+"""The images that a worker process keeps from shard to shard, and its copy of the campaign's memory."""
 
 from __future__ import annotations
 
-from array import array
-from dataclasses import dataclass
-
+from vmrace.fuzz.campaign.memory import Kept, Learnt, Memory
+from vmrace.fuzz.campaign.messages import Lesson
 from vmrace.fuzz.campaign.start_states import States
-from vmrace.fuzz.run.executor import Executor
 from vmrace.fuzz.sampling.coverage import Features
-from vmrace.harness.schedulers.mutate import Bred
-from vmrace.variants.family import family
-from vmrace.variants.program import Program
-
-KEPT_MAX = 400              # programs that a worker keeps
-
-
-@dataclass
-class Kept:
-    """A program worth more schedules: the blocks that it reaches, runs to make schedules from, and the times it was picked since."""
-
-    program: Program
-    blocks: array[int]          # a set of the same numbers takes thirty times the memory
-    schedules: list[Bred]
-    picks: int = 0
+from vmrace.fuzz.sampling.finder import executors
 
 
 class Worker:
-    """The images, the coverage and the kept programs of a worker process, for one variant."""
+    """A worker process, for one variant. `known` is the campaign's memory up to shard `position`; `memory` is the copy of the present
+    shard."""
 
     def __init__(self, family_name: str, variant: str):
-        made = family(family_name)
-        self.fast = Executor(made, variant, probes=True)
-        self.checked = Executor(made, variant, checked=True)
+        self.fast, self.checked = executors(family_name, variant)
         self.operations = self.fast.operations()
-        self.features = Features()
-        self.states = States()
-        self.kept: list[Kept] = []
-        self.seen: set[int] = set()             # hashes of the programs kept here or received from other workers
+        self.known = self.memory = Memory()
+        self.position = 0
 
-    def add(self, one: Kept) -> None:
-        """Keep a program. Over the limit, drop the one of the older half whose rarest block is the least rare."""
-        self.kept.append(one)
-        if len(self.kept) > KEPT_MAX:
-            self.kept.remove(max(self.kept[: KEPT_MAX // 2], key=lambda other: self.features.rarity(other.blocks)))
+    def begin(self, lesson: Lesson) -> None:
+        """Learn what the next shard may know, and make the copy in which it learns."""
+        if lesson.memory is not None or not lesson.since:
+            self.known, self.position = lesson.memory or Memory(), lesson.since
+        assert self.position == lesson.since, f"a lesson from shard {lesson.since} on, for a memory up to shard {self.position}"
+        for learnt in lesson.learnt:
+            self.known.learn(learnt)
+        self.position += len(lesson.learnt)
+        self.memory = self.known.copy()
+
+    def learnt(self, titles: list[str]) -> Learnt:
+        """Return what the present shard has learnt; `titles` are its hits."""
+        return self.memory.learnt_since(self.known, titles)
+
+    def linked_again(self) -> Worker:
+        """Return a worker with new images and the same memory: those of this one may be broken."""
+        made = Worker(self.fast.family.name, self.fast.variant)
+        made.known, made.position = self.known, self.position
+        return made
+
+    @property
+    def features(self) -> Features:
+        return self.memory.features
+
+    @property
+    def states(self) -> States:
+        return self.memory.states
+
+    @property
+    def kept(self) -> list[Kept]:
+        return self.memory.kept

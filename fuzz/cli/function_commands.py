@@ -7,6 +7,7 @@ import contextlib
 import pathlib
 import time
 
+from vmrace.fuzz.campaign.report import schedulers_table
 from vmrace.fuzz.corpus import hit_file
 from vmrace.fuzz.functions import apart, run_file
 from vmrace.fuzz.functions.allowed import replay_command
@@ -16,12 +17,11 @@ from vmrace.fuzz.functions.sample import fuzz_runner
 from vmrace.fuzz.run.hit import REPLAYS
 from vmrace.fuzz.run.target import runner_of
 from vmrace.fuzz.text import times, writing
-from vmrace.fuzz.text.document import document
+from vmrace.fuzz.text.document import document, reason_of
 from vmrace.fuzz.text.exit_codes import CHANGED, COULD_NOT, INTERRUPTED, NOTHING
 from vmrace.fuzz.text.terminal import LINE_EVERY, Voice, clock, rule_of_three
 from vmrace.fuzz.text.wording import count
 from vmrace.fuzz.text.writing import why
-from vmrace.fuzz.verify.reasons import reason_of
 
 PLACE = pathlib.Path(".vmrace")         # where failures are kept, unless another place is named
 
@@ -59,8 +59,9 @@ def fuzz_functions(target: str, args: tuple[str, ...], *, seconds: float, runs: 
         voice.complain(f"vmrace: {text}")
 
     def seen(failure: Failure) -> None:
+        hit = hit_file.HitOfFunctions(failure.title, target, list(args), seed, failure.run, list(failure.switches), list(failure.forced))
         try:
-            path = hits[failure.title] = hit_file.save_of_functions(failure, target, args, seed, _place(place))
+            path = hits[failure.title] = hit_file.save_of_functions(hit, _place(place))
         except OSError as error:
             complain(f"{error.filename}: cannot be written: {why(error)}")
         else:
@@ -93,7 +94,9 @@ def fuzz_functions(target: str, args: tuple[str, ...], *, seconds: float, runs: 
             echo(f"NOT CONFIRMED   {failure.title}: {reason} (this is our bug)\n"
                  f"  kept as it was found: {hits.get(failure.title, f'{failure.switches} {failure.forced}')}")
     code = _code(found, bool(unkept) or not voice.listens())
-    lines = [document("fuzz", code, events=events, summary=_summary(found, name))] if as_json else [*_table(found), _last(found, code)]
+    lines = [*schedulers_table(found.tallies), "", _last(found, code)]
+    if as_json:
+        lines = [document("fuzz", code, events=events, summary=_summary(found, name))]
     for line in lines:
         echo(line)
     return _code(found, bool(unkept) or not voice.listens())
@@ -139,14 +142,6 @@ def finding_lines(failure: Failure, kept: pathlib.Path | None, target: str) -> l
             f"  confirmed {REPLAYS} of {REPLAYS} replays, trace {failure.digest}", "", *failure.story, "", "schedule",
             *(f"  {line}" for line in failure.schedule), "",
             *([f"wrote {kept}", f"next: {replay_command(kept, target)}"] if kept else ["it is kept nowhere; as a record it is"]), ""]
-
-
-def _table(found: Sampled) -> list[str]:
-    out = [f"{'scheduler':<12}{'runs':>10}{'distinct':>10}{'new features':>14}{'findings':>10}"]
-    for name, tally in sorted(found.tallies.items()):
-        if tally.runs:
-            out.append(f"{name:<12}{tally.runs:>10,}{tally.distinct:>10,}{tally.features:>14,}{tally.findings:>10,}")
-    return [*out, ""]
 
 
 def _last(found: Sampled, code: int) -> str:

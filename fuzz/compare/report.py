@@ -16,10 +16,10 @@ from vmrace.fuzz.compare.outcomes import DIFFERENT, INCONCLUSIVE, NOT_COMPARED, 
 from vmrace.fuzz.compare.reached_text import text_of
 from vmrace.fuzz.compare.witness import Witness
 from vmrace.fuzz.run.exhaustive import Reached
+from vmrace.fuzz.text.document import reason_of
 from vmrace.fuzz.text.exit_codes import CHANGED, COULD_NOT, NOTHING
 from vmrace.fuzz.text.terminal import COLUMNS
 from vmrace.fuzz.text.wording import are, count
-from vmrace.fuzz.verify.reasons import reason_of
 from vmrace.variants.program import Program
 
 OUTCOME_MIN = 34                # the least width of the column of outcomes

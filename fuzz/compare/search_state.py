@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 from vmrace.fuzz.compare.found import Decided, Line, UnitResult
+from vmrace.fuzz.run.code_hash import code_hash
 from vmrace.fuzz.run.executor import Executor
 from vmrace.fuzz.run.state_file import StateFile, decoded, with_key
-from vmrace.fuzz.verify.scope_state import code_hash
 from vmrace.variants.family import Family
 
 FORMAT = 1

@@ -20,7 +20,7 @@ import hashlib
 import json
 import pathlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 from vmrace.fuzz.corpus.entry import Entry, EntryError, emit, parse
@@ -30,9 +30,6 @@ from vmrace.fuzz.text import writing
 from vmrace.fuzz.text.reading import text_of, toml_of
 from vmrace.fuzz.text.toml import slug
 from vmrace.variants.family import family
-
-if TYPE_CHECKING:
-    from vmrace.fuzz.functions.result import Failure
 
 SUFFIX = ".hit"
 MARK = "\n[hit]\n"
@@ -121,11 +118,11 @@ def load_of_functions(path: pathlib.Path) -> HitOfFunctions:
     return hit
 
 
-def save_of_functions(failure: Failure, functions: str, args: tuple[str, ...], seed: int, directory: pathlib.Path) -> pathlib.Path:
-    """Write a failure of a program of plain functions, with all that it takes to find it again. OSError if that fails."""
-    lines = [f"title = {json.dumps(failure.title)}", f"functions = {json.dumps(functions)}", f"args = {json.dumps(args)}",
-             f"seed = {seed}", f"run = {failure.run}", *_numbers("switches", failure.switches), *_numbers("forced", failure.forced), ""]
+def save_of_functions(hit: HitOfFunctions, directory: pathlib.Path) -> pathlib.Path:
+    """Write a hit of plain functions. OSError if that fails."""
+    lines = [f"title = {json.dumps(hit.title)}", f"functions = {json.dumps(hit.functions)}", f"args = {json.dumps(hit.args)}",
+             f"seed = {hit.seed}", f"run = {hit.run}", *_numbers("switches", hit.switches), *_numbers("forced", hit.forced), ""]
     text = "\n".join(lines)
-    path = directory / f"{slug(failure.title)}-{hashlib.blake2b(text.encode(), digest_size=4).hexdigest()}{SUFFIX}"
+    path = directory / f"{slug(hit.title)}-{hashlib.blake2b(text.encode(), digest_size=4).hexdigest()}{SUFFIX}"
     writing.write(path, text)
     return path

@@ -28,9 +28,12 @@ class NoSuchEntry(EntryError):
 
 
 def short_name(entry: Entry) -> str:
-    """Return the name of an entry on the command line: two words of its title and its identity, if its file is named by these."""
+    """Return the name of an entry on the command line: two words of its title and its identity, if its file is named by these. The whole
+    name, if there is another file beside it with the same words: two titles of one run have one identity."""
     assert entry.path is not None
-    return _brief(entry.path.stem) if entry.path.stem.endswith(f"-{entry.identity}") else entry.path.stem
+    stem = entry.path.stem
+    alike = [path for path in entry.path.parent.glob(f"*-{entry.identity}.toml") if _brief(path.stem) == _brief(stem)]
+    return _brief(stem) if stem.endswith(f"-{entry.identity}") and len(alike) == 1 else stem
 
 
 def _brief(stem: str) -> str:
@@ -47,6 +50,8 @@ def handle(entry: Entry) -> str:
 def named(name: str, directory: pathlib.Path = CORPUS) -> pathlib.Path:
     """Find the file of an entry: by its path, or by a part of its name in the corpus (`double-free-13024daf`, `13024daf`). NoSuchEntry if
     no entry or more than one fits. A path need not exist: reading it gives the error."""
+    if not name:
+        raise NoSuchEntry("an empty text names no entry")
     path = pathlib.Path(name)
     if path.exists() or path.suffix == ".toml":
         return path
@@ -57,7 +62,10 @@ def named(name: str, directory: pathlib.Path = CORPUS) -> pathlib.Path:
         return known[(exact or fitting)[0]]
     if fitting:
         more = f" and {len(fitting) - 3} more" if len(fitting) > 3 else ""
-        raise NoSuchEntry(f"{name!r} fits {len(fitting)} entries: {', '.join(_brief(key.rpartition('/')[2]) for key in fitting[:3])}{more}")
+        told = [key.rpartition("/")[2] for key in fitting]
+        brief = list(map(_brief, told))
+        told = brief if len(set(brief)) == len(brief) else told
+        raise NoSuchEntry(f"{name!r} fits {len(fitting)} entries: {', '.join(told[:3])}{more}")
     guess = did_you_mean(name, [key.rpartition("/")[2] for key in known])
     raise NoSuchEntry(f"no entry {name!r} in {directory}/{guess or '. See: vmrace corpus'}")
 

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from vmrace.fuzz.corpus.entry import Entry
 from vmrace.fuzz.corpus.sample import SAMPLE, Sample, run_sample
 from vmrace.fuzz.corpus.verdict import Verdict, Word, bug
-from vmrace.fuzz.run.executor import Executor, Lacks, SetupFailed
+from vmrace.fuzz.run.executor import Executor, Lacks, Prepared, SetupFailed, Traced
 from vmrace.fuzz.run.exhaustive import explore_on
 from vmrace.fuzz.run.hit import REPLAYS
 from vmrace.fuzz.text.wording import count
@@ -28,8 +29,8 @@ Made = Callable[[Exploration | Sample], None]
 @dataclass
 class Judged:
     """The verdict of one entry on one variant. `detail` is for the reader; `runs` is the number of runs that the verdict rests on;
-    `digest` is the trace of the schedule's run. `elsewhere`: other schedules than the one of the entry show it. `certified`: a
-    certificate stands for the runs."""
+    `digest` is of the trace of the schedule's run, empty without an end. `elsewhere`: other schedules than the one of the entry show it.
+    `certified`: a certificate stands for the runs."""
 
     verdict: Verdict
     detail: str = ""
@@ -58,8 +59,6 @@ def judge_entry(entry: Entry, executor: Executor, sample: int = SAMPLE, replays:
     """
     assert executor.checked and executor.family.name == entry.family, (executor.family.name, entry.family)
     assert sample >= 1 and replays >= 1, (sample, replays)
-    expected = entry.expect.get(executor.variant)
-    expects = expected.word if expected is not None else None
     try:
         prepared = executor.ready(entry.program, entry.title)
     except Lacks as lacks:
@@ -67,22 +66,30 @@ def judge_entry(entry: Entry, executor: Executor, sample: int = SAMPLE, replays:
     except SetupFailed as failed:
         return Judged(bug(failed.finding.title), "in the setup already", 1)
     scheduler = Named(entry.schedule, entry.program.keys())
+    traced: Traced | None = None
     diverged: Diverged | None = None
     try:
         traced = executor.trace(prepared, scheduler, stacks=False)
     except Diverged as error:
         diverged = error
-    else:
-        if traced.outcome.findings:
-            title = _title(entry, executor, traced.outcome.titles)
-            same = 1
-            for _ in range(replays - 1):
-                again = executor.trace(prepared, scheduler, stacks=False)
-                same += again.digest == traced.digest and title in again.outcome.titles
-            if same < replays:
-                return Judged(Verdict(Word.FLAKY, number=same, of=replays), "the same decisions gave different runs", replays)
-            return Judged(bug(title), f"{same} of {replays}", replays, traced.digest)
-    own = executor.variant == entry.variant
+    if traced is None or not traced.outcome.findings:
+        judged = _without_finding(entry, executor, prepared, diverged, sample, prove, certified, made)
+        return dataclasses.replace(judged, digest=traced.digest if traced is not None else "")
+    title = _title(entry, executor, traced.outcome.titles)
+    same = 1
+    for _ in range(replays - 1):
+        again = executor.trace(prepared, scheduler, stacks=False)
+        same += again.digest == traced.digest and title in again.outcome.titles
+    if same < replays:
+        return Judged(Verdict(Word.FLAKY, number=same, of=replays), "the same decisions gave different runs", replays)
+    return Judged(bug(title), f"{same} of {replays}", replays, traced.digest)
+
+
+def _without_finding(entry: Entry, executor: Executor, prepared: Prepared, diverged: Diverged | None, sample: int, prove: int,
+                     certified: Verdict | None, made: Made) -> Judged:
+    """Judge an entry whose schedule shows no finding, by other schedules of its program. `diverged`: it did not run to its end."""
+    expected, own = entry.expect.get(executor.variant), executor.variant == entry.variant
+    expects = expected.word if expected is not None else None
     by_every: Judged | None = None          # what all schedules come to, if they were run
     if certified is not None and certified == expected and not prove:
         return Judged(certified, "its certificate says so", certified=True)

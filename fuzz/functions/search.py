@@ -76,6 +76,8 @@ class Search:
         self.decided: set[int] = set()              # hashes of the decisions of all runs
         self.features = Features()
         self.random = random.getstate()
+        hidden = runner.kept.hidden()
+        self.hidden = out.unseen = Incomplete(Reason.HIDDEN, detail=hidden) if hidden else None
         self.start = time.monotonic()
         out.tallies.update({name: Tally() for name in ("in_turn", *(effort.way.name for effort in self.efforts))})
 
@@ -163,4 +165,4 @@ class Search:
             why = self.runner.sharing.why
             if not (why and self.runner.watch(self.runner.sharing.places)):     # the program may order them; the next runs show it
                 break
-        self.out.unseen = Incomplete(Reason.SHARES, detail=why) if why else None
+        self.out.unseen = Incomplete(Reason.SHARES, detail=why) if why else self.hidden

@@ -18,16 +18,15 @@ from vmrace.fuzz.libfuzzer.inputs import Input, decode
 from vmrace.fuzz.libfuzzer.mutate import Mutator
 from vmrace.fuzz.programs import generate
 from vmrace.fuzz.run import stop_request
-from vmrace.fuzz.run.executor import Executor, Outcome, Prepared, SetupFailed
+from vmrace.fuzz.run.executor import Outcome, Prepared, SetupFailed
 from vmrace.fuzz.sampling.coverage import Features
-from vmrace.fuzz.sampling.finder import Counts, Door, Finder, alone, tallies
+from vmrace.fuzz.sampling.finder import Counts, Door, Finder, alone, executors, tallies
 from vmrace.fuzz.sampling.portfolio import Sampling, Spent, bred, portfolio
 from vmrace.harness.link.image import Image
 from vmrace.harness.machine.machine import m
 from vmrace.harness.machine.scheduler import Scheduler
 from vmrace.harness.schedulers import NoPreempt
 from vmrace.harness.schedulers.replay import Replay
-from vmrace.variants.family import family
 from vmrace.variants.program import Op, Program
 
 SCHEDULES = 64              # of an input
@@ -57,8 +56,7 @@ class Runner(Finder):
     """
 
     def __init__(self, family_name: str, variant: str, memory: Memory, schedules: int = SCHEDULES):
-        made = family(family_name)
-        super().__init__(Executor(made, variant, probes=True), Executor(made, variant, checked=True), Counts(), set())
+        super().__init__(*executors(family_name, variant), Counts(), set())
         self.operations = self.fast.operations()
         self.memory, self.schedules = memory, schedules
         self.tried = bytearray(TRIED)           # what the last input tried, hashed
@@ -87,10 +85,6 @@ class Runner(Finder):
     def fresh_blocks(self) -> int:
         """Count the blocks that the last input reached and no earlier one did."""
         return self.features.count_program(self.features.blocks_of(self.image), first=True) if self.image is not None else 0
-
-    def features_count(self) -> int:
-        """Return the number of pairs and blocks that were reached so far."""
-        return self.pairs.bit_count() + len(self.features.reached)
 
     def over(self) -> bool:
         return 0 < self.runs_max <= self.counts.runs or stop_request.asked()

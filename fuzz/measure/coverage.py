@@ -145,16 +145,16 @@ def reach(family: Family, variant: str, corpus: Sequence[Entry], seconds: float,
 
 
 def _campaign(family: str, variant: str, seconds: float, runs: int, seed: int, say: Callable[[str], None]) -> int:
-    from vmrace.fuzz.campaign.messages import ShardTask
+    from vmrace.fuzz.campaign.messages import Lesson, ShardTask
     from vmrace.fuzz.campaign.shard import run_shard
     made = number = 0
-    known: frozenset[str] = frozenset()
+    lesson = Lesson()
     started = time.monotonic()
     while (not runs or made < runs) and time.monotonic() - started < seconds:
         some = min(SHARD_RUNS, runs - made) if runs else SHARD_RUNS
         limit = min(SHARD_SECONDS, seconds - (time.monotonic() - started)) if not runs else seconds
-        result = run_shard(ShardTask(family, variant, seed, number, some, max(0.2, limit), known))
-        known |= result.titles.keys()
+        result = run_shard(ShardTask(family, variant, seed, number, some, max(0.2, limit), lesson=lesson))
+        lesson = Lesson(number, None, [result.learnt])
         made += result.runs
         number += 1
         of = f"of {count(runs, 'run')}" if runs else f"runs, {clock(time.monotonic() - started)} of {clock(seconds)}"

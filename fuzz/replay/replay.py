@@ -25,7 +25,7 @@ from vmrace.fuzz.run.hit import REPLAYS
 from vmrace.fuzz.run.workers import Erred, Job, Lost, Worker, Workers
 from vmrace.fuzz.text.terminal import clock
 from vmrace.fuzz.text.wording import count
-from vmrace.fuzz.verify.kept import Record, certified_variants, kept, record_of
+from vmrace.fuzz.verify.kept import RECHECKED_MAX, Record, certified_variants, kept, record_of
 from vmrace.fuzz.verify.subject import VerifyError
 from vmrace.harness import stop
 from vmrace.harness.explore.exploration import Exploration
@@ -38,18 +38,17 @@ CELL_SECONDS = 3600.0   # for one verdict of a worker, which is then given up: a
 TRACED, EXPLORED = 15, 4        # measured: times as long as a sampled run takes one that is traced, and one of an exploration
 ENDLESS = 100           # times as long as another run takes one that ends at the limit of steps
 TOLD_FROM = 0.05        # of the work has to be done before the rest is estimated from it: linking a variant takes as long as its samples
-RECHECKED = 2           # certificates of proofs, and of samples, that are run again, unless another number is asked for,
-RECHECKED_MAX = 1_000   # and the classes that one of them may have: 25,000 take as long as all else
+RECHECKED = 2           # certificates of proofs, and of samples, that are run again, unless another number is asked for
 
 Cell = tuple[int, str]  # the number of an entry, and a variant
 
 
 @dataclass(frozen=True)
 class Options:
-    """The options of a replay. `only`: the one variant to judge. `prove`: try to prove whatever has no finding, and believe no
-    certificate. `times`: replay each schedule that number of times. `certified`: believe certificates, and run `recheck` of those of
-    proofs again, and as many of those of samples. `certify`: write a certificate of each proof and each sample that was made, and is as
-    expected. `workers`: processes; 1 is this process."""
+    """The options of a replay. `backend`: of the runs; on any but the usual one, every certificate is run again. `only`: the one variant
+    to judge. `prove`: try to prove whatever has no finding, and believe no certificate. `times`: replay each schedule that number of
+    times. `certified`: believe certificates, and run `recheck` of those of proofs again, and as many of those of samples. `certify`:
+    write a certificate of each proof and each sample that was made, and is as expected. `workers`: processes; 1 is this process."""
 
     backend: str = "greenlets"
     only: str | None = None
@@ -117,7 +116,7 @@ class Judge:
                              certified=believed.verdict if believed is not None and not recheck else None)
         ends = Counter(follow(entry, executor) for _ in range(options.times)) if options.times > 1 else Counter()
         wrong = [f"{believed.path}: {line}" for runs in made for line in believed.wrong(runs)] if believed is not None else []
-        record = record_of(entry, executor, judged, made) if options.certify and believed is None else None
+        record = record_of(entry, executor, judged, made) if options.certify and believed is None and not unusable else None
         return Replayed(judged, ends, wrong=wrong, unusable=unusable, rechecked=believed is not None and bool(made), record=record)
 
 
@@ -205,7 +204,7 @@ class Replay:
         """Choose certificates of proofs or of samples to run again: other ones each time, and none that takes minutes unless all are asked
         for."""
         having = [cell for cell in self.cells if cell in self.having and self.entries[cell[0]].expect[cell[1]].word is word]
-        if self.options.recheck >= len(having):
+        if self.options.recheck >= len(having) or self.options.backend != Options.backend:
             return set(having)
         short = [cell for cell in having if self.entries[cell[0]].expect[cell[1]].number <= RECHECKED_MAX]
         return set(random.Random().sample(short, min(self.options.recheck, len(short))))

@@ -17,6 +17,8 @@ from vmrace.fuzz.text.terminal import COLUMNS
 from vmrace.fuzz.text.wording import count
 from vmrace.harness import stop
 
+WRONG = "  if nothing was changed by hand, find out why; then delete the file, and vmrace replay --certify makes a new one"
+
 
 class Table:
     """Every entry on every variant of its family. `cells` has the results once `replay` has returned."""
@@ -98,6 +100,7 @@ class Table:
                     *(f"            {line}" for line in more), *_what_to_do(entry, variant, judged)]
         out += [f"unstable: {line}" for line in self.unstable]
         out += [f"certificate does not hold: {line}" for line in self.wrong]
+        out += [WRONG] if self.wrong else []
         out += self.undecided
         out += [f"certificate changed: {line}" for line in self.changes]
         return out
@@ -128,24 +131,21 @@ class Table:
         judged = self.cells[cell].judged
         return f"{judged.verdict.word.value} {judged.digest if digests else ''}".rstrip()
 
-    def summary(self, seconds: float, bad: int, code: int) -> str:
-        """Return the last line. `bad`: files that could not be used; `code`: the exit code."""
+    def summary(self) -> str:
+        """Return the text of a last line: the counts, and how the verdicts compare with those expected."""
         told = self.counts()
-        state = "all as expected" if not self.code else f"{told['surprises']} not as expected, {told['unstable']} unstable"
+        good = not (self.surprises or self.unstable or self.undecided)
+        state = "all as expected" if good else f"{told['surprises']} not as expected, {told['unstable']} unstable"
         if self.undecided:
             state += f", {told['undecided']} undecided"
-        if self.wrong:
-            state += f", {count(len(self.wrong), 'line')} of certificates wrong"
-        if bad:
-            state += f", {count(bad, 'file')} not used"
+        if told["wrong"]:
+            state += f", {count(told['wrong'], 'certificate')} {'does' if told['wrong'] == 1 else 'do'} not hold"
         believed = f" and {count(told['certified'], 'certificate')}" if told["certified"] else ""
         again = f" ({count(told['rechecked'], 'certificate')} run again)" if told["rechecked"] else ""
         wrote = f", {count(told['written'], 'certificate')} written" if told["written"] else ""
-        unless = " unless a certificate stands for it" if told["certified"] else ""
-        often = f", each schedule followed {self.options.times} times{unless}" if self.options.times > 1 else ""
+        often = f", each schedule followed {self.options.times} times" if self.options.times > 1 else ""
         return (f"{count(told['entries'], 'entry')}, {count(told['variants'], 'variant')}: {count(told['verdicts'], 'verdict')} "
-                f"from {count(told['runs'], 'run')}{believed}{again}{wrote}{often}, {told['absent']} not applicable, {state}"
-                f"   ({seconds:.1f} s, exit {code})")
+                f"from {count(told['runs'], 'run')}{believed}{again}{wrote}{often}, {told['absent']} not applicable, {state}")
 
     def counts(self) -> dict[str, int]:
         """Return the numbers of the summary."""
@@ -155,6 +155,7 @@ class Table:
                 "certified": sum(done.judged.certified for done in self.cells.values()),
                 "rechecked": sum(done.rechecked for done in self.cells.values()),
                 "written": sum(done.record is not None for done in self.cells.values()),
+                "wrong": sum(bool(done.wrong) for done in self.cells.values()),
                 "surprises": len(self.surprises), "unstable": len(self.unstable), "undecided": len(self.undecided)}
 
     # ---- as data -----------------------------------------------------------------------------------------------------

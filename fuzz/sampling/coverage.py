@@ -33,6 +33,13 @@ class Features(Observer):
         self.fresh = 0
         self._place: dict[int, int] = {}
 
+    def copy(self) -> Features:
+        """Return a copy, which further runs of this object do not change."""
+        made = Features()
+        made.pairs[:], made.pair_count = self.pairs, self.pair_count
+        made.reached, made.programs = dict(self.reached), self.programs
+        return made
+
     def preempted(self, m: Machine, me: Task) -> None:
         """Record the pair of a preemption of the task `me`."""
         assert me.at is not None, me

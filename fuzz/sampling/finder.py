@@ -14,6 +14,7 @@ from vmrace.fuzz.sampling.portfolio import PAIRS_MAX, SCHEDULERS, Sampling, Tall
 from vmrace.harness.machine.machine import m
 from vmrace.harness.machine.scheduler import Scheduler
 from vmrace.harness.schedulers import NoPreempt
+from vmrace.variants.family import family
 from vmrace.variants.program import Program, TaskProgram
 
 CHECKED_EVERY = 100         # one run in 100 is also run on a checked image
@@ -37,6 +38,19 @@ class Counts:
 def tallies() -> dict[str, Tally]:
     """Return a tally for each scheduler of the table, in its order."""
     return {way.name: Tally() for way in SCHEDULERS}
+
+
+def executors(family_name: str, variant: str) -> tuple[Executor, Executor]:
+    """Return an executor with probes and a checked one.
+
+    Each image with probes has made a run. In its first one a family works out tables for its checks, with functions of the kernel: these
+    would mark blocks that no program has reached.
+    """
+    made = family(family_name)
+    fast = Executor(made, variant, probes=True)
+    for cpus in (1, 2):
+        fast.run(fast.prepare(Program((), (TaskProgram(0, ()),), cpus)), NoPreempt())
+    return fast, Executor(made, variant, checked=True)
 
 
 def alone(program: Program) -> Program:

@@ -6,8 +6,9 @@ from __future__ import annotations
 import pathlib
 import time
 
-from vmrace.fuzz.campaign.driver import NOT_ASKED, Options, known_titles
+from vmrace.fuzz.campaign.hits import NOT_ASKED
 from vmrace.fuzz.campaign.report import TextView
+from vmrace.fuzz.campaign.status import Options, known_titles
 from vmrace.fuzz.corpus import hit_file
 from vmrace.fuzz.corpus.entry import EntryError, save
 from vmrace.fuzz.run.hit import Hit

@@ -13,9 +13,9 @@ import pathlib
 from collections.abc import Sequence
 from enum import Enum
 
-from vmrace.fuzz.campaign.driver import Options
 from vmrace.fuzz.campaign.libfuzzer_memory import Memory
 from vmrace.fuzz.campaign.report import TextView
+from vmrace.fuzz.campaign.status import Options
 from vmrace.fuzz.libfuzzer import counters
 from vmrace.fuzz.libfuzzer.runner import Runner, mutator_of
 from vmrace.fuzz.target.keep import Keeper

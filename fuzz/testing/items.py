@@ -19,12 +19,11 @@ from vmrace.fuzz.functions import allowed, run_file
 from vmrace.fuzz.functions.judge import NoSchedule, judge_record
 from vmrace.fuzz.functions.replayed import Replayed, lines_of_replay
 from vmrace.fuzz.functions.run_file import Record, RecordError
-from vmrace.fuzz.replay.replay import RECHECKED_MAX
 from vmrace.fuzz.run.executor import Executor
 from vmrace.fuzz.run.target import TargetError, split
 from vmrace.fuzz.testing.plan import plan_of
 from vmrace.fuzz.verify.certificate import KeptProof
-from vmrace.fuzz.verify.kept import kept
+from vmrace.fuzz.verify.kept import RECHECKED_MAX, kept
 from vmrace.fuzz.verify.subject import VerifyError
 from vmrace.harness.errors import ProgramError
 from vmrace.harness.explore.exploration import Exploration

@@ -34,6 +34,8 @@ def parsing(where: object, error: type[Exception]) -> Iterator[None]:
         raise error(f"{where}: brackets are nested too deeply") from None
     except MemoryError:
         raise error(f"{where}: more than fits into memory") from None
+    except _Twice as why:
+        raise error(f"{where}: the key {json.dumps(str(why))} is there twice") from None
     except ValueError:          # the parsers raise no other ValueError: int() and str() refuse more than 4,300 digits
         raise error(f"{where}: a number has too many digits") from None
 
@@ -69,6 +71,20 @@ def toml_of(text: str, where: object, error: type[Exception]) -> dict[str, Any]:
 
 
 def json_of(text: str, where: object, error: type[Exception]) -> Any:
-    """Parse a text in JSON. `where` is the file's name; raises `error`."""
+    """Parse a text in JSON. `where` is the file's name; raises `error`, also if an object has a key twice: Python's parser takes the
+    last one."""
     with parsing(where, error):
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_object)
+
+
+class _Twice(Exception):
+    """A key that an object in JSON has twice."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in out:
+            raise _Twice(key)
+        out[key] = value
+    return out

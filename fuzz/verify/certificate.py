@@ -9,6 +9,7 @@ program has at most PLAIN_MAX schedules, they are also enumerated one by one, by
 from __future__ import annotations
 
 import json
+import os
 import pathlib
 import re
 import shlex
@@ -18,17 +19,20 @@ from typing import Any
 from vmrace.fuzz.corpus.entry import Entry, EntryError, load
 from vmrace.fuzz.corpus.verdict import Verdict, Word
 from vmrace.fuzz.functions import allowed
+from vmrace.fuzz.run.code_hash import vmrace_hash
 from vmrace.fuzz.run.executor import Executor
 from vmrace.fuzz.text import writing
 from vmrace.fuzz.text.reading import json_of, parsing, text_of
 from vmrace.fuzz.verify.report import _worst, verdict
-from vmrace.fuzz.verify.subject import Subject, VerifyError, identity_of, of_entry, of_functions, vmrace_hash
+from vmrace.fuzz.verify.subject import Subject, VerifyError, identity_of, of_entry, of_functions
 from vmrace.harness import stop
 from vmrace.harness.explore.exploration import EQUIVALENCE, Exploration
 from vmrace.variants.family import family
 
 CERTIFICATE = 1             # format
+PROOF = ".proof.json"       # the end of a certificate's file name
 BOUND_MAX = 100             # the largest bound of preemptions
+MOVE_AWAY = "move it away, and --certify makes a new one"
 MADE_WITH = ("image", "vmrace")     # these may differ from now: the certificate is valid while its results are the same
 
 
@@ -51,11 +55,23 @@ def _made_by(identity: dict[str, str]) -> str:
 
 
 def write_certificate(path: pathlib.Path, subject: Subject, found: Exploration) -> None:
-    """Write a certificate. Raises VerifyError if the exploration is not complete, or the file cannot be written."""
+    """Write a certificate. Raises VerifyError if the exploration is not complete, the file cannot be written, or as `before` does."""
     if not found.complete:
         raise VerifyError(f"{path}: no certificate: {found.why}")
     stop.look()
+    before(path)
     _write(path, certificate(subject, found))
+
+
+def before(path: pathlib.Path) -> dict[str, Any] | None:
+    """Read the certificate that a new one replaces, None if there is none. Raises VerifyError if it cannot be read: it then stays, because
+    another vmrace may have made it."""
+    if not os.path.lexists(path):
+        return None
+    try:
+        return _read_certificate(path)
+    except VerifyError as error:
+        raise VerifyError(f"{error}; {MOVE_AWAY}") from None
 
 
 def _write(path: pathlib.Path, claimed: dict[str, Any]) -> None:
@@ -128,7 +144,7 @@ def kept_proof(entry: Entry, executor: Executor) -> KeptProof | None:
     """Read the certificate of an entry on the executor's variant. None if there is none, if its verdict is another than proved, or if its
     hashes are not those of now. Raises VerifyError if it cannot be used."""
     path = certificate_path(entry, executor.variant)
-    if not path.is_file():
+    if not os.path.lexists(path):
         return None
     claimed, identity = _read_certificate(path), identity_of(entry, executor)
     proof: dict[str, Any] = {**identity, "vmrace": _made_by(identity), "bound": None, "equivalence": EQUIVALENCE,
@@ -145,13 +161,11 @@ class ProofRecord:
     made: dict[str, Any]
 
     def write(self) -> list[str]:
-        """Write it. Returns a line for each result that is another than before. Raises VerifyError if the file cannot be written."""
-        try:
-            before = _read_certificate(self.path) if self.path.is_file() else self.made
-        except VerifyError:             # it could not be used, so nothing in it is worth a comparison
-            before = self.made
+        """Write it. Returns a line for each result that is another than before. Raises VerifyError if the file cannot be written, and as
+        `before` does."""
+        old = before(self.path) or self.made
         _write(self.path, self.made)
-        return _wrong(before, {key: self.made[key] for key in _RESULTS}, "before")
+        return _wrong(old, {key: self.made[key] for key in _RESULTS}, "before")
 
 
 def proof_record(entry: Entry, executor: Executor, found: Exploration) -> ProofRecord:
@@ -159,6 +173,11 @@ def proof_record(entry: Entry, executor: Executor, found: Exploration) -> ProofR
     assert found.proved, found.why
     made = json.loads(json.dumps(certified(identity_of(entry, executor), found)))
     return ProofRecord(certificate_path(entry, executor.variant), made)
+
+
+def is_of_functions(path: pathlib.Path) -> bool:
+    """True if a certificate is of plain functions, False if it is of an entry. Raises VerifyError if it cannot be read."""
+    return "functions" in _read_certificate(path)
 
 
 def is_proof_by(path: pathlib.Path, vmrace: str) -> bool:
@@ -188,21 +207,32 @@ def _read_certificate(path: pathlib.Path) -> dict[str, Any]:
 
 
 def _checked_fields(path: pathlib.Path, claimed: object) -> dict[str, Any]:
-    if not isinstance(claimed, dict) or claimed.get("certificate") != CERTIFICATE:
-        raise VerifyError(f"{path}: certificate: not a certificate of format {CERTIFICATE}")
+    if not isinstance(claimed, dict) or _differ(claimed.get("certificate"), CERTIFICATE):
+        raise VerifyError(f"{path}: certificate: not a certificate of format {CERTIFICATE}, the one that this vmrace reads")
     fields = _FIELDS | ({"functions": str, "args": str} if "functions" in claimed else {"entry": str, "variant": str})
     for key in [*fields, *claimed]:
         if key not in fields or key not in claimed:
             raise VerifyError(f"{path}: {key}: {'unknown field' if key in claimed else 'is missing'}")
         if type(claimed[key]) is not fields[key] and not (key == "bound" and claimed[key] is None):
-            raise VerifyError(f"{path}: {key}: {json.dumps(claimed[key])} cannot be")
-    if min(claimed["bound"] or 0, claimed["executions"], claimed["blocked"]) < 0:
-        raise VerifyError(f"{path}: a number is less than 0")
+            raise VerifyError(f"{path}: {key}: {json.dumps(claimed[key])} is not {_KINDS[fields[key]]}")
+    for key in ("bound", "executions", "blocked"):
+        if (claimed[key] or 0) < 0:
+            raise VerifyError(f"{path}: {key}: {claimed[key]}, less than 0")
     if (claimed["bound"] or 0) > BOUND_MAX:
         raise VerifyError(f"{path}: bound: {claimed['bound']}, more than {BOUND_MAX}")
     if not all(type(number) is int for number in claimed["titles"].values()):
         raise VerifyError(f"{path}: titles: a title without its number of classes")
+    check_digest(f"{path}: digest", claimed["digest"])
     return claimed
+
+
+def check_digest(where: str, text: str) -> None:
+    """Raise VerifyError unless a text has the form of a digest of classes or of a sample."""
+    if not re.fullmatch("[0-9a-f]{24}", text):
+        raise VerifyError(f"{where}: {json.dumps(text)} is not 24 hexadecimal digits")
+
+
+_KINDS: dict[type, str] = {int: "a whole number", str: "a text", bool: "true or false", dict: "an object"}
 
 
 _RESULTS = ("verdict", "executions", "digest")
@@ -236,20 +266,20 @@ def _args(path: pathlib.Path, text: str) -> tuple[str, ...]:
     except (ValueError, RecursionError, MemoryError):
         args = None
     if not isinstance(args, list) or not all(isinstance(arg, str) for arg in args):
-        raise VerifyError(f"{path}: args: {json.dumps(text)} cannot be")
+        raise VerifyError(f"{path}: args: {json.dumps(text)} is not a list of texts in JSON")
     return tuple(args)
 
 
 def certificate_path(entry: Entry, variant: str, bound: int | None = None) -> pathlib.Path:
     """Name the certificate of an entry on a variant: a file beside the entry."""
     place = entry.path or pathlib.Path(f"{entry.name}.toml")
-    return place.with_name(f"{place.stem}.{variant}{_bounded(bound)}.proof.json")
+    return place.with_name(f"{place.stem}.{variant}{_bounded(bound)}{PROOF}")
 
 
 def functions_certificate_path(target: str, args: tuple[str, ...], bound: int | None = None) -> pathlib.Path:
     """Name the certificate of a program of plain functions: a file in the current folder, one for each list of arguments."""
     stem = re.sub(r"[^\w.-]+", "_", "-".join((target.replace(":", "-"), *args)))
-    return pathlib.Path(f"{stem}{_bounded(bound)}.proof.json")
+    return pathlib.Path(f"{stem}{_bounded(bound)}{PROOF}")
 
 
 def _bounded(bound: int | None) -> str:

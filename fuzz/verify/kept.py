@@ -6,18 +6,24 @@ A certificate stands for the runs of a verdict while its hashes are those of now
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 from vmrace.fuzz.corpus.entry import Entry
 from vmrace.fuzz.corpus.judge import Judged
 from vmrace.fuzz.corpus.sample import Sample
 from vmrace.fuzz.corpus.verdict import Word
+from vmrace.fuzz.run.code_hash import vmrace_hash
 from vmrace.fuzz.run.executor import Executor
-from vmrace.fuzz.verify.certificate import KeptProof, ProofRecord, certificate_path, is_proof_by, kept_proof, proof_record
+from vmrace.fuzz.verify.certificate import MOVE_AWAY, KeptProof, ProofRecord, certificate_path, is_proof_by, kept_proof, proof_record
 from vmrace.fuzz.verify.sample_file import KeptSample, SampleRecord, kept_sample, sample_record, sampled_variants
-from vmrace.fuzz.verify.subject import vmrace_hash
+from vmrace.fuzz.verify.subject import VerifyError
 from vmrace.harness.explore.exploration import Exploration
 
 Kept = KeptProof | KeptSample
 Record = ProofRecord | SampleRecord
+
+RECHECKED_MAX = 1_000   # classes of a proof that is run again if not all are asked for: 25,000 take as long as all else
 
 
 def kept(entry: Entry, executor: Executor) -> Kept | None:
@@ -26,11 +32,21 @@ def kept(entry: Entry, executor: Executor) -> Kept | None:
     None if the verdict needs no certificate, or if there is none that may be believed. Raises VerifyError if the file cannot be used.
     """
     expected = entry.expect.get(executor.variant)
-    if expected is not None and expected.word is Word.PROVED:
-        return kept_proof(entry, executor)
-    if expected is not None and expected.word is Word.OK:
-        return kept_sample(entry, executor)
+    with mending():
+        if expected is not None and expected.word is Word.PROVED:
+            return kept_proof(entry, executor)
+        if expected is not None and expected.word is Word.OK:
+            return kept_sample(entry, executor)
     return None
+
+
+@contextlib.contextmanager
+def mending() -> Iterator[None]:
+    """Add to the error of a file that cannot be used what to do about it."""
+    try:
+        yield
+    except VerifyError as error:
+        raise VerifyError(f"{error}; {MOVE_AWAY}") from None
 
 
 def certified_variants(entry: Entry) -> frozenset[str]:

@@ -17,6 +17,7 @@ HINTS = {
     Reason.POINTS: f"A loop does not end; perhaps it waits by reading. {WAIT} {BOUND}",
     Reason.YIELDS: f"A loop that yields may never end: only its first rounds were run. {WAIT}",
     Reason.REPEATS: "The program must make the same run from the same decisions: no random numbers, no time, no ids in what it compares.",
+    Reason.HIDDEN: "A later run could start where an earlier one ended. Make the object in a task, or use a list, a dict or a number.",
     Reason.UNSEEN: f"Tasks order actions that are no points, such as writes to a file or to data that vmrace does not follow. {SHARE}",
     Reason.ENDS: f"A loop counts its rounds where vmrace cannot see it. {WAIT}",
     Reason.NO_RUN: "Look for the failure that ends each run with vmrace fuzz, and mend it first.",
@@ -30,8 +31,3 @@ HINTS = {
 def hint(why: Incomplete | None) -> str:
     """Return a hint on the reason, or an empty text."""
     return HINTS.get(why.reason, "") if why is not None else ""
-
-
-def reason_of(why: Incomplete | None) -> str | None:
-    """Return the reason as spelled in JSON."""
-    return why.reason.value if why is not None else None

@@ -9,6 +9,7 @@ import textwrap
 from typing import Any
 
 from vmrace.fuzz.corpus.verdict import Verdict, Word, bug
+from vmrace.fuzz.text.document import reason_of
 from vmrace.fuzz.text.terminal import COLUMNS
 from vmrace.fuzz.text.wording import count
 from vmrace.fuzz.verify import reasons
@@ -95,7 +96,7 @@ def as_json(subject: Subject, found: Exploration) -> dict[str, Any]:
     """Return the report as a JSON object."""
     return {"subject": subject.name, "verdict": str(verdict(found)), "classes": found.classes, "executions": found.classes,
             "blocked": found.blocked, "complete": found.complete, "why": str(found.why or ""),
-            "reason": reasons.reason_of(found.why), "hint": reasons.hint(found.why),
+            "reason": reason_of(found.why), "hint": reasons.hint(found.why),
             "bound": found.bound, "way": found.way, "digest": found.digest, "seconds": round(found.seconds, 3),
             "sanitizers": table.on(subject.kind), "not_judged": sorted(found.left_open),
             "titles": {title: {"classes": found.classes_with(title), "preemptions": found.fewest(title).preemptions,

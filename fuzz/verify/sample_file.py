@@ -18,20 +18,26 @@ the file because it decides what a run is checked for (Executor.only).
 from __future__ import annotations
 
 import json
+import os
 import pathlib
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from vmrace.fuzz.corpus.entry import Entry
 from vmrace.fuzz.corpus.sample import SAMPLE, Sample
 from vmrace.fuzz.corpus.verdict import Verdict, Word
+from vmrace.fuzz.run.code_hash import vmrace_hash
 from vmrace.fuzz.run.executor import Executor
 from vmrace.fuzz.text import writing
 from vmrace.fuzz.text.reading import json_of, parsing, text_of
-from vmrace.fuzz.verify.subject import VerifyError, identity_of, vmrace_hash
+from vmrace.fuzz.verify.certificate import MOVE_AWAY, check_digest
+from vmrace.fuzz.verify.subject import VerifyError, identity_of
 
 SAMPLES = 1             # format
+SAMPLES_OF = ".samples.json"    # the end of the file's name
+
+_Kind = TypeVar("_Kind")
 
 
 class Line(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -79,7 +85,13 @@ class KeptSample:
 def samples_path(entry: Entry) -> pathlib.Path:
     """Name the file of an entry's samples: a file beside the entry."""
     place = entry.path or pathlib.Path(f"{entry.name}.toml")
-    return place.with_name(f"{place.stem}.samples.json")
+    return place.with_name(f"{place.stem}{SAMPLES_OF}")
+
+
+def variants_in(path: pathlib.Path) -> list[str]:
+    """Return the variants that have a line in a file of samples. VerifyError if it cannot be used."""
+    known = _read(path)
+    return list(known.variants) if known is not None else []
 
 
 def sampled_variants(entry: Entry, vmrace: str) -> frozenset[str]:
@@ -115,7 +127,8 @@ class SampleRecord:
 
     def write(self) -> list[str]:
         """Write the line, and keep those of the other variants that the entry still expects to be ok. Returns a line for each result that
-        is another than before. Raises VerifyError if the file cannot be written."""
+        is another than before. Raises VerifyError if the file cannot be written, or if there is one that cannot be read: it stays,
+        because another vmrace may have made it."""
         try:
             with writing.alone(self.path.parent):
                 before = self._before()
@@ -132,8 +145,8 @@ class SampleRecord:
     def _before(self) -> dict[str, Line]:
         try:
             known = _read(self.path)
-        except VerifyError:             # it could not be used, so nothing in it is worth keeping
-            return {}
+        except VerifyError as error:
+            raise VerifyError(f"{error}; {MOVE_AWAY}") from None
         return known.variants if known is not None and known.is_of(self.names) else {}
 
 
@@ -154,17 +167,26 @@ def _fresh(entry: Entry, executor: Executor, digest: str) -> tuple[_File, Line]:
 
 def _read(path: pathlib.Path) -> _File | None:
     """Read a file of samples. None if there is none; VerifyError if it is not one."""
-    if not path.is_file():
+    if not os.path.lexists(path):
         return None
     said: Any = json_of(text_of(path, VerifyError), path, VerifyError)
     with parsing(path, VerifyError):
         if not isinstance(said, dict) or type(said.get("samples")) is not int or said["samples"] != SAMPLES:
-            raise VerifyError(f"{path}: samples: not a file of samples of format {SAMPLES}")
-        try:
-            return msgspec.convert(said, _File)
-        except msgspec.ValidationError as error:
-            why, _, place = str(error).partition(" - at `$.")
-            raise VerifyError(f"{path}: {place.rstrip('`') + ': ' if place else ''}{why}") from None
+            raise VerifyError(f"{path}: samples: not a file of samples of format {SAMPLES}, the one that this vmrace reads")
+        variants = said.get("variants")
+        for name, line in variants.items() if isinstance(variants, dict) else ():
+            check_digest(f"{path}: variants.{name}.digest", _converted(line, Line, path, f"variants.{name}").digest)
+        return _converted(said, _File, path, "")
+
+
+def _converted(said: Any, kind: type[_Kind], path: pathlib.Path, place: str) -> _Kind:
+    """Convert an object of the file, which is at that place in it. Raises VerifyError, with the place."""
+    try:
+        return msgspec.convert(said, kind)
+    except msgspec.ValidationError as error:
+        why, _, inside = str(error).partition(" - at `$")
+        at = (place + inside.rstrip("`")).lstrip(".")
+        raise VerifyError(f"{path}: {at + ': ' if at else ''}{why}") from None
 
 
 def _text(known: _File) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from vmrace.fuzz.corpus.verdict import Word
 from vmrace.fuzz.programs.enumerate import Form, Scope
+from vmrace.fuzz.text.document import reason_of
 from vmrace.fuzz.text.exit_codes import CHANGED, COULD_NOT
 from vmrace.fuzz.text.terminal import COLUMNS, LINE_EVERY
 from vmrace.fuzz.text.wording import are, count
@@ -21,7 +22,7 @@ from vmrace.harness.explore.exploration import EQUIVALENCE
 from vmrace.harness.sanitizers import table
 
 if TYPE_CHECKING:
-    from vmrace.fuzz.verify.scope import Proof
+    from vmrace.fuzz.verify.scope_proof import Proof
 
 UNDECIDED_TOLD = 3          # inconclusive programs listed for each reason
 Said = Callable[[str], None]
@@ -134,7 +135,7 @@ class Table:
         """List each title and each undecided program, as JSON objects."""
         bugs = [{"kind": "bug", "title": title, "programs": len(results), "smallest": self.smallest(title).program}
                 for title, results in sorted(self.titles.items())]
-        return bugs + [{"kind": "inconclusive", "program": one.program, "why": str(one.why), "reason": reasons.reason_of(one.why)}
+        return bugs + [{"kind": "inconclusive", "program": one.program, "why": str(one.why), "reason": reason_of(one.why)}
                        for one in self.undecided]
 
     def as_json(self, head: dict[str, Any], interrupted: bool) -> dict[str, Any]:

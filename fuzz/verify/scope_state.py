@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import pathlib
-import sys
 from dataclasses import asdict
 from typing import Any
 
 import msgspec
 from vmrace.fuzz.programs.enumerate import Scope
+from vmrace.fuzz.run.code_hash import code_hash
 from vmrace.fuzz.run.executor import Executor
 from vmrace.fuzz.run.state_file import Damaged, StateFile, decoded, with_key
 from vmrace.fuzz.verify.scope_result import Result
@@ -25,16 +24,6 @@ def header(family: Family, variant: str, scope: Scope) -> dict[str, Any]:
     fields = asdict(scope) | {"operations": sorted(scope.operations)}
     head = {"scope_proof": FORMAT, "variant": f"{family.name}/{variant}", "scope": fields, "image": image, "vmrace": code_hash(family)}
     return with_key(head)
-
-
-def code_hash(*families: Family) -> str:
-    """Hash the code that lists, explores and judges programs of these families."""
-    from vmrace.fuzz.verify.subject import vmrace_hash
-    here = pathlib.Path(__file__).resolve().parents[2]
-    paths = [here / path for path in ("fuzz/programs/enumerate.py", "variants/family.py", "variants/user_model.py", "variants/program.py")]
-    oracles = (getattr(sys.modules.get(family.check.__module__), "__file__", None) for family in families)
-    paths += [pathlib.Path(oracle) for oracle in oracles if oracle]
-    return hashlib.blake2b("\n".join([vmrace_hash(), *(path.read_text() for path in paths)]).encode(), digest_size=8).hexdigest()
 
 
 class State:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 import pathlib
@@ -94,21 +93,3 @@ def _plainly(run: Callable[[Any], Any], bound: int | None) -> set[tuple[str, ...
 
 def _hash(text: str) -> str:
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
-
-
-RUNS = ("run/executor.py", "run/rest.py", "run/exhaustive.py", "corpus/sample.py")
-JUDGES = ("family.py", "invariants.py")     # the modules of a family that are linked into no image, and judge its runs
-
-
-@functools.cache
-def vmrace_hash(family_name: str = "") -> str:
-    """Hash all source that an exploration or a sample depends on besides the linked kernel source: the machine, the executor, the choice
-    of sampled schedules, and, of a family's program, the rules by which its runs are judged."""
-    from vmrace import harness, variants
-    paths = sorted(pathlib.Path(harness.__file__).parent.rglob("*.py"))
-    paths += [pathlib.Path(__file__).parents[1] / name for name in RUNS]
-    if family_name:
-        room = pathlib.Path(variants.__file__).parent
-        paths += sorted(room.glob("*.py"))
-        paths += [path for path in (room / family_name / name for name in JUDGES) if path.is_file()]
-    return _hash("\n".join(path.read_text() for path in paths))

@@ -8,8 +8,10 @@
         assert proof.proved, proof.titles
 
 Each run is repeated once, by its decisions or in another order of the same class. A program is inconclusive if
-    it does something else by the same schedule: it reads a clock, a file, or data that an earlier run has left;
+    it does something else by the same schedule: it reads a file, or data that an earlier run has left;
+    its code names a clock, or random numbers of the system (harness/user_data/clocks.py);
     it draws random numbers;
+    its functions reach an object that may keep something from run to run, and could not be put back, as a database connection;
     its tasks share data that no explorer sees, as a plain variable, or a list in a cell (harness/user_data/sharing.py);
     no task reaches a point.
 
@@ -72,6 +74,9 @@ def _verify(runner: Runner, **limits: Any) -> tuple[Exploration, bool]:
 
     Such a fact is a loop that does not wait, or plain data whose uses can be recorded, and which may be shared well.
     """
+    hidden = runner.kept.hidden()
+    if hidden:
+        return Exploration(bound=limits.get("bound"), why=Incomplete(Reason.HIDDEN, detail=hidden)), False
     repeats, shared = Repeats(runner), frozenset[int]()
 
     def reached(result: Result, events: list[Event]) -> Any:
@@ -94,6 +99,8 @@ def _verify(runner: Runner, **limits: Any) -> tuple[Exploration, bool]:
                 return found, True
     if found.complete and not found.titles and not runner.sharing.points:
         found.why = Incomplete(Reason.NOTHING)
+    if found.proved and runner.kept.clock:
+        found.why = Incomplete(Reason.REPEATS, detail=f"it can read a clock or random numbers of the system: {runner.kept.clock}")
     return found, bool(shared) and runner.watch(shared)
 
 

@@ -8,6 +8,7 @@ import contextlib
 import functools
 import io
 import operator
+import pickle
 import sys
 import types
 import warnings
@@ -15,6 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 from vmrace.harness.kernel.registry import is_kernel_object
+from vmrace.harness.user_data.clocks import draws_from_the_system
 from vmrace.harness.user_data.whose import is_users
 
 
@@ -24,7 +26,7 @@ def _fingerprint(value: Any) -> Any:
     None for an object that has no such state, as far as this function knows.
     """
     if any(base.__module__ == "random" for base in type(value).__mro__):
-        return value.getstate()
+        return None if draws_from_the_system(value) else value.getstate()
     if isinstance(value, io.IOBase):
         return None if value in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__) else _position(value)
     if isinstance(value, types.GeneratorType | types.CoroutineType | types.AsyncGeneratorType):
@@ -34,9 +36,23 @@ def _fingerprint(value: Any) -> Any:
         return tuple(value.cache_info())
     with contextlib.suppress(TypeError, ValueError, BufferError):
         return memoryview(value).tobytes()
-    if isinstance(value, collections.abc.Iterator) and not is_users(type(value).__module__):
+    kind = type(value).__module__
+    if is_users(kind):
+        return None
+    if isinstance(value, collections.abc.Iterator):
         return _iterator(value)
-    return None
+    if kind in _HARMLESS:
+        return None
+    try:
+        return pickle.dumps(value)
+    except Exception:           # whatever the object's own code raises
+        return HIDDEN
+
+
+HIDDEN = "hidden"       # the fingerprint of an object whose state can be neither read nor restored, as a hash or a database connection
+# The modules of Python whose objects never change, only refer to others, or only write logs.
+_HARMLESS = frozenset(("_abc", "_contextvars", "_struct", "abc", "builtins", "dataclasses", "enum", "functools", "inspect", "logging",
+                       "operator", "re", "types", "typing", "weakref"))
 
 
 def _position(file: io.IOBase) -> Any:

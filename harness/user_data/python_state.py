@@ -26,8 +26,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from vmrace.harness.kernel.registry import is_kernel_object
-from vmrace.harness.user_data import watched
-from vmrace.harness.user_data.comparable import _fingerprint
+from vmrace.harness.user_data import clocks, watched
+from vmrace.harness.user_data.comparable import HIDDEN, _fingerprint
 from vmrace.harness.user_data.places import (
     MISSING,
     ClassAttributes,
@@ -66,6 +66,7 @@ class Kept:
         self.outside: list[Any] = []
         self.foreign: list[tuple[Name, Any]] = []
         self.opaque: list[tuple[Name, Any, Any]] = []
+        self.clock = ""                         # a clock that some function can read (clocks.py)
         self.makers: list[tuple[dict[str, Any], str, Any]] = []     # globals, name, value: variables by which a task can reach threading
         self.stored: set[str] = set()           # names of variables that some function stores to
         self.mentioned: set[str] = set()        # names of global variables that some function mentions
@@ -124,6 +125,10 @@ class Kept:
             if _fingerprint(value) != before:
                 return name.described(with_article(type(value)))
         return ""
+
+    def hidden(self) -> str:
+        """Return the name of an object that may change unseen, and could not be restored; "" if there is none."""
+        return next((name.described(with_article(type(value))) for name, value, before in self.opaque if before == HIDDEN), "")
 
     def watch(self, numbers: Iterable[int]) -> bool:
         """Replace the containers in the places `numbers`, as far as possible, by containers that record each use (watched.py).
@@ -184,6 +189,7 @@ class Kept:
         self.places.append(place)
 
     def _follow(self, value: Any, name: Name) -> None:
+        self.clock = self.clock or clocks.name_of(value)
         if isinstance(value, types.FunctionType):
             if is_users(value.__module__):
                 self._function(value)
@@ -223,7 +229,7 @@ class Kept:
     def _object(self, value: Any, name: Name) -> None:
         if isinstance(value, _CONTAINERS):
             self._container(value, name)
-        elif (fingerprint := _fingerprint(value)) is not None:
+        elif not isinstance(value, _HOLDERS) and (fingerprint := _fingerprint(value)) is not None:
             self.opaque.append((name, value, fingerprint))
         if is_users(type(value).__module__) or isinstance(value, _HOLDERS):
             self._instance(value, name)
@@ -248,6 +254,8 @@ class Kept:
     def _function(self, function: types.FunctionType) -> None:
         called = function.__name__.strip("<>")
         code, names = function.__code__, function.__globals__
+        closed = dict(zip(code.co_freevars, function.__closure__ or (), strict=True))
+        self.clock = self.clock or clocks.read_in(code, lambda name: cell_binding(closed[name])[0]() if name in closed else names.get(name))
         for variable, inner in zip(code.co_freevars, function.__closure__ or (), strict=True):
             self._lead(inner, Name(variable, f"that {called} closes over", called))
         mentioned = Mentioned(code)

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from types import SimpleNamespace
 
 import click
+import msgspec
 import pytest
 from click.testing import CliRunner, Result
 from vmrace.fuzz.cli.main import main
@@ -493,6 +494,20 @@ def test_what_a_command_calls_an_entry_names_it(here: pathlib.Path) -> None:
     assert named(handle(load(elsewhere))) == elsewhere
 
 
+def test_two_titles_of_one_run_have_names_that_differ(tmp_path: pathlib.Path) -> None:
+    from vmrace.fuzz.corpus.entry import find, save
+    from vmrace.fuzz.corpus.index import NoSuchEntry, named, short_name
+    entry = load(IRQ)
+    for title in ("RACE: store a and load in f", "RACE: store a and store in f"):
+        save(msgspec.structs.replace(entry, title=title, path=None), tmp_path)
+    paths = find(tmp_path)
+    names = [short_name(load(path)) for path in paths]
+    assert len(set(names)) == len(paths) == 2
+    assert [named(name, tmp_path) for name in names] == paths
+    with pytest.raises(NoSuchEntry, match=f"fits 2 entries: {names[0]}, {names[1]}"):
+        named(entry.identity, tmp_path)
+
+
 @pytest.mark.parametrize("command", [["show"], ["shrink"], ["corpus", "accept"]])
 def test_a_name_that_no_entry_or_more_than_one_has_is_a_usage_error(command: list[str], here: pathlib.Path) -> None:
     refused(cli(*command, "nothing"), 2, "no entry 'nothing' in corpus/", "vmrace corpus")
@@ -545,7 +560,7 @@ def test_accepting_without_a_variant_takes_what_is_found_on_all(here: pathlib.Pa
 
 @pytest.mark.long
 def test_what_is_accepted_is_what_a_replay_finds(here: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All schedules together have the entry's own title, too; a replay samples some, and comes to another one first."""
+    """The entry's own title is among all schedules, too; a replay samples some, and comes to another one first."""
     import vmrace.fuzz.corpus.judge
     from vmrace.fuzz.corpus.judge import Judged
     monkeypatch.setattr(vmrace.fuzz.corpus.judge, "_explore",
@@ -787,7 +802,6 @@ def test_a_finding_of_an_unfinished_shard_is_kept_on_ctrl_c(tmp_path: pathlib.Pa
     """A shard of a minute, and an interrupt as soon as it has seen something: that is confirmed and kept."""
     import vmrace.fuzz.campaign.driver
     import vmrace.fuzz.campaign.shard
-    monkeypatch.setattr(vmrace.fuzz.campaign.driver, "SHARD_SECONDS", 60.0)
     failed, driver = vmrace.fuzz.campaign.shard._Shard._failed, os.getpid()
 
     def interrupting(shard: object, *args: object) -> None:
@@ -834,7 +848,7 @@ def test_a_worker_that_does_not_answer_is_not_waited_for_and_what_it_shrank_is_k
 @pytest.mark.long
 @pytest.mark.skipif(not pathlib.Path("/proc/self/task").is_dir(), reason="finds the workers in /proc")
 def test_a_signal_to_the_whole_group_loses_nothing(tmp_path: pathlib.Path) -> None:
-    """As `timeout` and batch systems send it: the workers get it too."""
+    """`timeout` and batch systems send a signal so: the workers get it, too."""
     process = start(tmp_path, "--for", "60s", "--seed", "3", "--keep-going", "--no-shrink", "--json", group=True)
     until_found(process, tmp_path)
     os.killpg(process.pid, signal.SIGTERM)
@@ -870,16 +884,23 @@ def test_text_says_what_no_finding_means(tmp_path: pathlib.Path) -> None:
     assert re.match(r"vmrace: (no finding in .*at 95 % confidence fewer than 1 run in|\d+ titles)", last)
 
 
+def test_the_table_of_schedulers_leaves_out_those_that_made_no_run() -> None:
+    from vmrace.fuzz.campaign.report import schedulers_table
+    from vmrace.fuzz.sampling.portfolio import Tally
+    table = schedulers_table({"walk": Tally(runs=7, distinct=6), "surw": Tally(), "checked": Tally(findings=2)})
+    assert [line.split() for line in table[1:]] == [["checked", "-", "-", "-", "2"], ["walk", "7", "6", "0", "0"]]
+
+
 def test_a_campaign_of_no_runs_claims_nothing() -> None:
-    from vmrace.fuzz.campaign.driver import Status
     from vmrace.fuzz.campaign.report import summary
+    from vmrace.fuzz.campaign.status import Status
     assert summary(Status(started=time.monotonic()))[-1].endswith("which says nothing")
     assert "fewer than 1 run in 1,001 fails" in summary(Status(started=time.monotonic(), runs=3000))[-1]
 
 
 def test_a_shard_that_is_given_up_is_no_success() -> None:
-    from vmrace.fuzz.campaign.driver import Status
     from vmrace.fuzz.campaign.report import summary
+    from vmrace.fuzz.campaign.status import Status
     from vmrace.fuzz.cli.fuzz import _fuzz_exit
     again, lost = (Status(started=time.monotonic(), runs=3000, lost=4, given_up=given_up) for given_up in (0, 1))
     assert (_fuzz_exit(again), _fuzz_exit(lost)) == (0, 3)

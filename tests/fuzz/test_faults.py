@@ -21,6 +21,7 @@ from typing import Any
 
 import pytest
 import vmrace.fuzz.campaign.driver
+import vmrace.fuzz.campaign.hits
 import vmrace.fuzz.campaign.shard
 import vmrace.fuzz.shrink.minimize
 from click.testing import CliRunner, Result
@@ -243,7 +244,7 @@ def test_a_hit_whose_shrinker_died_is_confirmed_without_shrinking(tmp_path: path
     code, told, _last = campaign(tmp_path / "c", "--for", "20s", "--workers", "1")
     assert code == 1
     finding, = (one for one in told if one["type"] == "finding")
-    assert finding["cut"] == vmrace.fuzz.campaign.driver.DIED
+    assert finding["cut"] == vmrace.fuzz.campaign.hits.DIED
     assert any(one["type"] == "lost" and "shrinking of" in one["text"] for one in told)
     assert load(pathlib.Path(finding["path"])).title == finding["title"]
     assert kept(tmp_path / "c", ".hit") == []

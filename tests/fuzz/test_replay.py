@@ -21,7 +21,7 @@ from vmrace.fuzz.replay.replay import Options, Replay, Replayed
 from vmrace.fuzz.replay.table import Table
 from vmrace.fuzz.run.executor import Executor
 from vmrace.fuzz.verify.certificate import certificate_path, write_certificate
-from vmrace.fuzz.verify.kept import kept
+from vmrace.fuzz.verify.kept import RECHECKED_MAX, kept
 from vmrace.fuzz.verify.subject import of_entry
 from vmrace.harness.incomplete import Reason
 from vmrace.variants.family import FAMILIES, family
@@ -182,6 +182,8 @@ def test_a_forged_certificate_is_caught_when_it_is_run_again(fields: dict[str, A
     result = cli(proved, "--recheck", "1", "--variant", DANIEL)
     assert result.exit_code == 1
     assert f"certificate does not hold: {place}: {next(iter(fields))}: " in result.stdout
+    assert "  if nothing was changed by hand, find out why; then delete the file, " in result.stdout
+    assert "all as expected, 1 certificate does not hold   (" in result.stdout.splitlines()[-1]
 
 
 def test_a_forged_certificate_with_another_number_than_its_entry_is_never_believed(proved: pathlib.Path) -> None:
@@ -210,10 +212,12 @@ def test_a_certificate_of_a_race_is_never_believed_against_the_schedule_that_sho
 def test_a_certificate_that_cannot_be_read_is_named_and_the_proof_is_made(proved: pathlib.Path) -> None:
     place = certificate_path(load(proved), DANIEL)
     place.write_text("{")
-    result = cli(proved, "--variant", DANIEL)
-    assert result.exit_code == 3
-    assert f"vmrace: {place}: " in result.stderr
-    assert "proved" in result.stdout
+    for options in ((), ("--certify",)):
+        result = cli(proved, "--variant", DANIEL, *options)
+        assert (result.exit_code, place.read_text()) == (3, "{")
+        assert result.stderr.startswith(f"vmrace: {place}: not JSON: ") and result.stderr.count("\n") == 1
+        assert "proved" in result.stdout
+        assert f"all as expected, 1 file not used: {place}: not JSON: " in result.stdout.splitlines()[-1]
 
 
 def test_only_a_verdict_of_many_runs_has_a_certificate(proved: pathlib.Path) -> None:
@@ -240,15 +244,15 @@ def test_which_certificates_are_run_again_changes_from_time_to_time(proved: path
 
 def test_a_certificate_that_takes_minutes_is_run_again_only_with_all_others(proved: pathlib.Path) -> None:
     entries = [load(proved) for _ in range(3)]
-    entries[0].expect[DANIEL] = Verdict(Word.PROVED, number=replaying.RECHECKED_MAX + 1)
+    entries[0].expect[DANIEL] = Verdict(Word.PROVED, number=RECHECKED_MAX + 1)
     assert Replay(entries, Options(certified=True, recheck=2)).rechecked == {(1, DANIEL), (2, DANIEL)}
     assert Replay(entries, Options(certified=True, recheck=3)).rechecked == {(0, DANIEL), (1, DANIEL), (2, DANIEL)}
 
 
 def test_the_hash_of_vmrace_covers_what_judges_the_runs_of_a_family(monkeypatch: pytest.MonkeyPatch) -> None:
     """No image contains the user model and the invariants, so a certificate must not outlive a change of them."""
-    from vmrace.fuzz.verify import subject
-    vmrace_hash = subject.vmrace_hash.__wrapped__
+    from vmrace.fuzz.run import code_hash
+    vmrace_hash = code_hash.vmrace_hash.__wrapped__
     before, read = vmrace_hash("lru_free_2_4"), pathlib.Path.read_text
     for name in ("variants/user_model.py", "variants/lru_free_2_4/invariants.py", "fuzz/run/executor.py", "fuzz/run/rest.py",
                  "harness/finding.py", "fuzz/corpus/sample.py"):

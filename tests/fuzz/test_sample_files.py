@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -21,13 +22,14 @@ from vmrace.fuzz.corpus.sample import SAMPLE, Sample, run_sample
 from vmrace.fuzz.corpus.verdict import Verdict, Word, bug
 from vmrace.fuzz.replay import replay as replaying
 from vmrace.fuzz.replay.replay import Options, Replay
+from vmrace.fuzz.run.code_hash import vmrace_hash
 from vmrace.fuzz.run.executor import Executor
 from vmrace.fuzz.text import writing
 from vmrace.fuzz.verify import sample_file
 from vmrace.fuzz.verify.certificate import ProofRecord, certificate_path
 from vmrace.fuzz.verify.kept import kept, record_of
 from vmrace.fuzz.verify.sample_file import KeptSample, samples_path
-from vmrace.fuzz.verify.subject import vmrace_hash
+from vmrace.fuzz.verify.subject import VerifyError
 from vmrace.harness import stop
 from vmrace.variants.family import family
 
@@ -193,6 +195,80 @@ def test_a_file_of_samples_that_cannot_be_read_is_named_and_the_sample_is_made(w
     assert "certificate" not in result.stdout
 
 
+UNREADABLE: dict[str, tuple[str, str]] = {
+    "format": ('{"samples": 2, "lines": {"daniel_lru_count": 7}}', "samples: not a file of samples of format 1"),
+    "text": ("{", "not JSON: "),
+    "fields": ('{"samples": 1}', "Object missing required field `entry`"),
+    "twice": ('{"samples": 1, "samples": 1}', 'the key "samples" is there twice'),
+    "type": ('{"samples": 1, "variants": {"daniel_lru_count": {"image": "", "vmrace": "", "schedules": "40", "digest": ""}}}',
+             "variants.daniel_lru_count.schedules: Expected `int`, got `str`"),
+    "line": ('{"samples": 1, "variants": {"daniel_lru_count": 7}}', "variants.daniel_lru_count: Expected `object`, got `int`"),
+    "more": ('{"samples": 1, "variants": {"daniel_lru_count": {"x": 1}}}', "variants.daniel_lru_count: Object contains unknown field `x`"),
+    "digest": ('{"samples": 1, "variants": {"pre_patch": {"image": "", "vmrace": "", "schedules": 4, "digest": "zz"}}}',
+               'variants.pre_patch.digest: "zz" is not 24 hexadecimal digits'),
+    "program": ('{"samples": 1, "entry": "", "title": "", "program": 3, "variants": {}}', "program: Expected `str`, got `int`"),
+}
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_certify_keeps_a_file_that_it_cannot_read_and_its_last_line_names_it(name: str, sampled: pathlib.Path,
+                                                                             monkeypatch: pytest.MonkeyPatch) -> None:
+    stub_judge(monkeypatch, "1" * 24)
+    place, (text, why) = samples_path(load(sampled)), UNREADABLE[name]
+    place.write_text(text)
+    result = replay(sampled, "--certify")
+    assert (result.exit_code, place.read_text()) == (3, text)
+    assert result.stderr.startswith(f"vmrace: {place}: {why}") and result.stderr.count("\n") == 1
+    assert result.stderr.endswith("; move it away, and --certify makes a new one\n")
+    assert f", all as expected, 1 file not used: {place}: {why}" in result.stdout.splitlines()[-1]
+    told = json.loads(replay(sampled, "--certify", "--json").stdout)
+    assert told["not_used"] == [result.stderr.removeprefix("vmrace: ").rstrip()] and told["summary"]["written"] == 0
+
+
+def test_a_file_that_becomes_unreadable_during_a_replay_is_kept(sampled: pathlib.Path, executor: Executor) -> None:
+    entry = load(sampled)
+    record = record_of(entry, executor, judge(OK), [Sample(None, RUNS, "1" * 24)])
+    samples_path(entry).write_text('{"samples": 2}')
+    assert record is not None
+    with pytest.raises(VerifyError, match="not a file of samples of format 1"):
+        record.write()
+    assert samples_path(entry).read_text() == '{"samples": 2}'
+
+
+def test_a_directory_in_the_place_of_the_samples_is_named(sampled: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stub_judge(monkeypatch, "1" * 24)
+    place = samples_path(load(sampled))
+    place.unlink()
+    place.mkdir()
+    for options in ((), ("--certify",)):
+        result = replay(sampled, *options)
+        assert result.exit_code == 3
+        assert result.stderr.startswith(f"vmrace: {place}: a directory, not a file; ") and result.stderr.count("\n") == 1
+
+
+def test_on_threads_every_certificate_is_run_again(sampled: pathlib.Path) -> None:
+    result = replay(sampled, "--backend", "threads", "--recheck", "0")
+    assert result.exit_code == 0
+    assert "1 verdict from 40 runs (1 certificate run again)" in result.stdout
+    forge(sampled, digest="0" * 24)
+    assert replay(sampled, "--backend", "threads", "--recheck", "0").exit_code == 1
+
+
+def test_digests_are_of_certified_verdicts_too(sampled: pathlib.Path) -> None:
+    believed, made = (replay(sampled, "--digests", "--recheck", number) for number in (0, 1))
+    digest = re.search(r" ok ([0-9a-f]{16})$", believed.stdout, re.MULTILINE)
+    assert "from 0 runs and 1 certificate," in believed.stdout
+    assert digest is not None and f"ok {digest[1]}\n" in made.stdout
+
+
+def test_a_schedule_is_followed_as_often_as_asked_for_beside_a_certificate(sampled: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = replay(sampled, "--times", "3", "--recheck", "0")
+    assert "from 0 runs and 1 certificate, each schedule followed 3 times, " in result.stdout
+    monkeypatch.setattr(replaying, "follow", lambda entry, executor: "another end")
+    result = replay(sampled, "--times", "3", "--recheck", "0")
+    assert result.exit_code == 1 and "; 3 of 3: another end" in result.stdout
+
+
 def test_certify_on_a_full_disk_leaves_the_old_file_and_names_it(sampled: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stub_judge(monkeypatch, "1" * 24)
     place = forge(sampled, vmrace="0" * 16)
@@ -237,7 +313,7 @@ def test_some_proofs_and_as_many_samples_are_run_again(sampled: pathlib.Path) ->
     proved.path = sampled.with_name("p.toml")
     proved.expect = {DANIEL: Verdict(Word.PROVED, number=3)}
     proof = {"entry": "e", "variant": "v", "program": "", "image": "", "vmrace": vmrace_hash(FAMILY), "bound": None, "equivalence": "",
-             "certificate": 1, "verdict": "proved", "complete": True, "executions": 3, "blocked": 0, "digest": "a", "titles": {}}
+             "certificate": 1, "verdict": "proved", "complete": True, "executions": 3, "blocked": 0, "digest": "a" * 24, "titles": {}}
     certificate_path(proved, DANIEL).write_text(json.dumps(proof))
     chosen = Replay([ok] * 9 + [proved] * 9, Options(certified=True, recheck=3)).rechecked
     assert sum(number < 9 for number, _ in chosen) == sum(number >= 9 for number, _ in chosen) == 3
@@ -290,12 +366,13 @@ def test_certify_writes_the_certificates_of_proofs_and_of_samples_on_several_pro
 
 def test_a_proof_that_is_made_again_says_what_has_changed(tmp_path: pathlib.Path) -> None:
     made = {"certificate": 1, "entry": "e", "variant": "v", "program": "", "image": "", "vmrace": "", "bound": None, "equivalence": "",
-            "verdict": "proved", "complete": True, "executions": 3, "blocked": 0, "digest": "a", "titles": {}}
+            "verdict": "proved", "complete": True, "executions": 3, "blocked": 0, "digest": "a" * 24, "titles": {}}
     path = tmp_path / "e.v.proof.json"
     assert ProofRecord(path, made).write() == []
     assert ProofRecord(path, {**made, "image": "x", "blocked": 2}).write() == []
-    assert ProofRecord(path, {**made, "executions": 4, "digest": "b"}).write() == ["executions: 3 before, 4 now",
-                                                                                  'digest: "a" before, "b" now']
+    assert ProofRecord(path, {**made, "executions": 4, "digest": "b" * 24}).write() == [
+        "executions: 3 before, 4 now", f'digest: "{"a" * 24}" before, "{"b" * 24}" now']
     path.write_text("{")
-    assert ProofRecord(path, made).write() == []
-    assert json.loads(path.read_text()) == made
+    with pytest.raises(VerifyError, match=re.escape(f"{path}: not JSON: ")):
+        ProofRecord(path, made).write()
+    assert path.read_text() == "{"

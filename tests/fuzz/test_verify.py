@@ -135,11 +135,16 @@ def test_a_file_that_is_no_certificate_is_named(tmp_path: pathlib.Path, text: st
 
 
 @pytest.mark.parametrize(("change", "error"), [
-    ({"bound": [1]}, "bound: [1] cannot be"), ({"bound": "2"}, 'bound: "2" cannot be'), ({"bound": True}, "bound: true cannot be"),
-    ({"bound": -1}, "a number is less than 0"), ({"blocked": None}, "blocked: null cannot be"), ({"complete": 1}, "complete: 1 cannot be"),
-    ({"vmrace": None}, "vmrace: null cannot be"), ({"titles": []}, "titles: [] cannot be"), ({"more": 1}, "more: unknown field"),
-    ({"args": "x"}, 'args: "x" cannot be'), ({"args": "[3]"}, 'args: "[3]" cannot be'), ({"args": ["3"]}, 'args: ["3"] cannot be'),
-    ({"functions": None}, "functions: null cannot be"), ({"functions": "nosuch:make"}, "no module 'nosuch'"),
+    ({"bound": [1]}, "bound: [1] is not a whole number"), ({"bound": "2"}, 'bound: "2" is not a whole number'),
+    ({"bound": True}, "bound: true is not a whole number"), ({"bound": -1}, "bound: -1, less than 0"),
+    ({"executions": -1}, "executions: -1, less than 0"), ({"blocked": None}, "blocked: null is not a whole number"),
+    ({"complete": 1}, "complete: 1 is not true or false"), ({"vmrace": None}, "vmrace: null is not a text"),
+    ({"titles": []}, "titles: [] is not an object"), ({"more": 1}, "more: unknown field"),
+    ({"args": "x"}, 'args: "x" is not a list of texts'), ({"args": "[3]"}, 'args: "[3]" is not a list of texts'),
+    ({"args": ["3"]}, 'args: ["3"] is not a text'), ({"functions": None}, "functions: null is not a text"),
+    ({"functions": "nosuch:make"}, "no module 'nosuch'"), ({"digest": ""}, 'digest: "" is not 24 hexadecimal digits'),
+    ({"digest": "g" * 24}, f'digest: "{"g" * 24}" is not'), ({"digest": "a" * 23}, f'digest: "{"a" * 23}" is not'),
+    ({"digest": "A" * 24}, f'digest: "{"A" * 24}" is not'), ({"certificate": True}, "not a certificate of format 1"),
 ])
 def test_an_impossible_field_of_a_certificate_is_named(change: dict[str, Any], error: str, tmp_path: pathlib.Path) -> None:
     subject = subjects.of_functions("tests.programs.readers:make", ("3",))
@@ -214,6 +219,19 @@ def test_each_program_and_bound_has_a_certificate_of_its_own(tmp_path: pathlib.P
     entry = load(next((ROOT / "corpus").rglob(f"*{SMALL}.toml")))
     entry.path = place
     assert str(certificate.certificate_path(entry, "pre_patch", 2)) == "e.pre_patch.preemptions-2.proof.json"
+
+
+@pytest.mark.parametrize("text", ["{", '{"certificate": 2}'])
+def test_certify_keeps_a_file_that_it_cannot_read_and_explores_nothing(text: str, tmp_path: pathlib.Path,
+                                                                       monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(certificate, "_write", None)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(ROOT))
+    path = tmp_path / "tests.programs.readers-make.proof.json"
+    path.write_text(text)
+    result = command("tests.programs.readers:make", "--certify")
+    assert (result.exit_code, result.stdout, path.read_text()) == (3, "", text)
+    assert result.stderr.startswith(f"vmrace: {path.name}: ") and result.stderr.endswith("; move it away, and --certify makes a new one\n")
 
 
 def test_the_digest_of_an_exploration_depends_only_on_its_set_of_classes() -> None:

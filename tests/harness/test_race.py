@@ -7,7 +7,8 @@ import time
 from typing import Any
 
 import pytest
-from vmrace.fuzz.campaign.driver import Campaign, Options
+from vmrace.fuzz.campaign.driver import Campaign
+from vmrace.fuzz.campaign.status import Options
 from vmrace.fuzz.campaign.view import View
 from vmrace.fuzz.run.executor import Executor
 from vmrace.harness import points

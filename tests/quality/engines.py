@@ -24,7 +24,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from vmrace.fuzz.campaign.driver import Options, known_titles
+from vmrace.fuzz.campaign.status import Options, known_titles
 
 ROOT = pathlib.Path(__file__).parents[2]
 OUT = ROOT / "docs" / "explanation" / "engines.md"

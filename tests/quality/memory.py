@@ -3,7 +3,7 @@
 
     python -m tests.quality.memory            writes tests/quality/memory.md
 
-One worker runs shard after shard, as in a campaign, and passes the programs that it keeps to its next shard. Memory is VmRSS of the
+One worker runs shard after shard, as in a campaign, and learns from each. Memory is VmRSS of the
 process in megabytes (1,000,000 bytes), so it includes Python, the package and the linked images. A worker keeps at most 400 programs
 with their schedules, 20,000 setups and 8,000 programs seen, and most of that is full after half of the runs. Flat means that memory
 grows by less than a tenth from there to the end.
@@ -15,10 +15,8 @@ import gc
 import pathlib
 import time
 
-from vmrace.fuzz.campaign.driver import HANDED_ON_MAX
-from vmrace.fuzz.campaign.messages import RUNS_PER_SHARD, ShardTask
+from vmrace.fuzz.campaign.messages import RUNS_ENOUGH, RUNS_PER_SHARD, Lesson, ShardTask
 from vmrace.fuzz.campaign.shard import run_shard
-from vmrace.variants.program import Program
 
 VARIANT = ("lru_free_2_4", "pre_patch")
 RUNS = 1_000_000
@@ -36,14 +34,12 @@ def megabytes() -> float:
 def measure(runs: int, seed: int = 1) -> list[tuple[int, float, float]]:
     """Make `runs` runs; return (runs so far, seconds, megabytes) at regular intervals."""
     done, number, due, started = 0, 0, 0, time.monotonic()
-    known: set[str] = set()
-    programs: list[Program] = []
+    lesson = Lesson()
     out = []
     while done < runs:
-        result = run_shard(ShardTask(*VARIANT, seed, number, min(RUNS_PER_SHARD, runs - done), 2.0, frozenset(known), programs))
+        result = run_shard(ShardTask(*VARIANT, seed, number, min(RUNS_PER_SHARD, runs - done), 60.0, enough=RUNS_ENOUGH, lesson=lesson))
+        lesson = Lesson(number, None, [result.learnt])
         done, number = done + result.runs, number + 1
-        known |= {hit.title for hit in result.hits}
-        programs = (programs + result.kept)[-HANDED_ON_MAX:]
         if done >= due or done >= runs:
             out.append((done, time.monotonic() - started, megabytes()))
             due += SAMPLE_EVERY

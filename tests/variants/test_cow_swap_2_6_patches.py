@@ -205,7 +205,7 @@ def test_the_half_of_the_fix_misses_a_page_that_is_back_in_the_swap_cache_with_a
 
 
 def test_swapoff_takes_a_page_out_of_the_swap_cache_that_has_the_entry_of_another_area() -> None:
-    """What patch 5 of 8 of 23 Nov 2008 looks for: the page was not written yet, so its data is lost."""
+    """Patch 5 of 8 of 23 Nov 2008 looks for this: the page was not written yet, so its data is lost."""
     assert stopped("hugh_can_reuse", SWAPPED_OFF)[OLD]
 
 
