@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 from vmrace.fuzz.run.executor import Executor
+from vmrace.fuzz.run.exhaustive import Explorer
 from vmrace.harness.machine.machine import Machine
 from vmrace.harness.schedulers import Walk
 from vmrace.harness.schedulers.enumerate import every_schedule
@@ -28,6 +29,7 @@ FAMILY = family("cow_swap_2_6")
 MISSED = "INVARIANT: missed copy: a process may write a page that another one maps"
 OTHERS = "DATA: a load returns another address space's store"
 OLD = "DATA: a load returns an old value"
+COMPLAINTS = {f"PRINTK: swap_free: {text} entry in swap_info_get" for text in ("Unused swap file", "Bad swap offset", "Unused swap offset")}
 STOPS_MAX = 300         # the first load, or the search of swapoff, is over by then
 
 # Two processes have a page. One writes to it while a third task moves it to another frame.
@@ -55,6 +57,8 @@ SWAPPED_FULL = program(["store m0.0", "store m0.1", "fork m0 m1", "reclaim_page 
                        ["store m0.0"], ["load m1.0"])
 # The same with a swapoff, which gives the page to the second.
 SWAPPED_IN = program(["store m0.0", "fork m0 m1", "reclaim_page m0.0", "load m0.0"], ["store m0.0"], ["swapoff"])
+# One process alone has the page in its page table, and it is in the swap cache. The process writes while a swapoff gives the area up.
+GIVEN_UP = program(["store m0.0", "reclaim_page m0.0", "load m0.0"], ["swapoff"], ["store m0.0"])
 # A process writes to a page that it has in swap, while another one that maps the page forks.
 SWAPPED_FORK = program(["store m0.0", "fork m0 m1", "reclaim_page m0.0", "load m0.0"], ["store m1.0"], ["fork m0 m2"])
 # Swapoff has found the page of a slot and waits for its lock. Meanwhile the slot becomes free, and the page gets one of another area.
@@ -221,3 +225,12 @@ def test_two_separate_looks_miss_a_reference_that_moves_between_them() -> None:
     titles = {finding.title for seed in range(1500)
               for finding in executor("hugh_interim_jun19").run(prepared, Walk(random.Random(seed))).findings}
     assert MISSED in titles
+
+
+@pytest.mark.long
+def test_a_swap_count_without_the_page_lock_is_of_an_entry_that_a_swapoff_may_free() -> None:
+    """The hunk of 19 Jun asks for it where it did not get the page lock. 2.6.26 copies then. The schedules need two preemptions."""
+    null = {f"OOPS: NULL pointer dereference in {function}" for function in ("swap_info_get", "page_swapcount")}
+    explored = Explorer(FAMILY, "hugh_interim_jun19").explore(GIVEN_UP, bound=2)
+    assert explored.complete and set(explored.titles) == COMPLAINTS | null
+    assert Explorer(FAMILY, "pre_2_6_26").explore(GIVEN_UP, bound=2).proved
