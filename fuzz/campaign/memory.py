@@ -125,10 +125,10 @@ class Memory:
         features.programs += learnt.programs
         self.states.add(learnt.states)
         self.facts.add(learnt.facts)
-        for key in learnt.picked:
-            self.pick(key)
         for one in learnt.kept:
             self.keep(one)
+        for key in learnt.picked:               # perhaps a program that the same shard kept before
+            self.pick(key)
 
 
 def increase(now: Mapping[int, int], before: Mapping[int, int]) -> dict[int, int]:
