@@ -105,7 +105,8 @@ def verify(context: click.Context, target: str | None, functions: str | None, on
         only_for(context, "--size", ("cpus", "setup", "operations", "operands", "workers", "into", "state"), size is not None)
         if size is not None:
             from vmrace.fuzz.programs.enumerate import Scope
-            from vmrace.fuzz.verify.scope import ScopeOptions, prove
+            from vmrace.fuzz.verify.scope import prove
+            from vmrace.fuzz.verify.scope_proof import ScopeOptions
             family, variant = variant_named(target)
             scope = Scope(size, cpus, setup, operation_names(operations), operand_numbers(operands), preemptions)
             options = ScopeOptions(workers, seconds_each, runs_each or 1 << 60, seconds or 1e9, state, into, as_json)
