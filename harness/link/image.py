@@ -18,7 +18,7 @@ from vmrace.harness.sanitizers import lifetime
 from vmrace.harness.sanitizers.lockdep import Lockdep
 from vmrace.harness.sanitizers.poison import unpoison
 
-KERNEL_TASKS, KERNEL_CPUS = 16, 8       # the task_structs of an image: for tasks, for idle loops
+KERNEL_TASKS, KERNEL_CPUS = 12, 4       # the task_structs of an image, for tasks and for idle loops: each run resets them all
 
 
 @dataclass(frozen=True)
