@@ -84,7 +84,7 @@ def test_the_table_that_allows_code_to_be_run_is_the_one_of_this_project() -> No
 
 
 def test_what_can_be_compiled_is_there() -> None:
-    """That it can be, and does the same, is run by .ci/run."""
+    """.ci/run compiles it, and runs the tests of the explorer on the result."""
     assert "`VMRACE_COMPILED=1 pip install .`" in page("how-to/prove_a_small_program.md")
     setup = (ROOT / "setup.py").read_text()
     assert 'os.environ.get("VMRACE_COMPILED", "0")' in setup

@@ -44,6 +44,7 @@ from vmrace.harness.finding import Kind
 from vmrace.variants.close_to_open import settled
 
 GONE = "gone"           # the value that unmap stores: no load may return it
+NEVER = float("-inf")   # a step before all others; those of a setup are negative
 UNKNOWN = "unknown"     # the value of a register that the interface leaves open
 INHERITED = "a load of memory that was moved, whose value a process inherited and the interface left open"
 STORES = ("store", "mapped store", "direct store", "moved", "unknown")
@@ -80,13 +81,16 @@ def judge(history: Sequence[tuple[Any, ...]]) -> list[tuple[str, str]]:
     return out
 
 
-def _stored(registers: Registers) -> dict[Any, set[Any]]:
-    """Map each value that was stored to the address spaces and files that have stored it."""
-    stored: dict[Any, set[Any]] = defaultdict(set)
+def _stored(registers: Registers) -> dict[Any, set[tuple[Any, float]]]:
+    """Map each value that was stored to the address spaces and files that have stored it, each with the first step of its store.
+
+    NEVER stands for the step of a device: it may have written to pages that several address spaces have.
+    """
+    stored: dict[Any, set[tuple[Any, float]]] = defaultdict(set)
     for (who, _), accesses in registers.items():
-        for kind, value, *_ in accesses:
+        for kind, value, since, _ in accesses:
             if value and kind in VALUES:
-                stored[value].add(who)
+                stored[value].add((who, NEVER if kind == "may" else since))
     return stored
 
 
@@ -256,33 +260,41 @@ def _after(kind: str, operand: Any, state: State, ordered: list[Access], doubts:
     return [state] if operand in held or UNKNOWN in held else []
 
 
-def _ancestors(who: int, forks: list[Fork]) -> set[int]:
-    """Return an address space and those from which it descends."""
-    family = {who}
-    while True:
-        more = {parent for parent, child, *_ in forks if child in family} - family
-        if not more:
-            return family
-        family |= more
+def _ancestors(who: object, forks: list[Fork]) -> dict[object, float]:
+    """Return an address space and those from which it descends, each with the last step at which it can have stored what this one has."""
+    last: dict[object, float] = {who: float("inf")}
+    found = True
+    while found:
+        found = False
+        for parent, child, _, until in forks:
+            step = min(until, last.get(child, NEVER))
+            if step > last.get(parent, NEVER):
+                last[parent], found = step, True
+    return last
+
+
+def _has_from(stores: Iterable[tuple[Any, float]], last: dict[object, float]) -> bool:
+    """True if one of the stores is of an address space itself, or of an ancestor before the fork."""
+    return any(owner in last and since <= last[owner] for owner, since in stores)
 
 
 def _foreign(who: object, accesses: Sequence[Access], initial: Iterable[Any], registers: Registers, forks: list[Fork]) -> bool:
-    """True if a load of an address space returned what only other address spaces have stored, none of them its ancestor. Any order that
-    explains such a load has it return an unknown value."""
+    """True if a load of an address space returned what only other address spaces have stored, or an ancestor after the fork. Any order
+    that explains such a load has it return an unknown value."""
     if not isinstance(who, int) or (UNKNOWN not in initial and not any(access[0] == "unknown" for access in accesses)):
         return False
-    family, stored = _ancestors(who, forks), _stored(registers)
+    last, stored = _ancestors(who, forks), _stored(registers)
     loaded = [stored[value] for kind, value, *_ in accesses if kind == "load" and value and value in stored]
-    return any(not owners & family and all(isinstance(owner, int) for owner in owners) for owners in loaded)
+    return any(not _has_from(stores, last) and all(isinstance(owner, int) for owner, _ in stores) for stores in loaded)
 
 
 def _explain(who: int, where: Any, accesses: Sequence[Access], registers: Registers, forks: list[Fork]) -> tuple[str, str]:
     """Return the title and the detail of a register that no order explains, by the origin of the value loaded."""
-    family, stored = _ancestors(who, forks), _stored(registers)
+    last, stored = _ancestors(who, forks), _stored(registers)
     for kind, value, since, until in accesses:
-        if kind in LOADS and value and not stored.get(value, set()) & family:
+        if kind in LOADS and value and not _has_from(stored.get(value, ()), last):
             if value in stored:
-                owners = " and ".join(sorted(name_of(one) for one in stored[value]))
+                owners = " and ".join(sorted({name_of(one) for one, _ in stored[value]}))
                 return (Kind.DATA.title("a load returns another address space's store"),
                         f"{name_of(who)}.{where}: {value} of {owners}, steps {since}-{until}")
             return Kind.DATA.title("a load returns what nobody stored"), f"{name_of(who)}.{where}: {value}, steps {since}-{until}"

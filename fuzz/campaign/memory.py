@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The memory of a campaign: coverage, start states, kept programs and titles. A shard learns in a copy, and returns what it has learnt.
+"""The memory of a campaign: coverage, start states, facts, kept programs and titles. A shard learns in a copy, and returns what it learnt.
 
 The knowledge of a campaign is the sum of what its shards have learnt, added in the order of their numbers. It is therefore the same in
 every process that adds up the same shards, whichever process made their runs. Nothing here depends on the order of a set.
@@ -12,6 +12,7 @@ from array import array
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from vmrace.fuzz.campaign.facts import Facts, FactsLearnt
 from vmrace.fuzz.campaign.start_states import States, StatesLearnt
 from vmrace.fuzz.sampling.coverage import Features
 from vmrace.harness.schedulers.mutate import Bred
@@ -46,14 +47,15 @@ class Kept:
 
 @dataclass
 class Learnt:
-    """What one shard has learnt: titles, pairs of accesses, blocks with the number of programs that reached each, states, and programs
-    that it kept or picked."""
+    """What one shard has learnt: titles, pairs of accesses, blocks with the number of programs that reached each, states, facts, and
+    programs that it kept or picked."""
 
     titles: list[str] = field(default_factory=list)
     pairs: list[int] = field(default_factory=list)
     reached: dict[int, int] = field(default_factory=dict)
     programs: int = 0
     states: StatesLearnt = field(default_factory=StatesLearnt)
+    facts: FactsLearnt = field(default_factory=FactsLearnt)
     kept: list[Kept] = field(default_factory=list)
     picked: list[int] = field(default_factory=list)
 
@@ -64,6 +66,7 @@ class Memory:
     def __init__(self) -> None:
         self.features = Features()
         self.states = States()
+        self.facts = Facts()
         self.kept: list[Kept] = []
         self.seen: set[int] = set()
         self.picks: dict[int, int] = {}         # key of a kept program -> the times it was picked
@@ -73,7 +76,7 @@ class Memory:
     def copy(self) -> Memory:
         """Return a copy in which a shard can learn."""
         made = Memory()
-        made.features, made.states = self.features.copy(), self.states.copy()
+        made.features, made.states, made.facts = self.features.copy(), self.states.copy(), self.facts.copy()
         made.kept, made.seen, made.picks, made.titles = list(self.kept), set(self.seen), dict(self.picks), set(self.titles)
         made.news = Learnt()
         return made
@@ -105,10 +108,10 @@ class Memory:
 
     def learnt_since(self, before: Memory, titles: Iterable[str]) -> Learnt:
         """Return what this copy has learnt since it was made of `before`; `titles` are the new ones."""
-        assert self.news is not None and self.states.news is not None, "only a copy learns"
+        assert self.news is not None and self.states.news is not None and self.facts.news is not None, "only a copy learns"
         return Learnt(list(titles), changed(self.features.pairs, before.features.pairs),
                       increase(self.features.reached, before.features.reached), self.features.programs - before.features.programs,
-                      self.states.news, self.news.kept, self.news.picked)
+                      self.states.news, self.facts.news, self.news.kept, self.news.picked)
 
     def learn(self, learnt: Learnt) -> None:
         """Add what a shard has learnt."""
@@ -121,6 +124,7 @@ class Memory:
             features.reached[block] = features.reached.get(block, 0) + times
         features.programs += learnt.programs
         self.states.add(learnt.states)
+        self.facts.add(learnt.facts)
         for key in learnt.picked:
             self.pick(key)
         for one in learnt.kept:

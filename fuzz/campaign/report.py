@@ -93,6 +93,7 @@ class TextView(View):
             f"  shrunk    {whole}   ({count(confirmed.runs, 'run')}, {confirmed.seconds:.1f} s)",
             f"  minimal   {confirmed.minimal}",
             f"  confirmed {confirmed.replays} of {confirmed.replays} replays, trace {confirmed.digest}",
+            *(f"  composed  {line}" for line in hit.composed),
             "",
             *confirmed.story,
             "",
@@ -218,7 +219,7 @@ class JsonView(View):
             "before": asdict(confirmed.before), "after": asdict(confirmed.after), "shrink_runs": confirmed.runs,
             "cut": confirmed.cut or None,
             "least_preemptions_proved": confirmed.least_proved, "operations_proved": confirmed.operations_proved,
-            "replays": confirmed.replays, "digest": confirmed.digest, "path": str(path) if path else None,
+            "replays": confirmed.replays, "digest": confirmed.digest, "composed": hit.composed, "path": str(path) if path else None,
             **({} if path else {"entry": entry_text(confirmed)}),
         })
 

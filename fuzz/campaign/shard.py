@@ -13,6 +13,8 @@ import random
 import time
 from dataclasses import replace
 
+from vmrace.fuzz.campaign.composing import Composing, forget
+from vmrace.fuzz.campaign.facts import Goal, Witness, facts_of
 from vmrace.fuzz.campaign.memory import Kept, key_of
 from vmrace.fuzz.campaign.messages import ShardResult, ShardTask
 from vmrace.fuzz.campaign.worker import Worker
@@ -39,6 +41,7 @@ RARE = 0.02                 # a block is rare if at most this share of the progr
 RARE_MIN = 8
 TRIM_RUNS = 6               # random schedules in which a trimmed program must reach its rarest block again
 ADOPT_RUNS = 8              # random schedules that measure the coverage of a program of the inputs
+GOAL_EVERY = 4              # one shard in four composes a program, while there are goals: later ones know that it was tried
 RARE_BATCHES = 2            # batches that a program with a rare block gets at least
 
 
@@ -78,6 +81,7 @@ class _Shard(Finder):
         self.task = task
         self.rng = random.Random(f"{task.seed}/{task.number}")
         self.ended = False
+        self.composing: Composing | None = None         # the composition being searched
         self.worker.fast.left_open.clear()
         self.start = time.monotonic()
         rng = self.rng
@@ -100,6 +104,9 @@ class _Shard(Finder):
 
     def _search(self) -> None:
         handed = [program for program in self.task.programs if key_of(program) not in self.worker.memory.seen]
+        goals = self.worker.memory.facts.goals() if self.task.number % GOAL_EVERY == 0 else []
+        if goals:
+            self._compose(goals[self.task.number // GOAL_EVERY % len(goals)])
         while self.result.runs < self.task.enough and not self.over():
             self._reach_out()
             if handed:
@@ -181,13 +188,33 @@ class _Shard(Finder):
         schedules = [self._with_places(prepared, one) for one in schedules]
         marks = prepared.image.probes
         marks[:] = bytes(len(marks))
-        with m.watched(observer=worker.features):
-            self._explore(program, prepared, schedules, novelty)
+        forget(prepared)
+        try:
+            with m.watched(observer=worker.features):
+                self._explore(program, prepared, schedules, novelty)
+        finally:
+            self._witness(program, prepared, easily=False)
+
+    def _witness(self, program: Program, prepared: Prepared, easily: bool) -> None:
+        """Record what the runs of the program so far have shown about locks."""
+        self.worker.memory.facts.witness(facts_of(prepared.image.lockdep), Witness(program, easily))
 
     def _with_places(self, prepared: Prepared, one: Bred) -> Bred:
         """Return a copy of a kept run, with the contended places of a replay."""
         ran = Outcome([], list(one.switches), list(one.forced), one.points)
         return replace(one, places=self.places(prepared, ran).contended(), children=one.children[:])
+
+    def _compose(self, goal: Goal) -> None:
+        """Search a program composed of the witnesses of a goal."""
+        facts = self.worker.memory.facts
+        facts.try_goal(goal)
+        self.result.programs_run += 1
+        self.composing = composing = Composing(self, facts, goal)
+        found = composing.program()
+        if found is not None:
+            composing.direct(*found)
+            self._program(found[0], [])
+        self.composing = None
 
     def _explore(self, program: Program, prepared: Prepared, schedules: list[Bred], novelty: bool) -> None:
         """Run the schedules without preemption; if the program has `novelty`, run their children; then run batches of random schedules
@@ -196,6 +223,7 @@ class _Shard(Finder):
         explored = _Explored(self, program, prepared, schedules)
         sampling = explored.sampling
         sampling.leads()
+        self._witness(program, prepared, easily=True)
         features.take()
         explored.covered = marks.count(1)
         if novelty:
@@ -247,5 +275,9 @@ class _Shard(Finder):
         return frozenset()
 
     def _failed(self, program: Program, outcome: Outcome, name: str) -> None:
+        before = len(self.result.hits)
         super()._failed(program, outcome, name)
+        if self.composing is not None:
+            for hit in self.result.hits[before:]:
+                hit.composed = self.composing.text
         self.ended = self.ended or self.task.ends_with(self.result.hits)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -51,6 +51,21 @@ class Duration(click.ParamType):  # type: ignore[type-arg, unused-ignore]
             self.fail(f"{value!r} is no time (60s, 10m, 1h)", param, context)
 
 
+class Place(click.Path):
+    """A file or a directory. An empty text, which a shell makes of a variable that is not set, would be the current folder."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=pathlib.Path)
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        if value == "":
+            self.fail("an empty text names no file and no directory", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+PLACE = Place()
+
+
 def variant_named(name: str) -> tuple[Family, str]:
     """Find a variant by `family/variant`. Refused, with the nearest name, if there is none."""
     from vmrace.variants.family import FAMILIES, family
@@ -84,7 +99,7 @@ SETTABLE = {
     "fuzz": {"corpus": "corpus", "runs": "runs", "seconds": "seconds", "workers": "workers"},
     "verify": {"preemptions": "preemptions", "runs_each": "runs", "seconds_each": "seconds", "workers": "workers"},
     "replay": {"corpus": "corpus", "workers": "workers"}, "corpus": {"directory": "corpus"}, "accept": {"directory": "corpus"},
-    "claims": {"directory": "corpus"}, "coverage": {"directory": "corpus"},
+    "claims": {"directory": "corpus"}, "coverage": {"directory": "corpus"}, "doctor": {"directory": "corpus"},
 }
 
 
@@ -160,8 +175,19 @@ def check_writable(directory: pathlib.Path) -> None:
         raise Refused(f"{directory}: cannot be written: {writing.why(error)}", COULD_NOT) from None
 
 
+def no_certificate(path: pathlib.Path) -> None:
+    """Refuse a file of certificates where an entry is asked for."""
+    from vmrace.fuzz.verify.certificate import PROOF
+    from vmrace.fuzz.verify.sample_file import SAMPLES_OF
+    if path.name.endswith(PROOF):
+        raise Refused(f"{path}: a certificate, not an entry: vmrace verify --check FILE checks it", USAGE)
+    if path.name.endswith(SAMPLES_OF):
+        raise Refused(f"{path}: certificates of samples, not an entry: vmrace replay ENTRY checks them", USAGE)
+
+
 def entry_named(path: pathlib.Path) -> Entry:
     from vmrace.fuzz.corpus.entry import EntryError, load
+    no_certificate(path)
     try:
         return load(path)
     except EntryError as error:
@@ -169,10 +195,15 @@ def entry_named(path: pathlib.Path) -> Entry:
 
 
 def known_variant(entry: Entry, variant: str) -> None:
-    if variant not in variants_of(entry):
+    check_variant(variant, variants_of(entry), f" in {entry.family}")
+
+
+def check_variant(variant: str, known: Collection[str], where: str = "") -> None:
+    """Refuse the name of a variant, without its family, that is not among those known."""
+    if variant not in known:
         from vmrace.variants.spelling import did_you_mean
-        raise Refused(f"no variant {variant!r} in {entry.family}"
-                      f"{did_you_mean(variant, variants_of(entry)) or '. See: vmrace variants'}", USAGE)
+        guess = did_you_mean(variant.rpartition("/")[2], known)
+        raise Refused(f"no variant {variant!r}{where}{guess or '. See: vmrace variants'}", USAGE)
 
 
 def only_for(context: click.Context, what: str, names: tuple[str, ...], fits: bool) -> None:
@@ -183,7 +214,7 @@ def only_for(context: click.Context, what: str, names: tuple[str, ...], fits: bo
             raise Refused(f"{name} is for {what}", USAGE)
 
 
-CORPUS = click.option("--corpus", "directory", type=click.Path(path_type=pathlib.Path), default=pathlib.Path("corpus"),
+CORPUS = click.option("--corpus", "directory", type=PLACE, default=pathlib.Path("corpus"),
                       show_default=True, help="Directory of the entries.")
 
 JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead (see docs/reference/json.md).")

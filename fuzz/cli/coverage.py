@@ -7,7 +7,7 @@ import pathlib
 import sys
 
 import click
-from vmrace.fuzz.cli.arguments import JSON, Duration, check_writable, tell_bad, variant_named
+from vmrace.fuzz.cli.arguments import JSON, PLACE, Duration, check_writable, tell_bad, variant_named
 from vmrace.fuzz.text.document import document
 from vmrace.fuzz.text.exit_codes import CHANGED, COULD_NOT
 from vmrace.fuzz.text.terminal import echo, working
@@ -21,9 +21,9 @@ from vmrace.fuzz.text.wording import count
 @click.option("--runs-each", type=click.IntRange(min=1), default=None,
               help="Limit of runs for it; then there is no time limit, unless --for-each gives one.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Seed of its random choices.")
-@click.option("--corpus", "directory", type=click.Path(path_type=pathlib.Path), default=pathlib.Path("corpus"), show_default=True,
+@click.option("--corpus", "directory", type=PLACE, default=pathlib.Path("corpus"), show_default=True,
               help="Replay these entries before the campaign.")
-@click.option("--into", type=click.Path(path_type=pathlib.Path), default=None,
+@click.option("--into", type=PLACE, default=None,
               help="Also write pages of HTML, LCOV and XML of each variant below this directory.")
 @JSON
 def coverage(name: str, seconds_each: float | None, runs_each: int | None, seed: int, directory: pathlib.Path, into: pathlib.Path | None,

@@ -15,6 +15,7 @@ from vmrace.fuzz.cli.arguments import (
     JSON,
     OPERANDS_HELP,
     OPERATIONS,
+    PLACE,
     SETUP,
     SIZE,
     Duration,
@@ -40,7 +41,7 @@ SIZE_DEFAULT = 2        # of the programs of --operations
 @click.command()
 @click.argument("variants", nargs=-1, required=True, metavar="VARIANT VARIANT ...")
 @click.option("--entry", default=None, help="Compare the program of one ENTRY: a file, or its name in corpus/.")
-@click.option("--corpus", "directory", type=click.Path(path_type=pathlib.Path), default=None, help="Compare the programs of these entries.")
+@click.option("--corpus", "directory", type=PLACE, default=None, help="Compare the programs of these entries.")
 @SIZE
 @CPUS
 @SETUP
@@ -55,9 +56,9 @@ SIZE_DEFAULT = 2        # of the programs of --operations
 @click.option("--runs", type=click.IntRange(min=1), default=None, help="Limit of runs of a search; its result then depends on no time.")
 @click.option("--seed", type=int, default=None, help="Seed of a search; printed, so that it can be given again.")
 @click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="Worker processes of a search.")
-@click.option("--state", type=click.Path(path_type=pathlib.Path), default=None, help="Keep the results of a search in this file.")
+@click.option("--state", type=PLACE, default=None, help="Keep the results of a search in this file.")
 @click.option("--witnesses", type=click.IntRange(min=0), default=8, show_default=True, help="Show at most N runs of each program.")
-@click.option("--into", type=click.Path(path_type=pathlib.Path), default=None,
+@click.option("--into", type=PLACE, default=None,
               help="Write these runs into this directory, as entries.  [default of a search: differences]")
 @JSON
 @click.pass_context

@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 import click
-from vmrace.fuzz.cli.arguments import JSON, Duration, Refused, functions_refused, given, variant_named, which_function
+from vmrace.fuzz.cli.arguments import JSON, PLACE, Duration, Refused, functions_refused, given, variant_named, which_function
 from vmrace.fuzz.functions import apart
 from vmrace.fuzz.text.exit_codes import CHANGED, COULD_NOT, INTERRUPTED, NOTHING, USAGE
 
@@ -28,13 +28,13 @@ SECONDS = 60.0
 @click.option("--seed", type=int, default=None, help="Seed of the random choices; printed, so that it can be given again.")
 @click.option("--arg", "args", multiple=True, help="An argument for a FUNCTION that makes a program. Repeatable.")
 @click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="Worker processes; a FUNCTION has one.")
-@click.option("--corpus", type=click.Path(path_type=pathlib.Path), default=pathlib.Path("corpus"), show_default=True,
+@click.option("--corpus", type=PLACE, default=pathlib.Path("corpus"), show_default=True,
               help="Keep entries in this directory; a FUNCTION's failures are kept in .vmrace by default.")
 @click.option("--keep-going", is_flag=True, help="Go on after the first new title; a RACE never stops a campaign.")
 @click.option("--no-shrink", is_flag=True, help="Keep findings as they were found.")
 @click.option("--engine", type=click.Choice(["own", "atheris"]), default="own", show_default=True,
               help="What chooses programs: vmrace, or libFuzzer through Atheris.")
-@click.option("--inputs", type=click.Path(path_type=pathlib.Path), default=None,
+@click.option("--inputs", type=PLACE, default=None,
               help="Begin with the inputs in this directory, and add to it; python -m vmrace.fuzz.target shares it.")
 @JSON
 @click.pass_context

@@ -117,13 +117,12 @@ def _judged(path: pathlib.Path, kept: Record, times: int, prove: int) -> JudgedR
         raise RecordError(f"{path}: schedule: {error}") from None
 
 
-def summary(done: Sequence[Replayed], bad: int, seconds: float, code: int) -> str:
-    """Return the last line of a replay of several records. `bad`: files that could not be used."""
+def summary(done: Sequence[Replayed]) -> str:
+    """Return the text of a last line that says how the verdicts of several records compare with those expected."""
     wrong = sum(one.code == CHANGED for one in done)
     undecided = sum(one.code == COULD_NOT for one in done)
     parts = [f"{wrong} not as expected"] * bool(wrong) + [f"{undecided} undecided"] * bool(undecided)
-    parts += [f"{count(bad, 'file')} not used"] * bool(bad)
-    return f"{count(len(done), 'run')}: {', '.join(parts) or 'all as expected'}   ({seconds:.1f} s, exit {code})"
+    return f"{count(len(done), 'run')}: {', '.join(parts) or 'all as expected'}"
 
 
 # ---- accepting a verdict --------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import pathlib
 import sys
 
 import click
-from vmrace.fuzz.cli.arguments import JSON, entry_named, entry_path, functions_refused, known_variant, only_of_runs
+from vmrace.fuzz.cli.arguments import JSON, entry_named, entry_path, functions_refused, known_variant, only_for, only_of_runs
 from vmrace.fuzz.functions import apart
 from vmrace.fuzz.text.document import document
 from vmrace.fuzz.text.terminal import echo
@@ -19,7 +19,8 @@ from vmrace.fuzz.text.terminal import echo
 @click.option("--variant", "variant", default=None, help="Run it on this variant instead of the one it was found on.")
 @click.option("--all", "whole", is_flag=True, help="Show every step, not only those on which the failure depends.")
 @JSON
-def show(entry: str, functions: str | None, variant: str | None, whole: bool, as_json: bool) -> None:
+@click.pass_context
+def show(context: click.Context, entry: str, functions: str | None, variant: str | None, whole: bool, as_json: bool) -> None:
     """Print the story of one race: of an ENTRY, which is a file, or its name in corpus/. A .run file needs MODULE:FUNCTION, as for vmrace
     replay.
 
@@ -31,6 +32,7 @@ def show(entry: str, functions: str | None, variant: str | None, whole: bool, as
     from vmrace.fuzz.corpus.show import story_of
     if entry.endswith(".run") and pathlib.Path(entry).is_file():
         from vmrace.fuzz.cli import run_commands
+        only_for(context, "an entry, and not for a .run file", ("variant",), False)
         apart.begin()
         with functions_refused():
             sys.exit(run_commands.show(pathlib.Path(entry), functions, echo, as_json, whole))

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
-from vmrace.fuzz.cli.arguments import JSON, Refused, check_writable, entry_named, entry_path, functions_refused, only_of_runs
+from vmrace.fuzz.cli.arguments import JSON, PLACE, Refused, check_writable, entry_named, entry_path, functions_refused, only_of_runs
 from vmrace.fuzz.functions import apart
 from vmrace.fuzz.text.document import document
 from vmrace.fuzz.text.exit_codes import CHANGED, COULD_NOT, USAGE
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @click.argument("entry")
 @click.argument("functions", required=False, metavar="[MODULE:FUNCTION]")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the random choices.")
-@click.option("--into", type=click.Path(path_type=pathlib.Path), default=None,
+@click.option("--into", type=PLACE, default=None,
               help="Write the result into this directory.  [default: beside the entry]")
 @click.option("--refind", is_flag=True,
               help="If the schedule no longer fits: look for the same failure by other schedules, and replace the entry.")

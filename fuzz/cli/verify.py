@@ -16,10 +16,12 @@ from vmrace.fuzz.cli.arguments import (
     JSON,
     OPERANDS_HELP,
     OPERATIONS,
+    PLACE,
     SETUP,
     SIZE,
     Duration,
     Refused,
+    check_writable,
     entry_named,
     entry_path,
     functions_refused,
@@ -54,7 +56,7 @@ if TYPE_CHECKING:
 @click.option("--runs-each", type=click.IntRange(1), default=None, help="Limit of runs for each exploration.  [default: none]")
 @click.option("--arg", "args", multiple=True, help="An argument for a function that makes a program. Repeatable.")
 @click.option("--certify", is_flag=True, help="Write a certificate next to the entry, or as MODULE-FUNCTION-ARGS.proof.json.")
-@click.option("--check", "certificate", type=click.Path(path_type=pathlib.Path), default=None,
+@click.option("--check", "certificate", type=PLACE, default=None,
               help="Explore again what a certificate is of.")
 @SIZE
 @CPUS
@@ -62,9 +64,9 @@ if TYPE_CHECKING:
 @OPERATIONS
 @click.option("--operands", default=None, help=OPERANDS_HELP)
 @click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="Worker processes, with --size.")
-@click.option("--into", type=click.Path(path_type=pathlib.Path), default=None,
+@click.option("--into", type=PLACE, default=None,
               help="With --size: put the result into the table of this file.")
-@click.option("--state", type=click.Path(path_type=pathlib.Path), default=None, help="With --size: keep the results so far in this file.")
+@click.option("--state", type=PLACE, default=None, help="With --size: keep the results so far in this file.")
 @JSON
 @click.pass_context
 def verify(context: click.Context, target: str | None, functions: str | None, only: str | None, preemptions: int | None,
@@ -103,7 +105,8 @@ def verify(context: click.Context, target: str | None, functions: str | None, on
         only_for(context, "--size", ("cpus", "setup", "operations", "operands", "workers", "into", "state"), size is not None)
         if size is not None:
             from vmrace.fuzz.programs.enumerate import Scope
-            from vmrace.fuzz.verify.scope import ScopeOptions, prove
+            from vmrace.fuzz.verify.scope import prove
+            from vmrace.fuzz.verify.scope_proof import ScopeOptions
             family, variant = variant_named(target)
             scope = Scope(size, cpus, setup, operation_names(operations), operand_numbers(operands), preemptions)
             options = ScopeOptions(workers, seconds_each, runs_each or 1 << 60, seconds or 1e9, state, into, as_json)
@@ -170,7 +173,10 @@ def _of_entry(target: str, only: str | None, bound: int | None) -> list[tuple[Su
 def _explore(subjects: list[tuple[Subject, pathlib.Path]], limits: Limits, certify: bool, as_json: bool) -> int:
     """Explore the subjects, one after the other. Returns the exit code."""
     from vmrace.fuzz.verify import report
-    from vmrace.fuzz.verify.certificate import write_certificate
+    from vmrace.fuzz.verify.certificate import before, write_certificate
+    for _, place in subjects if certify else ():
+        check_writable(place.parent)
+        before(place)
     codes: list[int] = []
     explorations = []
     for subject, place in subjects:

@@ -81,7 +81,7 @@ class _Raw(msgspec.Struct, forbid_unknown_fields=True):
     found_on: str
     schedule: list[str]
     setup: list[str] = []
-    cpus: int = 0
+    cpus: int | msgspec.UnsetType = msgspec.UNSET
     preempt: bool = False
     expect: dict[str, str] = {}
 
@@ -161,7 +161,7 @@ def _program(fields: _Raw, tasks: dict[str, Any], where: str) -> Program:
             made.append(TaskProgram(int(found[1]), parse_ops(tasks[key], key)))
     except ProgramError as error:
         raise EntryError(f"{where}: {error}") from None
-    cpus = fields.cpus or max(task.cpu for task in made) + 1
+    cpus = fields.cpus if isinstance(fields.cpus, int) else max(task.cpu for task in made) + 1
     wrong = over_limits(cpus, (task.cpu for task in made))
     if wrong:
         raise EntryError(f"{where}: {wrong}")
@@ -291,5 +291,5 @@ def find(place: pathlib.Path) -> list[pathlib.Path]:
     if place.is_file():
         return [place]
     if not place.is_dir():
-        raise EntryError(f"{place}: no such file or directory")
+        raise EntryError(f"{place}: {'neither a file nor a directory' if place.exists() else 'no such file or directory'}")
     return sorted(path for path in place.rglob("*.toml") if path.name != LEDGER)

@@ -50,6 +50,8 @@ def handle(entry: Entry) -> str:
 def named(name: str, directory: pathlib.Path = CORPUS) -> pathlib.Path:
     """Find the file of an entry: by its path, or by a part of its name in the corpus (`double-free-13024daf`, `13024daf`). NoSuchEntry if
     no entry or more than one fits. A path need not exist: reading it gives the error."""
+    if not name:
+        raise NoSuchEntry("an empty text names no entry")
     path = pathlib.Path(name)
     if path.exists() or path.suffix == ".toml":
         return path

@@ -131,9 +131,8 @@ class Table:
         judged = self.cells[cell].judged
         return f"{judged.verdict.word.value} {judged.digest if digests else ''}".rstrip()
 
-    def summary(self, seconds: float, bad: list[str], left_over: list[str], code: int) -> str:
-        """Return the last line. `bad`: a line for each file that could not be used; `left_over`: one for each certificate without its
-        entry or variant; `code`: the exit code."""
+    def summary(self) -> str:
+        """Return the text of a last line: the counts, and how the verdicts compare with those expected."""
         told = self.counts()
         good = not (self.surprises or self.unstable or self.undecided)
         state = "all as expected" if good else f"{told['surprises']} not as expected, {told['unstable']} unstable"
@@ -141,17 +140,12 @@ class Table:
             state += f", {told['undecided']} undecided"
         if told["wrong"]:
             state += f", {count(told['wrong'], 'certificate')} {'does' if told['wrong'] == 1 else 'do'} not hold"
-        if bad:
-            state += f", {count(len(bad), 'file')} not used{_first(bad)}"
-        if left_over:
-            state += f", {count(len(left_over), 'certificate')} left over{_first(left_over)}"
         believed = f" and {count(told['certified'], 'certificate')}" if told["certified"] else ""
         again = f" ({count(told['rechecked'], 'certificate')} run again)" if told["rechecked"] else ""
         wrote = f", {count(told['written'], 'certificate')} written" if told["written"] else ""
         often = f", each schedule followed {self.options.times} times" if self.options.times > 1 else ""
         return (f"{count(told['entries'], 'entry')}, {count(told['variants'], 'variant')}: {count(told['verdicts'], 'verdict')} "
-                f"from {count(told['runs'], 'run')}{believed}{again}{wrote}{often}, {told['absent']} not applicable, {state}"
-                f"   ({seconds:.1f} s, exit {code})")
+                f"from {count(told['runs'], 'run')}{believed}{again}{wrote}{often}, {told['absent']} not applicable, {state}")
 
     def counts(self) -> dict[str, int]:
         """Return the numbers of the summary."""
@@ -202,10 +196,6 @@ class Table:
 def _is_as_expected(judged: Judged, expected: Verdict) -> bool:
     """True if the verdict is the expected one, or undecided, which says nothing."""
     return not judged.verdict.decided or expected in (judged.verdict, judged.accepted)
-
-
-def _first(lines: list[str]) -> str:
-    return f": {lines[0]}" if len(lines) == 1 else f", the first is {lines[0]}"
 
 
 def _is_unstable(done: Replayed) -> bool:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from vmrace.variants.program import Program
 
@@ -15,7 +15,7 @@ class Hit:
     """A title seen for the first time, with the program and the decisions of the run.
 
     `run` is its number, `scheduler` the name of its kind of schedule. `seconds` is the time of the run: in a worker of time.monotonic,
-    in the driver since the start of the campaign.
+    in the driver since the start of the campaign. `composed`: if the program was composed of others, why, a line for each.
     """
 
     title: str
@@ -25,3 +25,4 @@ class Hit:
     run: int
     scheduler: str
     seconds: float
+    composed: list[str] = field(default_factory=list)

@@ -57,7 +57,9 @@ def settings_in(project: pathlib.Path) -> Settings:
         made = msgspec.convert(table, Settings)
     except msgspec.ValidationError as error:
         why, _, where = str(error).partition(" - at `$.")
-        raise TargetError(f"{project}: tool.vmrace.{where.rstrip('`') or 'functions'}: {why}") from None
+        raise TargetError(f"{project}: tool.vmrace.{where.rstrip('`') or 'functions'}: {why.replace(' | null', '')}") from None
+    if made.corpus is not None and (not made.corpus or "\0" in made.corpus):
+        raise TargetError(f"{project}: tool.vmrace.corpus: {made.corpus!r} names no directory")
     for name in LIMITS:
         if wrong := out_of_limits(name, getattr(made, name)):
             raise TargetError(f"{project}: tool.vmrace.{wrong}")

@@ -8,7 +8,7 @@ import shlex
 import sys
 
 import click
-from vmrace.fuzz.cli.arguments import Refused, variant_named
+from vmrace.fuzz.cli.arguments import PLACE, Refused, variant_named
 from vmrace.fuzz.corpus.entry import EntryError
 from vmrace.fuzz.libfuzzer import start
 from vmrace.fuzz.libfuzzer.runner import SCHEDULES
@@ -20,7 +20,7 @@ from vmrace.fuzz.text.exit_codes import COULD_NOT
 @click.argument("variant")
 @click.argument("flags", nargs=-1, type=click.UNPROCESSED, metavar="[-FLAG=VALUE]... [DIRECTORY|FILE]...")
 @click.option("--schedules", type=click.IntRange(min=1), default=SCHEDULES, show_default=True, help="Schedules of an input.")
-@click.option("--corpus", type=click.Path(path_type=pathlib.Path), default=pathlib.Path("corpus"), show_default=True,
+@click.option("--corpus", type=PLACE, default=pathlib.Path("corpus"), show_default=True,
               help="Keep entries in this directory. (Directories of inputs, which libFuzzer calls corpora, come last.)")
 @click.option("--keep-going", is_flag=True, help="Go on after a new title, instead of a crash.")
 @click.option("--blocks-only", is_flag=True, help="Only a block of kernel source makes an input worth keeping: a merge keeps few.")

@@ -32,6 +32,7 @@ from vmrace.variants.family import family
 CERTIFICATE = 1             # format
 PROOF = ".proof.json"       # the end of a certificate's file name
 BOUND_MAX = 100             # the largest bound of preemptions
+MOVE_AWAY = "move it away, and --certify makes a new one"
 MADE_WITH = ("image", "vmrace")     # these may differ from now: the certificate is valid while its results are the same
 
 
@@ -54,11 +55,23 @@ def _made_by(identity: dict[str, str]) -> str:
 
 
 def write_certificate(path: pathlib.Path, subject: Subject, found: Exploration) -> None:
-    """Write a certificate. Raises VerifyError if the exploration is not complete, or the file cannot be written."""
+    """Write a certificate. Raises VerifyError if the exploration is not complete, the file cannot be written, or as `before` does."""
     if not found.complete:
         raise VerifyError(f"{path}: no certificate: {found.why}")
     stop.look()
+    before(path)
     _write(path, certificate(subject, found))
+
+
+def before(path: pathlib.Path) -> dict[str, Any] | None:
+    """Read the certificate that a new one replaces, None if there is none. Raises VerifyError if it cannot be read: it then stays, because
+    another vmrace may have made it."""
+    if not os.path.lexists(path):
+        return None
+    try:
+        return _read_certificate(path)
+    except VerifyError as error:
+        raise VerifyError(f"{error}; {MOVE_AWAY}") from None
 
 
 def _write(path: pathlib.Path, claimed: dict[str, Any]) -> None:
@@ -148,11 +161,11 @@ class ProofRecord:
     made: dict[str, Any]
 
     def write(self) -> list[str]:
-        """Write it. Returns a line for each result that is another than before. Raises VerifyError if the file cannot be written, or if
-        there is a file that cannot be read: it stays, because another vmrace may have made it."""
-        before = _read_certificate(self.path) if os.path.lexists(self.path) else self.made
+        """Write it. Returns a line for each result that is another than before. Raises VerifyError if the file cannot be written, and as
+        `before` does."""
+        old = before(self.path) or self.made
         _write(self.path, self.made)
-        return _wrong(before, {key: self.made[key] for key in _RESULTS}, "before")
+        return _wrong(old, {key: self.made[key] for key in _RESULTS}, "before")
 
 
 def proof_record(entry: Entry, executor: Executor, found: Exploration) -> ProofRecord:

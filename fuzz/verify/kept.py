@@ -15,7 +15,7 @@ from vmrace.fuzz.corpus.sample import Sample
 from vmrace.fuzz.corpus.verdict import Word
 from vmrace.fuzz.run.code_hash import vmrace_hash
 from vmrace.fuzz.run.executor import Executor
-from vmrace.fuzz.verify.certificate import KeptProof, ProofRecord, certificate_path, is_proof_by, kept_proof, proof_record
+from vmrace.fuzz.verify.certificate import MOVE_AWAY, KeptProof, ProofRecord, certificate_path, is_proof_by, kept_proof, proof_record
 from vmrace.fuzz.verify.sample_file import KeptSample, SampleRecord, kept_sample, sample_record, sampled_variants
 from vmrace.fuzz.verify.subject import VerifyError
 from vmrace.harness.explore.exploration import Exploration
@@ -46,7 +46,7 @@ def mending() -> Iterator[None]:
     try:
         yield
     except VerifyError as error:
-        raise VerifyError(f"{error}; move it away, and vmrace replay --certify makes a new one") from None
+        raise VerifyError(f"{error}; {MOVE_AWAY}") from None
 
 
 def certified_variants(entry: Entry) -> frozenset[str]:

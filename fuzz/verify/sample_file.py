@@ -31,7 +31,7 @@ from vmrace.fuzz.run.code_hash import vmrace_hash
 from vmrace.fuzz.run.executor import Executor
 from vmrace.fuzz.text import writing
 from vmrace.fuzz.text.reading import json_of, parsing, text_of
-from vmrace.fuzz.verify.certificate import check_digest
+from vmrace.fuzz.verify.certificate import MOVE_AWAY, check_digest
 from vmrace.fuzz.verify.subject import VerifyError, identity_of
 
 SAMPLES = 1             # format
@@ -143,7 +143,10 @@ class SampleRecord:
         return _differences(self.variant, old, {key: new[key] for key in ("schedules", "digest")}, "before")
 
     def _before(self) -> dict[str, Line]:
-        known = _read(self.path)
+        try:
+            known = _read(self.path)
+        except VerifyError as error:
+            raise VerifyError(f"{error}; {MOVE_AWAY}") from None
         return known.variants if known is not None and known.is_of(self.names) else {}
 
 

@@ -22,7 +22,7 @@ from vmrace.harness.explore.exploration import EQUIVALENCE
 from vmrace.harness.sanitizers import table
 
 if TYPE_CHECKING:
-    from vmrace.fuzz.verify.scope import Proof
+    from vmrace.fuzz.verify.scope_proof import Proof
 
 UNDECIDED_TOLD = 3          # inconclusive programs listed for each reason
 Said = Callable[[str], None]

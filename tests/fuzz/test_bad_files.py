@@ -77,6 +77,7 @@ ENTRIES: dict[str, tuple[Write, str]] = {
     "no_family": (replaced("lru_free_2_4/pre_patch", "os/system"), "found_on: no family 'os'"),
     "operation": (replaced('cpu0 = [', 'cpu1 = ["system touch"]\ncpu0 = ['), "cpu1[0]: no operation 'system'"),
     "empty_operation": (replaced('cpu0 = [', 'cpu1 = [""]\ncpu0 = ['), "cpu1[0]: no operation ''"),
+    "no_cpu": (replaced('cpu0 = [', 'cpus = 0\ncpu0 = ['), "cpus: 0, but the tasks need 1"),
     "field": (with_field('functions = "os:system"'), "unknown field 'functions'"),
     "twice": (with_field("format = 1"), "not TOML: Cannot overwrite a value"),
     "title": (text(lambda whole: re.sub(r'title = ".*"', 'title = "\\\\u001b"', whole)), "has no letter or digit"),
@@ -222,6 +223,53 @@ def test_a_good_corpus_has_no_bad_file() -> None:
                                      "DIVERGED step 3", "n/a?", "inconclusive x"])
 def test_a_verdict_that_no_replay_can_have_is_refused(verdict: str) -> None:
     assert parse_verdict(verdict) is None
+
+
+@pytest.mark.parametrize(("arguments", "line"), [
+    (("show", ""), "an empty text names no entry"), (("shrink", ""), "an empty text names no entry"),
+    (("verify", ""), "an empty text names no entry"), (("corpus", "accept", ""), "an empty text names no entry"),
+    (("replay", ""), "an empty text names no file and no directory"), (("corpus", "--corpus", ""), "an empty text names no file"),
+    (("fuzz", "lru_free_2_4/pre_patch", "--runs", "1", "--corpus", ""), "an empty text names no file"),
+    (("verify", "--check", ""), "an empty text names no file"),
+], ids=lambda value: " ".join(value) if isinstance(value, tuple) else None)
+def test_an_empty_text_is_not_the_current_folder(arguments: tuple[str, ...], line: str, tmp_path: pathlib.Path,
+                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copy(GOOD, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    result = command(*arguments)
+    assert (result.exit_code, result.stdout) == (2, "") and line in result.stderr
+    assert list(tmp_path.iterdir()) == [tmp_path / GOOD.name]
+
+
+def test_a_device_is_neither_a_file_nor_a_directory() -> None:
+    result = command("replay", os.devnull)
+    assert (result.exit_code, result.stderr) == (3, f"vmrace: {os.devnull}: neither a file nor a directory\n")
+
+
+@pytest.mark.parametrize("name", ["x.v.proof.json", "x.samples.json"])
+def test_a_file_of_certificates_in_the_place_of_an_entry_is_named_as_what_it_is(name: str, tmp_path: pathlib.Path) -> None:
+    (tmp_path / name).write_text("{}")
+    for word in ("replay", "show", "verify"):
+        result = command(word, tmp_path / name)
+        assert result.exit_code == 2
+        assert result.stderr.startswith(f"vmrace: {tmp_path / name}: ") and ", not an entry: vmrace " in result.stderr
+
+
+def test_a_variant_with_its_family_before_it_is_guessed() -> None:
+    for word in ("replay", "show", "verify"):
+        result = command(word, GOOD, "--variant", "lru_free_2_4/pre_patch")
+        assert result.exit_code == 2 and result.stderr.endswith(". Did you mean pre_patch?\n")
+
+
+@pytest.mark.parametrize("name", ["", "a\\u0000b"])
+def test_a_corpus_in_the_settings_that_names_no_directory_is_an_error_of_the_settings(name: str, tmp_path: pathlib.Path,
+                                                                                      monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "pyproject.toml").write_text(f'[tool.vmrace]\ncorpus = "{name}"\n')
+    monkeypatch.chdir(tmp_path)
+    for word in ("replay", "corpus", "doctor"):
+        result = command(word)
+        assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (3, "", 1)
+        assert result.stderr.startswith(f"vmrace: {tmp_path / 'pyproject.toml'}: tool.vmrace.corpus: ")
 
 
 # ---- pytest ----------------------------------------------------------------------------------------------------------------------

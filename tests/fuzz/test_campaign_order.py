@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import json
 import os
@@ -241,3 +242,13 @@ def test_hits_are_reported_in_the_order_of_their_runs_whenever_they_are_confirme
     for title in "cab":
         hits._report(title, lambda title=title: told.append(title))
     assert told == ["a", "b", "c"]
+
+
+@pytest.mark.long
+@pytest.mark.skipif(importlib.util.find_spec("atheris") is None, reason="Atheris is not installed")
+def test_a_campaign_of_libfuzzer_with_one_worker_is_the_same_with_any_hash_seed(tmp_path: pathlib.Path) -> None:
+    """With more workers it is not: libFuzzer keeps inputs of its own in each."""
+    given = arguments(1, "--keep-going", "--no-shrink", "--engine", "atheris", runs=8000)
+    first, second = (in_a_fresh_process(tmp_path / str(hash_seed), hash_seed, given) for hash_seed in (1, 2))
+    assert first["summary"]["runs"] == 8000
+    assert first == second

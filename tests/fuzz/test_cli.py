@@ -560,7 +560,7 @@ def test_accepting_without_a_variant_takes_what_is_found_on_all(here: pathlib.Pa
 
 @pytest.mark.long
 def test_what_is_accepted_is_what_a_replay_finds(here: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All schedules together have the entry's own title, too; a replay samples some, and comes to another one first."""
+    """The entry's own title is among all schedules, too; a replay samples some, and comes to another one first."""
     import vmrace.fuzz.corpus.judge
     from vmrace.fuzz.corpus.judge import Judged
     monkeypatch.setattr(vmrace.fuzz.corpus.judge, "_explore",
@@ -848,7 +848,7 @@ def test_a_worker_that_does_not_answer_is_not_waited_for_and_what_it_shrank_is_k
 @pytest.mark.long
 @pytest.mark.skipif(not pathlib.Path("/proc/self/task").is_dir(), reason="finds the workers in /proc")
 def test_a_signal_to_the_whole_group_loses_nothing(tmp_path: pathlib.Path) -> None:
-    """As `timeout` and batch systems send it: the workers get it too."""
+    """`timeout` and batch systems send a signal so: the workers get it, too."""
     process = start(tmp_path, "--for", "60s", "--seed", "3", "--keep-going", "--no-shrink", "--json", group=True)
     until_found(process, tmp_path)
     os.killpg(process.pid, signal.SIGTERM)

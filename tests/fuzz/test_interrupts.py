@@ -112,7 +112,7 @@ schedule = [
 
 
 def files(place: pathlib.Path) -> dict[str, bytes]:
-    """What is in every file; a state file that grows is looked at by itself."""
+    """Return the contents of every file; a state file that grows is looked at by itself."""
     return {str(path.relative_to(place)): path.read_bytes() for path in sorted(place.rglob("*")) if path.is_file()}
 
 

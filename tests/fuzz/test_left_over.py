@@ -114,4 +114,4 @@ def test_what_is_not_a_file_of_certificates_costs_one_line(name: str, make: Any,
     make(corpus / name)
     result = replay(corpus)
     assert result.exit_code == 3
-    assert result.stderr == f"vmrace: {corpus / name}: {why}; move it away, and vmrace replay --certify makes a new one\n"
+    assert result.stderr == f"vmrace: {corpus / name}: {why}; move it away, and --certify makes a new one\n"

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import pathlib
+import shutil
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -15,6 +16,7 @@ from vmrace.fuzz.functions import run_file
 
 from tests.documents import document
 
+ROOT = pathlib.Path(__file__).parents[2]
 CHECK = "CHECK: the program's own check fails"
 BROKEN = '''
 from vmrace import Program, cell
@@ -224,7 +226,30 @@ def test_a_directory_is_replayed_and_no_file_keeps_the_others_from_it(bank: path
     assert f"{bank}: BUG {CHECK}\n  1 of 1 replay" in result.stdout
     assert "races/a.run: inconclusive an error of vmrace: the process that ran the program was lost" in result.stdout
     assert "races/b.run: " in result.stderr and "races/c.run: names third:make" in result.stderr
-    assert result.stdout.endswith("s, exit 3)\n") and "2 runs: 1 undecided, 2 files not used" in result.stdout
+    assert result.stdout.endswith("s, exit 3)\n") and "2 runs: 1 undecided, 2 files not used, the first is races/b.run: " in result.stdout
+
+
+@pytest.mark.parametrize("text", [BROKEN, REPAIRED, ENDS], ids=["as expected", "not as expected", "undecided"])
+def test_the_last_line_of_a_directory_of_records_and_entries_is_of_both(text: str, bank: pathlib.Path) -> None:
+    shutil.copy(ROOT / "tests/golden/last-reference.toml", bank.parent)
+    write(text)
+    (bank.parent / "b.run").write_text("format = 1\n")
+    result = command("replay", "races", "--variant", "pre_patch")
+    state, code = {BROKEN: ("all as expected", 3), REPAIRED: ("1 not as expected", 1), ENDS: ("1 undecided", 3)}[text]
+    last = result.stdout.splitlines()[-1]
+    assert result.exit_code == code
+    assert last.startswith(f"1 run: {state}; 1 entry, 1 variant: 1 verdict from 20 runs, 0 not applicable, all as expected, ")
+    assert ", 1 file not used: races/b.run: " in last and last.endswith(f"s, exit {code})")
+
+
+@pytest.mark.parametrize("words", [("--variant", "pre_patch"), ("--backend", "threads"), ("--certify",)], ids=lambda words: words[0])
+def test_options_that_say_nothing_of_plain_functions_are_refused(words: tuple[str, ...], bank: pathlib.Path) -> None:
+    for place in (bank, bank.parent):
+        result = command("replay", place, *words)
+        assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1)
+        assert result.stderr.startswith(f"vmrace: {words[0]} is for entries of families, and ")
+    if words[0] == "--variant":
+        assert command("show", bank, *words).stderr == "vmrace: --variant is for an entry, and not for a .run file\n"
 
 
 def test_a_directory_is_accepted_as_a_whole(bank: pathlib.Path) -> None:

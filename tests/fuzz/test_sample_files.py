@@ -219,7 +219,7 @@ def test_certify_keeps_a_file_that_it_cannot_read_and_its_last_line_names_it(nam
     result = replay(sampled, "--certify")
     assert (result.exit_code, place.read_text()) == (3, text)
     assert result.stderr.startswith(f"vmrace: {place}: {why}") and result.stderr.count("\n") == 1
-    assert result.stderr.endswith("; move it away, and vmrace replay --certify makes a new one\n")
+    assert result.stderr.endswith("; move it away, and --certify makes a new one\n")
     assert f", all as expected, 1 file not used: {place}: {why}" in result.stdout.splitlines()[-1]
     told = json.loads(replay(sampled, "--certify", "--json").stdout)
     assert told["not_used"] == [result.stderr.removeprefix("vmrace: ").rstrip()] and told["summary"]["written"] == 0

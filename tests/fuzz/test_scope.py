@@ -36,7 +36,8 @@ from vmrace.fuzz.programs.enumerate import (
 from vmrace.fuzz.run import state_file
 from vmrace.fuzz.run.exhaustive import Explorer, Reached
 from vmrace.fuzz.verify import scope_state
-from vmrace.fuzz.verify.scope import ScopeOptions, left, prove
+from vmrace.fuzz.verify.scope import prove
+from vmrace.fuzz.verify.scope_proof import ScopeOptions, left
 from vmrace.fuzz.verify.scope_report import Table
 from vmrace.fuzz.verify.scope_result import Result
 from vmrace.fuzz.verify.scope_worker import decide
@@ -408,8 +409,8 @@ def test_a_worker_that_dies_once_loses_nothing(tmp_path: pathlib.Path) -> None:
 
 
 def test_a_worker_that_hangs_is_killed(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vmrace.fuzz.verify.scope.GRACE_SECONDS", 0.0)
-    monkeypatch.setattr("vmrace.fuzz.verify.scope.BATCH_SECONDS", 0.3)
+    monkeypatch.setattr("vmrace.fuzz.verify.scope_proof.GRACE_SECONDS", 0.0)
+    monkeypatch.setattr("vmrace.fuzz.verify.scope_proof.BATCH_SECONDS", 0.3)
     code, lines = proof(tmp_path / "state", ["touch"], Hangs, ops=1, seconds_each=0.2, as_json=True)
     assert code == 3
     assert summary(lines)["counts"] == {"proved": 1, "BUG": 0, "inconclusive": 1, "not run": 0}

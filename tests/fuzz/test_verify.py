@@ -221,6 +221,19 @@ def test_each_program_and_bound_has_a_certificate_of_its_own(tmp_path: pathlib.P
     assert str(certificate.certificate_path(entry, "pre_patch", 2)) == "e.pre_patch.preemptions-2.proof.json"
 
 
+@pytest.mark.parametrize("text", ["{", '{"certificate": 2}'])
+def test_certify_keeps_a_file_that_it_cannot_read_and_explores_nothing(text: str, tmp_path: pathlib.Path,
+                                                                       monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(certificate, "_write", None)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(ROOT))
+    path = tmp_path / "tests.programs.readers-make.proof.json"
+    path.write_text(text)
+    result = command("tests.programs.readers:make", "--certify")
+    assert (result.exit_code, result.stdout, path.read_text()) == (3, "", text)
+    assert result.stderr.startswith(f"vmrace: {path.name}: ") and result.stderr.endswith("; move it away, and --certify makes a new one\n")
+
+
 def test_the_digest_of_an_exploration_depends_only_on_its_set_of_classes() -> None:
     one, other = verify_program(readers.make, 3), verify_program(readers.make, 3)
     assert one.digest == other.digest != verify_program(readers.make, 2).digest

@@ -19,10 +19,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).parents[2]
 OPENERS = frozenset(["What", "Who", "Whom", "Whoever", "Whatever", "Of", "As", "Where", "That", "All", "Nobody", "Somebody", "So"])
-SHARE_MAX = 0.02
 WORDS_MIN = 3
-# room -> the number of such sentences that it still has. A room whose share has come below the limit is taken from here.
-NOT_YET = {"tests": 2}
 
 OUR_VARIANT_FILES = frozenset(["__init__.py", "family.py", "types.py", "ops.py", "invariants.py"])      # the others are kernel source
 
@@ -97,22 +94,16 @@ def measured(room: str) -> tuple[list[Sentence], int]:
     return measure([path for path in FILES if room_of(path) == room])
 
 
-def allowed(room: str, total: int) -> int:
+def allowed(total: int) -> int:
     """Return the number of such sentences that a room of `total` sentences may have: less than 2 % of them."""
-    return NOT_YET.get(room, max(0, -(-total * 2 // 100) - 1))
+    return max(0, -(-total * 2 // 100) - 1)
 
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_few_sentences_of_a_room_open_with_a_clause(room: str) -> None:
     clauses, total = measured(room)
     listed = "\n".join(map(str, clauses))
-    assert len(clauses) <= allowed(room, total), f"{len(clauses)} of {total} sentences open with a clause:\n{listed}"
-
-
-def test_a_room_that_keeps_the_limit_has_no_exception() -> None:
-    done = [room for room in NOT_YET if len(measured(room)[0]) < SHARE_MAX * measured(room)[1]]
-    assert set(NOT_YET) <= set(ROOMS)
-    assert not done, f"take {', '.join(done)} from NOT_YET"
+    assert len(clauses) <= allowed(total), f"{len(clauses)} of {total} sentences open with a clause:\n{listed}"
 
 
 def test_a_planted_clause_is_found_with_its_file_and_line(tmp_path: pathlib.Path) -> None:
@@ -122,7 +113,7 @@ def test_a_planted_clause_is_found_with_its_file_and_line(tmp_path: pathlib.Path
     clauses, total = measure([path])
     assert [(one.path, one.line) for one in clauses] == [(path, 7)]
     assert total == 3 and str(clauses[0]).startswith(f"{path}:7: What is lost is never")
-    assert len(clauses) > allowed("planted", total)
+    assert len(clauses) > allowed(total)
 
 
 @pytest.mark.parametrize(("text", "clauses"), [

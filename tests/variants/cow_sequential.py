@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a user sees of each variant of cow_swap_2_6 when one task runs alone, as rows of a table.
+"""The view of a user of each variant of cow_swap_2_6 when one task runs alone, as rows of a table.
 
     python -m tests.variants.cow_sequential          prints the table of docs/explanation/cow_swap_2_6.md
 

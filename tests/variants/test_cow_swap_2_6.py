@@ -113,6 +113,16 @@ def test_dontneed_reads_zeros_and_unmap_leaves_nothing() -> None:
     assert loads() == [0, 0] and pte(1) is None
 
 
+@pytest.mark.parametrize("cpus", [1, 2])
+def test_a_zap_frees_its_pages_under_the_lock_of_the_ptes_on_one_cpu_and_after_it_on_several(cpus: int) -> None:
+    """tlb_fast_mode() of asm-generic/tlb.h."""
+    what = tasks(["store m0.0"], *(["dontneed m0.0"], ["load m0.1"])[:cpus])
+    executor = Executor(FAMILY, "pre_2_6_26")
+    steps = [(event.function, event.label) for event in executor.trace(executor.prepare(what), NoPreempt()).events]
+    frees, unlocks = steps.index(("free_swap_cache", "PageSwapCache(A)")), steps.index(("zap_pte_range", "unlock m0.page_table_lock"))
+    assert (frees < unlocks) == (cpus == 1)
+
+
 def test_a_page_that_forks_leave_out_is_not_in_the_child() -> None:
     run(("store m0.0", 7), ("store m0.1", 8), "dontfork m0.0", "fork m0 m1", "load m1.0", "load m1.1")
     assert loads() == [8, 8] and pte(0, M1) is None and pte()[1] == 1
@@ -224,6 +234,16 @@ def test_a_pinned_page_is_not_migrated() -> None:
     assert pinned() is pte()[0]
 
 
+def test_a_migration_reclaims_nothing_for_the_page_that_it_needs() -> None:
+    """__alloc_pages_internal() gives up early if the page must be of one node (GFP_THISNODE), as every move asks for."""
+    six = [(f"store m{mm}.{page}", 7) for mm in (0, 1) for page in (0, 1, 2)]
+    before: list[Any] = []
+    run("map m0.0", "fork m0 m1", *six, lambda: before.append(pte()[0]), "migrate m0.0",
+        lambda: before.append(KERNEL["zone_normal"]._free_pages))
+    assert before == [pte()[0], 2]          # the low watermark
+    assert not any(count(slot) for slot in (1, 2, 3))
+
+
 # ---- races -----------------------------------------------------------------------------------------------------------------
 
 UNWANTED_COPY = (("store m0.0", "pin m0.0 k0", "protect m0.0", "unprotect m0.0"), ("store m0.0", "dma k0", "load m0.0"),
@@ -246,15 +266,32 @@ def test_reclaim_at_work_has_a_store_copy_a_pinned_page_in_2_6_26_and_not_with_t
         assert found(variant, 100, *UNWANTED_COPY) == set(), variant
 
 
-def test_the_warning_about_a_page_that_leaves_the_swap_cache_is_no_finding_while_a_swapoff_of_its_area_runs() -> None:
-    """The comment of swap_unplug_io_fn() calls it harmless then. Only a count of at most 1 has the flags of the area looked at."""
-    what = tasks(["pin m0.0 k0", "reclaim", "unpin k0", "shrink_cache 1"], ["map m0.0"], ["swapoff"])
-    schedule = ("cpu1 until before page_count(A) in swap_unplug_io_fn", "irq 0 on cpu0 until done", "cpu0 to the end", "cpu1 to the end")
+def warnings_of_swap_unplug(setup: list[str], one: list[str], other: list[str], *schedule: str) -> tuple[set[str], list[str]]:
+    """Run a schedule of two tasks on 2.6.26. Return the titles, and the loads by which the model asks whether a swapoff runs."""
+    what = tasks(setup, one, other)
     executor = Executor(FAMILY, "pre_2_6_26")
     traced = executor.trace(executor.prepare(what), named_schedule.Named(tuple(map(named_schedule.parse, schedule)), what.keys()))
-    assert not traced.outcome.findings
-    looked = [event for event in traced.events if event.function == "swap_unplug_io_fn" and event.label == "read swap0.flags"]
-    assert looked
+    return {found.title for found in traced.outcome.findings}, [event.label for event in traced.events if event.function == "swapoff_runs"]
+
+
+def test_the_warning_about_a_page_that_leaves_the_swap_cache_is_no_finding_while_a_swapoff_runs() -> None:
+    """The comment of swap_unplug_io_fn() calls it harmless then. Only a count of at most 1 has the flags of the areas looked at."""
+    titles, looked = warnings_of_swap_unplug(
+        ["pin m0.0 k0", "reclaim", "unpin k0", "shrink_cache 1"], ["map m0.0"], ["swapoff"],
+        "cpu1 until before page_count(A) in swap_unplug_io_fn", "irq 0 on cpu0 until done", "cpu0 to the end", "cpu1 to the end")
+    assert not titles
+    assert "read swap0.flags" in looked
+
+
+@pytest.mark.parametrize(("pages", "warns"), [(1, set()), (2, {"WARN at mm/swapfile.c:77 in swap_unplug_io_fn"})])
+def test_2_6_26_warns_without_a_swapoff_if_swap_is_full(pages: int, warns: set[str]) -> None:
+    """free_swap_and_cache() takes the page out of the swap cache whatever its count, if more than half of the slots are in use."""
+    writes = [f"irq {number} on cpu0 until done" for number in range(pages)]
+    titles, looked = warnings_of_swap_unplug(
+        [f"{what} m0.{page}" for what in ("store", "reclaim_page") for page in range(pages)], ["load m0.0"], ["dontneed m0.0"], *writes,
+        "cpu1 until before PagePrivate(A) in free_swap_and_cache", "cpu0 until before page_count(A) in swap_unplug_io_fn",
+        "cpu1 to the end", "cpu0 to the end")
+    assert titles == warns and bool(looked) == bool(warns)
 
 
 MISSED_COPY = (("store m0.0", "fork m0 m1", "reclaim_page m0.0", "load m0.0"), ("store m0.0",), ("load m1.0", "load m1.0"))

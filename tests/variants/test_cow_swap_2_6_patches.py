@@ -50,6 +50,13 @@ SLOT_AGAIN = program(SWAPPED_OUT, ["load m0.0", "load m0.0"], ["store m0.0", "st
 # As before, and then the page itself goes to swap again, to a slot of another area.
 PAGE_AGAIN = program([*SWAPPED_OUT, "add_swap 1"], ["load m0.0", "load m0.0"],
                      ["store m0.0", "store m1.0", "reclaim_page m0.0", "reclaim_page m1.0"])
+# One process has the page in its page table, another one in swap, and swap is full. The first writes while the second reads the page.
+SWAPPED_FULL = program(["store m0.0", "store m0.1", "fork m0 m1", "reclaim_page m0.0", "reclaim_page m0.1", "load m0.0"],
+                       ["store m0.0"], ["load m1.0"])
+# The same with a swapoff, which gives the page to the second.
+SWAPPED_IN = program(["store m0.0", "fork m0 m1", "reclaim_page m0.0", "load m0.0"], ["store m0.0"], ["swapoff"])
+# A process writes to a page that it has in swap, while another one that maps the page forks.
+SWAPPED_FORK = program(["store m0.0", "fork m0 m1", "reclaim_page m0.0", "load m0.0"], ["store m1.0"], ["fork m0 m2"])
 # Swapoff has found the page of a slot and waits for its lock. Meanwhile the slot becomes free, and the page gets one of another area.
 SWAPPED_OFF = program(["store m0.0", "reclaim_page m0.0", "add_swap 2"], ["swapoff", "load m0.0"], ["store m0.0", "reclaim_page m0.0"])
 
@@ -121,6 +128,30 @@ def test_the_lock_of_a_page_under_migration_keeps_it_from_being_reused(variant: 
     assert not found(variant, MIGRATED)
 
 
+OUT_OF_SWAP = [SWAPPED_IN, pytest.param(SWAPPED_FULL, marks=LONG)]
+
+
+@pytest.mark.parametrize(("variant", "what"), [
+    ("hugh_can_reuse", SWAPPED_IN), *(pytest.param(*each, marks=LONG) for each in (("hugh_can_reuse", SWAPPED_FULL),
+                                                                                  ("hugh_interim_jun19", SWAPPED_IN)))])
+def test_a_page_that_leaves_the_swap_cache_between_two_tests_is_reused_though_two_processes_have_it(variant: str, what: Program) -> None:
+    """The first test has seen one mapping. Then the other process gets the page out of swap, and the page leaves the swap cache: the second
+    test finds it there no more, so nothing asks for the page lock or for the sum."""
+    assert found(variant, what)[MISSED]
+
+
+@pytest.mark.parametrize("variant", ["pre_2_6_26", *(pytest.param(each, marks=LONG) for each in ("nick_lock_page", "merged_2_6_29"))])
+@pytest.mark.parametrize("what", OUT_OF_SWAP, ids=["swapoff", "full"])
+def test_the_page_lock_keeps_it_from_being_reused(variant: str, what: Program) -> None:
+    assert not found(variant, what)
+
+
+def test_a_fork_raises_the_mapcount_of_a_locked_page() -> None:
+    """The first claim of the comment of seed 001, as a check. The sum stays right: the entry of the page still counts."""
+    assert set(found("hugh_can_reuse_claims", SWAPPED_FORK)) == {"WARN at mm/swapfile.c:316 in page_swapcount"}
+    assert not found("hugh_can_reuse", SWAPPED_FORK)
+
+
 @pytest.mark.parametrize("variant", ["hugh_can_reuse_rc7", pytest.param("pre_2_6_26_rc7_tail", marks=LONG)])
 def test_the_end_of_do_wp_page_of_rc7_shows_a_thread_the_store_of_another_process(variant: str) -> None:
     assert set(found(variant, BOTH_WRITE)) == {OTHERS}
@@ -174,7 +205,7 @@ def test_the_half_of_the_fix_misses_a_page_that_is_back_in_the_swap_cache_with_a
 
 
 def test_swapoff_takes_a_page_out_of_the_swap_cache_that_has_the_entry_of_another_area() -> None:
-    """What patch 5 of 8 of 23 Nov 2008 looks for: the page was not written yet, so its data is lost."""
+    """Patch 5 of 8 of 23 Nov 2008 looks for this: the page was not written yet, so its data is lost."""
     assert stopped("hugh_can_reuse", SWAPPED_OFF)[OLD]
 
 

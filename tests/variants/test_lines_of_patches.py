@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from vmrace.fuzz.campaign import driver
+from vmrace.fuzz.campaign import status
 from vmrace.fuzz.compare import outcomes
 from vmrace.fuzz.compare.outcomes import contenders
 from vmrace.fuzz.compare.reached_text import text_of
@@ -83,11 +83,11 @@ def test_an_entry_of_one_kernel_makes_the_title_of_the_other_known(monkeypatch: 
     title = "BUG at mm/page_alloc.c:91 in __free_pages_ok"
     kept = SimpleNamespace(path=tmp_path, family="lru_free_2_4", found_on=BASE, title="BUG at mm/page_alloc.c:100 in __free_pages_ok",
                            expect={"daniel_lru_count": bug(title)})
-    monkeypatch.setattr(driver, "load_all", lambda corpus: ([kept], []))
+    monkeypatch.setattr(status, "load_all", lambda corpus: ([kept], []))
     options: Any = SimpleNamespace(corpus=tmp_path, family="lru_free_2_4", variant="daniel_lru_count")
-    assert driver.known_titles(options)[0] == {title: tmp_path}
+    assert status.known_titles(options)[0] == {title: tmp_path}
     kept.expect = {"daniel_lru_count": bug("BUG at mm/page_alloc.c:95 in __free_pages_ok")}
-    assert not driver.known_titles(options)[0]
+    assert not status.known_titles(options)[0]
 
 
 def test_a_diff_compares_findings_by_their_identity() -> None:

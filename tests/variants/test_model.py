@@ -107,7 +107,11 @@ BAD: dict[str, tuple[list[tuple[Any, ...]], str]] = {
     "a child's store seen by its parent": ([fork(0, 1, 0, 1), store(1, 2, 3, who=1), load(1, 4, 5)], OTHER),
     "nobody's value": ([store(1, 0, 1), load(7, 2, 3)], NOBODY),
     "a child does not see what its parent had": ([store(1, 0, 1), fork(0, 1, 2, 3), load(0, 4, 5, who=1)], OLD),
-    "a parent's later store seen by the child": ([store(1, 0, 1), fork(0, 1, 2, 3), store(2, 4, 5), load(2, 6, 7, who=1)], OLD),
+    "a parent's later store seen by the child": ([store(1, 0, 1), fork(0, 1, 2, 3), store(2, 4, 5), load(2, 6, 7, who=1)], OTHER),
+    "a grandparent's store after the first fork": (
+        [store(1, -9, -8), fork(0, 1, -7, -6), store(2, -5, -4), fork(1, 2, -3, -2), load(2, 0, 1, who=2)], OTHER),
+    "a value of before the fork that was overwritten in the setup": (
+        [store(1, -9, -8), store(2, -7, -6), fork(0, 1, -5, -4), load(1, 0, 1, who=1)], OLD),
     "a store long before the fork": ([store(1, 0, 1), store(2, 2, 3), fork(0, 1, 4, 5), load(1, 6, 7, who=1)], OLD),
     "a value that was unmapped": ([store(1, 0, 1), store("gone", 2, 3), store(0, 4, 5), load(1, 6, 7)], OLD),
     "a doubtful store ends with the next": ([seen("may", 1, 0, 1), store(2, 2, 3), load(1, 4, 5)], OLD),

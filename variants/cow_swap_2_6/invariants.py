@@ -22,6 +22,7 @@ A pin counts until its process forks, moves or changes the mapping, or exits: th
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -331,12 +332,13 @@ def drained(image: Image) -> Iterator[Failure]:
 def describe(image: Image) -> dict[str, str]:
     """Describe each page in a few words: its count, its mappings, its pins, its flags, its swap entry and its lists.
 
-    A page that some process may write, and one that a device has, behave differently in a fault and in reclaim. These words tell the
-    generator so: it picks start states by them.
+    A page that some process may write, one that another process has in swap, and one that a device has, behave differently in a fault and
+    in reclaim. These words tell the generator so: it picks start states by them.
     """
     t = _tables(image)
     ns = image.namespace
     writable = {value[0] for _, slot, _ in t.ptes if (value := slot._val).__class__ is tuple and value[1]}
+    swapped = Counter(slot._val for _, slot, _ in t.ptes if isinstance(slot._val, int))
     pinned = {each.page: pin.write for each, pin in zip(t.references, t.pinned, strict=True) if each.page is not None}
     out = {}
     for page in t.pages:
@@ -353,6 +355,8 @@ def describe(image: Image) -> dict[str, str]:
                 parts.append("LRU" if name == "lru" else name)
         if word & t.swapcache:
             parts.append(f"swap{page._private >> t.type_shift}.{page._private & t.offset_mask}")
+            if page._private in swapped:
+                parts.append(f"swapped {swapped[page._private]}")
         if page._mapping is not None:
             parts.append("anon")
         if page.lru.on is t.zone.free_list:

@@ -5,9 +5,10 @@ Hugh writes that it is not the patch of June: rather than order other code subtl
 suggested; and migration had spoilt his optimisations. Linked with gup_persist, which is patch 1. Patches 6 to 8 are cleanups.
 
 Reconstructed: the hunks are of 2.6.28-rc, and stand over released 2.6.26 here, without the rest of 2.6.29. trylock_page() is
-!TestSetPageLocked(). The hunks of mm/swap.c and mm/vmscan.c have no caller to change in 2.6.26, and there are neither mlocked pages nor
-remove_exclusive_swap_page_ref(). 2.6.29 also has changes that the series has not: another order in add_to_swap_cache(), a lookup without
-tree_lock, page_freeze_refs(), and freeing of swap when reclaim activates a page.
+!TestSetPageLocked(). The hunks of include/linux/swap.h are declarations, and stubs of a kernel without CONFIG_SWAP. Those of mm/swap.c and
+mm/vmscan.c have no caller to change in 2.6.26, and there are neither mlocked pages nor remove_exclusive_swap_page_ref(). 2.6.29 also has
+changes that the series has not: another order in add_to_swap_cache(), a lookup without tree_lock, page_freeze_refs(), and freeing of swap
+when reclaim activates a page.
 """
 from vmrace.harness.kernel import BUG_ON, atomic_inc, atomic_read, current, data_race, list_entry, printk, spin_lock, spin_unlock
 from vmrace.variants.cow_swap_2_6.pre_2_6_26.filemap import find_get_page, unlock_page

@@ -29,12 +29,14 @@ Left out, and why that is sound or where it is a limit:
  * Page directories: a page table is one pte slot for each address. mm->page_table_lock is the lock of all ptes of an mm, as it is
    with fewer than CONFIG_SPLIT_PTLOCK_CPUS cpus; with one page-table page for each mm, the lock of that page would exclude the same tasks.
  * TLB contents: see variants/mmu.py (a limit: the order of the copy in do_wp_page() and the batches of a zap exist for the TLB). The
-   pages of a zap are freed after the flush, as the kernel does on SMP.
+   pages of a zap are freed after the flush, or at once if the machine has one cpu.
  * PROT_NONE (a limit): a pte under it stays present on x86, and the page tables change as they do under PROT_READ.
  * mlock, KSM, transparent huge pages, mmu notifiers, the zero page in page tables (2.6.26 has none there), vmsplice with GIFT.
  * SWAP_MAP_MAX is not reached: four mms of three pages have at most twelve references.
  * Per-cpu lists of free pages (a limit): a page is free for all at once. Buddy orders, zones, nodes: every allocation is one page.
  * lru_add_drain_all() before a migration empties the pagevecs of its own cpu (a limit): with CONFIG_NUMA, a worker on each cpu does.
+ * Preemption is on between tlb_gather_mmu() and tlb_finish_mmu(), where the kernel has it off (a limit): another task of the same cpu
+   may run between a zap and the release of its pages. On another cpu it may do so in the kernel, too.
  * The shape of trees: the radix tree is an array and has room for each entry, so radix_tree_preload() does not fail. mm_rb is a chain,
    and find_vma()'s cache of its last answer is left out: it is checked against the address, so the answer is the same.
  * The hash of page wait queues: a queue for each page and bit. Wake-ups are keyed by page and bit, so they wake the same tasks.
@@ -123,6 +125,7 @@ __GFP_NOWARN = 0x200
 __GFP_NORETRY = 0x1000
 __GFP_ZERO = 0x8000
 __GFP_NOMEMALLOC = 0x10000
+__GFP_THISNODE = 0x40000
 __GFP_MOVABLE = 0x100000
 GFP_ATOMIC = __GFP_HIGH
 GFP_NOIO = __GFP_WAIT
@@ -130,6 +133,7 @@ GFP_NOFS = __GFP_WAIT | __GFP_IO
 GFP_KERNEL = __GFP_WAIT | __GFP_IO | __GFP_FS
 GFP_HIGHUSER = GFP_KERNEL | __GFP_HIGHMEM           # __GFP_HARDWALL is of cpusets
 GFP_HIGHUSER_MOVABLE = GFP_HIGHUSER | __GFP_MOVABLE
+GFP_THISNODE = __GFP_THISNODE | __GFP_NOWARN | __GFP_NORETRY
 
 # Processes, include/linux/sched.h.
 MIGRATE_MOVABLE = 2                                 # page->private of a page that is being freed

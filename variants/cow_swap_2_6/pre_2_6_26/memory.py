@@ -2,7 +2,20 @@
 """mm/memory.c: faults, fork's copy of page tables, unmapping, get_user_pages(). A vma is one page, so each loop over the ptes of a vma is
 one turn. `ptl` is mm->page_table_lock: see types. Every page here is anonymous: the arms for pages of files are left out.
 """
-from vmrace.harness.kernel import BUG, BUG_ON, WRITE, current, data_race, down_read, list_add, spin_lock, spin_unlock, touches, up_read
+from vmrace.harness.kernel import (
+    BUG,
+    BUG_ON,
+    CONFIG_SMP,
+    WRITE,
+    current,
+    data_race,
+    down_read,
+    list_add,
+    spin_lock,
+    spin_unlock,
+    touches,
+    up_read,
+)
 from vmrace.variants.cow_swap_2_6.pre_2_6_26.fork import get_task_mm, mmput
 from vmrace.variants.cow_swap_2_6.pre_2_6_26.filemap import unlock_page
 from vmrace.variants.cow_swap_2_6.pre_2_6_26.migrate import migration_entry_wait
@@ -49,7 +62,12 @@ from vmrace.variants.cow_swap_2_6.pre_2_6_26.rmap import (
 )
 from vmrace.variants.cow_swap_2_6.pre_2_6_26.swap import lru_add_drain, lru_cache_add_active, mark_page_accessed
 from vmrace.variants.cow_swap_2_6.pre_2_6_26.swap_h import vm_swap_full
-from vmrace.variants.cow_swap_2_6.pre_2_6_26.swap_state import free_pages_and_swap_cache, lookup_swap_cache, swapin_readahead
+from vmrace.variants.cow_swap_2_6.pre_2_6_26.swap_state import (
+    free_page_and_swap_cache,
+    free_pages_and_swap_cache,
+    lookup_swap_cache,
+    swapin_readahead,
+)
 from vmrace.variants.cow_swap_2_6.pre_2_6_26.swapfile import (
     can_share_swap_page,
     free_swap_and_cache,
@@ -92,7 +110,7 @@ from vmrace.variants.cow_swap_2_6.types import (
 )
 from vmrace.variants.mmu import copy_to_new_page, device_write
 
-# ---- asm-generic/tlb.h: the pages of a zap are freed when the flush is over -------------------------------------------------
+# ---- asm-generic/tlb.h: the pages of a zap are freed when the flush is over, or at once on one cpu (tlb_fast_mode()) ------------
 
 __FILE__ = "include/asm-generic/tlb.h"
 
@@ -109,13 +127,17 @@ def tlb_flush_mmu(tlb):
     if not tlb.need_flush:
         return
     tlb.need_flush = 0
-    pages, tlb.pages = tlb.pages, ()
-    free_pages_and_swap_cache(pages, len(pages))
+    if CONFIG_SMP:
+        pages, tlb.pages = tlb.pages, ()
+        free_pages_and_swap_cache(pages, len(pages))
 
 
 def tlb_remove_page(tlb, page):
     """The batch of 506 pages is never full."""
     tlb.need_flush = 1
+    if not CONFIG_SMP:
+        free_page_and_swap_cache(page)
+        return
     tlb.pages += (page,)
 
 

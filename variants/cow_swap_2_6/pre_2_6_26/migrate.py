@@ -94,6 +94,7 @@ from vmrace.variants.cow_swap_2_6.types import (
     ENOMEM,
     FOLL_GET,
     GFP_HIGHUSER_MOVABLE,
+    GFP_THISNODE,
     PF_SWAPWRITE,
     vm,
     zone_normal,
@@ -349,9 +350,9 @@ def move_to_new_page(newpage, page):
 
 
 def new_page_node(p):
-    """A page of the other node."""
+    """A page of the other node, or None: nothing is reclaimed for it."""
     vm.migrated = 1
-    return alloc_pages(GFP_HIGHUSER_MOVABLE)
+    return alloc_pages(GFP_HIGHUSER_MOVABLE | GFP_THISNODE)     # alloc_pages_node()
 
 
 def unmap_and_move(get_new_page, page, force):

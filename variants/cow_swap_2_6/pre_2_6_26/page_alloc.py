@@ -33,6 +33,7 @@ from vmrace.variants.cow_swap_2_6.pre_2_6_26.mm_h import (
 )
 from vmrace.variants.cow_swap_2_6.pre_2_6_26.vmscan import try_to_free_pages
 from vmrace.variants.cow_swap_2_6.types import (
+    GFP_THISNODE,
     MIGRATE_MOVABLE,
     PF_MEMALLOC,
     PF_MEMDIE,
@@ -232,6 +233,10 @@ def __alloc_pages_internal(gfp_mask):
         page = get_page_from_freelist(ALLOC_WMARK_LOW | ALLOC_CPUSET)
         if page is not None:
             return page                             # goto got_pg
+
+        # a page that must be of one node: its caller may look at other nodes before it reclaims
+        if gfp_mask & GFP_THISNODE == GFP_THISNODE:
+            return page                             # goto nopage
 
         alloc_flags = ALLOC_WMARK_MIN
         if not wait:

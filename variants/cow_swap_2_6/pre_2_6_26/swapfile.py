@@ -91,6 +91,13 @@ from vmrace.variants.spinlock_h import write_lock_irq, write_unlock_irq
 
 __FILE__ = "mm/swapfile.c"
 
+
+def swapoff_runs():
+    """True if an area is being given up. Of the model."""
+    return any(data_race(each.flags) & SWP_ACTIVE == SWP_USED for each in swap_info)
+
+
+# only here: swapoff_runs: the comment calls the warning harmless during a swapoff
 def swap_unplug_io_fn(unused_bdi, page):
     """A request starts when it is submitted, so there is nothing to unplug: the reads of the page and the semaphore remain."""
     down_read(swap_unplug_sem)
@@ -99,8 +106,8 @@ def swap_unplug_io_fn(unused_bdi, page):
         swap_info[swp_type(entry)].bdev             # a garbage entry would trip over this
 
         # A racy swapoff may take the page out of the cache just now: harmless then, says the comment here. So it is a finding only
-        # while no swapoff of the area runs.
-        WARN_ON(page_count(page) <= 1 and data_race(swap_info[swp_type(entry)].flags) & SWP_WRITEOK, 77)
+        # while no swapoff runs. The entry does not say of which area: page->private may be 0 by now.
+        WARN_ON(page_count(page) <= 1 and not swapoff_runs(), 77)
 
         # left out: blk_run_backing_dev()
     up_read(swap_unplug_sem)
