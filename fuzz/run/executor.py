@@ -138,7 +138,7 @@ class Executor:
     def prepare(self, program: Program) -> Prepared:
         """Run the setup alone and keep the state after it; its I/O may still be in flight. Raises SetupFailed if it has a finding."""
         stop.look()
-        assert len(program.tasks) <= KERNEL_TASKS and program.cpus <= KERNEL_CPUS, program     # else two would share a task_struct
+        assert len(program.tasks) + program.cpus <= KERNEL_TASKS + KERNEL_CPUS, program     # else two would share a task_struct
         image = self.image(program.cpus)
         image.load(image.boot)
         image.load_volatile(image.at_rest)
