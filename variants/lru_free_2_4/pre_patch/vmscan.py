@@ -437,9 +437,11 @@ def shrink_caches(classzone, priority, gfp_mask, nr_pages):
 
     nr_pages = chunk_size
     # keep the active list at two thirds of the cache
-    ratio = nr_pages * data_race(vm.nr_active_pages) // ((data_race(vm.nr_inactive_pages) + 1) * 2)
-    # only here: max: with the kernel's nr_pages of 32 it is at least 2 on lists this short (see SWAP_CLUSTER_MAX in types.py)
-    ratio = max(ratio, 1)
+    nr_active = data_race(vm.nr_active_pages)
+    ratio = nr_pages * nr_active // ((data_race(vm.nr_inactive_pages) + 1) * 2)
+    # only here: max: with the kernel's nr_pages of 32, of which at most 8 are freed before, it is at least 1 on lists this short, and 0 if
+    # no page is active (see SWAP_CLUSTER_MAX in types.py)
+    ratio = max(ratio, min(nr_active, 1))
     refill_inactive(ratio)
 
     nr_pages = shrink_cache(nr_pages, classzone, gfp_mask, priority)
