@@ -139,7 +139,7 @@ class Memory:
         self.facts.add(learnt.facts)
         for one in learnt.kept:
             self.keep(one)
-        for key in learnt.picked:               # after the programs that were kept and picked in this shard
+        for key in learnt.picked:               # perhaps a program that the same shard kept before
             self.pick(key)
 
 

@@ -13,15 +13,17 @@ import random
 import time
 from dataclasses import replace
 
-from vmrace.fuzz.campaign.composing import Composing, forget
+from vmrace.fuzz.campaign.accesses import Accesses, choose
+from vmrace.fuzz.campaign.composing import Composing, Meeting, forget
 from vmrace.fuzz.campaign.effort import CHILDREN, ROUND, Effort
-from vmrace.fuzz.campaign.facts import Goal, Witness, facts_of
+from vmrace.fuzz.campaign.facts import Witness, facts_of
 from vmrace.fuzz.campaign.memory import Kept, key_of
 from vmrace.fuzz.campaign.messages import ShardResult, ShardTask
 from vmrace.fuzz.campaign.worker import Worker
 from vmrace.fuzz.programs import generate
 from vmrace.fuzz.run import stop_request
 from vmrace.fuzz.run.executor import Outcome, Prepared, SetupFailed
+from vmrace.fuzz.sampling.contention import Places
 from vmrace.fuzz.sampling.finder import Door, Finder, tallies
 from vmrace.fuzz.sampling.portfolio import Sampling, Spent, bred, portfolio
 from vmrace.harness.machine.machine import m
@@ -39,7 +41,8 @@ SCHEDULES_KEPT = 6          # runs stored with a kept program
 RARE = 0.02                 # a block is rare if at most this share of the programs reaches it, or at most RARE_MIN programs
 RARE_MIN = 8
 ADOPT_RUNS = 8              # random schedules that measure the coverage of a program of the inputs
-GOAL_EVERY = 4              # one shard in four composes a program, while there are goals: later ones know that it was tried
+GOAL_EVERY = 4              # one shard in four composes a program for a goal of locks: later ones know that it was tried
+PAIRS = 4                   # programs that another one in four composes for goals of two accesses
 
 
 class _Explored(Door):
@@ -101,9 +104,7 @@ class _Shard(Finder):
 
     def _search(self) -> None:
         handed = [program for program in self.task.programs if key_of(program) not in self.worker.memory.seen]
-        goals = self.worker.memory.facts.goals() if self.task.number % GOAL_EVERY == 0 else []
-        if goals:
-            self._compose(goals[self.task.number // GOAL_EVERY % len(goals)])
+        self._compose_some()
         while self.result.runs < self.task.enough and not self.over():
             self._reach_out()
             if handed:
@@ -201,17 +202,39 @@ class _Shard(Finder):
         ran = Outcome([], list(one.switches), list(one.forced), one.points)
         return replace(one, places=self.places(prepared, ran).contended(), children=one.children[:])
 
-    def _compose(self, goal: Goal) -> None:
+    def _compose_some(self) -> None:
+        """Compose programs, if it is this shard's turn: one for a goal of locks, or some for goals of two accesses."""
+        facts, (number, turn) = self.worker.memory.facts, divmod(self.task.number, GOAL_EVERY)
+        goals = facts.goals() if turn == 0 else []
+        if goals:
+            self._compose(Composing(self, facts, goals[number % len(goals)]))
+        for _ in range(PAIRS if turn == GOAL_EVERY // 2 else 0):
+            pair = choose(facts, self.rng)
+            if pair is not None and not self.over():
+                self._compose(Meeting(self, facts, pair))
+
+    def _compose(self, composing: Composing) -> None:
         """Search a program composed of the witnesses of a goal."""
-        facts = self.worker.memory.facts
-        facts.try_goal(goal)
+        self.worker.memory.facts.try_goal(composing.goal)
         self.result.programs_run += 1
-        self.composing = composing = Composing(self, facts, goal)
+        self.composing = composing
         found = composing.program()
         if found is not None:
             composing.direct(*found)
-            self._program(found[0], [])
+            if not isinstance(composing, Meeting):
+                self._program(found[0], [])
         self.composing = None
+
+    def recorder(self) -> Accesses:
+        return Accesses(self.worker.named)
+
+    def recorded(self, prepared: Prepared, outcome: Outcome, places: Places) -> None:
+        """Take the accesses of a recorded run as facts."""
+        assert isinstance(places, Accesses), type(places)
+        facts = self.worker.memory.facts
+        facts.witness(list(places.at), Witness(prepared.program, not outcome.switches))
+        for goal in places.together():
+            facts.meet(goal)
 
     def _explore(self, program: Program, prepared: Prepared, schedules: list[Bred], novelty: bool) -> None:
         """Run the schedules without preemption; then rounds of random schedules, and of children if the program has `novelty`, while they

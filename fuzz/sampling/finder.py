@@ -106,11 +106,23 @@ class Finder:
 
     def places(self, prepared: Prepared, outcome: Outcome) -> Places:
         """Replay the run with a recorder of the steps at which it touches each object."""
-        places = Places()
+        places = self.recorder()
+        self.watch(prepared, outcome, places)
+        self.recorded(prepared, outcome, places)
+        return places
+
+    def watch(self, prepared: Prepared, outcome: Outcome, places: Places) -> None:
+        """Replay the run with this recorder."""
         self.counts.replays += 1
         with m.watched(places):
             self.fast.replay(prepared, outcome.switches, outcome.forced)
-        return places
+
+    def recorder(self) -> Places:
+        """Return a recorder of the steps at which a run touches each object."""
+        return Places()
+
+    def recorded(self, prepared: Prepared, outcome: Outcome, places: Places) -> None:
+        """Learn from a run that a recorder has watched."""
 
     def check(self, program: Program, outcome: Outcome) -> None:
         """Make the same decisions on a checked image, which tests guarded fields and lock orders, and look for races and leaks."""
@@ -166,7 +178,13 @@ class Door:
 
     def run(self, name: str, scheduler: Scheduler, places: Places | None = None) -> Outcome:
         with m.watched(places, m.observer):
-            return self.finder.one(self.program, self.prepared, name, scheduler)
+            ran = self.finder.one(self.program, self.prepared, name, scheduler)
+        if places is not None:
+            self.finder.recorded(self.prepared, ran, places)
+        return ran
+
+    def recorder(self) -> Places:
+        return self.finder.recorder()
 
     def places(self, ran: Outcome) -> Places:
         return self.finder.places(self.prepared, ran)

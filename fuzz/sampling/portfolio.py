@@ -42,6 +42,9 @@ class Door(Protocol[R]):
     def run(self, name: str, scheduler: Scheduler, places: Places | None = None) -> R:
         """Run the program once; `name` is the kind of schedule. `places` records which steps touch which objects."""
 
+    def recorder(self) -> Places:
+        """Return a new recorder for `run`."""
+
     def places(self, ran: R) -> Places:
         """Replay a run and record which steps touch which objects."""
 
@@ -154,7 +157,7 @@ class Sampling(Generic[R]):
         """Run the program without preemption, once for each task with that task first, and once with interrupts first."""
         fresh = not self.schedules
         for lead in (*range(self.tasks), INTERRUPTS):
-            places = Places() if fresh else None
+            places = self.door.recorder() if fresh else None
             ran = self.door.run("nopreempt", NoPreempt(lead), places)
             self.steps = max(self.steps, ran.steps)
             if places is not None:

@@ -122,6 +122,9 @@ class _Door:
     def over(self) -> bool:
         return self.runs >= self.limit
 
+    def recorder(self) -> Places:
+        return Places()
+
     def run(self, name: str, scheduler: Scheduler, places: Places | None = None) -> Outcome:
         if self.runs >= self.runs_max:
             raise Spent
