@@ -34,6 +34,7 @@ BEGIN = 12      # user space begins an access that it will report
 END = 13        # user space reports it
 MASK = 14       # a cpu turns its interrupts off
 SPAWN = 15      # a task lets a new thread begin
+TOUCH = 16      # no point: in the log of a run, an access that its point does not announce
 
 # by kind: True if such a point is always enabled, and touches the same objects whatever other processes do
 ALONE = [kind not in (ACQUIRE, TRYLOCK, WAKE, IRQ) for kind in range(SPAWN + 1)]

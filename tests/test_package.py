@@ -8,10 +8,13 @@ import pathlib
 import shutil
 import subprocess
 import sys
+import sysconfig
+import zipfile
 
 import pytest
 
 import vmrace
+from tests import compiled
 from tests.programs import lost_update
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -30,9 +33,9 @@ def test_it():
 '''
 
 
-def run(*words: str | pathlib.Path, cwd: pathlib.Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def run(*words: str | pathlib.Path, cwd: pathlib.Path, seconds: int = 300, **environment: str) -> subprocess.CompletedProcess[str]:
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    return subprocess.run([*map(str, words)], cwd=cwd, env={**kept, **environment}, capture_output=True, text=True, timeout=300)
+    return subprocess.run([*map(str, words)], cwd=cwd, env={**kept, **environment}, capture_output=True, text=True, timeout=seconds)
 
 
 def test_the_names_that_a_user_needs_are_in_the_package_itself() -> None:
@@ -98,6 +101,27 @@ def test_a_wheel_brings_one_package(installed: pathlib.Path, tmp_path: pathlib.P
     assert {path.partition("/")[0] for path in there if path.endswith(".py")} == {"vmrace"}
     every = {str(path.relative_to(ROOT)) for room in ("harness", "variants", "fuzz") for path in (ROOT / room).rglob("*.py")}
     assert {f"vmrace/{name}" for name in every} <= set(there)
+
+
+@pytest.mark.long
+def test_a_compiled_wheel_is_for_one_platform_and_a_plain_one_for_all(installed: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    plain, = (installed.parents[1]).glob("vmrace-*.whl")
+    assert plain.name.endswith("-py3-none-any.whl")
+    shutil.copytree(ROOT, tmp_path / "tree", ignore=compiled.NOT_NEEDED, symlinks=True)
+    build = ("-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", tmp_path, tmp_path / "tree")
+    built = run(sys.executable, *build, cwd=tmp_path, seconds=1200, VMRACE_COMPILED="1")
+    if "needs a C compiler" in built.stderr:
+        pytest.skip("there is no C compiler")
+    assert built.returncode == 0, built.stderr
+    wheel, = tmp_path.glob("vmrace-*.whl")
+    _, _, python, abi, platform = wheel.stem.split("-")
+    assert python == abi == f"cp{sys.version_info[0]}{sys.version_info[1]}"
+    assert platform == sysconfig.get_platform().replace("-", "_").replace(".", "_")
+    with zipfile.ZipFile(wheel) as packed:
+        packed.extractall(tmp_path / "there")
+    asks = "from vmrace.harness.explore import is_compiled; print(is_compiled())"
+    done = run(sys.executable, "-c", asks, cwd=tmp_path, PYTHONPATH=str(tmp_path / "there"))
+    assert done.stdout.strip() == "True", done.stdout + done.stderr
 
 
 @pytest.mark.long

@@ -4,7 +4,8 @@
 Each witness is first reduced to one task that still shows its facts. The composed program must show in its runs without preemption all
 facts that the witnesses show in theirs, else the goal is dropped. These runs are repeated on a checked image, which reports a cycle of
 lock orders that one run has. Then each of them is preempted once at every step at which a task is about to acquire a lock of the goal
-while it holds another one, or at which an interrupt would hit the holder. The campaign's own schedules follow.
+while it holds another one, or at which an interrupt would hit the holder. The campaign's own schedules follow. For a goal of two
+accesses the steps are those of the accesses, and no other schedules follow: there are hundreds of such goals.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import random
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from vmrace.fuzz.campaign.accesses import Accesses
 from vmrace.fuzz.campaign.facts import IN_IRQ, ORDER, Fact, Facts, Goal, facts_of
 from vmrace.fuzz.programs.compose import composed, only_tasks
 from vmrace.fuzz.run.executor import Executor, Outcome, Prepared, SetupFailed
@@ -25,14 +27,18 @@ from vmrace.harness.schedulers.mutate import Bred
 from vmrace.harness.schedulers.nopreempt import INTERRUPTS
 from vmrace.variants.program import Program
 
-CHILDREN_MAX = 60           # directed schedules of each run without preemption
-
 
 class Runs(Protocol):
     """The shard that makes the runs."""
 
     fast: Executor
     rng: random.Random
+
+    def recorder(self) -> Accesses:
+        """Return a recorder of accesses on the fast image."""
+
+    def watch(self, prepared: Prepared, outcome: Outcome, places: Places) -> None:
+        """Replay a run with this recorder."""
 
     def one(self, program: Program, prepared: Prepared, name: str, scheduler: Scheduler) -> Outcome:
         """Run one schedule."""
@@ -63,8 +69,8 @@ def _is_near(fact: Fact, kind: int, obj: Any) -> bool:
     """True if the running task is at a step of the fact: it acquires the second lock of an order, or holds a lock that interrupts use."""
     me = m.current
     if fact.kind == ORDER:
-        return kind == ACQUIRE and _named(obj, fact.lock) and any(_named(lock, fact.held) for lock in me.held.locks)
-    return fact.kind != IN_IRQ and not me.irq_depth and any(_named(lock, fact.lock) for lock in me.held.locks)
+        return kind == ACQUIRE and _named(obj, fact.what) and any(_named(lock, fact.held) for lock in me.held.locks)
+    return fact.kind != IN_IRQ and not me.irq_depth and any(_named(lock, fact.what) for lock in me.held.locks)
 
 
 def _named(lock: Any, name: str) -> bool:
@@ -80,7 +86,9 @@ def forget(prepared: Prepared) -> None:
 
 
 class Composing:
-    """The search for one goal, for a shard."""
+    """The search for one goal of locks, for a shard. `children_max` bounds the directed schedules of each run without preemption."""
+
+    children_max = 60
 
     def __init__(self, shard: Runs, facts: Facts, goal: Goal):
         self.shard, self.goal = shard, goal
@@ -111,14 +119,17 @@ class Composing:
         for lead in _leads(program):
             ran = shard.one(program, prepared, "nopreempt", NoPreempt(lead))
             shard.check(program, ran)
-            edges = Edges(self.goal)
-            with m.watched(edges):
-                shard.fast.replay(prepared, ran.switches, ran.forced)
             mutate.base = Bred(ran.switches, ran.forced, ran.steps)
-            mutate.base.breed(shard.rng, [edges.steps], edges.others)
-            del mutate.base.children[CHILDREN_MAX:]
+            mutate.base.breed(shard.rng, *self._steps(prepared, ran))
+            del mutate.base.children[self.children_max:]
             while mutate.base.children and not shard.over():
                 shard.one(program, prepared, "composed", mutate)
+
+    def _steps(self, prepared: Prepared, ran: Outcome) -> tuple[list[list[int]], dict[int, int]]:
+        """Replay a run. Returns the steps that the goal names, and the number of other tasks that could run at each."""
+        edges = Edges(self.goal)
+        self.shard.watch(prepared, ran, edges)
+        return [edges.steps], edges.others
 
     def _reduced(self, program: Program, facts: Sequence[Fact]) -> Program:
         """Return the program with one of its tasks that shows the facts alone, or the program."""
@@ -130,17 +141,36 @@ class Composing:
 
     def _showing(self, program: Program, facts: Sequence[Fact]) -> Prepared | None:
         """Prepare the program, if its runs without preemption show the facts."""
-        fast = self.shard.fast
         try:
-            prepared = fast.prepare(program)
+            prepared = self.shard.fast.prepare(program)
         except SetupFailed:
             return None
         forget(prepared)
-        for lead in _leads(program):
+        return prepared if any(self._shows(program, prepared, lead, facts) for lead in _leads(program)) else None
+
+    def _shows(self, program: Program, prepared: Prepared, lead: int, facts: Sequence[Fact]) -> bool:
+        """Run the program without preemption. True if its runs so far show the facts."""
+        self.shard.one(program, prepared, "nopreempt", NoPreempt(lead))
+        return {*facts} <= {*facts_of(prepared.image.lockdep)}
+
+
+class Meeting(Composing):
+    """The search for two accesses: the composed program must make both to one place, from different tasks."""
+
+    children_max = 12
+
+    def _steps(self, prepared: Prepared, ran: Outcome) -> tuple[list[list[int]], dict[int, int]]:
+        seen = self.shard.recorder()
+        self.shard.watch(prepared, ran, seen)
+        return [seen.at.get(fact, []) for fact in self.goal], seen.others
+
+    def _shows(self, program: Program, prepared: Prepared, lead: int, facts: Sequence[Fact]) -> bool:
+        seen = self.shard.recorder()
+        with m.watched(seen):
             self.shard.one(program, prepared, "nopreempt", NoPreempt(lead))
-            if {*facts} <= {*facts_of(prepared.image.lockdep)}:
-                return prepared
-        return None
+        if len(facts) > 1:
+            return self.goal in seen.together()
+        return {*facts} <= seen.at.keys()
 
 
 def _leads(program: Program) -> tuple[int, ...]:

@@ -254,6 +254,7 @@ class Campaign:
             self.hits.add(hit)
         status.runs += result.runs
         status.distinct += result.distinct
+        status.replays += result.replays
         status.programs += result.programs_run
         status.checked += result.checked_runs
         status.late += result.late

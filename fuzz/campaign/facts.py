@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Facts about locks that the runs of a campaign have shown, each with a witness: a program that shows it.
+"""Facts that the runs of a campaign have shown, each with a witness: a program that shows it.
 
 lockdep sees a cycle only if a single run has all its edges. A campaign has seen far more: one program acquires b while it holds a, and
 another one a while it holds b. A goal is a set of facts that together could be a deadlock: a cycle of lock orders, or a lock that is
@@ -11,30 +11,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from vmrace.harness.sanitizers.lockdep import Lockdep
 from vmrace.variants.program import Program
 
 ORDER, IN_IRQ, IRQS_ON = "order", "in an interrupt", "with interrupts on"
+LOADED, STORED = "loaded", "stored"
 TRIES_MAX = 3               # compositions of one goal, each with random schedules of its own
 LOCKS_MAX = 3               # in a cycle
 
 
-@dataclass(frozen=True, order=True)
-class Fact:
-    """`lock` is acquired while `held` is held (kind ORDER), in an interrupt, or with interrupts on. `shared`: by a reader; `held_shared`:
-    a reader holds `held`."""
+class Fact(NamedTuple):
+    """`what` is a lock that is acquired while `held` is held (kind ORDER), in an interrupt, or with interrupts on. `shared`: by a reader;
+    `held_shared`: a reader holds `held`. Or it is a field that is LOADED or STORED while the locks `held` are held (accesses.py)."""
 
     kind: str
-    lock: str
+    what: str
     shared: bool = False
     held: str = ""
     held_shared: bool = False
 
     def __str__(self) -> str:
+        if self.kind in (LOADED, STORED):
+            return f"{self.what} {self.kind} with {self.held or 'no lock'} held"
         if self.kind == ORDER:
-            return f"{self.lock} acquired while {self.held} is held"
-        return f"{self.lock} acquired {self.kind}"
+            return f"{self.what} acquired while {self.held} is held"
+        return f"{self.what} acquired {self.kind}"
 
 
 Goal = tuple[Fact, ...]
@@ -67,6 +70,7 @@ class FactsLearnt:
 
     witnesses: dict[Fact, Witness] = field(default_factory=dict)
     tried: list[Goal] = field(default_factory=list)
+    met: list[Goal] = field(default_factory=list)
 
 
 class Facts:
@@ -75,12 +79,14 @@ class Facts:
     def __init__(self) -> None:
         self.witnesses: dict[Fact, Witness] = {}
         self.tried: dict[Goal, int] = {}
+        self.met: set[Goal] = set()                     # two accesses that tasks of one program have made
         self.news: FactsLearnt | None = None
 
     def copy(self) -> Facts:
         """Return a copy that collects news."""
         made = Facts()
         made.witnesses, made.tried, made.news = dict(self.witnesses), dict(self.tried), FactsLearnt()
+        made.met = set(self.met)
         return made
 
     def add(self, learnt: FactsLearnt) -> None:
@@ -89,6 +95,8 @@ class Facts:
             self.witness([fact], witness)
         for goal in learnt.tried:
             self.try_goal(goal)
+        for goal in learnt.met:
+            self.meet(goal)
 
     def witness(self, facts: Sequence[Fact], witness: Witness) -> None:
         """Record a witness of facts. If it is the first that shows a fact easily, the goals with that fact may be tried again."""
@@ -107,8 +115,15 @@ class Facts:
         if self.news is not None:
             self.news.tried.append(goal)
 
+    def meet(self, goal: Goal) -> None:
+        """Record that one program has shown both accesses of a goal."""
+        if goal not in self.met:
+            self.met.add(goal)
+            if self.news is not None:
+                self.news.met.append(goal)
+
     def goals(self) -> list[Goal]:
-        """List the goals that were tried least, sorted; none that was tried TRIES_MAX times."""
+        """List the goals of locks that were tried least, sorted; none that was tried TRIES_MAX times."""
         every = sorted({*self._unsafe_in_interrupts(), *self._cycles()})
         least = min((self.tried.get(goal, 0) for goal in every), default=TRIES_MAX)
         return [goal for goal in every if self.tried.get(goal, 0) == least < TRIES_MAX]
@@ -117,7 +132,7 @@ class Facts:
         for fact in self.witnesses:
             if fact.kind == IN_IRQ:
                 for shared in (False, True):
-                    other = Fact(IRQS_ON, fact.lock, shared)
+                    other = Fact(IRQS_ON, fact.what, shared)
                     if other in self.witnesses and not (fact.shared and shared):        # readers do not wait for each other
                         yield fact, other
 
@@ -128,23 +143,23 @@ class Facts:
         for fact in sorted(self.witnesses):
             if fact.kind == ORDER:
                 after.setdefault(fact.held, []).append(fact)
-        paths: list[Goal] = [(fact,) for facts in after.values() for fact in facts if fact.lock > fact.held]    # from the least lock on
+        paths: list[Goal] = [(fact,) for facts in after.values() for fact in facts if fact.what > fact.held]    # from the least lock on
         shorter: list[set[str]] = []
         for _ in range(LOCKS_MAX - 1):
             longer: list[Goal] = []
             closed: list[set[str]] = []
             for path in paths:
                 first, last = path[0], path[-1]
-                for fact in after.get(last.lock, ()):
+                for fact in after.get(last.what, ()):
                     if last.shared and fact.held_shared:
                         continue                        # a reader does not wait for a reader
                     goal = (*path, fact)
                     locks = {one.held for one in goal}
-                    if fact.lock == first.held and not (fact.shared and first.held_shared):
+                    if fact.what == first.held and not (fact.shared and first.held_shared):
                         if not any(locks > others for others in shorter):
                             closed.append(locks)
                             yield goal
-                    elif fact.lock > first.held and fact.lock not in locks:
+                    elif fact.what > first.held and fact.what not in locks:
                         longer.append(goal)
             shorter += closed
             paths = longer

@@ -12,6 +12,7 @@ from array import array
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
+from vmrace.fuzz.campaign.effort import Yields
 from vmrace.fuzz.campaign.facts import Facts, FactsLearnt
 from vmrace.fuzz.campaign.start_states import States, StatesLearnt
 from vmrace.fuzz.sampling.coverage import Features
@@ -31,24 +32,26 @@ def key_of(program: Program) -> int:
 class Kept:
     """A program worth more schedules: the blocks that it reaches, and runs to make schedules from.
 
-    The runs have no places, as these are objects of one process. A replay finds them again.
+    The runs have no places, as these are objects of one process. A replay finds them again. `spent`: few of its classes were unseen when
+    it was left, so it is not explored again, but changed.
     """
 
     program: Program
     blocks: array[int]          # a set of the same numbers takes thirty times the memory
     schedules: list[Bred]
     key: int
+    spent: bool = False
 
     @staticmethod
-    def of(program: Program, blocks: Iterable[int], schedules: Iterable[Bred]) -> Kept:
+    def of(program: Program, blocks: Iterable[int], schedules: Iterable[Bred], spent: bool = False) -> Kept:
         """Make the memory of a program."""
-        return Kept(program, array("H", sorted(blocks)), [replace(one, places={}) for one in schedules], key_of(program))
+        return Kept(program, array("H", sorted(blocks)), [replace(one, places={}) for one in schedules], key_of(program), spent)
 
 
 @dataclass
 class Learnt:
-    """What one shard has learnt: titles, pairs of accesses, blocks with the number of programs that reached each, states, facts, and
-    programs that it kept or picked."""
+    """What one shard has learnt: titles, pairs of accesses, blocks with the number of programs that reached each, states, facts, programs
+    that it kept or picked, and what the first rounds of programs yielded: runs, and those of a new class."""
 
     titles: list[str] = field(default_factory=list)
     pairs: list[int] = field(default_factory=list)
@@ -58,6 +61,7 @@ class Learnt:
     facts: FactsLearnt = field(default_factory=FactsLearnt)
     kept: list[Kept] = field(default_factory=list)
     picked: list[int] = field(default_factory=list)
+    yields: tuple[int, int] = (0, 0)
 
 
 class Memory:
@@ -71,6 +75,7 @@ class Memory:
         self.seen: set[int] = set()
         self.picks: dict[int, int] = {}         # key of a kept program -> the times it was picked
         self.titles: set[str] = set()
+        self.yields = Yields()
         self.news: Learnt | None = None         # in a copy: kept and picked programs
 
     def copy(self) -> Memory:
@@ -78,8 +83,13 @@ class Memory:
         made = Memory()
         made.features, made.states, made.facts = self.features.copy(), self.states.copy(), self.facts.copy()
         made.kept, made.seen, made.picks, made.titles = list(self.kept), set(self.seen), dict(self.picks), set(self.titles)
+        made.yields = replace(self.yields)
         made.news = Learnt()
         return made
+
+    def add_yields(self, runs: int, new: int) -> None:
+        """Add what the first rounds of a program have yielded."""
+        self.yields = Yields(self.yields.runs + runs, self.yields.new + new)
 
     def keep(self, one: Kept) -> bool:
         """Keep a program. Over the limit, drop the one of the older half whose rarest block is the least rare. Of a program that was kept
@@ -87,7 +97,7 @@ class Memory:
         if self.news is not None:
             self.news.kept.append(one)
         if one.key in self.seen:
-            self.kept = [replace(other, blocks=one.blocks) if other.key == one.key else other for other in self.kept]
+            self.kept = [replace(other, blocks=one.blocks, spent=one.spent) if other.key == one.key else other for other in self.kept]
             return False
         if len(self.seen) > SEEN_MAX:
             self.seen.clear()
@@ -111,7 +121,8 @@ class Memory:
         assert self.news is not None and self.states.news is not None and self.facts.news is not None, "only a copy learns"
         return Learnt(list(titles), changed(self.features.pairs, before.features.pairs),
                       increase(self.features.reached, before.features.reached), self.features.programs - before.features.programs,
-                      self.states.news, self.facts.news, self.news.kept, self.news.picked)
+                      self.states.news, self.facts.news, self.news.kept, self.news.picked,
+                      (self.yields.runs - before.yields.runs, self.yields.new - before.yields.new))
 
     def learn(self, learnt: Learnt) -> None:
         """Add what a shard has learnt."""
@@ -124,11 +135,12 @@ class Memory:
             features.reached[block] = features.reached.get(block, 0) + times
         features.programs += learnt.programs
         self.states.add(learnt.states)
+        self.add_yields(*learnt.yields)
         self.facts.add(learnt.facts)
-        for key in learnt.picked:
-            self.pick(key)
         for one in learnt.kept:
             self.keep(one)
+        for key in learnt.picked:               # perhaps a program that the same shard kept before
+            self.pick(key)
 
 
 def increase(now: Mapping[int, int], before: Mapping[int, int]) -> dict[int, int]:

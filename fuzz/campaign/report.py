@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def progress(status: Status) -> str:
     """Write the line of progress."""
     rate = status.runs / max(status.seconds, 0.001)
-    return (f"  {clock(status.seconds)}   {count(status.runs, 'run')}   {rate:,.0f}/s   {status.distinct:,} distinct"
+    return (f"  {clock(status.seconds)}   {count(status.runs, 'run')}   {rate:,.0f}/s   {status.distinct:,} classes"
             f"   features {status.features:,}   corpus {status.kept:,}   last new {status.seconds - status.last_new:.0f} s ago")
 
 
@@ -128,7 +128,7 @@ def entry_text(confirmed: Confirmed) -> str:
 def schedulers_table(tallies: dict[str, Tally]) -> list[str]:
     """Write what each kind of schedule has shown. A kind that made no run and found nothing is left out; the kind `checked` makes none of
     its own, as it runs schedules of the others again."""
-    out = [f"{'scheduler':<12}{'runs':>10}{'distinct':>10}{'new features':>14}{'findings':>10}"]
+    out = [f"{'scheduler':<12}{'runs':>10}{'classes':>10}{'new features':>14}{'findings':>10}"]
     for name, tally in sorted(tallies.items()):
         if tally.runs:
             out.append(f"{name:<12}{tally.runs:>10,}{tally.distinct:>10,}{tally.features:>14,}{tally.findings:>10,}")
@@ -148,8 +148,8 @@ def summary(status: Status) -> list[str]:
     out.append("")
     if status.ended_by == "time" or status.late:
         out.append("vmrace: the time limit ended the campaign, so its end depends on the machine; --runs N instead can be repeated")
-    where = (f"{count(status.runs, 'run')} ({status.distinct:,} distinct) of {count(status.programs, 'program')} in "
-             f"{status.seconds:.0f} s, {status.checked:,} of them also checked for locks and leaks")
+    where = (f"{count(status.runs, 'run')} ({status.distinct:,} classes) of {count(status.programs, 'program')} in "
+             f"{status.seconds:.0f} s, {status.checked:,} of them also checked for locks and leaks, {status.replays:,} replayed")
     if status.limit_runs:
         where += f"; {count(status.limit_runs, 'run')} hit the step limit"
     if status.lost:
@@ -240,8 +240,9 @@ class JsonView(View):
         """Print the document. `code` is the exit code."""
         self.voice.say(document("fuzz", code, events=self.events, summary={
             "variant": f"{self.options.family}/{self.options.variant}", "seed": self.options.seed,
-            "runs": status.runs, "distinct": status.distinct, "programs": status.programs, "checked_runs": status.checked,
-            "limit_runs": status.limit_runs, "seconds": round(status.seconds, 1), "features": status.features,
+            "runs": status.runs, "distinct": status.distinct, "replays": status.replays, "programs": status.programs,
+            "checked_runs": status.checked, "limit_runs": status.limit_runs,
+            "seconds": round(status.seconds, 1), "features": status.features,
             "not_judged": [{"why": why, "runs": times} for why, times in sorted(status.left_open.items())],
             "titles": status.titles, "new": status.new, "unshrunk": status.unshrunk,
             "known": sorted(status.known.keys() & status.titles.keys()),

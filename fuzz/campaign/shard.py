@@ -13,15 +13,17 @@ import random
 import time
 from dataclasses import replace
 
-from vmrace.fuzz.campaign.composing import Composing, forget
-from vmrace.fuzz.campaign.facts import Goal, Witness, facts_of
+from vmrace.fuzz.campaign.accesses import Accesses, choose
+from vmrace.fuzz.campaign.composing import Composing, Meeting, forget
+from vmrace.fuzz.campaign.effort import CHILDREN, ROUND, Effort
+from vmrace.fuzz.campaign.facts import Witness, facts_of
 from vmrace.fuzz.campaign.memory import Kept, key_of
 from vmrace.fuzz.campaign.messages import ShardResult, ShardTask
 from vmrace.fuzz.campaign.worker import Worker
 from vmrace.fuzz.programs import generate
-from vmrace.fuzz.programs.reduce import smaller
 from vmrace.fuzz.run import stop_request
 from vmrace.fuzz.run.executor import Outcome, Prepared, SetupFailed
+from vmrace.fuzz.sampling.contention import Places
 from vmrace.fuzz.sampling.finder import Door, Finder, tallies
 from vmrace.fuzz.sampling.portfolio import Sampling, Spent, bred, portfolio
 from vmrace.harness.machine.machine import m
@@ -29,20 +31,18 @@ from vmrace.harness.schedulers import NoPreempt
 from vmrace.harness.schedulers.mutate import Bred
 from vmrace.variants.program import Program
 
-BATCHES_MAX = 8
 NEW_SHARE = 0.2             # share of programs that are entirely new, once some are kept
 STATE_SHARE = 0.6           # share of the others that start from a state which some setup has reached, each state equally often
 CANDIDATES = 10             # programs drawn, of which the one with most untried triples is run
-REACH_OUT = 8               # longer setups tried before each program
-AGAIN_SHARE = 0.3           # share of the picked kept programs that are run again unchanged
+REACH_OUT = 2               # longer setups tried before each program
+AGAIN_SHARE = 0.3           # share of the picked kept programs that are run again unchanged, of those that are not spent
 TOURNAMENT = 6              # kept programs drawn, of which the best is picked
 SCHEDULES_KEPT = 6          # runs stored with a kept program
 RARE = 0.02                 # a block is rare if at most this share of the programs reaches it, or at most RARE_MIN programs
 RARE_MIN = 8
-TRIM_RUNS = 6               # random schedules in which a trimmed program must reach its rarest block again
 ADOPT_RUNS = 8              # random schedules that measure the coverage of a program of the inputs
-GOAL_EVERY = 4              # one shard in four composes a program, while there are goals: later ones know that it was tried
-RARE_BATCHES = 2            # batches that a program with a rare block gets at least
+GOAL_EVERY = 4              # one shard in four composes a program for a goal of locks: later ones know that it was tried
+PAIRS = 4                   # programs that another one in four composes for goals of two accesses
 
 
 class _Explored(Door):
@@ -104,9 +104,7 @@ class _Shard(Finder):
 
     def _search(self) -> None:
         handed = [program for program in self.task.programs if key_of(program) not in self.worker.memory.seen]
-        goals = self.worker.memory.facts.goals() if self.task.number % GOAL_EVERY == 0 else []
-        if goals:
-            self._compose(goals[self.task.number // GOAL_EVERY % len(goals)])
+        self._compose_some()
         while self.result.runs < self.task.enough and not self.over():
             self._reach_out()
             if handed:
@@ -149,13 +147,13 @@ class _Shard(Finder):
         picks = self.worker.memory.picks
         best = min(some, key=lambda one: self.worker.features.rarity(one.blocks) * (1 + picks.get(one.key, 0)) * one.program.size)
         self.worker.memory.pick(best.key)
-        if rng.random() < AGAIN_SHARE:
+        if rng.random() < AGAIN_SHARE and not best.spent:
             return best.program, list(best.schedules)
         other = rng.choice(kept).program
         return max((generate.mutate(rng, best.program, other, operations) for _ in range(CANDIDATES)), key=states.novelty), []
 
-    def _keep(self, program: Program, blocks: frozenset[int], schedules: list[Bred]) -> None:
-        if self.worker.memory.keep(Kept.of(program, blocks, schedules[:SCHEDULES_KEPT])):
+    def _keep(self, program: Program, blocks: frozenset[int], schedules: list[Bred], spent: bool) -> None:
+        if self.worker.memory.keep(Kept.of(program, blocks, schedules[:SCHEDULES_KEPT], spent)):
             self.result.kept.append(program)
 
     def _adopt(self, program: Program) -> None:
@@ -204,75 +202,66 @@ class _Shard(Finder):
         ran = Outcome([], list(one.switches), list(one.forced), one.points)
         return replace(one, places=self.places(prepared, ran).contended(), children=one.children[:])
 
-    def _compose(self, goal: Goal) -> None:
+    def _compose_some(self) -> None:
+        """Compose programs, if it is this shard's turn: one for a goal of locks, or some for goals of two accesses."""
+        facts, (number, turn) = self.worker.memory.facts, divmod(self.task.number, GOAL_EVERY)
+        goals = facts.goals() if turn == 0 else []
+        if goals:
+            self._compose(Composing(self, facts, goals[number % len(goals)]))
+        for _ in range(PAIRS if turn == GOAL_EVERY // 2 else 0):
+            pair = choose(facts, self.rng)
+            if pair is not None and not self.over():
+                self._compose(Meeting(self, facts, pair))
+
+    def _compose(self, composing: Composing) -> None:
         """Search a program composed of the witnesses of a goal."""
-        facts = self.worker.memory.facts
-        facts.try_goal(goal)
+        self.worker.memory.facts.try_goal(composing.goal)
         self.result.programs_run += 1
-        self.composing = composing = Composing(self, facts, goal)
+        self.composing = composing
         found = composing.program()
         if found is not None:
             composing.direct(*found)
-            self._program(found[0], [])
+            if not isinstance(composing, Meeting):
+                self._program(found[0], [])
         self.composing = None
 
+    def recorder(self) -> Accesses:
+        return Accesses(self.worker.named)
+
+    def recorded(self, prepared: Prepared, outcome: Outcome, places: Places) -> None:
+        """Take the accesses of a recorded run as facts."""
+        assert isinstance(places, Accesses), type(places)
+        facts = self.worker.memory.facts
+        facts.witness(list(places.at), Witness(prepared.program, not outcome.switches))
+        for goal in places.together():
+            facts.meet(goal)
+
     def _explore(self, program: Program, prepared: Prepared, schedules: list[Bred], novelty: bool) -> None:
-        """Run the schedules without preemption; if the program has `novelty`, run their children; then run batches of random schedules
-        while they reach new blocks."""
-        features, marks = self.worker.features, prepared.image.probes
+        """Run the schedules without preemption; then rounds of random schedules, and of children if the program has `novelty`, while they
+        are worth it (effort.py). A program that reaches a new block, or a rare one in its first round, is kept."""
+        features, memory = self.worker.features, self.worker.memory
         explored = _Explored(self, program, prepared, schedules)
         sampling = explored.sampling
         sampling.leads()
         self._witness(program, prepared, easily=True)
         features.take()
-        explored.covered = marks.count(1)
-        if novelty:
-            sampling.children()
-        kept = False
+        explored.covered = prepared.image.probes.count(1)
+        sampling.breed()
+        children = CHILDREN if novelty else 0
+        effort, kept = Effort(memory.yields.least), False
         blocks: frozenset[int] = frozenset()
-        for batch in range(BATCHES_MAX):
-            sampling.batch()
+        while not (effort.over or self.over()):
+            distinct, shown = self.result.distinct, explored.shown
+            children -= sampling.mixed(ROUND, children)
             reached = features.blocks_of(prepared.image)
-            fresh_blocks = features.count_program(reached - blocks, first=not batch)
+            fresh_blocks = features.count_program(reached - blocks, first=not effort.new)
+            rare = not effort.new and features.rarity(reached) <= max(RARE_MIN, RARE * features.programs)
             blocks = reached
-            rare = features.rarity(blocks) <= max(RARE_MIN, RARE * features.programs)
-            kept = kept or fresh_blocks > 0 or (rare and not batch)
-            if self.over() or not (fresh_blocks or (rare and batch < RARE_BATCHES)):
-                break
+            kept = kept or fresh_blocks > 0 or rare
+            effort.add(self.result.distinct - distinct, fresh_blocks > 0 or rare, explored.shown > shown)
+        memory.add_yields(*effort.first())
         if kept:
-            self._trim(program, blocks, schedules)
-
-    def _trim(self, program: Program, blocks: frozenset[int], schedules: list[Bred]) -> None:
-        """Keep the program, or a smaller one that still reaches its rarest block: a short program runs faster, and has fewer steps at
-        which a preemption is wasted."""
-        features = self.worker.features
-        target = min(blocks, key=lambda block: (features.reached.get(block, 0), block), default=None)
-        trimmed = program
-        progress = key_of(program) not in self.worker.memory.seen and target is not None
-        while progress and not self.over():
-            progress = False
-            for candidate in smaller(trimmed):
-                reached = self._reaches(candidate, target)
-                if reached:
-                    trimmed, blocks, progress = candidate, reached, True
-                    break
-        self._keep(trimmed, blocks, schedules if trimmed is program else [])
-
-    def _reaches(self, program: Program, target: int | None) -> frozenset[int]:
-        """Return the blocks that a few schedules of this program reach, if `target` is among them; else none."""
-        worker = self.worker
-        try:
-            prepared = worker.fast.prepare(program)
-        except SetupFailed:
-            return frozenset()
-        marks = prepared.image.probes
-        marks[:] = bytes(len(marks))
-        few = [(way.name, scheduler) for way, scheduler in self.rng.choices(self.unlearnt, k=TRIM_RUNS)]
-        for name, scheduler in [("nopreempt", NoPreempt()), *few]:
-            self.one(program, prepared, name, scheduler)
-            if marks[target or 0]:
-                return worker.features.blocks_of(prepared.image)
-        return frozenset()
+            self._keep(program, blocks, schedules, effort.spent)
 
     def _failed(self, program: Program, outcome: Outcome, name: str) -> None:
         before = len(self.result.hits)

@@ -43,6 +43,7 @@ class Status:
     started: float = 0.0
     runs: int = 0
     distinct: int = 0
+    replays: int = 0
     programs: int = 0
     checked: int = 0
     limit_runs: int = 0

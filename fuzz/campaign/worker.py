@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from vmrace.fuzz.campaign.facts import Fact
 from vmrace.fuzz.campaign.memory import Kept, Learnt, Memory
 from vmrace.fuzz.campaign.messages import Lesson
 from vmrace.fuzz.campaign.start_states import States
@@ -17,6 +20,7 @@ class Worker:
     def __init__(self, family_name: str, variant: str):
         self.fast, self.checked = executors(family_name, variant)
         self.operations = self.fast.operations()
+        self.named: dict[Any, Fact] = {}        # see Accesses
         self.known = self.memory = Memory()
         self.position = 0
 

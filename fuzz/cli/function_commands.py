@@ -50,7 +50,7 @@ def fuzz_functions(target: str, args: tuple[str, ...], *, seconds: float, runs: 
         nonlocal last
         if not as_json and time.monotonic() - last >= LINE_EVERY and voice.listens():
             last = time.monotonic()
-            echo(f"  {clock(out.seconds)}   {count(out.runs, 'run')}   {out.runs / out.seconds:,.0f}/s   {out.distinct:,} distinct   "
+            echo(f"  {clock(out.seconds)}   {count(out.runs, 'run')}   {out.runs / out.seconds:,.0f}/s   {out.distinct:,} classes   "
                  f"{count(len(out.titles), 'title')}")
 
     def complain(text: str) -> None:
@@ -145,7 +145,7 @@ def finding_lines(failure: Failure, kept: pathlib.Path | None, target: str) -> l
 
 
 def _last(found: Sampled, code: int) -> str:
-    where = f"{count(found.runs, 'run')} ({found.distinct:,} distinct) in {found.seconds:.0f} s"
+    where = f"{count(found.runs, 'run')} ({found.distinct:,} classes) in {found.seconds:.0f} s"
     if found.limit_runs:
         where += f"; {count(found.limit_runs, 'run')} hit the step limit"
     if found.why:

@@ -19,6 +19,7 @@ from typing import Any
 
 from vmrace.fuzz.functions.rerun import again
 from vmrace.fuzz.functions.result import Failure, Sampled
+from vmrace.fuzz.sampling.classes import Classes
 from vmrace.fuzz.sampling.contention import Places
 from vmrace.fuzz.sampling.coverage import Features
 from vmrace.fuzz.sampling.portfolio import PAIRS_MAX, SCHEDULERS, Tally, Way, bred
@@ -73,7 +74,7 @@ class Search:
         self.accesses = 0                           # to these, the most in one run
         self.efforts = [Effort(way, way.make(rng), weight) for way in SCHEDULERS
                         if (weight := way.weight if way.functions is None else way.functions)]
-        self.decided: set[int] = set()              # hashes of the decisions of all runs
+        self.classes = Classes(runner.image, [cpu for cpu, _ in runner.tasks], False, runner.program.preempt)
         self.features = Features()
         self.random = random.getstate()
         hidden = runner.kept.hidden()
@@ -114,16 +115,14 @@ class Search:
             raise _Spent
         out, lead = self.out, name == "nopreempt"
         places = Places() if lead or len(self.schedules) < PAIRS_MAX else None
-        with m.watched(places, self.features):
+        with m.watched(places, self.features), self.classes.logged():
             result = self.runner.run(scheduler)
         self.steps = max(self.steps, result.steps)
         out.runs += 1
         out.limit_runs += result.limit_hit
         tally = out.tallies[name]
         tally.runs += 1
-        decisions = hash((tuple(result.switches), tuple(result.forced)))
-        if decisions not in self.decided:
-            self.decided.add(decisions)
+        if self.classes.is_new(result):
             tally.distinct += 1
             out.distinct += 1
         self._note_failures(name, result, tally)

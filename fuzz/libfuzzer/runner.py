@@ -19,6 +19,7 @@ from vmrace.fuzz.libfuzzer.mutate import Mutator
 from vmrace.fuzz.programs import generate
 from vmrace.fuzz.run import stop_request
 from vmrace.fuzz.run.executor import Outcome, Prepared, SetupFailed
+from vmrace.fuzz.sampling.contention import Places
 from vmrace.fuzz.sampling.coverage import Features
 from vmrace.fuzz.sampling.finder import Counts, Door, Finder, alone, executors, tallies
 from vmrace.fuzz.sampling.portfolio import Sampling, Spent, bred, portfolio
@@ -189,11 +190,11 @@ class _Door(Door):
     def over(self) -> bool:
         return self.runs >= self.limit
 
-    def run(self, name: str, scheduler: Scheduler) -> Outcome:
+    def run(self, name: str, scheduler: Scheduler, places: Places | None = None) -> Outcome:
         if self.over():
             raise Spent
         self.runs += 1
-        return super().run(name, scheduler)
+        return super().run(name, scheduler, places)
 
 
 def mutator_of(runner: Runner) -> Mutator:

@@ -13,7 +13,7 @@ from vmrace.harness import stop
 from vmrace.harness.backends import BACKENDS
 from vmrace.harness.errors import HarnessError
 from vmrace.harness.finding import Finding, Found, Kind, kind_of
-from vmrace.harness.link.image import Image
+from vmrace.harness.link.image import KERNEL_CPUS, KERNEL_TASKS, Image
 from vmrace.harness.machine.machine import m
 from vmrace.harness.machine.scheduler import Scheduler
 from vmrace.harness.machine.sites import outermost
@@ -138,6 +138,7 @@ class Executor:
     def prepare(self, program: Program) -> Prepared:
         """Run the setup alone and keep the state after it; its I/O may still be in flight. Raises SetupFailed if it has a finding."""
         stop.look()
+        assert len(program.tasks) + program.cpus <= KERNEL_TASKS + KERNEL_CPUS, program     # else two would share a task_struct
         image = self.image(program.cpus)
         image.load(image.boot)
         image.load_volatile(image.at_rest)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from vmrace.fuzz.run.executor import Executor, Outcome, Prepared, SetupFailed
 from vmrace.fuzz.run.hit import Hit
+from vmrace.fuzz.sampling.classes import Classes
 from vmrace.fuzz.sampling.contention import Places
 from vmrace.fuzz.sampling.coverage import Features
 from vmrace.fuzz.sampling.portfolio import PAIRS_MAX, SCHEDULERS, Sampling, Tally
@@ -22,10 +23,13 @@ CHECKED_EVERY = 100         # one run in 100 is also run on a checked image
 
 @dataclass
 class Counts:
-    """The counts and hits of some runs. `tallies` counts by kind of schedule, `titles` the runs with each title."""
+    """The counts and hits of some runs. `distinct`: the runs of a class that no earlier run of this exploration of the program had.
+    `replays`: runs made again, to learn more of them; `checked_runs` are among them. `tallies` counts by kind of schedule, `titles` the
+    runs with each title."""
 
     runs: int = 0
     distinct: int = 0
+    replays: int = 0
     programs_run: int = 0
     checked_runs: int = 0
     failing_runs: int = 0
@@ -63,6 +67,8 @@ class Finder:
 
     def __init__(self, fast: Executor, checked: Executor, counts: Counts, known: set[str]):
         self.fast, self.checked, self.counts, self.known = fast, checked, counts, known
+        self._classes: Classes | None = None
+        self._classes_prepared: Prepared | None = None
         self._checked_program: Program | None = None
         self._checked_prepared: Prepared | None = None
 
@@ -77,19 +83,46 @@ class Finder:
     def one(self, program: Program, prepared: Prepared, name: str, scheduler: Scheduler) -> Outcome:
         """Run one schedule. Raises Spent if no run is left."""
         self.spend()
-        outcome = self.fast.run(prepared, scheduler)
+        classes = self.classes_of(prepared)
+        with classes.logged():
+            outcome = self.fast.run(prepared, scheduler)
+        tally = self.counts.tallies.setdefault(name, Tally())
+        tally.runs += 1
+        if classes.is_new(outcome):
+            tally.distinct += 1
+            self.counts.distinct += 1
         self.counts.limit_runs += outcome.limit_hit
-        self.counts.tallies.setdefault(name, Tally()).runs += 1
         if outcome.findings:
             self._failed(program, outcome, name)
         return outcome
 
+    def classes_of(self, prepared: Prepared) -> Classes:
+        """Return the classes of the program that is explored now."""
+        if self._classes is None or self._classes_prepared is not prepared:
+            on = [cpu for cpu, _ in prepared.tasks]
+            self._classes = Classes(prepared.image, on, prepared.cpus == 1, prepared.program.preempt)
+            self._classes_prepared = prepared
+        return self._classes
+
     def places(self, prepared: Prepared, outcome: Outcome) -> Places:
         """Replay the run with a recorder of the steps at which it touches each object."""
-        places = Places()
+        places = self.recorder()
+        self.watch(prepared, outcome, places)
+        self.recorded(prepared, outcome, places)
+        return places
+
+    def watch(self, prepared: Prepared, outcome: Outcome, places: Places) -> None:
+        """Replay the run with this recorder."""
+        self.counts.replays += 1
         with m.watched(places):
             self.fast.replay(prepared, outcome.switches, outcome.forced)
-        return places
+
+    def recorder(self) -> Places:
+        """Return a recorder of the steps at which a run touches each object."""
+        return Places()
+
+    def recorded(self, prepared: Prepared, outcome: Outcome, places: Places) -> None:
+        """Learn from a run that a recorder has watched."""
 
     def check(self, program: Program, outcome: Outcome) -> None:
         """Make the same decisions on a checked image, which tests guarded fields and lock orders, and look for races and leaks."""
@@ -103,6 +136,7 @@ class Finder:
                 again = checked.replay(prepared, outcome.switches, outcome.forced)
                 again.findings += checked.leaks(prepared, again)
                 self.counts.checked_runs += 1
+                self.counts.replays += 1
                 if again.findings:
                     self._failed(program, again, "checked")
             except SetupFailed as failed:
@@ -140,9 +174,17 @@ class Door:
     def __init__(self, finder: Finder, program: Program, prepared: Prepared, features: Features):
         self.finder, self.program, self.prepared, self.features = finder, program, prepared, features
         self.covered = 0
+        self.shown = 0
 
-    def run(self, name: str, scheduler: Scheduler) -> Outcome:
-        return self.finder.one(self.program, self.prepared, name, scheduler)
+    def run(self, name: str, scheduler: Scheduler, places: Places | None = None) -> Outcome:
+        with m.watched(places, m.observer):
+            ran = self.finder.one(self.program, self.prepared, name, scheduler)
+        if places is not None:
+            self.finder.recorded(self.prepared, ran, places)
+        return ran
+
+    def recorder(self) -> Places:
+        return self.finder.recorder()
 
     def places(self, ran: Outcome) -> Places:
         return self.finder.places(self.prepared, ran)
@@ -155,11 +197,9 @@ class Door:
         counts, new, now = self.finder.counts, self.features.take(), self.prepared.image.probes.count(1)
         weight = 4 if now > self.covered else 1 if new and len(self.sampling.schedules) < PAIRS_MAX else 0
         self.covered = now
+        self.shown += weight > 0
         tally = counts.tallies.setdefault(name, Tally())
         tally.features += new
-        if self.sampling.new(ran):
-            tally.distinct += 1
-            counts.distinct += 1
         if counts.runs % CHECKED_EVERY == 0:
             self.finder.check(self.program, ran)
         return weight

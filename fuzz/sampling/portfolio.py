@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The table of schedulers; and sampling the schedules of one program of a family, for campaigns.
 
-The first schedules have no preemption: in each, another task begins. Then every child of these runs is tried, which is the same run with
-one preemption at a contended step. Then random schedules of all kinds follow; some are changes of earlier runs that showed something new.
+The first schedules have no preemption: in each, another task begins. Children of these runs, which are the same run with one preemption
+at a contended step, are mixed with random schedules of all kinds. Some of these are changes of earlier runs that showed something new.
 """
 
 from __future__ import annotations
@@ -39,8 +39,11 @@ R = TypeVar("R", bound=Ran)
 class Door(Protocol[R]):
     """The access of a sampler to one program: it runs the program and values the runs."""
 
-    def run(self, name: str, scheduler: Scheduler) -> R:
-        """Run the program once; `name` is the kind of schedule."""
+    def run(self, name: str, scheduler: Scheduler, places: Places | None = None) -> R:
+        """Run the program once; `name` is the kind of schedule. `places` records which steps touch which objects."""
+
+    def recorder(self) -> Places:
+        """Return a new recorder for `run`."""
 
     def places(self, ran: R) -> Places:
         """Replay a run and record which steps touch which objects."""
@@ -140,18 +143,9 @@ class Sampling(Generic[R]):
         self.rng, self.schedulers, self.tasks, self.door, self.schedules = rng, schedulers, tasks, door, schedules
         self.bases: list[tuple[Bred, Places]] = []      # the runs without preemption, on the first exploration only
         self.steps = 0
-        self.seen: set[int] = set()
         self.mutate = Mutate(random.Random(size))
         self.objects: set[Any] = set()
         self.accesses = 0
-
-    def new(self, ran: Ran) -> bool:
-        """True if no earlier run made the same decisions."""
-        key = hash((tuple(ran.switches), tuple(ran.forced)))
-        if key in self.seen:
-            return False
-        self.seen.add(key)
-        return True
 
     def learn(self) -> None:
         """Collect the objects that were contended in any kept run, and the largest number of accesses to them in one run."""
@@ -163,20 +157,25 @@ class Sampling(Generic[R]):
         """Run the program without preemption, once for each task with that task first, and once with interrupts first."""
         fresh = not self.schedules
         for lead in (*range(self.tasks), INTERRUPTS):
-            ran = self.door.run("nopreempt", NoPreempt(lead))
+            places = self.door.recorder() if fresh else None
+            ran = self.door.run("nopreempt", NoPreempt(lead), places)
             self.steps = max(self.steps, ran.steps)
-            if fresh:
-                places = self.door.places(ran)
+            if places is not None:
                 self.schedules.append(Bred(ran.switches, ran.forced, ran.steps, places.contended(), 4))
                 self.bases.append((self.schedules[-1], places))
         self.learn()
 
-    def children(self) -> None:
-        """Run every child of the runs without preemption once, at most CHILDREN_MAX: one preemption at each step where it can matter."""
-        budget = CHILDREN_MAX
+    def breed(self) -> None:
+        """List the children of the runs without preemption: each has one preemption, at a step where it can matter."""
         for base, places in self.bases:
             touched = places.touched()
-            base.breed(self.rng, [touched[key] for key in self.objects if key in touched], places.others)
+            base.breed(self.rng, [touched[key] for key in touched if key in self.objects], places.others)
+
+    def children(self) -> None:
+        """Run every child of the runs without preemption once, at most CHILDREN_MAX."""
+        budget = CHILDREN_MAX
+        self.breed()
+        for base, _ in self.bases:
             self.mutate.base = base
             while base.children and budget and not self.door.over():
                 budget -= 1
@@ -184,10 +183,28 @@ class Sampling(Generic[R]):
 
     def batch(self) -> None:
         """Run BATCH random schedules."""
-        for way, scheduler in self.rng.choices(self.schedulers, k=BATCH):
-            if way.learn is not None:
-                way.learn(scheduler, self)
-            self._one(way.name, scheduler)
+        for _ in range(BATCH):
+            self._random()
+
+    def mixed(self, runs: int, children: int) -> int:
+        """Run so many schedules: children of the runs without preemption, at most `children`, and random schedules, in turn. Returns the
+        number of children."""
+        made = 0
+        for number in range(runs):
+            bases = [base for base, _ in self.bases if base.children] if made < children and not number % 2 else []
+            if bases:
+                self.mutate.base = self.rng.choice(bases)
+                self._one("mutate", self.mutate)
+                made += 1
+            else:
+                self._random()
+        return made
+
+    def _random(self) -> None:
+        way, scheduler = self.rng.choice(self.schedulers)
+        if way.learn is not None:
+            way.learn(scheduler, self)
+        self._one(way.name, scheduler)
 
     def _one(self, name: str, scheduler: Scheduler) -> None:
         """Run one schedule, and keep it if it shows something new."""
@@ -202,7 +219,7 @@ class Sampling(Generic[R]):
 
 @dataclass
 class Tally:
-    """The counts of one kind of schedule: runs, those with new decisions, new features, and new findings."""
+    """The counts of one kind of schedule: runs, those of a class that no earlier run had, new features, and new findings."""
 
     runs: int = 0
     distinct: int = 0

@@ -23,7 +23,7 @@ from vmrace.variants.family import family
 from vmrace.variants.program import Program
 
 SHARE_MAX = 2000            # runs that counting the share of schedules that fail may take ...
-SHARE_SECONDS = 10.0        # ... and how long
+SHARE_SECONDS = 10.0        # ... and how long, if there is a deadline
 
 
 @dataclass
@@ -80,18 +80,18 @@ def confirm(family_name: str, variant: str, hit: Hit, seed: int, unshrunk: str =
     program = program_of(shrunk)
     entry = Entry(title=hit.title, asks=_question(hit.title), source=executor.family.variants[variant].source,
                   found_on=f"{family_name}/{variant}", program=program, schedule=shrunk.lines, expect={variant: bug(hit.title)})
-    minimal = "; ".join([minimal_text(shrunk), *_share(executor, shrunk)])
+    minimal = "; ".join([minimal_text(shrunk), *_share(executor, shrunk, 1e9 if math.isinf(deadline) else SHARE_SECONDS)])
     return Confirmed(hit.title, entry, _sizes(hit.program, len(hit.switches) // 2), _sizes(program, shrunk.preemptions), story,
                      digest, shrunk.runs, time.monotonic() - started, minimal, shrunk.least_proved, bool(shrunk.operations_proved),
                      shrunk.cut, passes=shrunk.passes)
 
 
-def _share(executor: Executor, shrunk: Shrunk) -> list[str]:
-    """Return the share of all schedules that fails, if they can all be run."""
+def _share(executor: Executor, shrunk: Shrunk, seconds: float) -> list[str]:
+    """Return the share of all schedules that fails, if they can all be run in `seconds`."""
     title = shrunk.failing.title
     if shrunk.cut or is_of_one_run(title):
         return []
-    every = explore_on(executor, program_of(shrunk), runs_max=SHARE_MAX, seconds_max=SHARE_SECONDS)
+    every = explore_on(executor, program_of(shrunk), runs_max=SHARE_MAX, seconds_max=seconds)
     if not every.complete or title not in every.titles:
         return []
     failing = every.classes_with(title)

@@ -78,5 +78,5 @@ class Target:
         """Print the counts, if libFuzzer gives the process back."""
         counts = self.runner.counts
         if counts.programs_run:
-            self.view.voice.say(f"vmrace: {count(counts.runs, 'run')} ({counts.distinct:,} distinct) of "
+            self.view.voice.say(f"vmrace: {count(counts.runs, 'run')} ({counts.distinct:,} classes) of "
                                 f"{count(counts.programs_run, 'input')}, {count(len(counts.titles), 'title')}")

@@ -122,11 +122,15 @@ class _Door:
     def over(self) -> bool:
         return self.runs >= self.limit
 
-    def run(self, name: str, scheduler: Scheduler) -> Outcome:
+    def recorder(self) -> Places:
+        return Places()
+
+    def run(self, name: str, scheduler: Scheduler, places: Places | None = None) -> Outcome:
         if self.runs >= self.runs_max:
             raise Spent
         self.runs += 1
-        outcome = self.search.fast.run(self.prepared, scheduler)
+        with m.watched(places, m.observer):
+            outcome = self.search.fast.run(self.prepared, scheduler)
         if outcome.findings and (title := self.search.fails(outcome)):
             raise Found(Hit(title, self.program, list(outcome.switches), list(outcome.forced), self.runs, name, 0.0))
         return outcome

@@ -172,7 +172,7 @@ class Locations:
         """Return the access of an event that touches a location without a point, and learn that events may do so. Return None if no other
         process can notice it in any run so far, as with quiet points."""
         if self._is_memory(key):
-            self._learn_freed(key[0])
+            self.learn_freed(key[0])
         number, mode = self.number(key), touched_mode(kind)
         if mode in (READ, WRITE) and self._is_unshared(process, number, mode):
             return None
@@ -188,7 +188,7 @@ class Locations:
     def _is_memory(key: Any) -> bool:
         return isinstance(key, tuple) and key[1:] == (FREED,)
 
-    def _learn_freed(self, obj: Any) -> None:
+    def learn_freed(self, obj: Any) -> None:
         """Learn that some run frees the object."""
         if obj not in self.mortal:
             self.mortal.add(obj)
@@ -249,7 +249,7 @@ class Locations:
             yield from self._links(kind, obj, arg[0])
         elif isinstance(obj, flags_t | struct | array):
             if arg == FREED:
-                self._learn_freed(obj)
+                self.learn_freed(obj)
             yield from self._part(kind, obj, arg)
         else:
             yield self.number(obj), READ if kind == points.READ else WRITE
@@ -265,7 +265,7 @@ class Locations:
             yield self.number(link), mode
             if head.freelist and mode == WRITE and link.struct is not None:
                 if not head.type_stable:
-                    self._learn_freed(link.struct)
+                    self.learn_freed(link.struct)
                 yield self.number((link.struct, ALLOCATED if head.type_stable else FREED)), WRITE
 
     def _part(self, kind: int, obj: Any, arg: Any) -> Iterable[Access]:

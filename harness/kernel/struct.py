@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 from vmrace.harness.kernel.list import list_head
 from vmrace.harness.kernel.registry import Core, core_now, register
 from vmrace.harness.machine.machine import m
+from vmrace.harness.machine.run_log import touched
 from vmrace.harness.points import READ, RMW, WRITE
 from vmrace.harness.sanitizers.lifetime import in_the_slab
 from vmrace.harness.sanitizers.lockset import check_guard
@@ -207,7 +208,7 @@ _POINT = """
 # Checks of the family read fields, too, while no task runs. These reads belong to no event.
 _ALIVE = """
     if m.current.id != -1:
-        if m.explorer is not None: m.explorer.touched(m, (self, '{alive}'), READ)
+        if m.explorer is not None or m.log is not None: touched(m, (self, '{alive}'), READ)
         if not self.{alive}: in_the_slab(m, self, '{key}')"""
 
 
@@ -278,7 +279,7 @@ def _source_for_functions(key: str, field: Field) -> str:
     def accessor(name: str, kind: str, quiet: str, access: str, test: str) -> str:
         point = _POINT.format(kind=kind, obj="self", arg=repr(key)).replace("\n", "\n    ")
         seen = f"me.id != -1 and (m.image.frees or not ({quiet}))" if quiet else "me.id != -1"
-        looks = "".join(f"\n        if m.explorer is not None: m.explorer.touched(m, ({word}, {bit}), READ)"
+        looks = "".join(f"\n        if m.explorer is not None or m.log is not None: touched(m, ({word}, {bit}), READ)"
                         for word, bit in _bits(field.guards))
         check = f"\n        if not ({test}): check_guard(m, self, None, {key!r})" if test else ""
         return (f"def {name}, m=m):\n    me = m.current\n    if {seen}:{point}{looks}\n        {access}{check}"
@@ -299,7 +300,7 @@ def _bits(guards: tuple[str, ...]) -> list[tuple[str, str]]:
 def _property(source: str, key: str, field: Field, core: Core) -> property:
     scope: dict[str, Any] = {}
     globals_ = core.namespace
-    globals_.update(m=m, READ=READ, WRITE=WRITE, RMW=RMW, check_guard=check_guard, in_the_slab=in_the_slab)
+    globals_.update(m=m, touched=touched, READ=READ, WRITE=WRITE, RMW=RMW, check_guard=check_guard, in_the_slab=in_the_slab)
     exec(compile(source, f"<field {key}>", "exec"), globals_, scope)
     return property(scope["get"], scope["put"])
 
@@ -315,7 +316,7 @@ def _array_for(kind: str, guards: tuple[str, ...], core: Core) -> type[array]:
         source = source.replace("self, 'x')", "self, i)").replace("self._x", "self.items[i]").replace("self, None, 'x'", "self, None, i")
     if source not in core.classes:
         scope: dict[str, Any] = {}
-        core.namespace.update(m=m, READ=READ, WRITE=WRITE, RMW=RMW, check_guard=check_guard)
+        core.namespace.update(m=m, touched=touched, READ=READ, WRITE=WRITE, RMW=RMW, check_guard=check_guard)
         exec(compile(source, "<array>", "exec"), core.namespace, scope)
         body = {"__slots__": (), "__getitem__": scope["get"], "__setitem__": scope["put"], "guards": inner}
         core.classes[source] = type(f"{kind}_array", (array,), body)

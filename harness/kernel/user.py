@@ -4,20 +4,19 @@
 from __future__ import annotations
 
 from vmrace.harness.machine.machine import m
+from vmrace.harness.machine.run_log import touched
 from vmrace.harness.points import BEGIN, END
 
 
 def now() -> int:
     """Return the present step: user space begins an access that it will report by `saw`."""
-    if m.explorer is not None:
-        m.explorer.touched(m, "user", BEGIN)
+    touched(m, "user", BEGIN)
     return m.step
 
 
 def saw(what: str, who: object, where: object, value: object, since: int) -> None:
     """Record that user space did `what` to word `where` of `who` and saw `value`, at some time between step `since` and now."""
-    if m.explorer is not None:
-        m.explorer.touched(m, "user", END)
+    touched(m, "user", END)
     m.history.append((what, who, where, value, since, m.step))
 
 
@@ -26,5 +25,4 @@ def touches(kind: int, *what: object) -> None:
 
     Without the call an explorer would take two such accesses for independent.
     """
-    if m.explorer is not None:
-        m.explorer.touched(m, what if len(what) > 1 else what[0], kind)
+    touched(m, what if len(what) > 1 else what[0], kind)

@@ -81,6 +81,8 @@ def _wake(q: wait_queue_head_t, exclusive: int) -> None:
     m.step = s = m.step + 1
     if s >= m.stop:
         m.sched(WAKE, q)
+    if m.log is not None:
+        m.log.append((WAKE, q, tuple(task for task, _ in q.entries)))
     for task, alone in list(q.entries):
         if task.state == RUNNING:
             continue

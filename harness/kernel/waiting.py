@@ -7,6 +7,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from vmrace.harness import points
+from vmrace.harness.machine import run_log
+from vmrace.harness.machine.run_log import touched
 from vmrace.harness.machine.stacks import comes_or_goes
 from vmrace.harness.machine.task import HALTED, RUNNING, SLEEPING, UNINTERRUPTIBLE, Task
 from vmrace.harness.machine.watched import give_up
@@ -21,6 +23,7 @@ def spin(m: Machine, lock: Any) -> None:
     me = m.current
     if lock.owner is me:
         m.image.lockdep.recursion(m, lock)
+    at = m.log.pop() if m.log else None         # the acquire is made after the wait
     while not lock.available(me):
         me.waiting = lock
         me.waiting_frame = sys._getframe(1)
@@ -30,6 +33,8 @@ def spin(m: Machine, lock: Any) -> None:
         m.waiters -= 1
         me.waiting = me.waiting_frame = None
         m.enabled = None
+    if m.log is not None:
+        m.log.append(at)
 
 
 def released(m: Machine) -> None:
@@ -44,6 +49,7 @@ def sleep(m: Machine, lock: Any = None) -> None:
     """
     me = m.current
     me.wants = lock
+    at = m.log[-1] if m.log else None           # a task that goes on makes the rest of this point
     _may_leave_cpu(m, me)
     if lock is not None:
         _set_state(m, me, UNINTERRUPTIBLE)
@@ -53,6 +59,8 @@ def sleep(m: Machine, lock: Any = None) -> None:
     m.enabled = None
     comes_or_goes(m, me)
     m.dispatch(me)
+    if m.log is not None:
+        m.log.append(at)
     if lock is not None:
         _set_state(m, me, RUNNING)
 
@@ -64,6 +72,7 @@ def until_available(m: Machine, what: Any) -> None:
     """
     me = m.current
     _may_leave_cpu(m, me)
+    at = m.log.pop() if m.log else None
     while not what.available(me):
         me.waiting = what
         me.waiting_frame = sys._getframe(1)
@@ -74,6 +83,8 @@ def until_available(m: Machine, what: Any) -> None:
         m.dispatch(me)
         me.waiting = me.waiting_frame = None
         m.enabled = None
+    if m.log is not None:
+        m.log.append(at)
 
 
 def availability_changed(m: Machine, what: Any) -> None:
@@ -94,6 +105,7 @@ def make_ready(m: Machine, task: Task) -> None:
     m.enabled = None
     if m.observer is not None:
         m.observer.woken(m, task)
+    run_log.part(m, run_log.READY, task.cpu.number)
     comes_or_goes(m, task)
     m.scheduler.wake(m)
 
@@ -101,12 +113,15 @@ def make_ready(m: Machine, task: Task) -> None:
 def give_way(m: Machine) -> None:
     """Let any other task run: a free choice that is no preemption."""
     me = m.current
+    at = m.log[-1] if m.log else None
     _may_leave_cpu(m, me)
     if me.cpu.ready:
         me.cpu.running = None
         me.cpu.ready.append(me)
         m.enabled = None
     m.dispatch(me)
+    if m.log is not None:
+        m.log.append(at)
 
 
 def yield_cpu(m: Machine) -> None:
@@ -116,6 +131,7 @@ def yield_cpu(m: Machine) -> None:
     on as if the call did nothing, at most `yields_max` times for each task; then the task runs no more.
     """
     me = m.current
+    at = m.log[-1] if m.log else None
     _may_leave_cpu(m, me)
     if m.explorer is not None and me.yields == m.explorer.yields_max:
         m.cut = True
@@ -131,6 +147,8 @@ def yield_cpu(m: Machine) -> None:
     others = [] if m.explorer is not None else [choice for choice in m.choices() if choice != me.id]
     if not others:
         m.dispatch(me)
+        if m.log is not None:
+            m.log.append(at)
         return
     m.passed.add(me.id)
     fresh = [choice for choice in others if choice not in m.passed]
@@ -143,12 +161,14 @@ def yield_cpu(m: Machine) -> None:
         decision = m.ask(others)
         m.forced.append(decision)
     give_up(m, me, decision)
+    if m.log is not None:
+        m.log.append(at)
 
 
 def _set_state(m: Machine, me: Task, state: int) -> None:
     """Set the task's state within the point at which it acquires a lock. A task that wakes it through a wait queue sees it."""
-    if me.queued and m.explorer is not None:
-        m.explorer.touched(m, me, points.WRITE)
+    if me.queued:
+        touched(m, me, points.WRITE)
     me.state = state
 
 

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 from vmrace.harness.kernel import list as plain
 from vmrace.harness.kernel.list import WATCHED, list_head
 from vmrace.harness.machine.machine import m
+from vmrace.harness.machine.run_log import touched
 from vmrace.harness.points import READ, RMW, WRITE
 from vmrace.harness.sanitizers.lifetime import FREED
 from vmrace.harness.sanitizers.links import owners
@@ -102,16 +103,16 @@ def _unseen(head: list_head | None, loads: bool) -> bool:
 def _settled(link: list_head, head: list_head | None, kind: int) -> None:
     """Report to an explorer the list that `link` is on now, if it is not the list of `head`, which its point has announced."""
     now = _stored_on(link)
-    if now is not head and m.explorer is not None:
-        m.explorer.touched(m, link if now is None else now, kind)
+    if now is not head:
+        touched(m, link if now is None else now, kind)
 
 
 def _neighbours(*links: list_head) -> None:
     """Report to an explorer that these links change, too: an event that frees one of their structs depends on this one."""
-    if m.explorer is not None and m.image.frees:
+    if m.image.frees and (m.explorer is not None or m.log is not None):
         for link in links:
             for struct in owners(link.struct):
-                m.explorer.touched(m, (struct, FREED), READ)
+                touched(m, (struct, FREED), READ)
 
 
 def list_add(new: list_head, head: list_head) -> None:

@@ -18,7 +18,9 @@ from vmrace.harness.sanitizers import lifetime
 from vmrace.harness.sanitizers.lockdep import Lockdep
 from vmrace.harness.sanitizers.poison import unpoison
 
-KERNEL_TASKS, KERNEL_CPUS = 16, 8       # the task_structs of an image: for tasks, for idle loops
+# The task_structs of an image, for tasks and for idle loops. Tasks use them from the front, idle loops from the back, so a program may also
+# have fewer tasks on more cpus. Each run resets them all.
+KERNEL_TASKS, KERNEL_CPUS = 12, 4
 
 
 @dataclass(frozen=True)

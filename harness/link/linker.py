@@ -34,7 +34,7 @@ from vmrace.harness.link.guards import bind_list_guards
 from vmrace.harness.link.image import KERNEL_CPUS, KERNEL_TASKS, Image, Origin
 from vmrace.harness.link.source import ObjectFile, Source, code_objects, compile_files
 from vmrace.harness.machine.machine import m
-from vmrace.harness.machine.task import NEVER, Task
+from vmrace.harness.machine.task import NEVER, TASKS_MAX, Task
 from vmrace.harness.sanitizers.lockdep import Lockdep
 
 
@@ -66,19 +66,21 @@ def link(*modules: str, core: str = "fast", probes: bool = False, toolkit: dict[
             unit.load(source.path, made)
         unit.check()
         marks.extend(bytes(len(unit.places)))        # only module bodies have run, and these have no blocks
-        image = Image(modules[-1].rpartition(".")[2], made_for, unit.origin, unit.hash.hexdigest(), marks,
-                      frozenset(unit.racy_spans))
-        image.places = unit.places
-        if "task_struct" in namespace:
-            image.tasks = [namespace["task_struct"](f"task{n}") for n in range(KERNEL_TASKS)]
-            image.tasks += [namespace["task_struct"](f"swapper{n}") for n in reversed(range(KERNEL_CPUS))]
-        else:
-            image.tasks = [None] * (KERNEL_TASKS + KERNEL_CPUS)
+        image_tasks = _task_structs(namespace)
     finally:
         linking.core = None
     bind_list_guards(made_for, namespace)
-    image.bind_state()
+    image = Image(modules[-1].rpartition(".")[2], made_for, unit.origin, unit.hash.hexdigest(), marks, frozenset(unit.racy_spans))
+    image.places, image.tasks = unit.places, image_tasks
     return image
+
+
+def _task_structs(namespace: dict[str, Any]) -> list[Any]:
+    """Make the task_structs of an image, those of idle loops last and backwards: loop N has the index -1 - N."""
+    if "task_struct" not in namespace:
+        return [None] * TASKS_MAX
+    return [namespace["task_struct"](name) for name in (*(f"task{number}" for number in range(KERNEL_TASKS)),
+                                                        *(f"swapper{number}" for number in reversed(range(KERNEL_CPUS))))]
 
 
 def files_of(modules: tuple[str, ...]) -> Iterator[pathlib.Path]:

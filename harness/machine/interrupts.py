@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from vmrace.harness import points
 from vmrace.harness.errors import Abort
+from vmrace.harness.machine import run_log
 from vmrace.harness.machine.task import IRQ_DEPTH_MAX, Irq, Task
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ def raise_irq(m: Machine, handler: Callable[..., Any], args: tuple[Any, ...]) ->
     if m.guard is not None:
         handler = m.guard(handler)
     m.pending.append(Irq(m.irqs_raised, handler, args))
+    run_log.part(m, run_log.RAISED, m.irqs_raised)
     m.irqs_raised += 1
     m.enabled = None
     m.scheduler.wake(m)
@@ -47,6 +49,7 @@ def handle(m: Machine, me: Task, irq: Irq) -> None:
     me.irq_depth += 1
     me.irqs.append(irq.number)
     me.below.append(held)
+    run_log.part(m, run_log.ENTERED, irq.number)
     if m.recorder is not None:
         m.recorder(points.IRQ, irq, "enter")
     resumes = me.resumes if me.at is not None and me.at[0] == points.IRQ else me.at
@@ -63,9 +66,12 @@ def handle(m: Machine, me: Task, irq: Irq) -> None:
     if waiting is not None:
         m.waiters += 1
     m.enabled = None
+    run_log.part(m, run_log.LEFT, irq.number)
     if me.id < -1 and not me.irq_depth:
         me.cpu.running = None               # back to the idle loop
         return
     m.step += 1                             # a point: another task may run before the interrupted one goes on
     if m.step >= m.stop and (waiting is None or m.choices()):      # a task that waits for ever finds that out by itself
         m.sched(points.IRQ, irq, "left")
+        if m.log is not None:
+            m.log.pop()                     # it accesses nothing

@@ -24,14 +24,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from vmrace.harness import points
 from vmrace.harness.errors import Abort, Diverged, HarnessError
 from vmrace.harness.finding import Finding, Site
-from vmrace.harness.machine import interrupts, sites, stacks, stuck, watched
+from vmrace.harness.machine import interrupts, run_log, sites, stacks, stuck, watched
 from vmrace.harness.machine.scheduler import Explorer, FairRun, Scheduler
 from vmrace.harness.machine.stacks import Operation
 from vmrace.harness.machine.task import (
     CPUS,
     CPUS_MAX,
-    HALTED,
-    IRQ_DEPTH_MAX,
     NEVER,
     PARK,
     TASKS_MAX,
@@ -54,9 +52,10 @@ class Machine:
 
     __slots__ = (
         "aborting", "backend", "boot", "cpus", "current", "cut", "deadline", "enabled", "error", "exact",
-        "explorer", "fair", "findings", "forced", "guard", "halted", "history", "image", "irqs_raised", "limit_hit", "looked", "main",
-        "notes", "observer", "passed", "pending", "preempt", "recorder", "remaining", "scheduler", "settle", "spinning", "step",
-        "steps_max", "stop", "switches", "tasks", "trail", "unwinding", "void", "waiters", "wanted",
+        "explorer", "fair", "findings", "forced", "guard", "halted", "history", "image", "irqs_raised", "limit_hit", "log", "looked",
+        "main",
+        "notes", "observer", "passed", "pending", "preempt", "recorder", "remaining", "run_log", "scheduler", "settle", "spinning", "step",
+        "steps_max", "stop", "switches", "tasks", "trail", "unasked", "unwinding", "void", "waiters", "wanted",
     )
 
     def __init__(self) -> None:
@@ -71,6 +70,9 @@ class Machine:
         self.tasks: list[Task] = []
         self.cpus = CPUS
         self.recorder: Callable[[int, Any, Any], None] | None = None
+        self.unasked = 0                        # while there is a log, points before this step only go into it
+        self.run_log: list[Any] | None = None   # see run_log.py
+        self.log: list[Any] | None = None       # its last part
         self.trail: list[Any] | None = None     # for an explorer: points, each with the locks that the task held there
         self.spinning: Any = None               # for an explorer: finds tasks that only read
         self.observer: Observer | None = None
@@ -135,8 +137,10 @@ class Machine:
             self.irqs_raised += 1
         stacks.assign(self, tasks, cpus, later)
         self.wanted = NEVER
+        self.unasked = 0
+        run_log.begin(self)
         self.trail = self.spinning = None
-        self.stop = 0 if self.recorder is not None else NEVER
+        self.stop = 0 if self.recorder is not None or self.log is not None else NEVER
         scheduler.begin(self)
         self.main = backend.main()
         boot = self.current = self.boot
@@ -157,20 +161,13 @@ class Machine:
             if self.error is not None:
                 raise HarnessError(f"{type(self.error).__name__} in {at_fault}: {self.error}") from self.error
 
-    def halt(self, task: Task) -> None:
-        """Stop the cpu of `task` for good. The task keeps its locks, and the other cpus go on."""
-        self.halted = task.finished = True
-        task.waiting = HALTED
-        task.cpu.running = task
-        task.irq_depth = IRQ_DEPTH_MAX              # takes no interrupt either
-        self.enabled = None
-
     # ---- decisions -----------------------------------------------------------------------------------------------
 
     def want(self, step: int) -> None:
         """Ask the scheduler at the first point whose step is at least `step`."""
-        if self.recorder is not None or self.trail is not None:
+        if self.log is not None or self.recorder is not None or self.trail is not None:
             self.wanted = step
+            self.unasked = min(step, self.deadline) if self.recorder is None else 0
         else:
             self.stop = step if step < self.deadline else self.deadline
 
@@ -183,6 +180,10 @@ class Machine:
 
     def sched(self, kind: int, obj: Any, arg: Any = None) -> None:
         """Pass a point on the slow path: before the access, the scheduler may let another task run."""
+        log = self.log
+        if log is not None and self.step < self.unasked:
+            log.append((kind, obj, arg))
+            return
         if self.aborting:                           # a `finally` calls a primitive, in a run that is over
             raise Abort
         me = self.current
@@ -201,6 +202,8 @@ class Machine:
                 trail.append(me.held)
                 return
         elif self.recorder is not None and self.step < self.wanted and self.step < self.deadline:
+            if log is not None:
+                log.append(at)
             return
         if self.step >= self.deadline:
             stuck.out_of_steps(self)
@@ -216,6 +219,8 @@ class Machine:
                 self.enact(me, decision)
             else:
                 watched.preempt(self, me, decision)
+        if self.log is not None:                    # after the switch: the access is made when the task goes on
+            self.log.append(at)
 
     def choices(self) -> list[int]:
         """Return every decision that can be taken now, tasks first, by number."""
@@ -254,7 +259,7 @@ class Machine:
         elif choices:
             decision = choices[0]
         else:
-            self._nobody(me)
+            stacks.nobody(self, me)
             return
         if self.observer is None:
             self.enact(me, decision)
@@ -294,6 +299,8 @@ class Machine:
             nxt.inject = raised
         if nxt is not me:
             self.current = nxt
+            if self.log is not None:
+                run_log.part(self, run_log.RUNS, nxt.id)
             nxt.started = True
             nxt.stack.switch()
             if self.aborting:
@@ -304,17 +311,6 @@ class Machine:
         if irq is not None:
             me.inject = None
             interrupts.handle(self, me, irq)
-
-    def _nobody(self, me: Task) -> None:
-        """End the run, as no decision is left: it is at rest, or it is stuck."""
-        if self.remaining or any(cpu.running is not None for cpu in self.cpus):     # an interrupt can hang after the last task
-            if self.observer is not None:
-                self.observer.blocked(self, me)
-            stuck.end(self)
-        if me.stack is not self.main:
-            self.main.switch()
-            if self.aborting:                       # its stack is unwound now
-                raise Abort
 
     # ---- findings ------------------------------------------------------------------------------------------------
 
@@ -341,7 +337,7 @@ class Machine:
     def abort(self) -> NoReturn:
         """End the run; under an explorer, halt this cpu only: the running task stays where it is until the run is over."""
         if self.explorer is not None and not self.aborting:
-            self.halt(self.current)
+            stacks.halt(self, self.current)
             self.dispatch(self.current)
         stacks.end(self)
 

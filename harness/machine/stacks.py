@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from vmrace.harness import points
 from vmrace.harness.errors import Abort, ProgramError
 from vmrace.harness.finding import Finding, Kind
-from vmrace.harness.machine import interrupts
+from vmrace.harness.machine import interrupts, stuck
+from vmrace.harness.machine.run_log import touched
 from vmrace.harness.machine.sites import is_null_dereference, sites_of_traceback
-from vmrace.harness.machine.task import CPUS, HALTED, NEVER, PARK, PARKED, SLEEPING, Cpu, Task
+from vmrace.harness.machine.task import CPUS, HALTED, IRQ_DEPTH_MAX, NEVER, PARK, PARKED, SLEEPING, Cpu, Task
 
 if TYPE_CHECKING:
     from vmrace.harness.machine.machine import Machine
@@ -131,10 +132,31 @@ def _interrupt(m: Machine, task: Task) -> None:
 
 def _leave(m: Machine, task: Task) -> None:
     if m.explorer is not None and not m.aborting:
-        m.halt(task)                            # an oops kills the cpu it is on
+        halt(m, task)                           # an oops kills the cpu it is on
         return
     task.finished = True
     m.main.switch()
+
+
+def halt(m: Machine, task: Task) -> None:
+    """Stop the cpu of `task` for good. The task keeps its locks, and the other cpus go on."""
+    m.halted = task.finished = True
+    task.waiting = HALTED
+    task.cpu.running = task
+    task.irq_depth = IRQ_DEPTH_MAX              # takes no interrupt either
+    m.enabled = None
+
+
+def nobody(m: Machine, me: Task) -> None:
+    """End the run, as no decision is left: it is at rest, or it is stuck."""
+    if m.remaining or any(cpu.running is not None for cpu in m.cpus):       # an interrupt can hang after the last task
+        if m.observer is not None:
+            m.observer.blocked(m, me)
+        stuck.end(m)
+    if me.stack is not m.main:
+        m.main.switch()
+        if m.aborting:                          # its stack is unwound now
+            raise Abort
 
 
 def _fault(m: Machine, error: BaseException) -> None:
@@ -152,8 +174,8 @@ def _fault(m: Machine, error: BaseException) -> None:
 
 def comes_or_goes(m: Machine, task: Task) -> None:
     """Tell an explorer that a task is ready, or no longer ready: need_resched() shows that to other tasks of its cpu."""
-    if m.explorer is not None and task.cpu.shared:
-        m.explorer.touched(m, task.cpu, points.END)
+    if task.cpu.shared:
+        touched(m, task.cpu, points.END)
 
 
 def park(m: Machine, me: Task) -> NoReturn:
@@ -190,7 +212,7 @@ def unwind(m: Machine) -> None:
     """
     explorer, recorder, hook, step = m.explorer, m.recorder, sys.unraisablehook, m.step
     m.explorer = m.recorder = None
-    m.unwinding, m.stop = True, 0
+    m.unwinding, m.stop, m.unasked = True, 0, 0
     sys.unraisablehook = _without_aborts(hook)  # for a generator that is closed when the last frame that knew it is gone
     try:
         for task in [*m.tasks, *(cpu.idle for cpu in m.cpus if cpu.idle is not None)]:

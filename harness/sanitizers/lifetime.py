@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 from vmrace.harness.errors import ProgramError
 from vmrace.harness.finding import Kind
 from vmrace.harness.machine.machine import Machine, m
+from vmrace.harness.machine.run_log import touched
 from vmrace.harness.points import WRITE
 from vmrace.harness.sanitizers.links import links_of, owners
 from vmrace.harness.sanitizers.poison import allocators_link, poison, unpoison
@@ -158,6 +159,6 @@ def _here(m: Machine) -> Freed:
 
 def _changed(m: Machine, obj: Struct, head: list_head | None, allocated: bool | Freed) -> None:
     """Set `allocated` of `obj`, and report the change to an explorer. `head`: the free list, None for kfree()."""
-    if m.explorer is not None:
-        m.explorer.touched(m, (obj, ALLOCATED if head is not None and head.type_stable else FREED), WRITE)
+    if m.explorer is not None or m.log is not None:
+        touched(m, (obj, ALLOCATED if head is not None and head.type_stable else FREED), WRITE)
     obj.allocated = allocated

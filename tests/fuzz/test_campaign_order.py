@@ -215,6 +215,7 @@ def test_a_memory_that_learns_from_a_shard_is_the_copy_in_which_the_shard_learnt
         assert list(memory.states.setups.items()) == list(copy.states.setups.items())
         assert list(memory.states.words.items()) == list(copy.states.words.items())
         assert memory.states.met == copy.states.met
+        assert (memory.facts.witnesses, memory.facts.tried, memory.facts.met) == (copy.facts.witnesses, copy.facts.tried, copy.facts.met)
         assert (memory.kept, memory.seen, memory.picks) == (copy.kept, copy.seen, copy.picks)
     assert memory.kept
 

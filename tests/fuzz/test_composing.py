@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Facts about locks that no single program has together are composed to a program, which fails or is dropped."""
+"""Facts that no single program has together are composed to a program, which fails or is dropped."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import random
 from typing import Any
 
 import pytest
-from vmrace.fuzz.campaign.composing import Composing, Edges, forget
-from vmrace.fuzz.campaign.facts import IN_IRQ, IRQS_ON, ORDER, TRIES_MAX, Fact, Facts, Goal, Witness, facts_of
+from vmrace.fuzz.campaign.accesses import Accesses, choose, pairs
+from vmrace.fuzz.campaign.composing import Composing, Edges, Meeting, forget
+from vmrace.fuzz.campaign.facts import IN_IRQ, IRQS_ON, LOADED, ORDER, STORED, TRIES_MAX, Fact, Facts, Goal, Witness, facts_of
 from vmrace.fuzz.campaign.messages import Lesson, ShardResult, ShardTask
 from vmrace.fuzz.campaign.shard import _Shard
 from vmrace.fuzz.campaign.worker import Worker
@@ -194,12 +195,91 @@ def test_witnesses_of_two_lock_orders_are_composed_to_a_deadlock() -> None:
             assert not search.fast.run(prepared, NoPreempt(lead)).findings
         search._witness(one, prepared, easily=True)
     facts = search.worker.memory.facts
-    goal: Any = next(goal for goal in facts.goals() if {fact.lock for fact in goal} == {LRU, "lru_list_lock"})
+    goal: Any = next(goal for goal in facts.goals() if {fact.what for fact in goal} == {LRU, "lru_list_lock"})
     assert len({facts.witnesses[fact].program for fact in goal}) == 2
-    search._compose(goal)
+    search._compose(Composing(search, facts, goal))
     titles = {hit.title: hit for hit in search.result.hits}
     assert f"LOCKDEP: lock order lru_list_lock -> {LRU} -> lru_list_lock" in titles
     deadlock = next(hit for title, hit in titles.items() if title.startswith("DEADLOCK: nobody can run: "))
     assert len(deadlock.composed) == 2
     assert [line.partition(": ")[2] for line in deadlock.composed] == ["- | swapon", "mmap_private m0.2 f0.0; pin m0.2 k0 | invalidate f0"]
     assert isinstance(search.result, ShardResult) and search.result.tallies["composed"].findings >= 1
+
+
+# ---- accesses --------------------------------------------------------------------------------------------------------------------
+
+def access(kind: str, what: str, held: str = "") -> Fact:
+    return Fact(kind, what, held=held)
+
+
+def test_two_accesses_without_a_common_lock_are_a_goal_if_one_stores() -> None:
+    load, bare = access(LOADED, "page.mapping", "a and b"), access(STORED, "page.mapping")
+    assert list(pairs([bare, load])) == [(load, bare), (bare, bare)]
+    assert list(pairs([load, access(STORED, "page.mapping", "b and c")])) == []        # b is common
+    assert list(pairs([load, access(LOADED, "page.mapping")])) == []
+
+
+def test_a_goal_of_accesses_is_chosen_until_it_was_met_or_tried() -> None:
+    facts, rng = Facts(), random.Random(1)
+    load, store = access(LOADED, "page.mapping", "a"), access(STORED, "page.mapping", "b")
+    facts.witness([load, store], Witness(program([], ["reclaim"]), True))
+    assert facts.goals() == []
+    assert choose(facts, rng) == (load, store)
+    facts.copy().meet((load, store))
+    assert choose(facts, rng) == (load, store)
+    facts.meet((load, store))
+    assert choose(facts, rng) is None
+    other = access(STORED, "page.mapping")
+    facts.witness([other], Witness(program([], ["reclaim"]), True))
+    chosen = {choose(facts, rng) for _ in range(50)}
+    assert chosen == {(load, other), (other, other), (other, store)}
+    for goal in chosen:
+        assert goal is not None
+        facts.try_goal(goal)
+    assert choose(facts, rng) is None
+
+
+def recorded(fast: Executor, one: Program, scheduler: Any) -> Accesses:
+    seen = Accesses({})
+    with m.watched(seen):
+        fast.run(fast.prepare(one), scheduler)
+    return seen
+
+
+def test_accesses_name_fields_and_the_locks_that_are_held(fast: Executor) -> None:
+    seen = recorded(fast, program([], ["store m0.0"], ["store m0.1"]), NoPreempt())
+    assert access(STORED, "mm_struct.mmap_cache", "mm_struct.mmap_sem") in seen.at
+    assert seen.at[access(STORED, "mm_struct.mmap_cache", "mm_struct.mmap_sem")]
+    assert all(fact.kind in (LOADED, STORED) and "m0" not in fact.what for fact in seen.at)
+
+
+def test_accesses_of_different_tasks_to_one_place_are_together(fast: Executor) -> None:
+    """Both tasks fault in one process, so they share its count of pages; with a process each, they share less."""
+    same, apart = (set(recorded(fast, program([], ["store m0.0"], [f"store {page}"]), NoPreempt()).together()) for page in ("m0.1", "m1.0"))
+    alone = list(recorded(fast, program([], ["store m0.0"]), NoPreempt()).together())
+    assert alone == []
+    assert same
+    assert same != apart
+
+
+def test_a_meeting_composes_accesses_that_no_witness_has_together(fast: Executor) -> None:
+    """An operation on a file of one process, and one of another; together they meet on the pages of that file."""
+    search = shard()
+    facts = search.worker.memory.facts
+    for one in (program(["write f0.0"], ["truncate f0 1"]), program(["mmap_shared m0.0 f0.0"], ["store m0.0"])):
+        prepared = search.fast.prepare(one)
+        for lead in (0, -1):
+            search.places(prepared, search.one(one, prepared, "nopreempt", NoPreempt(lead)))
+    met, found = set(facts.met), None
+    while found is None:
+        goal = choose(facts, random.Random(2))
+        assert goal is not None, "no goal can be met"
+        assert goal not in met
+        facts.try_goal(goal)
+        meeting = Meeting(search, facts, goal)
+        found = meeting.program()
+    seen = [recorded(search.fast, found[0], NoPreempt(lead)) for lead in (*range(len(found[0].tasks)), -1)]
+    assert any(goal in one.together() for one in seen)
+    before = search.result.runs
+    meeting.direct(*found)
+    assert before < search.result.runs <= before + (len(found[0].tasks) + 1) * (Meeting.children_max + 1)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from vmrace.harness.errors import LinkError
-from vmrace.harness.link.image import Image
+from vmrace.harness.link.image import KERNEL_CPUS, KERNEL_TASKS, Image
 from vmrace.harness.link.linker import link
 from vmrace.harness.schedulers import NoPreempt
 
@@ -436,3 +436,17 @@ def test_a_patch_to_a_struct_that_does_not_exist_is_reported(source: Write) -> N
     told = refused(source(ADDS))
     assert ".py:8: adds to struct page, which no module before it defines" in told
     assert "which no module before it defines" in refused(source(ADDS), source(STRUCTS))
+
+
+def test_the_task_structs_are_part_of_the_state(source: Write) -> None:
+    image = link(source("""\
+        from vmrace.harness.kernel import plain, struct
+
+
+        class task_struct(struct):
+            mm = plain(1)
+        """))
+    for task in image.tasks:
+        task.mm = 2
+    image.load(image.boot)
+    assert [task.mm for task in image.tasks] == [1] * (KERNEL_TASKS + KERNEL_CPUS)

@@ -8,9 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from vmrace.fuzz.corpus.entry import Entry, EntryError, emit, parse
 from vmrace.fuzz.corpus.verdict import bug
+from vmrace.fuzz.run.executor import Executor
+from vmrace.harness.machine.machine import m
 from vmrace.harness.replay.named_schedule import parse as parse_line
+from vmrace.harness.schedulers import NoPreempt
+from vmrace.variants.family import FAMILIES, family
 from vmrace.variants.operations import OPERANDS, OPERATIONS
-from vmrace.variants.program import OPS_MAX, Op, Program, ProgramError, TaskProgram, parse_op, parse_ops
+from vmrace.variants.program import CPUS_MAX, OPS_MAX, TASKS_PER_CPU_MAX, Op, Program, ProgramError, TaskProgram, parse_op, parse_ops
 
 
 @st.composite
@@ -136,3 +140,14 @@ def test_tasks_are_named_by_their_cpu_and_their_number_on_it() -> None:
 def test_the_size_of_a_program_counts_all_operations() -> None:
     program = Program((Op("reclaim"),), (TaskProgram(0, (Op("reclaim"), Op("swap_out"))),), 1)
     assert (program.size, program.operations()) == (3, {"reclaim", "swap_out"})
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_each_task_and_idle_loop_of_the_largest_program_has_a_task_struct_of_its_own(name: str) -> None:
+    made = family(name)
+    executor = Executor(made, next(iter(made.variants)))
+    tasks = tuple(TaskProgram(cpu, (Op("load", ("m0.0",)),)) for cpu in range(CPUS_MAX) for _ in range(TASKS_PER_CPU_MAX))
+    outcome = executor.run(executor.prepare(Program((), tasks, CPUS_MAX)), NoPreempt())
+    of_tasks, of_loops = [task.task for task in m.tasks], executor.image(CPUS_MAX).tasks[-CPUS_MAX:]
+    assert not outcome.findings
+    assert len({*of_tasks, *of_loops}) == len(tasks) + CPUS_MAX == len(executor.image(CPUS_MAX).tasks)

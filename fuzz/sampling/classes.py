@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: MIT
+"""The classes of schedules that the runs of one program had so far. Runs of one class order all dependent accesses in the same way."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from vmrace.fuzz.sampling.portfolio import Ran
+from vmrace.harness.explore.run_class import Entries, RunClasses
+from vmrace.harness.link.image import Image
+from vmrace.harness.machine.machine import m
+
+_entries: WeakKeyDictionary[Image, Entries] = WeakKeyDictionary()       # what is known of an image
+
+
+class Classes:
+    """The classes of the runs of one program: `with classes.logged(): run it`, then `classes.is_new(the result)`.
+
+    `on`: the cpu of each task; `up`: the image is for one cpu; `preempt`: tasks of one cpu can preempt each other.
+    """
+
+    def __init__(self, image: Image, on: Sequence[int], up: bool, preempt: bool):
+        entries = _entries.get(image)
+        if entries is None:
+            entries = _entries[image] = Entries(up)
+        self.run_classes = RunClasses(entries, on, preempt)
+        self.log: list[Any] = []
+        self.decided: set[int] = set()
+        self.seen: set[int] = set()
+
+    def logged(self) -> _Logged:
+        """Return a block in which the machine logs a run."""
+        return _Logged(self.log)
+
+    def is_new(self, ran: Ran) -> bool:
+        """True if no earlier run had the class of the run just made. Runs with the same decisions are of one class."""
+        decisions = hash((tuple(ran.switches), tuple(ran.forced)))
+        if decisions in self.decided:
+            return False
+        self.decided.add(decisions)
+        number = self.run_classes.of(self.log, m.looked)
+        if number in self.seen:
+            return False
+        self.seen.add(number)
+        return True
+
+
+class _Logged:
+    """Has the machine keep a log for a block."""
+
+    __slots__ = ("log",)
+
+    def __init__(self, log: list[Any]):
+        self.log = log
+
+    def __enter__(self) -> None:
+        m.run_log = self.log
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        m.run_log = None
