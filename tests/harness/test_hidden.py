@@ -59,6 +59,7 @@ def test_an_object_of_python_that_changes_is_refused(made: Callable[[], Any], ac
 @pytest.mark.parametrize(("made", "act"), [
     (lambda: re.compile("a"), lambda thing: thing.match("ab")), (lambda: struct.Struct("i"), lambda thing: thing.pack(1)),
     (lambda: logging.getLogger("quiet"), lambda thing: thing.debug("x")), (lambda: pathlib.Path("a"), lambda thing: thing / "b"),
-    (lambda: decimal.Decimal(1), lambda thing: thing + 1), (lambda: m, lambda thing: thing.step), (lambda: ElementTree.Element("a"), lambda thing: thing.get("b"))])
+    (lambda: decimal.Decimal(1), lambda thing: thing + 1), (lambda: m, lambda thing: thing.step),
+    (lambda: ElementTree.Element("a"), lambda thing: thing.get("b"))])
 def test_an_object_of_python_that_does_not_change_is_no_matter(made: Callable[[], Any], act: Callable[[Any], Any]) -> None:
     assert verify(program, made, act).proved
