@@ -23,6 +23,7 @@ from vmrace.fuzz.campaign.worker import Worker
 from vmrace.fuzz.programs import generate
 from vmrace.fuzz.run import stop_request
 from vmrace.fuzz.run.executor import Outcome, Prepared, SetupFailed
+from vmrace.fuzz.sampling import classes
 from vmrace.fuzz.sampling.contention import Places
 from vmrace.fuzz.sampling.finder import Door, Finder, tallies
 from vmrace.fuzz.sampling.portfolio import Sampling, Spent, bred, portfolio
@@ -62,6 +63,7 @@ def run_shard(task: ShardTask) -> ShardResult:
     if key not in _workers:
         _workers[key] = Worker(*key)
     _workers[key].begin(task.lesson)
+    classes.forget()
     shard = _Shard(_workers[key], task)
     try:
         return shard.make_runs()

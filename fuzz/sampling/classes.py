@@ -16,6 +16,13 @@ from vmrace.harness.machine.machine import m
 _entries: WeakKeyDictionary[Image, Entries] = WeakKeyDictionary()       # what is known of an image
 
 
+def forget() -> None:
+    """Forget what runs have taught of the images. It changes how often a class is counted, so each shard of a campaign begins without."""
+    for image, entries in list(_entries.items()):
+        fresh = _entries[image] = Entries(entries.locations.up)
+        fresh.factors = entries.factors             # the same for all programs
+
+
 class Classes:
     """The classes of the runs of one program: `with classes.logged(): run it`, then `classes.is_new(the result)`.
 

@@ -69,7 +69,7 @@ def test_a_campaign_is_the_same_with_any_number_of_workers_and_any_hash_seed(mor
 @pytest.mark.long
 @pytest.mark.parametrize("variant", ["lru_free_2_4/daniel_lru_count", "invalidate_2_6/pre_2_6_15", "cow_swap_2_6/pre_2_6_26"])
 def test_a_campaign_of_each_family_is_the_same_with_any_number_of_workers(variant: str, tmp_path: pathlib.Path) -> None:
-    first, second = (in_a_fresh_process(tmp_path / str(workers), workers, arguments(workers, "--keep-going", variant=variant, runs=20_000))
+    first, second = (in_a_fresh_process(tmp_path / str(workers), workers, arguments(workers, "--keep-going", variant=variant, runs=6000))
                      for workers in (1, 3))
     assert first == second
 

@@ -443,7 +443,7 @@ def test_a_killed_proof_resumes_and_has_the_same_result(tmp_path: pathlib.Path) 
     state, whole = tmp_path / "state", tmp_path / "whole"
     process = subprocess.Popen([sys.executable, "-c", SCRIPT, str(state)], stdout=subprocess.PIPE, start_new_session=True)
     try:
-        for _ in range(1000):
+        for _ in range(6000):
             if state.exists() and state.read_text().count("\n") > 20:
                 break
             time.sleep(0.01)

@@ -30,13 +30,13 @@ VARIANTS = ("lru_free_2_4/pre_patch", "lru_free_2_4/daniel_lru_count", "invalida
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", VARIANTS)
-def test_every_line_of_a_variant_that_a_few_hundred_runs_do_not_reach_has_a_reason(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_line_of_a_variant_that_three_thousand_runs_do_not_reach_has_a_reason(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replaying, "judge_entry", partial(judge_entry, sample=10, replays=1))
     monkeypatch.setattr(judge, "PROVE_MAX", 1)          # an entry whose own schedule does not fail here is not explored
     _workers.clear()
     where, _, variant = name.partition("/")
     fail = [entry for entry in load_all(CORPUS)[0] if entry.family == where and variant in entry.expect
             and entry.expect[variant].word is Word.BUG and kind_of(entry.title) is not Kind.LIVELOCK]
-    reached = reach(family(where), variant, fail, 1e9, 200, 1)
+    reached = reach(family(where), variant, fail, 1e9, 3000, 1)
     assert [f"{one.function}  {one.place}" for one in reached.unexplained] == []
     assert sum(part.lines_reached for part in reached.parts) > sum(part.lines for part in reached.parts) // 3
