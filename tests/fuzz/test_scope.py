@@ -453,6 +453,7 @@ def test_a_killed_proof_resumes_and_has_the_same_result(tmp_path: pathlib.Path) 
         process.wait()
     before = state.read_text().splitlines()
     assert children
+    have_ended(children)                                # until then, at the end of a batch, they hold the lock of the file
     state.write_text("\n".join(before) + '\n{"number": 3, "prog')       # killed in the middle of a line
     code, lines = proof(state, ["touch", "read", "fork", "lock"], as_json=True)
     assert code == 0
@@ -464,10 +465,14 @@ def test_a_killed_proof_resumes_and_has_the_same_result(tmp_path: pathlib.Path) 
     assert again == 0
     assert len(state.read_text().splitlines()) == len(after)
     assert summary(told)["digest"] == summary(proof(whole, ["touch", "read", "fork", "lock"], as_json=True)[1])["digest"]
+
+
+def have_ended(children: list[int]) -> None:
+    """Wait for these processes, at most 5 s: no worker outlives its driver."""
     deadline = time.monotonic() + 5
     while any(alive(pid) for pid in children) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert not any(alive(pid) for pid in children)      # no worker outlives its driver
+    assert not any(alive(pid) for pid in children)
 
 
 def alive(pid: int) -> bool:
