@@ -19,12 +19,12 @@ from vmrace.fuzz.campaign.facts import IN_IRQ, ORDER, Fact, Facts, Goal, facts_o
 from vmrace.fuzz.programs.compose import composed, only_tasks
 from vmrace.fuzz.run.executor import Executor, Outcome, Prepared, SetupFailed
 from vmrace.fuzz.sampling.contention import Places
+from vmrace.fuzz.sampling.portfolio import leads_of
 from vmrace.harness.machine.machine import m
 from vmrace.harness.machine.scheduler import Scheduler
 from vmrace.harness.points import ACQUIRE
 from vmrace.harness.schedulers import Mutate, NoPreempt
 from vmrace.harness.schedulers.mutate import Bred
-from vmrace.harness.schedulers.nopreempt import INTERRUPTS
 from vmrace.variants.program import Program
 
 
@@ -116,7 +116,7 @@ class Composing:
         """Run the program without preemption, also on a checked image, and then with one at each step that the goal names."""
         shard = self.shard
         mutate = Mutate(shard.rng)
-        for lead in _leads(program):
+        for lead in leads_of(len(program.tasks)):
             ran = shard.one(program, prepared, "nopreempt", NoPreempt(lead))
             shard.check(program, ran)
             mutate.base = Bred(ran.switches, ran.forced, ran.steps)
@@ -146,7 +146,7 @@ class Composing:
         except SetupFailed:
             return None
         forget(prepared)
-        return prepared if any(self._shows(program, prepared, lead, facts) for lead in _leads(program)) else None
+        return prepared if any(self._shows(program, prepared, lead, facts) for lead in leads_of(len(program.tasks))) else None
 
     def _shows(self, program: Program, prepared: Prepared, lead: int, facts: Sequence[Fact]) -> bool:
         """Run the program without preemption. True if its runs so far show the facts."""
@@ -171,10 +171,6 @@ class Meeting(Composing):
         if len(facts) > 1:
             return self.goal in seen.together()
         return {*facts} <= seen.at.keys()
-
-
-def _leads(program: Program) -> tuple[int, ...]:
-    return (*range(len(program.tasks)), INTERRUPTS)
 
 
 def _line(program: Program) -> str:

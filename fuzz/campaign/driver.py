@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The driver of a campaign: it gives shards to worker processes, and has each new title confirmed, shrunk and kept at once.
 
-A campaign up to N runs is a function of its seed: order.py says what each shard knows, and the driver merges their results by number. What
-a shard has found after the run that ends the campaign is dropped. A hit is confirmed beside the search, and changes nothing in it.
+A campaign up to N runs is a function of its seed: order.py says what each shard knows, and the driver merges their results by number. It
+drops what a shard has found after the run that ends the campaign. A hit is confirmed beside the search, and changes nothing in it.
 
 The driver is the only process that writes files, and makes no runs itself. If a worker dies, only its shard is lost, and is run again.
 If vmrace has an error in a worker, its shard ends, and its findings so far are kept. A new title is first saved as a hit file, then

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The effort for one program: it is explored in rounds of ROUND runs, as long as a round is worth more than one on another program.
 
-A campaign lacks the right program more often than the right schedule. Of 4,000 runs of one program, nine in ten are of a class that an
+A campaign lacks the right program more often than the right schedule. Nine in ten of 4,000 runs of one program are of a class that an
 earlier run had. With a fixed number of about 200 runs for each program, campaigns needed up to ten times as many runs to a known race.
 
 The share of runs with a new class in the last two rounds estimates the share of schedules whose class is not seen yet (Good and Turing).
@@ -26,7 +26,7 @@ WINDOW = 2                  # rounds
 
 @dataclass
 class Yields:
-    """What the first rounds of programs have yielded: runs, and those of a new class. It begins with what programs usually yield."""
+    """The yield of the first rounds of programs: runs, and those of a new class. It begins with the usual yield of programs."""
 
     runs: int = 160
     new: int = 80

@@ -50,7 +50,7 @@ class Kept:
 
 @dataclass
 class Learnt:
-    """What one shard has learnt: titles, pairs of accesses, blocks with the number of programs that reached each, states, facts, programs
+    """The lessons of one shard: titles, pairs of accesses, blocks with the number of programs that reached each, states, facts, programs
     that it kept or picked, and what the first rounds of programs yielded: runs, and those of a new class."""
 
     titles: list[str] = field(default_factory=list)
@@ -65,7 +65,7 @@ class Learnt:
 
 
 class Memory:
-    """What a campaign knows. `seen` holds keys of programs that are kept, or were."""
+    """The knowledge of a campaign. `seen` holds keys of programs that are kept, or were."""
 
     def __init__(self) -> None:
         self.features = Features()
@@ -92,8 +92,8 @@ class Memory:
         self.yields = Yields(self.yields.runs + runs, self.yields.new + new)
 
     def keep(self, one: Kept) -> bool:
-        """Keep a program. Over the limit, drop the one of the older half whose rarest block is the least rare. Of a program that was kept
-        before only the blocks are new. Returns False for such a one."""
+        """Keep a program. Over the limit, drop the one of the older half whose rarest block is the least rare. A program that was kept
+        before only gets new blocks. Returns False for such a one."""
         if self.news is not None:
             self.news.kept.append(one)
         if one.key in self.seen:

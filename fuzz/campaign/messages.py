@@ -19,7 +19,7 @@ RUNS_PER_SHARD = 4_000      # ... and makes at most so many
 
 @dataclass
 class Lesson:
-    """What a worker has to learn before a shard: what the shards from number `since` on have learnt, in their order.
+    """The lesson of a worker before a shard: it learns what the shards from number `since` on have learnt, in their order.
 
     The worker has learnt from those before `since`, or else replaces its memory by `memory`.
     """

@@ -19,8 +19,8 @@ from vmrace.harness.schedulers.every_point import EveryPoint
 from vmrace.harness.schedulers.mutate import Bred
 from vmrace.harness.schedulers.nopreempt import INTERRUPTS
 
-BATCH = 24                  # random schedules of a batch: a program that shows nothing new in one is dropped
-CHILDREN_MAX = 600
+BATCH = 24                  # random schedules of a batch
+CHILDREN_MAX = 600          # children in a batch of them
 SCHEDULES_MAX = 24          # kept runs of a program
 PAIRS_MAX = 8               # while fewer runs are kept, a new pair alone is reason enough to keep a run
 
@@ -134,6 +134,11 @@ def bred(rng: random.Random, ran: Ran, places: Places, weight: int) -> Bred:
     return one
 
 
+def leads_of(tasks: int) -> tuple[int, ...]:
+    """List who begins each run without preemption: each task, then the interrupts."""
+    return (*range(tasks), INTERRUPTS)
+
+
 class Sampling(Generic[R]):
     """A sampler of the schedules of one program. `tasks` is its number of tasks, `size` its number of operations. `schedules` holds
     kept runs, to make schedules from; it is empty unless the program was explored before."""
@@ -156,7 +161,7 @@ class Sampling(Generic[R]):
     def leads(self) -> None:
         """Run the program without preemption, once for each task with that task first, and once with interrupts first."""
         fresh = not self.schedules
-        for lead in (*range(self.tasks), INTERRUPTS):
+        for lead in leads_of(self.tasks):
             places = self.door.recorder() if fresh else None
             ran = self.door.run("nopreempt", NoPreempt(lead), places)
             self.steps = max(self.steps, ran.steps)
