@@ -93,7 +93,7 @@ __FILE__ = "mm/swapfile.c"
 
 
 def swapoff_runs():
-    """True if an area is being given up. Of the model."""
+    """True if an area is being given up. The model has this function, and no kernel."""
     return any(data_race(each.flags) & SWP_ACTIVE == SWP_USED for each in swap_info)
 
 

@@ -2,7 +2,7 @@
 """mm/vmscan.c: reclaim. Its lists of pages on the stack are the task's here: no task is in there twice.
 
 vm_swappiness is 100, a legal setting with which calc_reclaim_mapped() always returns 1. The counts that it reads decide nothing else, and
-are left out: prev_priority, nr_mapped. So is pages_scanned, by which kswapd gives a zone up: the operations that do its work ask no zone.
+are left out: prev_priority, nr_mapped. pages_scanned is left out, too: kswapd gives a zone up by it, and no operation here asks for that.
 Slabs hold no pages here.
 """
 from vmrace.harness.kernel import BUG, BUG_ON, current, data_race, list_add, list_del, list_empty, list_entry
