@@ -77,14 +77,6 @@ def _named(lock: Any, name: str) -> bool:
     return name in (getattr(lock, "cls", ""), lock.name)
 
 
-def forget(prepared: Prepared) -> None:
-    """Make lockdep forget the setup and earlier programs: facts are those of the tasks."""
-    lockdep = prepared.image.lockdep
-    exact = lockdep.exact
-    lockdep.set_exact(True)
-    lockdep.set_exact(exact)
-
-
 class Composing:
     """The search for one goal of locks, for a shard. `children_max` bounds the directed schedules of each run without preemption."""
 
@@ -145,7 +137,7 @@ class Composing:
             prepared = self.shard.fast.prepare(program)
         except SetupFailed:
             return None
-        forget(prepared)
+        prepared.image.lockdep.begin_anew()         # the setup and earlier programs show nothing of this one
         return prepared if any(self._shows(program, prepared, lead, facts) for lead in leads_of(len(program.tasks))) else None
 
     def _shows(self, program: Program, prepared: Prepared, lead: int, facts: Sequence[Fact]) -> bool:

@@ -14,7 +14,7 @@ import time
 from dataclasses import replace
 
 from vmrace.fuzz.campaign.accesses import Accesses, choose
-from vmrace.fuzz.campaign.composing import Composing, Meeting, forget
+from vmrace.fuzz.campaign.composing import Composing, Meeting
 from vmrace.fuzz.campaign.effort import CHILDREN, ROUND, Effort
 from vmrace.fuzz.campaign.facts import Witness, facts_of
 from vmrace.fuzz.campaign.memory import Kept, key_of
@@ -188,7 +188,7 @@ class _Shard(Finder):
         schedules = [self._with_places(prepared, one) for one in schedules]
         marks = prepared.image.probes
         marks[:] = bytes(len(marks))
-        forget(prepared)
+        prepared.image.lockdep.begin_anew()
         try:
             with m.watched(observer=worker.features):
                 self._explore(program, prepared, schedules, novelty)

@@ -143,13 +143,17 @@ class Lockdep:
         self.reported: set[str] = set()
         self.cycle_reported = False
 
+    def begin_anew(self) -> None:
+        """Forget every order and every cached transition, so the next run shows what it alone does."""
+        self.forget()
+        for node in self.nodes.values():
+            node.clear()
+            node._tried.clear()
+
     def set_exact(self, exact: bool) -> None:
         """Turn exact mode on or off. In it no node is cached, so every transition of every run calls `taken`."""
         if exact or self.exact != exact:
-            self.forget()
-            for node in self.nodes.values():
-                node.clear()
-                node._tried.clear()
+            self.begin_anew()
         self.exact = exact
 
     def taken(self, held: Held, lock: Lock, tried: bool = False) -> Held:

@@ -8,6 +8,7 @@ its repetition either. The code is read instead, so a function that names a cloc
 from __future__ import annotations
 
 import dis
+import re
 import sys
 import types
 from collections.abc import Callable
@@ -22,8 +23,7 @@ _READERS = {        # module or class -> its functions
     "secrets": {"randbelow", "token_bytes", "token_hex", "token_urlsafe"},
     "random": {"SystemRandom"},
 }
-_LOADS = ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_DEREF", "LOAD_FAST")
-_STORES = ("STORE_FAST", "STORE_DEREF", "STORE_NAME")
+_VARIABLE = re.compile("(LOAD|STORE)_(?:GLOBAL|NAME|DEREF|FAST)")      # twice in an instruction that moves two, as of Python 3.13
 Load = Callable[[str], Any]         # the value of a variable that a function does not make itself; None if it has none
 
 
@@ -60,8 +60,13 @@ def read_in(code: types.CodeType, load: Load) -> str:
     own: dict[str, Any] = {}
     for instruction in dis.get_instructions(code):
         operation, name = instruction.opname, instruction.argval
-        if operation in _LOADS:
-            value = own[name] if name in own else load(name)
+        moves = _VARIABLE.findall(operation)
+        if moves:
+            for move, variable in zip(moves, name if len(moves) > 1 else (name,), strict=True):
+                if move == "STORE":
+                    own[variable], value = value, None
+                else:
+                    value = own[variable] if variable in own else load(variable)
         elif operation == "IMPORT_NAME":
             value = module = sys.modules.get(name)
         elif operation == "IMPORT_FROM":
@@ -69,8 +74,6 @@ def read_in(code: types.CodeType, load: Load) -> str:
         elif operation in ("LOAD_ATTR", "LOAD_METHOD"):
             value = getattr(value, name, None) if isinstance(value, types.ModuleType | type) else None
         else:
-            if operation in _STORES:
-                own[name] = value
             value = None
         found = name_of(value)
         if found:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from vmrace.fuzz.campaign.accesses import Accesses, choose, pairs
-from vmrace.fuzz.campaign.composing import Composing, Edges, Meeting, forget
+from vmrace.fuzz.campaign.composing import Composing, Edges, Meeting
 from vmrace.fuzz.campaign.facts import IN_IRQ, IRQS_ON, LOADED, ORDER, STORED, TRIES_MAX, Fact, Facts, Goal, Witness, facts_of
 from vmrace.fuzz.campaign.messages import Lesson, ShardResult, ShardTask
 from vmrace.fuzz.campaign.shard import _Shard
@@ -143,7 +143,7 @@ def fast() -> Executor:
 
 def shown(fast: Executor, one: Program) -> list[Fact]:
     prepared = fast.prepare(one)
-    forget(prepared)
+    prepared.image.lockdep.begin_anew()
     fast.run(prepared, NoPreempt())
     return facts_of(prepared.image.lockdep)
 
@@ -190,7 +190,7 @@ def test_witnesses_of_two_lock_orders_are_composed_to_a_deadlock() -> None:
     search = shard()
     for one in (SWAPON, INVALIDATES):
         prepared = search.fast.prepare(one)
-        forget(prepared)
+        prepared.image.lockdep.begin_anew()
         for lead in (0, -1):
             assert not search.fast.run(prepared, NoPreempt(lead)).findings
         search._witness(one, prepared, easily=True)

@@ -31,6 +31,12 @@ def imports_from_it() -> float:
     return time()
 
 
+def beside_another_variable() -> float:
+    import time as clock
+    least = 1.0
+    return max(least, clock.time())     # Python 3.13 loads both in one instruction
+
+
 def in_a_closure() -> Callable[[], Any]:
     import time as clock
 
@@ -55,6 +61,7 @@ READ = {
     "random.SystemRandom": lambda: SYSTEM.choice([1, 2]),
     "time.perf_counter": Timer().read,
     "time.time_ns": imports_it,
+    "time.time, beside another variable": beside_another_variable,
     "time.monotonic, in a closure": in_a_closure(),
     "time.time, imported from": imports_from_it,
 }
