@@ -40,7 +40,11 @@ class ThreadStack:
             self._thread.start()
         else:
             self._baton.release()
-        me._baton.acquire()
+        try:
+            me._baton.acquire()
+        except BaseException:           # Ctrl-C: the main thread hears it while another one has the baton
+            me._baton.acquire()
+            raise
 
 
 class Threads:

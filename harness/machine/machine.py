@@ -51,7 +51,7 @@ class Machine:
     """The machine of this process (see above). Fields on the fast path of primitives: `step`, `stop`, `current`, `waiters`."""
 
     __slots__ = (
-        "aborting", "backend", "boot", "cpus", "current", "cut", "deadline", "enabled", "error", "exact",
+        "aborting", "backend", "boot", "broken", "cpus", "current", "cut", "deadline", "enabled", "error", "exact",
         "explorer", "fair", "findings", "forced", "guard", "halted", "history", "image", "irqs_raised", "limit_hit", "log", "looked",
         "main",
         "notes", "observer", "passed", "pending", "preempt", "recorder", "remaining", "run_log", "scheduler", "settle", "spinning", "step",
@@ -64,6 +64,7 @@ class Machine:
         self.waiters = 0                        # the number of tasks that spin
         self.current = self.boot = Task(-1, "boot")
         self.backend: Backend = None  # type: ignore[assignment]    # until the first run
+        self.broken = False                     # Ctrl-C came in the middle of the last run, and its stacks may be anywhere
         self.remaining = 0                      # tasks that are not done
         self.main: Stack = None  # type: ignore[assignment]
         self.image: Image = None  # type: ignore[assignment]
@@ -124,6 +125,9 @@ class Machine:
         """
         assert 1 <= cpus <= CPUS_MAX, cpus
         assert 0 < len(tasks) <= TASKS_MAX, len(tasks)
+        if self.broken:
+            stacks.abandon(self.backend)
+        self.broken = True
         self._clear()
         self.image = image
         self.backend = backend
@@ -145,17 +149,23 @@ class Machine:
         self.main = backend.main()
         boot = self.current = self.boot
         boot.stack = self.main
-        try:  # noqa: SIM105                    # contextlib.suppress takes half a microsecond
+        outside: BaseException | None = None
+        try:
             self.dispatch(boot)
         except Abort:                           # an explorer may see that there is nothing left to run
             pass
+        except BaseException as error:          # Ctrl-C, while no code of a task ran
+            outside = error
+            self.error, self.aborting = self.error or error, True
         if not self.aborting:
+            self.broken = False
             finish = getattr(scheduler, "finish", None)     # a schedule that must have been followed to its end says if it was not
             if finish is not None:
                 finish(self)
         else:
             at_fault = self.current.name
             stacks.unwind(self)
+            self.broken = outside is not None
             if isinstance(self.error, Diverged):
                 raise self.error
             if self.error is not None:

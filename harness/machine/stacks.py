@@ -17,8 +17,10 @@ from vmrace.harness.machine.sites import is_null_dereference, sites_of_traceback
 from vmrace.harness.machine.task import CPUS, HALTED, IRQ_DEPTH_MAX, NEVER, PARK, PARKED, SLEEPING, Cpu, Task
 
 if TYPE_CHECKING:
+    from vmrace.harness.backends import Backend
     from vmrace.harness.machine.machine import Machine
 
+_abandoned: list[Task] = []
 RESULTS = (int, str)        # types of the results of operations: a number, an error code, a signal
 Operation = tuple[Callable[..., Any], tuple[Any, ...]]      # a kernel function and its arguments
 
@@ -58,6 +60,12 @@ def assign(m: Machine, tasks: Sequence[tuple[int, Sequence[Operation]]], cpus: i
             break
         _new_task(m, -2 - unused, f"idle{unused}", _interrupt)       # here, where the stack is not deep
     m.remaining = left
+
+
+def abandon(backend: Backend) -> None:
+    """Give all tasks of a backend new stacks. The old ones are kept for good: one that is collected runs the code that it is in."""
+    _abandoned.extend(backend.pool.values())
+    backend.pool.clear()
 
 
 def _new_task(m: Machine, number: int, name: str, work: Callable[[Machine, Task], None]) -> Task:
