@@ -22,7 +22,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from vmrace.harness import points
-from vmrace.harness.errors import Abort, Diverged, HarnessError
+from vmrace.harness.errors import Abort
 from vmrace.harness.finding import Finding, Site
 from vmrace.harness.machine import interrupts, run_log, sites, stacks, stuck, watched
 from vmrace.harness.machine.scheduler import Explorer, FairRun, Scheduler
@@ -119,9 +119,8 @@ class Machine:
         """Run `tasks`, each (cpu, operations), to rest, from the present state of `image`. This object then has what happened.
 
         `raised` are interrupts that are pending already (handler and arguments). With `settle` false the run ends when the tasks
-        are done, and interrupts may be left in `pending`. `later`: the numbers
-        of tasks that begin only when a task spawns them. Raises HarnessError if an exception that no kernel can cause leaves a
-        task.
+        are done, and interrupts may be left in `pending`. `later`: the numbers of tasks that begin only when a task spawns them.
+        Raises HarnessError if an exception that no kernel can cause leaves a task.
         """
         assert 1 <= cpus <= CPUS_MAX, cpus
         assert 0 < len(tasks) <= TASKS_MAX, len(tasks)
@@ -149,27 +148,19 @@ class Machine:
         self.main = backend.main()
         boot = self.current = self.boot
         boot.stack = self.main
-        outside: BaseException | None = None
         try:
             self.dispatch(boot)
         except Abort:                           # an explorer may see that there is nothing left to run
             pass
         except BaseException as error:          # Ctrl-C, while no code of a task ran
-            outside = error
-            self.error, self.aborting = self.error or error, True
+            stacks.close(self, error)
         if not self.aborting:
             self.broken = False
             finish = getattr(scheduler, "finish", None)     # a schedule that must have been followed to its end says if it was not
             if finish is not None:
                 finish(self)
         else:
-            at_fault = self.current.name
-            stacks.unwind(self)
-            self.broken = outside is not None
-            if isinstance(self.error, Diverged):
-                raise self.error
-            if self.error is not None:
-                raise HarnessError(f"{type(self.error).__name__} in {at_fault}: {self.error}") from self.error
+            stacks.close(self)
 
     # ---- decisions -----------------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Container, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from vmrace.harness import points
-from vmrace.harness.errors import Abort, ProgramError
+from vmrace.harness.errors import Abort, Diverged, HarnessError, ProgramError
 from vmrace.harness.finding import Finding, Kind
 from vmrace.harness.machine import interrupts, stuck
 from vmrace.harness.machine.run_log import touched
@@ -210,6 +210,19 @@ def end(m: Machine, error: BaseException | None = None) -> NoReturn:
     if me.stack is not None and me.stack is not m.main and (not me.finished or me.waiting is HALTED):
         m.main.switch()
     raise Abort from None
+
+
+def close(m: Machine, outside: BaseException | None = None) -> None:
+    """Close a run that is over before its tasks are. `outside` is an error that no task has caught. Raises HarnessError, or Diverged, if
+    an error ended the run."""
+    at_fault = m.current.name
+    m.aborting, m.error = True, m.error or outside
+    unwind(m)
+    m.broken = outside is not None
+    if isinstance(m.error, Diverged):
+        raise m.error
+    if m.error is not None:
+        raise HarnessError(f"{type(m.error).__name__} in {at_fault}: {m.error}") from m.error
 
 
 def unwind(m: Machine) -> None:
