@@ -19,8 +19,7 @@ _entries: WeakKeyDictionary[Image, Entries] = WeakKeyDictionary()       # what i
 def forget() -> None:
     """Forget what runs have taught of the images. It changes how often a class is counted, so each shard of a campaign begins without."""
     for image, entries in list(_entries.items()):
-        fresh = _entries[image] = Entries(entries.locations.up)
-        fresh.factors = entries.factors             # the same for all programs
+        _entries[image] = Entries(entries.locations.up)
 
 
 class Classes:

@@ -2,26 +2,24 @@
 """The class of schedules that a run belongs to, as a number, from the log of the run.
 
 Two runs of one program are of one class if they order all dependent accesses in the same way (access.py says which depend on each
-other). The number is a sum over all pairs of dependent accesses to a location: the later access has a random factor, the earlier one
-another, and the pair adds their product, modulo a prime of 61 bits. The factors depend on the process and on the number of the access
-among the entries of that process. Pairs of one process are left out. Runs of one class have the same number. Runs of two classes have
-different numbers: two different polynomials have the same value with a chance of 2 in that prime. A sum of hashes had collisions, as
-Python's hash of a tuple is nearly linear in its last item.
+other). So they are of one class if for each location the sequence of accesses becomes the same when independent neighbours are swapped:
+each process does the same as long as it sees the same. The least of these sequences is the normal form of Anisimov and Knuth
+(Inhomogeneous sorting, 1979). The number is a hash of all normal forms. A location without a pair of dependent accesses of different
+processes does not count. Runs of one class have the same number, and runs of two classes have different ones, except for collisions of
+hashes of 61 bits.
 
-An event of a cpu is ordered with each interrupt that enters there. An interrupt therefore adds a hash of the number of entries of each
+An event of a cpu is ordered with each interrupt that enters there. An interrupt therefore counts with the number of entries of each
 process of the cpu before it. Entries at the end that are quiet (see Locations) do not count, as for an explorer. If a run teaches
 that an entry is not quiet after all, later runs of its class have another number: a class may be counted twice, but never two as one. In
 programs whose tasks share a cpu, no entry counts as quiet if there are interrupts or preemptions, so classes are counted several times.
 
-The number is always wanted, so it must take little time: per entry of a log one look into a table, and more only for the accesses
-to locations that several processes touch and one of them writes.
+The number is always wanted, so it must take little time: per entry of a log one look into a table, one step for each access to a
+location that several processes touch and one of them writes, and one look into a table for each sequence of such accesses.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Sequence
-from itertools import compress
+from collections.abc import Callable, Iterable, Sequence
 
 from vmrace.harness import points
 from vmrace.harness.explore.access import (
@@ -47,24 +45,23 @@ from vmrace.harness.sanitizers.lifetime import FREED
 _BY_MODE = (flags_t, struct, array, rw_semaphore, Cpu, completion, thread, str)     # keys of locations with more modes than two
 _SHARED = (READ, ACQUIRE_SHARED, RELEASE_SHARED)
 _NOWHERE = -1                               # the location of an access that nothing depends on, of an entry that cannot be quiet
-_FACTORS = 256                              # made at a time
-_PRIME = (1 << 61) - 1
+_KNOWN_MAX = 4_096                          # sequences of one location whose normal form is remembered
 
 # A slot stands for a location and a mode. An access: its slot, the slots on which it depends, its location.
 Access = tuple[int, tuple[int, ...], int]
-# How it counts in one program: its slot, two slots on which it depends, and more of them. A slot has another number there; 0 is none.
-Counted = tuple[tuple[int, int, int, tuple[int, ...]], ...]
+# How it counts in one program: the function that adds it to the sequence of its location, and the code of its process and slot.
+Counted = tuple[tuple[Callable[[int], object], int], ...]
 _NEVER_QUIET: Access = (-1, (), _NOWHERE)
+_NOTICED: Counted = ((bool, 0),)           # of an event that is noticed and touches no location: it adds nothing
 
 
 class Entries:
-    """The accesses of each entry of the logs of one image, and the factors of the accesses of each process."""
+    """The accesses of each entry of the logs of one image."""
 
     def __init__(self, up: bool = False, locations: Locations | None = None) -> None:
         self.locations = locations or Locations(up)
         self.slots: dict[tuple[int, int], int] = {}             # location, mode -> slot
         self.table: dict[Entry, tuple[Access, ...]] = {}
-        self.factors: dict[int, list[tuple[int, int]]] = {}     # process -> those of each entry: as the later access, as the earlier one
 
     def accesses_of(self, entry: Entry) -> tuple[Access, ...]:
         """Return the accesses of an entry."""
@@ -80,15 +77,6 @@ class Entries:
             self.table.clear()
             return True
         return False
-
-    def factors_of(self, process: int, count: int) -> list[tuple[int, int]]:
-        """Return the factors of at least `count` entries of the process."""
-        factors = self.factors.get(process)
-        if factors is None or len(factors) < count:
-            hashes = [hashlib.blake2b(f"{process} {number}".encode(), digest_size=16).digest() for number in range(count + _FACTORS)]
-            factors = self.factors[process] = [(int.from_bytes(one[:8], "big") % _PRIME, int.from_bytes(one[8:], "big") % _PRIME)
-                                               for one in hashes]
-        return factors
 
     def _work_out(self, entry: Entry) -> tuple[Access, ...]:
         kind, obj, arg = entry
@@ -119,6 +107,54 @@ class Entries:
         return self.slots.setdefault((location, mode), len(self.slots) + 1)
 
 
+class _Order:
+    """The accesses of a run to one location. `codes`: code -> process, slot, and the slots on which it depends."""
+
+    def __init__(self, location: int) -> None:
+        self.location = location
+        self.accesses: list[int] = []
+        self.codes: dict[int, tuple[int, int, tuple[int, ...]]] = {}
+        self.known: dict[tuple[int, ...], int] = {}             # sequence -> its number
+        self.commuting: dict[tuple[int, int], bool] = {}
+
+    def number(self) -> int:
+        """Return a hash of the normal form of the accesses; 0 if no two of different processes depend on each other."""
+        sequence = tuple(self.accesses)
+        number = self.known.get(sequence)
+        if number is None:
+            if len(self.known) >= _KNOWN_MAX:
+                self.known.clear()
+            number = self.known[sequence] = hash((self.location, *self._normal(sequence))) if self._meet(sequence) else 0
+        return number
+
+    def _meet(self, sequence: Iterable[int]) -> bool:
+        """True if two accesses of different processes depend on each other."""
+        codes = {*sequence}
+        return any(not self._commute(one, other) for one in codes for other in codes
+                   if self.codes[one][0] != self.codes[other][0])
+
+    def _normal(self, sequence: Sequence[int]) -> list[int]:
+        """Return the least sequence that swaps of independent neighbours make: each access goes before the first one that is larger, of
+        those at the end on which it does not depend."""
+        out: list[int] = []
+        for code in sequence:
+            at = place = len(out)
+            while at and self._commute(out[at - 1], code):
+                at -= 1
+                if out[at] > code:
+                    place = at
+            out.insert(place, code)
+        return out
+
+    def _commute(self, one: int, other: int) -> bool:
+        commute = self.commuting.get((one, other))
+        if commute is None:
+            process, slot, _ = self.codes[one]
+            another, _, rivals = self.codes[other]
+            commute = self.commuting[one, other] = process != another and slot not in rivals
+        return commute
+
+
 class _Table(dict[Entry, Counted]):
     """How each entry of a process counts. It learns of one when it is first asked for."""
 
@@ -143,8 +179,9 @@ class RunClasses:
         self.processes: dict[tuple[int, int], int] = {}         # interrupt: who raised it, after how many others -> its process
         self.tables: dict[int, _Table] = {}                     # process -> its entries
         self.learnt = 0                                         # the number of times that a location was noticed
-        self.slots = {0: 0, -1: 1}                              # slot of Entries -> slot here
-        self.owners: dict[int, int] = {}                        # slot of Entries -> the process that has it; -1: several
+        self.codes: dict[tuple[int, int], int] = {}             # process, slot -> its code
+        self.orders: dict[int, _Order] = {}                     # noticed location -> its accesses
+        self.owners: dict[int, int] = {}                        # slot -> the process that has it; -1: several
         self.noticed = {_NOWHERE}                               # locations with dependent accesses of two processes
         self.waiting: dict[int, list[tuple[int, Entry]]] = {}   # other location -> the entries of processes that touch it
         self.watched: set[int] = set()                          # tasks that an interrupt may have found to be `current`
@@ -196,22 +233,24 @@ class RunClasses:
                 noticed.add(location)
                 self.learnt += 1
                 for other, waiting in self.waiting.pop(location, ()):
-                    self.tables[other][waiting] = self._noticed_of(waiting)
+                    self.tables[other][waiting] = self._noticed_of(other, waiting)
             else:
                 self.waiting.setdefault(location, []).append((process, entry))
-        table[entry] = self._noticed_of(entry)
+        table[entry] = self._noticed_of(process, entry)
 
-    def _noticed_of(self, entry: Entry) -> Counted:
-        """Return the accesses of an entry to noticed locations."""
+    def _noticed_of(self, process: int, entry: Entry) -> Counted:
+        """Return the accesses of an entry of the process to noticed locations; _NOTICED if there is none and it cannot be quiet."""
         out = []
-        for slot, rivals, location in self.entries.accesses_of(entry):
-            if location in self.noticed:
-                one, other, *more = (*(self._slot(rival) for rival in rivals), 0, 0)
-                out.append((self._slot(slot), one, other, tuple(rival for rival in more if rival)))
-        return tuple(out)
-
-    def _slot(self, slot: int) -> int:
-        return self.slots.setdefault(slot, len(self.slots))
+        accesses = self.entries.accesses_of(entry)
+        for slot, rivals, location in accesses:
+            if location in self.noticed and location != _NOWHERE:
+                order = self.orders.get(location)
+                if order is None:
+                    order = self.orders[location] = _Order(location)
+                code = self.codes.setdefault((process, slot), len(self.codes))
+                order.codes[code] = process, slot, rivals
+                out.append((order.accesses.append, code))
+        return tuple(out) or (_NOTICED if _NEVER_QUIET in accesses else ())
 
     def seen_of(self, process: int, entries: Sequence[Counted]) -> int:
         """Return the number of these entries of the process, less those at the end that no other process can notice."""
@@ -227,10 +266,9 @@ class _Reading:
 
     def __init__(self, classes: RunClasses):
         self.classes = classes
-        self.total = 0
+        self.marks: list[tuple[int, ...]] = []      # where interrupts entered, and whose turn it was on shared cpus
         self.process = self.task = -1
         self.cpu = 0
-        self.runs: list[tuple[int, int, list[Counted]]] = []        # a process, the number of its entries before, and the next ones
         self.past: dict[int, list[Counted]] = {}    # process -> its entries so far, if there are interrupts
         self.counts: dict[int, int] = {}            # process -> the number of its entries so far
         self.stacks: dict[int, list[int]] = {}      # task -> the interrupts that it is in
@@ -242,6 +280,9 @@ class _Reading:
     def read(self, log: Sequence[Part]) -> int:
         """Return the number of the class of the run."""
         counted, irqs, counts = self.classes.counted, self.classes.irqs, self.counts
+        orders = self.classes.orders
+        for order in orders.values():
+            order.accesses.clear()
         for what, number, part in log:
             if what == RUNS:
                 self._switch(number)
@@ -250,37 +291,15 @@ class _Reading:
             if part:
                 process = self.process
                 entries = counted(process, part)
-                at = counts.get(process, 0)
-                self.runs.append((process, at, entries))
-                counts[process] = at + len(entries)
+                counts[process] = counts.get(process, 0) + len(entries)
+                for entry in filter(None, entries):
+                    for add, code in entry:
+                        add(code)
                 if irqs:
                     self.past.setdefault(process, []).extend(entries)
-        for _, turns in self.turns.values():
-            self._add(turns)
-        return (self.total + self._pairs()) % _PRIME
-
-    def _pairs(self) -> int:
-        """Return the sum over all pairs of dependent accesses of different processes."""
-        factors_of = self.classes.entries.factors_of
-        none = [0] * len(self.classes.slots)
-        sums = none.copy()                          # slot -> the factors of all its accesses so far
-        sums_of: dict[int, list[int]] = {}          # process -> the same of its own
-        total = 0
-        for process, at, entries in self.runs:
-            own = sums_of.get(process)
-            if own is None:
-                own = sums_of[process] = none.copy()
-            end = at + len(entries)
-            for (later, earlier), entry in zip(compress(factors_of(process, end)[at:end], entries), filter(None, entries), strict=True):
-                for slot, one, other, more in entry:
-                    before = sums[one] - own[one] + sums[other] - own[other]
-                    if more:
-                        before += sum([sums[rival] - own[rival] for rival in more])
-                    sums[slot] += earlier
-                    own[slot] += earlier
-                    if before:
-                        total += later * before
-        return total
+        self.marks += self.turns.values()
+        numbers = [number for order in orders.values() if order.accesses and (number := order.number())]
+        return hash((tuple(numbers), tuple(sorted(self.marks))))
 
     def _change(self, what: int, number: int) -> None:
         """Read the beginning of a part that is no switch to another task."""
@@ -317,7 +336,7 @@ class _Reading:
     def _event(self) -> None:
         """Count an event of the running process that is no entry, and that other processes can notice."""
         self.counts[self.process] = self.counts.get(self.process, 0) + 1
-        self.past.setdefault(self.process, []).append(((0, 0, 0, ()),))
+        self.past.setdefault(self.process, []).append(_NOTICED)
 
     def _raise(self, number: int) -> None:
         before = self.raised.get(self.process, 0)
@@ -328,21 +347,17 @@ class _Reading:
     def _ready(self, cpu: int) -> None:
         """Count the event that a task of the cpu becomes ready."""
         if cpu in self.classes.shared_cpus:
-            self._add(self.process, self.counts.get(self.process, 0), *self._seen_on(cpu))
+            self.marks.append((self.process, self.counts.get(self.process, 0), *self._seen_on(cpu)))
         self._event()
 
     def _enter(self, number: int) -> None:
         process = self.irqs.get(number)
         if process is None:                         # it was raised before the run
             process = self.irqs[number] = self.classes.interrupt(-1, number)
-        self._add(process, self.cpu, *self._seen_on(self.cpu))
+        self.marks.append((process, self.cpu, *self._seen_on(self.cpu)))
         self.on.setdefault(self.cpu, []).append(process)
         self.stacks.setdefault(self.task, []).append(process)
         self.process = process
-
-    def _add(self, *what: int) -> None:
-        """Add a hash of these numbers to the number of the class."""
-        self.total += pow(hash(what), 3, _PRIME)
 
     def _seen_on(self, cpu: int) -> list[int]:
         """Return what other cpus can notice of the cpu: its processes, with the number of the entries of each."""
