@@ -19,7 +19,7 @@ from vmrace.fuzz.campaign.facts import IN_IRQ, ORDER, Fact, Facts, Goal, facts_o
 from vmrace.fuzz.programs.compose import composed, only_tasks
 from vmrace.fuzz.run.executor import Executor, Outcome, Prepared, SetupFailed
 from vmrace.fuzz.sampling.contention import Places
-from vmrace.fuzz.sampling.portfolio import leads_of
+from vmrace.fuzz.sampling.portfolio import Ran, leads_of
 from vmrace.harness.machine.machine import m
 from vmrace.harness.machine.scheduler import Scheduler
 from vmrace.harness.points import ACQUIRE
@@ -37,7 +37,7 @@ class Runs(Protocol):
     def recorder(self) -> Accesses:
         """Return a recorder of accesses on the fast image."""
 
-    def watch(self, prepared: Prepared, outcome: Outcome, places: Places) -> None:
+    def watch(self, prepared: Prepared, ran: Ran, places: Places) -> None:
         """Replay a run with this recorder."""
 
     def one(self, program: Program, prepared: Prepared, name: str, scheduler: Scheduler) -> Outcome:

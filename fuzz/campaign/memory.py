@@ -45,7 +45,7 @@ class Kept:
     @staticmethod
     def of(program: Program, blocks: Iterable[int], schedules: Iterable[Bred], spent: bool = False) -> Kept:
         """Make the memory of a program."""
-        return Kept(program, array("H", sorted(blocks)), [replace(one, places={}) for one in schedules], key_of(program), spent)
+        return Kept(program, array("H", sorted(blocks)), [replace(one, places=None) for one in schedules], key_of(program), spent)
 
 
 @dataclass

@@ -26,7 +26,7 @@ from vmrace.fuzz.run.executor import Outcome, Prepared, SetupFailed
 from vmrace.fuzz.sampling import classes
 from vmrace.fuzz.sampling.contention import Places
 from vmrace.fuzz.sampling.finder import Door, Finder, tallies
-from vmrace.fuzz.sampling.portfolio import Sampling, Spent, bred, portfolio
+from vmrace.fuzz.sampling.portfolio import Ran, Sampling, Spent, bred, portfolio
 from vmrace.harness.machine.machine import m
 from vmrace.harness.schedulers import NoPreempt
 from vmrace.harness.schedulers.mutate import Bred
@@ -150,7 +150,7 @@ class _Shard(Finder):
         best = min(some, key=lambda one: self.worker.features.rarity(one.blocks) * (1 + picks.get(one.key, 0)) * one.program.size)
         self.worker.memory.pick(best.key)
         if rng.random() < AGAIN_SHARE and not best.spent:
-            return best.program, list(best.schedules)
+            return best.program, [replace(one, children=one.children[:]) for one in best.schedules]
         other = rng.choice(kept).program
         return max((generate.mutate(rng, best.program, other, operations) for _ in range(CANDIDATES)), key=states.novelty), []
 
@@ -185,7 +185,6 @@ class _Shard(Finder):
             self.setup_failed(program, failed)
             return
         novelty = worker.states.meet(program, worker.fast.family.describe(prepared.image))
-        schedules = [self._with_places(prepared, one) for one in schedules]
         marks = prepared.image.probes
         marks[:] = bytes(len(marks))
         prepared.image.lockdep.begin_anew()
@@ -198,11 +197,6 @@ class _Shard(Finder):
     def _witness(self, program: Program, prepared: Prepared, easily: bool) -> None:
         """Record what the runs of the program so far have shown about locks."""
         self.worker.memory.facts.witness(facts_of(prepared.image.lockdep), Witness(program, easily))
-
-    def _with_places(self, prepared: Prepared, one: Bred) -> Bred:
-        """Return a copy of a kept run, with the contended places of a replay."""
-        ran = Outcome([], list(one.switches), list(one.forced), one.points)
-        return replace(one, places=self.places(prepared, ran).contended(), children=one.children[:])
 
     def _compose_some(self) -> None:
         """Compose programs, if it is this shard's turn: one for a goal of locks, or some for goals of two accesses."""
@@ -230,11 +224,11 @@ class _Shard(Finder):
     def recorder(self) -> Accesses:
         return Accesses(self.worker.named)
 
-    def recorded(self, prepared: Prepared, outcome: Outcome, places: Places) -> None:
+    def recorded(self, prepared: Prepared, ran: Ran, places: Places) -> None:
         """Take the accesses of a recorded run as facts."""
         assert isinstance(places, Accesses), type(places)
         facts = self.worker.memory.facts
-        facts.witness(list(places.at), Witness(prepared.program, not outcome.switches))
+        facts.witness(list(places.at), Witness(prepared.program, not ran.switches))
         for goal in places.together():
             facts.meet(goal)
 

@@ -7,12 +7,18 @@ A preemption at another step has the same effect as one before the lock was acqu
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from vmrace.harness.machine.machine import m
 from vmrace.harness.points import BARRIER, IRQ, LOCAL, MASK, READ, WAIT, place_of
 
 UNSEEN = (BARRIER, IRQ, LOCAL, MASK, WAIT)
+
+
+def _exclusive(locks: Iterable[Any]) -> set[Any]:
+    """Return the locks without those that are held by readers, who share them."""
+    return {lock for lock in locks if not getattr(lock, "readers", 0) and not hasattr(lock, "rwlock")}
 
 
 class _Object:
@@ -38,15 +44,15 @@ class Places:
         if kind in UNSEEN:
             return
         me = m.current
-        held = {lock for lock in me.held.locks if not getattr(lock, "readers", 0) and not hasattr(lock, "rwlock")}     # readers share
         key = place_of(obj, arg)
         found = self.objects.get(key)
         if found is None:
-            found = self.objects[key] = _Object(set(held))
+            found = self.objects[key] = _Object(_exclusive(me.held.locks))
+        elif found.locks:
+            found.locks &= _exclusive(me.held.locks)
         found.steps.append(m.step)
         self.others[m.step] = len(m.choices()) - 1
         found.tasks.add(me.id - 100 * me.irq_depth)
-        found.locks &= held
         if kind != READ:
             found.written = True
 

@@ -11,7 +11,7 @@ from vmrace.fuzz.run.hit import Hit
 from vmrace.fuzz.sampling.classes import Classes
 from vmrace.fuzz.sampling.contention import Places
 from vmrace.fuzz.sampling.coverage import Features
-from vmrace.fuzz.sampling.portfolio import PAIRS_MAX, SCHEDULERS, Sampling, Tally
+from vmrace.fuzz.sampling.portfolio import PAIRS_MAX, SCHEDULERS, Ran, Sampling, Tally
 from vmrace.harness.machine.machine import m
 from vmrace.harness.machine.scheduler import Scheduler
 from vmrace.harness.schedulers import NoPreempt
@@ -104,24 +104,24 @@ class Finder:
             self._classes_prepared = prepared
         return self._classes
 
-    def places(self, prepared: Prepared, outcome: Outcome) -> Places:
+    def places(self, prepared: Prepared, ran: Ran) -> Places:
         """Replay the run with a recorder of the steps at which it touches each object."""
         places = self.recorder()
-        self.watch(prepared, outcome, places)
-        self.recorded(prepared, outcome, places)
+        self.watch(prepared, ran, places)
+        self.recorded(prepared, ran, places)
         return places
 
-    def watch(self, prepared: Prepared, outcome: Outcome, places: Places) -> None:
+    def watch(self, prepared: Prepared, ran: Ran, places: Places) -> None:
         """Replay the run with this recorder."""
         self.counts.replays += 1
         with m.watched(places):
-            self.fast.replay(prepared, outcome.switches, outcome.forced)
+            self.fast.replay(prepared, ran.switches, ran.forced)
 
     def recorder(self) -> Places:
         """Return a recorder of the steps at which a run touches each object."""
         return Places()
 
-    def recorded(self, prepared: Prepared, outcome: Outcome, places: Places) -> None:
+    def recorded(self, prepared: Prepared, ran: Ran, places: Places) -> None:
         """Learn from a run that a recorder has watched."""
 
     def check(self, program: Program, outcome: Outcome) -> None:
@@ -186,7 +186,7 @@ class Door:
     def recorder(self) -> Places:
         return self.finder.recorder()
 
-    def places(self, ran: Outcome) -> Places:
+    def places(self, ran: Ran) -> Places:
         return self.finder.places(self.prepared, ran)
 
     def over(self) -> bool:

@@ -8,7 +8,7 @@ at a contended step, are mixed with random schedules of all kinds. Some of these
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -28,9 +28,14 @@ PAIRS_MAX = 8               # while fewer runs are kept, a new pair alone is rea
 class Ran(Protocol):
     """The result of a run: vmrace.fuzz.run.executor.Outcome, or vmrace.harness.functions.program.Result."""
 
-    switches: list[int]
-    forced: list[int]
-    steps: int
+    @property
+    def switches(self) -> Sequence[int]: ...
+
+    @property
+    def forced(self) -> Sequence[int]: ...
+
+    @property
+    def steps(self) -> int: ...
 
 
 R = TypeVar("R", bound=Ran)
@@ -45,7 +50,7 @@ class Door(Protocol[R]):
     def recorder(self) -> Places:
         """Return a new recorder for `run`."""
 
-    def places(self, ran: R) -> Places:
+    def places(self, ran: Ran) -> Places:
         """Replay a run and record which steps touch which objects."""
 
     def shows(self, name: str, ran: R) -> int:
@@ -83,7 +88,9 @@ def _objects(scheduler: Contended, sampling: Any) -> bool:
 
 def _base(scheduler: Mutate, sampling: Any) -> bool:
     if sampling.schedules:
-        scheduler.base = sampling.rng.choices(sampling.schedules, [one.weight for one in sampling.schedules])[0]
+        scheduler.base = base = sampling.rng.choices(sampling.schedules, [one.weight for one in sampling.schedules])[0]
+        if base.places is None:
+            sampling.find_places(base)
     return bool(sampling.schedules)
 
 
@@ -129,9 +136,16 @@ def portfolio(rng: random.Random) -> list[tuple[Way, Scheduler]]:
 
 def bred(rng: random.Random, ran: Ran, places: Places, weight: int) -> Bred:
     """Make a base for the scheduler Mutate from a run; its children are preempted at the contended `places`."""
-    one = Bred(ran.switches, ran.forced, ran.steps, places.contended(), weight)
-    one.breed(rng, one.places.values(), places.others)
+    one = Bred(ran.switches, ran.forced, ran.steps, weight=weight)
+    place(one, rng, places)
     return one
+
+
+def place(one: Bred, rng: random.Random, places: Places) -> None:
+    """Give a base the contended places of its run, and list its children unless that was done before."""
+    one.places = places.contended()
+    if not one.bred:
+        one.breed(rng, one.places.values(), places.others)
 
 
 def leads_of(tasks: int) -> tuple[int, ...]:
@@ -153,20 +167,28 @@ class Sampling(Generic[R]):
         self.accesses = 0
 
     def learn(self) -> None:
-        """Collect the objects that were contended in any kept run, and the largest number of accesses to them in one run."""
-        assert self.schedules, "the runs without preemption come first: `leads` keeps one for each task"
-        self.objects = {key for one in self.schedules for key in one.places}
-        self.accesses = max(sum(map(len, one.places.values())) for one in self.schedules)
+        """Collect the objects that were contended in any kept run whose places are known, and the largest number of accesses to them in
+        one run."""
+        known = [one.places for one in self.schedules if one.places is not None]
+        self.objects = {key for places in known for key in places}
+        self.accesses = max((sum(map(len, places.values())) for places in known), default=0)
+
+    def find_places(self, one: Bred) -> None:
+        """Replay a kept run to learn its places: most kept runs are never chosen as a base."""
+        place(one, self.rng, self.door.places(one))
+        self.learn()
 
     def leads(self) -> None:
         """Run the program without preemption, once for each task with that task first, and once with interrupts first."""
         fresh = not self.schedules
+        if not fresh and self.schedules[0].places is None:
+            self.find_places(self.schedules[0])
         for lead in leads_of(self.tasks):
             places = self.door.recorder() if fresh else None
             ran = self.door.run("nopreempt", NoPreempt(lead), places)
             self.steps = max(self.steps, ran.steps)
             if places is not None:
-                self.schedules.append(Bred(ran.switches, ran.forced, ran.steps, places.contended(), 4))
+                self.schedules.append(Bred(ran.switches, ran.forced, ran.steps, places.contended(), 4, bred=True))
                 self.bases.append((self.schedules[-1], places))
         self.learn()
 
@@ -216,10 +238,9 @@ class Sampling(Generic[R]):
         ran = self.door.run(name, scheduler)
         weight = self.door.shows(name, ran)
         if weight:
-            self.schedules.append(bred(self.rng, ran, self.door.places(ran), weight))
+            self.schedules.append(Bred(ran.switches, ran.forced, ran.steps, weight=weight))
             if len(self.schedules) > SCHEDULES_MAX:
                 del self.schedules[self.rng.randrange(self.tasks, len(self.schedules) - 1)]
-            self.learn()
 
 
 @dataclass

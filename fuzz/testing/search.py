@@ -13,7 +13,7 @@ from vmrace.fuzz.run.executor import Executor, Outcome, Prepared, SetupFailed
 from vmrace.fuzz.run.hit import Hit
 from vmrace.fuzz.sampling.contention import Places
 from vmrace.fuzz.sampling.coverage import Features
-from vmrace.fuzz.sampling.portfolio import PAIRS_MAX, Sampling, Spent, portfolio
+from vmrace.fuzz.sampling.portfolio import PAIRS_MAX, Ran, Sampling, Spent, portfolio
 from vmrace.fuzz.shrink.confirm import Confirmed, confirm
 from vmrace.fuzz.testing.run_view import Run
 from vmrace.harness.finding import Finding, Kind, is_only_told
@@ -135,7 +135,7 @@ class _Door:
             raise Found(Hit(title, self.program, list(outcome.switches), list(outcome.forced), self.runs, name, 0.0))
         return outcome
 
-    def places(self, ran: Outcome) -> Places:
+    def places(self, ran: Ran) -> Places:
         places = Places()
         with m.watched(places):
             Executor.run(self.search.fast, self.prepared, Replay(ran.switches, ran.forced))

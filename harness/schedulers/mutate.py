@@ -24,14 +24,16 @@ NEAR = 12       # points, on average, from the first of two preemptions to a sec
 class Bred:
     """A kept run: its decisions, its number of points, and in `places` the steps at which tasks touch each contended object.
 
-    A preemption at another step changes nothing that another task could observe. `weight` is the worth of the run, for the caller.
+    A preemption at another step changes nothing that another task could observe. `places` is None while they are not known;
+    `bred`: the children have been listed. `weight` is the worth of the run, for the caller.
     """
 
     switches: Sequence[int] = ()
     forced: Sequence[int] = ()
-    points: int = 100
-    places: dict[Any, list[int]] = field(default_factory=dict)
+    steps: int = 100
+    places: dict[Any, list[int]] | None = None
     weight: int = 1
+    bred: bool = False
     children: array[int] = field(default_factory=lambda: array("L"))    # not yet run: step * stride + index of the other
     stride: int = 1                         # the most others that could run at a step
 
@@ -39,6 +41,7 @@ class Bred:
         """List the children, in random order. `places`: the steps of contended accesses; `others`: step -> number of other choices."""
         since = self.switches[-2] if self.switches else 0
         steps = sorted({step for steps in places for step in steps if step > since})
+        self.bred = True
         self.stride = stride = max([1, *(others[step] for step in steps)])
         self.children = array("L", [step * stride + other for step in steps for other in range(others[step])])
         rng.shuffle(self.children)
@@ -91,7 +94,7 @@ class Mutate:
             step = steps[int(uniform() * len(steps))]
             if step > since:
                 return step
-        return since + 1 + int(uniform() * max(base.points - since, 1))
+        return since + 1 + int(uniform() * max(base.steps - since, 1))
 
     def _next(self) -> int:
         first = self.kept[-1] if self.kept else NEVER

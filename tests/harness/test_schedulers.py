@@ -40,7 +40,7 @@ def test_a_scheduler_only_makes_legal_decisions(name: str, shape: str) -> None:
         program = random_program(rng, EVERYTHING, cpus)
         run = TOYS[core].run(program, referee, cpus, preempt)
         if hasattr(scheduler, "base"):      # `mutate` gets a base of this program, which is stale for the next
-            scheduler.base = type(scheduler.base)(switches=run.switches, forced=run.forced, points=run.steps)
+            scheduler.base = type(scheduler.base)(switches=run.switches, forced=run.forced, steps=run.steps)
         TOYS[core].run(program, referee, cpus, preempt)
     assert referee.choices > 50
 
