@@ -40,11 +40,19 @@ def smp_processor_id() -> int:
 
 
 def need_resched() -> bool:
-    """True if another task is ready to run on this cpu. In the kernel a wake-up or the timer sets this flag; there is no timer here."""
-    cpu = m.current.cpu
+    """True if another task is ready to run on this cpu, and the current one has not just given up the cpu.
+
+    In the kernel a wake-up or the timer sets this flag, and schedule() clears it. There is no timer here: the time of a task is over
+    when it asks for the second time.
+    """
+    me = m.current
+    cpu = me.cpu
     m.step = s = m.step + 1
     if s >= m.stop:
         m.sched(READ, cpu)
+    if me.rested:
+        me.rested = False
+        return False
     return any(task.waiting is None or task.waiting.available(task) for task in cpu.ready)
 
 
@@ -73,6 +81,7 @@ def schedule() -> None:
         waiting.give_way(m)
     else:
         waiting.sleep(m)
+    m.current.rested = True
 
 
 def yield_cpu() -> None:
@@ -81,6 +90,7 @@ def yield_cpu() -> None:
     if s >= m.stop:
         m.sched(WAIT, m.current)
     waiting.yield_cpu(m)
+    m.current.rested = True
 
 
 set_current_state = set_task_state

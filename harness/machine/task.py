@@ -50,14 +50,15 @@ class Task:
     """A stack of execution on one cpu: a process in the kernel, or the idle loop that takes interrupts.
 
     `held` has the locks that it holds, and whether interrupts are off. `waiting` is the lock that it spins on, SLEEPING, HALTED or
-    PARKED; `wants` is the lock that it sleeps for, if any. `task` is the kernel's task_struct, and `queued` counts its entries on
-    wait queues. `reads` has the loads that a parked task repeats. `results` has the number of each operation that
-    returned an int or a str, with that value.
+    PARKED; `wants` is the lock that it sleeps for, if any. `rested`: it has given up the cpu since it last asked need_resched().
+    `task` is the kernel's task_struct, and `queued` counts its entries on wait queues. `reads` has the loads that a parked task repeats.
+    `results` has the number of each operation that returned an int or a str, with that value.
     """
 
     __slots__ = (
         "at", "below", "cpu", "finished", "held", "id", "inject", "irq_depth", "irqs", "name", "op", "operations",
-        "queued", "reads", "results", "resumes", "stack", "started", "state", "task", "waiting", "waiting_frame", "wants", "yields",
+        "queued", "reads", "rested", "results", "resumes", "stack", "started", "state", "task", "waiting", "waiting_frame",
+        "wants", "yields",
     )
 
     def __init__(self, id: int, name: str):
@@ -87,6 +88,7 @@ class Task:
         self.at: tuple[int, Any, Any] | None = None
         self.resumes: tuple[int, Any, Any] | None = None        # its point when the last interrupt hit it
         self.yields = 0
+        self.rested = False
         self.queued = 0
         self.results: tuple[tuple[int, int | str], ...] = ()
         self.reads: Any = ()            # explore/spinning.py's Reads, if it is PARKED

@@ -300,6 +300,24 @@ def asks_who_is_ready(preempt: bool) -> Program:
     return Program([[sleeper, asks], waker], preempt=preempt)
 
 
+def scans(preempt: bool) -> Program:
+    """Two tasks of one cpu scan as shrink_cache() of 2.4.20 does: a round in which they give up the cpu counts, and scans nothing."""
+    scanned = [cell("scanned", value=0), cell("scanned", value=0)]
+
+    def scan(mine: cell) -> None:
+        for _ in range(2):
+            if need_resched():
+                schedule()
+                continue
+            mine.value += 1
+    return Program([[lambda: scan(scanned[0]), lambda: scan(scanned[1])]], check=lambda: all(one.value for one in scanned), preempt=preempt)
+
+
+@pytest.mark.parametrize("preempt", [False, True])
+def test_a_task_that_has_just_given_up_the_cpu_need_not_do_so_again(preempt: bool) -> None:
+    assert verify(scans, preempt).proved
+
+
 @pytest.mark.parametrize("make", [sets_state_without_barrier, lambda: asks_who_is_ready(False), lambda: asks_who_is_ready(True)],
                          ids=["state", "ready", "ready, preempted"])
 def test_what_is_stored_and_looked_at_without_a_point_of_its_own_is_known(make: Callable[[], Program]) -> None:
