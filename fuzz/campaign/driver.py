@@ -14,6 +14,7 @@ most. A campaign ends within its time, plus the time for shrinking, plus GRACE_S
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from dataclasses import replace
@@ -38,6 +39,7 @@ from vmrace.variants.program import Program
 
 ENGINES = {"own": run_shard, "atheris": libfuzzer_shard.run_shard}
 SHARD_SECONDS = 60.0        # a shard that takes so long is cut off; it mostly takes a fraction of a second
+HIT_SECONDS = 10.0          # a hit can be shrunk for so long while the search goes on, or for as long as all hits can be after it
 RETRIES_MAX = 3             # a shard whose worker died is run again at most three times
 LOST_IN_A_ROW_MAX = 10      # more lost shards without a complete one between: the cause is not in a single shard, so the campaign ends
 HANDED_ON_MAX = 60          # programs of the inputs sent with a shard
@@ -141,12 +143,20 @@ class Campaign:
         """The time at which all shrinking ends, of time.monotonic: `shrink_seconds` after the campaign's time."""
         return self.status.started + self.options.seconds + shrink_seconds(self.options.seconds)
 
+    def _shrunk_next_by(self) -> float:
+        """The time at which shrinking of the next hit ends, of time.monotonic. A hit with long runs would take a worker from the search
+        until the end of the campaign. Without a time limit, the result must not depend on the machine."""
+        options = self.options
+        if options.keep_going and options.seconds < math.inf:
+            return min(self._shrunk_by(), time.monotonic() + max(HIT_SECONDS, shrink_seconds(options.seconds)))
+        return self._shrunk_by()
+
     def _fill(self) -> None:
         """Give every idle worker a job: first hits to confirm, then lost shards, then new shards."""
         while len(self.shards) + len(self.hits.confirming) < self.options.workers:
             try:
                 if self.hits.queue:
-                    self.hits.give(self._shrunk_by(), GRACE_SECONDS)
+                    self.hits.give(self._shrunk_next_by(), GRACE_SECONDS)
                 elif self.again and not self._ending():
                     self._submit(*self.again[0])
                     self.again.popleft()
