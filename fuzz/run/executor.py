@@ -11,7 +11,6 @@ from typing import Any
 from vmrace.fuzz.run.rest import Call, QuietMoments, at_boot
 from vmrace.harness import stop
 from vmrace.harness.backends import BACKENDS
-from vmrace.harness.errors import HarnessError
 from vmrace.harness.finding import Finding, Found, Kind, kind_of
 from vmrace.harness.link.image import KERNEL_CPUS, KERNEL_TASKS, Image
 from vmrace.harness.machine.machine import m
@@ -179,10 +178,8 @@ class Executor:
         tasks = QuietMoments(self.family, image).tasks(prepared.tasks) if self.quiet else prepared.tasks
         try:
             m.run(image, tasks, scheduler, self.backend, prepared.cpus, prepared.program.preempt, prepared.raised)
-        except BaseException as error:
+        except BaseException:
             image.load_volatile(image.at_rest)          # the run stopped in the middle: locks are held, tasks are on wait queues
-            if isinstance(error, HarnessError) and isinstance(error.__cause__, KeyboardInterrupt):
-                raise error.__cause__ from None         # Ctrl-C in a Python program that has not called stop_request.install
             raise
         finally:
             m.recorder = recorder

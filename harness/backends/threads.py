@@ -40,11 +40,7 @@ class ThreadStack:
             self._thread.start()
         else:
             self._baton.release()
-        try:
-            me._baton.acquire()
-        except BaseException:           # Ctrl-C: the main thread hears it while another one has the baton
-            me._baton.acquire()
-            raise
+        me._baton.acquire()
 
 
 class Threads:

@@ -240,23 +240,23 @@ class Runner:
         if watch:
             m.recorder = self.sharing
             self.sharing.begin()
-        linking.running, m.guard = self.name, _guarded
-        gc.disable()                        # an object that is collected may have a `finally`, which the running task must not run
         try:
+            linking.running, m.guard = self.name, _guarded
+            gc.disable()                    # an object that is collected may have a `finally`, which the running task must not run
             with watchdog.busy, self.refused, uses:
                 m.run(self.image, self.tasks, scheduler, self.backend, self.cpus, self.program.preempt, self.raised,
                       later=self.threads)
             if watch:
                 self.sharing.finish()
         except HarnessError as error:
-            if isinstance(error.__cause__, KeyboardInterrupt | ProgramError):
+            if isinstance(error.__cause__, ProgramError):
                 raise error.__cause__ from None
             raise
         finally:
-            linking.running, m.guard, m.recorder = "", None, recorder
-            refusal, linking.refusal = linking.refusal, None
             if collects:
                 gc.enable()
+            linking.running, m.guard, m.recorder = "", None, recorder
+            refusal, linking.refusal = linking.refusal, None
         if refusal is not None:             # the task has caught the error
             raise refusal
 

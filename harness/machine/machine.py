@@ -64,7 +64,7 @@ class Machine:
         self.waiters = 0                        # the number of tasks that spin
         self.current = self.boot = Task(-1, "boot")
         self.backend: Backend = None  # type: ignore[assignment]    # until the first run
-        self.broken = False                     # Ctrl-C came in the middle of the last run, and its stacks may be anywhere
+        self.broken = False                     # the last run has not come to its end, and its stacks may be anywhere
         self.remaining = 0                      # tasks that are not done
         self.main: Stack = None  # type: ignore[assignment]
         self.image: Image = None  # type: ignore[assignment]
@@ -126,7 +126,6 @@ class Machine:
         assert 0 < len(tasks) <= TASKS_MAX, len(tasks)
         if self.broken:
             stacks.abandon(self.backend)
-        self.broken = True
         self._clear()
         self.image = image
         self.backend = backend
@@ -148,6 +147,7 @@ class Machine:
         self.main = backend.main()
         boot = self.current = self.boot
         boot.stack = self.main
+        self.broken = True
         try:
             self.dispatch(boot)
         except Abort:                           # an explorer may see that there is nothing left to run

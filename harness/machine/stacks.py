@@ -63,7 +63,7 @@ def assign(m: Machine, tasks: Sequence[tuple[int, Sequence[Operation]]], cpus: i
 
 
 def abandon(backend: Backend) -> None:
-    """Give all tasks of a backend new stacks. The old ones are kept for good: one that is collected runs the code that it is in."""
+    """Give all tasks of a backend new stacks. The old ones are kept for good: if a greenlet is collected, the code of its task runs on."""
     _abandoned.extend(backend.pool.values())
     backend.pool.clear()
 
@@ -213,13 +213,15 @@ def end(m: Machine, error: BaseException | None = None) -> NoReturn:
 
 
 def close(m: Machine, outside: BaseException | None = None) -> None:
-    """Close a run that is over before its tasks are. `outside` is an error that no task has caught. Raises HarnessError, or Diverged, if
-    an error ended the run."""
+    """Close a run that is over before its tasks are. `outside` is an exception that left dispatch on the main stack.
+
+    Raises KeyboardInterrupt, Diverged, or for any other error that ended the run HarnessError.
+    """
     at_fault = m.current.name
     m.aborting, m.error = True, m.error or outside
     unwind(m)
     m.broken = outside is not None
-    if isinstance(m.error, Diverged):
+    if isinstance(m.error, Diverged | KeyboardInterrupt):
         raise m.error
     if m.error is not None:
         raise HarnessError(f"{type(m.error).__name__} in {at_fault}: {m.error}") from m.error

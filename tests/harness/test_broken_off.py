@@ -11,18 +11,22 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from vmrace.harness.functions.program import Program, Runner
+from vmrace.fuzz.run.executor import Executor
+from vmrace.harness.functions.program import Program as Functions
+from vmrace.harness.functions.program import Runner
 from vmrace.harness.functions.verify import verify
 from vmrace.harness.kernel import down, semaphore, up
 from vmrace.harness.kernel.cell import cell
 from vmrace.harness.machine import stacks
 from vmrace.harness.machine.machine import Machine
 from vmrace.harness.schedulers import NoPreempt
+from vmrace.variants.family import family
+from vmrace.variants.program import Op, Program, TaskProgram
 
 PLACES = ((Machine, "dispatch"), (stacks, "_leave"), (stacks, "unwind"), (stacks, "nobody"), (stacks, "assign"))
 
 
-def make(stuck: bool) -> Program:
+def make(stuck: bool) -> Functions:
     """Two tasks take turns at a semaphore; with `stuck`, a third waits for ever."""
     x, turn, never = cell("x", value=0), semaphore("turn", 1), semaphore("never", 0)
 
@@ -30,7 +34,7 @@ def make(stuck: bool) -> Program:
         down(turn)
         x.value += 1
         up(turn)
-    return Program([adds, adds, *([lambda: down(never)] if stuck else [])], check=lambda: x.value == 2)
+    return Functions([adds, adds, *([lambda: down(never)] if stuck else [])], check=lambda: x.value == 2)
 
 
 def facts(runner: Runner) -> tuple[Any, ...]:
@@ -81,3 +85,17 @@ def test_the_run_after_one_that_was_broken_off_is_like_any_other(
     in_a_task = name in ("_leave", "nobody")        # it returns in a later run, if at all; and a thread of a task hears nothing
     assert heard or (in_a_task and (after or backend == "threads"))
     assert verify(make, False).proved
+
+
+@pytest.mark.parametrize("what", ["prepare", "leaks"])
+def test_ctrl_c_outside_the_runs_of_an_executor_is_heard(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    executor = Executor(family("lru_free_2_4"), "pre_patch")
+    program = Program((), (TaskProgram(0, (Op("store", ("m0.0",)),)),), 2)
+    prepared = executor.prepare(program)
+    ran = executor.run(prepared, NoPreempt())
+    with monkeypatch.context() as patched:
+        patched.setattr(Machine, "dispatch", Raises(Machine.dispatch, 1, after=False))
+        with pytest.raises(KeyboardInterrupt):
+            executor.prepare(program) if what == "prepare" else executor.leaks(prepared, ran)
+    again = executor.run(executor.prepare(program), NoPreempt())
+    assert (again.titles, again.switches, again.forced, again.steps) == (ran.titles, ran.switches, ran.forced, ran.steps)
