@@ -2,11 +2,11 @@
 """The class of schedules that a run belongs to, as a number, from the log of the run.
 
 Two runs of one program are of one class if they order all dependent accesses in the same way (access.py says which depend on each
-other). So they are of one class if for each location the sequence of accesses becomes the same when independent neighbours are swapped:
-each process does the same as long as it sees the same. The least of these sequences is the normal form of Anisimov and Knuth
-(Inhomogeneous sorting, 1979). The number is a hash of all normal forms. A location without a pair of dependent accesses of different
-processes does not count. Runs of one class have the same number, and runs of two classes have different ones, except for collisions of
-hashes of 61 bits.
+other). Each process does the same as long as it sees the same. So two runs are of one class if the accesses to each location have the
+same normal form (Cartier and Foata, 1969): each access has a level, one more than the highest of the accesses before it on which it
+depends, and accesses of one level are sorted. The number is a hash of all normal forms. A location without a pair of dependent accesses
+of different processes does not count. Runs of one class have the same number, and runs of two classes have different ones, except for
+collisions of hashes of 61 bits.
 
 An event of a cpu is ordered with each interrupt that enters there. An interrupt therefore counts with the number of entries of each
 process of the cpu before it. Entries at the end that are quiet (see Locations) do not count, as for an explorer. If a run teaches
@@ -114,17 +114,18 @@ class _Order:
         self.location = location
         self.accesses: list[int] = []
         self.codes: dict[int, tuple[int, int, tuple[int, ...]]] = {}
-        self.known: dict[tuple[int, ...], int] = {}             # sequence -> its number
+        self.known: dict[int, int] = {}                         # hash of a sequence -> that of its normal form
         self.commuting: dict[tuple[int, int], bool] = {}
 
     def number(self) -> int:
         """Return a hash of the normal form of the accesses; 0 if no two of different processes depend on each other."""
         sequence = tuple(self.accesses)
-        number = self.known.get(sequence)
+        key = hash(sequence)
+        number = self.known.get(key)
         if number is None:
             if len(self.known) >= _KNOWN_MAX:
                 self.known.clear()
-            number = self.known[sequence] = hash((self.location, *self._normal(sequence))) if self._meet(sequence) else 0
+            number = self.known[key] = hash((self.location, *self._normal(sequence))) if self._meet(sequence) else 0
         return number
 
     def _meet(self, sequence: Iterable[int]) -> bool:
@@ -133,17 +134,14 @@ class _Order:
         return any(not self._commute(one, other) for one in codes for other in codes
                    if self.codes[one][0] != self.codes[other][0])
 
-    def _normal(self, sequence: Sequence[int]) -> list[int]:
-        """Return the least sequence that swaps of independent neighbours make: each access goes before the first one that is larger, of
-        those at the end on which it does not depend."""
-        out: list[int] = []
+    def _normal(self, sequence: Iterable[int]) -> list[tuple[int, int]]:
+        """Return the level and the code of each access, sorted."""
+        levels: dict[int, int] = {}             # code -> the level of its last access
+        out = []
         for code in sequence:
-            at = place = len(out)
-            while at and self._commute(out[at - 1], code):
-                at -= 1
-                if out[at] > code:
-                    place = at
-            out.insert(place, code)
+            level = levels[code] = 1 + max([levels[other] for other in levels if not self._commute(other, code)], default=0)
+            out.append((level, code))
+        out.sort()
         return out
 
     def _commute(self, one: int, other: int) -> bool:
