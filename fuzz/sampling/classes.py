@@ -3,23 +3,25 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from vmrace.fuzz.sampling.portfolio import Ran
 from vmrace.harness.explore.run_class import Entries, RunClasses
 from vmrace.harness.link.image import Image
 from vmrace.harness.machine.machine import m
 
-_entries: WeakKeyDictionary[Image, Entries] = WeakKeyDictionary()       # what is known of an image
+_KEY = "entries of logs"            # in the cache of an image: the entries, after the times that `forget` was called before
+_times = itertools.count()
+_forgotten = next(_times)
 
 
 def forget() -> None:
     """Forget what runs have taught of the images. It changes how often a class is counted, so each shard of a campaign begins without."""
-    for image, entries in list(_entries.items()):
-        _entries[image] = Entries(entries.locations.up)
+    global _forgotten
+    _forgotten = next(_times)
 
 
 class Classes:
@@ -29,9 +31,10 @@ class Classes:
     """
 
     def __init__(self, image: Image, on: Sequence[int], up: bool, preempt: bool):
-        entries = _entries.get(image)
-        if entries is None:
-            entries = _entries[image] = Entries(up)
+        since, entries = image.cache.get(_KEY, (-1, None))
+        if since != _forgotten:
+            entries = Entries(up)
+            image.cache[_KEY] = _forgotten, entries
         self.run_classes = RunClasses(entries, on, preempt)
         self.log: list[Any] = []
         self.decided: set[int] = set()

@@ -187,7 +187,9 @@ class Door:
         return self.finder.recorder()
 
     def places(self, ran: Ran) -> Places:
-        return self.finder.places(self.prepared, ran)
+        places = self.finder.places(self.prepared, ran)
+        self.covered = self.prepared.image.probes.count(1)      # the next run gets no credit for blocks of the replay
+        return places
 
     def over(self) -> bool:
         return self.finder.over()
