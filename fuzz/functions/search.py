@@ -139,9 +139,9 @@ class Search:
 
     def _keep(self, one: Bred) -> None:
         self.schedules.append(one)
-        places = one.places or {}
-        self.objects.update(places)
-        self.accesses = max(self.accesses, sum(map(len, places.values())))
+        assert one.places is not None, "`bred` finds the places of each run"
+        self.objects.update(one.places)
+        self.accesses = max(self.accesses, sum(map(len, one.places.values())))
 
     def _note_failures(self, name: str, result: Result, tally: Tally) -> None:
         out = self.out

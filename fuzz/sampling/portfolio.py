@@ -137,14 +137,14 @@ def portfolio(rng: random.Random) -> list[tuple[Way, Scheduler]]:
 def bred(rng: random.Random, ran: Ran, places: Places, weight: int) -> Bred:
     """Make a base for the scheduler Mutate from a run; its children are preempted at the contended `places`."""
     one = Bred(ran.switches, ran.forced, ran.steps, weight=weight)
-    place(one, rng, places)
+    learn_places(one, rng, places)
     return one
 
 
-def place(one: Bred, rng: random.Random, places: Places) -> None:
+def learn_places(one: Bred, rng: random.Random, places: Places) -> None:
     """Give a base the contended places of its run, and list its children unless that was done before."""
     one.places = places.contended()
-    if not one.bred:
+    if not one.listed:
         one.breed(rng, one.places.values(), places.others)
 
 
@@ -175,20 +175,20 @@ class Sampling(Generic[R]):
 
     def find_places(self, one: Bred) -> None:
         """Replay a kept run to learn its places: most kept runs are never chosen as a base."""
-        place(one, self.rng, self.door.places(one))
+        learn_places(one, self.rng, self.door.places(one))
         self.learn()
 
     def leads(self) -> None:
         """Run the program without preemption, once for each task with that task first, and once with interrupts first."""
         fresh = not self.schedules
-        if not fresh and self.schedules[0].places is None:
+        if not fresh and self.schedules[0].places is None:      # else `objects` is empty, and `contended` has nothing to do
             self.find_places(self.schedules[0])
         for lead in leads_of(self.tasks):
             places = self.door.recorder() if fresh else None
             ran = self.door.run("nopreempt", NoPreempt(lead), places)
             self.steps = max(self.steps, ran.steps)
             if places is not None:
-                self.schedules.append(Bred(ran.switches, ran.forced, ran.steps, places.contended(), 4, bred=True))
+                self.schedules.append(Bred(ran.switches, ran.forced, ran.steps, places.contended(), 4, listed=True))
                 self.bases.append((self.schedules[-1], places))
         self.learn()
 

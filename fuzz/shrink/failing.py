@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol
 
 from vmrace.fuzz.run import stop_request
 from vmrace.fuzz.sampling.contention import Places
+from vmrace.fuzz.sampling.portfolio import Ran
 from vmrace.harness.errors import Diverged
 from vmrace.harness.explore.exploration import Exploration
 from vmrace.harness.machine.machine import m
@@ -48,17 +49,11 @@ class Budget:
             raise Cut(CUT_TIME)
 
 
-class Run(Protocol):
-    """One run: vmrace.fuzz.run.executor.Outcome, or vmrace.harness.functions.program.Result."""
+class Run(Ran, Protocol):
+    """A run that can fail."""
 
     @property
     def titles(self) -> list[str]: ...
-    @property
-    def switches(self) -> list[int]: ...
-    @property
-    def forced(self) -> list[int]: ...
-    @property
-    def steps(self) -> int: ...
     @property
     def preemptions(self) -> int: ...
 

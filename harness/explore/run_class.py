@@ -2,11 +2,11 @@
 """The class of schedules that a run belongs to, as a number, from the log of the run.
 
 Two runs of one program are of one class if they order all dependent accesses in the same way (access.py says which depend on each
-other). Each process does the same as long as it sees the same. So two runs are of one class if the accesses to each location have the
-same normal form (Cartier and Foata, 1969): each access has a level, one more than the highest of the accesses before it on which it
-depends, and accesses of one level are sorted. The number is a hash of all normal forms. A location without a pair of dependent accesses
-of different processes does not count. Runs of one class have the same number, and runs of two classes have different ones, except for
-collisions of hashes of 61 bits.
+other). Each process does the same as long as it sees the same, so the order at each location decides the class. The normal form of an
+order gives each access a level (Cartier and Foata, 1969). The level is one more than the highest of earlier accesses on which it depends.
+Accesses of one level are sorted. The number is a hash of all normal forms. A location without a pair of dependent accesses of different
+processes does not count. Runs of one class have the same number, and runs of two classes have different ones, except for collisions of
+hashes of 61 bits.
 
 An event of a cpu is ordered with each interrupt that enters there. An interrupt therefore counts with the number of entries of each
 process of the cpu before it. Entries at the end that are quiet (see Locations) do not count, as for an explorer. If a run teaches

@@ -25,7 +25,7 @@ class Bred:
     """A kept run: its decisions, its number of points, and in `places` the steps at which tasks touch each contended object.
 
     A preemption at another step changes nothing that another task could observe. `places` is None while they are not known;
-    `bred`: the children have been listed. `weight` is the worth of the run, for the caller.
+    `listed`: the children have been listed. `weight` is the worth of the run, for the caller.
     """
 
     switches: Sequence[int] = ()
@@ -33,7 +33,7 @@ class Bred:
     steps: int = 100
     places: dict[Any, list[int]] | None = None
     weight: int = 1
-    bred: bool = False
+    listed: bool = False
     children: array[int] = field(default_factory=lambda: array("L"))    # not yet run: step * stride + index of the other
     stride: int = 1                         # the most others that could run at a step
 
@@ -41,7 +41,7 @@ class Bred:
         """List the children, in random order. `places`: the steps of contended accesses; `others`: step -> number of other choices."""
         since = self.switches[-2] if self.switches else 0
         steps = sorted({step for steps in places for step in steps if step > since})
-        self.bred = True
+        self.listed = True
         self.stride = stride = max([1, *(others[step] for step in steps)])
         self.children = array("L", [step * stride + other for step in steps for other in range(others[step])])
         rng.shuffle(self.children)
@@ -82,7 +82,7 @@ class Mutate:
     def _start(self, m: Machine, kept: list[int], own: list[int]) -> None:
         self.kept, self.own = kept, own
         self.used = 0
-        self.bred = True                # the run is still the same as the kept run
+        self.follows = True             # the run is still the same as the kept run
         self.kept.reverse()             # decision, step, decision, step ...: the next is at the end
         m.want(self._next())
 
@@ -108,24 +108,24 @@ class Mutate:
             decision = self.kept.pop()
             if decision not in m.choices():
                 decision = me
-                self.bred = False
+                self.follows = False
         elif self.own and self.own[-1] <= m.step:
             self.own.pop()
             others = [choice for choice in m.choices() if choice != me]
             if others:
                 pick = self.other if 0 <= self.other < len(others) else int(self.rng.random() * len(others))
                 decision = others[pick]
-            self.bred = False
+            self.follows = False
         m.want(self._next())
         return decision
 
     def forced(self, m: Machine, choices: Sequence[int]) -> int:
-        if self.bred and self.used < len(self.kept_forced):
+        if self.follows and self.used < len(self.kept_forced):
             decision = self.kept_forced[self.used]
             self.used += 1
             if decision in choices:
                 return decision
-            self.bred = False
+            self.follows = False
         return choices[int(self.rng.random() * len(choices))]
 
     def wake(self, m: Machine) -> None:
