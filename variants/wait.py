@@ -11,6 +11,7 @@ from vmrace.harness.kernel import (
     add_wait_queue,
     add_wait_queue_exclusive,
     current,
+    function_here,
     remove_wait_queue,
     schedule,
     set_current_state,
@@ -45,6 +46,7 @@ def __wait_on_bit_lock(wq, nr, page, action):
             action(page)
         if not test_and_set_bit(nr, page.flags):
             page.locker = current()                 # the bit is PG_locked
+            page.locked_in = function_here("__wait_on_bit_lock", "__lock_page", "__lock_page_nosync")
             break
     __set_current_state(TASK_RUNNING)               # finish_wait()
     remove_wait_queue(wq)

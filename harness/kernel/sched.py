@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from vmrace.harness.kernel import waiting
@@ -29,6 +30,11 @@ def current() -> Any:
     Its type belongs to the family. It is None in a family without a task_struct, and in a program of plain functions.
     """
     return current_task().task
+
+
+def function_here(*helpers: str) -> str:
+    """Return the kernel function that a title would name here: the innermost one that is not in include/, and none of `helpers`."""
+    return m.where(sys._getframe(1), helpers)
 
 
 def in_interrupt() -> bool:

@@ -342,9 +342,9 @@ class Machine:
             self.dispatch(self.current)
         stacks.end(self)
 
-    def where(self, frame: FrameType | None = None) -> str:
+    def where(self, frame: FrameType | None = None, helpers: Sequence[str] = ()) -> str:
         """Return the kernel function that a title names: of that stack, or of the running one (see sites.where)."""
-        return sites.where(self.image, frame or sys._getframe(1))
+        return sites.where(self.image, frame or sys._getframe(1), helpers)
 
 
 m = Machine()

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -23,21 +24,22 @@ def sites(image: Image, frame: FrameType | None) -> tuple[Site, ...]:
     return tuple(reversed(out))
 
 
-def where(image: Image, frame: FrameType | None) -> str:
+def where(image: Image, frame: FrameType | None, helpers: Sequence[str] = ()) -> str:
     """Return the name of the innermost kernel function on that stack that is no accessor: the function that a title names.
 
-    Functions of include/ are accessors; one is named only if there is nothing else. "user_space" if there is no kernel function.
+    Functions of include/ and `helpers` are accessors; one is named only if there is nothing else. "user_space" if there is no kernel
+    function.
     """
-    return innermost(image, frame) or "user_space"
+    return innermost(image, frame, helpers) or "user_space"
 
 
-def innermost(image: Image, frame: FrameType | None) -> str:
+def innermost(image: Image, frame: FrameType | None, helpers: Sequence[str] = ()) -> str:
     """Return the same name, or "" if there is no kernel function. Traces ask at every point, so no Site is made."""
     origin, accessor = image.origin, ""
     while frame is not None:
         known = origin.get(frame.f_code)
         if known is not None:
-            if not known.kernel_file.startswith("include/"):
+            if not known.kernel_file.startswith("include/") and known.function not in helpers:
                 return known.function
             accessor = accessor or known.function
         frame = frame.f_back

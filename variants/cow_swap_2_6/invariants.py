@@ -10,7 +10,8 @@ Three titles have the names of the classes that David Hildenbrand and Linus Torv
 
     missed copy         a process may write a page that another process has too, in its page table or in swap.
     unnecessary copy    a process has copied a page that was its own, and a device still has the old one by a pin for writing. A copy
-                        without a pin only costs time and memory: `vmrace cost` counts it.
+                        without a pin only costs time and memory: `vmrace cost` counts it. The title names the function that had the
+                        page lock when do_wp_page() asked for it: the page was copied because that function was at work.
     wrong copy          the page of a process went to swap while a device had it by a pin for writing, and swap does not lead back to
                         that page. (The classes have no such split: there, both copies of a pinned page are wrong copies.)
 
@@ -40,6 +41,7 @@ class _Tables:
         self.lru, self.active, self.locked = 1 << ns["PG_lru"], 1 << ns["PG_active"], 1 << ns["PG_locked"]
         self.uptodate, self.dirty, self.swapcache = 1 << ns["PG_uptodate"], 1 << ns["PG_dirty"], 1 << ns["PG_swapcache"]
         self.writeback = 1 << ns["PG_writeback"]
+        self.tasks = tuple(image.tasks)
         self.zone, self.zero = ns["zone_normal"], ns["empty_zero_page"]
         self.pages = tuple(ns["mem_map"])
         self.init_mm, self.mms = ns["init_mm"], (ns["m0"], ns["m1"], ns["m2"], ns["m3"])
@@ -260,11 +262,17 @@ def _copies(t: _Tables, out: list[Failure], ptes: dict[Any, int], swapped: dict[
             continue
         value = t.ptes[number * len(t.addresses[number]) + place][1]._val
         if value.__class__ is tuple and value[0] is not each.page:
-            out.append((invariant("unnecessary copy: a device writes a page that its process no longer has"),
+            out.append((invariant(f"unnecessary copy{_beside(t, each.page)}: a device writes a page that its process no longer has"),
                         f"{each.page.name}, {t.mms[number].name} has {value[0].name}", each.page))
         elif isinstance(value, int) and value >> t.type_shift < t.migration and t.cached(value) is not each.page:
             out.append((invariant("wrong copy: a device writes a page, and its process will get another one from swap"),
                         f"{each.page.name}, {t.mms[number].name} has entry {value:#x}", each.page))
+
+
+def _beside(t: _Tables, page: Any) -> str:
+    """Return the functions that had the page lock when do_wp_page() asked for it, as part of a title."""
+    holders = {holder for task in t.tasks for found, holder in task.found_locked if found is page}
+    return f" beside {' and '.join(sorted(holders))}" if holders else ""
 
 
 def _mappings(t: _Tables, out: list[Failure]) -> None:

@@ -276,8 +276,10 @@ class page(struct):
     private = racy(0)
     # hardware
     data = embed(frame)
-    # of the model, for an invariant: the task that holds PG_locked, and whether another one has ever released it
+    # of the model, for an invariant: the task that holds PG_locked, the function that has acquired it, and whether another task has ever
+    # released it
     locker = plain(None)
+    locked_in = plain("")
     unlocked_by_other = plain(0)
     wait_locked = embed(wait_queue_head_t)                  # page_waitqueue(page), for this bit
     wait_writeback = embed(wait_queue_head_t)
@@ -472,6 +474,7 @@ class task_struct(struct):
     flags = plain(0)
     mm = plain(None)
     preempt_count = plain(0)                                # what in_atomic() asks in a fault
+    found_locked = plain(())            # of the model, for a title: (page, function) of each page lock that do_wp_page() did not get
     tlb = embed(mmu_gather)
     sc = embed(scan_control)
     pageout_wbc = embed(writeback_control)                  # what a reclaimer wants

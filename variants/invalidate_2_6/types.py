@@ -259,6 +259,7 @@ class page(struct):
     data = embed(frame)
     # of the model, for an invariant: who holds PG_locked, and whether anybody else has ever given it back
     locker = plain(None)
+    locked_in = plain("")                                   # the function that has slept for the lock: ../wait.py sets it for cow_swap_2_6
     unlocked_by_other = plain(0)
     wait_locked = embed(wait_queue_head_t)                  # page_waitqueue(page), for this bit
     wait_writeback = embed(wait_queue_head_t)

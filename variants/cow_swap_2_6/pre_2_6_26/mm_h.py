@@ -16,6 +16,7 @@ from vmrace.harness.kernel import (
     cmpxchg,
     current,
     data_race,
+    function_here,
     in_interrupt,
     list_add,
     list_del,
@@ -99,11 +100,15 @@ def PageLocked(page):
 
 
 # only here: locker: the model remembers the task that holds the lock, for an invariant
+# only here: locked_in: the model remembers the function that has acquired the lock, for a title
+# only here: found_locked: the model remembers for which pages do_wp_page() was refused the lock, and who had it, for a title
+# only here: function_here: the names of these functions
 # only here: unlocked_by_other: the model counts an unlock by a task that does not hold the lock, for an invariant
 # only here: in_interrupt: the device unlocks a page in its interrupt
 def SetPageLocked(page):
     set_bit(PG_locked, page.flags)
     page.locker = current()
+    page.locked_in = function_here()
 
 
 def ClearPageLocked(page):
@@ -114,6 +119,9 @@ def TestSetPageLocked(page):
     was_locked = test_and_set_bit(PG_locked, page.flags)
     if not was_locked:
         page.locker = current()
+        page.locked_in = function_here("shrink_page")      # a turn of shrink_page_list()
+    elif function_here() == "do_wp_page":
+        current().found_locked += (page, page.locked_in),
     return was_locked
 
 
