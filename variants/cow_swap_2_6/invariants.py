@@ -8,7 +8,8 @@ pin of the program. These are its owners. A swap slot must have one user for eac
 
 Three titles have the names of the classes that David Hildenbrand and Linus Torvalds use for this code (2021):
 
-    missed copy         a process may write a page that another process has too, in its page table or in swap.
+    missed copy         a process may write a page that another process has too, in its page table or in swap. The title names the
+                        function that has set the pte of the other process.
     unnecessary copy    a process has copied a page that was its own, and a device still has the old one by a pin for writing. A copy
                         without a pin only costs time and memory: `vmrace cost` counts it. The title names the function that had the
                         page lock when do_wp_page() asked for it: the page was copied because that function was at work.
@@ -41,7 +42,6 @@ class _Tables:
         self.lru, self.active, self.locked = 1 << ns["PG_lru"], 1 << ns["PG_active"], 1 << ns["PG_locked"]
         self.uptodate, self.dirty, self.swapcache = 1 << ns["PG_uptodate"], 1 << ns["PG_dirty"], 1 << ns["PG_swapcache"]
         self.writeback = 1 << ns["PG_writeback"]
-        self.tasks = tuple(image.tasks)
         self.zone, self.zero = ns["zone_normal"], ns["empty_zero_page"]
         self.pages = tuple(ns["mem_map"])
         self.init_mm, self.mms = ns["init_mm"], (ns["m0"], ns["m1"], ns["m2"], ns["m3"])
@@ -248,7 +248,8 @@ def _copies(t: _Tables, out: list[Failure], ptes: dict[Any, int], swapped: dict[
             continue
         page = value[0]
         if ptes[page] > 1:
-            out.append((invariant("missed copy: a process may write a page that another one maps"), f"{page.name} of {mm.name}", page))
+            out.append((invariant(f"missed copy: a process may write a page that {_mapped_by(t, page, slot)} mapped for another one"),
+                        f"{page.name} of {mm.name}", page))
         if page.flags.word & t.swapcache and swapped.get(page._private, 0):
             out.append((invariant("missed copy: a process may write a page that another one has in swap"),
                         f"{page.name} of {mm.name}, entry {page._private:#x}", page))
@@ -260,19 +261,27 @@ def _copies(t: _Tables, out: list[Failure], ptes: dict[Any, int], swapped: dict[
         process = t.processes[number]
         if address.shows is not pin.shows or address.changing or address.discarding or not process.threads or process.dying:
             continue
-        value = t.ptes[number * len(t.addresses[number]) + place][1]._val
-        if value.__class__ is tuple and value[0] is not each.page:
-            out.append((invariant(f"unnecessary copy{_beside(t, each.page)}: a device writes a page that its process no longer has"),
-                        f"{each.page.name}, {t.mms[number].name} has {value[0].name}", each.page))
+        slot = t.ptes[number * len(t.addresses[number]) + place][1]
+        value = slot._val
+        last = value[0] if value.__class__ is tuple else slot.last_page
+        if value is not None and last is not each.page:
+            out.append((invariant(f"unnecessary copy{_beside(slot, each.page)}: a device writes a page that its process no longer has"),
+                        f"{each.page.name}, {t.mms[number].name} has got {last.name}", each.page))
         elif isinstance(value, int) and value >> t.type_shift < t.migration and t.cached(value) is not each.page:
             out.append((invariant("wrong copy: a device writes a page, and its process will get another one from swap"),
                         f"{each.page.name}, {t.mms[number].name} has entry {value:#x}", each.page))
 
 
-def _beside(t: _Tables, page: Any) -> str:
-    """Return the functions that had the page lock when do_wp_page() asked for it, as part of a title."""
-    holders = {holder for task in t.tasks for found, holder in task.found_locked if found is page}
-    return f" beside {' and '.join(sorted(holders))}" if holders else ""
+def _mapped_by(t: _Tables, page: Any, writable: Any) -> str:
+    """Return the functions that have set the other ptes of a page, as part of a title."""
+    return " and ".join(sorted({slot.set_in for _, slot, _ in t.ptes
+                                if slot is not writable and slot._val.__class__ is tuple and slot._val[0] is page}))
+
+
+def _beside(slot: Any, page: Any) -> str:
+    """Return the function that had the lock of the page when do_wp_page() asked for it, as part of a title."""
+    copied, holder = slot.copied
+    return f" beside {holder}" if copied is page else ""
 
 
 def _mappings(t: _Tables, out: list[Failure]) -> None:
