@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from vmrace.fuzz.campaign.accesses import Accesses, choose
 from vmrace.fuzz.campaign.composing import Composing, Meeting
-from vmrace.fuzz.campaign.effort import CHILDREN, ROUND, Effort
+from vmrace.fuzz.campaign.effort import ROUND, Effort
 from vmrace.fuzz.campaign.facts import Witness, facts_of
 from vmrace.fuzz.campaign.memory import Kept, key_of
 from vmrace.fuzz.campaign.messages import ShardResult, ShardTask
@@ -242,13 +242,11 @@ class _Shard(Finder):
         self._witness(program, prepared, easily=True)
         features.take()
         explored.covered = prepared.image.probes.count(1)
-        sampling.breed()
-        children = CHILDREN if novelty else 0
         effort, kept = Effort(memory.yields.least), False
         blocks: frozenset[int] = frozenset()
         while not (effort.over or self.over()):
             distinct, shown = self.result.distinct, explored.shown
-            children -= sampling.mixed(ROUND, children)
+            sampling.mixed(ROUND, novelty)
             reached = features.blocks_of(prepared.image)
             fresh_blocks = features.count_program(reached - blocks, first=not effort.new)
             rare = not effort.new and features.rarity(reached) <= max(RARE_MIN, RARE * features.programs)

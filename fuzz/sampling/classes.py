@@ -44,6 +44,12 @@ class Classes:
         """Return a block in which the machine logs a run."""
         return _Logged(self.log)
 
+    def shared(self) -> list[Any]:
+        """List the objects, or parts of them, that several processes have touched, in whichever runs, since the last call."""
+        news, self.run_classes.news = self.run_classes.news, []
+        keys = self.run_classes.entries.locations.keys
+        return [keys[location] for location in news]
+
     def is_new(self, ran: Ran) -> bool:
         """True if no earlier run had the class of the run just made. Runs with the same decisions are of one class."""
         decisions = hash((tuple(ran.switches), tuple(ran.forced)))

@@ -2,7 +2,8 @@
 """The steps of a run at which a preemption can matter. These are the accesses to contended objects: several tasks touch the object,
 at least one changes it, and no common lock protects it (Eraser, SOSP 1997, finds its candidates like this).
 
-A preemption at another step has the same effect as one before the lock was acquired.
+A preemption at another step has the same effect as one before the lock was acquired. Tasks count together over all runs of a program: the
+second task may touch an object only on a path that no run without preemption takes.
 """
 
 from __future__ import annotations
@@ -31,6 +32,10 @@ class _Object:
         self.tasks: set[int] = set()
         self.written = False
         self.locks = locks
+
+    @property
+    def contended(self) -> bool:
+        return self.written and len(self.tasks) > 1 and not self.locks
 
 
 class Places:
@@ -62,5 +67,32 @@ class Places:
 
     def contended(self) -> dict[Any, list[int]]:
         """Map each contended object (with its bit, index or field) to the steps at which it is touched."""
-        return {key: found.steps for key, found in self.objects.items()
-                if found.written and len(found.tasks) > 1 and not found.locks}
+        return {key: found.steps for key, found in self.objects.items() if found.contended}
+
+
+class Contention:
+    """The objects that are contended in some runs of a program, taken together: an object may be touched by one task in one run, and by
+    another task in another one. `keys` are those that are contended so far."""
+
+    def __init__(self) -> None:
+        self.objects: dict[Any, _Object] = {}
+        self.keys: set[Any] = set()
+
+    def add(self, places: Places) -> set[Any]:
+        """Add a run. Returns the objects that are contended from now on, and were not before."""
+        fresh = set()
+        for key, found in places.objects.items():
+            known = self.objects.get(key)
+            if known is None:
+                known = self.objects[key] = _Object({*found.locks})
+            known.locks &= found.locks
+            known.tasks |= found.tasks
+            known.written |= found.written
+            if known.contended and key not in self.keys:
+                fresh.add(key)
+        self.keys |= fresh
+        return fresh
+
+    def within(self, places: Places) -> dict[Any, list[int]]:
+        """Map each contended object to the steps at which the run touches it."""
+        return {key: found.steps for key, found in places.objects.items() if key in self.keys}

@@ -23,14 +23,18 @@ MAP_BITS = 1 << 16
 
 
 class Features(Observer):
-    """The pairs and blocks seen so far in this process. `fresh` counts the new pairs since the last `take`."""
+    """The pairs and blocks seen so far in this process.
+
+    `fresh` counts the new pairs since the last `take`, and `fresh_here` those that no run of the present program has shown.
+    """
 
     def __init__(self) -> None:
         self.pairs = bytearray(MAP_BITS)
         self.pair_count = 0
         self.reached: dict[int, int] = {}           # block -> programs that reached it
         self.programs = 0
-        self.fresh = 0
+        self.fresh = self.fresh_here = 0
+        self.here: set[int] = set()
         self._place: dict[int, int] = {}
 
     def copy(self) -> Features:
@@ -48,10 +52,17 @@ class Features(Observer):
         decision = m.switches[-1]
         other = self._place.get(decision, decision)
         key = (place * 31 + other) % MAP_BITS
+        if key not in self.here:
+            self.here.add(key)
+            self.fresh_here += 1
         if not self.pairs[key]:
             self.pairs[key] = 1
             self.pair_count += 1
             self.fresh += 1
+
+    def begin_program(self) -> None:
+        """Forget the pairs of the program before."""
+        self.here.clear()
 
     def blocks_of(self, image: Image) -> frozenset[int]:
         """Return the blocks marked since the marks were last cleared."""
@@ -73,7 +84,7 @@ class Features(Observer):
 
     def take(self) -> int:
         """Return the number of new pairs since the last call."""
-        fresh, self.fresh = self.fresh, 0
+        fresh, self.fresh, self.fresh_here = self.fresh, 0, 0
         self._place.clear()
         return fresh
 

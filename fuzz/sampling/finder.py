@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 from vmrace.fuzz.run.executor import Executor, Outcome, Prepared, SetupFailed
 from vmrace.fuzz.run.hit import Hit
@@ -173,6 +174,7 @@ class Door:
 
     def __init__(self, finder: Finder, program: Program, prepared: Prepared, features: Features):
         self.finder, self.program, self.prepared, self.features = finder, program, prepared, features
+        features.begin_program()
         self.covered = 0
         self.shown = 0
 
@@ -191,13 +193,17 @@ class Door:
         self.covered = self.prepared.image.probes.count(1)      # the next run gets no credit for blocks of the replay
         return places
 
+    def shared(self) -> list[Any]:
+        return self.finder.classes_of(self.prepared).shared()
+
     def over(self) -> bool:
         return self.finder.over()
 
     def shows(self, name: str, ran: Outcome) -> int:
-        """Return 4 for a run with a new block, 1 for one with a new pair while few runs are kept, else 0."""
+        """Return 4 for a run with a new block, 1 for one with a pair that is new for this program while few runs are kept, else 0."""
+        here = self.features.fresh_here
         counts, new, now = self.finder.counts, self.features.take(), self.prepared.image.probes.count(1)
-        weight = 4 if now > self.covered else 1 if new and len(self.sampling.schedules) < PAIRS_MAX else 0
+        weight = 4 if now > self.covered else 1 if here and len(self.sampling.schedules) < PAIRS_MAX else 0
         self.covered = now
         self.shown += weight > 0
         tally = counts.tallies.setdefault(name, Tally())

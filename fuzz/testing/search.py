@@ -125,6 +125,9 @@ class _Door:
     def recorder(self) -> Places:
         return Places()
 
+    def shared(self) -> list[Any]:
+        return []
+
     def run(self, name: str, scheduler: Scheduler, places: Places | None = None) -> Outcome:
         if self.runs >= self.runs_max:
             raise Spent

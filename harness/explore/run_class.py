@@ -181,6 +181,7 @@ class RunClasses:
         self.orders: dict[int, _Order] = {}                     # noticed location -> its accesses
         self.owners: dict[int, int] = {}                        # slot -> the process that has it; -1: several
         self.noticed = {_NOWHERE}                               # locations with dependent accesses of two processes
+        self.news: list[int] = []                               # those of the last runs, for a caller who takes them
         self.waiting: dict[int, list[tuple[int, Entry]]] = {}   # other location -> the entries of processes that touch it
         self.watched: set[int] = set()                          # tasks that an interrupt may have found to be `current`
 
@@ -229,6 +230,7 @@ class RunClasses:
                 owners[slot] = -1
             if any(owners.get(rival, process) != process for rival in rivals):
                 noticed.add(location)
+                self.news.append(location)
                 self.learnt += 1
                 for other, waiting in self.waiting.pop(location, ()):
                     self.tables[other][waiting] = self._noticed_of(other, waiting)

@@ -17,6 +17,7 @@ from typing import Any
 from vmrace.harness.machine.machine import Machine
 from vmrace.harness.machine.task import NEVER
 
+STRIDE = 64     # more than there can be other choices at a step
 NEAR = 12       # points, on average, from the first of two preemptions to a second that is near it
 
 
@@ -25,7 +26,7 @@ class Bred:
     """A kept run: its decisions, its number of points, and in `places` the steps at which tasks touch each contended object.
 
     A preemption at another step changes nothing that another task could observe. `places` is None while they are not known;
-    `listed`: the children have been listed. `weight` is the worth of the run, for the caller.
+    `listed`: the steps whose children have been listed. `weight` is the worth of the run, for the caller.
     """
 
     switches: Sequence[int] = ()
@@ -33,18 +34,18 @@ class Bred:
     steps: int = 100
     places: dict[Any, list[int]] | None = None
     weight: int = 1
-    listed: bool = False
-    children: array[int] = field(default_factory=lambda: array("L"))    # not yet run: step * stride + index of the other
-    stride: int = 1                         # the most others that could run at a step
+    listed: frozenset[int] = frozenset()
+    children: array[int] = field(default_factory=lambda: array("L"))    # not yet run: step * STRIDE + index of the other
 
     def breed(self, rng: random.Random, places: Iterable[Sequence[int]], others: Mapping[int, int]) -> None:
-        """List the children, in random order. `places`: the steps of contended accesses; `others`: step -> number of other choices."""
+        """List more children, in random order: those of contended accesses whose steps are not listed yet. They are run before the others.
+        `places`: the steps of contended accesses; `others`: step -> number of other choices."""
         since = self.switches[-2] if self.switches else 0
-        steps = sorted({step for steps in places for step in steps if step > since})
-        self.listed = True
-        self.stride = stride = max([1, *(others[step] for step in steps)])
-        self.children = array("L", [step * stride + other for step in steps for other in range(others[step])])
-        rng.shuffle(self.children)
+        steps = {step for steps in places for step in steps if step > since} - self.listed
+        self.listed |= steps
+        more = [step * STRIDE + other for step in sorted(steps) for other in range(min(others[step], STRIDE))]
+        rng.shuffle(more)
+        self.children.extend(more)
 
 
 class Mutate:
@@ -64,7 +65,7 @@ class Mutate:
         self.kept_forced = base.forced
         self.other = -1
         if base.children:
-            step, self.other = divmod(base.children.pop(), base.stride)
+            step, self.other = divmod(base.children.pop(), STRIDE)
             self._start(m, list(base.switches), [step])
             return
         count = len(base.switches) // 2
