@@ -8,8 +8,8 @@ The share of runs with a new class in the last two rounds estimates the share of
 A program is left if this share is below LEAST, or below SHARE of what the first two rounds of programs have yielded in this campaign.
 A new block of kernel source or a kept run is worth more rounds.
 
-More rounds do not find more for each run: on programs of 26 entries, explorations of 40, 70 and 125 runs need 473, 453 and 505 runs for each
-hit (a geometric mean; `python -m tests.quality.explorations` measures it). Other schedules do: see portfolio.py.
+More rounds do not find more for each run: on programs of 26 entries, explorations of 40, 70 and 125 runs need 473, 453 and 505 runs for
+each hit (a geometric mean; `python -m tests.quality.explorations` measures it). Other schedules do: see portfolio.py.
 """
 
 from __future__ import annotations

@@ -205,7 +205,7 @@ def test_a_memory_that_learns_from_a_shard_is_the_copy_in_which_the_shard_learnt
     family, name = VARIANT.split("/")
     before, lesson, memory = vmrace.fuzz.campaign.shard._workers, Lesson(), Memory()
     for number in range(6):
-        learnt = run_shard(ShardTask(family, name, 1, number, enough=200, lesson=lesson)).learnt
+        learnt = run_shard(ShardTask(family, name, 1, number, enough=200, seconds=60.0, lesson=lesson)).learnt
         lesson = Lesson(number, None, [learnt])
         memory.learn(learnt)
         copy = before[family, name].memory
@@ -222,10 +222,10 @@ def test_a_memory_that_learns_from_a_shard_is_the_copy_in_which_the_shard_learnt
 
 def test_a_shard_learns_in_a_copy_and_changes_nothing_else() -> None:
     family, name = VARIANT.split("/")
-    first = run_shard(ShardTask(family, name, 1, 0, enough=300))
+    first = run_shard(ShardTask(family, name, 1, 0, enough=300, seconds=60.0))
     known = vmrace.fuzz.campaign.shard._workers[family, name].known
     assert (known.features.count, known.states.reached, known.kept) == (0, {}, [])
-    again = run_shard(ShardTask(family, name, 1, 0, enough=300))
+    again = run_shard(ShardTask(family, name, 1, 0, enough=300, seconds=60.0))
     assert (first.runs, first.learnt.pairs, first.kept) == (again.runs, again.learnt.pairs, again.kept)
 
 
