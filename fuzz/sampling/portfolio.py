@@ -178,26 +178,26 @@ class Sampling(Generic[R]):
     def find_places(self, one: Bred) -> None:
         """Replay a kept run to learn its places: most kept runs are never chosen as a base."""
         places = self.door.places(one)
-        self.contention.add(places)
+        self._contend(places)
         self._breed(one, places)
         self.learn()
 
     def _breed(self, one: Bred, places: Places) -> None:
-        """Give a base its places, and list its children."""
+        """Give a base its places, and list the children that it has not had: each has one preemption, at a step where it can matter."""
         one.places = self.contention.within(places)
         one.breed(self.rng, one.places.values(), places.others)
 
-    def _breed_leads(self) -> None:
-        """List the children of the runs without preemption: each has one preemption, at a step where it can matter."""
-        for base, places in self.bases:
-            self._breed(base, places)
-        self.learn()
+    def _contend(self, places: Places) -> None:
+        """Learn what a recorded run contends for. If that is more than was known, the runs without preemption get more children."""
+        for base, lead in self.bases if self.contention.add(places) else ():
+            self._breed(base, lead)
 
     def _meet(self, ran: Ran) -> None:
-        """Learn more of contention from a run in which a task touched an object that the runs without preemption touch by another task."""
-        touched = {key for _, places in self.bases for key in places.objects}
-        if not touched.isdisjoint(self.door.shared()) and self.contention.add(self.door.places(ran)):
-            self._breed_leads()
+        """Replay a run in which a task was the second to touch an object that the runs without preemption touch."""
+        shared = self.door.shared()
+        if any(key in places.objects for _, places in self.bases for key in shared):
+            self._contend(self.door.places(ran))
+            self.learn()
 
     def leads(self) -> None:
         """Run the program without preemption, once for each task with that task first, and once with interrupts first."""
@@ -213,7 +213,9 @@ class Sampling(Generic[R]):
                 self.bases.append((self.schedules[-1], places))
                 self.contention.add(places)
         self.door.shared()
-        self._breed_leads()
+        for base, places in self.bases:
+            self._breed(base, places)
+        self.learn()
 
     def children(self) -> None:
         """Run every child of the runs without preemption once, at most CHILDREN_MAX. Each has one preemption, at a step where it can

@@ -34,18 +34,18 @@ class Bred:
     steps: int = 100
     places: dict[Any, list[int]] | None = None
     weight: int = 1
-    listed: frozenset[int] = frozenset()
+    listed: array[int] = field(default_factory=lambda: array("L"))      # a set of the same numbers takes ten times the memory
     children: array[int] = field(default_factory=lambda: array("L"))    # not yet run: step * STRIDE + index of the other
 
     def breed(self, rng: random.Random, places: Iterable[Sequence[int]], others: Mapping[int, int]) -> None:
         """List more children, in random order: those of contended accesses whose steps are not listed yet. They are run before the others.
         `places`: the steps of contended accesses; `others`: step -> number of other choices."""
         since = self.switches[-2] if self.switches else 0
-        steps = {step for steps in places for step in steps if step > since} - self.listed
-        self.listed |= steps
-        more = [step * STRIDE + other for step in sorted(steps) for other in range(min(others[step], STRIDE))]
+        steps = sorted({step for steps in places for step in steps if step > since}.difference(self.listed))
+        self.listed = self.listed + array("L", steps)
+        more = [step * STRIDE + other for step in steps for other in range(min(others[step], STRIDE))]
         rng.shuffle(more)
-        self.children.extend(more)
+        self.children = self.children + array("L", more)
 
 
 class Mutate:
