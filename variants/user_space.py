@@ -573,16 +573,24 @@ def saw_rewrite(number, page, begun, since):
 
 
 def memory_free():
-    """True while the kernel has more free pages than it keeps in reserve."""
+    """True while more pages are free than kswapd works for. From 2.6.11 on the kernel asks the same before it kills."""
     touches(READ, zone_normal, "free_pages")
-    return zone_normal._free_pages >= zone_normal.pages_high
+    return zone_normal._free_pages > zone_normal.pages_high
+
+
+def killed_without_need():
+    """True if memory was free when it was decided to kill the current task. What was freed between that and the signal is no excuse
+    and no fault: memory was short when the kernel looked."""
+    if current().flags & PF_MEMDIE:
+        return current().free_when_killed
+    return memory_free()
 
 
 def killed(number, page, begun, signal, what):
     """Handle the signal of a fault in an access to an address. SIGKILL, out of memory, ends the process. It catches other signals,
     and gives up the access."""
     if signal == "SIGKILL":
-        if memory_free():
+        if killed_without_need():
             saw("failed", number, None, f"SIGKILL in {what}, memory is free", now())
         die(processes[number])
         return

@@ -8,6 +8,8 @@ from dataclasses import replace
 
 import pytest
 from vmrace.fuzz.run.executor import Executor
+from vmrace.harness.replay import named_schedule as schedule
+from vmrace.harness.replay.named_schedule import Named
 from vmrace.harness.schedulers.enumerate import every_schedule
 from vmrace.variants.family import FAMILIES, Variant, family
 
@@ -201,6 +203,20 @@ CAUSES += [("invalidate_2_6", "writes_fail", "mmap_shared m0.0 f0.0; mmap_shared
 @pytest.mark.parametrize("name, kernel, task", CAUSES)
 def test_a_failure_with_a_cause_is_not_reported(name: str, kernel: str, task: str) -> None:
     assert titles(executor(name, kernel), "", task, preemptions=0) == set()
+
+
+OUT_OF_MEMORY = ["swapoff", "store m0.0", "store m0.1", "hog 4", *["reclaim"] * 9]        # the next reclaim fails for the tenth time
+KILLS = [("read vm.oom_count in out_of_memory", {"USER: SIGKILL in store, memory is free"}), ("yield_cpu in oom_kill", set())]
+
+
+@pytest.mark.parametrize("stop, found", KILLS)
+def test_a_process_is_killed_without_need_if_memory_was_free_when_that_was_decided(stop: str, found: set[str]) -> None:
+    """A driver gives its pages back before out_of_memory() decides, or after it."""
+    runner = executor("lru_free_2_4")
+    made = program(OUT_OF_MEMORY, ["store m0.2"], ["unhog"])
+    lines = (f"cpu0 until before {stop}", "cpu1 to the end", "cpu0 to the end")
+    outcome = runner.run(runner.prepare(made), Named([schedule.parse(line) for line in lines], made.keys()))
+    assert set(outcome.titles) == found
 
 
 # ---- devices -----------------------------------------------------------------------------------------------------------------

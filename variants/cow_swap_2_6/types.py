@@ -478,6 +478,7 @@ class task_struct(struct):
     """sched.h. Every field belongs to the task itself."""
     flags = plain(0)
     mm = plain(None)
+    free_when_killed = plain(0)                             # of the model: 0, since the kernel looks before out_of_memory()
     preempt_count = plain(0)                                # what in_atomic() asks in a fault
     refused = plain((None, ""))                             # of the model: the last page lock that do_wp_page() did not get, and its holder
     tlb = embed(mmu_gather)

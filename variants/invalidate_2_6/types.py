@@ -473,6 +473,7 @@ class task_struct(struct):
     """sched.h. Every field belongs to the task itself."""
     flags = plain(0)
     mm = plain(None)
+    free_when_killed = plain(0)                             # of the model: 0, since the kernel looks before out_of_memory()
     preempt_count = plain(0)                                # kmap_atomic()'s part of it: what in_atomic() asks in a fault
     buf = embed(user_buffer)
     tlb = embed(mmu_gather)

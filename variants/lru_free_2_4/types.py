@@ -607,6 +607,8 @@ class task_struct(struct):
     local_pages = embed(list_head, guard="", freelist=True, type_stable=True)
     nr_local_pages = plain(0)
     allocation_order = plain(0)
+    # ours: 1 if memory was free when oom_kill() killed it
+    free_when_killed = plain(0)
     # on its stack
     tmp = embed(fsync_inode)
 

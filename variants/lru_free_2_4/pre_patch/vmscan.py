@@ -82,6 +82,7 @@ from vmrace.variants.lru_free_2_4.types import (
     vm,
     zone_normal,
 )
+from vmrace.variants.user_space import memory_free
 
 
 __FILE__ = "mm/vmscan.c"
@@ -536,8 +537,11 @@ def oom_kill():
     # not here: select_bad_process: as above
     # not here: if select_bad_process(): as above
     # only here: oom_kills: as above
+    # only here: free_when_killed: what a user holds against the decision. The kernel does not look at free memory here
+    # only here: memory_free: as above
     # only here: PF_MEMALLOC: as oom_kill_task()
     vm.oom_kills += 1
+    current().free_when_killed = int(memory_free())
     current().flags |= PF_MEMALLOC | PF_MEMDIE
     # let the victim run
     yield_cpu()
