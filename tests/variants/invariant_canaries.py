@@ -35,6 +35,12 @@ def flip(k: Names, page: Any, flag: str) -> None:
     page.flags.word ^= 1 << getattr(k, flag)
 
 
+def copied_twice(k: Any) -> None:
+    """Have a pte map the third page, after a first copy that shrink_page_list() is the reason of and a second that no function is."""
+    k.m0.pte0.copied = (frame(k.m0.pte0), "shrink_page_list"), (frame(k.m0.pte1), "")
+    k.m0.pte0._val = k.m0.pte1._val
+
+
 def frame(slot: Any) -> Any:
     """Return the page that a pte maps."""
     return slot._val[0]
@@ -214,10 +220,14 @@ COW_SWAP_2_6 = (
     Broken("INVARIANT: nr_swap_pages or total_swap_pages differs from the slots", SOUND, lambda k: add(k.vm, "_nr_swap_pages", -1)),
     Broken("INVARIANT: missed copy: a process may write a page that copy_one_pte mapped for another one",
            "store m0.0; fork m0 m1; load m1.0", lambda k: put(k.m0.pte0, "_val", (frame(k.m0.pte0), 1, 1, 1))),
+    Broken("INVARIANT: missed copy: a process may write a page that copy_one_pte mapped for another one",      # and not mprotect
+           "store m0.0; fork m0 m1; protect m1.0", lambda k: put(k.m0.pte0, "_val", (frame(k.m0.pte0), 1, 1, 1))),
     Broken("INVARIANT: missed copy: a process may write a page that another one has in swap",
            "store m0.0; fork m0 m1; reclaim_page m0.0; load m0.0", lambda k: put(k.m0.pte0, "_val", (frame(k.m0.pte0), 1, 1, 1))),
     Broken("INVARIANT: unnecessary copy: a device writes a page that its process no longer has", PINNED + "; store m0.1",
            lambda k: put(k.m0.pte0, "_val", k.m0.pte1._val)),
+    Broken("INVARIANT: unnecessary copy beside shrink_page_list: a device writes a page that its process no longer has",
+           PINNED + "; store m0.1", copied_twice),
     Broken("INVARIANT: wrong copy: a device writes a page, and its process will get another one from swap", PINNED + "; reclaim_page m0.0",
            lambda k: k.swapper_space.page_tree.slots.items.__setitem__(1, None)),
     Broken("INVARIANT: an anon_vma without vmas is not free, or one with vmas is free", SOUND,

@@ -12,6 +12,7 @@ import functools
 import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pytest
 from vmrace.fuzz.run.executor import Executor
@@ -39,6 +40,8 @@ BOTH_WRITE = program(["store m0.0", "fork m0 m1"], ["store m0.0"], ["store m1.0"
 # A device has the page by a pin, and the process writes to it while reclaim has it locked (seed 001).
 PINNED = program(["store m0.0", "pin m0.0 k0", "protect m0.0", "unprotect m0.0"], ["store m0.0", "dma k0", "load m0.0", "unpin k0"],
                  ["reclaim_page m0.0"])
+# A process writes to a page that it shares, while a driver that drops its pin has the page locked.
+SHARED = program(["store m0.0", "pin m0.0 k0", "fork m0 m1"], ["store m0.0"], ["unpin k0"])
 # A thread drops the page that another one is about to write to.
 DROPPED = program(["store m0.0", "protect m0.0", "unprotect m0.0"], ["store m0.0"], ["dontneed m0.0"])
 # One process has the page in its page table, another one in swap; the second reads it while the first writes.
@@ -117,6 +120,23 @@ def stopped(variant: str, what: Program) -> Counter[str]:
 
 
 LONG = pytest.mark.long     # of the variants beside the seed and the base: the short tier links few of them
+
+
+@pytest.mark.parametrize(("variant", "holders"), [("pre_2_6_26", {"", "set_page_dirty_lock"}), ("nick_lock_page", {""}),
+                                                  pytest.param("merged_2_6_29", {""}, marks=LONG)])
+def test_a_copy_has_the_name_of_the_lock_s_holder_only_if_do_wp_page_did_not_wait_for_the_lock(variant: str, holders: set[str]) -> None:
+    """The name is for the title of an unnecessary copy. Without a lock in the way, the page is copied because it is shared."""
+    prepared = executor(variant).prepare(SHARED)
+    names = set()
+
+    def run(scheduler: Any) -> Any:
+        outcome = executor(variant).run(prepared, scheduler)
+        names.update(holder for _, holder in executor(variant).image(2).namespace["m0"].pte0.copied)
+        return outcome
+
+    assert len(list(every_schedule(run, 1))) > 20
+    assert names == holders
+
 
 
 @pytest.mark.parametrize("variant", ["hugh_can_reuse", pytest.param("hugh_interim_jun19", marks=LONG)])

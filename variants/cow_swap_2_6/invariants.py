@@ -279,9 +279,9 @@ def _mapped_by(t: _Tables, page: Any, writable: Any) -> str:
 
 
 def _beside(slot: Any, page: Any) -> str:
-    """Return the function that had the lock of the page when do_wp_page() asked for it, as part of a title."""
-    copied, holder = slot.copied
-    return f" beside {holder}" if copied is page else ""
+    """Return the function that had the lock of the page when do_wp_page() tried it and then copied the page, as part of a title."""
+    holder = dict(slot.copied).get(page)
+    return f" beside {holder}" if holder else ""
 
 
 def _mappings(t: _Tables, out: list[Failure]) -> None:

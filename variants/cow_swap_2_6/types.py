@@ -394,11 +394,11 @@ class pte_slot(struct):
     The cpu's MMU sets young and dirty without a lock (see mmu). The lock of the pte is mm->page_table_lock.
     """
     val = device(None, ".struct.page_table_lock")
-    # of the model, for titles: the function that has set it, the page that it has mapped last, and the page of which that is a copy
-    # because a function had the lock
+    # of the model, for titles: the function that has mapped its page, the page that it has mapped last, and (page, function) of each page
+    # that was copied here: the function that had the lock when do_wp_page() tried it, or ""
     set_in = plain("")
     last_page = plain(None)
-    copied = plain((None, ""))
+    copied = plain(())
 
 
 class vm_area_struct(struct):
@@ -480,7 +480,7 @@ class task_struct(struct):
     mm = plain(None)
     free_when_killed = plain(0)                             # of the model: 0, since the kernel looks before out_of_memory()
     preempt_count = plain(0)                                # what in_atomic() asks in a fault
-    refused = plain((None, ""))                             # of the model: the last page lock that do_wp_page() did not get, and its holder
+    refused = plain("")                                     # of the model: the function that had the page lock when do_wp_page() tried it
     tlb = embed(mmu_gather)
     sc = embed(scan_control)
     pageout_wbc = embed(writeback_control)                  # what a reclaimer wants

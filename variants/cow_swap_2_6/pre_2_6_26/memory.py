@@ -604,8 +604,11 @@ def do_anonymous_page(mm, vma, address, page_table, write_access):
     return 0
 
 
+# only here: current: the model forgets which function had a page lock in an earlier fault of the task, for a title
+# only here: refused: the same
 def handle_pte_fault(mm, vma, address, pte, write_access):
     """The pte is read without its lock: whoever acts on it looks again under the lock."""
+    current().refused = ""
     entry = data_race(pte.val)
     if not pte_present(entry):
         if pte_none(entry):

@@ -101,7 +101,7 @@ def PageLocked(page):
 
 # only here: locker: the model remembers the task that holds the lock, for an invariant
 # only here: locked_in: the model remembers the function that has acquired the lock, for a title
-# only here: refused: the model remembers the page for which do_wp_page() did not get the lock, and the function that had it, for a title
+# only here: refused: the model remembers the function that had the lock when do_wp_page() only tried it, for a title
 # only here: function_here: the names of these functions
 # only here: unlocked_by_other: the model counts an unlock by a task that does not hold the lock, for an invariant
 # only here: in_interrupt: the device unlocks a page in its interrupt
@@ -121,7 +121,7 @@ def TestSetPageLocked(page):
         page.locker = current()
         page.locked_in = function_here("shrink_page")      # a turn of shrink_page_list()
     elif function_here() == "do_wp_page":
-        current().refused = page, page.locked_in
+        current().refused = page.locked_in
     return was_locked
 
 
@@ -407,9 +407,12 @@ def linear_page_index(vma, address):
     return pgoff
 
 
+# only here: current: the model remembers that a task has waited for the lock: do_wp_page() may do so, too
+# only here: refused: the same
 def lock_page(page):
     if TestSetPageLocked(page):
         __lock_page(page)
+    current().refused = ""
 
 
 def lock_page_nosync(page):
@@ -580,18 +583,20 @@ def pte_mkold(pte):
     return (pte[0], pte[1], pte[2], 0)
 
 
-# only here: set_in: the model remembers the function that has set the pte, for a title
+# only here: set_in: the model remembers the function that has mapped the page, for a title
 # only here: function_here: the name of this function
 # only here: last_page: the model remembers the page that the pte has mapped last, for a title
-# only here: copied: the model remembers of which page it is a copy, and the function that had the lock of that page, for a title
+# only here: copied: the model remembers each page that was copied here, and the function that had the lock of that page, for a title
 def set_pte_at(mm, addr, ptep, pte):
     """mm->page_table_lock is held."""
     ptep.val = pte
-    ptep.set_in = function_here()
+    function = function_here()
+    if function == "wp_page_copy":
+        ptep.copied += (ptep.last_page, current().refused),
     if pte_present(pte):
         ptep.last_page = pte_page(pte)
-    if ptep.set_in == "wp_page_copy":
-        ptep.copied = current().refused
+        if function != "change_pte_range":          # mprotect() has the page mapped as before
+            ptep.set_in = function
 
 
 def ptep_get_and_clear(ptep):
