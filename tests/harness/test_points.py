@@ -183,7 +183,7 @@ NO_POINTS = {
     "READ": "a kind", "WRITE": "a kind", "RMW": "a kind", "CONFIG_SMP": "a constant",
     "TASK_RUNNING": "a constant", "TASK_INTERRUPTIBLE": "a constant", "TASK_UNINTERRUPTIBLE": "a constant",
     "likely": "its argument", "unlikely": "its argument", "data_race": "its argument",
-    "current": "its own task", "in_interrupt": "its own cpu", "smp_processor_id": "its own cpu",
+    "current": "its own task", "function_here": "its own stack", "in_interrupt": "its own cpu", "smp_processor_id": "its own cpu",
     "raise_irq": "the handler comes at the next point at the earliest",
     "happens_before": "tells the race sanitizer", "happens_after": "tells the race sanitizer",
     "now": "the user's own history", "saw": "the user's own history", "touches": "tells explorers of what the point before it announced",
