@@ -34,7 +34,8 @@ store to the register, and its load a load. A fork ends that for private memory.
 a copy, so the pin may keep the page of either: a store by the device may appear in each of them, and a load through the pin is not
 judged. A truncate or an invalidate ends it for a page of a file. Once the address has shown something else, no process may see what the
 device stores. A pin for reading is of the page at that time, which a later store may replace: a load through it returns a value that
-the register had at some time since.
+the register had at some time since. A write with O_DIRECT from memory pins it in the same way. Its loads are judged if the address shows
+the same page until the write returns, and no fork overlaps it (the notes of open(2) forbid that for private memory).
 """
 from vmrace.harness.kernel import READ, WRITE, current, happens_after, happens_before, now, plain, saw, struct, touches
 from vmrace.variants.lru_free_2_4.ops import act_as, exit_thread, map_page
@@ -107,11 +108,13 @@ class pinned(struct):
 
 
 class file_use(struct):
-    """What is known of a file: `cuts` counts the calls that drop its pages, `short[i]` is 1 while it may end before its page i."""
+    """What is known of a file: `cuts` counts the calls that drop its pages, `short[i]` is 1 while it may end before its page i, and
+    `shortened[i]` counts the truncates so far after which it may."""
     cuts = plain(0)
     truncates = plain(0)
     truncating = plain(0)               # truncates in progress
     short = plain((0,) * FILE_PAGES)
+    shortened = plain((0,) * FILE_PAGES)
 
 
 class boot_state(struct):
@@ -505,7 +508,8 @@ def access(number, page):
     address = addresses[number][page]
     touches(READ, address)
     shown = address.shows
-    return shown, address.era, shown is None or len(shown) == 3 and may_be_short(shown[1], shown[2]), allowed(number, page)
+    length = long_enough(shown[1], shown[2]) if shown is not None and len(shown) == 3 else None
+    return shown, address.era, length, allowed(number, page)
 
 
 def accessed(number, page, begun):
@@ -597,7 +601,7 @@ def killed(number, page, begun, signal, what):
     shown = accessed(number, page, begun)
     if shown is None or shown is not begun[0] or addresses[number][page].changing:
         return
-    if signal == "SIGBUS" and not begun[2] and shown[0] != "nothing" and not (len(shown) == 3 and may_be_short(shown[1], shown[2])):
+    if signal == "SIGBUS" and shown[0] != "nothing" and (len(shown) != 3 or still_long_enough(shown[1], shown[2], begun[2])):
         saw("failed", number, None, f"SIGBUS in {what}, the page exists", now())
     if signal == "SIGSEGV" and shown[0] != "nothing" and (what != "store" or still_allowed(number, page, begun[3])):
         saw("failed", number, None, f"SIGSEGV in {what}, the page is mapped", now())
@@ -738,17 +742,42 @@ def saw_device_load(k, begun, word, value, since):
             saw("load", who, (index, word), value, since if pin.write or pin.shows[0] == "shared" else pin.since)
 
 
+def begin_direct(number, page):
+    """Note that a device begins to read a page of a process, which pins it meanwhile. The result is for coherent()."""
+    address, p = addresses[number][page], processes[number]
+    touches(READ, address)
+    touches(READ, p)
+    alone = not address.changing and not address.discarding and not p.forking
+    return address.shows if alone else None, births()
+
+
+def coherent(number, page, begun):
+    """True if the page that the device has read was the one that the address showed all the time. See Pins above."""
+    shown, born = begun
+    address = addresses[number][page]
+    touches(READ, address)
+    if shown is None or address.shows is not shown or address.discarding:
+        return False
+    return shown[0] == "shared" or births() == born
+
+
+def births():
+    """Return how many processes there have been: a fork may give the page of a private mapping to the child, and its parent a copy."""
+    touches(READ, *processes)
+    return sum([p.born for p in processes])
+
+
 # ---- files -------------------------------------------------------------------------------------------------------------------
 
 
-def saw_read(what, file, index, copied, short, since):
+def saw_read(what, file, index, copied, length, since):
     """Record the result of a read of a page: its two words, None at the end of the file, or an error. `what` is the kind of load,
-    `short` is true if the file could end before the page when the read began."""
+    `length` what long_enough() returned when the read began."""
     if copied.__class__ is tuple:
         saw(what, FILE_NAMES[file], (index, 0), copied[0], since)
         saw(what, FILE_NAMES[file], (index, 1), copied[1], since)
     elif copied is None:
-        if not short and not may_be_short(file, index):
+        if still_long_enough(file, index, length):
             saw("failed", FILE_NAMES[file], index, "read returns nothing, the file is long enough", since)
     elif copied != -ENOMEM:
         saw("failed", FILE_NAMES[file], index, f"{error_name(copied)} in read, no I/O failed", since)
@@ -779,10 +808,18 @@ def cut(file):
     files_used[file].cuts += 1
 
 
-def may_be_short(file, index):
-    """True if the file may end before its page `index`."""
+def long_enough(file, index):
+    """Return a token for still_long_enough(), or None if the file may end before its page `index`."""
+    use = files_used[file]
+    touches(READ, use)
+    return use.shortened[index] if not use.short[index] else None
+
+
+def still_long_enough(file, index, token):
+    """True if the file has had its page `index` all the time since long_enough() returned `token`. A write may have made it longer again
+    since a truncate; between the two it was short."""
     touches(READ, files_used[file])
-    return files_used[file].short[index]
+    return token is not None and files_used[file].shortened[index] == token
 
 
 def truncates(file):
@@ -800,6 +837,7 @@ def begin_truncate(file, length):
     use.truncating += 1
     use.truncates += 1
     use.short = tuple(int(short or index >= length) for index, short in enumerate(use.short))
+    use.shortened = tuple(count + (index >= length) for index, count in enumerate(use.shortened))
     return use.truncates if alone else None
 
 

@@ -205,6 +205,27 @@ def test_a_failure_with_a_cause_is_not_reported(name: str, kernel: str, task: st
     assert titles(executor(name, kernel), "", task, preemptions=0) == set()
 
 
+def ended(name: str, setup: list[str], tasks: list[list[str]], *lines: str) -> set[str]:
+    """Return the titles of one schedule of a program."""
+    runner = executor(name)
+    made = program(setup, *tasks)
+    return {*runner.run(runner.prepare(made), Named([schedule.parse(line) for line in lines], made.keys())).titles}
+
+
+SHORT = [([], "read f0.0",
+          ["cpu0 until blocked", "irq 0 on cpu0 until done", "cpu1 to the end", "cpu0 until before put_page_testzero(B) in put_page"]),
+         (["mmap_shared m0.0 f0.0"], "load m0.0",
+          ["cpu0 until before lock m0.mmap_sem in do_page_fault", "cpu1 to the end",
+           "cpu0 until before unlock m0.mmap_sem in do_page_fault"])]
+
+
+@pytest.mark.parametrize("setup, task, lines", SHORT)
+def test_a_read_or_a_load_of_a_file_that_was_short_meanwhile_may_fail(setup: list[str], task: str, lines: list[str]) -> None:
+    """It looks at the size between a truncate and a write, which makes the file longer again before it returns."""
+    tasks = [[task], ["truncate f0 1"], ["write f0.0"]]
+    assert ended("invalidate_2_6", setup, tasks, *lines, "cpu2 to the end", "cpu0 to the end") == set()
+
+
 OUT_OF_MEMORY = ["swapoff", "store m0.0", "store m0.1", "hog 4", *["reclaim"] * 9]        # the next reclaim fails for the tenth time
 KILLS = [("read vm.oom_count in out_of_memory", {"USER: SIGKILL in store, memory is free"}), ("yield_cpu in oom_kill", set())]
 
@@ -212,11 +233,8 @@ KILLS = [("read vm.oom_count in out_of_memory", {"USER: SIGKILL in store, memory
 @pytest.mark.parametrize("stop, found", KILLS)
 def test_a_process_is_killed_without_need_if_memory_was_free_when_that_was_decided(stop: str, found: set[str]) -> None:
     """A driver gives its pages back before out_of_memory() decides, or after it."""
-    runner = executor("lru_free_2_4")
-    made = program(OUT_OF_MEMORY, ["store m0.2"], ["unhog"])
     lines = (f"cpu0 until before {stop}", "cpu1 to the end", "cpu0 to the end")
-    outcome = runner.run(runner.prepare(made), Named([schedule.parse(line) for line in lines], made.keys()))
-    assert set(outcome.titles) == found
+    assert ended("lru_free_2_4", OUT_OF_MEMORY, [["store m0.2"], ["unhog"]], *lines) == found
 
 
 # ---- devices -----------------------------------------------------------------------------------------------------------------
@@ -227,3 +245,21 @@ def test_a_process_is_killed_without_need_if_memory_was_free_when_that_was_decid
 def test_a_device_that_does_nothing_is_reported_and_one_that_does_its_work_is_not(name: str, task: str) -> None:
     assert titles(executor(name, "devices_do_nothing"), "", task, preemptions=0) == {LOST}
     assert titles(executor(name), "", task, preemptions=0) == set()
+
+
+DIRECT = "direct_write_mapped m0.0 f0.0"
+BESIDE_A_DIRECT_WRITE = [["map m0.0", "dma k0"], ["dontneed m0.0", "dma k0"], ["mremap m0.0 m0.1", "store m0.1"],
+                         ["fork m0 m1", "store m0.0", "dma k0", "load m0.0"]]
+
+
+@pytest.mark.parametrize("beside", BESIDE_A_DIRECT_WRITE)
+def test_a_direct_write_from_a_page_that_its_address_no_longer_shows_is_not_judged(beside: list[str]) -> None:
+    """The device that reads the page is late, and finds what another device or another address has stored to it meanwhile."""
+    assert ended("invalidate_2_6", ["store m0.0", "pin m0.0 k0"], [beside, [DIRECT, "load m0.0"]], "cpu1 until blocked", "cpu0 to the end",
+                 "irq 0 on cpu0 until done", "cpu1 to the end") == set()
+
+
+@pytest.mark.parametrize("beside", ["store m0.0", "dma k0", "map m0.1", "dontneed m0.1", "protect m0.0"])
+def test_a_direct_write_from_a_page_that_its_address_shows_is_judged(beside: str) -> None:
+    found = titles(executor("invalidate_2_6", "direct_writes_move_zeros"), "store m0.0; pin m0.0 k0", DIRECT, beside, preemptions=0)
+    assert found == {LOST}

@@ -60,11 +60,13 @@ from vmrace.variants.user_space import (
     access,
     accessed,
     begin_change,
+    begin_direct,
     begin_discard,
     begin_move,
     begin_pin,
     begin_truncate,
     boot_processes,
+    coherent,
     cut,
     end_change,
     end_discard,
@@ -76,8 +78,8 @@ from vmrace.variants.user_space import (
     error_of,
     exit_all,
     killed,
+    long_enough,
     map_program,
-    may_be_short,
     not_a_victim,
     pin_shows,
     processes,
@@ -187,10 +189,10 @@ def op_store(number, page, value):
 
 
 def op_read(file, index):
-    short = may_be_short(file, index)
+    length = long_enough(file, index)
     since = now()
     copied = do_generic_mapping_read(files[file].f_mapping, index, files[file])
-    saw_read("load", file, index, copied, short, since)
+    saw_read("load", file, index, copied, length, since)
     not_a_victim()
     return read_result(copied)
 
@@ -365,7 +367,7 @@ def op_invalidate2_page(file, index):
     cut(file)
     error = invalidate_inode_pages2_range(files[file].f_mapping, index, index)
     saw_page("discard", FILE_NAMES[file], index, 0, since)
-    saw_error(file, index, error, "invalidate2_page", since)
+    saw_error(file, index, error, "invalidate2", since)
 
 
 # ---- reclaim ---------------------------------------------------------------------------------------------------------------
@@ -428,13 +430,16 @@ def op_direct_write_mapped(number, page, file, index):
     since = now()
     buf = at(number, page)
     begun = buf.where[2]
+    pinned = begin_direct(number, page)
     cut(file)
     begin_past_cache(file)
     written = generic_file_write(files[file], index, buf, 1)
     end_past_cache(file)
     moved = current().dio.moved
+    judged = coherent(number, page, pinned)
     for word, value in enumerate(moved):
-        saw_load(number, page, begun, word, value, since)
+        if judged:
+            saw_load(number, page, begun, word, value, since)
         saw("direct store" if written > 0 else "may", FILE_NAMES[file], (index, word), value, since)
     for word, value, copied in buf.copied:
         saw("store", FILE_NAMES[file], (index, word), value, copied)
@@ -442,7 +447,7 @@ def op_direct_write_mapped(number, page, file, index):
     if written == PAGE_SIZE:
         reaches(file, index, token)
     elif moved:
-        saw_error(file, index, written, "direct_write_mapped", since)
+        saw_error(file, index, written, "direct_write", since)
     elif written != -ENOMEM:
         saw_page("may", FILE_NAMES[file], index, 0, since)
     saw_page("discard", FILE_NAMES[file], index, 0, since)
@@ -585,14 +590,14 @@ def op_direct_read(file, index):
     past = writes_past_cache[file]
     touches(READ, past)
     writes = past.begun if past.begun == past.ended else None
-    short = may_be_short(file, index)
+    length = long_enough(file, index)
     since = now()
     buf = holding(0)
     got = __generic_file_aio_read(files[file], index, buf)
     read = (read_word_of(buf.data, 0), read_word_of(buf.data, 1)) if got > 0 else got or None
     touches(READ, past)
     if past.begun == writes:
-        saw_read("disk load", file, index, read, short, since)
+        saw_read("disk load", file, index, read, length, since)
     return got
 
 

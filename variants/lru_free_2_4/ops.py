@@ -81,8 +81,8 @@ from vmrace.variants.user_space import (
     exit_all,
     forbids,
     killed,
+    long_enough,
     map_program,
-    may_be_short,
     not_a_victim,
     pages_pinned,
     pin_shows,
@@ -268,10 +268,10 @@ def op_reclaim():
 
 
 def op_read(file, index):
-    short = may_be_short(file, index)
+    length = long_enough(file, index)
     since = now()
     copied = do_generic_file_read(files[file], index)
-    saw_read("load", file, index, copied, short, since)
+    saw_read("load", file, index, copied, length, since)
     not_a_victim()
     return read_result(copied)
 

@@ -63,6 +63,7 @@ from vmrace.variants.invalidate_2_6.types import (
     EEXIST,
     EFAULT,
     EINVAL,
+    EIO,
     ENOMEM,
     FILE_PAGES,
     NOPAGE_OOM,
@@ -372,8 +373,8 @@ def file_read_actor(page):
 
 
 def do_generic_mapping_read(mapping, index, filp):
-    """One page: its two words, or None beyond the end of the file or without memory. Readahead is switched off, and each read has
-    opened the file anew: so no page is the one that was read before."""
+    """One page: its two words, None beyond the end of the file, or desc->error. Readahead is switched off, and each read has opened
+    the file anew: so no page is the one that was read before."""
     inode = mapping.host
     cached_page = None
     copied = None
@@ -398,11 +399,13 @@ def do_generic_mapping_read(mapping, index, filp):
                 if not cached_page:
                     cached_page = page_cache_alloc_cold(mapping)
                     if not cached_page:
-                        break                       # -ENOMEM: goto out
+                        copied = -ENOMEM
+                        break                       # goto out
                 error = add_to_page_cache_lru(cached_page, mapping, index)
                 if error:
                     if error == -EEXIST:
                         continue                    # goto find_page
+                    copied = error
                     break                           # goto out
                 page = cached_page
                 cached_page = None
@@ -428,6 +431,7 @@ def do_generic_mapping_read(mapping, index, filp):
                 # readpage:
                 error = ext2_readpage(filp, page)   # mapping->a_ops->readpage: unlocks the page
                 if error:
+                    copied = error
                     page_cache_release(page)        # goto readpage_error
                     break
 
@@ -440,7 +444,8 @@ def do_generic_mapping_read(mapping, index, filp):
                             page_cache_release(page)
                             continue                # goto find_page
                         unlock_page(page)
-                        page_cache_release(page)    # goto readpage_error: -EIO
+                        copied = -EIO
+                        page_cache_release(page)    # goto readpage_error
                         break
                     unlock_page(page)
 
