@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
+
+from vmrace.harness.machine import sites
 
 if TYPE_CHECKING:
     from vmrace.harness.machine.machine import Machine
@@ -50,7 +53,7 @@ class FairRun:
     def __init__(self, since: int):
         self.turn = 0
         self.since = since
-        self.seen: dict[int, str] = {}          # task -> the kernel function it was last in
+        self.seen: dict[int, tuple[str, ...]] = {}      # task -> the kernel functions that it was in all the time, outermost first
 
     def begin(self, m: Machine) -> None:
         pass
@@ -60,10 +63,17 @@ class FairRun:
         return self.forced(m, m.choices())
 
     def forced(self, m: Machine, choices: Sequence[int]) -> int:
-        self.seen[m.current.id] = m.where()
+        self.see(m)
         later = [choice for choice in choices if choice > self.turn]
         self.turn = later[0] if later else choices[0]
         return self.turn
+
+    def see(self, m: Machine) -> None:
+        """Note in which functions the running task is. If it goes on for ever, the innermost that it never leaves has the loop."""
+        now = sites.functions(m.image, sys._getframe(1))
+        before = self.seen.get(m.current.id, now)
+        same = next((number for number, (one, other) in enumerate(zip(before, now)) if one != other), min(len(before), len(now)))
+        self.seen[m.current.id] = now[:same] or now[-1:]
 
     def wake(self, m: Machine) -> None:
         pass

@@ -24,6 +24,12 @@ def sites(image: Image, frame: FrameType | None) -> tuple[Site, ...]:
     return tuple(reversed(out))
 
 
+def functions(image: Image, frame: FrameType | None) -> tuple[str, ...]:
+    """Return the names of the kernel functions on that stack that are no accessors, outermost first; ("user_space",) if there is none."""
+    names = [site.function for site in sites(image, frame) if not site.kernel_file.startswith("include/")]
+    return tuple(names) or (where(image, frame),)
+
+
 def where(image: Image, frame: FrameType | None, helpers: Sequence[str] = ()) -> str:
     """Return the name of the innermost kernel function on that stack that is no accessor: the function that a title names.
 

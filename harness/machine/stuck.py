@@ -53,8 +53,8 @@ def nobody_can_run(m: Machine) -> None:
 def out_of_steps(m: Machine) -> None:
     """Give a run without end a fair schedule. If that does not end it either, report a livelock.
 
-    The functions where its tasks were seen give the title, with those where a task waits that no other one keeps waiting. The detail
-    has the tasks that only wait behind others.
+    The title has for each task the innermost function that it never left, with those where a task waits that no other one keeps waiting.
+    The detail has the tasks that only wait behind others.
     """
     if m.fair is None:
         m.scheduler = m.fair = FairRun(m.steps_max)
@@ -63,10 +63,11 @@ def out_of_steps(m: Machine) -> None:
     m.limit_hit = True
     left = _left(m)
     waiting = [task for task in left if task.waiting_frame is not None]
-    seen = {m.fair.seen[task.id] for task in left if task.id in m.fair.seen}
+    m.fair.see(m)
+    seen = {m.fair.seen[task.id][-1] for task in left if task.id in m.fair.seen}
     stuck = {m.where(task.waiting_frame) for task in waiting if not _before(task, left)}
     detail = "; ".join([f"no end after {m.step} points, the last under a fair schedule", *(_wait_for(m, task) for task in waiting)])
-    title = Kind.LIVELOCK.title(", ".join(sorted({m.where(), *seen, *stuck})))
+    title = Kind.LIVELOCK.title(", ".join(sorted({*seen, *stuck})))
     m.add_finding(Finding(title, NAME, detail=detail), sites(m.image, sys._getframe(1)))
     m.abort()
 

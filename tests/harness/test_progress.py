@@ -332,6 +332,14 @@ def test_a_livelock_is_reported_exactly_at_the_bound_of_steps() -> None:
 
 
 @each_scheduler
+def test_the_title_names_the_function_with_the_loop_wherever_the_run_is_cut(make: Any, short_runs: None) -> None:
+    rng = random.Random(7)
+    program = [(cpu, [("beat_and_look_until_go",)]) for cpu in (0, 1)]
+    titles = {TOYS[LOCKS].run(program[:tasks], make(rng)).title for tasks in (1, 2) for _ in range(10)}
+    assert titles == {"LIVELOCK: beat_and_look_until_go"}
+
+
+@each_scheduler
 def test_two_tasks_that_wait_for_each_other_for_ever_are_one_livelock_under_any_schedule(make: Any, short_runs: None) -> None:
     rng = random.Random(8)
     titles = {TOYS[LOCKS].run([(0, [("wait_for_back_then_go",)]), (1, [("wait_for_go_then_back",)])], make(rng)).title

@@ -291,6 +291,21 @@ def beat_until_go():
         atomic_inc(beats)
 
 
+def beat_twice():
+    atomic_inc(beats)
+    atomic_inc(beats)
+
+
+def beat_and_look_until_go():
+    """A loop that is mostly in other functions."""
+    while not has_gone():
+        beat_twice()
+
+
+def has_gone():
+    return atomic_read(go)
+
+
 def wait_for_back_then_go():
     while not atomic_read(back):
         yield_cpu()
