@@ -108,8 +108,8 @@ class pinned(struct):
 
 
 class file_use(struct):
-    """What is known of a file: `cuts` counts the calls that drop its pages, `short[i]` is 1 while it may end before its page i, and
-    `shortened[i]` counts the truncates so far after which it may."""
+    """The length of a file, as far as it is known. `cuts` counts the calls that drop its pages. `short[i]` is 1 while the file may end
+    before its page i, and `shortened[i]` counts the truncates so far after which it may."""
     cuts = plain(0)
     truncates = plain(0)
     truncating = plain(0)               # truncates in progress
@@ -583,8 +583,8 @@ def memory_free():
 
 
 def killed_without_need():
-    """True if memory was free when it was decided to kill the current task. What was freed between that and the signal is no excuse
-    and no fault: memory was short when the kernel looked."""
+    """True if memory was free when the kernel decided to kill the current task. Memory that was freed between the decision and the signal
+    does not count: the kernel could not know of it."""
     if current().flags & PF_MEMDIE:
         return current().free_when_killed
     return memory_free()

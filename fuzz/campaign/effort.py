@@ -9,7 +9,7 @@ A program is left if this share is below LEAST, or below SHARE of what the first
 A new block of kernel source or a kept run is worth more rounds.
 
 More rounds do not find more for each run: on programs of 26 entries, explorations of 40, 70 and 125 runs need 473, 453 and 505 runs for
-each hit (a geometric mean; `python -m tests.quality.explorations` measures it). Other schedules do: see portfolio.py.
+each hit (geometric means, replays not counted, at the beginning of a campaign). Other schedules do: see portfolio.py.
 """
 
 from __future__ import annotations

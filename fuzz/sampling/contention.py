@@ -61,10 +61,6 @@ class Places:
         if kind != READ:
             found.written = True
 
-    def touched(self) -> dict[Any, list[int]]:
-        """Map each object to the steps at which it is touched."""
-        return {key: found.steps for key, found in self.objects.items()}
-
     def contended(self) -> dict[Any, list[int]]:
         """Map each contended object (with its bit, index or field) to the steps at which it is touched."""
         return {key: found.steps for key, found in self.objects.items() if found.contended}

@@ -4,7 +4,7 @@
 The first schedules have no preemption: in each, another task begins. Children of these runs, which are the same run with one preemption
 at a contended step, are mixed with random schedules of all kinds. Most of these are changes of earlier runs that showed something new.
 
-How many of each was measured on programs of entries (tests/quality/explorations.py): the cost of a hit is 380 runs with one child in eight
+How many of each was measured on programs of entries (tests/quality/explorations.py): the cost of a hit is 376 runs with one child in eight
 runs, `mutate` ten times as often as another scheduler, and runs kept for what is new to their program; it is 516 with every second run a
 child, `mutate` five times as often, and runs kept only for what is new to the campaign (geometric means of 26 entries, 40 seeds each).
 """

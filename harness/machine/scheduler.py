@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
@@ -72,8 +73,8 @@ class FairRun:
         """Note in which functions the running task is. If it goes on for ever, the innermost that it never leaves has the loop."""
         now = sites.functions(m.image, sys._getframe(1))
         before = self.seen.get(m.current.id, now)
-        same = next((number for number, (one, other) in enumerate(zip(before, now)) if one != other), min(len(before), len(now)))
-        self.seen[m.current.id] = now[:same] or now[-1:]
+        same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(before, now))
+        self.seen[m.current.id] = tuple(function for function, _ in same) or now[-1:]
 
     def wake(self, m: Machine) -> None:
         pass

@@ -17,7 +17,7 @@ from typing import Any
 from vmrace.harness.machine.machine import Machine
 from vmrace.harness.machine.task import NEVER
 
-STRIDE = 64     # more than there can be other choices at a step
+STRIDE = 4_096  # more than the tasks and pending interrupts of a run
 NEAR = 12       # points, on average, from the first of two preemptions to a second that is near it
 
 
@@ -43,7 +43,7 @@ class Bred:
         since = self.switches[-2] if self.switches else 0
         steps = sorted({step for steps in places for step in steps if step > since}.difference(self.listed))
         self.listed = self.listed + array("L", steps)
-        more = [step * STRIDE + other for step in steps for other in range(min(others[step], STRIDE))]
+        more = [step * STRIDE + other for step in steps for other in range(others[step])]
         rng.shuffle(more)
         self.children = self.children + array("L", more)
 

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from vmrace.harness.functions.program import Program, Runner
 from vmrace.harness.kernel import RMW, point, raise_irq, smp_processor_id
 from vmrace.harness.kernel.cell import cell
+from vmrace.harness.machine.task import TASKS_MAX
 from vmrace.harness.schedulers import NoPreempt, Pct, Walk
+from vmrace.harness.schedulers.mutate import STRIDE, Bred
 
 from tests.harness.programs import EVERYTHING, INTERRUPTS, LOCKING, OTHER, TOY, programs, random_program, schedulers
 from tests.harness.referee import Referee
@@ -137,3 +139,12 @@ def test_with_a_broken_lock_the_check_for_two_holders_fails() -> None:
     rng = random.Random(14)
     titles = [broken.run([(0, [("section", 0)]), (1, [("section", 0)])], Walk(rng, 1)).title for _ in range(40)]
     assert any(title is not None and title.startswith("BUG at kernel/toy.c:") for title in titles)
+
+
+def test_a_kept_run_lists_one_child_for_each_other_task_and_new_ones_are_run_first() -> None:
+    one, others, rng = Bred(), {3: TASKS_MAX - 1, 5: 2, 7: 1}, random.Random(1)
+    one.breed(rng, [[3, 5]], others)
+    assert sorted(divmod(child, STRIDE) for child in one.children) == [(3, other) for other in range(TASKS_MAX - 1)] + [(5, 0), (5, 1)]
+    listed = list(one.children)
+    one.breed(rng, [[3, 7], [5]], others)
+    assert list(one.children) == [*listed, 7 * STRIDE]
