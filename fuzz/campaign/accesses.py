@@ -75,8 +75,18 @@ def pairs(facts: Iterable[Fact]) -> Iterator[Goal]:
     listed = sorted(facts)
     for number, one in enumerate(listed):
         for other in listed[number:]:
-            if STORED in (one.kind, other.kind) and _locks(one.held).isdisjoint(_locks(other.held)):
+            if _race(one, other):
                 yield one, other
+
+
+def conflict(mine: Iterable[Fact], theirs: Iterable[Fact]) -> bool:
+    """True if an access of the one to a field and one of the other to the same field are a goal."""
+    return any(one.what == other.what and _race(one, other) for one in mine for other in theirs)
+
+
+def _race(one: Fact, other: Fact) -> bool:
+    """True if one of two accesses to one field stores, and no lock is common to both."""
+    return STORED in (one.kind, other.kind) and _locks(one.held).isdisjoint(_locks(other.held))
 
 
 def choose(facts: Facts, rng: random.Random) -> Goal | None:

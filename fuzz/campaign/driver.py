@@ -25,6 +25,7 @@ from vmrace.fuzz.campaign.messages import RUNS_ENOUGH, RUNS_PER_SHARD, ShardResu
 from vmrace.fuzz.campaign.order import Order
 from vmrace.fuzz.campaign.shard import run_shard
 from vmrace.fuzz.campaign.status import Options, Status, known_titles
+from vmrace.fuzz.campaign.sweeps import Sweeps
 from vmrace.fuzz.campaign.view import View
 from vmrace.fuzz.corpus.entry import EntryError
 from vmrace.fuzz.libfuzzer import exchange
@@ -61,6 +62,7 @@ class Campaign:
         self.seen: set[str] = set()
         self.pairs: set[int] = set()
         self.blocks: set[int] = set()
+        self.sweeps = Sweeps()
         self.lost_in_a_row = 0
         self.broken = False
         self.stopped_at = 0.0
@@ -272,6 +274,8 @@ class Campaign:
         status.left_open.update(result.left_open)
         self.pairs.update(result.learnt.pairs)
         self.blocks.update(result.learnt.reached)
+        self.sweeps.add(result.learnt.sweeps)
+        status.swept, status.unswept, status.states = self.sweeps.ran, self.sweeps.waiting, len(self.sweeps.left)
         status.features = len(self.pairs) + len(self.blocks)
         if result.kept:
             status.last_new = status.seconds

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The memory of a campaign: coverage, start states, facts, kept programs and titles. A shard learns in a copy, and returns what it learnt.
+"""The memory of a campaign: coverage, start states, facts, sweeps, kept programs and titles. A shard learns in a copy of it, and returns
+what it learnt.
 
 The knowledge of a campaign is the sum of what its shards have learnt, added in the order of their numbers. It is therefore the same in
 every process that adds up the same shards, whichever process made their runs. Nothing here depends on the order of a set.
@@ -8,13 +9,16 @@ every process that adds up the same shards, whichever process made their runs. N
 from __future__ import annotations
 
 import hashlib
+import pickle
 from array import array
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from vmrace.fuzz.campaign.effort import Yields
 from vmrace.fuzz.campaign.facts import Facts, FactsLearnt
 from vmrace.fuzz.campaign.start_states import States, StatesLearnt
+from vmrace.fuzz.campaign.sweeps import Sweeps, SweepsLearnt
 from vmrace.fuzz.sampling.coverage import Features
 from vmrace.harness.schedulers.mutate import Bred
 from vmrace.variants.program import Program
@@ -50,8 +54,12 @@ class Kept:
 
 @dataclass
 class Learnt:
-    """The lessons of one shard: titles, pairs of accesses, blocks with the number of programs that reached each, states, facts, programs
-    that it kept or picked, and what the first rounds of programs yielded: runs, and those of a new class."""
+    """The lessons of one shard: titles, pairs of accesses, blocks with the number of programs that reached each, states, facts, sweeps,
+    programs that it kept or picked, and what the first rounds of programs yielded: runs, and those of a new class.
+
+    `packed`: the same in bytes, if it came from another process. The driver hands every lesson on to the other workers, and to pickle one
+    takes it longer than all its other work.
+    """
 
     titles: list[str] = field(default_factory=list)
     pairs: list[int] = field(default_factory=list)
@@ -59,9 +67,18 @@ class Learnt:
     programs: int = 0
     states: StatesLearnt = field(default_factory=StatesLearnt)
     facts: FactsLearnt = field(default_factory=FactsLearnt)
+    sweeps: SweepsLearnt = field(default_factory=SweepsLearnt)
     kept: list[Kept] = field(default_factory=list)
     picked: list[int] = field(default_factory=list)
     yields: tuple[int, int] = (0, 0)
+    packed: bytes = field(default=b"", repr=False, compare=False)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpacked, (self.packed or pickle.dumps(vars(self)),)
+
+
+def _unpacked(packed: bytes) -> Learnt:
+    return Learnt(**{**pickle.loads(packed), "packed": packed})
 
 
 class Memory:
@@ -71,6 +88,7 @@ class Memory:
         self.features = Features()
         self.states = States()
         self.facts = Facts()
+        self.sweeps = Sweeps()
         self.kept: list[Kept] = []
         self.seen: set[int] = set()
         self.picks: dict[int, int] = {}         # key of a kept program -> the times it was picked
@@ -82,6 +100,7 @@ class Memory:
         """Return a copy in which a shard can learn."""
         made = Memory()
         made.features, made.states, made.facts = self.features.copy(), self.states.copy(), self.facts.copy()
+        made.sweeps = self.sweeps.copy()
         made.kept, made.seen, made.picks, made.titles = list(self.kept), set(self.seen), dict(self.picks), set(self.titles)
         made.yields = replace(self.yields)
         made.news = Learnt()
@@ -118,10 +137,11 @@ class Memory:
 
     def learnt_since(self, before: Memory, titles: Iterable[str]) -> Learnt:
         """Return what this copy has learnt since it was made of `before`; `titles` are the new ones."""
-        assert self.news is not None and self.states.news is not None and self.facts.news is not None, "only a copy learns"
+        assert self.news is not None and self.states.news is not None, "only a copy learns"
+        assert self.facts.news is not None and self.sweeps.news is not None
         return Learnt(list(titles), changed(self.features.pairs, before.features.pairs),
                       increase(self.features.reached, before.features.reached), self.features.programs - before.features.programs,
-                      self.states.news, self.facts.news, self.news.kept, self.news.picked,
+                      self.states.news, self.facts.news, self.sweeps.news, self.news.kept, self.news.picked,
                       (self.yields.runs - before.yields.runs, self.yields.new - before.yields.new))
 
     def learn(self, learnt: Learnt) -> None:
@@ -137,6 +157,7 @@ class Memory:
         self.states.add(learnt.states)
         self.add_yields(*learnt.yields)
         self.facts.add(learnt.facts)
+        self.sweeps.add(learnt.sweeps)
         for one in learnt.kept:
             self.keep(one)
         for key in learnt.picked:               # perhaps a program that the same shard kept before

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from vmrace.fuzz.campaign.view import View
 from vmrace.fuzz.text.document import document
 from vmrace.fuzz.text.terminal import COLUMNS, LINE_EVERY, Voice, clock, rule_of_three
-from vmrace.fuzz.text.wording import count
+from vmrace.fuzz.text.wording import are, count
 from vmrace.harness.printable import printable
 
 if TYPE_CHECKING:
@@ -163,6 +163,9 @@ def summary(status: Status) -> list[str]:
         out.append(f"vmrace: no finding in {where}: at 95 % confidence fewer than 1 run in {rule_of_three(status.runs):,} fails")
     else:
         out.append(f"vmrace: no finding in {where}, which says nothing")
+    if status.states:
+        out.append(f"vmrace: swept {count(status.swept, 'pair of operations')} that conflict in {count(status.states, 'state of pages')}; "
+                   f"{status.unswept:,} {are(status.unswept)} left")
     if status.left_open:
         runs = "; ".join(f"{why} ({count(times, 'run')})" for why, times in sorted(status.left_open.items()))
         out += textwrap.wrap(f"vmrace: not judged: {runs}", COLUMNS, subsequent_indent="  ")
@@ -243,6 +246,7 @@ class JsonView(View):
             "runs": status.runs, "distinct": status.distinct, "replays": status.replays, "programs": status.programs,
             "checked_runs": status.checked, "limit_runs": status.limit_runs,
             "seconds": round(status.seconds, 1), "features": status.features,
+            "swept": {"states": status.states, "pairs": status.swept, "left": status.unswept},
             "not_judged": [{"why": why, "runs": times} for why, times in sorted(status.left_open.items())],
             "titles": status.titles, "new": status.new, "unshrunk": status.unshrunk,
             "known": sorted(status.known.keys() & status.titles.keys()),

@@ -11,14 +11,18 @@ from __future__ import annotations
 import contextlib
 import random
 import time
+import zlib
 from dataclasses import replace
+from typing import Any
 
 from vmrace.fuzz.campaign.accesses import Accesses, choose
 from vmrace.fuzz.campaign.composing import Composing, Meeting
 from vmrace.fuzz.campaign.effort import ROUND, Effort
-from vmrace.fuzz.campaign.facts import Witness, facts_of
+from vmrace.fuzz.campaign.facts import Fact, Witness, facts_of
 from vmrace.fuzz.campaign.memory import Kept, key_of
 from vmrace.fuzz.campaign.messages import ShardResult, ShardTask
+from vmrace.fuzz.campaign.sweeping import NAME, Sweeping
+from vmrace.fuzz.campaign.sweeps import Pair
 from vmrace.fuzz.campaign.worker import Worker
 from vmrace.fuzz.programs import generate
 from vmrace.fuzz.run import stop_request
@@ -43,6 +47,7 @@ RARE = 0.02                 # a block is rare if at most this share of the progr
 RARE_MIN = 8
 ADOPT_RUNS = 8              # random schedules that measure the coverage of a program of the inputs
 GOAL_EVERY = 4              # one shard in four composes a program for a goal of locks: later ones know that it was tried
+SWEEP_EVERY = 2             # one shard in two sweeps, while there is something to sweep
 PAIRS = 4                   # programs that another one in four composes for goals of two accesses
 
 
@@ -107,7 +112,8 @@ class _Shard(Finder):
     def _search(self) -> None:
         handed = [program for program in self.task.programs if key_of(program) not in self.worker.memory.seen]
         self._compose_some()
-        while self.result.runs < self.task.enough and not self.over():
+        self._sweep()
+        while not self._done():
             self._reach_out()
             if handed:
                 self._adopt(handed.pop())
@@ -176,6 +182,18 @@ class _Shard(Finder):
         worker.memory.keep(Kept.of(program, blocks, [bred(self.rng, first, self.places(prepared, first), 4)]))
 
     def _program(self, program: Program, schedules: list[Bred]) -> None:
+        begun = self._begin(program)
+        if begun is None:
+            return
+        prepared, novelty = begun
+        try:
+            with m.watched(observer=self.worker.features):
+                self._explore(program, prepared, schedules, novelty)
+        finally:
+            self._witness(program, prepared, easily=False)
+
+    def _begin(self, program: Program) -> tuple[Prepared, bool] | None:
+        """Prepare a program to be explored. Returns also whether one of its triples is not well known; None if its setup has a finding."""
         worker, result = self.worker, self.result
         result.programs_run += 1
         try:
@@ -183,16 +201,12 @@ class _Shard(Finder):
         except SetupFailed as failed:
             self.spend()
             self.setup_failed(program, failed)
-            return
+            return None
         novelty = worker.states.meet(program, worker.fast.family.describe(prepared.image))
         marks = prepared.image.probes
         marks[:] = bytes(len(marks))
         prepared.image.lockdep.begin_anew()
-        try:
-            with m.watched(observer=worker.features):
-                self._explore(program, prepared, schedules, novelty)
-        finally:
-            self._witness(program, prepared, easily=False)
+        return prepared, novelty
 
     def _witness(self, program: Program, prepared: Prepared, easily: bool) -> None:
         """Record what the runs of the program so far have shown about locks."""
@@ -221,8 +235,50 @@ class _Shard(Finder):
                 self._program(found[0], [])
         self.composing = None
 
+    def _sweep(self) -> None:
+        """Sweep, if it is this shard's turn: look at new states, then run the most promising pairs.
+
+        Shards that run at the same time do not know of each other, so each takes another part of the states and of the pairs.
+        """
+        memory, (number, turn) = self.worker.memory, divmod(self.task.number, SWEEP_EVERY)
+        if turn != SWEEP_EVERY - 1:
+            return
+        parts = 1 << ((self.task.number - self.worker.position) // SWEEP_EVERY).bit_length()    # a power of 2, as then it seldom changes
+
+        def mine(what: object) -> bool:
+            return zlib.crc32(str(what).encode()) % parts == number % parts
+
+        with m.watched(observer=self.worker.features):
+            for state, setups in memory.states.setups.items():
+                if state and state not in memory.sweeps.setups and mine(state) and not self._done():
+                    Sweeping(self, memory.sweeps, state).begin(setups[0], self.worker.operations)
+            for state, pair in memory.sweeps.queue(memory.states.seen):
+                if mine((state, *map(str, pair))) and not self._done():
+                    self._sweep_pair(Sweeping(self, memory.sweeps, state), pair)
+
+    def _done(self) -> bool:
+        return self.result.runs >= self.task.enough or self.over()
+
+    def _sweep_pair(self, sweeping: Sweeping, pair: Pair) -> None:
+        """Explore a pair of a sweep. The program is kept if it reaches a new block."""
+        features, program = self.worker.features, sweeping.program(pair)
+        begun = self._begin(program)
+        if begun is not None:
+            prepared, _ = begun
+            leads = sweeping.explore(pair, prepared)
+            self._witness(program, prepared, easily=False)
+            self.result.tallies[NAME].features += features.take()
+            blocks = features.blocks_of(prepared.image)
+            if features.count_program(blocks, first=True):
+                self._keep(program, blocks, leads, spent=False)
+        sweeping.ran(pair)
+
+    @property
+    def named(self) -> dict[Any, Fact]:
+        return self.worker.named
+
     def recorder(self) -> Accesses:
-        return Accesses(self.worker.named)
+        return Accesses(self.named)
 
     def recorded(self, prepared: Prepared, ran: Ran, places: Places) -> None:
         """Take the accesses of a recorded run as facts."""

@@ -50,6 +50,7 @@ class States:
 
     def __init__(self) -> None:
         self.setups: dict[str, list[Setup]] = {}        # state -> the shortest setups that reach it
+        self.seen: dict[str, int] = {}                  # state -> the setups that reached it
         self.words: dict[str, list[str]] = {}           # word -> the states with it
         self.reached: dict[Setup, frozenset[str]] = {}
         self.met: dict[Triple, int] = {}                # triple -> programs that tried it; at most KNOWN
@@ -60,7 +61,7 @@ class States:
     def copy(self) -> States:
         """Return a copy that collects news."""
         made = States()
-        made.setups, made.words = dict(self.setups), dict(self.words)
+        made.setups, made.seen, made.words = dict(self.setups), dict(self.seen), dict(self.words)
         made.reached, made.met = dict(self.reached), dict(self.met)
         made.once_op, made.once_states = self.once_op, self.once_states
         made.news = StatesLearnt()
@@ -75,7 +76,7 @@ class States:
 
     def reach(self, setup: Setup, described: dict[str, str]) -> frozenset[str]:
         """Record that a setup leads to pages with these descriptions. Returns the states of the pages in use."""
-        states = frozenset(_few(text) for text in described.values() if "FREE" not in text) or frozenset([""])
+        states = frozenset(few(text) for text in described.values() if "FREE" not in text) or frozenset([""])
         self._remember(setup, states)
         return states
 
@@ -90,6 +91,7 @@ class States:
         if self.news is not None:
             self.news.setups.append((setup, states))
         for state in sorted(states):            # the order of a set of texts differs from process to process
+            self.seen[state] = self.seen.get(state, 0) + 1
             if state not in self.setups:
                 for word in state.split() or [""]:
                     self.words[word] = [*self.words.get(word, ()), state]
@@ -125,7 +127,7 @@ class States:
         return rng.choice(self.setups[rng.choice(self.words[word])])
 
 
-def _few(text: str) -> str:
+def few(text: str) -> str:
     """Replace a description's leading count by 3 if it is more than 3, so that large counts are one state."""
     count, _, rest = text.partition(" ")
     return f"{min(int(count), 3)} {rest}" if count.isdigit() else text

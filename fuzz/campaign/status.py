@@ -37,7 +37,8 @@ class Options:
 class Status:
     """The state of a campaign: its counts, its titles, and everything that was lost.
 
-    `started` and `last_new` are times, in seconds of time.monotonic and since `started`. `kept` counts the kept programs.
+    `started` and `last_new` are times, in seconds of time.monotonic and since `started`. `kept` counts the kept programs. `swept` and
+    `unswept` count the pairs of operations that sweeps ran, and those that are left, in so many `states` of pages.
     """
 
     started: float = 0.0
@@ -49,6 +50,9 @@ class Status:
     limit_runs: int = 0
     features: int = 0
     kept: int = 0
+    swept: int = 0
+    unswept: int = 0
+    states: int = 0
     last_new: float = 0.0
     late: int = 0                                                       # shards that the time ended
     ended_by: str = ""                                                  # see Campaign._ended_by

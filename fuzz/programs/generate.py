@@ -77,7 +77,7 @@ def program(rng: random.Random, operations: Sequence[str]) -> Program:
 def extended(rng: random.Random, setup: tuple[Op, ...], operations: Sequence[str]) -> Program:
     """Lengthen a setup by one to three operations, before an idle task: the run shows which states it reaches."""
     base = Program(setup, (TaskProgram(0, ()),), 2)
-    more = tuple(_near(rng, base, operations) for _ in range(rng.choice((1, 1, 2, 3))))
+    more = tuple(near(rng, base, operations) for _ in range(rng.choice((1, 1, 2, 3))))
     return replace(base, setup=(*setup, *more)[-SETUP_MAX - 6:])
 
 
@@ -87,7 +87,7 @@ def from_setup(rng: random.Random, setup: tuple[Op, ...], operations: Sequence[s
     base = Program(setup, tuple(TaskProgram(cpu, ()) for cpu in range(cpus)), cpus)
     names = [name for name in operations if rng.random() < 0.5] or list(operations)
     tasks = tuple(
-        TaskProgram(cpu, tuple(_near(rng, base, names) for _ in range(rng.choice((1, 1, 1, 2))))) for cpu in range(cpus))
+        TaskProgram(cpu, tuple(near(rng, base, names) for _ in range(rng.choice((1, 1, 1, 2))))) for cpu in range(cpus))
     return replace(base, tasks=tasks)
 
 
@@ -115,7 +115,7 @@ def _with_line(program: Program, number: int, ops: tuple[Op, ...]) -> Program:
     return replace(program, tasks=tuple(tasks))
 
 
-def _near(rng: random.Random, program: Program, operations: Sequence[str]) -> Op:
+def near(rng: random.Random, program: Program, operations: Sequence[str]) -> Op:
     """Draw an operation, mostly on operands that the program already uses."""
     used: dict[str, list[str]] = {kind: [] for kind in OPERANDS}
     for line in _lines(program):
@@ -134,7 +134,7 @@ def _insert(rng: random.Random, program: Program, other: Program, operations: Se
     lines = _lines(program)
     number = rng.randrange(len(lines))
     at = rng.randint(0, len(lines[number]))
-    return _with_line(program, number, (*lines[number][:at], _near(rng, program, operations), *lines[number][at:]))
+    return _with_line(program, number, (*lines[number][:at], near(rng, program, operations), *lines[number][at:]))
 
 
 def _delete(rng: random.Random, program: Program, other: Program, operations: Sequence[str]) -> Program:
@@ -152,7 +152,7 @@ def _change(rng: random.Random, program: Program, other: Program, operations: Se
     if not lines[number]:
         return program
     at = rng.randrange(len(lines[number]))
-    return _with_line(program, number, (*lines[number][:at], _near(rng, program, operations), *lines[number][at + 1:]))
+    return _with_line(program, number, (*lines[number][:at], near(rng, program, operations), *lines[number][at + 1:]))
 
 
 def _move(rng: random.Random, program: Program, other: Program, operations: Sequence[str]) -> Program:
@@ -185,7 +185,7 @@ def _add_task(rng: random.Random, program: Program, other: Program, operations: 
     cpu = max((task.cpu for task in program.tasks), default=-1) + 1
     if cpu >= CPUS_MAX:
         return program
-    ops = tuple(_near(rng, program, operations) for _ in range(rng.choice((1, 1, 2))))
+    ops = tuple(near(rng, program, operations) for _ in range(rng.choice((1, 1, 2))))
     return replace(program, tasks=(*program.tasks, TaskProgram(cpu, ops)), cpus=max(program.cpus, cpu + 1))
 
 

@@ -41,13 +41,24 @@ def where(image: Image, frame: FrameType | None, helpers: Sequence[str] = ()) ->
 
 def innermost(image: Image, frame: FrameType | None, helpers: Sequence[str] = ()) -> str:
     """Return the same name, or "" if there is no kernel function. Traces ask at every point, so no Site is made."""
-    origin, accessor = image.origin, ""
+    function, _ = _innermost(image, frame, helpers)
+    return function
+
+
+def line(image: Image, frame: FrameType | None) -> str:
+    """Return that function with its line, as `zap_pte_range:41`."""
+    function, number = _innermost(image, frame, ())
+    return f"{function}:{number}"
+
+
+def _innermost(image: Image, frame: FrameType | None, helpers: Sequence[str]) -> tuple[str, int]:
+    origin, accessor = image.origin, ("", 0)
     while frame is not None:
         known = origin.get(frame.f_code)
         if known is not None:
             if not known.kernel_file.startswith("include/") and known.function not in helpers:
-                return known.function
-            accessor = accessor or known.function
+                return known.function, frame.f_lineno
+            accessor = accessor if accessor[0] else (known.function, frame.f_lineno)
         frame = frame.f_back
     return accessor
 

@@ -8,6 +8,7 @@ import itertools
 import json
 import os
 import pathlib
+import pickle
 import random
 import subprocess
 import sys
@@ -216,8 +217,19 @@ def test_a_memory_that_learns_from_a_shard_is_the_copy_in_which_the_shard_learnt
         assert list(memory.states.words.items()) == list(copy.states.words.items())
         assert memory.states.met == copy.states.met
         assert (memory.facts.witnesses, memory.facts.tried, memory.facts.met) == (copy.facts.witnesses, copy.facts.tried, copy.facts.met)
+        assert (memory.sweeps.left, memory.sweeps.preempted) == (copy.sweeps.left, copy.sweeps.preempted)
         assert (memory.kept, memory.seen, memory.picks) == (copy.kept, copy.seen, copy.picks)
     assert memory.kept
+    assert memory.sweeps.ran
+
+
+def test_a_lesson_that_is_handed_on_is_the_same_and_is_packed_once() -> None:
+    family, name = VARIANT.split("/")
+    learnt = run_shard(ShardTask(family, name, 1, 1, enough=300, seconds=60.0)).learnt
+    handed = pickle.loads(pickle.dumps(learnt))
+    again = pickle.loads(pickle.dumps(handed))
+    assert handed == learnt == again
+    assert handed.packed == again.packed != b""
 
 
 def test_a_shard_learns_in_a_copy_and_changes_nothing_else() -> None:

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: MIT
+"""Sweeps: programs of two operations from one state of pages, each with every single preemption at an access to such a page.
+
+Random programs seldom have two operations that race on a page in a rare state. Of 35,000 triples (state, operation, operation) of
+lru_free_2_4, a campaign of 100,000 runs tries 15,000, and most of these have operations that share nothing. A sweep runs only pairs that
+conflict (sweeps.py), and of their schedules those without preemption, and those with one at a conflicting access. In the state that the
+double free needs, 8 of 60 pairs then show it, each in three of five sweeps of 92 runs. A random exploration of such a program has 47 runs,
+and one of fifteen shows it.
+
+A preemption at one site for the same two operations is tried in TIMES states. All of them would take 700,000 runs in cow_swap_2_6.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+from vmrace.fuzz.campaign.accesses import Accesses
+from vmrace.fuzz.campaign.facts import Fact
+from vmrace.fuzz.campaign.start_states import Setup, few
+from vmrace.fuzz.campaign.sweeps import Pair, Preemption, Sweeps, pairs_of
+from vmrace.fuzz.programs import generate
+from vmrace.fuzz.run.executor import Executor, Outcome, Prepared, SetupFailed
+from vmrace.fuzz.sampling.contention import UNSEEN, Contention
+from vmrace.fuzz.sampling.portfolio import leads_of
+from vmrace.harness.machine.machine import m
+from vmrace.harness.machine.scheduler import Scheduler
+from vmrace.harness.machine.sites import line, outermost
+from vmrace.harness.schedulers import Mutate, NoPreempt
+from vmrace.harness.schedulers.mutate import Bred
+from vmrace.harness.schedulers.nopreempt import INTERRUPTS
+from vmrace.variants.program import Op, Program, TaskProgram
+
+NAME = "swept"
+CPUS = 2
+OPERANDS = 3            # tries to find operands with which an operation touches a page in the state
+CHILDREN_MAX = 60       # schedules with one preemption, of each run without
+
+
+class Runs(Protocol):
+    """The shard that makes the runs."""
+
+    fast: Executor
+    rng: random.Random
+
+    @property
+    def named(self) -> dict[Any, Fact]:
+        """The cache of facts, see Accesses."""
+
+    def one(self, program: Program, prepared: Prepared, name: str, scheduler: Scheduler) -> Outcome:
+        """Run one schedule."""
+
+    def check(self, program: Program, outcome: Outcome) -> None:
+        """Make the same decisions on a checked image."""
+
+    def over(self) -> bool:
+        """True if no more runs are wanted."""
+
+
+class OnPages(Accesses):
+    """A recorder of one run, which also notes where the accesses to some pages are made. `sites`: of each step that makes one."""
+
+    def __init__(self, named: dict[Any, Fact], pages: set[str]) -> None:
+        super().__init__(named)
+        self.pages = pages
+        self.sites: dict[int, str] = {}
+
+    def __call__(self, kind: int, obj: Any, arg: Any) -> None:
+        super().__call__(kind, obj, arg)
+        if kind not in UNSEEN and self._is_on(obj):
+            self.sites[m.step] = line(m.image, sys._getframe(1))
+
+    def _is_on(self, place: Any) -> bool:
+        return outermost(place[0] if isinstance(place, tuple) else place).partition(".")[0] in self.pages
+
+    def facts(self) -> frozenset[Fact]:
+        """Return the accesses to the pages that tasks made, not interrupts."""
+        return frozenset(fact for place, made in self.made.items() if self._is_on(place) for fact, tasks in made.items() if max(tasks) >= 0)
+
+
+class Sweeping:
+    """The sweep of one state, for a shard."""
+
+    def __init__(self, shard: Runs, sweeps: Sweeps, state: str):
+        self.shard, self.sweeps, self.state = shard, sweeps, state
+        self.setup: Setup = sweeps.setups.get(state, ())
+        self.preempted: set[Preemption] = set()
+
+    def begin(self, setup: Setup, operations: Sequence[str]) -> None:
+        """Run each operation alone after a setup that reaches the state."""
+        self.setup = setup
+        alone = [found for name in operations if (found := self._touching(name)) is not None]
+        self.sweeps.begin(self.state, setup, tuple(pairs_of(alone)))
+
+    def _touching(self, name: str) -> tuple[Op, frozenset[Fact]] | None:
+        """Return the operation, with operands with which it touches a page in the state, and its accesses; None if none were found."""
+        tried = set()
+        for _ in range(OPERANDS):
+            op = generate.near(self.shard.rng, self.program([]), [name])
+            facts = self._alone(op) if op not in tried else None
+            if facts:
+                return op, facts
+            tried.add(op)
+        return None
+
+    def program(self, ops: Sequence[Op]) -> Program:
+        """Return the program that runs each of these operations on a cpu of its own."""
+        return Program(self.setup, tuple(TaskProgram(cpu, (op,)) for cpu, op in enumerate(ops)) or (TaskProgram(0, ()),), CPUS)
+
+    def _alone(self, op: Op) -> frozenset[Fact]:
+        """Run an operation alone, and once more after the interrupts if there are some. Returns its accesses to pages in the state."""
+        try:
+            prepared = self.shard.fast.prepare(self.program([op]))
+        except SetupFailed:
+            return frozenset()
+        pages, facts = self.pages(prepared), frozenset[Fact]()
+        for lead in (0, INTERRUPTS) if prepared.raised else (0,):
+            facts |= self._lead(prepared, lead, pages)[1].facts()
+        return facts
+
+    def pages(self, prepared: Prepared) -> set[str]:
+        """Name the pages in the state. To be asked before the first run of the program."""
+        return {page for page, text in self.shard.fast.family.describe(prepared.image).items() if few(text) == self.state}
+
+    def _lead(self, prepared: Prepared, lead: int, pages: set[str]) -> tuple[Outcome, OnPages]:
+        seen = OnPages(self.shard.named, pages)
+        with m.watched(seen, m.observer):
+            return self.shard.one(prepared.program, prepared, NAME, NoPreempt(lead)), seen
+
+    def explore(self, pair: Pair, prepared: Prepared) -> list[Bred]:
+        """Run the schedules of a pair: those without preemption, and those with one at a contended access to a page in the state.
+
+        Returns the runs without preemption.
+        """
+        shard, contention, mutate = self.shard, Contention(), Mutate(self.shard.rng)
+        pages = self.pages(prepared)
+        leads = [self._lead(prepared, lead, pages) for lead in leads_of(len(pair))]
+        shard.check(prepared.program, shard.rng.choice(leads)[0])
+        for _, seen in leads:
+            contention.add(seen)
+        bases = []
+        for ran, seen in leads:
+            bases.append(Bred(ran.switches, ran.forced, ran.steps))
+            mutate.base = replace(bases[-1])
+            mutate.base.breed(shard.rng, [[*self._steps(pair, seen, contention)]], seen.others)
+            del mutate.base.children[CHILDREN_MAX:]
+            while mutate.base.children and not shard.over():
+                shard.one(prepared.program, prepared, NAME, mutate)
+        return bases
+
+    def _steps(self, pair: Pair, seen: OnPages, contention: Contention) -> Iterator[int]:
+        """Yield the steps of a run at which a preemption is worth a schedule."""
+        for steps in contention.within(seen).values():
+            for step in steps:
+                if step in seen.sites:
+                    one = seen.sites[step], " and ".join(sorted({op.name for op in pair}))
+                    if self.sweeps.worth(one):
+                        self.preempted.add(one)
+                        yield step
+
+    def ran(self, pair: Pair) -> None:
+        """Record that a pair has run."""
+        self.sweeps.run(self.state, pair, sorted(self.preempted))
+        self.preempted.clear()

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: MIT
+"""A sweep runs the pairs of operations that conflict on a page in one state, with every single preemption there, each once."""
+
+from __future__ import annotations
+
+import pytest
+from vmrace.fuzz.campaign.facts import LOADED, STORED, Fact
+from vmrace.fuzz.campaign.messages import Lesson, ShardTask
+from vmrace.fuzz.campaign.shard import _Shard
+from vmrace.fuzz.campaign.start_states import few
+from vmrace.fuzz.campaign.sweeping import NAME, Sweeping
+from vmrace.fuzz.campaign.sweeps import TIMES, Pair, Sweeps, SweepsLearnt, pairs_of
+from vmrace.fuzz.campaign.worker import Worker
+from vmrace.variants.program import Op, Program, TaskProgram, parse_op
+
+SETUP = tuple(parse_op(text, "setup") for text in ("store m0.0", "shrink_cache 1", "reclaim", "shrink_cache 1"))
+LOCKED = "2 LRU locked launder swap bh"         # reclaim writes the page to swap, and its I/O is not done
+READ, WRITE = Op("read", ("f0.0",)), Op("write", ("f0.0",))
+BOTH = READ, WRITE
+OPERATIONS = ("map", "unmap", "dontneed", "fork", "load", "pin", "shrink_cache", "reclaim", "swap_out", "read", "sync", "lock")
+
+
+def fact(kind: str, field: str = "page.count", held: str = "") -> Fact:
+    return Fact(kind, field, held=held)
+
+
+def conflicts(read: Fact, write: Fact) -> list[Pair]:
+    return [*pairs_of([(READ, frozenset([read])), (WRITE, frozenset([write]))])]
+
+
+# ---- knowledge -------------------------------------------------------------------------------------------------------------------
+
+def test_two_operations_are_a_pair_if_one_stores_a_field_that_the_other_accesses_without_a_common_lock() -> None:
+    assert conflicts(fact(LOADED), fact(STORED)) == [(READ, WRITE), (WRITE, WRITE)]
+    assert conflicts(fact(LOADED), fact(LOADED)) == []
+    assert conflicts(fact(LOADED), fact(STORED, "page.flags[1]")) == [(WRITE, WRITE)]
+    assert conflicts(fact(LOADED, held="a"), fact(STORED, held="a and b")) == []
+    assert conflicts(fact(LOADED, held="a"), fact(STORED, held="b")) == [(READ, WRITE)]
+
+
+def test_the_queue_begins_with_a_state_that_few_setups_reach_and_that_has_few_pairs() -> None:
+    sweeps = Sweeps()
+    sweeps.begin("often", (), (BOTH,))
+    sweeps.begin("many", (), (BOTH, (READ, READ)))
+    sweeps.begin("rare", (), (BOTH,))
+    seen = {"often": 5, "many": 1, "rare": 1}
+    assert sweeps.queue(seen) == [("rare", BOTH), ("many", BOTH), ("many", (READ, READ)), ("often", BOTH)]
+    for state in seen:
+        sweeps.run(state, BOTH, [])
+    assert sweeps.queue(seen) == [("many", (READ, READ))]
+    assert (sweeps.waiting, sweeps.ran) == (1, 3)
+
+
+def test_a_copy_collects_what_it_learns_and_two_shards_may_run_the_same_pair() -> None:
+    sweeps = Sweeps()
+    sweeps.begin("s", (), (BOTH, (READ, READ)))
+    first, second = sweeps.copy(), sweeps.copy()
+    for copy in (first, second):
+        copy.run("s", BOTH, [("line", "read and write")])
+        copy.begin("new", (), (BOTH,))
+    assert (sweeps.ran, sweeps.waiting) == (0, 2)
+    for copy in (first, second):
+        assert copy.news is not None
+        sweeps.add(copy.news)
+    assert (sweeps.ran, sweeps.waiting, sweeps.preempted) == (1, 2, {("line", "read and write"): 2})
+
+
+def test_a_pair_of_a_state_that_only_a_lost_shard_began_with_changes_nothing() -> None:
+    sweeps = Sweeps()
+    sweeps.add(SweepsLearnt(ran=[("s", BOTH, [])]))
+    assert (sweeps.ran, sweeps.waiting) == (0, 0)
+    assert "s" not in sweeps.setups
+
+
+def test_a_preemption_is_worth_a_schedule_in_a_few_states() -> None:
+    sweeps = Sweeps()
+    for number in range(TIMES):
+        assert sweeps.worth(("line", "read and write"))
+        sweeps.run(f"s{number}", BOTH, [("line", "read and write")])
+    assert not sweeps.worth(("line", "read and write"))
+    assert sweeps.worth(("line", "write and write"))
+
+
+# ---- a sweep ---------------------------------------------------------------------------------------------------------------------
+
+@pytest.fixture(scope="module")
+def worker() -> Worker:
+    made = Worker("lru_free_2_4", "pre_patch")
+    made.operations = tuple(name for name in made.operations if name in OPERATIONS)
+    return made
+
+
+def shard(worker: Worker, seed: int, number: int = 1) -> _Shard:
+    worker.begin(Lesson())
+    made = _Shard(worker, ShardTask("lru_free_2_4", "pre_patch", seed, number, runs=20_000, seconds=600.0))
+    prepared = worker.fast.prepare(Program(SETUP, (TaskProgram(0, ()),), 2))
+    described = worker.fast.family.describe(prepared.image)
+    worker.states.reach(SETUP, {"A": next(text for text in described.values() if few(text) == LOCKED)})
+    return made
+
+
+def test_operations_that_touch_no_page_in_the_state_are_in_no_pair(worker: Worker) -> None:
+    made = shard(worker, 1)
+    sweeps = worker.memory.sweeps
+    Sweeping(made, sweeps, LOCKED).begin(SETUP, ["swapon", "reclaim", "read", "unmap", "bdflush"])
+    assert {op.name for pair in sweeps.left[LOCKED] for op in pair} == {"reclaim", "unmap"}
+    assert made.result.tallies[NAME].runs <= 5 * 2 * 3
+
+
+def test_the_sweep_of_a_page_that_is_on_its_way_to_swap_finds_the_double_free(worker: Worker) -> None:
+    """Six pairs of operations show it. After the interrupt that the race needs, either task may go on, so each has a chance of one half:
+    20 of 20 seeds find it."""
+    made = shard(worker, 1)
+    made._sweep()
+    assert "double free in __free_pages_ok" in made.result.titles, made.result.titles
+    assert worker.memory.sweeps.waiting == 0
+
+
+def test_a_sweep_goes_on_where_the_last_one_ended(worker: Worker) -> None:
+    made = shard(worker, 1)
+    made.task.enough = 150
+    made._sweep()
+    ran, waiting = worker.memory.sweeps.ran, worker.memory.sweeps.waiting
+    assert waiting
+    made.task.enough += 2_000
+    made._sweep()
+    assert (worker.memory.sweeps.ran, worker.memory.sweeps.waiting) == (ran + waiting, 0)
