@@ -121,11 +121,27 @@ def test_put_drops_what_no_device_has_written_to_and_unpin_drops_pins_only() -> 
     assert [held(k).state for k in (0, 1, 2)] == [2, 0, 2]
 
 
+def test_a_pin_that_another_task_drops_is_handed_over_in_order() -> None:
+    """The first task has freed the page before it pins it again. What the second one does with the pin comes after all of that."""
+    checked = Executor(FAMILY, "pre_2_6_15", checked=True)
+    prepared = checked.prepare(tasks(["pin m0.0 k0", "map m0.0"], ["unpin k0", "pin m0.0 k0"], ["unpin k0"]))
+    assert [finding.title for finding in checked.run(prepared, NoPreempt()).findings] == []
+
+
 def test_a_truncated_page_that_two_pins_hold_is_dirty_and_goes_with_the_second() -> None:
     run("mmap_shared m0.0 f0.1", "pin m0.0 k0", "pin m0.0 k1", "truncate f0 2", ("dma k0", 7), "unpin k0")
     assert held(1).page._mapping is None and "dirty" in flags(held(1).page)
     run("mmap_shared m0.0 f0.1", "pin m0.0 k0", "pin m0.0 k1", "truncate f0 2", ("dma k0", 7), "unpin k0", "unpin k1")
     assert KERNEL["zone_normal"]._free_pages == 8
+
+
+def test_a_page_that_was_dropped_before_its_pin_is_dirty_as_long_as_a_pagevec_has_it() -> None:
+    """The other cpu has the page in its pagevec. What the device stored is judged as data, not by the dirty bit."""
+    checked = Executor(FAMILY, "pre_2_6_15", checked=True)
+    for drop in ("truncate f0 1", "invalidate2 f0", "revalidate f0.0"):
+        prepared = checked.prepare(tasks(["mmap_shared m0.0 f0.0", "pin m0.0 k0"], ["load m0.1"], [drop, "unpin k0"]))
+        for lead in (0, 1):
+            assert [finding.title for finding in checked.run(prepared, NoPreempt(lead)).findings] == [], drop
 
 
 def test_a_pin_keeps_a_page_from_reclaim_but_not_its_pte() -> None:

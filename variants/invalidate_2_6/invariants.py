@@ -62,7 +62,7 @@ def check(image: Image) -> list[Failure]:
     for reference in t.references:
         if reference.page is not None:
             tracked[reference.page] = tracked.get(reference.page, 0) + 1
-    dirtied = {reference.page for reference in t.references} & {reference.dirtied for reference in t.references}
+    dirtied = tracked.keys() & {reference.dirtied for reference in t.references}
     cached = _cached(t, out)
     zone, active, inactive = t.zone, t.zone.active_list, t.zone.inactive_list
     free = active_seen = inactive_seen = 0
@@ -118,7 +118,7 @@ def _file_page(t: _Tables, page: Any, word: int, mapping: Any, mapped: int, cach
         out.append((invariant("a mapped page is not in the page cache"), f"{page.name}: mapped {mapped} times, mapping {mapping}", page))
     elif mapped and t.uptodate_if_mapped and not word & t.uptodate:
         out.append((invariant("a mapped page is not uptodate"), f"{page.name}: mapped {mapped} times", page))
-    # set_page_dirty_lock() also marks a page that was truncated while a device wrote to it; another reference may keep it
+    # set_page_dirty_lock() also marks a page that was dropped while a device wrote to it; another pin or a pagevec may keep it
     if word & t.dirty and mapping is None and (mapped or not dirtied):
         out.append((invariant("a page without a mapping is dirty"), page.name, page))
 

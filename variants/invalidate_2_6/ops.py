@@ -3,7 +3,7 @@
 
 user_space.py has the processes, and what their addresses, pins and files show. Any task may read and write files.
 """
-from vmrace.harness.kernel import READ, WRITE, current, now, plain, saw, struct, touches
+from vmrace.harness.kernel import READ, WRITE, current, happens_after, happens_before, now, plain, saw, struct, touches
 from vmrace.variants.invalidate_2_6.pre_2_6_15.bio import __bio_map_user_iov, __bio_unmap_user
 from vmrace.variants.invalidate_2_6.pre_2_6_15.ext2 import do_truncate, sys_fsync
 from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import (
@@ -320,13 +320,21 @@ def op_take(file, index, k):
     page = find_get_page(files[file].f_mapping, index)
     touches(WRITE, held)
     held.page = page
-    held.state = 2 if page else 0
+    hand_over(held, 2 if page else 0)
+
+
+def hand_over(held, state):
+    """Let other tasks know of a reference or a pin, in this state. What they do with it comes after what its task has done."""
+    happens_before(held)
+    touches(WRITE, held)
+    held.state = state
 
 
 def op_put(k):
     held = references[k]
     touches(WRITE, held)
     if held.state == 2 and not held.written:        # whoever had a device write must dirty the page
+        happens_after(held)
         held.state = 1
         page, held.page = held.page, None
         put_page(page)
@@ -499,8 +507,7 @@ def pin_user_page(number, page, k, write_to_vm):
     end_pin(k)
     if write_to_vm:
         saw_rewrite(number, page, begun, since)         # the page is dirty, and again when the pin is dropped
-    touches(WRITE, held)
-    held.state = 0 if error else 2
+    hand_over(held, 0 if error else 2)
     if current().flags & PF_MEMDIE:
         killed(number, page, None, "SIGKILL", "pin")
     return error
@@ -520,6 +527,7 @@ def use_pin(k, pinned):
     touches(WRITE, held)
     if held.state != 2 or held.pinned < pinned:
         return None
+    happens_after(held)
     held.state = 1
     return held
 
@@ -535,8 +543,7 @@ def op_dma(k, value):
     device_write(held.page, value)
     for word in (0, 1):
         saw_device_store(k, begun, word, value, since, 1)
-    touches(WRITE, held)
-    held.state = 2
+    hand_over(held, 2)
 
 
 def op_load_pin(k):
@@ -548,8 +555,7 @@ def op_load_pin(k):
     words = device_read(held.page)
     for word in (0, 1):
         saw_device_load(k, begun, word, words[word], since)
-    touches(WRITE, held)
-    held.state = 2
+    hand_over(held, 2)
 
 
 def op_unpin(k):
