@@ -243,17 +243,21 @@ class _Shard(Finder):
         memory, (number, turn) = self.worker.memory, divmod(self.task.number, SWEEP_EVERY)
         if turn != SWEEP_EVERY - 1:
             return
-        parts = 1 << ((self.task.number - self.worker.position) // SWEEP_EVERY).bit_length()    # a power of 2, as then it seldom changes
+        parts = 1 << ((self.task.number - self.worker.position) // SWEEP_EVERY).bit_length()    # a power of 2: a part stays the same longer
 
         def mine(what: object) -> bool:
             return zlib.crc32(str(what).encode()) % parts == number % parts
 
         with m.watched(observer=self.worker.features):
             for state, setups in memory.states.setups.items():
-                if state and state not in memory.sweeps.setups and mine(state) and not self._done():
-                    Sweeping(self, memory.sweeps, state).begin(setups[0], self.worker.operations)
+                if self._done():
+                    break
+                if state and state not in memory.sweeps.setups and mine(state):
+                    Sweeping(self, memory.sweeps, state).begin(setups, self.worker.operations)
             for state, pair in memory.sweeps.queue(memory.states.seen):
-                if mine((state, *map(str, pair))) and not self._done():
+                if self._done():
+                    break
+                if mine((state, *map(str, pair))):
                     self._sweep_pair(Sweeping(self, memory.sweeps, state), pair)
 
     def _done(self) -> bool:
@@ -263,15 +267,18 @@ class _Shard(Finder):
         """Explore a pair of a sweep. The program is kept if it reaches a new block."""
         features, program = self.worker.features, sweeping.program(pair)
         begun = self._begin(program)
-        if begun is not None:
-            prepared, _ = begun
+        if begun is None:
+            self.worker.memory.sweeps.run(sweeping.state, pair, [])
+            return
+        prepared, _ = begun
+        try:
             leads = sweeping.explore(pair, prepared)
+        finally:
             self._witness(program, prepared, easily=False)
-            self.result.tallies[NAME].features += features.take()
-            blocks = features.blocks_of(prepared.image)
-            if features.count_program(blocks, first=True):
-                self._keep(program, blocks, leads, spent=False)
-        sweeping.ran(pair)
+        self.result.tallies[NAME].features += features.take()
+        blocks = features.blocks_of(prepared.image)
+        if features.count_program(blocks, first=True):
+            self._keep(program, blocks, leads, spent=False)
 
     @property
     def named(self) -> dict[Any, Fact]:

@@ -1,20 +1,21 @@
 # SPDX-License-Identifier: MIT
-"""Sweeps: programs of two operations from one state of pages, each with every single preemption at an access to such a page.
+"""Sweeps: programs of two operations from one state of pages, each with single preemptions at the accesses to such a page.
 
 Random programs seldom have two operations that race on a page in a rare state. Of 35,000 triples (state, operation, operation) of
 lru_free_2_4, a campaign of 100,000 runs tries 15,000, and most of these have operations that share nothing. A sweep runs only pairs that
 conflict (sweeps.py), and of their schedules those without preemption, and those with one at a conflicting access. In the state that the
-double free needs, 8 of 60 pairs then show it, each in three of five sweeps of 92 runs. A random exploration of such a program has 47 runs,
-and one of fifteen shows it.
+double free needs, 8 of the 60 pairs of all operations show it, each in three of five sweeps of 92 runs. A random exploration of such a
+program has 47 runs, and one of fifteen shows it.
 
-A preemption at one site for the same two operations is tried in TIMES states. All of them would take 700,000 runs in cow_swap_2_6.
+A preemption at one site for the same two operations is tried in TIMES states only: in all states, the sweeps of cow_swap_2_6 would take
+700,000 runs.
 """
 
 from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -25,12 +26,12 @@ from vmrace.fuzz.campaign.sweeps import Pair, Preemption, Sweeps, pairs_of
 from vmrace.fuzz.programs import generate
 from vmrace.fuzz.run.executor import Executor, Outcome, Prepared, SetupFailed
 from vmrace.fuzz.sampling.contention import UNSEEN, Contention
-from vmrace.fuzz.sampling.portfolio import leads_of
+from vmrace.fuzz.sampling.portfolio import Spent, leads_of
 from vmrace.harness.machine.machine import m
 from vmrace.harness.machine.scheduler import Scheduler
 from vmrace.harness.machine.sites import line, outermost
 from vmrace.harness.schedulers import Mutate, NoPreempt
-from vmrace.harness.schedulers.mutate import Bred
+from vmrace.harness.schedulers.mutate import STRIDE, Bred
 from vmrace.harness.schedulers.nopreempt import INTERRUPTS
 from vmrace.variants.program import Op, Program, TaskProgram
 
@@ -82,25 +83,29 @@ class OnPages(Accesses):
 
 
 class Sweeping:
-    """The sweep of one state, for a shard."""
+    """The sweep of one state, for a shard. It ends with Spent if no run or no time is left, and a pair that it cut is not recorded."""
 
     def __init__(self, shard: Runs, sweeps: Sweeps, state: str):
         self.shard, self.sweeps, self.state = shard, sweeps, state
         self.setup: Setup = sweeps.setups.get(state, ())
-        self.preempted: set[Preemption] = set()
 
-    def begin(self, setup: Setup, operations: Sequence[str]) -> None:
-        """Run each operation alone after a setup that reaches the state."""
-        self.setup = setup
-        alone = [found for name in operations if (found := self._touching(name)) is not None]
-        self.sweeps.begin(self.state, setup, tuple(pairs_of(alone)))
+    def begin(self, setups: Sequence[Setup], operations: Sequence[str]) -> None:
+        """Run each operation alone after the first of these setups that reaches the state with CPUS cpus."""
+        alone: list[tuple[Op, frozenset[Fact]]] = []
+        for self.setup in setups:
+            prepared = self._prepared([])
+            if prepared is not None and self.pages(prepared):
+                alone = [found for name in operations if (found := self._touching(name)) is not None]
+                break
+        self.sweeps.begin(self.state, self.setup, tuple(pairs_of(alone)))
 
     def _touching(self, name: str) -> tuple[Op, frozenset[Fact]] | None:
         """Return the operation, with operands with which it touches a page in the state, and its accesses; None if none were found."""
         tried = set()
         for _ in range(OPERANDS):
             op = generate.near(self.shard.rng, self.program([]), [name])
-            facts = self._alone(op) if op not in tried else None
+            prepared = self._prepared([op]) if op not in tried else None
+            facts = self._alone(prepared) if prepared is not None else None
             if facts:
                 return op, facts
             tried.add(op)
@@ -110,58 +115,60 @@ class Sweeping:
         """Return the program that runs each of these operations on a cpu of its own."""
         return Program(self.setup, tuple(TaskProgram(cpu, (op,)) for cpu, op in enumerate(ops)) or (TaskProgram(0, ()),), CPUS)
 
-    def _alone(self, op: Op) -> frozenset[Fact]:
-        """Run an operation alone, and once more after the interrupts if there are some. Returns its accesses to pages in the state."""
+    def _prepared(self, ops: Sequence[Op]) -> Prepared | None:
         try:
-            prepared = self.shard.fast.prepare(self.program([op]))
+            return self.shard.fast.prepare(self.program(ops))
         except SetupFailed:
-            return frozenset()
-        pages, facts = self.pages(prepared), frozenset[Fact]()
-        for lead in (0, INTERRUPTS) if prepared.raised else (0,):
-            facts |= self._lead(prepared, lead, pages)[1].facts()
-        return facts
+            return None
 
     def pages(self, prepared: Prepared) -> set[str]:
         """Name the pages in the state. To be asked before the first run of the program."""
         return {page for page, text in self.shard.fast.family.describe(prepared.image).items() if few(text) == self.state}
 
+    def _alone(self, prepared: Prepared) -> frozenset[Fact]:
+        """Run one operation, and once more after the interrupts if there are some. Returns its accesses to pages in the state."""
+        pages, facts = self.pages(prepared), frozenset[Fact]()
+        for lead in (0, INTERRUPTS) if prepared.raised else (0,):
+            facts |= self._lead(prepared, lead, pages)[1].facts()
+        return facts
+
     def _lead(self, prepared: Prepared, lead: int, pages: set[str]) -> tuple[Outcome, OnPages]:
         seen = OnPages(self.shard.named, pages)
         with m.watched(seen, m.observer):
-            return self.shard.one(prepared.program, prepared, NAME, NoPreempt(lead)), seen
+            return self._run(prepared, NoPreempt(lead)), seen
+
+    def _run(self, prepared: Prepared, scheduler: Scheduler) -> Outcome:
+        if self.shard.over():
+            raise Spent
+        return self.shard.one(prepared.program, prepared, NAME, scheduler)
 
     def explore(self, pair: Pair, prepared: Prepared) -> list[Bred]:
-        """Run the schedules of a pair: those without preemption, and those with one at a contended access to a page in the state.
-
-        Returns the runs without preemption.
-        """
-        shard, contention, mutate = self.shard, Contention(), Mutate(self.shard.rng)
-        pages = self.pages(prepared)
-        leads = [self._lead(prepared, lead, pages) for lead in leads_of(len(pair))]
-        shard.check(prepared.program, shard.rng.choice(leads)[0])
-        for _, seen in leads:
+        """Run the schedules of a pair: those without preemption, and those with one at a contended access to a page in the state, at most
+        CHILDREN_MAX for each of the former. Returns the former. The pair is recorded at the end."""
+        contention, pages = Contention(), self.pages(prepared)
+        leads: list[tuple[Outcome, OnPages]] = []
+        for lead in leads_of(len(pair)):
+            ran, seen = self._lead(prepared, lead, pages)
             contention.add(seen)
-        bases = []
-        for ran, seen in leads:
-            bases.append(Bred(ran.switches, ran.forced, ran.steps))
-            mutate.base = replace(bases[-1])
-            mutate.base.breed(shard.rng, [[*self._steps(pair, seen, contention)]], seen.others)
-            del mutate.base.children[CHILDREN_MAX:]
-            while mutate.base.children and not shard.over():
-                shard.one(prepared.program, prepared, NAME, mutate)
+            if all((ran.switches, ran.forced) != (other.switches, other.forced) for other, _ in leads):
+                leads.append((ran, seen))
+        self.shard.check(prepared.program, self.shard.rng.choice(leads)[0])
+        bases = [Bred(ran.switches, ran.forced, ran.steps) for ran, _ in leads]
+        tried: set[Preemption] = set()
+        for base, (_, seen) in zip(bases, leads, strict=True):
+            tried |= self._children(pair, prepared, replace(base), seen, contention)
+        self.sweeps.run(self.state, pair, sorted(tried))
         return bases
 
-    def _steps(self, pair: Pair, seen: OnPages, contention: Contention) -> Iterator[int]:
-        """Yield the steps of a run at which a preemption is worth a schedule."""
-        for steps in contention.within(seen).values():
-            for step in steps:
-                if step in seen.sites:
-                    one = seen.sites[step], " and ".join(sorted({op.name for op in pair}))
-                    if self.sweeps.worth(one):
-                        self.preempted.add(one)
-                        yield step
-
-    def ran(self, pair: Pair) -> None:
-        """Record that a pair has run."""
-        self.sweeps.run(self.state, pair, sorted(self.preempted))
-        self.preempted.clear()
+    def _children(self, pair: Pair, prepared: Prepared, base: Bred, seen: OnPages, contention: Contention) -> set[Preemption]:
+        """Run the schedules with one preemption of a run without. Returns the preemptions that were made."""
+        names = " and ".join(sorted({op.name for op in pair}))
+        at = {step: (seen.sites[step], names) for steps in contention.within(seen).values() for step in steps if step in seen.sites}
+        base.breed(self.shard.rng, [[step for step, one in at.items() if self.sweeps.worth(one)]], seen.others)
+        del base.children[CHILDREN_MAX:]
+        tried = {at[child // STRIDE] for child in base.children}
+        mutate = Mutate(self.shard.rng)
+        mutate.base = base
+        while base.children:
+            self._run(prepared, mutate)
+        return tried

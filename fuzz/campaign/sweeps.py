@@ -20,7 +20,7 @@ from vmrace.variants.program import Op
 TIMES = 2               # states in which a preemption at one site is tried for a pair of operations
 
 Pair = tuple[Op, Op]
-Preemption = tuple[str, str]        # the site, and the names of the two operations
+Preemption = tuple[str, str]        # the site at which the one task is preempted, and the names of both operations
 
 
 def pairs_of(alone: Sequence[tuple[Op, frozenset[Fact]]]) -> Iterator[Pair]:
@@ -75,7 +75,7 @@ class Sweeps:
 
     def run(self, state: str, pair: Pair, preempted: Sequence[Preemption]) -> None:
         """Record that a pair has run with these preemptions. Another shard, which did not know of this one, may have run it, too."""
-        before = self.left.get(state, ())               # unknown if the shard that began with it was given up
+        before = self.left[state]
         self.left[state] = tuple(one for one in before if one != pair)
         self.ran += len(before) - len(self.left[state])
         for one in preempted:

@@ -3,14 +3,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import replace
+
 import pytest
+import vmrace.fuzz.campaign.sweeping
 from vmrace.fuzz.campaign.facts import LOADED, STORED, Fact
 from vmrace.fuzz.campaign.messages import Lesson, ShardTask
 from vmrace.fuzz.campaign.shard import _Shard
 from vmrace.fuzz.campaign.start_states import few
 from vmrace.fuzz.campaign.sweeping import NAME, Sweeping
-from vmrace.fuzz.campaign.sweeps import TIMES, Pair, Sweeps, SweepsLearnt, pairs_of
+from vmrace.fuzz.campaign.sweeps import TIMES, Pair, Sweeps, pairs_of
 from vmrace.fuzz.campaign.worker import Worker
+from vmrace.fuzz.run.executor import Prepared
+from vmrace.fuzz.sampling.portfolio import Spent
 from vmrace.variants.program import Op, Program, TaskProgram, parse_op
 
 SETUP = tuple(parse_op(text, "setup") for text in ("store m0.0", "shrink_cache 1", "reclaim", "shrink_cache 1"))
@@ -65,17 +71,11 @@ def test_a_copy_collects_what_it_learns_and_two_shards_may_run_the_same_pair() -
     assert (sweeps.ran, sweeps.waiting, sweeps.preempted) == (1, 2, {("line", "read and write"): 2})
 
 
-def test_a_pair_of_a_state_that_only_a_lost_shard_began_with_changes_nothing() -> None:
-    sweeps = Sweeps()
-    sweeps.add(SweepsLearnt(ran=[("s", BOTH, [])]))
-    assert (sweeps.ran, sweeps.waiting) == (0, 0)
-    assert "s" not in sweeps.setups
-
-
 def test_a_preemption_is_worth_a_schedule_in_a_few_states() -> None:
     sweeps = Sweeps()
     for number in range(TIMES):
         assert sweeps.worth(("line", "read and write"))
+        sweeps.begin(f"s{number}", (), (BOTH,))
         sweeps.run(f"s{number}", BOTH, [("line", "read and write")])
     assert not sweeps.worth(("line", "read and write"))
     assert sweeps.worth(("line", "write and write"))
@@ -90,8 +90,10 @@ def worker() -> Worker:
     return made
 
 
-def shard(worker: Worker, seed: int, number: int = 1) -> _Shard:
+def shard(worker: Worker, seed: int = 1, number: int = 1, lag: int = 0) -> _Shard:
+    """A shard that knows the state LOCKED. It does not know what the `lag` shards before it have learnt."""
     worker.begin(Lesson())
+    worker.position = number - lag
     made = _Shard(worker, ShardTask("lru_free_2_4", "pre_patch", seed, number, runs=20_000, seconds=600.0))
     prepared = worker.fast.prepare(Program(SETUP, (TaskProgram(0, ()),), 2))
     described = worker.fast.family.describe(prepared.image)
@@ -99,25 +101,47 @@ def shard(worker: Worker, seed: int, number: int = 1) -> _Shard:
     return made
 
 
+def sweeping(made: _Shard) -> tuple[Sweeping, Pair, Prepared]:
+    """The sweep of the state LOCKED, with the pair that shows the double free, ready to be explored."""
+    sweeps = made.worker.memory.sweeps
+    sweep = Sweeping(made, sweeps, LOCKED)
+    pair = parse_op("unmap m0.0", "task"), parse_op("reclaim", "task")
+    sweep.setup = SETUP
+    sweeps.begin(LOCKED, SETUP, (pair,))
+    return sweep, pair, made.worker.fast.prepare(sweep.program(pair))
+
+
 def test_operations_that_touch_no_page_in_the_state_are_in_no_pair(worker: Worker) -> None:
-    made = shard(worker, 1)
+    made = shard(worker)
     sweeps = worker.memory.sweeps
-    Sweeping(made, sweeps, LOCKED).begin(SETUP, ["swapon", "reclaim", "read", "unmap", "bdflush"])
+    Sweeping(made, sweeps, LOCKED).begin([SETUP], ["swapon", "reclaim", "read", "unmap", "bdflush"])
     assert {op.name for pair in sweeps.left[LOCKED] for op in pair} == {"reclaim", "unmap"}
     assert made.result.tallies[NAME].runs <= 5 * 2 * 3
+
+
+def test_a_sweep_begins_with_a_setup_that_reaches_the_state(worker: Worker) -> None:
+    sweeps = shard(worker).worker.memory.sweeps
+    for setups, setup in (([(), SETUP], SETUP), ([()], ())):
+        sweeps.setups.clear()
+        Sweeping(shard(worker), sweeps, LOCKED).begin(setups, ["reclaim"])
+        assert (sweeps.setups[LOCKED], len(sweeps.left[LOCKED])) == (setup, bool(setup))
 
 
 def test_the_sweep_of_a_page_that_is_on_its_way_to_swap_finds_the_double_free(worker: Worker) -> None:
     """Six pairs of operations show it. After the interrupt that the race needs, either task may go on, so each has a chance of one half:
     20 of 20 seeds find it."""
-    made = shard(worker, 1)
-    made._sweep()
-    assert "double free in __free_pages_ok" in made.result.titles, made.result.titles
-    assert worker.memory.sweeps.waiting == 0
+    titles: Counter[str] = Counter()
+    for seed in range(2):
+        made = shard(worker, seed)
+        made._sweep()
+        titles.update(made.result.titles)
+        assert worker.memory.sweeps.waiting == 0
+        assert made.result.checked_runs >= worker.memory.sweeps.ran
+    assert "double free in __free_pages_ok" in titles, titles
 
 
 def test_a_sweep_goes_on_where_the_last_one_ended(worker: Worker) -> None:
-    made = shard(worker, 1)
+    made = shard(worker)
     made.task.enough = 150
     made._sweep()
     ran, waiting = worker.memory.sweeps.ran, worker.memory.sweeps.waiting
@@ -125,3 +149,56 @@ def test_a_sweep_goes_on_where_the_last_one_ended(worker: Worker) -> None:
     made.task.enough += 2_000
     made._sweep()
     assert (worker.memory.sweeps.ran, worker.memory.sweeps.waiting) == (ran + waiting, 0)
+
+
+def test_every_second_shard_sweeps_and_those_of_one_time_take_other_pairs(worker: Worker) -> None:
+    ran = []
+    for number in range(8, 16):
+        made = shard(worker, number=number, lag=8)
+        sweeping(made)[0].begin([SETUP], worker.operations)
+        worker.memory.sweeps.left[LOCKED] = tuple((READ, parse_op(f"write f{file}.{page}", "task")) for file in (0, 1) for page in (0, 1))
+        made._sweep()
+        ran.append(4 - worker.memory.sweeps.waiting)
+    assert ran[::2] == [0] * 4
+    assert sum(ran) <= 4
+
+
+def test_a_preemption_that_was_tried_in_a_few_states_is_not_made_again(worker: Worker) -> None:
+    made = shard(worker)
+    sweep, pair, prepared = sweeping(made)
+    sweep.explore(pair, prepared)
+    runs, tried = made.result.runs, dict(sweep.sweeps.preempted)
+    assert runs > 50 and len(tried) > 20
+    sweep.sweeps.preempted = dict.fromkeys(tried, TIMES)
+    sweep.explore(pair, made.worker.fast.prepare(sweep.program(pair)))
+    assert made.result.runs - runs <= 3
+
+
+def test_only_preemptions_that_were_made_count_as_tried(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vmrace.fuzz.campaign.sweeping, "CHILDREN_MAX", 2)
+    made = shard(worker)
+    sweep, pair, prepared = sweeping(made)
+    sweep.explore(pair, prepared)
+    assert 1 <= len(sweep.sweeps.preempted) <= 3 * 2
+    assert made.result.runs <= 3 + 3 * 2
+
+
+def test_runs_without_preemption_that_are_the_same_are_preempted_once(worker: Worker) -> None:
+    """No interrupt is pending, so to have interrupts first is to have the first task first."""
+    made = shard(worker)
+    sweep = Sweeping(made, worker.memory.sweeps, "2 LRU")
+    sweep.setup = (parse_op("store m0.0", "setup"),)
+    pair = parse_op("load m0.0", "task"), parse_op("unmap m0.0", "task")
+    worker.memory.sweeps.begin("2 LRU", sweep.setup, (pair,))
+    assert len(sweep.explore(pair, worker.fast.prepare(sweep.program(pair)))) == 2
+
+
+@pytest.mark.parametrize("limit", ["runs", "time"])
+def test_a_pair_that_a_limit_cuts_is_not_recorded(worker: Worker, limit: str) -> None:
+    made = shard(worker)
+    sweep, pair, prepared = sweeping(made)
+    made.task = replace(made.task, **({"runs": 20} if limit == "runs" else {"seconds": 0.0}))
+    with pytest.raises(Spent):
+        sweep.explore(pair, prepared)
+    assert (sweep.sweeps.ran, sweep.sweeps.waiting, sweep.sweeps.preempted) == (0, 1, {})
+    assert made.result.runs == (20 if limit == "runs" else 0)

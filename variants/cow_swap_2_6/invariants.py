@@ -13,8 +13,9 @@ Three titles have the names of the classes that David Hildenbrand and Linus Torv
     unnecessary copy    a process has copied a page that was its own, and a device still has the old one by a pin for writing. A copy
                         without a pin only costs time and memory: `vmrace cost` counts it. The title names the function that had the
                         page lock when do_wp_page() asked for it: the page was copied because that function was at work.
-    wrong copy          the page of a process went to swap while a device had it by a pin for writing, and swap does not lead back to
-                        that page. (The classes have no such split: there, both copies of a pinned page are wrong copies.)
+    wrong copy          the page of a process went to swap while a device had it by a pin for writing, and the process has got another
+                        page from there, or will get one. (The classes have no such split: there, both copies of a pinned page are
+                        wrong copies.)
 
 anon_rss drifts in 2.6.26 when a migration entry is zapped or copied (see README.md). After a migration it is therefore judged only when
 its process has ended: this fault would hide all others.
@@ -253,6 +254,7 @@ def _copies(t: _Tables, out: list[Failure], ptes: dict[Any, int], swapped: dict[
         if page.flags.word & t.swapcache and swapped.get(page._private, 0):
             out.append((invariant("missed copy: a process may write a page that another one has in swap"),
                         f"{page.name} of {mm.name}, entry {page._private:#x}", page))
+    wrong = invariant("wrong copy: a device writes a page that its process does not get back from swap")
     for each, pin in zip(t.references, t.pinned, strict=True):
         if each.page is None or not pin.write or pin.shows is None or pin.heirs or pin.moved:
             continue
@@ -264,12 +266,13 @@ def _copies(t: _Tables, out: list[Failure], ptes: dict[Any, int], swapped: dict[
         slot = t.ptes[number * len(t.addresses[number]) + place][1]
         value = slot._val
         last = value[0] if value.__class__ is tuple else slot.last_page
-        if value is not None and last is not each.page:
+        if value is not None and last is not each.page and each.page in dict(slot.copied):
             out.append((invariant(f"unnecessary copy{_beside(slot, each.page)}: a device writes a page that its process no longer has"),
                         f"{each.page.name}, {t.mms[number].name} has got {last.name}", each.page))
+        elif value is not None and last is not each.page:
+            out.append((wrong, f"{each.page.name}, {t.mms[number].name} has got {last.name}", each.page))
         elif isinstance(value, int) and value >> t.type_shift < t.migration and t.cached(value) is not each.page:
-            out.append((invariant("wrong copy: a device writes a page, and its process will get another one from swap"),
-                        f"{each.page.name}, {t.mms[number].name} has entry {value:#x}", each.page))
+            out.append((wrong, f"{each.page.name}, {t.mms[number].name} has entry {value:#x}", each.page))
 
 
 def _mapped_by(t: _Tables, page: Any, writable: Any) -> str:
