@@ -12,6 +12,7 @@ import contextlib
 import random
 import time
 import zlib
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -236,7 +237,8 @@ class _Shard(Finder):
         self.composing = None
 
     def _sweep(self) -> None:
-        """Sweep, if it is this shard's turn: look at new states, then run the most promising pairs.
+        """Sweep, if it is this shard's turn: look at new states, then run the most promising pairs. If none is left, begin again with other
+        setups: pages in one state may differ in what the state does not say.
 
         Shards that run at the same time do not know of each other, so each takes another part of the states and of the pairs.
         """
@@ -249,16 +251,21 @@ class _Shard(Finder):
             return zlib.crc32(str(what).encode()) % parts == number % parts
 
         with m.watched(observer=self.worker.features):
-            for state, setups in memory.states.setups.items():
-                if self._done():
-                    break
-                if state and state not in memory.sweeps.setups and mine(state):
-                    Sweeping(self, memory.sweeps, state).begin(setups, self.worker.operations)
+            self._look_at(state for state in memory.states.setups if state not in memory.sweeps.begun and mine(state))
             for state, pair in memory.sweeps.queue(memory.states.seen):
                 if self._done():
                     break
                 if mine((state, *map(str, pair))):
                     self._sweep_pair(Sweeping(self, memory.sweeps, state), pair)
+            self._look_at(state for state in memory.states.setups if mine(state))
+
+    def _look_at(self, states: Iterable[str]) -> None:
+        """Begin a sweep of each of these states, with a setup with which none has begun."""
+        memory = self.worker.memory
+        for state in states:
+            setups = memory.sweeps.other(state, memory.states.setups[state])
+            if state and setups and not self._done():
+                Sweeping(self, memory.sweeps, state).begin(setups, self.worker.operations)
 
     def _done(self) -> bool:
         return self.result.runs >= self.task.enough or self.over()

@@ -37,7 +37,7 @@ from vmrace.variants.program import Op, Program, TaskProgram
 
 NAME = "swept"
 CPUS = 2
-OPERANDS = 3            # tries to find operands with which an operation touches a page in the state
+OPERANDS = 3            # attempts to find operands with which an operation touches a page in the state
 CHILDREN_MAX = 60       # schedules with one preemption, of each run without
 
 
@@ -91,25 +91,30 @@ class Sweeping:
 
     def begin(self, setups: Sequence[Setup], operations: Sequence[str]) -> None:
         """Run each operation alone after the first of these setups that reaches the state with CPUS cpus."""
-        alone: list[tuple[Op, frozenset[Fact]]] = []
+        touching: dict[str, tuple[Op, frozenset[Fact]]] = {}
         for self.setup in setups:
             prepared = self._prepared([])
             if prepared is not None and self.pages(prepared):
-                alone = [found for name in operations if (found := self._touching(name)) is not None]
+                touching = self._touching(operations)
                 break
-        self.sweeps.begin(self.state, self.setup, tuple(pairs_of(alone)))
+        self.sweeps.begin(self.state, self.setup, tuple(pairs_of([touching[name] for name in operations if name in touching])))
 
-    def _touching(self, name: str) -> tuple[Op, frozenset[Fact]] | None:
-        """Return the operation, with operands with which it touches a page in the state, and its accesses; None if none were found."""
-        tried = set()
-        for _ in range(OPERANDS):
-            op = generate.near(self.shard.rng, self.program([]), [name])
-            prepared = self._prepared([op]) if op not in tried else None
-            facts = self._alone(prepared) if prepared is not None else None
-            if facts:
-                return op, facts
-            tried.add(op)
-        return None
+    def _touching(self, operations: Sequence[str]) -> dict[str, tuple[Op, frozenset[Fact]]]:
+        """Map each operation that touches a page in the state to its operands and accesses. Operands are drawn at random; those with which
+        an operation touched such a page are then tried with the others."""
+        base, tried = self.program([]), set[Op]()
+        touching: dict[str, tuple[Op, frozenset[Fact]]] = {}
+        for attempt in range(OPERANDS):
+            useful = {} if attempt != 1 else generate.operands_of(op for op, _ in touching.values())
+            for name in operations:
+                op = generate.near(self.shard.rng, base, [name], useful)
+                if name not in touching and op not in tried:
+                    tried.add(op)
+                    prepared = self._prepared([op])
+                    facts = self._alone(prepared) if prepared is not None else None
+                    if facts:
+                        touching[name] = op, facts
+        return touching
 
     def program(self, ops: Sequence[Op]) -> Program:
         """Return the program that runs each of these operations on a cpu of its own."""

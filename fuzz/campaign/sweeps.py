@@ -8,7 +8,7 @@ a pair if they access one field of such a page, one of them stores, and no lock 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations_with_replacement
 
@@ -42,12 +42,14 @@ class SweepsLearnt:
 class Sweeps:
     """The sweeps of a campaign. If `news` is not None, everything that is new is added to it as well.
 
-    `setups` maps each state to the setup from which its pairs run, `left` to the pairs that have not run. A copy shares the tuples.
+    `setups` maps each state to the setup from which its pairs run, `left` to the pairs that have not run, and `begun` to all setups that
+    a sweep of it has begun with. A copy shares the tuples.
     """
 
     def __init__(self) -> None:
         self.setups: dict[str, Setup] = {}
         self.left: dict[str, tuple[Pair, ...]] = {}
+        self.begun: dict[str, tuple[Setup, ...]] = {}
         self.ran = 0
         self.preempted: dict[Preemption, int] = {}
         self.news: SweepsLearnt | None = None
@@ -55,7 +57,8 @@ class Sweeps:
     def copy(self) -> Sweeps:
         """Return a copy that collects news."""
         made = Sweeps()
-        made.setups, made.left, made.ran, made.preempted = dict(self.setups), dict(self.left), self.ran, dict(self.preempted)
+        made.setups, made.left, made.begun = dict(self.setups), dict(self.left), dict(self.begun)
+        made.ran, made.preempted = self.ran, dict(self.preempted)
         made.news = SweepsLearnt()
         return made
 
@@ -67,9 +70,10 @@ class Sweeps:
             self.run(state, pair, preempted)
 
     def begin(self, state: str, setup: Setup, pairs: tuple[Pair, ...]) -> None:
-        """Record the pairs of a state. Those that are recorded first count."""
-        if state not in self.setups:
+        """Record the pairs of a state after a setup. If pairs of that state are left, another shard was first, and its pairs count."""
+        if not self.left.get(state) and setup not in self.begun.get(state, ()):
             self.setups[state], self.left[state] = setup, pairs
+            self.begun[state] = (*self.begun.get(state, ()), setup)
             if self.news is not None:
                 self.news.begun.append((state, setup, pairs))
 
@@ -92,6 +96,10 @@ class Sweeps:
         `seen`: the setups that reach each state."""
         states = sorted(self.left, key=lambda state: (seen[state] * len(self.left[state]), state))
         return [(state, pair) for state in states for pair in self.left[state]]
+
+    def other(self, state: str, setups: Iterable[Setup]) -> list[Setup]:
+        """List the setups with which a sweep of a state may begin: none while pairs are left, and none that it has begun with."""
+        return [] if self.left.get(state) else [setup for setup in setups if setup not in self.begun.get(state, ())]
 
     @property
     def waiting(self) -> int:

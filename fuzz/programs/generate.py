@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import functools
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from vmrace.variants.operations import OPERANDS, OPERATIONS
 from vmrace.variants.program import CPUS_MAX, TASKS_PER_CPU_MAX, Op, Program, TaskProgram
@@ -18,6 +19,7 @@ from vmrace.variants.program import CPUS_MAX, TASKS_PER_CPU_MAX, Op, Program, Ta
 SETUP_MAX = 10          # a long setup costs little: it runs once for all schedules of a program
 TASK_OPS_MAX = 2
 TASKS_MAX = 4
+WHOLE = {"page": "mm", "fpage": "file"}     # kinds of operands: the whole of which each is a part
 
 
 @functools.cache
@@ -115,8 +117,19 @@ def _with_line(program: Program, number: int, ops: tuple[Op, ...]) -> Program:
     return replace(program, tasks=tuple(tasks))
 
 
-def near(rng: random.Random, program: Program, operations: Sequence[str]) -> Op:
-    """Draw an operation, mostly on operands that the program already uses."""
+def operands_of(ops: Iterable[Op]) -> dict[str, str]:
+    """Map each kind of operand to one that these operations have. The address space of a page counts, too, and the file of one."""
+    out: dict[str, str] = {}
+    for op in ops:
+        for operand, kind in zip(op.operands, OPERATIONS[op.name].operands, strict=True):
+            out[kind] = operand
+            if kind in WHOLE:
+                out[WHOLE[kind]] = operand.partition(".")[0]
+    return out
+
+
+def near(rng: random.Random, program: Program, operations: Sequence[str], useful: Mapping[str, str] = MappingProxyType({})) -> Op:
+    """Draw an operation, mostly on operands that the program already uses; `useful` operands, by kind, are not drawn."""
     used: dict[str, list[str]] = {kind: [] for kind in OPERANDS}
     for line in _lines(program):
         for op in line:
@@ -126,7 +139,8 @@ def near(rng: random.Random, program: Program, operations: Sequence[str]) -> Op:
     operands = []
     for kind in OPERATIONS[name].operands:
         known = used[kind]
-        operands.append(rng.choice(known) if known and rng.random() < 0.8 else rng.choice(OPERANDS[kind]))
+        drawn = rng.choice(known) if known and rng.random() < 0.8 else rng.choice(OPERANDS[kind])
+        operands.append(useful.get(kind, drawn))
     return op_of(name, tuple(operands))
 
 

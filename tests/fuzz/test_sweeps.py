@@ -71,6 +71,20 @@ def test_a_copy_collects_what_it_learns_and_two_shards_may_run_the_same_pair() -
     assert (sweeps.ran, sweeps.waiting, sweeps.preempted) == (1, 2, {("line", "read and write"): 2})
 
 
+def test_a_state_is_swept_again_with_another_setup_when_no_pair_is_left() -> None:
+    sweeps, setups = Sweeps(), [(), (READ,)]
+    assert sweeps.other("s", setups) == setups
+    sweeps.begin("s", (), (BOTH,))
+    sweeps.begin("s", (READ,), ((READ, READ),))         # another shard was first
+    assert (sweeps.setups["s"], sweeps.left["s"], sweeps.other("s", setups)) == ((), (BOTH,), [])
+    sweeps.run("s", BOTH, [])
+    assert sweeps.other("s", setups) == [(READ,)]
+    sweeps.begin("s", (), (BOTH,))
+    assert sweeps.waiting == 0
+    sweeps.begin("s", (READ,), ((READ, READ),))
+    assert (sweeps.setups["s"], sweeps.left["s"], sweeps.other("s", setups)) == ((READ,), ((READ, READ),), [])
+
+
 def test_a_preemption_is_worth_a_schedule_in_a_few_states() -> None:
     sweeps = Sweeps()
     for number in range(TIMES):
@@ -122,7 +136,7 @@ def test_operations_that_touch_no_page_in_the_state_are_in_no_pair(worker: Worke
 def test_a_sweep_begins_with_a_setup_that_reaches_the_state(worker: Worker) -> None:
     sweeps = shard(worker).worker.memory.sweeps
     for setups, setup in (([(), SETUP], SETUP), ([()], ())):
-        sweeps.setups.clear()
+        sweeps.left.clear()
         Sweeping(shard(worker), sweeps, LOCKED).begin(setups, ["reclaim"])
         assert (sweeps.setups[LOCKED], len(sweeps.left[LOCKED])) == (setup, bool(setup))
 
