@@ -57,11 +57,12 @@ class Hits:
 
     def give(self, deadline: float, grace: float) -> None:
         """Give the first hit of the queue to a worker: it is shrunk until `deadline`, of time.monotonic, and `grace` seconds later the
-        worker is killed."""
+        worker is killed. Raises OSError if no worker can be started; the hit stays in the queue then."""
         hit, unshrunk = self.queue[0]
         arguments = [self.options.family, self.options.variant, hit, self.options.seed, unshrunk, deadline]
         seconds = min(max(0.0, deadline - time.monotonic()), CONFIRM_SECONDS_MAX) + grace
-        self.confirming[self.workers.give(confirm, arguments, seconds)] = self.queue.popleft()
+        job = self.workers.give(confirm, arguments, seconds)
+        self.confirming[job] = self.queue.popleft()
 
     def done(self, job: Job, deadline: float) -> None:
         """Keep the hit that a worker has confirmed. If the worker died before `deadline`, the hit will be confirmed without shrinking."""

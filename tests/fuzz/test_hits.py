@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The time that a worker has for a hit: shrinking one whose runs are long must not take the whole campaign."""
+"""A hit is confirmed by a worker, whatever happens to workers; and shrinking one whose runs are long must not take the whole campaign."""
 
 import math
+import pathlib
 import time
 
 import pytest
@@ -9,7 +10,7 @@ from vmrace.fuzz.campaign.driver import Campaign
 from vmrace.fuzz.campaign.status import Options
 from vmrace.fuzz.campaign.view import View
 from vmrace.fuzz.run.hit import Hit
-from vmrace.variants.program import Program
+from vmrace.variants.program import Program, TaskProgram
 
 
 @pytest.mark.parametrize(("seconds", "keep_going", "expected"), [
@@ -31,3 +32,18 @@ def test_a_hit_takes_a_part_of_the_time(seconds: float, keep_going: bool, expect
     campaign.status.interrupted = True          # no shard begins
     campaign._fill()
     assert [deadline - now for deadline in until] == [pytest.approx(expected, abs=1.0)]
+
+
+def test_a_hit_for_which_no_worker_can_be_started_is_kept_as_it_was_found(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    campaign = Campaign(Options("lru_free_2_4", "pre_patch", corpus=tmp_path), View())
+    hits = campaign.hits
+
+    def full(*_: object) -> None:
+        raise OSError("no descriptor is left")
+    monkeypatch.setattr(hits.workers, "give", full)
+    hits.add(Hit("a title", Program((), (TaskProgram(0, ()),), 2), [], [], 1, "walk", 0.0))
+    with pytest.raises(OSError, match="no descriptor"):
+        hits.give(math.inf, 1.0)
+    assert [hit.title for hit, _ in hits.queue] == ["a title"]
+    hits.end("the time was up")
+    assert list(campaign.status.raw) == ["a title"]
