@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: MIT
 """Sweeps: programs of two operations from one state of pages, each with single preemptions at the accesses to such a page.
 
-Random programs seldom have two operations that race on a page in a rare state. Of 35,000 triples (state, operation, operation) of
-lru_free_2_4, a campaign of 100,000 runs tries 15,000, and most of these have operations that share nothing. A sweep runs only pairs that
-conflict (sweeps.py), and of their schedules those without preemption, and those with one at a conflicting access. In the state that the
-double free needs, 8 of the 60 pairs of all operations show it, each in three of five sweeps of 92 runs. A random exploration of such a
+Random programs seldom have two operations that race on a page in a rare state. lru_free_2_4 has 35,000 triples (state, operation,
+operation). A campaign of 100,000 runs tries 15,000 of them, and the operations of most of these share nothing. A sweep runs only pairs that
+conflict (sweeps.py). It runs their schedules without preemption, and those with one preemption at a conflicting access. In the state that
+the double free needs, 8 of the 60 pairs of all operations show it, each in three of five sweeps of 92 runs. A random exploration of such a
 program has 47 runs, and one of fifteen shows it.
 
 A preemption at one site for the same two operations is tried in TIMES states only: in all states, the sweeps of cow_swap_2_6 would take
