@@ -676,6 +676,13 @@ def op_load(number, page):
 # ---- pins --------------------------------------------------------------------------------------------------------------------
 
 
+def hand_over(held, state):
+    """Give a pin or another reference this state, and order all that its task has done before its next user."""
+    happens_before(held)
+    touches(WRITE, held)
+    held.state = state
+
+
 def begin_pin(k, number, page, write):
     """Note that a pin of an address is being made."""
     pin = pages_pinned[k]

@@ -3,7 +3,7 @@
 
 user_space.py has the processes, and what their addresses and pins show. README.md names the real caller of each operation.
 """
-from vmrace.harness.kernel import READ, WRITE, current, data_race, down_read, happens_after, happens_before, list_add_tail, list_del, now
+from vmrace.harness.kernel import READ, WRITE, current, data_race, down_read, happens_after, list_add_tail, list_del, now
 from vmrace.harness.kernel import plain, saw, spin_lock_irq, spin_unlock_irq, struct, touches, up_read
 from vmrace.variants.cow_swap_2_6.pre_2_6_26.fork import exit_mm, mm_init
 from vmrace.variants.cow_swap_2_6.pre_2_6_26.madvise import sys_madvise
@@ -63,6 +63,7 @@ from vmrace.variants.user_space import (
     end_setup,
     enter,
     exit_all,
+    hand_over,
     killed,
     map_program,
     memory_free,
@@ -203,8 +204,7 @@ def pin_user_page(number, page, k, write, force):
     end_pin(k)
     touches(WRITE, held)
     held.page = pages[0] if pages else None
-    happens_before(held)
-    held.state = 2 if pages else 0
+    hand_over(held, 2 if pages else 0)
     if current().flags & PF_MEMDIE:
         killed(number, page, begun, "SIGKILL", "pin")
     elif got < 0:
@@ -254,9 +254,7 @@ def op_dma(k, value):
     device_write(held.page, value)
     for word in (0, 1):
         saw_device_store(k, begun, word, value, since)
-    touches(WRITE, held)
-    happens_before(held)
-    held.state = 2
+    hand_over(held, 2)
 
 
 def op_load_pin(k):
@@ -268,9 +266,7 @@ def op_load_pin(k):
     words = device_read(held.page)
     for word in (0, 1):
         saw_device_load(k, begun, word, words[word], since)
-    touches(WRITE, held)
-    happens_before(held)
-    held.state = 2
+    hand_over(held, 2)
 
 
 def op_unpin(k):

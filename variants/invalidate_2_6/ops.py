@@ -3,7 +3,7 @@
 
 user_space.py has the processes, and what their addresses, pins and files show. Any task may read and write files.
 """
-from vmrace.harness.kernel import READ, WRITE, current, happens_after, happens_before, now, plain, saw, struct, touches
+from vmrace.harness.kernel import READ, WRITE, current, happens_after, now, plain, saw, struct, touches
 from vmrace.variants.invalidate_2_6.pre_2_6_15.bio import __bio_map_user_iov, __bio_unmap_user
 from vmrace.variants.invalidate_2_6.pre_2_6_15.ext2 import do_truncate, sys_fsync
 from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import (
@@ -77,6 +77,7 @@ from vmrace.variants.user_space import (
     error_name,
     error_of,
     exit_all,
+    hand_over,
     killed,
     long_enough,
     map_program,
@@ -321,13 +322,6 @@ def op_take(file, index, k):
     touches(WRITE, held)
     held.page = page
     hand_over(held, 2 if page else 0)
-
-
-def hand_over(held, state):
-    """Let other tasks know of a reference or a pin, in this state. What they do with it comes after what its task has done."""
-    happens_before(held)
-    touches(WRITE, held)
-    held.state = state
 
 
 def op_put(k):

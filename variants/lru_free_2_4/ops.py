@@ -80,6 +80,7 @@ from vmrace.variants.user_space import (
     error_of,
     exit_all,
     forbids,
+    hand_over,
     killed,
     long_enough,
     map_program,
@@ -180,9 +181,7 @@ def make_pin(number, page, k, rw):
     begin_pin(k, number, page, int(rw == READ))
     error = map_user_kiobuf(rw, pins[k].iobuf, USER_ADDRESSES[page], PAGE_SIZE)
     end_pin(k)
-    happens_before(pins[k])
-    touches(WRITE, pins[k])
-    pins[k].state = 0 if error else 2
+    hand_over(pins[k], 0 if error else 2)
     if error == -ENOMEM or current().flags & PF_MEMDIE:
         killed(number, page, None, "SIGKILL", "pin")
     return error
@@ -199,9 +198,7 @@ def begin_use(k, write=0):
 
 
 def end_use(k):
-    happens_before(pins[k])
-    touches(WRITE, pins[k])
-    pins[k].state = 2
+    hand_over(pins[k], 2)
 
 
 def op_dma(k, value):
