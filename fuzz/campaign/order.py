@@ -28,7 +28,9 @@ def known_to(number: int) -> int:
 class Order:
     """The shards of a campaign, as the driver knows them. `next` is the first that has not begun, `merged` the first not merged.
 
-    `memory` has what the first `at` shards have learnt: a worker process that is new begins with it.
+    `memory` has what the first `at` shards have learnt: a worker process that is new begins with it. It takes in a shard only when every
+    worker has learnt from that one, or is more than LAG_MAX shards behind. Otherwise a worker would be handed the whole memory again,
+    which takes an eighth of a shard's time.
     """
 
     def __init__(self) -> None:
@@ -65,7 +67,9 @@ class Order:
             return
         self.learnt.append(result.learnt if result is not None else Learnt())
         self.merged += 1
-        ahead = known_to(self.merged) - self.at
+        known = known_to(self.merged)
+        slowest = min(self.positions.values(), default=known)
+        ahead = max(0, min(known, max(slowest, known - LAG_MAX)) - self.at)
         for learnt in self.learnt[:ahead]:
             self.memory.learn(learnt)
         del self.learnt[:ahead]

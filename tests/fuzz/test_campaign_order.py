@@ -188,6 +188,21 @@ def test_every_worker_knows_the_same_before_a_shard(monkeypatch: pytest.MonkeyPa
         order.merge(task)
 
 
+@pytest.mark.parametrize("busy", [range(3), range(2)], ids=["each makes one shard in three", "one has left"])
+def test_only_a_new_worker_is_handed_the_memory(busy: range) -> None:
+    """Workers that take turns learn the new shards alone. One that makes no more shards does not hold up the memory for long."""
+    order, workers = Order(), [Worker(None, None) for _ in range(3)]        # type: ignore[arg-type]
+    for number in range(4 * LAG_MAX):
+        task, = shards(1, order)
+        worker = workers[number if number < 3 else busy[number % len(busy)]]
+        assert order.lesson(number, worker).memory is None
+        order.learns(worker, number)
+        order.done(task, result(task, number))
+        order.merge(task)
+        assert len(order.learnt) <= 2 * LAG_MAX
+    assert order.at
+
+
 def test_a_shard_that_is_given_up_teaches_nothing_and_holds_up_nothing() -> None:
     order = Order()
     tasks = shards(2, order)
