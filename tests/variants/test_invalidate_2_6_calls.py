@@ -144,6 +144,11 @@ def test_a_page_that_was_dropped_before_its_pin_is_dirty_as_long_as_a_pagevec_ha
             assert [finding.title for finding in checked.run(prepared, NoPreempt(lead)).findings] == [], drop
 
 
+def test_a_page_that_was_dropped_before_its_pin_stays_excused_when_the_place_of_the_pin_has_another_page() -> None:
+    run("mmap_shared m0.0 f0.0", "pin m0.0 k0", "pin m0.0 k1", "invalidate2 f0", "unpin k1", "pin m0.0 k1", "unpin k1")
+    assert held().page._mapping is None and "dirty" in flags(held().page)
+
+
 def test_a_pin_keeps_a_page_from_reclaim_but_not_its_pte() -> None:
     run("mmap_shared m0.0 f0.0", "pin m0.0 k0", "shrink_cache 4", *["refill_inactive 4", "shrink_cache 4"] * 3)
     assert pte() is None and held().page is cached()

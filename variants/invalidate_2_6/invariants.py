@@ -62,7 +62,7 @@ def check(image: Image) -> list[Failure]:
     for reference in t.references:
         if reference.page is not None:
             tracked[reference.page] = tracked.get(reference.page, 0) + 1
-    dirtied = tracked.keys() & {reference.dirtied for reference in t.references}
+    dirtied = tracked.keys() & {page for reference in t.references for page in reference.dirtied}
     cached = _cached(t, out)
     zone, active, inactive = t.zone, t.zone.active_list, t.zone.inactive_list
     free = active_seen = inactive_seen = 0

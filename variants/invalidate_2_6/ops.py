@@ -106,7 +106,7 @@ class reference(struct):
     state = plain(0)                    # 0 free, 1 being made, used or dropped, 2 held
     pinned = plain(0)                   # 0 found in the page cache; as a bio: 1 for the device to read, 2 to write
     written = plain(0)                  # 1 if the device has written
-    dirtied = plain(None)               # the last page that was dirtied at the end of a pin
+    dirtied = plain(())                 # pages that were dropped when the end of a pin dirtied them, and have no mapping yet
     bi_rw = plain(0)
 
 
@@ -556,9 +556,10 @@ def op_unpin(k):
     held = use_pin(k, 1)
     if held is None:
         return
-    if held.pinned == 2:
-        held.dirtied = held.page
+    page = held.page if held.pinned == 2 else None
     __bio_unmap_user(held)
+    if page:
+        held.dirtied = tuple(each for each in (*held.dirtied, page) if each._mapping is None)
     touches(WRITE, held)
     held.state = 0
 
