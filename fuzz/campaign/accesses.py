@@ -13,56 +13,71 @@ from typing import Any
 
 from vmrace.fuzz.campaign.facts import LOADED, STORED, Fact, Facts, Goal
 from vmrace.fuzz.sampling.contention import Places
-from vmrace.harness.machine.machine import m
-from vmrace.harness.points import READ, RMW, WRITE, place_of
+from vmrace.harness.points import READ, RMW, WRITE
 from vmrace.harness.sanitizers.lockdep import Lock
 
 AND = " and "       # between the names of locks
 
 
 class Accesses(Places):
-    """A recorder of one run. `at` maps each fact to its steps. `named` is a cache for the objects of one image: it maps a load or store
-    of a place under some locks to its fact."""
+    """A recorder of one run. `named` is a cache for the objects of one image: it maps a load or store of a place under some locks to its
+    fact. The rest is to be asked after the run."""
 
     def __init__(self, named: dict[Any, Fact]) -> None:
         super().__init__()
         self.named = named
-        self.at: dict[Fact, list[int]] = {}
-        self.made: dict[Any, dict[Fact, set[int]]] = {}         # place -> fact -> the tasks that made the access
 
-    def __call__(self, kind: int, obj: Any, arg: Any) -> None:
-        super().__call__(kind, obj, arg)
-        if kind not in (READ, WRITE, RMW):
-            return
-        me, place = m.current, place_of(obj, arg)
-        key = kind == READ, place, me.held
-        fact = self.named.get(key)
-        if fact is None:
-            fact = self.named[key] = _fact(kind, obj, arg, me.held.locks)
-        self.at.setdefault(fact, []).append(m.step)
-        self.made.setdefault(place, {}).setdefault(fact, set()).add(me.id - 100 * me.irq_depth)
+    @functools.cached_property
+    def _facts(self) -> list[tuple[Any, Fact, list[int], set[int]]]:
+        """The place of each load and store, its fact, its steps, and the tasks that made it."""
+        out = []
+        for (place, held, kind), (steps, tasks) in self.made.items():
+            if kind in (READ, WRITE, RMW):
+                key = place, held, kind == READ
+                fact = self.named.get(key)
+                if fact is None:
+                    fact = self.named[key] = _fact(kind, place, held.locks)
+                out.append((place, fact, steps, tasks))
+        return out
+
+    @functools.cached_property
+    def at(self) -> dict[Fact, list[int]]:
+        """The steps of each fact."""
+        out: dict[Fact, list[int]] = {}
+        for _, fact, steps, _ in self._facts:
+            out.setdefault(fact, []).extend(steps)
+        return {fact: sorted(steps) for fact, steps in out.items()}
+
+    @functools.cached_property
+    def places(self) -> dict[Any, dict[Fact, set[int]]]:
+        """The facts of each place, with the tasks that made the access."""
+        out: dict[Any, dict[Fact, set[int]]] = {}
+        for place, fact, _, tasks in self._facts:
+            out.setdefault(place, {}).setdefault(fact, set()).update(tasks)
+        return out
 
     def together(self) -> Iterator[Goal]:
         """Yield the goals of which different tasks made the two accesses to one place."""
-        for facts in self.made.values():
+        for facts in self.places.values():
             if len(set().union(*facts.values())) > 1:
                 for goal in pairs(facts):
                     if len(facts[goal[0]] | facts[goal[1]]) > 1:
                         yield goal
 
 
-def _fact(kind: int, obj: Any, arg: Any, locks: Iterable[Lock]) -> Fact:
-    return Fact(LOADED if kind == READ else STORED, _field(obj, arg), held=AND.join(sorted({lock.cls for lock in locks})))
+def _fact(kind: int, place: Any, locks: Iterable[Lock]) -> Fact:
+    return Fact(LOADED if kind == READ else STORED, _field(place), held=AND.join(sorted({lock.cls for lock in locks})))
 
 
-def _field(obj: Any, arg: Any) -> str:
+def _field(place: Any) -> str:
     """Name the field of an access, without the name of an instance: `page.mapping`, or `page.flags[4]` for a bit."""
+    obj, arg = place if isinstance(place, tuple) else (place, None)
     if isinstance(arg, str):
         return f"{type(obj).__name__}.{arg}"
     name = obj.name.rpartition(".")[2]
     owner = getattr(obj, "struct", None)
     whole = f"{type(owner).__name__}.{name}" if owner is not None else name
-    return whole if arg is None or isinstance(arg, tuple) else f"{whole}[{arg}]"
+    return whole if arg is None else f"{whole}[{arg}]"
 
 
 @functools.cache

@@ -68,6 +68,7 @@ class OnPages(Accesses):
         super().__init__(named)
         self.pages = pages
         self.sites: dict[int, str] = {}
+        self._on: dict[Any, bool] = {}
 
     def __call__(self, kind: int, obj: Any, arg: Any) -> None:
         super().__call__(kind, obj, arg)
@@ -75,11 +76,16 @@ class OnPages(Accesses):
             self.sites[m.step] = line(m.image, sys._getframe(1))
 
     def _is_on(self, place: Any) -> bool:
-        return outermost(place[0] if isinstance(place, tuple) else place).partition(".")[0] in self.pages
+        """True if a place is in one of the pages."""
+        on = self._on.get(place)
+        if on is None:
+            obj = place[0] if isinstance(place, tuple) else place
+            on = self._on[place] = outermost(obj).partition(".")[0] in self.pages
+        return on
 
     def facts(self) -> frozenset[Fact]:
         """Return the accesses to the pages that tasks made, not interrupts."""
-        return frozenset(fact for place, made in self.made.items() if self._is_on(place) for fact, tasks in made.items() if max(tasks) >= 0)
+        return frozenset(fact for place, made in self.places.items() if self._is_on(place) for fact, tasks in made.items() if max(tasks) >= 0)
 
 
 class Sweeping:

@@ -8,6 +8,7 @@ second task may touch an object only on a path that no run without preemption ta
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from typing import Any
 
@@ -18,8 +19,8 @@ UNSEEN = (BARRIER, IRQ, LOCAL, MASK, WAIT)
 
 
 def _exclusive(locks: Iterable[Any]) -> set[Any]:
-    """Return the locks without those that are held by readers, who share them."""
-    return {lock for lock in locks if not getattr(lock, "readers", 0) and not hasattr(lock, "rwlock")}
+    """Return the locks without those that readers hold, who share them."""
+    return {lock for lock in locks if not hasattr(lock, "rwlock")}
 
 
 class _Object:
@@ -39,27 +40,44 @@ class _Object:
 
 
 class Places:
-    """A recorder of the accesses of one run. `others` counts for each step the other tasks that could run there."""
+    """A recorder of the accesses of one run. `others` counts for each step the other tasks that could run there.
+
+    `made` has for each object, for the locks that were held and for the kind of access, the steps and the tasks that made it. What it
+    means is worked out after the run, as a run makes thousands of accesses.
+    """
 
     def __init__(self) -> None:
-        self.objects: dict[Any, _Object] = {}
+        self.made: dict[tuple[Any, Any, int], tuple[list[int], set[int]]] = {}
         self.others: dict[int, int] = {}
 
     def __call__(self, kind: int, obj: Any, arg: Any) -> None:
         if kind in UNSEEN:
             return
-        me = m.current
-        key = place_of(obj, arg)
-        found = self.objects.get(key)
-        if found is None:
-            found = self.objects[key] = _Object(_exclusive(me.held.locks))
-        elif found.locks:
-            found.locks &= _exclusive(me.held.locks)
-        found.steps.append(m.step)
-        self.others[m.step] = len(m.choices()) - 1
-        found.tasks.add(me.id - 100 * me.irq_depth)
-        if kind != READ:
-            found.written = True
+        me, step = m.current, m.step
+        key = place_of(obj, arg), me.held, kind
+        made = self.made.get(key)
+        if made is None:
+            made = self.made[key] = [], set()
+        made[0].append(step)
+        made[1].add(me.id - 100 * me.irq_depth)
+        self.others[step] = len(m.choices()) - 1
+
+    @functools.cached_property
+    def objects(self) -> dict[Any, _Object]:
+        """The accesses to each object, in the order of the first ones. To be asked after the run."""
+        out: dict[Any, _Object] = {}
+        for (key, held, kind), (steps, tasks) in self.made.items():
+            found = out.get(key)
+            if found is None:
+                found = out[key] = _Object(_exclusive(held.locks))
+            elif found.locks:
+                found.locks &= _exclusive(held.locks)
+            found.steps += steps
+            found.tasks |= tasks
+            found.written |= kind != READ
+        for found in out.values():
+            found.steps.sort()
+        return out
 
     def contended(self) -> dict[Any, list[int]]:
         """Map each contended object (with its bit, index or field) to the steps at which it is touched."""
