@@ -64,7 +64,7 @@ class Entries:
         self.table: dict[Entry, tuple[Access, ...]] = {}
 
     def accesses_of(self, entry: Entry) -> tuple[Access, ...]:
-        """Return the accesses of an entry."""
+        """Return the accesses of an entry, with _NEVER_QUIET before them if it cannot be quiet."""
         accesses = self.table.get(entry)
         if accesses is None:
             accesses = self.table[entry] = self._work_out(entry)
@@ -115,7 +115,13 @@ class _Order:
         self.accesses: list[int] = []
         self.codes: dict[int, tuple[int, int, tuple[int, ...]]] = {}
         self.known: dict[int, int] = {}                         # hash of a sequence -> that of its normal form
-        self.commuting: dict[tuple[int, int], bool] = {}
+        self.before: dict[int, tuple[int, ...]] = {}            # code -> the codes after which it comes, if they are earlier
+
+    def add(self, code: int, process: int, slot: int, rivals: tuple[int, ...]) -> None:
+        """Learn of an access to the location."""
+        if code not in self.codes:
+            self.codes[code] = process, slot, rivals
+            self.before.clear()
 
     def number(self) -> int:
         """Return a hash of the normal form of the accesses; 0 if no two of different processes depend on each other."""
@@ -136,21 +142,26 @@ class _Order:
 
     def _normal(self, sequence: Iterable[int]) -> list[tuple[int, int]]:
         """Return the level and the code of each access, sorted."""
-        levels: dict[int, int] = {}             # code -> the level of its last access
+        levels = dict.fromkeys(self.codes, 0)   # code -> the level of its last access
         out = []
         for code in sequence:
-            level = levels[code] = 1 + max([levels[other] for other in levels if not self._commute(other, code)], default=0)
-            out.append((level, code))
+            level = 0
+            for other in self.before.get(code) or self._before(code):
+                if levels[other] > level:
+                    level = levels[other]
+            levels[code] = level + 1
+            out.append((level + 1, code))
         out.sort()
         return out
 
+    def _before(self, code: int) -> tuple[int, ...]:
+        before = self.before[code] = tuple(other for other in self.codes if not self._commute(other, code))
+        return before
+
     def _commute(self, one: int, other: int) -> bool:
-        commute = self.commuting.get((one, other))
-        if commute is None:
-            process, slot, _ = self.codes[one]
-            another, _, rivals = self.codes[other]
-            commute = self.commuting[one, other] = process != another and slot not in rivals
-        return commute
+        process, slot, _ = self.codes[one]
+        another, _, rivals = self.codes[other]
+        return process != another and slot not in rivals
 
 
 class _Table(dict[Entry, Counted]):
@@ -228,29 +239,36 @@ class RunClasses:
                 continue
             if owners.setdefault(slot, process) != process:
                 owners[slot] = -1
-            if any(owners.get(rival, process) != process for rival in rivals):
-                noticed.add(location)
-                self.news.append(location)
-                self.learnt += 1
-                for other, waiting in self.waiting.pop(location, ()):
-                    self.tables[other][waiting] = self._noticed_of(other, waiting)
+            for rival in rivals:
+                if owners.get(rival, process) != process:
+                    self._notice(location)
+                    break
             else:
                 self.waiting.setdefault(location, []).append((process, entry))
         table[entry] = self._noticed_of(process, entry)
 
+    def _notice(self, location: int) -> None:
+        """Learn that dependent accesses to the location are of two processes."""
+        self.noticed.add(location)
+        self.news.append(location)
+        self.learnt += 1
+        for other, waiting in self.waiting.pop(location, ()):
+            self.tables[other][waiting] = self._noticed_of(other, waiting)
+
     def _noticed_of(self, process: int, entry: Entry) -> Counted:
         """Return the accesses of an entry of the process to noticed locations; _NOTICED if there is none and it cannot be quiet."""
+        accesses, noticed = self.entries.accesses_of(entry), self.noticed
+        never_quiet = bool(accesses) and accesses[0] is _NEVER_QUIET
         out = []
-        accesses = self.entries.accesses_of(entry)
-        for slot, rivals, location in accesses:
-            if location in self.noticed and location != _NOWHERE:
+        for slot, rivals, location in accesses[1:] if never_quiet else accesses:
+            if location in noticed:
                 order = self.orders.get(location)
                 if order is None:
                     order = self.orders[location] = _Order(location)
                 code = self.codes.setdefault((process, slot), len(self.codes))
-                order.codes[code] = process, slot, rivals
+                order.add(code, process, slot, rivals)
                 out.append((order.accesses.append, code))
-        return tuple(out) or (_NOTICED if _NEVER_QUIET in accesses else ())
+        return tuple(out) or (_NOTICED if never_quiet else ())
 
     def seen_of(self, process: int, entries: Sequence[Counted]) -> int:
         """Return the number of these entries of the process, less those at the end that no other process can notice."""
