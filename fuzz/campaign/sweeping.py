@@ -85,7 +85,8 @@ class OnPages(Accesses):
 
     def facts(self) -> frozenset[Fact]:
         """Return the accesses to the pages that tasks made, not interrupts."""
-        return frozenset(fact for place, made in self.places.items() if self._is_on(place) for fact, tasks in made.items() if max(tasks) >= 0)
+        return frozenset(fact for place, made in self.places.items() if self._is_on(place)
+                         for fact, tasks in made.items() if max(tasks) >= 0)
 
 
 class Sweeping:

@@ -13,6 +13,7 @@ of pages that are not reserved, map_count with both lists of vmas, nrpages with 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -260,20 +261,31 @@ def drained(image: Image) -> Iterator[Failure]:
 
 
 def describe(image: Image) -> dict[str, str]:
-    """Describe each page in a few words: its count, its flags, its mapping and its lists."""
+    """Describe each page in a few words: its count, who maps, pins and swapped it, its flags, its mapping and its lists."""
+    t = image.cache.get("tables") or image.cache.setdefault("tables", _Tables(image))
     ns = image.namespace
+    mapped = Counter(slot._val[0] for slot in t.ptes if slot._val.__class__ is tuple)
+    swapped = Counter(slot._val for slot in t.ptes if slot._val.__class__ is int)
+    pinned = {page for iobuf in t.iobufs if iobuf.nr_pages for page in iobuf.maplist}
     out = {}
-    for page in ns["mem_map"]:
-        word = page.flags.word
-        parts = [str(page.count.counter)]
+    for page, flags, counter, _, link in t.pages:
+        parts = [str(counter.counter)]
+        if page in mapped:
+            parts.append(f"mapped {mapped[page]}")
+        if page in pinned:
+            parts.append("pinned")
         for name in ("lru", "active", "locked", "launder", "dirty"):
-            if word >> ns[f"PG_{name}"] & 1:
+            if flags.word >> ns[f"PG_{name}"] & 1:
                 parts.append("LRU" if name == "lru" else name)
-        if page._mapping is not None:
-            parts.append("swap" if page._mapping is ns["swapper_space"] else "file")
+        if page._mapping is t.swapper_space:
+            parts.append("swap")
+            if page._index in swapped:
+                parts.append(f"swapped {swapped[page._index]}")
+        elif page._mapping is not None:
+            parts.append("file")
         if page._buffers is not None:
             parts.append("bh")
-        if page.list.on is ns["zone_normal"].free_list:
+        if link.on is t.zone.free_list:
             parts.append("FREE")
         out[page.name] = " ".join(parts)
     return out
