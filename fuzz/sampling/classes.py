@@ -37,6 +37,7 @@ class Classes:
             image.cache[_KEY] = _forgotten, entries
         self.run_classes = RunClasses(entries, on, preempt)
         self.log: list[Any] = []
+        self.unread: tuple[list[Any], set[int]] | None = None       # of the first run: many programs have only one
         self.decided: set[int] = set()
         self.seen: set[int] = set()
 
@@ -46,6 +47,7 @@ class Classes:
 
     def shared(self) -> list[Any]:
         """List the objects, or parts of them, that several processes have touched, in whichever runs, since the last call."""
+        self._read_first()
         news, self.run_classes.news = self.run_classes.news, []
         keys = self.run_classes.entries.locations.keys
         return [keys[location] for location in news]
@@ -55,12 +57,23 @@ class Classes:
         decisions = hash((tuple(ran.switches), tuple(ran.forced)))
         if decisions in self.decided:
             return False
+        first = not self.decided
         self.decided.add(decisions)
+        if first:
+            self.unread = [*self.log], {*m.looked}
+            return True
+        self._read_first()
         number = self.run_classes.of(self.log, m.looked)
         if number in self.seen:
             return False
         self.seen.add(number)
         return True
+
+    def _read_first(self) -> None:
+        """Work out the class of the first run, if that was not done yet."""
+        if self.unread is not None:
+            self.seen.add(self.run_classes.of(*self.unread))
+            self.unread = None
 
 
 class _Logged:
