@@ -48,7 +48,8 @@ RARE = 0.02                 # a block is rare if at most this share of the progr
 RARE_MIN = 8
 ADOPT_RUNS = 8              # random schedules that measure the coverage of a program of the inputs
 GOAL_EVERY = 4              # one shard in four composes a program for a goal of locks: later ones know that it was tried
-SWEEP_EVERY = 2             # one shard in two sweeps, while there is something to sweep
+SWEEP_FROM = 60             # the first shards only look for states and for programs
+SWEEP_EVERY = 2             # then one shard in two sweeps, while there is something to sweep
 PAIRS = 4                   # programs that another one in four composes for goals of two accesses
 
 
@@ -243,7 +244,7 @@ class _Shard(Finder):
         Shards that run at the same time do not know of each other, so each takes another part of the states and of the pairs.
         """
         memory, (number, turn) = self.worker.memory, divmod(self.task.number, SWEEP_EVERY)
-        if turn != SWEEP_EVERY - 1:
+        if turn != SWEEP_EVERY - 1 or self.task.number < SWEEP_FROM:
             return
         parts = 1 << ((self.task.number - self.worker.position) // SWEEP_EVERY).bit_length()    # a power of 2: a part stays the same longer
 

@@ -21,7 +21,7 @@ from click.testing import CliRunner
 from vmrace.fuzz.campaign.memory import Memory, changed, increase
 from vmrace.fuzz.campaign.messages import Lesson, ShardResult, ShardTask
 from vmrace.fuzz.campaign.order import LAG_MAX, LAG_MIN, Order, known_to
-from vmrace.fuzz.campaign.shard import run_shard
+from vmrace.fuzz.campaign.shard import SWEEP_FROM, run_shard
 from vmrace.fuzz.cli.main import main
 from vmrace.fuzz.run.workers import Worker
 
@@ -219,8 +219,8 @@ def test_a_shard_that_is_given_up_teaches_nothing_and_holds_up_nothing() -> None
 def test_a_memory_that_learns_from_a_shard_is_the_copy_in_which_the_shard_learnt() -> None:
     """The shard kept programs, reached setups and blocks. Times tried and picked count, too."""
     family, name = VARIANT.split("/")
-    before, lesson, memory = vmrace.fuzz.campaign.shard._workers, Lesson(), Memory()
-    for number in range(6):
+    before, lesson, memory = vmrace.fuzz.campaign.shard._workers, Lesson(SWEEP_FROM, Memory()), Memory()
+    for number in range(SWEEP_FROM, SWEEP_FROM + 6):
         learnt = run_shard(ShardTask(family, name, 1, number, enough=200, seconds=60.0, lesson=lesson)).learnt
         lesson = Lesson(number, None, [learnt])
         memory.learn(learnt)

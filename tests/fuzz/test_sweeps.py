@@ -10,7 +10,7 @@ import pytest
 import vmrace.fuzz.campaign.sweeping
 from vmrace.fuzz.campaign.facts import LOADED, STORED, Fact
 from vmrace.fuzz.campaign.messages import Lesson, ShardTask
-from vmrace.fuzz.campaign.shard import _Shard
+from vmrace.fuzz.campaign.shard import SWEEP_FROM, _Shard
 from vmrace.fuzz.campaign.start_states import few
 from vmrace.fuzz.campaign.sweeping import NAME, Sweeping
 from vmrace.fuzz.campaign.sweeps import TIMES, Pair, Sweeps, pairs_of
@@ -20,7 +20,7 @@ from vmrace.fuzz.sampling.portfolio import Spent
 from vmrace.variants.program import Op, Program, TaskProgram, parse_op
 
 SETUP = tuple(parse_op(text, "setup") for text in ("store m0.0", "shrink_cache 1", "reclaim", "shrink_cache 1"))
-LOCKED = "2 LRU locked launder swap bh"         # reclaim writes the page to swap, and its I/O is not done
+LOCKED = "2 LRU locked launder swap swapped 1 bh"         # reclaim writes the page to swap, and its I/O is not done
 READ, WRITE = Op("read", ("f0.0",)), Op("write", ("f0.0",))
 BOTH = READ, WRITE
 OPERATIONS = ("map", "unmap", "dontneed", "fork", "load", "pin", "shrink_cache", "reclaim", "swap_out", "read", "sync", "lock")
@@ -104,7 +104,7 @@ def worker() -> Worker:
     return made
 
 
-def shard(worker: Worker, seed: int = 1, number: int = 1, lag: int = 0) -> _Shard:
+def shard(worker: Worker, seed: int = 1, number: int = SWEEP_FROM + 1, lag: int = 0) -> _Shard:
     """A shard that knows the state LOCKED. It does not know what the `lag` shards before it have learnt."""
     worker.begin(Lesson())
     worker.position = number - lag
@@ -167,14 +167,21 @@ def test_a_sweep_goes_on_where_the_last_one_ended(worker: Worker) -> None:
 
 def test_every_second_shard_sweeps_and_those_of_one_time_take_other_pairs(worker: Worker) -> None:
     ran = []
-    for number in range(8, 16):
-        made = shard(worker, number=number, lag=8)
+    for number in range(8):
+        made = shard(worker, number=SWEEP_FROM + number, lag=8)
         sweeping(made)[0].begin([SETUP], worker.operations)
         worker.memory.sweeps.left[LOCKED] = tuple((READ, parse_op(f"write f{file}.{page}", "task")) for file in (0, 1) for page in (0, 1))
         made._sweep()
         ran.append(4 - worker.memory.sweeps.waiting)
     assert ran[::2] == [0] * 4
     assert sum(ran) <= 4
+
+
+def test_the_first_shards_do_not_sweep(worker: Worker) -> None:
+    for number, sweeps in ((1, False), (SWEEP_FROM - 1, False), (SWEEP_FROM + 1, True)):
+        made = shard(worker, number=number)
+        made._sweep()
+        assert (made.result.runs > 0) == sweeps
 
 
 def test_a_preemption_that_was_tried_in_a_few_states_is_not_made_again(worker: Worker) -> None:
