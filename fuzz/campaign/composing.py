@@ -10,44 +10,31 @@ accesses the steps are those of the accesses, and no other schedules follow: the
 
 from __future__ import annotations
 
-import random
 from collections.abc import Sequence
 from typing import Any, Protocol
 
 from vmrace.fuzz.campaign.accesses import Accesses
 from vmrace.fuzz.campaign.facts import IN_IRQ, ORDER, Fact, Facts, Goal, facts_of
+from vmrace.fuzz.campaign.runs import Runs
 from vmrace.fuzz.programs.compose import composed, only_tasks
-from vmrace.fuzz.run.executor import Executor, Outcome, Prepared, SetupFailed
+from vmrace.fuzz.run.executor import Outcome, Prepared, SetupFailed
 from vmrace.fuzz.sampling.contention import Places
 from vmrace.fuzz.sampling.portfolio import Ran, leads_of
 from vmrace.harness.machine.machine import m
-from vmrace.harness.machine.scheduler import Scheduler
 from vmrace.harness.points import ACQUIRE
 from vmrace.harness.schedulers import Mutate, NoPreempt
 from vmrace.harness.schedulers.mutate import Bred
 from vmrace.variants.program import Program
 
 
-class Runs(Protocol):
-    """The shard that makes the runs."""
-
-    fast: Executor
-    rng: random.Random
+class RecordedRuns(Runs, Protocol):
+    """The shard that makes the runs, and records accesses."""
 
     def recorder(self) -> Accesses:
         """Return a recorder of accesses on the fast image."""
 
     def watch(self, prepared: Prepared, ran: Ran, places: Places) -> None:
         """Replay a run with this recorder."""
-
-    def one(self, program: Program, prepared: Prepared, name: str, scheduler: Scheduler) -> Outcome:
-        """Run one schedule."""
-
-    def check(self, program: Program, outcome: Outcome) -> None:
-        """Make the same decisions on a checked image."""
-
-    def over(self) -> bool:
-        """True if no more runs are wanted."""
 
 
 class Edges(Places):
@@ -82,7 +69,7 @@ class Composing:
 
     children_max = 60
 
-    def __init__(self, shard: Runs, facts: Facts, goal: Goal):
+    def __init__(self, shard: RecordedRuns, facts: Facts, goal: Goal):
         self.shard, self.goal = shard, goal
         self.witnesses = {fact: facts.witnesses[fact] for fact in goal}
 

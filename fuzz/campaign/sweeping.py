@@ -13,7 +13,6 @@ A preemption at one site for the same two operations is tried in TIMES states on
 
 from __future__ import annotations
 
-import random
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,10 +20,11 @@ from typing import Any, Protocol
 
 from vmrace.fuzz.campaign.accesses import Accesses
 from vmrace.fuzz.campaign.facts import Fact
+from vmrace.fuzz.campaign.runs import Runs
 from vmrace.fuzz.campaign.start_states import Setup, few
 from vmrace.fuzz.campaign.sweeps import Pair, Preemption, Sweeps, pairs_of
 from vmrace.fuzz.programs import generate
-from vmrace.fuzz.run.executor import Executor, Outcome, Prepared, SetupFailed
+from vmrace.fuzz.run.executor import Outcome, Prepared, SetupFailed
 from vmrace.fuzz.sampling.contention import UNSEEN, Contention
 from vmrace.fuzz.sampling.portfolio import Spent, leads_of
 from vmrace.harness.machine.machine import m
@@ -41,24 +41,12 @@ OPERANDS = 3            # attempts to find operands with which an operation touc
 CHILDREN_MAX = 60       # schedules with one preemption, of each run without
 
 
-class Runs(Protocol):
-    """The shard that makes the runs."""
-
-    fast: Executor
-    rng: random.Random
+class NamedRuns(Runs, Protocol):
+    """The shard that makes the runs, and knows the facts of its image."""
 
     @property
     def named(self) -> dict[Any, Fact]:
         """The cache of facts, see Accesses."""
-
-    def one(self, program: Program, prepared: Prepared, name: str, scheduler: Scheduler) -> Outcome:
-        """Run one schedule."""
-
-    def check(self, program: Program, outcome: Outcome) -> None:
-        """Make the same decisions on a checked image."""
-
-    def over(self) -> bool:
-        """True if no more runs are wanted."""
 
 
 class OnPages(Accesses):
@@ -92,7 +80,7 @@ class OnPages(Accesses):
 class Sweeping:
     """The sweep of one state, for a shard. It ends with Spent if no run or no time is left, and a pair that it cut is not recorded."""
 
-    def __init__(self, shard: Runs, sweeps: Sweeps, state: str):
+    def __init__(self, shard: NamedRuns, sweeps: Sweeps, state: str):
         self.shard, self.sweeps, self.state = shard, sweeps, state
         self.setup: Setup = sweeps.setups.get(state, ())
 
