@@ -82,7 +82,7 @@ class Sweeping:
 
     def __init__(self, shard: NamedRuns, sweeps: Sweeps, state: str):
         self.shard, self.sweeps, self.state = shard, sweeps, state
-        self.setup: Setup = sweeps.setups.get(state, ())
+        self.setup = sweeps.setup(state)
 
     def begin(self, setups: Sequence[Setup], operations: Sequence[str]) -> None:
         """Run each operation alone after the first of these setups that reaches the state with CPUS cpus."""

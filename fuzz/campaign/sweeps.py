@@ -42,12 +42,11 @@ class SweepsLearnt:
 class Sweeps:
     """The sweeps of a campaign. If `news` is not None, everything that is new is added to it as well.
 
-    `setups` maps each state to the setup from which its pairs run, `left` to the pairs that have not run, and `begun` to all setups that
-    a sweep of it has begun with. A copy shares the tuples.
+    `left` maps each state to the pairs that have not run, and `begun` to all setups that a sweep of it has begun with. A copy shares the
+    tuples.
     """
 
     def __init__(self) -> None:
-        self.setups: dict[str, Setup] = {}
         self.left: dict[str, tuple[Pair, ...]] = {}
         self.begun: dict[str, tuple[Setup, ...]] = {}
         self.ran = 0
@@ -57,7 +56,7 @@ class Sweeps:
     def copy(self) -> Sweeps:
         """Return a copy that collects news."""
         made = Sweeps()
-        made.setups, made.left, made.begun = dict(self.setups), dict(self.left), dict(self.begun)
+        made.left, made.begun = dict(self.left), dict(self.begun)
         made.ran, made.preempted = self.ran, dict(self.preempted)
         made.news = SweepsLearnt()
         return made
@@ -72,7 +71,7 @@ class Sweeps:
     def begin(self, state: str, setup: Setup, pairs: tuple[Pair, ...]) -> None:
         """Record the pairs of a state after a setup. If pairs of that state are left, another shard was first, and its pairs count."""
         if not self.left.get(state) and setup not in self.begun.get(state, ()):
-            self.setups[state], self.left[state] = setup, pairs
+            self.left[state] = pairs
             self.begun[state] = (*self.begun.get(state, ()), setup)
             if self.news is not None:
                 self.news.begun.append((state, setup, pairs))
@@ -96,6 +95,10 @@ class Sweeps:
         `seen`: the setups that reach each state."""
         states = sorted(self.left, key=lambda state: (seen[state] * len(self.left[state]), state))
         return [(state, pair) for state in states for pair in self.left[state]]
+
+    def setup(self, state: str) -> Setup:
+        """Return the setup from which the pairs of a state run; () if no sweep of it has begun."""
+        return self.begun.get(state, ((),))[-1]
 
     def other(self, state: str, setups: Iterable[Setup]) -> list[Setup]:
         """List the setups with which a sweep of a state may begin: none while pairs are left, and none that it has begun with."""

@@ -76,13 +76,13 @@ def test_a_state_is_swept_again_with_another_setup_when_no_pair_is_left() -> Non
     assert sweeps.other("s", setups) == setups
     sweeps.begin("s", (), (BOTH,))
     sweeps.begin("s", (READ,), ((READ, READ),))         # another shard was first
-    assert (sweeps.setups["s"], sweeps.left["s"], sweeps.other("s", setups)) == ((), (BOTH,), [])
+    assert (sweeps.setup("s"), sweeps.left["s"], sweeps.other("s", setups)) == ((), (BOTH,), [])
     sweeps.run("s", BOTH, [])
     assert sweeps.other("s", setups) == [(READ,)]
     sweeps.begin("s", (), (BOTH,))
     assert sweeps.waiting == 0
     sweeps.begin("s", (READ,), ((READ, READ),))
-    assert (sweeps.setups["s"], sweeps.left["s"], sweeps.other("s", setups)) == ((READ,), ((READ, READ),), [])
+    assert (sweeps.setup("s"), sweeps.left["s"], sweeps.other("s", setups)) == ((READ,), ((READ, READ),), [])
 
 
 def test_a_preemption_is_worth_a_schedule_in_a_few_states() -> None:
@@ -138,7 +138,7 @@ def test_a_sweep_begins_with_a_setup_that_reaches_the_state(worker: Worker) -> N
     for setups, setup in (([(), SETUP], SETUP), ([()], ())):
         sweeps.left.clear()
         Sweeping(shard(worker), sweeps, LOCKED).begin(setups, ["reclaim"])
-        assert (sweeps.setups[LOCKED], len(sweeps.left[LOCKED])) == (setup, bool(setup))
+        assert (sweeps.setup(LOCKED), len(sweeps.left[LOCKED])) == (setup, bool(setup))
 
 
 def test_the_sweep_of_a_page_that_is_on_its_way_to_swap_finds_the_double_free(worker: Worker) -> None:
