@@ -364,8 +364,7 @@ def unmap_mapping_range_vma(vma, start_addr, end_addr, details):
 # ---- mm/memory.c, do_no_page() becomes __do_fault(), which do_linear_fault() and do_nonlinear_fault() call; handle_pte_fault() ---
 # not here: if vma.vm_ops.page_mkwrite: of 2.6.18; no file here has it before nick_mkwrite
 # not here: get_page(page): of 2.6.19, the accounting of shared dirty pages
-# not here: dirty_page: of 2.6.19, the accounting of shared dirty pages
-# not here: if flags & FAULT_FLAG_WRITE: of 2.6.19, the accounting of shared dirty pages
+# not here: if page: of 2.6.19, the accounting of shared dirty pages
 def __do_fault(mm, vma, address, page_table, pgoff, flags, orig_pte):
     """A fault on a page that is not mapped, in a vma with a fault operation. mmap_sem is held, for reading if by a fault."""
     anon = 0

@@ -287,8 +287,7 @@ def vmtruncate(inode, offset):
 # not here: NOPAGE_REFAULT: of 2.6.20; no nopage operation returns it
 # not here: if vma.vm_ops.page_mkwrite: of 2.6.18; no file here has it before nick_mkwrite
 # not here: get_page(page): of 2.6.19, the accounting of shared dirty pages
-# not here: dirty_page: of 2.6.19, the accounting of shared dirty pages
-# not here: if write_access: of 2.6.19, the accounting of shared dirty pages
+# not here: if page: of 2.6.19, the accounting of shared dirty pages
 def do_no_page(mm, vma, address, page_table, write_access):
     """A fault on a page that is not mapped, in a vma with a nopage operation. mmap_sem is held for reading."""
     ret = VM_FAULT_MINOR

@@ -246,7 +246,6 @@ def unmap_mapping_range_vma(vma, start_addr, end_addr, details):
 # ---- mm/memory.c of the tree of the commit, do_wp_page(): not of the patch ---------------------------------------------------------------
 # Left out, as in nick_fault: the accounting of shared dirty pages; the pte says that the page is dirty.
 # not here: get_page(old_page): of 2.6.19, the accounting of shared dirty pages
-# not here: dirty_page: of 2.6.19, the accounting of shared dirty pages
 # not here: if ptep_set_access_flags(): what it returns is of 2.6.23
 def do_wp_page(mm, vma, address, page_table, ptl, orig_pte):
     """A write to a present, write-protected page. ptl is held on entry and not on exit."""
@@ -332,8 +331,7 @@ def do_wp_page(mm, vma, address, page_table, ptl, orig_pte):
 
 # ---- mm/memory.c, __do_fault() -------------------------------------------------------------------------------------------------
 # not here: get_page(page): of 2.6.19, the accounting of shared dirty pages
-# not here: dirty_page: of 2.6.19, the accounting of shared dirty pages
-# not here: if flags & FAULT_FLAG_WRITE: of 2.6.19, the accounting of shared dirty pages
+# not here: if page: of 2.6.19, the accounting of shared dirty pages
 def __do_fault(mm, vma, address, page_table, pgoff, flags, orig_pte):
     """A fault on a page that is not mapped, in a vma with a fault operation. mmap_sem is held for reading."""
     anon = 0

@@ -460,12 +460,18 @@ def maybe_mkwrite(pte, vma):
     return pte
 
 
+__FILE__ = "mm/swapfile.c"
+
+
 def can_share_swap_page(page):
     """mm/swapfile.c, since 2.6.13: is it mapped by us alone? The page is locked, and there is no swap cache."""
     if not PageLocked(page):
         BUG(313)
     count = page_mapcount(page)
     return count == 1
+
+
+__FILE__ = "mm/memory.c"
 
 
 def do_wp_page(mm, vma, address, page_table, ptl, orig_pte):

@@ -387,6 +387,9 @@ def wait_on_page_writeback(page):
         wait_on_page_bit(page, PG_writeback)
 
 
+__FILE__ = "include/linux/fs.h"
+
+
 def mapping_mapped(mapping):
     """Has anybody mapped the file? Asked without i_mmap_lock."""
     return data_race(mapping.nr_mmap) != 0
@@ -614,6 +617,9 @@ def attach_page_buffers(page, head):
     page_cache_get(page)
     SetPagePrivate(page)
     page.private = head
+
+
+__FILE__ = "fs/buffer.c"
 
 
 def __clear_page_buffers(page):

@@ -147,12 +147,18 @@ def do_mmap2(addr, len, flags, file, pgoff):
     return error
 
 
+__FILE__ = "mm/memory.c"
+
+
 def free_pgtables(tlb, vma):
     """Page tables stay; what is left is to hide the vmas first. anon_vma_unlink() has no chain to unlink from."""
     while vma:
         next = vma.vm_next
         unlink_file_vma(vma)
         vma = next
+
+
+__FILE__ = "mm/mmap.c"
 
 
 def unmap_region(mm, vma, start, end):

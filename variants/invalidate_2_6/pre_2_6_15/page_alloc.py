@@ -69,12 +69,11 @@ PREP_CLEAR = 1 << PG_uptodate | 1 << PG_error | 1 << PG_referenced | 1 << PG_arc
 
 
 # Flags are one word, read and written as a whole. Not here: PG_slab and PG_swapcache, which no page has.
-# only here: read_word: page->flags as a value
-# only here: write_word: page->flags as a value
-# not here: flags: page->flags as a value
-# not here: function: the name of the caller, for the complaint
 def bad_page(page):
     """Complain, then make it look like a good one."""
+    # only here: read_word: page->flags as a value
+    # only here: write_word: page->flags as a value
+    # not here: flags: page->flags as a value
     printk("Bad page state")
     write_word(page.flags, read_word(page.flags) & ~BAD_STATE)
     set_page_count(page, 0)
@@ -83,6 +82,8 @@ def bad_page(page):
 
 
 def free_pages_check(page):
+    # only here: read_word: page->flags as a value
+    # not here: flags: page->flags as a value
     if page_mapcount(page) or data_race(page.mapping) is not None or page_count(page) != 0 or read_word(page.flags) & FREE_CHECK:
         bad_page(page)
     if PageDirty(page):
@@ -120,6 +121,9 @@ def __pagevec_free(pvec):
 
 def prep_new_page(page):
     """Check a page that no other task has yet. Returns whether it must be left alone."""
+    # only here: read_word: page->flags as a value
+    # only here: write_word: page->flags as a value
+    # not here: flags: page->flags as a value
     if (page_mapcount(page)
             or data_race(page.mapping) is not None
             or page_count(page) != 0

@@ -585,8 +585,6 @@ def __block_write_full_page(inode, page, get_block):
     return 0
 
 
-# not here: 1: the loop's condition counts both numbers before it compares, by comma operators
-# not here: 0: the same
 def block_read_full_page(page, get_block):
     """Start reading a locked page of a file; the end of the I/O unlocks it."""
     inode = page.mapping.host
@@ -927,8 +925,6 @@ def ll_rw_block(rw, nr, bhs):
                 __mark_buffer_clean(bh)
         else:
             # not here: READA: nobody reads ahead with it
-            # not here: READ: there is no third kind
-            # not here: BUG: as READ
             end_io = buffer_uptodate(bh)                        # already have it
         if end_io:
             # end_io:

@@ -1066,7 +1066,10 @@ def generic_file_write(file, index, value):
     """
     # not here: access_ok: the data comes from outside the machine
     # not here: __get_user: as access_ok
-    # not here: sync_failure: prepare_write() does not fail
+    # not here: if status: prepare_write() does not fail
+    # not here: count: the write is of one page, so the loop is one turn
+    # not here: pos: as count
+    # not here: buf: as count
     mapping = file.f_dentry.d_inode.i_mapping
     inode = mapping.host
     bytes = PAGE_CACHE_SIZE

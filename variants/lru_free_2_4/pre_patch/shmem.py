@@ -284,8 +284,6 @@ def shmem_getpage_locked(info, inode, idx):
 
 def shmem_getpage(inode, idx):
     """A page of the file, with a reference. Returns what `*ptr` is: the page, None beyond the end or for an error, or NOPAGE_OOM."""
-    # not here: return 0: what `*ptr` is
-    # not here: return shmem_getpage_locked(): as above
     info = inode.shmem_i
 
     down(info.sem)

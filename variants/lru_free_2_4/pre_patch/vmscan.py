@@ -442,6 +442,7 @@ def shrink_caches(classzone, priority, gfp_mask, nr_pages):
     ratio = nr_pages * nr_active // ((data_race(vm.nr_inactive_pages) + 1) * 2)
     # only here: max: with the kernel's nr_pages of 32, of which at most 8 are freed before, it is at least 1 on lists this short, and 0 if
     # no page is active (see SWAP_CLUSTER_MAX in types.py)
+    # only here: min: as max
     ratio = max(ratio, min(nr_active, 1))
     refill_inactive(ratio)
 
