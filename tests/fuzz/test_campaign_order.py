@@ -56,7 +56,7 @@ def in_this_process(place: pathlib.Path, given: list[str], monkeypatch: pytest.M
 
 @pytest.mark.parametrize("more", [
     ["--keep-going"], pytest.param(["--seed", "3", "--runs", "90000"], marks=pytest.mark.long),
-    pytest.param(["--keep-going", "--runs", "30000"], marks=pytest.mark.long)],
+    pytest.param(["--keep-going", "--runs", "30000", "--no-shrink"], marks=pytest.mark.long)],     # to shrink a kill takes minutes
     ids=["keeps going", "ends at a title", "keeps going for long"])
 def test_a_campaign_is_the_same_with_any_number_of_workers_and_any_hash_seed(more: list[str], tmp_path: pathlib.Path) -> None:
     first, *others = (in_a_fresh_process(tmp_path / str(workers), hash_seed, arguments(workers, *more))
