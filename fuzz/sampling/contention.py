@@ -42,8 +42,8 @@ class _Object:
 class Places:
     """A recorder of the accesses of one run. `others` counts for each step the other tasks that could run there.
 
-    `made` has for each object, for the locks that were held and for the kind of access, the steps and the tasks that made it. What it
-    means is worked out after the run, as a run makes thousands of accesses.
+    `made` has for each object, for the locks that were held and for the kind of access, the steps and the tasks that made it. A
+    run makes thousands of accesses, so `objects` is worked out after it.
     """
 
     def __init__(self) -> None:
