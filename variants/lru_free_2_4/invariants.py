@@ -55,9 +55,13 @@ class _Tables:
         self.lru_counts = counted(image)
 
 
+def _tables(image: Image) -> _Tables:
+    return image.cache.get("tables") or image.cache.setdefault("tables", _Tables(image))
+
+
 def check(image: Image) -> list[Failure]:
     """Judge an image at rest: return a title, a detail and the object of each invariant that fails."""
-    t = image.cache.get("tables") or image.cache.setdefault("tables", _Tables(image))
+    t = _tables(image)
     out: list[Failure] = []
     references, swapped = _references(t)
     zone, active, inactive, space = t.zone, t.active_list, t.inactive_list, t.swapper_space
@@ -262,7 +266,7 @@ def drained(image: Image) -> Iterator[Failure]:
 
 def describe(image: Image) -> dict[str, str]:
     """Describe each page in a few words: its count, who maps, pins and swapped it, its flags, its mapping and its lists."""
-    t = image.cache.get("tables") or image.cache.setdefault("tables", _Tables(image))
+    t = _tables(image)
     ns = image.namespace
     mapped = Counter(slot._val[0] for slot in t.ptes if slot._val.__class__ is tuple)
     swapped = Counter(slot._val for slot in t.ptes if slot._val.__class__ is int)
