@@ -46,6 +46,7 @@ class Effort:
     least: float
     new: list[int] = field(default_factory=list)        # of each round: its runs of a new class
     rounds: int = ROUNDS
+    exhausted: bool = False                             # every class was run
 
     def add(self, new: int, block: bool, kept: bool) -> None:
         """Count a round with `new` runs of a new class. `block`: it reached a new block; `kept`: a run of it is kept."""
@@ -57,7 +58,7 @@ class Effort:
     def spent(self) -> bool:
         """True if few of the program's classes are left to be seen."""
         last = self.new[-WINDOW:]
-        return sum(last) < self.least * ROUND * len(last)
+        return self.exhausted or sum(last) < self.least * ROUND * len(last)
 
     @property
     def over(self) -> bool:
@@ -66,4 +67,4 @@ class Effort:
 
     def first(self) -> tuple[int, int]:
         """Return the runs of the first rounds, and those of a new class."""
-        return ROUND * len(self.new[:WINDOW]), sum(self.new[:WINDOW])
+        return (0, 0) if self.exhausted else (ROUND * len(self.new[:WINDOW]), sum(self.new[:WINDOW]))

@@ -9,6 +9,7 @@ schedules of each, keeps programs that reach something new, and returns what it 
 from __future__ import annotations
 
 import contextlib
+import functools
 import random
 import time
 import zlib
@@ -32,6 +33,7 @@ from vmrace.fuzz.sampling import classes
 from vmrace.fuzz.sampling.contention import Places
 from vmrace.fuzz.sampling.finder import Door, Finder, tallies
 from vmrace.fuzz.sampling.portfolio import Ran, Sampling, Spent, bred, portfolio
+from vmrace.harness.explore.exploration import explore
 from vmrace.harness.machine.machine import m
 from vmrace.harness.schedulers import NoPreempt
 from vmrace.harness.schedulers.mutate import Bred
@@ -49,8 +51,21 @@ RARE_MIN = 8
 ADOPT_RUNS = 8              # random schedules that measure the coverage of a program of the inputs
 GOAL_EVERY = 4              # one shard in four composes a program for a goal of locks: later ones know that it was tried
 SWEEP_FROM = 60             # the first shards only look for states and for programs
-SWEEP_EVERY = 2             # then one shard in two sweeps, while there is something to sweep
+SWEEP_FROM = 60             # the first shards only look for states and for programs
+SWEEP_LESS = 180            # until this shard three in four sweep, then every second: half of all, while there is something to sweep
+EXHAUST_MAX = 12            # runs of an explorer, for a program whose runs without preemption are of one class
+EXPLORED = "explored"       # these runs
 PAIRS = 4                   # programs that another one in four composes for goals of two accesses
+
+
+def sweeps(number: int) -> bool:
+    """True if a shard sweeps."""
+    return number >= SWEEP_FROM and number % (4 if number < SWEEP_LESS else 2) != 0
+
+
+def sweeps_before(number: int) -> int:
+    """The shards before a shard that sweep."""
+    return sum(map(sweeps, range(min(number, SWEEP_LESS)))) + max(0, number - SWEEP_LESS) // 2
 
 
 class _Explored(Door):
@@ -243,10 +258,10 @@ class _Shard(Finder):
 
         Shards that run at the same time do not know of each other, so each takes another part of the states and of the pairs.
         """
-        memory, (number, turn) = self.worker.memory, divmod(self.task.number, SWEEP_EVERY)
-        if turn != SWEEP_EVERY - 1 or self.task.number < SWEEP_FROM:
+        if not sweeps(self.task.number):
             return
-        parts = 1 << ((self.task.number - self.worker.position) // SWEEP_EVERY).bit_length()    # a power of 2: a part stays the same longer
+        memory, number = self.worker.memory, sweeps_before(self.task.number)
+        parts = 1 << (number - sweeps_before(self.worker.position)).bit_length()        # a power of 2: a part stays the same longer
 
         def mine(what: object) -> bool:
             return zlib.crc32(str(what).encode()) % parts == number % parts
@@ -299,14 +314,15 @@ class _Shard(Finder):
         """Take the accesses of a recorded run as facts."""
         assert isinstance(places, Accesses), type(places)
         facts = self.worker.memory.facts
-        facts.witness(list(places.at), Witness(prepared.program, not ran.switches))
+        facts.witness(places.seen, Witness(prepared.program, not ran.switches))
         for goal in places.together():
             facts.meet(goal)
 
     def _explore(self, program: Program, prepared: Prepared, schedules: list[Bred], novelty: bool) -> None:
-        """Run the schedules without preemption; then rounds of random schedules, and of children if the program has `novelty`, while they
-        are worth it (effort.py). A program that reaches a new block, or a rare one in its first round, is kept."""
-        features, memory = self.worker.features, self.worker.memory
+        """Run the schedules without preemption. If they are of one class, run every class, if these are few. Else run rounds of random
+        schedules, and of children if the program has `novelty`, while they are worth it (effort.py). A program that reaches a new block,
+        or a rare one in its first round, is kept."""
+        features, memory, before = self.worker.features, self.worker.memory, self.result.distinct
         explored = _Explored(self, program, prepared, schedules)
         sampling = explored.sampling
         sampling.leads()
@@ -315,18 +331,33 @@ class _Shard(Finder):
         explored.covered = prepared.image.probes.count(1)
         effort, kept = Effort(memory.yields.least), False
         blocks: frozenset[int] = frozenset()
-        while not (effort.over or self.over()):
+        if self.result.distinct - before <= 1:
+            effort.exhausted = self._exhaust(program, prepared)
+        while True:
             distinct, shown = self.result.distinct, explored.shown
-            sampling.mixed(ROUND, novelty)
+            if not effort.exhausted:
+                sampling.mixed(ROUND, novelty)
             reached = features.blocks_of(prepared.image)
             fresh_blocks = features.count_program(reached - blocks, first=not effort.new)
             rare = not effort.new and features.rarity(reached) <= max(RARE_MIN, RARE * features.programs)
             blocks = reached
             kept = kept or fresh_blocks > 0 or rare
             effort.add(self.result.distinct - distinct, fresh_blocks > 0 or rare, explored.shown > shown)
+            if effort.over or self.over():
+                break
         memory.add_yields(*effort.first())
         if kept:
             self._keep(program, blocks, schedules, effort.spent)
+
+    def _exhaust(self, program: Program, prepared: Prepared) -> bool:
+        """Run one schedule of each class of a program, at most EXHAUST_MAX. True if these were all."""
+        if self.result.runs + EXHAUST_MAX > self.task.runs:
+            return False
+        run = functools.partial(self.explored, program, prepared, EXPLORED)
+        with m.watched():
+            found = explore(run, prepared.cpus, lambda ran, events: ((),), up=prepared.cpus == 1, runs_max=EXHAUST_MAX, least=False)
+        self.distinct(EXPLORED, found.classes - 1)          # a run without preemption had one of them
+        return found.complete
 
     def _failed(self, program: Program, outcome: Outcome, name: str) -> None:
         before = len(self.result.hits)

@@ -83,19 +83,26 @@ class Finder:
 
     def one(self, program: Program, prepared: Prepared, name: str, scheduler: Scheduler) -> Outcome:
         """Run one schedule. Raises Spent if no run is left."""
-        self.spend()
         classes = self.classes_of(prepared)
         with classes.logged():
-            outcome = self.fast.run(prepared, scheduler)
-        tally = self.counts.tallies.setdefault(name, Tally())
-        tally.runs += 1
-        if classes.is_new(outcome):
-            tally.distinct += 1
-            self.counts.distinct += 1
+            outcome = self.explored(program, prepared, name, scheduler)
+        self.distinct(name, classes.is_new(outcome))
+        return outcome
+
+    def explored(self, program: Program, prepared: Prepared, name: str, scheduler: Scheduler) -> Outcome:
+        """Run one schedule of an explorer, which knows whether its class is new. Raises Spent if no run is left."""
+        self.spend()
+        outcome = self.fast.run(prepared, scheduler)
+        self.counts.tallies.setdefault(name, Tally()).runs += 1
         self.counts.limit_runs += outcome.limit_hit
         if outcome.findings:
             self._failed(program, outcome, name)
         return outcome
+
+    def distinct(self, name: str, classes: int) -> None:
+        """Count new classes of this kind of schedule."""
+        self.counts.tallies.setdefault(name, Tally()).distinct += classes
+        self.counts.distinct += classes
 
     def classes_of(self, prepared: Prepared) -> Classes:
         """Return the classes of the program that is explored now."""

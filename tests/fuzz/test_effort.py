@@ -3,12 +3,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from vmrace.fuzz.campaign.effort import LEAST, ROUND, ROUNDS, ROUNDS_BLOCK, ROUNDS_MAX, SHARE, Effort, Yields
-from vmrace.fuzz.campaign.messages import ShardTask
-from vmrace.fuzz.campaign.shard import run_shard
+from vmrace.fuzz.campaign.messages import Lesson, ShardResult, ShardTask
+from vmrace.fuzz.campaign.shard import EXHAUST_MAX, EXPLORED, _Shard, run_shard
+from vmrace.fuzz.campaign.worker import Worker
 from vmrace.fuzz.run.executor import Executor, Outcome
 from vmrace.fuzz.run.exhaustive import Explorer
 from vmrace.fuzz.sampling.classes import Classes
+from vmrace.fuzz.sampling.portfolio import Tally
 from vmrace.harness.machine.scheduler import Scheduler
 from vmrace.harness.schedulers.enumerate import every_schedule
 from vmrace.variants.family import family
@@ -69,3 +73,29 @@ def test_a_shard_counts_the_runs_of_a_new_class_and_the_replays() -> None:
     assert 100 <= result.distinct == sum(tally.distinct for tally in result.tallies.values()) < result.runs == 400
     assert result.checked_runs < result.replays < result.runs
     assert result.programs_run >= 5
+
+
+def explored(program: Program) -> tuple[ShardResult, int, bool]:
+    """What a shard finds that explores a program, the explorer's share of its runs, and whether the program is spent if it is kept."""
+    worker = Worker("lru_free_2_4", "pre_patch")
+    worker.begin(Lesson())
+    made = _Shard(worker, ShardTask("lru_free_2_4", "pre_patch", seed=1, number=0, runs=1_000, seconds=600.0))
+    made._program(program, [])
+    assert sum(one.distinct for one in made.result.tallies.values()) == made.result.distinct
+    return made.result, made.result.tallies.get(EXPLORED, Tally()).runs, all(one.spent for one in worker.kept)
+
+
+def test_a_program_of_few_classes_is_run_about_once_for_each() -> None:
+    apart = replace(PROGRAM, tasks=(TaskProgram(0, (Op("load", ("m0.0",)),)), TaskProgram(1, (Op("map", ("m1.1",)),))))
+    for program in (apart, replace(apart, setup=())):
+        result, runs, spent = explored(program)
+        assert result.distinct == Explorer(family("lru_free_2_4"), "pre_patch").explore(program).classes
+        assert result.distinct <= runs <= EXHAUST_MAX and spent
+        assert result.runs - result.replays <= runs + 6                 # six without preemption, and none at random
+
+
+def test_a_program_of_more_classes_is_sampled() -> None:
+    many = replace(PROGRAM, tasks=(PROGRAM.tasks[0], TaskProgram(1, (Op("reclaim"),))))
+    for program in (PROGRAM, many):
+        result, runs, _ = explored(program)
+        assert runs in (0, EXHAUST_MAX) and result.runs > runs + ROUND

@@ -10,7 +10,7 @@ import pytest
 import vmrace.fuzz.campaign.sweeping
 from vmrace.fuzz.campaign.facts import LOADED, STORED, Fact
 from vmrace.fuzz.campaign.messages import Lesson, ShardTask
-from vmrace.fuzz.campaign.shard import SWEEP_FROM, _Shard
+from vmrace.fuzz.campaign.shard import SWEEP_FROM, SWEEP_LESS, _Shard, sweeps, sweeps_before
 from vmrace.fuzz.campaign.start_states import few
 from vmrace.fuzz.campaign.sweeping import NAME, Sweeping
 from vmrace.fuzz.campaign.sweeps import TIMES, Pair, Sweeps, pairs_of
@@ -165,10 +165,10 @@ def test_a_sweep_goes_on_where_the_last_one_ended(worker: Worker) -> None:
     assert (worker.memory.sweeps.ran, worker.memory.sweeps.waiting) == (ran + waiting, 0)
 
 
-def test_every_second_shard_sweeps_and_those_of_one_time_take_other_pairs(worker: Worker) -> None:
+def test_shards_that_sweep_at_one_time_take_other_pairs(worker: Worker) -> None:
     ran = []
     for number in range(8):
-        made = shard(worker, number=SWEEP_FROM + number, lag=8)
+        made = shard(worker, number=SWEEP_LESS + number, lag=8)
         sweeping(made)[0].begin([SETUP], worker.operations)
         worker.memory.sweeps.left[LOCKED] = tuple((READ, parse_op(f"write f{file}.{page}", "task")) for file in (0, 1) for page in (0, 1))
         made._sweep()
@@ -178,10 +178,16 @@ def test_every_second_shard_sweeps_and_those_of_one_time_take_other_pairs(worker
 
 
 def test_the_first_shards_do_not_sweep(worker: Worker) -> None:
-    for number, sweeps in ((1, False), (SWEEP_FROM - 1, False), (SWEEP_FROM + 1, True)):
+    for number, sweeping in ((1, False), (SWEEP_FROM - 1, False), (SWEEP_FROM + 1, True)):
         made = shard(worker, number=number)
         made._sweep()
-        assert (made.result.runs > 0) == sweeps
+        assert (made.result.runs > 0) == sweeping
+
+
+def test_half_of_the_shards_sweep_in_the_end() -> None:
+    sweeping = [number for number in range(400) if sweeps(number)]
+    assert [sweeps_before(number) for number in sweeping] == list(range(len(sweeping)))
+    assert sweeps_before(SWEEP_LESS) == SWEEP_LESS // 2 and sweeps_before(400) == 200
 
 
 def test_a_preemption_that_was_tried_in_a_few_states_is_not_made_again(worker: Worker) -> None:
