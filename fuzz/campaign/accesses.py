@@ -28,7 +28,7 @@ class Accesses(Places):
         self.named = named
 
     @functools.cached_property
-    def _facts(self) -> list[tuple[Any, Fact, list[int], set[int]]]:
+    def made_facts(self) -> list[tuple[Any, Fact, list[int], set[int]]]:
         """The place of each load and store, its fact, its steps, and the tasks that made it."""
         out = []
         for (place, held, kind), (steps, tasks) in self.made.items():
@@ -44,25 +44,25 @@ class Accesses(Places):
     def at(self) -> dict[Fact, list[int]]:
         """The steps of each fact."""
         out: dict[Fact, list[int]] = {}
-        for _, fact, steps, _ in self._facts:
+        for _, fact, steps, _ in self.made_facts:
             out.setdefault(fact, []).extend(steps)
         return {fact: sorted(steps) for fact, steps in out.items()}
 
-    @functools.cached_property
-    def places(self) -> dict[Any, dict[Fact, set[int]]]:
-        """The facts of each place, with the tasks that made the access."""
-        out: dict[Any, dict[Fact, set[int]]] = {}
-        for place, fact, _, tasks in self._facts:
-            out.setdefault(place, {}).setdefault(fact, set()).update(tasks)
-        return out
+    @property
+    def seen(self) -> list[Fact]:
+        """List the facts, in the order of their first accesses."""
+        return list(dict.fromkeys(fact for _, fact, _, _ in self.made_facts))
 
     def together(self) -> Iterator[Goal]:
         """Yield the goals of which different tasks made the two accesses to one place."""
-        for facts in self.places.values():
-            if len(set().union(*facts.values())) > 1:
-                for goal in pairs(facts):
-                    if len(facts[goal[0]] | facts[goal[1]]) > 1:
-                        yield goal
+        places: dict[Any, dict[Fact, set[int]]] = {}
+        for place, fact, _, tasks in self.made_facts:
+            if len(self.objects[place].tasks) > 1:
+                places.setdefault(place, {}).setdefault(fact, set()).update(tasks)
+        for facts in places.values():
+            for goal in pairs(facts):
+                if len(facts[goal[0]] | facts[goal[1]]) > 1:
+                    yield goal
 
 
 def _fact(kind: int, place: Any, locks: Iterable[Lock]) -> Fact:

@@ -73,8 +73,7 @@ class OnPages(Accesses):
 
     def facts(self) -> frozenset[Fact]:
         """Return the accesses to the pages that tasks made, not interrupts."""
-        return frozenset(fact for place, made in self.places.items() if self._is_on(place)
-                         for fact, tasks in made.items() if max(tasks) >= 0)
+        return frozenset(fact for place, fact, _, tasks in self.made_facts if max(tasks) >= 0 and self._is_on(place))
 
 
 class Sweeping:

@@ -66,12 +66,13 @@ class Places:
     def objects(self) -> dict[Any, _Object]:
         """The accesses to each object, in the order of the first ones. To be asked after the run."""
         out: dict[Any, _Object] = {}
+        exclusive = {held: _exclusive(held.locks) for held in {held for _, held, _ in self.made}}
         for (key, held, kind), (steps, tasks) in self.made.items():
             found = out.get(key)
             if found is None:
-                found = out[key] = _Object(_exclusive(held.locks))
+                found = out[key] = _Object(set(exclusive[held]))
             elif found.locks:
-                found.locks &= _exclusive(held.locks)
+                found.locks &= exclusive[held]
             found.steps += steps
             found.tasks |= tasks
             found.written |= kind != READ
