@@ -5,7 +5,7 @@
 
 Two tables of c_source.toml say what is read otherwise. `[text]` has a regular expression and what stands for a match: a loop macro
 written out, a part of a function that Python has as a function of its own. `[exempt]` names, for each file, the functions that the model
-has written anew; they are left out. What is written has a line for each line of the tree, so a line number means the same in both.
+has written anew; they are left out. Each line keeps its number.
 
 In the text that stands for a match, <line>x</line> is x on one line, and <blank>x</blank> is the line ends of x alone.
 """
@@ -26,7 +26,7 @@ def line_ends(text: str) -> str:
 
 
 def in_place_of(text: str, match: re.Match[str]) -> str:
-    """What stands for `match`, on as many lines."""
+    """Return the text that stands for a match, on as many lines."""
     text = re.sub("(?s)<line>(.*?)</line>", lambda part: part[1].replace("\n", " "), match.expand(text))
     text = re.sub("(?s)<blank>(.*?)</blank>", lambda part: line_ends(part[1]), text)
     return text + "\n" * (match[0].count("\n") - text.count("\n"))
