@@ -12,19 +12,21 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import pathlib
-import resource
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import textwrap
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from vmrace.fuzz.campaign.status import Options, known_titles
+
+from tests.quality.timed import timed
 
 ROOT = pathlib.Path(__file__).parents[2]
 OUT = ROOT / "docs" / "explanation" / "engines.md"
@@ -42,17 +44,10 @@ def campaign(engine: str, variant: str, seed: int, runs: int) -> First:
         shutil.copytree(ROOT / "corpus", pathlib.Path(place, "corpus"))
         command = [sys.executable, "-m", "vmrace", "fuzz", variant, "--engine", engine, "--seed", str(seed), "--runs", str(runs), "--for",
                    "10h", "--workers", "1", "--keep-going", "--no-shrink", "--corpus", f"{place}/corpus", "--json"]
-        before = _children_seconds()
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        seconds = _children_seconds() - before
-    summary = json.loads(done.stdout)["summary"]
+        text, seconds = timed(command)
+    summary = json.loads(text)["summary"]
     assert summary["runs"] == runs and not summary["errors"], (command, summary)
     return {title: (run, seconds * run / runs) for title, run in summary["first_run"].items()}
-
-
-def _children_seconds() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
 
 
 def by_hypothesis(variant: str, seed: int, runs: int) -> First:
@@ -84,8 +79,8 @@ def search(engine: str, variant: str, seed: int, runs: int) -> First:
     if engine != "hypothesis":
         return campaign(engine, variant, seed, runs)
     command = [sys.executable, "-m", "tests.quality.engines", "--one", variant, str(seed), str(runs)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
-    return {title: (run, seconds) for title, (run, seconds) in json.loads(done.stdout).items()}
+    text, _ = timed(command, ROOT)
+    return {title: (run, seconds) for title, (run, seconds) in json.loads(text).items()}
 
 
 def cell(found: Sequence[tuple[int, float]], seeds: int) -> str:
@@ -136,10 +131,11 @@ def main(argv: Sequence[str]) -> None:
         family, _, name = variant.partition("/")
         titles = sorted(known_titles(Options(family, name, corpus=ROOT / "corpus"))[0])
         results: dict[str, list[First]] = {engine: [] for engine in ENGINES}
-        for seed in range(1, options.seeds + 1):
-            for engine in ENGINES:
-                results[engine].append(search(engine, variant, seed, options.runs))
-                found = sum(title in results[engine][-1] for title in titles)
+        asked = [(engine, variant, seed, options.runs) for seed in range(1, options.seeds + 1) for engine in ENGINES]
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for (engine, _, seed, _), first in zip(asked, pool.map(search, *zip(*asked, strict=True)), strict=True):
+                results[engine].append(first)
+                found = sum(title in first for title in titles)
                 print(f"{variant} seed {seed} {engine}: {found} of {len(titles)} known titles", flush=True)
         parts.append(table(variant, titles, results, options.seeds))
         print("\n".join(parts[-1]), flush=True)

@@ -6,7 +6,6 @@ from __future__ import annotations
 import functools
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
@@ -15,6 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from vmrace.fuzz.text.wording import count
+
+from tests.quality.timed import timed
 
 RUNS = 20_000
 
@@ -56,14 +57,10 @@ class Campaign:
 
 def campaign(variant: str, runs: int, seed: int) -> Campaign:
     """Run a campaign of one worker, which shrinks nothing."""
-    with tempfile.TemporaryDirectory() as corpus, tempfile.TemporaryFile() as out:
-        command = [sys.executable, "-m", "vmrace", "fuzz", variant, "--runs", str(runs), "--seed", str(seed), "--workers", "1",
-                   "--keep-going", "--no-shrink", "--corpus", corpus, "--json"]
-        process = subprocess.Popen(command, stdout=out)
-        _, status, used = os.wait4(process.pid, 0)          # the time of this campaign alone, as others run beside it
-        process.returncode = os.waitstatus_to_exitcode(status)
-        out.seek(0)
-        return Campaign(json.load(out)["summary"], used.ru_utime + used.ru_stime)
+    with tempfile.TemporaryDirectory() as corpus:
+        text, seconds = timed([sys.executable, "-m", "vmrace", "fuzz", variant, "--runs", str(runs), "--seed", str(seed), "--workers", "1",
+                               "--keep-going", "--no-shrink", "--corpus", corpus, "--json"])
+    return Campaign(json.loads(text)["summary"], seconds)
 
 
 def measure(names: set[str] | None, seeds: int, tell: Callable[[str], None]) -> str:
