@@ -3,8 +3,7 @@
 
 Only small programs can be run under every schedule. The programs of at most two operations come first, once up to symmetry. Between
 them there are random programs of a few operations, larger ones of the campaign's own generator, and short campaigns ("hunts") on each
-variant in turn. A hunt finds rare findings; its programs are shrunk
-before they are compared.
+variant in turn. A hunt finds rare findings; its programs are shrunk before they are compared.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from vmrace.variants.program import Program, TaskProgram
 ROUND = 32                  # units of a round: of these the last is a hunt, and the one before a program of the generator
 SMALL_TRIES = 30            # draws of a small program
 ONE_OF_EACH = {"page": 1, "file": 1, "fpage": 1, "number": 1}
-HUNT_RUNS, HUNT_RUNS_MAX = 2_000, 64_000        # runs of the first hunt on a variant; each later one has twice as many, up to the most
+HUNT_RUNS, HUNT_RUNS_MAX = 2_000, 128_000        # runs of the first hunt on a variant; each later one has twice as many, up to the most
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,11 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from vmrace.fuzz.campaign.messages import ShardResult, ShardTask
+from vmrace.fuzz.campaign.shard import run_shard
 from vmrace.fuzz.cli.main import main
 from vmrace.fuzz.compare.found import Decided, Found, UnitResult
+from vmrace.fuzz.compare.hunt import hunt
 from vmrace.fuzz.compare.kinds import Kind, kind_of
 from vmrace.fuzz.compare.outcomes import Budget, Comparison, Difference, Reach, Side, compare, contenders
 from vmrace.fuzz.compare.search_report import conclusion, inclusion
@@ -143,6 +146,23 @@ def test_the_units_are_a_function_of_seed_and_number() -> None:
     assert [(unit.hunted, unit.runs) for unit in hunts] == [(0, 2_000), (1, 2_000), (0, 4_000), (1, 4_000)]
     sizes = [unit.program.size for number in range(0, 60, 2) if (unit := one.unit(number)).program and number % ROUND < ROUND - 2]
     assert sizes[:3] == [1, 1, 1], "the smallest programs come first"
+
+
+def test_a_hunt_is_a_campaign_whose_shards_learn_from_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[tuple[ShardTask, ShardResult]] = []
+
+    def watched(task: ShardTask) -> ShardResult:
+        made.append((task, run_shard(task)))
+        return made[-1][1]
+
+    monkeypatch.setattr("vmrace.fuzz.compare.hunt.run_shard", watched)
+    hits, runs, error = hunt("lru_free_2_4", "pre_patch", seed=1, runs=3_000)
+    assert (runs, error) == (3_000, "") and len(made) > 5
+    assert [task.number for task, _ in made] == list(range(len(made)))
+    assert all(task.lesson.learnt == [result.learnt] for (task, _), (_, result) in zip(made[1:], made, strict=False))
+    titles = [hit.title for hit in hits]
+    assert "BUG at mm/page_alloc.c:95 in __free_pages_ok" in titles and len(titles) == len(set(titles))
+    assert [hit.title for hit in hunt("lru_free_2_4", "pre_patch", seed=1, runs=3_000)[0]] == titles
 
 
 # ---- it stops and goes on ----------------------------------------------------------------------------------------------------------
