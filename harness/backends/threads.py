@@ -7,12 +7,17 @@ several tasks share a cpu, at most one of their threads is on that cpu.
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from vmrace.harness.machine.task import Task
+
+
+PATIENCE = 2.0      # seconds; a task that runs for so long without a switch may never end, and Ctrl-C then ends the run anyhow
 
 
 class Carrier(threading.Thread):
@@ -33,14 +38,33 @@ class ThreadStack:
         self._thread: Carrier | None = None
 
     def switch(self) -> None:
-        backend = self._backend
-        me, backend.holder = backend.holder, self
+        me = self._backend.holder
+        if me is self._backend.main():
+            with _without_ctrl_c():
+                self._run()
+                while not me._baton.acquire(timeout=PATIENCE) and signal.SIGINT not in signal.sigpending():
+                    pass
+        else:
+            self._run()
+            me._baton.acquire()
+
+    def _run(self) -> None:
+        self._backend.holder = self
         if self._thread is None and self._body is not None and self._task is not None:
             self._thread = Carrier(target=self._body, args=(self._task,), name=self._task.name, daemon=True)
             self._thread.start()
         else:
             self._baton.release()
-        me._baton.acquire()
+
+
+@contextlib.contextmanager
+def _without_ctrl_c() -> Iterator[None]:
+    """Hold Ctrl-C back. It would leave a switch half done, or go on in the main thread while another thread has the baton."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class Threads:
