@@ -154,6 +154,7 @@ class Serving:
         if not error:
             result.check(self.task)
         self.task = None
+        runner.end()
         try:
             self.pipe.send(result)
         except OSError:

@@ -18,6 +18,7 @@ from vmrace.variants.program import Op, Program, TaskProgram
 
 NEW_SHARE = 0.1             # share of the changes that are a new program
 SCHEDULE_SHARE = 0.3        # share of the others that keep the program
+SWEEP_SHARE = 0.3           # share of the rest that are a program of two operations which conflict, after all its sweep was run
 LONGER_SHARE = 0.15         # share of the rest that make the setup longer
 STATE_SHARE = 0.6           # share of the rest that draw new tasks after a setup: that of the input, or one that reaches some state
 OWN_SHARE = 0.5             # share of these with the setup of the input
@@ -26,19 +27,27 @@ NEAR = 12                   # points by which a preemption is moved, on average
 POINTS = 100                # points over which the first preemption is drawn
 
 
+def no_sweep(rng: random.Random) -> Input | None:
+    """Run nothing."""
+    return None
+
+
 class Mutator:
     """The changes of inputs of one variant.
 
     `runs_of(program)` returns the schedules of a program that showed something new, if any. `novelty(program)` is larger for a program
     that tries more: it chooses among CANDIDATES changes. `setup(rng)` picks a setup that reaches a state, and `reach_out(rng)` looks for
-    more of them; it returns a program that fails without a race, if it meets one.
+    more of them; it returns a program that fails without a race, if it meets one. `sweep(rng)` runs a sweep (see campaign/sweeping.py), and
+    returns an input of it.
     """
 
     def __init__(self, operations: Sequence[str], runs_of: Callable[[Program], Sequence[Input]] = lambda program: (),
                  novelty: Callable[[Program], float] = lambda program: 0.0,
                  setup: Callable[[random.Random], tuple[Op, ...]] = lambda rng: (),
-                 reach_out: Callable[[random.Random], Program | None] = lambda rng: None):
+                 reach_out: Callable[[random.Random], Program | None] = lambda rng: None,
+                 sweep: Callable[[random.Random], Input | None] = no_sweep):
         self.operations, self.runs_of, self.novelty, self.setup, self.reach_out = tuple(operations), runs_of, novelty, setup, reach_out
+        self.sweep = sweep
 
     def mutate(self, data: bytes, size_max: int, seed: int) -> bytes:
         """Change an input; the result has at most `size_max` bytes."""
@@ -63,6 +72,8 @@ class Mutator:
             return Input(generate.program(rng, self.operations))
         if rng.random() < SCHEDULE_SHARE:
             return self._another_schedule(rng, one)
+        if rng.random() < SWEEP_SHARE and (swept := self.sweep(rng)) is not None:
+            return swept
         if rng.random() < LONGER_SHARE:
             return replace(one, program=replace(one.program, setup=generate.extended(rng, one.program.setup, self.operations).setup))
         failing = self.reach_out(rng)

@@ -12,10 +12,10 @@ import random
 import zlib
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from vmrace.fuzz.libfuzzer.inputs import Input, decode
-from vmrace.fuzz.libfuzzer.mutate import Mutator
+from vmrace.fuzz.libfuzzer.mutate import Mutator, no_sweep
 from vmrace.fuzz.programs import generate
 from vmrace.fuzz.run import stop_request
 from vmrace.fuzz.run.executor import Outcome, Prepared, SetupFailed
@@ -49,11 +49,14 @@ class Memory(Protocol):
     def setup(self, rng: random.Random) -> tuple[Op, ...]:
         """Pick a setup that reaches a state, rare ones as often as common ones."""
 
+    def sweep(self, runs: Swept, operations: Sequence[str]) -> Program | None:
+        """Run the schedules of two operations that conflict in a state, and return that program; None if there is none."""
+
 
 class Runner(Finder):
     """The runs of inputs of one variant. `counts` has a hit for each title outside `known`; `titles` are those of the last input.
 
-    `runs_max` bounds the runs that are counted; 0 means no bound.
+    `runs_max` bounds the runs that are counted; 0 means no bound. After `end` no run is made until `begin`.
     """
 
     def __init__(self, family_name: str, variant: str, memory: Memory, schedules: int = SCHEDULES):
@@ -66,12 +69,17 @@ class Runner(Finder):
         self.image: Image | None = None         # of the last input
         self.remembered: OrderedDict[Program, list[Input]] = OrderedDict()
         self.titles: list[str] = []
+        self.named: dict[Any, Any] = {}         # of sweeps: see Accesses
         self.begin(0)
 
     def begin(self, runs_max: int) -> None:
         """Begin to count anew, at most `runs_max` runs; 0 means no bound."""
-        self.counts, self.runs_max = Counts(tallies=tallies()), runs_max
+        self.counts, self.runs_max, self.ended = Counts(tallies=tallies()), runs_max, False
         self.fast.left_open.clear()
+
+    def end(self) -> None:
+        """Make no further run: the counts were handed on."""
+        self.ended = True
 
     @property
     def buffers(self) -> list[bytearray]:
@@ -88,7 +96,7 @@ class Runner(Finder):
         return self.features.count_program(self.features.blocks_of(self.image), first=True) if self.image is not None else 0
 
     def over(self) -> bool:
-        return 0 < self.runs_max <= self.counts.runs or stop_request.asked()
+        return self.ended or 0 < self.runs_max <= self.counts.runs or stop_request.asked()
 
     def runs_of(self, program: Program) -> list[Input]:
         """Return the schedules of a program that showed something new, as inputs."""
@@ -131,6 +139,19 @@ class Runner(Finder):
                 else:
                     self.memory.learn(program, self.fast.family.describe(prepared.image))
         return None
+
+    def sweep(self, rng: random.Random) -> Input | None:
+        """Run the schedules of two operations that conflict in a state of a page. Returns the run with the first new title, else the
+        program, else None."""
+        if self.over():
+            return None
+        program, before = None, len(self.counts.hits)
+        with m.watched(observer=self.features), contextlib.suppress(Spent):
+            program = self.memory.sweep(Swept(self, rng), self.operations)
+        self.pairs |= int.from_bytes(self.features.pairs, "little")
+        for hit in self.counts.hits[before:]:
+            return Input(hit.program, tuple(hit.switches), tuple(hit.forced))
+        return Input(program) if program is not None else None
 
     def spend(self) -> None:
         if self.over():
@@ -197,6 +218,15 @@ class _Door(Door):
         return super().run(name, scheduler, places)
 
 
-def mutator_of(runner: Runner) -> Mutator:
-    """Return the changes of inputs that this runner has use for."""
-    return Mutator(runner.operations, runner.runs_of, runner.memory.novelty, runner.memory.setup, runner.reach_out)
+class Swept:
+    """The runs of a sweep, as those of a runner."""
+
+    def __init__(self, runner: Runner, rng: random.Random):
+        self.fast, self.rng, self.named = runner.fast, rng, runner.named
+        self.one, self.check, self.over = runner.one, runner.check, runner.over
+
+
+def mutator_of(runner: Runner, sweeps: bool = True) -> Mutator:
+    """Return the changes of inputs that this runner has use for; `sweeps`: also sweeps, which make inputs larger."""
+    return Mutator(runner.operations, runner.runs_of, runner.memory.novelty, runner.memory.setup, runner.reach_out,
+                   runner.sweep if sweeps else no_sweep)

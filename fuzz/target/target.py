@@ -53,7 +53,7 @@ class Target:
         self.runner = Runner(family, variant, Memory(), schedules)
         self.view = TextView(options)
         self.keeper = Keeper(options, self.view)
-        self.mutator = mutator_of(self.runner)
+        self.mutator = mutator_of(self.runner, sweeps=mode is Mode.SEARCH)
         self.registered = False
         if mode is Mode.SEARCH:
             self.runner.known.update(self.keeper.begin())

@@ -155,7 +155,7 @@ def test_the_runs_of_an_input_do_not_depend_on_other_inputs() -> None:
 
 def test_changes_learn_states_from_setups_and_remember_schedules() -> None:
     runner = Runner("lru_free_2_4", "pre_patch", Memory(), 20)
-    mutator = mutator_of(runner)
+    mutator = mutator_of(runner, sweeps=False)
     data = encode(Input(entry().program))
     runner.run(data)
     known = len(runner.memory.setups)
@@ -164,6 +164,32 @@ def test_changes_learn_states_from_setups_and_remember_schedules() -> None:
     assert known and len(runner.memory.setups) > known
     assert runner.counts.runs <= 20, "setups that are only tried are no runs"
     assert all(one.program == entry().program for one in runner.runs_of(entry().program))
+
+
+def test_a_sweep_runs_pairs_that_conflict_and_gives_the_run_of_a_new_title() -> None:
+    memory = Memory()
+    runner, rng = Runner("lru_free_2_4", "pre_patch", memory, 20), random.Random(1)
+    assert runner.sweep(rng) is None and runner.counts.runs == 0, "no state is known"
+    runner.run(encode(Input(entry().program)))
+    runner.begin(4_000)
+    runner.known.clear()
+    given = [one for _ in range(60) if (one := runner.sweep(rng)) is not None]
+    assert memory.sweeps.ran >= 10 and 500 < runner.counts.runs <= 4_000
+    assert all(legal(one.program, runner.operations) and len(one.program.tasks) <= 2 for one in given)
+    failing = [one for one in given if one.switches or one.forced]
+    assert failing and runner.counts.hits
+    for one, hit in zip(failing, runner.counts.hits, strict=False):
+        assert (one.program, list(one.switches), list(one.forced)) == (hit.program, hit.switches, hit.forced)
+
+
+def test_after_the_counts_were_handed_on_no_sweep_makes_runs() -> None:
+    runner = Runner("lru_free_2_4", "pre_patch", Memory(), 20)
+    runner.run(encode(Input(entry().program)))
+    runs = runner.counts.runs
+    runner.end()
+    assert runner.sweep(random.Random(1)) is None and runner.counts.runs == runs
+    runner.begin(0)
+    assert runner.sweep(random.Random(1)) is not None and runner.counts.runs
 
 
 def test_no_more_runs_are_made_than_asked() -> None:
