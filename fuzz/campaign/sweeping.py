@@ -8,7 +8,7 @@ the double free needs, 8 of the 60 pairs of all operations show it, each in thre
 program has 47 runs, and one of fifteen shows it.
 
 A preemption at one site for the same two operations is tried in TIMES states only: in all states, the sweeps of cow_swap_2_6 would take
-700,000 runs.
+700,000 runs. When a state is swept again, from another setup, it may be tried TIMES more.
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ class Sweeping:
         """Run the schedules with one preemption of a run without. Returns the preemptions that were made."""
         names = " and ".join(sorted({op.name for op in pair}))
         at = {step: (seen.sites[step], names) for steps in contention.within(seen).values() for step in steps if step in seen.sites}
-        base.breed(self.shard.rng, [[step for step, one in at.items() if self.sweeps.worth(one)]], seen.others)
+        base.breed(self.shard.rng, [[step for step, one in at.items() if self.sweeps.worth(one, self.state)]], seen.others)
         del base.children[CHILDREN_MAX:]
         tried = {at[child // STRIDE] for child in base.children}
         mutate = Mutate(self.shard.rng)

@@ -17,7 +17,7 @@ from vmrace.fuzz.campaign.facts import Fact
 from vmrace.fuzz.campaign.start_states import Setup
 from vmrace.variants.program import Op
 
-TIMES = 2               # states in which a preemption at one site is tried for a pair of operations
+TIMES = 2               # tries of a preemption at one site for a pair of operations, in whatever states, before a state is swept again
 
 Pair = tuple[Op, Op]
 Preemption = tuple[str, str]        # the site at which the one task is preempted, and the names of both operations
@@ -86,9 +86,10 @@ class Sweeps:
         if self.news is not None:
             self.news.ran.append((state, pair, list(preempted)))
 
-    def worth(self, one: Preemption) -> bool:
-        """True if a preemption was tried in fewer than TIMES states."""
-        return self.preempted.get(one, 0) < TIMES
+    def worth(self, one: Preemption, state: str) -> bool:
+        """True if a preemption was tried less than TIMES for each setup with which a sweep of a state has begun: in later sweeps of it, it
+        is made again."""
+        return self.preempted.get(one, 0) < TIMES * max(1, len(self.begun.get(state, ())))
 
     def queue(self, seen: Mapping[str, int]) -> list[tuple[str, Pair]]:
         """List the pairs that have not run, those of the most promising state first: few setups reach it, and it has few pairs left.

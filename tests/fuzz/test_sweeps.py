@@ -85,14 +85,16 @@ def test_a_state_is_swept_again_with_another_setup_when_no_pair_is_left() -> Non
     assert (sweeps.setup("s"), sweeps.left["s"], sweeps.other("s", setups)) == ((READ,), ((READ, READ),), [])
 
 
-def test_a_preemption_is_worth_a_schedule_in_a_few_states() -> None:
-    sweeps = Sweeps()
+def test_a_preemption_is_worth_a_schedule_in_a_few_states_and_again_in_later_sweeps() -> None:
+    sweeps, one = Sweeps(), ("line", "read and write")
     for number in range(TIMES):
-        assert sweeps.worth(("line", "read and write"))
+        assert sweeps.worth(one, f"s{number}")
         sweeps.begin(f"s{number}", (), (BOTH,))
-        sweeps.run(f"s{number}", BOTH, [("line", "read and write")])
-    assert not sweeps.worth(("line", "read and write"))
-    assert sweeps.worth(("line", "write and write"))
+        sweeps.run(f"s{number}", BOTH, [one])
+    assert not sweeps.worth(one, "s0") and not sweeps.worth(one, "another")
+    assert sweeps.worth(("line", "write and write"), "s0")
+    sweeps.begin("s0", (READ,), (BOTH,))
+    assert sweeps.worth(one, "s0") and not sweeps.worth(one, "s1")
 
 
 # ---- a sweep ---------------------------------------------------------------------------------------------------------------------
