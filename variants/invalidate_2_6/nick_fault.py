@@ -113,9 +113,11 @@ FAULT_FLAG_NONLINEAR = 0x02
 __FILE__ = "mm/filemap.c"
 
 
-# not here: AOP_TRUNCATED_PAGE: of 2.6.16; ext2 never returns it
-# not here: mmap_miss: readahead is switched off
-# not here: mmap_hit: readahead is switched off
+# not here: if error == AOP_TRUNCATED_PAGE: of 2.6.16; ext2 never returns it
+# not here: file.f_ra.mmap_miss += 1: readahead is switched off
+# not here: if (file.f_ra.mmap_hit + MMAP_LOTSAMISS) < file.f_ra.mmap_miss: as above
+# not here: file.f_ra.mmap_hit += 1: readahead is switched off
+# not here: if (file.f_ra.mmap_hit + MMAP_LOTSAMISS) < file.f_ra.mmap_miss: as above
 def filemap_fault(vma, pgoff, flags):
     """(page, type): the page locked and with a reference; None with the type of the error.
 
@@ -200,7 +202,7 @@ def populate_range(mm, vma, addr, size, pgoff):
 
 
 # not here: if vma.vm_flags & VM_CAN_NONLINEAR: no vma has populate
-# not here: __prot: the operation passes a page of a mapping
+# not here: if __prot: the operation passes a page of a mapping
 # not here: start = (start & PAGE_MASK): the operation passes a page of a mapping
 # not here: size = (size & PAGE_MASK): the operation passes a page of a mapping
 def sys_remap_file_pages(start, size, pgoff, nonblock):
@@ -316,7 +318,7 @@ def get_user_pages(mm, start, len, write, force, pages):
 
 
 def make_pages_present(addr, end):
-    """mmap_sem is held for reading."""
+    """mmap_sem is held for reading. Two BUG_ON() are left out: the range is in one vma. So is the result: the caller does not use it."""
     vma = find_vma(current().mm, addr)
     if not vma:
         return -1

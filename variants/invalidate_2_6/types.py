@@ -314,7 +314,8 @@ class address_space(struct):
     i_mmap_lock = embed(spinlock_t)
     i_mmap = embed(list_head, guard=".i_mmap_lock")
     i_mmap_nonlinear = embed(list_head, guard=".i_mmap_lock")
-    nr_mmap = racy(0, ".i_mmap_lock")                       # how many vmas are on both lists: what mapping_mapped() asks
+    nr_mmap = racy(0, ".i_mmap_lock")                       # how many vmas are on i_mmap: mapping_mapped() asks whether it is empty
+    nr_mmap_nonlinear = racy(0, ".i_mmap_lock")             # and on i_mmap_nonlinear
     truncate_count = racy(0, ".i_mmap_lock")                # read without it by do_no_page
     # guards the buffers of its pages
     private_lock = embed(spinlock_t)

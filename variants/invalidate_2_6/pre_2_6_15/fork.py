@@ -15,6 +15,7 @@ from vmrace.harness.kernel import (
 )
 from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import kmem_cache_alloc_mm, kmem_cache_alloc_vma, kmem_cache_free
 from vmrace.variants.invalidate_2_6.pre_2_6_15.memory import copy_page_range
+from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import count_mapped
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mmap import exit_mmap
 from vmrace.variants.invalidate_2_6.types import CLONE_VM, VM_LOCKED
 
@@ -23,7 +24,8 @@ __FILE__ = "kernel/fork.c"
 
 
 def dup_mmap(mm, oldmm):
-    """Nobody else knows of `mm` yet, but for rmap and truncation, through the files it maps."""
+    """Nobody else knows of `mm` yet, but for rmap and truncation, through the files it maps. They take no mmap_sem, so that of `mm` is
+    left out; no vma here has VM_DONTCOPY."""
     down_write(oldmm.mmap_sem)
     pprev = None
     mpnt = oldmm.mmap
@@ -48,7 +50,7 @@ def dup_mmap(mm, oldmm):
             tmp.vm_truncate_count = mpnt.vm_truncate_count
             tmp.vm_private_data = mpnt.vm_private_data
             list_add(tmp.shared, mpnt.shared)       # vma_prio_tree_add()
-            mapping.nr_mmap += 1
+            count_mapped(mapping, tmp, 1)
             spin_unlock(mapping.i_mmap_lock)
 
         # link it in, then copy its page table
@@ -73,7 +75,7 @@ def mm_init(mm):
 
 
 def mmput(mm):
-    # only here: kmem_cache_free: free_mm(), by mmdrop(); no lazy TLB keeps the mm any longer
+    # only here: kmem_cache_free(mm): free_mm(), by mmdrop(); no lazy TLB keeps the mm any longer
     if atomic_dec_and_test(mm.mm_users):
         exit_mmap(mm)
         kmem_cache_free(mm)

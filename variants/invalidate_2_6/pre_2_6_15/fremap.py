@@ -4,6 +4,7 @@ from vmrace.harness.kernel import current, data_race, down_read, down_write, lis
 from vmrace.harness.kernel import list_del, spin_lock, spin_unlock, up_read, up_write
 from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import filemap_populate
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
+    count_mapped,
     i_size_read,
     linear_page_index,
     mk_pte,
@@ -116,6 +117,8 @@ def sys_remap_file_pages(start, size, pgoff, nonblock):
                 vma.vm_flags |= VM_NONLINEAR
                 list_del(vma.shared)                # vma_prio_tree_remove()
                 list_add_tail(vma.shared, mapping.i_mmap_nonlinear)     # vma_nonlinear_insert()
+                mapping.nr_mmap -= 1                # between these two it seems to be on neither list
+                count_mapped(mapping, vma, 1)
                 spin_unlock(mapping.i_mmap_lock)
 
             err = filemap_populate(vma, start, size, vma.vm_page_prot, pgoff, nonblock)     # vma->vm_ops->populate

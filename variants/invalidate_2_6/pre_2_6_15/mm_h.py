@@ -66,6 +66,7 @@ from vmrace.variants.invalidate_2_6.types import (
     PG_uptodate,
     PG_writeback,
     THE_DEVICE,
+    VM_NONLINEAR,
 )
 from vmrace.variants.mmu import clear_new_page
 
@@ -105,7 +106,7 @@ def PageLocked(page):
     return test_bit(PG_locked, page.flags)
 
 
-# only here: locker: the model remembers the task that holds the lock, for an invariant
+# only here: page.locker = current: the model remembers the task that holds the lock, for an invariant
 # only here: unlocked_by_other: the model counts an unlock by a task that does not hold the lock, for an invariant
 # only here: in_interrupt: the device unlocks a page in its interrupt
 def SetPageLocked(page):
@@ -391,8 +392,17 @@ __FILE__ = "include/linux/fs.h"
 
 
 def mapping_mapped(mapping):
-    """Has anybody mapped the file? Asked without i_mmap_lock."""
-    return data_race(mapping.nr_mmap) != 0
+    """Has anybody mapped the file? Asked without i_mmap_lock, of one list after the other: sys_remap_file_pages() moves a vma between them,
+    and it may be on neither when it is asked for."""
+    return data_race(mapping.nr_mmap) != 0 or data_race(mapping.nr_mmap_nonlinear) != 0
+
+
+def count_mapped(mapping, vma, by):
+    """i_mmap_lock is held. What mapping_mapped() asks, instead of a look at the heads of both lists."""
+    if vma.vm_flags & VM_NONLINEAR:
+        mapping.nr_mmap_nonlinear += by
+    else:
+        mapping.nr_mmap += by
 
 
 def i_size_read(inode):
@@ -426,8 +436,10 @@ def pagevec_space(pvec):
     return PAGEVEC_SIZE - len(pvec)
 
 
-# only here: append: the array and its number of entries are a list
-# not here: len: the array and its number of entries are a list
+# only here: pvec.append(page): the array and its number of entries are a list
+# not here: len() += 1: the array and its number of entries are a list
+# not here: len(pvec): as above
+# not here: pvec[post(len())] = page: as above
 def pagevec_add(pvec, page):
     """Returns how much room is left."""
     pvec.append(page)

@@ -4,6 +4,7 @@ from vmrace.harness.kernel import current, data_race, down_write, list_add_tail,
 from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import generic_file_mmap
 from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import kmem_cache_alloc_vma, kmem_cache_free
 from vmrace.variants.invalidate_2_6.pre_2_6_15.memory import tlb_finish_mmu, tlb_gather_mmu, unmap_vmas
+from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import count_mapped
 from vmrace.variants.invalidate_2_6.pre_2_6_15.swap import lru_add_drain
 from vmrace.variants.invalidate_2_6.types import (
     ENOMEM,
@@ -28,7 +29,7 @@ __FILE__ = "mm/mmap.c"
 def __remove_shared_vm_struct(vma, file, mapping):
     """i_mmap_lock is held."""
     list_del(vma.shared)                            # from i_mmap_nonlinear, or vma_prio_tree_remove()
-    mapping.nr_mmap -= 1
+    count_mapped(mapping, vma, -1)
 
 
 def unlink_file_vma(vma):
@@ -74,7 +75,7 @@ def __vma_link_file(vma):
         mapping = file.f_mapping
         # vma_nonlinear_insert(), or vma_prio_tree_insert(): behind those of the same range
         list_add_tail(vma.shared, mapping.i_mmap_nonlinear if vma.vm_flags & VM_NONLINEAR else mapping.i_mmap)
-        mapping.nr_mmap += 1
+        count_mapped(mapping, vma, 1)
 
 
 def __vma_link(mm, vma, prev):
