@@ -5,7 +5,8 @@
 
 Two tables of c_source.toml say what is read otherwise. `[text]` has a regular expression and what stands for a match: a loop macro
 written out, a part of a function that Python has as a function of its own. `[exempt]` names, for each file, the functions that the model
-has written anew; they are left out. Each line keeps its number.
+has written anew; they are left out. Each line keeps its number. A patch is applied to the tree before. The exit code is 1 if a function to
+be left out is not there.
 
 In the text that stands for a match, <line>x</line> is x on one line, and <blank>x</blank> is the line ends of x alone.
 """
@@ -54,13 +55,17 @@ def main() -> int:
     if len(sys.argv) != 4:
         print(__doc__)
         return 2
-    name, tree, into = sys.argv[1], pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3])
-    family = tomllib.loads((VARIANTS / name / "c_source.toml").read_text())
+    tree, into = pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3])
+    family = tomllib.loads((VARIANTS / sys.argv[1] / "c_source.toml").read_text())
+    bad = []
     for path in sorted(file for file in tree.rglob("*") if file.suffix in (".c", ".h")):
-        place = path.relative_to(tree)
+        place, source = path.relative_to(tree), path.read_text(errors="replace")
+        absent = [name for name in family["exempt"].get(str(place), ()) if without(source, name) == source]
+        bad += [f"{place}: no function {name} to leave out" for name in absent]
         (into / place).parent.mkdir(parents=True, exist_ok=True)
-        (into / place).write_text(as_read(str(place), path.read_text(errors="replace"), family))
-    return 0
+        (into / place).write_text(as_read(str(place), source, family))
+    print(*bad, sep="\n", end="\n" * bool(bad), file=sys.stderr)
+    return int(bool(bad))
 
 
 if __name__ == "__main__":

@@ -94,3 +94,12 @@ def test_a_tree_is_written_file_by_file(tmp_path: pathlib.Path, monkeypatch: pyt
     assert c_text.main() == 0
     assert [path.name for path in (tmp_path / "read").rglob("*.*")] == ["exit.c"]
     assert (tmp_path / "read/kernel/exit.c").read_text() == "\n\n\n\nint other(void)\n{\n}\n"
+
+
+def test_a_function_that_is_not_there_is_an_error(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch,
+                                                  capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "tree/kernel").mkdir(parents=True)
+    (tmp_path / "tree/kernel/exit.c").write_text("int other(void)\n{\n}\n")
+    monkeypatch.setattr("sys.argv", ["c_text", "lru_free_2_4", str(tmp_path / "tree"), str(tmp_path / "read")])
+    assert c_text.main() == 1
+    assert capsys.readouterr().err == "kernel/exit.c: no function do_exit to leave out\n"

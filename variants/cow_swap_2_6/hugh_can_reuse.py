@@ -254,9 +254,12 @@ def migrate_page_move_mapping(mapping, newpage, page):
 # ---- @@ -398,7 +400,6 @@ ----------------------------------------------------------------------------------------------------
 
 
-# not here: PageError: no I/O fails
-# not here: PageChecked: of files
-# not here: PageMappedToDisk: of files
+# not here: PageError(page): no I/O fails
+# not here: if PageError(): as above
+# not here: PageChecked(page): of files
+# not here: if PageChecked(): as above
+# not here: PageMappedToDisk(page): of files
+# not here: if PageMappedToDisk(): as above
 def migrate_page_copy(newpage, page):
     """Both pages are locked, and no pte maps the old one. A device with a pin does not wait for that: its page is not moved, see above."""
     copy_to_new_page(newpage, page)                 # copy_highpage()

@@ -150,7 +150,8 @@ PREP_CHECK = BAD_STATE | 1 << PG_reserved
 
 
 # ---- mm/page_alloc.c, @@ -380,6 +381,8 @@ -------------------------------------------------------------------------------------
-# only here: read_word: page->flags as a value
+# only here: if read_word() & FREE_CHECK: page->flags as a value
+# only here: read_word(page.flags): as above
 # not here: flags: page->flags as a value
 def free_pages_check(page):
     if page_mapcount(page) or data_race(page.mapping) is not None or page_count(page) != 0 or read_word(page.flags) & FREE_CHECK:

@@ -95,7 +95,7 @@ VM_CAN_INVALIDATE = 0x08000000
 __FILE__ = "mm/filemap.c"
 
 
-# not here: AOP_TRUNCATED_PAGE: of 2.6.16; ext2 never returns it
+# not here: if error == AOP_TRUNCATED_PAGE: of 2.6.16; ext2 never returns it
 def filemap_nopage(area, address):
     """The page for a fault, locked and with a reference; not locked any more if it is beyond the end of the file by then.
 
@@ -284,7 +284,7 @@ def vmtruncate(inode, offset):
 # Left out: vmtruncate_range(), which nothing here calls.
 
 
-# not here: NOPAGE_REFAULT: of 2.6.20; no nopage operation returns it
+# not here: if nopage_page == NOPAGE_REFAULT: of 2.6.20; no nopage operation returns it
 # not here: if vma.vm_ops.page_mkwrite: of 2.6.18; no file here has it before nick_mkwrite
 # not here: get_page(page): of 2.6.19, the accounting of shared dirty pages
 # not here: if page: of 2.6.19, the accounting of shared dirty pages
@@ -356,7 +356,7 @@ __FILE__ = "mm/truncate.c"
 
 def truncate_inode_pages(mapping, lstart):
     """i_sem is held. Two passes: one that waits for nothing, one that waits for locks and writeback."""
-    # not here: lstart: its part inside a page: sizes are whole pages
+    # not here: if lstart & (PAGE_CACHE_SIZE - 1): its part inside a page: sizes are whole pages
     start = lstart + PAGE_CACHE_SIZE - 1 >> PAGE_CACHE_SHIFT
 
     if data_race(mapping.nrpages) == 0:

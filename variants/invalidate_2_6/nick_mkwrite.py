@@ -128,9 +128,11 @@ def block_page_mkwrite(vma, page):
 __FILE__ = "mm/filemap.c"
 
 
-# not here: AOP_TRUNCATED_PAGE: of 2.6.16; ext2 never returns it
-# not here: mmap_miss: readahead is switched off
-# not here: mmap_hit: readahead is switched off
+# not here: if error == AOP_TRUNCATED_PAGE: of 2.6.16; ext2 never returns it
+# not here: file.f_ra.mmap_miss += 1: readahead is switched off
+# not here: if (file.f_ra.mmap_hit + MMAP_LOTSAMISS) < file.f_ra.mmap_miss: as above
+# not here: file.f_ra.mmap_hit += 1: readahead is switched off
+# not here: if (file.f_ra.mmap_hit + MMAP_LOTSAMISS) < file.f_ra.mmap_miss: as above
 def filemap_fault(vma, pgoff, flags):
     """(ret, page): the page locked, which ret says, and with a reference; or an error and None.
 

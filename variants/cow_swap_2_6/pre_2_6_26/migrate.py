@@ -222,7 +222,7 @@ def remove_anon_migration_ptes(old, new):
     spin_unlock(anon_vma.lock)
 
 
-# not here: remove_file_migration_ptes: no page here is of a file
+# not here: remove_file_migration_ptes(old, new): no page here is of a file
 def remove_migration_ptes(old, new):
     if PageAnon(new):
         remove_anon_migration_ptes(old, new)
@@ -284,9 +284,12 @@ def migrate_page_move_mapping(mapping, newpage, page):
     return 0
 
 
-# not here: PageError: no I/O fails
-# not here: PageChecked: of files
-# not here: PageMappedToDisk: of files
+# not here: PageError(page): no I/O fails
+# not here: if PageError(): as above
+# not here: PageChecked(page): of files
+# not here: if PageChecked(): as above
+# not here: PageMappedToDisk(page): of files
+# not here: if PageMappedToDisk(): as above
 def migrate_page_copy(newpage, page):
     """Both pages are locked, and no pte maps the old one. A device with a pin does not wait for that: its page is not moved, see above."""
     copy_to_new_page(newpage, page)                 # copy_highpage()

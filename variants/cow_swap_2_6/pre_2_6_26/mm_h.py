@@ -407,8 +407,8 @@ def linear_page_index(vma, address):
     return pgoff
 
 
-# only here: current: the model remembers that a task has waited for the lock: do_wp_page() may do so, too
-# only here: refused: the same
+# only here: current.refused = '': the model remembers that a task has waited for the lock: do_wp_page() may do so, too
+# only here: current.refused = '': the same
 def lock_page(page):
     if TestSetPageLocked(page):
         __lock_page(page)
@@ -452,8 +452,10 @@ def pagevec_space(pvec):
     return PAGEVEC_SIZE - len(pvec)
 
 
-# only here: append: the array and its number of entries are a list
-# not here: len: the array and its number of entries are a list
+# only here: pvec.append(page): the array and its number of entries are a list
+# not here: len() += 1: the array and its number of entries are a list
+# not here: len(pvec): as above
+# not here: pvec[post(len())] = page: as above
 def pagevec_add(pvec, page):
     """Return the number of places left."""
     pvec.append(page)

@@ -85,9 +85,10 @@ PREP_CLEAR = (1 << PG_uptodate | 1 << PG_error | 1 << PG_reclaim | 1 << PG_refer
 # Flags are one word, read and written as a whole.
 def bad_page(page):
     """Complain, then make it look like a good one."""
-    # only here: read_word: page->flags as a value
-    # only here: write_word: page->flags as a value
-    # not here: flags: page->flags as a value
+    # only here: read_word(page.flags): page->flags as a value
+    # only here: write_word(page.flags, (read_word() & ~PAGE_FLAGS_CLEAR_WHEN_BAD)): as above
+    # only here: write_word(page.flags, (read_word() & ~PAGE_FLAGS_CLEAR_WHEN_BAD)): page->flags as a value
+    # not here: page.flags &= ~PAGE_FLAGS_CLEAR_WHEN_BAD: page->flags as a value
     printk("Bad page state")
     write_word(page.flags, read_word(page.flags) & ~PAGE_FLAGS_CLEAR_WHEN_BAD)
     set_page_count(page, 0)
@@ -142,7 +143,7 @@ def __pagevec_free(pvec):
 def prep_new_page(page):
     """Check a page that no other task has yet. Returns whether it must be left alone."""
     # only here: read_word: page->flags as a value
-    # only here: write_word: page->flags as a value
+    # only here: write_word(page.flags, (read_word() & ~PREP_CLEAR)): page->flags as a value
     # not here: flags: page->flags as a value
     if (page_mapcount(page) | (data_race(page.mapping) is not None) | (page_count(page) != 0)
             | data_race(read_word(page.flags)) & PAGE_FLAGS_CHECK_AT_PREP):

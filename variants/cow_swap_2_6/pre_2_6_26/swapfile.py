@@ -97,7 +97,8 @@ def swapoff_runs():
     return any(data_race(each.flags) & SWP_ACTIVE == SWP_USED for each in swap_info)
 
 
-# only here: swapoff_runs: the comment calls the warning harmless during a swapoff
+# only here: if swapoff_runs(): the comment calls the warning harmless during a swapoff
+# only here: swapoff_runs(): as above
 def swap_unplug_io_fn(unused_bdi, page):
     """A request starts when it is submitted, so there is nothing to unplug: the reads of the page and the semaphore remain."""
     down_read(swap_unplug_sem)
@@ -114,7 +115,8 @@ def swap_unplug_io_fn(unused_bdi, page):
 
 
 # not here: last_in_cluster: a cluster is 256 free slots, and no area here has so many
-# not here: latency_ration: no area has the 256 slots after which a scan lets others run
+# not here: if latency_ration < 0: no area has the 256 slots after which a scan lets others run
+# not here: latency_ration -= 1: as above
 def scan_swap_map(si):
     """swap_lock is held, and dropped while the scan steps over slots in use. Returns a slot, or 0."""
     si.flags += SWP_SCANNING
@@ -439,7 +441,8 @@ def find_next_to_unuse(si, prev):
     return i
 
 
-# not here: signal_pending: a task that swaps off gets no signal
+# not here: if signal_pending(): a task that swaps off gets no signal
+# not here: signal_pending(current): as above
 # not here: EINTR: a task that swaps off gets no signal
 # not here: shmem_unuse: no page here is of a shmem file, so nothing is found
 # not here: shmem: no page here is of a shmem file, so nothing is found
@@ -577,7 +580,9 @@ def drain_mmlist():
     spin_unlock(mmlist_lock)
 
 
-# not here: swap_file: the device names the area
+# not here: filp_close(p.swap_file, 0): the device names the area
+# not here: if p.swap_file.f_mapping == mapping: as above
+# not here: p.swap_file = 0: as above
 def sys_swapoff(victim):
     """Returns 0, or a negative error. `victim` is the device of the area; only an administrator may call this.
     Left out: how much memory processes may still ask for, of which the area is a part."""

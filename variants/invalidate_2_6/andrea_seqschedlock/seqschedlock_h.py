@@ -24,7 +24,7 @@ class seqschedlock_t(struct):
     sequence = embed(atomic_t, 0)
 
 
-# only here: CONFIG_SMP: C has empty functions without it
+# only here: if CONFIG_SMP: C has empty functions without it
 def write_seqschedlock(sl):
     if not CONFIG_SMP:
         return
@@ -32,7 +32,7 @@ def write_seqschedlock(sl):
     smp_wmb()
 
 
-# only here: CONFIG_SMP: C has empty functions without it
+# only here: if CONFIG_SMP: C has empty functions without it
 def write_seqschedunlock(sl):
     """`sequence` first: a section that is over is seen in one counter or the other at any time."""
     if not CONFIG_SMP:
@@ -43,7 +43,7 @@ def write_seqschedunlock(sl):
     atomic_dec(sl.writers)
 
 
-# only here: CONFIG_SMP: C has empty functions without it
+# only here: if CONFIG_SMP: C has empty functions without it
 def read_seqschedlock(sl):
     """Returns how it went, and for SUCCESS what read_seqschedunlock() wants to know (in C, through a pointer)."""
     if not CONFIG_SMP:
@@ -64,7 +64,7 @@ def read_seqschedlock(sl):
         return SEQSCHEDLOCK_SUCCESS, sequence1
 
 
-# only here: CONFIG_SMP: C has empty functions without it
+# only here: if CONFIG_SMP: C has empty functions without it
 def read_seqschedunlock(sl, prev_sequence):
     """Returns how it went."""
     if not CONFIG_SMP:

@@ -71,8 +71,9 @@ PREP_CLEAR = 1 << PG_uptodate | 1 << PG_error | 1 << PG_referenced | 1 << PG_arc
 # Flags are one word, read and written as a whole. Not here: PG_slab and PG_swapcache, which no page has.
 def bad_page(page):
     """Complain, then make it look like a good one."""
-    # only here: read_word: page->flags as a value
-    # only here: write_word: page->flags as a value
+    # only here: read_word(page.flags): page->flags as a value
+    # only here: write_word(page.flags, (read_word() & ~BAD_STATE)): as above
+    # only here: write_word(page.flags, (read_word() & ~BAD_STATE)): page->flags as a value
     # not here: flags: page->flags as a value
     printk("Bad page state")
     write_word(page.flags, read_word(page.flags) & ~BAD_STATE)
@@ -82,7 +83,8 @@ def bad_page(page):
 
 
 def free_pages_check(page):
-    # only here: read_word: page->flags as a value
+    # only here: if read_word() & FREE_CHECK: page->flags as a value
+    # only here: read_word(page.flags): as above
     # not here: flags: page->flags as a value
     if page_mapcount(page) or data_race(page.mapping) is not None or page_count(page) != 0 or read_word(page.flags) & FREE_CHECK:
         bad_page(page)
@@ -121,8 +123,10 @@ def __pagevec_free(pvec):
 
 def prep_new_page(page):
     """Check a page that no other task has yet. Returns whether it must be left alone."""
-    # only here: read_word: page->flags as a value
-    # only here: write_word: page->flags as a value
+    # only here: if read_word() & PREP_CHECK: page->flags as a value
+    # only here: read_word(page.flags): as above
+    # only here: write_word(page.flags, (read_word() & ~PREP_CLEAR)): as above
+    # only here: write_word(page.flags, (read_word() & ~PREP_CLEAR)): page->flags as a value
     # not here: flags: page->flags as a value
     if (page_mapcount(page)
             or data_race(page.mapping) is not None

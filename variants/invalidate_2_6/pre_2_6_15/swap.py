@@ -241,13 +241,15 @@ def __pagevec_lru_add_active(pvec):
 
 def pagevec_lookup(pvec, mapping, start, nr_pages):
     """References to up to so many cached pages from an offset on. Returns how many there are."""
-    # not here: len: a pagevec of the stack is a list
+    # not here: len() = find_get_pages(): a pagevec of the stack is a list
+    # not here: len(pvec): as above
     find_get_pages(mapping, start, nr_pages, pvec)
     return pagevec_count(pvec)
 
 
 def pagevec_lookup_tag(pvec, mapping, index, tag, nr_pages):
     """Of those with a tag; returns how many there are, and the index to go on with."""
-    # not here: len: a pagevec of the stack is a list
+    # not here: len() = find_get_pages_tag(): a pagevec of the stack is a list
+    # not here: len(pvec): as above
     _, index = find_get_pages_tag(mapping, index, tag, nr_pages, pvec)
     return pagevec_count(pvec), index

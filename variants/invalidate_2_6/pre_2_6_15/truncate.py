@@ -71,7 +71,7 @@ def invalidate_complete_page(mapping, page):
 
 def truncate_inode_pages(mapping, lstart):
     """i_sem is held. Two passes: one that waits for nothing, one that waits for locks and writeback."""
-    # not here: lstart: its part inside a page: sizes are whole pages
+    # not here: if lstart & (PAGE_CACHE_SIZE - 1): its part inside a page: sizes are whole pages
     start = lstart + PAGE_CACHE_SIZE - 1 >> PAGE_CACHE_SHIFT
 
     if data_race(mapping.nrpages) == 0:

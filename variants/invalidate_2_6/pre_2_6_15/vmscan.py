@@ -91,7 +91,8 @@ def pageout(page, mapping):
             return PAGE_CLEAN
         return PAGE_KEEP
 
-    # only here: wbc: C clears what an initialiser does not name
+    # only here: wbc.start = 0: C clears what an initialiser does not name
+    # only here: wbc.end = 0: C clears what an initialiser does not name
     if clear_page_dirty_for_io(page):
         wbc = current().pageout_wbc
         wbc.sync_mode = WB_SYNC_NONE

@@ -247,7 +247,8 @@ def end_buffer_io_sync(bh, uptodate):
 
 def __hash_unlink(bh):
     """The buffers of this family are never hashed."""
-    # not here: b_next: no chain of the hash table has a buffer in it
+    # not here: bh.b_pprev.next_hash = bh.b_next: no chain of the hash table has a buffer in it
+    # not here: if bh.b_next: as above
     if bh.b_pprev:
         bh.b_pprev = None
 
@@ -397,7 +398,8 @@ def __put_unused_buffer_head(bh):
     if bh.b_inode:
         BUG(1142)
     # not here: nr_unused_buffer_heads: the reserve of unused buffers (see types): the page's buffer goes back to the page
-    # not here: unused_list: as above
+    # not here: bh.b_next_free = unused_list: as above
+    # not here: unused_list = bh: as above
     bh.b_dev = B_FREE
     bh.b_blocknr = -1
     bh.b_this_page = None
@@ -405,7 +407,7 @@ def __put_unused_buffer_head(bh):
 
 def get_unused_buffer_head(page):
     """From the slab: the buffer it has for this page."""
-    # not here: nr_unused_buffer_heads: the reserve of unused buffers (see types)
+    # not here: if NR_RESERVED < nr_unused_buffer_heads: the reserve of unused buffers (see types)
     # not here: if page: C asks whether async, and then has a second try, after the slab has refused
     spin_lock(unused_list_lock)
     spin_unlock(unused_list_lock)
@@ -423,8 +425,9 @@ def get_unused_buffer_head(page):
 def set_bh_page(bh, page, offset):
     if offset >= PAGE_SIZE:
         BUG(1215)
-    # not here: b_data: a page has one buffer, and the disk finds the words through b_page
-    # not here: page_address: as above
+    # not here: bh.b_data = (page_address() + offset): a page has one buffer, and the disk finds the words through b_page
+    # not here: bh.b_data = (page_address() + offset): as above
+    # not here: page_address(page): as above
     bh.b_page = page
 
 
@@ -441,7 +444,7 @@ def create_buffers(page, size, async_):
         head = bh
 
         write_word(bh.b_state, 0)
-        # not here: b_next_free: NULL already: __remove_from_lru_list() has left it so, and there is no list of unused buffers
+        # not here: bh.b_next_free = 0: NULL already: __remove_from_lru_list() has left it so, and there is no list of unused buffers
         bh.b_pprev = None
         atomic_set(bh.b_count, 0)
         bh.b_size = size
@@ -673,9 +676,10 @@ def brw_page(rw, page, dev, b, size):
     head = bh = page.buffers
 
     # stage 1: lock all the buffers
-    # only here: i: what C reads as *(b++) is b[i]
-    # only here: b: as above
-    # not here: b: as above
+    # only here: i += 1: what C reads as *(b++) is b[i]
+    # only here: bh.b_blocknr = b[0]: as above
+    # not here: b += 1: as above
+    # not here: bh.b_blocknr = post(b): as above
     i = 0
     while True:
         lock_buffer(bh)
@@ -855,7 +859,7 @@ def ext2_free_data(inode, p, q):
     """The pointers p to q - 1. A file's blocks lie one behind the other on disk: they are freed in one go, after the last pointer
     is gone."""
     # not here: if nr == (nr - 1): is block_to_free == nr - count? always so, as above
-    # not here: ext2_free_blocks: under the superblock's lock, a leaf
+    # not here: ext2_free_blocks(inode, nr, count): under the superblock's lock, a leaf
     count = 0
     while p < q:
         nr = data_race(inode.i_block[p])
@@ -924,7 +928,7 @@ def ll_rw_block(rw, nr, bhs):
             if not end_io:
                 __mark_buffer_clean(bh)
         else:
-            # not here: READA: nobody reads ahead with it
+            # not here: if rw == READA: nobody reads ahead with it
             end_io = buffer_uptodate(bh)                        # already have it
         if end_io:
             # end_io:
@@ -1042,14 +1046,15 @@ def wakeup_bdflush():
 
 def bdflush():
     """Do the work of one wake-up of bdflush. Then it sleeps, and here it returns."""
-    # not here: session: the life of the thread before its loop
-    # not here: pgrp: as above
-    # not here: strcpy: as above
-    # not here: sigmask_lock: as above
+    # not here: current.session = 1: the life of the thread before its loop
+    # not here: current.pgrp = 1: as above
+    # not here: strcpy(current.comm, "bdflush"): as above
+    # not here: spin_lock_irq(current.sigmask_lock): as above
+    # not here: spin_unlock_irq(current.sigmask_lock): as above
     # not here: flush_signals: as above
-    # not here: sigfillset: as above
-    # not here: recalc_sigpending: as above
-    # not here: complete: as above
+    # not here: sigfillset(current.blocked): as above
+    # not here: recalc_sigpending(current): as above
+    # not here: complete(startup): as above
     while True:
         ndirty = bdflush_ndirty
 
@@ -1074,14 +1079,14 @@ def buffer_insert_inode_data_queue(bh, inode):
 
 
 def __mark_dirty(bh):
-    # not here: b_flushtime: the time of day stands still
+    # not here: bh.b_flushtime = (jiffies + bdf_prm.b_un.age_buffer): the time of day stands still
     refile_buffer(bh)
 
 
 def __block_prepare_write(inode, page, from_, to, get_block):
     """The page is locked and will be written from `from_` to `to`: here a whole page, so nothing of it is read or cleared."""
     # not here: if get_block(): it does not fail
-    # not here: PAGE_CACHE_SHIFT: a block is a page
+    # not here: block = (page.index << (PAGE_CACHE_SHIFT - PAGE_SHIFT)): a block is a page
     blocksize = PAGE_SIZE
     if not page.buffers:
         create_empty_buffers(page, inode.i_dev, blocksize)
@@ -1103,10 +1108,11 @@ def __block_prepare_write(inode, page, from_, to, get_block):
                 get_block(inode, block, bh, 1)
                 if buffer_new(bh):
                     unmap_underlying_metadata(bh)
-            # not here: block_end: the write is of a whole block
-            # not here: block_start: as block_end
-            # not here: buffer_uptodate: as block_end
-            # not here: wait: as block_end
+            # not here: if to < block_end: the write is of a whole block
+            # not here: if block_start < from: as block_end
+            # not here: buffer_uptodate(bh): as block_end
+            # not here: if buffer_uptodate(): as above
+            # not here: if wait < wait: as block_end
             if Page_Uptodate(page):
                 set_bit(BH_Uptodate, bh.b_state)
         block += 1
@@ -1146,7 +1152,7 @@ def __block_commit_write(inode, page, from_, to):
 
 def block_prepare_write(page, from_, to, get_block):
     inode = page.mapping.host
-    # not here: err: __block_prepare_write() does not fail
+    # not here: if err: __block_prepare_write() does not fail
     err = __block_prepare_write(inode, page, from_, to, get_block)
     return err
 
@@ -1172,9 +1178,9 @@ def fsync_buffers_list(list):
     tmp = current().tmp
     err = 0
 
-    # not here: INIT_LIST_HEAD: the list is empty from the last time
+    # not here: INIT_LIST_HEAD(tmp.i_dirty_buffers): the list is empty from the last time
     # only here: tmp = current.tmp: it is on the stack in C
-    # not here: ll_rw_block: its buffers are a tuple of one
+    # not here: ll_rw_block(WRITE, 1, bh): its buffers are a tuple of one
     spin_lock(lru_list_lock)
 
     while not list_empty(list):
@@ -1275,7 +1281,8 @@ def ext2_fsync_inode(inode, datasync):
     if datasync and not data_race(inode.i_state) & I_DIRTY_DATASYNC:
         return err
 
-    # not here: ext2_sync_inode: it writes the block of the inode, which is left out
+    # not here: err |= ext2_sync_inode(): it writes the block of the inode, which is left out
+    # not here: ext2_sync_inode(inode): as above
     return -EIO if err else 0
 
 

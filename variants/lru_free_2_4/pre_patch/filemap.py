@@ -503,9 +503,13 @@ def read_cluster_nonblocking(file, offset, filesize):
 
 def page_waitqueue(page):
     """The page's own queue, where the kernel hashes pages to queues."""
-    # not here: page_zone: see types
-    # not here: hash: as above
-    # only here: wait: as above
+    # not here: hash >>= page_zone().wait_table_shift: see types
+    # not here: page_zone(page): as above
+    # not here: return page_zone().wait_table[hash]: as above
+    # not here: hash *= GOLDEN_RATIO_PRIME: as above
+    # not here: hash >>= page_zone().wait_table_shift: as above
+    # not here: return page_zone().wait_table[hash]: as above
+    # only here: return page_zone().wait_table[hash]: as above
     return page.wait
 
 
@@ -647,12 +651,13 @@ def do_generic_file_read(filp, index):
 
     Left out: generic_file_readahead() and the fields of the file it keeps; f_reada is as after an lseek().
     """
-    # not here: f_raend: the readahead state of the file (see types)
-    # not here: f_ramax: as above
-    # not here: f_reada: as above
-    # not here: generic_file_readahead: as above
+    # not here: if (index + filp.f_rawin) < filp.f_raend: the readahead state of the file (see types)
+    # not here: if filp.f_raend < index: as above
+    # not here: filp.f_ramax = 0: as above
+    # not here: filp.f_reada = 1: as above
+    # not here: generic_file_readahead(1, filp, inode, page): as above
     # not here: if index: as above
-    # not here: ppos: a parameter; it is not moved on, as this reads one page
+    # not here: index = (ppos >> PAGE_CACHE_SHIFT): a parameter; it is not moved on, as this reads one page
     # not here: nr -= 0: as above
     # not here: if file_read_actor() == nr: as above
     # not here: if mapping.i_mmap_shared.vm_next_share: for caches that i386 does not have
@@ -752,8 +757,9 @@ def do_generic_file_read(filp, index):
 def file_read_actor(page):
     """Copies the page to the reader, who is outside the machine."""
     # not here: desc: the reader's buffer has room for one page
-    # not here: __copy_to_user: the reader is outside the machine, and does not fault
-    # only here: word0: both words
+    # not here: __copy_to_user(desc.buf, (0 + offset), desc.count): the reader is outside the machine, and does not fault
+    # not here: if __copy_to_user(): as above
+    # only here: return desc.count: both words
     return (data_race(page.word0), data_race(page.word1))
 
 
@@ -908,10 +914,10 @@ def madvise_vma(vma, start, end, behavior):
     """mmap_sem is held for writing. Advice that only concerns readahead is left out."""
     error = -EBADF
 
-    # not here: MADV_NORMAL: it sets the readahead of the vma, which is left out
-    # not here: MADV_SEQUENTIAL: as MADV_NORMAL
-    # not here: MADV_RANDOM: as MADV_NORMAL
-    # not here: MADV_WILLNEED: it starts to read the pages, as faults do
+    # not here: if behavior == MADV_NORMAL: it sets the readahead of the vma, which is left out
+    # not here: if behavior == MADV_SEQUENTIAL: as MADV_NORMAL
+    # not here: if behavior == MADV_RANDOM: as MADV_NORMAL
+    # not here: if behavior == MADV_WILLNEED: it starts to read the pages, as faults do
     if behavior == MADV_DONTNEED:
         error = madvise_dontneed(vma, start, end)
     else:
@@ -1064,11 +1070,13 @@ def generic_file_write(file, index, value):
 
     The data comes from outside the machine, so that copying it does not fault.
     """
-    # not here: access_ok: the data comes from outside the machine
-    # not here: __get_user: as access_ok
+    # not here: access_ok(VERIFY_READ, buf, count): the data comes from outside the machine
+    # not here: if access_ok(): as above
+    # not here: __get_user(dummy, ((buf + PAGE_CACHE_SIZE) - 1)): as access_ok
+    # not here: __get_user(dummy, buf): as above
     # not here: if status: prepare_write() does not fail
     # not here: count: the write is of one page, so the loop is one turn
-    # not here: pos: as count
+    # not here: pos += status: as count
     # not here: buf: as count
     mapping = file.f_dentry.d_inode.i_mapping
     inode = mapping.host

@@ -42,8 +42,8 @@ def dup_mmap(mm):
     mm_rb is the parent's until build_mmap_rb(), and swap_out() may search it meanwhile: that is how the source has it. The vma
     that find_vma() then remembers in mm->mmap_cache is the parent's, and stays there.
     """
-    # not here: rss: 0, as exit_mmap() has left it: memcpy_mm() does not copy the parent's. The mm is still private
-    # not here: cpu_vm_mask: for TLBs
+    # not here: mm.rss = 0: 0, as exit_mmap() has left it: memcpy_mm() does not copy the parent's. The mm is still private
+    # not here: mm.cpu_vm_mask = 0: for TLBs
     # not here: if tmp.vm_ops: files have no open() of a vma
     oldmm = current().mm
     mm.locked_vm = 0
@@ -151,10 +151,10 @@ def mmput(mm):
 
 def copy_mm(clone_flags, mm):
     """Copy current's address space into `mm`; with CLONE_VM share current's, and `mm` is not used."""
-    # not here: cmin_flt: statistics
-    # not here: cmaj_flt: statistics
-    # not here: nswap: statistics
-    # not here: cnswap: statistics
+    # not here: tsk.cmin_flt = 0: statistics
+    # not here: tsk.cmaj_flt = 0: statistics
+    # not here: tsk.nswap = 0: statistics
+    # not here: tsk.cnswap = 0: statistics
     # not here: mm = oldmm: the program says which task is the child, and with that its tsk->mm and tsk->active_mm
     # not here: tsk: as above
     oldmm = current().mm
@@ -208,7 +208,7 @@ __FILE__ = "fs/exec.c"
 
 def exec_mmap(mm):
     """Give current an empty address space, in `mm`."""
-    # not here: mm_release: it wakes a parent that sleeps in vfork(), and no operation calls that
+    # not here: mm_release(): it wakes a parent that sleeps in vfork(), and no operation calls that
     # not here: mmdrop(active_mm): the mm that a kernel thread has borrowed; tasks here borrow none
     old_mm = current().mm
     if old_mm and atomic_read(old_mm.mm_users) == 1:
@@ -241,9 +241,9 @@ __FILE__ = "kernel/exit.c"
 
 
 def __exit_mm(tsk):
-    # not here: mm_release: see exec_mmap()
-    # only here: active_mm: the reference taken to the mm goes with the next task switch, in schedule(); here at once
-    # only here: mmdrop: as above
+    # not here: mm_release(): see exec_mmap()
+    # only here: tsk.active_mm = 0: the reference taken to the mm goes with the next task switch, in schedule(); here at once
+    # only here: mmdrop(mm): as above
     mm = tsk.mm
 
     if mm:

@@ -122,16 +122,18 @@ def __free_pte(pte):
 
 
 def clear_page_tables(mm, first, nr):
-    # not here: page_dir: the page-table pages: see types
-    # not here: nr: as above
+    # not here: page_dir += 1: the page-table pages: see types
+    # not here: page_dir += first: as above
+    # not here: if nr: as above
+    # not here: nr -= 1: as above
     spin_lock(mm.page_table_lock)
     spin_unlock(mm.page_table_lock)
 
 
 def copy_page_range(dst, src, vma):
     """Copy a vma's ptes for a fork. dst->page_table_lock is held; src->page_table_lock is taken inside it."""
-    # not here: src_pgd: one page directory has all addresses
-    # not here: dst_pgd: as above
+    # not here: src_pgd += 1: one page directory has all addresses
+    # not here: dst_pgd += 1: as above
     # not here: if dst_pte: page tables are there: see types
     address = vma.vm_start
     end = vma.vm_end
@@ -204,7 +206,7 @@ def zap_pte_range(tlb, mm, address, size):
 
 def zap_page_range(mm, address, size):
     """Remove the pages of a range. Everything under page_table_lock, the freeing too."""
-    # not here: dir: one page directory has all addresses
+    # not here: dir += 1: one page directory has all addresses
     start = address
     end = address + size
     freed = 0
@@ -299,7 +301,8 @@ def get_user_pages(tsk, mm, start, len, write, force, pages, vmas):
 def map_user_kiobuf(rw, iobuf, va, len):
     """Pin a range of current's memory. rw == READ is a read from a device: it will write to the memory."""
     # not here: maplist: a value that is stored when it is complete. Till then the iobuf is the caller's alone
-    # only here: tuple: as above
+    # only here: iobuf.maplist = tuple(): as above
+    # only here: tuple(): as above
     # not if it is mapped already
     if iobuf.nr_pages:
         return -EINVAL
@@ -636,15 +639,20 @@ def do_page_fault(address, write_access):
     # not here: if regs.eflags & X86_EFLAGS_IF: a user has interrupts on
     # not here: if address < TASK_SIZE: an address of the user's
     # not here: info: what the signal says
-    # not here: thread: as above
+    # not here: tsk.thread.cr2 = address: as above
+    # not here: tsk.thread.error_code = write_access: as above
+    # not here: tsk.thread.trap_no = 14: as above
     # not here: if vma.vm_flags & VM_GROWSDOWN: stacks
-    # not here: search_exception_table: no code here runs without an mm, or in an interrupt, when it faults
+    # not here: if search_exception_table(): no code here runs without an mm, or in an interrupt, when it faults
+    # not here: regs.eip = search_exception_table(): as above
+    # not here: search_exception_table(regs.eip): as above
     # not here: if search_exception_table(): as above
     # not here: regs.eip = search_exception_table(): as above
-    # not here: force_sig_info: the caller is told
+    # not here: force_sig_info(SIGBUS, out(info), tsk): the caller is told
+    # not here: force_sig_info(SIGSEGV, out(info), tsk): as above
     # not here: printk: the caller is told
-    # not here: do_exit: as force_sig_info()
-    # only here: PF_MEMDIE: a signal from oom_kill(), taken before the instruction is restarted
+    # not here: do_exit(SIGKILL): as force_sig_info()
+    # only here: if tsk.flags & PF_MEMDIE: a signal from oom_kill(), taken before the instruction is restarted
     tsk = current()
     mm = tsk.mm
     if in_interrupt() or not mm:
@@ -690,15 +698,16 @@ def access_process_vm(mm, addr, words, write):
 
     The kernel finds `mm` in a task, under that task's lock; here the caller must know that it has a user. Returns the words, or None.
     """
-    # not here: task_lock: as above
-    # not here: task_unlock: as above
+    # not here: task_lock(tsk): as above
+    # not here: task_unlock(tsk): as above
     # not here: mm = tsk.mm: as above
     # not here: if mm: as above
     # not here: if len: both words are in one page
-    # not here: memcpy: as above
+    # not here: memcpy((0 + (addr & (PAGE_SIZE - 1))), buf, len): as above
+    # not here: memcpy(buf, (0 + (addr & (PAGE_SIZE - 1))), len): as above
     # only here: page = [0]: as above
-    # only here: words: as above
-    # not here: out: get_user_pages() returns the page in a list
+    # only here: return (buf - buf): as above
+    # not here: get_user_pages(current, mm, addr, 1, write, 1, out(page), out(vma)): get_user_pages() returns the page in a list
     atomic_inc(mm.mm_users)
 
     down_read(mm.mmap_sem)
@@ -726,8 +735,9 @@ def skb_release_data(iobuf):
     """The last reference to an skb is gone, often in an interrupt: drop its frags' pages, here those that a kiobuf pins."""
     # not here: if iobuf.cloned: each skb is its only user
     # not here: if iobuf.nr_pages: the loop's own test
-    # not here: skb_shinfo: frags are all the skb has
-    # not here: kfree: as above
+    # not here: if skb_shinfo().frag_list: frags are all the skb has
+    # not here: skb_shinfo(iobuf): as above
+    # not here: kfree(iobuf.head): as above
     # only here: iobuf.nr_pages = 0: the iobuf is free again
     for i in range(iobuf.nr_pages):
         put_page(iobuf.maplist[i])

@@ -23,8 +23,8 @@ def mlock_fixup(vma, start, end, newflags):
     if newflags == vma.vm_flags:
         return 0
 
-    # not here: vm_start: the vma is locked whole
-    # not here: vm_end: as vm_start
+    # not here: if start == vma.vm_start: the vma is locked whole
+    # not here: if end == vma.vm_end: as vm_start
     retval = mlock_fixup_all(vma, newflags)
     if not retval:
         # keep track of how much is locked
@@ -83,7 +83,8 @@ def sys_mlock(start, len):
     locked = len >> PAGE_SHIFT
     locked += current().mm.locked_vm
 
-    # not here: lock_limit: there is no limit
+    # not here: if lock_limit < locked: there is no limit
+    # not here: lock_limit >>= PAGE_SHIFT: as above
     # at most half of physical memory
     if locked <= num_physpages // 2:                # else goto out
         error = do_mlock(start, len, 1)

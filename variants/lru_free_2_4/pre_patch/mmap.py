@@ -71,8 +71,8 @@ __FILE__ = "mm/mmap.c"
 def vm_enough_memory(pages):
     """A guess, from numbers that are read without any lock."""
     # not here: if sysctl_overcommit_memory: the default, which is off
-    # not here: dentry_stat: unused dentries and inodes, of which there are none
-    # not here: inodes_stat: as above
+    # not here: free += ((dentry_stat.nr_unused * sizeof(struct dentry)) >> PAGE_SHIFT): unused dentries and inodes, of which there are none
+    # not here: free += ((inodes_stat.nr_unused * sizeof(struct inode)) >> PAGE_SHIFT): as above
     free = atomic_read(vm.page_cache_size)
     free += nr_free_pages()
     free += data_race(vm.nr_swap_pages)
@@ -200,8 +200,8 @@ def vma_link(mm, vma, prev, rb_link, rb_parent):
 def do_mmap_pgoff(file, addr, len, prot, flags, pgoff):
     """Map one page at a given address of current's mm (MAP_FIXED). mmap_sem is held for writing. The address, or an error."""
     # not here: if vm_flags & VM_LOCKED: no mlockall()
-    # not here: vm_private_data: no driver
-    # not here: vm_raend: the readahead state
+    # not here: vma.vm_private_data = 0: no driver
+    # not here: vma.vm_raend = 0: the readahead state
     # not here: if vm_flags & (VM_GROWSDOWN | VM_GROWSUP): no stacks
     # not here: if f_op_mmap(): it does not fail
     # not here: if flags & MAP_SHARED: shared anonymous memory (see types)

@@ -40,12 +40,12 @@ def change_pte_range(mm, address, size, newprot):
 
 
 def change_protection(start, end, newprot):
-    # not here: change_pmd_range: one page table has all addresses
+    # not here: change_pmd_range(0, start, (end - start), newprot): one page table has all addresses
     # not here: PGDIR_SIZE: as above
-    # not here: dir: as above
+    # not here: dir += 1: as above
     # not here: if start: as above
     # not here: start += PAGE_SIZE: as above
-    # only here: change_pte_range: what change_pmd_range() calls
+    # only here: change_pte_range(current.mm, start, (end - start), newprot): what change_pmd_range() calls
     if start >= end:
         BUG(82)
     spin_lock(current().mm.page_table_lock)
@@ -54,7 +54,7 @@ def change_protection(start, end, newprot):
 
 
 def mprotect_fixup_all(vma, newflags, prot):
-    # not here: pprev: the vma before is never adjacent, so they do not merge
+    # not here: if pprev: the vma before is never adjacent, so they do not merge
     mm = vma.vm_mm
 
     spin_lock(mm.page_table_lock)
@@ -69,9 +69,9 @@ def mprotect_fixup(vma, start, end, newflags):
     if newflags == vma.vm_flags:
         return 0
     newprot = protection_map[newflags & 0xF]
-    # not here: vm_start: the vma is changed whole
-    # not here: vm_end: as vm_start
-    # not here: pprev: see mprotect_fixup_all()
+    # not here: if start == vma.vm_start: the vma is changed whole
+    # not here: if end == vma.vm_end: as vm_start
+    # not here: mprotect_fixup_all(vma, pprev, newflags, newprot): see mprotect_fixup_all()
     error = mprotect_fixup_all(vma, newflags, newprot)
 
     if error:
@@ -121,7 +121,7 @@ def sys_mprotect(start, len, prot):
             if error:
                 break                               # goto out
             if last:
-                # not here: next: the vma behind is never adjacent, so they do not merge
+                # not here: if next: the vma behind is never adjacent, so they do not merge
                 break
             nstart = tmp
             vma = next

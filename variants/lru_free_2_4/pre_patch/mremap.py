@@ -46,7 +46,7 @@ def copy_one_pte(mm, src, dst):
     error = 0
     if not pte_none(src.val):
         pte = ptep_get_and_clear(src)
-        # not here: dst: there is always a place for it
+        # not here: if dst: there is always a place for it
         set_pte(dst, pte)
     return error
 
@@ -68,21 +68,22 @@ def move_page_tables(mm, new_addr, old_addr, len):
 
     while offset:
         offset -= PAGE_SIZE
-        # not here: move_one_page: it does not fail, so nothing is moved back
+        # not here: if move_one_page(): it does not fail, so nothing is moved back
         move_one_page(mm, old_addr + offset, new_addr + offset)
     return 0
 
 
 def move_vma(vma, addr, old_len, new_len, new_addr):
-    # not here: vm_raend: readahead is left out
-    # not here: vm_file: files are open all the time
-    # not here: vm_ops: ext2 has no open() for a vma
+    # not here: new_vma.vm_raend = 0: readahead is left out
+    # not here: if new_vma.vm_file: files are open all the time
+    # not here: if new_vma.vm_ops: ext2 has no open() for a vma
     mm = vma.vm_mm
 
     next, prev = find_vma_prev(mm, new_addr)
     if not next:
-        # not here: next: no vma is adjacent to the new address, so none grows over it
-        # not here: prev: as next
+        # not here: if next.vm_start == (new_addr + new_len): no vma is adjacent to the new address, so none grows over it
+        # not here: if prev: as next
+        # not here: prev = find_vma(): as above
         find_vma(mm, new_addr - 1)
 
     new_vma = kmem_cache_alloc_vma(mm, new_addr)
@@ -148,8 +149,8 @@ def do_mremap(addr, old_len, new_len, flags, new_addr):
         return -EFAULT
     if old_len > vma.vm_end - addr:
         return -EFAULT
-    # not here: VM_DONTEXPAND: it does not grow
-    # not here: VM_LOCKED: there is no limit
+    # not here: if vma.vm_flags & VM_DONTEXPAND: it does not grow
+    # not here: if vma.vm_flags & VM_LOCKED: there is no limit
     # private and writable: is there enough memory?
     if (vma.vm_flags & (VM_SHARED | VM_WRITE) == VM_WRITE
             and not flags & MAP_NORESERVE
@@ -157,8 +158,9 @@ def do_mremap(addr, old_len, new_len, flags, new_addr):
         return -ENOMEM
 
     # not here: if flags & MREMAP_FIXED: the new address is given
-    # not here: VM_SHARED: as above
-    # not here: get_unmapped_area: as above
+    # not here: if vma.vm_flags & VM_SHARED: as above
+    # not here: get_unmapped_area(vma.vm_file, 0, new_len, vma.vm_pgoff, 0): as above
+    # not here: new_addr = get_unmapped_area(): as above
     # not here: if new_addr & ~PAGE_MASK: as above
     if flags & MREMAP_MAYMOVE:
         return move_vma(vma, addr, old_len, new_len, new_addr)

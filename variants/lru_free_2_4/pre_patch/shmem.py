@@ -140,9 +140,9 @@ def shmem_unuse_inode(info, entry, page):
 
 def shmem_unuse(entry, page):
     """For swapoff. The list of the inodes has one, so that its head stays where it is."""
-    # not here: shmem_inodes: there is one inode
-    # only here: s0: as above
-    # only here: swapped: as above; it is in the loop
+    # not here: if shmem_inodes.next == shmem_inodes: there is one inode
+    # only here: info = s0.shmem_i: as above
+    # only here: if info.swapped: as above; it is in the loop
     spin_lock(shmem_ilock)
     info = s0.shmem_i
 
@@ -267,7 +267,7 @@ def shmem_getpage_locked(info, inode, idx):
             spin_unlock(info.lock)
         else:
             # not here: SHMEM_SB: see the module docstring
-            # not here: i_blocks: as SHMEM_SB
+            # not here: inode.i_blocks += BLOCKS_PER_PAGE: as SHMEM_SB
             spin_unlock(info.lock)
 
             # a new page: there is none in either cache, and the semaphore keeps it so

@@ -599,7 +599,7 @@ def try_to_unuse(type):
 
     mmput(start_mm)
     if reset_overflow:
-        # not here: swap_overflow: it only keeps swap_duplicate() from printing too often
+        # not here: swap_overflow = 0: it only keeps swap_duplicate() from printing too often
         printk("swapoff: cleared swap entry overflow")
     return retval
 
@@ -612,7 +612,7 @@ def sys_swapoff(device):
     """
     # not here: if p.swap_device: a device stays
     # not here: swap_list.head = swap_list.next: both are `type`
-    # not here: vfree: the array is embedded: once max is 0 nobody looks into it
+    # not here: vfree(p.swap_map): the array is embedded: once max is 0 nobody looks into it
     prev = -1
     swap_list_lock()
     type = swap_list.head

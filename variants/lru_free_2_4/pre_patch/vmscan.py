@@ -442,7 +442,8 @@ def shrink_caches(classzone, priority, gfp_mask, nr_pages):
     ratio = nr_pages * nr_active // ((data_race(vm.nr_inactive_pages) + 1) * 2)
     # only here: max: with the kernel's nr_pages of 32, of which at most 8 are freed before, it is at least 1 on lists this short, and 0 if
     # no page is active (see SWAP_CLUSTER_MAX in types.py)
-    # only here: min: as max
+    # only here: max(ratio, min()): as max
+    # only here: min(nr_active_pages, 1): as above
     ratio = max(ratio, min(nr_active, 1))
     refill_inactive(ratio)
 
@@ -493,7 +494,7 @@ def check_classzone_need_balance(classzone):
 def kswapd_balance_pgdat():
     """One node, with one zone."""
     # not here: __set_current_state(TASK_INTERRUPTIBLE): a sleep of one second
-    # not here: schedule_timeout: as above
+    # not here: schedule_timeout(HZ): as above
     need_more_balance = 0
     i = 0                                           # pgdat->nr_zones - 1
     while i >= 0:
@@ -513,7 +514,8 @@ def kswapd_balance_pgdat():
 
 def kswapd_balance():
     """What kswapd does each time it is woken. It is a memory allocator itself."""
-    # only here: PF_MEMALLOC: kswapd() sets it, once
+    # only here: current.flags &= ~PF_MEMALLOC: kswapd() sets it, once
+    # only here: current.flags |= PF_MEMALLOC: as above
     current().flags |= PF_MEMALLOC
     while True:
         need_more_balance = 0
@@ -534,13 +536,16 @@ def oom_kill():
     do_page_fault() returns SIGKILL, a pin or a file read gets -ENOMEM, and whoever runs the program lets the process exit
     (do_exit() in fork).
     """
-    # not here: tasklist_lock: the victim is known, as above
-    # not here: select_bad_process: as above
+    # not here: read_lock(tasklist_lock): the victim is known, as above
+    # not here: read_unlock(tasklist_lock): as above
     # not here: if select_bad_process(): as above
-    # only here: oom_kills: as above
-    # only here: free_when_killed: what a user holds against the decision. The kernel does not look at free memory here
-    # only here: memory_free: as above
-    # only here: PF_MEMALLOC: as oom_kill_task()
+    # not here: select_bad_process(): as above
+    # not here: if select_bad_process(): as above
+    # only here: oom_kills += 1: as above
+    # only here: current.free_when_killed = int(): what a user holds against the decision. The kernel does not look at free memory here
+    # only here: int(memory_free()): as above
+    # only here: memory_free(): as above
+    # only here: current.flags |= (PF_MEMALLOC | PF_MEMDIE): as oom_kill_task()
     vm.oom_kills += 1
     current().free_when_killed = int(memory_free())
     current().flags |= PF_MEMALLOC | PF_MEMDIE
