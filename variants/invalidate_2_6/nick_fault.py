@@ -117,7 +117,6 @@ __FILE__ = "mm/filemap.c"
 # not here: file.f_ra.mmap_miss += 1: readahead is switched off
 # not here: if (file.f_ra.mmap_hit + MMAP_LOTSAMISS) < file.f_ra.mmap_miss: as above
 # not here: file.f_ra.mmap_hit += 1: readahead is switched off
-# not here: if (file.f_ra.mmap_hit + MMAP_LOTSAMISS) < file.f_ra.mmap_miss: as above
 def filemap_fault(vma, pgoff, flags):
     """(page, type): the page locked and with a reference; None with the type of the error.
 
@@ -318,7 +317,7 @@ def get_user_pages(mm, start, len, write, force, pages):
 
 
 def make_pages_present(addr, end):
-    """mmap_sem is held for reading. Two BUG_ON() are left out: the range is in one vma. So is the result: the caller does not use it."""
+    """mmap_sem is held for reading. Two BUG_ON() are left out, as the range is in one vma. The result is not used, and is left out, too."""
     vma = find_vma(current().mm, addr)
     if not vma:
         return -1

@@ -132,7 +132,6 @@ __FILE__ = "mm/filemap.c"
 # not here: file.f_ra.mmap_miss += 1: readahead is switched off
 # not here: if (file.f_ra.mmap_hit + MMAP_LOTSAMISS) < file.f_ra.mmap_miss: as above
 # not here: file.f_ra.mmap_hit += 1: readahead is switched off
-# not here: if (file.f_ra.mmap_hit + MMAP_LOTSAMISS) < file.f_ra.mmap_miss: as above
 def filemap_fault(vma, pgoff, flags):
     """(ret, page): the page locked, which ret says, and with a reference; or an error and None.
 

@@ -24,8 +24,8 @@ __FILE__ = "kernel/fork.c"
 
 
 def dup_mmap(mm, oldmm):
-    """Nobody else knows of `mm` yet, but for rmap and truncation, through the files it maps. They take no mmap_sem, so that of `mm` is
-    left out; no vma here has VM_DONTCOPY."""
+    """Only rmap and truncation know of `mm` yet, through the files it maps. They take no mmap_sem, so that of `mm` is left out. No vma here
+    has VM_DONTCOPY."""
     down_write(oldmm.mmap_sem)
     pprev = None
     mpnt = oldmm.mmap

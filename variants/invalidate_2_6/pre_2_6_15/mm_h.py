@@ -398,7 +398,7 @@ def mapping_mapped(mapping):
 
 
 def count_mapped(mapping, vma, by):
-    """i_mmap_lock is held. What mapping_mapped() asks, instead of a look at the heads of both lists."""
+    """i_mmap_lock is held. mapping_mapped() asks these counts, where C looks at the heads of both lists."""
     if vma.vm_flags & VM_NONLINEAR:
         mapping.nr_mmap_nonlinear += by
     else:

@@ -426,7 +426,6 @@ def set_bh_page(bh, page, offset):
     if offset >= PAGE_SIZE:
         BUG(1215)
     # not here: bh.b_data = (page_address() + offset): a page has one buffer, and the disk finds the words through b_page
-    # not here: bh.b_data = (page_address() + offset): as above
     # not here: page_address(page): as above
     bh.b_page = page
 

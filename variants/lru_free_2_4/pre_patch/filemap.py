@@ -507,8 +507,6 @@ def page_waitqueue(page):
     # not here: page_zone(page): as above
     # not here: return page_zone().wait_table[hash]: as above
     # not here: hash *= GOLDEN_RATIO_PRIME: as above
-    # not here: hash >>= page_zone().wait_table_shift: as above
-    # not here: return page_zone().wait_table[hash]: as above
     # only here: return page_zone().wait_table[hash]: as above
     return page.wait
 

@@ -646,8 +646,6 @@ def do_page_fault(address, write_access):
     # not here: if search_exception_table(): no code here runs without an mm, or in an interrupt, when it faults
     # not here: regs.eip = search_exception_table(): as above
     # not here: search_exception_table(regs.eip): as above
-    # not here: if search_exception_table(): as above
-    # not here: regs.eip = search_exception_table(): as above
     # not here: force_sig_info(SIGBUS, out(info), tsk): the caller is told
     # not here: force_sig_info(SIGSEGV, out(info), tsk): as above
     # not here: printk: the caller is told

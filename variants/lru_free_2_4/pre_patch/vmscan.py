@@ -540,7 +540,6 @@ def oom_kill():
     # not here: read_unlock(tasklist_lock): as above
     # not here: if select_bad_process(): as above
     # not here: select_bad_process(): as above
-    # not here: if select_bad_process(): as above
     # only here: oom_kills += 1: as above
     # only here: current.free_when_killed = int(): what a user holds against the decision. The kernel does not look at free memory here
     # only here: int(memory_free()): as above
