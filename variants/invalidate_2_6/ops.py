@@ -3,7 +3,7 @@
 
 user_space.py has the processes, and what their addresses, pins and files show. Any task may read and write files.
 """
-from vmrace.harness.kernel import READ, WRITE, current, happens_after, now, plain, saw, struct, touches
+from vmrace.harness.kernel import READ, WRITE, current, embed, happens_after, now, plain, saw, struct, touches
 from vmrace.variants.invalidate_2_6.pre_2_6_15.bio import __bio_map_user_iov, __bio_unmap_user
 from vmrace.variants.invalidate_2_6.pre_2_6_15.ext2 import do_truncate, sys_fsync
 from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import (
@@ -45,6 +45,7 @@ from vmrace.variants.invalidate_2_6.types import (
     PAGE_SIZE,
     PF_MEMDIE,
     USER_ADDRESSES,
+    bio,
     f0_disk,
     f0_file,
     f1_disk,
@@ -107,7 +108,7 @@ class reference(struct):
     pinned = plain(0)                   # 0 found in the page cache; as a bio: 1 for the device to read, 2 to write
     written = plain(0)                  # 1 if the device has written
     dirtied = plain(())                 # pages that were dropped when the end of a pin dirtied them, and have no mapping yet
-    bi_rw = plain(0)
+    bio = embed(bio)
 
 
 class past_cache(struct):
@@ -212,6 +213,7 @@ def at(number, page):
     buf.address = USER_ADDRESSES[page]
     buf.where = number, page, access(number, page)
     buf.copied = ()
+    buf.moved = ()
     return buf
 
 
@@ -437,7 +439,7 @@ def op_direct_write_mapped(number, page, file, index):
     begin_past_cache(file)
     written = generic_file_write(files[file], index, buf, 1)
     end_past_cache(file)
-    moved = current().dio.moved
+    moved = buf.moved
     judged = coherent(number, page, pinned)
     for word, value in enumerate(moved):
         if judged:
@@ -445,7 +447,7 @@ def op_direct_write_mapped(number, page, file, index):
         saw("direct store" if written > 0 else "may", FILE_NAMES[file], (index, word), value, since)
     for word, value, copied in buf.copied:
         saw("store", FILE_NAMES[file], (index, word), value, copied)
-    buf.where, buf.copied = None, ()
+    buf.where, buf.copied, buf.moved = None, (), ()
     if written == PAGE_SIZE:
         reaches(file, index, token)
     elif moved:
@@ -497,7 +499,9 @@ def pin_user_page(number, page, k, write_to_vm):
     begun = access(number, page)
     since = now()
     begin_pin(k, number, page, write_to_vm)
-    error = __bio_map_user_iov(held, USER_ADDRESSES[page], 1, write_to_vm)
+    bio = __bio_map_user_iov(held.bio, None, USER_ADDRESSES[page], write_to_vm)
+    error = bio if isinstance(bio, int) else 0
+    held.page = None if error else bio.bi_io_vec[0].bv_page
     end_pin(k)
     if write_to_vm:
         saw_rewrite(number, page, begun, since)         # the page is dirty, and again when the pin is dropped
@@ -557,7 +561,8 @@ def op_unpin(k):
     if held is None:
         return
     page = held.page if held.pinned == 2 else None
-    __bio_unmap_user(held)
+    __bio_unmap_user(held.bio)
+    held.page = None
     if page:
         held.dirtied = tuple(each for each in (*held.dirtied, page) if each._mapping is None)
     touches(WRITE, held)

@@ -208,6 +208,12 @@ I_LOCK = 8
 READ_BIO = 0
 WRITE_BIO = 1
 
+# Requests, include/linux/bio.h and fs/direct-io.c.
+BIO_UPTODATE = 0
+BIO_RW = 0
+BIO_MAX_PAGES = 256
+DIO_PAGES = 64
+
 THE_DEVICE = "the device"                           # holds PG_locked of a page that is being read
 ext2_aops = "ext2_aops"
 generic_file_vm_ops = "generic_file_vm_ops"
@@ -451,23 +457,81 @@ class user_buffer(struct):
     # data of the model, for the loads and stores that user space saw
     where = plain(None)                                     # the address as a program names it, and what it shows
     copied = plain(())                                      # each word loaded from there: word, value, step
+    moved = plain(())                                       # each word that a device moved from or to the page
+
+
+class bio_vec(struct):
+    """bio.h."""
+    bv_page = plain(None)
+    bv_len = plain(0)
+    bv_offset = plain(0)
+
+
+class bio(struct):
+    """bio.h: a request of one page. It belongs to the task, from submit_bio() to the end of bi_end_io() to the device, and then again
+    to the task. It has one reference."""
+    bi_sector = plain(0)
+    bi_bdev = plain(None)
+    bi_flags = embed(flags_t)
+    bi_rw = plain(0)
+    bi_vcnt = plain(0)
+    bi_phys_segments = plain(0)
+    bi_hw_segments = plain(0)
+    bi_size = plain(0)
+    bi_io_vec = plain(())
+    bi_end_io = plain(None)
+    bi_private = plain(None)
+    # the slab's
+    vec = embed(bio_vec)
+    lives_while = "in_use"
+    in_use = plain(0)
 
 
 class dio(struct):
-    """fs/direct-io.c: a request and who waits for it. Its bio_lock, which nobody but the two takes, is the atomic count here."""
-    bio_count = embed(atomic_t, 0)
-    waiter = embed(wait_queue_head_t)
-    # the task's own
+    """fs/direct-io.c. What is 0 in every request, and what only asynchronous I/O uses, is left out."""
+    # bio_lock; nobody else knows of a new dio
+    bio_lock = embed(spinlock_t)
+    bio_count = racy(0, ".bio_lock")                        # read without it by dio_await_completion
+    bios_in_flight = guarded(0, ".bio_lock")
+    bio_list = guarded(None, ".bio_lock")
+    waiter = guarded(None, ".bio_lock")
+    # the task's own: submission
+    bio = plain(None)
     inode = plain(None)
     rw = plain(0)
+    i_size = plain(0)
+    blkbits = plain(0)
+    blkfactor = plain(0)
+    start_zero_done = plain(0)
+    pages_in_io = plain(0)
+    size = plain(0)
     block_in_file = plain(0)
-    buf = plain(None)
-    page = plain(None)                                      # what get_user_pages() has pinned
+    blocks_available = plain(0)
+    final_block_in_request = plain(0)
+    first_block_in_page = plain(0)
+    boundary = plain(0)
+    get_blocks = plain(None)
+    final_block_in_bio = plain(0)
+    next_block_for_io = plain(0)
+    map_bh = embed(buffer_head)
+    # the page that is not in the bio yet
     cur_page = plain(None)
+    cur_page_offset = plain(0)
+    cur_page_len = plain(0)
     cur_page_block = plain(0)
-    bio = plain(0)                                          # is there one to submit and to wait for?
+    # the user's pages
+    buf = plain(None)                                       # of the model: the iovec
+    curr_page = plain(0)
+    total_pages = plain(0)
+    curr_user_address = plain(0)
+    pages = plain(())
+    head = plain(0)
+    tail = plain(0)
+    page_errors = plain(0)
     result = plain(0)
-    moved = plain(())                                       # data of the model: the words that were moved from or to a page
+    # the slab's
+    lives_while = "in_use"
+    in_use = plain(0)
 
 
 class task_struct(struct):
@@ -487,7 +551,10 @@ class task_struct(struct):
     l_active = embed(list_head, guard="")
     wbc = embed(writeback_control)                          # what a writer wants
     pageout_wbc = embed(writeback_control)                  # what a reclaimer wants
+    wait = embed(wait_queue_head_t)                         # wake_up_process() wakes the task through it
+    # the slab's, for direct I/O
     dio = embed(dio)
+    bio = embed(bio)
 
 
 # ---- the machine's instances: what boot leaves behind ------------------------------------------------------------------

@@ -831,7 +831,7 @@ def generic_file_direct_IO(rw, file, index, buf):
 
     retval = filemap_write_and_wait(mapping)
     if retval == 0:
-        retval = ext2_direct_IO(rw, file, index, buf)     # mapping->a_ops->direct_IO
+        retval = ext2_direct_IO(rw, file, buf, index << PAGE_CACHE_SHIFT)      # mapping->a_ops->direct_IO
         if rw == WRITE_BIO and data_race(mapping.nrpages):
             err = invalidate_inode_pages2_range(mapping, index, index)
             if err:

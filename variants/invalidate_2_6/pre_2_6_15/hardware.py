@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-only
-"""Not kernel source: the disk and the slab that the kernel runs on. variants/mmu.py has memory and the MMU.
+"""Not kernel source: the disk, the slab and the scheduler that the kernel runs on. variants/mmu.py has memory and the MMU.
 
 The disk. A transfer moves word 0 of each page when the request is submitted and word 1 when it completes. A device may read or
 write memory at any time between the two, so this is a legal DMA, and the worst one for whatever is stored meanwhile. The
 completion is an interrupt.
 
 The slab hands out the one object that is meant for the purpose: a page's buffer, an mm's vma for an address, the mm that a
-program names. So which object it is does not depend on the schedule.
+program names, a task's dio and bio, the bio of a pin. So which object it is does not depend on the schedule.
 """
-from vmrace.harness.kernel import WRITE, current, data_race, now, raise_irq, touches
+from vmrace.harness.kernel import WRITE, current, data_race, now, raise_irq, touches, wake_up, write_word
+from vmrace.variants.invalidate_2_6.pre_2_6_15.bio import bio_endio
 from vmrace.variants.invalidate_2_6.pre_2_6_15.fault import do_page_fault
 from vmrace.variants.invalidate_2_6.ops import copied_from_user
-from vmrace.variants.invalidate_2_6.types import PAGE_CACHE_SHIFT, READ_BIO, THE_DEVICE
+from vmrace.variants.invalidate_2_6.types import BIO_UPTODATE, PAGE_CACHE_SHIFT, READ_BIO, THE_DEVICE
 from vmrace.variants.mmu import MMU_FAULT, mmu_load, read_word_of, write_word_of
 
 
@@ -72,30 +73,39 @@ def submit_bio(rw, bdev, segments, end_io, private):
     raise_irq(disk_interrupt, rw, bdev, segments, end_io, private)
 
 
-def value_interrupt(bdev, block, value, end_io, private):
-    write_word_of(disk_block(bdev, block), 1, value)
-    end_io(private)
-
-
-def submit_buffer(rw, bdev, block, buf, end_io, private):
-    """Read into a user buffer that no other task accesses, or write from it: both its words hold `buf.value` then."""
+def transfer_of_memory(rw, bdev, block, buf, word):
     if rw == READ_BIO:
-        transfer(rw, bdev, block, buf.data, 0)
-        raise_irq(disk_interrupt, rw, bdev, ((block, buf.data),), end_io, private)
+        transfer(rw, bdev, block, buf.data, word)
     else:
-        write_word_of(disk_block(bdev, block), 0, buf.value)
-        raise_irq(value_interrupt, bdev, block, buf.value, end_io, private)
+        write_word_of(disk_block(bdev, block), word, buf.value)
 
 
-def page_interrupt(rw, bdev, block, data, end_io, dio):
-    dio.moved += (transfer(rw, bdev, block, data, 1),)
-    end_io(dio)
+def memory_interrupt(bio, rw, bdev, block, buf):
+    transfer_of_memory(rw, bdev, block, buf, 1)
+    bio_endio(bio, bio.bi_size, 0)
 
 
-def submit_page(rw, bdev, block, data, end_io, dio):
-    """Read into a page that is not locked, or write from it, for direct I/O. `dio` notes the words that were moved."""
-    dio.moved += (transfer(rw, bdev, block, data, 0),)
-    raise_irq(page_interrupt, rw, bdev, block, data, end_io, dio)
+def page_interrupt(bio, rw, bdev, block, data):
+    bio.bi_private.buf.moved += (transfer(rw, bdev, block, data, 1),)
+    bio_endio(bio, bio.bi_size, 0)
+
+
+def submit_user_bio(rw, bio):
+    """submit_bio(), of direct I/O: read into memory whose page, if it has one, is not locked, or write from it.
+
+    `bv_page` is a page, or the user_buffer of memory without one: a write then stores its `value` in both words. The user_buffer of a page
+    notes the words that were moved.
+    """
+    bdev = bio.bi_bdev
+    block = bio.bi_sector >> PAGE_CACHE_SHIFT - 9
+    page = bio.bi_io_vec[0].bv_page
+    buf = bio.bi_private.buf
+    if page is buf:
+        transfer_of_memory(rw, bdev, block, buf, 0)
+        raise_irq(memory_interrupt, bio, rw, bdev, block, buf)
+    else:
+        buf.moved += (transfer(rw, bdev, block, page.data, 0),)
+        raise_irq(page_interrupt, bio, rw, bdev, block, page.data)
 
 
 def server_write(inode, index, value):
@@ -131,6 +141,40 @@ def kmem_cache_alloc_mm(mm):
     mm.in_use = 1
 
 
+def kmalloc_dio():
+    """kmalloc(sizeof(*dio), GFP_KERNEL)"""
+    dio = current().dio
+    touches(WRITE, dio, "in_use")
+    assert not dio.in_use, dio
+    dio.in_use = 1
+    return dio
+
+
+def bio_alloc(bio, nr_iovecs):
+    """bio_alloc(GFP_KERNEL, nr_iovecs), which waits for memory and does not fail: `bio` is the one that is meant for the purpose."""
+    touches(WRITE, bio, "in_use")
+    assert not bio.in_use, bio
+    bio.in_use = 1
+    write_word(bio.bi_flags, 1 << BIO_UPTODATE)     # bio_init()
+    bio.bi_rw = bio.bi_vcnt = bio.bi_phys_segments = bio.bi_hw_segments = bio.bi_size = 0
+    bio.bi_end_io = bio.bi_private = None
+    bio.bi_io_vec = (bio.vec,)
+    return bio
+
+
+def bio_put(bio):
+    """Drop the only reference."""
+    kmem_cache_free(bio)
+
+
 def kmem_cache_free(obj):
     touches(WRITE, obj, "in_use")
     obj.in_use = 0
+
+
+# ---- the scheduler -----------------------------------------------------------------------------------------------------
+
+
+def wake_up_process(p):
+    """The machine wakes tasks through wait queues. `p` is alone on its own one while it sleeps, if another task can wake it so."""
+    wake_up(p.wait)
