@@ -102,7 +102,7 @@ from vmrace.variants.user_space import (
 
 
 class reference(struct):
-    """The reference of a pin, to a page that a task has found in the page cache or in an address space. In the second case it is a bio."""
+    """The reference of a pin, to a page that a task has found in the page cache or in an address space. In the second case a bio has it."""
     page = plain(None)
     state = plain(0)                    # 0 free, 1 being made, used or dropped, 2 held
     pinned = plain(0)                   # 0 found in the page cache; as a bio: 1 for the device to read, 2 to write

@@ -11,7 +11,7 @@ from vmrace.variants.invalidate_2_6.pre_2_6_15.page_writeback import set_page_di
 from vmrace.variants.invalidate_2_6.types import BIO_RW, PAGE_MASK, PAGE_SHIFT, PAGE_SIZE, READ_BIO
 
 
-__FILE__ = "include/linux/bio.h"
+__FILE__ = "include/linux/fs.h"
 
 
 def bio_data_dir(bio):
