@@ -34,7 +34,7 @@ class Memory(States):
             new = next((state for state in self.setups if state and sweeps.other(state, self.setups[state])), "")
         if new:
             Sweeping(runs, sweeps, new).begin(sweeps.other(new, self.setups[new]), operations)
-        for state, pair in sweeps.queue(self.seen)[:1]:
+        for state, pair in sweeps.queue(self.seen, short=sweeps.ran % 2 == 0)[:1]:
             sweeping = Sweeping(runs, sweeps, state)
             program = sweeping.program(pair)
             try:

@@ -51,7 +51,6 @@ RARE_MIN = 8
 ADOPT_RUNS = 8              # random schedules that measure the coverage of a program of the inputs
 GOAL_EVERY = 4              # one shard in four composes a program for a goal of locks: later ones know that it was tried
 SWEEP_FROM = 60             # the first shards only look for states and for programs
-SWEEP_FROM = 60             # the first shards only look for states and for programs
 SWEEP_LESS = 180            # until this shard three in four sweep, then every second: half of all, while there is something to sweep
 EXHAUST_MAX = 12            # runs of an explorer, for a program whose runs without preemption are of one class
 EXPLORED = "explored"       # these runs
@@ -253,8 +252,8 @@ class _Shard(Finder):
         self.composing = None
 
     def _sweep(self) -> None:
-        """Sweep, if it is this shard's turn: look at new states, then run the most promising pairs. If none is left, begin again with other
-        setups: pages in one state may differ in what the state does not say.
+        """Sweep, if it is this shard's turn: look at new states, then run the most promising pairs, in turns of rare states and of those
+        with short setups. If none is left, begin again with other setups: pages in one state may differ in what the state does not say.
 
         Shards that run at the same time do not know of each other, so each takes another part of the states and of the pairs.
         """
@@ -268,7 +267,7 @@ class _Shard(Finder):
 
         with m.watched(observer=self.worker.features):
             self._look_at(state for state in memory.states.setups if state not in memory.sweeps.begun and mine(state))
-            for state, pair in memory.sweeps.queue(memory.states.seen):
+            for state, pair in memory.sweeps.queue(memory.states.seen, short=number // parts % 2 == 0):
                 if self._done():
                     break
                 if mine((state, *map(str, pair))):

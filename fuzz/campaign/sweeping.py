@@ -3,12 +3,15 @@
 
 Random programs seldom have two operations that race on a page in a rare state. lru_free_2_4 has 35,000 triples (state, operation,
 operation). A campaign of 100,000 runs tries 15,000 of them, and the operations of most of these share nothing. A sweep runs only pairs that
-conflict (sweeps.py). It runs their schedules without preemption, and those with one preemption at a conflicting access. In the state that
-the double free needs, 8 of the 60 pairs of all operations show it, each in three of five sweeps of 92 runs. A random exploration of such a
-program has 47 runs, and one of fifteen shows it.
+conflict (sweeps.py). It runs their schedules without preemption, and some of those with one preemption at a conflicting access. In the
+state that the double free needs, 8 of the 60 pairs of all operations show it, each in three of five sweeps with all of these, 92 runs. A
+random exploration of such a program has 47 runs, and one of fifteen shows it.
 
 A preemption at one site for the same two operations is tried in TIMES states only: in all states, the sweeps of cow_swap_2_6 would take
-700,000 runs. When a state is swept again, from another setup, it may be tried TIMES more.
+700,000 runs. When a state is swept again, from another setup, it may be tried TIMES more. As a pair has CHILDREN_MAX of them at a time, its
+many preemptions are tried in many states. With 60 at a time, 150,000 runs of cow_swap_2_6/pre_2_6_26 swept 2,000 pairs instead of 6,500,
+and its unnecessary copy beside shrink_page_list was found after 39,000 (median of ten seeds; with two of them after 124,000 or not at all)
+instead of 24,000 to 41,000 (three of these seeds, the worst among them).
 """
 
 from __future__ import annotations
@@ -38,7 +41,7 @@ from vmrace.variants.program import Op, Program, TaskProgram
 NAME = "swept"
 CPUS = 2
 OPERANDS = 3            # attempts to find operands with which an operation touches a page in the state
-CHILDREN_MAX = 60       # schedules with one preemption, of each run without
+CHILDREN_MAX = 6        # schedules with one preemption, of each run without
 
 
 class NamedRuns(Runs, Protocol):

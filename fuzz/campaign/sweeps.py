@@ -91,10 +91,10 @@ class Sweeps:
         is made again."""
         return self.preempted.get(one, 0) < TIMES * max(1, len(self.begun.get(state, ())))
 
-    def queue(self, seen: Mapping[str, int]) -> list[tuple[str, Pair]]:
-        """List the pairs that have not run, those of the most promising state first: few setups reach it, and it has few pairs left.
-        `seen`: the setups that reach each state."""
-        states = sorted(self.left, key=lambda state: (seen[state] * len(self.left[state]), state))
+    def queue(self, seen: Mapping[str, int], short: bool = False) -> list[tuple[str, Pair]]:
+        """List the pairs that have not run, those of the most promising state first: few setups reach it, and it has few pairs left. With
+        `short`, it is first the state with the shortest setup. `seen`: the setups that reach each state."""
+        states = sorted(self.left, key=lambda state: (len(self.setup(state)) if short else 0, seen[state] * len(self.left[state]), state))
         return [(state, pair) for state in states for pair in self.left[state]]
 
     def setup(self, state: str) -> Setup:

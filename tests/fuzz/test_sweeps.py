@@ -57,6 +57,16 @@ def test_the_queue_begins_with_a_state_that_few_setups_reach_and_that_has_few_pa
     assert (sweeps.waiting, sweeps.ran) == (1, 3)
 
 
+def test_the_queue_of_short_setups_begins_with_the_shortest() -> None:
+    sweeps = Sweeps()
+    sweeps.begin("long and rare", (READ, WRITE), (BOTH,))
+    sweeps.begin("short", (READ,), (BOTH, (READ, READ)))
+    sweeps.begin("short and rare", (WRITE,), (BOTH,))
+    seen = {"long and rare": 1, "short": 5, "short and rare": 1}
+    assert [state for state, _ in sweeps.queue(seen)] == ["long and rare", "short and rare", "short", "short"]
+    assert [state for state, _ in sweeps.queue(seen, short=True)] == ["short and rare", "short", "short", "long and rare"]
+
+
 def test_a_copy_collects_what_it_learns_and_two_shards_may_run_the_same_pair() -> None:
     sweeps = Sweeps()
     sweeps.begin("s", (), (BOTH, (READ, READ)))
@@ -192,7 +202,8 @@ def test_half_of_the_shards_sweep_in_the_end() -> None:
     assert sweeps_before(SWEEP_LESS) == SWEEP_LESS // 2 and sweeps_before(400) == 200
 
 
-def test_a_preemption_that_was_tried_in_a_few_states_is_not_made_again(worker: Worker) -> None:
+def test_a_preemption_that_was_tried_in_a_few_states_is_not_made_again(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vmrace.fuzz.campaign.sweeping, "CHILDREN_MAX", 60)      # all of the pair
     made = shard(worker)
     sweep, pair, prepared = sweeping(made)
     sweep.explore(pair, prepared)
