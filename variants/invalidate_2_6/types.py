@@ -71,6 +71,7 @@ PAGE_MASK = ~(PAGE_SIZE - 1)
 PAGE_CACHE_SHIFT = PAGE_SHIFT
 PAGE_CACHE_SIZE = PAGE_SIZE
 PAGE_CACHE_MASK = ~(PAGE_CACHE_SIZE - 1)
+PMD_SIZE = 1 << 22
 ULONG_MAX = 0xFFFFFFFF
 INT_MAX = 0x7FFFFFFF
 TASK_SIZE = 0xC0000000
@@ -170,6 +171,8 @@ PAGE_READONLY = 0                                   # vm_page_prot, as far as it
 PAGE_SHARED = 1
 # A pte is writable at once only in a mapping that is shared and may be written: VM_WRITE | VM_SHARED is 0xa.
 protection_map = (PAGE_READONLY,) * 10 + (PAGE_SHARED,) * 2 + (PAGE_READONLY,) * 2 + (PAGE_SHARED,) * 2
+
+FREE_PTE_NR = 506                                   # the pages of a struct mmu_gather
 
 FOLL_WRITE = 0x01                                   # follow_page(): the pte must let one write
 FOLL_TOUCH = 0x02                                   # mark the page accessed
@@ -406,6 +409,8 @@ class mm_struct(struct):
 class mmu_gather(struct):
     """asm-generic/tlb.h. Per cpu, with preemption off; here each task has its own."""
     mm = plain(None)
+    nr = plain(0)
+    need_flush = plain(0)
     fullmm = plain(0)
     pages = plain(())
 

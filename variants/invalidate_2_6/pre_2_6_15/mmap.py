@@ -11,6 +11,7 @@ from vmrace.variants.invalidate_2_6.types import (
     MAP_SHARED,
     PAGE_MASK,
     PAGE_SHIFT,
+    PMD_SIZE,
     TASK_SIZE,
     VM_MAYREAD,
     VM_MAYSHARE,
@@ -152,11 +153,20 @@ __FILE__ = "mm/memory.c"
 
 
 def free_pgtables(tlb, vma):
-    """Page tables stay; what is left is to hide the vmas first. anon_vma_unlink() has no chain to unlink from."""
+    """Hide the vmas from rmap and truncation. The page tables stay while another address of them is mapped; at the end of the process they
+    go, too. anon_vma_unlink() has no chain to unlink from."""
     while vma:
         next = vma.vm_next
         unlink_file_vma(vma)
+
+        # gather nearby vmas into one call of free_pgd_range()
+        while next and next.vm_start <= vma.vm_end + PMD_SIZE:
+            vma = next
+            next = vma.vm_next
+            unlink_file_vma(vma)
         vma = next
+    if tlb.fullmm:
+        tlb.need_flush = 1                          # pte_free_tlb(), of free_pgd_range()
 
 
 __FILE__ = "mm/mmap.c"
