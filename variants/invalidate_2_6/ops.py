@@ -44,6 +44,8 @@ from vmrace.variants.invalidate_2_6.types import (
     MS_SYNC,
     PAGE_SIZE,
     PF_MEMDIE,
+    PROT_READ,
+    PROT_WRITE,
     USER_ADDRESSES,
     f0_disk,
     f0_file,
@@ -143,7 +145,7 @@ def act_as(p):
 
 
 def map_page(page, flags, file, index):
-    return do_mmap2(USER_ADDRESSES[page], PAGE_SIZE, flags | MAP_FIXED, file, index)
+    return do_mmap2(USER_ADDRESSES[page], PAGE_SIZE, PROT_READ | PROT_WRITE, flags | MAP_FIXED, file, index)
 
 
 def exit_thread():

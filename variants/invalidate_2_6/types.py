@@ -148,6 +148,7 @@ VM_EXEC = 0x00000004
 VM_SHARED = 0x00000008
 VM_MAYREAD = 0x00000010
 VM_MAYWRITE = 0x00000020
+VM_MAYEXEC = 0x00000040
 VM_MAYSHARE = 0x00000080
 VM_LOCKED = 0x00002000
 VM_IO = 0x00004000
@@ -155,8 +156,11 @@ VM_NONLINEAR = 0x00800000
 VM_RESERVED = 0x00080000
 MAP_SHARED = 0x01
 MAP_PRIVATE = 0x02
+MAP_TYPE = 0x0f
 MAP_FIXED = 0x10
 MAP_ANONYMOUS = 0x20
+MAP_DENYWRITE = 0x0800
+MAP_EXECUTABLE = 0x1000
 MADV_DONTNEED = 0x4
 MREMAP_MAYMOVE = 0x1
 MREMAP_FIXED = 0x2
@@ -501,6 +505,7 @@ PAGE_MAPPING_ANON = anon_vma("anon_vma")
 mem_map = [page(name) for name in "ABCDEFGH"]
 zone_normal = zone("zone_normal", free_pages=8)
 nr_mapped = atomic_t("nr_mapped")
+swap_lock = spinlock_t("swap_lock")
 lru_add_pvecs = [pagevec("lru_add_pvec" + digit) for digit in "01234567"]
 lru_add_active_pvecs = [pagevec("lru_add_active_pvec" + digit) for digit in "01234567"]
 
