@@ -15,7 +15,7 @@ from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import (
     sys_readahead,
     unlock_page,
 )
-from vmrace.variants.invalidate_2_6.pre_2_6_15.fork import exit_mm, mm_init
+from vmrace.variants.invalidate_2_6.pre_2_6_15.fork import exit_mm, mm_alloc
 from vmrace.variants.invalidate_2_6.pre_2_6_15.fremap import sys_remap_file_pages
 from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import server_write
 from vmrace.variants.invalidate_2_6.pre_2_6_15.madvise import sys_madvise
@@ -133,7 +133,7 @@ def boot(threads):
             block.word0 = block.word1 = content
             saw_page("direct store", FILE_NAMES[file], index, content, now())
     first = processes[0]
-    mm_init(first.mm)
+    mm_alloc(first.mm)
     current().mm = first.mm
     map_program()
     boot_processes(threads)
@@ -150,7 +150,7 @@ def map_page(page, flags, file, index):
 
 def exit_thread():
     current().flags &= ~PF_MEMDIE
-    exit_mm()
+    exit_mm(current())
 
 
 # ---- memory ------------------------------------------------------------------------------------------------------------------
