@@ -293,7 +293,7 @@ def op_writeback(file):
 
 def op_sync(file):
     since = now()
-    error = sys_fsync(files[file].f_mapping)
+    error = sys_fsync(files[file])
     saw_file("synced", file, 0, since)
     not_a_victim()
     return error
