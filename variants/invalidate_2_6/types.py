@@ -214,6 +214,7 @@ I_DIRTY_PAGES = 4
 I_LOCK = 8
 READ_BIO = 0
 WRITE_BIO = 1
+WRITE_BARRIER = 5
 
 THE_DEVICE = "the device"                           # holds PG_locked of a page that is being read
 ext2_aops = "ext2_aops"

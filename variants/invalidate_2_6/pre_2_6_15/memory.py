@@ -323,7 +323,8 @@ def zap_page_range(vma, address, size, details):
     lru_add_drain()
     tlb = tlb_gather_mmu(mm, 0)
     end = unmap_vmas(tlb, vma, address, end, details)
-    tlb_finish_mmu(tlb, address, end)
+    if tlb:
+        tlb_finish_mmu(tlb, address, end)
     return end
 
 
