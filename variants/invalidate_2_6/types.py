@@ -495,6 +495,7 @@ class task_struct(struct):
     l_hold = embed(list_head, guard="")                     # refill_inactive_zone()
     l_inactive = embed(list_head, guard="")
     l_active = embed(list_head, guard="")
+    page_pool = embed(list_head, guard="")                  # of __do_page_cache_readahead()
     wbc = embed(writeback_control)                          # what a writer wants
     pageout_wbc = embed(writeback_control)                  # what a reclaimer wants
     dio = embed(dio)

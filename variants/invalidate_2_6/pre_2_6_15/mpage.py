@@ -3,7 +3,7 @@
 
 A bio is a tuple (block, page) for each page; it goes out when the next page's block does not follow, or at the end.
 """
-from vmrace.harness.kernel import BUG, data_race
+from vmrace.harness.kernel import BUG, data_race, list_del, list_entry
 from vmrace.variants.invalidate_2_6.pre_2_6_15.buffer import block_read_full_page, block_write_full_page
 from vmrace.variants.invalidate_2_6.pre_2_6_15.ext2 import has_block
 from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import add_to_page_cache, end_page_writeback, unlock_page
@@ -103,11 +103,14 @@ def do_mpage_readpage(bio, page):
     return (*(bio or ()), (block_in_file, page))
 
 
-def mpage_readpages(mapping, pages):
+def mpage_readpages(mapping, pages, nr_pages):
     """New pages, each with the reference of whoever has allocated it, which becomes the pagevec's."""
     bio = None
     lru_pvec = pagevec_init()
-    for page in pages:
+    for _page_idx in range(nr_pages):
+        page = list_entry(pages.prev)
+
+        list_del(page.lru)
         if not add_to_page_cache(page, mapping, data_race(page.index)):
             bio = do_mpage_readpage(bio, page)
             if not pagevec_add(lru_pvec, page):
