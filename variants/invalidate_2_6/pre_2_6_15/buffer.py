@@ -83,8 +83,10 @@ from vmrace.variants.invalidate_2_6.types import (
     PAGECACHE_TAG_DIRTY,
     PAGE_CACHE_SHIFT,
     PAGE_CACHE_SIZE,
+    PAGE_SIZE,
     READ_BIO,
     WB_SYNC_NONE,
+    WRITE_BARRIER,
     WRITE_BIO,
 )
 from vmrace.variants.mmu import memset_page

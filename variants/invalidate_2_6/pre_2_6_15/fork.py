@@ -24,8 +24,8 @@ __FILE__ = "kernel/fork.c"
 
 
 def dup_mmap(mm, oldmm):
-    """Copy the vmas and the page tables of `oldmm`, which is current's. Only rmap and truncation know of `mm` yet, through the files that it
-    maps."""
+    """Copy the vmas and the page tables of `oldmm`, which is current's. Only rmap and truncation know of `mm` yet, through the files that
+    it maps."""
     down_write(oldmm.mmap_sem)
     down_write(mm.mmap_sem)
 
