@@ -15,7 +15,7 @@ from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import (
     sys_readahead,
     unlock_page,
 )
-from vmrace.variants.invalidate_2_6.pre_2_6_15.fork import exit_mm, mm_init
+from vmrace.variants.invalidate_2_6.pre_2_6_15.fork import exit_mm, mm_alloc
 from vmrace.variants.invalidate_2_6.pre_2_6_15.fremap import sys_remap_file_pages
 from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import server_write
 from vmrace.variants.invalidate_2_6.pre_2_6_15.madvise import sys_madvise
@@ -44,6 +44,8 @@ from vmrace.variants.invalidate_2_6.types import (
     MS_SYNC,
     PAGE_SIZE,
     PF_MEMDIE,
+    PROT_READ,
+    PROT_WRITE,
     USER_ADDRESSES,
     bio,
     f0_disk,
@@ -132,7 +134,7 @@ def boot(threads):
             block.word0 = block.word1 = content
             saw_page("direct store", FILE_NAMES[file], index, content, now())
     first = processes[0]
-    mm_init(first.mm)
+    mm_alloc(first.mm)
     current().mm = first.mm
     map_program()
     boot_processes(threads)
@@ -144,12 +146,12 @@ def act_as(p):
 
 
 def map_page(page, flags, file, index):
-    return do_mmap2(USER_ADDRESSES[page], PAGE_SIZE, flags | MAP_FIXED, file, index)
+    return do_mmap2(USER_ADDRESSES[page], PAGE_SIZE, PROT_READ | PROT_WRITE, flags | MAP_FIXED, file, index)
 
 
 def exit_thread():
     current().flags &= ~PF_MEMDIE
-    exit_mm()
+    exit_mm(current())
 
 
 # ---- memory ------------------------------------------------------------------------------------------------------------------
@@ -293,7 +295,7 @@ def op_writeback(file):
 
 def op_sync(file):
     since = now()
-    error = sys_fsync(files[file].f_mapping)
+    error = sys_fsync(files[file])
     saw_file("synced", file, 0, since)
     not_a_victim()
     return error

@@ -71,6 +71,7 @@ PAGE_MASK = ~(PAGE_SIZE - 1)
 PAGE_CACHE_SHIFT = PAGE_SHIFT
 PAGE_CACHE_SIZE = PAGE_SIZE
 PAGE_CACHE_MASK = ~(PAGE_CACHE_SIZE - 1)
+PMD_SIZE = 1 << 22
 ULONG_MAX = 0xFFFFFFFF
 INT_MAX = 0x7FFFFFFF
 TASK_SIZE = 0xC0000000
@@ -147,6 +148,7 @@ VM_EXEC = 0x00000004
 VM_SHARED = 0x00000008
 VM_MAYREAD = 0x00000010
 VM_MAYWRITE = 0x00000020
+VM_MAYEXEC = 0x00000040
 VM_MAYSHARE = 0x00000080
 VM_LOCKED = 0x00002000
 VM_IO = 0x00004000
@@ -154,8 +156,11 @@ VM_NONLINEAR = 0x00800000
 VM_RESERVED = 0x00080000
 MAP_SHARED = 0x01
 MAP_PRIVATE = 0x02
+MAP_TYPE = 0x0f
 MAP_FIXED = 0x10
 MAP_ANONYMOUS = 0x20
+MAP_DENYWRITE = 0x0800
+MAP_EXECUTABLE = 0x1000
 MADV_DONTNEED = 0x4
 MREMAP_MAYMOVE = 0x1
 MREMAP_FIXED = 0x2
@@ -170,6 +175,8 @@ PAGE_READONLY = 0                                   # vm_page_prot, as far as it
 PAGE_SHARED = 1
 # A pte is writable at once only in a mapping that is shared and may be written: VM_WRITE | VM_SHARED is 0xa.
 protection_map = (PAGE_READONLY,) * 10 + (PAGE_SHARED,) * 2 + (PAGE_READONLY,) * 2 + (PAGE_SHARED,) * 2
+
+FREE_PTE_NR = 506                                   # the pages of a struct mmu_gather
 
 FOLL_WRITE = 0x01                                   # follow_page(): the pte must let one write
 FOLL_TOUCH = 0x02                                   # mark the page accessed
@@ -207,6 +214,7 @@ I_DIRTY_PAGES = 4
 I_LOCK = 8
 READ_BIO = 0
 WRITE_BIO = 1
+WRITE_BARRIER = 5
 
 # Requests, include/linux/bio.h and fs/direct-io.c.
 BIO_UPTODATE = 0
@@ -412,6 +420,8 @@ class mm_struct(struct):
 class mmu_gather(struct):
     """asm-generic/tlb.h. Per cpu, with preemption off; here each task has its own."""
     mm = plain(None)
+    nr = plain(0)
+    need_flush = plain(0)
     fullmm = plain(0)
     pages = plain(())
 
@@ -549,6 +559,7 @@ class task_struct(struct):
     l_hold = embed(list_head, guard="")                     # refill_inactive_zone()
     l_inactive = embed(list_head, guard="")
     l_active = embed(list_head, guard="")
+    page_pool = embed(list_head, guard="")                  # of __do_page_cache_readahead()
     wbc = embed(writeback_control)                          # what a writer wants
     pageout_wbc = embed(writeback_control)                  # what a reclaimer wants
     wait = embed(wait_queue_head_t)                         # wake_up_process() wakes the task through it
@@ -563,6 +574,7 @@ PAGE_MAPPING_ANON = anon_vma("anon_vma")
 mem_map = [page(name) for name in "ABCDEFGH"]
 zone_normal = zone("zone_normal", free_pages=8)
 nr_mapped = atomic_t("nr_mapped")
+swap_lock = spinlock_t("swap_lock")
 lru_add_pvecs = [pagevec("lru_add_pvec" + digit) for digit in "01234567"]
 lru_add_active_pvecs = [pagevec("lru_add_active_pvec" + digit) for digit in "01234567"]
 

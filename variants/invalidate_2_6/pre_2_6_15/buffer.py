@@ -7,6 +7,7 @@ from vmrace.harness.kernel import (
     __set_current_state,
     add_wait_queue_exclusive,
     atomic_read,
+    atomic_set,
     data_race,
     local_irq_restore,
     local_irq_save,
@@ -17,6 +18,8 @@ from vmrace.harness.kernel import (
     smp_mb__after_clear_bit,
     spin_lock,
     spin_unlock,
+    test_and_set_bit,
+    test_bit,
     write_word,
 )
 from vmrace.variants.invalidate_2_6.pre_2_6_15.ext2 import ext2_get_block
@@ -80,8 +83,10 @@ from vmrace.variants.invalidate_2_6.types import (
     PAGECACHE_TAG_DIRTY,
     PAGE_CACHE_SHIFT,
     PAGE_CACHE_SIZE,
+    PAGE_SIZE,
     READ_BIO,
     WB_SYNC_NONE,
+    WRITE_BARRIER,
     WRITE_BIO,
 )
 from vmrace.variants.mmu import memset_page
@@ -92,20 +97,55 @@ from vmrace.variants.wait import __wake_up_bit, io_schedule
 __FILE__ = "fs/buffer.c"
 
 
-def __lock_buffer(bh):
-    """wait_on_bit_lock(), on the buffer's bit."""
-    if not test_set_buffer_locked(bh):
-        return
-    add_wait_queue_exclusive(bh.b_wait)
+def sync_buffer(word):
+    """Sleep until the buffer is unlocked. The request queue, which C starts, is left out."""
+    smp_mb()
+    io_schedule()
+    return 0
+
+
+__FILE__ = "kernel/wait.c"
+
+
+def bit_waitqueue(word, bit):
+    """The queue of a buffer's lock; C has a hash of queues."""
+    return word.struct.b_wait
+
+
+def __wait_on_buffer_lock(wq, word, bit, action):
+    """__wait_on_bit_lock(), of a buffer: until it was us who set the bit. action(word) sleeps once. See variants/wait.py."""
+    add_wait_queue_exclusive(wq)                    # prepare_to_wait_exclusive()
     while True:
         set_current_state(TASK_UNINTERRUPTIBLE)
-        if buffer_locked(bh):
-            smp_mb()                                # sync_buffer()
-            io_schedule()
-        if not test_set_buffer_locked(bh):
+        if test_bit(bit, word):
+            action(word)
+        if not test_and_set_bit(bit, word):
             break
-    __set_current_state(TASK_RUNNING)
-    remove_wait_queue(bh.b_wait)
+    __set_current_state(TASK_RUNNING)               # finish_wait()
+    remove_wait_queue(wq)
+    return 0
+
+
+def out_of_line_wait_on_bit_lock(word, bit, action):
+    wq = bit_waitqueue(word, bit)
+
+    return __wait_on_buffer_lock(wq, word, bit, action)
+
+
+__FILE__ = "include/linux/wait.h"
+
+
+def wait_on_bit_lock(word, bit, action):
+    if not test_and_set_bit(bit, word):
+        return 0
+    return out_of_line_wait_on_bit_lock(word, bit, action)
+
+
+__FILE__ = "fs/buffer.c"
+
+
+def __lock_buffer(bh):
+    wait_on_bit_lock(bh.b_state, BH_Lock, sync_buffer)
 
 
 def unlock_buffer(bh):
@@ -203,14 +243,28 @@ def mark_buffer_dirty(bh):
         __set_page_dirty_nobuffers(bh.b_page)
 
 
-def alloc_page_buffers(page):
-    """The slab's object for this page; its state is 0."""
-    bh = page.bh
-    write_word(bh.b_state, 0)
-    bh.b_bdev = None
-    bh.b_blocknr = -1
-    bh.b_end_io = None
-    return bh
+def alloc_page_buffers(page, size, retry):
+    """Returns the buffer of a page, which is as big as the page. The slab has one object for each page, so it cannot fail."""
+    head = None
+    offset = PAGE_SIZE
+    while True:
+        offset -= size
+        if offset < 0:
+            break
+        bh = page.bh                                # alloc_buffer_head()
+
+        bh.b_bdev = None
+        bh.b_blocknr = -1
+        head = bh
+
+        write_word(bh.b_state, 0)
+        atomic_set(bh.b_count, 0)
+        bh.b_size = size
+
+        # left out: set_bh_page(): b_page is constant
+
+        bh.b_end_io = None
+    return head
 
 
 def discard_buffer(bh):
@@ -261,9 +315,8 @@ def do_invalidatepage(page, offset):
 
 def create_empty_buffers(page, b_state):
     """The page is locked. Attached and dirtied under private_lock: see __set_page_dirty_buffers()."""
-    bh = alloc_page_buffers(page)
-    if b_state:
-        write_word(bh.b_state, read_word(bh.b_state) | b_state)
+    bh = alloc_page_buffers(page, PAGE_SIZE, 1)
+    write_word(bh.b_state, read_word(bh.b_state) | b_state)
 
     spin_lock(page.mapping.private_lock)
     if PageUptodate(page) or PageDirty(page):
@@ -482,7 +535,9 @@ def block_write_full_page(page, wbc):
 
 
 def end_bio_bh_io_sync(bh):
+    """The end of a request of one buffer, in the interrupt."""
     bh.b_end_io(bh)
+    return 0
 
 
 def submit_bh(rw, bh):
@@ -493,10 +548,11 @@ def submit_bh(rw, bh):
     if not bh.b_end_io:
         BUG(2764)
 
-    buffer_ordered(bh)                              # it is not
+    if buffer_ordered(bh) and rw == WRITE_BIO:
+        rw = WRITE_BARRIER
 
     # a write error goes when the buffer is written again
-    if test_set_buffer_req(bh) and rw == WRITE_BIO:
+    if test_set_buffer_req(bh) and (rw == WRITE_BIO or rw == WRITE_BARRIER):
         clear_buffer_write_io_error(bh)
 
     submit_bio(rw, bh.b_bdev, ((bh.b_blocknr, bh.b_page.data),), end_bio_bh_io_sync, bh)

@@ -9,7 +9,7 @@ from vmrace.harness.kernel import current, data_race, down, down_write, up, up_w
 from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import filemap_fdatawait, filemap_fdatawrite
 from vmrace.variants.invalidate_2_6.pre_2_6_15.memory import vmtruncate
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import i_size_read, set_buffer_mapped, set_buffer_new
-from vmrace.variants.invalidate_2_6.types import FILE_PAGES, PAGE_CACHE_SHIFT, PAGE_CACHE_SIZE
+from vmrace.variants.invalidate_2_6.types import EINVAL, FILE_PAGES, PAGE_CACHE_SHIFT, PAGE_CACHE_SIZE, PF_SYNCWRITE
 
 
 __FILE__ = "fs/ext2/inode.c"
@@ -44,6 +44,11 @@ def ext2_truncate(inode):
         iblock += 1
 
 
+def ext2_setattr(inode, size):
+    error = inode_setattr(inode, size)
+    return error
+
+
 __FILE__ = "fs/attr.c"
 
 
@@ -52,13 +57,17 @@ def inode_setattr(inode, size):
     error = 0
     if size != i_size_read(inode):
         error = vmtruncate(inode, size)
+        if error:
+            return error                            # goto out
+
+    # out:
     return error
 
 
 def notify_change(inode, size):
-    """i_sem is held. i_alloc_sem waits for direct I/O that has looked its blocks up; ext2_setattr() has a quota besides."""
+    """i_sem is held. i_alloc_sem waits for direct I/O that has looked its blocks up."""
     down_write(inode.i_alloc_sem)
-    error = inode_setattr(inode, size)
+    error = ext2_setattr(inode, size)               # inode->i_op->setattr
     up_write(inode.i_alloc_sem)
     return error
 
@@ -67,6 +76,9 @@ __FILE__ = "fs/open.c"
 
 
 def do_truncate(inode, length):
+    if length < 0:
+        return -EINVAL
+
     down(inode.i_sem)
     err = notify_change(inode, length)
     up(inode.i_sem)
@@ -76,11 +88,26 @@ def do_truncate(inode, length):
 __FILE__ = "fs/buffer.c"
 
 
-def sys_fsync(mapping):
-    """The inode's own blocks are left out."""
-    inode = mapping.host
+def do_fsync(file, datasync):
+    mapping = file.f_mapping
+
+    current().flags |= PF_SYNCWRITE
     ret = filemap_fdatawrite(mapping)
-    down(inode.i_sem)
-    up(inode.i_sem)
+
+    # against concurrent writers
+    down(mapping.host.i_sem)
+    err = 0                                         # ext2_sync_file(), of the inode's own blocks, which are left out
+    if not ret:
+        ret = err
+    up(mapping.host.i_sem)
     err = filemap_fdatawait(mapping)
-    return ret or err
+    if not ret:
+        ret = err
+    current().flags &= ~PF_SYNCWRITE
+
+    return ret
+
+
+def sys_fsync(file):
+    """The fd is the file itself."""
+    return do_fsync(file, 0)

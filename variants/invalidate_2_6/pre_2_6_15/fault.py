@@ -3,7 +3,7 @@
 from vmrace.harness.kernel import current, down_read, up_read
 from vmrace.variants.invalidate_2_6.pre_2_6_15.memory import __handle_mm_fault
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mmap import find_vma
-from vmrace.variants.invalidate_2_6.types import PF_MEMDIE, VM_FAULT_OOM, VM_FAULT_SIGBUS, VM_READ, VM_WRITE
+from vmrace.variants.invalidate_2_6.types import PF_MEMDIE, VM_EXEC, VM_FAULT_OOM, VM_FAULT_SIGBUS, VM_READ, VM_WRITE
 
 
 __FILE__ = "arch/i386/mm/fault.c"
@@ -18,7 +18,7 @@ def do_page_fault(address, write, user=1):
         return "SIGSEGV"                            # bad_area_nosemaphore:
     down_read(mm.mmap_sem)
     vma = find_vma(mm, address)
-    if not vma or vma.vm_start > address or not vma.vm_flags & (VM_WRITE if write else VM_READ):
+    if not vma or vma.vm_start > address or not vma.vm_flags & (VM_WRITE if write else VM_READ | VM_EXEC):
         # bad_area:
         up_read(mm.mmap_sem)
         return "SIGSEGV"

@@ -368,8 +368,11 @@ def find_get_pages_tag(mapping, index, tag, nr_pages, pages):
 
 
 def file_read_actor(page):
-    """Copy the page to a user buffer, which is here the pair that is returned."""
-    return (read_word_of(page.data, 0), read_word_of(page.data, 1))
+    """Copy the page to a user buffer that is always present, which is here the pair that is returned."""
+    kaddr = kmap_atomic(page)
+    words = (read_word_of(kaddr, 0), read_word_of(kaddr, 1))    # __copy_to_user_inatomic()
+    kunmap_atomic()
+    return words
 
 
 def do_generic_mapping_read(mapping, index, filp):
@@ -472,13 +475,14 @@ def do_generic_mapping_read(mapping, index, filp):
 
 def __generic_file_aio_read(filp, index, buf):
     """Read one page of a file that is open with O_DIRECT. Returns the bytes read, 0 at the end of the file."""
-    inode = filp.f_mapping.host
+    mapping = filp.f_mapping
+    inode = mapping.host
     retval = 0
-
     size = i_size_read(inode)
     if index << PAGE_CACHE_SHIFT < size:
         retval = generic_file_direct_IO(READ_BIO, filp, index, buf)
     # left out: file_accessed()
+    # out:
     return retval
 
 
@@ -799,16 +803,24 @@ def generic_file_buffered_write(file, index, buf, direct):
 
 def __generic_file_aio_write_nolock(file, index, buf, direct):
     """i_sem is held. The limits of a file's size are left out."""
+    count = PAGE_CACHE_SIZE
+    written = 0
+    err = 0                                         # generic_write_checks(), remove_suid()
+
     if direct:
         written = generic_file_direct_write(file, index, buf)
-        if written < 0 or written == PAGE_CACHE_SIZE:
-            return written                          # goto out
+        if written < 0 or written == count:
+            return written or err                   # goto out
+        # a hole: go on with buffered I/O
+
     written = generic_file_buffered_write(file, index, buf, direct)
-    return written
+    # out:
+    return written or err
 
 
 def __generic_file_write_nolock(file, index, buf, direct):
-    return __generic_file_aio_write_nolock(file, index, buf, direct)
+    ret = __generic_file_aio_write_nolock(file, index, buf, direct)
+    return ret
 
 
 def generic_file_write(file, index, buf, direct):

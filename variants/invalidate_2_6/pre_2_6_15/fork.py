@@ -24,10 +24,15 @@ __FILE__ = "kernel/fork.c"
 
 
 def dup_mmap(mm, oldmm):
-    """Only rmap and truncation know of `mm` yet, through the files it maps. They take no mmap_sem, so that of `mm` is left out. No vma here
-    has VM_DONTCOPY."""
+    """Copy the vmas and the page tables of `oldmm`, which is current's. Only rmap and truncation know of `mm` yet, through the files that
+    it maps."""
     down_write(oldmm.mmap_sem)
-    pprev = None
+    down_write(mm.mmap_sem)
+
+    mm.mmap = None
+    mm.map_count = 0
+    prev = None
+
     mpnt = oldmm.mmap
     while mpnt:
         tmp = kmem_cache_alloc_vma(mm, mpnt.vm_start)
@@ -37,41 +42,54 @@ def dup_mmap(mm, oldmm):
         tmp.vm_ops = mpnt.vm_ops
         tmp.vm_pgoff = mpnt.vm_pgoff
         tmp.vm_file = mpnt.vm_file
-        tmp.vm_flags = mpnt.vm_flags & ~VM_LOCKED
+        tmp.vm_flags = mpnt.vm_flags
         tmp._anon_vma = mpnt._anon_vma              # mmap_sem is held for writing: nobody sets it now
+        tmp.vm_flags &= ~VM_LOCKED
         tmp.vm_mm = mm
         tmp.vm_next = None
         # left out: anon_vma_link()
         file = tmp.vm_file
         if file:
+            # insert tmp into the share list, just after mpnt
             mapping = file.f_mapping
-            # behind mpnt
             spin_lock(mapping.i_mmap_lock)
             tmp.vm_truncate_count = mpnt.vm_truncate_count
-            tmp.vm_private_data = mpnt.vm_private_data
+            tmp.vm_private_data = mpnt.vm_private_data      # of *tmp = *mpnt: i_mmap_lock guards it
             list_add(tmp.shared, mpnt.shared)       # vma_prio_tree_add()
             count_mapped(mapping, tmp, 1)
             spin_unlock(mapping.i_mmap_lock)
 
-        # link it in, then copy its page table
-        if pprev is None:
+        # link in the new vma and copy its page table entries
+        if prev is None:
             mm.mmap = tmp
         else:
-            pprev.vm_next = tmp
-        pprev = tmp
-        mm.map_count += 1
+            prev.vm_next = tmp
+        prev = tmp
 
-        copy_page_range(mm, oldmm, mpnt)
+        mm.map_count += 1
+        retval = copy_page_range(mm, oldmm, mpnt)
+
+        if retval:
+            up_write(mm.mmap_sem)                   # goto out
+            up_write(oldmm.mmap_sem)
+            return retval
         mpnt = mpnt.vm_next
+    # out:
+    up_write(mm.mmap_sem)
     up_write(oldmm.mmap_sem)
     return 0
 
 
 def mm_init(mm):
-    """The locks of an mm that was never used are free."""
-    # only here: kmem_cache_alloc_mm: allocate_mm(), which each caller calls first
-    kmem_cache_alloc_mm(mm)
+    """The locks of an mm that nobody knows are free, and its counters are 0."""
     atomic_set(mm.mm_users, 1)
+    return mm
+
+
+def mm_alloc(mm):
+    kmem_cache_alloc_mm(mm)                         # allocate_mm()
+    mm = mm_init(mm)
+    return mm
 
 
 def mmput(mm):
@@ -82,22 +100,36 @@ def mmput(mm):
 
 
 def copy_mm(clone_flags, mm):
-    """For a new thread of current, or for its child, which gets `mm`."""
+    """For a new thread of current, or for its child, which gets `mm`. Only after it does the child begin to run."""
     oldmm = current().mm
+    if not oldmm:
+        return 0
+
     if clone_flags & CLONE_VM:
         atomic_inc(oldmm.mm_users)
-        return 0
+        return 0                                    # goto good_mm
+
+    kmem_cache_alloc_mm(mm)                         # allocate_mm()
     mm_init(mm)
-    return dup_mmap(mm, oldmm)
+    retval = dup_mmap(mm, oldmm)
+    if retval:
+        mmput(mm)                                   # goto free_pt
+        return retval
+
+    # good_mm:
+    return 0
 
 
 __FILE__ = "kernel/exit.c"
 
 
-def exit_mm():
-    mm = current().mm
-    # mmap_sem, for a core dump in progress, of which there is none
+def exit_mm(tsk):
+    mm = tsk.mm
+
+    if not mm:
+        return
+    # against a core dump that is about to begin, of which there is none
     down_read(mm.mmap_sem)
-    current().mm = None
+    tsk.mm = None
     up_read(mm.mmap_sem)
     mmput(mm)

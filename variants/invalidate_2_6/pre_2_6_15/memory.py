@@ -4,6 +4,7 @@ ptes of a vma is one turn. `ptl` is mm->page_table_lock: see types.
 """
 from vmrace.harness.kernel import (
     BUG,
+    BUG_ON,
     current,
     data_race,
     list_empty,
@@ -61,7 +62,8 @@ from vmrace.variants.invalidate_2_6.pre_2_6_15.rmap import (
     page_dup_rmap,
     page_remove_rmap,
 )
-from vmrace.variants.invalidate_2_6.pre_2_6_15.swap import lru_add_drain, lru_cache_add_active, mark_page_accessed, release_pages
+from vmrace.variants.invalidate_2_6.pre_2_6_15.swap import lru_add_drain, lru_cache_add_active, mark_page_accessed
+from vmrace.variants.invalidate_2_6.pre_2_6_15.swap_state import free_pages_and_swap_cache
 from vmrace.variants.invalidate_2_6.pre_2_6_15.truncate import truncate_inode_pages
 from vmrace.variants.invalidate_2_6.types import (
     EFAULT,
@@ -70,6 +72,7 @@ from vmrace.variants.invalidate_2_6.types import (
     FOLL_GET,
     FOLL_TOUCH,
     FOLL_WRITE,
+    FREE_PTE_NR,
     GFP_HIGHUSER,
     NOPAGE_OOM,
     NOPAGE_SIGBUS,
@@ -100,25 +103,41 @@ __FILE__ = "include/asm-generic/tlb.h"
 
 
 def tlb_gather_mmu(mm, full_mm_flush):
+    """Begin to collect the pages that a zap unmaps. More than one cpu is online, so this is not the fast mode."""
     tlb = current().tlb
     tlb.mm = mm
-    tlb.fullmm = full_mm_flush
+    tlb.nr = 0
     tlb.pages = ()
+    tlb.fullmm = full_mm_flush
     return tlb
 
 
-def tlb_remove_page(tlb, page):
-    tlb.pages += (page,)
+def tlb_flush_mmu(tlb, start, end):
+    """Flush the TLBs, then free the pages that were collected: no cpu can reach them any longer."""
+    if not tlb.need_flush:
+        return
+    tlb.need_flush = 0
+    free_pages_and_swap_cache(tlb.pages, tlb.nr)
+    tlb.nr = 0
+    tlb.pages = ()
 
 
 def tlb_finish_mmu(tlb, start, end):
-    """free_pages_and_swap_cache(): of no swap cache, lru_add_drain() and release_pages()"""
-    if tlb.pages:
-        pages = tlb.pages
-        tlb.pages = ()
-        lru_add_drain()
-        release_pages(pages, len(pages))
+    tlb_flush_mmu(tlb, start, end)
     tlb.mm = None
+
+
+def tlb_remove_page(tlb, page):
+    """Free a page that is no longer mapped, after the flush. The page table lock is held."""
+    tlb.need_flush = 1
+    tlb.nr += 1
+    tlb.pages += (page,)
+    if tlb.nr >= FREE_PTE_NR:
+        tlb_flush_mmu(tlb, 0, 0)
+
+
+def tlb_remove_tlb_entry(tlb, ptep, address):
+    tlb.need_flush = 1
 
 
 __FILE__ = "mm/memory.c"
@@ -230,7 +249,8 @@ def zap_pte_range(tlb, vma, addr, end, details):
                             data_race(page.index) < details.first_index or data_race(page.index) > details.last_index):
                         keep = 1                    # continue
                 if not keep:
-                    ptent = ptep_get_and_clear(pte)     # tlb_remove_tlb_entry(tlb, pte, addr)
+                    ptent = ptep_get_and_clear(pte)     # ptep_get_and_clear_full()
+                    tlb_remove_tlb_entry(tlb, pte, addr)
                     if (details is not None and details.nonlinear_vma is not None
                             and linear_page_index(details.nonlinear_vma, addr) != data_race(page.index)):
                         set_pte_at(mm, addr, pte, pgoff_to_pte(data_race(page.index)))
@@ -275,26 +295,36 @@ def unmap_vmas(tlb, vma, start_addr, end_addr, details):
     start = start_addr
     while vma and vma.vm_start < end_addr:
         start = max(vma.vm_start, start_addr)
-        if start < vma.vm_end:
-            end = min(vma.vm_end, end_addr)
-            if end > vma.vm_start:
-                start = unmap_page_range(tlb, vma, start, end, details)
+        if start >= vma.vm_end:
+            vma = vma.vm_next
+            continue
+        end = min(vma.vm_end, end_addr)
+        if end <= vma.vm_start:
+            vma = vma.vm_next
+            continue
+
+        while start != end:
+            start = unmap_page_range(tlb, vma, start, end, details)
+            BUG_ON(start != end, 826)               # zap_work > 0
+            break
+
+        if end == end_addr:
+            break
         vma = vma.vm_next
+    # out:
     return start
 
 
 def zap_page_range(vma, address, size, details):
-    """Unmap a range of one vma, which its file has found.
-
-    Its mmap_sem is not held, so vm_next is not looked at: the range ends in this vma.
-    """
+    """Unmap a range of one vma, which its file has found, or whose mmap_sem is held."""
+    mm = vma.vm_mm
     end = address + size
 
     lru_add_drain()
-    tlb = tlb_gather_mmu(vma.vm_mm, 0)
-    start = max(vma.vm_start, address)              # unmap_vmas(), of a range that lies in this vma
-    end = unmap_page_range(tlb, vma, start, end, details)
-    tlb_finish_mmu(tlb, address, end)
+    tlb = tlb_gather_mmu(mm, 0)
+    end = unmap_vmas(tlb, vma, address, end, details)
+    if tlb:
+        tlb_finish_mmu(tlb, address, end)
     return end
 
 

@@ -76,6 +76,7 @@ __FILE__ = "include/asm-i386/atomic.h"
 
 
 def atomic_add_negative(i, v):
+    """Assembler: lock addl, sets. Returns true if the sum is negative."""
     point(v, RMW)
     v.counter += i
     return v.counter < 0

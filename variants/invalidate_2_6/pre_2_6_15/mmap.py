@@ -7,18 +7,25 @@ from vmrace.variants.invalidate_2_6.pre_2_6_15.memory import tlb_finish_mmu, tlb
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import count_mapped
 from vmrace.variants.invalidate_2_6.pre_2_6_15.swap import lru_add_drain
 from vmrace.variants.invalidate_2_6.types import (
+    EINVAL,
     ENOMEM,
+    MAP_ANONYMOUS,
+    MAP_DENYWRITE,
+    MAP_EXECUTABLE,
+    MAP_PRIVATE,
     MAP_SHARED,
+    MAP_TYPE,
     PAGE_MASK,
     PAGE_SHIFT,
+    PAGE_SIZE,
+    PMD_SIZE,
     TASK_SIZE,
+    VM_MAYEXEC,
     VM_MAYREAD,
     VM_MAYSHARE,
     VM_MAYWRITE,
     VM_NONLINEAR,
-    VM_READ,
     VM_SHARED,
-    VM_WRITE,
     protection_map,
 )
 
@@ -28,7 +35,10 @@ __FILE__ = "mm/mmap.c"
 
 def __remove_shared_vm_struct(vma, file, mapping):
     """i_mmap_lock is held."""
-    list_del(vma.shared)                            # from i_mmap_nonlinear, or vma_prio_tree_remove()
+    if vma.vm_flags & VM_NONLINEAR:
+        list_del(vma.shared)
+    else:
+        list_del(vma.shared)                        # vma_prio_tree_remove()
     count_mapped(mapping, vma, -1)
 
 
@@ -68,6 +78,11 @@ def find_vma_prev(mm, addr):
     return vma, prev
 
 
+def find_vma_prepare(mm, addr):
+    """find_vma_prev(), for a vma that is to be linked in: where in mm_rb is left out."""
+    return find_vma_prev(mm, addr)
+
+
 def __vma_link_file(vma):
     """i_mmap_lock is held."""
     file = vma.vm_file
@@ -78,14 +93,19 @@ def __vma_link_file(vma):
         count_mapped(mapping, vma, 1)
 
 
-def __vma_link(mm, vma, prev):
-    """mmap_sem is held for writing."""
+def __vma_link_list(mm, vma, prev):
     if prev:
         vma.vm_next = prev.vm_next
         prev.vm_next = vma
     else:
-        vma.vm_next = mm.mmap
+        next = mm.mmap                              # rb_parent is it, or there is none
         mm.mmap = vma
+        vma.vm_next = next
+
+
+def __vma_link(mm, vma, prev):
+    """mmap_sem is held for writing."""
+    __vma_link_list(mm, vma, prev)
 
 
 def vma_link(mm, vma, prev):
@@ -107,43 +127,90 @@ def vma_link(mm, vma, prev):
     mm.map_count += 1
 
 
-def do_mmap_pgoff(file, addr, len, flags, pgoff):
-    """Readable and writable, in place of what is there. mmap_sem is held for writing."""
+def do_mmap_pgoff(file, addr, len, prot, flags, pgoff):
+    """Map at a fixed address (MAP_FIXED), in place of what is there. mmap_sem is held for writing."""
     mm = current().mm
 
-    vm_flags = VM_READ | VM_WRITE | VM_MAYREAD | VM_MAYWRITE
-    if flags & MAP_SHARED:
-        vm_flags |= VM_SHARED | VM_MAYSHARE
+    if not len:
+        return -EINVAL
 
-    # munmap_back:
-    vma, prev = find_vma_prev(mm, addr)
-    if vma and vma.vm_start < addr + len:
+    len = len + PAGE_SIZE - 1 & PAGE_MASK           # PAGE_ALIGN()
+    if not len or len > TASK_SIZE:
+        return -ENOMEM
+
+    # get_unmapped_area(), with MAP_FIXED
+    if addr & ~PAGE_MASK:
+        return addr
+
+    vm_flags = prot | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC     # calc_vm_prot_bits(): the same bits
+
+    if file:
+        if flags & MAP_TYPE == MAP_SHARED:
+            vm_flags |= VM_SHARED | VM_MAYSHARE
+            # fall through
+        elif flags & MAP_TYPE == MAP_PRIVATE:
+            pass
+        else:
+            return -EINVAL
+    else:
+        if flags & MAP_TYPE == MAP_SHARED:
+            vm_flags |= VM_SHARED | VM_MAYSHARE
+        elif flags & MAP_TYPE == MAP_PRIVATE:
+            # by the address, for anon_vma
+            pgoff = addr >> PAGE_SHIFT
+        else:
+            return -EINVAL
+
+    # clear old maps
+    while True:
+        # munmap_back:
+        vma, prev = find_vma_prepare(mm, addr)
+        if not (vma and vma.vm_start < addr + len):
+            break
         if do_munmap(mm, addr, len):
             return -ENOMEM
-        vma, prev = find_vma_prev(mm, addr)
 
     vma = kmem_cache_alloc_vma(mm, addr)
+    vma.vm_ops = None                               # memset(vma, 0, sizeof(*vma))
+    vma.vm_file = None
+    vma._anon_vma = 0                               # nobody else knows of it yet
+    vma._vm_private_data = 0
+
     vma.vm_mm = mm
     vma.vm_start = addr
     vma.vm_end = addr + len
     vma.vm_flags = vm_flags
-    vma.vm_page_prot = protection_map[vm_flags & 0xf]           # private is copy on write
+    vma.vm_page_prot = protection_map[vm_flags & 0x0f]          # private is copy on write
     vma.vm_pgoff = pgoff
-    vma.vm_file = file
-    vma.vm_ops = None
-    vma._anon_vma = 0                               # nobody else knows of it yet
-    vma._vm_private_data = 0
+
     if file:
+        vma.vm_file = file
         generic_file_mmap(file, vma)                # file->f_op->mmap
 
+    addr = vma.vm_start
+    pgoff = vma.vm_pgoff
+    vm_flags = vma.vm_flags
+
+    file = vma.vm_file
     vma_link(mm, vma, prev)
+    # out:
     return addr
 
 
-def do_mmap2(addr, len, flags, file, pgoff):
+__FILE__ = "arch/i386/kernel/sys_i386.c"
+
+
+def do_mmap2(addr, len, prot, flags, fd, pgoff):
+    """`fd` is the file itself."""
     mm = current().mm
+    file = None
+
+    flags &= ~(MAP_EXECUTABLE | MAP_DENYWRITE)
+    if not flags & MAP_ANONYMOUS:
+        file = fd                                   # fget(fd)
+
     down_write(mm.mmap_sem)
-    error = do_mmap_pgoff(file, addr, len, flags, pgoff)
+    error = do_mmap_pgoff(file, addr, len, prot, flags, pgoff)
     up_write(mm.mmap_sem)
     return error
 
@@ -152,17 +219,34 @@ __FILE__ = "mm/memory.c"
 
 
 def free_pgtables(tlb, vma):
-    """Page tables stay; what is left is to hide the vmas first. anon_vma_unlink() has no chain to unlink from."""
+    """Hide the vmas from rmap and truncation. The page tables stay while another address of them is mapped; at the end of the process they
+    go, too. anon_vma_unlink() has no chain to unlink from."""
     while vma:
         next = vma.vm_next
         unlink_file_vma(vma)
+
+        # gather nearby vmas into one call of free_pgd_range()
+        while next and next.vm_start <= vma.vm_end + PMD_SIZE:
+            vma = next
+            next = vma.vm_next
+            unlink_file_vma(vma)
         vma = next
+    if tlb.fullmm:
+        tlb.need_flush = 1                          # pte_free_tlb(), of free_pgd_range()
 
 
 __FILE__ = "mm/mmap.c"
 
 
-def unmap_region(mm, vma, start, end):
+def remove_vma_list(mm, vma):
+    """mmap_sem is held for writing."""
+    while True:
+        vma = remove_vma(vma)
+        if not vma:
+            break
+
+
+def unmap_region(mm, vma, prev, start, end):
     """mmap_sem is held for writing; the vmas are off mm's list."""
     lru_add_drain()
     tlb = tlb_gather_mmu(mm, 0)
@@ -172,34 +256,47 @@ def unmap_region(mm, vma, start, end):
 
 
 def detach_vmas_to_be_unmapped(mm, vma, prev, end):
-    last = vma
-    mm.map_count -= 1
-    while last.vm_next and last.vm_next.vm_start < end:
-        last = last.vm_next
+    """Take the vmas off mm's list. mmap_sem is held for writing."""
+    while True:
         mm.map_count -= 1
+        tail_vma = vma
+        vma = vma.vm_next
+        if not (vma and vma.vm_start < end):
+            break
     if prev:
-        prev.vm_next = last.vm_next
+        prev.vm_next = vma
     else:
-        mm.mmap = last.vm_next
-    last.vm_next = None
+        mm.mmap = vma
+    tail_vma.vm_next = None
 
 
 def do_munmap(mm, start, len):
-    """mmap_sem is held for writing. The range is whole vmas."""
-    mpnt, prev = find_vma_prev(mm, start)
-    if not mpnt:
+    """mmap_sem is held for writing. The range is whole vmas, which need not be split."""
+    if start & ~PAGE_MASK or start > TASK_SIZE or len > TASK_SIZE - start:
+        return -EINVAL
+
+    len = len + PAGE_SIZE - 1 & PAGE_MASK           # PAGE_ALIGN()
+    if len == 0:
+        return -EINVAL
+
+    # the first vma that overlaps
+    vma, prev = find_vma_prev(mm, start)
+    if not vma:
         return 0
 
+    # if it does not, there is nothing to do
     end = start + len
-    if mpnt.vm_start >= end:
+    if vma.vm_start >= end:
         return 0
 
-    detach_vmas_to_be_unmapped(mm, mpnt, prev, end)
-    unmap_region(mm, mpnt, start, end)
+    vma = prev.vm_next if prev else mm.mmap
 
-    # remove_vma_list:
-    while mpnt:
-        mpnt = remove_vma(mpnt)
+    # remove the vmas, and unmap the pages
+    detach_vmas_to_be_unmapped(mm, vma, prev, end)
+    unmap_region(mm, vma, prev, start, end)
+
+    remove_vma_list(mm, vma)
+
     return 0
 
 
@@ -239,14 +336,13 @@ def find_extend_vma(mm, addr):
 
 def copy_vma(vma, addr, len, pgoff):
     """Copy a vma to another address, at which nothing is mapped. mmap_sem is held for writing."""
-    # left out: vma_merge(): no two vmas are adjacent; memory policies; vm_ops->open(), which no mapping of a file here has
     mm = vma.vm_mm
 
     # an anonymous vma without a page may say that it has always been at the new address
     if not vma.vm_file and not vma.anon_vma:
         pgoff = addr >> PAGE_SHIFT
 
-    next, prev = find_vma_prev(mm, addr)            # find_vma_prepare()
+    _, prev = find_vma_prepare(mm, addr)
     new_vma = kmem_cache_alloc_vma(mm, addr)
     new_vma.vm_mm = vma.vm_mm                       # *new_vma = *vma
     new_vma.vm_page_prot = vma.vm_page_prot

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """fs/mpage.c: pages read and written without buffers, several in one request.
 
-A bio is a tuple (block, page) for each page; it goes out when the next page's block does not follow, or at the end.
+A bio is a tuple (block, page, device) for each page; it goes out when the next page's block does not follow, or at the end.
 """
-from vmrace.harness.kernel import BUG, data_race
+from vmrace.harness.kernel import BUG, BUG_ON, data_race, list_del, list_empty, list_entry
 from vmrace.variants.invalidate_2_6.pre_2_6_15.buffer import block_read_full_page, block_write_full_page
 from vmrace.variants.invalidate_2_6.pre_2_6_15.ext2 import has_block
 from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import add_to_page_cache, end_page_writeback, unlock_page
@@ -52,31 +52,52 @@ __FILE__ = "fs/mpage.c"
 
 def mpage_end_io_read(bio):
     """In the interrupt; from the last page to the first."""
-    for block, page in reversed(bio):
+    bvec = len(bio) - 1
+
+    while True:
+        page = bio[bvec][1]
+        bvec -= 1
+
         SetPageUptodate(page)
         unlock_page(page)
+        if bvec < 0:
+            break
+    return 0
 
 
 def mpage_end_io_write(bio):
-    for block, page in reversed(bio):
+    """In the interrupt; from the last page to the first."""
+    bvec = len(bio) - 1
+
+    while True:
+        page = bio[bvec][1]
+        bvec -= 1
+
         end_page_writeback(page)
+        if bvec < 0:
+            break
+    return 0
 
 
-def mpage_bio_submit(rw, bio, inode):
-    end_io = mpage_end_io_write if rw == WRITE_BIO else mpage_end_io_read
-    segments = tuple([(block, page.data) for block, page in bio])
-    submit_bio(rw, inode.i_bdev, segments, end_io, bio)
+def mpage_bio_submit(rw, bio):
+    """Send the pages off. Returns None, as the bio is no longer the caller's."""
+    end_io = mpage_end_io_read
+    if rw == WRITE_BIO:
+        end_io = mpage_end_io_write
+    segments = tuple([(block, page.data) for block, page, _ in bio])
+    submit_bio(rw, bio[0][2], segments, end_io, bio)
     return None
 
 
-def do_mpage_readpage(bio, page):
-    """The page is locked; it is unlocked when it is read. Returns the bio, with the page in it or sent off."""
+def do_mpage_readpage(bio, page, nr_pages):
+    """The page is locked; it is unlocked when it is read. Returns the bio, with the page in it or sent off. It is as long as it has to be,
+    where C allocates one for `nr_pages`."""
     inode = page.mapping.host
 
     if page_has_buffers(page):
         # confused:
         if bio:
-            bio = mpage_bio_submit(READ_BIO, bio, inode)
+            bio = mpage_bio_submit(READ_BIO, bio)
         if not PageUptodate(page):
             block_read_full_page(page)
         else:
@@ -99,32 +120,37 @@ def do_mpage_readpage(bio, page):
 
     # does it follow on what is in the bio?
     if bio and bio[-1][0] != block_in_file - 1:
-        bio = mpage_bio_submit(READ_BIO, bio, inode)
-    return (*(bio or ()), (block_in_file, page))
+        bio = mpage_bio_submit(READ_BIO, bio)
+    return (*(bio or ()), (block_in_file, page, inode.i_bdev))
 
 
-def mpage_readpages(mapping, pages):
+def mpage_readpages(mapping, pages, nr_pages):
     """New pages, each with the reference of whoever has allocated it, which becomes the pagevec's."""
     bio = None
     lru_pvec = pagevec_init()
-    for page in pages:
+    for page_idx in range(nr_pages):
+        page = list_entry(pages.prev)
+
+        list_del(page.lru)
         if not add_to_page_cache(page, mapping, data_race(page.index)):
-            bio = do_mpage_readpage(bio, page)
+            bio = do_mpage_readpage(bio, page, nr_pages - page_idx)
             if not pagevec_add(lru_pvec, page):
                 __pagevec_lru_add(lru_pvec)
         else:
             page_cache_release(page)
     pagevec_lru_add(lru_pvec)
+    BUG_ON(not list_empty(pages), 353)
     if bio:
-        mpage_bio_submit(READ_BIO, bio, mapping.host)
+        mpage_bio_submit(READ_BIO, bio)
     return 0
 
 
 def mpage_readpage(page):
-    inode = page.mapping.host
-    bio = do_mpage_readpage(None, page)
+    bio = None
+
+    bio = do_mpage_readpage(bio, page, 1)
     if bio:
-        mpage_bio_submit(READ_BIO, bio, inode)
+        mpage_bio_submit(READ_BIO, bio)
     return 0
 
 
@@ -165,14 +191,14 @@ def __mpage_writepage(bio, page, wbc):
 
     if confused:
         if bio:
-            bio = mpage_bio_submit(WRITE_BIO, bio, inode)
+            bio = mpage_bio_submit(WRITE_BIO, bio)
         block_write_full_page(page, wbc)            # writepage_fn
         return bio
 
     # does it follow on what is in the bio?
     if bio and bio[-1][0] != block - 1:
-        bio = mpage_bio_submit(WRITE_BIO, bio, inode)
-    bio = (*(bio or ()), (block, page))
+        bio = mpage_bio_submit(WRITE_BIO, bio)
+    bio = (*(bio or ()), (block, page, inode.i_bdev))
 
     if page_has_buffers(page):
         bh = page_buffers(page, 551)
@@ -251,5 +277,5 @@ def mpage_writepages(mapping, wbc):
     if not is_range:
         data_race(mapping).writeback_index = index
     if bio:
-        mpage_bio_submit(WRITE_BIO, bio, mapping.host)
+        mpage_bio_submit(WRITE_BIO, bio)
     return 0

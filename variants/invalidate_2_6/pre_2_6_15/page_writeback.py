@@ -54,7 +54,8 @@ def __set_page_dirty_nobuffers(page):
                     BUG(627)
                 radix_tree_tag_set(mapping, page.index, PAGECACHE_TAG_DIRTY)
             write_unlock_irq(mapping.tree_lock)
-            __mark_inode_dirty(mapping.host, I_DIRTY_PAGES)
+            if mapping.host:
+                __mark_inode_dirty(mapping.host, I_DIRTY_PAGES)
     return 0
 
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """mm/readahead.c: what is read although the device has its readahead switched off."""
-from vmrace.harness.kernel import data_race
+from vmrace.harness.kernel import BUG_ON, current, data_race, list_add, list_empty
 from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import radix_tree_lookup
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import i_size_read, page_cache_alloc_cold
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mpage import mpage_readpages
@@ -12,14 +12,15 @@ from vmrace.variants.spinlock_h import read_lock_irq, read_unlock_irq
 __FILE__ = "mm/readahead.c"
 
 
-def read_pages(mapping, pages):
-    return mpage_readpages(mapping, pages)          # mapping->a_ops->readpages
+def read_pages(mapping, filp, pages, nr_pages):
+    ret = mpage_readpages(mapping, pages, nr_pages)     # mapping->a_ops->readpages
+    return ret
 
 
 def __do_page_cache_readahead(mapping, filp, offset, nr_to_read):
     """Start to read the pages of a range that are not cached, as far as the file goes."""
     inode = mapping.host
-    page_pool = []
+    page_pool = current().page_pool
     ret = 0
     isize = i_size_read(inode)
 
@@ -46,13 +47,14 @@ def __do_page_cache_readahead(mapping, filp, offset, nr_to_read):
         if not page:
             break
         data_race(page).index = page_offset
-        page_pool.append(page)
+        list_add(page.lru, page_pool)
         ret += 1
     read_unlock_irq(mapping.tree_lock)
 
     # now start the I/O
     if ret:
-        read_pages(mapping, page_pool)
+        read_pages(mapping, filp, page_pool, ret)
+    BUG_ON(not list_empty(page_pool), 307)
     return ret
 
 

@@ -54,12 +54,14 @@ __FILE__ = "mm/rmap.c"
 
 
 def anon_vma_prepare(vma):
-    """mmap_sem is held. The chain is left out: that there is one remains."""
+    """mmap_sem is held. The chain is left out: that there is one remains. No vma has a neighbour with which it could share one."""
     if not data_race(vma.anon_vma):
-        spin_lock(vma.vm_mm.page_table_lock)        # against threads
+        mm = vma.vm_mm
+        spin_lock(mm.page_table_lock)               # against threads
         if not vma.anon_vma:
             vma.anon_vma = 1
-        spin_unlock(vma.vm_mm.page_table_lock)
+        spin_unlock(mm.page_table_lock)
+    return 0
 
 
 def vma_address(page, vma):
@@ -188,8 +190,14 @@ def page_add_file_rmap(page):
         atomic_inc(nr_mapped)
 
 
+__FILE__ = "include/linux/rmap.h"
+
+
 def page_dup_rmap(page):
     atomic_inc(page._mapcount)
+
+
+__FILE__ = "mm/rmap.c"
 
 
 def page_remove_rmap(page):
@@ -273,6 +281,9 @@ def try_to_unmap_cluster(cursor, mapcount, vma):
     return mapcount
 
 
+__FILE__ = "kernel/sched.c"
+
+
 def cond_resched_lock(lock):
     if need_resched():
         spin_unlock(lock)
@@ -280,6 +291,9 @@ def cond_resched_lock(lock):
         spin_lock(lock)
         return 1
     return 0
+
+
+__FILE__ = "mm/rmap.c"
 
 
 def try_to_unmap_file(page):
@@ -371,7 +385,8 @@ def try_to_unmap_file(page):
 
 def try_to_unmap_anon(page):
     """Without swap no anonymous page comes here: shrink_list() activates it before."""
-    return SWAP_AGAIN
+    ret = SWAP_AGAIN
+    return ret
 
 
 def try_to_unmap(page):

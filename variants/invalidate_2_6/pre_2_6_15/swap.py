@@ -96,40 +96,50 @@ def mark_page_accessed(page):
         SetPageReferenced(page)
 
 
+def per_cpu_pagevec_add(pvec, page):
+    """pagevec_add() to a pagevec of this cpu. Returns the number of places left."""
+    point(pvec, RMW)
+    pvec.pages += (page,)
+    return PAGEVEC_SIZE - len(pvec.pages)
+
+
+def per_cpu_pagevec_count(pvec):
+    """pagevec_count() of a pagevec of this cpu"""
+    point(pvec, RMW)
+    return len(pvec.pages)
+
+
 def taken(pvec):
-    """Empty a per-cpu pagevec: what was in it."""
+    """Empty a per-cpu pagevec, and return its pages."""
     pages = list(pvec.pages)
     pvec.pages = ()
     return pages
 
 
 def lru_cache_add(page):
-    page_cache_get(page)
     pvec = lru_add_pvecs[smp_processor_id()]
-    point(pvec, RMW)
-    pvec.pages += (page,)
-    if len(pvec.pages) == PAGEVEC_SIZE:
+
+    page_cache_get(page)
+    if not per_cpu_pagevec_add(pvec, page):
         __pagevec_lru_add(taken(pvec))
 
 
 def lru_cache_add_active(page):
-    page_cache_get(page)
     pvec = lru_add_active_pvecs[smp_processor_id()]
-    point(pvec, RMW)
-    pvec.pages += (page,)
-    if len(pvec.pages) == PAGEVEC_SIZE:
+
+    page_cache_get(page)
+    if not per_cpu_pagevec_add(pvec, page):
         __pagevec_lru_add_active(taken(pvec))
 
 
 def lru_add_drain():
-    """This cpu's."""
+    """Put the pages of this cpu's pagevecs on the LRU lists."""
     pvec = lru_add_pvecs[smp_processor_id()]
-    point(pvec, RMW)
-    if pvec.pages:
+
+    if per_cpu_pagevec_count(pvec):
         __pagevec_lru_add(taken(pvec))
     pvec = lru_add_active_pvecs[smp_processor_id()]
-    point(pvec, RMW)
-    if pvec.pages:
+    if per_cpu_pagevec_count(pvec):
         __pagevec_lru_add_active(taken(pvec))
 
 

@@ -38,6 +38,7 @@ from vmrace.variants.invalidate_2_6.pre_2_6_15.page_alloc import blk_congestion_
 from vmrace.variants.invalidate_2_6.pre_2_6_15.page_writeback import clear_page_dirty_for_io
 from vmrace.variants.invalidate_2_6.pre_2_6_15.rmap import page_referenced, try_to_unmap
 from vmrace.variants.invalidate_2_6.pre_2_6_15.swap import __pagevec_release, __pagevec_release_nonlru, lru_add_drain
+from vmrace.variants.invalidate_2_6.pre_2_6_15.swap_state import add_to_swap
 from vmrace.variants.invalidate_2_6.types import (
     DEF_PRIORITY,
     PAGE_ACTIVATE,
@@ -110,11 +111,6 @@ def pageout(page, mapping):
         return PAGE_SUCCESS
 
     return PAGE_CLEAN
-
-
-def add_to_swap(page):
-    """mm/swap_state.c, without a swap device: get_swap_page() finds no slot."""
-    return 0
 
 
 def shrink_page(page, sc, freed_pvec):
@@ -240,12 +236,23 @@ def shrink_list(page_list, sc):
     return reclaimed
 
 
-def list_splice(list, head):
-    """Both belong to this task."""
+__FILE__ = "include/linux/list.h"
+
+
+def __list_splice(list, head):
+    """Both belong to this task. The pointers of a list are the machine's, so each entry is moved."""
     while not list_empty(list):
         entry = list.prev
         list_del(entry)
         list_add(entry, head)
+
+
+def list_splice(list, head):
+    if not list_empty(list):
+        __list_splice(list, head)
+
+
+__FILE__ = "mm/vmscan.c"
 
 
 def isolate_lru_pages(nr_to_scan, src, dst):
