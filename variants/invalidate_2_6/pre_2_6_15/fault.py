@@ -36,6 +36,18 @@ def do_page_fault(address, write, user=1):
 __FILE__ = "mm/oom_kill.c"
 
 
+def select_bad_process():
+    """The task that asks: who has used the most memory for the shortest time is left out, and who is being killed already (see types)."""
+    return current()
+
+
+def oom_kill_process(p):
+    """Set TIF_MEMDIE, and send SIGKILL."""
+    p.flags |= PF_MEMDIE
+
+
 def out_of_memory(gfp_mask):
-    """Kill somebody. select_bad_process() and its clocks are left out: see types."""
-    current().flags |= PF_MEMDIE
+    """Kill a process. It does not wait: its SIGKILL ends schedule_timeout_interruptible() at once."""
+    p = select_bad_process()
+
+    oom_kill_process(p)

@@ -27,7 +27,7 @@ __FILE__ = "include/asm-i386/uaccess.h"
 
 
 def __get_user(buf, word):
-    """Returns whether it cannot be loaded; the value is not looked at."""
+    """Assembler. Returns whether it cannot be loaded; the value is not looked at."""
     return load_from_user(buf, word) is MMU_FAULT
 
 
