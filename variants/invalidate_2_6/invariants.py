@@ -150,7 +150,7 @@ def _mapped(t: _Tables, ptes: dict[Any, int], out: list[Failure]) -> None:
         vma = mm.mmap
         while vma is not None and listed < 9:
             listed += 1
-            vma = vma.vm_next
+            vma = vma._vm_next
         if mm.mm_users.counter and mm.map_count != listed:
             out.append((invariant("map_count differs from the vmas"), f"{mm.name}: {mm.map_count}, not {listed}", mm))
         for slot, vma in ((mm.pte0, mm.vma0), (mm.pte1, mm.vma1), (mm.pte2, mm.vma2)):

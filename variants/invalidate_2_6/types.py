@@ -380,7 +380,8 @@ class vm_area_struct(struct):
     vm_ops = plain(None)
     vm_pgoff = plain(0)
     vm_file = plain(None)
-    vm_next = plain(None)
+    # mmap_sem; a truncation follows it without
+    vm_next = racy(None, ".vm_mm.mmap_sem")
     # page_table_lock and mmap_sem; read under mmap_sem
     anon_vma = racy(0, ".vm_mm.page_table_lock")
     # i_mmap_lock of the file's mapping

@@ -50,6 +50,7 @@ from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
     ptep_set_access_flags,
     ptep_set_wrprotect,
     set_pte_at,
+    unlocked,
 )
 from vmrace.variants.invalidate_2_6.pre_2_6_15.ext2 import ext2_truncate
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mmap import find_extend_vma
@@ -291,9 +292,10 @@ def unmap_page_range(tlb, vma, addr, end, details):
 
 def unmap_vmas(tlb, vma, start_addr, end_addr, details):
     """Returns where it has stopped, which is the end: of 1024 pages (ZAP_BLOCK_SIZE), after which the kernel looks whether it
-    should make room for others, there are never so many."""
+    should make room for others, there are never so many. To see that it is done, it looks where the next vma begins. A truncation does so
+    without mmap_sem, so that vma may be free by then."""
     start = start_addr
-    while vma and vma.vm_start < end_addr:
+    while vma and unlocked(vma).vm_start < end_addr:
         start = max(vma.vm_start, start_addr)
         if start >= vma.vm_end:
             vma = vma.vm_next
@@ -306,9 +308,6 @@ def unmap_vmas(tlb, vma, start_addr, end_addr, details):
         while start != end:
             start = unmap_page_range(tlb, vma, start, end, details)
             BUG_ON(start != end, 826)               # zap_work > 0
-            break
-
-        if end == end_addr:
             break
         vma = vma.vm_next
     # out:

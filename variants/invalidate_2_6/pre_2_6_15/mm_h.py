@@ -3,6 +3,7 @@
 from vmrace.harness.kernel import (
     BUG,
     BUG_ON,
+    READ,
     RMW,
     __clear_bit,
     atomic_dec,
@@ -99,6 +100,15 @@ def bit_spin_unlock(bitnum, addr):
 
 
 # ---- page flags --------------------------------------------------------------------------------------------------------
+
+__FILE__ = "include/linux/mm.h"
+
+
+def unlocked(vma):
+    """A load of a field of `vma` without mmap_sem, which guards it: unlike the others, it is a point."""
+    point(vma, READ)
+    return vma
+
 
 __FILE__ = "include/linux/page-flags.h"
 

@@ -64,7 +64,7 @@ def find_vma(mm, addr):
     """mmap_sem is held: the first vma that ends behind addr."""
     vma = mm.mmap
     while vma and vma.vm_end <= addr:
-        vma = vma.vm_next
+        vma = vma._vm_next                          # in mm_rb
     return vma
 
 
@@ -74,7 +74,7 @@ def find_vma_prev(mm, addr):
     vma = mm.mmap
     while vma and vma.vm_end <= addr:
         prev = vma
-        vma = vma.vm_next
+        vma = vma._vm_next                          # in mm_rb
     return vma, prev
 
 
