@@ -353,10 +353,17 @@ def to_the_tail(page):
     return on
 
 
+def to_move(page):
+    """What sys_move_pages() has from the user: the address to move."""
+    pm = current().pm
+    pm.addr = USER_ADDRESSES[page]
+    return pm
+
+
 def op_migrate(number, page):
     mm = enter(number)
     if mm is not None:
-        error = do_move_pages(mm, USER_ADDRESSES[page], 0)
+        error = do_move_pages(mm, to_move(page), 0)
         not_a_victim()
         return error
 
@@ -364,7 +371,7 @@ def op_migrate(number, page):
 def op_migrate_all(number, page):
     mm = enter(number)
     if mm is not None:
-        error = do_move_pages(mm, USER_ADDRESSES[page], 1)
+        error = do_move_pages(mm, to_move(page), 1)
         not_a_victim()
         return error
 
@@ -382,7 +389,7 @@ def op_swapoff():
 
 
 def op_add_swap(pages):
-    return sys_swapon(pages)
+    return sys_swapon(pages + 1)
 
 
 # ---- the end -----------------------------------------------------------------------------------------------------------------
