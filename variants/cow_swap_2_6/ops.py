@@ -5,7 +5,7 @@ user_space.py has the processes, and what their addresses and pins show. README.
 """
 from vmrace.harness.kernel import READ, WRITE, current, data_race, down_read, happens_after, list_add_tail, list_del, now
 from vmrace.harness.kernel import plain, saw, spin_lock_irq, spin_unlock_irq, struct, touches, up_read
-from vmrace.variants.cow_swap_2_6.pre_2_6_26.fork import exit_mm, mm_init
+from vmrace.variants.cow_swap_2_6.pre_2_6_26.fork import exit_mm, mm_alloc
 from vmrace.variants.cow_swap_2_6.pre_2_6_26.madvise import sys_madvise
 from vmrace.variants.cow_swap_2_6.pre_2_6_26.memory import access_process_vm, get_user_pages
 from vmrace.variants.cow_swap_2_6.pre_2_6_26.migrate import do_move_pages
@@ -93,7 +93,7 @@ SCANS = 4                               # of reclaim_page: from active and young
 def boot(threads):
     """Start the first process with its pages mapped. `threads[mm]` is the number of tasks that name each address space."""
     first = processes[0]
-    mm_init(first.mm)
+    mm_alloc(first.mm)
     current().mm = first.mm
     map_program()
     boot_processes(threads)
@@ -117,7 +117,7 @@ def map_page(page, flags, file, index):
 
 def exit_thread():
     current().flags &= ~PF_MEMDIE
-    exit_mm()
+    exit_mm(current())
 
 
 # ---- memory ------------------------------------------------------------------------------------------------------------------

@@ -53,8 +53,9 @@ def __vma_link_list(mm, vma, prev):
         vma.vm_next = prev.vm_next
         prev.vm_next = vma
     else:
-        vma.vm_next = mm.mmap                       # rb_parent is it, or there is none
+        first = mm.mmap                             # it is rb_parent
         mm.mmap = vma
+        vma.vm_next = first
 
 
 def __vma_link(mm, vma, prev):
@@ -74,8 +75,17 @@ def vma_link(mm, vma, prev):
     mm.map_count += 1
 
 
+# not here: if len: it is a page
+# not here: if pgoff + len < pgoff: it is 0
+# not here: if sysctl_max_map_count < mm.map_count: there are at most three
+# not here: get_unmapped_area(file, addr, len, pgoff, flags): MAP_FIXED
+# not here: addr = get_unmapped_area(): as above
 def do_mmap_pgoff(addr, len, prot, pgoff):
     """A private anonymous mapping at a fixed address, in place of what is there. mmap_sem is held for writing."""
+    len = len + PAGE_SIZE - 1 & PAGE_MASK           # PAGE_ALIGN()
+    if not len or len > TASK_SIZE:
+        return -ENOMEM
+
     vm_flags = prot | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC     # calc_vm_prot_bits(): the same bits
 
     # MAP_PRIVATE: pgoff goes by addr, for the anon_vma
@@ -84,7 +94,9 @@ def do_mmap_pgoff(addr, len, prot, pgoff):
     return mmap_region(addr, len, vm_flags, pgoff)
 
 
+# only here: vma._anon_vma = 0: kmem_cache_zalloc()
 def mmap_region(addr, len, vm_flags, pgoff):
+    """Map what do_mmap_pgoff() has checked. mmap_sem is held for writing. Returns the address, or an error."""
     mm = current().mm
 
     # Clear old maps
@@ -97,7 +109,7 @@ def mmap_region(addr, len, vm_flags, pgoff):
             return -ENOMEM
 
     vma = kmem_cache_alloc_vma(mm, addr)
-    vma._anon_vma = None                            # kmem_cache_zalloc(): no other task knows of it yet
+    vma._anon_vma = None                            # no other task knows of it yet
 
     vma.vm_mm = mm
     vma.vm_start = addr
