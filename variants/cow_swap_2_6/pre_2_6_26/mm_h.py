@@ -61,6 +61,7 @@ __FILE__ = "include/asm-x86/atomic_64.h"
 
 
 def atomic_add_negative(i, v):
+    """lock add: add, and return whether the result is negative."""
     point(v, RMW)
     v.counter += i
     return v.counter < 0

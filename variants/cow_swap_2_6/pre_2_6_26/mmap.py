@@ -75,11 +75,6 @@ def vma_link(mm, vma, prev):
     mm.map_count += 1
 
 
-# not here: if len: it is a page
-# not here: if pgoff + len < pgoff: it is 0
-# not here: if sysctl_max_map_count < mm.map_count: there are at most three
-# not here: get_unmapped_area(file, addr, len, pgoff, flags): MAP_FIXED
-# not here: addr = get_unmapped_area(): as above
 def do_mmap_pgoff(addr, len, prot, pgoff):
     """A private anonymous mapping at a fixed address, in place of what is there. mmap_sem is held for writing."""
     len = len + PAGE_SIZE - 1 & PAGE_MASK           # PAGE_ALIGN()
@@ -95,6 +90,7 @@ def do_mmap_pgoff(addr, len, prot, pgoff):
 
 
 # only here: vma._anon_vma = 0: kmem_cache_zalloc()
+# not here: if vm_flags & VM_SHARED: no vma is shared
 def mmap_region(addr, len, vm_flags, pgoff):
     """Map what do_mmap_pgoff() has checked. mmap_sem is held for writing. Returns the address, or an error."""
     mm = current().mm
