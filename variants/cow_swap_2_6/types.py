@@ -40,7 +40,7 @@ Left out, and why that is sound or where it is a limit:
  * The shape of trees: the radix tree is an array and has room for each entry, so radix_tree_preload() does not fail. mm_rb is a chain,
    and find_vma()'s cache of its last answer is left out: it is checked against the address, so the answer is the same.
  * The hash of page wait queues: a queue for each page and bit. Wake-ups are keyed by page and bit, so they wake the same tasks.
- * kswapd as a task: an operation does what kswapd does when it is woken. sysctl_oom_kill_allocating_task is 1: the OOM killer's choice is the
+ * kswapd as a task: an operation does what kswapd does when it is woken. sysctl_oom_kill_allocating_task is 1, so the OOM killer kills the
    task that asks for memory. A limit: if it has a child with an mm of its own, the kernel kills the child instead.
  * nr_swap_pages and the like are read and written whole; zone counters are one for all cpus.
 """

@@ -496,8 +496,9 @@ def migrate_pages(from_, get_new_page, private):
 # not here: err = page_to_nid(): as above
 # not here: if err == pp.node: as above
 def do_move_pages(mm, pm, migrate_all):
-    """Move one page of an address space. `pm` says which. `migrate_all`: also if other processes map it, which needs CAP_SYS_NICE. Returns an
-    error, or how many pages were not moved."""
+    """Move one page of an address space. `pm` says which. `migrate_all`: also if other processes map it, which needs CAP_SYS_NICE.
+
+    Returns an error, or how many pages were not moved."""
     pagelist = current().pagelist                   # LIST_HEAD(pagelist)
 
     down_read(mm.mmap_sem)

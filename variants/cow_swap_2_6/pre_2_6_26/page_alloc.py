@@ -99,7 +99,7 @@ def bad_page(page):
 
 
 def free_pages_check(page):
-    # only here: read_word: page->flags as a value
+    # only here: read_word(page.flags): page->flags as a value
     # not here: flags: page->flags as a value
     # the C operator is |: all are read
     if (page_mapcount(page) | (data_race(page.mapping) is not None) | (page_count(page) != 0)
@@ -144,7 +144,7 @@ def __pagevec_free(pvec):
 
 def prep_new_page(page):
     """Check a page that no other task has yet. Returns whether it must be left alone."""
-    # only here: read_word: page->flags as a value
+    # only here: read_word(page.flags): page->flags as a value
     # only here: write_word(page.flags, (read_word() & ~PREP_CLEAR)): page->flags as a value
     # not here: flags: page->flags as a value
     if (page_mapcount(page) | (data_race(page.mapping) is not None) | (page_count(page) != 0)

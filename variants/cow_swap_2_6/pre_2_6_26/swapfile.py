@@ -56,7 +56,14 @@ from vmrace.variants.cow_swap_2_6.pre_2_6_26.rmap import page_add_anon_rmap, pag
 from vmrace.variants.cow_swap_2_6.pre_2_6_26.swap import activate_page
 from vmrace.variants.cow_swap_2_6.pre_2_6_26.swap_h import vm_swap_full
 from vmrace.variants.cow_swap_2_6.pre_2_6_26.swap_state import __delete_from_swap_cache, delete_from_swap_cache, read_swap_cache_async
-from vmrace.variants.cow_swap_2_6.pre_2_6_26.swapops_h import is_migration_entry, pte_to_swp_entry, swp_entry, swp_entry_to_pte, swp_offset, swp_type
+from vmrace.variants.cow_swap_2_6.pre_2_6_26.swapops_h import (
+    is_migration_entry,
+    pte_to_swp_entry,
+    swp_entry,
+    swp_entry_to_pte,
+    swp_offset,
+    swp_type,
+)
 from vmrace.variants.cow_swap_2_6.types import (
     EFAULT,
     EINVAL,
@@ -683,8 +690,9 @@ def clear_map(swap_map, maxpages):
 # only here: spin_unlock(swap_lock): as above
 # not here: printk: the size of the new area, for the log
 def sys_swapon(last_page):
-    """Give the first area that is not in use the device of its number. Returns 0, or a negative error. `last_page` is what the header says: the
-    number of slots, with the header itself. Left out: the file, and the reading of its header."""
+    """Give the first area that is not in use the device of its number. Returns 0, or a negative error.
+
+    `last_page` is what the header says: the number of slots, with the header itself. Left out: the file, and the reading of its header."""
     spin_lock(swap_lock)
     p = swap_info[0]
     type = 0
