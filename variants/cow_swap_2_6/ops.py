@@ -5,7 +5,7 @@ user_space.py has the processes, and what their addresses and pins show. README.
 """
 from vmrace.harness.kernel import READ, WRITE, current, data_race, down_read, happens_after, list_add_tail, list_del, now
 from vmrace.harness.kernel import plain, saw, spin_lock_irq, spin_unlock_irq, struct, touches, up_read
-from vmrace.variants.cow_swap_2_6.pre_2_6_26.fork import exit_mm, mm_init
+from vmrace.variants.cow_swap_2_6.pre_2_6_26.fork import exit_mm, mm_alloc
 from vmrace.variants.cow_swap_2_6.pre_2_6_26.madvise import sys_madvise
 from vmrace.variants.cow_swap_2_6.pre_2_6_26.memory import access_process_vm, get_user_pages
 from vmrace.variants.cow_swap_2_6.pre_2_6_26.migrate import do_move_pages
@@ -93,7 +93,7 @@ SCANS = 4                               # of reclaim_page: from active and young
 def boot(threads):
     """Start the first process with its pages mapped. `threads[mm]` is the number of tasks that name each address space."""
     first = processes[0]
-    mm_init(first.mm)
+    mm_alloc(first.mm)
     current().mm = first.mm
     map_program()
     boot_processes(threads)
@@ -117,7 +117,7 @@ def map_page(page, flags, file, index):
 
 def exit_thread():
     current().flags &= ~PF_MEMDIE
-    exit_mm()
+    exit_mm(current())
 
 
 # ---- memory ------------------------------------------------------------------------------------------------------------------
@@ -353,10 +353,17 @@ def to_the_tail(page):
     return on
 
 
+def to_move(page):
+    """What sys_move_pages() has from the user: the address to move."""
+    pm = current().pm
+    pm.addr = USER_ADDRESSES[page]
+    return pm
+
+
 def op_migrate(number, page):
     mm = enter(number)
     if mm is not None:
-        error = do_move_pages(mm, USER_ADDRESSES[page], 0)
+        error = do_move_pages(mm, to_move(page), 0)
         not_a_victim()
         return error
 
@@ -364,7 +371,7 @@ def op_migrate(number, page):
 def op_migrate_all(number, page):
     mm = enter(number)
     if mm is not None:
-        error = do_move_pages(mm, USER_ADDRESSES[page], 1)
+        error = do_move_pages(mm, to_move(page), 1)
         not_a_victim()
         return error
 
@@ -382,7 +389,7 @@ def op_swapoff():
 
 
 def op_add_swap(pages):
-    return sys_swapon(pages)
+    return sys_swapon(pages + 1)
 
 
 # ---- the end -----------------------------------------------------------------------------------------------------------------

@@ -40,7 +40,8 @@ Left out, and why that is sound or where it is a limit:
  * The shape of trees: the radix tree is an array and has room for each entry, so radix_tree_preload() does not fail. mm_rb is a chain,
    and find_vma()'s cache of its last answer is left out: it is checked against the address, so the answer is the same.
  * The hash of page wait queues: a queue for each page and bit. Wake-ups are keyed by page and bit, so they wake the same tasks.
- * kswapd as a task: an operation does what kswapd does when it is woken. The OOM killer's choice (a limit): the task that asks is killed.
+ * kswapd as a task: an operation does what kswapd does when it is woken. sysctl_oom_kill_allocating_task is 1, so the OOM killer kills the
+   task that asks for memory. A limit: if it has a child with an mm of its own, the kernel kills the child instead.
  * nr_swap_pages and the like are read and written whole; zone counters are one for all cpus.
 """
 
@@ -207,6 +208,7 @@ ISOLATE_BOTH = 2
 vm_swappiness = 100                                 # 60 by default; at 100, a legal sysctl, calc_reclaim_mapped() is always 1
 vm_total_pages = 8
 PAGE_ALLOC_COSTLY_ORDER = 3
+MAX_NUMNODES = 1 << 6
 
 # Swap, include/linux/swap.h and mm/swapfile.c.
 page_cluster = 1                                    # 3 in the kernel: see the module docstring
@@ -474,6 +476,14 @@ class writeback_control(struct):
     for_reclaim = plain(0)
 
 
+class page_to_node(struct):
+    """mm/migrate.c: an entry of the array of do_move_pages()."""
+    addr = plain(0)
+    page = plain(None)
+    node = plain(0)                                         # the other node, or MAX_NUMNODES
+    status = plain(0)
+
+
 class task_struct(struct):
     """sched.h. Every field belongs to the task itself."""
     flags = plain(0)
@@ -490,7 +500,9 @@ class task_struct(struct):
     l_hold = embed(list_head, guard="")                     # shrink_active_list()
     l_inactive = embed(list_head, guard="")
     l_active = embed(list_head, guard="")
-    pagelist = embed(list_head, guard="")                   # do_move_page_to_node_array()
+    pagelist = embed(list_head, guard="")                   # do_move_pages()
+    pm = embed(page_to_node)                                # sys_move_pages(): an array of one page
+    pm_end = embed(page_to_node, node=MAX_NUMNODES)
 
 
 # ---- the machine's instances: what boot leaves behind ------------------------------------------------------------------

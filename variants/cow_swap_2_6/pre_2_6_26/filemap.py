@@ -36,10 +36,6 @@ def radix_tree_preload(gfp_mask):
     return 0
 
 
-def radix_tree_preload_end():
-    pass
-
-
 def radix_tree_lookup(root, index):
     """tree_lock is held."""
     return root.slots[radix_index(index)]
@@ -50,18 +46,6 @@ def radix_tree_lookup_slot(root, index):
     if root.slots[radix_index(index)] is None:
         return None
     return root, radix_index(index)
-
-
-def radix_tree_deref_slot(pslot):
-    """tree_lock is held."""
-    root, place = pslot
-    return root.slots[place]
-
-
-def radix_tree_replace_slot(pslot, item):
-    """tree_lock is held for writing."""
-    root, place = pslot
-    root.slots[place] = item
 
 
 def radix_tree_insert(root, index, page):
@@ -93,6 +77,28 @@ def radix_tree_tag_clear(root, index, tag):
         root.tag_dirty[radix_index(index)] = 0
     else:
         root.tag_writeback[radix_index(index)] = 0
+
+
+__FILE__ = "include/linux/radix-tree.h"
+
+
+def radix_tree_preload_end():
+    pass
+
+
+# not here: return pslot: a slot is a place in the array of its tree
+def radix_tree_deref_slot(pslot):
+    """tree_lock is held."""
+    root, place = pslot
+    return root.slots[place]
+
+
+# not here: rcu_assign_pointer(pslot, item): a slot is a place in the array of its tree
+# only here: root.slots[place] = item: as above
+def radix_tree_replace_slot(pslot, item):
+    """tree_lock is held for writing."""
+    root, place = pslot
+    root.slots[place] = item
 
 
 # ---- mm/filemap.c -----------------------------------------------------------------------------------------------------

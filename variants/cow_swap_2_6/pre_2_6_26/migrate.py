@@ -50,7 +50,7 @@ from vmrace.variants.cow_swap_2_6.pre_2_6_26.mm_h import (
     SetPageUptodate,
     TestSetPageLocked,
     __put_page,
-    alloc_pages,
+    alloc_pages_node,
     del_page_from_active_list,
     del_page_from_inactive_list,
     get_page,
@@ -87,6 +87,7 @@ from vmrace.variants.cow_swap_2_6.pre_2_6_26.swapops_h import (
     pte_to_swp_entry,
 )
 from vmrace.variants.cow_swap_2_6.types import (
+    EACCES,
     EAGAIN,
     EBUSY,
     EFAULT,
@@ -95,7 +96,9 @@ from vmrace.variants.cow_swap_2_6.types import (
     FOLL_GET,
     GFP_HIGHUSER_MOVABLE,
     GFP_THISNODE,
+    MAX_NUMNODES,
     PF_SWAPWRITE,
+    empty_zero_page,
     vm,
     zone_normal,
 )
@@ -352,16 +355,31 @@ def move_to_new_page(newpage, page):
     return rc
 
 
-def new_page_node(p):
+def following(pm):
+    """pm + 1: the array of a task has one page, and the mark of its end."""
+    return current().pm_end
+
+
+# not here: result = pm.status: the new node of a page, for the user
+# only here: migrated = 1: the model remembers that pages were migrated, for an invariant
+def new_page_node(p, private):
     """A page of the other node, or None: nothing is reclaimed for it."""
+    pm = private
+
+    while pm.node != MAX_NUMNODES and pm.page is not p:
+        pm = following(pm)
+
+    if pm.node == MAX_NUMNODES:
+        return None
+
     vm.migrated = 1
-    return alloc_pages(GFP_HIGHUSER_MOVABLE | GFP_THISNODE)     # alloc_pages_node()
+    return alloc_pages_node(pm.node, GFP_HIGHUSER_MOVABLE | GFP_THISNODE)
 
 
-def unmap_and_move(get_new_page, page, force):
+def unmap_and_move(get_new_page, private, page, force):
     """Returns 0, or -EAGAIN if the page was busy, or -ENOMEM."""
     rc = 0
-    newpage = get_new_page(page)
+    newpage = get_new_page(page, private)
     rcu_locked = 0
 
     if not newpage:
@@ -422,7 +440,7 @@ def unmap_and_move(get_new_page, page, force):
     return rc
 
 
-def migrate_pages(from_, get_new_page):
+def migrate_pages(from_, get_new_page, private):
     """Ten passes over the list at most. From the fourth it waits for the page's lock. Returns how many pages were left, or an error."""
     retry = 1
     nr_failed = 0
@@ -442,7 +460,7 @@ def migrate_pages(from_, get_new_page):
             entry = entry.next
             cond_resched()
 
-            rc = unmap_and_move(get_new_page, page, pass_ > 2)
+            rc = unmap_and_move(get_new_page, private, page, pass_ > 2)
 
             if rc == -ENOMEM:
                 break                               # goto out
@@ -470,32 +488,49 @@ def migrate_pages(from_, get_new_page):
     return nr_failed + retry
 
 
-# not here: page_to_nid: a move is always to another node
-# not here: ZERO_PAGE: a place holder in an array of more than one
-def do_move_pages(mm, addr, migrate_all):
-    """Move one page of an address space. `migrate_all`: also if other processes map it, which needs CAP_SYS_NICE. Returns an error, or how
-    many pages were not moved."""
+# not here: PTR_ERR(page): no page is huge
+# not here: err = PTR_ERR(): as above
+# not here: IS_ERR(page): as above
+# not here: if IS_ERR(): as above
+# not here: page_to_nid(page): a move is always to another node
+# not here: err = page_to_nid(): as above
+# not here: if err == pp.node: as above
+def do_move_pages(mm, pm, migrate_all):
+    """Move one page of an address space. `pm` says which. `migrate_all`: also if other processes map it, which needs CAP_SYS_NICE.
+
+    Returns an error, or how many pages were not moved."""
     pagelist = current().pagelist                   # LIST_HEAD(pagelist)
 
     down_read(mm.mmap_sem)
 
     # build a list of pages to migrate
     migrate_prep()
+    pp = pm
+    while pp.node != MAX_NUMNODES:
+        # a page pointer that matches none of those that will be moved
+        pp.page = empty_zero_page
 
-    vma = find_vma(mm, addr)
-    if vma and vma_migratable(vma):
-        page = follow_page(vma, addr, FOLL_GET)
+        err = -EFAULT
+        vma = find_vma(mm, pp.addr)
+        if vma and vma_migratable(vma):
+            page = follow_page(vma, pp.addr, FOLL_GET)
 
-        if page:
-            if not PageReserved(page):              # check for zero page
-                if page_mapcount(page) <= 1 or migrate_all:
-                    isolate_lru_page(page, pagelist)
-            # put_and_set:
-            put_page(page)
-    # set_status: of the page, for the user: left out
+            err = -ENOENT
+            if page:
+                if not PageReserved(page):          # check for zero page
+                    pp.page = page
+
+                    err = -EACCES
+                    if not (page_mapcount(page) > 1 and not migrate_all):
+                        err = isolate_lru_page(page, pagelist)
+                # put_and_set: one of two references, or the only one of a page that was not isolated
+                put_page(page)
+        # set_status:
+        pp.status = err
+        pp = following(pp)
 
     if not list_empty(pagelist):
-        err = migrate_pages(pagelist, new_page_node)
+        err = migrate_pages(pagelist, new_page_node, pm)
     else:
         err = -ENOENT
 

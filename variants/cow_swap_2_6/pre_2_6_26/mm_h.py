@@ -61,6 +61,7 @@ __FILE__ = "include/asm-x86/atomic_64.h"
 
 
 def atomic_add_negative(i, v):
+    """lock add: add, and return whether the result is negative."""
     point(v, RMW)
     v.counter += i
     return v.counter < 0
@@ -297,6 +298,7 @@ def page_private(page):
     return data_race(page.private)
 
 
+# not here: return page.private: the value of the expression, which no caller uses
 def set_page_private(page, v):
     data_race(page).private = v
 
@@ -365,12 +367,37 @@ def page_mapped(page):
 __FILE__ = "include/linux/gfp.h"
 
 
-def alloc_pages(gfp_mask):
+# not here: if 0 < MAX_ORDER: the order is 0
+# not here: if nid < 0: it is one of a task
+# not here: numa_node_id(): as above
+# not here: node_zonelist(nid, gfp_mask): there is one zone
+def alloc_pages_node(nid, gfp_mask):
+    return __alloc_pages(gfp_mask)
+
+
+__FILE__ = "mm/page_alloc.c"
+
+
+def __alloc_pages(gfp_mask):
     return __alloc_pages_internal(gfp_mask)
 
 
-def alloc_page_vma(gfp_mask, vma, addr):
-    return alloc_pages(gfp_mask)
+def __alloc_pages_nodemask(gfp_mask):
+    return __alloc_pages_internal(gfp_mask)
+
+
+__FILE__ = "mm/mempolicy.c"
+
+
+# No task and no vma has a policy.
+# not here: get_vma_policy(current, vma, addr): of NUMA
+# not here: cpuset_update_task_memory_state(): there are no cpusets
+# not here: if get_vma_policy().mode == MPOL_INTERLEAVE: of NUMA
+# not here: policy_zonelist(gfp, get_vma_policy()): of NUMA
+# not here: mpol_needs_cond_ref(get_vma_policy()): of NUMA
+# not here: if mpol_needs_cond_ref(): of NUMA
+def alloc_page_vma(gfp, vma, addr):
+    return __alloc_pages_nodemask(gfp)
 
 
 __FILE__ = "include/linux/highmem.h"
@@ -435,11 +462,17 @@ def wait_on_page_writeback(page):
 __FILE__ = "include/linux/pagevec.h"
 
 
+# not here: len(pvec): the array and its number of entries are a list
+# not here: len() = 0: as above
+# not here: 0 = 0: the pages of a pagevec are never cold here
 def pagevec_init():
     """Return an empty pagevec. Whether its pages are cold is left out: it says to which end of a per-cpu list they go."""
     return []
 
 
+# not here: len(pvec): the array and its number of entries are a list
+# not here: len() = 0: as above
+# only here: pvec.clear(): as above
 def pagevec_reinit(pvec):
     pvec.clear()
 

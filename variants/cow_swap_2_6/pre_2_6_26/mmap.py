@@ -53,8 +53,9 @@ def __vma_link_list(mm, vma, prev):
         vma.vm_next = prev.vm_next
         prev.vm_next = vma
     else:
-        vma.vm_next = mm.mmap                       # rb_parent is it, or there is none
+        first = mm.mmap                             # it is rb_parent
         mm.mmap = vma
+        vma.vm_next = first
 
 
 def __vma_link(mm, vma, prev):
@@ -76,6 +77,10 @@ def vma_link(mm, vma, prev):
 
 def do_mmap_pgoff(addr, len, prot, pgoff):
     """A private anonymous mapping at a fixed address, in place of what is there. mmap_sem is held for writing."""
+    len = len + PAGE_SIZE - 1 & PAGE_MASK           # PAGE_ALIGN()
+    if not len or len > TASK_SIZE:
+        return -ENOMEM
+
     vm_flags = prot | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC     # calc_vm_prot_bits(): the same bits
 
     # MAP_PRIVATE: pgoff goes by addr, for the anon_vma
@@ -84,7 +89,10 @@ def do_mmap_pgoff(addr, len, prot, pgoff):
     return mmap_region(addr, len, vm_flags, pgoff)
 
 
+# only here: vma._anon_vma = 0: kmem_cache_zalloc()
+# not here: if vm_flags & VM_SHARED: no vma is shared
 def mmap_region(addr, len, vm_flags, pgoff):
+    """Map what do_mmap_pgoff() has checked. mmap_sem is held for writing. Returns the address, or an error."""
     mm = current().mm
 
     # Clear old maps
@@ -97,7 +105,7 @@ def mmap_region(addr, len, vm_flags, pgoff):
             return -ENOMEM
 
     vma = kmem_cache_alloc_vma(mm, addr)
-    vma._anon_vma = None                            # kmem_cache_zalloc(): no other task knows of it yet
+    vma._anon_vma = None                            # no other task knows of it yet
 
     vma.vm_mm = mm
     vma.vm_start = addr

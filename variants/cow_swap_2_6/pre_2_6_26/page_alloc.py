@@ -8,11 +8,13 @@ from vmrace.harness.kernel import (
     list_del,
     list_empty,
     list_entry,
+    local_irq_restore,
     need_resched,
     printk,
     read_word,
     schedule,
     spin_lock_irqsave,
+    spin_unlock,
     spin_unlock_irqrestore,
     write_word,
     yield_cpu,
@@ -97,7 +99,7 @@ def bad_page(page):
 
 
 def free_pages_check(page):
-    # only here: read_word: page->flags as a value
+    # only here: read_word(page.flags): page->flags as a value
     # not here: flags: page->flags as a value
     # the C operator is |: all are read
     if (page_mapcount(page) | (data_race(page.mapping) is not None) | (page_count(page) != 0)
@@ -142,7 +144,7 @@ def __pagevec_free(pvec):
 
 def prep_new_page(page):
     """Check a page that no other task has yet. Returns whether it must be left alone."""
-    # only here: read_word: page->flags as a value
+    # only here: read_word(page.flags): page->flags as a value
     # only here: write_word(page.flags, (read_word() & ~PREP_CLEAR)): page->flags as a value
     # not here: flags: page->flags as a value
     if (page_mapcount(page) | (data_race(page.mapping) is not None) | (page_count(page) != 0)
@@ -168,17 +170,25 @@ def __rmqueue(zone):
     return page
 
 
+# not here: bad_range(zone, page): each page is of the one zone
+# not here: if bad_range(): as above
 def buffered_rmqueue(zone):
+    """Take a page from the zone's list. Returns None if there is none."""
     while True:
         # again:
         flags = spin_lock_irqsave(zone.lock)
         page = __rmqueue(zone)
-        spin_unlock_irqrestore(zone.lock, flags)
+        spin_unlock(zone.lock)
+        if page is None:
+            local_irq_restore(flags)                # goto failed
+            return None
 
-        if page is not None:
-            if prep_new_page(page):
-                continue                            # goto again
-        return page
+        local_irq_restore(flags)
+
+        if not prep_new_page(page):
+            break
+        # goto again
+    return page
 
 
 def zone_watermark_ok(z, mark, alloc_flags):
@@ -193,11 +203,18 @@ def zone_watermark_ok(z, mark, alloc_flags):
         min -= min // 2
     if alloc_flags & ALLOC_HARDER:
         min -= min // 4
-    return free_pages > min
+
+    if free_pages <= min:
+        return 0
+    return 1
 
 
+# not here: if page: there is no other zone to go on with
 def get_page_from_freelist(alloc_flags):
     """There is one zone."""
+    page = None
+
+    # zonelist_scan:
     zone = zone_normal
     if not alloc_flags & ALLOC_NO_WATERMARKS:
         if alloc_flags & ALLOC_WMARK_MIN:
@@ -207,9 +224,10 @@ def get_page_from_freelist(alloc_flags):
         else:
             mark = zone.pages_high
         if not zone_watermark_ok(zone, mark, alloc_flags):
-            return None
+            return page                             # goto this_zone_full
 
-    return buffered_rmqueue(zone)
+    page = buffered_rmqueue(zone)
+    return page
 
 
 def cond_resched():

@@ -16,7 +16,21 @@ from vmrace.variants.cow_swap_2_6.types import GFP_KERNEL, GFP_NOIO, READ_BIO, W
 __FILE__ = "mm/page_io.c"
 
 
+# not here: bio_alloc(gfp_flags, 1): a bio is a tuple
+# not here: if bio_alloc(): the pool of bios is never empty
+# not here: map_swap_page(sis, swp_offset()): extents are left out
+# not here: bio_alloc().bi_sector = (map_swap_page() * (PAGE_SIZE >> 9)): a bio is a tuple
+# not here: bio_alloc().bi_bdev = sis.bdev: as above
+# not here: bio_alloc()[2] = page: as above
+# not here: bio_alloc().bi_io_vec[0].bv_len = PAGE_SIZE: as above
+# not here: bio_alloc().bi_io_vec[0].bv_offset = 0: as above
+# not here: bio_alloc().bi_vcnt = 1: as above
+# not here: bio_alloc().bi_idx = 0: as above
+# not here: bio_alloc().bi_size = PAGE_SIZE: as above
+# not here: bio_alloc().bi_end_io = end_io: as above
+# not here: return bio_alloc(): as above
 def get_swap_bio(gfp_flags, index, page, end_io):
+    """Return the bio of a page and its slot, which `index`, the page's private field, names. end_io(bio, error) is called at its end."""
     sis = get_swap_info_struct(swp_type(index))
     return swp_offset(index), sis.bdev, page, end_io
 

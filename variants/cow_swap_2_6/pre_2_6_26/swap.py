@@ -176,6 +176,9 @@ def lru_add_drain():
     drain_cpu_pagevecs(smp_processor_id())
 
 
+# not here: schedule_on_each_cpu(lru_add_drain_per_cpu): a limit: no task does the work of another cpu
+# not here: return schedule_on_each_cpu(): as above
+# only here: lru_add_drain(): as above
 def lru_add_drain_all():
     """Drain the pagevecs of this cpu, as without CONFIG_NUMA. With it, a worker on each cpu drains those of its own (a limit)."""
     lru_add_drain()

@@ -56,7 +56,14 @@ from vmrace.variants.cow_swap_2_6.pre_2_6_26.rmap import page_add_anon_rmap, pag
 from vmrace.variants.cow_swap_2_6.pre_2_6_26.swap import activate_page
 from vmrace.variants.cow_swap_2_6.pre_2_6_26.swap_h import vm_swap_full
 from vmrace.variants.cow_swap_2_6.pre_2_6_26.swap_state import __delete_from_swap_cache, delete_from_swap_cache, read_swap_cache_async
-from vmrace.variants.cow_swap_2_6.pre_2_6_26.swapops_h import is_migration_entry, swp_entry, swp_entry_to_pte, swp_offset, swp_type
+from vmrace.variants.cow_swap_2_6.pre_2_6_26.swapops_h import (
+    is_migration_entry,
+    pte_to_swp_entry,
+    swp_entry,
+    swp_entry_to_pte,
+    swp_offset,
+    swp_type,
+)
 from vmrace.variants.cow_swap_2_6.types import (
     EFAULT,
     EINVAL,
@@ -73,6 +80,7 @@ from vmrace.variants.cow_swap_2_6.types import (
     SWP_SCANNING,
     SWP_USED,
     SWP_WRITEOK,
+    ULONG_MAX,
     WB_SYNC_NONE,
     init_mm,
     mmlist_lock,
@@ -662,21 +670,43 @@ def sys_swapoff(victim):
     return 0
 
 
-def sys_swapon(pages):
-    """Give the first area that is not in use the device of its number, with `pages` slots and a header. Returns 0, or a negative error.
-    Left out: the file, its header, and the extents."""
+def clear_map(swap_map, maxpages):
+    """memset() of a new map."""
+    for i in range(maxpages):
+        swap_map[i] = 0
+
+
+# not here: if capable(): only an administrator may call this
+# not here: capable(CAP_SYS_ADMIN): as above
+# not here: p.swap_file = 0: a device names the area
+# not here: p.old_block_size = 0: the device stays as it is
+# not here: if swap_flags & SWAP_FLAG_PREFER: no operation gives an area a priority
+# not here: if p.swap_map: vmalloc() has room for the map of each area
+# not here: setup_swap_extents(p, out(span)): extents are left out
+# not here: if setup_swap_extents() < 0: as above
+# not here: if nr_good_pages: the header is of an area with slots
+# not here: nr_good_pages = p: setup_swap_extents() may lower it
+# only here: spin_lock(swap_lock): the stores to an area that is not in use: see there
+# only here: spin_unlock(swap_lock): as above
+# not here: printk: the size of the new area, for the log
+def sys_swapon(last_page):
+    """Give the first area that is not in use the device of its number. Returns 0, or a negative error.
+
+    `last_page` is what the header says: the number of slots, with the header itself. Left out: the file, and the reading of its header."""
     spin_lock(swap_lock)
+    p = swap_info[0]
     type = 0
     while type < vm.nr_swapfiles:
-        if not swap_info[type].flags & SWP_USED:
+        if not p.flags & SWP_USED:
             break
         type += 1
+        p = swap_info[type]
+    error = -EPERM
     if type >= MAX_AREAS:                           # MAX_SWAPFILES
         spin_unlock(swap_lock)
-        return -EPERM
+        return error                                # goto out
     if type >= vm.nr_swapfiles:
         vm.nr_swapfiles = type + 1
-    p = swap_info[type]
     p.flags = SWP_USED
     p.swap_map = None
     p.lowest_bit = 0
@@ -689,26 +719,34 @@ def sys_swapon(pages):
     spin_unlock(swap_lock)
 
     p.bdev = swap_disks[type]
-    maxpages = pages + 1
+
+    # C stores these without the lock: the area is not in use yet. An entry from before a swapoff may lead another task here, but finds
+    # that it is free, whichever of the stores have been made.
+    spin_lock(swap_lock)
+    p.lowest_bit = 1
+    p.cluster_next = 1
+
+    # no area here has more slots than an entry can name
+    maxpages = swp_offset(pte_to_swp_entry(swp_entry_to_pte(swp_entry(0, ULONG_MAX)))) - 1
+    if maxpages > last_page:
+        maxpages = last_page
+    p.highest_bit = maxpages - 1
+
+    # set up the swap map; there is no bad block
+    p.swap_map = p.vmalloced
+    clear_map(p.swap_map, maxpages)
+    nr_good_pages = last_page - 1                   # the header
+
+    p.swap_map[0] = SWAP_MAP_BAD
+    p.max = maxpages
+    p.pages = nr_good_pages
+    spin_unlock(swap_lock)
 
     down(swapon_mutex)                              # mutex_lock()
     spin_lock(swap_lock)
-    # C has stored these before, without the lock: no other task looks at them, unless it has an entry from before a swapoff, which is free
-    # in every order of them.
-    p.lowest_bit = 1
-    p.cluster_next = 1
-    p.highest_bit = maxpages - 1
-    p.swap_map = p.vmalloced
-    i = 0
-    while i < maxpages:                             # memset()
-        p.vmalloced[i] = 0
-        i += 1
-    p.vmalloced[0] = SWAP_MAP_BAD
-    p.max = maxpages
-    p.pages = pages
     p.flags = SWP_ACTIVE
-    vm.nr_swap_pages += pages
-    vm.total_swap_pages += pages
+    vm.nr_swap_pages += nr_good_pages
+    vm.total_swap_pages += nr_good_pages
 
     # insert swap space into swap_list
     prev = -1
@@ -725,7 +763,9 @@ def sys_swapon(pages):
         swap_info[prev].next = swap_info.index(p)
     spin_unlock(swap_lock)
     up(swapon_mutex)
-    return 0
+    error = 0
+    # out:
+    return error
 
 
 def swap_duplicate(entry):

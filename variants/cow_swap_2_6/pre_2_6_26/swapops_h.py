@@ -31,11 +31,12 @@ def is_swap_pte(pte):
 
 
 def pte_to_swp_entry(pte):
-    return pte
+    """The entry of a pte that is a swap pte, in the format of the swap cache."""
+    return swp_entry(swp_type(pte), swp_offset(pte))
 
 
 def swp_entry_to_pte(entry):
-    return entry
+    return swp_entry(swp_type(entry), swp_offset(entry))
 
 
 def make_migration_entry(page, write):

@@ -72,6 +72,22 @@ from vmrace.variants.cow_swap_2_6.types import (
 from vmrace.variants.spinlock_h import write_lock_irq, write_unlock_irq
 
 
+__FILE__ = "include/linux/list.h"
+
+
+def __list_splice(list, head):
+    """Entry by entry, as each knows the list it is on. Both lists belong to this task."""
+    while not list_empty(list):
+        entry = list.prev
+        list_del(entry)
+        list_add(entry, head)
+
+
+def list_splice(list, head):
+    if not list_empty(list):
+        __list_splice(list, head)
+
+
 __FILE__ = "mm/vmscan.c"
 
 
@@ -265,14 +281,6 @@ def shrink_page_list(page_list, sc, sync_writeback):
     if pagevec_count(freed_pvec):
         __pagevec_release_nonlru(freed_pvec)
     return nr_reclaimed
-
-
-def list_splice(list, head):
-    """Both belong to this task."""
-    while not list_empty(list):
-        entry = list.prev
-        list_del(entry)
-        list_add(entry, head)
 
 
 def __isolate_lru_page(page, mode):
@@ -491,12 +499,21 @@ def shrink_zone(priority, zone, sc):
     return nr_reclaimed
 
 
+# not here: note_zone_scanning_priority(zone, priority): prev_priority decides nothing
 def shrink_zones(priority, sc):
     """Returns how many pages were freed. There is one zone, and only kswapd gives a zone up."""
+    nr_reclaimed = 0
+
+    sc.all_unreclaimable = 1
+    zone = zone_normal
     sc.all_unreclaimable = 0
-    return shrink_zone(priority, zone_normal, sc)
+
+    nr_reclaimed += shrink_zone(priority, zone, sc)
+
+    return nr_reclaimed
 
 
+# not here: if current.reclaim_state: slabs hold no pages
 def do_try_to_free_pages(sc):
     """Returns how many pages were freed, if it is enough or there may be more."""
     ret = 0
@@ -509,7 +526,8 @@ def do_try_to_free_pages(sc):
         nr_reclaimed += shrink_zones(priority, sc)
         total_scanned += sc.nr_scanned
         if nr_reclaimed >= sc.swap_cluster_max:
-            return nr_reclaimed                     # goto out
+            ret = nr_reclaimed
+            return ret                              # goto out
 
         # pages of files are written by pdflush
         if total_scanned > sc.swap_cluster_max + sc.swap_cluster_max // 2:
