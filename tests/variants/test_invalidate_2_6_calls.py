@@ -121,6 +121,17 @@ def test_put_drops_what_no_device_has_written_to_and_unpin_drops_pins_only() -> 
     assert [held(k).state for k in (0, 1, 2)] == [2, 0, 2]
 
 
+def test_a_pin_that_was_dropped_by_put_can_be_taken_again() -> None:
+    run("mmap_shared m0.0 f0.0", "pin m0.0 k0", "put k0", "pin_read m0.0 k0", "put k0", "take f0.0 k0", "put k0", "pin m0.0 k0", "unpin k0")
+    assert not held().bio.in_use
+
+
+def test_two_tasks_may_fail_to_make_the_same_pin() -> None:
+    checked = Executor(FAMILY, "pre_2_6_15", checked=True)
+    prepared = checked.prepare(tasks(["unmap m0.0"], ["pin m0.0 k0"], ["pin m0.0 k0"]))
+    assert [finding.title for finding in checked.run(prepared, NoPreempt()).findings] == []
+
+
 def test_a_pin_that_another_task_drops_is_handed_over_in_order() -> None:
     """The first task has freed the page before it pins it again. What the second one does with the pin comes after all of that."""
     checked = Executor(FAMILY, "pre_2_6_15", checked=True)

@@ -17,7 +17,7 @@ from vmrace.variants.invalidate_2_6.pre_2_6_15.filemap import (
 )
 from vmrace.variants.invalidate_2_6.pre_2_6_15.fork import exit_mm, mm_alloc
 from vmrace.variants.invalidate_2_6.pre_2_6_15.fremap import sys_remap_file_pages
-from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import server_write
+from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import bio_put, server_write
 from vmrace.variants.invalidate_2_6.pre_2_6_15.madvise import sys_madvise
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import page_cache_release, put_page
 from vmrace.variants.invalidate_2_6.pre_2_6_15.mmap import do_mmap2
@@ -335,6 +335,8 @@ def op_put(k):
         happens_after(held)
         held.state = 1
         page, held.page = held.page, None
+        if held.pinned:
+            bio_put(held.bio)                       # ptrace and the network had none
         put_page(page)
         touches(WRITE, held)
         held.state = 0

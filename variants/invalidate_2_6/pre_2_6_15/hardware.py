@@ -8,7 +8,7 @@ completion is an interrupt.
 The slab hands out the one object that is meant for the purpose: a page's buffer, an mm's vma for an address, the mm that a
 program names, a task's dio and bio, the bio of a pin. So which object it is does not depend on the schedule.
 """
-from vmrace.harness.kernel import WRITE, current, data_race, now, raise_irq, touches, wake_up, write_word
+from vmrace.harness.kernel import WRITE, current, data_race, now, raise_irq, touches, wake_up
 from vmrace.variants.invalidate_2_6.pre_2_6_15.bio import bio_endio
 from vmrace.variants.invalidate_2_6.pre_2_6_15.fault import do_page_fault
 from vmrace.variants.invalidate_2_6.ops import copied_from_user
@@ -155,7 +155,7 @@ def bio_alloc(bio, nr_iovecs):
     touches(WRITE, bio, "in_use")
     assert not bio.in_use, bio
     bio.in_use = 1
-    write_word(bio.bi_flags, 1 << BIO_UPTODATE)     # bio_init()
+    bio.bi_flags.word = 1 << BIO_UPTODATE           # bio_init(): nobody else knows of it yet
     bio.bi_rw = bio.bi_vcnt = bio.bi_phys_segments = bio.bi_hw_segments = bio.bi_size = 0
     bio.bi_end_io = bio.bi_private = None
     bio.bi_io_vec = (bio.vec,)
