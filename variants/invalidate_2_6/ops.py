@@ -415,6 +415,8 @@ def drain():
     for held in references:
         if held.state == 2:
             held.state = 0
+            if held.pinned:
+                bio_put(held.bio)
             page, held.page = held.page, None
             put_page(page)
     for pvec in lru_add_pvecs:                      # in the kernel, each cpu drains its own pagevecs

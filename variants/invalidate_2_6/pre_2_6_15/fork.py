@@ -5,6 +5,7 @@ from vmrace.harness.kernel import (
     atomic_inc,
     atomic_set,
     current,
+    data_race,
     down_read,
     down_write,
     list_add,
@@ -44,6 +45,8 @@ def dup_mmap(mm, oldmm):
         tmp.vm_file = mpnt.vm_file
         tmp.vm_flags = mpnt.vm_flags
         tmp._anon_vma = mpnt._anon_vma              # mmap_sem is held for writing: nobody sets it now
+        if mpnt.vm_file:                            # else no cursor
+            tmp._vm_private_data = data_race(mpnt.vm_private_data)
         tmp.vm_flags &= ~VM_LOCKED
         tmp.vm_mm = mm
         tmp.vm_next = None
@@ -54,7 +57,6 @@ def dup_mmap(mm, oldmm):
             mapping = file.f_mapping
             spin_lock(mapping.i_mmap_lock)
             tmp.vm_truncate_count = mpnt.vm_truncate_count
-            tmp.vm_private_data = mpnt.vm_private_data      # of *tmp = *mpnt: i_mmap_lock guards it
             list_add(tmp.shared, mpnt.shared)       # vma_prio_tree_add()
             count_mapped(mapping, tmp, 1)
             spin_unlock(mapping.i_mmap_lock)
