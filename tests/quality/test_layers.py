@@ -22,7 +22,8 @@ def sources(room: str) -> list[pathlib.Path]:
 ALL = [path for room in ROOMS for path in sources(room)]
 # Kernel source: the modules that a variant or a test links. The other modules of a family are our Python.
 OURS = {"__init__", "family", "invariants"}
-SHARED = ("variants.user_space", "variants.mmu", "variants.spinlock_h", "variants.wait")       # kernel source of several families
+# kernel source of several families
+SHARED = ("variants.user_space", "variants.mmu", "variants.list_h", "variants.pagevec_h", "variants.spinlock_h", "variants.wait")
 KERNEL = [path for family in sorted((ROOT / "variants").iterdir()) if family.is_dir() and family.name != "__pycache__"
           for path in sources(f"variants/{family.name}") if path.stem not in OURS]
 TEST_KERNELS = [path for path in sources("tests") if path.parent.name == "kernels" and path.stem != "__init__"]

@@ -25,7 +25,7 @@ from vmrace.variants.invalidate_2_6.pre_2_6_15.mremap import sys_mremap
 from vmrace.variants.invalidate_2_6.pre_2_6_15.msync import sys_msync
 from vmrace.variants.invalidate_2_6.pre_2_6_15.nfs import nfs_revalidate_mapping
 from vmrace.variants.invalidate_2_6.pre_2_6_15.page_writeback import writeback_single_inode
-from vmrace.variants.invalidate_2_6.pre_2_6_15.swap import __pagevec_lru_add, __pagevec_lru_add_active, mark_page_accessed, taken
+from vmrace.variants.invalidate_2_6.pre_2_6_15.swap import __pagevec_lru_add, __pagevec_lru_add_active, mark_page_accessed
 from vmrace.variants.invalidate_2_6.pre_2_6_15.truncate import (
     invalidate_inode_pages,
     invalidate_inode_pages2,
@@ -57,6 +57,7 @@ from vmrace.variants.invalidate_2_6.types import (
     zone_normal,
 )
 from vmrace.variants.mmu import device_read, device_write, read_word_of, user_store
+from vmrace.variants.pagevec_h import taken
 from vmrace.variants.user_space import (
     FILE_NAMES,
     FIRST_CONTENT,

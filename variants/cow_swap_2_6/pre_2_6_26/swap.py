@@ -6,12 +6,10 @@ no other task of that cpu can tell the difference with preemption off, nor an in
 """
 from vmrace.harness.kernel import (
     BUG_ON,
-    RMW,
     list_add_tail,
     list_del,
     local_irq_restore,
     local_irq_save,
-    point,
     smp_processor_id,
     spin_lock,
     spin_lock_irq,
@@ -44,7 +42,8 @@ from vmrace.variants.cow_swap_2_6.pre_2_6_26.mm_h import (
     put_page_testzero,
 )
 from vmrace.variants.cow_swap_2_6.pre_2_6_26.page_alloc import __pagevec_free, free_hot_page
-from vmrace.variants.cow_swap_2_6.types import PAGEVEC_SIZE, lru_add_active_pvecs, lru_add_pvecs, lru_rotate_pvecs, zone_normal
+from vmrace.variants.cow_swap_2_6.types import lru_add_active_pvecs, lru_add_pvecs, lru_rotate_pvecs, zone_normal
+from vmrace.variants.pagevec_h import per_cpu_pagevec_add, per_cpu_pagevec_count, taken
 
 
 __FILE__ = "mm/swap.c"
@@ -118,25 +117,6 @@ def mark_page_accessed(page):
         ClearPageReferenced(page)
     elif not PageReferenced(page):
         SetPageReferenced(page)
-
-
-def per_cpu_pagevec_add(pvec, page):
-    """pagevec_add() to a pagevec of this cpu. Returns the number of places left."""
-    point(pvec, RMW)
-    pvec.pages += (page,)
-    return PAGEVEC_SIZE - len(pvec.pages)
-
-
-def per_cpu_pagevec_count(pvec):
-    point(pvec, RMW)
-    return len(pvec.pages)
-
-
-def taken(pvec):
-    """Empty a per-cpu pagevec, and return its pages."""
-    pages = list(pvec.pages)
-    pvec.pages = ()
-    return pages
 
 
 def lru_cache_add(page):

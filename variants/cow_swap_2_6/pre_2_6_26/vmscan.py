@@ -69,23 +69,8 @@ from vmrace.variants.cow_swap_2_6.types import (
     vm,
     zone_normal,
 )
+from vmrace.variants.list_h import list_splice
 from vmrace.variants.spinlock_h import write_lock_irq, write_unlock_irq
-
-
-__FILE__ = "include/linux/list.h"
-
-
-def __list_splice(list, head):
-    """Entry by entry, as each knows the list it is on. Both lists belong to this task."""
-    while not list_empty(list):
-        entry = list.prev
-        list_del(entry)
-        list_add(entry, head)
-
-
-def list_splice(list, head):
-    if not list_empty(list):
-        __list_splice(list, head)
 
 
 __FILE__ = "mm/vmscan.c"

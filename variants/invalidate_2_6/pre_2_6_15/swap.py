@@ -6,10 +6,8 @@ preemption off, nobody can tell from emptying them at the end.
 """
 from vmrace.harness.kernel import (
     BUG,
-    RMW,
     list_add_tail,
     list_del,
-    point,
     smp_processor_id,
     spin_lock_irq,
     spin_lock_irqsave,
@@ -44,7 +42,8 @@ from vmrace.variants.invalidate_2_6.pre_2_6_15.mm_h import (
 )
 from vmrace.variants.invalidate_2_6.pre_2_6_15.page_alloc import __pagevec_free, free_hot_page
 from vmrace.variants.invalidate_2_6.pre_2_6_15.page_writeback import test_clear_page_writeback
-from vmrace.variants.invalidate_2_6.types import PAGEVEC_SIZE, lru_add_active_pvecs, lru_add_pvecs, zone_normal
+from vmrace.variants.invalidate_2_6.types import lru_add_active_pvecs, lru_add_pvecs, zone_normal
+from vmrace.variants.pagevec_h import per_cpu_pagevec_add, per_cpu_pagevec_count, taken
 
 
 __FILE__ = "mm/swap.c"
@@ -94,26 +93,6 @@ def mark_page_accessed(page):
         ClearPageReferenced(page)
     elif not PageReferenced(page):
         SetPageReferenced(page)
-
-
-def per_cpu_pagevec_add(pvec, page):
-    """pagevec_add() to a pagevec of this cpu. Returns the number of places left."""
-    point(pvec, RMW)
-    pvec.pages += (page,)
-    return PAGEVEC_SIZE - len(pvec.pages)
-
-
-def per_cpu_pagevec_count(pvec):
-    """pagevec_count() of a pagevec of this cpu"""
-    point(pvec, RMW)
-    return len(pvec.pages)
-
-
-def taken(pvec):
-    """Empty a per-cpu pagevec, and return its pages."""
-    pages = list(pvec.pages)
-    pvec.pages = ()
-    return pages
 
 
 def lru_cache_add(page):

@@ -56,6 +56,7 @@ from vmrace.variants.invalidate_2_6.types import (
     vm_swappiness,
     zone_normal,
 )
+from vmrace.variants.list_h import list_splice
 from vmrace.variants.spinlock_h import write_lock_irq, write_unlock_irq
 
 
@@ -234,25 +235,6 @@ def shrink_list(page_list, sc):
         __pagevec_release_nonlru(freed_pvec)
     sc.nr_reclaimed += reclaimed
     return reclaimed
-
-
-__FILE__ = "include/linux/list.h"
-
-
-def __list_splice(list, head):
-    """Both belong to this task. The pointers of a list are the machine's, so each entry is moved."""
-    while not list_empty(list):
-        entry = list.prev
-        list_del(entry)
-        list_add(entry, head)
-
-
-def list_splice(list, head):
-    if not list_empty(list):
-        __list_splice(list, head)
-
-
-__FILE__ = "mm/vmscan.c"
 
 
 def isolate_lru_pages(nr_to_scan, src, dst):
