@@ -19,9 +19,8 @@ FAMILY = Family(
     summary="the reuse of a swap page: a copy too few, or one too many",
     era="Linux 2.6.26 .. 5.9",
     seeds="seed 001",
-    base=("vmrace.variants.cow_swap_2_6.types", "vmrace.variants.mmu", "vmrace.variants.list_h", "vmrace.variants.pagevec_h", "vmrace.variants.spinlock_h",
-          "vmrace.variants.wait",
-          "vmrace.variants.cow_swap_2_6.pre_2_6_26"),
+    base=("vmrace.variants.cow_swap_2_6.types", "vmrace.variants.mmu", "vmrace.variants.list_h", "vmrace.variants.pagevec_h",
+          "vmrace.variants.spinlock_h", "vmrace.variants.wait", "vmrace.variants.cow_swap_2_6.pre_2_6_26"),
     tail=("vmrace.variants.user_space", "vmrace.variants.cow_swap_2_6.ops"),
     variants={variant.name: variant for variant in (
         Variant("pre_2_6_26", (), "2.6.26 as it was", "Linux 2.6.26, 13 Jul 2008"),

@@ -299,7 +299,7 @@ def free_swap_and_cache(entry):
 # ---- 5/8, @@ -889,7 +889,16 @@ ----------------------------------------------------------------------------------------------
 
 
-# not here: if signal_pending(): a task that swaps off gets no signal
+# not here: if signal_pending(): a limit: a task that swaps off goes on, even if the OOM killer has killed it
 # not here: signal_pending(current): as above
 # not here: EINTR: a task that swaps off gets no signal
 # not here: shmem_unuse: no page here is of a shmem file, so nothing is found

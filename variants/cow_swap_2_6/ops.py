@@ -354,7 +354,7 @@ def to_the_tail(page):
 
 
 def to_move(page):
-    """What sys_move_pages() has from the user: the address to move."""
+    """Return the array that a user gives to sys_move_pages(): the address of one page."""
     pm = current().pm
     pm.addr = USER_ADDRESSES[page]
     return pm

@@ -10,7 +10,8 @@ FAMILY = Family(
     era="Linux 2.6.15 .. 2.6.23-rc1",
     seeds="seed 002",
     base=("vmrace.variants.invalidate_2_6.types", "vmrace.variants.invalidate_2_6.pre_2_6_15",
-          "vmrace.variants.mmu", "vmrace.variants.list_h", "vmrace.variants.pagevec_h", "vmrace.variants.spinlock_h", "vmrace.variants.wait"),
+          "vmrace.variants.mmu", "vmrace.variants.list_h", "vmrace.variants.pagevec_h", "vmrace.variants.spinlock_h",
+          "vmrace.variants.wait"),
     tail=("vmrace.variants.user_space", "vmrace.variants.user_files", "vmrace.variants.invalidate_2_6.ops"),
     variants={variant.name: variant for variant in (
         Variant("pre_2_6_15", (), "2.6.15 as it was", "Linux 2.6.15, 2 Jan 2006"),

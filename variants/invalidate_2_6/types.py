@@ -499,7 +499,7 @@ class bio(struct):
 
 
 class dio(struct):
-    """fs/direct-io.c. What is 0 in every request, and what only asynchronous I/O uses, is left out."""
+    """fs/direct-io.c. The model leaves out the fields that are 0 in every request, and those of asynchronous I/O."""
     # bio_lock; nobody else knows of a new dio
     bio_lock = embed(spinlock_t)
     bio_count = racy(0, ".bio_lock")                        # read without it by dio_await_completion

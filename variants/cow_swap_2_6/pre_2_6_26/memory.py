@@ -605,7 +605,6 @@ def do_anonymous_page(mm, vma, address, page_table, write_access):
 
 
 # only here: current.refused = '': the model forgets which function had a page lock in an earlier fault of the task, for a title
-# only here: current.refused = '': the same
 def handle_pte_fault(mm, vma, address, pte, write_access):
     """The pte is read without its lock: whoever acts on it looks again under the lock."""
     current().refused = ""

@@ -360,7 +360,7 @@ def following(pm):
     return current().pm_end
 
 
-# not here: result = pm.status: the new node of a page, for the user
+# not here: result = pm.status: a limit: what move_pages(2) tells the user of a page
 # only here: migrated = 1: the model remembers that pages were migrated, for an invariant
 def new_page_node(p, private):
     """A page of the other node, or None: nothing is reclaimed for it."""

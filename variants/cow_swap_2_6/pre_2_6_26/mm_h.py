@@ -435,7 +435,6 @@ def linear_page_index(vma, address):
 
 
 # only here: current.refused = '': the model remembers that a task has waited for the lock: do_wp_page() may do so, too
-# only here: current.refused = '': the same
 def lock_page(page):
     if TestSetPageLocked(page):
         __lock_page(page)

@@ -88,7 +88,6 @@ PREP_CLEAR = (1 << PG_uptodate | 1 << PG_error | 1 << PG_reclaim | 1 << PG_refer
 def bad_page(page):
     """Complain, then make it look like a good one."""
     # only here: read_word(page.flags): page->flags as a value
-    # only here: write_word(page.flags, (read_word() & ~PAGE_FLAGS_CLEAR_WHEN_BAD)): as above
     # only here: write_word(page.flags, (read_word() & ~PAGE_FLAGS_CLEAR_WHEN_BAD)): page->flags as a value
     # not here: page.flags &= ~PAGE_FLAGS_CLEAR_WHEN_BAD: page->flags as a value
     printk("Bad page state")

@@ -2,7 +2,7 @@
 """mm/page_io.c: reading and writing a page of the swap cache.
 
 A bio is the tuple (slot, device, page, end_io): it has one page, and no I/O here fails, so nothing of it changes. bio_alloc() takes from
-a pool and may sleep for it; the pool here is never empty.
+a pool and may sleep for it; here it never has to.
 """
 from vmrace.harness.kernel import BUG_ON
 from vmrace.variants.cow_swap_2_6.pre_2_6_26.filemap import end_page_writeback, unlock_page
@@ -17,7 +17,7 @@ __FILE__ = "mm/page_io.c"
 
 
 # not here: bio_alloc(gfp_flags, 1): a bio is a tuple
-# not here: if bio_alloc(): the pool of bios is never empty
+# not here: if bio_alloc(): it may sleep, and then returns a bio
 # not here: map_swap_page(sis, swp_offset()): extents are left out
 # not here: bio_alloc().bi_sector = (map_swap_page() * (PAGE_SIZE >> 9)): a bio is a tuple
 # not here: bio_alloc().bi_bdev = sis.bdev: as above

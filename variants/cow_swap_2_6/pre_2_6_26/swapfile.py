@@ -449,7 +449,7 @@ def find_next_to_unuse(si, prev):
     return i
 
 
-# not here: if signal_pending(): a task that swaps off gets no signal
+# not here: if signal_pending(): a limit: a task that swaps off goes on, even if the OOM killer has killed it
 # not here: signal_pending(current): as above
 # not here: EINTR: a task that swaps off gets no signal
 # not here: shmem_unuse: no page here is of a shmem file, so nothing is found
@@ -720,8 +720,8 @@ def sys_swapon(last_page):
 
     p.bdev = swap_disks[type]
 
-    # C stores these without the lock: the area is not in use yet. An entry from before a swapoff may lead another task here, but finds
-    # that it is free, whichever of the stores have been made.
+    # C stores these without the lock: the area is not in use yet. A task with an entry from before a swapoff may look at it. A limit: here
+    # it finds a map of zeros, where C has freed the old map, and shows the new one before it is cleared.
     spin_lock(swap_lock)
     p.lowest_bit = 1
     p.cluster_next = 1

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 """fs/bio.c: the pages of a request, and of a process that a driver does I/O on, as of SG_IO. A bio has one page here.
 
-What bio_alloc() and bio_put() do is in hardware.py, with the rest of the slab.
+hardware.py has bio_alloc() and bio_put(), with the rest of the slab.
 """
 from vmrace.harness.kernel import current, down_read, up_read
 from vmrace.variants.invalidate_2_6.pre_2_6_15.hardware import bio_alloc, bio_put

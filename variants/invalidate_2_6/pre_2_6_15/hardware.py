@@ -6,7 +6,7 @@ write memory at any time between the two, so this is a legal DMA, and the worst 
 completion is an interrupt.
 
 The slab hands out the one object that is meant for the purpose: a page's buffer, an mm's vma for an address, the mm that a
-program names, a task's dio and bio, the bio of a pin. So which object it is does not depend on the schedule.
+program names, a task's dio and bio, the bio of a pin. A schedule therefore does not change which object it is.
 """
 from vmrace.harness.kernel import WRITE, current, data_race, now, raise_irq, touches, wake_up
 from vmrace.variants.invalidate_2_6.pre_2_6_15.bio import bio_endio
