@@ -10,8 +10,8 @@ random exploration of such a program has 47 runs, and one of fifteen shows it.
 A preemption at one site for the same two operations is tried in TIMES states only: in all states, the sweeps of cow_swap_2_6 would take
 700,000 runs. When a state is swept again, from another setup, it may be tried TIMES more. A pair is run with at most CHILDREN_MAX of them
 at a time, so the other preemptions are left to other states. With 60 at a time, 150,000 runs of cow_swap_2_6/pre_2_6_26 swept 2,000 pairs
-instead of 6,500, and its unnecessary copy beside shrink_page_list was found after 39,000 (median of ten seeds; with two of them after
-124,000 or not at all) instead of 24,000 to 41,000 (three of these seeds, the worst among them).
+instead of 6,500. Of ten seeds, one found its unnecessary copy beside shrink_page_list after 124,000 runs and one did not find it; with 6,
+these two find it after 24,000 and 39,000.
 """
 
 from __future__ import annotations
